@@ -1,0 +1,1 @@
+"""PostgreSQL: bounded connections, a pool, named queries, migrations. Knows no pizza."""

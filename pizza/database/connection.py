@@ -1,0 +1,139 @@
+"""Connections on which no wait lasts for ever.
+
+A server that is stopped, or hangs behind a dead network, must not hang its clients
+with it: every wait on the socket ends after `limit` seconds, and what the driver then
+raises is told apart from the errors of a statement by `unavailable()`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import psycopg
+from psycopg import waiting
+
+from pizza.database.errors import DatabaseUnavailable
+
+CONNECT_TIMEOUT_S = 3
+STATEMENT_LIMIT_S = 10.0
+
+# Asked of the server too, so that it notices a vanished client and frees its locks.
+SESSION_OPTIONS = " ".join(
+    f"-c {name}={value}"
+    for name, value in {
+        "TimeZone": "UTC",
+        "tcp_keepalives_idle": 5,
+        "tcp_keepalives_interval": 2,
+        "tcp_keepalives_count": 3,
+        "plan_cache_mode": "force_generic_plan",
+    }.items()
+)
+
+# PostgreSQL 14 and newer watch the client's socket while a statement runs; 13 cannot.
+_WATCH_CLIENT = """
+select set_config(name, '2s', false) from pg_settings
+where name = 'client_connection_check_interval'
+"""
+
+_CONNECTION_PARAMETERS: dict[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": SESSION_OPTIONS,
+}
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A psycopg connection whose waits end after `limit` seconds (None: never)."""
+
+    limit: float | None = STATEMENT_LIMIT_S
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Drive a psycopg generator; past the limit, close and raise.
+
+        A connection that did not answer in time is of no further use: the answer to
+        the old statement could be taken for that of the next one.
+        """
+        if self.limit is None:
+            return super().wait(gen, *args, **kwargs)
+        try:
+            until = time.monotonic() + self.limit
+            return super().wait(_bounded(gen, until), *args, **kwargs)
+        except DatabaseUnavailable:
+            self.close()
+            raise
+
+    @contextmanager
+    def within(self, seconds: float | None) -> Generator[Self, None, None]:
+        """Let each wait in the block last up to `seconds` (None: without end)."""
+        before, self.limit = self.limit, seconds
+        try:
+            yield self
+        finally:
+            self.limit = before
+
+
+def _bounded(gen: Any, until: float) -> Generator[Any, Any, Any]:
+    """Pass a wait generator through, and stop it when its time is up."""
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if ready == waiting.Ready.NONE and time.monotonic() > until:
+                raise DatabaseUnavailable("PostgreSQL did not answer in time")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        return end.value
+
+
+def connect(db_url: str, *, name: str) -> BoundedConnection:
+    """Open an autocommit connection.
+
+    name: shown as application_name in pg_stat_activity.
+    Raises DatabaseUnavailable when the server cannot be reached in time.
+    """
+    with available():
+        conn = BoundedConnection.connect(db_url, **parameters(name))
+        configure(conn)
+        return conn
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """Connection parameters that every connection of ours shares."""
+    return {**_CONNECTION_PARAMETERS, "application_name": name, "autocommit": True}
+
+
+def configure(conn: BoundedConnection) -> None:
+    """Session settings that cannot be asked for while connecting."""
+    conn.execute(_WATCH_CLIENT)
+
+
+def unavailable(error: BaseException) -> bool:
+    """Whether an error says that the server is away, rather than that a statement was wrong."""
+    if isinstance(error, DatabaseUnavailable):
+        return True
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    state = error.sqlstate
+    # Class 08 is connections, 57P0x a server that stops or starts, 53300 one that is
+    # full; without a state the driver itself lost the line.
+    return state is None or state.startswith(("08", "57P")) or state == "53300"
+
+
+@contextmanager
+def available() -> Generator[None, None, None]:
+    """Turn the driver's words for an absent server into DatabaseUnavailable."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        raise
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if not unavailable(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise DatabaseUnavailable(f"PostgreSQL is not available: {reason}") from error

@@ -1,0 +1,23 @@
+"""What the database layer raises.
+
+DatabaseError
+├── DatabaseUnavailable   absent, hung, restarting, or no connection free in time
+├── MigrationError        a migration file was changed, is missing, or failed
+└── QueryNotFound         a named query that no file holds
+"""
+
+
+class DatabaseError(Exception):
+    """Root of what pizza.database raises."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The server could not be reached or did not answer in time; try again later."""
+
+
+class MigrationError(DatabaseError):
+    """The schema cannot be brought to the state the files describe."""
+
+
+class QueryNotFound(DatabaseError):
+    """A query was asked for by a name that its file does not hold."""

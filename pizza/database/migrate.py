@@ -1,0 +1,104 @@
+"""Bring a database to the schema in `sql/`, safely twice and by two at once.
+
+`sql/migrations/NNNN_name.sql` run once each, in order; their checksums are kept, and a
+file that changed after it ran is an error. `sql/functions/*.sql` hold only
+`create or replace` and run again whenever their text changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import psycopg
+
+from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.errors import MigrationError
+from pizza.database.queries import sql_root
+
+# Two migrators queue here: the second finds the work done.
+_LOCK = 7020000
+_WAIT_FOR_OTHERS_S = 120.0
+_NUMBERED = re.compile(r"^\d{4}_\w+\.sql$")
+
+_LEDGER = """
+create table if not exists schema_migration (
+    name        text        primary key,
+    checksum    text        not null,
+    applied_at  timestamptz not null default now()
+)
+"""
+_RECORD = """
+insert into schema_migration (name, checksum) values (%s, %s)
+on conflict (name) do update set checksum = excluded.checksum, applied_at = now()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One SQL file: its name in the ledger, its text, whether it runs again when changed."""
+
+    name: str
+    text: str
+    repeatable: bool
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def scripts() -> list[Script]:
+    """All files in the order in which they run: migrations by number, then functions."""
+    migrations = sorted(
+        (f for f in (sql_root() / "migrations").iterdir() if f.name.endswith(".sql")),
+        key=lambda f: f.name,
+    )
+    for file in migrations:
+        if not _NUMBERED.match(file.name):
+            raise MigrationError(f"sql/migrations/{file.name} is not named NNNN_name.sql")
+    functions = sorted(
+        (f for f in (sql_root() / "functions").iterdir() if f.name.endswith(".sql")),
+        key=lambda f: f.name,
+    )
+    return [Script(f.name, f.read_text("utf-8"), False) for f in migrations] + [
+        Script(f"functions/{f.name}", f.read_text("utf-8"), True) for f in functions
+    ]
+
+
+def migrate(db_url: str) -> list[str]:
+    """Apply what is missing, all in one transaction, and return the names applied.
+
+    Raises DatabaseUnavailable, or MigrationError when a file that ran was changed, the
+    database is newer than this program, or a statement failed (then nothing is applied).
+    """
+    with connect(db_url, name="pizza migrate") as conn, available():
+        with conn.within(_WAIT_FOR_OTHERS_S), conn.transaction():
+            conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+            conn.execute("set local client_min_messages = warning")
+            conn.execute(_LEDGER)
+            return _apply(conn)
+
+
+def _apply(conn: BoundedConnection) -> list[str]:
+    applied = dict(conn.execute("select name, checksum from schema_migration").fetchall())
+    wanted = scripts()
+    unknown = sorted(set(applied) - {script.name for script in wanted})
+    if unknown:
+        raise MigrationError(
+            f"the database has {', '.join(unknown)}, which this version does not know; "
+            "run the version that made it"
+        )
+    done = []
+    for script in wanted:
+        if applied.get(script.name) == script.checksum:
+            continue
+        if script.name in applied and not script.repeatable:
+            raise MigrationError(f"{script.name} was changed after it ran; add a new file instead")
+        try:
+            conn.execute(script.text.encode())
+        except psycopg.DatabaseError as error:
+            raise MigrationError(f"{script.name} failed: {error}") from error
+        conn.execute(_RECORD, (script.name, script.checksum))
+        done.append(script.name)
+    return done

@@ -1,0 +1,95 @@
+"""A pool of bounded connections for request threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg_pool
+
+from pizza.database.connection import (
+    BoundedConnection,
+    available,
+    configure,
+    parameters,
+    unavailable,
+)
+from pizza.database.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+
+class Pool:
+    """A fixed number of autocommit connections; absent servers are waited for in the background."""
+
+    def __init__(self, db_url: str, *, size: int, name: str) -> None:
+        self._pool = psycopg_pool.ConnectionPool(
+            db_url,
+            connection_class=BoundedConnection,
+            kwargs=parameters(name),
+            configure=configure,
+            min_size=size,
+            max_size=size,
+            open=False,
+            name=name,
+            timeout=1.0,
+            # The pool's back-off doubles without a bound, so let each round end early:
+            # the next request for a connection begins a new one.
+            reconnect_timeout=4,
+            num_workers=2,
+        )
+        self._checking = threading.Lock()
+
+    def open(self) -> None:
+        """Start to fill the pool in the background."""
+        self._pool.open(wait=False)
+
+    @contextmanager
+    def connection(self, timeout: float = 1.0) -> Generator[BoundedConnection, None, None]:
+        """Lend a connection for the block.
+
+        timeout: seconds, for the wait for a free connection, and again for each answer.
+        Raises DatabaseUnavailable when the server is absent, hung or restarting, or when
+        no connection came free in time.
+        """
+        try:
+            conn = self._pool.getconn(timeout)
+        except psycopg_pool.PoolTimeout as error:
+            raise DatabaseUnavailable("no database connection came free in time") from error
+        conn.limit = timeout
+        try:
+            with available():
+                yield conn
+        except DatabaseUnavailable:
+            conn.close()
+            self._drop_the_dead()
+            raise
+        finally:
+            self._pool.putconn(conn)
+
+    def _drop_the_dead(self) -> None:
+        """One lost connection often means that all are: look at the idle ones, once."""
+        if self._checking.acquire(blocking=False):
+            threading.Thread(target=self._check, name="pool-check", daemon=True).start()
+
+    def _check(self) -> None:
+        try:
+            self._pool.check()
+        except Exception as error:
+            if not unavailable(error):
+                log.warning("checking idle connections failed", exc_info=error)
+        finally:
+            self._checking.release()
+
+    def close(self) -> None:
+        """Close all connections; those lent out close when they come back."""
+        self._pool.close(timeout=2.0)
+
+
+def open_pool(db_url: str, *, size: int, name: str) -> Pool:
+    """Open a pool of `size` connections; never raises because the server is absent."""
+    pool = Pool(db_url, size=size, name=name)
+    pool.open()
+    return pool

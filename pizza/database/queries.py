@@ -1,0 +1,42 @@
+"""Named SQL from files: `-- name --` starts a query, the text up to the next one is its body."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from pizza.database.errors import QueryNotFound
+
+_HEADER = re.compile(r"^-- (\w+) --[ \t]*$", re.MULTILINE)
+
+
+@cache
+def sql_root() -> Traversable:
+    """The folder of all SQL: the installed package `pizza.sql`, or `sql/` of the checkout."""
+    checkout = Path(__file__).resolve().parents[2] / "sql"
+    return checkout if checkout.is_dir() else resources.files("pizza.sql")
+
+
+class Queries:
+    """The queries of one file as attributes: `Queries("relay").pending`.
+
+    Raises QueryNotFound, with the names that exist, for one that the file does not hold;
+    callers bind their queries at import, so a wrong name fails at load.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._file = f"queries/{name}.sql"
+        parts = _HEADER.split((sql_root() / "queries" / f"{name}.sql").read_text("utf-8"))
+        self._queries = {
+            title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)
+        }
+
+    def __getattr__(self, name: str) -> str:
+        try:
+            return self._queries[name]
+        except KeyError:
+            known = ", ".join(sorted(self._queries))
+            raise QueryNotFound(f"{self._file} has no query {name!r}; it has {known}") from None

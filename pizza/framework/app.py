@@ -1,0 +1,69 @@
+"""The registry of tasks, and the topology they need. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from pizza.framework.errors import ConfigurationError
+from pizza.framework.middleware import Middleware
+from pizza.framework.retry import RetryPolicy
+from pizza.framework.task import Decoder, Task, TaskFunction
+from pizza.framework.topology import DEAD_LETTERS, Topology
+
+
+class Blueprint:
+    """A set of tasks that is not bound to an app yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tasks: dict[str, Task] = {}
+
+    def task(
+        self,
+        name: str,
+        *,
+        queue: str,
+        exchange: str = "",
+        retry: RetryPolicy | None = None,
+        decode: Decoder | None = None,
+        claims_itself: bool = False,
+    ) -> Callable[[TaskFunction], Task]:
+        """Register the decorated function as a task; see Task for the options.
+
+        Raises ConfigurationError when the name is taken.
+        """
+
+        def register(function: TaskFunction) -> Task:
+            task = Task(
+                name, function, queue, exchange, retry or RetryPolicy(), decode, claims_itself
+            )
+            self._add(task)
+            return task
+
+        return register
+
+    def _add(self, task: Task) -> None:
+        if task.name in self.tasks:
+            raise ConfigurationError(f"{self.name} already has a task named {task.name!r}")
+        self.tasks[task.name] = task
+
+
+class App(Blueprint):
+    """All tasks of a system, the middleware around them, and the topology under them."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        topology: Topology | None = None,
+        middleware: Iterable[Middleware] = (),
+    ) -> None:
+        super().__init__(name)
+        self.topology = (topology or Topology()) + DEAD_LETTERS
+        self.middleware = tuple(middleware)
+
+    def include(self, *blueprints: Blueprint) -> None:
+        """Take over the tasks of blueprints. Raises ConfigurationError when a name is taken."""
+        for blueprint in blueprints:
+            for task in blueprint.tasks.values():
+                self._add(task)

@@ -1,0 +1,170 @@
+"""One connection to RabbitMQ, owned by one thread, on which no wait lasts for ever.
+
+kombu makes the connection and describes the topology. What runs on it is the raw
+py-amqp connection underneath: kombu's own reconnects silently and without its consumers,
+this one raises, and whoever owns it builds everything anew.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import amqp
+import kombu
+from amqp.exceptions import AMQPError
+
+from pizza.framework.errors import BrokerUnavailable
+from pizza.framework.lifecycle import readable
+from pizza.framework.topology import Topology
+
+CONNECT_TIMEOUT_S = 3
+IO_TIMEOUT_S = 5.0
+HEARTBEAT_S = 10
+
+
+@contextmanager
+def broker_errors() -> Generator[None, None, None]:
+    """Turn what py-amqp raises when the broker is away into BrokerUnavailable.
+
+    Only around calls to the broker: OSError is among the errors, and a job's own must
+    not pass for them.
+    """
+    try:
+        yield
+    except (AMQPError, OSError) as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise BrokerUnavailable(f"RabbitMQ is not available: {reason}") from error
+
+
+class Broker:
+    """An open connection with one channel. Not thread-safe; does not survive a fork."""
+
+    def __init__(self, url: str, *, name: str, heartbeat: int = HEARTBEAT_S) -> None:
+        """Connect. name: shown by `rabbitmqctl list_connections`. Raises BrokerUnavailable."""
+        self._heartbeat = heartbeat
+        link = kombu.Connection(
+            url,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            heartbeat=heartbeat,
+            transport_options={
+                "client_properties": {"connection_name": name},
+                "socket_settings": {socket.TCP_NODELAY: 1},
+                "read_timeout": int(IO_TIMEOUT_S),
+                "write_timeout": int(IO_TIMEOUT_S),
+            },
+        )
+        with broker_errors():
+            self.connection: amqp.Connection = link.transport.establish_connection()
+        try:
+            with broker_errors():
+                self.connection.transport.sock.settimeout(IO_TIMEOUT_S)
+                self.channel: amqp.Channel = self.connection.channel()
+        except BrokerUnavailable:
+            self.close()
+            raise
+        self._heard = self._beaten = time.monotonic()
+
+    def declare(self, topology: Topology) -> None:
+        """Declare all exchanges, queues and bindings; what exists stays as it is.
+
+        Raises BrokerUnavailable, also when something exists with other properties.
+        """
+        with broker_errors():
+            for exchange in topology.exchanges:
+                exchange(self.channel).declare()
+            for queue in topology.queues:
+                queue(self.channel).declare()
+
+    def ready(self, queue: str) -> int | None:
+        """How many messages are ready in a queue; None when there is no such queue."""
+        with broker_errors():
+            probe = self.connection.channel()
+            try:
+                count: int = probe.queue_declare(queue, passive=True).message_count
+            except amqp.NotFound:
+                return None
+            probe.close()
+            return count
+
+    def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
+        """Handle what arrives, for up to `timeout` seconds or until one of `also` is readable.
+
+        Returns after the first arrivals were handled (their callbacks have run), and keeps
+        the heartbeat meanwhile. Raises BrokerUnavailable, also after two silent heartbeats.
+        """
+        self.beat()
+        sock = self.connection.transport.sock
+        if sock is None:
+            raise BrokerUnavailable("RabbitMQ closed the connection")
+        pause = min(timeout, self._heartbeat / 3)
+        try:
+            ours = sock.fileno()
+            arrived = readable([sock, *also], pause)
+            while ours in arrived:
+                self._heard = time.monotonic()
+                with broker_errors():
+                    self.connection.blocking_read(timeout=IO_TIMEOUT_S)
+                arrived = readable([sock], 0)
+        except (OSError, ValueError) as error:
+            raise BrokerUnavailable(f"RabbitMQ is not available: {error}") from error
+
+    def beat(self) -> None:
+        """Send a heartbeat when one is due; raise BrokerUnavailable when the broker has gone quiet."""
+        now = time.monotonic()
+        if now - self._heard > 2 * self._heartbeat:
+            raise BrokerUnavailable(f"RabbitMQ has been silent for {2 * self._heartbeat} seconds")
+        if now - self._beaten > self._heartbeat / 3:
+            self._beaten = now
+            with broker_errors():
+                self.connection.send_heartbeat()
+
+    def heard(self) -> None:
+        """Note that the broker has just answered outside `wait`."""
+        self._heard = time.monotonic()
+
+    def get(self, queue: str) -> Any | None:
+        """The head of a queue, unacknowledged; None when it is empty."""
+        with broker_errors():
+            message = self.channel.basic_get(queue)
+        self.heard()
+        return message
+
+    def consume(self, queue: str, callback: Callable[[Any], None]) -> str:
+        """Have up to the prefetch count of messages pushed; returns the consumer's tag."""
+        with broker_errors():
+            tag: str = self.channel.basic_consume(queue, callback=callback)
+        return tag
+
+    def cancel(self, tag: str) -> None:
+        """End a consumer; its last deliveries have arrived when this returns."""
+        with broker_errors():
+            self.channel.basic_cancel(tag)
+
+    def prefetch(self, count: int) -> None:
+        """Unacknowledged messages that each consumer of the channel may hold."""
+        with broker_errors():
+            self.channel.basic_qos(0, count, False)
+
+    def ack(self, tag: int) -> None:
+        """Tell the broker that the message is dealt with."""
+        with broker_errors():
+            self.channel.basic_ack(tag)
+
+    def requeue(self, tag: int) -> None:
+        """Give the message back; it keeps its place in the queue."""
+        with broker_errors():
+            self.channel.basic_reject(tag, requeue=True)
+
+    def close(self) -> None:
+        """Close the connection, politely only if that takes no time."""
+        try:
+            sock = self.connection.transport.sock
+            if sock is not None:
+                sock.settimeout(0.5)
+            self.connection.close()
+        except (AMQPError, OSError, AttributeError):
+            self.connection.collect()

@@ -1,0 +1,60 @@
+"""What the framework raises.
+
+FrameworkError
+├── ConfigurationError     a task, queue or policy was declared wrongly
+├── BrokerUnavailable      RabbitMQ is absent, hung, or gone in the middle
+├── PoisonMessage          a message that no attempt can ever make sense of
+├── AttemptsExhausted      every worker that began the job went away without an end
+├── SessionRefused         the application refused this worker (its name, its number)
+└── JobInterrupted         the job ends here, without a failure of its own
+    ├── NotClaimed         its message is not ours to work on: done, held, not due, not the best
+    ├── ClaimLost          somebody else has taken the message over; nothing more will count
+    └── HandedBack         the worker stops and gives the message back unfinished
+"""
+
+from __future__ import annotations
+
+
+class FrameworkError(Exception):
+    """Root of what pizza.framework raises."""
+
+
+class ConfigurationError(FrameworkError):
+    """A task, queue or policy was declared in a way that cannot work."""
+
+
+class BrokerUnavailable(FrameworkError):
+    """RabbitMQ could not be reached or did not answer in time; try again later."""
+
+
+class PoisonMessage(FrameworkError):
+    """The message can never be processed; it goes to the dead letters with this reason."""
+
+
+class AttemptsExhausted(FrameworkError):
+    """The job was begun as often as its policy allows and never ended, well or badly."""
+
+
+class SessionRefused(FrameworkError):
+    """The application does not let this worker begin; the sentence says why."""
+
+
+class JobInterrupted(FrameworkError):
+    """Let this pass through a task: the executor needs it, and no effect is lost."""
+
+
+class NotClaimed(JobInterrupted):
+    """The message is not this worker's to process now."""
+
+    def __init__(self, verdict: str, better_queue: str | None = None) -> None:
+        super().__init__(f"the message was not claimed: {verdict}")
+        self.verdict = verdict
+        self.better_queue = better_queue
+
+
+class ClaimLost(JobInterrupted):
+    """The fencing token is out of date: another worker has taken the message over."""
+
+
+class HandedBack(JobInterrupted):
+    """The worker has been told to stop and the grace period is over."""

@@ -1,0 +1,258 @@
+"""The way of one ticket: decode → claim → run → complete, ending in an Outcome."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from pizza.database.connection import available
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.framework.app import App
+from pizza.framework.errors import (
+    ClaimLost,
+    HandedBack,
+    JobInterrupted,
+    NotClaimed,
+    PoisonMessage,
+)
+from pizza.framework.job import Bench, Job
+from pizza.framework.message import Ticket
+from pizza.framework.middleware import wrap
+from pizza.framework.task import Task
+from pizza.framework.topology import DEAD_LETTER_EXCHANGE
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("framework")
+
+# A ticket that comes back while its holder's session still stands is most often the
+# first news of a crash: the broker has noticed, PostgreSQL will in a moment.
+_HELD_AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+class Outcome(Enum):
+    """How a ticket ended."""
+
+    DONE = "done"  # the job has completed
+    SKIPPED = "skipped"  # a duplicate, or not due: no effect
+    BETTER = "better"  # a better message waits elsewhere; this ticket goes back
+    RETRIED = "retried"  # failed, and due again later
+    BURIED = "buried"  # failed for good: a dead letter
+    LOST = "lost"  # taken over by another worker
+    HANDED_BACK = "handed back"  # the worker stops; this ticket goes back
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the worker does next: ack or requeue, and where to look for the next ticket."""
+
+    outcome: Outcome
+    next_queue: str | None = None
+
+    @property
+    def requeue(self) -> bool:
+        """Whether the ticket goes back to its queue."""
+        return self.outcome in (Outcome.BETTER, Outcome.HANDED_BACK)
+
+
+class Executor:
+    """Runs tickets for one worker, in its job thread."""
+
+    def __init__(self, app: App, bench: Bench) -> None:
+        self._app = app
+        self._bench = bench
+
+    def execute(self, ticket: Ticket, *, forced: bool = False) -> Result:
+        """Work on a ticket to its end; waits while the database is away.
+
+        forced: take this message even if a better one waits elsewhere.
+        """
+        while True:
+            try:
+                return self._attempt(ticket, forced)
+            except DatabaseUnavailable as error:
+                self._bench.line.lost(error)
+            except HandedBack:
+                return Result(Outcome.HANDED_BACK)
+            finally:
+                self._bench.held = None
+
+    def _attempt(self, ticket: Ticket, forced: bool) -> Result:
+        try:
+            task = self._task(ticket)
+            job = Job(task, ticket, self._bench, forced=forced)
+            job.body = self._decode(task, ticket)
+        except PoisonMessage as poison:
+            return self._bury_unread(ticket, poison)
+        try:
+            self._run(task, job, ticket)
+            return Result(Outcome.DONE, job.next_queue)
+        except JobInterrupted as interruption:
+            return self._interrupted(job, interruption)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            return self._failed(task, job, error)
+
+    # -- decode ---------------------------------------------------------------------
+
+    def _task(self, ticket: Ticket) -> Task:
+        name = ticket.task_name()
+        try:
+            return self._app.tasks[name]
+        except KeyError:
+            raise PoisonMessage(f"there is no task named {name!r}") from None
+
+    def _decode(self, task: Task, ticket: Ticket) -> Any:
+        body = ticket.json()
+        if task.decode is None:
+            return body
+        try:
+            return task.decode(body)
+        except PoisonMessage:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise PoisonMessage(
+                f"the body does not fit task {task.name}: {type(error).__name__}: {error}"[:300]
+            ) from error
+
+    # -- claim, run, complete -------------------------------------------------------
+
+    def _run(self, task: Task, job: Job, ticket: Ticket) -> None:
+        waits = list(_HELD_AGAIN_S) if ticket.redelivered else []
+        while True:
+            try:
+                if not task.claims_itself:
+                    job.claim()
+                wrap(self._app.middleware, job, lambda: task.function(job))()
+                break
+            except NotClaimed as no:
+                if no.verdict != "held" or not waits:
+                    raise
+                job.check()
+                time.sleep(waits.pop(0))
+        if not job.completed:
+            with job.completion():
+                pass
+
+    def _interrupted(self, job: Job, interruption: JobInterrupted) -> Result:
+        if isinstance(interruption, NotClaimed):
+            if interruption.verdict == "better":
+                return Result(Outcome.BETTER, interruption.better_queue)
+            self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
+            return Result(Outcome.SKIPPED)
+        if isinstance(interruption, ClaimLost):
+            self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
+            return Result(Outcome.LOST)
+        if job.token is not None:
+            with available():
+                self._bench.line.connection().execute(_SQL.release, self._mark(job))
+        self._log(job, logging.WARNING, "job_handed_back", f"Handed back: {interruption}")
+        return Result(Outcome.HANDED_BACK)
+
+    # -- failure --------------------------------------------------------------------
+
+    def _failed(self, task: Task, job: Job, error: Exception) -> Result:
+        reason = f"{type(error).__name__}: {error}"[:1000]
+        try:
+            if job.token is None:
+                job.claim(last=True)
+            conn = self._bench.line.connection()
+            with available():
+                if task.retry.again(job.attempt, error):
+                    delay = task.retry.delay(job.attempt)
+                    conn.execute(_SQL.retry, self._mark(job) | {"delay": delay})
+                    self._log(
+                        job, logging.WARNING, "job_retried",
+                        f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: {reason}",
+                    )  # fmt: skip
+                    return Result(Outcome.RETRIED)
+                headers = self._epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
+                conn.execute(
+                    _SQL.bury,
+                    self._mark(job) | {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
+                )
+        except JobInterrupted as interruption:
+            return self._interrupted(job, interruption)
+        self._log(job, logging.ERROR, "job_dead", f"Dead after attempt {job.attempt}: {reason}")
+        return Result(Outcome.BURIED)
+
+    def _bury_unread(self, ticket: Ticket, poison: PoisonMessage) -> Result:
+        """A message nobody can work on: to the dead letters as it is, with the reason."""
+        try:
+            identity = ticket.id()
+        except PoisonMessage:
+            identity = None
+        headers = self._epitaph(ticket.queue, str(poison), **_plain(ticket.headers))
+        conn = self._bench.line.connection()
+        with available():
+            buried = conn.execute(
+                _SQL.bury_unclaimed,
+                {"id": identity, "exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
+            ).rowcount
+            if not buried and "position" in ticket.headers:
+                return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
+            if not buried:
+                conn.execute(
+                    _SQL.publish_raw,
+                    {
+                        "exchange": DEAD_LETTER_EXCHANGE,
+                        "routing_key": ticket.queue,
+                        "body": ticket.body,
+                        "headers": Jsonb(headers),
+                    },
+                )
+        log.error(
+            "Poison message: %s", poison,
+            extra={
+                "action": "message_dead",
+                "details": {"queue": ticket.queue, "message_id": ticket.message_id,
+                            "body": base64.b64encode(ticket.body[:200]).decode()},
+            },
+        )  # fmt: skip
+        return Result(Outcome.BURIED)
+
+    @staticmethod
+    def _epitaph(queue: str, reason: str, **more: Any) -> dict[str, Any]:
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {**more, "reason": _clean(reason), "died_in": queue, "died_at": at}
+
+    @staticmethod
+    def _mark(job: Job) -> dict[str, Any]:
+        return {"job_id": job.id, "job_token": job.token}
+
+    @staticmethod
+    def _log(job: Job, level: int, action: str, text: str) -> None:
+        log.log(
+            level, text,
+            extra={
+                "action": action,
+                "duration_ms": job.duration_ms,
+                "details": {"task": job.task.name, "message_id": str(job.id),
+                            "attempt": job.attempt, "queue": job.queue},
+            },
+        )  # fmt: skip
+
+
+def _plain(headers: dict[str, Any]) -> dict[str, Any]:
+    """The headers that can be kept as they are (JSON knows no bytes, decimals or times)."""
+    kept: dict[str, Any] = {}
+    for key, value in headers.items():
+        if isinstance(value, str):
+            kept[_clean(key)] = _clean(value)
+        elif isinstance(value, bool | int) or value is None:
+            kept[_clean(key)] = value
+    return kept
+
+
+def _clean(text: str) -> str:
+    """What jsonb can hold: no NUL, no lone surrogate."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

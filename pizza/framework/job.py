@@ -1,0 +1,237 @@
+"""A job: one claimed message being worked on, and the only ways it may have an effect.
+
+Every transaction of a job checks its fencing token, so a worker that was frozen, cut off
+or slow, and whose message somebody else has taken over, can change nothing any more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.framework.errors import (
+    AttemptsExhausted,
+    ClaimLost,
+    ConfigurationError,
+    HandedBack,
+    NotClaimed,
+)
+from pizza.framework.line import Line
+from pizza.framework.message import Ticket
+from pizza.framework.task import Task
+
+_SQL = Queries("framework")
+_CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
+
+_STALE_TOKEN = "PZ001"
+
+
+@dataclass(slots=True)
+class Bench:
+    """What a worker lends to its jobs.
+
+    holder: the key of its session; lease: how long a claim outlives a silent worker;
+    queues: all that it serves; interrupt: set to end a job's sleep early; abandon: set
+    when the job has to be handed back; lost: set when its claim was seen to be lost; held:
+    the message being worked on and its token, for whoever renews the lease.
+    """
+
+    worker_name: str
+    holder: int
+    lease: timedelta
+    queues: Sequence[str]
+    line: Line
+    interrupt: threading.Event = field(default_factory=threading.Event)
+    abandon: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+    held: tuple[UUID, int] | None = None
+
+
+class Job:
+    """Passed to the task's function.
+
+    id, task, attempt (from 1), priority, queue, headers; body: what the task's `decode`
+    made of it; worker_name: who works on it; duration_ms: set by the timing middleware.
+    """
+
+    def __init__(self, task: Task, ticket: Ticket, bench: Bench, *, forced: bool = False) -> None:
+        self.task = task
+        self.id = ticket.id()
+        self.priority = ticket.priority
+        self.queue = ticket.queue
+        self.headers = ticket.headers
+        self.worker_name = bench.worker_name
+        self.attempt = 0
+        self.duration_ms: int | None = None
+        self.body: Any = None
+        self.token: int | None = None
+        self.completed = False
+        self.next_queue: str | None = None
+        self._bench = bench
+        self._forced = forced
+
+    # -- transactions ---------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Generator[BoundedConnection, None, None]:
+        """A transaction of the job: commits at the end of the block, if the job still may.
+
+        Raises ClaimLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass:
+        the job runs again from its beginning once the server is back).
+        """
+        with self._guarded() as conn:
+            yield conn
+
+    @contextmanager
+    def completion(self) -> Generator[BoundedConnection, None, None]:
+        """The job's last transaction: its effect and the end of its message, in one commit."""
+        with self._guarded() as conn:
+            yield conn
+            row = conn.execute(_COMPLETE, self._guard()).fetchone()
+            self.next_queue = row[0] if row else None
+        self.completed = True
+
+    @contextmanager
+    def _guarded(self) -> Generator[BoundedConnection, None, None]:
+        if self.completed:
+            raise ConfigurationError(f"task {self.task.name} went on after its completion")
+        conn = self._bench.line.connection()
+        claimed = None
+        try:
+            with available(), conn.transaction():
+                if self.token is None:
+                    claimed = self._claim(conn)
+                else:
+                    conn.execute(_FENCE, self._guard())
+                yield conn
+        except BaseException as error:
+            if claimed:
+                self.token = None  # rolled back with the rest
+            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == _STALE_TOKEN:
+                raise ClaimLost(str(error).splitlines()[0]) from error
+            if isinstance(error, DatabaseUnavailable):
+                self._bench.line.lost()
+            raise
+
+    # -- single statements ----------------------------------------------------------
+
+    def step(self, query: str, **parameters: Any) -> dict[str, Any]:
+        """Run one statement that guards itself, as a transaction of its own.
+
+        The statement takes `%(job_id)s` and the other job_* parameters and passes them to
+        `message_claim` (its row then begins with that function's columns) or
+        `message_fence`. While the server is away this waits, and tries again.
+        Raises as `transaction` does, without DatabaseUnavailable.
+        """
+        row = self._statement(query, parameters)
+        if row is None:
+            raise ClaimLost(f"message {self.id} was completed by somebody else")
+        if self.token is None:
+            self._adopt(row)
+        return row
+
+    def finish(self, query: str, **parameters: Any) -> dict[str, Any] | None:
+        """Run one statement that completes the job (through `message_complete`).
+
+        Its row tells the next queue as `next_queue`. None: the connection broke at the
+        commit and the message is gone since; it was completed, by this very statement or
+        by whoever took it over.
+        """
+        row = self._statement(query, parameters)
+        self.completed = True
+        self.next_queue = row["next_queue"] if row else None
+        return row
+
+    def _statement(self, query: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
+        if "%(job_id)s" not in query:
+            raise ConfigurationError("a job's statement must guard itself with %(job_id)s")
+        uncertain = False
+        while True:
+            conn = self._bench.line.connection()
+            try:
+                with available(), conn.cursor(row_factory=dict_row) as cursor:
+                    return cursor.execute(query, self._guard() | parameters).fetchone()
+            except DatabaseUnavailable as error:
+                self._bench.line.lost(error)
+                uncertain = True
+            except psycopg.DatabaseError as error:
+                if error.sqlstate != _STALE_TOKEN:
+                    raise
+                if uncertain and not self._known():
+                    return None
+                raise ClaimLost(str(error).splitlines()[0]) from error
+
+    def _known(self) -> bool:
+        return self._bench.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
+
+    # -- claiming -------------------------------------------------------------------
+
+    def claim(self, *, last: bool = False) -> None:
+        """Claim the message in a transaction of its own. Raises NotClaimed.
+
+        last: only to settle a failed job, however many attempts there were.
+        """
+        conn = self._bench.line.connection()
+        try:
+            with available():
+                self._claim(conn, last=last)
+        except DatabaseUnavailable as error:
+            self._bench.line.lost(error)
+            raise
+
+    def _claim(self, conn: BoundedConnection, *, last: bool = False) -> bool:
+        with conn.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(_CLAIM, self._guard()).fetchone()
+        assert row is not None
+        self._adopt(row, last=last)
+        return True
+
+    def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
+        if row["verdict"] != "claimed":
+            raise NotClaimed(row["verdict"], row["better_queue"])
+        self.token, self.attempt = int(row["token"]), int(row["attempt"])
+        self._bench.held = (self.id, self.token)
+        if self.attempt > self.task.retry.attempts and not last:
+            # A failure would have ended it before: its workers died instead.
+            raise AttemptsExhausted(f"{self.attempt - 1} workers began this and did not end it")
+
+    def _guard(self) -> dict[str, Any]:
+        return {
+            "job_id": self.id,
+            "job_token": self.token,
+            "job_holder": self._bench.holder,
+            "job_lease": self._bench.lease,
+            "job_queues": list(self._bench.queues),
+            "job_forced": self._forced,
+        }
+
+    # -- waiting --------------------------------------------------------------------
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, holding nothing. Raises ClaimLost or HandedBack as soon as either is known."""
+        until = time.monotonic() + seconds
+        while True:
+            self.check()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._bench.interrupt.wait(left)
+
+    def check(self) -> None:
+        """For loops of one's own: raise ClaimLost or HandedBack if the job must end."""
+        if self._bench.lost.is_set():
+            raise ClaimLost(f"message {self.id} was taken over by another worker")
+        if self._bench.abandon.is_set():
+            raise HandedBack(f"message {self.id} is handed back: the worker stops")

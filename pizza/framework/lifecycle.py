@@ -1,0 +1,89 @@
+"""Stopping: signal handlers set flags only, and wake whoever waits."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+
+def readable(files: Sequence[Any], timeout: float) -> set[int]:
+    """The file numbers among `files` that can be read, after up to `timeout` seconds."""
+    poll = select.poll()  # select() fails on numbers over 1023, which a web process may have
+    for each in files:
+        poll.register(each, select.POLLIN)
+    return {number for number, _ in poll.poll(max(0.0, timeout) * 1000)}
+
+
+class Wake:
+    """Something a thread can select() on while it waits for the broker, and others can set."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._theirs.setblocking(False)
+
+    def fileno(self) -> int:
+        """Readable once set."""
+        return self._ours.fileno()
+
+    def set(self) -> None:
+        """Wake the waiting thread. Safe from any thread and from a signal handler."""
+        try:
+            self._theirs.send(b"!")
+        except (BlockingIOError, OSError):
+            pass  # full: it is awake already; closed: it is gone
+
+    def clear(self) -> None:
+        """Forget all calls of `set` so far."""
+        try:
+            while self._ours.recv(4096):
+                pass
+        except (BlockingIOError, OSError):
+            pass
+
+    def wait(self, timeout: float) -> None:
+        """Wait until set, or for `timeout` seconds, and forget it."""
+        readable([self], timeout)
+        self.clear()
+
+    def close(self) -> None:
+        """Free both ends."""
+        self._ours.close()
+        self._theirs.close()
+
+
+class Stop:
+    """The wish that this process ends. `is_set` is for loops, `wake` for select()."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.wake = Wake()
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return self.event.is_set()
+
+    def set(self) -> None:
+        """Ask for the stop."""
+        self.event.set()
+        self.wake.set()
+
+    def listen(self) -> None:
+        """Let SIGTERM and SIGINT ask for it; a second SIGINT ends the process at once.
+
+        An end at once is a crash that is meant: the servers free what it held, and
+        another worker takes over.
+        """
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.event.is_set():
+            os._exit(128 + number)
+        self.set()

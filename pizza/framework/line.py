@@ -1,0 +1,64 @@
+"""A thread's one database connection, made anew when it breaks, waiting while it cannot be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.errors import DatabaseUnavailable
+from pizza.framework.errors import HandedBack
+from pizza.framework.retry import Backoff
+
+log = logging.getLogger(__name__)
+
+
+class Line:
+    """Owned by one thread.
+
+    pause: waits the given seconds, or less when asked to stop, and answers whether to
+    give up then.
+    """
+
+    def __init__(self, db_url: str, *, name: str, pause: Callable[[float], bool]) -> None:
+        self._db_url = db_url
+        self._name = name
+        self._pause = pause
+        self._conn: BoundedConnection | None = None
+        self._backoff = Backoff()
+        self._away = False
+
+    def connection(self) -> BoundedConnection:
+        """The open connection; waits with back-off while the server is away.
+
+        Raises HandedBack when the worker has to stop before it is back.
+        """
+        while self._conn is None or self._conn.closed:
+            try:
+                self._conn = connect(self._db_url, name=self._name)
+            except DatabaseUnavailable as error:
+                self.lost(error)
+                if self._pause(self._backoff.next()):
+                    raise HandedBack("the worker stops while the database is away") from error
+        if self._away:
+            self._away = False
+            log.info("PostgreSQL is back", extra={"action": "database_reconnected"})
+        self._backoff.reset()
+        return self._conn
+
+    def lost(self, error: DatabaseUnavailable | None = None) -> None:
+        """Drop the connection; the next call of `connection` makes a new one."""
+        self.close()
+        if not self._away:
+            self._away = True
+            log.warning(
+                "PostgreSQL is away, trying again: %s",
+                error or "connection lost",
+                extra={"action": "database_lost"},
+            )
+
+    def close(self) -> None:
+        """Close the connection if there is one."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None

@@ -1,0 +1,244 @@
+"""The relay: publishes what transactions wrote, and sees that no message is forgotten.
+
+Any number of processes run this thread; one of them leads, by a session lock that frees
+itself when its process ends. A leader that is frozen keeps its lock, so the others watch
+its heartbeat and end its session.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.framework.app import App
+from pizza.framework.broker import Broker
+from pizza.framework.errors import BrokerUnavailable
+from pizza.framework.message import outgoing
+from pizza.framework.publisher import Publisher
+from pizza.framework.retry import Backoff
+from pizza.framework.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("relay")
+
+BATCH = 500
+SWEEP_S = 1.0
+_STANDBY_S = 0.25
+_DOZE_S = 0.5
+_FROZEN_S = 15.0
+_REFUSALS = 3
+_POSTPONE = timedelta(seconds=15)
+
+
+class Relay(threading.Thread):
+    """Publishes an app's outbox in a background thread until `close`."""
+
+    def __init__(self, app: App, db_url: str, broker_url: str, *, name: str) -> None:
+        super().__init__(name="relay", daemon=True)
+        self._app = app
+        self._db_url = db_url
+        self._broker_url = broker_url
+        self._title = f"{name} relay"
+        self._end = threading.Event()
+        self._state = "starting"
+        self._broker: Broker | None = None
+        self._publisher: Publisher | None = None
+        self._broker_backoff = Backoff()
+        self._broker_next_try = 0.0
+        self._broker_away = False
+        self._refusals: dict[int, int] = {}
+        self._due = 0.0
+
+    def state(self) -> str:
+        """`leading`, `standby`, `leading, broker away`, `database away`, `starting` or `stopped`."""
+        return self._state
+
+    def close(self, timeout: float) -> None:
+        """Stop; what is not published stays for the next leader. Waits up to `timeout` seconds."""
+        self._end.set()
+        if self.is_alive():
+            self.join(timeout)
+
+    # -- leading --------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Stand by, lead, come back: until `close`."""
+        backoff = Backoff()
+        while not self._end.is_set():
+            try:
+                with connect(self._db_url, name=self._title) as conn, available():
+                    backoff.reset()
+                    if self._await_lead(conn):
+                        self._lead(conn)
+            except (DatabaseUnavailable, psycopg.DatabaseError) as error:
+                if self._state != "database away":
+                    log.warning("Relay: %s; trying again", error, extra={"action": "relay_lost"})
+                self._state = "database away"
+                self._end.wait(backoff.next())
+            except Exception:
+                log.exception("Relay failed; starting over", extra={"action": "relay_failed"})
+                self._end.wait(backoff.next())
+            finally:
+                self._drop_broker()
+        self._state = "stopped"
+
+    def _await_lead(self, conn: BoundedConnection) -> bool:
+        """Stand by until the lock is ours; False when stopped before."""
+        self._state = "standby"
+        stale_since: float | None = None
+        looked = time.monotonic()
+        while not self._end.is_set():
+            if _one(conn, _SQL.lead):
+                log.info("Relay leads", extra={"action": "relay_leading"})
+                return True
+            now = time.monotonic()
+            gap, looked = now - looked, now
+            if gap > 3 or _one(conn, _SQL.leader_age) < _FROZEN_S:
+                # After a gap it may be we, or the server, who slept: judge nobody yet.
+                stale_since = None
+            else:
+                stale_since = stale_since or now
+                if now - stale_since > 3:
+                    log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
+                    conn.execute(_SQL.depose)
+                    stale_since = None
+            self._end.wait(_STANDBY_S)
+        return False
+
+    def _lead(self, conn: BoundedConnection) -> None:
+        conn.execute("listen outbox")
+        conn.execute("set synchronous_commit = off")
+        sweep = Sweep(conn)
+        swept = 0.0
+        while not self._end.is_set():
+            now = time.monotonic()
+            if now >= self._due or now - swept >= SWEEP_S:
+                swept, self._due = now, now + SWEEP_S
+                conn.execute(_SQL.announce)
+                sweep.tidy()
+                if self._connected():
+                    self._guarded(sweep.audit, self._broker, self._app.topology)
+            if not self._connected():
+                self._state = "leading, broker away"
+                self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
+                continue
+            self._state = "leading"
+            if not self._guarded(self._drain, conn):
+                self._doze(conn, _DOZE_S)
+
+    def _guarded(self, step, *args):  # type: ignore[no-untyped-def]
+        """Run a step that speaks to the broker; its loss ends the connection, not the lead."""
+        try:
+            return step(*args)
+        except BrokerUnavailable as error:
+            self._lost_broker(error)
+            return None
+
+    # -- publishing -----------------------------------------------------------------
+
+    def _drain(self, conn: BoundedConnection) -> bool:
+        """Publish one batch; True when there may be more."""
+        assert self._publisher is not None and self._broker is not None
+        rows = conn.execute(_SQL.pending, {"limit": BATCH}).fetchall()
+        if not rows:
+            self._broker.wait(0)
+            return False
+        taken = self._publisher.publish([(row[3], row[4], outgoing(row)) for row in rows])
+        # Up to the first that was not taken: what comes after it is sent again behind it,
+        # so that messages never leave in another order than they were written in.
+        good = taken.index(False) if False in taken else len(taken)
+        if good:
+            conn.execute(_SQL.confirmed, {"positions": [row[0] for row in rows[:good]]})
+            self._refusals.clear()
+        if good < len(rows):
+            self._refused(conn, rows[good])
+        return good == BATCH or good < len(rows)
+
+    def _refused(self, conn: BoundedConnection, row: tuple) -> None:  # type: ignore[type-arg]
+        """The broker would not take a message: mend the topology, in the end set it aside."""
+        position, id, _task, exchange, routing_key = row[:5]
+        count = self._refusals.get(position, 0) + 1
+        self._refusals = {position: count}
+        details = {"message_id": str(id), "exchange": exchange, "routing_key": routing_key}
+        if count < _REFUSALS:
+            log.warning(
+                "RabbitMQ did not take a message; declaring the topology again",
+                extra={"action": "message_refused", "details": details},
+            )
+        else:
+            log.error(
+                "RabbitMQ takes this message nowhere; it is tried again in %s", _POSTPONE,
+                extra={"action": "message_postponed", "details": details},
+            )  # fmt: skip
+            conn.execute(_SQL.postpone, {"positions": [position], "delay": _POSTPONE})
+            self._refusals.clear()
+        assert self._broker is not None
+        self._broker.declare(self._app.topology)
+        self._end.wait(0.1)
+
+    def _doze(self, conn: BoundedConnection, longest: float) -> None:
+        """Sleep until a transaction that sent something commits, or for `longest` seconds."""
+        if not _one(conn, _SQL.doze):
+            self._end.wait(0.002)  # somebody is about to commit
+            return
+        try:
+            pending, due_in = _row(conn, _SQL.outlook)
+            self._due = time.monotonic() + (_DOZE_S if due_in is None else due_in)
+            if not pending:
+                wait = min(longest, max(0.01, self._due - time.monotonic()))
+                for _ in conn.notifies(timeout=wait, stop_after=1):
+                    pass
+        finally:
+            if not conn.closed:
+                conn.execute(_SQL.rouse)
+
+    # -- the broker -----------------------------------------------------------------
+
+    def _connected(self) -> bool:
+        if self._broker is not None:
+            return True
+        if time.monotonic() < self._broker_next_try:
+            return False
+        try:
+            self._broker = Broker(self._broker_url, name=self._title)
+            self._broker.declare(self._app.topology)
+            self._publisher = Publisher(self._broker)
+        except BrokerUnavailable as error:
+            self._lost_broker(error)
+            return False
+        if self._broker_away:
+            self._broker_away = False
+            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
+        self._broker_backoff.reset()
+        return True
+
+    def _lost_broker(self, error: BrokerUnavailable) -> None:
+        self._drop_broker()
+        self._broker_next_try = time.monotonic() + self._broker_backoff.next()
+        if not self._broker_away:
+            self._broker_away = True
+            log.warning("Relay: %s; trying again", error, extra={"action": "broker_lost"})
+
+    def _drop_broker(self) -> None:
+        if self._broker is not None:
+            self._broker.close()
+        self._broker = self._publisher = None
+
+
+def _row(conn: BoundedConnection, query: str) -> Any:
+    row = conn.execute(query).fetchone()
+    assert row is not None
+    return row
+
+
+def _one(conn: BoundedConnection, query: str) -> Any:
+    return _row(conn, query)[0]

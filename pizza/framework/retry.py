@@ -1,0 +1,61 @@
+"""When a failed job is tried again: exponential back-off with full-range jitter."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pizza.framework.errors import ConfigurationError, PoisonMessage
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long apart.
+
+    attempts: how many in all, the first included.
+    base, factor, cap: the n-th wait is base * factor**(n-1) seconds, at most cap.
+    jitter: the share of each wait that is random (0.5: between half of it and all).
+    never: exception types that are not worth another attempt.
+    """
+
+    attempts: int = 5
+    base: float = 1.0
+    factor: float = 2.0
+    cap: float = 300.0
+    jitter: float = 0.5
+    never: tuple[type[Exception], ...] = (PoisonMessage,)
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.base < 0 or self.factor < 1 or not 0 <= self.jitter <= 1:
+            raise ConfigurationError(
+                "a retry policy needs attempts >= 1, base >= 0, factor >= 1, jitter 0..1"
+            )
+
+    def again(self, attempt: int, error: Exception) -> bool:
+        """Whether attempt number `attempt` (from 1), failed with `error`, is followed by another."""
+        return attempt < self.attempts and not isinstance(error, self.never)
+
+    def delay(self, attempt: int) -> timedelta:
+        """How long to wait after attempt number `attempt` (from 1)."""
+        longest = min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
+        return timedelta(seconds=longest * (1 - self.jitter * random.random()))
+
+
+class Backoff:
+    """Waits between tries to reach a server: doubling from 0.1 s to at most 5 s, with jitter."""
+
+    SHORTEST_S = 0.1
+    LONGEST_S = 5.0
+
+    def __init__(self) -> None:
+        self._next = self.SHORTEST_S
+
+    def reset(self) -> None:
+        """The server answered: begin again with the shortest wait."""
+        self._next = self.SHORTEST_S
+
+    def next(self) -> float:
+        """The seconds to wait now."""
+        wait, self._next = self._next, min(self.LONGEST_S, self._next * 2)
+        return wait * random.uniform(0.5, 1.0)

@@ -1,0 +1,114 @@
+"""A task: a function, where its messages go, and how it is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pizza.database.queries import Queries
+from pizza.framework.message import encode
+from pizza.framework.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from pizza.framework.job import Job
+
+_SQL = Queries("framework")
+_SEND, _PUBLISH = _SQL.send, _SQL.publish
+
+TaskFunction = Callable[["Job"], Any]
+Decoder = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What `@app.task` makes of a function.
+
+    name: how messages call it.
+    queue: where its messages wait, unless `send` says otherwise.
+    decode: turns the JSON body into what `job.body` holds; raises PoisonMessage (or
+        ValueError, KeyError, TypeError) for a body of the wrong shape.
+    claims_itself: the claim is made by the job's first transaction instead of one of its
+        own. Saves a commit; only for a task that does nothing before that transaction.
+    """
+
+    name: str
+    function: TaskFunction
+    queue: str
+    exchange: str = ""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    decode: Decoder | None = None
+    claims_itself: bool = False
+
+    def send(
+        self,
+        conn: psycopg.Connection[Any],
+        body: Any,
+        *,
+        priority: int = 0,
+        countdown: float | timedelta | None = None,
+        message_id: UUID | None = None,
+        queue: str | None = None,
+        routing_key: str | None = None,
+        headers: Mapping[str, Any] | None = None,
+    ) -> UUID:
+        """Write the message in the caller's transaction; it exists when that commits.
+
+        countdown: seconds until it becomes due; durable, a row that waits.
+        queue, routing_key: where it will wait, and the key that leads there through the
+        task's exchange (default: the task's queue, and the queue's name).
+        Returns the message's id. Raises PoisonMessage when the body is not JSON.
+        """
+        identity = message_id or uuid4()
+        target = queue or self.queue
+        conn.execute(
+            _SEND,
+            {
+                "id": identity,
+                "task": self.name,
+                "queue": target,
+                "exchange": self.exchange,
+                "routing_key": routing_key if routing_key is not None else target,
+                "priority": priority,
+                "body": encode(body),
+                "headers": Jsonb(dict(headers)) if headers else None,
+                "countdown": _interval(countdown),
+            },
+        )
+        return identity
+
+
+def publish(
+    conn: psycopg.Connection[Any],
+    exchange: str,
+    routing_key: str,
+    body: Any,
+    *,
+    headers: Mapping[str, Any] | None = None,
+    message_id: UUID | None = None,
+) -> UUID:
+    """Write an event in the caller's transaction; subscribers get it once that commits."""
+    identity = message_id or uuid4()
+    conn.execute(
+        _PUBLISH,
+        {
+            "id": identity,
+            "exchange": exchange,
+            "routing_key": routing_key,
+            "body": encode(body),
+            "headers": Jsonb(dict(headers)) if headers else None,
+            "priority": 0,
+        },
+    )
+    return identity
+
+
+def _interval(countdown: float | timedelta | None) -> timedelta | None:
+    if countdown is None or isinstance(countdown, timedelta):
+        return countdown
+    return timedelta(seconds=countdown)

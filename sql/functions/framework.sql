@@ -1,0 +1,182 @@
+-- The framework's statements. Each is one step of a message's life and is safe to
+-- call from a function of the application, so that an application's step and the
+-- framework's guard of it are one statement and one transaction.
+
+-- Whether the relay has to be told of a commit. A relay that is about to sleep takes
+-- the lock 7020002 exclusively, and gets it only when no transaction that has sent
+-- something is still open; one that sends while it is held notifies. So nobody pays
+-- for pg_notify (it serialises commits) while the relay is awake, and no wake-up is lost.
+create or replace function outbox_wake() returns void
+language plpgsql as $$
+begin
+    if not pg_try_advisory_xact_lock_shared(7020002) then
+        notify outbox;
+    end if;
+end $$;
+
+create or replace function outbox_task(
+    p_id uuid, p_task text, p_queue text, p_exchange text, p_routing_key text,
+    p_priority integer, p_body bytea, p_headers jsonb default null, p_countdown interval default null
+) returns void
+language plpgsql as $$
+begin
+    insert into message (id, state, task, queue, exchange, routing_key, priority, body, headers, available_at)
+    values (p_id, case when p_countdown is null then 'pending' else 'scheduled' end,
+            p_task, p_queue, p_exchange, p_routing_key, p_priority, p_body, p_headers,
+            clock_timestamp() + p_countdown);
+    perform outbox_wake();
+end $$;
+
+create or replace function outbox_event(
+    p_id uuid, p_exchange text, p_routing_key text, p_body bytea,
+    p_headers jsonb default null, p_priority integer default 0
+) returns void
+language plpgsql as $$
+begin
+    insert into message (id, exchange, routing_key, body, headers, priority)
+    values (p_id, p_exchange, p_routing_key, p_body, p_headers, p_priority);
+    perform outbox_wake();
+end $$;
+
+-- The best message that waits in any of the queues: priority, then age.
+create or replace function message_best(
+    p_queues text[], out queue text, out priority smallint, out "position" bigint
+)
+language sql stable as $$
+    select best.queue, best.priority, best.position
+    from unnest(p_queues) as q(name)
+    cross join lateral (
+        select m.queue, m.priority, m.position
+        from message m
+        where m.queue = q.name and m.state = 'sent'
+        order by m.priority desc, m.position
+        limit 1
+    ) best
+    order by best.priority desc, best.position
+    limit 1
+$$;
+
+-- Whether the process behind a holder's key still has its session. A server that
+-- has just started gives its clients time to come back before it calls them dead.
+create or replace function holder_alive(p_holder bigint) returns boolean
+language sql volatile as $$
+    select not pg_try_advisory_xact_lock_shared(p_holder)
+        or pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds'
+$$;
+
+-- Claim a message whose ticket the caller holds. Verdicts:
+--   claimed  it is yours: token and attempt say so
+--   done     no such message: its effect has been made (or it was never ours)
+--   held     another worker that is alive holds it
+--   later    it waits for its time (a retry); the ticket is an old one
+--   better   a better message waits in another of your queues: go there first
+create or replace function message_claim(
+    p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
+    out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean
+)
+language plpgsql as $$
+declare
+    m message;
+    best record;
+begin
+    select * into m from message where id = p_id for no key update;
+    if not found then
+        verdict := 'done';
+        return;
+    end if;
+    if m.state = 'scheduled' then
+        verdict := 'later';
+        return;
+    end if;
+    resumed := coalesce(m.holder = p_holder, false);
+    if not resumed and m.lease_until > clock_timestamp() and holder_alive(m.holder) then
+        verdict := 'held';
+        return;
+    end if;
+    if m.state <> 'claimed' and not p_forced and cardinality(p_queues) > 1 then
+        select * into best from message_best(array_remove(p_queues, m.queue));
+        if best.queue is not null
+           and (best.priority, -best.position) > (m.priority, -m.position) then
+            verdict := 'better';
+            better_queue := best.queue;
+            return;
+        end if;
+    end if;
+    update message u
+    set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
+        lease_until = clock_timestamp() + p_lease
+    where u.id = p_id
+    returning u.token, u.attempt into message_claim.token, message_claim.attempt;
+    verdict := 'claimed';
+end $$;
+
+-- Let a transaction of a job go on only while its token is the newest: the row stays
+-- locked to the end of the transaction, so a take-over comes before or after it whole.
+create or replace function message_fence(p_id uuid, p_token bigint) returns void
+language plpgsql as $$
+begin
+    perform 1 from message where id = p_id and token = p_token for no key update;
+    if not found then
+        raise exception 'message % is no longer held under token %', p_id, p_token
+            using errcode = 'PZ001';
+    end if;
+end $$;
+
+-- The job is done: its message goes, in the transaction of its last effect. Answers
+-- with the queue in which the best of the waiting messages is to be found.
+create or replace function message_complete(p_id uuid, p_token bigint, p_queues text[]) returns text
+language plpgsql as $$
+begin
+    delete from message where id = p_id and token = p_token;
+    if not found then
+        raise exception 'message % is no longer held under token %', p_id, p_token
+            using errcode = 'PZ001';
+    end if;
+    return (select b.queue from message_best(p_queues) b);
+end $$;
+
+-- The job has failed and will be tried again: a row that becomes due. The token moves
+-- on, so that nothing the failed attempt still does can count.
+create or replace function message_retry(p_id uuid, p_token bigint, p_delay interval) returns void
+language plpgsql as $$
+begin
+    update message
+    set state = 'scheduled', token = token + 1, holder = null, lease_until = null,
+        available_at = clock_timestamp() + p_delay
+    where id = p_id and token = p_token;
+    if not found then
+        raise exception 'message % is no longer held under token %', p_id, p_token
+            using errcode = 'PZ001';
+    end if;
+    perform outbox_wake();
+end $$;
+
+-- The worker gives the job back unfinished (it has been told to stop); that is no
+-- failed attempt. The ticket goes back to the broker beside this.
+create or replace function message_release(p_id uuid, p_token bigint) returns boolean
+language plpgsql as $$
+begin
+    update message
+    set state = 'sent', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
+    where id = p_id and token = p_token;
+    return found;
+end $$;
+
+-- The job has failed for the last time, or its message cannot be read: what is left of
+-- it is an event to the dead-letter exchange, with the reason in its headers.
+create or replace function message_bury(
+    p_id uuid, p_token bigint, p_exchange text, p_headers jsonb
+) returns void
+language plpgsql as $$
+begin
+    update message
+    set state = 'pending', task = null, exchange = p_exchange, routing_key = queue, queue = null,
+        token = token + 1, holder = null, lease_until = null, position = default,
+        headers = coalesce(headers, '{}') || p_headers
+    where id = p_id and token = p_token;
+    if not found then
+        raise exception 'message % is no longer held under token %', p_id, p_token
+            using errcode = 'PZ001';
+    end if;
+    perform outbox_wake();
+end $$;

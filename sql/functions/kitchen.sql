@@ -1,0 +1,75 @@
+-- The cook's two steps. Each is one statement that guards itself with the message's token.
+
+-- Claim the order's message and start cooking: received → cooking. An order that is cooking
+-- already was begun by a cook who is gone; the log says by whom.
+create or replace function kitchen_start(
+    p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
+    p_number text, p_worker text,
+    out verdict text, out token bigint, out attempt integer, out better_queue text,
+    out status text, out type text, out priority integer, out taken_from text
+)
+language plpgsql as $$
+declare
+    c record;
+    o orders;
+    old_status text;
+begin
+    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced);
+    verdict := c.verdict;
+    token := c.token;
+    attempt := c.attempt;
+    better_queue := c.better_queue;
+    if verdict <> 'claimed' then
+        return;
+    end if;
+    select * into o from orders e where e.number = p_number for no key update;
+    status := o.status;
+    type := o.type;
+    priority := o.priority;
+    if status is null or status not in ('received', 'cooking') then
+        return;
+    end if;
+    if status = 'cooking' then
+        if c.resumed and o.processed_by = p_worker then
+            return;
+        end if;
+        taken_from := o.processed_by;
+    end if;
+    old_status := status;
+    update orders u
+    set status = 'cooking', processed_by = p_worker, started_at = clock_timestamp(),
+        updated_at = clock_timestamp(), version = u.version + 1
+    where u.id = o.id
+    returning * into o;
+    status := o.status;
+    perform order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
+end $$;
+
+-- Finish: cooking → ready, and the message is done. An order that was cancelled meanwhile
+-- keeps its status.
+create or replace function kitchen_finish(
+    p_message uuid, p_token bigint, p_queues text[], p_number text, p_worker text,
+    out next_queue text, out status text, out waited double precision, out cooked double precision
+)
+language plpgsql as $$
+declare
+    o orders;
+begin
+    next_queue := message_complete(p_message, p_token, p_queues);
+    update orders u
+    set status = 'ready', completed_at = clock_timestamp(), updated_at = clock_timestamp(),
+        version = u.version + 1
+    where u.number = p_number and u.status = 'cooking'
+    returning * into o;
+    if not found then
+        return;
+    end if;
+    status := o.status;
+    waited := extract(epoch from o.started_at - o.created_at);
+    cooked := extract(epoch from o.completed_at - o.started_at);
+    perform order_changed(o, 'cooking', p_worker, null);
+    perform capacity_give();
+    update workers w
+    set orders_processed = w.orders_processed + 1, last_seen = clock_timestamp()
+    where w.name = p_worker;
+end $$;

@@ -1,0 +1,28 @@
+-- Workers by name. A name belongs to the session that holds its lock, so that it is free
+-- the moment its process is gone.
+
+create or replace function worker_key(p_name text) returns bigint
+language sql immutable as $$ select hashtextextended('worker ' || p_name, 0) $$;
+
+create or replace function worker_alive(p_name text) returns boolean
+language sql volatile as $$ select not pg_try_advisory_xact_lock_shared(worker_key(p_name)) $$;
+
+-- Come to work. Verdicts: welcome, taken (a live worker has the name), full.
+create or replace function worker_enter(p_name text, p_type text, p_limit integer) returns text
+language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(7020020);
+    if not pg_try_advisory_lock(worker_key(p_name)) then
+        return 'taken';
+    end if;
+    update workers set status = 'offline'
+    where status = 'online' and name <> p_name and not worker_alive(name);
+    if (select count(*) from workers where status = 'online' and name <> p_name) >= p_limit then
+        perform pg_advisory_unlock(worker_key(p_name));
+        return 'full';
+    end if;
+    insert into workers (name, type, status, last_seen) values (p_name, p_type, 'online', now())
+    on conflict (name) do update
+    set type = excluded.type, status = 'online', last_seen = excluded.last_seen;
+    return 'welcome';
+end $$;

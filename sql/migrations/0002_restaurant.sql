@@ -1,0 +1,87 @@
+-- The specification's tables, with the corrections of decisions.md: `uuid` references,
+-- the check on "type", timestamptz. Columns beyond the specification stand last.
+
+create table orders (
+    id                uuid          primary key default gen_random_uuid(),
+    created_at        timestamptz   not null default now(),
+    updated_at        timestamptz   not null default now(),
+    number            varchar(20)   not null unique,
+    customer_name     varchar(100)  not null,
+    customer_type     varchar(10)   not null default 'regular'
+                                    check (customer_type in ('regular', 'vip')),
+    type              varchar(10)   not null check (type in ('dine-in', 'takeout', 'delivery')),
+    table_number      integer       check (table_number > 0),
+    delivery_address  text,
+    total_amount      decimal(10,2) not null check (total_amount >= 0 and total_amount <> 'NaN'),
+    priority          integer       not null default 1 check (priority between 1 and 10),
+    status            varchar(20)   not null default 'received'
+                                    check (status in ('received', 'cooking', 'ready',
+                                           'out-for-delivery', 'delivered', 'cancelled')),
+    processed_by      varchar(50),
+    completed_at      timestamptz,
+    -- beyond the specification
+    rush              boolean       not null default false,
+    customer_key      text          not null,
+    started_at        timestamptz,
+    estimated_completion timestamptz,
+    version           integer       not null default 1,
+    check (type <> 'dine-in' or table_number is not null),
+    check (type <> 'delivery' or delivery_address is not null)
+    -- Status changes touch no indexed column, so with room in the page they cost no index.
+) with (fillfactor = 70);
+
+-- "Repeat customer" is asked for each new order.
+create index orders_by_customer on orders (customer_key);
+
+create table order_items (
+    id          uuid          primary key default gen_random_uuid(),
+    created_at  timestamptz   not null default now(),
+    order_id    uuid          not null references orders (id) on delete cascade,
+    name        varchar(100)  not null,
+    quantity    integer       not null check (quantity > 0),
+    price       decimal(8,2)  not null check (price >= 0 and price <> 'NaN'),
+    position    smallint      not null
+);
+create index order_items_by_order on order_items (order_id);
+
+create table order_status_log (
+    id          uuid          primary key default gen_random_uuid(),
+    created_at  timestamptz   not null default now(),
+    order_id    uuid          not null references orders (id) on delete cascade,
+    status      varchar(20)   not null,
+    changed_by  varchar(50)   not null,
+    changed_at  timestamptz   not null default now(),
+    notes       text,
+    -- the order's version after the change: 1, 2, 3 without a gap
+    sequence    integer       not null
+);
+create unique index order_status_log_by_order on order_status_log (order_id, sequence);
+
+create table workers (
+    id                uuid         primary key default gen_random_uuid(),
+    created_at        timestamptz  not null default now(),
+    name              varchar(50)  not null unique,
+    type              varchar(20)  not null,
+    status            varchar(10)  not null default 'online' check (status in ('online', 'offline')),
+    last_seen         timestamptz  not null default now(),
+    orders_processed  integer      not null default 0
+) with (fillfactor = 50);
+
+-- Numbers: one sequence for ever, less the value with which the day began. No row is
+-- locked by a new order, but for the first of a day.
+create sequence order_number;
+create table order_day (
+    day    date    primary key,
+    first  bigint  not null
+);
+
+-- How many more orders the kitchen takes, spread over rows so that orders placed at the
+-- same time need not wait for each other's commit. The sum of `free` is the limit less the
+-- orders received or cooking; below zero after the limit was lowered.
+create table kitchen_capacity (
+    stripe  smallint  primary key,
+    free    integer   not null
+) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_vacuum_cost_delay = 0);
+insert into kitchen_capacity
+select stripe, case when stripe < 50 then 1 else 0 end from generate_series(0, 63) as stripe;

@@ -1,0 +1,49 @@
+-- send --
+select outbox_task(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
+                   %(priority)s, %(body)s, %(headers)s, %(countdown)s)
+
+-- publish --
+select outbox_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(priority)s)
+
+-- publish_raw --
+select outbox_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
+
+-- claim --
+select verdict, token, attempt, better_queue
+from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s)
+
+-- fence --
+select message_fence(%(job_id)s, %(job_token)s)
+
+-- complete --
+select message_complete(%(job_id)s, %(job_token)s, %(job_queues)s) as next_queue
+
+-- retry --
+select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
+
+-- release --
+select message_release(%(job_id)s, %(job_token)s)
+
+-- bury --
+select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s)
+
+-- bury_unclaimed --
+-- A ticket that cannot be read but has a row: nobody will ever be able to claim it.
+update message
+set state = 'pending', task = null, exchange = %(exchange)s, routing_key = queue, queue = null,
+    token = token + 1, position = default, headers = coalesce(headers, '{}') || %(headers)s
+where id = %(id)s and task is not null and state in ('pending', 'sent')
+
+-- known --
+select 1 from message where id = %(id)s
+
+-- renew --
+update message set lease_until = clock_timestamp() + %(lease)s
+where id = %(id)s and token = %(token)s and holder = %(holder)s
+returning 1
+
+-- best --
+select queue from message_best(%(queues)s)
+
+-- hold --
+select pg_try_advisory_lock(%(holder)s)

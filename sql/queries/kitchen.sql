@@ -1,0 +1,8 @@
+-- start --
+select *
+from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
+                   %(number)s, %(worker)s)
+
+-- finish --
+select *
+from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(number)s, %(worker)s)
