@@ -45,7 +45,8 @@ class Bench:
     holder: the key of its session; lease: how long a claim outlives a silent worker;
     queues: all that it serves; interrupt: set to end a job's sleep early; abandon: set
     when the job has to be handed back; lost: set when its claim was seen to be lost; held:
-    the message being worked on and its token, for whoever renews the lease.
+    the message being worked on and its token, for whoever renews the lease; promise:
+    the position of the message that the database has promised to this worker's next job.
     """
 
     worker_name: str
@@ -57,6 +58,7 @@ class Bench:
     abandon: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     held: tuple[UUID, int] | None = None
+    promise: int | None = None
 
 
 class Job:
@@ -100,8 +102,12 @@ class Job:
         with self._guarded() as conn:
             yield conn
             row = conn.execute(_COMPLETE, self._guard()).fetchone()
-            self.next_queue = row[0] if row else None
+            assert row is not None
+        self._ended(*row)
+
+    def _ended(self, next_queue: str | None, promise: int | None) -> None:
         self.completed = True
+        self.next_queue, self._bench.promise = next_queue, promise
 
     @contextmanager
     def _guarded(self) -> Generator[BoundedConnection, None, None]:
@@ -145,13 +151,12 @@ class Job:
     def finish(self, query: str, **parameters: Any) -> dict[str, Any] | None:
         """Run one statement that completes the job (through `message_complete`).
 
-        Its row tells the next queue as `next_queue`. None: the connection broke at the
+        Its row has that function's columns `next_queue` and `promise`. None: the connection broke at the
         commit and the message is gone since; it was completed, by this very statement or
         by whoever took it over.
         """
         row = self._statement(query, parameters)
-        self.completed = True
-        self.next_queue = row["next_queue"] if row else None
+        self._ended(*((row["next_queue"], row["promise"]) if row else (None, None)))
         return row
 
     def _statement(self, query: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
@@ -199,6 +204,7 @@ class Job:
         return True
 
     def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
+        self._bench.promise = None
         if row["verdict"] != "claimed":
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
@@ -215,6 +221,7 @@ class Job:
             "job_lease": self._bench.lease,
             "job_queues": list(self._bench.queues),
             "job_forced": self._forced,
+            "job_promise": self._bench.promise,
         }
 
     # -- waiting --------------------------------------------------------------------

@@ -34,13 +34,17 @@ BATCH = 500
 SWEEP_S = 1.0
 _STANDBY_S = 0.25
 _DOZE_S = 0.5
+# Between batches while messages keep coming: few statements for many messages. The first
+# message after a pause is published at once.
+_LINGER_S = 0.002
+_LINGER_LONGEST_S = 0.016
 _FROZEN_S = 15.0
 _REFUSALS = 3
 _POSTPONE = timedelta(seconds=15)
 
 
 class Relay(threading.Thread):
-    """Publishes an app's outbox in a background thread until `close`."""
+    """Publishes an app's outbox in a background thread until `stop`."""
 
     def __init__(self, app: App, db_url: str, broker_url: str, *, name: str) -> None:
         super().__init__(name="relay", daemon=True)
@@ -57,12 +61,13 @@ class Relay(threading.Thread):
         self._broker_away = False
         self._refusals: dict[int, int] = {}
         self._due = 0.0
+        self._linger = _LINGER_S
 
     def state(self) -> str:
         """`leading`, `standby`, `leading, broker away`, `database away`, `starting` or `stopped`."""
         return self._state
 
-    def close(self, timeout: float) -> None:
+    def stop(self, timeout: float) -> None:
         """Stop; what is not published stays for the next leader. Waits up to `timeout` seconds."""
         self._end.set()
         if self.is_alive():
@@ -71,7 +76,7 @@ class Relay(threading.Thread):
     # -- leading --------------------------------------------------------------------
 
     def run(self) -> None:
-        """Stand by, lead, come back: until `close`."""
+        """Stand by, lead, come back: until `stop`."""
         backoff = Backoff()
         while not self._end.is_set():
             try:
@@ -132,8 +137,13 @@ class Relay(threading.Thread):
                 self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
                 continue
             self._state = "leading"
-            if not self._guarded(self._drain, conn):
+            published = self._guarded(self._drain, conn) or 0
+            if published == 0:
+                self._linger = _LINGER_S
                 self._doze(conn, _DOZE_S)
+            elif published < BATCH:
+                self._end.wait(self._linger)
+                self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
 
     def _guarded(self, step, *args):  # type: ignore[no-untyped-def]
         """Run a step that speaks to the broker; its loss ends the connection, not the lead."""
@@ -145,13 +155,13 @@ class Relay(threading.Thread):
 
     # -- publishing -----------------------------------------------------------------
 
-    def _drain(self, conn: BoundedConnection) -> bool:
-        """Publish one batch; True when there may be more."""
+    def _drain(self, conn: BoundedConnection) -> int:
+        """Publish one batch; returns how many messages there were."""
         assert self._publisher is not None and self._broker is not None
         rows = conn.execute(_SQL.pending, {"limit": BATCH}).fetchall()
         if not rows:
             self._broker.wait(0)
-            return False
+            return 0
         taken = self._publisher.publish([(row[3], row[4], outgoing(row)) for row in rows])
         # Up to the first that was not taken: what comes after it is sent again behind it,
         # so that messages never leave in another order than they were written in.
@@ -161,7 +171,7 @@ class Relay(threading.Thread):
             self._refusals.clear()
         if good < len(rows):
             self._refused(conn, rows[good])
-        return good == BATCH or good < len(rows)
+        return len(rows)
 
     def _refused(self, conn: BoundedConnection, row: tuple) -> None:  # type: ignore[type-arg]
         """The broker would not take a message: mend the topology, in the end set it aside."""

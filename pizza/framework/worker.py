@@ -7,9 +7,9 @@ Fetching. With nothing to do the worker consumes from all of its queues (prefetc
 so RabbitMQ deals work round robin among idle workers. The first arrival ends that: the
 best of what came is taken, the consumers are cancelled and the rest goes back, so that no
 busy worker holds a message that another could start. After a job the database says in
-which queue the best message waits, and the worker fetches the head of that queue. The
-claim checks once more that nothing better waits elsewhere. So order is by priority, then
-age, across all queues, and the broker is asked once for each job.
+which queue the best message waits, and the worker fetches the head of that queue; the claim
+of a message that was pushed checks that nothing better waits in another queue. So order is
+by priority, then age, across all queues, and the broker is asked once for each job.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Worker:
             self._jobs.put(None)
             job_thread.join(_LAST_SECONDS)
             if self._relay:
-                self._relay.close(_LAST_SECONDS)
+                self._relay.stop(_LAST_SECONDS)
             self._session.close(_LAST_SECONDS)
 
     def _present(self) -> bool:
@@ -170,7 +170,8 @@ class Worker:
                 continue
             found = self._look(broker)
             if found is not None:
-                self._work(broker, found, [])
+                # The database has just named its queue as the best; that need not be asked again.
+                self._work(broker, found, forced=True)
             else:
                 self._listen(broker)
 
@@ -195,19 +196,25 @@ class Worker:
         if arrived and not self._stop.is_set():
             best = min(arrived, key=lambda each: each.rank)
             arrived.remove(best)
-            self._work(broker, best, tags, arrived)
+            self._work(broker, best, tags, arrived, forced=self._looks >= _LOOKS)
         else:
             _close_ears(broker, tags, arrived)
 
     # -- working --------------------------------------------------------------------
 
     def _work(
-        self, broker: Broker, best: Ticket, tags: Sequence[str], others: list[Ticket] | None = None
+        self,
+        broker: Broker,
+        best: Ticket,
+        tags: Sequence[str] = (),
+        others: Sequence[Ticket] = (),
+        *,
+        forced: bool,
     ) -> None:
         self._result = None
-        self._jobs.put((best, self._looks >= _LOOKS))
+        self._jobs.put((best, forced))
         try:
-            _close_ears(broker, tags, others or [])
+            _close_ears(broker, tags, others)
             while self._result is None:
                 broker.wait(self._patience(), [self._stop.wake])
                 self._stop.wake.clear()
@@ -270,7 +277,7 @@ def _collect(arrived: list[Ticket], name: str, message: Any) -> None:
     arrived.append(ticket(name, message))
 
 
-def _close_ears(broker: Broker, tags: Sequence[str], others: list[Ticket]) -> None:
+def _close_ears(broker: Broker, tags: Sequence[str], others: Sequence[Ticket]) -> None:
     """Cancel the consumers and give back what they brought beside the one taken."""
     for tag in tags:
         broker.cancel(tag)

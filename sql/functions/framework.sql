@@ -38,10 +38,12 @@ begin
     perform outbox_wake();
 end $$;
 
--- The best message that waits in any of the queues: priority, then age.
+-- The best messages that wait in any of the queues, best first: priority, then age.
 create or replace function message_best(
-    p_queues text[], out queue text, out priority smallint, out "position" bigint
+    p_queues text[], p_depth integer,
+    out queue text, out priority smallint, out "position" bigint
 )
+returns setof record
 language sql stable as $$
     select best.queue, best.priority, best.position
     from unnest(p_queues) as q(name)
@@ -50,11 +52,38 @@ language sql stable as $$
         from message m
         where m.queue = q.name and m.state = 'sent'
         order by m.priority desc, m.position
-        limit 1
+        limit p_depth
     ) best
     order by best.priority desc, best.position
-    limit 1
 $$;
+
+-- Promise the calling worker the best message that is not promised to another, so that
+-- workers who ask at the same time are sent to different messages, and each to its queue.
+-- A promise is an advisory lock of the session; it binds only those who ask here.
+create or replace function message_promise(p_queues text[], out queue text, out "position" bigint)
+language plpgsql as $$
+declare
+    best record;
+begin
+    for best in select * from message_best(p_queues, 4) loop
+        if pg_try_advisory_lock(7020030, (best.position & 2147483647)::integer) then
+            queue := best.queue;
+            "position" := best.position;
+            return;
+        end if;
+    end loop;
+end $$;
+
+-- Whether a message is promised to another worker than the caller.
+create or replace function promised_elsewhere(p_position bigint) returns boolean
+language plpgsql as $$
+begin
+    if pg_try_advisory_lock(7020030, (p_position & 2147483647)::integer) then
+        perform pg_advisory_unlock(7020030, (p_position & 2147483647)::integer);
+        return false;
+    end if;
+    return true;
+end $$;
 
 -- Whether the process behind a holder's key still has its session. A server that
 -- has just started gives its clients time to come back before it calls them dead.
@@ -70,8 +99,9 @@ $$;
 --   held     another worker that is alive holds it
 --   later    it waits for its time (a retry); the ticket is an old one
 --   better   a better message waits in another of your queues: go there first
+-- p_promise is what the caller was promised before; the promise ends here.
 create or replace function message_claim(
-    p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
+    p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
     out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean
 )
 language plpgsql as $$
@@ -79,6 +109,9 @@ declare
     m message;
     best record;
 begin
+    if p_promise is not null then
+        perform pg_advisory_unlock(7020030, (p_promise & 2147483647)::integer);
+    end if;
     select * into m from message where id = p_id for no key update;
     if not found then
         verdict := 'done';
@@ -94,13 +127,14 @@ begin
         return;
     end if;
     if m.state <> 'claimed' and not p_forced and cardinality(p_queues) > 1 then
-        select * into best from message_best(array_remove(p_queues, m.queue));
-        if best.queue is not null
-           and (best.priority, -best.position) > (m.priority, -m.position) then
-            verdict := 'better';
-            better_queue := best.queue;
-            return;
-        end if;
+        for best in select * from message_best(array_remove(p_queues, m.queue), 4) loop
+            exit when (best.priority, -best.position) < (m.priority, -m.position);
+            if not promised_elsewhere(best.position) then
+                verdict := 'better';
+                better_queue := best.queue;
+                return;
+            end if;
+        end loop;
     end if;
     update message u
     set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
@@ -122,9 +156,11 @@ begin
     end if;
 end $$;
 
--- The job is done: its message goes, in the transaction of its last effect. Answers
--- with the queue in which the best of the waiting messages is to be found.
-create or replace function message_complete(p_id uuid, p_token bigint, p_queues text[]) returns text
+-- The job is done: its message goes, in the transaction of its last effect. The worker is
+-- promised its next message, and told in which queue to look for its ticket.
+create or replace function message_complete(
+    p_id uuid, p_token bigint, p_queues text[], out next_queue text, out promise bigint
+)
 language plpgsql as $$
 begin
     delete from message where id = p_id and token = p_token;
@@ -132,7 +168,7 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    return (select b.queue from message_best(p_queues) b);
+    select p.queue, p.position into next_queue, promise from message_promise(p_queues) p;
 end $$;
 
 -- The job has failed and will be tried again: a row that becomes due. The token moves

@@ -4,7 +4,7 @@
 -- already was begun by a cook who is gone; the log says by whom.
 create or replace function kitchen_start(
     p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
-    p_number text, p_worker text,
+    p_promise bigint, p_number text, p_worker text,
     out verdict text, out token bigint, out attempt integer, out better_queue text,
     out status text, out type text, out priority integer, out taken_from text
 )
@@ -14,7 +14,7 @@ declare
     o orders;
     old_status text;
 begin
-    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced);
+    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise);
     verdict := c.verdict;
     token := c.token;
     attempt := c.attempt;
@@ -49,13 +49,14 @@ end $$;
 -- keeps its status.
 create or replace function kitchen_finish(
     p_message uuid, p_token bigint, p_queues text[], p_number text, p_worker text,
-    out next_queue text, out status text, out waited double precision, out cooked double precision
+    out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
 )
 language plpgsql as $$
 declare
     o orders;
 begin
-    next_queue := message_complete(p_message, p_token, p_queues);
+    select m.next_queue, m.promise into next_queue, promise
+    from message_complete(p_message, p_token, p_queues) m;
     update orders u
     set status = 'ready', completed_at = clock_timestamp(), updated_at = clock_timestamp(),
         version = u.version + 1

@@ -108,7 +108,8 @@ begin
     lock table kitchen_capacity in access exclusive mode;
     total := p_limit - (select count(*) from orders where status in ('received', 'cooking'));
     update kitchen_capacity
-    set free = case when total >= 0 then total / 64 + (stripe < total % 64)::integer
+    set share = p_limit / 64 + (stripe < p_limit % 64)::integer,
+        free = case when total >= 0 then total / 64 + (stripe < total % 64)::integer
                     when stripe = 0 then total
                     else 0 end;
 end $$;
@@ -182,11 +183,10 @@ begin
     estimated_completion := o.estimated_completion;
 end $$;
 
--- In how many rounds of cooking a new order is ready: what is ahead of it, by cooks on shift.
+-- In how many rounds of cooking a new order is ready: all that wait or cook, by cooks on shift.
 create or replace function kitchen_rounds() returns double precision
 language sql stable as $$
     select 1 + floor(
-        (select count(*) from (select from message where state in ('pending', 'sent', 'claimed')
-                               and task is not null limit 500) ahead)::float8
+        (select greatest(0, sum(share::bigint) - sum(free)) from kitchen_capacity)::float8
         / greatest(1, (select count(*) from workers where status = 'online' and type = 'cook')))
 $$;

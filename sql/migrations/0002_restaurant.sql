@@ -76,12 +76,14 @@ create table order_day (
 );
 
 -- How many more orders the kitchen takes, spread over rows so that orders placed at the
--- same time need not wait for each other's commit. The sum of `free` is the limit less the
--- orders received or cooking; below zero after the limit was lowered.
+-- same time need not wait for each other's commit. The sum of `free` is the limit less
+-- the orders received or cooking (below zero after the limit was lowered), that of
+-- `share` is the limit.
 create table kitchen_capacity (
     stripe  smallint  primary key,
+    share   integer   not null,
     free    integer   not null
 ) with (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000,
         autovacuum_vacuum_cost_delay = 0);
 insert into kitchen_capacity
-select stripe, case when stripe < 50 then 1 else 0 end from generate_series(0, 63) as stripe;
+select stripe, (stripe < 50)::integer, (stripe < 50)::integer from generate_series(0, 63) as stripe;

@@ -10,13 +10,14 @@ select outbox_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, 
 
 -- claim --
 select verdict, token, attempt, better_queue
-from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s)
+from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
+                   %(job_promise)s)
 
 -- fence --
 select message_fence(%(job_id)s, %(job_token)s)
 
 -- complete --
-select message_complete(%(job_id)s, %(job_token)s, %(job_queues)s) as next_queue
+select next_queue, promise from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s)
 
 -- retry --
 select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
@@ -41,9 +42,6 @@ select 1 from message where id = %(id)s
 update message set lease_until = clock_timestamp() + %(lease)s
 where id = %(id)s and token = %(token)s and holder = %(holder)s
 returning 1
-
--- best --
-select queue from message_best(%(queues)s)
 
 -- hold --
 select pg_try_advisory_lock(%(holder)s)

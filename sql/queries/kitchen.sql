@@ -1,7 +1,7 @@
 -- start --
 select *
 from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(number)s, %(worker)s)
+                   %(job_promise)s, %(number)s, %(worker)s)
 
 -- finish --
 select *

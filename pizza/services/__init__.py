@@ -1,0 +1,1 @@
+"""The restaurant's use cases, on the task framework and the storage."""

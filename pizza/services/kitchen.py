@@ -1,0 +1,131 @@
+"""The cook: received → cooking → ready, in two steps that each are one transaction."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pizza.database.queries import Queries
+from pizza.domain.cooking import cooking_seconds
+from pizza.framework import Blueprint, Job, RetryPolicy
+from pizza.framework.errors import PoisonMessage
+from pizza.framework.worker import Worker, WorkerOptions
+from pizza.services.restaurant import make_app
+from pizza.services.topology import (
+    KITCHEN_QUEUE,
+    ORDERS_TOPIC,
+    TYPED_QUEUES,
+    kitchen_queues,
+)
+from pizza.services.workers import Shift
+from pizza.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("kitchen")
+_START, _FINISH = _SQL.start, _SQL.finish
+
+# An order is never given up lightly: with these waits it is tried for about an hour.
+_RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)
+_HIGH_PRIORITY = 10
+
+COOK = "cook"
+
+
+def order_number(body: Any) -> str:
+    """Read the order's number out of an order message. Raises PoisonMessage."""
+    number = body.get("order_number") if isinstance(body, dict) else None
+    if not isinstance(number, str) or not number:
+        raise PoisonMessage("the order message has no order_number")
+    return number
+
+
+def kitchen(base_seconds: float) -> Blueprint:
+    """The cook's tasks; base_seconds is the cooking time of a takeout."""
+    blueprint = Blueprint("kitchen")
+
+    @blueprint.task(
+        "cook_order",
+        queue=KITCHEN_QUEUE,
+        exchange=ORDERS_TOPIC,
+        retry=_RETRY,
+        decode=order_number,
+        claims_itself=True,
+    )
+    def cook_order(job: Job) -> None:
+        number: str = job.body
+        order = job.step(_START, number=number, worker=job.worker_name)
+        if order["status"] is None:
+            raise PoisonMessage(f"there is no order {number}")
+        if order["status"] != "cooking":
+            _log(number, "order_skipped", f"Order is {order['status']}; nothing to cook")
+            return
+        _begun(number, order)
+        job.sleep(cooking_seconds(order["type"], base_seconds))
+        done = job.finish(_FINISH, number=number, worker=job.worker_name)
+        _ended(number, done)
+
+    return blueprint
+
+
+def _begun(number: str, order: dict[str, Any]) -> None:
+    high = order["priority"] >= _HIGH_PRIORITY
+    details = {"priority": order["priority"], "order_type": order["type"]}
+    if order["taken_from"]:
+        details["taken_from"] = order["taken_from"]
+    text = "Processing HIGH PRIORITY order" if high else "Processing order"
+    _log(number, "order_processing", text, details=details)
+
+
+def _ended(number: str, done: dict[str, Any] | None) -> None:
+    if done is None or done["status"] is None:
+        _log(number, "order_ended_elsewhere", "Order was ended by somebody else")
+        return
+    _log(
+        number,
+        "order_completed",
+        "Order is ready",
+        duration_ms=round(done["cooked"] * 1000),
+        details={
+            "waited_s": round(done["waited"], 3),
+            "cooked_s": round(done["cooked"], 3),
+        },
+    )
+
+
+def _log(number: str, action: str, text: str, **more: Any) -> None:
+    log.info(text, extra={"action": action, "order_number": number, **more})
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a cook until it is told to stop; returns the process's exit code.
+
+    Raises SessionRefused when its name is taken or the kitchen has ten workers.
+    """
+    assert settings.db_url and settings.worker_name, "the command line insists on both"
+    app = make_app()
+    app.include(kitchen(settings.cooking_time))
+    worker = Worker(
+        app,
+        settings.db_url,
+        settings.broker_url,
+        WorkerOptions(
+            name=settings.worker_name,
+            queues=kitchen_queues(settings.order_types),
+            grace=settings.grace,
+            lease=settings.lease_seconds,
+            heartbeat=int(settings.heartbeat_seconds),
+        ),
+        roster=Shift(settings.worker_name, COOK, announcement(settings.order_types)),
+    )
+    worker.run()
+    return 0
+
+
+def announcement(order_types: tuple[str, ...]) -> str:
+    """What a cook says of itself when it comes to work."""
+    if set(order_types) == set(TYPED_QUEUES):
+        return "Worker registered for all order types"
+    if len(order_types) == 1:
+        return f"Listening for {order_types[0]} orders only"
+    return f"Worker registered for order types: {','.join(order_types)}"

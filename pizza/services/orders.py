@@ -1,0 +1,80 @@
+"""Taking orders, and telling where they are."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.cooking import BASE_SECONDS, cooking_seconds
+from pizza.domain.errors import RestaurantFull
+from pizza.domain.order import VIP, OrderDraft, OrderStatus, PlacedOrder, StatusChange
+from pizza.domain.priority import Facts, assign
+from pizza.services.topology import ORDERS_TOPIC, TYPED_QUEUES
+from pizza.storage import orders
+
+Connection = psycopg.Connection[Any]
+
+ORDER_SERVICE = "order-service"
+# More places than any kitchen will ever fill: "no cap".
+UNLIMITED = 1_000_000_000
+
+
+def place_order(
+    conn: Connection,
+    draft: OrderDraft,
+    *,
+    deadline: datetime | None = None,
+    base_seconds: float = BASE_SECONDS,
+    limit: int = 0,
+) -> PlacedOrder:
+    """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
+
+    deadline: after this moment (UTC) the order is not stored any more; the caller has
+        given its own client an answer by then.
+    base_seconds: the cooking time of a takeout; limit: only for the words of the refusal.
+    Raises RestaurantFull, DatabaseUnavailable.
+    """
+    verdict, placed = orders.place(
+        conn,
+        draft,
+        first=assign(_facts(draft, repeat=False)),
+        repeat=assign(_facts(draft, repeat=True)),
+        cooking=timedelta(seconds=cooking_seconds(draft.order_type, base_seconds)),
+        queue=TYPED_QUEUES[draft.order_type],
+        exchange=ORDERS_TOPIC,
+        changed_by=ORDER_SERVICE,
+        deadline=deadline,
+    )
+    if verdict == "full":
+        raise RestaurantFull(limit)
+    if placed is None:
+        raise DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
+    return placed
+
+
+def _facts(draft: OrderDraft, *, repeat: bool) -> Facts:
+    return Facts(
+        vip=draft.customer_type == VIP,
+        rush=draft.rush,
+        total=draft.total,
+        repeat=repeat,
+        override=draft.priority,
+    )
+
+
+def order_status(conn: Connection, number: str) -> OrderStatus:
+    """Where an order stands. Raises OrderNotFound."""
+    return orders.status(conn, number)
+
+
+def order_history(conn: Connection, number: str) -> list[StatusChange]:
+    """An order's changes of status, oldest first. Raises OrderNotFound."""
+    return orders.history(conn, number)
+
+
+def set_capacity(conn: Connection, max_concurrent: int) -> None:
+    """Set how many orders may be received or cooking at a time (0: as many as come)."""
+    orders.set_capacity(conn, max_concurrent or UNLIMITED)

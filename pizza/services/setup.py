@@ -1,0 +1,29 @@
+"""Setting up a database and a broker."""
+
+from __future__ import annotations
+
+from pizza.database import migrate
+from pizza.framework.broker import Broker
+from pizza.services.restaurant import make_app
+
+
+def setup_db(db_url: str) -> list[str]:
+    """Create or bring up to date all tables and functions; returns the scripts that ran.
+
+    Raises DatabaseUnavailable, MigrationError.
+    """
+    return migrate.migrate(db_url)
+
+
+def migrate_db(db_url: str) -> list[str]:
+    """The same as `setup_db`: set-up is all migrations on an empty database."""
+    return setup_db(db_url)
+
+
+def setup_queues(broker_url: str) -> None:
+    """Declare all exchanges, queues and bindings. Raises BrokerUnavailable."""
+    broker = Broker(broker_url, name="pizza setup")
+    try:
+        broker.declare(make_app().topology)
+    finally:
+        broker.close()

@@ -1,0 +1,61 @@
+"""The restaurant's exchanges and queues, as data. Names and properties are specified."""
+
+from __future__ import annotations
+
+from kombu import Exchange, Queue, binding
+
+from pizza.framework.topology import Topology
+
+MAX_PRIORITY = 10
+_KITCHEN = {"x-max-priority": MAX_PRIORITY}
+
+ORDERS_TOPIC = "orders_topic"
+ORDERS_DIRECT = "orders_direct"
+NOTIFICATIONS_FANOUT = "notifications_fanout"
+UNROUTED = "orders_unrouted"
+
+KITCHEN_QUEUE = "kitchen_queue"
+TYPED_QUEUES = {
+    "dine-in": "kitchen_dine_in_queue",
+    "takeout": "kitchen_takeout_queue",
+    "delivery": "kitchen_delivery_queue",
+}
+NOTIFICATIONS_QUEUE = "notifications_queue"
+
+# What orders_topic cannot route falls through this exchange into kitchen_queue.
+_unrouted = Exchange(UNROUTED, type="fanout", durable=True)
+_topic = Exchange(
+    ORDERS_TOPIC, type="topic", durable=True, arguments={"alternate-exchange": UNROUTED}
+)
+_direct = Exchange(ORDERS_DIRECT, type="direct", durable=True)
+_fanout = Exchange(NOTIFICATIONS_FANOUT, type="fanout", durable=True)
+
+
+def _typed(order_type: str, name: str) -> Queue:
+    bindings = [
+        binding(_topic, routing_key=f"kitchen.{order_type}.*"),
+        binding(_direct, routing_key=f"kitchen.{order_type}"),
+    ]
+    return Queue(name, bindings=bindings, durable=True, queue_arguments=_KITCHEN)
+
+
+TOPOLOGY = Topology(
+    exchanges=(_unrouted, _topic, _direct, _fanout),
+    queues=(
+        Queue(
+            KITCHEN_QUEUE,
+            bindings=[binding(_unrouted), binding(_direct, routing_key="kitchen.order")],
+            durable=True,
+            queue_arguments=_KITCHEN,
+        ),
+        *(_typed(order_type, name) for order_type, name in TYPED_QUEUES.items()),
+        Queue(NOTIFICATIONS_QUEUE, _fanout, durable=True, auto_delete=False),
+    ),
+)
+
+
+def kitchen_queues(order_types: tuple[str, ...]) -> list[str]:
+    """The queues a cook serves: those of its order types, or all with the catch-all."""
+    if set(order_types) == set(TYPED_QUEUES):
+        return [*TYPED_QUEUES.values(), KITCHEN_QUEUE]
+    return [TYPED_QUEUES[each] for each in dict.fromkeys(order_types)]

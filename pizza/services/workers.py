@@ -1,0 +1,60 @@
+"""Coming to work: unique names, at most ten at a time, a sign of life every 30 seconds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import psycopg
+
+from pizza.database.connection import BoundedConnection
+from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
+from pizza.framework.errors import SessionRefused
+from pizza.storage import workers
+from pizza.storage.workers import WorkerStatus
+
+log = logging.getLogger(__name__)
+
+MAX_WORKERS = 10
+# The session of a worker that was just killed ends within moments; its successor waits.
+_PATIENCE_S = 2.0
+
+
+class Shift:
+    """The restaurant's roster for one worker (see framework.session.Roster)."""
+
+    def __init__(self, name: str, kind: str, announcement: str) -> None:
+        self._name = name
+        self._kind = kind
+        self._announcement = announcement
+
+    def enter(self, conn: BoundedConnection) -> None:
+        """Register. Raises SessionRefused when the name is taken or the kitchen is full."""
+        until = time.monotonic() + _PATIENCE_S
+        while (verdict := workers.enter(conn, self._name, self._kind, MAX_WORKERS)) == "taken":
+            if time.monotonic() > until:
+                raise SessionRefused(str(WorkerNameTaken(self._name)))
+            time.sleep(0.1)
+        if verdict == "full":
+            raise SessionRefused(str(TooManyWorkers(MAX_WORKERS)))
+        log.info(self._announcement, extra={"action": "worker_registered"})
+
+    def beat(self, conn: BoundedConnection) -> None:
+        """Say that it is alive, and report those who are not."""
+        workers.beat(conn, self._name)
+        for name in workers.mark_the_dead(conn):
+            log.warning(
+                "Worker %s is gone", name,
+                extra={"action": "worker_offline", "details": {"worker_name": name}},
+            )  # fmt: skip
+
+    def leave(self, conn: BoundedConnection) -> None:
+        """Go home."""
+        workers.leave(conn, self._name)
+        log.info("Worker disconnected", extra={"action": "worker_disconnected"})
+
+
+def workers_status(conn: psycopg.Connection[Any]) -> list[WorkerStatus]:
+    """All workers, by name."""
+    return workers.status(conn)

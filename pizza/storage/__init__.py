@@ -1,0 +1,1 @@
+"""Reading and writing the restaurant's tables; every function takes a connection."""
