@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import amqp
@@ -46,6 +47,7 @@ class Broker:
     def __init__(self, url: str, *, name: str, heartbeat: int = HEARTBEAT_S) -> None:
         """Connect. name: shown by `rabbitmqctl list_connections`. Raises BrokerUnavailable."""
         self._heartbeat = heartbeat
+        self.lost: BrokerUnavailable | None = None
         link = kombu.Connection(
             url,
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -94,8 +96,16 @@ class Broker:
         """Handle what arrives, for up to `timeout` seconds or until one of `also` is readable.
 
         Returns after the first arrivals were handled (their callbacks have run), and keeps
-        the heartbeat meanwhile. Raises BrokerUnavailable, also after two silent heartbeats.
+        the heartbeat meanwhile. Raises BrokerUnavailable, also after two silent heartbeats;
+        `lost` keeps it then.
         """
+        try:
+            self._wait(timeout, also)
+        except BrokerUnavailable as error:
+            self.lost = error
+            raise
+
+    def _wait(self, timeout: float, also: Sequence[Any]) -> None:
         self.beat()
         sock = self.connection.transport.sock
         if sock is None:
@@ -133,16 +143,21 @@ class Broker:
         self.heard()
         return message
 
-    def consume(self, queue: str, callback: Callable[[Any], None]) -> str:
-        """Have up to the prefetch count of messages pushed; returns the consumer's tag."""
+    def consume(self, queues: Sequence[str], callback: Callable[[str, Any], None]) -> None:
+        """Have up to the prefetch count of each queue's messages pushed, until `cancel`."""
         with broker_errors():
-            tag: str = self.channel.basic_consume(queue, callback=callback)
-        return tag
+            for queue in queues:
+                self.channel.basic_consume(
+                    queue, consumer_tag=queue, nowait=True, callback=partial(callback, queue)
+                )
 
-    def cancel(self, tag: str) -> None:
-        """End a consumer; its last deliveries have arrived when this returns."""
+    def cancel(self, queues: Sequence[str]) -> None:
+        """End the consumers; their last deliveries have arrived when this returns."""
         with broker_errors():
-            self.channel.basic_cancel(tag)
+            for queue in queues:
+                # The broker works in order, so the answer to the last one covers all.
+                self.channel.basic_cancel(queue, nowait=queue != queues[-1])
+        self.heard()
 
     def prefetch(self, count: int) -> None:
         """Unacknowledged messages that each consumer of the channel may hold."""

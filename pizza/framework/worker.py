@@ -1,7 +1,8 @@
 """A worker process: tickets from its queues, one job at a time, ack only after the commit.
 
-The main thread owns the broker's connection: it fetches tickets, keeps the heartbeat while
-a job runs, acks, and hears the signals. The job runs in a thread of its own.
+One thread works: it fetches a ticket, runs the job, acks. The main thread hears the
+signals, and while a job runs it keeps the broker's connection alive in the work thread's
+stead: whoever holds `_at_broker` owns the connection.
 
 Fetching. With nothing to do the worker consumes from all of its queues (prefetch 1 each),
 so RabbitMQ deals work round robin among idle workers. The first arrival ends that: the
@@ -16,14 +17,11 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any
 
 from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
@@ -42,6 +40,7 @@ log = logging.getLogger(__name__)
 # After so many looks at another queue in vain, a worker takes what it has.
 _LOOKS = 3
 _LAST_SECONDS = 1.5
+_TICK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +89,13 @@ class Worker:
             Relay(app, db_url, broker_url, name=self._title) if options.relay else None
         )
         self._executor = Executor(app, self._bench)
-        self._jobs: queue.SimpleQueue[tuple[Ticket, bool] | None] = queue.SimpleQueue()
-        self._result: Result | None = None
+        self._broker: Broker | None = None
+        self._at_broker = threading.Lock()
         self._hint: str | None = None
         self._looks = 0
-        self._deadline: float | None = None
+        self._failure: BaseException | None = None
 
-    # -- life -----------------------------------------------------------------------
+    # -- the main thread ------------------------------------------------------------
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. Raises SessionRefused if the roster refuses the worker."""
@@ -104,18 +103,21 @@ class Worker:
         self._session.start()
         if not self._present():
             return
-        job_thread = threading.Thread(target=self._work_off, name="job", daemon=True)
-        job_thread.start()
+        work = threading.Thread(target=self._work_until_stopped, name="work", daemon=True)
+        work.start()
         if self._relay:
             self._relay.start()
         try:
-            self._serve_until_stopped()
+            while work.is_alive() and not self._stop.is_set():
+                self._stop.event.wait(_TICK_S)
+                self._keep_alive()
+            self._let_finish(work)
         finally:
-            self._jobs.put(None)
-            job_thread.join(_LAST_SECONDS)
             if self._relay:
                 self._relay.stop(_LAST_SECONDS)
             self._session.close(_LAST_SECONDS)
+        if self._failure is not None:
+            raise self._failure
 
     def _present(self) -> bool:
         """Wait for the first entry; False when stopped before."""
@@ -128,32 +130,80 @@ class Worker:
             self._stop.wake.wait(1.0)
         return True
 
+    def _keep_alive(self) -> None:
+        """While a job runs: heartbeat, and notice a broker that is gone."""
+        if not self._at_broker.acquire(blocking=False):
+            return
+        try:
+            if self._broker is not None and self._broker.lost is None:
+                self._broker.wait(0)
+        except BrokerUnavailable as error:
+            log.warning(
+                "%s; the job goes on without it", error, extra={"action": "broker_lost"}
+            )
+        finally:
+            self._at_broker.release()
+
+    def _let_finish(self, work: threading.Thread) -> None:
+        """Give the job in hand its grace, then take it away, then leave it behind."""
+        until = time.monotonic() + self._options.grace
+        while work.is_alive() and time.monotonic() < until:
+            work.join(0.1)
+            self._keep_alive()
+        self._bench.abandon.set()
+        self._bench.interrupt.set()
+        work.join(_LAST_SECONDS)
+        if work.is_alive():
+            # It is stuck where nothing can interrupt it. To end now is a crash that is
+            # meant: the servers free what it holds, and another worker takes over.
+            log.error("The job does not end; leaving it", extra={"action": "job_abandoned"})
+            logging.shutdown()
+            os._exit(0)
+
+    # -- the work thread ------------------------------------------------------------
+
+    def _work_until_stopped(self) -> None:
+        try:
+            with self._at_broker:
+                self._serve_until_stopped()
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._bench.line.close()
+            self._stop.set()
+
     def _serve_until_stopped(self) -> None:
         backoff = Backoff()
         away = False
         while not self._stop.is_set():
-            broker = None
             try:
-                broker = Broker(
-                    self._broker_url, name=self._title, heartbeat=self._options.heartbeat
-                )
-                broker.declare(self._app.topology)
-                broker.prefetch(1)
+                self._broker = self._connect()
                 backoff.reset()
                 log.info(
                     "RabbitMQ is back" if away else "Worker connected and ready",
                     extra={"action": "broker_reconnected" if away else "worker_connected"},
                 )
                 away = False
-                self._serve(broker)
+                self._serve(self._broker)
             except BrokerUnavailable as error:
                 if not away:
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
                 away = True
                 self._stop.event.wait(backoff.next())
             finally:
-                if broker is not None:
-                    broker.close()
+                if self._broker is not None:
+                    self._broker.close()
+                    self._broker = None
+
+    def _connect(self) -> Broker:
+        broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
+        try:
+            broker.declare(self._app.topology)
+            broker.prefetch(1)
+        except BrokerUnavailable:
+            broker.close()
+            raise
+        return broker
 
     def _pause(self, seconds: float) -> bool:
         """For the job's connection: wait, and say whether to give up."""
@@ -190,96 +240,47 @@ class Worker:
     def _listen(self, broker: Broker) -> None:
         """Consume from all queues until something comes, and work on the best of it."""
         arrived: list[Ticket] = []
-        tags = [broker.consume(name, partial(_collect, arrived, name)) for name in self._bench.queues]
+        broker.consume(
+            self._bench.queues, lambda name, message: arrived.append(ticket(name, message))
+        )
         while not arrived and not self._stop.is_set() and self._session.present.is_set():
             self._idle(broker)
+        broker.cancel(self._bench.queues)
+        best = None
         if arrived and not self._stop.is_set():
             best = min(arrived, key=lambda each: each.rank)
             arrived.remove(best)
-            self._work(broker, best, tags, arrived, forced=self._looks >= _LOOKS)
-        else:
-            _close_ears(broker, tags, arrived)
+        for each in arrived:
+            broker.requeue(each.delivery_tag)
+        if best is not None:
+            self._work(broker, best, forced=self._looks >= _LOOKS)
 
     # -- working --------------------------------------------------------------------
 
-    def _work(
-        self,
-        broker: Broker,
-        best: Ticket,
-        tags: Sequence[str] = (),
-        others: Sequence[Ticket] = (),
-        *,
-        forced: bool,
-    ) -> None:
-        self._result = None
-        self._jobs.put((best, forced))
-        try:
-            _close_ears(broker, tags, others)
-            while self._result is None:
-                broker.wait(self._patience(), [self._stop.wake])
-                self._stop.wake.clear()
-        except BrokerUnavailable:
-            # The job goes on: its claim does not depend on the broker, only its ack does.
-            self._finish_without_broker()
-            raise
-        self._settle(broker, best, self._result)
-
-    def _settle(self, broker: Broker, done: Ticket, result: Result) -> None:
+    def _work(self, broker: Broker, best: Ticket, *, forced: bool) -> None:
+        result = self._run(best, forced)
+        if broker.lost is not None:
+            raise broker.lost
         if result.requeue:
-            broker.requeue(done.delivery_tag)
+            broker.requeue(best.delivery_tag)
         else:
-            broker.ack(done.delivery_tag)
+            broker.ack(best.delivery_tag)
         self._hint = result.next_queue
         self._looks = self._looks + 1 if result.outcome is Outcome.BETTER else 0
 
-    def _finish_without_broker(self) -> None:
-        log.warning("Broker lost while a job runs; the job goes on", extra={"action": "broker_lost"})
-        while self._result is None:
-            self._stop.wake.wait(self._patience())
-
-    def _patience(self) -> float:
-        """Seconds to wait now; hands the job back when its grace is over, ends if it hangs."""
-        if not self._stop.is_set():
-            return 5.0
-        now = time.monotonic()
-        if self._deadline is None:
-            self._deadline = now + self._options.grace
-        if now >= self._deadline:
-            self._bench.abandon.set()
-            self._bench.interrupt.set()
-            if now >= self._deadline + _LAST_SECONDS:
-                log.error("The job does not end; leaving it", extra={"action": "job_abandoned"})
-                logging.shutdown()
-                os._exit(0)
-            return 0.1
-        return min(5.0, self._deadline - now)
-
-    def _work_off(self) -> None:
-        """The job thread."""
-        while (item := self._jobs.get()) is not None:
-            best, forced = item
-            self._bench.lost.clear()
-            if not self._bench.abandon.is_set():
-                self._bench.interrupt.clear()
-            try:
-                result = self._executor.execute(best, forced=forced)
-            except Exception:
-                log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
-                self._bench.line.close()
-                self._bench.abandon.wait(1.0)
-                result = Result(Outcome.HANDED_BACK)
-            self._result = result
-            self._stop.wake.set()
-        self._bench.line.close()
-
-
-def _collect(arrived: list[Ticket], name: str, message: Any) -> None:
-    arrived.append(ticket(name, message))
-
-
-def _close_ears(broker: Broker, tags: Sequence[str], others: Sequence[Ticket]) -> None:
-    """Cancel the consumers and give back what they brought beside the one taken."""
-    for tag in tags:
-        broker.cancel(tag)
-    for each in others:
-        broker.requeue(each.delivery_tag)
+    def _run(self, best: Ticket, forced: bool) -> Result:
+        """Run the job, with the connection left to the main thread."""
+        self._bench.lost.clear()
+        self._bench.interrupt.clear()
+        if self._bench.abandon.is_set():
+            return Result(Outcome.HANDED_BACK)
+        self._at_broker.release()
+        try:
+            return self._executor.execute(best, forced=forced)
+        except Exception:
+            log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
+            self._bench.line.close()
+            self._bench.abandon.wait(1.0)
+            return Result(Outcome.HANDED_BACK)
+        finally:
+            self._at_broker.acquire()

@@ -64,13 +64,17 @@ create or replace function message_promise(p_queues text[], out queue text, out 
 language plpgsql as $$
 declare
     best record;
+    p_depth integer;
 begin
-    for best in select * from message_best(p_queues, 4) loop
-        if pg_try_advisory_lock(7020030, (best.position & 2147483647)::integer) then
-            queue := best.queue;
-            "position" := best.position;
-            return;
-        end if;
+    -- Only when many workers ask at the same time does the second look have to go deep.
+    foreach p_depth in array '{1,16}'::integer[] loop
+        for best in select * from message_best(p_queues, p_depth) loop
+            if pg_try_advisory_lock(7020030, (best.position & 2147483647)::integer) then
+                queue := best.queue;
+                "position" := best.position;
+                return;
+            end if;
+        end loop;
     end loop;
 end $$;
 
@@ -111,6 +115,19 @@ declare
 begin
     if p_promise is not null then
         perform pg_advisory_unlock(7020030, (p_promise & 2147483647)::integer);
+    end if;
+    if p_forced then
+        -- The usual case, in one look: it waits, and is the one the database named.
+        update message u
+        set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
+            lease_until = clock_timestamp() + p_lease
+        where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
+        returning u.token, u.attempt into message_claim.token, message_claim.attempt;
+        if found then
+            verdict := 'claimed';
+            resumed := false;
+            return;
+        end if;
     end if;
     select * into m from message where id = p_id for no key update;
     if not found then

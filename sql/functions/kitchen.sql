@@ -22,27 +22,30 @@ begin
     if verdict <> 'claimed' then
         return;
     end if;
-    select * into o from orders e where e.number = p_number for no key update;
-    status := o.status;
-    type := o.type;
-    priority := o.priority;
-    if status is null or status not in ('received', 'cooking') then
-        return;
-    end if;
-    if status = 'cooking' then
-        if c.resumed and o.processed_by = p_worker then
-            return;
-        end if;
-        taken_from := o.processed_by;
-    end if;
-    old_status := status;
     update orders u
     set status = 'cooking', processed_by = p_worker, started_at = clock_timestamp(),
         updated_at = clock_timestamp(), version = u.version + 1
-    where u.id = o.id
+    where u.number = p_number and u.status = 'received'
     returning * into o;
+    old_status := 'received';
+    if not found then
+        select * into o from orders e where e.number = p_number for no key update;
+        old_status := o.status;
+        if old_status = 'cooking' and not (c.resumed and o.processed_by = p_worker) then
+            taken_from := o.processed_by;
+            update orders u
+            set processed_by = p_worker, started_at = clock_timestamp(),
+                updated_at = clock_timestamp(), version = u.version + 1
+            where u.id = o.id
+            returning * into o;
+        end if;
+    end if;
     status := o.status;
-    perform order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
+    type := o.type;
+    priority := o.priority;
+    if old_status = 'received' or taken_from is not null then
+        perform order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
+    end if;
 end $$;
 
 -- Finish: cooking → ready, and the message is done. An order that was cancelled meanwhile

@@ -1,0 +1,75 @@
+"""Servers for all tests: a private PostgreSQL and a private RabbitMQ for each session of pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import amqp
+import kombu
+import pytest
+from devservices import Postgres, RabbitMQ, Servers
+
+from pizza.database.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Both servers, started at once, ended with the session whatever way it ends."""
+    folder: Path = tmp_path_factory.mktemp("servers")
+    with Servers(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: Servers) -> Postgres:
+    """The private PostgreSQL; a test that stops it starts it again."""
+    return servers.postgres
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(servers: Servers) -> RabbitMQ:
+    """The private RabbitMQ; a test that stops it starts it again."""
+    return servers.rabbitmq
+
+
+@pytest.fixture(scope="session")
+def _template(postgres: Postgres) -> str:
+    """A migrated database to copy from, so that a fresh one costs no migration."""
+    migrate(postgres.create_database("template_pizza"))
+    return "template_pizza"
+
+
+@pytest.fixture
+def db_url(postgres: Postgres, _template: str) -> Iterator[str]:
+    """A fresh, migrated database of the test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    yield postgres.create_database(name, template=_template)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def broker_url(rabbitmq: RabbitMQ) -> str:
+    """The broker, with no message in any of the restaurant's or the framework's queues."""
+    empty_broker(rabbitmq.url)
+    return rabbitmq.url
+
+
+def empty_broker(url: str) -> None:
+    """Delete the queues with fixed names; whoever needs them declares them again."""
+    with kombu.Connection(url) as connection:
+        for name in (
+            "kitchen_queue",
+            "kitchen_dine_in_queue",
+            "kitchen_takeout_queue",
+            "kitchen_delivery_queue",
+            "notifications_queue",
+            "dead_letter_queue",
+        ):
+            channel = connection.channel()
+            try:
+                channel.queue_delete(name)
+                channel.close()
+            except amqp.NotFound:
+                pass
