@@ -45,6 +45,7 @@ class Script:
 
     @property
     def checksum(self) -> str:
+        """What the ledger compares: SHA-256 of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -72,12 +73,16 @@ def migrate(db_url: str) -> list[str]:
     Raises DatabaseUnavailable, or MigrationError when a file that ran was changed, the
     database is newer than this program, or a statement failed (then nothing is applied).
     """
-    with connect(db_url, name="pizza migrate") as conn, available():
-        with conn.within(_WAIT_FOR_OTHERS_S), conn.transaction():
-            conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-            conn.execute("set local client_min_messages = warning")
-            conn.execute(_LEDGER)
-            return _apply(conn)
+    with (
+        connect(db_url, name="pizza migrate") as conn,
+        available(),
+        conn.within(_WAIT_FOR_OTHERS_S),
+        conn.transaction(),
+    ):
+        conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        conn.execute("set local client_min_messages = warning")
+        conn.execute(_LEDGER)
+        return _apply(conn)
 
 
 def _apply(conn: BoundedConnection) -> list[str]:

@@ -123,7 +123,7 @@ class Broker:
             raise BrokerUnavailable(f"RabbitMQ is not available: {error}") from error
 
     def beat(self) -> None:
-        """Send a heartbeat when one is due; raise BrokerUnavailable when the broker has gone quiet."""
+        """Send a heartbeat when one is due. Raises BrokerUnavailable after two silent ones."""
         now = time.monotonic()
         if now - self._heard > 2 * self._heartbeat:
             raise BrokerUnavailable(f"RabbitMQ has been silent for {2 * self._heartbeat} seconds")

@@ -172,7 +172,8 @@ class Executor:
                     conn.execute(_SQL.retry, self._mark(job) | {"delay": delay})
                     self._log(
                         job, logging.WARNING, "job_retried",
-                        f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: {reason}",
+                        f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: "
+                        f"{reason}",
                     )  # fmt: skip
                     return Result(Outcome.RETRIED)
                 headers = self._epitaph(job.queue, reason, task=task.name, attempt=job.attempt)

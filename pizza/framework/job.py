@@ -35,7 +35,7 @@ from pizza.framework.task import Task
 _SQL = Queries("framework")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
 
-_STALE_TOKEN = "PZ001"
+_REFUSED = "PZ001"
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class Job:
         except BaseException as error:
             if claimed:
                 self.token = None  # rolled back with the rest
-            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == _STALE_TOKEN:
+            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == _REFUSED:
                 raise ClaimLost(str(error).splitlines()[0]) from error
             if isinstance(error, DatabaseUnavailable):
                 self._bench.line.lost()
@@ -151,9 +151,9 @@ class Job:
     def finish(self, query: str, **parameters: Any) -> dict[str, Any] | None:
         """Run one statement that completes the job (through `message_complete`).
 
-        Its row has that function's columns `next_queue` and `promise`. None: the connection broke at the
-        commit and the message is gone since; it was completed, by this very statement or
-        by whoever took it over.
+        Its row has that function's columns `next_queue` and `promise`. None: the connection
+        broke at the commit and the message is gone since; it was completed, by this very
+        statement or by whoever took it over.
         """
         row = self._statement(query, parameters)
         self._ended(*((row["next_queue"], row["promise"]) if row else (None, None)))
@@ -172,7 +172,7 @@ class Job:
                 self._bench.line.lost(error)
                 uncertain = True
             except psycopg.DatabaseError as error:
-                if error.sqlstate != _STALE_TOKEN:
+                if error.sqlstate != _REFUSED:
                     raise
                 if uncertain and not self._known():
                     return None

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -34,18 +35,14 @@ class Wake:
 
     def set(self) -> None:
         """Wake the waiting thread. Safe from any thread and from a signal handler."""
-        try:
+        with suppress(OSError):  # full: it is awake already; closed: it is gone
             self._theirs.send(b"!")
-        except (BlockingIOError, OSError):
-            pass  # full: it is awake already; closed: it is gone
 
     def clear(self) -> None:
         """Forget all calls of `set` so far."""
-        try:
+        with suppress(OSError):  # empty
             while self._ours.recv(4096):
                 pass
-        except (BlockingIOError, OSError):
-            pass
 
     def wait(self, timeout: float) -> None:
         """Wait until set, or for `timeout` seconds, and forget it."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -27,6 +29,8 @@ from pizza.framework.retry import Backoff
 from pizza.framework.sweep import Sweep
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SQL = Queries("relay")
 
@@ -64,7 +68,7 @@ class Relay(threading.Thread):
         self._linger = _LINGER_S
 
     def state(self) -> str:
-        """`leading`, `standby`, `leading, broker away`, `database away`, `starting` or `stopped`."""
+        """One of: starting, standby, leading, leading, broker away, database away, stopped."""
         return self._state
 
     def stop(self, timeout: float) -> None:
@@ -130,14 +134,13 @@ class Relay(threading.Thread):
                 swept, self._due = now, now + SWEEP_S
                 conn.execute(_SQL.announce)
                 sweep.tidy()
-                if self._connected():
-                    self._guarded(sweep.audit, self._broker, self._app.topology)
+                self._guarded(partial(self._audit, sweep))
             if not self._connected():
                 self._state = "leading, broker away"
                 self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
                 continue
             self._state = "leading"
-            published = self._guarded(self._drain, conn) or 0
+            published = self._guarded(partial(self._drain, conn)) or 0
             if published == 0:
                 self._linger = _LINGER_S
                 self._doze(conn, _DOZE_S)
@@ -145,10 +148,14 @@ class Relay(threading.Thread):
                 self._end.wait(self._linger)
                 self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
 
-    def _guarded(self, step, *args):  # type: ignore[no-untyped-def]
+    def _audit(self, sweep: Sweep) -> None:
+        if self._connected() and self._broker is not None:
+            sweep.audit(self._broker, self._app.topology)
+
+    def _guarded(self, step: Callable[[], T]) -> T | None:
         """Run a step that speaks to the broker; its loss ends the connection, not the lead."""
         try:
-            return step(*args)
+            return step()
         except BrokerUnavailable as error:
             self._lost_broker(error)
             return None
@@ -173,7 +180,7 @@ class Relay(threading.Thread):
             self._refused(conn, rows[good])
         return len(rows)
 
-    def _refused(self, conn: BoundedConnection, row: tuple) -> None:  # type: ignore[type-arg]
+    def _refused(self, conn: BoundedConnection, row: tuple[Any, ...]) -> None:
         """The broker would not take a message: mend the topology, in the end set it aside."""
         position, id, _task, exchange, routing_key = row[:5]
         count = self._refusals.get(position, 0) + 1

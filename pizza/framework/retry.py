@@ -33,13 +33,13 @@ class RetryPolicy:
             )
 
     def again(self, attempt: int, error: Exception) -> bool:
-        """Whether attempt number `attempt` (from 1), failed with `error`, is followed by another."""
+        """Whether attempt number `attempt` (from 1), ended by `error`, is followed by another."""
         return attempt < self.attempts and not isinstance(error, self.never)
 
     def delay(self, attempt: int) -> timedelta:
         """How long to wait after attempt number `attempt` (from 1)."""
         longest = min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
-        return timedelta(seconds=longest * (1 - self.jitter * random.random()))
+        return timedelta(seconds=longest * (1 - self.jitter * random.random()))  # noqa: S311
 
 
 class Backoff:
@@ -58,4 +58,4 @@ class Backoff:
     def next(self) -> float:
         """The seconds to wait now."""
         wait, self._next = self._next, min(self.LONGEST_S, self._next * 2)
-        return wait * random.uniform(0.5, 1.0)
+        return wait * random.uniform(0.5, 1.0)  # noqa: S311

@@ -47,9 +47,14 @@ class Roster(Protocol):
 class NoRoster:
     """For applications that keep no list of their workers."""
 
-    def enter(self, conn: BoundedConnection) -> None: ...
-    def beat(self, conn: BoundedConnection) -> None: ...
-    def leave(self, conn: BoundedConnection) -> None: ...
+    def enter(self, conn: BoundedConnection) -> None:
+        """Nothing is noted."""
+
+    def beat(self, conn: BoundedConnection) -> None:
+        """Nothing is noted."""
+
+    def leave(self, conn: BoundedConnection) -> None:
+        """Nothing is noted."""
 
 
 def new_key() -> int:
@@ -70,7 +75,7 @@ class Session(threading.Thread):
         self.refused: str | None = None
         self._entered = False
         self._db_url = db_url
-        self._application = name
+        self._application = f"{name} session"
         self._bench = bench
         self._roster = roster
         self._worker_stop = stop
@@ -82,7 +87,10 @@ class Session(threading.Thread):
         away = False
         while not self._end.is_set() and self.refused is None:
             try:
-                with connect(self._db_url, name=f"{self._application} session") as conn, available():
+                with (
+                    connect(self._db_url, name=f"{self._application} session") as conn,
+                    available(),
+                ):
                     self._enter(conn)
                     backoff.reset()
                     if away:
@@ -96,9 +104,7 @@ class Session(threading.Thread):
                     self.refused = str(error)
                     self._worker_stop.wake.set()
                     return
-                log.warning(
-                    "Worker cannot be present: %s", error, extra={"action": "session_lost"}
-                )
+                log.warning("Worker cannot be present: %s", error, extra={"action": "session_lost"})
                 away = True
                 self._end.wait(backoff.next())
 
@@ -141,7 +147,6 @@ class Session(threading.Thread):
         if row is None and self._bench.held == held:
             self._bench.lost.set()
             self._bench.interrupt.set()
-
 
     def close(self, timeout: float) -> None:
         """Leave: the roster is told, the lock freed. Waits up to `timeout` seconds."""

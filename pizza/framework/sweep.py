@@ -77,9 +77,7 @@ class Sweep:
         self._short = short
 
     def _send_again(self, queue: str, waiting: int, ready: int) -> None:
-        count = self._conn.execute(
-            _SQL.send_again, {"queue": queue, "patience": PATIENCE}
-        ).rowcount
+        count = self._conn.execute(_SQL.send_again, {"queue": queue, "patience": PATIENCE}).rowcount
         log.warning(
             "The broker has lost tickets; sending again",
             extra={

@@ -85,9 +85,7 @@ class Worker:
             line=line,
         )
         self._session = Session(db_url, self._title, self._bench, roster or NoRoster(), self._stop)
-        self._relay = (
-            Relay(app, db_url, broker_url, name=self._title) if options.relay else None
-        )
+        self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
         self._executor = Executor(app, self._bench)
         self._broker: Broker | None = None
         self._at_broker = threading.Lock()
@@ -138,9 +136,7 @@ class Worker:
             if self._broker is not None and self._broker.lost is None:
                 self._broker.wait(0)
         except BrokerUnavailable as error:
-            log.warning(
-                "%s; the job goes on without it", error, extra={"action": "broker_lost"}
-            )
+            log.warning("%s; the job goes on without it", error, extra={"action": "broker_lost"})
         finally:
             self._at_broker.release()
 
