@@ -21,7 +21,7 @@ create or replace function outbox_task(
 language plpgsql as $$
 begin
     insert into message (id, state, task, queue, exchange, routing_key, priority, body, headers, available_at)
-    values (p_id, case when p_countdown is null then 'pending' else 'scheduled' end,
+    values (p_id, case when p_countdown is null then 'pending'::message_state else 'scheduled' end,
             p_task, p_queue, p_exchange, p_routing_key, p_priority, p_body, p_headers,
             clock_timestamp() + p_countdown);
     perform outbox_wake();
