@@ -37,6 +37,7 @@ _SQL = Queries("relay")
 BATCH = 500
 SWEEP_S = 1.0
 _STANDBY_S = 0.25
+_JUDGE_S = 1.0
 _DOZE_S = 0.5
 # Between batches while messages keep coming: few statements for many messages. The first
 # message after a pause is published at once.
@@ -104,13 +105,16 @@ class Relay(threading.Thread):
         """Stand by until the lock is ours; False when stopped before."""
         self._state = "standby"
         stale_since: float | None = None
-        looked = time.monotonic()
+        judged = time.monotonic()
         while not self._end.is_set():
             if _one(conn, _SQL.lead):
                 log.info("Relay leads", extra={"action": "relay_leading"})
                 return True
+            self._end.wait(_STANDBY_S)
             now = time.monotonic()
-            gap, looked = now - looked, now
+            if now - judged < _JUDGE_S:
+                continue
+            gap, judged = now - judged, now
             if gap > 3 or _one(conn, _SQL.leader_age) < _FROZEN_S:
                 # After a gap it may be we, or the server, who slept: judge nobody yet.
                 stale_since = None
@@ -120,7 +124,6 @@ class Relay(threading.Thread):
                     log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
                     conn.execute(_SQL.depose)
                     stale_since = None
-            self._end.wait(_STANDBY_S)
         return False
 
     def _lead(self, conn: BoundedConnection) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pizza.database.queries import Queries
 from pizza.domain.cooking import cooking_seconds
+from pizza.domain.order import ORDER_TYPES
 from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.errors import PoisonMessage
 from pizza.framework.worker import Worker, WorkerOptions
@@ -32,12 +35,24 @@ _HIGH_PRIORITY = 10
 COOK = "cook"
 
 
-def order_number(body: Any) -> str:
-    """Read the order's number out of an order message. Raises PoisonMessage."""
-    number = body.get("order_number") if isinstance(body, dict) else None
+@dataclass(frozen=True, slots=True)
+class OrderMessage:
+    """What a cook needs of an order message."""
+
+    number: str
+    order_type: str
+
+
+def read_order(body: Any) -> OrderMessage:
+    """Read an order message. Raises PoisonMessage, naming the field that is bad."""
+    if not isinstance(body, dict):
+        raise PoisonMessage("the order message is not a JSON object")
+    number, order_type = body.get("order_number"), body.get("order_type")
     if not isinstance(number, str) or not number:
-        raise PoisonMessage("the order message has no order_number")
-    return number
+        raise PoisonMessage("order_number is missing or not text")
+    if order_type not in ORDER_TYPES:
+        raise PoisonMessage(f"order_type is not one of {', '.join(ORDER_TYPES)}")
+    return OrderMessage(number, order_type)
 
 
 def kitchen(base_seconds: float) -> Blueprint:
@@ -49,19 +64,26 @@ def kitchen(base_seconds: float) -> Blueprint:
         queue=KITCHEN_QUEUE,
         exchange=ORDERS_TOPIC,
         retry=_RETRY,
-        decode=order_number,
+        decode=read_order,
         claims_itself=True,
     )
     def cook_order(job: Job) -> None:
-        number: str = job.body
-        order = job.step(_START, number=number, worker=job.worker_name)
+        message: OrderMessage = job.body
+        number = message.number
+        seconds = cooking_seconds(message.order_type, base_seconds)
+        order = job.step(
+            _START,
+            number=number,
+            worker=job.worker_name,
+            cooking=timedelta(seconds=seconds),
+        )
         if order["status"] is None:
             raise PoisonMessage(f"there is no order {number}")
         if order["status"] != "cooking":
             _log(number, "order_skipped", f"Order is {order['status']}; nothing to cook")
             return
         _begun(number, order)
-        job.sleep(cooking_seconds(order["type"], base_seconds))
+        job.sleep(seconds)
         done = job.finish(_FINISH, number=number, worker=job.worker_name)
         _ended(number, done)
 

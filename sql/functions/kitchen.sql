@@ -4,7 +4,7 @@
 -- already was begun by a cook who is gone; the log says by whom.
 create or replace function kitchen_start(
     p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
-    p_promise bigint, p_number text, p_worker text,
+    p_promise bigint, p_number text, p_worker text, p_cooking interval,
     out verdict text, out token bigint, out attempt integer, out better_queue text,
     out status text, out type text, out priority integer, out taken_from text
 )
@@ -24,7 +24,7 @@ begin
     end if;
     update orders u
     set status = 'cooking', processed_by = p_worker, started_at = clock_timestamp(),
-        updated_at = clock_timestamp(), version = u.version + 1
+        estimated_completion = clock_timestamp() + p_cooking, updated_at = clock_timestamp(), version = u.version + 1
     where u.number = p_number and u.status = 'received'
     returning * into o;
     old_status := 'received';
@@ -35,7 +35,7 @@ begin
             taken_from := o.processed_by;
             update orders u
             set processed_by = p_worker, started_at = clock_timestamp(),
-                updated_at = clock_timestamp(), version = u.version + 1
+                estimated_completion = clock_timestamp() + p_cooking, updated_at = clock_timestamp(), version = u.version + 1
             where u.id = o.id
             returning * into o;
         end if;

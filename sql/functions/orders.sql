@@ -189,10 +189,11 @@ begin
     estimated_completion := o.estimated_completion;
 end $$;
 
--- In how many rounds of cooking a new order is ready: all that wait or cook, by cooks on shift.
+-- In how many rounds of cooking an order just placed is ready: all that wait or cook, itself
+-- included, by the cooks on shift.
 create or replace function kitchen_rounds() returns double precision
 language sql stable as $$
-    select 1 + floor(
-        (select greatest(0, sum(share::bigint) - sum(free)) from kitchen_capacity)::float8
+    select ceil(
+        (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity)::float8
         / greatest(1, (select count(*) from workers where status = 'online' and type = 'cook')))
 $$;

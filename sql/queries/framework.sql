@@ -39,7 +39,8 @@ where id = %(id)s and task is not null and state in ('pending', 'sent')
 select 1 from message where id = %(id)s
 
 -- renew --
-update message set lease_until = clock_timestamp() + %(lease)s
+-- A claim that was shown as orphaned while its worker was cut off is shown as held again.
+update message set lease_until = clock_timestamp() + %(lease)s, state = 'claimed'
 where id = %(id)s and token = %(token)s and holder = %(holder)s
 returning 1
 

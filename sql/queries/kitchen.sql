@@ -1,7 +1,7 @@
 -- start --
 select *
 from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(job_promise)s, %(number)s, %(worker)s)
+                   %(job_promise)s, %(number)s, %(worker)s, %(cooking)s)
 
 -- finish --
 select *
