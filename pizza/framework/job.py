@@ -204,7 +204,7 @@ class Job:
         return True
 
     def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
-        self._bench.promise = None
+        self._bench.promise = row["promise"]
         if row["verdict"] != "claimed":
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])

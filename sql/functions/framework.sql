@@ -60,12 +60,17 @@ $$;
 -- Promise the calling worker the best message that is not promised to another, so that
 -- workers who ask at the same time are sent to different messages, and each to its queue.
 -- A promise is an advisory lock of the session; it binds only those who ask here.
-create or replace function message_promise(p_queues text[], out queue text, out "position" bigint)
+create or replace function message_promise(
+    p_queues text[], p_former bigint, out queue text, out "position" bigint
+)
 language plpgsql as $$
 declare
     best record;
     p_depth integer;
 begin
+    if p_former is not null then
+        perform promise_end(p_former);
+    end if;
     -- Only when many workers ask at the same time does the second look have to go deep.
     foreach p_depth in array '{1,16}'::integer[] loop
         for best in select * from message_best(p_queues, p_depth) loop
@@ -77,6 +82,9 @@ begin
         end loop;
     end loop;
 end $$;
+
+create or replace function promise_end(p_position bigint) returns void
+language sql as $$ select pg_advisory_unlock(7020030, (p_position & 2147483647)::integer) $$;
 
 -- Whether a message is promised to another worker than the caller.
 create or replace function promised_elsewhere(p_position bigint) returns boolean
@@ -103,29 +111,33 @@ $$;
 --   held     another worker that is alive holds it
 --   later    it waits for its time (a retry); the ticket is an old one
 --   better   a better message waits in another of your queues: go there first
--- p_promise is what the caller was promised before; the promise ends here.
+-- p_promise is what the caller was promised; null comes back once that is redeemed.
 create or replace function message_claim(
     p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
-    out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean
+    out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean,
+    out promise bigint
 )
 language plpgsql as $$
 declare
     m message;
     best record;
+    claimed bigint;
 begin
-    if p_promise is not null then
-        perform pg_advisory_unlock(7020030, (p_promise & 2147483647)::integer);
-    end if;
+    promise := p_promise;
     if p_forced then
         -- The usual case, in one look: it waits, and is the one the database named.
         update message u
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
             lease_until = clock_timestamp() + p_lease
         where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
-        returning u.token, u.attempt into message_claim.token, message_claim.attempt;
+        returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
             verdict := 'claimed';
             resumed := false;
+            if claimed = promise then
+                perform promise_end(promise);
+                promise := null;
+            end if;
             return;
         end if;
     end if;
@@ -176,7 +188,8 @@ end $$;
 -- The job is done: its message goes, in the transaction of its last effect. The worker is
 -- promised its next message, and told in which queue to look for its ticket.
 create or replace function message_complete(
-    p_id uuid, p_token bigint, p_queues text[], out next_queue text, out promise bigint
+    p_id uuid, p_token bigint, p_queues text[], p_promise bigint,
+    out next_queue text, out promise bigint
 )
 language plpgsql as $$
 begin
@@ -185,7 +198,7 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    select p.queue, p.position into next_queue, promise from message_promise(p_queues) p;
+    select p.queue, p.position into next_queue, promise from message_promise(p_queues, p_promise) p;
 end $$;
 
 -- The job has failed and will be tried again: a row that becomes due. The token moves

@@ -6,25 +6,28 @@ create or replace function kitchen_start(
     p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
     p_promise bigint, p_number text, p_worker text, p_cooking interval,
     out verdict text, out token bigint, out attempt integer, out better_queue text,
-    out status text, out type text, out priority integer, out taken_from text
+    out promise bigint, out status text, out type text, out priority integer, out taken_from text
 )
 language plpgsql as $$
 declare
     c record;
     o orders;
     old_status text;
+    moment timestamptz;
 begin
     c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise);
     verdict := c.verdict;
     token := c.token;
     attempt := c.attempt;
     better_queue := c.better_queue;
+    promise := c.promise;
     if verdict <> 'claimed' then
         return;
     end if;
+    moment := clock_timestamp();
     update orders u
-    set status = 'cooking', processed_by = p_worker, started_at = clock_timestamp(),
-        estimated_completion = clock_timestamp() + p_cooking, updated_at = clock_timestamp(), version = u.version + 1
+    set status = 'cooking', processed_by = p_worker, started_at = moment,
+        estimated_completion = moment + p_cooking, updated_at = moment, version = u.version + 1
     where u.number = p_number and u.status = 'received'
     returning * into o;
     old_status := 'received';
@@ -34,8 +37,8 @@ begin
         if old_status = 'cooking' and not (c.resumed and o.processed_by = p_worker) then
             taken_from := o.processed_by;
             update orders u
-            set processed_by = p_worker, started_at = clock_timestamp(),
-                estimated_completion = clock_timestamp() + p_cooking, updated_at = clock_timestamp(), version = u.version + 1
+            set processed_by = p_worker, started_at = moment,
+                estimated_completion = moment + p_cooking, updated_at = moment, version = u.version + 1
             where u.id = o.id
             returning * into o;
         end if;
@@ -51,18 +54,19 @@ end $$;
 -- Finish: cooking → ready, and the message is done. An order that was cancelled meanwhile
 -- keeps its status.
 create or replace function kitchen_finish(
-    p_message uuid, p_token bigint, p_queues text[], p_number text, p_worker text,
+    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_worker text,
     out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
 )
 language plpgsql as $$
 declare
     o orders;
+    moment timestamptz;
 begin
     select m.next_queue, m.promise into next_queue, promise
-    from message_complete(p_message, p_token, p_queues) m;
+    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    moment := clock_timestamp();
     update orders u
-    set status = 'ready', completed_at = clock_timestamp(), updated_at = clock_timestamp(),
-        version = u.version + 1
+    set status = 'ready', completed_at = moment, updated_at = moment, version = u.version + 1
     where u.number = p_number and u.status = 'cooking'
     returning * into o;
     if not found then
@@ -74,6 +78,6 @@ begin
     perform order_changed(o, 'cooking', p_worker, null);
     perform capacity_give();
     update workers w
-    set orders_processed = w.orders_processed + 1, last_seen = clock_timestamp()
+    set orders_processed = w.orders_processed + 1, last_seen = moment
     where w.name = p_worker;
 end $$;

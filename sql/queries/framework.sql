@@ -9,7 +9,7 @@ select outbox_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(headers)s
 select outbox_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
 
 -- claim --
-select verdict, token, attempt, better_queue
+select verdict, token, attempt, better_queue, promise
 from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
                    %(job_promise)s)
 
@@ -17,7 +17,8 @@ from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(
 select message_fence(%(job_id)s, %(job_token)s)
 
 -- complete --
-select next_queue, promise from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s)
+select next_queue, promise
+from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s)
 
 -- retry --
 select message_retry(%(job_id)s, %(job_token)s, %(delay)s)

@@ -5,4 +5,5 @@ from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(
 
 -- finish --
 select *
-from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(number)s, %(worker)s)
+from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
+                    %(number)s, %(worker)s)
