@@ -1,0 +1,83 @@
+"""`flask --app pizza …`: the set-up commands, and `run` for development."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from contextlib import AbstractContextManager
+from typing import Any
+
+import click
+from flask import Flask
+
+from pizza import logs
+from pizza.cli import verbs
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.pool import open_pool
+from pizza.framework.relay import Relay
+from pizza.services import restaurant
+from pizza.settings import Settings, SettingsError, load
+from pizza.web import Backend
+from pizza.web import create_app as create_web_app
+from pizza.web.breaker import Breaker
+
+
+def create_app() -> Flask:
+    """Build the application from the environment; opens nothing before the first request."""
+    try:
+        settings = dataclasses.replace(load({}), mode="order-service")
+        logs.setup(settings)
+    except SettingsError as problem:
+        sys.exit(verbs.refuse(str(problem)))
+    house = _House(settings)
+    app = create_web_app(settings, Backend(house, house.relay_state))
+    for verb in verbs.SETUP_VERBS:
+        app.cli.add_command(_command(verb, settings))
+    return app
+
+
+def _command(verb: str, settings: Settings) -> click.Command:
+    def run() -> None:
+        if verb != "setup_queues":
+            _require_database(settings)
+        sys.exit(verbs.set_up(settings, [verb]))
+
+    return click.Command(verb.replace("_", "-"), callback=run, help=verbs.SETUP_HELP[verb])
+
+
+def _require_database(settings: Settings) -> None:
+    try:
+        settings.require("db_url")
+    except SettingsError as problem:
+        sys.exit(verbs.refuse(str(problem)))
+
+
+class _House:
+    """Database connections and a relay, made when the first request comes.
+
+    `flask --app pizza setup-db` builds the application too, before there are any tables.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opening = threading.Lock()
+        self._open: tuple[Breaker, Relay] | None = None
+
+    def connection(self, timeout: float = 1.0) -> AbstractContextManager[Any]:
+        """Lend a connection; raises DatabaseUnavailable."""
+        return self._opened()[0].connection(timeout)
+
+    def relay_state(self) -> str:
+        """How the relay of this process does."""
+        return self._opened()[1].state()
+
+    def _opened(self) -> tuple[Breaker, Relay]:
+        with self._opening:
+            if self._open is None:
+                if not self._settings.db_url:
+                    raise DatabaseUnavailable("DB_URL is not set")
+                name, size = "flask run", self._settings.web_threads
+                pool = Breaker(open_pool(self._settings.db_url, size=size, name=name))
+                self._open = (pool, restaurant.start_relay(self._settings))
+            return self._open

@@ -1,0 +1,107 @@
+# ruff: noqa: E501  (examples are for copying, in one piece)
+"""What `restaurant-system --help` prints: the specification's page in its order, with additions.
+
+A test holds the page against the options that the program takes.
+"""
+
+USAGE = """\
+Restaurant Order Management System with RabbitMQ and PostgreSQL
+
+Usage:
+  restaurant-system --mode=order-service [OPTIONS]
+  restaurant-system --mode=kitchen-worker --worker-name=worker_name [OPTIONS]
+  restaurant-system --mode=tracking-service [OPTIONS]
+  restaurant-system --mode=notification-subscriber [OPTIONS]
+  restaurant-system --setup-db [OPTIONS]
+  restaurant-system --setup-queues [OPTIONS]
+  restaurant-system --migrate-db [OPTIONS]
+  restaurant-system --help
+
+Service Modes:
+  order-service            REST API for receiving and managing orders
+  kitchen-worker           Kitchen staff processing orders from queue
+  tracking-service         Centralized order status tracking service (not built yet)
+  notification-subscriber  Real-time customer notification service (not built yet)
+
+Connection Options:
+  --db                     PostgreSQL connection string (required for all modes)
+                           Format: postgres://user:pass@host:port/dbname
+  --rabbitmq               RabbitMQ server address (default: localhost:5672)
+                           Format: host, host:port or amqp://user:pass@host:port/vhost
+  --rabbitmq-user          RabbitMQ username (default: guest)
+  --rabbitmq-pass          RabbitMQ password (default: guest)
+
+Order Service Options:
+  --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
+  --port                   HTTP port for REST API (default: 3000)
+  --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit)
+  --web-workers            HTTP worker processes (default: 2)
+  --web-threads            Threads in each HTTP worker process (default: 8)
+
+Kitchen Worker Options:
+  --worker-name            Unique worker name (required)
+  --order-types            Comma-separated order types to process (default: all)
+                           Options: dine-in,takeout,delivery
+  --cooking-time           Base cooking time in seconds (default: 10)
+                           A dine-in order takes 0.8 of it, a delivery 1.2
+  --heartbeat              Seconds between heartbeats to the broker (default: 10)
+  --lease                  Seconds after which a silent worker's order is taken over
+                           (default: 15)
+
+Notification Options:
+  --customer               Customer name filter for notifications
+  --notification-types     Types of notifications to receive (default: all)
+
+Setup Commands:
+  --setup-db               Initialize PostgreSQL database schema
+  --setup-queues           Initialize RabbitMQ exchanges and queues
+  --migrate-db             Run database migrations
+                           These may be combined, and run in this order
+
+Logging Options:
+  --log-level              Log level: DEBUG, INFO, WARN, ERROR (default: INFO)
+  --log-file               Log file path (default: stdout)
+
+Stopping:
+  --grace                  Seconds to finish work after Ctrl-C or SIGTERM (default: 15)
+
+Examples:
+  # Setup environment
+  ./restaurant-system --setup-db --db="postgres://user:pass@localhost/restaurant"
+  ./restaurant-system --setup-queues --rabbitmq="localhost:5672"
+
+  # Start order service
+  ./restaurant-system --mode=order-service --port=3000 --db="postgres://user:pass@localhost/restaurant"
+
+  # Start specialized kitchen worker
+  ./restaurant-system --mode=kitchen-worker --worker-name=pizza_chef --order-types=dine-in,takeout --db="postgres://user:pass@localhost/restaurant"
+
+  # Place an order, follow it
+  curl http://localhost:3000/orders -d '{"customer_name": "John Doe", "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}]}'
+  curl http://localhost:3000/orders/ORD_20241216_001/status
+
+  # Monitor specific customer notifications
+  ./restaurant-system --mode=notification-subscriber --customer="John Doe"
+
+Environment Variables:
+  DB_URL      PostgreSQL connection string
+  RABBITMQ    RabbitMQ server address
+  LOG_LEVEL   Default log level
+
+  Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT,
+  MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
+  HEARTBEAT, LEASE, CUSTOMER, NOTIFICATION_TYPES, LOG_FILE, GRACE, MODE.
+  An option wins over a variable, a variable over the same name in the file .env.
+
+Exit Status:
+  0  done, or stopped as asked
+  1  a server is missing, or something failed
+  2  the command line or a setting makes no sense, a worker's name is taken, the kitchen is full
+
+Troubleshooting:
+  - Ensure PostgreSQL and RabbitMQ services are running
+  - Check connection strings and credentials
+  - Verify database schema is initialized (--setup-db)
+  - Ask a running order service what it misses: curl http://localhost:3000/readyz
+  - Check RabbitMQ management interface at http://localhost:15672
+"""

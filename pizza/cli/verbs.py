@@ -1,0 +1,88 @@
+# ruff: noqa: PLC0415  (the imports inside the functions are the point)
+"""What the program can be told to do, one function a verb, each returning an exit code.
+
+`restaurant-system --setup-db` and `flask --app pizza setup-db` both end here. Imports are made
+where they are needed: a cook's process must not carry Flask about.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from pizza.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+# In the order in which they run when several are asked for.
+SETUP_VERBS = ("setup_db", "migrate_db", "setup_queues")
+SETUP_HELP = {
+    "setup_db": "Initialize PostgreSQL database schema.",
+    "migrate_db": "Run database migrations.",
+    "setup_queues": "Initialize RabbitMQ exchanges and queues.",
+}
+_DONE_MESSAGES = {
+    "setup_db": "Database schema is ready",
+    "migrate_db": "Database migrations are up to date",
+    "setup_queues": "Exchanges and queues are ready",
+}
+
+
+def set_up(settings: Settings, verbs: list[str]) -> int:
+    """Run setup verbs; the first that fails ends it, with one log line that says why."""
+    from pizza.database.errors import DatabaseError
+    from pizza.framework.errors import FrameworkError
+    from pizza.services import setup
+
+    for verb in (known for known in SETUP_VERBS if known in verbs):
+        address = settings.broker_url if verb == "setup_queues" else settings.db_url
+        try:
+            getattr(setup, verb)(address)
+        except (DatabaseError, FrameworkError) as problem:
+            log.error("%s", problem, extra={"action": f"{verb}_failed"})
+            return FAILED
+        log.info(_DONE_MESSAGES[verb], extra={"action": verb})
+    return DONE
+
+
+def run(settings: Settings) -> int:
+    """Run the service that `--mode` names until it is told to stop."""
+    return _MODES[settings.mode or ""](settings)
+
+
+def refuse(sentence: str) -> int:
+    """Tell a person on stderr why nothing was done; the exit code says the same to a program."""
+    click.echo(f"restaurant-system: {sentence}", err=True)
+    return USAGE
+
+
+def _order_service(settings: Settings) -> int:
+    from pizza.web.serve import serve
+
+    return serve(settings)
+
+
+def _kitchen_worker(settings: Settings) -> int:
+    from pizza.framework.errors import SessionRefused
+    from pizza.services.kitchen import run_worker
+
+    try:
+        return run_worker(settings)
+    except SessionRefused as refusal:
+        log.error("%s", refusal, extra={"action": "worker_refused"})
+        return refuse(str(refusal))
+
+
+def _not_built(settings: Settings) -> int:
+    return refuse(f"--mode={settings.mode} is not built yet; it comes with the next release.")
+
+
+_MODES = {
+    "order-service": _order_service,
+    "kitchen-worker": _kitchen_worker,
+    "tracking-service": _not_built,
+    "notification-subscriber": _not_built,
+}

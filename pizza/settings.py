@@ -1,0 +1,300 @@
+"""Every setting of every process, read in one place: flag before environment before `.env`.
+
+`OPTIONS` is the list of all there is. A bad or missing value raises SettingsError with a sentence
+that names the flag and the variable. Passwords never appear in a repr or in an error.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from pizza.domain.order import ORDER_TYPES
+
+MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
+LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
+WORKER_NAME_LENGTH = 50
+
+
+class SettingsError(Exception):
+    """A setting is missing or makes no sense; the text names it and says what would."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a process was told. Build it with `load`; in tests with keyword arguments."""
+
+    mode: str | None = None
+    db_url: str = field(default="", repr=False)
+    rabbitmq: str = field(default="localhost:5672", repr=False)
+    rabbitmq_user: str | None = None
+    rabbitmq_pass: str | None = field(default=None, repr=False)
+    host: str = "127.0.0.1"
+    port: int = 3000
+    max_concurrent: int = 50
+    worker_name: str = ""
+    order_types: tuple[str, ...] = ORDER_TYPES
+    cooking_time: float = 10.0
+    customer: str | None = None
+    notification_types: tuple[str, ...] = ()
+    log_level: str = "INFO"
+    log_file: str | None = None
+    grace: float = 15.0
+    web_workers: int = 2
+    web_threads: int = 8
+    heartbeat_seconds: float = 10.0
+    lease_seconds: float = 15.0
+
+    @property
+    def service(self) -> str:
+        """What the log calls this process: its mode, or `setup` for the one-off commands."""
+        return self.mode or "setup"
+
+    @property
+    def broker_url(self) -> str:
+        """The AMQP URL with user and password, percent-encoded. Contains a secret: never log it.
+
+        `--rabbitmq-user` and `--rabbitmq-pass` win over what an amqp:// URL carries, and that
+        wins over guest.
+        """
+        url = urlsplit(self.rabbitmq if "://" in self.rabbitmq else f"amqp://{self.rabbitmq}")
+        user = self.rabbitmq_user or unquote(url.username or "guest")
+        secret = self.rabbitmq_pass or unquote(url.password or "guest")
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        port = url.port or (5671 if url.scheme == "amqps" else 5672)
+        # `amqp://host` and `amqp://host/` both mean the virtual host "/", which kombu writes "//".
+        path = url.path if len(url.path) > 1 else "//"
+        netloc = f"{quote(user, safe='')}:{quote(secret, safe='')}@{host}:{port}"
+        return urlunsplit((url.scheme, netloc, path, url.query, ""))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The passwords in here, so that the log can blot them out."""
+        found = {self.rabbitmq_pass}
+        for url in (self.db_url, self.rabbitmq):
+            password = urlsplit(url).password if url and "://" in url else None
+            found |= {password, unquote(password)} if password else set()
+        return tuple(secret for secret in found if secret)
+
+    def require(self, *names: str) -> None:
+        """Insist on settings that have no default, by field name; raises SettingsError."""
+        for name in names:
+            if not getattr(self, name):
+                option = _BY_NAME[name]
+                raise SettingsError(
+                    f"{option.flag} is missing: give {option.flag}=… or set {option.variable} "
+                    f"({option.meaning})."
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting: its field, flag, environment variable, reader, and what it is for."""
+
+    name: str
+    flag: str
+    variable: str
+    read: Callable[[str], Any]
+    meaning: str
+
+
+def load(
+    flags: Mapping[str, str | None],
+    environ: Mapping[str, str] = os.environ,
+    dotenv_path: Path | None = Path(".env"),
+) -> Settings:
+    """Read the settings of this process.
+
+    `flags` maps field names to what the command line gave (None for what it did not). An empty
+    environment variable counts as not set. Raises SettingsError.
+    """
+    from_file = read_dotenv(dotenv_path) if dotenv_path else {}
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        raw = flags.get(option.name)
+        if raw is None:
+            raw = environ.get(option.variable) or from_file.get(option.variable) or None
+        if raw is None:
+            continue
+        try:
+            values[option.name] = option.read(raw)
+        except ValueError as problem:
+            raise SettingsError(f"{option.flag} ({option.variable}) {problem}.") from None
+    return Settings(**values)
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Read `NAME=value` lines, with comments, quotes and an optional `export `; {} without a file.
+
+    Raises SettingsError for a file that cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{path} cannot be read: {type(problem).__name__}.") from None
+    values = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().removeprefix("export ").partition("=")
+        if separator and not name.startswith("#"):
+            values[name.strip()] = _unquote_value(value.strip())
+    return values
+
+
+def _unquote_value(value: str) -> str:
+    if value[:1] in ("'", '"'):
+        closing = value.find(value[0], 1)
+        return value[1:closing] if closing > 0 else value
+    return value.split(" #", 1)[0].rstrip()
+
+
+def mask_url(url: str) -> str:
+    """Return a URL that may be shown: the password, if any, is three stars."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
+
+
+# --- readers: text to value, or ValueError with the rest of a sentence ----------------------------
+
+
+def _one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
+    def read(raw: str) -> str:
+        if fold(raw) not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, not {raw!r}")
+        return fold(raw)
+
+    return read
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def read(raw: str) -> int:
+        # int() would also take "1_000", "٣" and " 7 ".
+        if not (raw.isascii() and raw.isdigit() and len(raw) < 12 and low <= int(raw) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
+        return int(raw)
+
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def read(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}, not {raw!r}")
+        return value
+
+    return read
+
+
+def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def read(raw: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
+        if words == ("all",):
+            return known
+        for word in words:
+            if word not in known:
+                raise ValueError(f"knows {', '.join(known)}, not {word!r}")
+        return words
+
+    return read
+
+
+def _tags(raw: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for part in raw.split(",") if (word := part.strip())))
+
+
+def _worker_name(raw: str) -> str:
+    if not (raw.strip() and raw.isprintable() and len(raw) <= WORKER_NAME_LENGTH):
+        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} printable characters")
+    return raw
+
+
+def _text(raw: str) -> str:
+    if not raw or "\0" in raw:
+        raise ValueError("must not be empty or contain NUL")
+    return raw
+
+
+def _db_url(raw: str) -> str:
+    # libpq's own messages about a broken URL quote the password: refuse before it sees one.
+    problem = "must look like postgres://user:pass@host:port/dbname"
+    if "\0" in raw:
+        raise ValueError(problem)
+    if "://" not in raw:
+        if "=" in raw:  # libpq's `host=… dbname=…` form
+            return raw
+        raise ValueError(problem)
+    try:
+        parts = urlsplit(raw)
+        parts.port  # noqa: B018  (raises for a port that is none)
+    except ValueError:
+        raise ValueError(problem) from None
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ValueError(problem)
+    return raw
+
+
+def _broker_address(raw: str) -> str:
+    problem = "must be a host, host:port or amqp:// URL"
+    try:
+        url = urlsplit(raw if "://" in raw else f"amqp://{raw}")
+        sound = url.scheme in ("amqp", "amqps") and url.hostname and url.port != 0
+    except ValueError:
+        sound = False
+    if not sound or not raw.isprintable() or " " in raw:
+        raise ValueError(problem)
+    return raw
+
+
+def _host(raw: str) -> str:
+    if not raw or not raw.isprintable() or " " in raw or "/" in raw:
+        raise ValueError(f"must be an address to listen on, not {raw!r}")
+    return raw
+
+
+def _option(flag: str, read: Callable[[str], Any], meaning: str, **other: str) -> Option:
+    word = flag.removeprefix("--").replace("-", "_")
+    variable = other.get("variable", word.upper())
+    return Option(other.get("name", word), flag, variable, read, meaning)
+
+
+_LEVEL = _one_of(*LOG_LEVELS, fold=lambda raw: {"WARNING": "WARN"}.get(raw.upper(), raw.upper()))
+
+# HOST and PORT as variables would be caught by accident: shells set the one, honcho the other.
+OPTIONS = (
+    _option("--mode", _one_of(*MODES), "which service to run"),
+    _option("--db", _db_url, "PostgreSQL connection string", name="db_url", variable="DB_URL"),
+    _option("--rabbitmq", _broker_address, "RabbitMQ server address"),
+    _option("--rabbitmq-user", _text, "RabbitMQ user name"),
+    _option("--rabbitmq-pass", _text, "RabbitMQ password"),
+    _option("--host", _host, "address to listen on", variable="LISTEN_HOST"),
+    _option("--port", _integer(1, 65535), "HTTP port", variable="LISTEN_PORT"),
+    _option("--max-concurrent", _integer(0, 1_000_000), "orders at a time, 0 for no limit"),
+    _option("--worker-name", _worker_name, "unique name of a worker"),
+    _option("--order-types", _words(ORDER_TYPES), "order types to process"),
+    _option("--cooking-time", _seconds(0, 86_400), "base cooking time in seconds"),
+    _option("--customer", _text, "customer name filter"),
+    _option("--notification-types", _tags, "notifications to receive"),
+    _option("--log-level", _LEVEL, "log level"),
+    _option("--log-file", _text, "log file path"),
+    _option("--grace", _seconds(0, 3_600), "seconds to finish work when stopped"),
+    _option("--web-workers", _integer(1, 64), "HTTP worker processes"),
+    _option("--web-threads", _integer(1, 256), "threads in each HTTP worker"),
+    _option("--heartbeat", _seconds(1, 300), "heartbeat in seconds", name="heartbeat_seconds"),
+    _option("--lease", _seconds(1, 3_600), "lease of a task in seconds", name="lease_seconds"),
+)
+
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+assert set(_BY_NAME) == {item.name for item in fields(Settings)}, "OPTIONS and Settings differ"

@@ -1,0 +1,69 @@
+"""The HTTP side of the order service: a Flask application that documents itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, Response
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.schema import Schema
+from flask_openapi3.openapi import OpenAPI
+from werkzeug.routing import Map
+
+from pizza.settings import Settings
+from pizza.web import docs, errors, health, orders, workers
+from pizza.web.backend import Backend
+from pizza.web.schemas import (
+    ChangeResponse,
+    HealthResponse,
+    OrderResponse,
+    ProblemResponse,
+    StatusResponse,
+    WorkerResponse,
+)
+
+__all__ = ["Backend", "create_app"]
+
+_ANSWERS = (OrderResponse, StatusResponse, ChangeResponse, WorkerResponse, HealthResponse)
+
+
+class _Map(Map):
+    """Routes with or without a closing slash: Werkzeug would redirect with a page of HTML."""
+
+    def __init__(self, **options: Any) -> None:
+        options.update(strict_slashes=False, merge_slashes=False)
+        super().__init__(**options)
+
+
+class _App(OpenAPI):
+    url_map_class: type[Map] = _Map
+
+    def make_default_options_response(self) -> Response:
+        """Answer OPTIONS with the methods and no body; Flask would call the empty body HTML."""
+        response = super().make_default_options_response()
+        response.status_code = 204
+        del response.headers["Content-Type"]
+        return response
+
+
+def create_app(settings: Settings, backend: Backend) -> Flask:
+    """Build the application; opens nothing, starts nothing."""
+    app = _App(
+        "pizza",
+        info=Info(title="Where's my pizza", version="1"),
+        security_schemes={},
+        doc_prefix="/docs",
+        # Documented for every operation by us, so that the library adds nothing of its own.
+        validation_error_status=500,
+        validation_error_model=ProblemResponse,
+        static_folder=None,
+    )
+    errors.install(app)
+    orders.register(app, settings, backend)
+    workers.register(app, backend)
+    health.register(app, backend)
+    app.components_schemas.update(
+        {name: Schema(**schema) for name, schema in docs.components(*_ANSWERS).items()}
+    )
+    app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
+    return app

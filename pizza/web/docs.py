@@ -1,0 +1,163 @@
+"""What `/openapi.json` says beyond the models: bodies, problem answers, examples."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from pizza.web.errors import CONTENT_TYPE
+from pizza.web.schemas import OrderRequest, OrderResponse, ProblemResponse
+
+_REF = "#/components/schemas/{model}"
+
+_LOCATION = {
+    "Location": {"description": "where to follow the order", "schema": {"type": "string"}},
+}
+_RETRY_AFTER = {
+    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
+}
+
+TAKEOUT_EXAMPLE = {
+    "customer_name": "John Doe",
+    "order_type": "takeout",
+    "items": [
+        {"name": "Margherita Pizza", "quantity": 1, "price": 15.99},
+        {"name": "Caesar Salad", "quantity": 1, "price": 8.99},
+    ],
+}
+DINE_IN_EXAMPLE = {
+    "customer_name": "John",
+    "order_type": "dine-in",
+    "table_number": 5,
+    "items": [{"name": "Steak", "quantity": 1, "price": 25.99}],
+}
+DELIVERY_EXAMPLE = {
+    "customer_name": "VIP Customer",
+    "customer_type": "vip",
+    "order_type": "delivery",
+    "delivery_address": "456 Executive Blvd",
+    "items": [{"name": "Premium Steak", "quantity": 1, "price": 45.99}],
+    "rush": True,
+}
+PLACED_EXAMPLE = {
+    "order_number": "ORD_20241216_001",
+    "status": "received",
+    "total_amount": 24.98,
+    "priority": 1,
+    "order_type": "takeout",
+    "customer_name": "John Doe",
+    "created_at": "2024-12-16T10:30:00.000Z",
+    "estimated_completion": "2024-12-16T10:30:10.000Z",
+}
+STATUS_EXAMPLE = {
+    "order_number": "ORD_20241216_001",
+    "current_status": "cooking",
+    "updated_at": "2024-12-16T10:32:00.000Z",
+    "estimated_completion": "2024-12-16T10:42:00.000Z",
+    "processed_by": "chef_mario",
+    "order_type": "takeout",
+    "priority": 1,
+    "completed_at": None,
+}
+HISTORY_EXAMPLE = [
+    {
+        "status": "received",
+        "timestamp": "2024-12-16T10:30:00.000Z",
+        "changed_by": "order-service",
+        "notes": None,
+    },
+    {
+        "status": "cooking",
+        "timestamp": "2024-12-16T10:32:00.000Z",
+        "changed_by": "chef_mario",
+        "notes": None,
+    },
+]
+WORKERS_EXAMPLE = [
+    {
+        "worker_name": "chef_mario",
+        "type": "kitchen",
+        "status": "online",
+        "orders_processed": 5,
+        "last_seen": "2024-12-16T10:35:00.000Z",
+    }
+]
+READY_EXAMPLE = {"status": "ready", "checks": {"database": "ok", "relay": "leading"}}
+UNREADY_EXAMPLE = {
+    "status": "unavailable",
+    "checks": {"database": "unavailable", "relay": "database away"},
+}
+
+
+def order_body() -> dict[str, Any]:
+    """The request body of POST /orders, for flask-openapi3's `openapi_extensions`."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": _REF.format(model="OrderRequest")},
+                    "examples": {
+                        "takeout": {"value": TAKEOUT_EXAMPLE},
+                        "dine-in": {"value": DINE_IN_EXAMPLE},
+                        "delivery": {"value": DELIVERY_EXAMPLE},
+                    },
+                }
+            },
+        }
+    }
+
+
+def answer(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
+    """One response: a JSON object of this model; `more` may be headers and links."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {
+        "description": (model.__doc__ or "").split("\n")[0],
+        "content": {"application/json": {"schema": schema, "example": example}},
+        **more,
+    }
+
+
+def placed() -> dict[str, Any]:
+    """The response to a good order, with the way to follow it."""
+    number = {"number": "$response.body#/order_number"}
+    links = {
+        name: {"operationId": name, "parameters": number}
+        for name in ("order_status", "order_history")
+    }
+    return answer(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION, links=links)
+
+
+def answers(model: type[BaseModel], example: object) -> dict[str, Any]:
+    """One response: a JSON array of this model."""
+    schema = {"type": "array", "items": {"$ref": _REF.format(model=model.__name__)}}
+    return {
+        "description": f"A list. {(model.__doc__ or '').split(chr(10))[0]}",
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
+
+
+def problems(*statuses: int) -> dict[str | int, Any]:
+    """The errors an operation may answer with; 500 is always among them."""
+    return {status: _problem(status) for status in (*statuses, 500)}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="ProblemResponse")}}},
+    }
+    return described | ({"headers": _RETRY_AFTER} if status == 503 else {})
+
+
+def components(*models: type[BaseModel]) -> dict[str, Any]:
+    """The schemas that the references above point at."""
+    found: dict[str, Any] = {}
+    everything: tuple[type[BaseModel], ...] = (*models, OrderRequest, ProblemResponse)
+    for model in everything:
+        schema = model.model_json_schema(ref_template=_REF)
+        found |= schema.pop("$defs", {})
+        found[model.__name__] = schema
+    return found

@@ -1,0 +1,139 @@
+"""Every error is application/problem+json (RFC 9457): no HTML, no traceback, no driver's words."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.errors import FieldError, InvalidOrder, OrderNotFound, RestaurantFull
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_DATABASE_SECONDS = 2
+# A body of a megabyte can hold more mistakes than anyone wants to read about.
+MOST_ERRORS = 100
+
+_SENTENCES = {
+    400: "The request could not be understood.",
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    413: "The body is too large.",
+    414: "The address is too long.",
+    500: "Something went wrong on our side; the order service has logged it.",
+}
+
+
+class Problem(Exception):
+    """An error answer: status, a sentence, one FieldError for each bad field, headers."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = tuple(headers)
+
+    def body(self) -> bytes:
+        """The problem+json document, on one line."""
+        document: dict[str, object] = {
+            "type": "about:blank",
+            "title": _title(self.status),
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = [
+                {"field": error.field, "message": error.message}
+                for error in self.errors[:MOST_ERRORS]
+            ]
+        return json.dumps(document).encode() + b"\n"
+
+
+def problem_for(error: Exception) -> Problem:
+    """Translate whatever went wrong into what a client may know; logs what only we may."""
+    for kind, answer in _ANSWERS.items():
+        if isinstance(error, kind):
+            return answer(error)
+    log.error("Request failed", exc_info=error, extra={"action": "request_failed"})
+    return Problem(500, _SENTENCES[500])
+
+
+def install(app: Flask) -> None:
+    """Make `app` answer every error as a problem."""
+    app.register_error_handler(Exception, respond)
+
+
+def respond(error: Exception) -> Response:
+    """Flask's error handler: the answer to any exception."""
+    problem = problem_for(error)
+    response = Response(problem.body(), problem.status, content_type=CONTENT_TYPE)
+    response.headers.extend(problem.headers)
+    return response
+
+
+def _full(error: RestaurantFull) -> Problem:
+    return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
+
+
+def _database_away(error: DatabaseUnavailable) -> Problem:
+    # Logged by the breaker, which knows whether it is news.
+    sentence = "The order service cannot reach its database; try again soon."
+    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
+
+
+def _no_schema(error: psycopg.Error) -> Problem:
+    log.error("The database has no tables yet: run --setup-db", extra={"action": "no_schema"})
+    sentence = "The database of the order service is not set up yet."
+    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
+
+
+def _from_werkzeug(error: HTTPException) -> Problem:
+    code = error.code or 500
+    kept = [
+        (name, value)
+        for name, value in error.get_headers()
+        if name.lower() in ("allow", "retry-after", "location")
+    ]
+    if code == 405 and (methods := getattr(error, "valid_methods", None)):
+        kept = [("Allow", ", ".join(sorted(methods)))]
+    return Problem(code, _SENTENCES.get(code, f"{_title(code)}."), headers=kept)
+
+
+def _retry_after(seconds: int) -> list[tuple[str, str]]:
+    return [("Retry-After", str(max(1, seconds)))]
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+# The first kind that fits answers.
+_ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
+    Problem: lambda problem: problem,
+    InvalidOrder: lambda error: Problem(422, "The order is not valid.", errors=error.errors),
+    OrderNotFound: lambda error: Problem(404, str(error)),
+    RestaurantFull: _full,
+    DatabaseUnavailable: _database_away,
+    psycopg.errors.UndefinedTable: _no_schema,
+    psycopg.errors.UndefinedFunction: _no_schema,
+    HTTPException: _from_werkzeug,
+}

@@ -1,0 +1,69 @@
+"""Health over HTTP: `/healthz` says that the process lives, `/readyz` what it stands on."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.web import docs
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.schemas import HealthResponse
+
+TAG = Tag(name="health", description="For load balancers and people")
+
+# A relay that does not lead stands by for one in another process. Any other state degrades the
+# service, no more: orders are taken all the same, and published once the broker is back.
+_GOOD_RELAY_STATES = ("leading", "standby")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the health views to `app`."""
+
+    @app.get(
+        "/healthz",
+        tags=[TAG],
+        summary="The process is alive; looks at nothing else",
+        operation_id="alive",
+        responses={200: docs.answer(HealthResponse, {"status": "ok"}), **docs.problems()},
+    )
+    def alive() -> Response:
+        return Response('{"status":"ok"}\n', content_type=JSON)
+
+    @app.get(
+        "/readyz",
+        tags=[TAG],
+        summary="Whether orders can be taken; says which server is missing",
+        operation_id="ready",
+        responses={
+            200: docs.answer(HealthResponse, docs.READY_EXAMPLE),
+            503: docs.answer(HealthResponse, docs.UNREADY_EXAMPLE),
+            **docs.problems(),
+        },
+    )
+    def ready() -> Response:
+        relay = backend.relay_state()
+        database = _database(backend)
+        if database != "ok":
+            status = "unavailable"
+        else:
+            status = "ready" if relay in _GOOD_RELAY_STATES else "degraded"
+        document = {"status": status, "checks": {"database": database, "relay": relay}}
+        return Response(
+            json.dumps(document) + "\n",
+            200 if database == "ok" else 503,
+            headers=[] if database == "ok" else [("Retry-After", "2")],
+            content_type=JSON,
+        )
+
+
+def _database(backend: Backend) -> str:
+    try:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            conn.execute("select 1")
+    except DatabaseUnavailable:
+        return "unavailable"
+    return "ok"

@@ -1,0 +1,115 @@
+"""POST /orders, the one request that comes by the thousand, as a plain WSGI application.
+
+Flask spends 130 µs on a request before and after its view, eight times what reading and checking
+an order takes. So this path is answered before Flask sees it (`Shortcut`); the Flask view of the
+same address, which documents it, calls the same `Intake`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from pizza.domain.order import PlacedOrder
+from pizza.services import orders as service
+from pizza.settings import Settings
+from pizza.web import render
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.body import read_document
+from pizza.web.errors import CONTENT_TYPE, problem_for
+from pizza.web.schemas import read_order
+
+log = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+PATH = "/orders"
+
+# A statement that a hung server takes up after we answered 503 must not place the order then.
+_DEADLINE = timedelta(seconds=2 * DATABASE_SECONDS + 0.1)
+
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class Intake:
+    """Takes orders: a WSGI request in, a 201 with the order or a problem out."""
+
+    def __init__(self, settings: Settings, backend: Backend) -> None:
+        self._settings = settings
+        self._backend = backend
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        """Answer one request; never raises."""
+        status, headers, body = self.answer(environ)
+        headers.append(("Content-Length", str(len(body))))
+        start_response(_STATUS_LINES[status], headers)
+        return [body]
+
+    def answer(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Place the order in the body of `environ`; returns status, headers, body."""
+        try:
+            order = self._place(environ)
+        except Exception as error:  # here errors become answers
+            problem = problem_for(error)
+            return (
+                problem.status,
+                [("Content-Type", CONTENT_TYPE), *problem.headers],
+                problem.body(),
+            )
+        location = f"{PATH}/{order.number}/status"
+        headers = [("Content-Type", JSON), ("Location", location)]
+        return 201, headers, render.placed(order).encode()
+
+    def _place(self, environ: Environ) -> PlacedOrder:
+        started = time.monotonic()
+        draft = read_order(read_document(environ))
+        deadline = datetime.now(UTC) + _DEADLINE
+        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            order = service.place_order(
+                conn,
+                draft,
+                deadline=deadline,
+                base_seconds=self._settings.cooking_time,
+                limit=self._settings.max_concurrent,
+            )
+        _log_received(order, time.monotonic() - started)
+        return order
+
+
+class Shortcut:
+    """Lets POST /orders go to the intake, and everything else to Flask."""
+
+    def __init__(self, intake: Intake, rest: Wsgi) -> None:
+        self._intake = intake
+        self._rest = rest
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST":
+            return self._intake(environ, start_response)
+        return self._rest(environ, start_response)
+
+
+def _log_received(order: PlacedOrder, seconds: float) -> None:
+    details = {
+        "customer_name": order.customer_name,
+        "order_type": order.order_type,
+        "priority": order.priority,
+        "priority_rule": order.priority_rule,
+        "total_amount": order.total_amount,
+    }
+    log.info(
+        "Order received and queued for processing",
+        extra={
+            "action": "order_received",
+            "order_number": order.number,
+            "duration_ms": round(seconds * 1000),
+            "details": details,
+        },
+    )

@@ -1,0 +1,89 @@
+"""Orders over HTTP: place one (pizza.web.intake), ask where it stands, read its history."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Response, request
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.domain.errors import OrderNotFound
+from pizza.services import orders as service
+from pizza.settings import Settings
+from pizza.web import docs, render
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.intake import PATH, Intake, Shortcut
+from pizza.web.schemas import ChangeResponse, StatusResponse
+
+TAG = Tag(name="orders", description="Place orders and follow them")
+
+
+_NUMBER = re.compile(r"ORD_[0-9]{8}_[0-9]{3,8}")
+
+
+class OrderPath(BaseModel):
+    """Which order."""
+
+    number: str = Field(description="such as ORD_20241216_001")
+
+
+def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
+    """Add the order views to `app`."""
+    intake = Intake(settings, backend)
+    app.wsgi_app = Shortcut(intake, app.wsgi_app)  # type: ignore[method-assign]
+
+    @app.post(
+        PATH,
+        tags=[TAG],
+        summary="Place an order",
+        operation_id="place_order",
+        openapi_extensions=docs.order_body(),
+        responses={
+            201: docs.placed(),
+            **docs.problems(400, 413, 415, 422, 503),
+        },
+    )
+    def place_order() -> Response:
+        status, headers, body = intake.answer(request.environ)
+        return Response(body, status, headers)
+
+    @app.get(
+        "/orders/<number>/status",
+        tags=[TAG],
+        summary="Where an order stands",
+        operation_id="order_status",
+        responses={
+            200: docs.answer(StatusResponse, docs.STATUS_EXAMPLE),
+            **docs.problems(404, 503),
+        },
+    )
+    def order_status(path: OrderPath) -> Response:
+        number = _known_form(path.number)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.order_status(conn, number)
+        return Response(render.status(found), content_type=JSON)
+
+    @app.get(
+        "/orders/<number>/history",
+        tags=[TAG],
+        summary="Every status an order has had, oldest first",
+        operation_id="order_history",
+        responses={
+            200: docs.answers(ChangeResponse, docs.HISTORY_EXAMPLE),
+            **docs.problems(404, 503),
+        },
+    )
+    def order_history(path: OrderPath) -> Response:
+        number = _known_form(path.number)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            changes = service.order_history(conn, number)
+        return Response(render.history(changes), content_type=JSON)
+
+
+def _known_form(number: str) -> str:
+    # The path may hold anything, NUL included, which the database would choke on.
+    if not _NUMBER.fullmatch(number):
+        raise OrderNotFound(number[:40])
+    return number

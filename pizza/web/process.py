@@ -1,0 +1,61 @@
+"""What runs in each HTTP worker process before its first request."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+
+from flask import Flask
+
+from pizza import logs
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.pool import Pool, open_pool
+from pizza.settings import Settings
+from pizza.web import Backend, create_app
+from pizza.web.board import Board
+from pizza.web.breaker import Breaker
+
+log = logging.getLogger(__name__)
+
+_WARM_SECONDS = 1.0
+_LAST_REQUESTS_SECONDS = 3.0
+
+
+def load_app(settings: Settings, board: Board) -> Flask:
+    """Build the application of this worker process. Ends the process when it cannot."""
+    logs.setup(settings)
+    try:
+        _follow_parent()
+        pool = open_pool(settings.db_url, size=settings.web_threads, name=settings.service)
+        _warm(pool)
+        return create_app(settings, Backend(Breaker(pool), board.read))
+    except Exception as error:
+        log.error("HTTP worker cannot start", exc_info=error, extra={"action": "start_failed"})
+        sys.exit(1)
+
+
+def _follow_parent() -> None:
+    """End with the main process, even when that is killed: nobody else would end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LAST_REQUESTS_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, name="parent-watch", daemon=True).start()
+
+
+def _warm(pool: Pool) -> None:
+    """Wait a moment for the first connection, so that the first request need not."""
+    with contextlib.suppress(DatabaseUnavailable), pool.connection(timeout=_WARM_SECONDS) as conn:
+        conn.execute("select 1")

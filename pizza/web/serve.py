@@ -1,0 +1,192 @@
+"""The order service as processes: granian's workers take requests, this one looks after them.
+
+The main process holds the relay (in a process of its own it never competes with requests for
+the interpreter), brings up the cap of orders, restarts a worker that dies, and stops them all.
+Workers are spawned, not forked: a fork would inherit the relay's threads and connections.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from pizza.database.connection import connect
+from pizza.database.errors import DatabaseUnavailable
+from pizza.services import orders, restaurant
+from pizza.settings import Settings
+from pizza.web.board import Board
+from pizza.web.process import load_app
+
+log = logging.getLogger(__name__)
+
+# Requests are bound to about two seconds by themselves; none is cut off by this.
+_STOP_SECONDS = 3
+_RELAY_STOP_SECONDS = 1.0
+_CRASHES, _CRASH_SECONDS = 5, 10.0
+# Where a service that listens everywhere can be reached from here.
+_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_MAX_HEADERS = 64 * 1024
+
+# Granian resets logging; told this, it changes levels only and leaves our handler alone.
+_KEEP_LOGGING: dict[str, Any] = {
+    "incremental": True,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {}, "granian.access": {}},
+}
+
+
+def serve(settings: Settings) -> int:
+    """Run the order service until SIGTERM or SIGINT; returns the exit code."""
+    if problem := _port_problem(settings.host, settings.port):
+        log.error("%s", problem, extra={"action": "start_failed"})
+        return 1
+    multiprocessing.set_start_method("spawn", force=True)
+    board = Board.create()
+    end = threading.Event()
+    relay = restaurant.start_relay(settings)
+    _in_background(_post_state, relay.state, board, end)
+    _in_background(_set_capacity, settings, end)
+    _in_background(_announce, settings, end)
+    server = _server(settings)
+    code = 0
+    try:
+        server.serve(target_loader=functools.partial(load_app, settings, board), wrap_loader=False)
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    finally:
+        end.set()
+        relay.stop(_RELAY_STOP_SECONDS)
+    log.info("Service stopped", extra={"action": "service_stopped"})
+    return code
+
+
+class _Server(MPServer):
+    """Granian's server, with our patience for workers that die.
+
+    Granian itself gives up when one worker dies twice within 5.5 seconds.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._crashes: list[float] = []
+
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
+        while True:
+            self.main_loop_interrupt.wait()
+            self.main_loop_interrupt.clear()
+            if self.interrupt_signal:
+                # Those that heard the signal before us did not crash.
+                self.interrupt_children.clear()
+                return
+            self.reload_signal = False
+            fallen, self.interrupt_children = list(self.interrupt_children), []
+            if not fallen:
+                continue
+            now = time.monotonic()
+            self._crashes = [at for at in self._crashes if now - at < _CRASH_SECONDS]
+            self._crashes += [now] * len(fallen)
+            if len(self._crashes) > _CRASHES:
+                log.error("HTTP workers keep dying", extra={"action": "workers_dying"})
+                self.interrupt_children = fallen
+                return
+            log.warning(
+                "HTTP worker died and is started anew",
+                extra={"action": "worker_respawned", "details": {"workers": len(fallen)}},
+            )
+            self._respawn_workers(fallen, spawn_target, target_loader)
+
+
+def _server(settings: Settings) -> _Server:
+    return _Server(
+        "pizza",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
+        workers=settings.web_workers,
+        blocking_threads=settings.web_threads,
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=_STOP_SECONDS,
+        log_dictconfig=_KEEP_LOGGING,
+        log_level=_granian_level(settings),
+        log_access=settings.log_level == "DEBUG",
+        log_access_format="%(method)s %(path)s: %(status)d in %(dt_ms).1f ms",
+    )
+
+
+def _granian_level(settings: Settings) -> LogLevels:
+    # Its warnings are about thread counts that we have measured.
+    return LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error
+
+
+def _port_problem(host: str, port: int) -> str | None:
+    """Say why nothing can listen here. Granian would share the port with a second pizza."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as problem:
+        return f"Cannot listen on {host} port {port}: {problem.strerror or problem}."
+    return None
+
+
+def _in_background(work: Callable[..., None], *args: Any) -> None:
+    threading.Thread(target=work, args=args, name=work.__name__.strip("_"), daemon=True).start()
+
+
+def _post_state(state: Callable[[], str], board: Board, end: threading.Event) -> None:
+    """Keep the notice board up to date."""
+    while not end.is_set():
+        board.write(state())
+        end.wait(0.25)
+
+
+def _announce(settings: Settings, end: threading.Event) -> None:
+    """Log that the service started, once it really answers."""
+    host = _NEAREST.get(settings.host, settings.host)
+    while not end.wait(0.02):
+        try:
+            socket.create_connection((host, settings.port), 1.0).close()
+        except OSError:
+            continue
+        log.info(
+            f"Service started on port {settings.port}",
+            extra={"action": "service_started", "details": {"host": settings.host}},
+        )
+        return
+
+
+def _set_capacity(settings: Settings, end: threading.Event) -> None:
+    """Tell the database how many orders the restaurant takes, as soon as it can be reached."""
+    wait = 0.25
+    while not end.is_set():
+        try:
+            with connect(settings.db_url, name=f"{settings.service} start") as conn:
+                orders.set_capacity(conn, settings.max_concurrent)
+        except DatabaseUnavailable as error:
+            log.warning("%s", error, extra={"action": "database_unavailable"})
+        except psycopg.errors.UndefinedTable:
+            log.error(
+                "The database has no tables yet: run --setup-db", extra={"action": "no_schema"}
+            )
+        else:
+            return
+        end.wait(wait)
+        wait = min(wait * 2, 5.0)

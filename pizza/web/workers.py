@@ -1,0 +1,33 @@
+"""The staff over HTTP: who is at work, and how much each has done."""
+
+from __future__ import annotations
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+
+from pizza.services import workers as service
+from pizza.web import docs, render
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.schemas import WorkerResponse
+
+TAG = Tag(name="workers", description="The kitchen's staff")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the worker views to `app`."""
+
+    @app.get(
+        "/workers/status",
+        tags=[TAG],
+        summary="Every worker that ever registered, and whether it is at work",
+        operation_id="workers_status",
+        responses={
+            200: docs.answers(WorkerResponse, docs.WORKERS_EXAMPLE),
+            **docs.problems(503),
+        },
+    )
+    def workers_status() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.workers_status(conn)
+        return Response(render.workers(found), content_type=JSON)

@@ -1,0 +1,106 @@
+"""How fast the restaurant is, on private servers: intake, kitchen beside its peers, relay and more.
+
+Absolute figures follow the machine and whatever else runs on it; ratios and processor time an order
+are steadier.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks import cpu, dispatch, intake, kitchen, memory, relay, report, stack
+from benchmarks.figures import Figure, MeasurementFailed
+from benchmarks.stage import Stage
+from datafolder import FOLDER, DataFolderError, data_folder
+from devservices import ProcessFailed, Servers
+from progress import step
+from stopping import Stopped, stop_on_signals
+
+MEASUREMENTS = {
+    "intake": intake.measure,
+    "kitchen": kitchen.measure,
+    "stack": stack.measure,
+    "dispatch": dispatch.measure,
+    "relay": relay.measure,
+    "memory": memory.measure,
+}
+FAILURES = (DataFolderError, MeasurementFailed, OSError, ProcessFailed, RuntimeError)
+
+
+def main() -> int:
+    """Measure, print the table, write the file; 0 when all was measured, whatever the figures."""
+    options = parse_arguments()
+    stop_on_signals()
+    began = time.monotonic()
+    figures: list[Figure] = []
+    failed = False
+    try:
+        with data_folder() as folder:
+            failed = run(folder / "bench", options, figures)
+    except Stopped as stop:
+        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
+        return stop.exit_code
+    except FAILURES as error:
+        print(f"pizza: the benchmark failed: {error}", file=sys.stderr)
+        failed = True
+    print()
+    report.show(figures)
+    report.write(options.json, figures, time.monotonic() - began)
+    return int(failed)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument(
+        "--only", type=_names, default=list(MEASUREMENTS), metavar="NAME,…",
+        help=f"measure only these: {', '.join(MEASUREMENTS)}",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="shorter and rougher, about a minute")
+    parser.add_argument(
+        "--calm", type=float, default=0.0, metavar="SECONDS",
+        help="before each measurement wait so long for others to leave the machine alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--json", type=Path, default=FOLDER / "bench.json", metavar="PATH",
+        help="where the details go (%(default)s)",
+    )  # fmt: skip
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in MEASUREMENTS:
+            raise argparse.ArgumentTypeError(f"knows {', '.join(MEASUREMENTS)}, not {name!r}")
+    return names
+
+
+def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> bool:
+    """Take the measurements on servers of their own; True when one of them failed."""
+    failed = False
+    shutil.rmtree(folder, ignore_errors=True)
+    servers = Servers(folder)
+    try:
+        with step("Starting PostgreSQL and RabbitMQ"):
+            servers.start()
+        stage = Stage(servers, folder / "logs")
+        for name in options.only:
+            if options.calm:
+                with step("Waiting for a calm machine"):
+                    cpu.wait_until_calm(options.calm)
+            others = cpu.Others()
+            try:
+                found = MEASUREMENTS[name](stage, options.quick)
+                share = others.share()
+                figures += [replace(figure, others=share) for figure in found]
+            except FAILURES as error:
+                print(f"pizza: {name} could not be measured: {error}", file=sys.stderr)
+                failed = True
+    finally:
+        with step("Stopping"):
+            servers.stop()
+    return failed

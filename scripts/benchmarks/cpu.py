@@ -1,0 +1,79 @@
+"""Processor time by group of processes: what an order costs, whoever else uses the machine."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from devservices.guard import descendants
+
+TICKS = os.sysconf("SC_CLK_TCK")
+Snapshot = dict[str, float]
+
+
+def snapshot(groups: Mapping[str, list[int]]) -> Snapshot:
+    """Seconds used so far by each group: the named processes and all below them."""
+    return {name: sum(map(tree_seconds, pids)) for name, pids in groups.items()}
+
+
+def tree_seconds(root: int) -> float:
+    """Seconds used by a process, its living descendants, and its children that have ended."""
+    return sum(_seconds(pid) for pid in (root, *descendants(root)))
+
+
+def _seconds(pid: int) -> float:
+    try:
+        # The name, in parentheses, may contain anything: the fields begin behind the last one.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return 0.0
+    # user, system, and the same of children that were waited for
+    return sum(map(int, fields[11:15])) / TICKS
+
+
+def per_order(before: Snapshot, after: Snapshot, orders: int) -> dict[str, float]:
+    """Microseconds an order, by group and in all."""
+    found = {
+        name: float(round((after[name] - before[name]) * 1e6 / max(1, orders))) for name in before
+    }
+    return found | {"all": sum(found.values())}
+
+
+def resident(pid: int) -> dict[str, float]:
+    """Megabytes that a process holds: all (RSS), and with shared pages split up (PSS)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    kilobytes = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
+    return {"rss_mb": kilobytes["Rss"] / 1024, "pss_mb": kilobytes["Pss"] / 1024}
+
+
+class Others:
+    """How much of the machine went to anybody else than this run, since the last look."""
+
+    def __init__(self) -> None:
+        """Look for the first time."""
+        self._last = self._look()
+
+    def share(self) -> float:
+        """Between 0 and 1, of all cores together; stolen time of a virtual machine counts."""
+        before, self._last = self._last, self._look()
+        machine, ours, capacity = (b - a for a, b in zip(before, self._last, strict=True))
+        return min(1.0, max(0.0, machine - ours) / max(capacity, 1e-9))
+
+    @staticmethod
+    def _look() -> tuple[float, float, float]:
+        """Processor seconds of the machine, of this run, and seconds there were."""
+        user, nice, system, _, _, _, _, steal = map(
+            int, Path("/proc/stat").read_text().split()[1:9]
+        )
+        machine = (user + nice + system + steal) / TICKS
+        return machine, tree_seconds(os.getpid()), time.monotonic() * (os.cpu_count() or 1)
+
+
+def wait_until_calm(seconds: float, share: float = 0.1) -> None:
+    """Wait until others leave the machine alone for two seconds, at most so long."""
+    deadline = time.monotonic() + seconds
+    others = Others()
+    while time.monotonic() < deadline:
+        time.sleep(2)
+        if others.share() < share:
+            return

@@ -1,0 +1,62 @@
+"""What a measurement gives: figures with a goal, and what they were compared with."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+class MeasurementFailed(RuntimeError):
+    """A measurement did not come to its end, or what it left behind is wrong; one sentence."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table.
+
+    goal: at least this much, or with `lower` at most; None for a figure without one.
+    against: the name and value of what `ratio` relates to; the goal where it is None.
+    spread: the single rounds behind a median.
+    others: the share of the machine that went to other programs meanwhile.
+    """
+
+    work: str
+    measured: float
+    unit: str
+    goal: float | None = None
+    lower: bool = False
+    against: tuple[str, float] | None = None
+    spread: Sequence[float] = ()
+    others: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None without a goal."""
+        if self.goal is None:
+            return None
+        return self.measured <= self.goal if self.lower else self.measured >= self.goal
+
+    @property
+    def ratio(self) -> float | None:
+        """Measured to what it is compared with."""
+        other = self.against[1] if self.against else self.goal
+        return self.measured / other if other else None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the file beside the table, with what is derived."""
+        return asdict(self) | {"met": self.met, "ratio": self.ratio}
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that `percent` of all do not exceed; NaN of none."""
+    if not values:
+        return float("nan")
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100).__trunc__() - 1)]
+
+
+def latencies(milliseconds: Sequence[float]) -> dict[str, float]:
+    """The percentiles that are written down, rounded."""
+    found = {f"p{percent}_ms": percentile(milliseconds, percent) for percent in (50, 95, 99)}
+    worst = max(milliseconds, default=float("nan"))
+    return {name: round(value, 2) for name, value in (found | {"worst_ms": worst}).items()}

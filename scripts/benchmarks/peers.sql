@@ -1,0 +1,37 @@
+-- A cook's two steps as a task queue without an inbox does them: the same rows as kitchen_start
+-- and kitchen_finish, without claim, token and completion.
+
+create function bench_start(p_number text, p_worker text) returns void
+language plpgsql as $$
+declare
+    o orders;
+begin
+    update orders u
+    set status = 'cooking', processed_by = p_worker, started_at = clock_timestamp(),
+        updated_at = clock_timestamp(), version = u.version + 1
+    where u.number = p_number and u.status = 'received'
+    returning * into o;
+    if found then
+        perform order_changed(o, 'received', p_worker, null);
+    end if;
+end $$;
+
+create function bench_finish(p_number text, p_worker text) returns void
+language plpgsql as $$
+declare
+    o orders;
+begin
+    update orders u
+    set status = 'ready', completed_at = clock_timestamp(), updated_at = clock_timestamp(),
+        version = u.version + 1
+    where u.number = p_number and u.status = 'cooking'
+    returning * into o;
+    if not found then
+        return;
+    end if;
+    perform order_changed(o, 'cooking', p_worker, null);
+    perform capacity_give();
+    update workers w
+    set orders_processed = w.orders_processed + 1, last_seen = clock_timestamp()
+    where w.name = p_worker;
+end $$;

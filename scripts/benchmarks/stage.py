@@ -1,0 +1,178 @@
+"""The servers of a run, and for each measurement a fresh database, an empty broker, processes."""
+
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from amqp.exceptions import AMQPError
+
+from benchmarks.figures import MeasurementFailed
+from client import Client
+from datafolder import ROOT
+from devservices import GuardedProcess, Servers, free_port
+from pizza.database.connection import BoundedConnection, connect
+from pizza.framework.broker import Broker
+from pizza.services import setup
+from pizza.services.topology import TOPOLOGY
+from pizza.settings import OPTIONS, Settings
+
+PEER_QUEUES = ("bench_celery", "bench_dramatiq", "bench_dramatiq.DQ", "bench_dramatiq.XQ")
+STOP_SECONDS = 6.0
+START_SECONDS = 60.0
+
+
+class Site:
+    """A restaurant on a database of its own, whose processes end with the block that opened it."""
+
+    def __init__(self, servers: Servers, db_url: str, folder: Path) -> None:
+        """Nothing runs yet."""
+        self.servers = servers
+        self.db_url = db_url
+        self.folder = folder
+        self.settings = Settings(
+            mode="order-service", db_url=db_url, rabbitmq=servers.rabbitmq.address, max_concurrent=0
+        )
+        self.port = free_port()
+        self.processes: dict[str, GuardedProcess] = {}
+        self.conn: BoundedConnection = connect(db_url, name="bench")
+
+    def start(self, name: str, command: list[str], more: Mapping[str, str] | None = None) -> None:
+        """Start a process of the restaurant, or of a peer, with its output in a file."""
+        ours = {option.variable for option in OPTIONS}
+        environment = {key: value for key, value in os.environ.items() if key not in ours}
+        environment |= {
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}",
+            "DB_URL": self.db_url,
+            "RABBITMQ": self.servers.rabbitmq.address,
+        }
+        with (self.folder / f"{name}.log").open("ab") as output:
+            self.processes[name] = GuardedProcess(
+                [sys.executable, "-m", *command],
+                env=environment | dict(more or {}),
+                cwd=self.folder,
+                output=output,
+            )
+
+    def open_order_service(self) -> None:
+        """Start the order service with its relay, no cap, and wait until it is ready."""
+        port = f"--port={self.port}"
+        self.start("service", ["pizza", "--mode=order-service", port, "--max-concurrent=0"])
+        client = Client(self.port, self.check)
+        self.until(lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service")
+        # The cap is set in the background, and readiness says nothing about it.
+        capacity = "select sum(share) > 1000000 from kitchen_capacity"
+        self.until(lambda: self.value(capacity), "cap")
+
+    def hire(self, count: int, *, wait: bool = True) -> None:
+        """Start cooks that cook in no time."""
+        for number in range(1, count + 1):
+            name = f"cook_{number}"
+            more = [f"--worker-name={name}", "--cooking-time=0", "--grace=1"]
+            self.start(name, ["pizza", "--mode=kitchen-worker", *more])
+        if wait:
+            online = "select count(*) from workers where status = 'online'"
+            self.until(lambda: self.value(online) == count, "cooks")
+
+    def until(self, condition: Callable[[], object], what: str, pause: float = 0.05) -> None:
+        """Wait for a condition; MeasurementFailed when it takes too long or a process ends."""
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise MeasurementFailed(f"Gave up waiting for {what}; see {self.folder}.")
+            time.sleep(pause)
+
+    def until_published(self) -> None:
+        """Wait until the relay has nothing left to do."""
+        pending = "select exists (select from message where state = 'pending')"
+        self.until(lambda: not self.value(pending), "the relay")
+
+    def check(self) -> None:
+        """Raise when a process has ended."""
+        for name, process in self.processes.items():
+            if not process.running:
+                raise MeasurementFailed(f"{name} has ended; see {self.folder / name}.log.")
+
+    def value(self, query: str, *parameters: object) -> int | float:
+        """The one value of a query."""
+        row = self.conn.execute(query.encode(), parameters or None).fetchone()
+        assert row is not None
+        found: int | float = row[0]
+        return found
+
+    def pids(self, *prefixes: str) -> list[int]:
+        """Process ids of the processes whose names begin so."""
+        return [p.pid for name, p in self.processes.items() if name.startswith(prefixes)]
+
+    def groups(self, **more: list[int]) -> dict[str, list[int]]:
+        """The servers, and what is named, for the processor time."""
+        postgres, broker = self.servers.postgres.process.pid, self.servers.rabbitmq.process.pid
+        return more | {"postgres": [postgres], "rabbitmq": [broker]}
+
+    def close(self) -> None:
+        """Stop all processes, side by side."""
+        for process in self.processes.values():
+            process.send(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self.processes.values():
+            process.finish(max(0.0, deadline - time.monotonic()))
+        self.conn.close()
+
+
+class Stage:
+    """Private servers, from which each measurement gets a site."""
+
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        """`folder` takes the logs."""
+        self.servers = servers
+        self.folder = folder
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def site(self, work: str, template: str | None = None) -> Iterator[Site]:
+        """A site with tables and queues, fresh or with the data of `template`."""
+        name = f"bench_{next(self._numbers)}_{work}"
+        postgres = self.servers.postgres
+        url = postgres.create_database(name, template or "template0")
+        if template is None:
+            setup.setup_db(url)
+        self._empty_broker()
+        with postgres.connect() as admin:
+            admin.execute("checkpoint")  # nobody pays for what was written before
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        site = Site(self.servers, url, folder)
+        try:
+            yield site
+        finally:
+            site.close()
+            postgres.drop_database(name)
+
+    @contextmanager
+    def template(self, fill: Callable[[BoundedConnection], None]) -> Iterator[str]:
+        """A database with tables and data, to make sites of; gives its name."""
+        name = f"bench_{next(self._numbers)}_template"
+        url = self.servers.postgres.create_database(name)
+        try:
+            setup.setup_db(url)
+            with connect(url, name="bench") as conn:
+                fill(conn)
+                conn.execute("vacuum analyze")
+            yield name
+        finally:
+            self.servers.postgres.drop_database(name)
+
+    def _empty_broker(self) -> None:
+        """Remove every queue that an earlier measurement used, and declare ours again."""
+        url = Settings(rabbitmq=self.servers.rabbitmq.address).broker_url
+        broker = Broker(url, name="bench")
+        with suppress(AMQPError, OSError):
+            for name in (*(queue.name for queue in TOPOLOGY.queues), *PEER_QUEUES):
+                broker.channel.queue_delete(name)
+        broker.close()
+        setup.setup_queues(url)

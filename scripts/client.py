@@ -1,0 +1,108 @@
+"""The restaurant's HTTP API as a customer's program uses it: carefully."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+TIMEOUT_SECONDS = 5.0
+PAUSE_SECONDS = 0.2
+
+
+class ApiError(RuntimeError):
+    """The API refused, or did not answer in time; the message is one sentence."""
+
+
+class AnswerLost(ApiError):
+    """The connection broke after the request had been sent: whether it took effect is not known."""
+
+
+class Client:
+    """Requests to one order service, each on a connection of its own."""
+
+    def __init__(self, port: int, check: Callable[[], None] = lambda: None) -> None:
+        """`check` is called between tries; it may raise to end the waiting."""
+        self.port = port
+        self._check = check
+
+    @property
+    def url(self) -> str:
+        """Where the service is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, patience: float = 60.0) -> Any:
+        """The JSON document at `path`; tried again through refusals, resets and 5xx for `patience`."""
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                status, _, document = self._request("GET", path)
+                if status == http.client.OK:
+                    return document
+                reason = f"{status} {document}"
+                if status < http.client.INTERNAL_SERVER_ERROR:
+                    raise ApiError(f"GET {path} was answered {reason}.")
+            except (OSError, http.client.HTTPException) as error:
+                reason = _words(error)
+            if time.monotonic() > deadline:
+                raise ApiError(f"GET {path} was not answered within {patience:.0f} s ({reason}).")
+            self._pause(PAUSE_SECONDS)
+
+    def post(self, path: str, document: Any, patience: float = 60.0) -> Any:
+        """Create something; gives the service's document about it.
+
+        Sent again only where the service cannot have acted: nobody listened, or the answer was 503.
+        Raises AnswerLost when that is open.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            wait = PAUSE_SECONDS
+            try:
+                status, headers, answer = self._request("POST", path, json.dumps(document))
+            except ConnectionRefusedError as error:
+                reason = _words(error)
+            except (OSError, http.client.HTTPException) as error:
+                raise AnswerLost(f"The answer to POST {path} was lost ({_words(error)}).") from error
+            else:
+                if status == http.client.CREATED:
+                    return answer
+                reason = f"{status} {answer}"
+                if status != http.client.SERVICE_UNAVAILABLE:
+                    raise ApiError(f"POST {path} was answered {reason}.")
+                wait = _seconds(headers.get("Retry-After"))
+            if time.monotonic() > deadline:
+                raise ApiError(f"POST {path} was not taken within {patience:.0f} s ({reason}).")
+            self._pause(wait)
+
+    def _pause(self, seconds: float) -> None:
+        self._check()
+        time.sleep(seconds)
+
+    def _request(
+        self, method: str, path: str, body: str | None = None
+    ) -> tuple[int, http.client.HTTPMessage, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
+        try:
+            headers = {"Content-Type": "application/json"} if body else {}
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        try:
+            document = json.loads(content)
+        except ValueError:
+            document = content.decode(errors="replace")
+        return response.status, response.headers, document
+
+
+def _seconds(retry_after: str | None) -> float:
+    """How long a 503 asks to wait, at most a second: here nobody else is in the line."""
+    try:
+        return min(1.0, float(retry_after or PAUSE_SECONDS))
+    except ValueError:
+        return PAUSE_SECONDS
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

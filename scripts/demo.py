@@ -1,0 +1,169 @@
+"""A restaurant for a minute: servers, an order service, three cooks, a lunch rush, and a clean end.
+
+Takes PostgreSQL from DB_URL and RabbitMQ from RABBITMQ where set (environment or .env); otherwise both
+are private, with their data in .pizza, kept from run to run.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+import clean
+from backing import Backing
+from client import ApiError, Client
+from datafolder import ROOT, DataFolderError, data_folder
+from demo_board import Board
+from devservices import ProcessFailed, free_port, is_free
+from pizza.settings import SettingsError, read_dotenv
+from progress import step
+from restaurant import Restaurant, RestaurantFailed
+from rush import RushFailed, Ticket, follow, orders, place, verify
+from stopping import Stopped, stop_on_signals
+
+USUAL_PORT = 3000
+COOKS = 3
+COOKING_SECONDS = "1.5"
+OPENING_SECONDS = 60.0
+FAILURES = (ApiError, DataFolderError, OSError, ProcessFailed, RestaurantFailed, RushFailed)
+
+
+def main() -> int:
+    """Run the demo; 0 when every order was cooked exactly once and everything was stopped."""
+    options = parse_arguments()
+    if options.clean:
+        return clean.main()
+    stop_on_signals()
+    began = time.monotonic()
+    try:
+        with data_folder() as folder:
+            run(folder, options.stay)
+    except Stopped as stop:
+        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
+        return stop.exit_code
+    except (*FAILURES, SettingsError) as error:
+        print(f"pizza: the demo failed: {error}", file=sys.stderr)
+        return 1
+    print(f"Everything is stopped. {time.monotonic() - began:.0f} s in all.")
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--stay", action="store_true", help="leave the restaurant open until Ctrl-C")
+    what.add_argument("--clean", action="store_true", help="remove .pizza (data, logs, fetched programs)")
+    return parser.parse_args()
+
+
+def run(folder: Path, stay: bool) -> None:
+    """Open the restaurant, have the rush, show the result, stay open if asked, close."""
+    given = read_dotenv(ROOT / ".env") | os.environ
+    backing = Backing(folder, given)
+    port = USUAL_PORT if is_free(USUAL_PORT) else free_port()
+    procfile = {"ORDER_PORT": str(port), "COOKING_TIME": COOKING_SECONDS}
+    restaurant = Restaurant(backing, folder / "logs", procfile)
+    client = Client(port, restaurant.check)
+    board = Board()
+    try:
+        open_restaurant(restaurant, client)
+        tickets = lunch_rush(client, board, find_in(backing.environment["DB_URL"]))
+        board.print_result()
+        print(verify(client, tickets))
+        for name in restaurant.mended:
+            print(f"  {name} had died and was started again.")
+        print_what_next(client, tickets[-1], stay)
+        if stay:
+            stay_open(restaurant)
+    finally:
+        with step("Closing the restaurant"):
+            restaurant.close()
+
+
+def open_restaurant(restaurant: Restaurant, client: Client) -> None:
+    """Servers, tables, queues, order service and cooks, until orders can be taken and cooked."""
+    restaurant.backing.prepare()
+    servers = restaurant.backing.private
+    with step(f"Starting {servers}, tables and queues" if servers else "Tables and queues"):
+        restaurant.backing.start(lambda: restaurant.set_up("--setup-db"))
+        restaurant.set_up("--setup-queues")
+    with step(f"Opening the order service, {COOKS} cooks come in"):
+        restaurant.open({"cook": COOKS})
+        deadline = time.monotonic() + OPENING_SECONDS
+        while online(client) < COOKS or client.get("/readyz", OPENING_SECONDS)["status"] != "ready":
+            restaurant.check()
+            if time.monotonic() > deadline:
+                raise RestaurantFailed(f"The restaurant was not open after {OPENING_SECONDS:.0f} s.")
+            time.sleep(0.1)
+
+
+def online(client: Client) -> int:
+    """How many cooks are at work."""
+    workers = client.get("/workers/status", OPENING_SECONDS)
+    return sum(worker["status"] == "online" for worker in workers)
+
+
+def lunch_rush(
+    client: Client, board: Board, find: Callable[[str], str | None]
+) -> list[Ticket]:
+    """Place the orders, then watch them until all are ready."""
+    print(f"\nThe lunch rush at {client.url}:\n")
+    tickets: list[Ticket] = []
+    with board.watching(tickets):
+        for order in orders():
+            tickets.append(place(client, order, find))
+            board.show(tickets[-1])
+        follow(client, tickets, board.show)
+    print()
+    return tickets
+
+
+def find_in(url: str) -> Callable[[str], str | None]:
+    """How staff look an order up by its customer, for when an answer was lost on its way."""
+
+    def find(customer: str) -> str | None:
+        deadline = time.monotonic() + OPENING_SECONDS
+        while True:
+            try:
+                with psycopg.connect(url, connect_timeout=3) as staff:
+                    query = "select number from orders where customer_name = %s"
+                    row = staff.execute(query, [customer]).fetchone()
+                    return row[0] if row else None
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise RushFailed(f"The database cannot be asked about {customer}'s order.") from error
+                time.sleep(0.2)
+
+    return find
+
+
+def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:
+    """What to do now."""
+    order = '{"customer_name": "You", "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}]}'
+    print()
+    if stay:
+        print(f"The restaurant stays open at {client.url} until Ctrl-C. Order something:")
+    else:
+        print("`scripts/demo --stay` leaves the restaurant open; then order something:")
+    print(f"  curl {client.url}/orders -d '{order}'")
+    print(f"  curl {client.url}/orders/{ticket.number}/history")
+    print(f"  curl {client.url}/workers/status\n")
+
+
+def stay_open(restaurant: Restaurant) -> None:
+    """Wait for a signal, which is the way to end this."""
+    try:
+        while True:
+            restaurant.check()
+            time.sleep(0.5)
+    except Stopped:
+        print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

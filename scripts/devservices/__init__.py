@@ -1,0 +1,31 @@
+"""Private PostgreSQL and RabbitMQ servers for the demo, for development, for benchmarks and for tests.
+
+Put `scripts/` on the path, then:
+
+    from devservices import Postgres, RabbitMQ, Servers
+
+    with Servers(folder) as servers:      # both at once, about five seconds
+        servers.postgres.url, servers.rabbitmq.url
+        servers.rabbitmq.kill9(); servers.rabbitmq.start()
+
+Both have start, stop, kill9, restart, pause, resume, wipe, `url` and `address`, on one port for life.
+Whatever way the process that started them ends, kill -9 included, they end with it.
+"""
+
+from .ports import free_port, is_free
+from .postgres import Postgres
+from .process import GuardedProcess, ProcessFailed
+from .rabbitmq import RabbitMQ
+from .rabbitmq_install import find_or_fetch
+from .servers import Servers
+
+__all__ = [
+    "GuardedProcess",
+    "Postgres",
+    "ProcessFailed",
+    "RabbitMQ",
+    "Servers",
+    "find_or_fetch",
+    "free_port",
+    "is_free",
+]

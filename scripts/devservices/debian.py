@@ -1,0 +1,143 @@
+"""Debian packages on Debian and Ubuntu: installed by root, unpacked into a folder by anybody.
+
+Standard library only: the bootstrap uses it before anything is installed.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+LISTS = Path("/var/lib/apt/lists")
+POLICY = Path("/usr/sbin/policy-rc.d")
+SAVED_POLICY = POLICY.with_name("policy-rc.d.before-pizza")
+OUR_POLICY = "#!/bin/sh\n# pizza: start no service while its package is being installed\nexit 101\n"
+# "Inst name (version origin [arch])" is new; with "[old version]" before the parenthesis it is an upgrade.
+NEW_PACKAGE = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)
+
+
+class PackageError(Exception):
+    """apt-get or dpkg could not do what was asked; the message is one sentence."""
+
+
+def available() -> bool:
+    """Whether this is a machine with apt-get and dpkg."""
+    return bool(shutil.which("apt-get") and shutil.which("dpkg"))
+
+
+def install(packages: Sequence[str]) -> None:
+    """Install packages as root without starting any service that they bring; PackageError otherwise."""
+    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
+    command += ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
+    with _no_service_starts():
+        if _have_lists():
+            try:
+                _run(command)
+            except PackageError:
+                _run(["dpkg", "--configure", "-a"])  # an interrupted installation, or old lists
+            else:
+                return
+        _run(["apt-get", "update", "-q", "-o", "DPkg::Lock::Timeout=300"])
+        _run(command)
+
+
+def unpack(packages: Sequence[str], target: Path) -> None:
+    """Download packages with all they need that is not installed, and unpack them below `target`.
+
+    Nothing outside `target` changes and no right is needed. A target that is there is replaced.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    private: list[str] = []
+    versions = _missing(packages, private) if _have_lists() else []
+    if not versions or not _download(versions, private, target):
+        private = _private_lists(target / "apt")
+        versions = _missing(packages, private)
+        if not _download(versions, private, target):
+            raise PackageError(f"apt-get could not download {', '.join(packages)}")
+    for archive in sorted(target.glob("*.deb")):
+        _run(["dpkg", "-x", str(archive), str(target)])
+        archive.unlink()
+    shutil.rmtree(target / "apt", ignore_errors=True)
+
+
+def _missing(packages: Sequence[str], options: Sequence[str]) -> list[str]:
+    """name=version of every package that installing `packages` would add; empty when apt cannot tell."""
+    try:
+        plan = _run(["apt-get", *options, "-s", "install", "--no-install-recommends", *packages])
+    except PackageError:
+        return []
+    return [f"{name}={version}" for name, version in NEW_PACKAGE.findall(plan)]
+
+
+def _download(versions: Sequence[str], options: Sequence[str], folder: Path) -> bool:
+    try:
+        _run(["apt-get", *options, "download", "-q", *versions], folder)
+    except PackageError:
+        return False
+    return bool(versions)
+
+
+def _private_lists(folder: Path) -> list[str]:
+    """Package lists of our own, for an account that may not refresh the system's: apt-get's options."""
+    options = []
+    for name, path in (("State", folder / "state"), ("Cache", folder / "cache"), ("Log", folder / "log")):
+        path.mkdir(parents=True, exist_ok=True)
+        options += ["-o", f"Dir::{name}={path}"]
+    options += ["-o", "Dir::State::status=/var/lib/dpkg/status"]
+    _run(["apt-get", *options, "update", "-q"])
+    return options
+
+
+def _have_lists() -> bool:
+    return any(LISTS.glob("*_Packages*"))
+
+
+def _run(command: Sequence[str], cwd: Path | None = None) -> str:
+    """Run to the end and give the output; PackageError with the program's own last complaint."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        raise PackageError(f"{command[0]}: {error.strerror}") from error
+    if done.returncode:
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        complaints = [line for line in lines if line.startswith(("E:", "dpkg"))] or lines or ["no output"]
+        raise PackageError(f"{command[0]} said: {complaints[-1].removeprefix('E: ')}")
+    return done.stdout
+
+
+@contextmanager
+def _no_service_starts() -> Iterator[None]:
+    """Debian's own way to say "install, but start nothing", put back as it was found afterwards."""
+    _restore_policy()  # heals a run that was killed in here
+    if POLICY.exists():
+        POLICY.rename(SAVED_POLICY)
+    with tempfile.NamedTemporaryFile("w", dir=POLICY.parent, delete=False) as file:
+        file.write(OUR_POLICY)
+    Path(file.name).chmod(0o755)
+    Path(file.name).rename(POLICY)
+    try:
+        yield
+    finally:
+        _restore_policy()
+
+
+def _restore_policy() -> None:
+    if POLICY.exists() and POLICY.read_text(errors="replace") == OUR_POLICY:
+        POLICY.unlink()
+    if SAVED_POLICY.exists():
+        SAVED_POLICY.rename(POLICY)

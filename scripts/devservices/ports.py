@@ -1,0 +1,45 @@
+"""Free ports on the loopback interface."""
+
+import random
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+FIRST_PORT = 10_000
+_handed_out: set[int] = set()
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that this function did not give out before.
+
+    Taken from below the range that the kernel gives to outgoing connections: a client that keeps
+    knocking at a server that is down could otherwise be given the server's own port as its source,
+    connect to itself, and keep the server from coming back.
+    """
+    ceiling = _first_outgoing_port()
+    for _ in range(1000):
+        port = random.randrange(FIRST_PORT, ceiling)
+        if port not in _handed_out and is_free(port):
+            _handed_out.add(port)
+            return port
+    raise OSError(f"No free port between {FIRST_PORT} and {ceiling} on {LOOPBACK}.")
+
+
+def _first_outgoing_port() -> int:
+    """The lower end of the kernel's range for outgoing connections (32768 unless configured)."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        first = 32_768
+    return first if first > FIRST_PORT + 1000 else 32_768

@@ -1,0 +1,131 @@
+"""A command under guard, as the owner sees it: started, paused, stopped, killed, and never left behind."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from .guard import descendants, session
+
+GUARD = Path(__file__).with_name("guard.py")
+
+
+class ProcessFailed(RuntimeError):
+    """A server or another guarded command could not be started, or ended when it should not have."""
+
+
+class GuardedProcess:
+    """One run of one command, with a guard that ends it when this process ends, whatever way."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        output: int | IO[bytes] | None = None,
+    ) -> None:
+        """Start `command`; its stdout and stderr go to `output` (a file, `subprocess.PIPE`, or ours).
+
+        Raises ProcessFailed when the command cannot be started at all.
+        """
+        self._settled = False
+        read_end, write_end = os.pipe()
+        with open(read_end, encoding="utf-8") as report:
+            try:
+                self._guard = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(GUARD), str(write_end), *map(str, command)],
+                    env=None if env is None else dict(env),
+                    cwd=cwd,
+                    stdin=subprocess.PIPE,  # the life line: nothing is ever written to it
+                    stdout=output,
+                    stderr=None if output is None else subprocess.STDOUT,
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                )
+            finally:
+                os.close(write_end)
+            answer = report.readline().strip()
+        if not answer.isdecimal():
+            self._guard.wait()
+            raise ProcessFailed(answer.removeprefix("!") or f"{command[0]} could not be started.")
+        self.pid = int(answer)
+
+    @property
+    def output(self) -> IO[bytes] | None:
+        """The readable end of the command's output when it was started with `subprocess.PIPE`."""
+        return self._guard.stdout
+
+    @property
+    def guard_pid(self) -> int:
+        """Process id of the guard (tests kill it)."""
+        return self._guard.pid
+
+    def poll(self) -> int | None:
+        """Exit status, or None while the command runs; with the status, all its descendants are gone."""
+        return self._settle(self._guard.poll())
+
+    @property
+    def running(self) -> bool:
+        """Whether the command still runs."""
+        return self.poll() is None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; subprocess.TimeoutExpired after `timeout` seconds."""
+        return self._settle(self._guard.wait(timeout)) or 0
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the command itself; nothing happens when it has ended."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """kill -9, and wait until the command and all its descendants are gone."""
+        self.send(signal.SIGKILL)
+        self._close(10)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, grace: float = 10) -> int:
+        """Ask politely, kill after `grace` seconds; gives the exit status."""
+        self.send(number)
+        return self.finish(grace)
+
+    def finish(self, grace: float) -> int:
+        """Give it `grace` seconds to end by itself, then kill; gives the exit status."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(grace)
+        return self._close(10)
+
+    def pause(self) -> None:
+        """Freeze the command with all its descendants: it accepts connections and answers nothing."""
+        self._send_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Thaw what `pause` froze."""
+        self._send_all(signal.SIGCONT)
+
+    def _send_all(self, number: signal.Signals) -> None:
+        self.send(number)
+        for pid in descendants(self.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
+    def _close(self, timeout: float) -> int:
+        """Let go of the life line, which ends whatever is left."""
+        if self._guard.stdin:
+            with contextlib.suppress(OSError):
+                self._guard.stdin.close()
+        return self._settle(self._guard.wait(timeout)) or 0
+
+    def _settle(self, status: int | None) -> int | None:
+        """Pass the status on; where the guard itself was killed, first do what it can no longer do."""
+        if status is not None and status < 0 and not self._settled:
+            for pid in session(self._guard.pid):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            self._settled = True
+        return status

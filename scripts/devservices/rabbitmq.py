@@ -1,0 +1,238 @@
+"""A private RabbitMQ node: real, durable, on loopback ports, gone with the process that started it."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .ports import LOOPBACK, free_port
+from .process import GuardedProcess, ProcessFailed
+from .rabbitmq_install import Installation, find_or_fetch
+from .rabbitmq_trim import trimmed_home
+
+START_SECONDS = 90.0
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+CONNECTION_START = b"\x01"  # the first octet of the method frame that a broker greets with
+
+
+class RabbitMQ:
+    """One broker node in one folder; the ports stay the same through stops, crashes and wipes."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        name: str = "pizza",
+        port: int | None = None,
+        plugins: Sequence[str] = (),
+        installation: Installation | None = None,
+    ) -> None:
+        """Nothing is started yet. `name` is the node's; `plugins` as `rabbitmq-plugins enable` knows them."""
+        self.folder = Path(folder).resolve()
+        self.node = f"{name}@localhost"
+        self.port = port or free_port()
+        self.management_port = free_port() if "rabbitmq_management" in plugins else None
+        self.log = self.folder / "rabbitmq.log"
+        self._plugins = tuple(plugins)
+        self._node_port, self._epmd_port = free_port(), free_port()
+        self._installation = installation
+        self._sbin = Path()
+        self._server: GuardedProcess | None = None
+        self._epmd: GuardedProcess | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port, as the environment variable RABBITMQ takes it."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """amqp:// URL of the default virtual host as the guest user."""
+        return f"amqp://guest:guest@{self.address}//"
+
+    @property
+    def process(self) -> GuardedProcess:
+        """The running node (its pid is the Erlang machine's); ProcessFailed before the first start."""
+        if self._server is None:
+            raise ProcessFailed("RabbitMQ has not been started.")
+        return self._server
+
+    def start(self) -> "RabbitMQ":
+        """Start and wait until the broker greets clients."""
+        return self.begin().wait_ready()
+
+    def begin(self) -> "RabbitMQ":
+        """Start without waiting; where no RabbitMQ is installed it is fetched first."""
+        self._prepare_folder()
+        environment = self._environment()
+        if self._epmd is None or not self._epmd.running:
+            self._epmd = self._start_epmd(environment)
+        with self.log.open("ab") as log:
+            command = [self._sbin / "rabbitmq-server"]
+            self._server = GuardedProcess(command, env=environment, cwd=self.folder, output=log)
+        return self
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> "RabbitMQ":
+        """Wait until the broker greets clients; ProcessFailed when it gives up or `seconds` have passed."""
+        deadline = time.monotonic() + seconds
+        while not self.greets():
+            if not self.process.running:
+                raise ProcessFailed(f"RabbitMQ did not start, see {self.log}: {self._last_words()}")
+            if time.monotonic() > deadline:
+                raise ProcessFailed(f"RabbitMQ was not ready after {seconds:.0f} s, see {self.log}.")
+            time.sleep(0.05)
+        return self
+
+    def greets(self) -> bool:
+        """Whether a client that connects now is answered within a second."""
+        try:
+            with socket.create_connection((LOOPBACK, self.port), 1) as client:
+                client.settimeout(1)
+                client.sendall(PROTOCOL_HEADER)
+                return client.recv(1) == CONNECTION_START
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Orderly shutdown of node and port mapper; nothing happens when they are not running."""
+        if self._server and self._server.running:
+            self._server.resume()
+            self._server.stop(signal.SIGTERM, grace=30)
+        if self._epmd:
+            self._epmd.kill()
+
+    def kill9(self) -> None:
+        """Crash: the Erlang machine and all its helpers at once."""
+        self.process.kill()
+
+    def restart(self) -> "RabbitMQ":
+        """Stop if running, then start on the same port."""
+        self.stop()
+        return self.start()
+
+    def pause(self) -> None:
+        """Hang: connections are accepted by the kernel and nothing is answered."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """End the hang."""
+        self.process.resume()
+
+    def wipe(self) -> "RabbitMQ":
+        """Lose the whole disk, topology included, and come back empty on the same port."""
+        if self._server:
+            self._server.kill()
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        return self.start()
+
+    def ctl(self, *arguments: str) -> str:
+        """Output of `rabbitmqctl`, e.g. `ctl("list_queues", "name", "messages")`; takes a second or two."""
+        command = [str(self._sbin / "rabbitmqctl"), "-q", *arguments]
+        done = subprocess.run(
+            command, env=self._environment(), cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ProcessFailed(f"rabbitmqctl {arguments[0]}: {(done.stderr or done.stdout).strip()[-500:]}")
+        return done.stdout
+
+    @property
+    def installation(self) -> Installation:
+        """Where RabbitMQ's programs are; looked for, or fetched, at the first use."""
+        if self._installation is None:
+            self._installation = find_or_fetch()
+        return self._installation
+
+    def _start_epmd(self, environment: dict[str, str]) -> GuardedProcess:
+        """Erlang's port mapper, started before the node so that the node starts no daemon of its own."""
+        with self.log.open("ab") as log:
+            command = [self.installation.epmd, "-address", LOOPBACK, "-port", str(self._epmd_port)]
+            epmd = GuardedProcess(command, env=environment, cwd=self.folder, output=log)
+        _wait(lambda: _listens(self._epmd_port) or not epmd.running, 10)
+        return epmd
+
+    def _prepare_folder(self) -> None:
+        """Make the folders, the cookie and the configuration that the node reads."""
+        for name in ("home", "data", "log", "generated"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        cookie = self.folder / "home" / ".erlang.cookie"
+        if not cookie.exists() or not cookie.stat().st_size:
+            cookie.unlink(missing_ok=True)
+            cookie.touch(mode=0o600)
+            cookie.write_text(secrets.token_hex(20))
+            cookie.chmod(0o400)
+        self._sbin = trimmed_home(self.installation.sbin, self._plugins, self.folder / "program")
+        (self.folder / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
+        (self.folder / "rabbitmq.conf").write_text("\n".join(self._configuration()) + "\n")
+
+    def _configuration(self) -> list[str]:
+        lines = [
+            f"listeners.tcp.1 = {self.address}",
+            "log.console = false",
+            "log.file.level = info",
+            "disk_free_limit.absolute = 50MB",
+            "vm_memory_high_watermark.absolute = 512MB",
+        ]
+        if self.management_port:
+            lines += [f"management.tcp.ip = {LOOPBACK}", f"management.tcp.port = {self.management_port}"]
+        return lines
+
+    def _environment(self) -> dict[str, str]:
+        """Ours without what could steer the node elsewhere, and with every path and port of its own."""
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ", "ERL_", "NOTIFY_"))}
+        paths = {
+            "RABBITMQ_MNESIA_BASE": "data",
+            "RABBITMQ_LOG_BASE": "log",
+            "RABBITMQ_GENERATED_CONFIG_DIR": "generated",
+            "RABBITMQ_CONFIG_FILE": "rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": "advanced.config",
+            "RABBITMQ_CONF_ENV_FILE": "rabbitmq-env.conf",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": "enabled_plugins",
+            "RABBITMQ_PID_FILE": "rabbitmq.pid",
+            "HOME": "home",
+        }
+        return (
+            ours
+            | {name: str(self.folder / path) for name, path in paths.items()}
+            | {
+                "LANG": "C.UTF-8",
+                "RABBITMQ_NODENAME": self.node,
+                "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
+                "RABBITMQ_NODE_PORT": str(self.port),
+                "RABBITMQ_DIST_PORT": str(self._node_port),
+                "ERL_EPMD_PORT": str(self._epmd_port),
+                "ERL_EPMD_ADDRESS": LOOPBACK,
+                "ERL_CRASH_DUMP_SECONDS": "0",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+                # The start script replaces itself by the Erlang machine only where input is allowed;
+                # then -noinput says that there is none, and +B i that SIGINT is not for it.
+                "RABBITMQ_ALLOW_INPUT": "1",
+                "RABBITMQ_SERVER_START_ARGS": "-noinput +B i",
+            }
+            | self.installation.environment
+        )
+
+    def _last_words(self) -> str:
+        """The last line of output that says something, for an error message."""
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(errors="replace").split("\n")
+            telling = [line.strip() for line in lines if "rror" in line or "ailed" in line]
+            return (telling or [line for line in lines if line.strip()] or ["no output"])[-1][:300]
+        return "no output"
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 0.5):
+        return True
+    return False
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)

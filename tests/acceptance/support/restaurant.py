@@ -1,0 +1,159 @@
+"""One restaurant: a database, a broker, an order service, and the cooks a test hires."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import kombu
+
+from devservices import Servers, free_port
+
+from .client import Answer, Client
+from .ledger import Ledger
+from .meals import meal
+from .program import STOP_S, Program
+from .waiting import eventually
+
+QUEUES = (
+    "kitchen_queue",
+    "kitchen_dine_in_queue",
+    "kitchen_takeout_queue",
+    "kitchen_delivery_queue",
+)
+
+
+class Restaurant:
+    """Starts processes on one database and one broker, and sees them off at the end.
+
+    Nothing runs until `open` or `hire`; `close_shift` and `close` also check what the
+    processes wrote.
+    """
+
+    def __init__(self, servers: Servers, folder: Path, db_url: str) -> None:
+        self.servers = servers
+        self.db_url = db_url
+        self.ledger = Ledger(db_url)
+        self.port = free_port()
+        self.client = Client(self.port)
+        self.service: Program | None = None
+        self._folder = folder
+        self._programs: list[Program] = []
+        self._started = 0
+
+    # -- processes --------------------------------------------------------------------
+
+    def start(self, name: str, *flags: str) -> Program:
+        """Start the program with any flags."""
+        self._started += 1
+        servers = {"DB_URL": self.db_url, "RABBITMQ": self.servers.rabbitmq.address}
+        program = Program(self._folder, f"{self._started:02}_{name}", flags, servers)
+        self._programs.append(program)
+        return program
+
+    def begin(self, **options: Any) -> Program:
+        """Start the order service, on the same port each time, without waiting for it."""
+        flags = _flags({"mode": "order-service", "port": self.port, "max_concurrent": 0, **options})
+        self.service = self.start("order_service", *flags)
+        return self.service
+
+    def open(self, **options: Any) -> Program:
+        """Start the order service (no cap unless told) and wait until it is all there."""
+        service = self.begin(**options)
+        service.wait_for("service_started")
+        eventually(self.client.answers, 10, "the order service is ready")
+        return service
+
+    def hire_soon(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
+        """Start a cook without waiting for it."""
+        flags = {
+            "mode": "kitchen-worker", "worker_name": name, "cooking_time": cooking_time, **options
+        }  # fmt: skip
+        return self.start(name, *_flags(flags))
+
+    def hire(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
+        """Start a cook and wait until it takes orders."""
+        cook = self.hire_soon(name, cooking_time, **options)
+        cook.wait_for("worker_connected")
+        return cook
+
+    def hire_all(
+        self, names: Iterable[str], cooking_time: float = 0, **options: Any
+    ) -> list[Program]:
+        """Start cooks side by side and wait until all of them take orders."""
+        cooks = [self.hire_soon(name, cooking_time, **options) for name in names]
+        for cook in cooks:
+            cook.wait_for("worker_connected")
+        return cooks
+
+    # -- guests -----------------------------------------------------------------------
+
+    def place(self, kind: str = "takeout", **fields: Any) -> str:
+        """Place an order that is taken: its number."""
+        answer = self.client.order(meal(kind, **fields))
+        assert answer.status == 201, answer
+        return str(answer.document["order_number"])
+
+    def rush(self, meals: Collection[dict[str, Any]], guests: int | None = None) -> list[Answer]:
+        """Place orders at the same time, by as many guests as there are orders unless told."""
+        with ThreadPoolExecutor(guests or len(meals)) as crowd:
+            return list(crowd.map(self.client.order, meals))
+
+    def place_all(self, meals: Collection[dict[str, Any]]) -> list[str]:
+        """Place orders that are all taken, eight at a time: their numbers."""
+        answers = self.rush(meals, guests=8)
+        assert {answer.status for answer in answers} == {201}, answers
+        return [answer.document["order_number"] for answer in answers]
+
+    def worker(self, name: str) -> dict[str, Any]:
+        """What /workers/status says of one worker."""
+        answer = self.client.get("/workers/status")
+        assert answer.status == 200, answer
+        return next(worker for worker in answer.document if worker["worker_name"] == name)
+
+    def unacknowledged(self) -> int:
+        """How many kitchen messages are in the hands of cooks, by the broker's own account."""
+        listed = self.servers.rabbitmq.ctl("list_queues", "name", "messages_unacknowledged")
+        counts = dict(line.split() for line in listed.splitlines() if line.count("\t") == 1)
+        return sum(int(counts[queue]) for queue in QUEUES)
+
+    def empty_queues(self) -> None:
+        """Take all messages out of the kitchen's queues."""
+        with kombu.Connection(self.servers.rabbitmq.url) as link:
+            for queue in QUEUES:
+                link.channel().queue_purge(queue)
+
+    # -- the end ----------------------------------------------------------------------
+
+    def close_shift(self) -> None:
+        """Send the cooks home, close the books, and leave the order service open."""
+        cooks = [each for each in self._programs if each is not self.service]
+        self._see_off(cooks)
+        try:
+            self.ledger.check_all_ready()
+        finally:
+            self.ledger.forget()
+            self.empty_queues()
+        self._programs = [each for each in self._programs if each is self.service]
+
+    def close(self) -> None:
+        """End all processes and look at all they wrote."""
+        try:
+            self._see_off(self._programs)
+        finally:
+            self.ledger.close()
+
+    def _see_off(self, programs: list[Program]) -> None:
+        for program in programs:
+            program.thaw()
+            program.terminate()
+        for program in programs:
+            program.process.finish(STOP_S)
+        for program in programs:
+            program.check_end()
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    return [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

@@ -1,0 +1,265 @@
+"""The order service as processes: started, killed, starved of its servers, stopped."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .api_service import Service
+from .support import eventually
+
+ORDER = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
+STOP_S = 4.0
+
+
+@pytest.fixture
+def start(db_url, servers, tmp_path):
+    """Starts order services on a database of the test's own; all end with the test."""
+    started = []
+
+    def start(*flags, db=db_url, broker=servers.rabbitmq.url, wait=True):
+        folder = tmp_path / str(len(started))
+        folder.mkdir()
+        service = Service(folder, db, broker, *flags)
+        started.append(service)
+        if wait:
+            service.program.wait_for("service_started")
+        return service
+
+    yield start
+    for service in started:
+        service.program.process.finish(STOP_S)
+        service.program.check_output()
+
+
+def children(service):
+    """The processes under the main one, by id."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"--port={service.port}"], capture_output=True, text=True
+    ).stdout.split()
+    below = subprocess.run(
+        ["pgrep", "-P", ",".join(found), "-f", "spawn_main"], capture_output=True, text=True
+    )
+    return sorted(int(pid) for pid in below.stdout.split())
+
+
+def main_of(service):
+    """The id of the main process."""
+    (below,) = {
+        int(
+            subprocess.run(
+                ["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True
+            ).stdout
+        )
+        for pid in children(service)
+    }
+    return below
+
+
+def answers(service):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return service.request("GET", "/healthz").status == 200
+    return False
+
+
+def place(service):
+    """Place an order: its status and how long that took, or the error of the connection."""
+    started = time.monotonic()
+    try:
+        reply = service.order(ORDER)
+    except (OSError, http.client.HTTPException) as error:
+        return type(error).__name__, time.monotonic() - started
+    if reply.status != 201:
+        reply.problem()
+        assert int(reply.headers["Retry-After"]) > 0
+    return reply.status, time.monotonic() - started
+
+
+def place_many(service, count):
+    with ThreadPoolExecutor(count) as crowd:
+        results = list(crowd.map(lambda _: place(service), range(count)))
+    return Counter(status for status, _ in results), max(seconds for _, seconds in results)
+
+
+def test_a_stop_takes_a_moment_even_with_clients_that_hold_on(start):
+    service = start()
+    with socket.create_connection(("127.0.0.1", service.port)) as idle:
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" in idle.recv(4096)
+        assert service.program.stop(STOP_S) == 0
+    assert service.program.said("service_stopped")
+    assert not answers(service)
+
+
+def test_what_is_under_way_when_a_stop_comes_is_finished(start):
+    service = start("--max-concurrent=0")
+    placed = []
+    stopping = threading.Event()
+
+    def guest():
+        while not stopping.is_set():
+            status, _ = place(service)
+            placed.append(status)
+
+    guests = [threading.Thread(target=guest) for _ in range(8)]
+    for each in guests:
+        each.start()
+    eventually(lambda: len(placed) > 50, 10, "orders are placed")
+    service.program.terminate()
+    assert service.program.exit_code(STOP_S) == 0
+    stopping.set()
+    for each in guests:
+        each.join()
+    assert placed.count(201) == service.stored()[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
+    service = start()
+    os.killpg(os.getpgid(main_of(service)), number)
+    assert service.program.exit_code(STOP_S) == 0
+    assert [line for line in service.program.lines if line["level"] == "ERROR"] == []
+
+
+def test_a_worker_that_is_killed_comes_back_again_and_again(start):
+    service = start()
+    for _ in range(3):
+        before = children(service)
+        os.kill(before[0], signal.SIGKILL)
+        eventually(lambda old=before: len(set(children(service)) | set(old)) > len(old), 10, "back")
+        eventually(lambda: answers(service), 5, "the service answers")
+    assert len(service.program.said("worker_respawned")) >= 3
+    assert place(service)[0] == 201
+
+
+def test_nothing_serves_on_after_the_main_process_was_killed(start):
+    service = start()
+    below = children(service)
+    assert len(below) == 2
+    os.kill(main_of(service), signal.SIGKILL)
+    eventually(lambda: not answers(service), STOP_S, "nobody answers")
+    eventually(
+        lambda: subprocess.run(["ps", "-p", ",".join(map(str, below))], capture_output=True)
+        .stdout.count(b"spawn_main") == 0,
+        STOP_S,
+        "nothing is left",
+    )  # fmt: skip
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(start):
+    first = start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for port in (taken.getsockname()[1], first.port):
+            second = start(f"--port={port}", wait=False)
+            assert second.program.exit_code(10) == 1
+            (line,) = second.program.lines
+            assert line["level"] == "ERROR"
+            assert str(port) in line["message"]
+
+
+def test_exactly_as_many_orders_are_taken_as_the_restaurant_has_room_for(start):
+    service = start("--max-concurrent=7")
+    eventually(lambda: service.request("GET", "/readyz").status == 200, 5, "ready")
+    statuses, _ = place_many(service, 40)
+    assert statuses == {201: 7, 503: 33}
+    assert service.stored()[0] == 7
+    full = service.order(ORDER)
+    assert "7 orders" in full.problem()["detail"]
+
+
+def test_while_the_database_hangs_everybody_hears_503_within_two_seconds(start, postgres):
+    service = start("--max-concurrent=0")
+    assert place_many(service, 20)[0] == {201: 20}
+    postgres.pause()
+    try:
+        for count in (40, 1, 20):
+            statuses, longest = place_many(service, count)
+            assert statuses == {503: count}
+            assert longest < 2.0
+        for path in ("/workers/status", "/orders/ORD_20241216_001/status"):
+            assert service.request("GET", path).status == 503
+        assert service.request("GET", "/readyz").json["checks"]["database"] == "unavailable"
+        assert service.request("GET", "/healthz").status == 200
+    finally:
+        postgres.resume()
+    eventually(lambda: place(service)[0] == 201, 5, "orders are taken again")
+    eventually(lambda: place_many(service, 10)[0] == {201: 10}, 5, "by every worker")
+    # What a hung server found in its mail when it thawed was too late to be placed.
+    placed = service.stored()[0]
+    time.sleep(0.5)
+    assert service.stored()[0] == placed
+
+
+def test_without_a_database_the_service_starts_and_waits_for_it(start, postgres):
+    service = start()
+    postgres.stop()
+    try:
+        away = start()
+        assert place(away)[0] == 503
+        statuses, longest = place_many(service, 20)
+        assert statuses == {503: 20}
+        assert longest < 2.0
+    finally:
+        postgres.start()
+    eventually(lambda: place(away)[0] == 201, 15, "orders are taken")
+    eventually(lambda: place(service)[0] == 201, 15, "orders are taken again")
+
+
+def test_a_database_without_tables_is_503_and_says_what_to_do(start, postgres):
+    empty = postgres.create_database("api_empty")
+    service = start(db=empty)
+    assert place(service)[0] == 503
+    assert any("--setup-db" in line["message"] for line in service.program.lines)
+    service.program.stop()
+    postgres.drop_database("api_empty")
+
+
+def test_without_a_broker_orders_are_taken_as_fast_as_ever(start):
+    service = start("--max-concurrent=0", broker="127.0.0.1:1")
+    statuses, longest = place_many(service, 20)
+    assert statuses == {201: 20}
+    assert longest < 2.0
+    ready = service.request("GET", "/readyz")
+    assert (ready.status, ready.json["status"]) == (200, "degraded")
+
+
+def test_with_a_hung_broker_orders_are_taken_and_the_stop_is_quick(start, rabbitmq):
+    service = start("--max-concurrent=0")
+    rabbitmq.pause()
+    try:
+        statuses, longest = place_many(service, 20)
+        assert statuses == {201: 20}
+        assert longest < 2.0
+        assert service.program.stop(STOP_S) == 0
+    finally:
+        rabbitmq.resume()
+
+
+def test_at_debug_every_line_is_json_too(start):
+    service = start("--log-level=DEBUG")
+    place(service)
+    service.order(b"{")
+    service.program.stop()
+    messages = [line["message"] for line in service.program.lines]
+    assert any("POST /orders: 201" in message for message in messages)
+    assert any("POST /orders: 400" in message for message in messages)
+
+
+def test_the_log_can_go_to_a_file(start, tmp_path):
+    path = tmp_path / "service.log"
+    service = start(f"--log-file={path}", wait=False)
+    eventually(lambda: path.exists() and "Service started" in path.read_text(), 10, "it started")
+    place(service)
+    eventually(lambda: "order_received" in path.read_text(), 5, "the order is logged")
+    service.program.stop()
+    assert service.program.lines == []

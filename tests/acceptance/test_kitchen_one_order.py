@@ -1,0 +1,215 @@
+"""One order of each type, from the counter to the pass: received, cooking, ready."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from .support import Answer, LogRow, Program, Restaurant, Tap, meal
+from .support.meals import KINDS
+from .support.program import TIMESTAMP
+from .support.tap import Copy
+
+SECONDS = {"dine-in": 0.8, "takeout": 1.0, "delivery": 1.2}
+ORDER_FIELDS = {
+    "order_number", "customer_name", "customer_type", "order_type", "table_number",
+    "delivery_address", "items", "total_amount", "priority",
+}  # fmt: skip
+STATUS_FIELDS = {
+    "order_number", "old_status", "new_status", "changed_by", "timestamp", "estimated_completion",
+}  # fmt: skip
+
+
+@dataclass
+class Dinner:
+    """All that an order left behind, once it is ready."""
+
+    meal: dict[str, Any]
+    answer: Answer
+    order: dict[str, Any]
+    log: list[LogRow]
+    tickets: list[Copy]
+    news: list[Copy]
+    cook: Program
+    house: Restaurant
+
+    @property
+    def number(self) -> str:
+        return str(self.answer.document["order_number"])
+
+    def said_by_cook(self, action: str) -> dict[str, Any]:
+        lines = [each for each in self.cook.said(action) if each["order_number"] == self.number]
+        assert len(lines) == 1, lines
+        return lines[0]
+
+
+@pytest.fixture(scope="module")
+def dinners(_house: Restaurant) -> Iterator[dict[str, Dinner]]:
+    """One dinner of each type, cooked by three cooks at the same time."""
+    broker = _house.servers.rabbitmq.url
+    with Tap(broker, "orders_topic", "#") as orders, Tap(broker, "notifications_fanout") as news:
+        cooks = _house.hire_all(["mario", "luigi", "anna"], cooking_time=1)
+        meals = {kind: meal(kind, priority=7, rush=True) for kind in KINDS}
+        answers = dict(zip(KINDS, _house.rush(list(meals.values())), strict=True))
+        numbers = {kind: answers[kind].document["order_number"] for kind in KINDS}
+        _house.ledger.wait_for("ready", list(numbers.values()), 10)
+        for number in numbers.values():
+            news.wait_for(number, 3)
+        stored = _house.ledger.orders()
+        by_name = {cook.name.split("_")[1]: cook for cook in cooks}
+        yield {
+            kind: Dinner(
+                meals[kind],
+                answers[kind],
+                stored[number],
+                _house.ledger.log(number),
+                orders.of(number),
+                news.of(number),
+                by_name[stored[number]["processed_by"]],
+                _house,
+            )
+            for kind, number in numbers.items()
+        }
+    _house.close_shift()
+
+
+@pytest.fixture(params=KINDS)
+def dinner(dinners: dict[str, Dinner], request: pytest.FixtureRequest) -> Dinner:
+    return dinners[request.param]
+
+
+def test_the_guest_is_told_number_price_and_when(dinner: Dinner) -> None:
+    document = dinner.answer.document
+
+    assert dinner.answer.status == 201
+    assert re.fullmatch(r"ORD_\d{8}_\d{3}", document["order_number"])
+    assert document["status"] == "received"
+    assert document["total_amount"] == 24.98
+    assert document["priority"] == 7
+    assert TIMESTAMP.fullmatch(document["estimated_completion"])
+    assert dinner.answer.headers["location"] == f"/orders/{dinner.number}/status"
+
+
+def test_the_order_and_its_items_are_stored_exactly(dinner: Dinner) -> None:
+    order = dinner.order
+    items = dinner.house.ledger.rows(
+        "select name, quantity, price from order_items where order_id = %s order by position",
+        order["id"],
+    )
+
+    assert order["customer_name"] == dinner.meal["customer_name"]
+    assert order["customer_type"] == "regular"
+    assert order["type"] == dinner.meal["order_type"]
+    assert order["table_number"] == dinner.meal.get("table_number")
+    assert order["delivery_address"] == dinner.meal.get("delivery_address")
+    assert order["total_amount"] == Decimal("24.98")
+    assert items == [
+        {"name": "Margherita Pizza", "quantity": 1, "price": Decimal("15.99")},
+        {"name": "Caesar Salad", "quantity": 1, "price": Decimal("8.99")},
+    ]
+
+
+def test_the_log_has_one_row_for_each_step(dinner: Dinner) -> None:
+    cook = dinner.order["processed_by"]
+
+    assert [(row.status, row.changed_by) for row in dinner.log] == [
+        ("received", "order-service"),
+        ("cooking", cook),
+        ("ready", cook),
+    ]
+    assert dinner.log[0].notes == "priority 7: manual override"
+
+
+def test_the_order_is_ready_with_its_cook_and_its_time(dinner: Dinner) -> None:
+    assert dinner.order["status"] == "ready"
+    assert dinner.order["processed_by"] in ("mario", "luigi", "anna")
+    assert dinner.order["completed_at"] == dinner.log[-1].changed_at
+
+
+def test_each_type_cooks_for_its_own_time(dinner: Dinner) -> None:
+    """Exactly as long as told, and at most a scheduler's whim longer."""
+    _, begun, done = (row.changed_at for row in dinner.log)
+    wanted = SECONDS[dinner.order["type"]]
+
+    assert wanted <= (done - begun).total_seconds() < wanted + 0.19
+
+
+def test_the_order_message_leaves_once_under_the_specified_key(dinner: Dinner) -> None:
+    (ticket,) = dinner.tickets
+
+    assert ticket.routing_key == f"kitchen.{dinner.order['type']}.7"
+    assert ticket.properties["delivery_mode"] == 2
+    assert ticket.properties["priority"] == 7
+
+
+def test_the_order_message_is_the_specified_document(dinner: Dinner) -> None:
+    body = dinner.tickets[0].body
+
+    assert set(body) >= ORDER_FIELDS
+    assert {name: body[name] for name in ORDER_FIELDS} == {
+        "order_number": dinner.number,
+        "customer_name": dinner.meal["customer_name"],
+        "customer_type": "regular",
+        "order_type": dinner.order["type"],
+        "table_number": dinner.meal.get("table_number"),
+        "delivery_address": dinner.meal.get("delivery_address"),
+        "items": dinner.meal["items"],
+        "total_amount": 24.98,
+        "priority": 7,
+    }
+
+
+def test_everybody_is_told_of_every_step_in_order(dinner: Dinner) -> None:
+    cook = dinner.order["processed_by"]
+    steps = [(each.body["old_status"], each.body["new_status"]) for each in dinner.news]
+
+    assert steps == [(None, "received"), ("received", "cooking"), ("cooking", "ready")]
+    assert [each.body["changed_by"] for each in dinner.news] == ["order-service", cook, cook]
+    assert [each.body["sequence"] for each in dinner.news] == [1, 2, 3]
+    assert len({each.body["event_id"] for each in dinner.news}) == 3
+
+
+def test_news_is_the_specified_document_with_the_details_of_the_order(dinner: Dinner) -> None:
+    for each, row in zip(dinner.news, dinner.log, strict=True):
+        assert set(each.body) >= STATUS_FIELDS
+        assert each.body["order_number"] == dinner.number
+        assert TIMESTAMP.fullmatch(each.body["timestamp"])
+        assert each.body["timestamp"][:-1] == row.changed_at.isoformat(timespec="milliseconds")[:23]
+        assert TIMESTAMP.fullmatch(each.body["estimated_completion"])
+        assert each.body["order_type"] == dinner.order["type"]
+        assert each.body["priority"] == 7
+        assert each.body["customer_name"] == dinner.meal["customer_name"]
+
+
+def test_status_and_history_tell_the_same_over_http(dinner: Dinner) -> None:
+    status = dinner.house.client.get(f"/orders/{dinner.number}/status").document
+    history = dinner.house.client.get(f"/orders/{dinner.number}/history").document
+
+    assert status["order_number"] == dinner.number
+    assert status["current_status"] == "ready"
+    assert status["processed_by"] == dinner.order["processed_by"]
+    assert status["updated_at"] == status["completed_at"] == history[-1]["timestamp"]
+    assert [(each["status"], each["changed_by"]) for each in history] == [
+        (row.status, row.changed_by) for row in dinner.log
+    ]
+
+
+def test_the_logs_follow_the_order(dinner: Dinner) -> None:
+    assert dinner.house.service is not None
+    received = dinner.house.service.said("order_received")
+    (line,) = [each for each in received if each["order_number"] == dinner.number]
+    begun = dinner.said_by_cook("order_processing")
+    ended = dinner.said_by_cook("order_completed")
+
+    assert line["details"]["customer_name"] == dinner.meal["customer_name"]
+    assert line["details"]["order_type"] == dinner.order["type"]
+    assert line["details"]["priority"] == 7
+    assert line["details"]["total_amount"] == 24.98
+    assert line["duration_ms"] >= 0
+    assert begun["message"] == "Processing order"
+    assert ended["duration_ms"] >= SECONDS[dinner.order["type"]] * 1000

@@ -1,0 +1,28 @@
+"""What the restaurant says when it refuses."""
+
+import pytest
+
+from pizza.domain import errors
+
+REFUSALS = [
+    errors.InvalidOrder([errors.FieldError("items", "must not be empty")]),
+    errors.OrderNotFound("ORD_20241216_001"),
+    errors.RestaurantFull(50, 5),
+    errors.IllegalTransition("ready", "cooking", ()),
+    errors.WorkerNameTaken("chef_mario"),
+    errors.TooManyWorkers(10),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda r: type(r).__name__)
+def test_a_refusal_is_a_sentence_and_of_one_family(refusal):
+    assert isinstance(refusal, errors.DomainError)
+    assert str(refusal)[0].isupper() or str(refusal)[0].isdigit()
+
+
+def test_every_kind_of_refusal_is_in_the_list_above():
+    assert {type(refusal) for refusal in REFUSALS} == set(errors.DomainError.__subclasses__())
+
+
+def test_an_invalid_order_names_its_fields():
+    assert "items: must not be empty" in str(REFUSALS[0])

@@ -1,0 +1,210 @@
+"""The log: one JSON object on one line, whatever happens."""
+
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+import textwrap
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+
+from pizza import logs
+from pizza.settings import Settings, SettingsError
+
+SETTINGS = Settings(
+    mode="kitchen-worker", worker_name="chef_mario", db_url="postgres://u:s3cret-word@h/d"
+)
+
+
+@contextmanager
+def logger(settings=SETTINGS):
+    """A logger that formats as `settings` say, and the list of its lines."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.LineFormatter(settings))
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    lines = []
+    yield log, lines
+    lines += stream.getvalue().splitlines()
+
+
+def one_line(call, settings=SETTINGS):
+    with logger(settings) as (log, lines):
+        call(log)
+    assert len(lines) == 1
+    return json.loads(lines[0])
+
+
+def test_a_line_has_the_specified_fields_in_their_order():
+    line = one_line(
+        lambda log: log.info(
+            "Order received and queued for processing",
+            extra={
+                "action": "order_received",
+                "order_number": "ORD_20241216_001",
+                "duration_ms": 45,
+                "details": {"customer_name": "John Doe", "total_amount": Decimal("15.99")},
+            },
+        )
+    )
+    assert list(line) == [
+        "timestamp",
+        "level",
+        "service",
+        "worker_name",
+        "order_number",
+        "action",
+        "message",
+        "duration_ms",
+        "details",
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
+    assert line["service"] == "kitchen-worker"
+    assert line["worker_name"] == "chef_mario"
+    assert line["details"]["total_amount"] == 15.99
+
+
+def test_what_a_line_has_nothing_for_is_left_out():
+    line = one_line(lambda log: log.info("Hello"), Settings(mode="order-service"))
+    assert list(line) == ["timestamp", "level", "service", "message"]
+
+
+def test_a_zero_is_something():
+    assert one_line(lambda log: log.info("x", extra={"duration_ms": 0}))["duration_ms"] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "level"),
+    [("debug", "DEBUG"), ("info", "INFO"), ("warning", "WARN"), ("error", "ERROR"),
+     ("critical", "ERROR")],
+)  # fmt: skip
+def test_levels_have_the_names_of_the_specification(call, level):
+    assert one_line(lambda log: getattr(log, call)("x"))["level"] == level
+
+
+@pytest.mark.parametrize(
+    "text", ["two\nlines", "\u2028\u0085", 'a "quote"', '"}\n{"level":"ERROR"', "\ud800", "\x1b[0m"]
+)
+def test_no_text_breaks_out_of_its_line(text):
+    line = one_line(lambda log: log.info("%s", text, extra={"details": {"name": text}}))
+    assert line["message"] == text
+    assert line["details"]["name"] == text
+
+
+def test_an_exception_is_its_type_and_text():
+    def fail(log):
+        try:
+            raise ValueError("no\ngood")
+        except ValueError:
+            log.exception("It failed", extra={"details": {"try": 2}})
+
+    line = one_line(fail)
+    assert line["details"] == {"try": 2, "error": "ValueError", "reason": "no good"}
+
+
+def test_the_stack_comes_at_debug_only():
+    def fail(log):
+        log.error("x", exc_info=ValueError("y"))
+
+    debug = Settings(mode="order-service", log_level="DEBUG")
+    assert "stack" not in one_line(fail)["details"]
+    assert "ValueError: y" in one_line(fail, debug)["details"]["stack"]
+
+
+def test_passwords_are_blotted_out():
+    def fail(log):
+        log.error("cannot open %s", SETTINGS.db_url, exc_info=OSError("s3cret-word is wrong"))
+
+    assert "s3cret-word" not in json.dumps(one_line(fail))
+
+
+def test_a_callers_mistakes_lose_no_event():
+    assert one_line(lambda log: log.info("%d orders", "many"))["message"] == "%d orders"
+    loop = {}
+    loop["loop"] = loop
+    assert one_line(lambda log: log.info("x", extra={"details": loop}))["message"] == "x"
+    assert one_line(lambda log: log.info("x", extra={"details": {(1, 2): 3}}))["message"] == "x"
+
+
+def test_a_context_adds_its_fields_and_takes_them_away_again():
+    with logger() as (log, lines), logs.context(order_number="ORD_1"):
+        with logs.context(action="cook"):
+            log.info("inside")
+            log.info("mine", extra={"action": "other"})
+        log.info("outside")
+    inside, mine, outside = map(json.loads, lines)
+    assert (inside["order_number"], inside["action"]) == ("ORD_1", "cook")
+    assert mine["action"] == "other"
+    assert "action" not in outside
+
+
+def test_a_log_file_that_cannot_be_opened_is_a_sentence():
+    with pytest.raises(SettingsError, match=r"--log-file \(LOG_FILE\) cannot be opened"):
+        logs.setup(Settings(log_file="/no/such/folder/log"))
+
+
+# What replaces hooks of the interpreter is tried in an interpreter of its own.
+
+
+def run(script, *arguments):
+    code = textwrap.dedent("""
+        import logging, sys, threading, warnings
+        from pizza import logs
+        from pizza.settings import Settings
+        logs.setup(Settings(mode="order-service", log_file=sys.argv[1] if sys.argv[1:] else None))
+    """)
+    return subprocess.run(
+        [sys.executable, "-c", code + textwrap.dedent(script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("raise ValueError('x')", "Unexpected error"),
+        (
+            "t = threading.Thread(target=lambda: 1/0); t.start(); t.join()",
+            "Unexpected error in thr",
+        ),
+        ("warnings.warn('old')", "old"),
+        ("logging.getLogger('kombu').error('broken')", "broken"),
+        ("class A:\n def __del__(self): 1/0\nA()", "Error while cleaning up"),
+    ],
+)
+def test_whatever_a_process_says_is_json_on_stdout(script, said):
+    process = run(script)
+    assert process.stderr == ""
+    (line,) = process.stdout.splitlines()
+    assert said in json.loads(line)["message"]
+
+
+def test_a_closed_stdout_spills_nothing():
+    process = run("sys.stdout.close(); logging.getLogger().error('x')")
+    assert process.stderr == ""
+
+
+def test_libraries_are_quiet_at_info():
+    assert run("logging.getLogger('kombu').info('chatter')").stdout == ""
+
+
+def test_a_log_file_is_appended_to_and_survives_rotation(tmp_path):
+    path = tmp_path / "log"
+    path.write_text('{"before":1}\n')
+    script = f"""
+        import os
+        log = logging.getLogger("pizza")
+        log.info("one")
+        os.rename({str(path)!r}, {str(path) + ".1"!r})
+        log.info("two")
+    """
+    process = run(script, str(path))
+    assert process.stdout == process.stderr == ""
+    assert [len((tmp_path / name).read_text().splitlines()) for name in ("log.1", "log")] == [2, 1]

@@ -1,0 +1,73 @@
+"""The application over fakes: no database, a service that answers what the test says."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from pizza.domain.errors import OrderNotFound
+from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
+from pizza.settings import Settings
+from pizza.web import Backend, create_app, intake, orders, workers
+
+NOON = datetime(2024, 12, 16, 12, 0, 0, 123456, tzinfo=UTC)
+NUMBER = "ORD_20241216_001"
+
+
+@dataclass
+class FakeRestaurant:
+    """Stands in for pool and services; `failure` is raised by whatever is called next."""
+
+    failure: Exception | None = None
+    relay: str = "leading"
+    placed: list = field(default_factory=list)
+
+    @contextmanager
+    def connection(self, timeout=1.0):
+        yield SimpleNamespace(execute=lambda sql: self._fail())
+
+    def _fail(self):
+        if self.failure is not None:
+            raise self.failure
+
+    def place_order(self, conn, draft, **options):
+        self._fail()
+        self.placed.append((draft, options))
+        return PlacedOrder(
+            NUMBER, "received", draft.total, 5, "repeat customer", draft.order_type,
+            draft.customer_name, NOON, None,
+        )  # fmt: skip
+
+    def order_status(self, conn, number):
+        self._fail()
+        if number != NUMBER:
+            raise OrderNotFound(number)
+        return OrderStatus(NUMBER, "cooking", NOON, NOON, "chef_mario", "takeout", 5, None, 2)
+
+    def order_history(self, conn, number):
+        self._fail()
+        if number != NUMBER:
+            raise OrderNotFound(number)
+        return [StatusChange("received", NOON, "order-service", "priority 1")]
+
+    def workers_status(self, conn):
+        self._fail()
+        return [SimpleNamespace(name="chef_mario", type="cook", status="online",
+                                orders_processed=5, last_seen=NOON)]  # fmt: skip
+
+
+@pytest.fixture
+def restaurant(monkeypatch):
+    fake = FakeRestaurant()
+    monkeypatch.setattr(intake.service, "place_order", fake.place_order)
+    monkeypatch.setattr(orders.service, "order_status", fake.order_status)
+    monkeypatch.setattr(orders.service, "order_history", fake.order_history)
+    monkeypatch.setattr(workers.service, "workers_status", fake.workers_status)
+    return fake
+
+
+@pytest.fixture
+def client(restaurant):
+    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay)).test_client()

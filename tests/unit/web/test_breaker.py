@@ -1,0 +1,94 @@
+"""What requests get while the database is away."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.web.breaker import Breaker
+
+
+class FakePool:
+    """Gives connections, or takes its time and fails."""
+
+    def __init__(self):
+        self.takes = 0.0
+        self.fails = False
+        self.asked = 0
+
+    @contextmanager
+    def connection(self, timeout):
+        self.asked += 1
+        time.sleep(min(self.takes, timeout))
+        if self.fails:
+            raise DatabaseUnavailable("away")
+        yield "connection"
+
+
+@pytest.fixture
+def pool():
+    return FakePool()
+
+
+def attempt(breaker, timeout=0.5):
+    """How long one request waits, and whether it got its connection."""
+    started = time.monotonic()
+    try:
+        with breaker.connection(timeout):
+            return time.monotonic() - started, True
+    except DatabaseUnavailable:
+        return time.monotonic() - started, False
+
+
+def many(breaker, count):
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(attempt(breaker))) for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_all_is_handed_through_while_all_is_well(pool):
+    assert [ok for _, ok in many(Breaker(pool), 20)] == [True] * 20
+
+
+def test_a_cut_connection_shuts_nobody_out(pool):
+    breaker = Breaker(pool)
+    pool.fails = True
+    assert attempt(breaker)[1] is False
+    pool.fails = False
+    assert [ok for _, ok in many(breaker, 20)] == [True] * 20
+
+
+def test_while_the_server_hangs_one_request_tries_and_the_others_hear_soon(pool):
+    breaker = Breaker(pool)
+    pool.fails, pool.takes = True, 0.5
+    attempt(breaker)
+    pool.asked = 0
+    waits = sorted(wait for wait, _ in many(breaker, 20))
+    assert pool.asked == 1
+    assert waits[18] < 0.3
+    assert waits[19] < 0.8
+
+
+def test_the_first_success_opens_the_door_for_all(pool):
+    breaker = Breaker(pool)
+    pool.fails, pool.takes = True, 0.5
+    attempt(breaker)
+    pool.fails, pool.takes = False, 0.0
+    assert attempt(breaker)[1] is True
+    assert [ok for _, ok in many(breaker, 20)] == [True] * 20
+
+
+def test_a_request_that_fails_for_another_reason_says_nothing_about_the_server(pool):
+    breaker = Breaker(pool)
+    with pytest.raises(ZeroDivisionError), breaker.connection(0.5):
+        time.sleep(0.45)
+        raise ZeroDivisionError
+    assert attempt(breaker) == (pytest.approx(0, abs=0.05), True)
