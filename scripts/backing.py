@@ -1,4 +1,4 @@
-"""What the restaurant stands on: the PostgreSQL and the RabbitMQ that were given, or private ones."""
+"""What the restaurant stands on: a PostgreSQL and a RabbitMQ, given or private."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -22,8 +22,13 @@ class Backing:
         self._given = {name: given[name] for name in ("DB_URL", "RABBITMQ") if given.get(name)}
         self._postgres = None if "DB_URL" in self._given else Postgres(folder / "postgres")
         self._rabbitmq = None if "RABBITMQ" in self._given else RabbitMQ(folder / "rabbitmq")
+        self.has_old_data = any(server.folder.exists() for server in self._servers)
         self._lock = threading.Lock()
         self._closed = False
+
+    @property
+    def _servers(self) -> list[Postgres | RabbitMQ]:
+        return [server for server in (self._postgres, self._rabbitmq) if server]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -60,9 +65,9 @@ class Backing:
     def mend(self) -> list[str]:
         """Start again, without waiting, what has died; gives the names of what had."""
         mended = []
-        for server in (self._postgres, self._rabbitmq):
+        for server in self._servers:
             with self._lock:
-                if server and not self._closed and not server.process.running:
+                if not self._closed and not server.process.running:
                     server.begin()
                     mended.append(type(server).__name__)
         return mended
@@ -71,17 +76,22 @@ class Backing:
         """Stop the private servers for good."""
         with self._lock:
             self._closed = True
-        stopping = [
-            threading.Thread(target=server.stop) for server in (self._postgres, self._rabbitmq) if server
-        ]
+        stopping = [threading.Thread(target=server.stop) for server in self._servers]
         for thread in stopping:
             thread.start()
         for thread in stopping:
             thread.join()
 
+    def set_data_aside(self) -> None:
+        """Stop the private servers and move their data away: the next start is a fresh one."""
+        for server in self._servers:
+            server.stop()
+            print(f"  {set_aside(server.folder)} has the data of before; starting afresh.")
+        self.has_old_data = False
+
 
 def _start_or_heal(server: Postgres | RabbitMQ, first_try: Callable[[], object]) -> None:
-    """Start a server; when it will not, again, and at last with fresh data in the place of the old."""
+    """Start a server; when it will not, once more, and at last with fresh data."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             first_try() if attempt == 1 else server.start()
@@ -91,6 +101,6 @@ def _start_or_heal(server: Postgres | RabbitMQ, first_try: Callable[[], object])
             server.stop()
             if attempt == ATTEMPTS - 1:
                 aside = set_aside(server.folder)
-                print(f"  The kept data could not be opened: it is now in {aside}, a fresh start follows.")
+                print(f"  The kept data cannot be opened and is now in {aside}; starting afresh.")
         else:
             return

@@ -2,9 +2,9 @@
 
     python bootstrap.py PROGRAM EXTRA [ARGUMENT...]
 
-PROGRAM is a file or package beside this one; EXTRA is the extra of setup.cfg that it needs. Standard
-library only: this runs on a bare Debian or Ubuntu with nothing but Python. When nothing has changed
-since the last run it does nothing and takes a few milliseconds.
+PROGRAM is a file or package beside this one; EXTRA is the extra of setup.cfg that it needs. Only
+the standard library is used, as this runs on a bare Debian or Ubuntu with nothing but Python. When
+nothing has changed since the last run it does nothing.
 """
 
 import fcntl
@@ -49,11 +49,11 @@ def main() -> int:
     except KeyboardInterrupt:
         print("pizza: interrupted; the next run mends what is unfinished.", file=sys.stderr)
         return 128 + signal.SIGINT
-    become(program, arguments)
+    return become(program, arguments)
 
 
 def leave_environment() -> None:
-    """Go on with the Python beneath where this one belongs to an environment, which may be .venv itself."""
+    """Go on with the Python beneath an environment, which may be the .venv that is to be remade."""
     beneath = getattr(sys, "_base_executable", sys.executable)
     if sys.prefix != sys.base_prefix and beneath != sys.executable:
         os.execv(beneath, [beneath, "-B", *sys.argv])
@@ -61,17 +61,17 @@ def leave_environment() -> None:
 
 def missing(extra: str) -> bool:
     """Whether the installation is unfinished, is not what setup.cfg describes, or lacks `extra`."""
-    stamp = read_stamp()
-    return stamp.get("fingerprint") != fingerprint() or extra not in stamp["extras"]
+    noted, extras = read_stamp()
+    return noted != fingerprint() or extra not in extras
 
 
-def read_stamp() -> dict[str, object]:
-    """What the last finished installation wrote down: its fingerprint and its extras."""
+def read_stamp() -> tuple[str, list[str]]:
+    """The fingerprint and the extras of the last installation that was finished."""
     try:
         stamp = json.loads(STAMP.read_text())
-        return {"fingerprint": stamp["fingerprint"], "extras": list(stamp["extras"])}
+        return str(stamp["fingerprint"]), list(stamp["extras"])
     except (OSError, ValueError, KeyError, TypeError):
-        return {"extras": []}
+        return "", []
 
 
 def fingerprint() -> str:
@@ -87,7 +87,7 @@ def set_up(extra: str) -> None:
     with one_at_a_time():
         if not missing(extra):  # another run did it while this one waited
             return
-        extras = {extra, *(name for name in read_stamp()["extras"] if name in BRINGS)}
+        extras = {extra, *(name for name in read_stamp()[1] if name in BRINGS)}
         environment = Environment(VENV)
         if UNFINISHED.exists() or not environment.usable():
             shutil.rmtree(VENV, ignore_errors=True)
@@ -108,7 +108,7 @@ def write_stamp(extras: set[str]) -> None:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold a lock, on a file that is always there, which the kernel drops however this process ends."""
+    """Hold a lock on a file that is always there; it goes with this process, however that ends."""
     with (ROOT / "setup.cfg").open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -32,7 +32,7 @@ class Client:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str, patience: float = 60.0) -> Any:
-        """The JSON document at `path`; tried again through refusals, resets and 5xx for `patience`."""
+        """The JSON document at `path`, tried for `patience` through refusals, resets and 5xx."""
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -62,7 +62,9 @@ class Client:
             except ConnectionRefusedError as error:
                 reason = _words(error)
             except (OSError, http.client.HTTPException) as error:
-                raise AnswerLost(f"The answer to POST {path} was lost ({_words(error)}).") from error
+                raise AnswerLost(
+                    f"The answer to POST {path} was lost ({_words(error)})."
+                ) from error
             else:
                 if status == http.client.CREATED:
                     return answer

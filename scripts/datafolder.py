@@ -1,6 +1,7 @@
 """The folder for data, logs and fetched programs: `.pizza` in the project, ignored by git.
 
-One run at a time has the data that is kept; a run beside it gets a folder of its own, which it removes.
+One run at a time has the data that is kept; a run beside it gets a folder of its own, and removes
+it at its end.
 """
 
 import contextlib
@@ -57,10 +58,12 @@ def set_aside(folder: Path) -> Path:
 
 
 def clean() -> bool:
-    """Remove `.pizza` and nothing else; False when there was none, DataFolderError when it is in use."""
+    """Remove `.pizza` and nothing else; False when there was none. Not while it is in use."""
     if not FOLDER.exists():
         return False
-    folders = [KEPT, *FOLDER.glob(f"{BESIDE}*")] if KEPT.exists() else list(FOLDER.glob(f"{BESIDE}*"))
+    folders = (
+        [KEPT, *FOLDER.glob(f"{BESIDE}*")] if KEPT.exists() else list(FOLDER.glob(f"{BESIDE}*"))
+    )
     try:
         locks = [_lock(folder) for folder in folders]
         if not all(locks):
@@ -72,7 +75,7 @@ def clean() -> bool:
 
 
 def _lock(folder: Path) -> IO[bytes] | None:
-    """The folder, made if missing, under a lock that the kernel drops with this process; None if taken."""
+    """Make the folder and lock it; None if it is locked. The lock goes with this process."""
     folder.mkdir(exist_ok=True, mode=0o700)
     file = (folder / "lock").open("ab")
     os.set_inheritable(file.fileno(), False)

@@ -1,7 +1,7 @@
 """A restaurant for a minute: servers, an order service, three cooks, a lunch rush, and a clean end.
 
-Takes PostgreSQL from DB_URL and RabbitMQ from RABBITMQ where set (environment or .env); otherwise both
-are private, with their data in .pizza, kept from run to run.
+Takes PostgreSQL from DB_URL and RabbitMQ from RABBITMQ where set (environment or .env); otherwise
+both are private, with their data in .pizza, kept from run to run.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from backing import Backing
 from client import ApiError, Client
 from datafolder import ROOT, DataFolderError, data_folder
 from demo_board import Board
-from devservices import ProcessFailed, free_port, is_free
+from devservices import ProcessFailed, claim, free_port
 from pizza.settings import SettingsError, read_dotenv
 from progress import step
 from restaurant import Restaurant, RestaurantFailed
@@ -57,7 +57,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--stay", action="store_true", help="leave the restaurant open until Ctrl-C")
-    what.add_argument("--clean", action="store_true", help="remove .pizza (data, logs, fetched programs)")
+    what.add_argument(
+        "--clean", action="store_true", help="remove .pizza (data, logs, fetched programs)"
+    )
     return parser.parse_args()
 
 
@@ -65,7 +67,8 @@ def run(folder: Path, stay: bool) -> None:
     """Open the restaurant, have the rush, show the result, stay open if asked, close."""
     given = read_dotenv(ROOT / ".env") | os.environ
     backing = Backing(folder, given)
-    port = USUAL_PORT if is_free(USUAL_PORT) else free_port()
+    claimed = claim(USUAL_PORT)
+    port = USUAL_PORT if claimed else free_port()
     procfile = {"ORDER_PORT": str(port), "COOKING_TIME": COOKING_SECONDS}
     restaurant = Restaurant(backing, folder / "logs", procfile)
     client = Client(port, restaurant.check)
@@ -83,22 +86,30 @@ def run(folder: Path, stay: bool) -> None:
     finally:
         with step("Closing the restaurant"):
             restaurant.close()
+        if claimed:
+            claimed.close()
 
 
 def open_restaurant(restaurant: Restaurant, client: Client) -> None:
     """Servers, tables, queues, order service and cooks, until orders can be taken and cooked."""
     restaurant.backing.prepare()
-    servers = restaurant.backing.private
-    with step(f"Starting {servers}, tables and queues" if servers else "Tables and queues"):
-        restaurant.backing.start(lambda: restaurant.set_up("--setup-db"))
-        restaurant.set_up("--setup-queues")
+    try:
+        restaurant.start_backing()
+    except RestaurantFailed as error:
+        if not restaurant.backing.has_old_data:
+            raise
+        print(f"  The data of an earlier run does not fit: {error}")
+        restaurant.backing.set_data_aside()
+        restaurant.start_backing()
     with step(f"Opening the order service, {COOKS} cooks come in"):
         restaurant.open({"cook": COOKS})
         deadline = time.monotonic() + OPENING_SECONDS
         while online(client) < COOKS or client.get("/readyz", OPENING_SECONDS)["status"] != "ready":
             restaurant.check()
             if time.monotonic() > deadline:
-                raise RestaurantFailed(f"The restaurant was not open after {OPENING_SECONDS:.0f} s.")
+                raise RestaurantFailed(
+                    f"The restaurant was not open after {OPENING_SECONDS:.0f} s."
+                )
             time.sleep(0.1)
 
 
@@ -108,9 +119,7 @@ def online(client: Client) -> int:
     return sum(worker["status"] == "online" for worker in workers)
 
 
-def lunch_rush(
-    client: Client, board: Board, find: Callable[[str], str | None]
-) -> list[Ticket]:
+def lunch_rush(client: Client, board: Board, find: Callable[[str], str | None]) -> list[Ticket]:
     """Place the orders, then watch them until all are ready."""
     print(f"\nThe lunch rush at {client.url}:\n")
     tickets: list[Ticket] = []
@@ -136,23 +145,26 @@ def find_in(url: str) -> Callable[[str], str | None]:
                     return row[0] if row else None
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline:
-                    raise RushFailed(f"The database cannot be asked about {customer}'s order.") from error
+                    raise RushFailed(
+                        f"The database cannot be asked about {customer}'s order."
+                    ) from error
                 time.sleep(0.2)
 
     return find
 
 
 def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:
-    """What to do now."""
+    """What to do now, with lines to copy."""
     order = '{"customer_name": "You", "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}]}'
+    url = client.url if stay else f"http://127.0.0.1:{USUAL_PORT}"
     print()
     if stay:
-        print(f"The restaurant stays open at {client.url} until Ctrl-C. Order something:")
+        print(f"The restaurant stays open at {url} until Ctrl-C. Order something:")
     else:
-        print("`scripts/demo --stay` leaves the restaurant open; then order something:")
-    print(f"  curl {client.url}/orders -d '{order}'")
-    print(f"  curl {client.url}/orders/{ticket.number}/history")
-    print(f"  curl {client.url}/workers/status\n")
+        print(f"`scripts/demo --stay` leaves the restaurant open at {url}; then order something:")
+    print(f"  curl {url}/orders -d '{order}'")
+    print(f"  curl {url}/orders/{ticket.number}/history")
+    print(f"  curl {url}/workers/status\n")
 
 
 def stay_open(restaurant: Restaurant) -> None:

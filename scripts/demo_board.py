@@ -1,4 +1,4 @@
-"""What the demo shows: the live board on a terminal, plain lines elsewhere, and the table at the end."""
+"""What the demo shows: a live board on a terminal, plain lines elsewhere, a table at the end."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +32,9 @@ class Board:
         if not self.console.is_terminal:
             yield
             return
-        with Live(self._table(), console=self.console, auto_refresh=False, transient=True) as self._live:
+        with Live(
+            self._table(), console=self.console, auto_refresh=False, transient=True
+        ) as self._live:
             yield
         self._live = None
 
@@ -50,7 +52,9 @@ class Board:
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2), header_style="bold")
         for heading in ("order", "type", "priority", "status", "cook"):
-            table.add_column(heading, no_wrap=True, justify="right" if heading == "priority" else "left")
+            table.add_column(
+                heading, no_wrap=True, justify="right" if heading == "priority" else "left"
+            )
         for heading in ("waited", "cooked in"):
             table.add_column(heading, no_wrap=True, justify="right")
         for ticket in self._tickets:
@@ -62,7 +66,9 @@ class Board:
 
 def line(ticket: Ticket) -> str:
     """One change as a line of text."""
-    text = f"  {ticket.number}  {ticket.order_type:8}  priority {ticket.priority:2}  {ticket.status}"
+    text = (
+        f"  {ticket.number}  {ticket.order_type:8}  priority {ticket.priority:2}  {ticket.status}"
+    )
     if ticket.status == "cooking":
         text += f" by {ticket.cook} after {seconds(ticket.waited)}"
     elif ticket.status == "ready":

@@ -2,10 +2,10 @@
 
 import importlib.util
 import os
-import ssl
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from devservices.process import GuardedProcess
 from progress import step
 
 DEBIAN_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-NAMING_AUTHORITIES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 REDIRECTING = {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "VIRTUAL_ENV"}
 
 
@@ -30,7 +29,6 @@ class Environment:
         self.folder = folder
         self.python = folder / "bin" / "python"
         self.log = folder / "bootstrap.log"
-        self._certificates = folder / "certificates.pem"  # only where the system has none
 
     def usable(self) -> bool:
         """Whether it was made by this Python, in this place, and has pip."""
@@ -60,16 +58,14 @@ class Environment:
             raise EnvironmentFailed("This Python has no ensurepip: install its venv package.")
 
     def install(self, project: Path, extras: Iterable[str], constraints: Path) -> None:
-        """Install the project editable with its extras, in the versions that `constraints` gives."""
-        command = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        if self._certificates.exists():
-            command += ["--cert", self._certificates]
-        command += ["-c", constraints, "-e", f"{project}[{','.join(sorted(extras))}]"]
+        """Install the project editable with extras, in the versions that `constraints` gives."""
+        pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check"]
+        target = f"{project}[{','.join(sorted(extras))}]"
         with step("Installing Python packages into .venv"):
-            self._run(command)
+            self._run([*pip, "--no-input", "-c", str(constraints), "-e", target])
 
     def _has_ensurepip(self) -> bool:
-        """Whether Python can put pip into an environment by itself; root may get it the package for that."""
+        """Whether Python can put pip into an environment; root gets it the package for that."""
         if importlib.util.find_spec("ensurepip"):
             return True
         if os.geteuid() != 0 or not debian.available():
@@ -84,20 +80,29 @@ class Environment:
         return importlib.util.find_spec("ensurepip") is not None
 
     def _unpack_pip(self) -> None:
-        """Put pip in out of the wheel in Debian's package, without any right on the system."""
+        """Put pip in out of the wheel in Debian's package, without any right on the system.
+
+        Debian's pip looks for certificate authorities where a Debian package puts them. Without
+        that package it is pointed to the list that it carries like any other pip.
+        """
+        packages = next(self.folder.glob("lib/python3*/site-packages"))
         with tempfile.TemporaryDirectory() as folder:
-            tree = Path(folder) / "tree"
-            debian.unpack(["python3-pip-whl"], tree)
-            wheel = next(tree.rglob("pip-*.whl"), None)
+            debian.unpack(["python3-pip-whl"], Path(folder))
+            wheel = next(Path(folder).rglob("pip-*.whl"), None)
             if wheel is None:
-                raise EnvironmentFailed("Debian's package of pip holds no pip: install python3-venv.")
-            self._run([self.python, wheel / "pip", "install", "--no-index", "--no-deps", wheel])
-            if not knows_authorities():  # that package depends on the authorities' certificates
-                authorities = sorted((tree / "usr/share/ca-certificates").rglob("*.crt"))
-                self._certificates.write_text("\n".join(path.read_text() for path in authorities))
+                raise EnvironmentFailed(
+                    "Debian's package of pip holds no pip: install python3-venv."
+                )
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(packages)
+        if not DEBIAN_CERTIFICATES.exists():
+            certifi = packages / "pip" / "_vendor" / "certifi"
+            source = (certifi / "core.py").read_text()
+            own = str(certifi / "cacert.pem")
+            (certifi / "core.py").write_text(source.replace(str(DEBIAN_CERTIFICATES), own))
 
     def _run(self, command: Sequence[str | Path]) -> None:
-        """Run to the end with the output in the log; EnvironmentFailed with the program's complaint."""
+        """Run to the end, output to the log; EnvironmentFailed with the program's complaint."""
         self.folder.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
         with self.log.open("ab+") as log:
@@ -111,12 +116,6 @@ class Environment:
             output = log.read().decode(errors="replace")
         if status:
             raise EnvironmentFailed(f"pip or venv failed ({complaint(output)}); see {self.log}.")
-
-
-def knows_authorities() -> bool:
-    """Whether pip will find certificate authorities: named by the user, or where Debian's pip looks."""
-    named = any(os.environ.get(name) for name in NAMING_AUTHORITIES)
-    return named or DEBIAN_CERTIFICATES.exists() or bool(ssl.get_default_verify_paths().cafile)
 
 
 def complaint(output: str) -> str:

@@ -1,4 +1,4 @@
-"""The Procfile: which processes make a restaurant, and what each is called when there are several."""
+"""The Procfile: which processes make a restaurant, and what each of several is called."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Entry:
 
 
 def read_procfile(path: Path, counts: Mapping[str, int]) -> list[Entry]:
-    """The processes that `honcho start -c …` would start; `counts` says how many, 1 if not named."""
+    """The processes that `honcho start -c …` would start; 1 of each that `counts` leaves out."""
     return [
         Entry(f"{kind}.{number}", command.strip())
         for kind, command in LINE.findall(path.read_text())

@@ -1,4 +1,4 @@
-"""Progress on the terminal or in a log: what is being done, that it still goes on, how long it took."""
+"""Progress on a terminal or in a log: what is being done, that it goes on, how long it took."""
 
 import sys
 import threading
@@ -14,8 +14,8 @@ REPEAT_SECONDS = 10.0
 def step(what: str) -> Iterator[None]:
     """Announce a step, show that it lives while it lasts, and say how long it took.
 
-    On a terminal the seconds tick on one line. Elsewhere a line says that it has begun, one more comes
-    every ten seconds, and steps shorter than a second get one line in all.
+    On a terminal the seconds tick on one line. Elsewhere a line says that it has begun, one more
+    comes every ten seconds, and steps shorter than a second get one line in all.
     """
     began = time.monotonic()
     over = threading.Event()

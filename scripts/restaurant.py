@@ -15,6 +15,7 @@ from backing import Backing
 from datafolder import ROOT
 from devservices import GuardedProcess, ProcessFailed
 from procfile import Entry, read_procfile
+from progress import step
 
 GRACE_SECONDS = 6.0  # cooks are told --grace=4
 LOOK_SECONDS = 0.1
@@ -39,7 +40,7 @@ class Member:
 
 
 class Restaurant:
-    """Runs the Procfile on a backing, and starts again whatever of both dies, until it is closed."""
+    """Runs the Procfile on a backing, and restarts whatever of both dies, until closed."""
 
     def __init__(self, backing: Backing, logs: Path, environment: Mapping[str, str]) -> None:
         """Nothing is started yet. `environment` is what the Procfile's lines refer to."""
@@ -51,6 +52,13 @@ class Restaurant:
         self._members: list[Member] = []
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._keep_alive, name="watch", daemon=True)
+
+    def start_backing(self) -> None:
+        """Start the private servers; make tables and queues, in private servers or given ones."""
+        servers = self.backing.private
+        with step(f"Starting {servers}, tables and queues" if servers else "Tables and queues"):
+            self.backing.start(lambda: self.set_up("--setup-db"))
+            self.set_up("--setup-queues")
 
     def set_up(self, verb: str) -> None:
         """Run `restaurant-system VERB`; again, if it was hit by what happens to its server."""
@@ -121,7 +129,9 @@ class Restaurant:
 
     def _start_entry(self, entry: Entry, log: Path) -> GuardedProcess:
         # One shell for each line, as honcho does it; the lines say `exec`, so that signals arrive.
-        return self._start(["/bin/sh", "-c", entry.command], log, {"HONCHO_PROCESS_NAME": entry.name})
+        return self._start(
+            ["/bin/sh", "-c", entry.command], log, {"HONCHO_PROCESS_NAME": entry.name}
+        )
 
     def _start(
         self, command: list[str], log: Path, more: Mapping[str, str] | None = None
@@ -130,7 +140,9 @@ class Restaurant:
         environment = os.environ | {"PATH": programs} | self._extra | self.backing.environment
         log.parent.mkdir(exist_ok=True, parents=True)
         with log.open("ab") as output:
-            return GuardedProcess(command, env=environment | dict(more or {}), cwd=ROOT, output=output)
+            return GuardedProcess(
+                command, env=environment | dict(more or {}), cwd=ROOT, output=output
+            )
 
 
 def last_message(log: Path) -> str:

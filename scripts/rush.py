@@ -1,4 +1,4 @@
-"""The lunch rush: twelve orders, placed as a client would, followed until they are ready, checked."""
+"""The lunch rush: twelve orders, placed as a client would, followed until ready, checked."""
 
 import random
 import time
@@ -9,8 +9,19 @@ from typing import Any
 
 from client import AnswerLost, Client
 
-FIRST_NAMES = "Ada Bruno Carla Dario Elena Fabio Gina Hugo Irma Jonas Katja Luca Mona Nico Olga Piet".split()
-LAST_NAMES = "Abel Berg Conti Dupont Egger Ferri Gallo Hahn Ivanov Jansen Keller Lind Moretti".split()
+FIRST_NAMES = ("Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca")
+LAST_NAMES = (
+    "Abel",
+    "Berg",
+    "Conti",
+    "Dupont",
+    "Egger",
+    "Ferri",
+    "Gallo",
+    "Hahn",
+    "Jansen",
+    "Lind",
+)
 MARGHERITA = {"name": "Margherita Pizza", "quantity": 1, "price": 9.5}
 PASTA = {"name": "Penne Pasta", "quantity": 1, "price": 11.9}
 SALAD = {"name": "Caesar Salad", "quantity": 1, "price": 8.99}
@@ -49,11 +60,13 @@ class Ticket:
         times: dict[str, datetime] = {}
         for row in self.history:
             times.setdefault(row["status"], datetime.fromisoformat(row["timestamp"]))
-        return (times[last] - times[first]).total_seconds() if {first, last} <= times.keys() else None
+        return (
+            (times[last] - times[first]).total_seconds() if {first, last} <= times.keys() else None
+        )
 
 
 def orders() -> Iterator[dict[str, Any]]:
-    """Twelve orders of all types and priorities, the urgent ones last, by guests not seen before."""
+    """Twelve orders of all types and priorities, urgent ones last, by guests not seen before."""
     names = random.sample([f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES], 12)
     table = {"order_type": "dine-in", "table_number": random.randint(1, 20)}
     door = {"order_type": "delivery", "delivery_address": "123 Main St, City, State 12345"}
@@ -65,7 +78,7 @@ def orders() -> Iterator[dict[str, Any]]:
         {"items": [MARGHERITA], "customer_type": "vip"},
         {"items": [{**FEAST, "quantity": 8}]},
     ]
-    kinds = [counter, table, door]
+    kinds: list[dict[str, Any]] = [counter, table, door]
     wishes = [(kind, dish) for kind in kinds for dish in plain]
     wishes += [(kind, large) for kind in kinds]
     wishes += list(zip(kinds, urgent, strict=True))
@@ -91,7 +104,7 @@ def place(client: Client, order: Mapping[str, Any], find: Callable[[str], str | 
 
 
 def follow(client: Client, tickets: list[Ticket], show: Callable[[Ticket | None], None]) -> None:
-    """Look at the orders until all are ready; `show` gets each that changed, and None each round."""
+    """Look at the orders until all are ready; `show` gets each that changed, None each round."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while waiting := [ticket for ticket in tickets if ticket.status != "ready"]:
         for ticket in waiting:
@@ -108,7 +121,7 @@ def follow(client: Client, tickets: list[Ticket], show: Callable[[Ticket | None]
 
 
 def verify(client: Client, tickets: list[Ticket]) -> str:
-    """Read every history again and give the verdict; RushFailed when an order was lost or doubled."""
+    """Read all histories again and give the verdict; RushFailed if one was lost or doubled."""
     if len({ticket.number for ticket in tickets}) != len(tickets):
         raise RushFailed("Two orders were given the same number.")
     taken_over = 0

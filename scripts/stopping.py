@@ -8,7 +8,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """A signal asked the program to end; like KeyboardInterrupt no `except Exception` catches it."""
+    """A signal asked the program to end; like KeyboardInterrupt not an Exception."""
 
     def __init__(self, number: int) -> None:
         """`number` is the signal's."""

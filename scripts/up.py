@@ -1,4 +1,4 @@
-"""The restaurant for daily development: private servers where none are given, honcho in the foreground.
+"""The restaurant for daily development: private servers unless given, honcho in front.
 
 Arguments go to `honcho start`, for instance `-c all=1,cook=5` or the names of processes.
 """
@@ -11,9 +11,8 @@ from pathlib import Path
 
 from backing import Backing
 from datafolder import ROOT, DataFolderError, data_folder
-from devservices import GuardedProcess, ProcessFailed
+from devservices import GuardedProcess, ProcessFailed, claim
 from pizza.settings import SettingsError, read_dotenv
-from progress import step
 from restaurant import Restaurant, RestaurantFailed
 from stopping import Stopped, stop_on_signals
 
@@ -38,14 +37,15 @@ def main() -> int:
 def run(folder: Path, arguments: list[str]) -> int:
     """Servers, tables, queues; then honcho until it ends or a signal comes; then all of it down."""
     port = os.environ.setdefault("ORDER_PORT", os.environ.get("PORT", "3000"))
+    claimed = claim(int(port)) if port.isdecimal() else None
+    if claimed is None:
+        raise RestaurantFailed(f"Port {port} is not free: set PORT to another.")
     backing = Backing(folder, read_dotenv(ROOT / ".env") | os.environ)
     restaurant = Restaurant(backing, folder / "logs", {})
     over = threading.Event()
     try:
         backing.prepare()
-        with step(f"Starting {backing.private}, tables and queues" if backing.private else "Tables and queues"):
-            backing.start(lambda: restaurant.set_up("--setup-db"))
-            restaurant.set_up("--setup-queues")
+        start_backing(restaurant)
         print(f"The restaurant opens at http://127.0.0.1:{port}; Ctrl-C closes it.", flush=True)
         for name, value in backing.environment.items():
             print(f"  export {name}={value}", flush=True)
@@ -54,11 +54,24 @@ def run(folder: Path, arguments: list[str]) -> int:
     finally:
         over.set()
         restaurant.close()
+        claimed.close()
+
+
+def start_backing(restaurant: Restaurant) -> None:
+    """Servers, tables and queues; data is never set aside here: somebody may be at work on it."""
+    try:
+        restaurant.start_backing()
+    except RestaurantFailed as error:
+        if not restaurant.backing.has_old_data:
+            raise
+        hint = "`scripts/demo --clean` removes the data of earlier runs"
+        raise RestaurantFailed(f"{error} ({hint})") from error
 
 
 def run_honcho(backing: Backing, arguments: list[str]) -> int:
     """honcho on the project's Procfile, stopped the way Ctrl-C would stop it."""
-    command = ["honcho", "start", "-d", str(ROOT), "-f", str(ROOT / "Procfile"), *(arguments or STAFF)]
+    where = ["-d", str(ROOT), "-f", str(ROOT / "Procfile")]
+    command = ["honcho", "start", *where, *(arguments or STAFF)]
     honcho = GuardedProcess(command, env=os.environ | backing.environment, cwd=ROOT)
     try:
         return honcho.wait()

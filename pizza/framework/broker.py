@@ -65,6 +65,7 @@ class Broker:
             with broker_errors():
                 self.connection.transport.sock.settimeout(IO_TIMEOUT_S)
                 self.channel: amqp.Channel = self.connection.channel()
+            self.channel.auto_decode = False  # bodies are bytes, whatever their sender called them
         except BrokerUnavailable:
             self.close()
             raise

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from pizza.database.connection import available
@@ -23,7 +24,7 @@ from pizza.framework.errors import (
     NotClaimed,
     PoisonMessage,
 )
-from pizza.framework.job import Bench, Job
+from pizza.framework.job import REFUSED, Bench, Job
 from pizza.framework.message import Ticket
 from pizza.framework.middleware import wrap
 from pizza.framework.task import Task
@@ -66,6 +67,8 @@ class Result:
 class Executor:
     """Runs tickets for one worker, in its job thread."""
 
+    job_class = Job
+
     def __init__(self, app: App, bench: Bench) -> None:
         self._app = app
         self._bench = bench
@@ -88,7 +91,7 @@ class Executor:
     def _attempt(self, ticket: Ticket, forced: bool) -> Result:
         try:
             task = self._task(ticket)
-            job = Job(task, ticket, self._bench, forced=forced)
+            job = self.job_class(task, ticket, self._bench, forced=forced)
             job.body = self._decode(task, ticket)
         except PoisonMessage as poison:
             return self._bury_unread(ticket, poison)
@@ -119,7 +122,7 @@ class Executor:
             return task.decode(body)
         except PoisonMessage:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:  # it has only looked at the body, so that is what is wrong
             raise PoisonMessage(
                 f"the body does not fit task {task.name}: {type(error).__name__}: {error}"[:300]
             ) from error
@@ -162,6 +165,9 @@ class Executor:
 
     def _failed(self, task: Task, job: Job, error: Exception) -> Result:
         reason = f"{type(error).__name__}: {error}"[:1000]
+        if job.completed:
+            self._log(job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}")
+            return Result(Outcome.DONE, job.next_queue)
         try:
             if job.token is None:
                 job.claim(last=True)
@@ -183,6 +189,10 @@ class Executor:
                 )
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
+        except psycopg.DatabaseError as refusal:
+            if refusal.sqlstate != REFUSED:
+                raise
+            return self._interrupted(job, ClaimLost(str(refusal).splitlines()[0]))
         self._log(job, logging.ERROR, "job_dead", f"Dead after attempt {job.attempt}: {reason}")
         return Result(Outcome.BURIED)
 
@@ -199,7 +209,7 @@ class Executor:
                 _SQL.bury_unclaimed,
                 {"id": identity, "exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
             ).rowcount
-            if not buried and "position" in ticket.headers:
+            if not buried and identity and isinstance(ticket.headers.get("position"), int):
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
             if not buried:
                 conn.execute(

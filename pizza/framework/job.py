@@ -35,7 +35,7 @@ from pizza.framework.task import Task
 _SQL = Queries("framework")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
 
-_REFUSED = "PZ001"
+REFUSED = "PZ001"
 
 
 @dataclass(slots=True)
@@ -114,18 +114,18 @@ class Job:
         if self.completed:
             raise ConfigurationError(f"task {self.task.name} went on after its completion")
         conn = self._bench.line.connection()
-        claimed = None
+        fresh = self.token is None
         try:
             with available(), conn.transaction():
-                if self.token is None:
-                    claimed = self._claim(conn)
+                if fresh:
+                    self._claim(conn)
                 else:
                     conn.execute(_FENCE, self._guard())
                 yield conn
         except BaseException as error:
-            if claimed:
-                self.token = None  # rolled back with the rest
-            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == _REFUSED:
+            if fresh:
+                self.token = self._bench.held = None  # rolled back with the rest
+            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
                 raise ClaimLost(str(error).splitlines()[0]) from error
             if isinstance(error, DatabaseUnavailable):
                 self._bench.line.lost()
@@ -172,7 +172,7 @@ class Job:
                 self._bench.line.lost(error)
                 uncertain = True
             except psycopg.DatabaseError as error:
-                if error.sqlstate != _REFUSED:
+                if error.sqlstate != REFUSED:
                     raise
                 if uncertain and not self._known():
                     return None
@@ -196,12 +196,11 @@ class Job:
             self._bench.line.lost(error)
             raise
 
-    def _claim(self, conn: BoundedConnection, *, last: bool = False) -> bool:
+    def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
         with conn.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(_CLAIM, self._guard()).fetchone()
         assert row is not None
         self._adopt(row, last=last)
-        return True
 
     def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
         self._bench.promise = row["promise"]

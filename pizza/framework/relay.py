@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
+import amqp
 import psycopg
 
 from pizza.database.connection import BoundedConnection, available, connect
@@ -65,6 +66,7 @@ class Relay(threading.Thread):
         self._broker_next_try = 0.0
         self._broker_away = False
         self._refusals: dict[int, int] = {}
+        self._limit = BATCH
         self._due = 0.0
         self._linger = _LINGER_S
 
@@ -168,24 +170,44 @@ class Relay(threading.Thread):
     def _drain(self, conn: BoundedConnection) -> int:
         """Publish one batch; returns how many messages there were."""
         assert self._publisher is not None and self._broker is not None
-        rows = conn.execute(_SQL.pending, {"limit": BATCH}).fetchall()
+        rows = conn.execute(_SQL.pending, {"limit": self._limit}).fetchall()
         if not rows:
             self._broker.wait(0)
             return 0
-        taken = self._publisher.publish([(row[3], row[4], outgoing(row)) for row in rows])
+        try:
+            taken = self._publisher.publish([(row[3], row[4], outgoing(row)) for row in rows])
+        except Exception as error:
+            if isinstance(error, BrokerUnavailable) and not _by_message(error):
+                raise
+            # One of them cannot even be written, or names what does not exist: ever
+            # smaller batches find out which.
+            self._limit = max(1, len(rows) // 2)
+            if len(rows) == 1:
+                self._refused(conn, rows)
+            raise BrokerUnavailable(f"a message cannot be published: {error}") from error
+        self._limit = min(BATCH, self._limit * 2)
         # Up to the first that was not taken: what comes after it is sent again behind it,
         # so that messages never leave in another order than they were written in.
         good = taken.index(False) if False in taken else len(taken)
         if good:
-            conn.execute(_SQL.confirmed, {"positions": [row[0] for row in rows[:good]]})
+            self._confirmed(conn, rows[:good])
             self._refusals.clear()
         if good < len(rows):
-            self._refused(conn, rows[good])
+            refused = [row for row, took in zip(rows, taken, strict=True) if not took]
+            if self._refused(conn, refused):
+                self._confirmed(conn, [row for row in rows[good:] if row not in refused])
         return len(rows)
 
-    def _refused(self, conn: BoundedConnection, row: tuple[Any, ...]) -> None:
-        """The broker would not take a message: mend the topology, in the end set it aside."""
-        position, id, _task, exchange, routing_key = row[:5]
+    @staticmethod
+    def _confirmed(conn: BoundedConnection, rows: list[Any]) -> None:
+        conn.execute(_SQL.confirmed, {"positions": [row[0] for row in rows]})
+
+    def _refused(self, conn: BoundedConnection, rows: list[Any]) -> bool:
+        """The broker would not take messages: mend the topology, in the end set them aside.
+
+        Answers whether they were set aside.
+        """
+        position, id, _task, exchange, routing_key = rows[0][:5]
         count = self._refusals.get(position, 0) + 1
         self._refusals = {position: count}
         details = {"message_id": str(id), "exchange": exchange, "routing_key": routing_key}
@@ -196,14 +218,17 @@ class Relay(threading.Thread):
             )
         else:
             log.error(
-                "RabbitMQ takes this message nowhere; it is tried again in %s", _POSTPONE,
+                "RabbitMQ takes %d messages nowhere; tried again in %s", len(rows), _POSTPONE,
                 extra={"action": "message_postponed", "details": details},
             )  # fmt: skip
-            conn.execute(_SQL.postpone, {"positions": [position], "delay": _POSTPONE})
+            positions = [row[0] for row in rows]
+            conn.execute(_SQL.postpone, {"positions": positions, "delay": _POSTPONE})
             self._refusals.clear()
+            return True
         assert self._broker is not None
         self._broker.declare(self._app.topology)
         self._end.wait(0.1)
+        return False
 
     def _doze(self, conn: BoundedConnection, longest: float) -> None:
         """Sleep until a transaction that sent something commits, or for `longest` seconds."""
@@ -252,6 +277,11 @@ class Relay(threading.Thread):
         if self._broker is not None:
             self._broker.close()
         self._broker = self._publisher = None
+
+
+def _by_message(error: BrokerUnavailable) -> bool:
+    """Whether it was a message that made the broker close the channel."""
+    return isinstance(error.__cause__, amqp.ChannelError)
 
 
 def _row(conn: BoundedConnection, query: str) -> Any:

@@ -12,14 +12,12 @@ import threading
 import time
 from typing import Protocol
 
-import psycopg
-
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.errors import SessionRefused
 from pizza.framework.job import Bench
-from pizza.framework.lifecycle import Stop
+from pizza.framework.lifecycle import Stop, readable
 from pizza.framework.retry import Backoff
 
 log = logging.getLogger(__name__)
@@ -87,17 +85,14 @@ class Session(threading.Thread):
         away = False
         while not self._end.is_set() and self.refused is None:
             try:
-                with (
-                    connect(self._db_url, name=f"{self._application} session") as conn,
-                    available(),
-                ):
+                with connect(self._db_url, name=self._application) as conn, available():
                     self._enter(conn)
                     backoff.reset()
                     if away:
                         away = False
                         log.info("Worker is back", extra={"action": "worker_reconnected"})
                     self._live(conn)
-            except (DatabaseUnavailable, SessionRefused, psycopg.DatabaseError) as error:
+            except Exception as error:  # also one of the roster's own: a worker must not go on unseen
                 self.present.clear()
                 self._worker_stop.wake.set()
                 if isinstance(error, SessionRefused) and not self._entered:
@@ -126,7 +121,8 @@ class Session(threading.Thread):
         beaten = renewed = time.monotonic()
         while not self._end.wait(_TICK_S):
             now = time.monotonic()
-            if now - renewed >= lease / 3:
+            # Something to read while nothing was asked: most likely the end of the connection.
+            if now - renewed >= lease / 3 or readable([conn], 0):
                 renewed = now
                 self._renew(conn)
             if now - beaten >= BEAT_S:

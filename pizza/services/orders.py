@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
+from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.cooking import BASE_SECONDS, cooking_seconds
 from pizza.domain.errors import RestaurantFull
@@ -20,6 +21,10 @@ Connection = psycopg.Connection[Any]
 ORDER_SERVICE = "order-service"
 # More places than any kitchen will ever fill: "no cap".
 UNLIMITED = 1_000_000_000
+
+# An order has to be begun within this share of the time that its connection waits for the answer:
+# what a hung server took up later would be stored after the guest was sent away.
+_BEGUN_WITHIN = 0.5
 
 
 def place_order(
@@ -46,13 +51,20 @@ def place_order(
         queue=TYPED_QUEUES[draft.order_type],
         exchange=ORDERS_TOPIC,
         changed_by=ORDER_SERVICE,
-        deadline=deadline,
+        deadline=_begin_by(conn, deadline),
     )
     if verdict == "full":
         raise RestaurantFull(limit)
     if placed is None:
         raise DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
     return placed
+
+
+def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
+    if not isinstance(conn, BoundedConnection) or conn.limit is None:
+        return deadline
+    latest = datetime.now(UTC) + timedelta(seconds=conn.limit * _BEGUN_WITHIN)
+    return min(deadline, latest) if deadline else latest
 
 
 def _facts(draft: OrderDraft, *, repeat: bool) -> Facts:

@@ -84,10 +84,13 @@ WORKERS_EXAMPLE = [
         "last_seen": "2024-12-16T10:35:00.000Z",
     }
 ]
-READY_EXAMPLE = {"status": "ready", "checks": {"database": "ok", "relay": "leading"}}
+READY_EXAMPLE = {
+    "status": "ready",
+    "checks": {"database": "ok", "broker": "ok", "relay": "leading"},
+}
 UNREADY_EXAMPLE = {
     "status": "unavailable",
-    "checks": {"database": "unavailable", "relay": "database away"},
+    "checks": {"database": "unavailable", "broker": "unknown", "relay": "database away"},
 }
 
 

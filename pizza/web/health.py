@@ -51,13 +51,21 @@ def register(app: OpenAPI, backend: Backend) -> None:
             status = "unavailable"
         else:
             status = "ready" if relay in _GOOD_RELAY_STATES else "degraded"
-        document = {"status": status, "checks": {"database": database, "relay": relay}}
+        checks = {"database": database, "broker": _broker(relay), "relay": relay}
+        document = {"status": status, "checks": checks}
         return Response(
             json.dumps(document) + "\n",
             200 if database == "ok" else 503,
             headers=[] if database == "ok" else [("Retry-After", "2")],
             content_type=JSON,
         )
+
+
+def _broker(relay: str) -> str:
+    # Only the relay that leads has a connection to the broker, and knows.
+    if "broker away" in relay:
+        return "unavailable"
+    return "ok" if relay == "leading" else "unknown"
 
 
 def _database(backend: Backend) -> str:

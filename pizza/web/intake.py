@@ -1,7 +1,7 @@
 """POST /orders, the one request that comes by the thousand, as a plain WSGI application.
 
-Flask spends 130 µs on a request before and after its view, eight times what reading and checking
-an order takes. So this path is answered before Flask sees it (`Shortcut`); the Flask view of the
+Flask spends about 160 µs on a request around its view, ten times what reading and checking an
+order takes. So this path is answered before Flask sees it (`Shortcut`); the Flask view of the
 same address, which documents it, calls the same `Intake`.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -30,9 +29,6 @@ StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 PATH = "/orders"
-
-# A statement that a hung server takes up after we answered 503 must not place the order then.
-_DEADLINE = timedelta(seconds=2 * DATABASE_SECONDS + 0.1)
 
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -69,12 +65,10 @@ class Intake:
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
         draft = read_order(read_document(environ))
-        deadline = datetime.now(UTC) + _DEADLINE
         with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             order = service.place_order(
                 conn,
                 draft,
-                deadline=deadline,
                 base_seconds=self._settings.cooking_time,
                 limit=self._settings.max_concurrent,
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 
 if TYPE_CHECKING:
-    from pizza.services.workers import WorkerStatus
+    from pizza.storage.workers import WorkerStatus
 
 _text = json.encoder.encode_basestring_ascii
 

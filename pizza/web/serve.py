@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 # Requests are bound to about two seconds by themselves; none is cut off by this.
 _STOP_SECONDS = 3
 _RELAY_STOP_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 # Where a service that listens everywhere can be reached from here.
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -58,8 +59,9 @@ def serve(settings: Settings) -> int:
     end = threading.Event()
     relay = restaurant.start_relay(settings)
     _in_background(_post_state, relay.state, board, end)
-    _in_background(_set_capacity, settings, end)
-    _in_background(_announce, settings, end)
+    tried = threading.Event()
+    _in_background(_set_capacity, settings, tried, end)
+    _in_background(_announce, settings, tried, end)
     server = _server(settings)
     code = 0
     try:
@@ -158,8 +160,9 @@ def _post_state(state: Callable[[], str], board: Board, end: threading.Event) ->
         end.wait(0.25)
 
 
-def _announce(settings: Settings, end: threading.Event) -> None:
-    """Log that the service started, once it really answers."""
+def _announce(settings: Settings, tried: threading.Event, end: threading.Event) -> None:
+    """Log that the service started, once it really answers and its cap holds."""
+    tried.wait()
     host = _NEAREST.get(settings.host, settings.host)
     while not end.wait(0.02):
         try:
@@ -173,20 +176,22 @@ def _announce(settings: Settings, end: threading.Event) -> None:
         return
 
 
-def _set_capacity(settings: Settings, end: threading.Event) -> None:
+def _set_capacity(settings: Settings, tried: threading.Event, end: threading.Event) -> None:
     """Tell the database how many orders the restaurant takes, as soon as it can be reached."""
-    wait = 0.25
     while not end.is_set():
         try:
             with connect(settings.db_url, name=f"{settings.service} start") as conn:
                 orders.set_capacity(conn, settings.max_concurrent)
         except DatabaseUnavailable as error:
             log.warning("%s", error, extra={"action": "database_unavailable"})
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
             log.error(
                 "The database has no tables yet: run --setup-db", extra={"action": "no_schema"}
             )
+        except psycopg.Error as error:
+            log.error("The cap is not set", exc_info=error, extra={"action": "cap_failed"})
         else:
             return
-        end.wait(wait)
-        wait = min(wait * 2, 5.0)
+        finally:
+            tried.set()
+        end.wait(_RETRY_SECONDS)

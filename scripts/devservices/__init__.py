@@ -1,4 +1,4 @@
-"""Private PostgreSQL and RabbitMQ servers for the demo, for development, for benchmarks and for tests.
+"""Private PostgreSQL and RabbitMQ servers for demo, development, benchmarks and tests.
 
 Put `scripts/` on the path, then:
 
@@ -8,11 +8,11 @@ Put `scripts/` on the path, then:
         servers.postgres.url, servers.rabbitmq.url
         servers.rabbitmq.kill9(); servers.rabbitmq.start()
 
-Both have start, stop, kill9, restart, pause, resume, wipe, `url` and `address`, on one port for life.
+Both have start, stop, kill9, restart, pause, resume, wipe, `url`, `address`, and one port for life.
 Whatever way the process that started them ends, kill -9 included, they end with it.
 """
 
-from .ports import free_port, is_free
+from .ports import claim, free_port
 from .postgres import Postgres
 from .process import GuardedProcess, ProcessFailed
 from .rabbitmq import RabbitMQ
@@ -25,7 +25,7 @@ __all__ = [
     "ProcessFailed",
     "RabbitMQ",
     "Servers",
+    "claim",
     "find_or_fetch",
     "free_port",
-    "is_free",
 ]

@@ -16,7 +16,7 @@ LISTS = Path("/var/lib/apt/lists")
 POLICY = Path("/usr/sbin/policy-rc.d")
 SAVED_POLICY = POLICY.with_name("policy-rc.d.before-pizza")
 OUR_POLICY = "#!/bin/sh\n# pizza: start no service while its package is being installed\nexit 101\n"
-# "Inst name (version origin [arch])" is new; with "[old version]" before the parenthesis it is an upgrade.
+# "Inst name (version …" is new; an upgrade has "[old version]" before the parenthesis.
 NEW_PACKAGE = re.compile(r"^Inst (\S+) \((\S+) ", re.MULTILINE)
 
 
@@ -30,7 +30,7 @@ def available() -> bool:
 
 
 def install(packages: Sequence[str]) -> None:
-    """Install packages as root without starting any service that they bring; PackageError otherwise."""
+    """Install packages as root, without starting any service that they bring."""
     command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
     command += ["-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
     with _no_service_starts():
@@ -66,7 +66,7 @@ def unpack(packages: Sequence[str], target: Path) -> None:
 
 
 def _missing(packages: Sequence[str], options: Sequence[str]) -> list[str]:
-    """name=version of every package that installing `packages` would add; empty when apt cannot tell."""
+    """name=version of every package that would be added; empty when apt cannot tell."""
     try:
         plan = _run(["apt-get", *options, "-s", "install", "--no-install-recommends", *packages])
     except PackageError:
@@ -83,9 +83,10 @@ def _download(versions: Sequence[str], options: Sequence[str], folder: Path) -> 
 
 
 def _private_lists(folder: Path) -> list[str]:
-    """Package lists of our own, for an account that may not refresh the system's: apt-get's options."""
+    """Make package lists of our own, as any account may; gives the options that select them."""
     options = []
-    for name, path in (("State", folder / "state"), ("Cache", folder / "cache"), ("Log", folder / "log")):
+    for name in ("State", "Cache", "Log"):
+        path = folder / name.lower()
         path.mkdir(parents=True, exist_ok=True)
         options += ["-o", f"Dir::{name}={path}"]
     options += ["-o", "Dir::State::status=/var/lib/dpkg/status"]
@@ -115,8 +116,9 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
         raise PackageError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        complaints = [line for line in lines if line.startswith(("E:", "dpkg"))] or lines or ["no output"]
-        raise PackageError(f"{command[0]} said: {complaints[-1].removeprefix('E: ')}")
+        complaints = [line for line in lines if line.startswith(("E:", "dpkg"))]
+        last = (complaints or lines or ["nothing"])[-1]
+        raise PackageError(f"{command[0]} said: {last.removeprefix('E: ')}")
     return done.stdout
 
 

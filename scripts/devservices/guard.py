@@ -2,14 +2,14 @@
 
     python -I -S guard.py REPORT_FD COMMAND [ARGUMENT...]
 
-The owner starts this file, never imports it. Standard input is a life line: the owner alone holds its
-other end, so the kernel closes it however the owner ends, kill -9 included. The guard then kills the
-command with everything that descends from it, and leaves. It does the same with what a command that
-ended by itself left behind: servers like RabbitMQ start helpers in sessions of their own, and being a
-"subreaper" hands those orphans to the guard instead of to init.
+Standard input is a life line: the owner alone holds its other end, so the kernel closes it however
+the owner ends, kill -9 included. The guard then kills the command with everything that descends
+from it, and leaves. It does the same with what a command that ended by itself left behind: servers
+like RabbitMQ start helpers in sessions of their own, and being a "subreaper" hands those orphans to
+the guard instead of to init.
 
-The other way round, the kernel kills the command when the guard is killed (PDEATHSIG). Where the kernel
-knows neither of the two (macOS) the command's process group is what gets killed.
+The other way round, the kernel kills the command when the guard is killed (PDEATHSIG). Where the
+kernel knows neither of the two (macOS) the command's process group is what gets killed.
 
 REPORT_FD takes one line: the command's process id, or "!" and why it could not be started.
 Exit status: the command's own, 128 + N when signal N ended it.
@@ -40,7 +40,7 @@ def set_process_control(option: int, value: int) -> None:
 
 
 def descendants(root: int) -> list[int]:
-    """Process ids of everything below `root`, parents before children; empty where /proc is missing."""
+    """Process ids of everything below `root`, parents first; empty where there is no /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -86,7 +86,7 @@ def start(command: list[str]) -> "subprocess.Popen[bytes]":
 
 
 class Guard:
-    """Watches one command: `run` returns the exit status when it and all its descendants are gone."""
+    """Watches one command; `run` returns when it and all its descendants are gone."""
 
     def __init__(self, command: list[str]) -> None:
         """Start the command; OSError when that is impossible."""
@@ -95,7 +95,7 @@ class Guard:
         self.child = start(command).pid
 
     def run(self) -> int:
-        """Wait for the command's end or the owner's, then sweep; gives the command's exit status."""
+        """Wait for the end of command or owner, then sweep; gives the command's exit status."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
@@ -115,7 +115,7 @@ class Guard:
     def _owner_lives(self, wake: int) -> bool:
         """Sleep until something happens; False once the owner is gone.
 
-        The parent's id is looked at as well, because a fork of the owner may hold the life line open.
+        The parent's id is looked at as well: a fork of the owner may hold the life line open.
         """
         ready, _, _ = select.select([0, wake], [], [], OWNER_CHECK_SECONDS)
         if wake in ready:

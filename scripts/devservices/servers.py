@@ -13,7 +13,7 @@ class Servers:
     """A PostgreSQL and a RabbitMQ in one folder, usable as a context manager."""
 
     def __init__(self, folder: Path | str, *, plugins: Sequence[str] = ()) -> None:
-        """Nothing is started yet; the data goes below `folder` and is used again when it is there."""
+        """Nothing is started yet. Data of an earlier run below `folder` is used again."""
         self.postgres = Postgres(Path(folder) / "postgres")
         self.rabbitmq = RabbitMQ(Path(folder) / "rabbitmq", plugins=plugins)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -36,32 +37,26 @@ def start(db_url, servers, tmp_path):
 
     yield start
     for service in started:
+        service.program.terminate()
+    for service in started:
         service.program.process.finish(STOP_S)
         service.program.check_output()
 
 
-def children(service):
-    """The processes under the main one, by id."""
-    found = subprocess.run(
-        ["pgrep", "-f", f"--port={service.port}"], capture_output=True, text=True
-    ).stdout.split()
-    below = subprocess.run(
-        ["pgrep", "-P", ",".join(found), "-f", "spawn_main"], capture_output=True, text=True
-    )
-    return sorted(int(pid) for pid in below.stdout.split())
+def family(service):
+    """The ids of the main process and of its HTTP workers."""
+    table = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True)
+    rows = [line.split(maxsplit=2) for line in table.stdout.splitlines()]
+    flag = f"--port={service.port}"
+    (main,) = [pid for pid, _, args in rows if flag in args and "guard.py" not in args]
+    below = [pid for pid, parent, args in rows if parent == main and "spawn_main" in args]
+    return int(main), sorted(map(int, below))
 
 
-def main_of(service):
-    """The id of the main process."""
-    (below,) = {
-        int(
-            subprocess.run(
-                ["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True
-            ).stdout
-        )
-        for pid in children(service)
-    }
-    return below
+def alive(pid):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    return False
 
 
 def answers(service):
@@ -124,7 +119,7 @@ def test_what_is_under_way_when_a_stop_comes_is_finished(start):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
     service = start()
-    os.killpg(os.getpgid(main_of(service)), number)
+    os.killpg(os.getpgid(family(service)[0]), number)
     assert service.program.exit_code(STOP_S) == 0
     assert [line for line in service.program.lines if line["level"] == "ERROR"] == []
 
@@ -132,9 +127,11 @@ def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
 def test_a_worker_that_is_killed_comes_back_again_and_again(start):
     service = start()
     for _ in range(3):
-        before = children(service)
+        before = family(service)[1]
         os.kill(before[0], signal.SIGKILL)
-        eventually(lambda old=before: len(set(children(service)) | set(old)) > len(old), 10, "back")
+        eventually(
+            lambda old=before: len(set(family(service)[1]) | set(old)) > len(old), 10, "back"
+        )
         eventually(lambda: answers(service), 5, "the service answers")
     assert len(service.program.said("worker_respawned")) >= 3
     assert place(service)[0] == 201
@@ -142,16 +139,11 @@ def test_a_worker_that_is_killed_comes_back_again_and_again(start):
 
 def test_nothing_serves_on_after_the_main_process_was_killed(start):
     service = start()
-    below = children(service)
+    main, below = family(service)
     assert len(below) == 2
-    os.kill(main_of(service), signal.SIGKILL)
+    os.kill(main, signal.SIGKILL)
     eventually(lambda: not answers(service), STOP_S, "nobody answers")
-    eventually(
-        lambda: subprocess.run(["ps", "-p", ",".join(map(str, below))], capture_output=True)
-        .stdout.count(b"spawn_main") == 0,
-        STOP_S,
-        "nothing is left",
-    )  # fmt: skip
+    eventually(lambda: not any(map(alive, below)), STOP_S, "nothing is left")
 
 
 def test_a_port_in_use_is_one_line_and_exit_1(start):

@@ -142,7 +142,8 @@ def test_what_was_ordered_is_in_the_tables(service):
         number,
     )
     assert order == (
-        "VIP Customer", "vip", "delivery", None, "456 Executive Blvd", "45.99", 10, "received", True,
+        "VIP Customer", "vip", "delivery", None, "456 Executive Blvd", "45.99", 10, "received",
+        True,
     )  # fmt: skip
     assert items == [("Premium Steak", 1, "45.99")]
 

@@ -13,27 +13,18 @@ from .stage import Stage
 
 @pytest.fixture
 def stage(
-    postgres: Postgres, rabbitmq: RabbitMQ, db_url: str, broker_url: str, tmp_path: Path
+    request: pytest.FixtureRequest, postgres: Postgres, rabbitmq: RabbitMQ, db_url: str, broker_url: str, tmp_path: Path
 ) -> Iterator[Stage]:
     """Servers with nothing on them; whatever a test does to them is undone."""
     stage = Stage(db_url, broker_url, tmp_path)
     yield stage
+    if getattr(request.node, "failed", False):
+        stage.show_logs()
     for server in (postgres, rabbitmq):
         server.resume()
         if not server.process.running:
             server.start()
     stage.close()
-
-
-@pytest.fixture(autouse=True)
-def _logs_on_failure(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Show what the processes said when a test fails."""
-    yield
-    if "stage" in request.fixturenames and getattr(request.node, "failed", False):
-        stage: Stage = request.getfixturevalue("stage")
-        for process in stage.processes:
-            print(f"--- {process.name}")
-            print("\n".join(process._text()[-25:]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -55,6 +55,10 @@ class Process:
     def _text(self) -> list[str]:
         return self._log.read_text(errors="replace").splitlines()
 
+    def tail(self, count: int) -> list[str]:
+        """Its last lines."""
+        return self._text()[-count:]
+
     def tracebacks(self) -> list[str]:
         """What should never be in a log: an exception that nobody expected."""
         return [line for line in self._text() if "Traceback" in line]
@@ -103,6 +107,8 @@ class Stage:
         self._journal = folder / "journal"
         self._conn: psycopg.Connection[Any] | None = None
         self.conn.execute(SCHEMA)
+        with self.broker() as channel:
+            self.declare(channel)
 
     # -- processes ------------------------------------------------------------------
 
@@ -142,6 +148,11 @@ class Stage:
         self.processes.append(Process(command, name, log))
         return self.processes[-1]
 
+    def show_logs(self) -> None:
+        """Print the last lines of each process."""
+        for process in self.processes:
+            print(f"--- {process.name}", *process.tail(25), sep="\n")
+
     def close(self) -> None:
         """End all processes; nothing of the test stays at the broker."""
         for process in self.processes:
@@ -164,6 +175,11 @@ class Stage:
             self._conn = psycopg.connect(self.db_url, autocommit=True, connect_timeout=5)
         return self._conn
 
+    def reconnect(self) -> None:
+        """Forget the connection, for tests that know that the server was away."""
+        if self._conn is not None:
+            self._conn.close()
+
     def rows(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of a query; once more when the connection turns out to be lost."""
         try:
@@ -182,6 +198,14 @@ class Stage:
         """Send several in one transaction, labelled from 0."""
         with self.conn.transaction():
             return [self.send(mode, label=str(n), **more) for n in range(count)]
+
+    def cut_session(self, worker: str) -> None:
+        """End the connection by which a worker shows that it lives."""
+        name = f"toy {worker} session%"
+        cut = self.rows(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s", name
+        )  # fmt: skip
+        assert cut == [(True,)]
 
     def states(self) -> Counter[str]:
         """How many messages are in which state."""
@@ -236,6 +260,11 @@ class Stage:
     def broker(self) -> kombu.Connection:
         """A connection of the test's own; `with` gives a raw channel."""
         return _Channel(self.broker_url)
+
+    def declare(self, channel: Any) -> None:
+        """Declare the topology beforehand, so that a test can look at queues."""
+        for entity in (*self.toy.app.topology.exchanges, *self.toy.app.topology.queues):
+            entity(channel).declare()
 
     def drain(self, queue: str | None = None) -> list[amqp.Message]:
         """All messages that are ready in a queue (default: the events), acknowledged."""

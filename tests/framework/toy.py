@@ -27,11 +27,13 @@ from pizza.framework import relay as relay_module
 from pizza.framework.errors import PoisonMessage, SessionRefused
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
+from pizza.framework.task import publish
 from pizza.framework.topology import Topology
 from pizza.framework.worker import Worker, WorkerOptions
 
 COLOURS = ("red", "green", "blue")
 ATTEMPTS = 3
+FOR_EVER = 1_000_000
 
 SCHEMA = """
 create table effect (
@@ -104,8 +106,9 @@ def _sleep(job: Job) -> None:
 
 
 def _block(job: Job) -> None:
-    """Deaf to everything."""
-    time.sleep(job.body["seconds"])
+    """Deaf to everything, the first `times` times."""
+    if job.attempt <= job.body.get("times", FOR_EVER):
+        time.sleep(job.body["seconds"])
     _ok(job)
 
 
@@ -116,7 +119,7 @@ def _late_failure(job: Job) -> None:
 
 def _fail(job: Job) -> None:
     """Fails the first `times` times."""
-    if job.attempt <= job.body.get("times", 1_000_000):
+    if job.attempt <= job.body.get("times", FOR_EVER):
         raise Flaky(f"attempt {job.attempt} fails as it should")
     _ok(job)
 
@@ -127,7 +130,7 @@ def _hopeless(job: Job) -> None:
 
 def _exit(job: Job) -> None:
     """Takes its worker down, the first `times` times."""
-    if job.attempt <= job.body.get("times", 1_000_000):
+    if job.attempt <= job.body.get("times", FOR_EVER):
         die()
     _ok(job)
 
@@ -155,6 +158,20 @@ def _inside(job: Job) -> None:
         time.sleep(job.body["seconds"])
 
 
+def _exit_in_transaction(job: Job) -> None:
+    with job.transaction():
+        die()
+
+
+def _send_and_fail(job: Job) -> None:
+    """Sends an event with its effect, and fails before the commit, the first `times` times."""
+    with job.completion() as conn:
+        effect(conn, job)
+        publish(conn, job.task.exchange, "event.done", {"attempt": job.attempt})
+        if job.attempt <= job.body["times"]:
+            raise Flaky("so nothing may be left of it")
+
+
 def _oserror(job: Job) -> None:
     """An error of its own that looks like a lost broker."""
     open("/nowhere/at/all")
@@ -173,6 +190,7 @@ MODES = {
     "ok": _ok, "sleep": _sleep, "block": _block, "late_failure": _late_failure, "fail": _fail,
     "hopeless": _hopeless, "exit": _exit, "exit_before_ack": _exit_before_ack, "two": _two,
     "inside": _inside, "oserror": _oserror, "after_the_end": _after_the_end, "nothing": _nothing,
+    "send_and_fail": _send_and_fail, "exit_in_transaction": _exit_in_transaction,
 }  # fmt: skip
 
 

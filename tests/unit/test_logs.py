@@ -191,6 +191,42 @@ def test_a_closed_stdout_spills_nothing():
     assert process.stderr == ""
 
 
+def test_a_process_without_stdout_logs_into_no_other_file(tmp_path):
+    victim = tmp_path / "victim"
+    code = textwrap.dedent(f"""
+        import logging, os
+        os.close(1)
+        from pizza import logs
+        from pizza.settings import Settings
+        logs.setup(Settings(mode="order-service"))
+        assert os.open({str(victim)!r}, os.O_CREAT | os.O_WRONLY) == 1
+        logging.getLogger().error("x")
+    """)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stderr == ""
+    assert victim.read_text() == ""
+
+
+def test_lines_of_many_threads_stay_apart():
+    process = run("""
+        log = logging.getLogger("pizza")
+        def work(n):
+            for i in range(300):
+                log.info("%s", "x" * (n * 100), extra={"details": {"i": i}})
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+    """)
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
+    assert len(lines) == 8 * 300
+    assert {len(line["message"]) for line in lines} == {n * 100 for n in range(8)}
+
+
+def test_a_line_longer_than_a_pipe_takes_at_once_arrives_whole():
+    process = run("logging.getLogger('pizza').info('x' * 300_000)")
+    assert len(json.loads(process.stdout)["message"]) == 300_000
+
+
 def test_libraries_are_quiet_at_info():
     assert run("logging.getLogger('kombu').info('chatter')").stdout == ""
 

@@ -53,16 +53,19 @@ class Ledger:
         self._conn: psycopg.Connection[dict[str, Any]] | None = None
 
     def rows(self, query: LiteralString, *parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query, as dictionaries."""
+        """The rows of a query, as dictionaries; asked again if the connection was cut."""
+        try:
+            return self._connected().execute(query, parameters).fetchall()
+        except psycopg.OperationalError:
+            self.close()
+            return self._connected().execute(query, parameters).fetchall()
+
+    def _connected(self) -> psycopg.Connection[dict[str, Any]]:
         if self._conn is None or self._conn.closed:
             self._conn = psycopg.connect(
-                self._db_url, autocommit=True, row_factory=dict_row, connect_timeout=5
+                self._db_url, autocommit=True, row_factory=dict_row, connect_timeout=10
             )
-        try:
-            return self._conn.execute(query, parameters).fetchall()
-        except psycopg.OperationalError:
-            self._conn.close()
-            raise
+        return self._conn
 
     def orders(self) -> dict[str, dict[str, Any]]:
         """All orders by number, oldest first."""
@@ -109,6 +112,7 @@ class Ledger:
         """Begin a new page: no orders, no workers, no messages."""
         with psycopg.connect(self._db_url, autocommit=True) as conn:
             conn.execute(_FORGET)
+            conn.execute("update kitchen_capacity set free = share")
 
     def close(self) -> None:
         if self._conn is not None:

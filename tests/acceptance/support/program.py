@@ -41,6 +41,7 @@ class Program:
         self.expected_stderr = ""
         self.expected_code = 0
         self.killed = False
+        self._told_to_stop = False
         self.stdout_path = folder / f"{name}.stdout"
         self.stderr_path = folder / f"{name}.stderr"
         self._flags = list(flags)
@@ -84,7 +85,8 @@ class Program:
     def check_end(self) -> None:
         """It ended as expected: in good order, or by kill -9 where a test did that."""
         expected = KILLED if self.killed else self.expected_code
-        assert self.process.poll() == expected, f"{self.name} ended otherwise: {self.lines[-3:]}"
+        code = self.process.poll()
+        assert code == expected, f"{self.name} ended with {code}: {self.lines[-3:]}"
         self.check_output()
 
     def check_output(self) -> None:
@@ -117,8 +119,10 @@ class Program:
         return self.process.wait(seconds)
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
-        self.process.send(signal.SIGTERM)
+        """SIGTERM, once, without waiting."""
+        if not self._told_to_stop:
+            self._told_to_stop = True
+            self.process.send(signal.SIGTERM)
 
     def stop(self, seconds: float = STOP_S) -> int:
         """SIGTERM, and wait: the exit code. Raises subprocess.TimeoutExpired."""

@@ -96,10 +96,22 @@ class Restaurant:
         assert answer.status == 201, answer
         return str(answer.document["order_number"])
 
+    def serves_again(self, seconds: float = 10) -> None:
+        """Wait until requests are answered one after the other, as before an outage."""
+        eventually(
+            lambda: all(self.client.answers() for _ in range(20)), seconds, "requests are answered"
+        )
+
     def rush(self, meals: Collection[dict[str, Any]], guests: int | None = None) -> list[Answer]:
         """Place orders at the same time, by as many guests as there are orders unless told."""
         with ThreadPoolExecutor(guests or len(meals)) as crowd:
             return list(crowd.map(self.client.order, meals))
+
+    def place_in_turn(self, meals: Iterable[dict[str, Any]]) -> list[str]:
+        """Place orders one after the other, so that their ages are beyond doubt: their numbers."""
+        answers = [self.client.order(meal) for meal in meals]
+        assert {answer.status for answer in answers} == {201}, answers
+        return [answer.document["order_number"] for answer in answers]
 
     def place_all(self, meals: Collection[dict[str, Any]]) -> list[str]:
         """Place orders that are all taken, eight at a time: their numbers."""
@@ -130,13 +142,13 @@ class Restaurant:
     def close_shift(self) -> None:
         """Send the cooks home, close the books, and leave the order service open."""
         cooks = [each for each in self._programs if each is not self.service]
-        self._see_off(cooks)
+        self._programs = [each for each in self._programs if each is self.service]
         try:
+            self._see_off(cooks)
             self.ledger.check_all_ready()
         finally:
             self.ledger.forget()
             self.empty_queues()
-        self._programs = [each for each in self._programs if each is self.service]
 
     def close(self) -> None:
         """End all processes and look at all they wrote."""

@@ -179,15 +179,22 @@ def test_options_says_what_is_allowed_and_nothing_else(client):
 
 
 @pytest.mark.parametrize(
-    ("relay", "status"),
-    [("leading", "ready"), ("standby", "ready"), ("leading, broker away", "degraded"),
-     ("unknown", "degraded")],
-)  # fmt: skip
-def test_without_a_broker_the_service_is_ready_all_the_same(client, restaurant, relay, status):
+    ("relay", "status", "broker"),
+    [
+        ("leading", "ready", "ok"),
+        ("standby", "ready", "unknown"),
+        ("leading, broker away", "degraded", "unavailable"),
+        ("unknown", "degraded", "unknown"),
+    ],
+)
+def test_without_a_broker_the_service_is_ready_all_the_same(
+    client, restaurant, relay, status, broker
+):
     restaurant.relay = relay
     response = client.get("/readyz")
     assert response.status_code == 200
-    assert response.json == {"status": status, "checks": {"database": "ok", "relay": relay}}
+    checks = {"database": "ok", "broker": broker, "relay": relay}
+    assert response.json == {"status": status, "checks": checks}
 
 
 def test_without_a_database_the_service_is_not_ready_but_alive(client, restaurant):

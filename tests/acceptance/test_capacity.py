@@ -1,0 +1,150 @@
+"""The cap: exactly as many orders as `--max-concurrent`, whoever comes at the same time."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from .support import Answer, Restaurant, eventually, meal
+from .support.meals import KINDS
+
+CAP = 50
+
+
+@pytest.fixture
+def small_restaurant(new_restaurant: Callable[[], Restaurant]) -> Restaurant:
+    """A restaurant with 50 places and two HTTP worker processes, and no cook."""
+    house = new_restaurant()
+    house.open(max_concurrent=CAP, web_workers=2)
+    return house
+
+
+def race(house: Restaurant, guests: int) -> tuple[list[Answer], list[Answer]]:
+    """So many guests at the same moment: who was taken, and who was not."""
+    kinds = KINDS * (guests // len(KINDS) + 1)
+    answers = house.rush([meal(kind) for kind in kinds[:guests]])
+    assert {answer.status for answer in answers} <= {201, 503}, answers
+    taken = [answer for answer in answers if answer.status == 201]
+    return taken, [answer for answer in answers if answer.status == 503]
+
+
+def test_fifty_of_two_hundred_racing_guests_are_taken(small_restaurant: Restaurant) -> None:
+    taken, refused = race(small_restaurant, 200)
+
+    assert (len(taken), len(refused)) == (CAP, 150)
+    assert set(small_restaurant.ledger.orders()) == numbers_of(taken)
+    assert small_restaurant.ledger.rows("select count(*)::int as n from message") == [{"n": CAP}]
+    refused_are_told_when_to_come_back(refused)
+    numbers_count_from_one(taken)
+
+    places_come_free_as_orders_become_ready(small_restaurant, taken)
+
+
+def refused_are_told_when_to_come_back(refused: list[Answer]) -> None:
+    for answer in refused:
+        assert answer.is_problem
+        assert int(answer.headers["retry-after"]) >= 1
+    sentences = {answer.document["detail"] for answer in refused}
+    assert f"The restaurant takes {CAP} orders at a time and is full." in sentences
+
+
+def numbers_count_from_one(taken: list[Answer]) -> None:
+    """No number twice, and those that were refused have used none up."""
+    matches = [re.fullmatch(r"ORD_(\d{8})_(\d{3})", number) for number in numbers_of(taken)]
+    assert len({match[1] for match in matches if match}) == 1
+    counted = sorted(int(match[2]) for match in matches if match)
+    assert counted == list(range(1, len(taken) + 1))
+
+
+def places_come_free_as_orders_become_ready(house: Restaurant, taken: list[Answer]) -> None:
+    cook = house.hire("mario", cooking_time=0.5)
+    eventually(lambda: house.ledger.count("ready") >= 1, 5, "an order is ready")
+    cook.freeze()
+    ready = house.ledger.count("ready")
+
+    more, refused = race(house, ready + 10)
+
+    assert (len(more), len(refused)) == (ready, 10)
+    cook.thaw()
+    cook.stop()
+    house.hire("luigi")
+    house.ledger.wait_for("ready", numbers_of(taken) | numbers_of(more), 15)
+    house.ledger.check_all_ready()
+
+
+def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaurant) -> None:
+    """300 guests who come again until they are taken, and two cooks; never more than 50."""
+    small_restaurant.hire_all(["mario", "luigi"], cooking_time=0)
+
+    with ThreadPoolExecutor(1) as inspection:
+        over = threading.Event()
+        highest = inspection.submit(most_at_once, small_restaurant, over)
+        numbers = let_all_come_again(small_restaurant, [meal(kind) for kind in KINDS * 100])
+        over.set()
+
+    assert len(numbers) == 300
+    assert CAP // 2 < highest.result() <= CAP
+    small_restaurant.ledger.wait_for("ready", numbers, 15)
+    small_restaurant.ledger.check_all_ready()
+
+
+def let_all_come_again(house: Restaurant, waiting: list[dict[str, Any]]) -> set[str]:
+    numbers: set[str] = set()
+    while waiting:
+        answers = house.rush(waiting, guests=32)
+        numbers |= numbers_of(answers)
+        both = zip(waiting, answers, strict=True)
+        waiting = [order for order, answer in both if answer.status == 503]
+    return numbers
+
+
+def most_at_once(house: Restaurant, over: threading.Event) -> int:
+    """The most orders that one look at the database has found waiting or cooking."""
+    highest = 0
+    while not over.is_set():
+        (row,) = house.ledger.rows(
+            "select count(*)::int as n from orders where status in ('received', 'cooking')"
+        )
+        highest = max(highest, row["n"])
+    return highest
+
+
+@pytest.mark.parametrize(("before", "after"), [(20, 30), (20, 5)], ids=["raised", "lowered"])
+def test_another_cap_at_restart_is_exact(
+    new_restaurant: Callable[[], Restaurant], before: int, after: int
+) -> None:
+    house = new_restaurant()
+    first = house.open(max_concurrent=before)
+    taken, _ = race(house, before + 5)
+    assert len(taken) == before
+    assert first.stop() == 0
+
+    house.open(max_concurrent=after)
+    eventually(lambda: shares(house) == after, 5, "the new cap holds")
+    more, _ = race(house, 20)
+
+    assert len(more) == max(0, after - before)
+    house.hire("mario")
+    house.ledger.wait_for("ready", numbers_of(taken + more), 15)
+    house.ledger.check_all_ready()
+    assert len(race_and_cook(house, after + 5)) >= after
+
+
+def race_and_cook(house: Restaurant, guests: int) -> set[str]:
+    taken, _ = race(house, guests)
+    house.ledger.wait_for("ready", numbers_of(taken), 15)
+    return numbers_of(taken)
+
+
+def numbers_of(answers: list[Answer]) -> set[str]:
+    return {answer.document["order_number"] for answer in answers if answer.status == 201}
+
+
+def shares(house: Restaurant) -> int:
+    (row,) = house.ledger.rows("select sum(share)::int as share from kitchen_capacity")
+    return int(row["share"])

@@ -1,0 +1,115 @@
+"""RabbitMQ crashed, hung, wiped, or robbed of a queue: orders are taken, and cooked in the end."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import kombu
+
+from .support import Restaurant, eventually, meal
+from .support.meals import KINDS
+from .support.outages import down, hung
+
+GUESTS = 30
+
+
+def pace(house: Restaurant) -> float:
+    """The median time that a guest waits for his 201, of 30 who come one after the other."""
+    answers = [house.client.order(meal(kind)) for kind in KINDS * (GUESTS // len(KINDS))]
+    assert {answer.status for answer in answers} == {201}, answers
+    return median(answer.seconds for answer in answers)
+
+
+def all_ready(house: Restaurant) -> bool:
+    return house.ledger.count("ready") == len(house.ledger.orders())
+
+
+def test_orders_are_taken_as_fast_without_a_broker_and_cooked_once_it_is_back(
+    restaurant: Restaurant,
+) -> None:
+    """As fast: three times the calm median and 20 ms, since two cores are shared by everything."""
+    cook = restaurant.hire("mario")
+    calm = pace(restaurant)
+    eventually(lambda: all_ready(restaurant), 10, "all is cooked before")
+
+    with down(restaurant.servers.rabbitmq):
+        without = pace(restaurant)
+        assert restaurant.ledger.count("received") == GUESTS
+    eventually(lambda: all_ready(restaurant), 15, "all is cooked after the crash")
+
+    with hung(restaurant.servers.rabbitmq):
+        frozen = pace(restaurant)
+    eventually(lambda: all_ready(restaurant), 30, "all is cooked after the hang")
+
+    assert without < 3 * calm + 0.02
+    assert frozen < 3 * calm + 0.02
+    assert cook.running
+    assert restaurant.service is not None and restaurant.service.running
+    warned = [line for line in cook.lines if line["level"] == "WARN"]
+    assert any(line["action"] == "broker_lost" for line in warned)
+
+
+def test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once(
+    restaurant: Restaurant,
+) -> None:
+    """The cook cannot acknowledge it; the ticket comes again, and has no effect."""
+    restaurant.hire("mario", cooking_time=2)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [number], 5)
+
+    with down(restaurant.servers.rabbitmq):
+        restaurant.ledger.wait_for("ready", [number], 5)
+    after = restaurant.place("dine-in")
+    restaurant.ledger.wait_for("ready", [after], 20)
+
+    assert [row.number for row in restaurant.ledger.cookings()] == [number, after]
+
+
+def test_a_broker_that_lost_its_disk_is_filled_again(restaurant: Restaurant) -> None:
+    """Topology, tickets, all gone, with orders waiting in every queue and one in the oven."""
+    restaurant.hire("mario", cooking_time=1.5)
+    first = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [first], 5)
+    waiting = restaurant.place_all([meal(kind) for kind in KINDS * 2])
+
+    restaurant.servers.rabbitmq.wipe()
+    restaurant.hire("helper")
+
+    restaurant.ledger.wait_for("ready", [first, *waiting], 30)
+    assert len(restaurant.ledger.cookings()) == 1 + len(waiting)
+
+
+def test_a_queue_deleted_by_hand_is_declared_and_filled_again(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("mario", cooking_time=60, grace=0)
+    first = restaurant.place("dine-in")
+    restaurant.ledger.wait_for("cooking", [first], 5)
+    waiting = restaurant.place_all([meal("delivery") for _ in range(5)])
+
+    with kombu.Connection(restaurant.servers.rabbitmq.url) as link:
+        link.channel().queue_delete("kitchen_delivery_queue")
+    helper = restaurant.hire("helper")
+    restaurant.ledger.wait_for("ready", waiting, 20)
+
+    deleted_under_it = restaurant.place("delivery")
+    restaurant.ledger.wait_for("ready", [deleted_under_it], 5)
+    with kombu.Connection(restaurant.servers.rabbitmq.url) as link:
+        link.channel().queue_delete("kitchen_takeout_queue")
+    last = restaurant.place("takeout")
+    restaurant.ledger.wait_for("ready", [last], 20)
+    cook.terminate()
+    restaurant.ledger.wait_for("ready", [first], 5)
+    assert helper.running
+
+
+def test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests(
+    restaurant: Restaurant,
+) -> None:
+    restaurant.hire("mario", cooking_time=0.5)
+    numbers = restaurant.place_in_turn(meal(kind) for kind in KINDS)
+
+    with hung(restaurant.servers.rabbitmq):
+        time.sleep(1)  # the length of the hang
+
+    restaurant.ledger.wait_for("ready", numbers, 15)
+    assert len(restaurant.ledger.cookings()) == len(numbers)

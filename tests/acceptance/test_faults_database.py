@@ -1,0 +1,83 @@
+"""PostgreSQL crashed or hung: refused politely within two seconds, and all is well after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from devservices import Postgres
+
+from .support import Restaurant, eventually, meal
+from .support.outages import down, hung
+
+Outage = Callable[[Postgres], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize("outage", [down, hung])
+def test_guests_are_refused_within_two_seconds_and_served_again_after(
+    restaurant: Restaurant, outage: Outage
+) -> None:
+    cook = restaurant.hire("mario")
+    number = restaurant.place()
+    restaurant.ledger.wait_for("ready", [number], 5)
+
+    with outage(restaurant.servers.postgres):
+        answers = restaurant.rush([meal() for _ in range(32)])
+        answers += restaurant.rush([meal() for _ in range(8)], guests=2)
+        answers.append(restaurant.client.get(f"/orders/{number}/status"))
+        answers.append(restaurant.client.get("/workers/status"))
+
+    back = time.monotonic()
+    assert {answer.status for answer in answers} == {503}
+    assert all(answer.is_problem for answer in answers)
+    assert all("retry-after" in answer.headers for answer in answers)
+    assert "postgres" not in str([answer.document for answer in answers]).casefold()
+    assert max(answer.seconds for answer in answers) < 2.0
+    eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is taken")
+    eventually(lambda: all_ready(restaurant), 10 - (time.monotonic() - back), "it is cooked")
+    assert list(restaurant.ledger.orders())[0] == number
+    assert len(restaurant.ledger.orders()) == 2
+    assert cook.running
+    assert restaurant.service is not None and restaurant.service.running
+
+
+def all_ready(restaurant: Restaurant) -> bool:
+    return restaurant.ledger.count("ready") == len(restaurant.ledger.orders())
+
+
+def test_what_was_refused_during_a_hang_is_not_stored_after_it(restaurant: Restaurant) -> None:
+    """The server wakes up right after the guests were sent away, with their orders in its ears."""
+    postgres = restaurant.servers.postgres
+    refused: set[str] = set()
+    for length in (0.0, 0.2, 0.5):
+        meals = [meal() for _ in range(16)]
+        with hung(postgres):
+            answers = restaurant.rush(meals)
+            assert {answer.status for answer in answers} == {503}
+            refused |= {order["customer_name"] for order in meals}
+            time.sleep(length)
+        restaurant.serves_again()
+
+    stored = {order["customer_name"] for order in restaurant.ledger.orders().values()}
+    assert stored & refused == set()
+    restaurant.hire("mario")
+    eventually(lambda: all_ready(restaurant), 5, "those that were taken are cooked")
+
+
+@pytest.mark.parametrize("outage", [down, hung])
+def test_an_order_that_is_cooking_meanwhile_is_ready_once_after_it(
+    restaurant: Restaurant, outage: Outage
+) -> None:
+    restaurant.serves_again()
+    restaurant.hire_all(["mario", "luigi"], cooking_time=1.5)
+    numbers = restaurant.place_in_turn([meal(), meal(), meal()])
+    eventually(lambda: restaurant.ledger.count("cooking") == 2, 5, "two orders are cooking")
+
+    with outage(restaurant.servers.postgres):
+        time.sleep(2)  # the length of the outage: longer than the cooking
+
+    restaurant.ledger.wait_for("ready", numbers, 15)
+    # The cooks were there all the time, so nobody takes over from anybody.
+    assert len(restaurant.ledger.cookings()) == 3

@@ -1,0 +1,145 @@
+"""kill -9 of any one process at any moment: nothing is lost, nothing is doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from devservices.guard import descendants
+
+from .support import LogRow, Program, Restaurant, eventually, meal
+from .support.meals import KINDS
+
+Kills = list[tuple[str, datetime]]
+
+
+def http_workers(service: Program) -> list[int]:
+    """The processes in which requests are answered."""
+    pids = descendants(service.process.pid)
+    return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_another_cook_takes_over_from_a_killed_one_at_once(restaurant: Restaurant) -> None:
+    first = restaurant.hire("mario", cooking_time=60)
+    number = restaurant.place("delivery")
+    restaurant.ledger.wait_for("cooking", [number], 5)
+    restaurant.hire("luigi", cooking_time=0)
+
+    killed = datetime.now(UTC)
+    first.kill()
+    restaurant.ledger.wait_for("ready", [number], 5)
+
+    received, begun, again, ready = restaurant.ledger.log(number)
+    assert (begun.status, begun.changed_by, begun.notes) == ("cooking", "mario", None)
+    assert (again.status, again.changed_by) == ("cooking", "luigi")
+    assert again.notes == "taken over from mario"
+    assert (ready.status, ready.changed_by) == ("ready", "luigi")
+    assert (again.changed_at - killed).total_seconds() < 2
+    assert restaurant.worker("mario")["orders_processed"] == 0
+    assert restaurant.worker("luigi")["orders_processed"] == 1
+
+
+def test_an_order_is_cooked_though_the_order_service_dies_right_after_its_201(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    """Its main process, which publishes, is frozen before: so it cannot have sent anything."""
+    house = new_restaurant()
+    service = house.open()
+    os.kill(service.process.pid, signal.SIGSTOP)
+    number = house.place()
+
+    service.kill()
+    house.hire("mario")
+
+    house.ledger.wait_for("ready", [number], 5)
+    house.open()
+    assert house.client.get(f"/orders/{number}/status").document["current_status"] == "ready"
+    house.ledger.check_all_ready()
+
+
+def test_dead_http_workers_are_replaced(restaurant: Restaurant) -> None:
+    service = restaurant.service
+    assert service is not None
+    before = http_workers(service)
+    assert len(before) == 2
+    restaurant.hire("mario")
+    number = restaurant.place()
+
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+
+    eventually(lambda: len(set(http_workers(service)) - set(before)) == 2, 10, "two new workers")
+    restaurant.serves_again()
+    restaurant.ledger.wait_for("ready", [number, restaurant.place()], 5)
+    assert service.said("worker_respawned")
+
+
+def test_ten_kills_among_forty_orders_lose_and_double_nothing(restaurant: Restaurant) -> None:
+    """Three cooks of fixed names; each second or so one of them dies and another is hired."""
+    names = ["mario", "luigi", "anna"]
+    cooks = dict(zip(names, restaurant.hire_all(names, cooking_time=0.8), strict=True))
+    numbers = restaurant.place_all([meal(kind) for kind in (KINDS * 14)[:40]])
+    chance = random.Random(10)
+    kills: Kills = []
+
+    for _ in range(10):
+        victim = chance.choice(names)
+        cooks[victim].wait_for("worker_connected")
+        eventually(lambda: restaurant.ledger.count("cooking") >= 1, 10, "somebody cooks")
+        time.sleep(chance.uniform(0, 0.4))  # any moment
+        cooks[victim].kill()
+        kills.append((victim, datetime.now(UTC)))
+        cooks[victim] = restaurant.hire_soon(victim, cooking_time=0.1)
+    restaurant.ledger.wait_for("ready", numbers, 20)
+    for cook in cooks.values():
+        cook.wait_for("worker_connected")
+
+    assert set(restaurant.ledger.orders()) == set(numbers)
+    assert overlapping_cookings(restaurant.ledger.log(), kills) == []
+
+
+def overlapping_cookings(log: list[LogRow], kills: Kills) -> list[tuple[LogRow, LogRow]]:
+    """Cookings that a cook began while he was still at another one, and had not died over it."""
+    at_work: dict[str, LogRow] = {}
+    overlaps = []
+    for row in log:
+        if row.status == "cooking":
+            before = at_work.get(row.changed_by)
+            if before and not died_between(row.changed_by, before, row, kills):
+                overlaps.append((before, row))
+            at_work = {cook: other for cook, other in at_work.items() if other.number != row.number}
+            at_work[row.changed_by] = row
+        elif row.status == "ready":
+            assert at_work.pop(row.changed_by).number == row.number
+    return overlaps
+
+
+def died_between(cook: str, before: LogRow, after: LogRow, kills: Kills) -> bool:
+    # A killed process may have committed its last statement a moment before it was seen to end.
+    return any(
+        name == cook and before.changed_at <= at <= after.changed_at for name, at in kills
+    )
+
+
+def test_the_process_that_publishes_may_die_at_any_moment(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    """The order service is killed three times in the middle of its intake, and comes back."""
+    house = new_restaurant()
+    house.hire_all(["mario", "luigi"])
+    answered: set[str] = set()
+    for _ in range(3):
+        service = house.open()
+        answers = [house.client.order(meal(kind)) for kind in KINDS * 3]
+        service.kill()
+        answered |= {answer.document["order_number"] for answer in answers}
+
+    house.ledger.wait_for("ready", answered, 10)
+    assert len(answered) == 27
+    assert set(house.ledger.orders()) == answered
+    house.ledger.check_all_ready()

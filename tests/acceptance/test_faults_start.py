@@ -1,0 +1,101 @@
+"""Starting: before the servers are there, and set-up by several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+from devservices import Postgres
+
+from .support import Program, Restaurant, eventually, stays
+from .support.outages import down
+
+TABLES = {"orders", "order_items", "order_status_log", "workers", "message", "schema_migration"}
+
+
+@pytest.fixture
+def empty_db(postgres: Postgres) -> Iterator[str]:
+    name = f"empty_{uuid4().hex[:12]}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
+
+
+def set_up(house: Restaurant, *flags: str) -> Program:
+    return house.start("setup", *flags)
+
+
+def test_processes_that_come_before_their_servers_come_up_by_themselves(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    with down(house.servers.rabbitmq), down(house.servers.postgres):
+        programs = [house.begin(), *(house.hire_soon(name) for name in ("mario", "luigi"))]
+        what = "each says what it misses"
+        eventually(lambda: all(warnings(program) for program in programs), 15, what)
+        stays(lambda: all(program.running for program in programs), 1, "nobody gives up")
+
+    house.serves_again(20)
+    numbers = [house.place() for _ in range(4)]
+    house.ledger.wait_for("ready", numbers, 20)
+    for program in programs:
+        assert program.running
+        assert len(warnings(program)) < 60, "a hot loop"
+    house.ledger.check_all_ready()
+
+
+def warnings(program: Program) -> list[str]:
+    return [line["message"] for line in program.lines if line["level"] == "WARN"]
+
+
+def test_the_database_may_be_set_up_twice_and_by_two_at_once(
+    new_restaurant: Callable[[], Restaurant], empty_db: str
+) -> None:
+    house = new_restaurant()
+    both = [set_up(house, "--setup-db", f"--db={empty_db}") for _ in range(2)]
+    assert [program.exit_code() for program in both] == [0, 0]
+    applied = ledger_of_migrations(empty_db)
+
+    again = set_up(house, "--setup-db", f"--db={empty_db}")
+    migrated = set_up(house, "--migrate-db", f"--db={empty_db}")
+    assert (again.exit_code(), migrated.exit_code()) == (0, 0)
+
+    assert ledger_of_migrations(empty_db) == applied
+    assert again.lines[-1]["message"] == "Database schema is ready"
+    with psycopg.connect(empty_db) as conn:
+        tables = conn.execute("select tablename from pg_tables where schemaname = 'public'")
+        assert {name for (name,) in tables} >= TABLES
+
+
+def ledger_of_migrations(db_url: str) -> list[tuple[str, str, object]]:
+    with psycopg.connect(db_url) as conn:
+        return conn.execute("select * from schema_migration order by name").fetchall()
+
+
+def test_the_queues_may_be_set_up_twice_and_by_two_at_once(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    programs = [set_up(house, "--setup-queues") for _ in range(3)]
+
+    assert [program.exit_code() for program in programs] == [0, 0, 0]
+    assert programs[0].lines[-1]["message"] == "Exchanges and queues are ready"
+
+
+def test_set_up_without_its_server_says_so_in_one_line_and_fails(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    nobody = "127.0.0.1:9"
+    programs = [
+        set_up(house, "--setup-db", f"--db=postgres://pizza:secret@{nobody}/pizza"),
+        set_up(house, "--setup-queues", f"--rabbitmq={nobody}"),
+    ]
+
+    for program in programs:
+        program.expected_code = 1
+        assert program.exit_code() == 1
+        (line,) = program.lines
+        assert line["level"] == "ERROR"
+        assert "secret" not in str(line)

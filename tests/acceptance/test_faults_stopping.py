@@ -1,0 +1,111 @@
+"""SIGTERM and SIGSTOP: what is in hand is finished or handed back, never both."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from .support import Program, Restaurant, eventually
+
+
+def test_a_cook_told_to_stop_finishes_what_is_in_the_oven(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("mario", cooking_time=1.5, grace=10)
+    number, waiting = restaurant.place(), restaurant.place()
+    restaurant.ledger.wait_for("cooking", [number], 5)
+
+    assert cook.stop() == 0
+
+    assert restaurant.ledger.orders()[number]["status"] == "ready"
+    assert restaurant.ledger.orders()[waiting]["status"] == "received"
+    assert [row.changed_by for row in restaurant.ledger.log(number)][1:] == ["mario", "mario"]
+    restaurant.hire("luigi")
+    restaurant.ledger.wait_for("ready", [waiting], 5)
+
+
+def test_a_cook_beyond_its_grace_hands_back_and_another_goes_on(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("mario", cooking_time=60, grace=0.5)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [number], 5)
+    restaurant.hire("luigi", cooking_time=0)
+
+    asked = datetime.now(UTC)
+    assert cook.stop() == 0
+
+    restaurant.ledger.wait_for("ready", [number], 5)
+    again = restaurant.ledger.log(number)[2]
+    assert (again.changed_by, again.notes) == ("luigi", "taken over from mario")
+    assert 0.5 <= (again.changed_at - asked).total_seconds() < 3
+    assert cook.said("job_handed_back")[0]["level"] == "WARN"
+    assert cook.lines[-1]["action"] == "worker_disconnected"
+
+
+def test_a_second_ctrl_c_ends_a_cook_at_once_and_loses_nothing(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("mario", cooking_time=60)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [number], 5)
+
+    cook.process.send(signal.SIGINT)
+    eventually(lambda: not interrupt(cook), 5, "the cook has ended")
+    cook.expected_code = 128 + signal.SIGINT
+
+    restaurant.hire("luigi")
+    restaurant.ledger.wait_for("ready", [number], 5)
+
+
+def interrupt(cook: Program) -> bool:
+    """Ctrl-C; whether it still runs."""
+    cook.process.send(signal.SIGINT)
+    return cook.running
+
+
+def test_a_frozen_cook_finds_its_token_refused_when_it_thaws(restaurant: Restaurant) -> None:
+    """Past its lease, and past the broker's patience, another cook has long taken over."""
+    short = {"lease": 2, "heartbeat": 1}
+    frozen = restaurant.hire("mario", cooking_time=1, **short)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [number], 5)
+    frozen.freeze()
+
+    restaurant.hire("luigi", cooking_time=0, **short)
+    restaurant.ledger.wait_for("ready", [number], 20)
+    frozen.thaw()
+
+    refused = frozen.wait_for("claim_lost", 15)
+    assert refused["level"] == "WARN"
+    assert refused["message"].startswith("Token refused")
+    log = restaurant.ledger.log(number)
+    assert [(row.status, row.changed_by) for row in log[1:]] == [
+        ("cooking", "mario"), ("cooking", "luigi"), ("ready", "luigi")
+    ]  # fmt: skip
+    assert frozen.running
+    later = [restaurant.place(kind) for kind in ("takeout", "takeout", "delivery", "delivery")]
+    restaurant.ledger.wait_for("ready", later, 10)
+
+
+def test_a_frozen_cook_that_thaws_within_its_lease_goes_on(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("mario", cooking_time=1)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [number], 5)
+
+    cook.freeze()
+    restaurant.hire("luigi", cooking_time=0)
+    cook.thaw()
+
+    restaurant.ledger.wait_for("ready", [number], 5)
+    assert [row.changed_by for row in restaurant.ledger.log(number)][1:] == ["mario", "mario"]
+
+
+def test_the_order_service_stops_cleanly_and_leaves_nothing_unsent(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    service = house.open()
+    numbers = [house.place() for _ in range(5)]
+
+    assert service.stop() == 0
+
+    assert service.lines[-1]["action"] == "service_stopped"
+    house.hire("mario")
+    house.ledger.wait_for("ready", numbers, 5)
+    house.ledger.check_all_ready()

@@ -1,0 +1,68 @@
+"""Cooks for certain order types: what they say of themselves, and what they leave alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from .support import Restaurant, eventually, meal
+from .support.meals import KINDS
+
+
+@pytest.mark.parametrize(
+    ("order_types", "sentence"),
+    [
+        ("delivery", "Listening for delivery orders only"),
+        ("dine-in,takeout", "Worker registered for order types: dine-in,takeout"),
+        ("takeout,delivery,dine-in", "Worker registered for all order types"),
+    ],
+)
+def test_a_cook_says_what_it_listens_for(
+    restaurant: Restaurant, order_types: str, sentence: str
+) -> None:
+    cook = restaurant.hire("anna", order_types=order_types)
+
+    line = cook.said("worker_registered")[0]
+
+    assert line["message"] == sentence
+    assert line["level"] == "INFO"
+    assert line["worker_name"] == "anna"
+
+
+def test_a_cook_without_order_types_takes_all(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("anna")
+    numbers = restaurant.place_all([meal(kind) for kind in KINDS])
+
+    restaurant.ledger.wait_for("ready", numbers, 5)
+
+    line = cook.said("worker_registered")[0]
+    assert line["message"] == "Worker registered for all order types"
+
+
+def test_a_cook_takes_only_its_types_and_another_the_rest(restaurant: Restaurant) -> None:
+    restaurant.hire("courier_cook", order_types="delivery")
+    numbers = restaurant.place_all([meal(kind) for kind in KINDS * 4])
+    orders = restaurant.ledger.orders()
+    deliveries = [number for number in numbers if orders[number]["type"] == "delivery"]
+    restaurant.ledger.wait_for("ready", deliveries, 5)
+    eventually(lambda: not restaurant.ledger.count("cooking"), 5, "the cook has put its spoon down")
+    assert restaurant.ledger.count("received") == 8
+
+    restaurant.hire("house_cook", order_types="dine-in,takeout")
+    restaurant.ledger.wait_for("ready", numbers, 5)
+
+    cooks = {order["type"]: order["processed_by"] for order in restaurant.ledger.orders().values()}
+    assert cooks == {
+        "delivery": "courier_cook", "dine-in": "house_cook", "takeout": "house_cook"
+    }  # fmt: skip
+
+
+def test_a_high_priority_order_is_announced_as_such(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("anna")
+
+    number = restaurant.place(customer_type="vip")
+    restaurant.ledger.wait_for("ready", [number], 5)
+
+    line = cook.said("order_processing")[0]
+    assert line["message"] == "Processing HIGH PRIORITY order"
+    assert line["order_number"] == number
+    assert 10 in (line.get("priority"), line["details"].get("priority"))

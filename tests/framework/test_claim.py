@@ -1,0 +1,79 @@
+"""A message may be delivered any number of times; its effect happens once."""
+
+from __future__ import annotations
+
+import amqp
+
+from .stage import Stage, wait_until
+
+
+def deliver_again(stage: Stage, message: amqp.Message, times: int, colour: str = "red") -> None:
+    """Publish copies of a message, as a broker or a relay in trouble would."""
+    with stage.broker() as channel:
+        for _ in range(times):
+            copy = amqp.Message(message.body, **message.properties)
+            channel.basic_publish(copy, exchange=stage.prefix, routing_key=colour)
+
+
+def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Stage) -> None:
+    relay = stage.relay()
+    jobs = stage.send_many(3, "sleep", seconds=0.3) + [stage.send("two", task="once", seconds=0.2)]
+    stage.await_states(sent=4)
+    red = stage.toy.queue("red")
+    tickets = stage.drain(red)
+    assert len(tickets) == 4
+    for ticket in tickets:
+        deliver_again(stage, ticket, 100)
+    wait_until(lambda: stage.ready(red) == 400, 5, "all copies wait")
+    workers = stage.workers(3, no_relay=True)
+    stage.await_all_done(30)
+    wait_until(lambda: stage.ready(red) == 0, 30, "all copies are acked")
+    effects = stage.effects()
+    assert [effects[job] for job in jobs] == [1, 1, 1, 2]
+    assert len(stage.runs("end")) == len([r for r in stage.runs("end") if r["how"] != "done"]) + 4
+    for worker in workers:
+        worker.kill9()
+    assert stage.ready(red) == 0
+    assert not [line for worker in [relay, *workers] for line in worker.tracebacks()]
+
+
+def test_a_late_copy_of_a_done_message_is_dropped(stage: Stage) -> None:
+    stage.relay()
+    job = stage.send()
+    stage.await_states(sent=1)
+    ticket = stage.drain(stage.toy.queue("red"))[0]
+    deliver_again(stage, ticket, 1)
+    worker = stage.worker("w", no_relay=True)
+    stage.await_all_done()
+    deliver_again(stage, ticket, 100)
+    worker.await_log("job_skipped", count=100)
+    stage.assert_each_once([job])
+
+
+def test_a_take_over_waits_for_the_transaction_of_the_old_holder(stage: Stage) -> None:
+    stage.relay()
+    holder = stage.worker("holder", no_relay=True, lease=1)
+    job = stage.send("inside", seconds=4, label="x")
+    # Given a holder in the middle of its last transaction, whose lease is over
+    begun = stage.await_run(job)
+    ticket = _ticket(stage, job)
+    rival = stage.worker("rival", no_relay=True)
+    stage.cut_session("holder")
+    deliver_again(stage, ticket, 1)
+    # When a rival claims it, then it waits, and finds the message done
+    line = rival.await_log("job_skipped", 10)
+    assert line["at"] - begun["at"] > 3.5
+    stage.await_all_done()
+    stage.assert_each_once([job])
+    assert stage.shares() == {"holder": 1}
+    assert holder.running
+
+
+def _ticket(stage: Stage, job) -> amqp.Message:
+    """The ticket of a message, made anew from its row."""
+    task, body, position = stage.rows(
+        "select task, body, position from message where id = %s", job
+    )[0]  # fmt: skip
+    return amqp.Message(
+        body, message_id=str(job), application_headers={"task": task, "position": position}
+    )

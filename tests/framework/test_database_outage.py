@@ -1,0 +1,105 @@
+"""PostgreSQL absent, crashed or hung: nothing lost, nothing doubled, nobody exits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+from devservices import Postgres
+
+from .stage import Stage, wait_until
+
+
+def assert_no_overlap(stage: Stage) -> None:
+    """No message was ever run by two at the same time."""
+    open_runs: dict[str, str] = {}
+    events = [*stage.runs("begin"), *stage.runs("end")]
+    for event in sorted(events, key=lambda each: each["at"]):
+        if event["event"] == "begin":
+            assert event["id"] not in open_runs, f"{event} while {open_runs[event['id']]}"
+            open_runs[event["id"]] = event["worker"]
+        else:
+            open_runs.pop(event["id"], None)
+
+
+def test_absent_at_the_start(stage: Stage, postgres: Postgres) -> None:
+    job = stage.send()
+    postgres.kill9()
+    worker = stage.worker("w", ready=False)
+    relay = stage.relay(ready=False)
+    worker.await_log("session_lost", 15)
+    relay.await_log("relay_lost", 15)
+    since = worker.cpu_seconds(), relay.cpu_seconds()
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 3, 4, "some time without a database")
+    assert worker.running and relay.running
+    assert worker.cpu_seconds() - since[0] < 0.6 and relay.cpu_seconds() - since[1] < 0.6
+    postgres.start()
+    back = time.monotonic()
+    stage.await_all_done(15)
+    assert time.monotonic() - back < 7
+    stage.assert_each_once([job])
+    assert not worker.tracebacks() + relay.tracebacks()
+
+
+def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgres) -> None:
+    workers = stage.workers(3, lease=3)
+    known: list = []
+    unsure: list = []
+    over = threading.Event()
+
+    def send() -> None:
+        """Send all the time, as a client does that does not hear of every commit."""
+        while not over.is_set():
+            try:
+                with psycopg.connect(stage.db_url, autocommit=True, connect_timeout=3) as conn:
+                    while not over.wait(0.02):
+                        mode = ("two", "sleep", "ok")[len(known) % 3]
+                        unsure.append(stage.toy.play.send(conn, {"mode": mode, "seconds": 0.05}, routing_key="red"))  # fmt: skip
+                        known.append(unsure.pop())
+            except psycopg.Error:
+                over.wait(0.1)
+
+    long = stage.send("two", seconds=4, label="long")
+    stage.await_run(long)
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        for _ in range(2):
+            sent = len(known)
+            wait_until(lambda sent=sent: len(known) > sent + 25, 20, "some are sent")
+            postgres.kill9()
+            postgres.start()
+            back = time.monotonic()
+            seen = [len(worker.log("worker_reconnected")) for worker in workers]
+            wait_until(lambda: all(worker.log("worker_reconnected") for worker in workers), 10, "all are back")
+            assert time.monotonic() - back < 6.5, seen
+        over.set()
+        sending.result()
+    stage.await_all_done(30)
+    effects = stage.effects()
+    labels = stage.rows("select message_id, label, count(*) from effect group by 1, 2")
+    doubled = [row for row in labels if row[2] > 1 and not row[1].endswith(" begun")]
+    assert not doubled
+    assert not [id for id in known if id not in effects]
+    assert all(worker.running for worker in workers)
+    assert not [line for worker in workers for line in worker.tracebacks()]
+    assert_no_overlap(stage)
+
+
+def test_hung_for_a_while(stage: Stage, postgres: Postgres) -> None:
+    workers = stage.workers(2, lease=3)
+    job = stage.send("two", seconds=1)
+    wait_until(lambda: stage.effects()[job] == 1, 5, "its first step has committed")
+    postgres.pause()
+    paused = time.monotonic()
+    wait_until(lambda: time.monotonic() - paused > 8, 9, "a long hang")
+    postgres.resume()
+    later = stage.send()
+    stage.await_all_done(15)
+    effects = dict(stage.rows("select label, count(*) from effect where message_id = %s group by 1", job))
+    assert effects == {" begun": 1, " ended": 1}
+    assert stage.effects()[later] == 1
+    assert all(worker.running for worker in workers)
+    assert_no_overlap(stage)

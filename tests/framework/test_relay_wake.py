@@ -1,0 +1,128 @@
+"""The relay hears of a commit at once, from any process, and does not tax commits for it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+
+from pizza.framework.relay import Relay
+from pizza.framework.task import publish
+
+from .stage import Stage, wait_until
+
+DOZE = 7020002
+
+
+def awake(stage: Stage) -> bool:
+    """Whether the relay is up; asleep it holds its doze lock."""
+    held = stage.rows("select 1 from pg_locks where locktype = 'advisory' and objid = %s and mode = 'ExclusiveLock'", DOZE)  # fmt: skip
+    return not held
+
+
+def latencies(stage: Stage, count: int) -> list[float]:
+    """From commit to the hands of a consumer, one message after the other, in seconds."""
+    found: list[float] = []
+    arrived: list[float] = []
+    with stage.broker() as channel:
+        channel.basic_consume(stage.toy.events, no_ack=True, callback=lambda _: arrived.append(time.monotonic()))  # fmt: skip
+        for number in range(count):
+            # Given a relay that has gone to sleep
+            wait_until(lambda: not awake(stage), 5, "the relay dozes")
+            publish(stage.conn, stage.prefix, "event.tick", {"number": number})
+            committed = time.monotonic()
+            while len(arrived) <= number:
+                channel.connection.drain_events(timeout=5)
+            found.append(arrived[-1] - committed)
+    return found
+
+
+def test_another_process_is_woken_at_once(stage: Stage) -> None:
+    stage.relay()
+    found = latencies(stage, 25)
+    assert statistics.median(found) < 0.05, found
+    assert max(found) < 0.45, found  # its doze would end by itself after half a second
+
+
+def test_the_own_process_is_woken_at_once(stage: Stage) -> None:
+    relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="inside")
+    relay.start()
+    try:
+        wait_until(lambda: relay.state() == "leading", 10, "it leads")
+        found = latencies(stage, 25)
+    finally:
+        relay.stop(3)
+    assert relay.state() == "stopped"
+    assert statistics.median(found) < 0.05, found
+
+
+def test_a_transaction_that_stays_open_is_not_forgotten(stage: Stage) -> None:
+    relay = stage.relay()
+    wait_until(lambda: not awake(stage), 5, "the relay dozes")
+    # Given transactions that have sent and stay open, begun while it sleeps and while it wakes
+    openers = [psycopg.connect(stage.db_url) for _ in range(3)]
+    for conn in openers:
+        stage.toy.play.send(conn, {"mode": "ok"}, routing_key="red")
+        publish(stage.conn, stage.prefix, "event.tick", {})
+        wait_until(lambda: not stage.states()["pending"], 5, "what was committed is published")
+    cpu = relay.cpu_seconds()
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 2, 3, "some time")
+    assert relay.cpu_seconds() - cpu < 0.8  # awake, but no hot loop
+    # When they commit, then each is published at once
+    for number, conn in enumerate(openers):
+        assert stage.states()["sent"] == number
+        conn.commit()
+        committed = time.monotonic()
+        wait_until(lambda number=number: stage.states()["sent"] == number + 1, 5, "it is sent")
+        assert time.monotonic() - committed < 0.3
+        conn.close()
+
+
+def test_nobody_notifies_while_the_relay_is_awake(stage: Stage) -> None:
+    stage.relay()
+    listener = psycopg.connect(stage.db_url, autocommit=True)
+    listener.execute("listen outbox")
+    wait_until(lambda: not awake(stage), 5, "the relay dozes")
+    # Asleep, one commit wakes it
+    publish(stage.conn, stage.prefix, "event.tick", {})
+    assert len(list(listener.notifies(timeout=1, stop_after=1))) == 1
+    # Awake it is kept by a transaction that has sent; then a hundred commits say nothing
+    with psycopg.connect(stage.db_url) as sender:
+        publish(sender, stage.prefix, "event.tick", {})
+        sender.commit()
+        publish(sender, stage.prefix, "event.tick", {})
+        wait_until(lambda: awake(stage), 5, "the relay is awake")
+        list(listener.notifies(timeout=0.3))
+        for _ in range(100):
+            publish(stage.conn, stage.prefix, "event.tick", {})
+        assert list(listener.notifies(timeout=0.3)) == []
+    wait_until(lambda: not stage.states(), 5, "all are published")
+    assert len(stage.drain()) == 103
+    listener.close()
+
+
+def test_many_senders_at_once_are_all_heard(stage: Stage) -> None:
+    stage.relay()
+
+    def send(_: int) -> None:
+        with psycopg.connect(stage.db_url, autocommit=True) as conn:
+            for number in range(100):
+                publish(conn, stage.prefix, "event.tick", {"number": number})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(8)))
+    wait_until(lambda: not stage.states(), 10, "all are published")
+    assert len(stage.drain()) == 800
+
+
+def test_a_backlog_goes_in_batches(stage: Stage) -> None:
+    stage.send_many(5000)
+    stage.relay()
+    began = time.monotonic()
+    stage.await_states(sent=5000, within=15)
+    # A confirm for each alone would allow about 1,000 a second
+    assert time.monotonic() - began < 4
+    assert stage.ready(stage.toy.queue("red")) == 5000

@@ -1,0 +1,89 @@
+"""A message is part of the transaction that sends it."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import psycopg
+import pytest
+from devservices import Postgres, RabbitMQ
+
+from pizza.framework.errors import PoisonMessage
+from pizza.framework.task import publish
+
+from .stage import Stage, wait_until
+
+
+def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> None:
+    stage.relay()
+    with pytest.raises(ZeroDivisionError), stage.conn.transaction():
+        stage.send()
+        publish(stage.conn, stage.prefix, "event.undone", {})
+        raise ZeroDivisionError
+    with stage.conn.transaction():
+        event = publish(stage.conn, stage.prefix, "event.done", {"n": 1}, headers={"source": "test"})
+        job = stage.send()
+        # Not before the commit, however long that takes
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 0.7, 2, "more than a doze has passed")
+        assert stage.ready(stage.toy.events) == stage.ready(stage.toy.queue("red")) == 0
+    stage.await_states(sent=1)
+    wait_until(lambda: stage.ready(stage.toy.events) == 1, 3, "the event is there")
+    (message,) = stage.drain()
+    assert message.properties["message_id"] == str(event)
+    assert message.properties["application_headers"] == {"source": "test"}
+    assert message.properties["delivery_mode"] == 2
+    (ticket,) = stage.drain(stage.toy.queue("red"))
+    assert ticket.properties["message_id"] == str(job)
+    assert ticket.properties["application_headers"]["task"] == "play"
+
+
+def test_the_effect_and_what_it_sends_are_one_commit(stage: Stage) -> None:
+    stage.worker("w")
+    # Given a completion that sends on, and fails at its very end in the first attempt
+    job = stage.send("send_and_fail", times=1)
+    stage.await_all_done()
+    stage.assert_each_once([job])
+    wait_until(lambda: stage.ready(stage.toy.events) == 1, 3, "the event is there")
+    (event,) = stage.drain()
+    assert event.body == b'{"attempt":2}'
+
+
+def test_id_and_priority_are_as_given(stage: Stage) -> None:
+    stage.relay()
+    identity = uuid4()
+    assert stage.send(message_id=identity, priority=7) == identity
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        stage.send(message_id=identity)
+    stage.await_states(sent=1)
+    (ticket,) = stage.drain(stage.toy.queue("red"))
+    assert (ticket.properties["message_id"], ticket.properties["priority"]) == (str(identity), 7)
+
+
+@pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])
+def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Stage, body: object) -> None:
+    with pytest.raises(PoisonMessage):
+        stage.toy.play.send(stage.conn, body)
+    assert not stage.states()
+
+
+def test_a_countdown_outlives_a_restart_of_everything(
+    stage: Stage, postgres: Postgres, rabbitmq: RabbitMQ
+) -> None:
+    worker = stage.worker("before")
+    sent = time.time()
+    soon, late = stage.send(countdown=0.5), stage.send(countdown=9)
+    # A short one is due in time, not with some poll
+    assert 0.5 <= stage.await_run(soon)["at"] - sent < 1.1
+    # When everything goes down and comes back
+    with ThreadPoolExecutor() as pool:
+        worker.kill9()
+        list(pool.map(lambda server: server.restart(), (postgres, rabbitmq)))
+    stage.worker("after")
+    stage.await_all_done(20)
+    run = stage.await_run(late)
+    assert run["worker"] == "after"
+    assert 9 <= run["at"] - sent < 9 + 3.5
+    stage.assert_each_once([soon, late])

@@ -1,0 +1,75 @@
+"""Workers that die or freeze in the middle of a job: another takes over, and the effect stays single."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .stage import Stage, wait_until
+
+
+@pytest.mark.parametrize("task", ["play", "once"])
+def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Stage, task: str) -> None:
+    stage.relay()
+    worker = stage.worker("doomed", no_relay=True)
+    job = stage.send("two", task=task, seconds=1.5)
+    wait_until(lambda: stage.effects()[job] == 1, 10, "the first step has committed")
+    stage.worker("heir", no_relay=True)
+    killed = time.time()
+    worker.kill9()
+    again = stage.await_run(job, count=2)
+    assert again["at"] - killed < 2
+    assert again["worker"] == "heir"
+    stage.await_all_done()
+    steps = stage.rows("select label, worker, attempt from effect order by id")
+    assert steps == [(" begun", "doomed", 1), (" begun", "heir", 2), (" ended", "heir", 2)]
+
+
+def test_a_frozen_worker_finds_its_token_refused(stage: Stage) -> None:
+    stage.relay()
+    # Given three that freeze: in a sleep, deaf, and deaf until a failure of its own
+    modes = {"sleeper": "sleep", "deaf": "block", "failing": "late_failure"}
+    jobs = {}
+    frozen = {}
+    for name, mode in modes.items():
+        frozen[name] = stage.worker(name, no_relay=True, lease=2, heartbeat=2)
+        jobs[name] = stage.send(mode, seconds=1.2, label=name)
+        stage.await_run(jobs[name])
+        frozen[name].freeze()
+    # When another has taken all over, past the lease
+    stage.worker("heir", no_relay=True, lease=2, heartbeat=2)
+    with ThreadPoolExecutor() as pool:
+        again = list(pool.map(lambda job: stage.await_run(job, within=30, count=2), jobs.values()))
+    assert {run["worker"] for run in again} == {"heir"}
+    for name in ("deaf", "sleeper"):
+        stage.await_run(jobs[name], event="end")
+    for worker in frozen.values():
+        worker.thaw()
+    # Then each hears that it has lost its claim, and goes on as a worker
+    for worker in frozen.values():
+        line = worker.await_log("claim_lost", 15)
+        assert line["level"] == "WARNING"
+        assert not worker.tracebacks()
+    assert all(worker.running for worker in frozen.values())
+    effects = stage.effects()
+    assert effects[jobs["deaf"]] == effects[jobs["sleeper"]] == 1
+    makers = stage.rows("select distinct worker from effect")
+    assert makers == [("heir",)]
+
+
+def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Stage) -> None:
+    stage.relay()
+    job = stage.send("exit", label="killer")
+    for number in range(5):
+        worker = stage.worker(f"victim{number}", no_relay=True, ready=False)
+        wait_until(lambda: not worker.running or not stage.states(), 15, "dead, or given up")
+        if worker.running:
+            break
+    letter = stage.await_dead()[0]
+    assert letter.properties["message_id"] == str(job)
+    headers = letter.properties["application_headers"]
+    assert "3 workers" in headers["reason"]
+    assert len(stage.runs()) == 3
+    assert worker.running

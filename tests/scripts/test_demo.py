@@ -1,0 +1,93 @@
+"""The demo ends well whatever is killed, and leaves nothing behind whatever way it ends itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devservices.guard import descendants
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Demo:
+    """A running demo, its output read line by line, and every process that it ever had."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, ROOT / "scripts" / "demo.py"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.seen: set[int] = set()
+        self.lines: list[str] = []
+
+    def read_until(self, words: str) -> None:
+        for line in self.process.stdout:
+            self.lines.append(line)
+            self.seen.update(descendants(self.process.pid))
+            if words in line:
+                return
+        raise AssertionError(f"no {words!r} in:\n{''.join(self.lines)}")
+
+    def kill_one(self, words: str) -> None:
+        """kill -9 one process of the demo whose command line has `words` in it."""
+        for pid in descendants(self.process.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            if words in " ".join(command) and "guard.py" not in " ".join(command):
+                os.kill(pid, signal.SIGKILL)
+                return
+        raise AssertionError(f"no process is called {words}")
+
+    def end(self) -> int:
+        self.lines += self.process.stdout.readlines()
+        self.process.stdout.close()
+        return self.process.wait(60)
+
+    def assert_nothing_is_left(self) -> None:
+        deadline = time.monotonic() + 5
+        while left := [pid for pid in self.seen if is_alive(pid)]:
+            assert time.monotonic() < deadline, f"left running: {left}"
+            time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def demo():
+    running = Demo()
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()
+
+
+def test_a_killed_cook_and_a_killed_broker_lose_and_double_nothing(demo):
+    demo.read_until("cooking by chef_cook_2")
+    demo.kill_one("--worker-name=chef_cook_2")
+    demo.kill_one("beam.smp")
+    assert demo.end() == 0, "".join(demo.lines)
+    text = "".join(demo.lines)
+    assert "Checked: 12 orders, each received once, cooked and ready once." in text
+    assert "RabbitMQ had died and was started again." in text
+    demo.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_demo_leaves_nothing(demo, number):
+    demo.read_until("cooking by")
+    demo.process.send_signal(number)
+    code = demo.end()
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
+    assert len(demo.seen) > 15
+    demo.assert_nothing_is_left()

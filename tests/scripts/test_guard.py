@@ -1,0 +1,95 @@
+"""Nothing that is started under guard outlives its owner, its guard, or itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from devservices import GuardedProcess, ProcessFailed
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+# A command with a child in a session of its own, as servers have them; both ids go to a file.
+FAMILY = "setsid sh -c 'echo $$ >> {file}; sleep 60' & echo $$ >> {file}; wait"
+OWNER = """
+import sys, time
+sys.path.insert(0, {scripts!r})
+from devservices import GuardedProcess
+print(GuardedProcess(["sh", "-c", {command!r}]).guard_pid, flush=True)
+time.sleep(60)
+"""
+
+
+def lives(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def family(file: Path) -> list[int]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if file.exists() and len(pids := file.read_text().split()) == 2:
+            return [int(pid) for pid in pids]
+        time.sleep(0.01)
+    raise AssertionError("the family did not start")
+
+
+def assert_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 5
+    while any(lives(pid) for pid in pids):
+        assert time.monotonic() < deadline, "something was left running"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_everything_ends_with_the_owner(tmp_path, number):
+    file = tmp_path / "pids"
+    code = OWNER.format(scripts=str(SCRIPTS), command=FAMILY.format(file=file))
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    guard = int(owner.stdout.readline())
+    pids = family(file)
+    owner.send_signal(number)
+    owner.wait()
+    owner.stdout.close()
+    assert_gone([*pids, guard])
+
+
+def test_everything_ends_with_the_command(tmp_path):
+    file = tmp_path / "pids"
+    process = GuardedProcess(["sh", "-c", FAMILY.format(file=file)])
+    pids = family(file)
+    process.send(signal.SIGKILL)
+    assert process.wait(5) == 128 + signal.SIGKILL
+    assert not any(lives(pid) for pid in pids)
+
+
+def test_the_command_ends_with_its_guard(tmp_path):
+    process = GuardedProcess(["sh", "-c", "sleep 60 & exec sleep 61"])
+    os.kill(process.guard_pid, signal.SIGKILL)
+    process.wait(5)
+    assert_gone([process.pid])
+    assert process.poll() == -signal.SIGKILL
+
+
+def test_exit_status_is_the_commands():
+    assert GuardedProcess(["sh", "-c", "exit 7"]).wait(5) == 7
+    assert GuardedProcess(["sh", "-c", "kill -TERM $$"]).wait(5) == 128 + signal.SIGTERM
+
+
+def test_a_command_that_is_not_there_is_one_sentence():
+    with pytest.raises(ProcessFailed, match="/no/such/thing: No such file"):
+        GuardedProcess(["/no/such/thing"])
+
+
+def test_stubborn_commands_are_killed_after_their_grace():
+    process = GuardedProcess(["sh", "-c", "trap '' TERM; sleep 60 & wait; sleep 60"])
+    time.sleep(0.2)
+    began = time.monotonic()
+    process.stop(grace=0.3)
+    assert time.monotonic() - began < 5
+    assert not lives(process.pid)

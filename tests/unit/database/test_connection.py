@@ -1,0 +1,45 @@
+"""Telling an absent server from a wrong statement, and the names of migrations."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from pizza.database.connection import available, unavailable
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.migrate import scripts
+
+
+@pytest.mark.parametrize("error", [
+    DatabaseUnavailable("x"), psycopg.OperationalError("server closed the connection"),
+    psycopg.InterfaceError("the connection is closed"), errors.AdminShutdown(), errors.CrashShutdown(),
+    errors.CannotConnectNow(), errors.TooManyConnections(), errors.ConnectionFailure(),
+])  # fmt: skip
+def test_the_server_is_away(error: Exception) -> None:
+    assert unavailable(error)
+    with pytest.raises(DatabaseUnavailable), available():
+        raise error
+
+
+@pytest.mark.parametrize("error", [
+    errors.UniqueViolation(), errors.DeadlockDetected(), errors.LockNotAvailable(),
+    errors.UndefinedTable(), psycopg.ProgrammingError(), OSError("a file"), ValueError(),
+])  # fmt: skip
+def test_the_statement_was_wrong(error: Exception) -> None:
+    assert not unavailable(error)
+    with pytest.raises(type(error)), available():
+        raise error
+
+
+def test_the_reason_is_one_short_line() -> None:
+    with pytest.raises(DatabaseUnavailable) as caught, available():
+        raise psycopg.OperationalError("connection refused\n\tIs the server running?\n" + "x" * 500)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 260
+
+
+def test_migrations_are_numbered_without_gaps_and_functions_come_last() -> None:
+    numbered = [script for script in scripts() if not script.repeatable]
+    assert [int(script.name[:4]) for script in numbered] == list(range(1, len(numbered) + 1))
+    assert [script.repeatable for script in scripts()] == sorted(script.repeatable for script in scripts())
+    assert len({script.checksum for script in scripts()}) == len(scripts())

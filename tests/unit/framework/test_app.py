@@ -1,0 +1,83 @@
+"""The registry: names are taken once, nothing is done at import, and the dead letters are always there."""
+
+from __future__ import annotations
+
+import pytest
+from kombu import Exchange, Queue
+
+from pizza.framework import App, Blueprint, RetryPolicy, Task
+from pizza.framework.errors import ConfigurationError
+from pizza.framework.middleware import timing, wrap
+from pizza.framework.topology import DEAD_LETTER_QUEUE, Topology
+
+
+def test_a_decorated_function_becomes_a_task() -> None:
+    app = App("a")
+
+    @app.task("greet", queue="q", exchange="e", retry=RetryPolicy(attempts=2), claims_itself=True)
+    def greet(job):
+        """Greets."""
+
+    assert isinstance(greet, Task)
+    assert app.tasks == {"greet": greet}
+    assert (greet.queue, greet.exchange, greet.retry.attempts) == ("q", "e", 2)
+    assert greet.claims_itself
+
+
+def test_a_name_is_taken_once() -> None:
+    app, blueprint = App("a"), Blueprint("b")
+    for registry in (app, blueprint):
+        registry.task("greet", queue="q")(print)
+    with pytest.raises(ConfigurationError, match="a already has a task named 'greet'"):
+        app.task("greet", queue="other")(print)
+    with pytest.raises(ConfigurationError, match="greet"):
+        app.include(blueprint)
+
+
+def test_an_app_takes_over_the_tasks_of_blueprints() -> None:
+    app, one, two = App("a"), Blueprint("one"), Blueprint("two")
+    one.task("x", queue="q")(print)
+    two.task("y", queue="q")(print)
+    app.include(one, two)
+    assert set(app.tasks) == {"x", "y"}
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="prority"):
+        App("a").task("x", queue="q", prority=3)  # type: ignore[call-arg]
+
+
+def test_the_dead_letters_belong_to_every_topology() -> None:
+    mine = Topology((Exchange("e"),), (Queue("q"),))
+    topology = App("a", topology=mine).topology
+    assert [queue.name for queue in topology.queues] == ["q", DEAD_LETTER_QUEUE]
+    assert [queue.name for queue in App("b").topology.queues] == [DEAD_LETTER_QUEUE]
+    assert all(queue.durable for queue in topology.queues)
+
+
+def test_the_first_middleware_is_the_outermost() -> None:
+    said: list[str] = []
+
+    def saying(name: str):
+        def middleware(job, run):
+            said.append(f"{name} begins")
+            try:
+                return run()
+            finally:
+                said.append(f"{name} ends")
+
+        return middleware
+
+    run = wrap([saying("outer"), saying("inner")], None, lambda: said.append("runs") or 7)  # type: ignore[arg-type]
+    assert run() == 7
+    assert said == ["outer begins", "inner begins", "runs", "inner ends", "outer ends"]
+
+
+def test_timing_is_left_on_the_job_even_when_it_fails() -> None:
+    class Anything:
+        duration_ms = None
+
+    job = Anything()
+    with pytest.raises(ZeroDivisionError):
+        wrap([timing], job, lambda: 1 / 0)()  # type: ignore[arg-type]
+    assert job.duration_ms == 0

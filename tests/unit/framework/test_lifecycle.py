@@ -1,0 +1,36 @@
+"""Waking and stopping: flags and a socket, safe from anywhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from pizza.framework.lifecycle import Stop, Wake, readable
+
+
+def test_a_wake_is_readable_once_set_and_until_cleared() -> None:
+    wake = Wake()
+    assert not readable([wake], 0)
+    for _ in range(100_000):  # however often, it never blocks
+        wake.set()
+    assert readable([wake], 0) == {wake.fileno()}
+    wake.clear()
+    assert not readable([wake], 0)
+    wake.close()
+    wake.set()  # and is harmless afterwards
+
+
+def test_a_wait_ends_when_another_thread_sets_it() -> None:
+    wake = Wake()
+    threading.Timer(0.05, wake.set).start()
+    began = time.monotonic()
+    wake.wait(5)
+    assert time.monotonic() - began < 2
+    wake.close()
+
+
+def test_a_stop_is_heard_in_loops_and_in_waits() -> None:
+    stop = Stop()
+    assert not stop.is_set()
+    stop.set()
+    assert stop.is_set() and readable([stop.wake], 0)

@@ -1,0 +1,94 @@
+"""The envelope: what is written can be read, and what cannot be read says why."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pizza.framework.errors import PoisonMessage
+from pizza.framework.message import encode, outgoing, ticket
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)  # fmt: skip
+
+
+def delivered(body: Any = b"{}", redelivered: bool = False, **properties: Any) -> Any:
+    message = SimpleNamespace(
+        body=body,
+        properties=properties,
+        delivery_info={"delivery_tag": 7, "redelivered": redelivered},
+    )
+    return ticket("queue", message)
+
+
+def row(**more: Any) -> tuple[Any, ...]:
+    values = {
+        "position": 5, "id": uuid4(), "task": "play", "exchange": "e", "routing_key": "k",
+        "priority": 3, "headers": None, "body": b"{}", "attempt": 0,
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }  # fmt: skip
+    return tuple((values | more).values())
+
+
+@given(JSON)
+def test_any_json_survives_the_way(body: Any) -> None:
+    sent = outgoing(row(body=encode(body)))
+    assert delivered(sent.body, **sent.properties).json() == json.loads(json.dumps(body))
+
+
+@pytest.mark.parametrize("body", [float("nan"), float("inf"), {1}, b"x", object()])
+def test_what_is_not_json_cannot_be_written(body: Any) -> None:
+    with pytest.raises(PoisonMessage, match="cannot be written as JSON"):
+        encode(body)
+
+
+def test_a_task_carries_what_a_worker_needs() -> None:
+    identity = uuid4()
+    sent = outgoing(row(id=identity, headers={"trace": "t"}, attempt=1))
+    read = delivered(sent.body, **sent.properties)
+    assert (read.id(), read.task_name(), read.priority) == (identity, "play", 3)
+    assert read.headers == {"trace": "t", "task": "play", "attempt": 2, "position": 5}
+    assert sent.properties["delivery_mode"] == 2
+    assert sent.properties["content_type"] == "application/json"
+
+
+def test_an_event_carries_only_its_own_headers() -> None:
+    assert outgoing(row(task=None)).properties["application_headers"] == {}
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN{", b"[" * 100_000, b"9" * 5000])
+def test_a_body_that_is_no_json_is_poison(body: bytes) -> None:
+    with pytest.raises(PoisonMessage, match="not JSON"):
+        delivered(body).json()
+
+
+@pytest.mark.parametrize("identity", [None, "", "7", "x" * 36])
+def test_an_id_that_is_no_uuid_is_poison(identity: str | None) -> None:
+    with pytest.raises(PoisonMessage, match="not a UUID"):
+        delivered(message_id=identity).id()
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"task": 7}, {"task": b"x"}, {"task": None}])
+def test_a_message_without_a_task_is_poison(headers: Any) -> None:
+    with pytest.raises(PoisonMessage, match="names no task"):
+        delivered(application_headers=headers).task_name()
+
+
+def test_tickets_sort_by_priority_then_age() -> None:
+    tickets = [
+        delivered(priority=p, application_headers={"position": n})
+        for p, n in [(1, 1), (10, 9), (5, 2), (10, 3)]
+    ]
+    ranked = sorted(tickets, key=lambda each: each.rank)
+    assert [(t.priority, t.headers["position"]) for t in ranked] == [(10, 3), (10, 9), (5, 2), (1, 1)]
+    assert delivered(application_headers={"position": "odd"}).rank == (0, 0)
