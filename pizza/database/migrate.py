@@ -20,6 +20,12 @@ from pizza.database.queries import sql_root
 # Two migrators queue here: the second finds the work done.
 _LOCK = 7020000
 _WAIT_FOR_OTHERS_S = 120.0
+_FUNCTION = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
+# A function may come back with other columns, which `create or replace` refuses.
+_FORMER = """
+select format('drop function %%s', oid::regprocedure) from pg_proc
+where proname = any(%s) and pronamespace = current_schema()::regnamespace
+"""
 _NUMBERED = re.compile(r"^\d{4}_\w+\.sql$")
 
 _LEDGER = """
@@ -101,9 +107,17 @@ def _apply(conn: BoundedConnection) -> list[str]:
         if script.name in applied and not script.repeatable:
             raise MigrationError(f"{script.name} was changed after it ran; add a new file instead")
         try:
+            if script.repeatable:
+                _drop_former(conn, script)
             conn.execute(script.text.encode())
         except psycopg.DatabaseError as error:
             raise MigrationError(f"{script.name} failed: {error}") from error
         conn.execute(_RECORD, (script.name, script.checksum))
         done.append(script.name)
     return done
+
+
+def _drop_former(conn: BoundedConnection, script: Script) -> None:
+    names = _FUNCTION.findall(script.text)
+    for (statement,) in conn.execute(_FORMER, (names,)).fetchall():
+        conn.execute(statement)

@@ -107,7 +107,6 @@ class Broker:
             raise
 
     def _wait(self, timeout: float, also: Sequence[Any]) -> None:
-        self.beat()
         sock = self.connection.transport.sock
         if sock is None:
             raise BrokerUnavailable("RabbitMQ closed the connection")
@@ -122,9 +121,10 @@ class Broker:
                 arrived = readable([sock], 0)
         except (OSError, ValueError) as error:
             raise BrokerUnavailable(f"RabbitMQ is not available: {error}") from error
+        self._beat()
 
-    def beat(self) -> None:
-        """Send a heartbeat when one is due. Raises BrokerUnavailable after two silent ones."""
+    def _beat(self) -> None:
+        """Send a heartbeat when one is due; complain when two of the broker's are missing."""
         now = time.monotonic()
         if now - self._heard > 2 * self._heartbeat:
             raise BrokerUnavailable(f"RabbitMQ has been silent for {2 * self._heartbeat} seconds")

@@ -92,7 +92,9 @@ class Session(threading.Thread):
                         away = False
                         log.info("Worker is back", extra={"action": "worker_reconnected"})
                     self._live(conn)
-            except Exception as error:  # also one of the roster's own: a worker must not go on unseen
+            except (
+                Exception
+            ) as error:  # also one of the roster's own: a worker must not go on unseen
                 self.present.clear()
                 self._worker_stop.wake.set()
                 if isinstance(error, SessionRefused) and not self._entered:

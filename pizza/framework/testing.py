@@ -87,7 +87,9 @@ class Recorder:
     statements, sent: what was committed; statements are (text, parameters).
     """
 
-    def __init__(self, answers: Answers | None = None, failures: Mapping[int, Exception] | None = None) -> None:
+    def __init__(
+        self, answers: Answers | None = None, failures: Mapping[int, Exception] | None = None
+    ) -> None:
         self.statements: list[tuple[str, Any]] = []
         self.sent: list[Sent] = []
         self.commits = 0

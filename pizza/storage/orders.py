@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,11 +10,13 @@ import psycopg
 
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
-from pizza.domain.order import OrderDraft, OrderStatus, PlacedOrder, StatusChange
+from pizza.domain.order import OrderDraft, OrderItem, OrderStatus, PlacedOrder, StatusChange
 from pizza.domain.priority import Assignment
 
 _SQL = Queries("orders")
 _PLACE, _STATUS, _HISTORY, _SET_CAPACITY = _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity
+
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 Connection = psycopg.Connection[Any]
 
@@ -47,9 +50,7 @@ def place(
             "address": draft.delivery_address,
             "rush": draft.rush,
             "total": draft.total,
-            "names": [item.name for item in draft.items],
-            "quantities": [item.quantity for item in draft.items],
-            "prices": [item.price for item in draft.items],
+            "items": _items(draft.items),
             "priority": first.priority,
             "rule": first.rule,
             "repeat_priority": repeat.priority,
@@ -75,6 +76,15 @@ def place(
         created_at=created_at,
         estimated_completion=estimated_completion,
     )
+
+
+def _items(items: tuple[OrderItem, ...]) -> str:
+    """The items as JSON; prices keep their two places, which no float would."""
+    lines = (
+        f'{{"name": {_quoted(item.name)}, "quantity": {item.quantity}, "price": {item.price}}}'
+        for item in items
+    )
+    return f"[{', '.join(lines)}]"
 
 
 def customer_key(name: str) -> str:

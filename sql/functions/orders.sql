@@ -122,11 +122,12 @@ end $$;
 
 -- Place an order. One call, one round trip, one transaction: place in the kitchen, number,
 -- priority, order, items, log, the kitchen's task and the notification.
+-- p_items are the items as they stand in the order message: name, quantity, price.
 -- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored).
 create or replace function order_place(
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
     p_type text, p_table integer, p_address text, p_rush boolean, p_total numeric,
-    p_names text[], p_quantities integer[], p_prices numeric[],
+    p_items json,
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
     out verdict text, out number text, out priority integer, out rule text,
@@ -163,7 +164,8 @@ begin
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
-    from unnest(p_names, p_quantities, p_prices) with ordinality as i(name, quantity, price, position);
+    from rows from (json_to_recordset(p_items) as (name text, quantity integer, price numeric))
+         with ordinality as i(name, quantity, price, position);
     perform outbox_task(
         o.id, 'cook_order', p_queue, p_exchange,
         'kitchen.' || o.type || '.' || o.priority, o.priority,
@@ -174,9 +176,7 @@ begin
             'order_type', o.type,
             'table_number', o.table_number,
             'delivery_address', o.delivery_address,
-            'items', (select json_agg(json_build_object('name', i.name, 'quantity', i.quantity,
-                                                        'price', i.price::decimal(8,2)))
-                      from unnest(p_names, p_quantities, p_prices) as i(name, quantity, price)),
+            'items', p_items,
             'total_amount', o.total_amount,
             'priority', o.priority,
             'rush', o.rush,

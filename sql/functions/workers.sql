@@ -4,8 +4,16 @@
 create or replace function worker_key(p_name text) returns bigint
 language sql immutable as $$ select hashtextextended('worker ' || p_name, 0) $$;
 
+-- Whether a session stands that holds the name. The asker's own lock would not keep it from
+-- taking another one on the same key, so that one is looked for by its name.
 create or replace function worker_alive(p_name text) returns boolean
-language sql volatile as $$ select not pg_try_advisory_xact_lock_shared(worker_key(p_name)) $$;
+language sql volatile as $$
+    select not pg_try_advisory_xact_lock_shared(worker_key(p_name)) or exists (
+        select from pg_locks
+        where locktype = 'advisory' and pid = pg_backend_pid() and mode = 'ExclusiveLock' and objsubid = 1
+          and (classid::bigint << 32 | objid::bigint) = worker_key(p_name)
+    )
+$$;
 
 -- Come to work. Verdicts: welcome, taken (a live worker has the name), full.
 create or replace function worker_enter(p_name text, p_type text, p_limit integer) returns text

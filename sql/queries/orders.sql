@@ -2,7 +2,7 @@
 select verdict, number, priority, rule, created_at, estimated_completion
 from order_place(%(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
                  %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
-                 %(names)s::text[], %(quantities)s::integer[], %(prices)s::numeric[],
+                 %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(cooking)s, %(queue)s, %(exchange)s, %(by)s)
 

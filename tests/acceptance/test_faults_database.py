@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
+
 from devservices import Postgres
 
 from .support import Restaurant, eventually, meal

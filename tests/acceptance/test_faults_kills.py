@@ -25,6 +25,7 @@ def http_workers(service: Program) -> list[int]:
 
 
 def test_another_cook_takes_over_from_a_killed_one_at_once(restaurant: Restaurant) -> None:
+    restaurant.settle()
     first = restaurant.hire("mario", cooking_time=60)
     number = restaurant.place("delivery")
     restaurant.ledger.wait_for("cooking", [number], 5)
@@ -81,6 +82,7 @@ def test_dead_http_workers_are_replaced(restaurant: Restaurant) -> None:
 
 def test_ten_kills_among_forty_orders_lose_and_double_nothing(restaurant: Restaurant) -> None:
     """Three cooks of fixed names; each second or so one of them dies and another is hired."""
+    restaurant.settle()
     names = ["mario", "luigi", "anna"]
     cooks = dict(zip(names, restaurant.hire_all(names, cooking_time=0.8), strict=True))
     numbers = restaurant.place_all([meal(kind) for kind in (KINDS * 14)[:40]])
@@ -121,9 +123,7 @@ def overlapping_cookings(log: list[LogRow], kills: Kills) -> list[tuple[LogRow, 
 
 def died_between(cook: str, before: LogRow, after: LogRow, kills: Kills) -> bool:
     # A killed process may have committed its last statement a moment before it was seen to end.
-    return any(
-        name == cook and before.changed_at <= at <= after.changed_at for name, at in kills
-    )
+    return any(name == cook and before.changed_at <= at <= after.changed_at for name, at in kills)
 
 
 def test_the_process_that_publishes_may_die_at_any_moment(

@@ -77,7 +77,6 @@ def test_two_busy_cooks_hold_one_order_each(restaurant: Restaurant) -> None:
     assert helper.running
 
 
-
 def test_help_that_arrives_starts_at_once(restaurant: Restaurant) -> None:
     """From the moment it is connected a new cook needs no more than half a second."""
     busy = restaurant.hire("busy", cooking_time=60, grace=0)

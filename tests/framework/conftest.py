@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from devservices import Postgres, RabbitMQ
 
 from .stage import Stage
@@ -13,7 +14,12 @@ from .stage import Stage
 
 @pytest.fixture
 def stage(
-    request: pytest.FixtureRequest, postgres: Postgres, rabbitmq: RabbitMQ, db_url: str, broker_url: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ,
+    db_url: str,
+    broker_url: str,
+    tmp_path: Path,
 ) -> Iterator[Stage]:
     """Servers with nothing on them; whatever a test does to them is undone."""
     stage = Stage(db_url, broker_url, tmp_path)

@@ -1,4 +1,4 @@
-"""The stage of one test: a database, a prefix at the broker, the processes of the toy, and what they did."""
+"""The stage of one test: a database, names at the broker, the toy's processes, what they did."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import amqp
 import kombu
 import psycopg
 from amqp.exceptions import AMQPError
+
 from devservices import GuardedProcess
 
 from .toy import SCHEMA, make
@@ -112,7 +113,9 @@ class Stage:
 
     # -- processes ------------------------------------------------------------------
 
-    def worker(self, name: str, queues: str = "red", *, ready: bool = True, **options: Any) -> Process:
+    def worker(
+        self, name: str, queues: str = "red", *, ready: bool = True, **options: Any
+    ) -> Process:
         """Start a worker; `ready` waits until it consumes."""
         process = self._start("worker", name, queues=queues, **options)
         if ready:
@@ -188,11 +191,17 @@ class Stage:
             return self.conn.execute(query, parameters).fetchall()
 
     def send(self, mode: str = "ok", colour: str = "red", task: str = "play", **more: Any) -> UUID:
-        """Send one message in a transaction of its own; `more` is its body and the options of send."""
-        options = {key: more.pop(key) for key in ("priority", "countdown", "message_id") if key in more}
+        """Send one message in a transaction of its own; `more`: its body, the options of send."""
+        options = {
+            key: more.pop(key) for key in ("priority", "countdown", "message_id") if key in more
+        }
         return getattr(self.toy, task).send(
-            self.conn, {"mode": mode, **more}, queue=self.toy.queue(colour), routing_key=colour, **options
-        )  # fmt: skip
+            self.conn,
+            {"mode": mode, **more},
+            queue=self.toy.queue(colour),
+            routing_key=colour,
+            **options,
+        )
 
     def send_many(self, count: int, mode: str = "ok", **more: Any) -> list[UUID]:
         """Send several in one transaction, labelled from 0."""
@@ -203,8 +212,10 @@ class Stage:
         """End the connection by which a worker shows that it lives."""
         name = f"toy {worker} session%"
         cut = self.rows(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like %s", name
-        )  # fmt: skip
+            """select pg_terminate_backend(pid) from pg_stat_activity
+               where application_name like %s and datname = current_database()""",
+            name,
+        )
         assert cut == [(True,)]
 
     def states(self) -> Counter[str]:
@@ -221,7 +232,9 @@ class Stage:
         try:
             wait_until(lambda: not self.states(), within, "no message is left")
         except AssertionError as error:
-            left = self.rows("select state, count(*), min(attempt), max(attempt), min(token) from message group by 1")
+            left = self.rows(
+                "select state, count(*), min(attempt), max(attempt) from message group by 1"
+            )
             raise AssertionError(f"{error}: {left}") from None
 
     def effects(self) -> Counter[UUID]:
@@ -248,9 +261,11 @@ class Stage:
         if not self._journal.exists():
             return []
         lines = map(json.loads, self._journal.read_text().splitlines())
-        return [l for l in lines if l["event"] == event and (id is None or l["id"] == str(id))]
+        return [x for x in lines if x["event"] == event and (id is None or x["id"] == str(id))]
 
-    def await_run(self, id: UUID, within: float = 10, count: int = 1, event: str = "begin") -> dict[str, Any]:
+    def await_run(
+        self, id: UUID, within: float = 10, count: int = 1, event: str = "begin"
+    ) -> dict[str, Any]:
         """The `count`th beginning (or end) of a message's runs, once it is there."""
         found = lambda: self.runs(event, id)[count - 1 : count]  # noqa: E731
         return wait_until(found, within, f"run {count} of {id}: {event}")[0]
@@ -299,7 +314,9 @@ class _Channel:
 
     def __enter__(self) -> Any:
         self._connection = kombu.Connection(
-            self._url, connect_timeout=5, transport_options={"read_timeout": 10, "write_timeout": 10}
+            self._url,
+            connect_timeout=5,
+            transport_options={"read_timeout": 10, "write_timeout": 10},
         ).transport.establish_connection()
         return self._connection.channel()
 

@@ -17,7 +17,8 @@ def deliver_again(stage: Stage, message: amqp.Message, times: int, colour: str =
 
 def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Stage) -> None:
     relay = stage.relay()
-    jobs = stage.send_many(3, "sleep", seconds=0.3) + [stage.send("two", task="once", seconds=0.2)]
+    jobs = stage.send_many(3, "sleep", seconds=0.3)
+    jobs.append(stage.send("two", task="once", seconds=0.2))
     stage.await_states(sent=4)
     red = stage.toy.queue("red")
     tickets = stage.drain(red)

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+
 from devservices import Postgres
 
 from .stage import Stage, wait_until
@@ -47,7 +48,6 @@ def test_absent_at_the_start(stage: Stage, postgres: Postgres) -> None:
 def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgres) -> None:
     workers = stage.workers(3, lease=3)
     known: list = []
-    unsure: list = []
     over = threading.Event()
 
     def send() -> None:
@@ -57,8 +57,8 @@ def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgre
                 with psycopg.connect(stage.db_url, autocommit=True, connect_timeout=3) as conn:
                     while not over.wait(0.02):
                         mode = ("two", "sleep", "ok")[len(known) % 3]
-                        unsure.append(stage.toy.play.send(conn, {"mode": mode, "seconds": 0.05}, routing_key="red"))  # fmt: skip
-                        known.append(unsure.pop())
+                        body = {"mode": mode, "seconds": 0.05}
+                        known.append(stage.toy.play.send(conn, body, routing_key="red"))
             except psycopg.Error:
                 over.wait(0.1)
 
@@ -73,7 +73,11 @@ def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgre
             postgres.start()
             back = time.monotonic()
             seen = [len(worker.log("worker_reconnected")) for worker in workers]
-            wait_until(lambda: all(worker.log("worker_reconnected") for worker in workers), 10, "all are back")
+            wait_until(
+                lambda: all(worker.log("worker_reconnected") for worker in workers),
+                10,
+                "all are back",
+            )
             assert time.monotonic() - back < 6.5, seen
         over.set()
         sending.result()
@@ -98,7 +102,9 @@ def test_hung_for_a_while(stage: Stage, postgres: Postgres) -> None:
     postgres.resume()
     later = stage.send()
     stage.await_all_done(15)
-    effects = dict(stage.rows("select label, count(*) from effect where message_id = %s group by 1", job))
+    effects = dict(
+        stage.rows("select label, count(*) from effect where message_id = %s group by 1", job)
+    )
     assert effects == {" begun": 1, " ended": 1}
     assert stage.effects()[later] == 1
     assert all(worker.running for worker in workers)

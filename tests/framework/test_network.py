@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from devservices import Postgres, RabbitMQ
 
 from .proxy import Proxy
@@ -31,7 +32,9 @@ def database_wire(postgres: Postgres) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def wired(stage: Stage, broker_wire: Proxy, database_wire: Proxy, postgres: Postgres, rabbitmq: RabbitMQ) -> dict[str, str]:
+def wired(
+    stage: Stage, broker_wire: Proxy, database_wire: Proxy, postgres: Postgres, rabbitmq: RabbitMQ
+) -> dict[str, str]:
     """Options of a process that reaches its servers through the proxies."""
     return {
         "db": stage.db_url.replace(postgres.address, database_wire.address),

@@ -30,7 +30,9 @@ GARBAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a task that is none": (b"{}", {"application_headers": {"task": "unheard-of"}}),
     "a task that is no name": (b"{}", {"application_headers": {"task": 7}}),
     "a task with a NUL": (b"{}", {"application_headers": {"task": "a\x00b"}}),
-    "odd headers": (b"{}", {"application_headers": {"n": 2.5, "b": b"\xff", "l": [1], "t": {"x": None}}}),
+    "odd headers": (
+        b"{}", {"application_headers": {"n": 2.5, "b": b"\xff", "l": [1], "t": {"x": None}}},
+    ),
     "a false encoding": (b"\xe9", {"application_headers": GOOD, "content_encoding": "latin-1"}),
     "an unknown encoding": (b"\xe9", {"application_headers": GOOD, "content_encoding": "rot-99"}),
     "a position that is none": (b"\xe9", {"application_headers": GOOD | {"position": "three"}}),

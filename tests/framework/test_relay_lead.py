@@ -14,7 +14,7 @@ def leaders(stage: Stage) -> list[str]:
         for (name,) in stage.rows(
             """select a.application_name from pg_locks l join pg_stat_activity a using (pid)
                where l.locktype = 'advisory' and l.objid = 7020001 and l.granted
-                 and l.database = (select oid from pg_database where datname = current_database())"""
+                 and a.datname = current_database()"""
         )
     ]
 
@@ -23,7 +23,8 @@ def test_one_leads_and_a_killed_leader_is_followed_within_a_second(stage: Stage)
     relays = {"r0 relay": stage.relay("r0")}
     for name in ("r1", "r2"):
         relays[f"{name} relay"] = stage.relay(name, ready=False)
-    in_line = "select count(*) from pg_stat_activity where application_name like 'r_ relay' and datname = current_database()"
+    in_line = """select count(*) from pg_stat_activity
+                 where application_name like 'r_ relay' and datname = current_database()"""
     wait_until(lambda: stage.rows(in_line) == [(3,)], 10, "all three stand in line")
     sent = []
     for _ in range(2):

@@ -67,7 +67,10 @@ def test_what_is_hopeless_dies_at_once(stage: Stage) -> None:
 def test_the_claims_a_task_makes_itself_count_like_all_others(stage: Stage) -> None:
     worker = stage.worker("w")
     # Given one that fails before its claim, one that fails after it, and one that is fine
-    before, after = stage.send("fail", task="once"), stage.send("send_and_fail", task="once", times=9)
+    before, after = (
+        stage.send("fail", task="once"),
+        stage.send("send_and_fail", task="once", times=9),
+    )
     fine = stage.send("two", task="once")
     letters = stage.await_dead(2)
     assert {letter.properties["message_id"] for letter in letters} == {str(before), str(after)}

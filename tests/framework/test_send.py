@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from devservices import Postgres, RabbitMQ
 
+from devservices import Postgres, RabbitMQ
 from pizza.framework.errors import PoisonMessage
 from pizza.framework.task import publish
 
@@ -23,7 +23,9 @@ def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> 
         publish(stage.conn, stage.prefix, "event.undone", {})
         raise ZeroDivisionError
     with stage.conn.transaction():
-        event = publish(stage.conn, stage.prefix, "event.done", {"n": 1}, headers={"source": "test"})
+        event = publish(
+            stage.conn, stage.prefix, "event.done", {"n": 1}, headers={"source": "test"}
+        )
         job = stage.send()
         # Not before the commit, however long that takes
         began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Workers that die or freeze in the middle of a job: another takes over, and the effect stays single."""
+"""Workers that die or freeze in the middle of a job: another takes over, with one effect."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Stage)
     job = stage.send("exit", label="killer")
     for number in range(5):
         worker = stage.worker(f"victim{number}", no_relay=True, ready=False)
-        wait_until(lambda: not worker.running or not stage.states(), 15, "dead, or given up")
+        over = lambda worker=worker: not worker.running or not stage.states()  # noqa: E731
+        wait_until(over, 15, "dead, or given up")
         if worker.running:
             break
     letter = stage.await_dead()[0]

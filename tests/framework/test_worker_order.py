@@ -1,4 +1,4 @@
-"""Which message a worker takes next: the best of all its queues; and what it leaves to the others."""
+"""Which message a worker takes next: the best of all its queues; what it leaves to others."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Stage) -
     # Then everything else is ready at the broker, in all of its queues
     for colour in COLOURS:
         queue = stage.toy.queue(colour)
-        wait_until(lambda queue=queue: stage.ready(queue) == 1, 5, f"the message of {colour} is ready")
+        wait_until(
+            lambda queue=queue: stage.ready(queue) == 1, 5, f"the message of {colour} is ready"
+        )
     # And another worker does it all, while the first is still at it
     stage.worker("idle", ALL, no_relay=True)
     wait_until(lambda: stage.shares()["idle"] == 3, 5, "the idle worker does the rest")

@@ -1,4 +1,4 @@
-"""A toy application: a task that ends in whatever way its message asks for, and a process that runs it.
+"""A toy application: a task that ends as its message asks for, and a process that runs it.
 
 It knows nothing of any trade. Effects are rows in the table `effect`; every run notes its
 beginning and its end in a file (the journal), which no server's absence can keep from it.
@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kombu import Exchange, Queue
@@ -174,7 +175,7 @@ def _send_and_fail(job: Job) -> None:
 
 def _oserror(job: Job) -> None:
     """An error of its own that looks like a lost broker."""
-    open("/nowhere/at/all")
+    Path("/nowhere/at/all").read_bytes()
 
 
 def _after_the_end(job: Job) -> None:

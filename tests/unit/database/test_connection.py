@@ -13,8 +13,8 @@ from pizza.database.migrate import scripts
 
 @pytest.mark.parametrize("error", [
     DatabaseUnavailable("x"), psycopg.OperationalError("server closed the connection"),
-    psycopg.InterfaceError("the connection is closed"), errors.AdminShutdown(), errors.CrashShutdown(),
-    errors.CannotConnectNow(), errors.TooManyConnections(), errors.ConnectionFailure(),
+    psycopg.InterfaceError("the connection is closed"), errors.AdminShutdown(),
+    errors.CrashShutdown(), errors.CannotConnectNow(), errors.TooManyConnections(), errors.ConnectionFailure(),
 ])  # fmt: skip
 def test_the_server_is_away(error: Exception) -> None:
     assert unavailable(error)
@@ -41,5 +41,7 @@ def test_the_reason_is_one_short_line() -> None:
 def test_migrations_are_numbered_without_gaps_and_functions_come_last() -> None:
     numbered = [script for script in scripts() if not script.repeatable]
     assert [int(script.name[:4]) for script in numbered] == list(range(1, len(numbered) + 1))
-    assert [script.repeatable for script in scripts()] == sorted(script.repeatable for script in scripts())
+    assert [script.repeatable for script in scripts()] == sorted(
+        script.repeatable for script in scripts()
+    )
     assert len({script.checksum for script in scripts()}) == len(scripts())

@@ -1,4 +1,4 @@
-"""The registry: names are taken once, nothing is done at import, and the dead letters are always there."""
+"""The registry: names are taken once, and the dead letters are always there."""
 
 from __future__ import annotations
 

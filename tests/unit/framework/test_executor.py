@@ -180,8 +180,17 @@ def test_a_recorder_stands_in_for_the_senders_connection() -> None:
         walk.send(conn, {})
         raise ZeroDivisionError
     (sent,) = conn.sent
-    assert (sent.id, sent.task, sent.queue, sent.routing_key) == (identity, "walk", "walks", "walks")
-    assert (sent.priority, sent.countdown, sent.headers) == (4, timedelta(seconds=1.5), {"trace": "t"})
+    assert (sent.id, sent.task, sent.queue, sent.routing_key) == (
+        identity,
+        "walk",
+        "walks",
+        "walks",
+    )
+    assert (sent.priority, sent.countdown, sent.headers) == (
+        4,
+        timedelta(seconds=1.5),
+        {"trace": "t"},
+    )
     assert conn.commits == 1
 
 

@@ -16,7 +16,8 @@ from pizza.framework.errors import PoisonMessage
 from pizza.framework.message import encode, outgoing, ticket
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.text()
+    | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )  # fmt: skip
@@ -90,5 +91,10 @@ def test_tickets_sort_by_priority_then_age() -> None:
         for p, n in [(1, 1), (10, 9), (5, 2), (10, 3)]
     ]
     ranked = sorted(tickets, key=lambda each: each.rank)
-    assert [(t.priority, t.headers["position"]) for t in ranked] == [(10, 3), (10, 9), (5, 2), (1, 1)]
+    assert [(t.priority, t.headers["position"]) for t in ranked] == [
+        (10, 3),
+        (10, 9),
+        (5, 2),
+        (1, 1),
+    ]
     assert delivered(application_headers={"position": "odd"}).rank == (0, 0)

@@ -82,7 +82,9 @@ def test_a_queue_that_is_gone_is_declared_at_once(clock: Clock) -> None:
     assert judge.audit() == ["q"]
 
 
-@pytest.mark.parametrize(("ready", "lost"), [(1, False), (200 - IN_HAND, False), (200 - IN_HAND - 1, True), (500, False)])
+@pytest.mark.parametrize(
+    ("ready", "lost"), [(1, False), (200 - IN_HAND, False), (200 - IN_HAND - 1, True), (500, False)]
+)
 def test_a_few_may_be_in_hand(clock: Clock, ready: int, lost: bool) -> None:
     judge = Judge(clock, [("q", 1 + IN_HAND if ready == 1 else 200)])
     judge.broker.counts["q"] = ready

@@ -1,0 +1,116 @@
+"""What processes say: one JSON object a line, on stdout, with the specified fields and events.
+
+The form of every line of every process is checked at the end of all acceptance tests
+(`Program.check_output`); here are the events and the options.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from .support import Program, Restaurant, meal
+from .support.program import TIMESTAMP
+
+
+@pytest.fixture(scope="module")
+def day(_house: Restaurant) -> tuple[Program, Program, str]:
+    """One cook's day: comes, cooks one order, goes home. The service, the cook, the number."""
+    cook = _house.hire("mario", cooking_time=0.1)
+    number = _house.place("delivery", customer_name="Jane")
+    _house.ledger.wait_for("ready", [number], 5)
+    assert cook.stop() == 0
+    assert _house.service is not None
+    return _house.service, cook, number
+
+
+def test_the_order_service_tells_of_its_start_and_of_every_order(
+    day: tuple[Program, Program, str],
+) -> None:
+    service, _, number = day
+    started = service.said("service_started")[0]
+    (received,) = service.said("order_received")
+
+    assert started["message"].startswith("Service started on port ")
+    assert "worker_name" not in started
+    assert received["order_number"] == number
+    assert isinstance(received["duration_ms"], int)
+    assert received["details"]["customer_name"] == "Jane"
+    assert received["details"]["order_type"] == "delivery"
+
+
+def test_a_cook_tells_of_its_day_in_order(day: tuple[Program, Program, str]) -> None:
+    _, cook, number = day
+    actions = [line["action"] for line in cook.lines if not line["action"].startswith("relay")]
+
+    assert actions == [
+        "worker_registered",
+        "worker_connected",
+        "order_processing",
+        "order_completed",
+        "worker_disconnected",
+    ]
+    assert cook.said("worker_connected")[0]["message"] == "Worker connected and ready"
+    assert cook.said("order_completed")[0]["order_number"] == number
+
+
+def test_the_time_of_cooking_is_measured(day: tuple[Program, Program, str]) -> None:
+    _, cook, _ = day
+    (line,) = cook.said("order_completed")
+
+    assert 120 <= line["duration_ms"] < 1000
+    assert line["details"]["waited_s"] >= 0
+
+
+def test_times_are_utc_and_never_go_back(day: tuple[Program, Program, str]) -> None:
+    for program in day[:2]:
+        times = [line["timestamp"] for line in program.lines]
+        assert all(TIMESTAMP.fullmatch(time) for time in times)
+        assert times == sorted(times)
+
+
+def test_odd_names_stay_on_one_line(restaurant: Restaurant) -> None:
+    name = 'Bobby\n{"level":"ERROR","message":"forged"}\tTables\u2028"'
+    restaurant.hire("mario")
+
+    number = restaurant.place(customer_name=name)
+    restaurant.ledger.wait_for("ready", [number], 5)
+
+    assert restaurant.service is not None
+    lines = restaurant.service.said("order_received")
+    (line,) = [each for each in lines if each["order_number"] == number]
+    assert line["details"]["customer_name"] == name
+
+
+def test_a_log_file_takes_it_all(new_restaurant: Callable[[], Restaurant]) -> None:
+    house = new_restaurant()
+    cook = house.hire_soon("mario", log_file="mario.log")
+    house.open()
+    house.ledger.wait_for("ready", [house.place()], 10)
+    assert cook.stop() == 0
+
+    assert cook.lines == []
+    written = cook.stdout_path.with_name("mario.log").read_text("utf-8").splitlines()
+    assert [json.loads(line)["action"] for line in written][-1] == "worker_disconnected"
+
+
+@pytest.mark.parametrize("level", ["WARN", "ERROR"])
+def test_a_higher_level_says_less(restaurant: Restaurant, level: str) -> None:
+    cook = restaurant.hire_soon("mario", log_level=level)
+
+    restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
+    assert cook.stop() == 0
+
+    assert cook.lines == []
+
+
+def test_debug_says_more_and_is_json_too(restaurant: Restaurant) -> None:
+    cook = restaurant.hire("mario", log_level="DEBUG")
+
+    numbers = restaurant.place_all([meal(), meal("dine-in")])
+    restaurant.ledger.wait_for("ready", numbers, 5)
+    assert cook.stop() == 0
+
+    assert len(cook.lines) >= 7

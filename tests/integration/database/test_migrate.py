@@ -1,0 +1,96 @@
+"""Migrations: safe twice, by several at once, and against files that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from devservices import Postgres
+from pizza.database import migrate as module
+from pizza.database.errors import DatabaseUnavailable, MigrationError
+from pizza.database.migrate import Script, migrate, scripts
+
+
+@pytest.fixture
+def empty_url(postgres: Postgres) -> Iterator[str]:
+    """A database with nothing in it."""
+    name = f"empty_{uuid4().hex[:12]}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
+
+
+def ledger(url: str) -> dict[str, str]:
+    with psycopg.connect(url) as conn:
+        return dict(conn.execute("select name, checksum from schema_migration").fetchall())
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, *more: Script, changed: str | None = None) -> None:
+    """Let the files be these beside the real ones; `changed` has a line more than it had."""
+    found = [
+        replace(each, text=each.text + "\n-- changed") if each.name == changed else each
+        for each in scripts()
+    ]
+    monkeypatch.setattr(module, "scripts", lambda: [*found, *more])
+
+
+def test_the_second_time_there_is_nothing_to_do(empty_url: str) -> None:
+    assert migrate(empty_url) == [script.name for script in scripts()]
+    assert migrate(empty_url) == []
+    assert ledger(empty_url) == {script.name: script.checksum for script in scripts()}
+
+
+def test_of_many_at_once_one_does_it_all(empty_url: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(migrate, [empty_url] * 6))
+    assert sorted(map(len, done)) == [0] * 5 + [len(scripts())]
+
+
+def test_a_migration_that_changed_after_it_ran_is_refused(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(empty_url)
+    before = ledger(empty_url)
+    first = scripts()[0].name
+    pretend(monkeypatch, changed=first)
+    with pytest.raises(MigrationError, match=f"{first} was changed after it ran"):
+        migrate(empty_url)
+    assert ledger(empty_url) == before
+
+
+def test_a_function_that_changed_runs_again(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(empty_url)
+    pretend(monkeypatch, changed="functions/framework.sql")
+    assert migrate(empty_url) == ["functions/framework.sql"]
+    assert migrate(empty_url) == []
+
+
+def test_a_failed_migration_leaves_nothing_of_itself(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "create table half (x int); insert into nowhere values (1);"
+    pretend(monkeypatch, Script("9999_bad.sql", text, repeatable=False))
+    with pytest.raises(MigrationError, match=r"9999_bad.sql failed: .*nowhere"):
+        migrate(empty_url)
+    with psycopg.connect(empty_url) as conn:
+        tables = conn.execute("select count(*) from pg_tables where schemaname = 'public'")
+        assert tables.fetchone() == (0,)
+
+
+def test_a_database_newer_than_the_program_is_left_alone(empty_url: str) -> None:
+    migrate(empty_url)
+    with psycopg.connect(empty_url) as conn:
+        conn.execute("insert into schema_migration values ('9000_future.sql', 'x')")
+    with pytest.raises(MigrationError, match=r"9000_future.sql, which this version does not know"):
+        migrate(empty_url)
+
+
+def test_without_a_server_it_says_so_soon() -> None:
+    with pytest.raises(DatabaseUnavailable, match="not available"):
+        migrate("postgresql://nobody@127.0.0.1:1/nothing")

@@ -1,0 +1,92 @@
+"""Who is on shift, by the sessions that hold their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.storage import workers
+
+
+def by_name(conn: BoundedConnection) -> dict[str, str]:
+    return {worker.name: worker.status for worker in workers.status(conn)}
+
+
+@contextmanager
+def shift(db_url: str, name: str, limit: int = 10) -> Iterator[tuple[BoundedConnection, str]]:
+    """A session that comes to work: its connection, and the verdict."""
+    with connect(db_url, name=name) as conn:
+        yield conn, workers.enter(conn, name, "cook", limit)
+
+
+def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_url: str) -> None:
+    with shift(db_url, "mario") as (_, verdict):
+        assert verdict == "welcome"
+        assert by_name(conn) == {"mario": "online"}
+
+    assert by_name(conn) == {"mario": "offline"}
+
+
+def test_a_name_is_taken_while_its_session_stands(db_url: str) -> None:
+    with shift(db_url, "mario"), shift(db_url, "mario") as (_, verdict):
+        assert verdict == "taken"
+    with shift(db_url, "mario") as (_, verdict):
+        assert verdict == "welcome"
+
+
+def test_there_is_room_for_so_many_and_no_more(db_url: str) -> None:
+    with ExitStack() as shifts:
+        verdicts = [shifts.enter_context(shift(db_url, f"cook {n}", 3))[1] for n in range(4)]
+
+    assert verdicts == ["welcome", "welcome", "welcome", "full"]
+
+
+def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
+    with ExitStack() as shifts:
+        sessions = [shifts.enter_context(connect(db_url, name=f"{n}")) for n in range(16)]
+        with ThreadPoolExecutor(16) as door:
+            enter = lambda n: workers.enter(sessions[n], f"cook {n}", "cook", 10)  # noqa: E731
+            verdicts = list(door.map(enter, range(16)))
+
+    assert sorted(verdicts) == ["full"] * 6 + ["welcome"] * 10
+
+
+def test_one_who_was_refused_keeps_no_name(db_url: str) -> None:
+    with shift(db_url, "mario", 1) as (conn, _):
+        with shift(db_url, "luigi", 1) as (_, verdict), shift(db_url, "luigi", 2) as (_, later):
+            assert (verdict, later) == ("full", "welcome")
+        assert by_name(conn)["mario"] == "online"
+
+
+def test_a_worker_finds_itself_alive_and_marks_only_others(db_url: str) -> None:
+    with shift(db_url, "mario") as (mine, _):
+        assert workers.mark_the_dead(mine) == []
+        assert by_name(mine) == {"mario": "online"}
+
+
+def test_a_beat_moves_last_seen(conn: BoundedConnection, db_url: str) -> None:
+    with shift(db_url, "mario") as (mine, _):
+        (came,) = workers.status(conn)
+        workers.beat(mine, "mario")
+        (seen,) = workers.status(conn)
+
+    assert seen.last_seen > came.last_seen
+
+
+def test_the_dead_are_marked_and_named_once(conn: BoundedConnection, db_url: str) -> None:
+    with shift(db_url, "mario"), shift(db_url, "luigi"):
+        assert workers.mark_the_dead(conn) == []
+    rows = conn.execute("select status from workers").fetchall()
+    assert rows == [("online",), ("online",)]  # nobody said goodbye
+
+    assert sorted(workers.mark_the_dead(conn)) == ["luigi", "mario"]
+    assert workers.mark_the_dead(conn) == []
+
+
+def test_who_leaves_in_good_order_is_offline_at_once(conn: BoundedConnection, db_url: str) -> None:
+    with shift(db_url, "mario") as (mine, _):
+        workers.leave(mine, "mario")
+
+        assert conn.execute("select status from workers").fetchall() == [("offline",)]
