@@ -9,8 +9,8 @@ from uuid import uuid4
 import amqp
 import kombu
 import pytest
-from devservices import Postgres, RabbitMQ, Servers
 
+from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
 
 

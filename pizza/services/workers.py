@@ -17,7 +17,8 @@ from pizza.storage.workers import WorkerStatus
 log = logging.getLogger(__name__)
 
 MAX_WORKERS = 10
-# The session of a worker that was just killed ends within moments; its successor waits.
+# The session of a worker that was just killed ends within moments; who wants its name or its
+# place waits for that.
 _PATIENCE_S = 2.0
 
 
@@ -32,12 +33,12 @@ class Shift:
     def enter(self, conn: BoundedConnection) -> None:
         """Register. Raises SessionRefused when the name is taken or the kitchen is full."""
         until = time.monotonic() + _PATIENCE_S
-        while (verdict := workers.enter(conn, self._name, self._kind, MAX_WORKERS)) == "taken":
+        while (verdict := workers.enter(conn, self._name, self._kind, MAX_WORKERS)) != "welcome":
             if time.monotonic() > until:
-                raise SessionRefused(str(WorkerNameTaken(self._name)))
+                full = verdict == "full"
+                no = TooManyWorkers(MAX_WORKERS) if full else WorkerNameTaken(self._name)
+                raise SessionRefused(str(no))
             time.sleep(0.1)
-        if verdict == "full":
-            raise SessionRefused(str(TooManyWorkers(MAX_WORKERS)))
         log.info(self._announcement, extra={"action": "worker_registered"})
 
     def beat(self, conn: BoundedConnection) -> None:

@@ -4,16 +4,20 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from psycopg.sql import Literal
+
+from benchmarks import sample
 from benchmarks.figures import MeasurementFailed
-from benchmarks.sample import ITEMS, WHERE
 from benchmarks.stage import Site
-from pizza.database.connection import SESSION_OPTIONS
-from pizza.services.topology import ORDERS_TOPIC, TYPED_QUEUES
+from pizza.database.connection import SESSION_OPTIONS, BoundedConnection
+from pizza.services.orders import place_order
 
 RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
-RESULT = "select verdict, number, priority, rule, created_at, estimated_completion"
+PARAMETER = re.compile(r"%\((\w+)\)s")
+GUEST = re.compile(r"'(guest )\d+'", re.IGNORECASE)
 
 
 def find(binaries: Path) -> Path | None:
@@ -27,36 +31,40 @@ def rate(site: Site, connections: int, seconds: int) -> float:
     program = find(site.servers.postgres.binaries)
     if program is None:
         raise MeasurementFailed("pgbench is nowhere: install postgresql-contrib.")
-    scripts = [_script(site.folder, order_type) for order_type in WHERE]
-    url = urlsplit(site.db_url)
     command = [str(program), "-n", "-M", "prepared", "-c", str(connections), "-j", "1"]
-    command += ["-T", str(seconds), *(part for path in scripts for part in ("-f", str(path)))]
-    command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username)]
+    command += ["-T", str(seconds)]
+    for number in range(sample.KINDS):
+        script = site.folder / f"{number}.sql"
+        script.write_text(_script(site.conn))
+        command += ["-f", str(script)]
+    url = urlsplit(site.db_url)
+    command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username), url.path[1:]]
     environment = {name: value for name, value in os.environ.items() if name[:2] != "PG"}
     environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": SESSION_OPTIONS}
-    done = subprocess.run(
-        [*command, url.path[1:]], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = RATE.search(done.stdout)
     if done.returncode or not found:
         raise MeasurementFailed(f"pgbench failed: {(done.stderr or done.stdout)[-300:]}")
     return float(found[1])
 
 
-def _script(folder: Path, order_type: str) -> Path:
-    """A script that places orders of one type, each for a guest of its own."""
-    where = WHERE[order_type]
-    table, address = where.get("table_number", "null"), where.get("delivery_address")
-    names, quantities, prices = (",".join(map(repr, column)) for column in zip(*ITEMS, strict=True))
-    total = sum(quantity * float(price) for _, quantity, price in ITEMS)
-    text = f"""\\set guest random(1, 1000000000000)
-{RESULT} from order_place(
- clock_timestamp() + interval '1.9 s', 'Guest ' || (:guest)::bigint, 'guest ' || (:guest)::bigint,
- 'regular', '{order_type}', {table}, {f"'{address}'" if address else "null"}, false, {total:.2f},
- array[{names}]::text[], array[{quantities}]::integer[], array[{prices}]::numeric[],
- 1, 'default', 2, 'repeat customer', interval '10 s', '{TYPED_QUEUES[order_type]}',
- '{ORDERS_TOPIC}', 'order-service');
-"""
-    path = folder / f"{order_type}.sql"
-    path.write_text(text)
-    return path
+class _Caught(Exception):
+    """A statement on its way to the database, with its parameters."""
+
+
+class _Catcher:
+    """A connection that sends nothing."""
+
+    def execute(self, query: str, parameters: dict[str, Any]) -> None:
+        raise _Caught(query, parameters)
+
+
+def _script(conn: BoundedConnection) -> str:
+    """What `place_order` sends for the next order of the sample, as a script; guests are random."""
+    try:
+        place_order(cast(BoundedConnection, _Catcher()), sample.draft())
+    except _Caught as caught:
+        query, values = caught.args
+    statement = PARAMETER.sub(lambda found: Literal(values[found[1]]).as_string(conn), query)
+    statement = GUEST.sub(r"('\1' || (:guest)::bigint)", statement)
+    return f"\\set guest random(1, 1000000000000)\n{' '.join(statement.split())};\n"

@@ -17,6 +17,7 @@ WHERE: dict[str, dict[str, Any]] = {
     "delivery": {"delivery_address": "12 Main Street"},
 }
 RUSH_EVERY = 7
+KINDS = RUSH_EVERY * len(WHERE)  # so many orders in a row are the whole mix
 _GUESTS = itertools.count(1)
 
 _HEAD = (

@@ -6,10 +6,10 @@ from .stage import Stage, wait_until
 
 
 def test_a_job_longer_than_the_brokers_patience_is_delivered_once(stage: Stage) -> None:
-    # Given a worker whose connection the broker drops after 4 silent seconds
-    worker = stage.worker("patient", heartbeat=2)
-    # When a job takes 8 s, and is deaf all the while
-    job = stage.send("block", seconds=8)
+    # Given a worker whose connection the broker drops after 2 silent seconds
+    worker = stage.worker("patient", heartbeat=1)
+    # When a job takes 5 s, and is deaf all the while
+    job = stage.send("block", seconds=5)
     stage.await_all_done(14)
     # Then it ran once, was acked, and the connection has never been lost
     stage.assert_each_once([job])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, LiteralString
 
 import psycopg
@@ -126,7 +127,7 @@ def check_order(order: dict[str, Any], log: Sequence[LogRow]) -> None:
     assert statuses == [RECEIVED, *[COOKING] * len(cookings), READY], (order, log)
     assert [row.sequence for row in log] == list(range(1, len(log) + 1)), log
     assert cookings[0].notes is None, log
-    for before, after in zip(cookings, cookings[1:], strict=False):
+    for before, after in pairwise(cookings):
         assert after.notes == f"taken over from {before.changed_by}", log
     last, ready = log[-2:]
     assert order["status"] == READY, order

@@ -14,7 +14,8 @@ from pizza.database.migrate import scripts
 @pytest.mark.parametrize("error", [
     DatabaseUnavailable("x"), psycopg.OperationalError("server closed the connection"),
     psycopg.InterfaceError("the connection is closed"), errors.AdminShutdown(),
-    errors.CrashShutdown(), errors.CannotConnectNow(), errors.TooManyConnections(), errors.ConnectionFailure(),
+    errors.CrashShutdown(), errors.CannotConnectNow(), errors.TooManyConnections(),
+    errors.ConnectionFailure(),
 ])  # fmt: skip
 def test_the_server_is_away(error: Exception) -> None:
     assert unavailable(error)
