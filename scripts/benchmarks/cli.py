@@ -92,11 +92,12 @@ def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> boo
             if options.calm:
                 with step("Waiting for a calm machine"):
                     cpu.wait_until_calm(options.calm)
+            yardstick = cpu.yardstick(folder)
             others = cpu.Others()
             try:
                 found = MEASUREMENTS[name](stage, options.quick)
                 share = others.share()
-                figures += [replace(figure, others=share) for figure in found]
+                figures += [replace(figure, others=share, yardstick=yardstick) for figure in found]
             except FAILURES as error:
                 print(f"pizza: {name} could not be measured: {error}", file=sys.stderr)
                 failed = True

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 
 from devservices.guard import descendants
 
@@ -77,3 +78,19 @@ def wait_until_calm(seconds: float, share: float = 0.1) -> None:
         time.sleep(2)
         if others.share() < share:
             return
+
+
+def yardstick(folder: Path) -> dict[str, float]:
+    """What this machine is worth now: a loop of Python, and a page made durable in `folder`."""
+    loops, syncs = [], []
+    with (folder / "yardstick").open("wb", buffering=0) as file:
+        for _ in range(50):
+            began = time.perf_counter()
+            sum(range(100_000))
+            loops.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            file.write(bytes(8192))
+            os.fdatasync(file.fileno())
+            syncs.append(time.perf_counter() - began)
+    Path(file.name).unlink()
+    return {"loop_ms": round(median(loops) * 1000, 2), "fsync_ms": round(median(syncs) * 1000, 2)}

@@ -17,6 +17,7 @@ class Figure:
     against: the name and value of what `ratio` relates to; the goal where it is None.
     spread: the single rounds behind a median.
     others: the share of the machine that went to other programs meanwhile.
+    yardstick: how fast processor and disk were just before.
     """
 
     work: str
@@ -27,6 +28,7 @@ class Figure:
     against: tuple[str, float] | None = None
     spread: Sequence[float] = ()
     others: float = 0.0
+    yardstick: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
     @property

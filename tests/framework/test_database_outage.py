@@ -71,6 +71,8 @@ def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgre
             wait_until(lambda sent=sent: len(known) > sent + 25, 20, "some are sent")
             postgres.kill9()
             postgres.start()
+            # Nobody is called dead before he could come back
+            assert stage.rows("select holder_alive(1)") == [(True,)]
             back = time.monotonic()
             seen = [len(worker.log("worker_reconnected")) for worker in workers]
             wait_until(

@@ -90,6 +90,7 @@ def test_errors_that_look_like_the_frameworks_own_are_the_jobs(stage: Stage) -> 
     stage.await_all_done()
     stage.assert_each_once([fine])
     assert len(stage.runs("begin", fine)) == 1
+    assert worker.log("job_failed_late") and not worker.log("claim_lost")
     assert not worker.log("broker_lost")
     assert not worker.tracebacks()
 

@@ -37,11 +37,11 @@ def test_a_worker_enters_comes_back_and_leaves(stage: Stage, postgres: Postgres)
 
 
 def test_a_worker_whose_session_is_cut_keeps_its_job(stage: Stage) -> None:
-    worker = stage.worker("cut", lease=2)
+    worker = stage.worker("cut", lease=15)
     job = stage.send("two", seconds=3)
     wait_until(lambda: stage.effects()[job] == 1, 5, "its first step has committed")
     stage.cut_session("cut")
-    worker.await_log("worker_reconnected")
+    worker.await_log("worker_reconnected", 2)  # noticed at once, not by the next renewal
     stage.await_all_done()
     assert len(stage.runs()) == 1
     assert stage.effects() == {job: 2}
