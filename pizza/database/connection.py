@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import psycopg
@@ -33,9 +34,10 @@ SESSION_OPTIONS = " ".join(
 )
 
 # PostgreSQL 14 and newer watch the client's socket while a statement runs; 13 cannot.
-_WATCH_CLIENT = """
-select set_config(name, '2s', false) from pg_settings
-where name = 'client_connection_check_interval'
+_CONFIGURE = """
+select clock_timestamp(),
+       (select set_config(name, '2s', false) from pg_settings
+        where name = 'client_connection_check_interval')
 """
 
 _CONNECTION_PARAMETERS: dict[str, Any] = {
@@ -49,9 +51,13 @@ _CONNECTION_PARAMETERS: dict[str, Any] = {
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A psycopg connection whose waits end after `limit` seconds (None: never)."""
+    """A psycopg connection whose waits end after `limit` seconds (None: never).
+
+    ahead: by how much the server's clock was ahead of ours when the connection was made.
+    """
 
     limit: float | None = STATEMENT_LIMIT_S
+    ahead: timedelta = timedelta()
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
         """Drive a psycopg generator; past the limit, close and raise.
@@ -109,8 +115,10 @@ def parameters(name: str) -> dict[str, Any]:
 
 
 def configure(conn: BoundedConnection) -> None:
-    """Session settings that cannot be asked for while connecting."""
-    conn.execute(_WATCH_CLIENT)
+    """Make session settings that cannot be asked for while connecting, and compare clocks."""
+    row = conn.execute(_CONFIGURE).fetchone()
+    assert row is not None
+    conn.ahead = row[0] - datetime.now(UTC)
 
 
 def unavailable(error: BaseException) -> bool:

@@ -80,6 +80,10 @@ class Stop:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
 
+    def ignore(self) -> None:
+        """The process is at its end: one more SIGTERM must not spoil its exit code."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT and self.event.is_set():
             os._exit(128 + number)

@@ -114,6 +114,7 @@ class Worker:
             if self._relay:
                 self._relay.stop(_LAST_SECONDS)
             self._session.close(_LAST_SECONDS)
+            self._stop.ignore()
         if self._failure is not None:
             raise self._failure
 

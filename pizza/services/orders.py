@@ -61,10 +61,11 @@ def place_order(
 
 
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
+    """The deadline by the server's clock, which judges it; ours may be another."""
     if not isinstance(conn, BoundedConnection) or conn.limit is None:
         return deadline
     latest = datetime.now(UTC) + timedelta(seconds=conn.limit * _BEGUN_WITHIN)
-    return min(deadline, latest) if deadline else latest
+    return (min(deadline, latest) if deadline else latest) + conn.ahead
 
 
 def _facts(draft: OrderDraft, *, repeat: bool) -> Facts:

@@ -94,7 +94,9 @@ class _Server(MPServer):
                 self.interrupt_children.clear()
                 return
             self.reload_signal = False
-            fallen, self.interrupt_children = list(self.interrupt_children), []
+            fallen = []
+            while self.interrupt_children:  # others add to it meanwhile
+                fallen.append(self.interrupt_children.pop(0))
             if not fallen:
                 continue
             now = time.monotonic()

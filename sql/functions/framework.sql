@@ -97,12 +97,13 @@ begin
     return true;
 end $$;
 
--- Whether the process behind a holder's key still has its session. A server that
--- has just started gives its clients time to come back before it calls them dead.
-create or replace function holder_alive(p_holder bigint) returns boolean
+-- Whether the process behind a claim still has its session. Claims from before the server's
+-- start get some time: their holders have yet to come back.
+create or replace function holder_alive(p_holder bigint, p_renewed timestamptz) returns boolean
 language sql volatile as $$
     select not pg_try_advisory_xact_lock_shared(p_holder)
-        or pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds'
+        or (p_renewed < pg_postmaster_start_time()
+            and pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds')
 $$;
 
 -- Claim a message whose ticket the caller holds. Verdicts:
@@ -128,7 +129,7 @@ begin
         -- The usual case, in one look: it waits, and is the one the database named.
         update message u
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
-            lease_until = clock_timestamp() + p_lease
+            lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
         where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
@@ -151,7 +152,7 @@ begin
         return;
     end if;
     resumed := coalesce(m.holder = p_holder, false);
-    if not resumed and m.lease_until > clock_timestamp() and holder_alive(m.holder) then
+    if not resumed and m.lease_until > clock_timestamp() and holder_alive(m.holder, m.renewed_at) then
         verdict := 'held';
         return;
     end if;
@@ -167,7 +168,7 @@ begin
     end if;
     update message u
     set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
-        lease_until = clock_timestamp() + p_lease
+        lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
     verdict := 'claimed';

@@ -29,6 +29,7 @@ create table message (
     attempt       integer     not null default 0,
     token         bigint      not null default 0,
     holder        bigint,
+    renewed_at    timestamptz,
     lease_until   timestamptz
 ) with (
     -- A queue table: rows live for seconds, so it is swept early and without pauses.

@@ -41,7 +41,8 @@ select 1 from message where id = %(id)s
 
 -- renew --
 -- A claim that was shown as orphaned while its worker was cut off is shown as held again.
-update message set lease_until = clock_timestamp() + %(lease)s, state = 'claimed'
+update message 
+set lease_until = clock_timestamp() + %(lease)s, renewed_at = clock_timestamp(), state = 'claimed'
 where id = %(id)s and token = %(token)s and holder = %(holder)s
 returning 1
 

@@ -60,7 +60,7 @@ where state = 'scheduled' and available_at <= clock_timestamp()
 -- from anybody: the token stands until somebody with a ticket claims anew.
 update message
 set state = 'sent'
-where state = 'claimed' and (lease_until < clock_timestamp() or not holder_alive(holder))
+where state = 'claimed' and (lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
 returning id, task, queue, holder
 
 -- waiting --

@@ -32,7 +32,6 @@ def command_of(pid: int) -> bytes:
 
 
 def test_another_cook_takes_over_from_a_killed_one_at_once(restaurant: Restaurant) -> None:
-    restaurant.settle()
     first = restaurant.hire("mario", cooking_time=60)
     number = restaurant.place("delivery")
     restaurant.ledger.wait_for("cooking", [number], 5)
@@ -89,7 +88,6 @@ def test_dead_http_workers_are_replaced(restaurant: Restaurant) -> None:
 
 def test_ten_kills_among_forty_orders_lose_and_double_nothing(restaurant: Restaurant) -> None:
     """Three cooks of fixed names; each second or so one of them dies and another is hired."""
-    restaurant.settle()
     names = ["mario", "luigi", "anna"]
     cooks = dict(zip(names, restaurant.hire_all(names, cooking_time=0.8), strict=True))
     numbers = restaurant.place_all([meal(kind) for kind in (KINDS * 14)[:40]])

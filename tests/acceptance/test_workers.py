@@ -72,7 +72,6 @@ def test_a_worker_is_online_while_at_work_and_offline_after(restaurant: Restaura
 def test_a_killed_worker_is_offline_and_its_name_free_within_five_seconds(
     restaurant: Restaurant,
 ) -> None:
-    restaurant.settle()
     cook = restaurant.hire("mario", cooking_time=60)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)

@@ -102,14 +102,6 @@ class Restaurant:
             lambda: all(self.client.answers() for _ in range(20)), seconds, "requests are answered"
         )
 
-    def settle(self) -> None:
-        """Wait until the database calls dead workers dead.
-
-        In the first ten seconds of its life it gives them time to come back.
-        """
-        age = "select clock_timestamp() - pg_postmaster_start_time() > '10 s' as settled"
-        eventually(lambda: self.ledger.rows(age)[0]["settled"], 11, "PostgreSQL is ten seconds old")
-
     def rush(self, meals: Collection[dict[str, Any]], guests: int | None = None) -> list[Answer]:
         """Place orders at the same time, by as many guests as there are orders unless told."""
         with ThreadPoolExecutor(guests or len(meals)) as crowd:
