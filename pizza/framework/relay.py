@@ -86,22 +86,28 @@ class Relay(threading.Thread):
         """Stand by, lead, come back: until `stop`."""
         backoff = Backoff()
         while not self._end.is_set():
+            began = time.monotonic()
             try:
                 with connect(self._db_url, name=self._title) as conn, available():
-                    backoff.reset()
                     if self._await_lead(conn):
                         self._lead(conn)
             except (DatabaseUnavailable, psycopg.DatabaseError) as error:
                 if self._state != "database away":
                     log.warning("Relay: %s; trying again", error, extra={"action": "relay_lost"})
                 self._state = "database away"
-                self._end.wait(backoff.next())
+                self._rest(backoff, began)
             except Exception:
                 log.exception("Relay failed; starting over", extra={"action": "relay_failed"})
-                self._end.wait(backoff.next())
+                self._rest(backoff, began)
             finally:
                 self._drop_broker()
         self._state = "stopped"
+
+    def _rest(self, backoff: Backoff, began: float) -> None:
+        """Wait before the next try; briefly if it had gone well for a while."""
+        if time.monotonic() - began > Backoff.LONGEST_S:
+            backoff.reset()
+        self._end.wait(backoff.next())
 
     def _await_lead(self, conn: BoundedConnection) -> bool:
         """Stand by until the lock is ours; False when stopped before."""

@@ -68,11 +68,11 @@ returning id, task, queue, holder
 select queue, count(*)
 from message
 where state = 'sent' and sent_at < clock_timestamp() - %(patience)s
-  and (lease_until is null or lease_until < clock_timestamp())
+  and (lease_until is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
 group by queue
 
 -- send_again --
 update message
 set state = 'pending'
 where state = 'sent' and queue = %(queue)s and sent_at < clock_timestamp() - %(patience)s
-  and (lease_until is null or lease_until < clock_timestamp())
+  and (lease_until is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))

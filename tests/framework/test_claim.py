@@ -70,6 +70,31 @@ def test_a_take_over_waits_for_the_transaction_of_the_old_holder(stage: Stage) -
     assert holder.running
 
 
+def test_what_a_claim_answers(stage: Stage) -> None:
+    slow, urgent = stage.send(colour="red", priority=1), stage.send(colour="blue", priority=9)
+    later = stage.send(countdown=60)
+    stage.rows("update message set state = 'sent' where state = 'pending' returning 1")
+    queues = [stage.toy.queue("red"), stage.toy.queue("blue")]
+
+    def claim(id, forced: bool = False, own: list[str] = queues) -> tuple:
+        return stage.rows(
+            """select verdict, attempt, better_queue
+               from message_claim(%s, 77, '10s', %s, %s, null)""",
+            id, own, forced,
+        )[0]  # fmt: skip
+
+    # A better one in another of its queues goes first, unless it was looked for in vain
+    assert claim(slow) == ("better", None, queues[1])
+    assert claim(slow, own=queues[:1])[:2] == ("claimed", 1)
+    stage.rows("update message set state = 'sent', holder = null where id = %s returning 1", slow)
+    assert claim(slow, forced=True)[:2] == ("claimed", 2)
+    assert claim(urgent)[:2] == ("claimed", 1)
+    assert claim(urgent)[:2] == ("claimed", 2)  # by its holder, after a loss
+    assert claim(later)[0] == "later"
+    stage.rows("delete from message where id = %s returning 1", slow)
+    assert claim(slow)[0] == "done"
+
+
 def _ticket(stage: Stage, job) -> amqp.Message:
     """The ticket of a message, made anew from its row."""
     task, body, position = stage.rows(

@@ -74,3 +74,16 @@ def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Stage)
     assert "3 workers" in headers["reason"]
     assert len(stage.runs()) == 3
     assert worker.running
+
+
+def test_a_dead_workers_job_needs_no_lease_to_run_out(stage: Stage) -> None:
+    stage.relay()
+    worker = stage.worker("doomed", no_relay=True, lease=600)
+    job = stage.send("sleep", seconds=60)
+    stage.await_run(job)
+    # Given that its ticket is lost with it
+    red = stage.toy.queue("red")
+    worker.kill9()
+    with stage.broker() as channel:
+        wait_until(lambda: channel.queue_purge(red) == 1, 5, "the ticket is back, and gone")
+    wait_until(lambda: stage.ready(red) == 1, 25, "it is sent again")

@@ -73,8 +73,8 @@ def demo():
 
 
 def test_a_killed_cook_and_a_killed_broker_lose_and_double_nothing(demo):
-    demo.read_until("cooking by chef_cook_2")
-    demo.kill_one("--worker-name=chef_cook_2")
+    demo.read_until("cooking by chef_2")
+    demo.kill_one("--worker-name=chef_2")
     demo.kill_one("beam.smp")
     assert demo.end() == 0, "".join(demo.lines)
     text = "".join(demo.lines)
