@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -34,8 +34,10 @@ from pizza.framework.task import Task
 
 _SQL = Queries("framework")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
+_END_PROMISE = _SQL.end_promise
 
 REFUSED = "PZ001"
+_SWAP_S = 0.01
 
 
 @dataclass(slots=True)
@@ -228,12 +230,22 @@ class Job:
     def sleep(self, seconds: float) -> None:
         """Wait, holding nothing. Raises ClaimLost or HandedBack as soon as either is known."""
         until = time.monotonic() + seconds
+        if self._bench.promise is not None and seconds > _SWAP_S:
+            # Our ticket was another's, and he has had the time to take ours.
+            self._bench.interrupt.wait(_SWAP_S)
+            self._end_promise()
         while True:
             self.check()
             left = until - time.monotonic()
             if left <= 0:
                 return
             self._bench.interrupt.wait(left)
+
+    def _end_promise(self) -> None:
+        with suppress(DatabaseUnavailable), available():
+            promise = {"promise": self._bench.promise}
+            self._bench.line.connection().execute(_END_PROMISE, promise)
+        self._bench.promise = None
 
     def check(self) -> None:
         """For loops of one's own: raise ClaimLost or HandedBack if the job must end."""

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
+from pizza.framework.errors import ConfigurationError
 from pizza.framework.message import encode
 from pizza.framework.retry import RetryPolicy
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pizza.framework.job import Job
 
 _SQL = Queries("framework")
+
+MAX_PRIORITY = 255
 _SEND, _PUBLISH = _SQL.send, _SQL.publish
 
 TaskFunction = Callable[["Job"], Any]
@@ -62,8 +65,11 @@ class Task:
         countdown: seconds until it becomes due; durable, a row that waits.
         queue, routing_key: where it will wait, and the key that leads there through the
         task's exchange (default: the task's queue, and the queue's name).
-        Returns the message's id. Raises PoisonMessage when the body is not JSON.
+        Returns the message's id. Raises PoisonMessage when the body is not JSON,
+        ConfigurationError for a priority that AMQP does not know.
         """
+        if not 0 <= priority <= MAX_PRIORITY:
+            raise ConfigurationError(f"a priority is from 0 to {MAX_PRIORITY}, not {priority}")
         identity = message_id or uuid4()
         target = queue or self.queue
         conn.execute(

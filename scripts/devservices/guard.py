@@ -92,7 +92,9 @@ class Guard:
         """Start the command; OSError when that is impossible."""
         self.owner = os.getppid()
         self.status: int | None = None
-        self.child = start(command).pid
+        # Kept: when the object goes it collects a child that has ended, and its status with it.
+        self._process = start(command)
+        self.child = self._process.pid
 
     def run(self) -> int:
         """Wait for the end of command or owner, then sweep; gives the command's exit status."""

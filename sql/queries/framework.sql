@@ -48,3 +48,6 @@ returning 1
 
 -- hold --
 select pg_try_advisory_lock(%(holder)s)
+
+-- end_promise --
+select promise_end(%(promise)s)

@@ -30,7 +30,7 @@ def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Stage, tas
 def test_a_frozen_worker_finds_its_token_refused(stage: Stage) -> None:
     stage.relay()
     # Given three that freeze: in a sleep, deaf, and deaf until a failure of its own
-    modes = {"sleeper": "sleep", "deaf": "block", "failing": "late_failure"}
+    modes = {"sleeper": "sleep", "deaf": "block_two", "failing": "late_failure"}
     jobs = {}
     frozen = {}
     for name, mode in modes.items():
@@ -54,7 +54,7 @@ def test_a_frozen_worker_finds_its_token_refused(stage: Stage) -> None:
         assert not worker.tracebacks()
     assert all(worker.running for worker in frozen.values())
     effects = stage.effects()
-    assert effects[jobs["deaf"]] == effects[jobs["sleeper"]] == 1
+    assert (effects[jobs["deaf"]], effects[jobs["sleeper"]]) == (2, 1)
     makers = stage.rows("select distinct worker from effect")
     assert makers == [("heir",)]
 

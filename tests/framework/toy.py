@@ -113,6 +113,12 @@ def _block(job: Job) -> None:
     _ok(job)
 
 
+def _block_two(job: Job) -> None:
+    """Deaf, and then two steps."""
+    time.sleep(job.body["seconds"])
+    _two(job)
+
+
 def _late_failure(job: Job) -> None:
     time.sleep(job.body["seconds"])
     raise Flaky("failed after a long time")
@@ -191,6 +197,7 @@ MODES = {
     "ok": _ok, "sleep": _sleep, "block": _block, "late_failure": _late_failure, "fail": _fail,
     "hopeless": _hopeless, "exit": _exit, "exit_before_ack": _exit_before_ack, "two": _two,
     "inside": _inside, "oserror": _oserror, "after_the_end": _after_the_end, "nothing": _nothing,
+    "block_two": _block_two,
     "send_and_fail": _send_and_fail, "exit_in_transaction": _exit_in_transaction,
 }  # fmt: skip
 
