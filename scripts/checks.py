@@ -1,4 +1,4 @@
-"""scripts/test: the environments of tox.ini, one after the other, and a verdict on all of them.
+"""scripts/test: the environments of tox.ini, and a verdict on all of them.
 
     scripts/test [ENVIRONMENT...] [-- PYTEST-ARGUMENT...]
 
@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import IO, Any
 
 from datafolder import ROOT
 from devservices import GuardedProcess, ProcessFailed, rabbitmq_install
@@ -18,6 +19,8 @@ from progress import step
 from stopping import Stopped, stop_on_signals
 
 TOX_GRACE_SECONDS = 20.0
+ALL = ("lint", "types", "floors", "unit", "integration", "acceptance")
+BESIDE = "acceptance"
 
 
 def main() -> int:
@@ -31,9 +34,7 @@ def main() -> int:
             with step("Fetching RabbitMQ, which this machine does not have"):
                 rabbitmq_install.find_or_fetch()
         with tempfile.TemporaryDirectory() as folder:
-            results = Path(folder) / "results.json"
-            status = run_tox(sys.argv[1:], results)
-            return report(status, results)
+            return run(sys.argv[1:], Path(folder))
     except Stopped as stop:
         print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
         return stop.exit_code
@@ -42,16 +43,38 @@ def main() -> int:
         return 1
 
 
-def run_tox(arguments: list[str], results: Path) -> int:
-    """Run tox on the named environments, or on all; its results go to a JSON file."""
-    names, dashes, rest = split(arguments)
+def run(arguments: list[str], folder: Path) -> int:
+    """Run tox on the named environments, or on all; gives the exit code.
+
+    The acceptance tests mostly wait for processes, so they run beside all the others, on servers
+    of their own; what they print comes when the others are done.
+    """
+    names, *rest = split(arguments)
+    names = names or list(ALL)
+    beside = [name for name in names if name == BESIDE] if len(names) > 1 else []
+    first = [name for name in names if name not in beside]
+    runs = []
+    with (folder / "beside.txt").open("w+b") as kept:
+        try:
+            if beside:
+                runs.append(tox(beside, rest, folder / "beside.json", kept))
+            runs.append(tox(first, rest, folder / "first.json", None))
+            codes = [each.wait() for each in reversed(runs)]
+        finally:
+            for each in runs:
+                each.stop(signal.SIGINT, TOX_GRACE_SECONDS)
+        kept.seek(0)
+        sys.stdout.write(kept.read().decode("utf-8", "replace"))
+    return report(max(codes), [folder / "first.json", folder / "beside.json"][: len(runs)])
+
+
+def tox(
+    names: list[str], rest: list[list[str]], results: Path, output: IO[bytes] | None
+) -> GuardedProcess:
+    """Start tox on some environments; its results go to a JSON file."""
     command = [sys.executable, "-m", "tox", "run", "--result-json", str(results)]
-    command += ["-e", ",".join(names)] if names else []
-    tox = GuardedProcess([*command, *dashes, *rest], cwd=ROOT)
-    try:
-        return tox.wait()
-    finally:
-        tox.stop(signal.SIGINT, TOX_GRACE_SECONDS)
+    command += ["-e", ",".join(names), *(word for part in rest for word in part)]
+    return GuardedProcess(command, cwd=ROOT, output=output)
 
 
 def split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
@@ -60,15 +83,17 @@ def split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
     return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
 
 
-def report(status: int, results: Path) -> int:
+def report(status: int, results: list[Path]) -> int:
     """One line for each environment, and the sum of them; gives the exit code."""
+    ran: dict[str, list[dict[str, Any]]] = {}
     try:
-        environments = json.loads(results.read_text())["testenvs"]
+        for each in results:
+            found = json.loads(each.read_text())["testenvs"]
+            ran |= {name: result["test"] for name, result in found.items() if "test" in result}
     except (OSError, ValueError, KeyError):
         return status or 1  # tox has said why
     failed = 0
     print()
-    ran = {name: result["test"] for name, result in environments.items() if result.get("test")}
     for name, tests in ran.items():
         passed = all(test["retcode"] == 0 for test in tests)
         failed += not passed

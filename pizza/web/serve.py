@@ -62,6 +62,7 @@ def serve(settings: Settings) -> int:
     tried = threading.Event()
     _in_background(_set_capacity, settings, tried, end)
     _in_background(_announce, settings, tried, end)
+    logging.getLogger("_granian").addFilter(_is_news)
     server = _server(settings)
     code = 0
     try:
@@ -111,6 +112,11 @@ class _Server(MPServer):
                 extra={"action": "worker_respawned", "details": {"workers": len(fallen)}},
             )
             self._respawn_workers(fallen, spawn_target, target_loader)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what `_serve_loop` says itself, and only of workers that were not told to end."""
+    return not record.getMessage().startswith("Unexpected exit from worker")
 
 
 def _server(settings: Settings) -> _Server:
