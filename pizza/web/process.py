@@ -18,8 +18,10 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import Pool, open_pool
 from pizza.settings import Settings
 from pizza.web import Backend, create_app
+from pizza.web.access import access_log
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
+from pizza.web.drain import Drain, hold_signals
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,17 @@ _LAST_REQUESTS_SECONDS = 3.0
 def load_app(settings: Settings, board: Board) -> Flask:
     """Build the application of this worker process. Ends the process when it cannot."""
     logs.setup(settings)
+    drain = Drain()
+    hold_signals(drain)
     try:
         _follow_parent()
         pool = open_pool(settings.db_url, size=settings.web_threads, name=settings.service)
         _warm(pool)
-        return create_app(settings, Backend(Breaker(pool), board.read))
+        app = create_app(settings, Backend(Breaker(pool), board.read))
+        if settings.log_level == "DEBUG":
+            app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+        app.wsgi_app = drain.around(app.wsgi_app)  # type: ignore[method-assign, assignment]
+        return app
     except Exception as error:
         log.error("HTTP worker cannot start", exc_info=error, extra={"action": "start_failed"})
         sys.exit(1)

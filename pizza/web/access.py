@@ -1,0 +1,35 @@
+"""The access log, at DEBUG: one line for each request, written before its answer leaves."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def access_log(app: Wsgi) -> Wsgi:
+    """Wrap a WSGI application. (Granian's own line comes after the answer; a stop may eat it.)"""
+
+    def logged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        started = time.monotonic()
+        statuses: list[str] = []
+
+        def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            statuses.append(status[:3])
+            return start_response(status, headers, *more)
+
+        body = app(environ, begin)
+        milliseconds = (time.monotonic() - started) * 1000
+        log.debug(
+            "%s %s: %s in %.1f ms",
+            environ["REQUEST_METHOD"], environ["PATH_INFO"], statuses[-1], milliseconds,
+            extra={"action": "request", "duration_ms": round(milliseconds)},
+        )  # fmt: skip
+        return body
+
+    return logged

@@ -1,0 +1,106 @@
+"""A clean stop of an HTTP worker: what was begun is answered, and nothing new is begun.
+
+Granian closes its connections when the signal comes, on a machine under load before every answer
+is on its way. An order that is stored and whose client hears nothing is what must not happen. So
+the signal is held back until the last request has been answered; those that arrive meanwhile are
+refused, with nothing stored.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from granian import _signals as granian_signals
+from granian._granian import WorkerSignal
+
+from pizza.web.errors import CONTENT_TYPE, Problem
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# Requests are bound to about two seconds by themselves.
+LONGEST_SECONDS = 2.5
+# From the application's return to the answer's last byte on the socket.
+_FLUSH_SECONDS = 0.15
+
+_REFUSAL = Problem(
+    503, "The order service is restarting; try again in a moment.", headers=(("Retry-After", "1"),)
+)
+
+
+class Drain:
+    """Counts the requests that are under way, and lets no more in once closed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._closed = False
+
+    def around(self, app: Wsgi) -> Wsgi:
+        """Wrap a WSGI application: what comes after `close` is refused, nothing of it is begun."""
+
+        def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            with self._lock:
+                refused = self._closed
+                self._running += 1
+            try:
+                return _refuse(start_response) if refused else app(environ, start_response)
+            finally:
+                with self._lock:
+                    self._running -= 1
+
+        return counted
+
+    def close(self) -> None:
+        """Let no more in, and wait for what was begun to be answered (LONGEST_SECONDS at most)."""
+        with self._lock:
+            self._closed = True
+        until = time.monotonic() + LONGEST_SECONDS
+        time.sleep(_FLUSH_SECONDS)
+        while self._running and time.monotonic() < until:
+            time.sleep(0.01)
+            if not self._running:
+                time.sleep(_FLUSH_SECONDS)
+
+
+def hold_signals(drain: Drain) -> None:
+    """Take the signals to stop in this process, and let granian hear of them after the drain.
+
+    Granian is about to ask its own module to set up the signals; it gets what it would have got,
+    an event to wait for, and the signals stay ours. They are read from a descriptor by a thread:
+    the main thread waits inside granian, where a handler in Python may never have its turn.
+    """
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    signal.set_wakeup_fd(tell.fileno())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+    def set_sync_signals() -> WorkerSignal:
+        stop = WorkerSignal()
+
+        def pass_on() -> None:
+            while told.recv(1) and tell:  # naming both ends keeps both open
+                drain.close()
+                stop.set()
+
+        threading.Thread(target=pass_on, name="drain", daemon=True).start()
+        return stop
+
+    granian_signals.set_sync_signals = set_sync_signals
+
+
+def _refuse(start_response: Callable[..., Any]) -> list[bytes]:
+    body = _REFUSAL.body()
+    headers = [
+        ("Content-Type", CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+        *_REFUSAL.headers,
+    ]
+    start_response("503 Service Unavailable", headers)
+    return [body]
