@@ -14,6 +14,7 @@ declare
     o orders;
     old_status text;
     moment timestamptz;
+    told boolean;
 begin
     c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise);
     verdict := c.verdict;
@@ -47,7 +48,7 @@ begin
     type := o.type;
     priority := o.priority;
     if old_status = 'received' or taken_from is not null then
-        perform order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
+        told := order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
     end if;
 end $$;
 
@@ -59,11 +60,14 @@ create or replace function kitchen_finish(
 )
 language plpgsql as $$
 declare
+    c record;
     o orders;
     moment timestamptz;
+    done boolean;
 begin
-    select m.next_queue, m.promise into next_queue, promise
-    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    c := message_complete(p_message, p_token, p_queues, p_promise);
+    next_queue := c.next_queue;
+    promise := c.promise;
     moment := clock_timestamp();
     update orders u
     set status = 'ready', completed_at = moment, updated_at = moment, version = u.version + 1
@@ -75,8 +79,7 @@ begin
     status := o.status;
     waited := extract(epoch from o.started_at - o.created_at);
     cooked := extract(epoch from o.completed_at - o.started_at);
-    perform order_changed(o, 'cooking', p_worker, null);
-    perform capacity_give();
+    done := order_changed(o, 'cooking', p_worker, null) and capacity_give();
     update workers w
     set orders_processed = w.orders_processed + 1, last_seen = moment
     where w.name = p_worker;

@@ -14,7 +14,7 @@ language sql immutable as $$ select md5(p_whole::text || ' ' || p_part)::uuid $$
 -- Log a change of status and tell everybody: `o` is the order as it is after the change.
 create or replace function order_changed(
     o orders, p_old_status text, p_by text, p_notes text
-) returns void
+) returns boolean
 language plpgsql as $$
 declare
     event uuid := part_id(o.id, 'event ' || o.version);
@@ -22,7 +22,7 @@ begin
     insert into order_status_log (id, order_id, status, changed_by, changed_at, notes, sequence)
     values (part_id(o.id, 'change ' || o.version), o.id, o.status, p_by, o.updated_at, p_notes,
             o.version);
-    perform outbox_event(
+    return outbox_event(
         event, 'notifications_fanout', 'order.' || o.status,
         convert_to(json_build_object(
             'order_number', o.number,
@@ -65,11 +65,13 @@ end $$;
 -- are passed over, and waited for only when there is no other.
 create or replace function capacity_take() returns boolean
 language plpgsql as $$
+declare
+    own integer := (pg_backend_pid() * 7) % 64;
 begin
     update kitchen_capacity set free = free - 1
     where stripe = (select stripe from kitchen_capacity
-                    where free > 0 and stripe >= (pg_backend_pid() * 7) % 64
-                    limit 1 for update skip locked);
+                    where stripe = own and free > 0
+                    for update skip locked);
     if found then
         return true;
     end if;
@@ -84,24 +86,20 @@ begin
     return found;
 end $$;
 
--- Give a place back; a debt (the limit was lowered) is paid first.
-create or replace function capacity_give() returns void
+-- Give a place back; a debt (the limit was lowered) is paid first. All debt is in stripe 0, so
+-- two who pay its last one at the same time leave a free place there, and the sum is right.
+create or replace function capacity_give() returns boolean
 language plpgsql as $$
+declare
+    own integer := (pg_backend_pid() * 7) % 64;
 begin
-    if exists (select from kitchen_capacity where free < 0) then
-        update kitchen_capacity set free = free + 1
-        where stripe = (select stripe from kitchen_capacity where free < 0 limit 1 for update);
-        if found then
-            return;
-        end if;
-    end if;
     update kitchen_capacity set free = free + 1
-    where stripe = (select stripe from kitchen_capacity
-                    where stripe >= (pg_backend_pid() * 7) % 64
-                    limit 1 for update skip locked);
-    if not found then
-        update kitchen_capacity set free = free + 1 where stripe = 0;
-    end if;
+    where stripe = coalesce(
+        (select stripe from kitchen_capacity where stripe = 0 and free < 0),
+        (select stripe from kitchen_capacity where stripe = own for update skip locked),
+        (select stripe from kitchen_capacity limit 1 for update skip locked),
+        0);
+    return found;
 end $$;
 
 -- Set how many orders may be received or cooking at a time, from a count of those that are.
@@ -137,6 +135,7 @@ language plpgsql as $$
 declare
     o orders;
     start timestamptz := clock_timestamp();
+    told boolean;
 begin
     if p_expires < start then
         verdict := 'late';
@@ -166,7 +165,7 @@ begin
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
     from rows from (json_to_recordset(p_items) as (name text, quantity integer, price numeric))
          with ordinality as i(name, quantity, price, position);
-    perform outbox_task(
+    told := outbox_task(
         o.id, 'cook_order', p_queue, p_exchange,
         'kitchen.' || o.type || '.' || o.priority, o.priority,
         convert_to(json_build_object(
@@ -183,7 +182,7 @@ begin
             'created_at', utc_text(o.created_at)
         )::text, 'UTF8')
     );
-    perform order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
+    told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';
     created_at := o.created_at;
     estimated_completion := o.estimated_completion;
@@ -192,8 +191,9 @@ end $$;
 -- In how many rounds of cooking an order just placed is ready: all that wait or cook, itself
 -- included, by the cooks on shift.
 create or replace function kitchen_rounds() returns double precision
-language sql stable as $$
-    select ceil(
+language plpgsql stable as $$
+begin
+    return ceil(
         (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity)::float8
-        / greatest(1, (select count(*) from workers where status = 'online' and type = 'cook')))
-$$;
+        / greatest(1, (select count(*) from workers where status = 'online' and type = 'cook')));
+end $$;
