@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pizza.domain.order import ORDER_TYPES
+from pizza.domain.stations import KITCHEN, STATION_NAMES
 
 MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -39,6 +40,11 @@ class Settings:
     max_concurrent: int = 50
     worker_name: str = ""
     order_types: tuple[str, ...] = ORDER_TYPES
+    station: str = KITCHEN
+    stations: tuple[str, ...] = STATION_NAMES
+    station_time: float = 2.0
+    send_back_percent: float = 0.0
+    ageing: float = 300.0
     cooking_time: float = 10.0
     customer: str | None = None
     notification_types: tuple[str, ...] = ()
@@ -200,14 +206,35 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def read(raw: str) -> tuple[str, ...]:
         words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
-        if words == ("all",):
-            return known
+        if words in (("all",), ("none",)):
+            return known if words == ("all",) else ()
         for word in words:
             if word not in known:
                 raise ValueError(f"knows {', '.join(known)}, not {word!r}")
         return words
 
     return read
+
+
+def _specialities(raw: str) -> tuple[str, ...]:
+    # Whether a word is on the menu only the database knows (pizza.services.staffing).
+    words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
+    if words == ("all",):
+        return ORDER_TYPES
+    for word in words:
+        if not word or not word.isprintable() or len(word) > WORKER_NAME_LENGTH:
+            raise ValueError(f"must be order types or menu tags with commas between, not {raw!r}")
+    return words
+
+
+def _share(raw: str) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise ValueError(f"must be a number from 0 to 100, not {raw!r}")
+    return value
 
 
 def _tags(raw: str) -> tuple[str, ...]:
@@ -282,7 +309,12 @@ OPTIONS = (
     _option("--port", _integer(1, 65535), "HTTP port", variable="LISTEN_PORT"),
     _option("--max-concurrent", _integer(0, 1_000_000), "orders at a time, 0 for no limit"),
     _option("--worker-name", _worker_name, "unique name of a worker"),
-    _option("--order-types", _words(ORDER_TYPES), "order types to process"),
+    _option("--order-types", _specialities, "order types, or menu tags, to process"),
+    _option("--station", _one_of(KITCHEN, *STATION_NAMES), "station that a worker staffs"),
+    _option("--stations", _words(STATION_NAMES), "stations the restaurant staffs, or none"),
+    _option("--station-time", _seconds(0, 86_400), "seconds that a station takes"),
+    _option("--send-back-percent", _share, "orders of a hundred that quality sends back"),
+    _option("--ageing", _seconds(0, 86_400), "seconds after which a waiting order goes first"),
     _option("--cooking-time", _seconds(0, 86_400), "base cooking time in seconds"),
     _option("--customer", _text, "customer name filter"),
     _option("--notification-types", _tags, "notifications to receive"),

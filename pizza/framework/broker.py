@@ -95,6 +95,11 @@ class Broker:
             probe.close()
             return count
 
+    def purge(self, queue: str) -> None:
+        """Throw away what is ready in a queue; what still waits has to be sent again."""
+        with broker_errors():
+            self.channel.queue_purge(queue)
+
     def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
         """Handle what arrives, for up to `timeout` seconds or until one of `also` is readable.
 

@@ -85,6 +85,7 @@ class Job:
         self.next_queue: str | None = None
         self._bench = bench
         self._forced = forced
+        self._has_ticket = ticket.delivery_tag > 0
 
     # -- transactions ---------------------------------------------------------------
 
@@ -176,11 +177,12 @@ class Job:
             except psycopg.DatabaseError as error:
                 if error.sqlstate != REFUSED:
                     raise
-                if uncertain and not self._known():
+                if uncertain and not self.known():
                     return None
                 raise ClaimLost(str(error).splitlines()[0]) from error
 
-    def _known(self) -> bool:
+    def known(self) -> bool:
+        """Whether the message is still there: neither ended nor withdrawn."""
         return self._bench.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
 
     # -- claiming -------------------------------------------------------------------
@@ -223,6 +225,7 @@ class Job:
             "job_queues": list(self._bench.queues),
             "job_forced": self._forced,
             "job_promise": self._bench.promise,
+            "job_priority": self.priority if self._has_ticket else None,
         }
 
     # -- waiting --------------------------------------------------------------------

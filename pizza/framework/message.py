@@ -22,7 +22,10 @@ PERSISTENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One delivery of a message: what the broker handed to this worker, unacknowledged."""
+    """One delivery of a message: what the broker handed to this worker, unacknowledged.
+
+    delivery_tag: 0 (the broker begins at 1) for a message that the database named.
+    """
 
     queue: str
     delivery_tag: int
@@ -31,12 +34,19 @@ class Ticket:
     priority: int
     headers: dict[str, Any]
     body: bytes
+    reply_to: str | None = None
+    correlation_id: str | None = None
 
     @property
     def rank(self) -> tuple[int, int]:
         """Sorts tickets best first: high priority, then age."""
         position = self.headers.get("position")
         return -self.priority, position if isinstance(position, int) else 0
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it comes from outside: it has none of what the framework's relay writes."""
+        return "task" not in self.headers
 
     def id(self) -> UUID:
         """The message's id. Raises PoisonMessage when it has none of ours."""
@@ -72,6 +82,22 @@ def ticket(queue: str, message: Any) -> Ticket:
         priority=properties.get("priority") or 0,
         headers=properties.get("application_headers") or {},
         body=body.encode() if isinstance(body, str) else bytes(body),
+        reply_to=properties.get("reply_to"),
+        correlation_id=properties.get("correlation_id"),
+    )
+
+
+def named(row: Any) -> Ticket:
+    """The ticket in place of one, for a row that the database has named (`framework.match`)."""
+    id, task, queue, priority, position, headers, body = row
+    return Ticket(
+        queue=queue,
+        delivery_tag=0,
+        redelivered=False,
+        message_id=str(id),
+        priority=priority,
+        headers={**(headers or {}), "task": task, "position": position},
+        body=bytes(body),
     )
 
 

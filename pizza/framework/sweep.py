@@ -26,6 +26,8 @@ PATIENCE = timedelta(seconds=5)
 # unless the queue is empty.
 IN_HAND = 50
 _GAP_S = 4.0
+# Tickets of what workers took by their skills lie about when nobody fetches them.
+_SURPLUS = 1000
 
 
 class Sweep:
@@ -70,6 +72,10 @@ class Sweep:
             ready = broker.ready(queue)
             if ready is None:
                 broker.declare(topology)
+            elif ready > waiting + _SURPLUS:
+                broker.purge(queue)
+                self._send_again(queue, waiting, ready)
+                continue
             if ready is None or ready == 0 or ready + IN_HAND < waiting:
                 short.add(queue)
                 if queue in self._short:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _SQL = Queries("framework")
 
 MAX_PRIORITY = 255
-_SEND, _PUBLISH = _SQL.send, _SQL.publish
+_SEND, _PUBLISH, _WITHDRAW, _REPRIORITISE = (
+    _SQL.send, _SQL.publish, _SQL.withdraw, _SQL.reprioritise,
+)  # fmt: skip
 
 TaskFunction = Callable[["Job"], Any]
 Decoder = Callable[[Any], Any]
@@ -59,12 +61,14 @@ class Task:
         queue: str | None = None,
         routing_key: str | None = None,
         headers: Mapping[str, Any] | None = None,
+        needs: Sequence[str] | None = None,
     ) -> UUID:
         """Write the message in the caller's transaction; it exists when that commits.
 
         countdown: seconds until it becomes due; durable, a row that waits.
         queue, routing_key: where it will wait, and the key that leads there through the
         task's exchange (default: the task's queue, and the queue's name).
+        needs: the skills that a worker who names its own must have, all of them.
         Returns the message's id. Raises PoisonMessage when the body is not JSON,
         ConfigurationError for a priority that AMQP does not know.
         """
@@ -84,6 +88,7 @@ class Task:
                 "body": encode(body),
                 "headers": Jsonb(dict(headers)) if headers else None,
                 "countdown": _interval(countdown),
+                "needs": list(needs) if needs is not None else None,
             },
         )
         return identity
@@ -112,6 +117,30 @@ def publish(
         },
     )
     return identity
+
+
+def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
+    """Take a message back, in the caller's transaction.
+
+    One that waits will not be begun. Of one that was begun nothing more can have an effect, and
+    its worker is told at once: the job sees ClaimLost.
+    False when there is none: its job has ended, or never was.
+    """
+    return _truth(conn, _WITHDRAW, {"id": message_id})
+
+
+def reprioritise(conn: psycopg.Connection[Any], message_id: UUID, priority: int) -> bool:
+    """Move a waiting message in its queue, in the caller's transaction; its age stays.
+
+    False when it does not wait any more, or has that priority.
+    """
+    return _truth(conn, _REPRIORITISE, {"id": message_id, "priority": priority})
+
+
+def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> bool:
+    row = conn.execute(query, parameters).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def _interval(countdown: float | timedelta | None) -> timedelta | None:

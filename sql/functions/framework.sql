@@ -20,14 +20,16 @@ end $$;
 
 create or replace function outbox_task(
     p_id uuid, p_task text, p_queue text, p_exchange text, p_routing_key text,
-    p_priority integer, p_body bytea, p_headers jsonb default null, p_countdown interval default null
+    p_priority integer, p_body bytea, p_headers jsonb default null, p_countdown interval default null,
+    p_needs text[] default null
 ) returns boolean
 language plpgsql as $$
 begin
-    insert into message (id, state, task, queue, exchange, routing_key, priority, body, headers, available_at)
+    insert into message (id, state, task, queue, exchange, routing_key, priority, body, headers,
+                         available_at, needs)
     values (p_id, case when p_countdown is null then 'pending'::message_state else 'scheduled' end,
             p_task, p_queue, p_exchange, p_routing_key, p_priority, p_body, p_headers,
-            clock_timestamp() + p_countdown);
+            clock_timestamp() + p_countdown, p_needs);
     return outbox_wake();
 end $$;
 
@@ -115,15 +117,18 @@ language sql volatile as $$
             and pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds')
 $$;
 
--- Claim a message whose ticket the caller holds. Verdicts:
+-- Claim a message whose ticket the caller holds, or that the database has named (p_priority null:
+-- there is no ticket, so one has to be sent again should this worker die). Verdicts:
 --   claimed  it is yours: token and attempt say so
 --   done     no such message: its effect has been made (or it was never ours)
 --   held     another worker that is alive holds it
 --   later    it waits for its time (a retry); the ticket is an old one
 --   better   a better message waits in another of your queues: go there first
+--   moved    it has another priority by now, and another ticket for it: drop this one
 -- p_promise is what the caller was promised; null comes back once that is redeemed.
 create or replace function message_claim(
     p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
+    p_priority integer,
     out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean,
     out promise bigint
 )
@@ -140,6 +145,7 @@ begin
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
             lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
         where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
+          and u.priority = p_priority
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
             verdict := 'claimed';
@@ -159,6 +165,10 @@ begin
         verdict := 'later';
         return;
     end if;
+    if m.priority <> p_priority then
+        verdict := 'moved';
+        return;
+    end if;
     resumed := coalesce(m.holder = p_holder, false);
     if not resumed and m.lease_until > clock_timestamp() and holder_alive(m.holder, m.renewed_at) then
         verdict := 'held';
@@ -176,7 +186,8 @@ begin
     end if;
     update message u
     set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
-        lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
+        lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp(),
+        sent_at = case when p_priority is null then null else u.sent_at end
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
     verdict := 'claimed';
@@ -237,9 +248,10 @@ create or replace function message_release(p_id uuid, p_token bigint) returns bo
 language plpgsql as $$
 begin
     update message
-    set state = 'sent', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
+    set state = case when sent_at is null then 'pending'::message_state else 'sent' end,
+        token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
     where id = p_id and token = p_token;
-    return found;
+    return found and outbox_wake();
 end $$;
 
 -- The job has failed for the last time, or its message cannot be read: what is left of

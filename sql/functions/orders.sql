@@ -35,6 +35,7 @@ begin
             'sequence', o.version,
             'order_type', o.type,
             'priority', o.priority,
+            'stage', o.stage,
             'customer_name', o.customer_name,
             'notes', p_notes
         )::text, 'UTF8')
@@ -121,12 +122,15 @@ end $$;
 -- Place an order. One call, one round trip, one transaction: place in the kitchen, number,
 -- priority, order, items, log, the kitchen's task and the notification.
 -- p_items are the items as they stand in the order message: name, quantity, price.
--- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored).
+-- p_names are the items' names in lower case; p_needs what a cook has to be good at.
+-- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored), paused and
+-- sold out (`rule` says why, and what), twice (p_source has become the order `number` before).
 create or replace function order_place(
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
     p_type text, p_table integer, p_address text, p_rush boolean, p_total numeric,
     p_items json,
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
+    p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
     out verdict text, out number text, out priority integer, out rule text,
     out created_at timestamptz, out estimated_completion timestamptz
@@ -141,13 +145,41 @@ begin
         verdict := 'late';
         return;
     end if;
+    select case when k.paused then 'paused'
+                when exists (select from menu m where m.sold_out and lower(m.name) = any(p_names))
+                then 'sold out' end,
+           k.reason
+    into verdict, rule from kitchen_state k;
+    if verdict is not null then
+        if verdict = 'sold out' then
+            select string_agg(m.name, ', ' order by m.name) into rule
+            from menu m where m.sold_out and lower(m.name) = any(p_names);
+        end if;
+        return;
+    end if;
+    if p_source is not null then
+        select e.number into number from orders e where e.source_id = p_source;
+        if found then
+            verdict := 'twice';
+            return;
+        end if;
+    end if;
     if not capacity_take() then
         verdict := 'full';
         return;
     end if;
     priority := p_priority;
     rule := p_rule;
-    if p_repeat_priority <> p_priority and exists (
+    if p_customer_type = 'vip' then
+        insert into customers as c (key, name, vip, set_by)
+        values (p_customer_key, p_customer_name, true, p_by)
+        on conflict (key) do update set vip = true, set_by = excluded.set_by, changed_at = now()
+        where not c.vip;
+    elsif exists (select from customers c where c.key = p_customer_key and c.vip) then
+        p_customer_type := 'vip';
+        priority := p_vip_priority;
+        rule := p_vip_rule;
+    elsif p_repeat_priority <> p_priority and exists (
         select from orders e where e.customer_key = p_customer_key and e.status <> 'cancelled'
     ) then
         priority := p_repeat_priority;
@@ -156,10 +188,10 @@ begin
     number := order_number_next();
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
-                        estimated_completion)
+                        estimated_completion, source_id)
     values (start, start, order_place.number, p_customer_name, p_customer_key, p_customer_type,
             p_type, p_table, p_address, p_total, order_place.priority, p_rush,
-            start + p_cooking * kitchen_rounds())
+            start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking), p_source)
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
@@ -180,7 +212,8 @@ begin
             'priority', o.priority,
             'rush', o.rush,
             'created_at', utc_text(o.created_at)
-        )::text, 'UTF8')
+        )::text, 'UTF8'),
+        p_needs => p_needs
     );
     told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';
@@ -188,12 +221,35 @@ begin
     estimated_completion := o.estimated_completion;
 end $$;
 
--- In how many rounds of cooking an order just placed is ready: all that wait or cook, itself
--- included, by the cooks on shift.
-create or replace function kitchen_rounds() returns double precision
+-- In how long an order that is just being placed will be ready: what is ahead of it by priority,
+-- shared by the cooks on shift who may cook it, and its own cooking; by the times measured where
+-- there are any (kitchen_pace). With hundreds in the kitchen all of them count as ahead, so that
+-- the look stays cheap; the estimates are kept current afterwards (services/estimates.py).
+create or replace function kitchen_outlook(
+    p_type text, p_priority integer, p_needs text[], p_cooking interval
+) returns interval
 language plpgsql stable as $$
+declare
+    active integer := (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity) - 1;
+    cooks integer := (
+        select count(*) from workers w
+        where w.status = 'online' and w.type = 'cook'
+          and (w.order_types is null or p_type = any(w.order_types))
+          and (w.tags is null or p_needs <@ w.tags));
+    own interval := coalesce((select p.seconds * interval '1 second' from kitchen_pace p
+                              where p.order_type = p_type), p_cooking);
+    busy integer := active;
+    ahead integer := active;
 begin
-    return ceil(
-        (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity)::float8
-        / greatest(1, (select count(*) from workers where status = 'online' and type = 'cook')));
+    if active between 1 and 200 then
+        busy := (select count(*) from message m where m.state = 'claimed' and m.task = 'cook_order');
+        ahead := (select count(*) from message m
+                  where m.state in ('sent', 'pending') and m.task = 'cook_order'
+                    and m.priority >= p_priority) + busy;
+    end if;
+    cooks := greatest(1, cooks);
+    if ahead < cooks then
+        return own;
+    end if;
+    return own + own * ((ahead - least(busy, cooks) + 1)::float8 / cooks);
 end $$;
