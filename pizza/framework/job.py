@@ -103,7 +103,7 @@ class Job:
         """The job's last transaction: its effect and the end of its message, in one commit."""
         with self._guarded() as conn:
             yield conn
-            row = conn.execute(_COMPLETE, self._guard()).fetchone()
+            row = conn.first(_COMPLETE, self._guard())
             assert row is not None
         self._ended(*row)
 
@@ -168,8 +168,11 @@ class Job:
         while True:
             conn = self._bench.line.connection()
             try:
-                with available(), conn.cursor(row_factory=dict_row) as cursor:
-                    return cursor.execute(query, self._guard() | parameters).fetchone()
+                with available():
+                    row: dict[str, Any] | None = conn.first(
+                        query, self._guard() | parameters, dict_row
+                    )
+                    return row
             except DatabaseUnavailable as error:
                 self._bench.line.lost(error)
                 uncertain = True
@@ -199,8 +202,7 @@ class Job:
             raise
 
     def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
-        with conn.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_CLAIM, self._guard()).fetchone()
+        row = conn.first(_CLAIM, self._guard(), dict_row)
         assert row is not None
         self._adopt(row, last=last)
 

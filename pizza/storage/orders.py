@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import OrderDraft, OrderItem, OrderStatus, PlacedOrder, StatusChange
@@ -38,7 +39,8 @@ def place(
     first, repeat: its priority, should the customer be new or have ordered before.
     Returns the verdict (`placed`, `full`, `late`) and, when placed, the order.
     """
-    row = conn.execute(
+    row = first_row(
+        conn,
         _PLACE,
         {
             "expires": deadline,
@@ -60,7 +62,7 @@ def place(
             "exchange": exchange,
             "by": changed_by,
         },
-    ).fetchone()
+    )
     assert row is not None
     verdict, number, priority, rule, created_at, estimated_completion = row
     if verdict != "placed":
