@@ -86,7 +86,7 @@ def setup(settings: Settings) -> None:
 
 def _leave_out_of_records() -> None:
     """What our lines never show need not be found out for each (the documentation's own list)."""
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
