@@ -16,6 +16,7 @@ from typing import Any
 
 import amqp
 import kombu
+from amqp import spec
 from amqp.exceptions import AMQPError
 
 from pizza.framework.errors import BrokerUnavailable
@@ -162,12 +163,21 @@ class Broker:
             self._wire.flush()
 
     def cancel(self, queues: Sequence[str]) -> None:
-        """End the consumers; their last deliveries have arrived when this returns."""
-        with broker_errors():
+        """Ask for the end of the consumers; what they still get is there after `settle`."""
+        with broker_errors(), self.together():
             for queue in queues:
                 # The broker works in order, so the answer to the last one covers all.
-                self.channel.basic_cancel(queue, nowait=queue != queues[-1])
-        self.heard()
+                nowait = queue != queues[-1]
+                self.channel.send_method(spec.Basic.Cancel, "sb", (queue, nowait))
+
+    def settle(self, queues: Sequence[str]) -> None:
+        """Wait for the end of the cancelled consumers. `lost` keeps a BrokerUnavailable."""
+        until = time.monotonic() + IO_TIMEOUT_S
+        while queues[-1] in self.channel.callbacks:
+            self.wait(until - time.monotonic())
+            if time.monotonic() > until:
+                self.lost = BrokerUnavailable("RabbitMQ does not end a consumer")
+                raise self.lost
 
     def prefetch(self, count: int) -> None:
         """Unacknowledged messages that each consumer of the channel may hold."""

@@ -4,13 +4,13 @@ One thread works: it fetches a ticket, runs the job, acks. The main thread hears
 signals, and while a job runs it keeps the broker's connection alive in the work thread's
 stead: whoever holds `_at_broker` owns the connection.
 
-Fetching. With nothing to do the worker consumes from all of its queues (prefetch 1 each),
-so RabbitMQ deals work round robin among idle workers. The first arrival ends that: the
-best of what came is taken, the consumers are cancelled and the rest goes back, so that no
-busy worker holds a message that another could start. After a job the database says in
-which queue the best message waits, and the worker fetches the head of that queue; the claim
-of a message that was pushed checks that nothing better waits in another queue. So order is
-by priority, then age, across all queues, and the broker is asked once for each job.
+Fetching. With nothing to do the worker consumes from all of its queues (prefetch 1 each), so
+RabbitMQ deals work round robin among idle workers. The first arrival ends that: the consumers
+are cancelled, the best of what came is claimed at once, then the rest goes back: no busy worker
+holds a message that another could start. After a job the database says in which queue the best
+message waits, and the worker fetches the head of that queue; the claim of a message that was
+pushed checks that nothing better waits in another queue. So order is by priority, then age,
+across all queues, and the broker is asked once for each job.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -95,6 +96,9 @@ class Worker:
         self._executor = Executor(app, self._bench)
         self._broker: Broker | None = None
         self._at_broker = threading.Lock()
+        self._bench.begun = self._hand_back_in_job
+        self._arrived: list[Ticket] = []  # beside the best
+        self._listening = False
         self._hint: str | None = None
         self._looks = 0
         self._failure: BaseException | None = None
@@ -233,7 +237,7 @@ class Worker:
     # -- fetching -------------------------------------------------------------------
 
     def _serve(self, broker: Broker) -> None:
-        self._hint, self._looks = None, 0
+        self._hint, self._looks, self._listening = None, 0, False
         while not self._stop.is_set():
             if not self._session.present.is_set():
                 self._idle(broker)
@@ -259,21 +263,34 @@ class Worker:
 
     def _listen(self, broker: Broker) -> None:
         """Consume from all queues until something comes, and work on the best of it."""
-        arrived: list[Ticket] = []
-        broker.consume(
-            self._bench.queues, lambda name, message: arrived.append(ticket(name, message))
-        )
+        queues, arrived = self._bench.queues, self._arrived
+        arrived.clear()
+        broker.consume(queues, lambda name, message: arrived.append(ticket(name, message)))
+        self._listening = True
         while not arrived and not self._stop.is_set() and self._session.present.is_set():
             self._idle(broker)
-        broker.cancel(self._bench.queues)
-        best = None
+        broker.cancel(queues)
         if arrived and not self._stop.is_set():
             best = min(arrived, key=lambda each: each.rank)
             arrived.remove(best)
-        for each in arrived:
-            broker.requeue(each.delivery_tag)
-        if best is not None:
             self._work(broker, best, forced=self._looks >= _LOOKS)
+        else:
+            self._hand_back(broker)
+
+    def _hand_back(self, broker: Broker) -> None:
+        """Return what came beside the best, when the cancelled consumers have ended."""
+        if not self._listening:
+            return
+        self._listening = False
+        broker.settle(self._bench.queues)
+        for each in self._arrived:
+            broker.requeue(each.delivery_tag)
+
+    def _hand_back_in_job(self) -> None:
+        """The same as soon as the job is claimed, so that it need not wait for the broker."""
+        if self._listening and self._broker is not None:
+            with self._at_broker, suppress(BrokerUnavailable):
+                self._hand_back(self._broker)
 
     # -- working --------------------------------------------------------------------
 
@@ -281,6 +298,7 @@ class Worker:
         result = self._run(best, forced)
         if broker.lost is not None:
             raise broker.lost
+        self._hand_back(broker)
         if result.requeue:
             broker.requeue(best.delivery_tag)
         else:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 
+from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import (
@@ -56,7 +57,8 @@ def place(
     Returns the verdict and, when `placed`, the order; with `paused`, `sold out` and `twice` the
     reason, the dishes, or the number that it has already; with `full` and `late` None.
     """
-    row = conn.execute(
+    row = first_row(
+        conn,
         _PLACE,
         {
             "expires": deadline,
@@ -83,7 +85,7 @@ def place(
             "exchange": exchange,
             "by": changed_by,
         },
-    ).fetchone()
+    )
     assert row is not None
     verdict, number, priority, rule, created_at, estimated_completion = row
     if verdict != "placed":
