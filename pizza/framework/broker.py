@@ -18,7 +18,7 @@ import amqp
 import kombu
 from amqp.exceptions import AMQPError
 
-from pizza.framework.errors import BrokerUnavailable
+from pizza.framework.errors import BrokerUnavailable, QueueTaken
 from pizza.framework.lifecycle import readable
 from pizza.framework.topology import Topology
 
@@ -152,6 +152,22 @@ class Broker:
                     queue, consumer_tag=queue, nowait=True, callback=partial(callback, queue)
                 )
 
+    def subscribe(
+        self, queue: str, callback: Callable[[Any], None], *, exclusive: bool = False
+    ) -> None:
+        """Have a queue's messages pushed for as long as the connection lasts.
+
+        exclusive: be its only consumer. Raises BrokerUnavailable, QueueTaken when there is another.
+        """
+        try:
+            with broker_errors():
+                self.channel.basic_consume(queue, exclusive=exclusive, callback=callback)
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, amqp.AccessRefused) and "exclusive use" in str(error):
+                raise QueueTaken(f"somebody else consumes from {queue}") from error
+            raise
+        self.heard()
+
     def cancel(self, queues: Sequence[str]) -> None:
         """End the consumers; their last deliveries have arrived when this returns."""
         with broker_errors():
@@ -165,10 +181,10 @@ class Broker:
         with broker_errors():
             self.channel.basic_qos(0, count, False)
 
-    def ack(self, tag: int) -> None:
-        """Tell the broker that the message is dealt with."""
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        """Tell the broker that the message is dealt with; multiple: and all before it."""
         with broker_errors():
-            self.channel.basic_ack(tag)
+            self.channel.basic_ack(tag, multiple)
 
     def requeue(self, tag: int) -> None:
         """Give the message back; it keeps its place in the queue."""

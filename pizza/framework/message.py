@@ -2,7 +2,8 @@
 
 The body is the application's alone. What the framework needs travels in AMQP
 properties (message_id) and headers (task, attempt, position), so that any AMQP client
-can read and write messages.
+can read and write messages. Two headers of the table's rows are not for the wire:
+`correlation_id`, which becomes the property, and `expires_at` (see `task.publish`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pizza.framework.errors import PoisonMessage
 
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
+CORRELATION_ID = "correlation_id"
+EXPIRES_AT = "expires_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ def outgoing(row: Any) -> amqp.Message:
     """The message that publishes a row of the table `message` (columns as in `relay.pending`)."""
     _position, id, task, _exchange, _key, priority, headers, body, attempt, created_at = row
     application_headers = dict(headers) if headers else {}
+    application_headers.pop(EXPIRES_AT, None)
+    properties = {}
+    if CORRELATION_ID in application_headers:
+        properties[CORRELATION_ID] = application_headers.pop(CORRELATION_ID)
     if task is not None:
         application_headers |= {"task": task, "attempt": attempt + 1, "position": _position}
     return amqp.Message(
@@ -89,6 +96,7 @@ def outgoing(row: Any) -> amqp.Message:
         message_id=str(id),
         timestamp=int(created_at.timestamp()),
         application_headers=application_headers,
+        **properties,
     )
 
 

@@ -40,6 +40,15 @@ class Sweep:
 
     def tidy(self) -> None:
         """Make due rows pending, and show the claims of vanished workers as waiting."""
+        for id, exchange, routing_key in self._conn.execute(_SQL.expire).fetchall():
+            log.warning(
+                "Nobody takes a message; it is given up",
+                extra={
+                    "action": "message_expired",
+                    "details": {"message_id": str(id), "exchange": exchange,
+                                "routing_key": routing_key},
+                },
+            )  # fmt: skip
         self._conn.execute(_SQL.promote)
         now = time.monotonic()
         gap, self._looked = now - self._looked, now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
 from pizza.framework.errors import ConfigurationError
-from pizza.framework.message import encode
+from pizza.framework.message import CORRELATION_ID, EXPIRES_AT, encode
 from pizza.framework.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -97,9 +97,21 @@ def publish(
     *,
     headers: Mapping[str, Any] | None = None,
     message_id: UUID | None = None,
+    correlation_id: str | None = None,
+    expires: timedelta | None = None,
 ) -> UUID:
-    """Write an event in the caller's transaction; subscribers get it once that commits."""
+    """Write an event in the caller's transaction; subscribers get it once that commits.
+
+    An answer to a request goes to exchange "" with the request's reply_to as its key, and
+    with the request's correlation_id.
+    expires: how long it is tried when no queue takes it (None: until one does).
+    """
     identity = message_id or uuid4()
+    headers = dict(headers or {})
+    if correlation_id is not None:
+        headers[CORRELATION_ID] = correlation_id
+    if expires is not None:
+        headers[EXPIRES_AT] = (datetime.now(UTC) + expires).isoformat()
     conn.execute(
         _PUBLISH,
         {
@@ -107,7 +119,7 @@ def publish(
             "exchange": exchange,
             "routing_key": routing_key,
             "body": encode(body),
-            "headers": Jsonb(dict(headers)) if headers else None,
+            "headers": Jsonb(headers) if headers else None,
             "priority": 0,
         },
     )

@@ -50,6 +50,14 @@ update message
 set state = 'scheduled', available_at = clock_timestamp() + %(delay)s
 where state = 'pending' and position = any(%(positions)s)
 
+-- expire --
+-- Events that nobody takes and that need not be tried for ever: answers to whoever is gone.
+-- An event is scheduled only after it was refused.
+delete from message
+where state = 'scheduled' and task is null
+  and (headers ->> 'expires_at')::timestamptz < clock_timestamp()
+returning id, exchange, routing_key
+
 -- promote --
 update message
 set state = 'pending', position = default
