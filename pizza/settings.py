@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pizza.domain.order import ORDER_TYPES
+from pizza.domain.status import STATUSES
 
 MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -41,7 +43,10 @@ class Settings:
     order_types: tuple[str, ...] = ORDER_TYPES
     cooking_time: float = 10.0
     customer: str | None = None
-    notification_types: tuple[str, ...] = ()
+    notification_types: tuple[str, ...] = STATUSES
+    subscriber_name: str = ""
+    stuck_factor: float = 3.0
+    watch_interval: float = 2.0
     log_level: str = "INFO"
     log_file: str | None = None
     grace: float = 15.0
@@ -210,13 +215,25 @@ def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     return read
 
 
-def _tags(raw: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for part in raw.split(",") if (word := part.strip())))
+def _factor(raw: str) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = math.nan
+    if not 0.1 <= value <= 1000:
+        raise ValueError(f"must be a number from 0.1 to 1000, not {raw!r}")
+    return value
 
 
 def _worker_name(raw: str) -> str:
     if not (raw.strip() and raw.isprintable() and len(raw) <= WORKER_NAME_LENGTH):
         raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} printable characters")
+    return raw
+
+
+def _subscriber_name(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,50}", raw):
+        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} letters, digits, dots, _ or -")
     return raw
 
 
@@ -271,6 +288,8 @@ def _option(flag: str, read: Callable[[str], Any], meaning: str, **other: str) -
 
 _LEVEL = _one_of(*LOG_LEVELS, fold=lambda raw: {"WARNING": "WARN"}.get(raw.upper(), raw.upper()))
 
+_SUBSCRIBER = {"name": "subscriber_name", "variable": "SUBSCRIBER_NAME"}
+
 # HOST and PORT as variables would be caught by accident: shells set the one, honcho the other.
 OPTIONS = (
     _option("--mode", _one_of(*MODES), "which service to run"),
@@ -285,7 +304,10 @@ OPTIONS = (
     _option("--order-types", _words(ORDER_TYPES), "order types to process"),
     _option("--cooking-time", _seconds(0, 86_400), "base cooking time in seconds"),
     _option("--customer", _text, "customer name filter"),
-    _option("--notification-types", _tags, "notifications to receive"),
+    _option("--notification-types", _words(STATUSES), "notifications to receive"),
+    _option("--name", _subscriber_name, "name of a subscriber", **_SUBSCRIBER),
+    _option("--stuck-factor", _factor, "times its estimate after which an order is stuck"),
+    _option("--watch-interval", _seconds(0.1, 3_600), "seconds between looks for stuck orders"),
     _option("--log-level", _LEVEL, "log level"),
     _option("--log-file", _text, "log file path"),
     _option("--grace", _seconds(0, 3_600), "seconds to finish work when stopped"),

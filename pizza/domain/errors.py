@@ -5,6 +5,7 @@ DomainError
 ├── OrderNotFound      nobody placed an order of this number
 ├── RestaurantFull     as many orders as the restaurant takes at a time are waiting or cooking
 ├── IllegalTransition  the state machine does not lead from here to there
+├── ReasonMissing      the move has to be explained, and is not
 ├── WorkerNameTaken    a worker of this name is at work
 └── TooManyWorkers     every place in the kitchen is taken
 """
@@ -64,6 +65,15 @@ class IllegalTransition(DomainError):
         self.allowed = tuple(allowed)
         choices = ", ".join(self.allowed) or "nothing else"
         super().__init__(f"An order that is {current} cannot become {wanted}, only {choices}.")
+
+
+class ReasonMissing(DomainError):
+    """An order in `current` may become `wanted`, but only with a reason."""
+
+    def __init__(self, current: str, wanted: str) -> None:
+        self.current = current
+        self.wanted = wanted
+        super().__init__(f"An order that is {current} becomes {wanted} only with a reason.")
 
 
 class WorkerNameTaken(DomainError):

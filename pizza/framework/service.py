@@ -28,6 +28,30 @@ class Part(Protocol):
         """Whether its thread runs."""
 
 
+class Later:
+    """A part that begins when `begin` is called, and until then only seems to."""
+
+    def __init__(self, part: Part) -> None:
+        self._part = part
+        self._begun = False
+
+    def begin(self) -> None:
+        """Start it now."""
+        self._part.start()
+        self._begun = True
+
+    def start(self) -> None:
+        """Wait for `begin`."""
+
+    def stop(self, timeout: float) -> None:
+        """Stop it, if it has begun."""
+        self._part.stop(timeout)
+
+    def is_alive(self) -> bool:
+        """Whether it runs, or has yet to begin."""
+        return not self._begun or self._part.is_alive()
+
+
 def serve(*parts: Part) -> None:
     """Run parts until SIGTERM or SIGINT, or until one of them ends by itself.
 

@@ -21,6 +21,8 @@ TYPED_QUEUES = {
     "delivery": "kitchen_delivery_queue",
 }
 NOTIFICATIONS_QUEUE = "notifications_queue"
+TRACKING_STATUS_QUEUE = "tracking_status_queue"
+TRACKING_STATUS_KEY = "tracking.status"
 
 # What orders_topic cannot route falls through this exchange into kitchen_queue.
 _unrouted = Exchange(UNROUTED, type="fanout", durable=True)
@@ -39,6 +41,11 @@ def _typed(order_type: str, name: str) -> Queue:
     return Queue(name, bindings=bindings, durable=True, queue_arguments=_KITCHEN)
 
 
+NOTIFICATIONS = Queue(NOTIFICATIONS_QUEUE, _fanout, durable=True, auto_delete=False)
+TRACKING_STATUS = Queue(
+    TRACKING_STATUS_QUEUE, _direct, routing_key=TRACKING_STATUS_KEY, durable=True
+)
+
 TOPOLOGY = Topology(
     exchanges=(_unrouted, _topic, _direct, _fanout),
     queues=(
@@ -49,7 +56,8 @@ TOPOLOGY = Topology(
             queue_arguments=_KITCHEN,
         ),
         *(_typed(order_type, name) for order_type, name in TYPED_QUEUES.items()),
-        Queue(NOTIFICATIONS_QUEUE, _fanout, durable=True, auto_delete=False),
+        NOTIFICATIONS,
+        TRACKING_STATUS,
     ),
 )
 
@@ -59,3 +67,10 @@ def kitchen_queues(order_types: tuple[str, ...]) -> list[str]:
     if set(order_types) == set(TYPED_QUEUES):
         return [*TYPED_QUEUES.values(), KITCHEN_QUEUE]
     return [TYPED_QUEUES[each] for each in dict.fromkeys(order_types)]
+
+
+def subscriber_queue(name: str | None) -> Queue:
+    """A notification subscriber's own queue: kept while it is away if it has a name."""
+    if name:
+        return Queue(f"notifications.{name}", _fanout, durable=True)
+    return Queue("notifications", _fanout, durable=False, exclusive=True)

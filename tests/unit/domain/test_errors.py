@@ -9,6 +9,7 @@ REFUSALS = [
     errors.OrderNotFound("ORD_20241216_001"),
     errors.RestaurantFull(50, 5),
     errors.IllegalTransition("ready", "cooking", ()),
+    errors.ReasonMissing("cooking", "cancelled"),
     errors.WorkerNameTaken("chef_mario"),
     errors.TooManyWorkers(10),
 ]

@@ -1,0 +1,69 @@
+-- record --
+insert into tracking_event (event_id, order_number, sequence, old_status, new_status, changed_by, occurred_at)
+values (%(event_id)s, %(number)s, %(sequence)s, %(old)s, %(new)s, %(by)s, %(at)s)
+on conflict (event_id) do nothing
+
+-- advance --
+-- Move an order on, never back; answers up to which number it was known before.
+with before as (
+    select sequence from tracking_order where order_number = %(number)s for update
+)
+-- The join has the row read before it is written.
+insert into tracking_order as t (order_number, sequence, status)
+select %(number)s, %(sequence)s, %(new)s from (values (1)) once left join before on true
+on conflict (order_number) do update
+set sequence = greatest(t.sequence, excluded.sequence),
+    status = case when excluded.sequence > t.sequence then excluded.status else t.status end
+returning coalesce((select sequence from before), 0)
+
+-- open_gap --
+insert into tracking_gap (order_number, first, last, missing)
+values (%(number)s, %(first)s, %(last)s, %(last)s - %(first)s + 1)
+on conflict do nothing
+
+-- fill_gap --
+-- One number of a gap has come; answers how many are missing still. No row: it was in none, or
+-- another event had the number before.
+update tracking_gap
+set missing = missing - 1,
+    filled_at = case when missing = 1 then clock_timestamp() end
+where order_number = %(number)s and %(sequence)s between first and last and missing > 0
+  and not exists (
+      select from tracking_event
+      where order_number = %(number)s and sequence = %(sequence)s and event_id <> %(event_id)s
+  )
+returning missing
+
+-- census --
+-- Orders whose notifications have not come yet: the broker was away, or nobody tracked.
+insert into tracking_order (order_number, sequence, status)
+select number, 0, status from orders where status in ('received', 'cooking')
+on conflict do nothing
+
+-- stuck --
+insert into tracking_stuck (order_number, status, since)
+select o.number, o.status, stay.since
+from tracking_order t
+join orders o on o.number = t.order_number
+cross join lateral (
+    select case o.status when 'received' then o.created_at else o.started_at end as since
+) stay
+where t.status in ('received', 'cooking') and o.status in ('received', 'cooking')
+  and clock_timestamp() > stay.since
+      + greatest((o.estimated_completion - stay.since) * %(factor)s::float8, %(grace)s::interval)
+on conflict (order_number, status) where resolved_at is null do nothing
+returning order_number, status, extract(epoch from clock_timestamp() - since)::float8
+
+-- unstuck --
+update tracking_stuck s
+set resolved_at = clock_timestamp()
+from orders o
+where s.resolved_at is null and o.number = s.order_number and o.status <> s.status
+returning s.order_number, s.status, o.status, extract(epoch from clock_timestamp() - s.since)::float8
+
+-- answered --
+select answer from tracking_request where message_id = %(message_id)s
+
+-- answer --
+insert into tracking_request (message_id, order_number, new_status, changed_by, answer)
+values (%(message_id)s, %(number)s, %(new)s, %(by)s, %(answer)s)
