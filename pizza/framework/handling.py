@@ -29,6 +29,10 @@ from pizza.framework.retry import Backoff, RetryPolicy
 
 log = logging.getLogger(__name__)
 
+# Errors that no event causes: what is missing or refused at the server (a migration that has
+# not run, a full disk, a standby), and transactions that got in each other's way.
+_NOT_THE_EVENTS_FAULT = ("25", "40", "42", "53", "55")
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -170,7 +174,7 @@ class Handling(threading.Thread):
                 break
             except HandedBack:
                 raise
-            except Exception as error:  # most likely the tables are missing: nothing may be lost
+            except Exception as error:  # nothing may be lost
                 log.error(
                     "A dead letter cannot be written, trying again: %s", error,
                     extra={"action": "dead_letter_failed", "details": {"queue": ticket.queue}},
@@ -188,12 +192,12 @@ class Handling(threading.Thread):
     # -- the database --------------------------------------------------------------------
 
     def _insist(self, step: Callable[[BoundedConnection | None], None]) -> None:
-        """Run a step in a transaction, again for as long as the server is away."""
+        """Run a step in a transaction, again for as long as the server is away, or not in order."""
         line = self._duties.line
         if line is None:
             step(None)
             return
-        backoff = Backoff()
+        backoff, told = Backoff(), False
         while True:
             try:
                 conn = self._connection()
@@ -202,11 +206,21 @@ class Handling(threading.Thread):
                 return
             except DatabaseUnavailable as error:
                 line.lost(error)
+            except psycopg.DatabaseError as error:
+                if not (error.sqlstate or "").startswith(_NOT_THE_EVENTS_FAULT):
+                    raise
+                if not told:
+                    log.error(
+                        "PostgreSQL cannot do this now, trying again: %s", error,
+                        extra={"action": "database_refused", "details": {"queue": self._queue}},
+                    )  # fmt: skip
+                    told = True
             self._pause(backoff.next())
 
     def _connection(self) -> BoundedConnection:
         line = self._duties.line
         assert line is not None
+        backoff = Backoff()
         while True:
             conn = line.connection()
             if conn is self._conn:
@@ -217,12 +231,11 @@ class Handling(threading.Thread):
             except DatabaseUnavailable as error:
                 line.lost(error)
             except psycopg.DatabaseError as error:
-                log.error("%s", error, extra={"action": "database_refused"})
-                line.lost()
+                line.lost(DatabaseUnavailable(str(error)))
             else:
                 self._conn = conn
                 return conn
-            self._pause(Backoff.SHORTEST_S)
+            self._pause(backoff.next())
 
     def _pause(self, seconds: float) -> None:
         """Wait. Raises HandedBack when it is over meanwhile."""

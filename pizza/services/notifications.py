@@ -18,6 +18,7 @@ from uuid import UUID
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.status import STATUSES
+from pizza.framework.epitaph import clean
 from pizza.framework.errors import Duplicate, PoisonMessage, SessionRefused
 from pizza.framework.event import Event
 from pizza.framework.service import serve
@@ -105,7 +106,7 @@ class Deliveries:
             status=message.new,
             attempts=attempts,
             outcome=outcome,
-            reason=reason and reason.replace("\x00", ""),
+            reason=clean(reason) if reason else None,
         )
 
 

@@ -90,7 +90,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
     """Store a notification. Raises Duplicate for one that is stored, PoisonMessage."""
     assert conn is not None, "tracking has a database"
     message = read_status_message(event.body, event.id)
-    if not tracking.record(
+    before = tracking.record(
         conn,
         event_id=message.event_id,
         number=message.number,
@@ -99,9 +99,10 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
         new=message.new,
         by=message.by,
         at=message.at,
-    ):
+    )
+    if before is None:
         raise Duplicate(f"event {message.event_id} of order {message.number} is stored already")
-    note = _order_of_arrival(conn, message)
+    note = _order_of_arrival(conn, message, before)
 
     def tell() -> None:
         _status_changed(message)
@@ -111,13 +112,12 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
     return tell
 
 
-def _order_of_arrival(conn: BoundedConnection, message: StatusMessage) -> Afterwards | None:
+def _order_of_arrival(
+    conn: BoundedConnection, message: StatusMessage, before: int
+) -> Afterwards | None:
     """Compare an event's number with those that came before it; what is to be said of that."""
     number, sequence = message.number, message.sequence
-    if sequence is None:
-        return None
-    before = tracking.advance(conn, number, sequence, message.new)
-    if sequence == before + 1:
+    if sequence is None or sequence == before + 1:
         return None
     if sequence > before:
         tracking.open_gap(conn, number, before + 1, sequence - 1)

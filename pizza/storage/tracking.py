@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.queries import Queries
 
 _SQL = Queries("tracking")
-_RECORD, _ADVANCE, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.advance, _SQL.open_gap, _SQL.fill_gap
+_RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.open_gap, _SQL.fill_gap
 _CENSUS, _STUCK, _UNSTUCK = _SQL.census, _SQL.stuck, _SQL.unstuck
 _ANSWERED, _ANSWER = _SQL.answered, _SQL.answer
 
@@ -40,21 +40,19 @@ def record(
     new: str,
     by: str,
     at: datetime,
-) -> bool:
-    """Store an event; False when it was stored before."""
+) -> int | None:
+    """Store an event and move its order on; None when it was stored before.
+
+    Returns the highest sequence number of the order so far, 0 for none.
+    """
     values = {
         "event_id": event_id, "number": number, "sequence": sequence, "old": old, "new": new,
         "by": by, "at": at,
     }  # fmt: skip
-    return conn.execute(_RECORD, values).rowcount == 1
-
-
-def advance(conn: Connection, number: str, sequence: int, new: str) -> int:
-    """Move an order on to an event's sequence number; returns the highest one before it."""
-    row = conn.execute(_ADVANCE, {"number": number, "sequence": sequence, "new": new}).fetchone()
+    row = conn.execute(_RECORD, values).fetchone()
     assert row is not None
-    before: int = row[0]
-    return before
+    new_one, before = row
+    return before if new_one else None
 
 
 def open_gap(conn: Connection, number: str, first: int, last: int) -> None:

@@ -1,20 +1,24 @@
 -- record --
-insert into tracking_event (event_id, order_number, sequence, old_status, new_status, changed_by, occurred_at)
-values (%(event_id)s, %(number)s, %(sequence)s, %(old)s, %(new)s, %(by)s, %(at)s)
-on conflict (event_id) do nothing
-
--- advance --
--- Move an order on, never back; answers up to which number it was known before.
-with before as (
+-- Store an event, and move its order on, never back. Answers whether the event is new, and up to
+-- which number the order was known before: the join has that read before it is written.
+with stored as (
+    insert into tracking_event (event_id, order_number, sequence, old_status, new_status,
+                                changed_by, occurred_at)
+    values (%(event_id)s, %(number)s, %(sequence)s, %(old)s, %(new)s, %(by)s, %(at)s)
+    on conflict (event_id) do nothing
+    returning 1
+), before as (
     select sequence from tracking_order where order_number = %(number)s for update
+), moved as (
+    insert into tracking_order as t (order_number, sequence, status)
+    select %(number)s, %(sequence)s::integer, %(new)s
+    from stored left join before on true
+    where %(sequence)s::integer is not null
+    on conflict (order_number) do update
+    set sequence = greatest(t.sequence, excluded.sequence),
+        status = case when excluded.sequence > t.sequence then excluded.status else t.status end
 )
--- The join has the row read before it is written.
-insert into tracking_order as t (order_number, sequence, status)
-select %(number)s, %(sequence)s, %(new)s from (values (1)) once left join before on true
-on conflict (order_number) do update
-set sequence = greatest(t.sequence, excluded.sequence),
-    status = case when excluded.sequence > t.sequence then excluded.status else t.status end
-returning coalesce((select sequence from before), 0)
+select exists (select from stored), coalesce((select sequence from before), 0)
 
 -- open_gap --
 insert into tracking_gap (order_number, first, last, missing)

@@ -158,6 +158,31 @@ def test_a_hung_database(stage: Stage, heard: Callable[[], list[int]], postgres:
     assert heard() == [1, 2]
 
 
+def test_tables_that_are_missing_are_waited_for(stage: Stage) -> None:
+    subscriber = stage.subscriber()
+    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(3)])
+    line = subscriber.await_log("database_refused")
+    assert line["level"] == "ERROR" and "heard" in line["message"]
+    time.sleep(2)  # longer than the policy tries what fails
+    assert not subscriber.log("event_retried") and not subscriber.log("event_dead")
+    assert len(subscriber.log("database_refused")) == 1
+    stage.conn.execute(SCHEMA)
+    wait_until(lambda: ns(stage, "heard") == [0, 1, 2], 10, "all are heard")
+
+
+def test_a_dead_letter_queue_deleted_by_hand(stage: Stage) -> None:
+    subscriber = stage.subscriber(db=False)
+    with stage.broker() as channel:
+        channel.queue_delete("dead_letter_queue")
+    shout(stage, 1, "poison")
+    subscriber.await_log("broker_reconnected")
+    (letter,) = stage.await_dead()
+    assert letter.properties["application_headers"]["reason"] == "not to my taste"
+    assert subscriber.log("broker_lost") and not subscriber.tracebacks()
+    shout(stage, 2)
+    wait_until(lambda: 2 in ns(stage, "heard"), 5, "it goes on")
+
+
 def test_sigterm_lets_the_event_in_hand_end(stage: Stage, heard: Callable[[], list[int]]) -> None:
     subscriber = stage.subscriber()
     shout_all(stage, [{"n": n, "mode": "block", "seconds": 0.5} for n in range(3)])
