@@ -77,10 +77,17 @@ def setup(settings: Settings) -> None:
         heard = logging.INFO if level == logging.DEBUG else max(level, least)
         logging.getLogger(name).setLevel(heard)
     logging.captureWarnings(True)
+    _leave_out_of_records()
     logging.raiseExceptions = False  # a closed stdout must not spill tracebacks on stderr
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
+
+
+def _leave_out_of_records() -> None:
+    """What our lines never show need not be found out for each (the documentation's own list)."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _handler(settings: Settings) -> logging.Handler:

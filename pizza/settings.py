@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pizza.domain.order import ORDER_TYPES
+from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
 
 MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
@@ -41,6 +42,11 @@ class Settings:
     max_concurrent: int = 50
     worker_name: str = ""
     order_types: tuple[str, ...] = ORDER_TYPES
+    station: str = KITCHEN
+    stations: tuple[str, ...] = STATION_NAMES
+    station_time: float = 2.0
+    send_back_percent: float = 0.0
+    ageing: float = 300.0
     cooking_time: float = 10.0
     customer: str | None = None
     notification_types: tuple[str, ...] = STATUSES
@@ -205,8 +211,8 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
 def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def read(raw: str) -> tuple[str, ...]:
         words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
-        if words == ("all",):
-            return known
+        if words in (("all",), ("none",)):
+            return known if words == ("all",) else ()
         for word in words:
             if word not in known:
                 raise ValueError(f"knows {', '.join(known)}, not {word!r}")
@@ -215,14 +221,28 @@ def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     return read
 
 
-def _factor(raw: str) -> float:
-    try:
-        value = float(raw)
-    except ValueError:
-        value = math.nan
-    if not 0.1 <= value <= 1000:
-        raise ValueError(f"must be a number from 0.1 to 1000, not {raw!r}")
-    return value
+def _specialities(raw: str) -> tuple[str, ...]:
+    # Whether a word is on the menu only the database knows (pizza.services.staffing).
+    words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
+    if words == ("all",):
+        return ORDER_TYPES
+    for word in words:
+        if not word or not word.isprintable() or len(word) > WORKER_NAME_LENGTH:
+            raise ValueError(f"must be order types or menu tags with commas between, not {raw!r}")
+    return words
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def read(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}, not {raw!r}")
+        return value
+
+    return read
 
 
 def _worker_name(raw: str) -> str:
@@ -301,12 +321,17 @@ OPTIONS = (
     _option("--port", _integer(1, 65535), "HTTP port", variable="LISTEN_PORT"),
     _option("--max-concurrent", _integer(0, 1_000_000), "orders at a time, 0 for no limit"),
     _option("--worker-name", _worker_name, "unique name of a worker"),
-    _option("--order-types", _words(ORDER_TYPES), "order types to process"),
+    _option("--order-types", _specialities, "order types, or menu tags, to process"),
+    _option("--station", _one_of(KITCHEN, *STATION_NAMES), "station that a worker staffs"),
+    _option("--stations", _words(STATION_NAMES), "stations the restaurant staffs, or none"),
+    _option("--station-time", _seconds(0, 86_400), "seconds that a station takes"),
+    _option("--send-back-percent", _number(0, 100), "orders of a hundred that quality sends back"),
+    _option("--ageing", _seconds(0, 86_400), "seconds after which a waiting order goes first"),
     _option("--cooking-time", _seconds(0, 86_400), "base cooking time in seconds"),
     _option("--customer", _text, "customer name filter"),
     _option("--notification-types", _words(STATUSES), "notifications to receive"),
     _option("--name", _subscriber_name, "name of a subscriber", **_SUBSCRIBER),
-    _option("--stuck-factor", _factor, "times its estimate after which an order is stuck"),
+    _option("--stuck-factor", _number(0.1, 1000), "times its estimate until an order is stuck"),
     _option("--watch-interval", _seconds(0.1, 3_600), "seconds between looks for stuck orders"),
     _option("--log-level", _LEVEL, "log level"),
     _option("--log-file", _text, "log file path"),

@@ -35,13 +35,21 @@ Order Service Options:
   --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
   --port                   HTTP port for REST API (default: 3000)
   --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit)
+  --stations               Stations behind the kitchen that the restaurant staffs (default: all)
+                           Options: quality,packaging,courier, or none
+  --ageing                 Seconds after which a waiting order goes first, as all processes are
+                           told it (default: 300; 0: never)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Threads in each HTTP worker process (default: 8)
 
 Kitchen Worker Options:
   --worker-name            Unique worker name (required)
   --order-types            Comma-separated order types to process (default: all)
-                           Options: dine-in,takeout,delivery
+                           Options: dine-in,takeout,delivery, or tags of the menu: pizza,pasta
+  --station                Station to staff (default: kitchen)
+                           Options: kitchen,quality,packaging,courier
+  --station-time           Seconds that a station takes (default: 2; a courier 2.5 times as long)
+  --send-back-percent      Orders of a hundred that quality sends back (default: 0)
   --cooking-time           Base cooking time in seconds (default: 10)
                            A dine-in order takes 0.8 of it, a delivery 1.2
   --heartbeat              Seconds between heartbeats to the broker (default: 10)
@@ -103,8 +111,8 @@ Environment Variables:
 
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT,
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
-  HEARTBEAT, LEASE, CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR,
-  WATCH_INTERVAL, LOG_FILE, GRACE, MODE.
+  STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HEARTBEAT, LEASE, CUSTOMER,
+  NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE.
   An option wins over a variable, a variable over the same name in the file .env.
 
 Exit Status:

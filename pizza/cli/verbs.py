@@ -66,14 +66,17 @@ def _order_service(settings: Settings) -> int:
 
 
 def _kitchen_worker(settings: Settings) -> int:
+    from pizza.domain.errors import UnknownOrderTypes
     from pizza.framework.errors import SessionRefused
-    from pizza.services.kitchen import run_worker
+    from pizza.services.staffing import run_worker
 
     try:
         return run_worker(settings)
     except SessionRefused as refusal:
         log.error("%s", refusal, extra={"action": "worker_refused"})
         return refuse(str(refusal))
+    except UnknownOrderTypes as unknown:
+        return refuse(str(unknown))
 
 
 def _tracking_service(settings: Settings) -> int:

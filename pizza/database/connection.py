@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import psycopg
 from psycopg import waiting
+from psycopg.rows import tuple_row
 
 from pizza.database.errors import DatabaseUnavailable
 
@@ -59,6 +60,21 @@ class BoundedConnection(psycopg.Connection[Any]):
     limit: float | None = STATEMENT_LIMIT_S
     ahead: timedelta = timedelta()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._kept: dict[str, psycopg.Cursor[Any]] = {}
+
+    def first(self, query: str, parameters: Any = None, row: Any = tuple_row) -> Any:
+        """Run one of the program's own statements, and return its first row (None without one).
+
+        Each keeps its cursor, and with it what psycopg has found out about parameters and
+        columns: a third of its work. row: always the same row factory for a query.
+        """
+        cursor = self._kept.get(query)
+        if cursor is None:
+            cursor = self._kept[query] = self.cursor(row_factory=row)
+        return cursor.execute(query, parameters).fetchone()
+
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
         """Drive a psycopg generator; past the limit, close and raise.
 
@@ -82,6 +98,13 @@ class BoundedConnection(psycopg.Connection[Any]):
             yield self
         finally:
             self.limit = before
+
+
+def first(conn: psycopg.Connection[Any], query: str, parameters: Any = None) -> Any:
+    """The first row of a statement, on any connection; ours keep their cursors."""
+    if isinstance(conn, BoundedConnection):
+        return conn.first(query, parameters)
+    return conn.execute(query, parameters).fetchone()
 
 
 def _bounded(gen: Any, until: float) -> Generator[Any, Any, Any]:

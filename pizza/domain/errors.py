@@ -4,8 +4,14 @@ DomainError
 ├── InvalidOrder       the order breaks rules; one FieldError for each bad field
 ├── OrderNotFound      nobody placed an order of this number
 ├── RestaurantFull     as many orders as the restaurant takes at a time are waiting or cooking
+├── KitchenPaused      staff has stopped the intake for a while
+├── SoldOut            something of the order is not to be had today
+├── OrderTwice         this message from outside has become an order before
 ├── IllegalTransition  the state machine does not lead from here to there
-├── ReasonMissing      the move has to be explained, and is not
+├── ReasonMissing      this change needs a reason, for the log
+├── VersionConflict    the order is not what the caller has looked at any more
+├── UnknownDish        the menu has no dish of this name
+├── UnknownOrderTypes  a cook's specialities are neither order types nor on the menu
 ├── WorkerNameTaken    a worker of this name is at work
 └── TooManyWorkers     every place in the kitchen is taken
 """
@@ -67,13 +73,67 @@ class IllegalTransition(DomainError):
         super().__init__(f"An order that is {current} cannot become {wanted}, only {choices}.")
 
 
+class KitchenPaused(DomainError):
+    """The kitchen takes no orders for now; try again in `retry_after_seconds`."""
+
+    def __init__(self, reason: str | None = None, retry_after_seconds: int = 30) -> None:
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+        why = f": {reason}" if reason else ""
+        super().__init__(f"The kitchen takes no orders at the moment{why}.")
+
+
+class SoldOut(DomainError):
+    """Items of the order are sold out; `names` says which, as the menu calls them."""
+
+    def __init__(self, names: str) -> None:
+        self.names = names
+        super().__init__(f"Sold out today: {names}.")
+
+
+class OrderTwice(DomainError):
+    """The message has become the order `number` before; nothing is stored again."""
+
+    def __init__(self, number: str) -> None:
+        self.number = number
+        super().__init__(f"This message has become order {number} before.")
+
+
 class ReasonMissing(DomainError):
-    """An order in `current` may become `wanted`, but only with a reason."""
+    """The change is allowed to who asks for it, with a reason."""
 
     def __init__(self, current: str, wanted: str) -> None:
         self.current = current
         self.wanted = wanted
         super().__init__(f"An order that is {current} becomes {wanted} only with a reason.")
+
+
+class VersionConflict(DomainError):
+    """The order has version `current`, not `expected`: look again before changing it."""
+
+    def __init__(self, number: str, expected: int, current: int) -> None:
+        self.number = number
+        self.expected = expected
+        self.current = current
+        super().__init__(f"Order {number} has changed: it has version {current}, not {expected}.")
+
+
+class UnknownDish(DomainError):
+    """The menu has no such dish."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"There is no {name!r} on the menu.")
+
+
+class UnknownOrderTypes(DomainError):
+    """A cook cannot specialise in these words; `known` are those that it can."""
+
+    def __init__(self, words: Sequence[str], known: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self.known = tuple(known)
+        named = ", ".join(repr(word) for word in words)
+        super().__init__(f"--order-types (ORDER_TYPES) knows {', '.join(known)}, not {named}.")
 
 
 class WorkerNameTaken(DomainError):

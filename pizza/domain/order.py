@@ -100,6 +100,20 @@ class OrderStatus:
     priority: int
     completed_at: datetime | None = None
     version: int = 1
+    stage: str | None = None
+    rush: bool = False
+    total_amount: Decimal = Decimal("0.00")
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMoved:
+    """An order after a change by hand: what it is now, and its new version."""
+
+    number: str
+    status: str
+    version: int
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

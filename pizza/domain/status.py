@@ -30,8 +30,11 @@ class Transition:
 TRANSITIONS = (
     Transition(RECEIVED, COOKING, frozenset({COOK})),
     Transition(COOKING, READY, frozenset({COOK})),
-    Transition(READY, OUT_FOR_DELIVERY, frozenset({COURIER}), (DELIVERY,)),
-    Transition(OUT_FOR_DELIVERY, DELIVERED, frozenset({COURIER}), (DELIVERY,)),
+    # Staff carries it where the restaurant has no courier at work.
+    Transition(READY, OUT_FOR_DELIVERY, frozenset({COURIER, STAFF}), (DELIVERY,)),
+    Transition(OUT_FOR_DELIVERY, DELIVERED, frozenset({COURIER, STAFF}), (DELIVERY,)),
+    # What quality, or staff, sends back waits to be cooked again.
+    Transition(READY, RECEIVED, frozenset({STATION, STAFF}), needs_reason=True),
     # Who eats here or fetches the order gets it from the last station of the line, or from staff.
     Transition(READY, DELIVERED, frozenset({STATION, STAFF}), (DINE_IN, TAKEOUT)),
     Transition(RECEIVED, CANCELLED, frozenset({CUSTOMER, STAFF})),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from pizza.database.connection import BoundedConnection
+from pizza.framework.chores import Chore
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.middleware import Middleware
 from pizza.framework.retry import RetryPolicy
@@ -61,9 +63,35 @@ class App(Blueprint):
         super().__init__(name)
         self.topology = (topology or Topology()) + DEAD_LETTERS
         self.middleware = tuple(middleware)
+        self.chores: list[Chore] = []
+        self.adopters: dict[str, Task] = {}
 
     def include(self, *blueprints: Blueprint) -> None:
         """Take over the tasks of blueprints. Raises ConfigurationError when a name is taken."""
         for blueprint in blueprints:
             for task in blueprint.tasks.values():
                 self._add(task)
+
+    def every(
+        self, seconds: float, name: str
+    ) -> Callable[[Callable[[BoundedConnection], object]], Chore]:
+        """Have the decorated function run every so often, by one process at a time.
+
+        It gets a connection in an open transaction. See pizza.framework.chores.
+        """
+
+        def register(function: Callable[[BoundedConnection], object]) -> Chore:
+            chore = Chore(name, seconds, function)
+            self.chores.append(chore)
+            return chore
+
+        return register
+
+    def adopt(self, queue: str, task: Task) -> None:
+        """Make what other programs write to `queue` messages of `task` (pizza.framework.adoption).
+
+        Raises ConfigurationError when the queue has such a task already.
+        """
+        if queue in self.adopters:
+            raise ConfigurationError(f"{queue} already has a task for messages from outside")
+        self.adopters[queue] = task

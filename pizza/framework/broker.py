@@ -16,11 +16,13 @@ from typing import Any
 
 import amqp
 import kombu
+from amqp import spec
 from amqp.exceptions import AMQPError
 
 from pizza.framework.errors import BrokerUnavailable, QueueTaken
 from pizza.framework.lifecycle import readable
 from pizza.framework.topology import Topology
+from pizza.framework.wire import Wire
 
 CONNECT_TIMEOUT_S = 3
 IO_TIMEOUT_S = 5.0
@@ -64,6 +66,7 @@ class Broker:
         try:
             with broker_errors():
                 self.connection.transport.sock.settimeout(IO_TIMEOUT_S)
+                self._wire = Wire(self.connection.transport)
                 self.channel: amqp.Channel = self.connection.channel()
             self.channel.auto_decode = False  # bodies are bytes, whatever their sender called them
         except BrokerUnavailable:
@@ -93,6 +96,11 @@ class Broker:
             probe.close()
             return count
 
+    def purge(self, queue: str) -> None:
+        """Throw away what is ready in a queue; what still waits has to be sent again."""
+        with broker_errors():
+            self.channel.queue_purge(queue)
+
     def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
         """Handle what arrives, for up to `timeout` seconds or until one of `also` is readable.
 
@@ -112,13 +120,13 @@ class Broker:
             raise BrokerUnavailable("RabbitMQ closed the connection")
         pause = min(timeout, self._heartbeat / 3)
         try:
+            self._wire.flush()
             ours = sock.fileno()
-            arrived = readable([sock, *also], pause)
-            while ours in arrived:
+            while self._wire.ahead or ours in readable([sock, *also], pause):
                 self._heard = time.monotonic()
                 with broker_errors():
                     self.connection.blocking_read(timeout=IO_TIMEOUT_S)
-                arrived = readable([sock], 0)
+                pause, also = 0, ()
         except (OSError, ValueError) as error:
             raise BrokerUnavailable(f"RabbitMQ is not available: {error}") from error
         self._beat()
@@ -147,10 +155,12 @@ class Broker:
     def consume(self, queues: Sequence[str], callback: Callable[[str, Any], None]) -> None:
         """Have up to the prefetch count of each queue's messages pushed, until `cancel`."""
         with broker_errors():
-            for queue in queues:
-                self.channel.basic_consume(
-                    queue, consumer_tag=queue, nowait=True, callback=partial(callback, queue)
-                )
+            with self._wire.held():
+                for queue in queues:
+                    self.channel.basic_consume(
+                        queue, consumer_tag=queue, nowait=True, callback=partial(callback, queue)
+                    )
+            self._wire.flush()
 
     def subscribe(
         self, queue: str, callback: Callable[[Any], None], *, exclusive: bool = False
@@ -169,12 +179,21 @@ class Broker:
         self.heard()
 
     def cancel(self, queues: Sequence[str]) -> None:
-        """End the consumers; their last deliveries have arrived when this returns."""
-        with broker_errors():
+        """Ask for the end of the consumers; what they still get is there after `settle`."""
+        with broker_errors(), self.together():
             for queue in queues:
                 # The broker works in order, so the answer to the last one covers all.
-                self.channel.basic_cancel(queue, nowait=queue != queues[-1])
-        self.heard()
+                nowait = queue != queues[-1]
+                self.channel.send_method(spec.Basic.Cancel, "sb", (queue, nowait))
+
+    def settle(self, queues: Sequence[str]) -> None:
+        """Wait for the end of the cancelled consumers. `lost` keeps a BrokerUnavailable."""
+        until = time.monotonic() + IO_TIMEOUT_S
+        while queues[-1] in self.channel.callbacks:
+            self.wait(until - time.monotonic())
+            if time.monotonic() > until:
+                self.lost = BrokerUnavailable("RabbitMQ does not end a consumer")
+                raise self.lost
 
     def prefetch(self, count: int) -> None:
         """Unacknowledged messages that each consumer of the channel may hold."""
@@ -182,9 +201,19 @@ class Broker:
             self.channel.basic_qos(0, count, False)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """Tell the broker that the message is dealt with; multiple: and all before it."""
-        with broker_errors():
+        """Tell the broker that the message is dealt with, by the next call of this object.
+
+        A worker asks for its next ticket then, in the same segment. multiple: and all before it.
+        """
+        with broker_errors(), self._wire.held():
             self.channel.basic_ack(tag, multiple)
+
+    @contextmanager
+    def together(self) -> Generator[None, None, None]:
+        """Send what the block writes in few, large pieces. Only for what awaits no answer."""
+        with self._wire.held():
+            yield
+        self._wire.flush()
 
     def requeue(self, tag: int) -> None:
         """Give the message back; it keeps its place in the queue."""

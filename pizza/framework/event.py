@@ -57,7 +57,7 @@ def read(queue: str, message: Any) -> tuple[Ticket, Callable[[], Event]]:
     found = ticket(queue, message)
 
     def event() -> Event:
-        properties, delivery = message.properties, message.delivery_info
+        delivery = message.delivery_info
         return Event(
             id=found.message_id,
             exchange=delivery.get("exchange") or "",
@@ -66,8 +66,8 @@ def read(queue: str, message: Any) -> tuple[Ticket, Callable[[], Event]]:
             body=found.json(),
             redelivered=found.redelivered,
             attempt=1,
-            reply_to=properties.get("reply_to"),
-            correlation_id=properties.get("correlation_id"),
+            reply_to=found.reply_to,
+            correlation_id=found.correlation_id,
             ticket=found,
         )
 

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import available
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
+from pizza.framework.adoption import adopt
 from pizza.framework.app import App
 from pizza.framework.errors import (
     ClaimLost,
@@ -47,6 +48,8 @@ class Outcome(Enum):
     BETTER = "better"  # a better message waits elsewhere; this ticket goes back
     RETRIED = "retried"  # failed, and due again later
     BURIED = "buried"  # failed for good: a dead letter
+    ADOPTED = "adopted"  # came from outside; it is a message of ours now
+    WITHDRAWN = "withdrawn"  # taken back by who sent it, while it ran
     LOST = "lost"  # taken over by another worker
     HANDED_BACK = "handed back"  # the worker stops; this ticket goes back
 
@@ -89,6 +92,9 @@ class Executor:
                 self._bench.held = None
 
     def _attempt(self, ticket: Ticket, forced: bool) -> Result:
+        adopter = self._app.adopters.get(ticket.queue)
+        if adopter is not None and ticket.foreign:
+            return self._adopted(ticket, adopter)
         try:
             task = self._task(ticket)
             job = self.job_class(task, ticket, self._bench, forced=forced)
@@ -104,6 +110,16 @@ class Executor:
             raise
         except Exception as error:
             return self._failed(task, job, error)
+
+    def _adopted(self, ticket: Ticket, task: Task) -> Result:
+        with available():
+            new = adopt(self._bench.line.connection(), ticket, task)
+        log.info(
+            "Message from outside taken over" if new else "Duplicate from outside dropped",
+            extra={"action": "message_adopted" if new else "message_skipped",
+                   "details": {"queue": ticket.queue, "task": task.name}},
+        )  # fmt: skip
+        return Result(Outcome.ADOPTED)
 
     # -- decode ---------------------------------------------------------------------
 
@@ -153,6 +169,9 @@ class Executor:
             self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
             return Result(Outcome.SKIPPED)
         if isinstance(interruption, ClaimLost):
+            if not job.known():
+                self._log(job, logging.INFO, "job_withdrawn", "Withdrawn while it ran")
+                return Result(Outcome.WITHDRAWN)
             self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
             return Result(Outcome.LOST)
         if job.token is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,7 +48,8 @@ class Bench:
     queues: all that it serves; interrupt: set to end a job's sleep early; abandon: set
     when the job has to be handed back; lost: set when its claim was seen to be lost; held:
     the message being worked on and its token, for whoever renews the lease; promise:
-    the position of the message that the database has promised to this worker's next job.
+    the position of the message that the database has promised to this worker's next job;
+    begun: called once a job's message is claimed.
     """
 
     worker_name: str
@@ -61,6 +62,7 @@ class Bench:
     lost: threading.Event = field(default_factory=threading.Event)
     held: tuple[UUID, int] | None = None
     promise: int | None = None
+    begun: Callable[[], None] = lambda: None
 
 
 class Job:
@@ -85,6 +87,7 @@ class Job:
         self.next_queue: str | None = None
         self._bench = bench
         self._forced = forced
+        self._has_ticket = ticket.delivery_tag > 0
 
     # -- transactions ---------------------------------------------------------------
 
@@ -103,7 +106,7 @@ class Job:
         """The job's last transaction: its effect and the end of its message, in one commit."""
         with self._guarded() as conn:
             yield conn
-            row = conn.execute(_COMPLETE, self._guard()).fetchone()
+            row = conn.first(_COMPLETE, self._guard())
             assert row is not None
         self._ended(*row)
 
@@ -168,19 +171,23 @@ class Job:
         while True:
             conn = self._bench.line.connection()
             try:
-                with available(), conn.cursor(row_factory=dict_row) as cursor:
-                    return cursor.execute(query, self._guard() | parameters).fetchone()
+                with available():
+                    row: dict[str, Any] | None = conn.first(
+                        query, self._guard() | parameters, dict_row
+                    )
+                    return row
             except DatabaseUnavailable as error:
                 self._bench.line.lost(error)
                 uncertain = True
             except psycopg.DatabaseError as error:
                 if error.sqlstate != REFUSED:
                     raise
-                if uncertain and not self._known():
+                if uncertain and not self.known():
                     return None
                 raise ClaimLost(str(error).splitlines()[0]) from error
 
-    def _known(self) -> bool:
+    def known(self) -> bool:
+        """Whether the message is still there: neither ended nor withdrawn."""
         return self._bench.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
 
     # -- claiming -------------------------------------------------------------------
@@ -199,8 +206,7 @@ class Job:
             raise
 
     def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
-        with conn.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_CLAIM, self._guard()).fetchone()
+        row = conn.first(_CLAIM, self._guard(), dict_row)
         assert row is not None
         self._adopt(row, last=last)
 
@@ -210,6 +216,7 @@ class Job:
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
         self._bench.held = (self.id, self.token)
+        self._bench.begun()
         if self.attempt > self.task.retry.attempts and not last:
             # A failure would have ended it before: its workers died instead.
             raise AttemptsExhausted(f"{self.attempt - 1} workers began this and did not end it")
@@ -223,6 +230,7 @@ class Job:
             "job_queues": list(self._bench.queues),
             "job_forced": self._forced,
             "job_promise": self._bench.promise,
+            "job_priority": self.priority if self._has_ticket else None,
         }
 
     # -- waiting --------------------------------------------------------------------

@@ -2,8 +2,7 @@
 
 The body is the application's alone. What the framework needs travels in AMQP
 properties (message_id) and headers (task, attempt, position), so that any AMQP client
-can read and write messages. Two headers of the table's rows are not for the wire:
-`correlation_id`, which becomes the property, and `expires_at` (see `task.publish`).
+can read and write messages. The header `correlation_id` of a row becomes the property.
 """
 
 from __future__ import annotations
@@ -20,12 +19,14 @@ from pizza.framework.errors import PoisonMessage
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
 CORRELATION_ID = "correlation_id"
-EXPIRES_AT = "expires_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One delivery of a message: what the broker handed to this worker, unacknowledged."""
+    """One delivery of a message: what the broker handed to this worker, unacknowledged.
+
+    delivery_tag: 0 (the broker begins at 1) for a message that the database named.
+    """
 
     queue: str
     delivery_tag: int
@@ -34,12 +35,19 @@ class Ticket:
     priority: int
     headers: dict[str, Any]
     body: bytes
+    reply_to: str | None = None
+    correlation_id: str | None = None
 
     @property
     def rank(self) -> tuple[int, int]:
         """Sorts tickets best first: high priority, then age."""
         position = self.headers.get("position")
         return -self.priority, position if isinstance(position, int) else 0
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it comes from outside: it has none of what the framework's relay writes."""
+        return "task" not in self.headers
 
     def id(self) -> UUID:
         """The message's id. Raises PoisonMessage when it has none of ours."""
@@ -75,6 +83,22 @@ def ticket(queue: str, message: Any) -> Ticket:
         priority=properties.get("priority") or 0,
         headers=properties.get("application_headers") or {},
         body=body.encode() if isinstance(body, str) else bytes(body),
+        reply_to=properties.get("reply_to"),
+        correlation_id=properties.get("correlation_id"),
+    )
+
+
+def named(row: Any) -> Ticket:
+    """The ticket in place of one, for a row that the database has named (`framework.match`)."""
+    id, task, queue, priority, position, headers, body = row
+    return Ticket(
+        queue=queue,
+        delivery_tag=0,
+        redelivered=False,
+        message_id=str(id),
+        priority=priority,
+        headers={**(headers or {}), "task": task, "position": position},
+        body=bytes(body),
     )
 
 
@@ -82,10 +106,8 @@ def outgoing(row: Any) -> amqp.Message:
     """The message that publishes a row of the table `message` (columns as in `relay.pending`)."""
     _position, id, task, _exchange, _key, priority, headers, body, attempt, created_at = row
     application_headers = dict(headers) if headers else {}
-    application_headers.pop(EXPIRES_AT, None)
-    properties = {}
-    if CORRELATION_ID in application_headers:
-        properties[CORRELATION_ID] = application_headers.pop(CORRELATION_ID)
+    correlation = application_headers.pop(CORRELATION_ID, None)
+    properties = {CORRELATION_ID: correlation} if isinstance(correlation, str) else {}
     if task is not None:
         application_headers |= {"task": task, "attempt": attempt + 1, "position": _position}
     return amqp.Message(

@@ -44,7 +44,7 @@ class Publisher:
         first = self._sent + 1
         self._refused.clear()
         self._returned.clear()
-        with broker_errors():
+        with broker_errors(), self._broker.together():
             for exchange, routing_key, message in batch:
                 self._sent += 1
                 self._open.add(self._sent)

@@ -23,6 +23,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.app import App
 from pizza.framework.broker import Broker
+from pizza.framework.chores import Turns
 from pizza.framework.errors import BrokerUnavailable
 from pizza.framework.message import outgoing
 from pizza.framework.publisher import Publisher
@@ -137,7 +138,7 @@ class Relay(threading.Thread):
     def _lead(self, conn: BoundedConnection) -> None:
         conn.execute("listen outbox")
         conn.execute("set synchronous_commit = off")
-        sweep = Sweep(conn)
+        sweep, turns = Sweep(conn), Turns(self._app.chores, conn)
         swept = 0.0
         while not self._end.is_set():
             now = time.monotonic()
@@ -146,6 +147,7 @@ class Relay(threading.Thread):
                 conn.execute(_SQL.announce)
                 sweep.tidy()
                 self._guarded(partial(self._audit, sweep))
+                turns.take()
             if not self._connected():
                 self._state = "leading, broker away"
                 self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
@@ -228,6 +230,7 @@ class Relay(threading.Thread):
                 extra={"action": "message_postponed", "details": details},
             )  # fmt: skip
             positions = [row[0] for row in rows]
+            conn.execute(_SQL.drop_replies, {"positions": positions})
             conn.execute(_SQL.postpone, {"positions": positions, "delay": _POSTPONE})
             self._refusals.clear()
             return True

@@ -113,6 +113,8 @@ class Session(threading.Thread):
             time.sleep(0.05)
         else:
             raise DatabaseUnavailable("the former session of this worker has not ended yet")
+        # What a withdrawn job's worker is told by (see message_withdraw).
+        conn.execute(f"listen claim_{self._bench.holder}")
         self._roster.enter(conn)
         self._entered = True
         self.present.set()
@@ -123,7 +125,8 @@ class Session(threading.Thread):
         beaten = renewed = time.monotonic()
         while not self._end.wait(_TICK_S):
             now = time.monotonic()
-            # Something to read while nothing was asked: most likely the end of the connection.
+            # Something to read while nothing was asked: the end of the connection, or the news
+            # that the message in hand was withdrawn.
             if now - renewed >= lease / 3 or readable([conn], 0):
                 renewed = now
                 self._renew(conn)

@@ -26,6 +26,8 @@ PATIENCE = timedelta(seconds=5)
 # unless the queue is empty.
 IN_HAND = 50
 _GAP_S = 4.0
+# Tickets of what workers took by their skills lie about when nobody fetches them.
+_SURPLUS = 1000
 
 
 class Sweep:
@@ -40,15 +42,6 @@ class Sweep:
 
     def tidy(self) -> None:
         """Make due rows pending, and show the claims of vanished workers as waiting."""
-        for id, exchange, routing_key in self._conn.execute(_SQL.expire).fetchall():
-            log.warning(
-                "Nobody takes a message; it is given up",
-                extra={
-                    "action": "message_expired",
-                    "details": {"message_id": str(id), "exchange": exchange,
-                                "routing_key": routing_key},
-                },
-            )  # fmt: skip
         self._conn.execute(_SQL.promote)
         now = time.monotonic()
         gap, self._looked = now - self._looked, now
@@ -79,6 +72,10 @@ class Sweep:
             ready = broker.ready(queue)
             if ready is None:
                 broker.declare(topology)
+            elif ready > waiting + _SURPLUS:
+                broker.purge(queue)
+                self._send_again(queue, waiting, ready)
+                continue
             if ready is None or ready == 0 or ready + IN_HAND < waiting:
                 short.add(queue)
                 if queue in self._short:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
 from pizza.framework.errors import ConfigurationError
-from pizza.framework.message import CORRELATION_ID, EXPIRES_AT, encode
+from pizza.framework.message import CORRELATION_ID, encode
 from pizza.framework.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _SQL = Queries("framework")
 
 MAX_PRIORITY = 255
-_SEND, _PUBLISH = _SQL.send, _SQL.publish
+_SEND, _PUBLISH, _WITHDRAW, _REPRIORITISE = (
+    _SQL.send, _SQL.publish, _SQL.withdraw, _SQL.reprioritise,
+)  # fmt: skip
 
 TaskFunction = Callable[["Job"], Any]
 Decoder = Callable[[Any], Any]
@@ -59,12 +61,14 @@ class Task:
         queue: str | None = None,
         routing_key: str | None = None,
         headers: Mapping[str, Any] | None = None,
+        needs: Sequence[str] | None = None,
     ) -> UUID:
         """Write the message in the caller's transaction; it exists when that commits.
 
         countdown: seconds until it becomes due; durable, a row that waits.
         queue, routing_key: where it will wait, and the key that leads there through the
         task's exchange (default: the task's queue, and the queue's name).
+        needs: the skills that a worker who names its own must have, all of them.
         Returns the message's id. Raises PoisonMessage when the body is not JSON,
         ConfigurationError for a priority that AMQP does not know.
         """
@@ -84,6 +88,7 @@ class Task:
                 "body": encode(body),
                 "headers": Jsonb(dict(headers)) if headers else None,
                 "countdown": _interval(countdown),
+                "needs": list(needs) if needs is not None else None,
             },
         )
         return identity
@@ -98,20 +103,16 @@ def publish(
     headers: Mapping[str, Any] | None = None,
     message_id: UUID | None = None,
     correlation_id: str | None = None,
-    expires: timedelta | None = None,
 ) -> UUID:
     """Write an event in the caller's transaction; subscribers get it once that commits.
 
     An answer to a request goes to exchange "" with the request's reply_to as its key, and
-    with the request's correlation_id.
-    expires: how long it is tried when no queue takes it (None: until one does).
+    with the request's correlation_id; it is dropped when that queue is gone.
     """
     identity = message_id or uuid4()
     headers = dict(headers or {})
     if correlation_id is not None:
         headers[CORRELATION_ID] = correlation_id
-    if expires is not None:
-        headers[EXPIRES_AT] = (datetime.now(UTC) + expires).isoformat()
     conn.execute(
         _PUBLISH,
         {
@@ -124,6 +125,30 @@ def publish(
         },
     )
     return identity
+
+
+def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
+    """Take a message back, in the caller's transaction.
+
+    One that waits will not be begun. Of one that was begun nothing more can have an effect, and
+    its worker is told at once: the job sees ClaimLost.
+    False when there is none: its job has ended, or never was.
+    """
+    return _truth(conn, _WITHDRAW, {"id": message_id})
+
+
+def reprioritise(conn: psycopg.Connection[Any], message_id: UUID, priority: int) -> bool:
+    """Move a waiting message in its queue, in the caller's transaction; its age stays.
+
+    False when it does not wait any more, or has that priority.
+    """
+    return _truth(conn, _REPRIORITISE, {"id": message_id, "priority": priority})
+
+
+def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> bool:
+    row = conn.execute(query, parameters).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def _interval(countdown: float | timedelta | None) -> timedelta | None:

@@ -37,7 +37,7 @@ _CLAIMED = {
 
 _FRAMEWORKS = {
     _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.release, _SQL.bury,
-    _SQL.bury_unclaimed, _SQL.publish_raw,
+    _SQL.bury_unclaimed, _SQL.publish_raw, _SQL.known,
 }  # fmt: skip
 
 Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]
@@ -62,6 +62,7 @@ class Sent:
     body: Any
     headers: dict[str, Any] | None
     countdown: timedelta | None
+    needs: list[str] | None = None
 
 
 class _Rows:
@@ -158,6 +159,7 @@ def _sent(parameters: Mapping[str, Any]) -> Sent:
         body=json.loads(parameters["body"]),
         headers=headers.obj if headers is not None else None,
         countdown=parameters.get("countdown"),
+        needs=parameters.get("needs"),
     )
 
 
@@ -253,6 +255,7 @@ def run(
         _SQL.claim: [claimed],
         _SQL.complete: [(None, None)],
         _SQL.bury_unclaimed: [(1,)],
+        _SQL.known: [(1,)],
     }
     recorder = Recorder({**(answers or {}), **framework}, failures)
     recorder.claimed = claimed

@@ -4,13 +4,13 @@ One thread works: it fetches a ticket, runs the job, acks. The main thread hears
 signals, and while a job runs it keeps the broker's connection alive in the work thread's
 stead: whoever holds `_at_broker` owns the connection.
 
-Fetching. With nothing to do the worker consumes from all of its queues (prefetch 1 each),
-so RabbitMQ deals work round robin among idle workers. The first arrival ends that: the
-best of what came is taken, the consumers are cancelled and the rest goes back, so that no
-busy worker holds a message that another could start. After a job the database says in
-which queue the best message waits, and the worker fetches the head of that queue; the claim
-of a message that was pushed checks that nothing better waits in another queue. So order is
-by priority, then age, across all queues, and the broker is asked once for each job.
+Fetching. With nothing to do the worker consumes from all of its queues (prefetch 1 each), so
+RabbitMQ deals work round robin among idle workers. The first arrival ends that: the consumers
+are cancelled, the best of what came is claimed at once, then the rest goes back: no busy worker
+holds a message that another could start. After a job the database says in which queue the best
+message waits, and the worker fetches the head of that queue; the claim of a message that was
+pushed checks that nothing better waits in another queue. So order is by priority, then age,
+across all queues, and the broker is asked once for each job.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,6 +31,7 @@ from pizza.framework.executor import Executor, Outcome, Result
 from pizza.framework.job import Bench
 from pizza.framework.lifecycle import Stop
 from pizza.framework.line import Line
+from pizza.framework.matching import match
 from pizza.framework.message import Ticket, ticket
 from pizza.framework.relay import Relay
 from pizza.framework.retry import Backoff
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 _LOOKS = 3
 _LAST_SECONDS = 1.5
 _TICK_S = 0.5
+# Between two looks of a worker that chooses by skill; each costs the database about 0.2 ms.
+_MATCH_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class WorkerOptions:
     """name: unique among the living; queues: by preference only in the eyes of the reader.
 
     grace: seconds that a job may still run after SIGTERM; lease: seconds that a claim
-    outlives a worker that falls silent; heartbeat: seconds, with the broker.
+    outlives a worker that falls silent; heartbeat: seconds, with the broker; skills: take only
+    messages that need nothing else (None: take any, also what needs no skill).
     """
 
     name: str
@@ -57,6 +62,7 @@ class WorkerOptions:
     lease: float = 15.0
     heartbeat: int = HEARTBEAT_S
     relay: bool = True
+    skills: frozenset[str] | None = None
 
 
 class Worker:
@@ -81,7 +87,8 @@ class Worker:
             worker_name=options.name,
             holder=new_key(),
             lease=timedelta(seconds=options.lease),
-            queues=tuple(options.queues),
+            # Who chooses by skill is promised nothing and has no tickets to compare.
+            queues=() if options.skills is not None else tuple(options.queues),
             line=line,
         )
         self._session = Session(db_url, self._title, self._bench, roster or NoRoster(), self._stop)
@@ -89,6 +96,9 @@ class Worker:
         self._executor = Executor(app, self._bench)
         self._broker: Broker | None = None
         self._at_broker = threading.Lock()
+        self._bench.begun = self._hand_back_in_job
+        self._arrived: list[Ticket] = []  # beside the best
+        self._listening = False
         self._hint: str | None = None
         self._looks = 0
         self._failure: BaseException | None = None
@@ -162,12 +172,29 @@ class Worker:
     def _work_until_stopped(self) -> None:
         try:
             with self._at_broker:
-                self._serve_until_stopped()
+                if self._options.skills is None:
+                    self._serve_until_stopped()
+                else:
+                    self._serve_by_skill(sorted(self._options.skills))
         except BaseException as error:
             self._failure = error
         finally:
             self._bench.line.close()
             self._stop.set()
+
+    def _serve_by_skill(self, skills: list[str]) -> None:
+        """Work on what the database names: a queue cannot be searched for what one is good at.
+
+        The tickets of what is taken this way stay behind, and are dropped as duplicates.
+        """
+        log.info("Worker connected and ready", extra={"action": "worker_connected"})
+        while not self._stop.is_set():
+            present = self._session.present.is_set()
+            found = match(self._bench.line, self._options.queues, skills) if present else None
+            if found is not None:
+                self._run(found, forced=True)
+            else:
+                self._stop.event.wait(_MATCH_S)
 
     def _serve_until_stopped(self) -> None:
         backoff = Backoff()
@@ -210,7 +237,7 @@ class Worker:
     # -- fetching -------------------------------------------------------------------
 
     def _serve(self, broker: Broker) -> None:
-        self._hint, self._looks = None, 0
+        self._hint, self._looks, self._listening = None, 0, False
         while not self._stop.is_set():
             if not self._session.present.is_set():
                 self._idle(broker)
@@ -236,21 +263,34 @@ class Worker:
 
     def _listen(self, broker: Broker) -> None:
         """Consume from all queues until something comes, and work on the best of it."""
-        arrived: list[Ticket] = []
-        broker.consume(
-            self._bench.queues, lambda name, message: arrived.append(ticket(name, message))
-        )
+        queues, arrived = self._bench.queues, self._arrived
+        arrived.clear()
+        broker.consume(queues, lambda name, message: arrived.append(ticket(name, message)))
+        self._listening = True
         while not arrived and not self._stop.is_set() and self._session.present.is_set():
             self._idle(broker)
-        broker.cancel(self._bench.queues)
-        best = None
+        broker.cancel(queues)
         if arrived and not self._stop.is_set():
             best = min(arrived, key=lambda each: each.rank)
             arrived.remove(best)
-        for each in arrived:
-            broker.requeue(each.delivery_tag)
-        if best is not None:
             self._work(broker, best, forced=self._looks >= _LOOKS)
+        else:
+            self._hand_back(broker)
+
+    def _hand_back(self, broker: Broker) -> None:
+        """Return what came beside the best, when the cancelled consumers have ended."""
+        if not self._listening:
+            return
+        self._listening = False
+        broker.settle(self._bench.queues)
+        for each in self._arrived:
+            broker.requeue(each.delivery_tag)
+
+    def _hand_back_in_job(self) -> None:
+        """The same as soon as the job is claimed, so that it need not wait for the broker."""
+        if self._listening and self._broker is not None:
+            with self._at_broker, suppress(BrokerUnavailable):
+                self._hand_back(self._broker)
 
     # -- working --------------------------------------------------------------------
 
@@ -258,6 +298,7 @@ class Worker:
         result = self._run(best, forced)
         if broker.lost is not None:
             raise broker.lost
+        self._hand_back(broker)
         if result.requeue:
             broker.requeue(best.delivery_tag)
         else:

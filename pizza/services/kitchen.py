@@ -1,4 +1,4 @@
-"""The cook: received → cooking → ready, in two steps that each are one transaction."""
+"""The cook's task: received → cooking → ready, in two steps that each are one transaction."""
 
 from __future__ import annotations
 
@@ -12,16 +12,7 @@ from pizza.domain.cooking import cooking_seconds
 from pizza.domain.order import ORDER_TYPES
 from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.worker import Worker, WorkerOptions
-from pizza.services.restaurant import make_app
-from pizza.services.topology import (
-    KITCHEN_QUEUE,
-    ORDERS_TOPIC,
-    TYPED_QUEUES,
-    kitchen_queues,
-)
-from pizza.services.workers import Shift
-from pizza.settings import Settings
+from pizza.services.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +22,6 @@ _START, _FINISH = _SQL.start, _SQL.finish
 # An order is never given up lightly: with these waits it is tried for about an hour.
 _RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)
 _HIGH_PRIORITY = 10
-
-COOK = "cook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +73,7 @@ def kitchen(base_seconds: float) -> Blueprint:
             return
         _begun(number, order)
         job.sleep(seconds)
-        done = job.finish(_FINISH, number=number, worker=job.worker_name)
+        done = job.finish(_FINISH, number=number, type=message.order_type, worker=job.worker_name)
         _ended(number, done)
 
     return blueprint
@@ -117,37 +106,3 @@ def _ended(number: str, done: dict[str, Any] | None) -> None:
 
 def _log(number: str, action: str, text: str, **more: Any) -> None:
     log.info(text, extra={"action": action, "order_number": number, **more})
-
-
-def run_worker(settings: Settings) -> int:
-    """Run a cook until it is told to stop; returns the process's exit code.
-
-    Raises SessionRefused when its name is taken or the kitchen has ten workers.
-    """
-    assert settings.db_url and settings.worker_name, "the command line insists on both"
-    app = make_app()
-    app.include(kitchen(settings.cooking_time))
-    worker = Worker(
-        app,
-        settings.db_url,
-        settings.broker_url,
-        WorkerOptions(
-            name=settings.worker_name,
-            queues=kitchen_queues(settings.order_types),
-            grace=settings.grace,
-            lease=settings.lease_seconds,
-            heartbeat=int(settings.heartbeat_seconds),
-        ),
-        roster=Shift(settings.worker_name, COOK, announcement(settings.order_types)),
-    )
-    worker.run()
-    return 0
-
-
-def announcement(order_types: tuple[str, ...]) -> str:
-    """What a cook says of itself when it comes to work."""
-    if set(order_types) == set(TYPED_QUEUES):
-        return "Worker registered for all order types"
-    if len(order_types) == 1:
-        return f"Listening for {order_types[0]} orders only"
-    return f"Worker registered for order types: {','.join(order_types)}"

@@ -1,58 +1,115 @@
-"""Moving an order on by hand: by staff, by a courier, by a message."""
+"""Changes to an order by hand: cancel, hand over, send back, another priority.
+
+The state machine is the table of pizza.domain.status; the change is made only to the version that
+it was checked against, so of two at once one sees what the other has done.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
 from typing import Any
 
 import psycopg
 
-from pizza.database.queries import Queries
-from pizza.domain.errors import IllegalTransition, OrderNotFound, ReasonMissing
-from pizza.domain.status import ACTIVE, allowed, transition
+from pizza.domain.errors import (
+    FieldError,
+    IllegalTransition,
+    InvalidOrder,
+    ReasonMissing,
+    VersionConflict,
+)
+from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY, OrderMoved, OrderStatus
+from pizza.domain.status import ACTIVE, STAFF, allowed, transition
+from pizza.services.topology import ORDERS_TOPIC, TYPED_QUEUES
+from pizza.storage import orders
 
-_SQL = Queries("moves")
-_FIND, _MOVE = _SQL.find, _SQL.move
+log = logging.getLogger(__name__)
 
+Connection = psycopg.Connection[Any]
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """The order after its move."""
-
-    number: str
-    status: str
-    version: int
+# Somebody else has changed the order between look and change: looked at again so often.
+_TRIES = 5
+AGED_PRIORITY = 10
 
 
 def move(
-    conn: psycopg.Connection[Any],
+    conn: Connection,
     number: str,
     to: str,
     *,
     by: str,
-    role: str,
+    role: str = STAFF,
     reason: str | None = None,
     version: int | None = None,
-) -> Moved:
-    """Lead an order into another status, in the caller's transaction.
+) -> OrderMoved:
+    """Lead an order to the status `to`, with its log row and its notification, in one commit.
 
-    role: as whom (domain.status); version: the one that the order has to have (None: any).
-    Raises OrderNotFound, IllegalTransition, ReasonMissing.
+    by: who does it; role: as whom (pizza.domain.status); reason: for the log.
+    version: refuse when the order has another one by now (from an If-Match header).
+    Raises OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
     """
-    with conn.transaction():
-        row = conn.execute(_FIND, {"number": number}).fetchone()
-        if row is None:
-            raise OrderNotFound(number)
-        status, order_type, found = row
-        if version is not None and version != found:
-            raise IllegalTransition(status, to, allowed(status, order_type, role))
-        arrow = transition(status, to, order_type, role)
+    for _ in range(_TRIES):
+        now = _look(conn, number, version)
+        arrow = transition(now.status, to, now.order_type, role)
         if arrow.needs_reason and not reason:
-            raise ReasonMissing(status, to)
-        values = {
-            "number": number, "to": to, "old": status, "by": by, "reason": reason,
-            "place": status in ACTIVE and to not in ACTIVE,
-        }  # fmt: skip
-        after = conn.execute(_MOVE, values).fetchone()
-        assert after is not None
-        return Moved(number, to, after[0])
+            raise ReasonMissing(now.status, to)
+        moved = orders.move(
+            conn, number, now.version, to, by=by, notes=_notes(reason, role),
+            queue=TYPED_QUEUES[now.order_type], exchange=ORDERS_TOPIC,
+        )  # fmt: skip
+        if moved is not None:
+            log.info(
+                "Order is %s", to,
+                extra={"action": "order_moved", "order_number": number,
+                       "details": {"from": now.status, "to": to, "by": by, "reason": reason}},
+            )  # fmt: skip
+            return moved
+    raise VersionConflict(number, now.version, now.version + 1)
+
+
+def prioritise(
+    conn: Connection,
+    number: str,
+    priority: int,
+    *,
+    by: str,
+    reason: str,
+    version: int | None = None,
+) -> OrderMoved:
+    """Give an order that waits or cooks another priority; a waiting one moves at once.
+
+    Raises OrderNotFound, InvalidOrder, IllegalTransition (it is past the kitchen),
+    VersionConflict.
+    """
+    if not MIN_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InvalidOrder(
+            [FieldError("priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")]
+        )
+    for _ in range(_TRIES):
+        now = _look(conn, number, version)
+        if now.status not in ACTIVE:
+            raise IllegalTransition(
+                now.status, "reprioritised", allowed(now.status, now.order_type)
+            )
+        notes = f"priority {now.priority} → {priority}: manual override: {reason}"
+        moved = orders.prioritise(conn, number, now.version, priority, by=by, notes=notes)
+        if moved is not None:
+            log.info(
+                "Order has another priority",
+                extra={"action": "order_prioritised", "order_number": number,
+                       "details": {"from": now.priority, "to": priority, "by": by,
+                                   "reason": reason}},
+            )  # fmt: skip
+            return moved
+    raise VersionConflict(number, now.version, now.version + 1)
+
+
+def _look(conn: Connection, number: str, version: int | None) -> OrderStatus:
+    now = orders.status(conn, number)
+    if version is not None and version != now.version:
+        raise VersionConflict(number, version, now.version)
+    return now
+
+
+def _notes(reason: str | None, role: str) -> str | None:
+    return f"{role}: {reason}" if reason else None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.cooking import BASE_SECONDS, cooking_seconds
-from pizza.domain.errors import RestaurantFull
+from pizza.domain.errors import KitchenPaused, OrderTwice, RestaurantFull, SoldOut
+from pizza.domain.menu import needs
 from pizza.domain.order import VIP, OrderDraft, OrderStatus, PlacedOrder, StatusChange
 from pizza.domain.priority import Facts, assign
 from pizza.services.topology import ORDERS_TOPIC, TYPED_QUEUES
@@ -19,8 +22,6 @@ from pizza.storage import orders
 Connection = psycopg.Connection[Any]
 
 ORDER_SERVICE = "order-service"
-# More places than any kitchen will ever fill: "no cap".
-UNLIMITED = 1_000_000_000
 
 # An order has to be begun within this share of the time that its connection waits for the answer:
 # what a hung server took up later would be stored after the guest was sent away.
@@ -34,30 +35,49 @@ def place_order(
     deadline: datetime | None = None,
     base_seconds: float = BASE_SECONDS,
     limit: int = 0,
+    menu: Mapping[str, str] | None = None,
+    source: UUID | None = None,
+    by: str = ORDER_SERVICE,
 ) -> PlacedOrder:
     """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
 
     deadline: after this moment (UTC) the order is not stored any more; the caller has
         given its own client an answer by then.
     base_seconds: the cooking time of a takeout; limit: only for the words of the refusal.
-    Raises RestaurantFull, DatabaseUnavailable.
+    menu: lower-case dish names and their tags, so that specialised cooks know it for theirs.
+    source: the message from outside that it comes from; by: who takes it.
+    Raises RestaurantFull, KitchenPaused, SoldOut, OrderTwice, DatabaseUnavailable.
     """
     verdict, placed = orders.place(
         conn,
         draft,
         first=assign(_facts(draft, repeat=False)),
         repeat=assign(_facts(draft, repeat=True)),
+        vip=assign(_facts(draft, repeat=True, vip=True)),
+        needs=needs((item.name for item in draft.items), menu) if menu is not None else None,
+        source=source,
         cooking=timedelta(seconds=cooking_seconds(draft.order_type, base_seconds)),
         queue=TYPED_QUEUES[draft.order_type],
         exchange=ORDERS_TOPIC,
-        changed_by=ORDER_SERVICE,
+        changed_by=by,
         deadline=_begin_by(conn, deadline),
     )
-    if verdict == "full":
-        raise RestaurantFull(limit)
-    if placed is None:
-        raise DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
-    return placed
+    if isinstance(placed, PlacedOrder):
+        return placed
+    raise _refusal(verdict, placed, limit)
+
+
+def _refusal(verdict: str, why: str | None, limit: int) -> Exception:
+    match verdict:
+        case "full":
+            return RestaurantFull(limit)
+        case "paused":
+            return KitchenPaused(why)
+        case "sold out":
+            return SoldOut(why or "")
+        case "twice":
+            return OrderTwice(why or "")
+    return DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
 
 
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
@@ -68,9 +88,9 @@ def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
     return (min(deadline, latest) if deadline else latest) + conn.ahead
 
 
-def _facts(draft: OrderDraft, *, repeat: bool) -> Facts:
+def _facts(draft: OrderDraft, *, repeat: bool, vip: bool = False) -> Facts:
     return Facts(
-        vip=draft.customer_type == VIP,
+        vip=vip or draft.customer_type == VIP,
         rush=draft.rush,
         total=draft.total,
         repeat=repeat,
@@ -90,4 +110,4 @@ def order_history(conn: Connection, number: str) -> list[StatusChange]:
 
 def set_capacity(conn: Connection, max_concurrent: int) -> None:
     """Set how many orders may be received or cooking at a time (0: as many as come)."""
-    orders.set_capacity(conn, max_concurrent or UNLIMITED)
+    orders.set_capacity(conn, max_concurrent or orders.UNLIMITED)

@@ -1,7 +1,7 @@
 """Status requests by message: read, carried out, answered, in one transaction.
 
-Whoever may publish to `orders_direct` is of the house: it may do what staff may, and report
-what a courier does. Cooking and ready are for cooks alone, who hold the order's message.
+Whoever may publish to `orders_direct` is of the house, and may do what staff may. Cooking and
+ready are for cooks alone, who hold the order's message.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.domain.errors import DomainError, IllegalTransition
-from pizza.domain.status import COURIER, DELIVERED, OUT_FOR_DELIVERY, STAFF
+from pizza.domain.errors import DomainError
+from pizza.domain.status import STAFF
 from pizza.framework.epitaph import clean
 from pizza.framework.errors import PoisonMessage
 from pizza.framework.event import Event
@@ -26,10 +25,7 @@ from pizza.storage import tracking
 
 log = logging.getLogger(__name__)
 
-_ROLES = {OUT_FOR_DELIVERY: (COURIER,), DELIVERED: (STAFF, COURIER)}
 _NAME_LENGTH, _REASON_LENGTH = 50, 500
-# Who asked is gone if it has not taken its answer by then.
-_ANSWER_EXPIRES = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +82,14 @@ def on_request(event: Event, conn: BoundedConnection | None) -> Callable[[], Non
 
 def carry_out(conn: BoundedConnection, request: StatusRequest) -> dict[str, Any]:
     """Make the move; returns the answer. A move that is refused leaves nothing behind."""
-    refusal: DomainError | None = None
-    for role in _ROLES.get(request.to, (STAFF,)):
-        try:
-            with conn.transaction():
-                moved = moves.move(
-                    conn, request.number, request.to,
-                    by=request.by, role=role, reason=request.reason,
-                )  # fmt: skip
-            return {"order_number": moved.number, "status": moved.status, "ok": True}
-        except IllegalTransition as no:
-            refusal = no
-        except DomainError as no:
-            refusal = no
-            break
-    return {"ok": False, "error": str(refusal)}
+    try:
+        with conn.transaction():
+            moved = moves.move(
+                conn, request.number, request.to, by=request.by, role=STAFF, reason=request.reason
+            )  # fmt: skip
+    except DomainError as refusal:
+        return {"ok": False, "error": str(refusal)}
+    return {"order_number": moved.number, "status": moved.status, "ok": True}
 
 
 def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> None:
@@ -111,7 +100,6 @@ def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> Non
             clean(event.reply_to),
             answer,
             correlation_id=clean(event.correlation_id) if event.correlation_id else None,
-            expires=_ANSWER_EXPIRES,
         )
 
 

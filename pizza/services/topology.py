@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kombu import Exchange, Queue, binding
 
+from pizza.domain.stations import STATIONS
 from pizza.framework.topology import Topology
 
 MAX_PRIORITY = 10
@@ -23,6 +24,7 @@ TYPED_QUEUES = {
 NOTIFICATIONS_QUEUE = "notifications_queue"
 TRACKING_STATUS_QUEUE = "tracking_status_queue"
 TRACKING_STATUS_KEY = "tracking.status"
+STATION_QUEUES = tuple(station.queue for station in STATIONS)
 
 # What orders_topic cannot route falls through this exchange into kitchen_queue.
 _unrouted = Exchange(UNROUTED, type="fanout", durable=True)
@@ -56,6 +58,7 @@ TOPOLOGY = Topology(
             queue_arguments=_KITCHEN,
         ),
         *(_typed(order_type, name) for order_type, name in TYPED_QUEUES.items()),
+        *(Queue(name, durable=True, queue_arguments=_KITCHEN) for name in STATION_QUEUES),
         NOTIFICATIONS,
         TRACKING_STATUS,
     ),

@@ -34,7 +34,7 @@ def run_tracking(settings: Settings) -> int:
     A second one stands by until the first is gone, so that events stay in order.
     """
     assert settings.db_url, "the command line insists on it"
-    app = make_app()
+    app = make_app(settings)
     title = settings.mode or "tracking-service"
     relay = Later(Relay(app, settings.db_url, settings.broker_url, name=title))
     opening = _Opening(2, relay)
@@ -99,6 +99,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
         new=message.new,
         by=message.by,
         at=message.at,
+        promised=message.estimated_completion,
     )
     if before is None:
         raise Duplicate(f"event {message.event_id} of order {message.number} is stored already")

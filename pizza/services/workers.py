@@ -12,7 +12,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.framework.errors import SessionRefused
 from pizza.storage import workers
-from pizza.storage.workers import WorkerStatus
+from pizza.storage.workers import Post, WorkerStatus
 
 log = logging.getLogger(__name__)
 
@@ -25,15 +25,15 @@ _PATIENCE_S = 2.0
 class Shift:
     """The restaurant's roster for one worker (see framework.session.Roster)."""
 
-    def __init__(self, name: str, kind: str, announcement: str) -> None:
+    def __init__(self, name: str, post: Post, announcement: str) -> None:
         self._name = name
-        self._kind = kind
+        self._post = post
         self._announcement = announcement
 
     def enter(self, conn: BoundedConnection) -> None:
         """Register. Raises SessionRefused when the name is taken or the kitchen is full."""
         until = time.monotonic() + _PATIENCE_S
-        while (verdict := workers.enter(conn, self._name, self._kind, MAX_WORKERS)) != "welcome":
+        while (verdict := workers.enter(conn, self._name, self._post, MAX_WORKERS)) != "welcome":
             if time.monotonic() > until:
                 full = verdict == "full"
                 no = TooManyWorkers(MAX_WORKERS) if full else WorkerNameTaken(self._name)

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
+from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
-from pizza.domain.order import OrderDraft, OrderItem, OrderStatus, PlacedOrder, StatusChange
+from pizza.domain.order import (
+    OrderDraft,
+    OrderItem,
+    OrderMoved,
+    OrderStatus,
+    PlacedOrder,
+    StatusChange,
+)
 from pizza.domain.priority import Assignment
 
 _SQL = Queries("orders")
-_PLACE, _STATUS, _HISTORY, _SET_CAPACITY = _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity
+_PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
+    _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity, _SQL.move, _SQL.prioritise, _SQL.age,
+)  # fmt: skip
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 Connection = psycopg.Connection[Any]
+
+# More places than any kitchen will ever fill: "no cap".
+UNLIMITED = 1_000_000_000
 
 
 def place(
@@ -27,18 +41,24 @@ def place(
     *,
     first: Assignment,
     repeat: Assignment,
+    vip: Assignment,
+    needs: list[str] | None,
+    source: UUID | None,
     cooking: timedelta,
     queue: str,
     exchange: str,
     changed_by: str,
     deadline: datetime | None,
-) -> tuple[str, PlacedOrder | None]:
+) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
 
-    first, repeat: its priority, should the customer be new or have ordered before.
-    Returns the verdict (`placed`, `full`, `late`) and, when placed, the order.
+    first, repeat, vip: its priority, should the customer be new, have ordered before, be a VIP.
+    needs: the tags that a cook must have; source: the message from outside that it comes from.
+    Returns the verdict and, when `placed`, the order; with `paused`, `sold out` and `twice` the
+    reason, the dishes, or the number that it has already; with `full` and `late` None.
     """
-    row = conn.execute(
+    row = first_row(
+        conn,
         _PLACE,
         {
             "expires": deadline,
@@ -55,16 +75,21 @@ def place(
             "rule": first.rule,
             "repeat_priority": repeat.priority,
             "repeat_rule": repeat.rule,
+            "vip_priority": vip.priority,
+            "vip_rule": vip.rule,
+            "names": [item.name.lower() for item in draft.items],
+            "needs": needs,
+            "source": source,
             "cooking": cooking,
             "queue": queue,
             "exchange": exchange,
             "by": changed_by,
         },
-    ).fetchone()
+    )
     assert row is not None
     verdict, number, priority, rule, created_at, estimated_completion = row
     if verdict != "placed":
-        return verdict, None
+        return verdict, number if verdict == "twice" else rule
     return verdict, PlacedOrder(
         number=number,
         status="received",
@@ -111,3 +136,50 @@ def history(conn: Connection, number: str) -> list[StatusChange]:
 def set_capacity(conn: Connection, limit: int) -> None:
     """Set how many orders may be received or cooking at a time."""
     conn.execute(_SET_CAPACITY, {"limit": limit})
+
+
+def move(
+    conn: Connection,
+    number: str,
+    version: int,
+    to: str,
+    *,
+    by: str,
+    notes: str | None,
+    queue: str,
+    exchange: str,
+) -> OrderMoved | None:
+    """Lead an order to another status; None when it has not this version any more.
+
+    queue, exchange: where it waits if it has to be cooked again.
+    """
+    parameters = {
+        "number": number, "version": version, "to": to, "by": by, "notes": notes,
+        "queue": queue, "exchange": exchange,
+    }  # fmt: skip
+    return _moved(number, conn.execute(_MOVE, parameters).fetchone())
+
+
+def prioritise(
+    conn: Connection, number: str, version: int, priority: int, *, by: str, notes: str
+) -> OrderMoved | None:
+    """Give an order another priority; None when it has not this version any more."""
+    parameters = {
+        "number": number, "version": version, "priority": priority, "by": by, "notes": notes,
+    }  # fmt: skip
+    return _moved(number, conn.execute(_PRIORITISE, parameters).fetchone())
+
+
+def _moved(number: str, row: Any) -> OrderMoved | None:
+    assert row is not None
+    verdict, status, version, updated_at = row
+    return OrderMoved(number, status, version, updated_at) if verdict == "moved" else None
+
+
+def age(conn: Connection, patience: timedelta, *, priority: int, by: str, rule: str) -> int:
+    """Raise waiting orders that were placed longer than `patience` ago; returns how many."""
+    row = conn.execute(
+        _AGE, {"patience": patience, "priority": priority, "by": by, "rule": rule}
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

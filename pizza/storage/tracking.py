@@ -40,6 +40,7 @@ def record(
     new: str,
     by: str,
     at: datetime,
+    promised: datetime | None,
 ) -> int | None:
     """Store an event and move its order on; None when it was stored before.
 
@@ -47,7 +48,7 @@ def record(
     """
     values = {
         "event_id": event_id, "number": number, "sequence": sequence, "old": old, "new": new,
-        "by": by, "at": at,
+        "by": by, "at": at, "promised": promised,
     }  # fmt: skip
     row = conn.execute(_RECORD, values).fetchone()
     assert row is not None

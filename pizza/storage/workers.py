@@ -29,9 +29,34 @@ class WorkerStatus:
     last_seen: datetime
 
 
-def enter(conn: Connection, name: str, kind: str, limit: int) -> str:
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What a worker does: its type, its station, and which orders it takes (None: all).
+
+    cooking_time: seconds that a takeout takes this cook; None for who does not cook.
+    """
+
+    type: str
+    station: str
+    order_types: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    cooking_time: float | None = None
+
+
+def enter(conn: Connection, name: str, post: Post, limit: int) -> str:
     """Register a worker on the session of `conn`: `welcome`, `taken` or `full`."""
-    row = conn.execute(_ENTER, {"name": name, "type": kind, "limit": limit}).fetchone()
+    row = conn.execute(
+        _ENTER,
+        {
+            "name": name,
+            "type": post.type,
+            "limit": limit,
+            "station": post.station,
+            "order_types": list(post.order_types) if post.order_types else None,
+            "tags": list(post.tags) if post.tags else None,
+            "cooking_time": post.cooking_time,
+        },
+    ).fetchone()
     assert row is not None
     verdict: str = row[0]
     return verdict

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pizza.services.forms import OrderRequest
 from pizza.web.errors import CONTENT_TYPE
-from pizza.web.schemas import OrderRequest, OrderResponse, ProblemResponse
+from pizza.web.schemas import OrderResponse, ProblemResponse
 
 _REF = "#/components/schemas/{model}"
 

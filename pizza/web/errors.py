@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,18 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import FieldError, InvalidOrder, OrderNotFound, RestaurantFull
+from pizza.domain.errors import (
+    FieldError,
+    IllegalTransition,
+    InvalidOrder,
+    KitchenPaused,
+    OrderNotFound,
+    ReasonMissing,
+    RestaurantFull,
+    SoldOut,
+    UnknownDish,
+    VersionConflict,
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +44,7 @@ _SENTENCES = {
 
 
 class Problem(Exception):
-    """An error answer: status, a sentence, one FieldError for each bad field, headers."""
+    """An error answer: status, a sentence, one FieldError for each bad field, headers, more."""
 
     def __init__(
         self,
@@ -42,12 +53,14 @@ class Problem(Exception):
         *,
         errors: Sequence[FieldError] = (),
         headers: Iterable[tuple[str, str]] = (),
+        more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors
         self.headers = tuple(headers)
+        self.more = dict(more or {})
 
     def body(self) -> bytes:
         """The problem+json document, on one line."""
@@ -56,6 +69,7 @@ class Problem(Exception):
             "title": _title(self.status),
             "status": self.status,
             "detail": self.detail,
+            **self.more,
         }
         if self.errors:
             document["errors"] = [
@@ -87,8 +101,13 @@ def respond(error: Exception) -> Response:
     return response
 
 
-def _full(error: RestaurantFull) -> Problem:
+def _full(error: RestaurantFull | KitchenPaused) -> Problem:
     return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
+
+
+def _conflict(error: IllegalTransition) -> Problem:
+    more = {"current_status": error.current, "allowed_statuses": list(error.allowed)}
+    return Problem(409, str(error), more=more)
 
 
 def _database_away(error: DatabaseUnavailable) -> Problem:
@@ -132,6 +151,14 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     InvalidOrder: lambda error: Problem(422, "The order is not valid.", errors=error.errors),
     OrderNotFound: lambda error: Problem(404, str(error)),
     RestaurantFull: _full,
+    KitchenPaused: _full,
+    SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
+    UnknownDish: lambda error: Problem(404, str(error)),
+    IllegalTransition: _conflict,
+    ReasonMissing: lambda error: Problem(
+        422, str(error), errors=[FieldError("reason", "is required for this change")]
+    ),
+    VersionConflict: lambda error: Problem(412, str(error), more={"version": error.current}),
     DatabaseUnavailable: _database_away,
     psycopg.errors.UndefinedTable: _no_schema,
     psycopg.errors.UndefinedFunction: _no_schema,

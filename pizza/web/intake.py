@@ -15,12 +15,13 @@ from typing import Any
 
 from pizza.domain.order import PlacedOrder
 from pizza.services import orders as service
+from pizza.services.forms import read_order
+from pizza.services.menu import MenuCard
 from pizza.settings import Settings
 from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import read_document
 from pizza.web.errors import CONTENT_TYPE, problem_for
-from pizza.web.schemas import read_order
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Intake:
     def __init__(self, settings: Settings, backend: Backend) -> None:
         self._settings = settings
         self._backend = backend
+        self._menu = MenuCard()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         """Answer one request; never raises."""
@@ -71,6 +73,7 @@ class Intake:
                 draft,
                 base_seconds=self._settings.cooking_time,
                 limit=self._settings.max_concurrent,
+                menu=self._menu.tags(conn),
             )
         _log_received(order, time.monotonic() - started)
         return order

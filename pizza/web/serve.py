@@ -24,7 +24,7 @@ from granian.server.mp import MPServer
 
 from pizza.database.connection import connect
 from pizza.database.errors import DatabaseUnavailable
-from pizza.services import orders, restaurant
+from pizza.services import restaurant
 from pizza.settings import Settings
 from pizza.web.board import Board
 from pizza.web.process import load_app
@@ -187,7 +187,7 @@ def _set_capacity(settings: Settings, tried: threading.Event, end: threading.Eve
     while not end.is_set():
         try:
             with connect(settings.db_url, name=f"{settings.service} start") as conn:
-                orders.set_capacity(conn, settings.max_concurrent)
+                restaurant.open_restaurant(conn, settings)
         except DatabaseUnavailable as error:
             log.warning("%s", error, extra={"action": "database_unavailable"})
         except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):

@@ -5,6 +5,7 @@ create function bench_start(p_number text, p_worker text) returns void
 language plpgsql as $$
 declare
     o orders;
+    done boolean;
 begin
     update orders u
     set status = 'cooking', processed_by = p_worker, started_at = clock_timestamp(),
@@ -12,7 +13,7 @@ begin
     where u.number = p_number and u.status = 'received'
     returning * into o;
     if found then
-        perform order_changed(o, 'received', p_worker, null);
+        done := order_changed(o, 'received', p_worker, null);
     end if;
 end $$;
 
@@ -20,6 +21,7 @@ create function bench_finish(p_number text, p_worker text) returns void
 language plpgsql as $$
 declare
     o orders;
+    done boolean;
 begin
     update orders u
     set status = 'ready', completed_at = clock_timestamp(), updated_at = clock_timestamp(),
@@ -29,8 +31,7 @@ begin
     if not found then
         return;
     end if;
-    perform order_changed(o, 'cooking', p_worker, null);
-    perform capacity_give();
+    done := order_changed(o, 'cooking', p_worker, null) and capacity_give();
     update workers w
     set orders_processed = w.orders_processed + 1, last_seen = clock_timestamp()
     where w.name = p_worker;

@@ -1,41 +1,47 @@
 -- The framework's statements. Each is one step of a message's life and is safe to
 -- call from a function of the application, so that an application's step and the
 -- framework's guard of it are one statement and one transaction.
+--
+-- What is called for its effect alone returns true and is called by an assignment:
+-- plpgsql evaluates that by itself, where each `perform` starts the executor.
 
 -- Whether the relay has to be told of a commit. A relay that is about to sleep takes
 -- the lock 7020002 exclusively, and gets it only when no transaction that has sent
 -- something is still open; one that sends while it is held notifies. So nobody pays
 -- for pg_notify (it serialises commits) while the relay is awake, and no wake-up is lost.
-create or replace function outbox_wake() returns void
+create or replace function outbox_wake() returns boolean
 language plpgsql as $$
 begin
     if not pg_try_advisory_xact_lock_shared(7020002) then
         notify outbox;
     end if;
+    return true;
 end $$;
 
 create or replace function outbox_task(
     p_id uuid, p_task text, p_queue text, p_exchange text, p_routing_key text,
-    p_priority integer, p_body bytea, p_headers jsonb default null, p_countdown interval default null
-) returns void
+    p_priority integer, p_body bytea, p_headers jsonb default null, p_countdown interval default null,
+    p_needs text[] default null
+) returns boolean
 language plpgsql as $$
 begin
-    insert into message (id, state, task, queue, exchange, routing_key, priority, body, headers, available_at)
+    insert into message (id, state, task, queue, exchange, routing_key, priority, body, headers,
+                         available_at, needs)
     values (p_id, case when p_countdown is null then 'pending'::message_state else 'scheduled' end,
             p_task, p_queue, p_exchange, p_routing_key, p_priority, p_body, p_headers,
-            clock_timestamp() + p_countdown);
-    perform outbox_wake();
+            clock_timestamp() + p_countdown, p_needs);
+    return outbox_wake();
 end $$;
 
 create or replace function outbox_event(
     p_id uuid, p_exchange text, p_routing_key text, p_body bytea,
     p_headers jsonb default null, p_priority integer default 0
-) returns void
+) returns boolean
 language plpgsql as $$
 begin
     insert into message (id, exchange, routing_key, body, headers, priority)
     values (p_id, p_exchange, p_routing_key, p_body, p_headers, p_priority);
-    perform outbox_wake();
+    return outbox_wake();
 end $$;
 
 -- The best messages that wait in any of the queues, best first: priority, then age.
@@ -68,13 +74,19 @@ declare
     best record;
     p_depth integer;
 begin
-    if p_former is not null then
-        perform promise_end(p_former);
+    if p_former is not null and promise_end(p_former) then
+        null;
     end if;
-    -- Only when many workers ask at the same time does the second look have to go deep.
-    foreach p_depth in array '{1,16}'::integer[] loop
+    -- The very best is free most of the time; only when many ask at once has the look to go deep.
+    select * into best from message_best(p_queues, 1) limit 1;
+    if best.position is null or promise_take(best.position) then
+        queue := best.queue;
+        "position" := best.position;
+        return;
+    end if;
+    foreach p_depth in array '{4,16}'::integer[] loop
         for best in select * from message_best(p_queues, p_depth) loop
-            if pg_try_advisory_lock(7020030, (best.position & 2147483647)::integer) then
+            if promise_take(best.position) then
                 queue := best.queue;
                 "position" := best.position;
                 return;
@@ -83,18 +95,17 @@ begin
     end loop;
 end $$;
 
-create or replace function promise_end(p_position bigint) returns void
+create or replace function promise_take(p_position bigint) returns boolean
+language sql as $$ select pg_try_advisory_lock(7020030, (p_position & 2147483647)::integer) $$;
+
+create or replace function promise_end(p_position bigint) returns boolean
 language sql as $$ select pg_advisory_unlock(7020030, (p_position & 2147483647)::integer) $$;
 
 -- Whether a message is promised to another worker than the caller.
 create or replace function promised_elsewhere(p_position bigint) returns boolean
 language plpgsql as $$
 begin
-    if pg_try_advisory_lock(7020030, (p_position & 2147483647)::integer) then
-        perform pg_advisory_unlock(7020030, (p_position & 2147483647)::integer);
-        return false;
-    end if;
-    return true;
+    return not (promise_take(p_position) and promise_end(p_position));
 end $$;
 
 -- Whether the process behind a claim still has its session. Claims from before the server's
@@ -106,15 +117,18 @@ language sql volatile as $$
             and pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds')
 $$;
 
--- Claim a message whose ticket the caller holds. Verdicts:
+-- Claim a message whose ticket the caller holds, or that the database has named (p_priority null:
+-- there is no ticket, so one has to be sent again should this worker die). Verdicts:
 --   claimed  it is yours: token and attempt say so
 --   done     no such message: its effect has been made (or it was never ours)
 --   held     another worker that is alive holds it
 --   later    it waits for its time (a retry); the ticket is an old one
 --   better   a better message waits in another of your queues: go there first
+--   moved    it has another priority by now, and another ticket for it: drop this one
 -- p_promise is what the caller was promised; null comes back once that is redeemed.
 create or replace function message_claim(
     p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
+    p_priority integer,
     out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean,
     out promise bigint
 )
@@ -131,12 +145,12 @@ begin
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
             lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
         where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
+          and u.priority = p_priority
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
             verdict := 'claimed';
             resumed := false;
-            if claimed = promise then
-                perform promise_end(promise);
+            if claimed = promise and promise_end(promise) then
                 promise := null;
             end if;
             return;
@@ -149,6 +163,10 @@ begin
     end if;
     if m.state = 'scheduled' then
         verdict := 'later';
+        return;
+    end if;
+    if m.priority <> p_priority then
+        verdict := 'moved';
         return;
     end if;
     resumed := coalesce(m.holder = p_holder, false);
@@ -168,7 +186,8 @@ begin
     end if;
     update message u
     set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
-        lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
+        lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp(),
+        sent_at = case when p_priority is null then null else u.sent_at end
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
     verdict := 'claimed';
@@ -176,7 +195,7 @@ end $$;
 
 -- Let a transaction of a job go on only while its token is the newest: the row stays
 -- locked to the end of the transaction, so a take-over comes before or after it whole.
-create or replace function message_fence(p_id uuid, p_token bigint) returns void
+create or replace function message_fence(p_id uuid, p_token bigint) returns boolean
 language plpgsql as $$
 begin
     perform 1 from message where id = p_id and token = p_token for no key update;
@@ -184,6 +203,7 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
+    return true;
 end $$;
 
 -- The job is done: its message goes, in the transaction of its last effect. The worker is
@@ -193,18 +213,22 @@ create or replace function message_complete(
     out next_queue text, out promise bigint
 )
 language plpgsql as $$
+declare
+    p record;
 begin
     delete from message where id = p_id and token = p_token;
     if not found then
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    select p.queue, p.position into next_queue, promise from message_promise(p_queues, p_promise) p;
+    p := message_promise(p_queues, p_promise);
+    next_queue := p.queue;
+    promise := p.position;
 end $$;
 
 -- The job has failed and will be tried again: a row that becomes due. The token moves
 -- on, so that nothing the failed attempt still does can count.
-create or replace function message_retry(p_id uuid, p_token bigint, p_delay interval) returns void
+create or replace function message_retry(p_id uuid, p_token bigint, p_delay interval) returns boolean
 language plpgsql as $$
 begin
     update message
@@ -215,7 +239,7 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    perform outbox_wake();
+    return outbox_wake();
 end $$;
 
 -- The worker gives the job back unfinished (it has been told to stop); that is no
@@ -224,16 +248,17 @@ create or replace function message_release(p_id uuid, p_token bigint) returns bo
 language plpgsql as $$
 begin
     update message
-    set state = 'sent', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
+    set state = case when sent_at is null then 'pending'::message_state else 'sent' end,
+        token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
     where id = p_id and token = p_token;
-    return found;
+    return found and outbox_wake();
 end $$;
 
 -- The job has failed for the last time, or its message cannot be read: what is left of
 -- it is an event to the dead-letter exchange, with the reason in its headers.
 create or replace function message_bury(
     p_id uuid, p_token bigint, p_exchange text, p_headers jsonb
-) returns void
+) returns boolean
 language plpgsql as $$
 begin
     update message
@@ -245,5 +270,5 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    perform outbox_wake();
+    return outbox_wake();
 end $$;

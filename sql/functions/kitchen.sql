@@ -4,7 +4,7 @@
 -- already was begun by a cook who is gone; the log says by whom.
 create or replace function kitchen_start(
     p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
-    p_promise bigint, p_number text, p_worker text, p_cooking interval,
+    p_promise bigint, p_priority integer, p_number text, p_worker text, p_cooking interval,
     out verdict text, out token bigint, out attempt integer, out better_queue text,
     out promise bigint, out status text, out type text, out priority integer, out taken_from text
 )
@@ -14,8 +14,9 @@ declare
     o orders;
     old_status text;
     moment timestamptz;
+    told boolean;
 begin
-    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise);
+    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise, p_priority);
     verdict := c.verdict;
     token := c.token;
     attempt := c.attempt;
@@ -28,12 +29,17 @@ begin
     update orders u
     set status = 'cooking', processed_by = p_worker, started_at = moment,
         estimated_completion = moment + p_cooking, updated_at = moment, version = u.version + 1
-    where u.number = p_number and u.status = 'received'
+    where u.number = p_number and u.status = 'received' and coalesce(u.task_id, u.id) = p_message
     returning * into o;
     old_status := 'received';
     if not found then
         select * into o from orders e where e.number = p_number for no key update;
         old_status := o.status;
+        if coalesce(o.task_id, o.id) <> p_message then
+            -- An earlier message for an order that was sent back since.
+            status := 'passed on';
+            return;
+        end if;
         if old_status = 'cooking' and not (c.resumed and o.processed_by = p_worker) then
             taken_from := o.processed_by;
             update orders u
@@ -47,26 +53,34 @@ begin
     type := o.type;
     priority := o.priority;
     if old_status = 'received' or taken_from is not null then
-        perform order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
+        told := order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
     end if;
 end $$;
 
 -- Finish: cooking → ready, and the message is done. An order that was cancelled meanwhile
 -- keeps its status.
 create or replace function kitchen_finish(
-    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_worker text,
+    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_type text,
+    p_worker text,
     out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
 )
 language plpgsql as $$
 declare
+    c record;
     o orders;
+    s station;
     moment timestamptz;
+    done boolean;
 begin
-    select m.next_queue, m.promise into next_queue, promise
-    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    c := message_complete(p_message, p_token, p_queues, p_promise);
+    next_queue := c.next_queue;
+    promise := c.promise;
+    s := line_next(p_type, 'kitchen');
     moment := clock_timestamp();
     update orders u
-    set status = 'ready', completed_at = moment, updated_at = moment, version = u.version + 1
+    set status = 'ready', completed_at = moment, updated_at = moment, version = u.version + 1,
+        stage = coalesce(s.name, 'handover'),
+        task_id = case when s.name is not null then part_id(u.id, 'task kitchen' || u.version) end
     where u.number = p_number and u.status = 'cooking'
     returning * into o;
     if not found then
@@ -75,8 +89,10 @@ begin
     status := o.status;
     waited := extract(epoch from o.started_at - o.created_at);
     cooked := extract(epoch from o.completed_at - o.started_at);
-    perform order_changed(o, 'cooking', p_worker, null);
-    perform capacity_give();
+    done := order_changed(o, 'cooking', p_worker, null) and capacity_give();
+    if s.name is not null then
+        done := line_send(o, s);
+    end if;
     update workers w
     set orders_processed = w.orders_processed + 1, last_seen = moment
     where w.name = p_worker;

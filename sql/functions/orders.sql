@@ -14,7 +14,7 @@ language sql immutable as $$ select md5(p_whole::text || ' ' || p_part)::uuid $$
 -- Log a change of status and tell everybody: `o` is the order as it is after the change.
 create or replace function order_changed(
     o orders, p_old_status text, p_by text, p_notes text
-) returns void
+) returns boolean
 language plpgsql as $$
 declare
     event uuid := part_id(o.id, 'event ' || o.version);
@@ -22,7 +22,7 @@ begin
     insert into order_status_log (id, order_id, status, changed_by, changed_at, notes, sequence)
     values (part_id(o.id, 'change ' || o.version), o.id, o.status, p_by, o.updated_at, p_notes,
             o.version);
-    perform outbox_event(
+    return outbox_event(
         event, 'notifications_fanout', 'order.' || o.status,
         convert_to(json_build_object(
             'order_number', o.number,
@@ -35,6 +35,7 @@ begin
             'sequence', o.version,
             'order_type', o.type,
             'priority', o.priority,
+            'stage', o.stage,
             'customer_name', o.customer_name,
             'notes', p_notes
         )::text, 'UTF8')
@@ -65,11 +66,13 @@ end $$;
 -- are passed over, and waited for only when there is no other.
 create or replace function capacity_take() returns boolean
 language plpgsql as $$
+declare
+    own integer := (pg_backend_pid() * 7) % 64;
 begin
     update kitchen_capacity set free = free - 1
     where stripe = (select stripe from kitchen_capacity
-                    where free > 0 and stripe >= (pg_backend_pid() * 7) % 64
-                    limit 1 for update skip locked);
+                    where stripe = own and free > 0
+                    for update skip locked);
     if found then
         return true;
     end if;
@@ -84,24 +87,20 @@ begin
     return found;
 end $$;
 
--- Give a place back; a debt (the limit was lowered) is paid first.
-create or replace function capacity_give() returns void
+-- Give a place back; a debt (the limit was lowered) is paid first. All debt is in stripe 0, so
+-- two who pay its last one at the same time leave a free place there, and the sum is right.
+create or replace function capacity_give() returns boolean
 language plpgsql as $$
+declare
+    own integer := (pg_backend_pid() * 7) % 64;
 begin
-    if exists (select from kitchen_capacity where free < 0) then
-        update kitchen_capacity set free = free + 1
-        where stripe = (select stripe from kitchen_capacity where free < 0 limit 1 for update);
-        if found then
-            return;
-        end if;
-    end if;
     update kitchen_capacity set free = free + 1
-    where stripe = (select stripe from kitchen_capacity
-                    where stripe >= (pg_backend_pid() * 7) % 64
-                    limit 1 for update skip locked);
-    if not found then
-        update kitchen_capacity set free = free + 1 where stripe = 0;
-    end if;
+    where stripe = coalesce(
+        (select stripe from kitchen_capacity where stripe = 0 and free < 0),
+        (select stripe from kitchen_capacity where stripe = own for update skip locked),
+        (select stripe from kitchen_capacity limit 1 for update skip locked),
+        0);
+    return found;
 end $$;
 
 -- Set how many orders may be received or cooking at a time, from a count of those that are.
@@ -123,12 +122,15 @@ end $$;
 -- Place an order. One call, one round trip, one transaction: place in the kitchen, number,
 -- priority, order, items, log, the kitchen's task and the notification.
 -- p_items are the items as they stand in the order message: name, quantity, price.
--- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored).
+-- p_names are the items' names in lower case; p_needs what a cook has to be good at.
+-- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored), paused and
+-- sold out (`rule` says why, and what), twice (p_source has become the order `number` before).
 create or replace function order_place(
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
     p_type text, p_table integer, p_address text, p_rush boolean, p_total numeric,
     p_items json,
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
+    p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
     out verdict text, out number text, out priority integer, out rule text,
     out created_at timestamptz, out estimated_completion timestamptz
@@ -137,10 +139,30 @@ language plpgsql as $$
 declare
     o orders;
     start timestamptz := clock_timestamp();
+    told boolean;
 begin
     if p_expires < start then
         verdict := 'late';
         return;
+    end if;
+    select case when k.paused then 'paused'
+                when exists (select from menu m where m.sold_out and lower(m.name) = any(p_names))
+                then 'sold out' end,
+           k.reason
+    into verdict, rule from kitchen_state k;
+    if verdict is not null then
+        if verdict = 'sold out' then
+            select string_agg(m.name, ', ' order by m.name) into rule
+            from menu m where m.sold_out and lower(m.name) = any(p_names);
+        end if;
+        return;
+    end if;
+    if p_source is not null then
+        select e.number into number from orders e where e.source_id = p_source;
+        if found then
+            verdict := 'twice';
+            return;
+        end if;
     end if;
     if not capacity_take() then
         verdict := 'full';
@@ -148,7 +170,16 @@ begin
     end if;
     priority := p_priority;
     rule := p_rule;
-    if p_repeat_priority <> p_priority and exists (
+    if p_customer_type = 'vip' then
+        insert into customers as c (key, name, vip, set_by)
+        values (p_customer_key, p_customer_name, true, p_by)
+        on conflict (key) do update set vip = true, set_by = excluded.set_by, changed_at = now()
+        where not c.vip;
+    elsif exists (select from customers c where c.key = p_customer_key and c.vip) then
+        p_customer_type := 'vip';
+        priority := p_vip_priority;
+        rule := p_vip_rule;
+    elsif p_repeat_priority <> p_priority and exists (
         select from orders e where e.customer_key = p_customer_key and e.status <> 'cancelled'
     ) then
         priority := p_repeat_priority;
@@ -157,16 +188,16 @@ begin
     number := order_number_next();
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
-                        estimated_completion)
+                        estimated_completion, source_id)
     values (start, start, order_place.number, p_customer_name, p_customer_key, p_customer_type,
             p_type, p_table, p_address, p_total, order_place.priority, p_rush,
-            start + p_cooking * kitchen_rounds())
+            start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking), p_source)
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
     from rows from (json_to_recordset(p_items) as (name text, quantity integer, price numeric))
          with ordinality as i(name, quantity, price, position);
-    perform outbox_task(
+    told := outbox_task(
         o.id, 'cook_order', p_queue, p_exchange,
         'kitchen.' || o.type || '.' || o.priority, o.priority,
         convert_to(json_build_object(
@@ -181,19 +212,44 @@ begin
             'priority', o.priority,
             'rush', o.rush,
             'created_at', utc_text(o.created_at)
-        )::text, 'UTF8')
+        )::text, 'UTF8'),
+        p_needs => p_needs
     );
-    perform order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
+    told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';
     created_at := o.created_at;
     estimated_completion := o.estimated_completion;
 end $$;
 
--- In how many rounds of cooking an order just placed is ready: all that wait or cook, itself
--- included, by the cooks on shift.
-create or replace function kitchen_rounds() returns double precision
-language sql stable as $$
-    select ceil(
-        (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity)::float8
-        / greatest(1, (select count(*) from workers where status = 'online' and type = 'cook')))
-$$;
+-- In how long an order that is just being placed will be ready: what is ahead of it by priority,
+-- shared by the cooks on shift who may cook it, and its own cooking; by the times measured where
+-- there are any (kitchen_pace). With hundreds in the kitchen all of them count as ahead, so that
+-- the look stays cheap; the estimates are kept current afterwards (services/estimates.py).
+create or replace function kitchen_outlook(
+    p_type text, p_priority integer, p_needs text[], p_cooking interval
+) returns interval
+language plpgsql stable as $$
+declare
+    active integer := (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity) - 1;
+    cooks integer := (
+        select count(*) from workers w
+        where w.status = 'online' and w.type = 'cook'
+          and (w.order_types is null or p_type = any(w.order_types))
+          and (w.tags is null or p_needs <@ w.tags));
+    own interval := coalesce((select p.seconds * interval '1 second' from kitchen_pace p
+                              where p.order_type = p_type), p_cooking);
+    busy integer := active;
+    ahead integer := active;
+begin
+    if active between 1 and 200 then
+        busy := (select count(*) from message m where m.state = 'claimed' and m.task = 'cook_order');
+        ahead := (select count(*) from message m
+                  where m.state in ('sent', 'pending') and m.task = 'cook_order'
+                    and m.priority >= p_priority) + busy;
+    end if;
+    cooks := greatest(1, cooks);
+    if ahead < cooks then
+        return own;
+    end if;
+    return own + own * ((ahead - least(busy, cooks) + 1)::float8 / cooks);
+end $$;

@@ -16,7 +16,10 @@ language sql volatile as $$
 $$;
 
 -- Come to work. Verdicts: welcome, taken (a live worker has the name), full.
-create or replace function worker_enter(p_name text, p_type text, p_limit integer) returns text
+create or replace function worker_enter(
+    p_name text, p_type text, p_limit integer, p_station text, p_order_types text[], p_tags text[],
+    p_cooking_time real
+) returns text
 language plpgsql as $$
 begin
     perform pg_advisory_xact_lock(7020020);
@@ -29,8 +32,11 @@ begin
         perform pg_advisory_unlock(worker_key(p_name));
         return 'full';
     end if;
-    insert into workers (name, type, status, last_seen) values (p_name, p_type, 'online', now())
+    insert into workers (name, type, status, last_seen, station, order_types, tags, cooking_time)
+    values (p_name, p_type, 'online', now(), p_station, p_order_types, p_tags, p_cooking_time)
     on conflict (name) do update
-    set type = excluded.type, status = 'online', last_seen = excluded.last_seen;
+    set type = excluded.type, status = 'online', last_seen = excluded.last_seen,
+        station = excluded.station, order_types = excluded.order_types, tags = excluded.tags,
+        cooking_time = excluded.cooking_time;
     return 'welcome';
 end $$;

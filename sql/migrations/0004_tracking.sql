@@ -14,12 +14,16 @@ create table tracking_event (
 );
 create index tracking_event_by_order on tracking_event (order_number, sequence);
 
--- Where each order stands as far as its notifications tell. Only this table is searched for
--- stuck orders: an index on the status of `orders` would cost every cook.
+-- Where each order stands as far as its notifications tell: since when it has its status, and
+-- what was estimated when it got it (the estimate of an order that waits moves on with the
+-- line). Only this table is searched for stuck orders: an index on the status of `orders` would
+-- cost every cook.
 create table tracking_order (
     order_number varchar(20)  primary key,
     sequence     integer      not null,
-    status       varchar(20)  not null
+    status       varchar(20)  not null,
+    since        timestamptz  not null,
+    promised     timestamptz
 );
 create index tracking_order_open on tracking_order (order_number) where status in ('received', 'cooking');
 

@@ -1,6 +1,6 @@
 -- send --
 select outbox_task(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
-                   %(priority)s, %(body)s, %(headers)s, %(countdown)s)
+                   %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
 
 -- publish --
 select outbox_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(priority)s)
@@ -11,7 +11,7 @@ select outbox_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, 
 -- claim --
 select verdict, token, attempt, better_queue, promise
 from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(job_promise)s)
+                   %(job_promise)s, %(job_priority)s)
 
 -- fence --
 select message_fence(%(job_id)s, %(job_token)s)
@@ -51,3 +51,20 @@ select pg_try_advisory_lock(%(holder)s)
 
 -- end_promise --
 select promise_end(%(promise)s)
+
+-- withdraw --
+select message_withdraw(%(id)s)
+
+-- reprioritise --
+select message_reprioritise(%(id)s, %(priority)s)
+
+-- adopt --
+select message_adopt(%(id)s, %(identified)s, %(redelivered)s, %(task)s, %(queue)s, %(priority)s,
+                     %(body)s, %(headers)s)
+
+-- match --
+select id, task, queue, priority, position, headers, body
+from message_match(%(queues)s, %(skills)s)
+
+-- forget_adopted --
+delete from adopted_message where adopted_at < clock_timestamp() - interval '1 day'

@@ -1,9 +1,17 @@
 -- start --
 select *
 from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(job_promise)s, %(number)s, %(worker)s, %(cooking)s)
+                   %(job_promise)s, %(job_priority)s, %(number)s, %(worker)s, %(cooking)s)
 
 -- finish --
 select *
 from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
-                    %(number)s, %(worker)s)
+                    %(number)s, %(type)s, %(worker)s)
+
+-- set_paused --
+update kitchen_state
+set paused = %(paused)s, reason = %(reason)s, changed_by = %(by)s, changed_at = clock_timestamp()
+returning paused, reason, changed_by, changed_at
+
+-- state --
+select paused, reason, changed_by, changed_at from kitchen_state

@@ -4,11 +4,12 @@ from order_place(%(expires)s, %(customer_name)s, %(customer_key)s, %(customer_ty
                  %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
+                 %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
                  %(cooking)s, %(queue)s, %(exchange)s, %(by)s)
 
 -- status --
 select number, status, updated_at, estimated_completion, processed_by, type, priority,
-       completed_at, version
+       completed_at, version, stage, rush, total_amount, created_at
 from orders
 where number = %(number)s
 
@@ -22,3 +23,47 @@ order by l.sequence
 
 -- set_capacity --
 select capacity_set(%(limit)s)
+
+-- move --
+select verdict, status, version, updated_at
+from order_move(%(number)s, %(version)s, %(to)s, %(by)s, %(notes)s, %(queue)s, %(exchange)s)
+
+-- prioritise --
+select verdict, status, version, updated_at
+from order_prioritise(%(number)s, %(version)s, %(priority)s, %(by)s, %(notes)s)
+
+-- age --
+select orders_age(%(patience)s, %(priority)s, %(by)s, %(rule)s)
+
+-- waiting --
+-- The kitchen's line, best first, as the workers take it.
+select o.number, o.type, m.needs, o.created_at, o.estimated_completion
+from message m join orders o on coalesce(o.task_id, o.id) = m.id
+where m.task = 'cook_order' and m.state in ('sent', 'pending') and o.status = 'received'
+order by m.priority desc, m.position
+limit %(limit)s
+
+-- cooking --
+select o.processed_by, extract(epoch from o.estimated_completion - clock_timestamp())::float8
+from message m join orders o on coalesce(o.task_id, o.id) = m.id
+where m.state = 'claimed' and m.task = 'cook_order' and o.status = 'cooking'
+
+-- estimate --
+update orders o set estimated_completion = e.moment
+from unnest(%(numbers)s::text[], %(moments)s::timestamptz[]) as e(number, moment)
+where o.number = e.number and o.status = 'received'
+
+-- measure_pace --
+-- The mean of the latest fifty of each type.
+insert into kitchen_pace (order_type, seconds)
+select t.type, avg(t.cooked)
+from (select o.type, extract(epoch from o.completed_at - o.started_at) as cooked,
+             row_number() over (partition by o.type order by o.created_at desc) as place
+      from (select * from orders order by created_at desc limit 500) o
+      where o.completed_at is not null and o.started_at is not null) t
+where t.place <= 50
+group by t.type
+on conflict (order_type) do update set seconds = excluded.seconds, changed_at = now()
+
+-- pace --
+select order_type, seconds from kitchen_pace

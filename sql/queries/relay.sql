@@ -50,13 +50,11 @@ update message
 set state = 'scheduled', available_at = clock_timestamp() + %(delay)s
 where state = 'pending' and position = any(%(positions)s)
 
--- expire --
--- Events that nobody takes and that need not be tried for ever: answers to whoever is gone.
--- An event is scheduled only after it was refused.
+-- drop_replies --
+-- What goes straight to one queue is an answer; nobody waits for it when the queue is gone.
 delete from message
-where state = 'scheduled' and task is null
-  and (headers ->> 'expires_at')::timestamptz < clock_timestamp()
-returning id, exchange, routing_key
+where state = 'pending' and task is null and exchange = '' and position = any(%(positions)s)
+returning id
 
 -- promote --
 update message
@@ -66,8 +64,9 @@ where state = 'scheduled' and available_at <= clock_timestamp()
 -- orphans --
 -- Claims whose worker is gone or silent are shown as waiting again. This takes nothing
 -- from anybody: the token stands until somebody with a ticket claims anew.
+-- Those that were claimed without a ticket need a new one.
 update message
-set state = 'sent'
+set state = case when sent_at is null then 'pending'::message_state else 'sent' end
 where state = 'claimed' and (lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
 returning id, task, queue, holder
 

@@ -10,13 +10,17 @@ with stored as (
 ), before as (
     select sequence from tracking_order where order_number = %(number)s for update
 ), moved as (
-    insert into tracking_order as t (order_number, sequence, status)
-    select %(number)s, %(sequence)s::integer, %(new)s
+    insert into tracking_order as t (order_number, sequence, status, since, promised)
+    select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s
     from stored left join before on true
     where %(sequence)s::integer is not null
     on conflict (order_number) do update
-    set sequence = greatest(t.sequence, excluded.sequence),
-        status = case when excluded.sequence > t.sequence then excluded.status else t.status end
+    set (sequence, status, since, promised) = (
+        select excluded.sequence, excluded.status,
+               case when t.status = excluded.status then t.since else excluded.since end,
+               case when t.status = excluded.status then t.promised else excluded.promised end
+    )
+    where excluded.sequence > t.sequence
 )
 select exists (select from stored), coalesce((select sequence from before), 0)
 
@@ -40,8 +44,9 @@ returning missing
 
 -- census --
 -- Orders whose notifications have not come yet: the broker was away, or nobody tracked.
-insert into tracking_order (order_number, sequence, status)
-select number, 0, status from orders where status in ('received', 'cooking')
+insert into tracking_order (order_number, sequence, status, since, promised)
+select number, 0, status, created_at, estimated_completion
+from orders where status in ('received', 'cooking')
 on conflict do nothing
 
 -- stuck --
@@ -50,11 +55,13 @@ select o.number, o.status, stay.since
 from tracking_order t
 join orders o on o.number = t.order_number
 cross join lateral (
-    select case o.status when 'received' then o.created_at else o.started_at end as since
+    select o.started_at as since, o.estimated_completion as promised where o.status = 'cooking'
+    union all
+    select t.since, t.promised where o.status = 'received' and t.status = 'received'
 ) stay
-where t.status in ('received', 'cooking') and o.status in ('received', 'cooking')
+where t.status in ('received', 'cooking')
   and clock_timestamp() > stay.since
-      + greatest((o.estimated_completion - stay.since) * %(factor)s::float8, %(grace)s::interval)
+      + greatest((stay.promised - stay.since) * %(factor)s::float8, %(grace)s::interval)
 on conflict (order_number, status) where resolved_at is null do nothing
 returning order_number, status, extract(epoch from clock_timestamp() - since)::float8
 

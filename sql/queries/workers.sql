@@ -1,5 +1,5 @@
 -- enter --
-select worker_enter(%(name)s, %(type)s, %(limit)s)
+select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s, %(cooking_time)s)
 
 -- beat --
 update workers set last_seen = now(), status = 'online' where name = %(name)s
@@ -17,3 +17,7 @@ select name, type, case when worker_alive(name) then 'online' else 'offline' end
        orders_processed, last_seen
 from workers
 order by name
+
+-- shift --
+-- The cooks at work, and what they may cook.
+select name, order_types, tags from workers where status = 'online' and type = 'cook'

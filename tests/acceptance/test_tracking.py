@@ -101,9 +101,10 @@ def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
     house.open()
     tracker = house.track(stuck_factor=1)
     number = house.place()
+    eventually(lambda: tracked(house) == [(number, 1)], 5, "it is tracked")
     house.ledger.rows(
-        """update orders set created_at = now() - interval '20 s',
-               estimated_completion = now() - interval '10 s' returning 1 as n"""
+        """update tracking_order set since = now() - interval '20 s',
+               promised = now() - interval '10 s' returning 1 as n"""
     )
     stuck = tracker.wait_for("order_stuck", 10)
     assert (stuck["level"], stuck["order_number"]) == ("WARN", number)

@@ -76,8 +76,8 @@ def test_the_help_page_has_the_headings_of_the_specification_in_their_order():
         (["order-service"], "order-service"),
         (["--mode=order-service", DB, "--port=99999"], "--port (LISTEN_PORT)"),
         (
-            ["--mode=kitchen-worker", "--worker-name=a", DB, "--order-types=pizza"],
-            "dine-in, takeout",
+            ["--mode=kitchen-worker", "--worker-name=a", DB, "--order-types=pizza,,x"],
+            "order types or menu tags",
         ),
         (["--mode=kitchen-worker", "--worker-name=a", DB, "--cooking-time=inf"], "COOKING_TIME"),
         (["--setup-db", "--db=mysql://user:s3cret-word@h/d"], "postgres://"),

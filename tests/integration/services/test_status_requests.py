@@ -68,7 +68,7 @@ def test_a_good_one_moves_the_order_and_says_so(conn: BoundedConnection) -> None
         """select status, changed_by, notes, sequence from order_status_log
            order by sequence desc limit 1"""
     ).fetchall()
-    assert row == ("cancelled", "front desk", "changed his mind", 2)
+    assert row == ("cancelled", "front desk", "staff: changed his mind", 2)
     told = conn.execute("select body from message where exchange = 'notifications_fanout'")
     assert json.loads(told.fetchone()[0])["new_status"] == "cancelled"  # type: ignore[index]
 

@@ -103,6 +103,24 @@ def test_a_late_event_does_not_lead_the_order_back(conn: BoundedConnection) -> N
     assert conn.execute("select sequence, status from tracking_order").fetchall() == [(3, "ready")]
 
 
+def test_since_when_an_order_waits_and_what_it_was_promised(conn: BoundedConnection) -> None:
+    def stay() -> tuple[str, str]:
+        rows = conn.execute(
+            "select to_char(since, 'HH24:MI'), to_char(promised, 'HH24:MI') from tracking_order"
+        ).fetchall()
+        return rows[0]
+
+    track(conn, status(1, "received"))
+    assert stay() == ("10:32", "10:42")
+    # Another priority, another estimate: it waits all the same
+    later = {"timestamp": "2024-12-16T10:50:00Z", "estimated_completion": "2024-12-16T11:00:00Z"}
+    track(conn, status(2, "received", **later))
+    assert stay() == ("10:32", "10:42")
+    track(conn, status(3, "ready", **later))
+    track(conn, status(4, "received", **later))
+    assert stay() == ("10:50", "11:00")
+
+
 def test_a_huge_gap_is_one_row(conn: BoundedConnection) -> None:
     track(conn, status(2**31 - 1))
     assert gaps(conn) == [(1, 2**31 - 2, 2**31 - 2, False)]

@@ -10,6 +10,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.services.watch import Watch
 from pizza.storage import workers
+from pizza.storage.workers import Post
 
 from .events import place
 
@@ -35,6 +36,15 @@ def look(conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture)
 
 def age(conn: BoundedConnection, number: str, seconds: float, estimate: float = 10) -> None:
     """Let an order be so old, and its estimate so long."""
+    conn.execute(
+        """insert into tracking_order
+           values (%(n)s::varchar, 1, (select status from orders where number = %(n)s),
+                   now() - %(s)s * interval '1 second',
+                   now() + (%(e)s - %(s)s) * interval '1 second')
+           on conflict (order_number) do update
+           set status = excluded.status, since = excluded.since, promised = excluded.promised""",
+        {"s": seconds, "e": estimate, "n": number},
+    )
     conn.execute(
         """update orders set created_at = now() - %(s)s * interval '1 second',
                started_at = case when status = 'cooking'
@@ -90,12 +100,12 @@ def test_two_who_watch_say_it_once(conn: BoundedConnection, db_url: str, look: L
 
 def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, look: Look) -> None:
     with connect(db_url, name="mario") as mario:
-        assert workers.enter(mario, "mario", "cook", 10) == "welcome"
+        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
         assert look() == []
     assert look() == [("WARNING", "worker_offline", None)]
     assert look() == []
     with connect(db_url, name="mario") as mario:
-        assert workers.enter(mario, "mario", "cook", 10) == "welcome"
+        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
         assert look() == [("INFO", "worker_online", None)]
         workers.leave(mario, "mario")
     assert look() == [], "he has gone home in good order"

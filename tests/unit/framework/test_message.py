@@ -64,7 +64,7 @@ def test_a_task_carries_what_a_worker_needs() -> None:
 
 
 def test_what_is_meant_for_the_relay_is_no_header() -> None:
-    sent = outgoing(row(task=None, headers={"a": 1, "correlation_id": "c", "expires_at": "x"}))
+    sent = outgoing(row(task=None, headers={"a": 1, "correlation_id": "c"}))
 
     assert sent.properties["correlation_id"] == "c"
     assert sent.properties["application_headers"] == {"a": 1}

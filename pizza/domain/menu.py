@@ -1,0 +1,64 @@
+"""What the menu says of an order: which kind of cook each of its items needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pizza.domain.errors import UnknownOrderTypes
+from pizza.domain.order import ORDER_TYPES
+
+UNKNOWN = "?"
+"""The need of an item that no tag fits: only a cook without tags takes it."""
+
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Dish:
+    """One line of the menu; a price of None is for the waiter to say."""
+
+    name: str
+    tag: str
+    price: Decimal | None = None
+    sold_out: bool = False
+
+
+def needs(item_names: Iterable[str], menu: Mapping[str, str]) -> list[str]:
+    """The tags that a cook must have for these items, sorted.
+
+    menu: lower-case dish names and their tags. An item that is not on the menu is what its last
+    known word says: a "Margherita Pizza" is `pizza`, a "Pizza Salad" is `salad`.
+    """
+    tags = set(menu.values())
+    return sorted({_need(name.casefold(), menu, tags) for name in item_names})
+
+
+def _need(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
+    known = menu.get(name)
+    if known is not None:
+        return known
+    words: list[str] = _WORD.findall(name)
+    for word in reversed(words):
+        for form in (word, word.removesuffix("s")):
+            if form in tags:
+                return form
+    return UNKNOWN
+
+
+def specialities(
+    words: Iterable[str], tags: Collection[str]
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """Split `--order-types` into order types and menu tags (None: everything on the menu).
+
+    Tags alone mean orders of every type. Raises UnknownOrderTypes for a word that is neither.
+    """
+    given = [word.strip() for word in words]
+    types = tuple(dict.fromkeys(word for word in given if word in ORDER_TYPES))
+    skills = tuple(dict.fromkeys(w.casefold() for w in given if w not in ORDER_TYPES))
+    unknown = [word for word in skills if word not in tags]
+    if unknown:
+        raise UnknownOrderTypes(unknown, (*ORDER_TYPES, *sorted(tags)))
+    return types or ORDER_TYPES, skills or None

@@ -1,0 +1,39 @@
+"""The line behind the kitchen as a table: what an order passes on its way to the guest.
+
+To add a station, add a row here and a task of the row's name in pizza/services/stations.py
+(docs/stations.md walks through it). Which stations a restaurant staffs is the setting STATIONS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pizza.domain.order import DELIVERY, ORDER_TYPES, TAKEOUT
+
+KITCHEN, HANDOVER = "kitchen", "handover"
+"""Where every order begins, and where it waits for the guest or for staff to hand it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """One station: its name, its queue, its task, the orders that pass it, its people's name."""
+
+    name: str
+    queue: str
+    task: str
+    worker_type: str
+    order_types: tuple[str, ...] = ORDER_TYPES
+
+
+# In the order of the line.
+STATIONS = (
+    Station("quality", "quality_queue", "check_quality", "quality"),
+    Station("packaging", "packaging_queue", "package_order", "packager", (TAKEOUT, DELIVERY)),
+    Station("courier", "delivery_queue", "deliver_order", "courier", (DELIVERY,)),
+)
+STATION_NAMES = tuple(station.name for station in STATIONS)
+
+
+def station(name: str) -> Station:
+    """The row of this name. Raises KeyError."""
+    return {row.name: row for row in STATIONS}[name]

@@ -1,0 +1,73 @@
+"""Keeps the estimated completion of waiting orders current while the line moves."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.database.queries import Queries
+from pizza.domain.cooking import cooking_seconds
+from pizza.domain.estimate import Cook, Waiting, completions
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("orders")
+_WORKERS = Queries("workers")
+_WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _SHIFT = (
+    _SQL.waiting, _SQL.cooking, _SQL.estimate, _SQL.measure_pace, _SQL.pace, _WORKERS.shift,
+)  # fmt: skip
+
+# Beyond that many the guess is rough anyway, and the look would be long.
+_MOST = 300
+# An estimate is written anew when it has moved by so much.
+_MOVED = timedelta(seconds=1)
+
+Connection = psycopg.Connection[Any]
+
+
+def refresh(conn: Connection) -> int:
+    """Estimate all waiting orders anew; returns how many estimates have moved."""
+    rows = conn.execute(_WAITING, {"limit": _MOST}).fetchall()
+    if not rows:
+        return 0
+    pace = {kind: float(seconds) for kind, seconds in conn.execute(_PACE).fetchall()}
+    line = [
+        Waiting(number, kind, pace.get(kind, cooking_seconds(kind)), frozenset(needs or ("?",)))
+        for number, kind, needs, _, _ in rows
+    ]
+    ready_in = completions(_shift(conn), line)
+    now = datetime.now(UTC)
+    moved: dict[str, datetime] = {}
+    for number, _, _, _, before in rows:
+        seconds = ready_in[number]
+        if seconds is None:
+            continue
+        moment = now + timedelta(seconds=seconds)
+        if before is None or abs(moment - before) > _MOVED:
+            moved[number] = moment
+    if moved:
+        conn.execute(_ESTIMATE, {"numbers": list(moved), "moments": list(moved.values())})
+    return len(moved)
+
+
+def measure_pace(conn: Connection) -> None:
+    """Take the time that cooking takes from the latest orders."""
+    conn.execute(_MEASURE_PACE)
+
+
+def _shift(conn: Connection) -> list[Cook]:
+    busy: dict[str, float] = defaultdict(float)
+    for name, left in conn.execute(_COOKING).fetchall():
+        busy[name] = max(0.0, left or 0.0)
+    return [
+        Cook(
+            frozenset(order_types) if order_types else None,
+            frozenset(tags) if tags else None,
+            busy[name],
+        )
+        for name, order_types, tags in conn.execute(_SHIFT).fetchall()
+    ]

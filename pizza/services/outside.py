@@ -1,0 +1,78 @@
+"""Orders from other programs: the specified order message on `orders_direct` becomes an order.
+
+Such a message is taken over as it is (pizza.framework.adoption); this task makes an order of it,
+which then is cooked like any other. A bad one ends in the dead letters with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from decimal import Decimal
+from typing import Any
+
+from pizza.domain.errors import InvalidOrder, OrderTwice
+from pizza.domain.order import OrderDraft
+from pizza.framework import Blueprint, Job, RetryPolicy
+from pizza.framework.errors import PoisonMessage
+from pizza.framework.task import publish
+from pizza.services import orders
+from pizza.services.menu import tags_by_name
+from pizza.services.topology import KITCHEN_QUEUE
+
+log = logging.getLogger(__name__)
+
+PRODUCER = "outside"
+
+# What the order message has beyond the order form; all of it is ours to say.
+_OURS = ("order_number", "created_at", "stage", "total_amount")
+# A full or paused kitchen is asked again for about a day.
+_RETRY = RetryPolicy(attempts=300, base=2.0, factor=2.0, cap=300.0)
+
+
+def read_message(body: Any) -> OrderDraft:
+    """Make a draft of an order message. Raises PoisonMessage, naming each field that is bad."""
+    # Not at import: a cook that never sees such a message does without the library.
+    from pizza.services.forms import read_order  # noqa: PLC0415
+
+    exact = json.loads(json.dumps(body), parse_float=Decimal)
+    if not isinstance(exact, dict):
+        raise PoisonMessage("the order message is not a JSON object")
+    form = {name: value for name, value in exact.items() if name not in _OURS}
+    try:
+        draft = read_order(form)
+    except InvalidOrder as error:
+        raise PoisonMessage(str(error)) from None
+    total = exact.get("total_amount")
+    if total is not None and total != draft.total:
+        raise PoisonMessage(f"total_amount is {total}, but the items cost {draft.total}")
+    return draft
+
+
+def outside(base_seconds: float) -> Blueprint:
+    """The task for messages from outside; base_seconds is the cooking time of a takeout."""
+    blueprint = Blueprint("outside")
+
+    @blueprint.task("accept_order", queue=KITCHEN_QUEUE, retry=_RETRY, decode=read_message)
+    def accept_order(job: Job) -> None:
+        with job.completion() as conn:
+            try:
+                placed = orders.place_order(
+                    conn, job.body, base_seconds=base_seconds, menu=tags_by_name(conn),
+                    source=job.id, by=PRODUCER,
+                )  # fmt: skip
+                number, answer = placed.number, {"status": placed.status}
+            except OrderTwice as twice:
+                number, answer = twice.number, {"status": "received"}
+            if reply_to := job.headers.get("reply_to"):
+                body = {"order_number": number, **answer}
+                headers = {"correlation_id": job.headers.get("correlation_id")}
+                publish(conn, "", reply_to, body, headers=headers)
+        log.info(
+            "Order received from another program",
+            extra={"action": "order_received", "order_number": number,
+                   "details": {"customer_name": job.body.customer_name,
+                               "order_type": job.body.order_type}},
+        )  # fmt: skip
+
+    return blueprint

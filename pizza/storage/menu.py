@@ -1,0 +1,48 @@
+"""The menu in the database: what there is, what each dish asks of a cook, what is sold out."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from pizza.database.queries import Queries
+from pizza.domain.errors import UnknownDish
+from pizza.domain.menu import Dish
+
+_SQL = Queries("menu")
+_ALL, _TAGS, _ADD, _SET_SOLD_OUT, _REMOVE = (
+    _SQL.all, _SQL.tags, _SQL.add, _SQL.set_sold_out, _SQL.remove,
+)  # fmt: skip
+
+Connection = psycopg.Connection[Any]
+
+
+def dishes(conn: Connection) -> list[Dish]:
+    """The whole menu, by tag and name."""
+    return [Dish(*row) for row in conn.execute(_ALL).fetchall()]
+
+
+def tags(conn: Connection) -> set[str]:
+    """All tags that a dish has."""
+    return {row[0] for row in conn.execute(_TAGS).fetchall()}
+
+
+def add(conn: Connection, name: str, tag: str, price: Decimal | None) -> None:
+    """Put a dish on the menu, or change the one of this name."""
+    conn.execute(_ADD, {"name": name, "tag": tag, "price": price})
+
+
+def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
+    """Mark a dish as sold out, or as to be had again. Raises UnknownDish."""
+    row = conn.execute(_SET_SOLD_OUT, {"name": name, "sold_out": sold_out}).fetchone()
+    if row is None:
+        raise UnknownDish(name)
+    return Dish(*row)
+
+
+def remove(conn: Connection, name: str) -> None:
+    """Take a dish off the menu. Raises UnknownDish."""
+    if conn.execute(_REMOVE, {"name": name}).fetchone() is None:
+        raise UnknownDish(name)

@@ -1,0 +1,287 @@
+-- The line behind the kitchen: stations, hand-over, and what staff may do to an order. Whoever
+-- needs both locks the message before the order, as the workers do; so nobody waits in a ring.
+
+-- The next station that is staffed, after a station of the line, for an order of this type.
+create or replace function line_next(p_type text, p_after text) returns station
+language sql stable as $$
+    select s from station s
+    where s.open and p_type = any(s.order_types)
+      and s.position > coalesce((select a.position from station a where a.name = p_after), 0)
+    order by s.position
+    limit 1
+$$;
+
+-- The order message of the specification, from the tables.
+create or replace function order_message(o orders) returns bytea
+language sql stable as $$
+    select convert_to(json_build_object(
+        'order_number', o.number,
+        'customer_name', o.customer_name,
+        'customer_type', o.customer_type,
+        'order_type', o.type,
+        'table_number', o.table_number,
+        'delivery_address', o.delivery_address,
+        'items', (select json_agg(json_build_object('name', i.name, 'quantity', i.quantity, 'price', i.price)
+                                  order by i.position)
+                  from order_items i where i.order_id = o.id),
+        'total_amount', o.total_amount,
+        'priority', o.priority,
+        'rush', o.rush,
+        'created_at', utc_text(o.created_at),
+        'stage', o.stage
+    )::text, 'UTF8')
+$$;
+
+-- Put an order that has just come to a station into that station's queue.
+create or replace function line_send(o orders, s station) returns boolean
+language plpgsql as $$
+begin
+    perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o));
+    return true;
+end $$;
+
+-- A station begins with an order: p_status is what the order becomes by that, if anything.
+-- `stage` is where the order really is; the worker goes on only when that is its station.
+create or replace function station_start(
+    p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
+    p_promise bigint, p_priority integer, p_number text, p_station text, p_worker text, p_status text,
+    out verdict text, out token bigint, out attempt integer, out better_queue text,
+    out promise bigint, out status text, out stage text, out type text, out priority integer
+)
+language plpgsql as $$
+declare
+    c record;
+    o orders;
+    old_status text;
+begin
+    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise, p_priority);
+    verdict := c.verdict;
+    token := c.token;
+    attempt := c.attempt;
+    better_queue := c.better_queue;
+    promise := c.promise;
+    if verdict <> 'claimed' then
+        return;
+    end if;
+    select * into o from orders e where e.number = p_number for no key update;
+    if o.stage = p_station and o.task_id = p_message then
+        old_status := o.status;
+        if p_status is not null and p_status <> old_status then
+            update orders u
+            set status = p_status, updated_at = clock_timestamp(), version = u.version + 1
+            where u.id = o.id
+            returning * into o;
+            perform order_changed(o, old_status, p_worker, null);
+        end if;
+        insert into order_stage (order_id, stage, worker, started_at)
+        values (o.id, p_station, p_worker, clock_timestamp());
+        stage := o.stage;
+    end if;
+    status := o.status;
+    type := o.type;
+    priority := o.priority;
+end $$;
+
+-- A station is done: the order goes on to the next one, or waits to be handed over. p_status is
+-- what it becomes by that, if anything.
+create or replace function station_finish(
+    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
+    p_station text, p_worker text, p_type text, p_status text,
+    out next_queue text, out promise bigint, out status text, out stage text
+)
+language plpgsql as $$
+declare
+    o orders;
+    s station;
+    old_status text;
+begin
+    select m.next_queue, m.promise into next_queue, promise
+    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    s := line_next(p_type, p_station);
+    select e.status into old_status from orders e where e.number = p_number for no key update;
+    update orders u
+    set stage = coalesce(s.name, case when p_status = 'delivered' then null else 'handover' end),
+        task_id = part_id(u.id, 'task ' || p_station || u.version),
+        status = coalesce(p_status, u.status),
+        updated_at = clock_timestamp(),
+        version = u.version + (p_status is not null)::integer
+    where u.number = p_number and u.stage = p_station
+    returning * into o;
+    if not found then
+        return;
+    end if;
+    status := o.status;
+    stage := o.stage;
+    if p_status is not null then
+        perform order_changed(o, old_status, p_worker, null);
+    end if;
+    perform station_done(o.id, p_station, p_worker, 'done');
+    if s.name is not null then
+        perform line_send(o, s);
+    end if;
+end $$;
+
+-- Note that a worker has ended its part in an order.
+create or replace function station_done(p_order uuid, p_station text, p_worker text, p_outcome text)
+returns boolean
+language plpgsql as $$
+begin
+    update order_stage t
+    set finished_at = clock_timestamp(), outcome = p_outcome
+    where t.id = (select max(e.id) from order_stage e
+                  where e.order_id = p_order and e.stage = p_station and e.worker = p_worker
+                    and e.finished_at is null);
+    update workers w
+    set orders_processed = w.orders_processed + 1, last_seen = clock_timestamp()
+    where w.name = p_worker;
+    return true;
+end $$;
+
+-- A station sends an order back to the kitchen: its own message is done, the order waits again.
+create or replace function station_return(
+    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
+    p_station text, p_worker text, p_queue text, p_exchange text, p_notes text,
+    out next_queue text, out promise bigint, out status text
+)
+language plpgsql as $$
+declare
+    o orders;
+begin
+    select m.next_queue, m.promise into next_queue, promise
+    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    select * into o from orders e where e.number = p_number and e.stage = p_station for no key update;
+    if not found then
+        return;
+    end if;
+    perform station_done(o.id, p_station, p_worker, 'sent back');
+    status := order_recook(o, p_worker, p_queue, p_exchange, p_notes);
+end $$;
+
+-- Cook an order again, before all others: it is `received` once more, and takes its place in the
+-- kitchen even when that is full.
+create or replace function order_recook(
+    o orders, p_by text, p_queue text, p_exchange text, p_notes text
+) returns text
+language plpgsql as $$
+declare
+    old_status text := o.status;
+    queue_priority constant integer := 10;
+begin
+    update orders u
+    set status = 'received', stage = 'kitchen', started_at = null, completed_at = null,
+        estimated_completion = clock_timestamp() + coalesce(u.completed_at - u.started_at, '10 seconds'),
+        task_id = part_id(u.id, 'task recook ' || u.version), updated_at = clock_timestamp(),
+        version = u.version + 1
+    where u.id = o.id
+    returning * into o;
+    if not capacity_take() then
+        update kitchen_capacity set free = free - 1 where stripe = 0;
+    end if;
+    perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
+                        'kitchen.' || o.type || '.' || queue_priority, queue_priority, order_message(o));
+    perform order_changed(o, old_status, p_by, p_notes);
+    return o.status;
+end $$;
+
+-- Lock an order's message, if it has one: before the order itself, as the workers do.
+create or replace function order_lock_message(p_number text) returns boolean
+language plpgsql as $$
+begin
+    perform from message m
+    where m.id = (select coalesce(e.task_id, e.id) from orders e where e.number = p_number)
+    for update;
+    return found;
+end $$;
+
+-- Lead an order from one status to another by hand. The caller has looked at version p_version and
+-- knows that the way is open; verdict `changed`: look again, somebody was faster. What was still
+-- to be done for the order is withdrawn.
+create or replace function order_move(
+    p_number text, p_version integer, p_to text, p_by text, p_notes text,
+    p_queue text, p_exchange text,
+    out verdict text, out status text, out version integer, out updated_at timestamptz
+)
+language plpgsql as $$
+declare
+    o orders;
+    old_status text;
+begin
+    perform order_lock_message(p_number);
+    select * into o from orders e
+    where e.number = p_number and e.version = p_version for no key update;
+    if not found then
+        verdict := 'changed';
+        return;
+    end if;
+    perform message_withdraw(coalesce(o.task_id, o.id));
+    old_status := o.status;
+    if p_to = 'received' then
+        status := order_recook(o, p_by, p_queue, p_exchange, p_notes);
+        select * into o from orders e where e.id = o.id;
+    else
+        update orders u
+        set status = p_to, updated_at = clock_timestamp(), version = u.version + 1,
+            stage = case when p_to = 'out-for-delivery' then 'handover' end,
+            completed_at = case when p_to = 'cancelled' then u.completed_at
+                                else coalesce(u.completed_at, clock_timestamp()) end
+        where u.id = o.id
+        returning * into o;
+        perform order_changed(o, old_status, p_by, p_notes);
+        if old_status in ('received', 'cooking') then
+            perform capacity_give();
+        end if;
+    end if;
+    verdict := 'moved';
+    status := o.status;
+    version := o.version;
+    updated_at := o.updated_at;
+end $$;
+
+-- Give an order another priority; one that waits moves in its queue at once.
+create or replace function order_prioritise(
+    p_number text, p_version integer, p_priority integer, p_by text, p_notes text,
+    out verdict text, out status text, out version integer, out updated_at timestamptz
+)
+language plpgsql as $$
+declare
+    o orders;
+begin
+    perform order_lock_message(p_number);
+    update orders u
+    set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
+    where u.number = p_number and u.version = p_version
+    returning * into o;
+    if not found then
+        verdict := 'changed';
+        return;
+    end if;
+    perform order_changed(o, o.status, p_by, p_notes);
+    perform message_reprioritise(coalesce(o.task_id, o.id), p_priority);
+    verdict := 'moved';
+    status := o.status;
+    version := o.version;
+    updated_at := o.updated_at;
+end $$;
+
+-- Raise what has waited too long, oldest first: nobody is passed over for ever. Returns how many.
+create or replace function orders_age(p_patience interval, p_priority integer, p_by text, p_rule text)
+returns integer
+language plpgsql as $$
+declare
+    old record;
+    raised integer := 0;
+begin
+    for old in
+        select o.number, o.version, o.priority
+        from message m join orders o on o.id = m.id
+        where m.state = 'sent' and m.priority < p_priority and o.status = 'received'
+          and m.created_at < clock_timestamp() - p_patience
+        order by m.position
+        limit 100
+    loop
+        raised := raised + 1;
+        perform order_prioritise(old.number, old.version, p_priority, p_by,
+                                 'priority ' || old.priority || ' → ' || p_priority || ': ' || p_rule);
+    end loop;
+    return raised;
+end $$;

@@ -1,0 +1,33 @@
+-- start --
+select *
+from station_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
+                   %(job_promise)s, %(job_priority)s, %(number)s, %(station)s, %(worker)s, %(status)s)
+
+-- finish --
+select *
+from station_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
+                    %(station)s, %(worker)s, %(type)s, %(status)s)
+
+-- send_back --
+select *
+from station_return(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
+                    %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s)
+
+-- set_line --
+insert into station (name, position, queue, task, order_types, open)
+values (%(name)s, %(position)s, %(queue)s, %(task)s, %(order_types)s, %(open)s)
+on conflict (name) do update
+set position = excluded.position, queue = excluded.queue, task = excluded.task,
+    order_types = excluded.order_types, open = excluded.open
+
+-- close_others --
+update station set open = false where not name = any(%(names)s)
+
+-- line --
+select name from station where open order by position
+
+-- waiting_at --
+-- Orders whose station is not staffed any more.
+select o.number, o.version, o.stage
+from orders o
+where o.status in ('ready', 'out-for-delivery') and o.stage = %(stage)s
