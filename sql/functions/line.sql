@@ -13,8 +13,9 @@ $$;
 
 -- The order message of the specification, from the tables.
 create or replace function order_message(o orders) returns bytea
-language sql stable as $$
-    select convert_to(json_build_object(
+language plpgsql stable as $$
+begin
+    return convert_to(json_build_object(
         'order_number', o.number,
         'customer_name', o.customer_name,
         'customer_type', o.customer_type,
@@ -29,8 +30,8 @@ language sql stable as $$
         'rush', o.rush,
         'created_at', utc_text(o.created_at),
         'stage', o.stage
-    )::text, 'UTF8')
-$$;
+    )::text, 'UTF8');
+end $$;
 
 -- Put an order that has just come to a station into that station's queue.
 create or replace function line_send(o orders, s station) returns boolean
