@@ -144,7 +144,7 @@ def test_a_refused_worker_is_a_sentence_and_exit_2(capsys, monkeypatch):
     def refuse(settings):
         raise SessionRefused("A worker named 'chef' is already at work; choose another name.")
 
-    monkeypatch.setattr("pizza.services.kitchen.run_worker", refuse)
+    monkeypatch.setattr("pizza.services.staffing.run_worker", refuse)
     line = refused(capsys, "--mode=kitchen-worker", "--worker-name=chef", DB)
     assert "already at work" in line
 
@@ -160,7 +160,7 @@ def test_a_refused_subscriber_is_a_sentence_and_exit_2(capsys, monkeypatch):
     assert "already at work" in line
 
 
-@pytest.mark.parametrize("service", ["kitchen", "tracking", "notifications"])
+@pytest.mark.parametrize("service", ["staffing", "tracking", "notifications"])
 def test_a_cook_does_not_carry_the_web_about(service):
     script = (
         f"import sys, pizza.cli, pizza.services.{service}\n"
