@@ -19,7 +19,7 @@ _PUBLISH_RAW = Queries("framework").publish_raw
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class Letter:
     """A message as it came, with the reason of its end in its headers."""
 
     queue: str
@@ -50,7 +50,7 @@ class DeadLetter:
         return DEAD_LETTER_EXCHANGE, self.queue, message
 
 
-def dead_letter(ticket: Ticket, reason: str, **more: Any) -> DeadLetter:
+def dead_letter(ticket: Ticket, reason: str, **more: Any) -> Letter:
     """The dead letter of a delivery; `more` are further headers."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     headers = {
@@ -62,7 +62,7 @@ def dead_letter(ticket: Ticket, reason: str, **more: Any) -> DeadLetter:
     }
     if ticket.message_id is not None:
         headers["message_id"] = clean(ticket.message_id)
-    return DeadLetter(ticket.queue, ticket.body, headers)
+    return Letter(ticket.queue, ticket.body, headers)
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:

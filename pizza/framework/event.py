@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework.epitaph import DeadLetter, dead_letter
+from pizza.framework.epitaph import Letter, dead_letter
 from pizza.framework.message import Ticket, ticket
 
 
@@ -30,7 +30,7 @@ class Event:
     correlation_id: str | None
     ticket: Ticket
 
-    def dead_letter(self, reason: str) -> DeadLetter:
+    def dead_letter(self, reason: str) -> Letter:
         """For a handler that wants to do something besides giving up: `write` it, and return."""
         return dead_letter(self.ticket, reason, attempt=self.attempt)
 

@@ -19,7 +19,7 @@ import psycopg
 
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseUnavailable
-from pizza.framework.epitaph import DeadLetter, dead_letter
+from pizza.framework.epitaph import Letter, dead_letter
 from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage
 from pizza.framework.event import Afterwards, Burial, Event, Handler, read
 from pizza.framework.lifecycle import Wake
@@ -39,7 +39,7 @@ class Settled:
     """An event that is dealt with. letter: to be published before it is acknowledged."""
 
     delivery_tag: int
-    letter: DeadLetter | None = None
+    letter: Letter | None = None
 
 
 @dataclass(frozen=True, slots=True)
