@@ -129,8 +129,11 @@ def _order_of_arrival(
 
 def _status_changed(message: StatusMessage) -> None:
     was = f"from '{message.old}' " if message.old else ""
+    text = f"Order status changed {was}to '{message.new}' by {message.by}"
+    if message.old == message.new:  # another priority, another cook
+        text = f"Order changed by {message.by}, its status is still '{message.new}'"
     log.info(
-        "Order status changed %sto '%s' by %s", was, message.new, message.by,
+        "%s", text,
         extra={
             "action": "status_changed",
             "order_number": message.number,

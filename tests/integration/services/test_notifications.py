@@ -110,6 +110,8 @@ def test_the_sentence() -> None:
         f"Notification for order {NUMBER}: "
         "status changed from 'received' to 'cooking' by chef_mario"
     )
+    same = read_status_message(status(2, "received"), None)
+    assert sentence(same).endswith("status is still 'received', changed by chef_mario")
     first = status(1, "received", old_status=None, changed_by="order-service")
     assert sentence(read_status_message(first, None)) == (
         f"Notification for order {NUMBER}: status is 'received', by order-service"
