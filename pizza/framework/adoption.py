@@ -34,7 +34,7 @@ def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
             "identified": identified,
             "redelivered": ticket.redelivered,
             "task": task.name,
-            "queue": task.queue,
+            "queue": ticket.queue,  # whoever serves it there may work on it
             "priority": max(0, min(ticket.priority, MAX_PRIORITY)),
             "body": ticket.body,
             "headers": Jsonb(_way_back(ticket)),

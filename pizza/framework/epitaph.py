@@ -52,17 +52,16 @@ class Letter:
 
 def dead_letter(ticket: Ticket, reason: str, **more: Any) -> Letter:
     """The dead letter of a delivery; `more` are further headers."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    headers = {
-        **plain(ticket.headers),
-        **more,
-        "reason": clean(reason)[:1000],
-        "died_in": ticket.queue,
-        "died_at": at,
-    }
+    headers = epitaph(ticket.queue, reason, **plain(ticket.headers), **more)
     if ticket.message_id is not None:
         headers["message_id"] = clean(ticket.message_id)
     return Letter(ticket.queue, ticket.body, headers)
+
+
+def epitaph(queue: str, reason: str, **more: Any) -> dict[str, Any]:
+    """The headers of a dead letter: why it died (up to 1,000 characters), where, when (UTC)."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {**more, "reason": clean(reason)[:1000], "died_in": queue, "died_at": at}
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import base64
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -18,6 +17,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.adoption import adopt
 from pizza.framework.app import App
+from pizza.framework.epitaph import epitaph, plain
 from pizza.framework.errors import (
     ClaimLost,
     HandedBack,
@@ -201,7 +201,7 @@ class Executor:
                         f"{reason}",
                     )  # fmt: skip
                     return Result(Outcome.RETRIED)
-                headers = self._epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
+                headers = epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
                 conn.execute(
                     _SQL.bury,
                     self._mark(job) | {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
@@ -221,7 +221,7 @@ class Executor:
             identity = ticket.id()
         except PoisonMessage:
             identity = None
-        headers = self._epitaph(ticket.queue, str(poison), **_plain(ticket.headers))
+        headers = epitaph(ticket.queue, str(poison), **plain(ticket.headers))
         conn = self._bench.line.connection()
         with available():
             buried = conn.execute(
@@ -251,11 +251,6 @@ class Executor:
         return Result(Outcome.BURIED)
 
     @staticmethod
-    def _epitaph(queue: str, reason: str, **more: Any) -> dict[str, Any]:
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {**more, "reason": _clean(reason), "died_in": queue, "died_at": at}
-
-    @staticmethod
     def _mark(job: Job) -> dict[str, Any]:
         return {"job_id": job.id, "job_token": job.token}
 
@@ -270,19 +265,3 @@ class Executor:
                             "attempt": job.attempt, "queue": job.queue},
             },
         )  # fmt: skip
-
-
-def _plain(headers: dict[str, Any]) -> dict[str, Any]:
-    """The headers that can be kept as they are (JSON knows no bytes, decimals or times)."""
-    kept: dict[str, Any] = {}
-    for key, value in headers.items():
-        if isinstance(value, str):
-            kept[_clean(key)] = _clean(value)
-        elif isinstance(value, bool | int) or value is None:
-            kept[_clean(key)] = value
-    return kept
-
-
-def _clean(text: str) -> str:
-    """What jsonb can hold: no NUL, no lone surrogate."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -4,13 +4,7 @@ One thread works: it fetches a ticket, runs the job, acks. The main thread hears
 signals, and while a job runs it keeps the broker's connection alive in the work thread's
 stead: whoever holds `_at_broker` owns the connection.
 
-Fetching. With nothing to do the worker consumes from all of its queues (prefetch 1 each), so
-RabbitMQ deals work round robin among idle workers. The first arrival ends that: the consumers
-are cancelled, the best of what came is claimed at once, then the rest goes back: no busy worker
-holds a message that another could start. After a job the database says in which queue the best
-message waits, and the worker fetches the head of that queue; the claim of a message that was
-pushed checks that nothing better waits in another queue. So priority, then age, holds across all
-queues.
+How tickets are fetched, and why in the right order, is told in pizza.framework.fetching.
 """
 
 from __future__ import annotations
@@ -28,19 +22,18 @@ from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
 from pizza.framework.errors import BrokerUnavailable, SessionRefused
 from pizza.framework.executor import Executor, Outcome, Result
+from pizza.framework.fetching import Fetcher
 from pizza.framework.job import Bench
 from pizza.framework.lifecycle import Stop
 from pizza.framework.line import Line
 from pizza.framework.matching import match
-from pizza.framework.message import Ticket, ticket
+from pizza.framework.message import Ticket
 from pizza.framework.relay import Relay
 from pizza.framework.retry import Backoff
 from pizza.framework.session import NoRoster, Roster, Session, new_key
 
 log = logging.getLogger(__name__)
 
-# After so many looks at another queue in vain, a worker takes what it has.
-_LOOKS = 3
 _LAST_SECONDS = 1.5
 _TICK_S = 0.5
 # Between two looks of a worker that chooses by skill; each costs the database about 0.2 ms.
@@ -96,11 +89,8 @@ class Worker:
         self._executor = Executor(app, self._bench)
         self._broker: Broker | None = None
         self._at_broker = threading.Lock()
-        self._bench.begun = self._hand_back_in_job
-        self._arrived: list[Ticket] = []
-        self._listening = False
-        self._hint: str | None = None
-        self._looks = 0
+        self._fetcher: Fetcher | None = None
+        self._bench.begun = self._hand_back
         self._failure: BaseException | None = None
 
     # -- the main thread ------------------------------------------------------------
@@ -217,7 +207,7 @@ class Worker:
             finally:
                 if self._broker is not None:
                     self._broker.close()
-                    self._broker = None
+                    self._broker = self._fetcher = None
 
     def _connect(self) -> Broker:
         broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
@@ -234,75 +224,31 @@ class Worker:
         self._bench.abandon.wait(seconds)
         return self._bench.abandon.is_set()
 
-    # -- fetching -------------------------------------------------------------------
-
     def _serve(self, broker: Broker) -> None:
-        self._hint, self._looks, self._listening = None, 0, False
+        fetcher = self._fetcher = Fetcher(broker, self._bench.queues)
         while not self._stop.is_set():
             if not self._session.present.is_set():
                 self._idle(broker)
                 continue
-            found = self._look(broker)
+            found = fetcher.next(lambda: self._idle(broker))
             if found is not None:
-                # The database has just named its queue as the best; that need not be asked again.
-                self._work(broker, found, forced=True)
-            else:
-                self._listen(broker)
+                result = self._run(found.ticket, found.forced)
+                if broker.lost is not None:
+                    raise broker.lost
+                fetcher.settle(found.ticket, result)
 
-    def _idle(self, broker: Broker) -> None:
+    def _idle(self, broker: Broker) -> bool:
+        """Wait for an arrival or a wake-up; False when no more work is wanted."""
         broker.wait(1.0, [self._stop.wake])
         self._stop.wake.clear()
+        return not self._stop.is_set() and self._session.present.is_set()
 
-    def _look(self, broker: Broker) -> Ticket | None:
-        """The head of the queue that was named as holding the best message."""
-        name, self._hint = self._hint, None
-        message = broker.get(name) if name else None
-        return ticket(name, message) if name and message is not None else None
-
-    def _listen(self, broker: Broker) -> None:
-        """Consume from all queues until something comes, and work on the best of it."""
-        queues, arrived = self._bench.queues, self._arrived
-        arrived.clear()
-        broker.consume(queues, lambda name, message: arrived.append(ticket(name, message)))
-        self._listening = True
-        while not arrived and not self._stop.is_set() and self._session.present.is_set():
-            self._idle(broker)
-        broker.cancel(queues)
-        if arrived and not self._stop.is_set():
-            best = min(arrived, key=lambda each: each.rank)
-            arrived.remove(best)
-            self._work(broker, best, forced=self._looks >= _LOOKS)
-        else:
-            self._hand_back(broker)
-
-    def _hand_back(self, broker: Broker) -> None:
-        """Return what came beside the best, when the cancelled consumers have ended."""
-        if not self._listening:
-            return
-        self._listening = False
-        broker.settle(self._bench.queues)
-        for each in self._arrived:
-            broker.requeue(each.delivery_tag)
-
-    def _hand_back_in_job(self) -> None:
-        """The same as soon as the job is claimed, so that it need not wait for the broker."""
-        if self._listening and self._broker is not None:
+    def _hand_back(self) -> None:
+        """In a job, once it is claimed: what came beside it need not wait for its end."""
+        fetcher = self._fetcher
+        if fetcher is not None and fetcher.holds_more:
             with self._at_broker, suppress(BrokerUnavailable):
-                self._hand_back(self._broker)
-
-    # -- working --------------------------------------------------------------------
-
-    def _work(self, broker: Broker, best: Ticket, *, forced: bool) -> None:
-        result = self._run(best, forced)
-        if broker.lost is not None:
-            raise broker.lost
-        self._hand_back(broker)
-        if result.requeue:
-            broker.requeue(best.delivery_tag)
-        else:
-            broker.ack(best.delivery_tag)
-        self._hint = result.next_queue
-        self._looks = self._looks + 1 if result.outcome is Outcome.BETTER else 0
+                fetcher.hand_back()
 
     def _run(self, best: Ticket, forced: bool) -> Result:
         """Run the job, with the connection left to the main thread."""

@@ -3,6 +3,7 @@
 import random
 import time
 from datetime import datetime
+from typing import Any
 
 from benchmarks.figures import Figure, MeasurementFailed, percentile
 from benchmarks.stage import Site, Stage
@@ -61,7 +62,7 @@ def _hire(site: Site) -> None:
 
 def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
     """Place one order: its number, when it was placed, and when it is promised for."""
-    kinds = [{}, {"order_type": "dine-in", "table_number": 4},
+    kinds: list[dict[str, Any]] = [{}, {"order_type": "dine-in", "table_number": 4},
              {"order_type": "delivery", "delivery_address": "12 Main Street"}]  # fmt: skip
     order = {
         "customer_name": f"Lunch guest {turn}",

@@ -179,7 +179,8 @@ begin
         update kitchen_capacity set free = free - 1 where stripe = 0;
     end if;
     perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
-                        'kitchen.' || o.type || '.' || queue_priority, queue_priority, order_message(o));
+                        'kitchen.' || o.type || '.' || queue_priority, queue_priority, order_message(o),
+                        p_needs => o.needs);
     perform order_changed(o, old_status, p_by, p_notes);
     return o.status;
 end $$;

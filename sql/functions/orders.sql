@@ -188,10 +188,11 @@ begin
     number := order_number_next();
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
-                        estimated_completion, source_id)
+                        estimated_completion, source_id, needs)
     values (start, start, order_place.number, p_customer_name, p_customer_key, p_customer_type,
             p_type, p_table, p_address, p_total, order_place.priority, p_rush,
-            start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking), p_source)
+            start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking), p_source,
+            p_needs)
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position

@@ -19,8 +19,8 @@ alter table orders
     add column task_id      uuid,
     -- The message from outside that it came from.
     add column source_id    uuid,
-    -- How long it cooks by its cook's measure, in seconds; null until it was begun.
-    add column cooking_seconds real;
+    -- What its cook has to be good at, should it be cooked again.
+    add column needs        text[];
 create unique index orders_by_source on orders (source_id) where source_id is not null;
 -- Reports and measured times look at the newest orders. An order never changes this column.
 create index orders_by_creation on orders (created_at);

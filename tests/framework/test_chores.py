@@ -11,7 +11,7 @@ from .stage import Stage, wait_until
 
 
 def turns(stage: Stage) -> int:
-    return stage.rows("select count(*) from attendance where worker = 'chore'")[0][0]
+    return stage.rows("select count(*) from turn")[0][0]
 
 
 def test_a_chore_is_run_by_the_leader_alone_and_goes_on_with_the_next(stage: Stage) -> None:
