@@ -84,7 +84,7 @@ def run(folder: Path, stay: bool) -> None:
         print("\n".join(verify(client, tickets)))
         for name in restaurant.mended:
             print(f"  {name} had died and was started again.")
-        print_what_next(client, tickets[-1], stay)
+        print_what_next(client, max(tickets, key=lambda ticket: len(ticket.history)), stay)
         if stay:
             stay_open(restaurant)
     finally:

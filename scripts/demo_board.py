@@ -57,7 +57,7 @@ class Board:
         self.console.print(self._table())
 
     def _table(self) -> Table:
-        table = Table(box=None, padding=(0, 2), header_style="bold")
+        table = Table(box=None, padding=(0, 1), header_style="bold")
         for heading in ("order", "type", "priority", "status", "cook"):
             table.add_column(
                 heading, no_wrap=True, justify="right" if heading == "priority" else "left"

@@ -132,7 +132,7 @@ def _changes(ticket: Ticket) -> list[Row]:
 def _sent_back(ticket: Ticket) -> str:
     way = [row["status"] for row in ticket.history]
     row = ticket.history[way.index("received", way.index("ready"))]
-    text = f"  {ticket.number} but was cooked twice: {row['changed_by']} sent it back"
+    text = f"  But {ticket.number} was cooked and ready again: {row['changed_by']} sent it back"
     return f"{text} ({row['notes']})."
 
 
