@@ -29,9 +29,6 @@ DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
 MESSAGES: dict[str, Any] = DOCUMENT["components"]["messages"]
 PROGRAM = Path(sys.executable).with_name("restaurant-system")
 
-# Comes with the tracking service.
-LATER = {"tracking_status_queue"}
-
 
 def check(message: str, part: str, instance: Any) -> None:
     """Hold a part of a message (headers, payload, x-amqp-properties) against the file."""
@@ -100,8 +97,7 @@ def test_exchanges_queues_and_bindings_are_those_that_are_declared():
     }
     documented = DOCUMENT["x-topology"]["queues"]
     declared = {each.name: described(each) for each in topology.queues}
-    assert {name: documented[name] for name in declared} == declared
-    assert set(documented) - set(declared) <= LATER
+    assert documented == declared
 
 
 def described(queue: kombu.Queue) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_procfile_staffs_every_station_and_names_cooks_one_by_one():
     entries = read_procfile(ROOT / "Procfile", {"cook": 3})
     names = [entry.name for entry in entries]
     assert names[:4] == ["order-service.1", "cook.1", "cook.2", "cook.3"]
-    assert {"quality.1", "packaging.1", "courier.1"} <= set(names)
+    assert {"quality.1", "packaging.1", "courier.1", "tracking.1", "notifications.1"} <= set(names)
     assert all("exec restaurant-system " in entry.command for entry in entries)
     workers = [entry for entry in entries if "--mode=kitchen-worker" in entry.command]
     staffed = [re.findall(r"--station=(\w+)", entry.command) for entry in workers]
