@@ -9,7 +9,8 @@ import pytest
 
 from pizza.cli import verbs
 from pizza.cli.usage import USAGE
-from pizza.settings import OPTIONS
+from pizza.settings import OPTIONS, Settings
+from pizza.web import Backend, create_app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "specification.md").read_text()
@@ -46,3 +47,13 @@ def test_every_command_in_the_documents_has_flags_that_exist(document):
     commands = re.findall(r"restaurant-system (-.*)", DOCUMENTS[document])
     flags = {flag for command in commands for flag in re.findall(r"--[a-z-]+", command)}
     assert flags <= known
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_request_in_the_documents_has_an_address(document):
+    routes = create_app(Settings(), Backend(pool=None)).url_map.bind("localhost")
+    address = r"curl (?:-X (\w+) )?['\"]?(?:http://)?localhost:3000(/[^\s'\"]+)(.*)"
+    requests = re.findall(address, DOCUMENTS[document])
+    for method, path, rest in requests:
+        posts = method or ("POST" if " -d " in f"{rest} " else "GET")
+        routes.match(path.partition("?")[0].rstrip("`)"), posts)
