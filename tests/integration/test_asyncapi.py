@@ -20,6 +20,7 @@ import yaml
 
 from devservices import GuardedProcess
 from pizza.domain.stations import STATION_NAMES, STATIONS
+from pizza.services import moves
 from pizza.services.restaurant import make_app
 from pizza.services.setup import setup_queues
 from pizza.storage.stations import set_line
@@ -181,13 +182,22 @@ class Wire:
 
     def hire(self, name: str, *flags: str) -> None:
         """Start a worker."""
-        command = [
-            str(PROGRAM), "--mode=kitchen-worker", f"--worker-name={name}", f"--db={self.db_url}",
-            f"--rabbitmq={self.broker_url}", "--cooking-time=0", "--station-time=0", *flags,
-        ]  # fmt: skip
+        quick = ("--cooking-time=0", "--station-time=0")
+        self.start(name, "--mode=kitchen-worker", f"--worker-name={name}", *quick, *flags)
+
+    def start(self, name: str, *flags: str) -> None:
+        """Start a process."""
+        command = [str(PROGRAM), f"--db={self.db_url}", f"--rabbitmq={self.broker_url}", *flags]
         output = self.closing.enter_context((self.folder / f"{name}.log").open("ab"))
         process = GuardedProcess(command, output=output, cwd=self.folder)
         self.closing.callback(process.kill)
+
+    def place(self) -> str:
+        """Place the example's order from outside; its number, once it is ready."""
+        example = MESSAGES["order_from_outside"]["examples"][0]["payload"]
+        self.publish("orders_from_outside", "kitchen.order", example, message_id=str(uuid4()))
+        until(lambda: [row[2] for row in self.orders()] == ["ready"], "the order is ready")
+        return str(self.orders()[0][0])
 
     def orders(self) -> list[tuple[Any, ...]]:
         """Number, customer, status and stage of all orders."""
@@ -263,6 +273,37 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
     ]  # fmt: skip
     assert [each["sequence"] for each in news] == [1, 2, 3, 4, 5]
     assert not wire.all("dead_letters")
+
+
+def test_what_is_sent_back_travels_again_and_fits_the_file(wire):
+    wire.hire("cook")
+    number = wire.place()
+    with psycopg.connect(wire.db_url, autocommit=True) as conn:
+        moves.move(conn, number, "received", by="quality", reason="burnt")
+    until(lambda: len(wire.all("orders_topic")) == 2, "the second order message")
+    first, again = (check_message("order", each) for each in wire.all("orders_topic"))
+    assert "stage" not in first
+    assert again["stage"] == "kitchen"
+    until(lambda: len(wire.all("notifications_fanout")) >= 6, "all news")
+    news = [check_message("status_update", each) for each in wire.all("notifications_fanout")]
+    assert [each["new_status"] for each in news] == ["received", "cooking", "ready"] * 2
+    assert news[3]["notes"] == "staff: burnt"
+
+
+def test_a_status_request_by_the_file_is_answered(wire):
+    wire.hire("cook")
+    wire.start("tracking", "--mode=tracking-service")
+    request = MESSAGES["status_request"]["examples"][1]["payload"] | {"order_number": wire.place()}
+    properties = {"reply_to": wire.answers, "correlation_id": "ours 18"}
+    for asked, right in ((request, True), ({**request, "order_number": "ORD_20241216_999"}, False)):
+        check("status_request", "payload", asked)
+        wire.publish(
+            "status_requests", "tracking.status", asked, message_id=str(uuid4()), **properties
+        )
+        (answer,) = until(lambda: wire.drain(wire.answers), "the answer")
+        assert check_message("request_answered", answer)["ok"] is right
+        assert answer.properties["correlation_id"] == "ours 18"
+    assert wire.orders()[0][2] == "cancelled"
 
 
 def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
