@@ -61,8 +61,11 @@ def _hire(site: Site) -> None:
 
 def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
     """Place one order: its number, when it was placed, and when it is promised for."""
-    kinds = [{}, {"order_type": "dine-in", "table_number": 4},
-             {"order_type": "delivery", "delivery_address": "12 Main Street"}]  # fmt: skip
+    kinds: list[dict[str, object]] = [
+        {},
+        {"order_type": "dine-in", "table_number": 4},
+        {"order_type": "delivery", "delivery_address": "12 Main Street"},
+    ]
     order = {
         "customer_name": f"Lunch guest {turn}",
         "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}],
