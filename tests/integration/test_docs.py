@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import psycopg
@@ -56,21 +57,34 @@ def test_the_chore_of_the_page_can_run(db_url, broker_url):
 
 
 def with_the_station_of_the_page(folder: Path) -> Path:
-    """A copy of the program with the two pieces of code from the page, and nothing else."""
+    """A copy of the program with the two pieces of code from the page, and nothing else new."""
     copy = folder / "pizza"
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "pizza", copy, ignore=ignore)
     shutil.copytree(ROOT / "sql", copy / "sql", ignore=ignore)
-    row, task = examples("docs/stations.md")
-    insert(copy / "domain" / "stations.py", row, before='    Station("packaging"')
-    insert(copy / "services" / "stations.py", task + "\n", before="    return blueprint\n")
+    table, task = examples("docs/stations.md")
+    change_table(copy / "domain" / "stations.py", table)
+    file = copy / "services" / "stations.py"
+    before = "    return blueprint\n"
+    replace(file, before, indent(task, " " * 4) + "\n" + before)
     return folder
 
 
-def insert(file: Path, text: str, *, before: str) -> None:
+def change_table(file: Path, table: str) -> None:
+    """Put the table of the page in place of the program's, which has one row less."""
+    present = re.search(r"^STATIONS = \(\n.*?^\)\n", file.read_text(), re.MULTILINE | re.DOTALL)
+    assert present is not None
+    rows = table.splitlines()
+    old = present[0].splitlines()
+    assert [row for row in rows if row not in old] == [row for row in rows if "sauces" in row]
+    assert [row for row in old if row not in rows] == []
+    replace(file, present[0], table)
+
+
+def replace(file: Path, old: str, new: str) -> None:
     code = file.read_text()
-    assert code.count(before) == 1
-    file.write_text(code.replace(before, text + before))
+    assert code.count(old) == 1
+    file.write_text(code.replace(old, new))
 
 
 class House:
