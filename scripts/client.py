@@ -14,6 +14,10 @@ class ApiError(RuntimeError):
     """The API refused, or did not answer in time; the message is one sentence."""
 
 
+class Refused(ApiError):
+    """The API understood and said no: a 4xx."""
+
+
 class AnswerLost(ApiError):
     """The connection broke after the request had been sent: whether it took effect is not known."""
 
@@ -49,7 +53,7 @@ class Client:
             self._pause(PAUSE_SECONDS)
 
     def post(self, path: str, document: Any, patience: float = 60.0) -> Any:
-        """Create something; gives the service's document about it.
+        """Create or change something; gives the service's document about it.
 
         Sent again only where the service cannot have acted: nobody listened, or the answer was 503.
         Raises AnswerLost when that is open.
@@ -66,9 +70,11 @@ class Client:
                     f"The answer to POST {path} was lost ({_words(error)})."
                 ) from error
             else:
-                if status == http.client.CREATED:
+                if status in (http.client.CREATED, http.client.OK):
                     return answer
                 reason = f"{status} {answer}"
+                if status < http.client.INTERNAL_SERVER_ERROR:
+                    raise Refused(f"POST {path} was answered {reason}.")
                 if status != http.client.SERVICE_UNAVAILABLE:
                     raise ApiError(f"POST {path} was answered {reason}.")
                 wait = _seconds(headers.get("Retry-After"))

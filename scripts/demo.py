@@ -1,4 +1,4 @@
-"""A restaurant for a minute: servers, an order service, three cooks, a lunch rush, and a clean end.
+"""A restaurant for a minute: servers, all its staff, a lunch rush to the last door, a clean end.
 
 Takes PostgreSQL from DB_URL and RabbitMQ from RABBITMQ where set (environment or .env); otherwise
 both are private, with their data in .pizza, kept from run to run.
@@ -16,18 +16,22 @@ import psycopg
 import clean
 from backing import Backing
 from client import ApiError, Client
+from counter import cancel_one, hurry_one
 from datafolder import ROOT, DataFolderError, data_folder
 from demo_board import Board
 from devservices import ProcessFailed, claim, free_port
+from pizza.domain.stations import STATION_NAMES
 from pizza.settings import SettingsError, read_dotenv
 from progress import step
 from restaurant import Restaurant, RestaurantFailed
-from rush import RushFailed, Ticket, follow, orders, place, verify
+from rush import follow, one_more, orders, place, verify
 from stopping import Stopped, stop_on_signals
+from tickets import RushFailed, Ticket
 
 USUAL_PORT = 3000
 COOKS = 3
-COOKING_SECONDS = "1.5"
+WORKERS = COOKS + len(STATION_NAMES)
+PACE = {"COOKING_TIME": "1.5", "STATION_TIME": "0.4", "STATIONS": "all", "SEND_BACK_PERCENT": "0"}
 OPENING_SECONDS = 60.0
 FAILURES = (ApiError, DataFolderError, OSError, ProcessFailed, RestaurantFailed, RushFailed)
 
@@ -69,7 +73,7 @@ def run(folder: Path, stay: bool) -> None:
     backing = Backing(folder, given)
     claimed = claim(USUAL_PORT)
     port = USUAL_PORT if claimed else free_port()
-    procfile = {"ORDER_PORT": str(port), "COOKING_TIME": COOKING_SECONDS}
+    procfile = {"ORDER_PORT": str(port), **PACE}
     restaurant = Restaurant(backing, folder / "logs", procfile)
     client = Client(port, restaurant.check)
     board = Board()
@@ -77,10 +81,10 @@ def run(folder: Path, stay: bool) -> None:
         open_restaurant(restaurant, client)
         tickets = lunch_rush(client, board, find_in(backing.environment["DB_URL"]))
         board.print_result()
-        print(verify(client, tickets))
+        print("\n".join(verify(client, tickets)))
         for name in restaurant.mended:
             print(f"  {name} had died and was started again.")
-        print_what_next(client, tickets[-1], stay)
+        print_what_next(client, max(tickets, key=lambda ticket: len(ticket.history)), stay)
         if stay:
             stay_open(restaurant)
     finally:
@@ -91,7 +95,7 @@ def run(folder: Path, stay: bool) -> None:
 
 
 def open_restaurant(restaurant: Restaurant, client: Client) -> None:
-    """Servers, tables, queues, order service and cooks, until orders can be taken and cooked."""
+    """Servers, tables, queues, order service and workers, until orders can be taken and cooked."""
     restaurant.backing.prepare()
     try:
         restaurant.start_backing()
@@ -101,10 +105,11 @@ def open_restaurant(restaurant: Restaurant, client: Client) -> None:
         print(f"  The data of an earlier run does not fit: {error}")
         restaurant.backing.set_data_aside()
         restaurant.start_backing()
-    with step(f"Opening the order service, {COOKS} cooks come in"):
+    staff = f"{COOKS} cooks, {', '.join(STATION_NAMES)}"
+    with step(f"Opening the order service; {staff} come in"):
         restaurant.open({"cook": COOKS})
         deadline = time.monotonic() + OPENING_SECONDS
-        while online(client) < COOKS or client.get("/readyz", OPENING_SECONDS)["status"] != "ready":
+        while online(client) < WORKERS or client.get("/readyz")["status"] != "ready":
             restaurant.check()
             if time.monotonic() > deadline:
                 raise RestaurantFailed(
@@ -114,19 +119,21 @@ def open_restaurant(restaurant: Restaurant, client: Client) -> None:
 
 
 def online(client: Client) -> int:
-    """How many cooks are at work."""
+    """How many workers are at work."""
     workers = client.get("/workers/status", OPENING_SECONDS)
     return sum(worker["status"] == "online" for worker in workers)
 
 
 def lunch_rush(client: Client, board: Board, find: Callable[[str], str | None]) -> list[Ticket]:
-    """Place the orders, then watch them until all are ready."""
+    """Place the orders, cancel one, hurry one; then watch them until all are with their guests."""
     print(f"\nThe lunch rush at {client.url}:\n")
     tickets: list[Ticket] = []
     with board.watching(tickets):
         for order in orders():
             tickets.append(place(client, order, find))
-            board.show(tickets[-1])
+            board.show(None, None)
+        hurry_one(client, tickets)
+        tickets += cancel_one(client, lambda: place(client, one_more(), find))
         follow(client, tickets, board.show)
     print()
     return tickets

@@ -8,9 +8,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rush import Ticket
+from tickets import Row, Ticket
 
-COLOURS = {"received": "yellow", "cooking": "bright_red", "ready": "green"}
+COLOURS = {
+    "received": "yellow",
+    "cooking": "bright_red",
+    "ready": "green",
+    "out-for-delivery": "cyan",
+    "delivered": "bright_green",
+    "cancelled": "bright_black",
+}
 PLAIN_WIDTH = 100
 
 
@@ -38,41 +45,48 @@ class Board:
             yield
         self._live = None
 
-    def show(self, changed: Ticket | None) -> None:
-        """Draw again (None), or say that a ticket has changed."""
+    def show(self, changed: Ticket | None, row: Row | None) -> None:
+        """Draw again (None), or say what has happened to a ticket."""
         if self._live:
             self._live.update(self._table(), refresh=True)
-        elif changed and not self.console.is_terminal:
-            self.console.print(line(changed))
+        elif changed and row and not self.console.is_terminal:
+            self.console.print(line(changed, row), soft_wrap=True)
 
     def print_result(self) -> None:
         """The final table."""
         self.console.print(self._table())
 
     def _table(self) -> Table:
-        table = Table(box=None, padding=(0, 2), header_style="bold")
+        table = Table(box=None, padding=(0, 1), header_style="bold")
         for heading in ("order", "type", "priority", "status", "cook"):
             table.add_column(
                 heading, no_wrap=True, justify="right" if heading == "priority" else "left"
             )
-        for heading in ("waited", "cooked in"):
+        for heading in ("waited", "cooked in", "delivered in"):
             table.add_column(heading, no_wrap=True, justify="right")
         for ticket in self._tickets:
             status = Text(ticket.status, style=COLOURS.get(ticket.status, ""))
             cells = (ticket.number, ticket.order_type, str(ticket.priority), status, ticket.cook)
-            table.add_row(*cells, seconds(ticket.waited), seconds(ticket.cooked_in))
+            times = (ticket.waited, ticket.cooked_in, ticket.delivered_in)
+            table.add_row(*cells, *map(seconds, times))
         return table
 
 
-def line(ticket: Ticket) -> str:
+def line(ticket: Ticket, row: Row) -> str:
     """One change as a line of text."""
-    text = (
-        f"  {ticket.number}  {ticket.order_type:8}  priority {ticket.priority:2}  {ticket.status}"
-    )
-    if ticket.status == "cooking":
-        text += f" by {ticket.cook} after {seconds(ticket.waited)}"
-    elif ticket.status == "ready":
-        text += f" in {seconds(ticket.cooked_in)}"
+    status, by, note = row["status"], row["changed_by"], row["notes"] or ""
+    text = f"  {ticket.number}  {ticket.order_type:8}  {status}"
+    match status:
+        case "cooking":
+            text += f" by {by}" + (f" ({note})" if note else f" after {seconds(ticket.waited)}")
+        case "ready":
+            text += f" in {seconds(ticket.cooked_in)}"
+        case "delivered":
+            text += f" by {by} in {seconds(ticket.delivered_in)}"
+        case "received" if row is ticket.history[0]:
+            text += f", {note}"
+        case _:
+            text += f" by {by}" + (f" ({note})" if note else "")
     return text
 
 

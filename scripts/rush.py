@@ -1,13 +1,14 @@
-"""The lunch rush: twelve orders, placed as a client would, followed until ready, checked."""
+"""The lunch rush: twelve orders, placed as a client would, followed to the guests, checked."""
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from client import AnswerLost, Client
+from counter import Pass
+from pizza.domain.status import CANCELLED
+from tickets import REPRIORITISED, TAKEN_OVER, Row, RushFailed, Ticket, times_sent_back
 
 FIRST_NAMES = ("Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca")
 LAST_NAMES = (
@@ -29,40 +30,6 @@ STEAK = {"name": "Premium Steak", "quantity": 1, "price": 45.99}
 FEAST = {"name": "Family Pizza", "quantity": 4, "price": 15.99}
 LOOK_SECONDS = 0.15
 PATIENCE_SECONDS = 180.0
-
-
-class RushFailed(RuntimeError):
-    """The rush did not end as it must; the message is one sentence."""
-
-
-@dataclass
-class Ticket:
-    """One order as the customer sees it."""
-
-    number: str
-    order_type: str
-    priority: int
-    status: str = "received"
-    cook: str = ""
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def waited(self) -> float | None:
-        """Seconds from received to the first cooking."""
-        return self._between("received", "cooking")
-
-    @property
-    def cooked_in(self) -> float | None:
-        """Seconds from the first cooking to ready."""
-        return self._between("cooking", "ready")
-
-    def _between(self, first: str, last: str) -> float | None:
-        times: dict[str, datetime] = {}
-        for row in self.history:
-            times.setdefault(row["status"], datetime.fromisoformat(row["timestamp"]))
-        return (
-            (times[last] - times[first]).total_seconds() if {first, last} <= times.keys() else None
-        )
 
 
 def orders() -> Iterator[dict[str, Any]]:
@@ -103,40 +70,76 @@ def place(client: Client, order: Mapping[str, Any], find: Callable[[str], str | 
         return Ticket(answer["order_number"], order["order_type"], answer["priority"])
 
 
-def follow(client: Client, tickets: list[Ticket], show: Callable[[Ticket | None], None]) -> None:
-    """Look at the orders until all are ready; `show` gets each that changed, None each round."""
+def one_more() -> dict[str, Any]:
+    """An order that its guest will not want any more."""
+    name = f"{random.choice(FIRST_NAMES)} {random.choice(LAST_NAMES)}"
+    guest = f"{name} {time.time_ns() % 100_000:05d}"
+    return {"customer_name": guest, "order_type": "takeout", "items": [SALAD]}
+
+
+def follow(
+    client: Client, tickets: Sequence[Ticket], show: Callable[[Ticket | None, Row | None], None]
+) -> None:
+    """Look at the orders until all are over, and serve what comes out of the kitchen.
+
+    `show` gets each ticket that changed with the row of its history, (None, None) each round.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while waiting := [ticket for ticket in tickets if ticket.status != "ready"]:
+    counter = Pass(client)
+    while waiting := [ticket for ticket in tickets if not ticket.over]:
         for ticket in waiting:
-            now = client.get(f"/orders/{ticket.number}/status")
-            if now["current_status"] != ticket.status:
-                ticket.status, ticket.cook = now["current_status"], now["processed_by"] or ""
-                ticket.history = client.get(f"/orders/{ticket.number}/history")
-                show(ticket)
-        show(None)
+            for row in look(client, ticket):
+                show(ticket, row)
+            counter.serve(ticket)
+        show(None, None)
         if time.monotonic() > deadline:
             numbers = ", ".join(ticket.number for ticket in waiting)
-            raise RushFailed(f"Not ready after {PATIENCE_SECONDS:.0f} s: {numbers}.")
+            raise RushFailed(f"Not delivered after {PATIENCE_SECONDS:.0f} s: {numbers}.")
         time.sleep(LOOK_SECONDS)
 
 
-def verify(client: Client, tickets: list[Ticket]) -> str:
+def look(client: Client, ticket: Ticket) -> list[Row]:
+    """See where an order stands; gives the rows that its history has more than before."""
+    now = client.get(f"/orders/{ticket.number}/status")
+    if now["updated_at"] == ticket.updated_at:
+        return []
+    return ticket.take(now, client.get(f"/orders/{ticket.number}/history"))
+
+
+def verify(client: Client, tickets: Sequence[Ticket]) -> list[str]:
     """Read all histories again and give the verdict; RushFailed if one was lost or doubled."""
     if len({ticket.number for ticket in tickets}) != len(tickets):
         raise RushFailed("Two orders were given the same number.")
-    taken_over = 0
     for ticket in tickets:
         ticket.history = client.get(f"/orders/{ticket.number}/history")
-        statuses = [row["status"] for row in ticket.history]
-        for status in ("received", "ready"):
-            if statuses.count(status) != 1:
-                raise RushFailed(
-                    f"{ticket.number} was {status} {statuses.count(status)} times instead of once."
-                )
-        if "cooking" not in statuses:
-            raise RushFailed(f"{ticket.number} is ready and was never cooked.")
-        taken_over += statuses.count("cooking") - 1
-    verdict = f"Checked: {len(tickets)} orders, each received once, cooked and ready once."
-    if taken_over:
-        verdict += f" {taken_over} taken over from a cook that had gone."
-    return verdict
+    again = [ticket for ticket in tickets if times_sent_back(ticket)]
+    cancelled = [ticket for ticket in tickets if ticket.status == CANCELLED]
+    cooked = [ticket for ticket in tickets if ticket not in cancelled]
+    words = [f"Checked: {len(cooked)} orders, each received, cooked, ready and delivered once."]
+    words += [_sent_back(ticket) for ticket in again]
+    words += [_overtook(ticket, cooked) for ticket in cooked if _changes(ticket)]
+    words += [f"  {ticket.number} was cancelled while it waited." for ticket in cancelled]
+    if taken_over := sum(len(ticket.notes(TAKEN_OVER)) for ticket in tickets):
+        words.append(f"  {taken_over} taken over from a cook that had gone.")
+    return words
+
+
+def _changes(ticket: Ticket) -> list[Row]:
+    """The changes of its priority; the first row says how it came by the one before."""
+    return [row for row in ticket.notes(REPRIORITISED) if row is not ticket.history[0]]
+
+
+def _sent_back(ticket: Ticket) -> str:
+    way = [row["status"] for row in ticket.history]
+    row = ticket.history[way.index("received", way.index("ready"))]
+    text = f"  But {ticket.number} was cooked and ready again: {row['changed_by']} sent it back"
+    return f"{text} ({row['notes']})."
+
+
+def _overtook(ticket: Ticket, others: Sequence[Ticket]) -> str:
+    """How many older orders of its former priority had to let it pass."""
+    began = ticket.begun()
+    older = [each for each in others if each.number < ticket.number and each.priority == 1]
+    late = [each for each in older if began and (begun := each.begun()) and begun > began]
+    note = _changes(ticket)[0]["notes"]
+    return f"  {ticket.number} overtook {len(late)} that had waited longer ({note})."

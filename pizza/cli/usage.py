@@ -91,9 +91,29 @@ Examples:
   # Start specialized kitchen worker
   ./restaurant-system --mode=kitchen-worker --worker-name=pizza_chef --order-types=dine-in,takeout --db="postgres://user:pass@localhost/restaurant"
 
+  # Cooks by the menu, and the stations behind the kitchen
+  ./restaurant-system --mode=kitchen-worker --worker-name=chef_luigi --order-types=pizza,pasta --db="postgres://user:pass@localhost/restaurant"
+  ./restaurant-system --mode=kitchen-worker --worker-name=quality_1 --station=quality --db="postgres://user:pass@localhost/restaurant"
+  ./restaurant-system --mode=kitchen-worker --worker-name=packager_1 --station=packaging --db="postgres://user:pass@localhost/restaurant"
+  ./restaurant-system --mode=kitchen-worker --worker-name=courier_1 --station=courier --db="postgres://user:pass@localhost/restaurant"
+
+  # A restaurant without couriers: what is ready goes past the stations that are left out
+  ./restaurant-system --mode=order-service --stations=quality,packaging --db="postgres://user:pass@localhost/restaurant"
+
+  # Everything at once, three cooks (by the Procfile)
+  honcho start -c all=1,cook=3
+
   # Place an order, follow it
   curl http://localhost:3000/orders -d '{"customer_name": "John Doe", "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}]}'
   curl http://localhost:3000/orders/ORD_20241216_001/status
+  curl http://localhost:3000/orders/ORD_20241216_001/history
+
+  # What staff does: cancel, hand over, send back, hurry an order (also: flask --app pizza orders)
+  curl http://localhost:3000/orders/ORD_20241216_001/cancel -d '{"reason": "no more dough", "by": "anna"}'
+  curl http://localhost:3000/orders/ORD_20241216_001/deliver -d '{"by": "anna"}'
+  curl http://localhost:3000/orders/ORD_20241216_001/send-back -d '{"reason": "burnt", "by": "quality"}'
+  curl http://localhost:3000/orders/ORD_20241216_001/priority -d '{"priority": 10, "reason": "birthday", "by": "anna"}'
+  curl http://localhost:3000/workers/status
 
   # Track orders, workers, and requests by message
   ./restaurant-system --mode=tracking-service --db="postgres://user:pass@localhost/restaurant"
@@ -103,6 +123,14 @@ Examples:
 
   # The same, and miss nothing while it is not running
   ./restaurant-system --mode=notification-subscriber --customer="John Doe" --name=johns_screen
+
+Other Commands:
+  flask --app pizza setup-db|setup-queues|migrate-db   The same set-up
+  flask --app pizza orders|workers|menu|customers      Look at them and change them
+  flask --app pizza kitchen pause|resume               Take no orders for a while
+  flask --app pizza report --day 2024-12-16            A day's figures
+  flask --app pizza dead-letters list|show|retry|drop  Messages that nobody could process
+  Each has --help with examples. They read DB_URL, RABBITMQ and .env.
 
 Environment Variables:
   DB_URL      PostgreSQL connection string
@@ -125,5 +153,18 @@ Troubleshooting:
   - Check connection strings and credentials
   - Verify database schema is initialized (--setup-db)
   - Ask a running order service what it misses: curl http://localhost:3000/readyz
+  - Orders are taken and not cooked: is a cook online who may cook them? (curl …/workers/status)
+    An order with a dish that is on no menu needs a cook without menu tags
+  - Orders stay "ready": is each station of --stations staffed? Dine-in and takeout wait to be
+    handed over: POST /orders/{number}/deliver
+  - Orders are answered 503: the restaurant is full (--max-concurrent), paused (flask --app pizza
+    kitchen resume), or without its database; the answer says which
+  - "already at work": another process has that worker name; of one that was killed it is free
+    within seconds. Ten workers are the most, all stations together
+  - Orders of other programs do not arrive: flask --app pizza dead-letters list says why
+  - Nothing is published: is a process running with a relay? The order service and every worker
+    have one; --log-level=DEBUG says more
+  - A queue is refused with PRECONDITION_FAILED: it exists with other properties; delete it, it is
+    declared and filled again by itself
   - Check RabbitMQ management interface at http://localhost:15672
 """

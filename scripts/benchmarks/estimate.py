@@ -3,7 +3,6 @@
 import random
 import time
 from datetime import datetime
-from typing import Any
 
 from benchmarks.figures import Figure, MeasurementFailed, percentile
 from benchmarks.stage import Site, Stage
@@ -62,8 +61,11 @@ def _hire(site: Site) -> None:
 
 def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
     """Place one order: its number, when it was placed, and when it is promised for."""
-    kinds: list[dict[str, Any]] = [{}, {"order_type": "dine-in", "table_number": 4},
-             {"order_type": "delivery", "delivery_address": "12 Main Street"}]  # fmt: skip
+    kinds: list[dict[str, object]] = [
+        {},
+        {"order_type": "dine-in", "table_number": 4},
+        {"order_type": "delivery", "delivery_address": "12 Main Street"},
+    ]
     order = {
         "customer_name": f"Lunch guest {turn}",
         "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}],

@@ -1,6 +1,7 @@
 """The demo ends well whatever is killed, and leaves nothing behind whatever way it ends itself."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,14 +73,38 @@ def demo():
         running.process.wait()
 
 
+def test_every_order_reaches_its_guest_and_three_go_another_way(demo):
+    assert demo.end() == 0, "".join(demo.lines)
+    text = "".join(demo.lines)
+    assert "Checked: 12 orders, each received, cooked, ready and delivered once." in text
+    number = r"  (?:But )?ORD_\d{8}_\d{3,} "
+    assert len(re.findall(number + "was cooked and ready again: quality sent it back", text)) == 1
+    assert len(re.findall(number + r"overtook [1-5] .*priority 1 → 10", text)) == 1
+    assert len(re.findall(number + "was cancelled while it waited", text)) == 1
+    assert len(re.findall(r"delivery  delivered by courier_1", text)) == 4
+    assert len(re.findall(r"(dine-in|takeout ) +delivered by front desk", text)) == 8
+    demo.assert_nothing_is_left()
+
+
 def test_a_killed_cook_and_a_killed_broker_lose_and_double_nothing(demo):
     demo.read_until("cooking by chef_2")
     demo.kill_one("--worker-name=chef_2")
     demo.kill_one("beam.smp")
     assert demo.end() == 0, "".join(demo.lines)
     text = "".join(demo.lines)
-    assert "Checked: 12 orders, each received once, cooked and ready once." in text
+    assert "Checked: 12 orders, each received, cooked, ready and delivered once." in text
     assert "RabbitMQ had died and was started again." in text
+    demo.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("process", ["--station=courier", "--mode=order-service"])
+def test_any_other_process_may_be_killed(demo, process):
+    demo.read_until("out-for-delivery by courier_1")
+    demo.kill_one(process)
+    assert demo.end() == 0, "".join(demo.lines)
+    text = "".join(demo.lines)
+    assert "Checked: 12 orders, each received, cooked, ready and delivered once." in text
+    assert "had died and was started again." in text
     demo.assert_nothing_is_left()
 
 

@@ -4,6 +4,7 @@ import configparser
 import re
 from pathlib import Path
 
+from pizza.domain.stations import STATION_NAMES
 from procfile import read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,12 +34,16 @@ def test_every_requirement_has_a_tested_version():
     assert {re.sub(r"[-_.]+", "-", name).lower() for name in names} <= normal
 
 
-def test_procfile_names_cooks_one_by_one():
+def test_procfile_staffs_every_station_and_names_cooks_one_by_one():
     entries = read_procfile(ROOT / "Procfile", {"cook": 3})
-    cooks = ["cook.1", "cook.2", "cook.3"]
-    names = ["order-service.1", *cooks, "tracking.1", "notifications.1"]
-    assert [entry.name for entry in entries] == names
+    names = [entry.name for entry in entries]
+    assert names[:4] == ["order-service.1", "cook.1", "cook.2", "cook.3"]
+    assert {"quality.1", "packaging.1", "courier.1", "tracking.1", "notifications.1"} <= set(names)
     assert all("exec restaurant-system " in entry.command for entry in entries)
+    workers = [entry for entry in entries if "--mode=kitchen-worker" in entry.command]
+    staffed = [re.findall(r"--station=(\w+)", entry.command) for entry in workers]
+    assert [each for found in staffed for each in found] == list(STATION_NAMES)
+    assert len(workers) <= 10, "more than may be at work"
 
 
 def test_no_registry_is_named():
