@@ -1,5 +1,6 @@
 -- enter --
-select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s, %(cooking_time)s)
+select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s,
+                    %(cooking_time)s::real)
 
 -- beat --
 update workers set last_seen = now(), status = 'online' where name = %(name)s
