@@ -12,7 +12,7 @@ import click
 from flask import Flask
 
 from pizza import logs
-from pizza.cli import verbs
+from pizza.cli import dead_letters, verbs
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import open_pool
 from pizza.framework.relay import Relay
@@ -34,6 +34,7 @@ def create_app() -> Flask:
     app = create_web_app(settings, Backend(house, house.relay_state))
     for verb in verbs.SETUP_VERBS:
         app.cli.add_command(_command(verb, settings))
+    app.cli.add_command(dead_letters.group(settings))
     return app
 
 

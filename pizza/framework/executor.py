@@ -169,7 +169,7 @@ class Executor:
             self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
             return Result(Outcome.SKIPPED)
         if isinstance(interruption, ClaimLost):
-            if not job.known():
+            if self._bench.withdrawn == job.id:
                 self._log(job, logging.INFO, "job_withdrawn", "Withdrawn while it ran")
                 return Result(Outcome.WITHDRAWN)
             self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")

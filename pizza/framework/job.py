@@ -49,7 +49,8 @@ class Bench:
     when the job has to be handed back; lost: set when its claim was seen to be lost; held:
     the message being worked on and its token, for whoever renews the lease; promise:
     the position of the message that the database has promised to this worker's next job;
-    begun: called once a job's message is claimed.
+    begun: called once a job's message is claimed; withdrawn: the message that its sender was
+    heard to take back.
     """
 
     worker_name: str
@@ -63,6 +64,7 @@ class Bench:
     held: tuple[UUID, int] | None = None
     promise: int | None = None
     begun: Callable[[], None] = lambda: None
+    withdrawn: UUID | None = None
 
 
 class Job:

@@ -145,6 +145,9 @@ class Session(threading.Thread):
             _RENEW,
             {"id": id, "token": token, "holder": self._bench.holder, "lease": self._bench.lease},
         ).fetchone()
+        for note in conn.notifies(timeout=0):
+            if note.payload == str(id):
+                self._bench.withdrawn = id
         if row is None and self._bench.held == held:
             self._bench.lost.set()
             self._bench.interrupt.set()

@@ -128,6 +128,10 @@ class Recorder:
         """Itself; answers have to have the shape that the caller's row factory makes."""
         yield self
 
+    def first(self, query: str, parameters: Any = None, _row: Any = None) -> Any:
+        """Record a statement, and give its first row."""
+        return self.execute(query, parameters).fetchone()
+
     @contextmanager
     def transaction(self) -> Generator[None, None, None]:
         """Forget what the block has recorded when it fails."""

@@ -9,8 +9,8 @@ RabbitMQ deals work round robin among idle workers. The first arrival ends that:
 are cancelled, the best of what came is claimed at once, then the rest goes back: no busy worker
 holds a message that another could start. After a job the database says in which queue the best
 message waits, and the worker fetches the head of that queue; the claim of a message that was
-pushed checks that nothing better waits in another queue. So order is by priority, then age,
-across all queues, and the broker is asked once for each job.
+pushed checks that nothing better waits in another queue. So priority, then age, holds across all
+queues.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Worker:
         self._broker: Broker | None = None
         self._at_broker = threading.Lock()
         self._bench.begun = self._hand_back_in_job
-        self._arrived: list[Ticket] = []  # beside the best
+        self._arrived: list[Ticket] = []
         self._listening = False
         self._hint: str | None = None
         self._looks = 0
@@ -255,11 +255,9 @@ class Worker:
 
     def _look(self, broker: Broker) -> Ticket | None:
         """The head of the queue that was named as holding the best message."""
-        if self._hint is None:
-            return None
         name, self._hint = self._hint, None
-        message = broker.get(name)
-        return ticket(name, message) if message is not None else None
+        message = broker.get(name) if name else None
+        return ticket(name, message) if name and message is not None else None
 
     def _listen(self, broker: Broker) -> None:
         """Consume from all queues until something comes, and work on the best of it."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import cpu, dispatch, intake, kitchen, memory, relay, report, stack
+from benchmarks import cpu, dispatch, estimate, intake, kitchen, memory, relay, report, stack
 from benchmarks.figures import Figure, MeasurementFailed
 from benchmarks.stage import Stage
 from datafolder import FOLDER, DataFolderError, data_folder
@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "dispatch": dispatch.measure,
     "relay": relay.measure,
     "memory": memory.measure,
+    "estimate": estimate.measure,
 }
 FAILURES = (DataFolderError, MeasurementFailed, OSError, ProcessFailed, RuntimeError)
 

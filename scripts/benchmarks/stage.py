@@ -61,7 +61,9 @@ class Site:
     def open_order_service(self) -> None:
         """Start the order service with its relay, no cap, and wait until it is ready."""
         port = f"--port={self.port}"
-        self.start("service", ["pizza", "--mode=order-service", port, "--max-concurrent=0"])
+        # Its peers end at `ready` too.
+        more = ["--max-concurrent=0", "--stations=none"]
+        self.start("service", ["pizza", "--mode=order-service", port, *more])
         client = Client(self.port, self.check)
         self.until(lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service")
         # The cap is set in the background, and readiness says nothing about it.

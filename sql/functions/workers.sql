@@ -18,7 +18,7 @@ $$;
 -- Come to work. Verdicts: welcome, taken (a live worker has the name), full.
 create or replace function worker_enter(
     p_name text, p_type text, p_limit integer, p_station text, p_order_types text[], p_tags text[],
-    p_cooking_time real
+    p_cooking_time double precision
 ) returns text
 language plpgsql as $$
 begin

@@ -193,7 +193,9 @@ class Stage:
     def send(self, mode: str = "ok", colour: str = "red", task: str = "play", **more: Any) -> UUID:
         """Send one message in a transaction of its own; `more`: its body, the options of send."""
         options = {
-            key: more.pop(key) for key in ("priority", "countdown", "message_id") if key in more
+            key: more.pop(key)
+            for key in ("priority", "countdown", "message_id", "needs")
+            if key in more
         }
         return getattr(self.toy, task).send(
             self.conn,

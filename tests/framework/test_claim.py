@@ -79,8 +79,9 @@ def test_what_a_claim_answers(stage: Stage) -> None:
     def claim(id, forced: bool = False, own: list[str] = queues) -> tuple:
         return stage.rows(
             """select verdict, attempt, better_queue
-               from message_claim(%s, 77, '10s', %s, %s, null)""",
-            id, own, forced,
+               from message_claim(%s, 77, '10s', %s, %s, null,
+                                  (select priority from message where id = %s))""",
+            id, own, forced, id,
         )[0]  # fmt: skip
 
     # A better one in another of its queues goes first, unless it was looked for in vain

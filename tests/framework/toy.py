@@ -243,7 +243,16 @@ def make(prefix: str, journal_path: str | None = None) -> Toy:
     play = app.task("play", queue=red, exchange=prefix, retry=retry)(run)
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
+    app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
+    app.every(0.5, "count")(_count)
     return Toy(app, play, strict, once, prefix)
+
+
+def _count(conn: Any) -> None:
+    """The chore: notes its turn, and fails in the first."""
+    conn.execute("insert into attendance (worker, event) values ('chore', 'turn')")
+    if os.environ.get("TOY_CHORE_FAILS"):
+        raise Flaky("this turn fails")
 
 
 class Attendance:
@@ -299,6 +308,7 @@ def main() -> None:
     parser.add_argument("--lease", type=float, default=15)
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--frozen", type=float, default=15)
+    parser.add_argument("--skills")
     parser.add_argument("--no-relay", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
@@ -316,6 +326,7 @@ def main() -> None:
         lease=options.lease,
         heartbeat=options.heartbeat,
         relay=not options.no_relay,
+        skills=frozenset(options.skills.split(",")) if options.skills else None,
     )
     Worker(toy.app, options.db, options.broker, worker, roster=Attendance(options.name)).run()
 

@@ -140,14 +140,14 @@ def test_a_refused_worker_is_a_sentence_and_exit_2(capsys, monkeypatch):
     def refuse(settings):
         raise SessionRefused("A worker named 'chef' is already at work; choose another name.")
 
-    monkeypatch.setattr("pizza.services.kitchen.run_worker", refuse)
+    monkeypatch.setattr("pizza.services.staffing.run_worker", refuse)
     line = refused(capsys, "--mode=kitchen-worker", "--worker-name=chef", DB)
     assert "already at work" in line
 
 
 def test_a_cook_does_not_carry_the_web_about():
     script = (
-        "import sys, pizza.cli, pizza.services.kitchen\n"
+        "import sys, pizza.cli, pizza.services.staffing\n"
         "print([m for m in ('flask', 'granian', 'pydantic') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

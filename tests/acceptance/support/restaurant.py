@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import amqp
 import kombu
 
 from devservices import Servers, free_port
@@ -18,6 +20,10 @@ from .program import STOP_S, Program
 from .waiting import eventually
 
 QUEUES = (
+    "quality_queue",
+    "packaging_queue",
+    "delivery_queue",
+    "dead_letter_queue",
     "kitchen_queue",
     "kitchen_dine_in_queue",
     "kitchen_takeout_queue",
@@ -55,12 +61,13 @@ class Restaurant:
 
     def begin(self, **options: Any) -> Program:
         """Start the order service, on the same port each time, without waiting for it."""
-        flags = _flags({"mode": "order-service", "port": self.port, "max_concurrent": 0, **options})
+        usual = {"port": self.port, "max_concurrent": 0, "stations": "none"}
+        flags = _flags({"mode": "order-service", **usual, **options})
         self.service = self.start("order_service", *flags)
         return self.service
 
     def open(self, **options: Any) -> Program:
-        """Start the order service (no cap unless told) and wait until it is all there."""
+        """Start the order service (no cap, no stations unless told); wait until it is all there."""
         service = self.begin(**options)
         service.wait_for("service_started")
         eventually(self.client.answers, 10, "the order service is ready")
@@ -95,6 +102,32 @@ class Restaurant:
         answer = self.client.order(meal(kind, **fields))
         assert answer.status == 201, answer
         return str(answer.document["order_number"])
+
+    def place_meal(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Place an order that is taken: the answer."""
+        answer = self.client.order(order)
+        assert answer.status == 201, answer
+        return dict(answer.document)
+
+    def publish(self, exchange: str, routing_key: str, body: object, **properties: Any) -> None:
+        """Write to an exchange as any other program would."""
+        with kombu.Connection(self.servers.rabbitmq.url) as link:
+            message = amqp.Message(json.dumps(body).encode(), **properties)
+            link.channel().basic_publish(message, exchange, routing_key)
+
+    def dead_letters(self, count: int, seconds: float = 10) -> list[dict[str, Any]]:
+        """The headers of the dead letters, once there are so many; they are taken away."""
+        found: list[dict[str, Any]] = []
+        with kombu.Connection(self.servers.rabbitmq.url) as link:
+            channel = link.channel()
+
+            def enough() -> bool:
+                while message := channel.basic_get("dead_letter_queue", no_ack=True):
+                    found.append(dict(message.properties["application_headers"]))
+                return len(found) >= count
+
+            eventually(enough, seconds, f"{count} dead letters")
+        return found
 
     def serves_again(self, seconds: float = 10) -> None:
         """Wait until requests are answered one after the other, as before an outage."""

@@ -11,10 +11,11 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.framework.errors import SessionRefused
 from pizza.services import workers
 from pizza.services.workers import MAX_WORKERS, Shift
+from pizza.storage.workers import Post
 
 
 def shift(name: str = "mario") -> Shift:
-    return Shift(name, "cook", "Worker registered for all order types")
+    return Shift(name, Post("cook", "kitchen"), "Worker registered for all order types")
 
 
 def test_a_shift_registers_beats_and_leaves(

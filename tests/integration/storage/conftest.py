@@ -31,6 +31,9 @@ def place(conn: BoundedConnection) -> Place:
         call = {
             "first": Assignment(1, "standard order"),
             "repeat": Assignment(5, "repeat customer"),
+            "vip": Assignment(10, "VIP customer"),
+            "needs": None,
+            "source": None,
             "cooking": timedelta(seconds=10),
             "queue": "kitchen_takeout_queue",
             "exchange": "orders_topic",

@@ -9,6 +9,9 @@ from contextlib import ExitStack, contextmanager
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.storage import workers
+from pizza.storage.workers import Post
+
+COOK = Post("cook", "kitchen")
 
 
 def by_name(conn: BoundedConnection) -> dict[str, str]:
@@ -19,7 +22,7 @@ def by_name(conn: BoundedConnection) -> dict[str, str]:
 def shift(db_url: str, name: str, limit: int = 10) -> Iterator[tuple[BoundedConnection, str]]:
     """A session that comes to work: its connection, and the verdict."""
     with connect(db_url, name=name) as conn:
-        yield conn, workers.enter(conn, name, "cook", limit)
+        yield conn, workers.enter(conn, name, COOK, limit)
 
 
 def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_url: str) -> None:
@@ -48,7 +51,7 @@ def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
     with ExitStack() as shifts:
         sessions = [shifts.enter_context(connect(db_url, name=f"{n}")) for n in range(16)]
         with ThreadPoolExecutor(16) as door:
-            enter = lambda n: workers.enter(sessions[n], f"cook {n}", "cook", 10)  # noqa: E731
+            enter = lambda n: workers.enter(sessions[n], f"cook {n}", COOK, 10)  # noqa: E731
             verdicts = list(door.map(enter, range(16)))
 
     assert sorted(verdicts) == ["full"] * 6 + ["welcome"] * 10

@@ -17,6 +17,11 @@ NOON = datetime(2024, 12, 16, 12, 0, 0, 123456, tzinfo=UTC)
 NUMBER = "ORD_20241216_001"
 
 
+class _Nothing:
+    def fetchall(self):
+        return []
+
+
 @dataclass
 class FakeRestaurant:
     """Stands in for pool and services; `failure` is raised by whatever is called next."""
@@ -27,7 +32,7 @@ class FakeRestaurant:
 
     @contextmanager
     def connection(self, timeout=1.0):
-        yield SimpleNamespace(execute=lambda sql: self._fail())
+        yield SimpleNamespace(execute=lambda sql: self._fail() or _Nothing())
 
     def _fail(self):
         if self.failure is not None:

@@ -1,0 +1,59 @@
+"""An order that is cancelled while it cooks: its cook stops within a second, nothing stays."""
+
+from __future__ import annotations
+
+import time
+
+from pizza.database.connection import connect
+from pizza.services.moves import move
+
+from .support import eventually
+
+
+def cancel(house, number):
+    with connect(house.db_url, name="test") as conn:
+        return move(conn, number, "cancelled", by="boss", reason="guest left")
+
+
+def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    cook = house.hire("chef", cooking_time=60)
+    number = house.place()
+    house.ledger.wait_for("cooking", [number], 10)
+    time.sleep(0.5)
+    cancelled = time.monotonic()
+    cancel(house, number)
+    cook.wait_for("job_withdrawn", 5)
+    assert time.monotonic() - cancelled < 1.5
+    # The next is begun at once, and the cancelled one never becomes ready.
+    after = house.place()
+    house.ledger.wait_for("cooking", [after], 5)
+    cancel(house, after)
+    assert [row.status for row in house.ledger.log(number)] == [
+        "received", "cooking", "cancelled",
+    ]  # fmt: skip
+    eventually(lambda: not house.ledger.rows("select 1 from message"), 5, "nothing is left")
+    places = house.ledger.rows("select sum(free) = sum(share) as free from kitchen_capacity")
+    assert places == [{"free": True}]
+
+
+def test_a_flood_of_cancels_and_cooks_agrees_on_every_order(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    house.hire_all(["chef_1", "chef_2", "chef_3"], cooking_time=0.05)
+    numbers = [house.place() for _ in range(60)]
+    outcomes = []
+    for number in numbers:
+        try:
+            outcomes.append(cancel(house, number).status)
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+    eventually(lambda: not house.ledger.rows("select 1 from message"), 20, "all is over")
+    for number, outcome in zip(numbers, outcomes, strict=True):
+        statuses = [row.status for row in house.ledger.log(number)]
+        assert statuses[0] == "received"
+        assert statuses[-1] == ("cancelled" if outcome == "cancelled" else "ready"), statuses
+        assert statuses.count("ready") <= 1
+    places = house.ledger.rows("select sum(free) = sum(share) as free from kitchen_capacity")
+    assert places == [{"free": True}]

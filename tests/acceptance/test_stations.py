@@ -1,0 +1,205 @@
+"""The whole line: kitchen, quality, packaging, courier, and orders that leave it on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from .support import Restaurant, eventually, meal
+
+WALKS = {
+    "dine-in": ["quality"],
+    "takeout": ["quality", "packaging"],
+    "delivery": ["quality", "packaging", "courier"],
+}
+_STAGES = """
+select t.stage, t.worker, t.outcome from order_stage t join orders o on o.id = t.order_id
+where o.number = %s order by t.id
+"""
+
+
+@pytest.fixture
+def house(new_restaurant):
+    house = new_restaurant()
+    house.open(stations="quality,packaging,courier")
+    return house
+
+
+def staff(house: Restaurant, *stations: str, **options: object):
+    """One worker at each of these stations."""
+    workers = [
+        house.hire_soon(f"{name}_1", station=name, station_time=0.1, **options) for name in stations
+    ]
+    for worker in workers:
+        worker.wait_for("worker_connected")
+    return workers
+
+
+def order(house: Restaurant, number: str) -> dict:
+    return house.ledger.orders()[number]
+
+
+def stages(house: Restaurant, number: str) -> list[tuple]:
+    return [(row["stage"], row["outcome"]) for row in house.ledger.rows(_STAGES, number)]
+
+
+def test_each_order_walks_the_line_of_its_type(house):
+    house.hire("chef")
+    staff(house, "quality", "packaging", "courier")
+    numbers = {kind: house.place(kind) for kind in WALKS}
+    house.ledger.wait_for("delivered", [numbers["delivery"]], 15)
+    for kind in ("dine-in", "takeout"):
+        eventually(lambda k=kind: order(house, numbers[k])["stage"] == "handover", 10, kind)
+        assert order(house, numbers[kind])["status"] == "ready"
+    for kind, walk in WALKS.items():
+        assert stages(house, numbers[kind]) == [(name, "done") for name in walk]
+    log = [row.status for row in house.ledger.log(numbers["delivery"])]
+    assert log == ["received", "cooking", "ready", "out-for-delivery", "delivered"]
+    assert order(house, numbers["delivery"])["stage"] is None
+
+
+def test_a_station_that_is_not_staffed_is_left_out(new_restaurant):
+    house = new_restaurant()
+    house.open(stations="packaging")
+    house.hire("chef")
+    staff(house, "packaging")
+    table, counter = house.place("dine-in"), house.place("takeout")
+    house.ledger.wait_for("ready", [table, counter], 15)
+    eventually(lambda: order(house, counter)["stage"] == "handover", 10, "packed")
+    assert order(house, table)["stage"] == "handover"
+    assert stages(house, counter) == [("packaging", "done")]
+    assert stages(house, table) == []
+
+
+def test_quality_sends_back_and_the_order_is_cooked_again(house):
+    house.hire("chef")
+    (inspector,) = staff(house, "quality", send_back_percent=100)
+    number = house.place("dine-in")
+    eventually(lambda: len(house.ledger.cookings()) >= 2, 15, "cooked again")
+    assert inspector.stop() == 0
+    staff(house, "packaging")
+    house.start(
+        "mild", "--mode=kitchen-worker", "--worker-name=mild", "--station=quality",
+        "--station-time=0",
+    ).wait_for("worker_connected")  # fmt: skip
+    eventually(lambda: order(house, number)["stage"] == "handover", 15, "good enough at last")
+    log = house.ledger.log(number)
+    assert [row.status for row in log][:4] == ["received", "cooking", "ready", "received"]
+    assert log[3].notes == "sent back by quality_1: did not pass the quality check"
+    assert [row.sequence for row in log] == list(range(1, len(log) + 1))
+
+
+def test_a_station_worker_that_dies_is_replaced_and_nothing_happens_twice(house):
+    house.hire("chef")
+    staff(house, "quality", "packaging")
+    doomed = house.hire("doomed", station="courier", station_time=20)
+    number = house.place("delivery")
+    house.ledger.wait_for("out-for-delivery", [number], 15)
+    doomed.kill()
+    staff(house, "courier")
+    house.ledger.wait_for("delivered", [number], 20)
+    statuses = [row.status for row in house.ledger.log(number)]
+    assert statuses == ["received", "cooking", "ready", "out-for-delivery", "delivered"]
+
+
+def test_stations_take_the_urgent_first(house):
+    house.hire("chef")
+    numbers = [house.place("dine-in", rush=rush) for rush in (False, False, True)]
+    house.ledger.wait_for("ready", numbers, 15)
+    staff(house, "quality")
+    eventually(
+        lambda: all(order(house, each)["stage"] == "handover" for each in numbers), 15, "checked"
+    )
+    rows = house.ledger.rows(
+        "select o.number from order_stage t join orders o on o.id = t.order_id order by t.id"
+    )
+    assert [row["number"] for row in rows] == [numbers[2], numbers[0], numbers[1]]
+
+
+def test_cooks_by_tag_share_the_menu(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    pizza, salad, both, sushi = (
+        house.place(items=[{"name": name, "quantity": 1, "price": 9} for name in names])
+        for names in (
+            ["Margherita Pizza"], ["Caesar Salad"], ["Family Pizza", "Greek Salad"], ["Sushi"],
+        )
+    )  # fmt: skip
+    mario = house.hire("chef_mario", order_types="pizza,pasta")
+    house.ledger.wait_for("ready", [pizza], 15)
+    assert mario.said("worker_registered")[0]["message"] == (
+        "Worker registered for order types: pizza,pasta"
+    )
+    house.hire("chef_luigi", order_types="salad,soup")
+    house.ledger.wait_for("ready", [salad], 15)
+    # What takes both is for somebody who can do both, what nobody knows for one who takes all.
+    house.hire("chef_twice", order_types="salad,pizza")
+    house.ledger.wait_for("ready", [both], 15)
+    assert order(house, sushi)["status"] == "received"
+    house.hire("chef_anna")
+    house.ledger.wait_for("ready", [sushi], 15)
+    by = {number: order(house, number)["processed_by"] for number in (pizza, salad, both, sushi)}
+    assert list(by.values()) == ["chef_mario", "chef_luigi", "chef_twice", "chef_anna"]
+
+
+def test_a_word_that_is_not_on_the_menu_is_refused_with_those_that_are(new_restaurant):
+    house = new_restaurant()
+    cook = house.hire_soon("chef_lost", order_types="pizza,sushi")
+    cook.refused(
+        "--order-types (ORDER_TYPES) knows dine-in, takeout, delivery, dessert, drink, grill, "
+        "pasta, pizza, salad, soup, not 'sushi'."
+    )
+
+
+def test_an_order_message_of_another_program_is_cooked(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    house.hire("chef")
+    message = {
+        "order_number": "ORD_20241216_001", "customer_name": "Jane", "customer_type": "vip",
+        "order_type": "delivery", "table_number": None,
+        "delivery_address": "123 Main St, City",
+        "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}],
+        "total_amount": 15.99, "priority": 10,
+    }  # fmt: skip
+    house.publish("orders_direct", "kitchen.order", message)
+    house.publish("orders_direct", "kitchen.delivery", {**message, "customer_name": "Joe"})
+    house.publish("orders_direct", "kitchen.order", {**message, "total_amount": 99})
+    eventually(lambda: house.ledger.count("ready") == 2, 15, "both are cooked")
+    rows = house.ledger.orders().values()
+    assert {(row["customer_name"], row["priority"]) for row in rows} == {("Jane", 10), ("Joe", 10)}
+    (letter,) = house.dead_letters(1)
+    assert letter["reason"] == "total_amount is 99, but the items cost 15.99"
+
+
+def test_ageing_brings_forward_who_waits_too_long(new_restaurant):
+    house = new_restaurant()
+    house.open(ageing=1)
+    old = house.place("takeout")
+    eventually(lambda: order(house, old)["priority"] == 10, 10, "aged")
+    new = house.place("takeout", rush=True)
+    cook = house.hire("chef")
+    house.ledger.wait_for("ready", [old, new], 15)
+    assert [row.number for row in house.ledger.cookings()] == [old, new]
+    notes = [row.notes for row in house.ledger.log(old)]
+    assert "priority 1 → 10: waited over 1 s" in notes
+    assert cook.stop() == 0
+
+
+def test_estimates_follow_the_line(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    numbers = [house.place("takeout") for _ in range(6)]
+    house.hire_all(["chef_1", "chef_2"], cooking_time=1)
+    house.ledger.wait_for("ready", numbers, 30)
+    # By now it is known that a takeout takes one second here.
+    eventually(
+        lambda: house.ledger.rows("select 1 from kitchen_pace where seconds < 2"), 20, "measured"
+    )
+    started = house.ledger.rows("select now() as now")[0]["now"]
+    again = [house.place_meal(meal("takeout"))["estimated_completion"] for _ in range(1)]
+    assert again
+    house.ledger.wait_for("ready", list(house.ledger.orders()), 15)
+    estimate = house.ledger.rows(
+        "select extract(epoch from %s::timestamptz - %s)::float8 as s", again[0], started
+    )[0]["s"]
+    assert 0 < estimate < 4

@@ -1,0 +1,40 @@
+"""What an order needs of its cook, and what a cook may specialise in."""
+
+import pytest
+
+from pizza.domain.errors import UnknownOrderTypes
+from pizza.domain.menu import UNKNOWN, needs, specialities
+
+MENU = {"margherita pizza": "pizza", "caesar salad": "salad", "lasagne": "pasta", "steak": "grill"}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Margherita Pizza"], ["pizza"]),
+        (["MARGHERITA PIZZA", "Lasagne"], ["pasta", "pizza"]),
+        (["House Pizza"], ["pizza"]),
+        (["Pizza Salad"], ["salad"]),
+        (["Two pizzas"], ["pizza"]),
+        (["Pizzaiola sauce"], [UNKNOWN]),
+        (["Sushi", "Steak"], [UNKNOWN, "grill"]),
+        (["🍕"], [UNKNOWN]),
+    ],
+)
+def test_each_item_needs_its_tag(names, expected):
+    assert needs(names, MENU) == sorted(expected)
+
+
+def test_words_are_order_types_or_tags():
+    tags = set(MENU.values())
+    everything = ("dine-in", "takeout", "delivery")
+    assert specialities(["takeout", "delivery"], tags) == (("takeout", "delivery"), None)
+    assert specialities(["pizza", "Pasta"], tags) == (everything, ("pizza", "pasta"))
+    assert specialities(["delivery", "pizza"], tags) == (("delivery",), ("pizza",))
+
+
+def test_a_word_that_is_neither_is_refused_with_those_that_are():
+    with pytest.raises(UnknownOrderTypes) as refused:
+        specialities(["pizza", "sushi"], {"pizza"})
+    assert refused.value.words == ("sushi",)
+    assert refused.value.known == ("dine-in", "takeout", "delivery", "pizza")
