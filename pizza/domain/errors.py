@@ -80,8 +80,8 @@ class IllegalTransition(DomainError):
         self.current = current
         self.wanted = wanted
         self.allowed = tuple(allowed)
-        choices = ", ".join(self.allowed) or "nothing else"
-        super().__init__(f"An order that is {current} cannot become {wanted}, only {choices}.")
+        choices = f", only {', '.join(self.allowed)}" if self.allowed else " any more"
+        super().__init__(f"An order that is {current} cannot become {wanted}{choices}.")
 
 
 class KitchenPaused(DomainError):

@@ -38,13 +38,15 @@ def cancel(
     reason: str | None = None,
     by: str | None = None,
     version: int | None = None,
+    as_staff: bool = False,
 ) -> None:
     """Cancel an order: without a reason as its customer may, with one as staff may.
 
-    Raises InvalidRequest, OrderNotFound, IllegalTransition, VersionConflict.
+    as_staff: it is staff anyway, who needs a reason for what is not `received` any more.
+    Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
     """
-    role = CUSTOMER if reason is None else STAFF_ROLE
-    who = by or (CUSTOMER if reason is None else STAFF)
+    role = STAFF_ROLE if as_staff or reason is not None else CUSTOMER
+    who = by or (STAFF if role == STAFF_ROLE else CUSTOMER)
     _check(by=who, reason=reason)
     moves.move(
         conn, checked_number(number), CANCELLED, by=who, role=role, reason=reason, version=version

@@ -1,6 +1,5 @@
 -- enter --
-select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s,
-                    %(cooking_time)s::real)
+select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s, %(cooking_time)s)
 
 -- beat --
 update workers set last_seen = now(), status = 'online' where name = %(name)s
