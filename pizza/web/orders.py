@@ -37,7 +37,7 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         openapi_extensions=docs.order_body(),
         responses={
             201: docs.placed(),
-            **docs.problems(400, 413, 415, 422, 503),
+            **docs.problems(400, 409, 413, 415, 422, 503),
         },
     )
     def place_order() -> Response:
