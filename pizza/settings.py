@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
+from pizza.domain.status import STATUSES
 
 MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -47,7 +49,10 @@ class Settings:
     ageing: float = 300.0
     cooking_time: float = 10.0
     customer: str | None = None
-    notification_types: tuple[str, ...] = ()
+    notification_types: tuple[str, ...] = STATUSES
+    subscriber_name: str = ""
+    stuck_factor: float = 3.0
+    watch_interval: float = 2.0
     log_level: str = "INFO"
     log_file: str | None = None
     grace: float = 15.0
@@ -227,23 +232,28 @@ def _specialities(raw: str) -> tuple[str, ...]:
     return words
 
 
-def _share(raw: str) -> float:
-    try:
-        value = float(raw)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 100:
-        raise ValueError(f"must be a number from 0 to 100, not {raw!r}")
-    return value
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def read(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}, not {raw!r}")
+        return value
 
-
-def _tags(raw: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word for part in raw.split(",") if (word := part.strip())))
+    return read
 
 
 def _worker_name(raw: str) -> str:
     if not (raw.strip() and raw.isprintable() and len(raw) <= WORKER_NAME_LENGTH):
         raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} printable characters")
+    return raw
+
+
+def _subscriber_name(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,50}", raw):
+        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} letters, digits, dots, _ or -")
     return raw
 
 
@@ -298,6 +308,8 @@ def _option(flag: str, read: Callable[[str], Any], meaning: str, **other: str) -
 
 _LEVEL = _one_of(*LOG_LEVELS, fold=lambda raw: {"WARNING": "WARN"}.get(raw.upper(), raw.upper()))
 
+_SUBSCRIBER = {"name": "subscriber_name", "variable": "SUBSCRIBER_NAME"}
+
 # HOST and PORT as variables would be caught by accident: shells set the one, honcho the other.
 OPTIONS = (
     _option("--mode", _one_of(*MODES), "which service to run"),
@@ -313,11 +325,14 @@ OPTIONS = (
     _option("--station", _one_of(KITCHEN, *STATION_NAMES), "station that a worker staffs"),
     _option("--stations", _words(STATION_NAMES), "stations the restaurant staffs, or none"),
     _option("--station-time", _seconds(0, 86_400), "seconds that a station takes"),
-    _option("--send-back-percent", _share, "orders of a hundred that quality sends back"),
+    _option("--send-back-percent", _number(0, 100), "orders of a hundred that quality sends back"),
     _option("--ageing", _seconds(0, 86_400), "seconds after which a waiting order goes first"),
     _option("--cooking-time", _seconds(0, 86_400), "base cooking time in seconds"),
     _option("--customer", _text, "customer name filter"),
-    _option("--notification-types", _tags, "notifications to receive"),
+    _option("--notification-types", _words(STATUSES), "notifications to receive"),
+    _option("--name", _subscriber_name, "name of a subscriber", **_SUBSCRIBER),
+    _option("--stuck-factor", _number(0.1, 1000), "times its estimate until an order is stuck"),
+    _option("--watch-interval", _seconds(0.1, 3_600), "seconds between looks for stuck orders"),
     _option("--log-level", _LEVEL, "log level"),
     _option("--log-file", _text, "log file path"),
     _option("--grace", _seconds(0, 3_600), "seconds to finish work when stopped"),

@@ -65,6 +65,7 @@ def empty_broker(url: str) -> None:
             "kitchen_takeout_queue",
             "kitchen_delivery_queue",
             "notifications_queue",
+            "tracking_status_queue",
             "dead_letter_queue",
         ):
             channel = connection.channel()

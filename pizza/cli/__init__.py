@@ -19,7 +19,7 @@ from pizza.settings import MODES, OPTIONS, SettingsError, load
 _NEEDS = {
     "order-service": ("db_url",),
     "kitchen-worker": ("db_url", "worker_name"),
-    "tracking-service": (),
+    "tracking-service": ("db_url",),
     "notification-subscriber": (),
 }
 

@@ -20,8 +20,8 @@ Usage:
 Service Modes:
   order-service            REST API for receiving and managing orders
   kitchen-worker           Kitchen staff processing orders from queue
-  tracking-service         Centralized order status tracking service (not built yet)
-  notification-subscriber  Real-time customer notification service (not built yet)
+  tracking-service         Centralized order status tracking service
+  notification-subscriber  Real-time customer notification service
 
 Connection Options:
   --db                     PostgreSQL connection string (required for all modes)
@@ -56,9 +56,16 @@ Kitchen Worker Options:
   --lease                  Seconds after which a silent worker's order is taken over
                            (default: 15)
 
+Tracking Service Options:
+  --stuck-factor           Times its estimate after which an order is stuck (default: 3)
+  --watch-interval         Seconds between looks for stuck orders and dead workers (default: 2)
+
 Notification Options:
   --customer               Customer name filter for notifications
   --notification-types     Types of notifications to receive (default: all)
+                           Options: received,cooking,ready,out-for-delivery,delivered,cancelled
+  --name                   Keep notifications while the subscriber of this name is away
+  --db                     Optional here: deliveries are logged in the database
 
 Setup Commands:
   --setup-db               Initialize PostgreSQL database schema
@@ -88,8 +95,14 @@ Examples:
   curl http://localhost:3000/orders -d '{"customer_name": "John Doe", "items": [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}]}'
   curl http://localhost:3000/orders/ORD_20241216_001/status
 
+  # Track orders, workers, and requests by message
+  ./restaurant-system --mode=tracking-service --db="postgres://user:pass@localhost/restaurant"
+
   # Monitor specific customer notifications
   ./restaurant-system --mode=notification-subscriber --customer="John Doe"
+
+  # The same, and miss nothing while it is not running
+  ./restaurant-system --mode=notification-subscriber --customer="John Doe" --name=johns_screen
 
 Environment Variables:
   DB_URL      PostgreSQL connection string
@@ -98,13 +111,14 @@ Environment Variables:
 
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT,
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
-  STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HEARTBEAT, LEASE, CUSTOMER, NOTIFICATION_TYPES, LOG_FILE, GRACE, MODE.
+  STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HEARTBEAT, LEASE, CUSTOMER,
+  NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE.
   An option wins over a variable, a variable over the same name in the file .env.
 
 Exit Status:
   0  done, or stopped as asked
   1  a server is missing, or something failed
-  2  the command line or a setting makes no sense, a worker's name is taken, the kitchen is full
+  2  the command line or a setting makes no sense, a name is taken, the kitchen is full
 
 Troubleshooting:
   - Ensure PostgreSQL and RabbitMQ services are running

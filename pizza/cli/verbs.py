@@ -79,13 +79,26 @@ def _kitchen_worker(settings: Settings) -> int:
         return refuse(str(unknown))
 
 
-def _not_built(settings: Settings) -> int:
-    return refuse(f"--mode={settings.mode} is not built yet; it comes with the next release.")
+def _tracking_service(settings: Settings) -> int:
+    from pizza.services.tracking import run_tracking
+
+    return run_tracking(settings)
+
+
+def _notification_subscriber(settings: Settings) -> int:
+    from pizza.framework.errors import SessionRefused
+    from pizza.services.notifications import run_subscriber
+
+    try:
+        return run_subscriber(settings)
+    except SessionRefused as refusal:
+        log.error("%s", refusal, extra={"action": "subscriber_refused"})
+        return refuse(str(refusal))
 
 
 _MODES = {
     "order-service": _order_service,
     "kitchen-worker": _kitchen_worker,
-    "tracking-service": _not_built,
-    "notification-subscriber": _not_built,
+    "tracking-service": _tracking_service,
+    "notification-subscriber": _notification_subscriber,
 }

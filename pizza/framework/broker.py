@@ -19,7 +19,7 @@ import kombu
 from amqp import spec
 from amqp.exceptions import AMQPError
 
-from pizza.framework.errors import BrokerUnavailable
+from pizza.framework.errors import BrokerUnavailable, QueueTaken
 from pizza.framework.lifecycle import readable
 from pizza.framework.topology import Topology
 from pizza.framework.wire import Wire
@@ -162,6 +162,22 @@ class Broker:
                     )
             self._wire.flush()
 
+    def subscribe(
+        self, queue: str, callback: Callable[[Any], None], *, exclusive: bool = False
+    ) -> None:
+        """Have a queue's messages pushed for as long as the connection lasts.
+
+        exclusive: be its only consumer. Raises BrokerUnavailable, QueueTaken when there is another.
+        """
+        try:
+            with broker_errors():
+                self.channel.basic_consume(queue, exclusive=exclusive, callback=callback)
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, amqp.AccessRefused) and "exclusive use" in str(error):
+                raise QueueTaken(f"somebody else consumes from {queue}") from error
+            raise
+        self.heard()
+
     def cancel(self, queues: Sequence[str]) -> None:
         """Ask for the end of the consumers; what they still get is there after `settle`."""
         with broker_errors(), self.together():
@@ -184,13 +200,13 @@ class Broker:
         with broker_errors():
             self.channel.basic_qos(0, count, False)
 
-    def ack(self, tag: int) -> None:
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Tell the broker that the message is dealt with, by the next call of this object.
 
-        A worker asks for its next ticket then, in the same segment.
+        A worker asks for its next ticket then, in the same segment. multiple: and all before it.
         """
         with broker_errors(), self._wire.held():
-            self.channel.basic_ack(tag)
+            self.channel.basic_ack(tag, multiple)
 
     @contextmanager
     def together(self) -> Generator[None, None, None]:

@@ -3,9 +3,11 @@
 FrameworkError
 ├── ConfigurationError     a task, queue or policy was declared wrongly
 ├── BrokerUnavailable      RabbitMQ is absent, hung, or gone in the middle
+│   └── QueueTaken         another consumer has the queue for itself
 ├── PoisonMessage          a message that no attempt can ever make sense of
+├── Duplicate              an event that had its effect before
 ├── AttemptsExhausted      every worker that began the job went away without an end
-├── SessionRefused         the application refused this worker (its name, its number)
+├── SessionRefused         this worker or subscriber may not begin (its name, its number)
 └── JobInterrupted         the job ends here, without a failure of its own
     ├── NotClaimed         its message is not ours to work on: done, held, not due, not the best
     ├── ClaimLost          somebody else has taken the message over; nothing more will count
@@ -27,8 +29,16 @@ class BrokerUnavailable(FrameworkError):
     """RabbitMQ could not be reached or did not answer in time; try again later."""
 
 
+class QueueTaken(BrokerUnavailable):
+    """Another consumer has the queue, and one of the two wants it for itself."""
+
+
 class PoisonMessage(FrameworkError):
     """The message can never be processed; it goes to the dead letters with this reason."""
+
+
+class Duplicate(FrameworkError):
+    """The event had its effect before; it is over, and nothing of this run is kept."""
 
 
 class AttemptsExhausted(FrameworkError):
@@ -36,7 +46,7 @@ class AttemptsExhausted(FrameworkError):
 
 
 class SessionRefused(FrameworkError):
-    """The application does not let this worker begin; the sentence says why."""
+    """This worker or subscriber is not let in; the sentence says why."""
 
 
 class JobInterrupted(FrameworkError):

@@ -2,7 +2,7 @@
 
 The body is the application's alone. What the framework needs travels in AMQP
 properties (message_id) and headers (task, attempt, position), so that any AMQP client
-can read and write messages.
+can read and write messages. The header `correlation_id` of a row becomes the property.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pizza.framework.errors import PoisonMessage
 
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
+CORRELATION_ID = "correlation_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def outgoing(row: Any) -> amqp.Message:
     """The message that publishes a row of the table `message` (columns as in `relay.pending`)."""
     _position, id, task, _exchange, _key, priority, headers, body, attempt, created_at = row
     application_headers = dict(headers) if headers else {}
+    correlation = application_headers.pop(CORRELATION_ID, None)
+    properties = {CORRELATION_ID: correlation} if isinstance(correlation, str) else {}
     if task is not None:
         application_headers |= {"task": task, "attempt": attempt + 1, "position": _position}
     return amqp.Message(
@@ -115,6 +118,7 @@ def outgoing(row: Any) -> amqp.Message:
         message_id=str(id),
         timestamp=int(created_at.timestamp()),
         application_headers=application_headers,
+        **properties,
     )
 
 

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
 from pizza.framework.errors import ConfigurationError
-from pizza.framework.message import encode
+from pizza.framework.message import CORRELATION_ID, encode
 from pizza.framework.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -102,9 +102,17 @@ def publish(
     *,
     headers: Mapping[str, Any] | None = None,
     message_id: UUID | None = None,
+    correlation_id: str | None = None,
 ) -> UUID:
-    """Write an event in the caller's transaction; subscribers get it once that commits."""
+    """Write an event in the caller's transaction; subscribers get it once that commits.
+
+    An answer to a request goes to exchange "" with the request's reply_to as its key, and
+    with the request's correlation_id; it is dropped when that queue is gone.
+    """
     identity = message_id or uuid4()
+    headers = dict(headers or {})
+    if correlation_id is not None:
+        headers[CORRELATION_ID] = correlation_id
     conn.execute(
         _PUBLISH,
         {
@@ -112,7 +120,7 @@ def publish(
             "exchange": exchange,
             "routing_key": routing_key,
             "body": encode(body),
-            "headers": Jsonb(dict(headers)) if headers else None,
+            "headers": Jsonb(headers) if headers else None,
             "priority": 0,
         },
     )

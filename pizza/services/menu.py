@@ -28,14 +28,18 @@ class MenuCard:
         self._reading = threading.Lock()
 
     def tags(self, conn: psycopg.Connection[Any]) -> Mapping[str, str]:
-        """The menu; one caller reads it anew when it is old, the others take what there is."""
-        if time.monotonic() - self._read_at > _FRESH_SECONDS and self._reading.acquire(
-            blocking=not self._tags
-        ):
-            try:
-                if time.monotonic() - self._read_at > _FRESH_SECONDS:
-                    self._tags = tags_by_name(conn)
-                    self._read_at = time.monotonic()
-            finally:
+        """The menu; one caller reads it anew when it is old, the others take what there is.
+
+        Nobody waits for another, who may be waiting for a database that hangs.
+        """
+        if time.monotonic() - self._read_at <= _FRESH_SECONDS:
+            return self._tags
+        reading = self._reading.acquire(blocking=False)
+        try:
+            if reading or not self._tags:
+                self._tags = tags_by_name(conn)
+                self._read_at = time.monotonic()
+        finally:
+            if reading:
                 self._reading.release()
         return self._tags

@@ -22,6 +22,8 @@ TYPED_QUEUES = {
     "delivery": "kitchen_delivery_queue",
 }
 NOTIFICATIONS_QUEUE = "notifications_queue"
+TRACKING_STATUS_QUEUE = "tracking_status_queue"
+TRACKING_STATUS_KEY = "tracking.status"
 STATION_QUEUES = tuple(station.queue for station in STATIONS)
 
 # What orders_topic cannot route falls through this exchange into kitchen_queue.
@@ -41,6 +43,11 @@ def _typed(order_type: str, name: str) -> Queue:
     return Queue(name, bindings=bindings, durable=True, queue_arguments=_KITCHEN)
 
 
+NOTIFICATIONS = Queue(NOTIFICATIONS_QUEUE, _fanout, durable=True, auto_delete=False)
+TRACKING_STATUS = Queue(
+    TRACKING_STATUS_QUEUE, _direct, routing_key=TRACKING_STATUS_KEY, durable=True
+)
+
 TOPOLOGY = Topology(
     exchanges=(_unrouted, _topic, _direct, _fanout),
     queues=(
@@ -52,7 +59,8 @@ TOPOLOGY = Topology(
         ),
         *(_typed(order_type, name) for order_type, name in TYPED_QUEUES.items()),
         *(Queue(name, durable=True, queue_arguments=_KITCHEN) for name in STATION_QUEUES),
-        Queue(NOTIFICATIONS_QUEUE, _fanout, durable=True, auto_delete=False),
+        NOTIFICATIONS,
+        TRACKING_STATUS,
     ),
 )
 
@@ -62,3 +70,10 @@ def kitchen_queues(order_types: tuple[str, ...]) -> list[str]:
     if set(order_types) == set(TYPED_QUEUES):
         return [*TYPED_QUEUES.values(), KITCHEN_QUEUE]
     return [TYPED_QUEUES[each] for each in dict.fromkeys(order_types)]
+
+
+def subscriber_queue(name: str | None) -> Queue:
+    """A notification subscriber's own queue: kept while it is away if it has a name."""
+    if name:
+        return Queue(f"notifications.{name}", _fanout, durable=True)
+    return Queue("notifications", _fanout, durable=False, exclusive=True)

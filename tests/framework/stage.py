@@ -24,6 +24,7 @@ from devservices import GuardedProcess
 from .toy import SCHEMA, make
 
 TOY = Path(__file__).with_name("toy.py")
+LISTENER = Path(__file__).with_name("listener.py")
 DEAD_LETTERS = "dead_letter_queue"
 
 
@@ -136,12 +137,23 @@ class Stage:
             process.await_log("relay_leading", 20)
         return process
 
-    def _start(self, role: str, name: str, **options: Any) -> Process:
+    def subscriber(
+        self, name: str = "s", *, ready: bool = True, db: bool = True, **options: Any
+    ) -> Process:
+        """Start a subscriber; `ready` waits until it consumes. db: whether it has a database."""
+        if not db:
+            options["db"] = None
+        process = self._start("subscriber", name, script=LISTENER, **options)
+        if ready:
+            process.await_log("subscribed", 20)
+        return process
+
+    def _start(self, role: str, name: str, *, script: Path = TOY, **options: Any) -> Process:
         values = {
             "db": self.db_url, "broker": self.broker_url, "prefix": self.prefix, "name": name,
             "journal": str(self._journal), **options,
         }  # fmt: skip
-        command = [sys.executable, str(TOY), role]
+        command = [sys.executable, str(script), role]
         for key, value in values.items():
             if value is True:
                 command.append(f"--{key.replace('_', '-')}")

@@ -81,8 +81,12 @@ def test_the_help_page_has_the_headings_of_the_specification_in_their_order():
         ),
         (["--mode=kitchen-worker", "--worker-name=a", DB, "--cooking-time=inf"], "COOKING_TIME"),
         (["--setup-db", "--db=mysql://user:s3cret-word@h/d"], "postgres://"),
-        (["--mode=tracking-service"], "not built yet"),
-        (["--mode=notification-subscriber", "--customer=Jo"], "not built yet"),
+        (["--mode=tracking-service"], "--db is missing"),
+        (
+            ["--mode=notification-subscriber", "--notification-types=eaten"],
+            "--notification-types (NOTIFICATION_TYPES) knows received, cooking, ready",
+        ),
+        (["--mode=notification-subscriber", "--name=a b"], "--name (SUBSCRIBER_NAME) must be 1"),
         (["--setup-db=yes"], "--setup-db"),
     ],
 )
@@ -96,7 +100,7 @@ def test_bad_usage_is_a_sentence_and_exit_2(capsys, argv, said):
 def test_a_file_that_cannot_be_logged_to_is_a_sentence_and_exit_2(capsys, monkeypatch):
     monkeypatch.undo()
     assert "--log-file" in refused(
-        capsys, "--mode=tracking-service", "--log-file=/no/such/folder/x"
+        capsys, "--mode=notification-subscriber", "--log-file=/no/such/folder/x"
     )
 
 
@@ -145,10 +149,22 @@ def test_a_refused_worker_is_a_sentence_and_exit_2(capsys, monkeypatch):
     assert "already at work" in line
 
 
-def test_a_cook_does_not_carry_the_web_about():
+def test_a_refused_subscriber_is_a_sentence_and_exit_2(capsys, monkeypatch):
+    from pizza.framework.errors import SessionRefused
+
+    def refuse(settings):
+        raise SessionRefused("A subscriber named 'a' is already at work; choose another name.")
+
+    monkeypatch.setattr("pizza.services.notifications.run_subscriber", refuse)
+    line = refused(capsys, "--mode=notification-subscriber", "--name=a")
+    assert "already at work" in line
+
+
+@pytest.mark.parametrize("service", ["staffing", "tracking", "notifications"])
+def test_a_cook_does_not_carry_the_web_about(service):
     script = (
-        "import sys, pizza.cli, pizza.services.staffing\n"
-        "print([m for m in ('flask', 'granian', 'pydantic') if m in sys.modules])"
+        f"import sys, pizza.cli, pizza.services.{service}\n"
+        "print([m for m in ('flask', 'granian', 'pydantic', 'rich') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert found.stdout.strip() == "[]", found.stderr

@@ -19,6 +19,7 @@ def test_nothing_given_means_the_defaults_of_the_specification():
     assert settings.broker_url == "amqp://guest:guest@localhost:5672//"
     assert settings.order_types == ("dine-in", "takeout", "delivery")
     assert settings.log_level == "INFO"
+    assert settings.notification_types[0] == "received" and len(settings.notification_types) == 6
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path):
@@ -79,6 +80,10 @@ BAD = {
     "cooking_time": ["-1", "nan", "inf", "soon", ""],
     "log_level": ["", "TRACE", "INFOS"],
     "log_file": [""],
+    "notification_types": ["", "eaten", "ready,", "Ready"],
+    "subscriber_name": ["", "a b", "x" * 51, "a/b", "é", "a\n"],
+    "stuck_factor": ["0", "nan", "often"],
+    "watch_interval": ["0", "nan", ""],
     "grace": ["-1", "nan"],
     "web_workers": ["0", "65"],
     "web_threads": ["0"],
@@ -107,6 +112,8 @@ def test_a_bad_value_is_refused_by_flag_and_variable(name, raw):
         ("log_level", "warning", "WARN"),
         ("worker_name", "cook.1", "cook.1"),
         ("notification_types", "cooking, ready", ("cooking", "ready")),
+        ("subscriber_name", "front.desk_2-b", "front.desk_2-b"),
+        ("stuck_factor", "1.5", 1.5),
     ],
 )
 def test_a_good_value_is_read(name, raw, value):

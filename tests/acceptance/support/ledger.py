@@ -31,7 +31,7 @@ select sum(share)::int as share, sum(free)::int as free,
        (select count(*) from orders where status in ('received', 'cooking')) as taken
 from kitchen_capacity
 """
-_FORGET = "truncate orders, order_items, order_status_log, order_stage, workers, message"
+_FORGET = "truncate orders, order_items, order_status_log, workers, message cascade"
 
 
 @dataclass(frozen=True)

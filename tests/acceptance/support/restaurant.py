@@ -29,6 +29,7 @@ QUEUES = (
     "kitchen_takeout_queue",
     "kitchen_delivery_queue",
 )
+LISTENERS = ("notifications_queue", "tracking_status_queue", "dead_letter_queue")
 
 
 class Restaurant:
@@ -51,10 +52,12 @@ class Restaurant:
 
     # -- processes --------------------------------------------------------------------
 
-    def start(self, name: str, *flags: str) -> Program:
-        """Start the program with any flags."""
+    def start(self, name: str, *flags: str, database: bool = True) -> Program:
+        """Start the program with any flags; database: whether it is told of one."""
         self._started += 1
-        servers = {"DB_URL": self.db_url, "RABBITMQ": self.servers.rabbitmq.address}
+        servers = {"RABBITMQ": self.servers.rabbitmq.address}
+        if database:
+            servers["DB_URL"] = self.db_url
         program = Program(self._folder, f"{self._started:02}_{name}", flags, servers)
         self._programs.append(program)
         return program
@@ -94,6 +97,22 @@ class Restaurant:
         for cook in cooks:
             cook.wait_for("worker_connected")
         return cooks
+
+    def track(self, *, ready: bool = True, **options: Any) -> Program:
+        """Start a tracking service, and wait until it tracks."""
+        flags = {"mode": "tracking-service", "watch_interval": 0.2, **options}
+        tracker = self.start("tracking", *_flags(flags))
+        if ready:
+            tracker.wait_for("service_started")
+        return tracker
+
+    def subscribe(self, *, ready: bool = True, database: bool = False, **options: Any) -> Program:
+        """Start a notification subscriber, and wait until it hears."""
+        flags = _flags({"mode": "notification-subscriber", **options})
+        subscriber = self.start("subscriber", *flags, database=database)
+        if ready:
+            subscriber.wait_for("subscribed")
+        return subscriber
 
     # -- guests -----------------------------------------------------------------------
 
@@ -165,9 +184,9 @@ class Restaurant:
         return sum(int(counts[queue]) for queue in QUEUES)
 
     def empty_queues(self) -> None:
-        """Take all messages out of the kitchen's queues."""
+        """Take all messages out of the restaurant's queues."""
         with kombu.Connection(self.servers.rabbitmq.url) as link:
-            for queue in QUEUES:
+            for queue in (*QUEUES, *LISTENERS):
                 link.channel().queue_purge(queue)
 
     # -- the end ----------------------------------------------------------------------

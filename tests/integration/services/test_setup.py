@@ -13,7 +13,8 @@ from pizza.framework.errors import FrameworkError
 from pizza.services import setup
 from pizza.services.topology import KITCHEN_QUEUE, TYPED_QUEUES
 
-QUEUES = {KITCHEN_QUEUE, *TYPED_QUEUES.values(), "notifications_queue"}
+OTHERS = {"notifications_queue", "tracking_status_queue"}
+QUEUES = {KITCHEN_QUEUE, *TYPED_QUEUES.values(), *OTHERS}
 
 
 def where(link: kombu.Connection, exchange: str, key: str) -> set[str]:
@@ -47,6 +48,7 @@ def test_queues_may_be_set_up_by_many_at_once_and_again(broker_url: str) -> None
         ("orders_direct", "kitchen.dine-in", "kitchen_dine_in_queue"),
         ("orders_direct", "kitchen.takeout", "kitchen_takeout_queue"),
         ("orders_direct", "kitchen.delivery", "kitchen_delivery_queue"),
+        ("orders_direct", "tracking.status", "tracking_status_queue"),
         ("notifications_fanout", "", "notifications_queue"),
     ],
 )
@@ -56,7 +58,7 @@ def test_every_message_is_in_one_queue(
     assert where(link, exchange, key) == {queue}
 
 
-@pytest.mark.parametrize("queue", sorted(QUEUES - {"notifications_queue"}))
+@pytest.mark.parametrize("queue", sorted(QUEUES - OTHERS))
 def test_kitchen_queues_are_durable_with_ten_priorities(link: kombu.Connection, queue: str) -> None:
     """Declared again with the specified properties, the broker would refuse any other."""
     link.channel().queue_declare(

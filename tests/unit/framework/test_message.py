@@ -63,6 +63,13 @@ def test_a_task_carries_what_a_worker_needs() -> None:
     assert sent.properties["content_type"] == "application/json"
 
 
+def test_what_is_meant_for_the_relay_is_no_header() -> None:
+    sent = outgoing(row(task=None, headers={"a": 1, "correlation_id": "c"}))
+
+    assert sent.properties["correlation_id"] == "c"
+    assert sent.properties["application_headers"] == {"a": 1}
+
+
 def test_an_event_carries_only_its_own_headers() -> None:
     assert outgoing(row(task=None)).properties["application_headers"] == {}
 

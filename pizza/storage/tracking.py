@@ -1,0 +1,99 @@
+"""What the tracking service keeps: events, gaps, stuck orders, requests and their answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pizza.database.queries import Queries
+
+_SQL = Queries("tracking")
+_RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.open_gap, _SQL.fill_gap
+_CENSUS, _STUCK, _UNSTUCK = _SQL.census, _SQL.stuck, _SQL.unstuck
+_ANSWERED, _ANSWER = _SQL.answered, _SQL.answer
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StuckOrder:
+    """An order that has been in `status` for `seconds`; now: its status since, if it moved on."""
+
+    number: str
+    status: str
+    seconds: float
+    now: str | None = None
+
+
+def record(
+    conn: Connection,
+    *,
+    event_id: UUID,
+    number: str,
+    sequence: int | None,
+    old: str | None,
+    new: str,
+    by: str,
+    at: datetime,
+    promised: datetime | None,
+) -> int | None:
+    """Store an event and move its order on; None when it was stored before.
+
+    Returns the highest sequence number of the order so far, 0 for none.
+    """
+    values = {
+        "event_id": event_id, "number": number, "sequence": sequence, "old": old, "new": new,
+        "by": by, "at": at, "promised": promised,
+    }  # fmt: skip
+    row = conn.execute(_RECORD, values).fetchone()
+    assert row is not None
+    new_one, before = row
+    return before if new_one else None
+
+
+def open_gap(conn: Connection, number: str, first: int, last: int) -> None:
+    """Note that the events `first` to `last` of an order have not come."""
+    conn.execute(_OPEN_GAP, {"number": number, "first": first, "last": last})
+
+
+def fill_gap(conn: Connection, number: str, sequence: int, event_id: UUID) -> int | None:
+    """Note that one of them has; returns how many of its gap are missing, None: it was in none."""
+    values = {"number": number, "sequence": sequence, "event_id": event_id}
+    row = conn.execute(_FILL_GAP, values).fetchone()
+    return row[0] if row else None
+
+
+def census(conn: Connection) -> int:
+    """Take up the orders of which no event has come yet; returns how many. Reads all orders."""
+    return conn.execute(_CENSUS).rowcount
+
+
+def newly_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:
+    """Orders past `factor` times their estimate, and past `grace`, that were not named before."""
+    rows = conn.execute(_STUCK, {"factor": factor, "grace": grace}).fetchall()
+    return [StuckOrder(number, status, seconds) for number, status, seconds in rows]
+
+
+def no_longer_stuck(conn: Connection) -> list[StuckOrder]:
+    """Orders that were named and have moved on since, once each."""
+    rows = conn.execute(_UNSTUCK).fetchall()
+    return [StuckOrder(number, status, seconds, now) for number, status, now, seconds in rows]
+
+
+def answer_to(conn: Connection, message_id: str) -> dict[str, Any] | None:
+    """What a status request of this id was answered before."""
+    row = conn.execute(_ANSWERED, {"message_id": message_id}).fetchone()
+    return row[0] if row else None
+
+
+def note_answer(
+    conn: Connection, message_id: str, *, number: str, new: str, by: str, answer: dict[str, Any]
+) -> None:
+    """Keep the answer to a status request."""
+    values = {"message_id": message_id, "number": number, "new": new, "by": by}
+    conn.execute(_ANSWER, values | {"answer": Jsonb(answer)})

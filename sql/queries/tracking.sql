@@ -1,0 +1,80 @@
+-- record --
+-- Store an event, and move its order on, never back. Answers whether the event is new, and up to
+-- which number the order was known before: the join has that read before it is written.
+with stored as (
+    insert into tracking_event (event_id, order_number, sequence, old_status, new_status,
+                                changed_by, occurred_at)
+    values (%(event_id)s, %(number)s, %(sequence)s, %(old)s, %(new)s, %(by)s, %(at)s)
+    on conflict (event_id) do nothing
+    returning 1
+), before as (
+    select sequence from tracking_order where order_number = %(number)s for update
+), moved as (
+    insert into tracking_order as t (order_number, sequence, status, since, promised)
+    select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s
+    from stored left join before on true
+    where %(sequence)s::integer is not null
+    on conflict (order_number) do update
+    set (sequence, status, since, promised) = (
+        select excluded.sequence, excluded.status,
+               case when t.status = excluded.status then t.since else excluded.since end,
+               case when t.status = excluded.status then t.promised else excluded.promised end
+    )
+    where excluded.sequence > t.sequence
+)
+select exists (select from stored), coalesce((select sequence from before), 0)
+
+-- open_gap --
+insert into tracking_gap (order_number, first, last, missing)
+values (%(number)s, %(first)s, %(last)s, %(last)s - %(first)s + 1)
+on conflict do nothing
+
+-- fill_gap --
+-- One number of a gap has come; answers how many are missing still. No row: it was in none, or
+-- another event had the number before.
+update tracking_gap
+set missing = missing - 1,
+    filled_at = case when missing = 1 then clock_timestamp() end
+where order_number = %(number)s and %(sequence)s between first and last and missing > 0
+  and not exists (
+      select from tracking_event
+      where order_number = %(number)s and sequence = %(sequence)s and event_id <> %(event_id)s
+  )
+returning missing
+
+-- census --
+-- Orders whose notifications have not come yet: the broker was away, or nobody tracked.
+insert into tracking_order (order_number, sequence, status, since, promised)
+select number, 0, status, created_at, estimated_completion
+from orders where status in ('received', 'cooking')
+on conflict do nothing
+
+-- stuck --
+insert into tracking_stuck (order_number, status, since)
+select o.number, o.status, stay.since
+from tracking_order t
+join orders o on o.number = t.order_number
+cross join lateral (
+    select o.started_at as since, o.estimated_completion as promised where o.status = 'cooking'
+    union all
+    select t.since, t.promised where o.status = 'received' and t.status = 'received'
+) stay
+where t.status in ('received', 'cooking')
+  and clock_timestamp() > stay.since
+      + greatest((stay.promised - stay.since) * %(factor)s::float8, %(grace)s::interval)
+on conflict (order_number, status) where resolved_at is null do nothing
+returning order_number, status, extract(epoch from clock_timestamp() - since)::float8
+
+-- unstuck --
+update tracking_stuck s
+set resolved_at = clock_timestamp()
+from orders o
+where s.resolved_at is null and o.number = s.order_number and o.status <> s.status
+returning s.order_number, s.status, o.status, extract(epoch from clock_timestamp() - s.since)::float8
+
+-- answered --
+select answer from tracking_request where message_id = %(message_id)s
+
+-- answer --
+insert into tracking_request (message_id, order_number, new_status, changed_by, answer)
+values (%(message_id)s, %(number)s, %(new)s, %(by)s, %(answer)s)

@@ -1,0 +1,175 @@
+"""Notification subscribers: each hears all it wants to, and a named one what it missed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+
+import kombu
+import pytest
+
+from .support import Program, Restaurant, eventually
+from .support.outages import down
+from .support.post import Post, notification
+from .support.program import PROGRAM
+
+Make = Callable[[], Restaurant]
+DAY = [(None, "received"), ("received", "cooking"), ("cooking", "ready")]
+
+
+@pytest.fixture
+def named(servers) -> str:  # type: ignore[no-untyped-def]
+    """A name whose queue does not outlive the test."""
+    yield "front.desk"
+    with kombu.Connection(servers.rabbitmq.url) as link:
+        link.channel().queue_delete("notifications.front.desk")
+
+
+def heard(subscriber: Program, number: str | None = None) -> list[tuple[str | None, str]]:
+    lines = subscriber.said("notification_received")
+    return [
+        (line["details"]["old_status"], line["details"]["new_status"])
+        for line in lines
+        if number in (None, line["order_number"])
+    ]
+
+
+def numbers_heard(*subscribers: Program) -> list[str]:
+    lines = [line for each in subscribers for line in each.said("notification_received")]
+    return [line["order_number"] for line in lines]
+
+
+def test_several_all_hear_all_each_with_its_filter(restaurant: Restaurant) -> None:
+    all_of_it = [restaurant.subscribe(), restaurant.subscribe()]
+    johns = restaurant.subscribe(customer="John Doe")
+    kitchen = restaurant.subscribe(notification_types="cooking, ready")
+    first = all_of_it[0].lines[0]
+    assert first["message"] == "Subscribed to all notifications"
+    assert first["service"] == "notification-subscriber" and first["action"] == "subscribed"
+    assert johns.lines[0]["message"] == "Subscribed to notifications for customer: John Doe"
+
+    restaurant.hire("mario")
+    number = restaurant.place(customer_name=" john  DOE ")
+    other = restaurant.place(customer_name="Jane")
+    restaurant.ledger.wait_for("ready", [number, other], 10)
+
+    for each in all_of_it:
+        eventually(lambda each=each: len(heard(each)) == 6, 5, "all is heard")  # type: ignore[misc]
+        assert heard(each, number) == heard(each, other) == DAY
+    eventually(lambda: heard(johns) == DAY, 5, "John hears of his own")
+    assert set(numbers_heard(johns)) == {number}
+    eventually(lambda: len(heard(kitchen)) == 4, 5, "the kitchen hears of its own")
+    assert heard(kitchen, number) == DAY[1:]
+    line = johns.said("notification_received")[1]
+    assert line["message"] == (
+        f"Notification for order {number}: status changed from 'received' to 'cooking' by mario"
+    )
+    assert line["details"]["estimated_completion"]
+    assert line["level"] == "INFO"
+    for each in (*all_of_it, johns, kitchen):
+        assert each.stop(3) == 0
+
+
+@pytest.mark.parametrize("database", [False, True])
+def test_a_named_one_gets_what_it_missed_once_and_in_order(
+    restaurant: Restaurant, named: str, database: bool
+) -> None:
+    restaurant.hire("mario")
+    first = restaurant.subscribe(name=named, database=database)
+    before = restaurant.place()
+    eventually(lambda: heard(first, before) == DAY, 10, "the first is heard")
+    assert first.stop() == 0
+
+    away = [restaurant.place() for _ in range(5)]
+    restaurant.ledger.wait_for("ready", away, 10)
+    second = restaurant.subscribe(name=named, database=database)
+    eventually(lambda: len(heard(second)) == 15, 10, "it has caught up")
+    assert all(heard(second, number) == DAY for number in away)
+    second.kill()
+    later = [restaurant.place() for _ in range(5)]
+    restaurant.ledger.wait_for("ready", later, 10)
+    third = restaurant.subscribe(name=named, database=database)
+    eventually(lambda: all(heard(third, number) == DAY for number in later), 10, "again")
+
+    if database:
+        rows = restaurant.ledger.rows(
+            "select * from notification_delivery where subscriber = %s", named
+        )
+        ours = [row for row in rows if row["order_number"] in (before, *away, *later)]
+        assert len(ours) == 33
+        assert {(row["outcome"], row["attempts"]) for row in ours} == {("delivered", 1)}
+        everything = numbers_heard(first, second, third)
+        assert all(everything.count(number) == 3 for number in (before, *away, *later))
+
+
+@pytest.mark.parametrize("database", [False, True])
+def test_the_second_of_a_name_is_refused(
+    restaurant: Restaurant, named: str, database: bool
+) -> None:
+    first = restaurant.subscribe(name=named, database=database)
+    restaurant.subscribe(name=named, database=database, ready=False).refused(
+        f"A subscriber named '{named}' is already at work; choose another name."
+    )
+    assert first.running
+    first.kill()
+    restaurant.subscribe(name=named, database=database)
+
+
+def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    subscriber = house.subscribe()
+    post = Post(house.servers.rabbitmq.url)
+    same = notification("ORD_20241216_001", 2)
+    post.notify(b"{", {"new_status": "ready"}, same, same)
+    for reason in ("the body is not JSON", "order_number is not a text"):
+        _, headers = post.dead_letter()
+        assert reason in headers["reason"]
+        assert headers["died_in"].startswith("notifications.")
+    subscriber.wait_for("event_skipped")
+    assert len(heard(subscriber)) == 1
+    post.close()
+
+
+def test_a_broker_that_goes_and_comes_back(new_restaurant: Make, named: str) -> None:
+    house = new_restaurant()
+    house.open()
+    listeners = [house.subscribe(), house.subscribe(name=named)]
+    with down(house.servers.rabbitmq):
+        for each in listeners:
+            each.wait_for("broker_lost")
+    for each in listeners:
+        each.wait_for("broker_reconnected", 15)
+        assert [line["level"] for line in each.said("broker_lost")] == ["WARN"]
+    number = house.place()
+    for each in listeners:
+        eventually(lambda each=each: len(heard(each, number)) == 1, 10, "heard")  # type: ignore[misc]
+
+
+def test_on_a_terminal_it_is_for_people(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "RABBITMQ": house.servers.rabbitmq.address, "TERM": "xterm"}
+    environment.pop("DB_URL", None)
+    process = subprocess.Popen(
+        [PROGRAM, "--mode=notification-subscriber"], stdout=theirs, env=environment
+    )
+    os.close(theirs)
+    said = b""
+    try:
+        while b"Subscribed to all" not in said:
+            said += os.read(ours, 4096)
+        post = Post(house.servers.rabbitmq.url)
+        post.notify(notification("ORD_20241216_001", 2, customer_name="J\x1b[2Jane"))
+        while b"by somebody" not in said:
+            said += os.read(ours, 4096)
+        post.close()
+        process.terminate()
+        assert process.wait(5) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(ours)
+    assert b"ORD_20241216_001" in said and "→".encode() in said
+    assert b"\x1b[2J" not in said

@@ -1,0 +1,201 @@
+"""The tracking service: every change once, gaps, stuck orders, dead workers, status requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from .support import Program, Restaurant, eventually, meal
+from .support.outages import down
+from .support.post import Post, notification
+
+Make = Callable[[], Restaurant]
+
+
+@pytest.fixture
+def post(new_restaurant: Make, servers) -> Iterator[Post]:  # type: ignore[no-untyped-def]
+    found = Post(servers.rabbitmq.url)
+    yield found
+    found.close()
+
+
+def tracked(house: Restaurant) -> list[tuple[str, int]]:
+    rows = house.ledger.rows("select order_number, sequence from tracking_event order by 1, 2")
+    return [(row["order_number"], row["sequence"]) for row in rows]
+
+
+def changes(tracker: Program, number: str) -> list[tuple[str | None, str]]:
+    lines = [x for x in tracker.said("status_changed") if x["order_number"] == number]
+    return [(x["details"]["old_status"], x["details"]["new_status"]) for x in lines]
+
+
+def test_a_day_is_told_line_by_line(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    house.open()
+    tracker = house.track()
+    assert tracker.lines[0]["message"] == "Tracking service started"
+    assert tracker.lines[0]["service"] == "tracking-service"
+    assert tracker.lines[0]["action"] == "service_started"
+
+    house.hire("mario")
+    numbers = house.place_all([meal() for _ in range(10)])
+    house.ledger.wait_for("ready", numbers, 10)
+
+    eventually(lambda: len(tracked(house)) == 30, 10, "all changes are tracked")
+    for number in numbers:
+        expected = [(None, "received"), ("received", "cooking"), ("cooking", "ready")]
+        assert changes(tracker, number) == expected
+    assert not tracker.said("event_gap")
+    assert tracker.stop() == 0
+    house.ledger.check_all_ready()
+
+
+def test_killed_at_any_moment_it_misses_and_doubles_nothing(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    house.open()
+    house.hire_all(["mario", "luigi"])
+    tracker = house.track()
+    numbers = []
+    for _ in range(3):
+        numbers += house.place_all([meal() for _ in range(15)])
+        tracker.kill()
+        tracker = house.track(ready=False)
+    numbers += house.place_all([meal() for _ in range(15)])
+    house.ledger.wait_for("ready", numbers, 20)
+
+    every = sorted((number, sequence) for number in numbers for sequence in (1, 2, 3))
+    eventually(lambda: tracked(house) == every, 15, "each change is tracked once")
+    assert house.ledger.rows("select * from tracking_gap where filled_at is null") == []
+
+
+def test_gaps_and_late_events(new_restaurant: Make, post: Post) -> None:
+    house = new_restaurant()
+    tracker = house.track()
+    number = "ORD_20241216_001"
+    first, second, third = (notification(number, n) for n in (1, 2, 3))
+
+    post.notify(first, third, first)
+    gap = tracker.wait_for("event_gap")
+    assert (gap["level"], gap["order_number"]) == ("WARN", number)
+    assert gap["details"] == {"first": 2, "last": 2}
+    tracker.wait_for("event_skipped")
+    post.notify(second)
+    late = tracker.wait_for("event_late")
+    assert late["details"] == {"sequence": 2, "newest": 3, "filled": True}
+    (row,) = house.ledger.rows("select * from tracking_gap")
+    assert row["filled_at"] is not None
+
+    post.notify(b"{", {"order_number": 7})
+    for _ in range(2):
+        tracker.wait_for("event_dead")
+        _, headers = post.dead_letter()
+        assert headers["died_in"] == "notifications_queue" and headers["reason"]
+    assert tracked(house) == [(number, 1), (number, 2), (number, 3)]
+
+
+def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    house.open()
+    tracker = house.track(stuck_factor=1)
+    number = house.place()
+    eventually(lambda: tracked(house) == [(number, 1)], 5, "it is tracked")
+    house.ledger.rows(
+        """update tracking_order set since = now() - interval '20 s',
+               promised = now() - interval '10 s' returning 1 as n"""
+    )
+    stuck = tracker.wait_for("order_stuck", 10)
+    assert (stuck["level"], stuck["order_number"]) == ("WARN", number)
+    assert stuck["details"]["status"] == "received"
+    house.hire("mario")
+    unstuck = tracker.wait_for("order_unstuck", 10)
+    assert unstuck["details"]["was"] == "received"
+    time.sleep(0.6)  # three more looks
+    assert len(tracker.said("order_stuck")) == 1
+
+
+def test_a_dead_worker_and_its_return(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    tracker = house.track()
+    cook = house.hire("mario")
+    cook.kill()
+    gone = tracker.wait_for("worker_offline", 5)
+    assert gone["details"] == {"worker_name": "mario"} and gone["level"] == "WARN"
+    again = house.hire("mario")
+    assert tracker.wait_for("worker_online", 5)["details"] == {"worker_name": "mario"}
+    assert again.stop() == 0
+    time.sleep(0.6)  # three more looks: who goes home is not dead
+    assert len(tracker.said("worker_offline")) == 1
+
+
+def test_status_requests_good_refused_repeated_and_bad(new_restaurant: Make, post: Post) -> None:
+    house = new_restaurant()
+    house.open()
+    tracker = house.track()
+    number = house.place()
+    request = {"order_number": number, "new_status": "cancelled", "changed_by": "desk"}
+    id = str(uuid4())
+
+    done = post.ask(request, id)
+    assert done == {"order_number": number, "status": "cancelled", "ok": True}
+    assert house.client.get(f"/orders/{number}/status").document["current_status"] == "cancelled"
+    assert post.ask(request, id) == done, "the same request has the same answer"
+    assert [row.status for row in house.ledger.log(number)] == ["received", "cancelled"]
+
+    refused = post.ask(request)
+    assert refused is not None and refused["ok"] is False
+    assert "cannot become cancelled" in refused["error"]
+    unknown = post.ask({**request, "order_number": "ORD_20241216_999"})
+    assert unknown == {"ok": False, "error": "There is no order ORD_20241216_999."}
+
+    bad = post.ask({**request, "new_status": "eaten"})
+    assert bad is not None and "new_status is not one of" in bad["error"]
+    post.tell(b"\xff")
+    for reason in ("new_status is not one of", "the body is not JSON"):
+        _, headers = post.dead_letter()
+        assert reason in headers["reason"]
+        assert headers["died_in"] == "tracking_status_queue"
+    # The change itself is told as any other
+    eventually(lambda: changes(tracker, number)[-1:] == [("received", "cancelled")], 5, "told")
+    assert len(tracker.said("status_request_done")) == 1
+
+
+def test_a_second_one_stands_by_until_the_first_is_gone(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    house.open()
+    first = house.track()
+    second = house.track(ready=False)
+    second.wait_for("standing_by")
+    house.place()
+    eventually(lambda: len(tracked(house)) == 1, 5, "the first tracks")
+    assert not second.said("service_started")
+    first.kill()
+    second.wait_for("service_started", 15)
+    house.place()
+    eventually(lambda: len(tracked(house)) == 2, 5, "the second tracks")
+    assert not second.said("event_gap")
+
+
+def test_servers_that_go_and_come_back(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    house.open()
+    house.hire("mario")
+    tracker = house.track()
+    numbers = [house.place()]
+    with down(house.servers.rabbitmq):
+        tracker.wait_for("broker_lost")
+        numbers.append(house.place())
+    tracker.wait_for("broker_reconnected", 15)
+    house.ledger.wait_for("ready", numbers, 20)
+    with down(house.servers.postgres):
+        tracker.wait_for("database_lost")
+    house.serves_again()
+    numbers.append(house.place())
+    house.ledger.wait_for("ready", numbers, 20)
+    every = sorted((number, sequence) for number in numbers for sequence in (1, 2, 3))
+    eventually(lambda: tracked(house) == every, 15, "each change is tracked once")
+    asked = time.monotonic()
+    assert tracker.stop() == 0
+    assert time.monotonic() - asked < 3

@@ -1,0 +1,139 @@
+"""A toy subscriber: a handler that ends as its event asks for, and a process that runs it.
+
+Effects are rows of the table `heard`; every beginning is noted in a file (the journal), which
+no server's absence can keep from it.
+
+    python listener.py subscriber --db URL --broker URL --prefix P --name s1 --journal PATH
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from kombu import Queue
+
+from pizza.database.connection import BoundedConnection
+from pizza.framework import RetryPolicy
+from pizza.framework.errors import Duplicate, PoisonMessage
+from pizza.framework.event import Afterwards, Event
+from pizza.framework.relay import Relay
+from pizza.framework.service import serve
+from pizza.framework.subscriber import Subscriber, SubscriberOptions
+
+SCHEMA = """
+create table heard (
+    position serial primary key, event_id text unique not null, n integer, attempt integer,
+    redelivered boolean
+)
+"""
+ATTEMPTS = 3
+_HEAR = """
+insert into heard (event_id, n, attempt, redelivered) values (%s, %s, %s, %s)
+on conflict (event_id) do nothing
+"""
+
+
+class Flaky(Exception):
+    """The policy tries this again."""
+
+
+class Ear:
+    """Handles events by what their `mode` says."""
+
+    def __init__(self, journal: str) -> None:
+        self._journal = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._known: set[str | None] = set()
+
+    def note(self, what: str, event: Event) -> None:
+        line = {
+            "event": what, "id": event.id, "n": event.body.get("n"), "attempt": event.attempt,
+            "redelivered": event.redelivered, "at": time.time(), "key": event.routing_key,
+            "reply_to": event.reply_to, "correlation_id": event.correlation_id,
+        }  # fmt: skip
+        os.write(self._journal, json.dumps(line).encode() + b"\n")
+
+    def hear(self, event: Event, conn: BoundedConnection | None) -> Afterwards:
+        self.note("begin", event)
+        if conn is not None:
+            values = (event.id, event.body.get("n"), event.attempt, event.redelivered)
+            if not conn.execute(_HEAR, values).rowcount:
+                raise Duplicate("heard before")
+        elif event.id in self._known:
+            raise Duplicate("heard before")
+        getattr(self, f"_{event.body['mode']}")(event)
+        self._known.add(event.id)
+        return lambda: self.note("heard", event)
+
+    def _ok(self, event: Event) -> None:
+        pass
+
+    def _fail(self, event: Event) -> None:
+        if event.attempt <= event.body.get("times", 1_000_000):
+            raise Flaky(f"attempt {event.attempt} fails as it should")
+
+    def _poison(self, event: Event) -> None:
+        raise PoisonMessage("not to my taste")
+
+    def _block(self, event: Event) -> None:
+        time.sleep(event.body["seconds"])
+
+    def _oserror(self, event: Event) -> None:
+        Path("/nowhere/at/all").read_bytes()
+
+    def _exit(self, event: Event) -> None:
+        """Takes the process down, once."""
+        if not os.path.exists(event.body["once"]):
+            open(event.body["once"], "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    from toy import JsonLines, make  # run as a program, its neighbour is no package's
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=["subscriber"])
+    for name in ("broker", "prefix", "name", "journal"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--db")
+    parser.add_argument("--heartbeat", type=int, default=10)
+    parser.add_argument("--prefetch", type=int, default=20)
+    parser.add_argument("--relay", action="store_true")
+    parser.add_argument("--own", action="store_true")
+    parser.add_argument("--alone", action="store_true")
+    options = parser.parse_args()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    app = make(options.prefix).app
+    exchange = app.topology.exchanges[0]
+    if options.own:
+        queue = Queue(f"{options.prefix}.own", exchange, "event.#", exclusive=True, durable=False)
+    else:
+        queue = Queue(f"{options.prefix}.events", exchange, routing_key="event.#", durable=True)
+    subscriber = Subscriber(
+        app,
+        options.broker,
+        SubscriberOptions(
+            name=options.name,
+            queue=queue,
+            prefetch=options.prefetch,
+            heartbeat=options.heartbeat,
+            alone=options.alone,
+            retry=RetryPolicy(attempts=ATTEMPTS, base=0.2, factor=2, cap=1, jitter=0.5),
+        ),
+        Ear(options.journal).hear,
+        options.db,
+    )
+    relay = [Relay(app, options.db, options.broker, name=options.name)] if options.relay else []
+    serve(subscriber, *relay)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Events and orders for tests of those who listen."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from pizza.database.connection import BoundedConnection
+from pizza.domain.order import OrderDraft, OrderItem
+from pizza.framework.event import Event
+from pizza.framework.message import Ticket
+from pizza.services import orders
+
+NUMBER = "ORD_20241216_001"
+
+
+def place(conn: BoundedConnection, **fields: Any) -> str:
+    """Place an order: its number."""
+    draft = OrderDraft("John Doe", (OrderItem("Pizza", 1, Decimal("10.00")),), **fields)
+    return orders.place_order(conn, draft).number
+
+
+def status(sequence: int | None, new: str = "cooking", **fields: Any) -> dict[str, Any]:
+    """The body of a notification, as the restaurant sends it."""
+    body = {
+        "order_number": NUMBER, "old_status": "received", "new_status": new,
+        "changed_by": "chef_mario", "timestamp": "2024-12-16T10:32:00Z",
+        "estimated_completion": "2024-12-16T10:42:00Z", "event_id": str(uuid4()),
+        "customer_name": "John Doe", **fields,
+    }  # fmt: skip
+    return body if sequence is None else body | {"sequence": sequence}
+
+
+def event(body: Any, id: str | None = None, **properties: Any) -> Event:
+    """An event with this body."""
+    ticket = Ticket("a queue", 1, False, id, 0, {}, json.dumps(body).encode())
+    values = {"redelivered": False, "attempt": 1, "reply_to": None, "correlation_id": None}
+    return Event(
+        id=id, exchange="", routing_key="", headers={}, body=body, ticket=ticket,
+        **values | properties,
+    )  # fmt: skip

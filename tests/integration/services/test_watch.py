@@ -1,0 +1,111 @@
+"""Stuck orders and workers that are gone: said once, and again when it is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.services.watch import Watch
+from pizza.storage import workers
+from pizza.storage.workers import Post
+
+from .events import place
+
+Look = Callable[[], list[tuple[str, str, str | None]]]
+
+
+@pytest.fixture
+def look(conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture) -> Look:
+    """Look once: the level, action and order number of each line."""
+    watch = Watch(db_url, factor=3, interval=1, name="watch")
+    caplog.set_level(logging.INFO, "pizza")
+
+    def once() -> list[tuple[str, str, str | None]]:
+        caplog.clear()
+        watch.look(conn)
+        return [
+            (r.levelname, r.action, getattr(r, "order_number", None))  # type: ignore[attr-defined]
+            for r in caplog.records
+        ]
+
+    return once
+
+
+def age(conn: BoundedConnection, number: str, seconds: float, estimate: float = 10) -> None:
+    """Let an order be so old, and its estimate so long."""
+    conn.execute(
+        """insert into tracking_order
+           values (%(n)s::varchar, 1, (select status from orders where number = %(n)s),
+                   now() - %(s)s * interval '1 second',
+                   now() + (%(e)s - %(s)s) * interval '1 second')
+           on conflict (order_number) do update
+           set status = excluded.status, since = excluded.since, promised = excluded.promised""",
+        {"s": seconds, "e": estimate, "n": number},
+    )
+    conn.execute(
+        """update orders set created_at = now() - %(s)s * interval '1 second',
+               started_at = case when status = 'cooking'
+                            then now() - %(s)s * interval '1 second' end,
+               estimated_completion = now() + (%(e)s - %(s)s) * interval '1 second'
+           where number = %(n)s""",
+        {"s": seconds, "e": estimate, "n": number},
+    )
+
+
+def test_a_waiting_order_is_stuck_past_three_times_its_estimate(
+    conn: BoundedConnection, look: Look
+) -> None:
+    number = place(conn)
+    age(conn, number, 29)
+    assert look() == []
+    age(conn, number, 31)
+    assert look() == [("WARNING", "order_stuck", number)]
+    assert look() == [], "once is enough"
+
+
+def test_a_cooking_one_too_and_its_end_is_told(conn: BoundedConnection, look: Look) -> None:
+    number = place(conn)
+    age(conn, number, 31)
+    assert look() == [("WARNING", "order_stuck", number)]
+    conn.execute("update orders set status = 'cooking', started_at = now()")
+    assert look() == [("INFO", "order_unstuck", number)]
+    age(conn, number, 31)
+    assert look() == [("WARNING", "order_stuck", number)], "another status, another stay"
+    conn.execute("update orders set status = 'ready'")
+    assert look() == [("INFO", "order_unstuck", number)]
+    assert look() == []
+    # And when quality sends it back
+    conn.execute("update orders set status = 'cooking', started_at = now()")
+    age(conn, number, 31)
+    assert look() == [("WARNING", "order_stuck", number)]
+
+
+def test_a_short_estimate_has_a_few_seconds_grace(conn: BoundedConnection, look: Look) -> None:
+    number = place(conn)
+    age(conn, number, 2.5, estimate=0)
+    assert look() == []
+    age(conn, number, 3.5, estimate=0)
+    assert look() == [("WARNING", "order_stuck", number)]
+
+
+def test_two_who_watch_say_it_once(conn: BoundedConnection, db_url: str, look: Look) -> None:
+    number = place(conn)
+    age(conn, number, 31)
+    Watch(db_url, factor=3, interval=1, name="other").look(conn)
+    assert look() == []
+
+
+def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, look: Look) -> None:
+    with connect(db_url, name="mario") as mario:
+        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert look() == []
+    assert look() == [("WARNING", "worker_offline", None)]
+    assert look() == []
+    with connect(db_url, name="mario") as mario:
+        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert look() == [("INFO", "worker_online", None)]
+        workers.leave(mario, "mario")
+    assert look() == [], "he has gone home in good order"
