@@ -74,6 +74,7 @@ def worker(found: WorkerStatus) -> Document:
         "station": found.station,
         "order_types": found.order_types,
         "tags": found.tags,
+        "measured_orders": found.measured_orders or 0,
         "avg_cooking_seconds": found.avg_cooking_seconds,
         "p90_cooking_seconds": found.p90_cooking_seconds,
         "avg_waiting_seconds": found.avg_waiting_seconds,

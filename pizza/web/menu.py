@@ -60,6 +60,23 @@ def register(app: OpenAPI, backend: Backend) -> None:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(staff.add_dish(conn, form.name, form.tag, form.price))
 
+    @app.delete(
+        "/menu/<name>",
+        tags=[TAG],
+        summary="Take a dish off the menu",
+        operation_id="remove_dish",
+        responses={
+            204: {"description": "It is off the menu", "content": {}},
+            **docs.problems(404, 503),
+        },
+    )
+    def remove_dish(path: DishPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            staff.remove_dish(conn, path.name)
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
+
     @app.post(
         "/menu/<name>/sold-out",
         tags=[TAG],

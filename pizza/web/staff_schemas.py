@@ -62,6 +62,7 @@ class WorkerResponse(BaseModel):
     station: str
     order_types: list[str] | None
     tags: list[str] | None
+    measured_orders: int
     avg_cooking_seconds: float | None
     p90_cooking_seconds: float | None
     avg_waiting_seconds: float | None
@@ -173,6 +174,7 @@ WORKERS_EXAMPLE = [
         "station": "kitchen",
         "order_types": None,
         "tags": ["pasta", "pizza"],
+        "measured_orders": 5,
         "avg_cooking_seconds": 10.004,
         "p90_cooking_seconds": 12.003,
         "avg_waiting_seconds": 4.5,

@@ -112,6 +112,13 @@ def test_a_dish_is_added_and_changed(client: FlaskClient) -> None:
     assert client.post("/menu/Sushi/sold-out").status_code == 404
 
 
+def test_a_dish_is_taken_off_the_menu_once(client: FlaskClient) -> None:
+    gone = client.delete("/menu/minestrone")
+    assert (gone.status_code, gone.data) == (204, b"")
+    assert "Minestrone" not in {dish["name"] for dish in client.get("/menu").json}
+    assert client.delete("/menu/Minestrone").status_code == 404
+
+
 def test_a_paused_kitchen_answers_503_with_retry_after(client: FlaskClient, place: Any) -> None:
     paused = client.post("/kitchen/pause", json={"reason": "The oven is cold", "by": "anna"})
     assert paused.json["paused"] is True
