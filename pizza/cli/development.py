@@ -1,4 +1,4 @@
-"""`flask --app pizza …`: the set-up commands, and `run` for development."""
+"""`flask --app pizza …`: the set-up commands, those of the staff, and `run` for development."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flask import Flask
 
 from pizza import logs
 from pizza.cli import dead_letters, verbs
+from pizza.cli.groups import GROUPS
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import open_pool
 from pizza.framework.relay import Relay
@@ -35,6 +36,8 @@ def create_app() -> Flask:
     for verb in verbs.SETUP_VERBS:
         app.cli.add_command(_command(verb, settings))
     app.cli.add_command(dead_letters.group(settings))
+    for group in GROUPS:
+        app.cli.add_command(group)
     return app
 
 

@@ -2,6 +2,7 @@
 
 DomainError
 ├── InvalidOrder       the order breaks rules; one FieldError for each bad field
+├── InvalidRequest     what staff asks for makes no sense; one FieldError for each bad field
 ├── OrderNotFound      nobody placed an order of this number
 ├── RestaurantFull     as many orders as the restaurant takes at a time are waiting or cooking
 ├── KitchenPaused      staff has stopped the intake for a while
@@ -10,6 +11,7 @@ DomainError
 ├── IllegalTransition  the state machine does not lead from here to there
 ├── ReasonMissing      this change needs a reason, for the log
 ├── VersionConflict    the order is not what the caller has looked at any more
+├── CustomerNotFound   nobody of this name has ordered, and staff has said nothing of one
 ├── UnknownDish        the menu has no dish of this name
 ├── UnknownOrderTypes  a cook's specialities are neither order types nor on the menu
 ├── WorkerNameTaken    a worker of this name is at work
@@ -45,6 +47,15 @@ class InvalidOrder(DomainError):
         super().__init__(f"The order is not valid: {reasons}")
 
 
+class InvalidRequest(DomainError):
+    """A request of the staff with at least one bad field; `errors` has one entry for each."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = list(errors)
+        reasons = "; ".join(f"{e.field} {e.message}" for e in self.errors)
+        super().__init__(f"The request is not valid: {reasons}.")
+
+
 class OrderNotFound(DomainError):
     """No order has this number."""
 
@@ -69,8 +80,8 @@ class IllegalTransition(DomainError):
         self.current = current
         self.wanted = wanted
         self.allowed = tuple(allowed)
-        choices = ", ".join(self.allowed) or "nothing else"
-        super().__init__(f"An order that is {current} cannot become {wanted}, only {choices}.")
+        choices = f", only {', '.join(self.allowed)}" if self.allowed else " any more"
+        super().__init__(f"An order that is {current} cannot become {wanted}{choices}.")
 
 
 class KitchenPaused(DomainError):
@@ -116,6 +127,14 @@ class VersionConflict(DomainError):
         self.expected = expected
         self.current = current
         super().__init__(f"Order {number} has changed: it has version {current}, not {expected}.")
+
+
+class CustomerNotFound(DomainError):
+    """Neither the orders nor the staff know a customer of this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"There is no customer {name!r}.")
 
 
 class UnknownDish(DomainError):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pizza.domain.errors import UnknownOrderTypes
-from pizza.domain.order import ORDER_TYPES
+from pizza.domain.errors import FieldError, UnknownOrderTypes
+from pizza.domain.order import ORDER_TYPES, name_error, price_error
 
 UNKNOWN = "?"
 """The need of an item that no tag fits: only a cook without tags takes it."""
+
+TAG_LENGTH = 50
+_TAG = re.compile(r"[a-z][a-z0-9-]*")
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
@@ -62,3 +65,20 @@ def specialities(
     if unknown:
         raise UnknownOrderTypes(unknown, (*ORDER_TYPES, *sorted(tags)))
     return types or ORDER_TYPES, skills or None
+
+
+def dish_errors(name: str, tag: str, price: Decimal | None) -> list[FieldError]:
+    """Hold a dish against the rules of the menu; one entry for each bad field."""
+    return list(_dish_errors(name, tag, price))
+
+
+def _dish_errors(name: str, tag: str, price: Decimal | None) -> Iterator[FieldError]:
+    if message := name_error(name):
+        yield FieldError("name", message)
+    if not _TAG.fullmatch(tag) or len(tag) > TAG_LENGTH:
+        yield FieldError("tag", "must be a lower-case word, such as pizza or ice-cream")
+    elif tag in ORDER_TYPES:
+        # `--order-types=takeout` could not say which is meant.
+        yield FieldError("tag", f"must not be an order type ({', '.join(ORDER_TYPES)})")
+    if price is not None and (message := price_error(price)):
+        yield FieldError("price", message)

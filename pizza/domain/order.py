@@ -107,6 +107,51 @@ class OrderStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderSummary:
+    """One line of a list of orders."""
+
+    number: str
+    status: str
+    stage: str | None
+    customer_name: str
+    order_type: str
+    priority: int
+    rush: bool
+    total_amount: Decimal
+    created_at: datetime
+    updated_at: datetime
+    estimated_completion: datetime | None
+    completed_at: datetime | None
+    processed_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as a whole; `promised_at` is the estimate that the guest was first told."""
+
+    number: str
+    status: str
+    stage: str | None
+    customer_name: str
+    customer_type: str
+    order_type: str
+    table_number: int | None
+    delivery_address: str | None
+    total_amount: Decimal
+    priority: int
+    rush: bool
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    promised_at: datetime | None
+    estimated_completion: datetime | None
+    completed_at: datetime | None
+    processed_by: str | None
+    version: int
+    items: tuple[OrderItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class OrderMoved:
     """An order after a change by hand: what it is now, and its new version."""
 
@@ -184,6 +229,15 @@ def _delivery_error(draft: OrderDraft) -> str | None:
     if draft.delivery_address is not None and draft.order_type in ORDER_TYPES:
         return f"must be left out of a {draft.order_type} order"
     return None
+
+
+def words_error(text: str, longest: int) -> str | None:
+    """Say what is wrong with a name of who did something, or with a reason for the log, or None."""
+    if not 1 <= len(text) <= longest:
+        return f"must be 1 to {longest} characters long"
+    if not text.isprintable():
+        return "must be printable characters in one line"
+    return None if text.strip() else "must not be blank"
 
 
 def price_error(price: Decimal) -> str | None:

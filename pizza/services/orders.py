@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,16 +13,37 @@ import psycopg
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.cooking import BASE_SECONDS, cooking_seconds
-from pizza.domain.errors import KitchenPaused, OrderTwice, RestaurantFull, SoldOut
+from pizza.domain.errors import (
+    FieldError,
+    InvalidRequest,
+    KitchenPaused,
+    OrderNotFound,
+    OrderTwice,
+    RestaurantFull,
+    SoldOut,
+)
 from pizza.domain.menu import needs
-from pizza.domain.order import VIP, OrderDraft, OrderStatus, PlacedOrder, StatusChange
+from pizza.domain.order import (
+    ORDER_TYPES,
+    VIP,
+    Order,
+    OrderDraft,
+    OrderStatus,
+    OrderSummary,
+    PlacedOrder,
+    StatusChange,
+)
 from pizza.domain.priority import Facts, assign
+from pizza.domain.status import STATUSES
 from pizza.services.topology import ORDERS_TOPIC, TYPED_QUEUES
 from pizza.storage import orders
 
 Connection = psycopg.Connection[Any]
 
 ORDER_SERVICE = "order-service"
+
+MOST_LISTED, LISTED = 500, 50
+_NUMBER = re.compile(r"ORD_[0-9]{8}_[0-9]{3,8}")
 
 # An order has to be begun within this share of the time that its connection waits for the answer:
 # what a hung server took up later would be stored after the guest was sent away.
@@ -96,6 +118,49 @@ def _facts(draft: OrderDraft, *, repeat: bool, vip: bool = False) -> Facts:
         repeat=repeat,
         override=draft.priority,
     )
+
+
+def checked_number(number: str) -> str:
+    """The order number, if it looks like one. Raises OrderNotFound."""
+    # It may be anything, NUL included, which the database would choke on.
+    if not _NUMBER.fullmatch(number):
+        raise OrderNotFound(number[:40])
+    return number
+
+
+def whole_order(conn: Connection, number: str) -> Order:
+    """An order with its items, its customer and its times. Raises OrderNotFound."""
+    return orders.whole(conn, checked_number(number))
+
+
+def list_orders(
+    conn: Connection,
+    *,
+    status: str | None = None,
+    order_type: str | None = None,
+    limit: int = LISTED,
+    before: str | None = None,
+) -> list[OrderSummary]:
+    """Orders, newest first; `before` is the number of the last one of the page before.
+
+    Raises InvalidRequest with one entry for each parameter that makes no sense.
+    """
+    errors = []
+    if status is not None and status not in STATUSES:
+        errors.append(FieldError("status", f"must be one of {', '.join(STATUSES)}"))
+    if order_type is not None and order_type not in ORDER_TYPES:
+        errors.append(FieldError("type", f"must be one of {', '.join(ORDER_TYPES)}"))
+    if not 1 <= limit <= MOST_LISTED:
+        errors.append(FieldError("limit", f"must be from 1 to {MOST_LISTED}"))
+    unknown = FieldError("before", "must be the number of an order")
+    if before is not None and not _NUMBER.fullmatch(before):
+        errors.append(unknown)
+    if errors:
+        raise InvalidRequest(errors)
+    try:
+        return orders.newest(conn, status=status, order_type=order_type, limit=limit, before=before)
+    except OrderNotFound:
+        raise InvalidRequest([unknown]) from None
 
 
 def order_status(conn: Connection, number: str) -> OrderStatus:

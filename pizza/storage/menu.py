@@ -29,9 +29,11 @@ def tags(conn: Connection) -> set[str]:
     return {row[0] for row in conn.execute(_TAGS).fetchall()}
 
 
-def add(conn: Connection, name: str, tag: str, price: Decimal | None) -> None:
-    """Put a dish on the menu, or change the one of this name."""
-    conn.execute(_ADD, {"name": name, "tag": tag, "price": price})
+def add(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
+    """Put a dish on the menu, or change the one of this name; returns it as it is now."""
+    row = conn.execute(_ADD, {"name": name, "tag": tag, "price": price}).fetchone()
+    assert row is not None
+    return Dish(*row)
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:

@@ -13,10 +13,12 @@ from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import (
+    Order,
     OrderDraft,
     OrderItem,
     OrderMoved,
     OrderStatus,
+    OrderSummary,
     PlacedOrder,
     StatusChange,
 )
@@ -25,6 +27,10 @@ from pizza.domain.priority import Assignment
 _SQL = Queries("orders")
 _PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
     _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity, _SQL.move, _SQL.prioritise, _SQL.age,
+)  # fmt: skip
+
+_WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST = (
+    _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest,
 )  # fmt: skip
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -123,6 +129,39 @@ def status(conn: Connection, number: str) -> OrderStatus:
     if row is None:
         raise OrderNotFound(number)
     return OrderStatus(*row)
+
+
+def whole(conn: Connection, number: str) -> Order:
+    """An order with all that is kept of it. Raises OrderNotFound."""
+    row = conn.execute(_WHOLE, {"number": number}).fetchone()
+    if row is None:
+        raise OrderNotFound(number)
+    items = tuple(OrderItem(*item) for item in conn.execute(_ITEMS, {"number": number}))
+    return Order(*(*row, items))
+
+
+def newest(
+    conn: Connection,
+    *,
+    status: str | None = None,
+    order_type: str | None = None,
+    limit: int,
+    before: str | None = None,
+) -> list[OrderSummary]:
+    """The newest orders, newest first: those older than the order `before`.
+
+    Raises OrderNotFound when there is no such order.
+    """
+    place: Any = (None, None)
+    if before is not None:
+        place = conn.execute(_PLACE_IN_TIME, {"number": before}).fetchone()
+        if place is None:
+            raise OrderNotFound(before)
+    parameters = {
+        "status": status, "type": order_type, "limit": limit,
+        "before_time": place[0], "before_id": place[1],
+    }  # fmt: skip
+    return [OrderSummary(*row) for row in conn.execute(_NEWEST, parameters).fetchall()]
 
 
 def history(conn: Connection, number: str) -> list[StatusChange]:

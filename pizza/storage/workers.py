@@ -20,13 +20,26 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker; status is `online` while its session stands, last_seen is UTC."""
+    """One worker; status is `online` while its session stands, times are UTC.
+
+    order_types, tags: what it takes (None: everything). The figures below are of its part in the
+    newest 5,000 orders (the view worker_performance); None where there is nothing to measure.
+    """
 
     name: str
     type: str
     status: str
     orders_processed: int
     last_seen: datetime
+    station: str = "kitchen"
+    order_types: list[str] | None = None
+    tags: list[str] | None = None
+    measured_orders: int | None = None
+    avg_cooking_seconds: float | None = None
+    p90_cooking_seconds: float | None = None
+    avg_waiting_seconds: float | None = None
+    p90_waiting_seconds: float | None = None
+    last_order_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,25 @@ from flask import Flask, Response
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel
 from werkzeug.routing import Map
 
 from pizza.settings import Settings
-from pizza.web import docs, errors, health, orders, workers
+from pizza.web import (
+    customers,
+    docs,
+    errors,
+    forms,
+    health,
+    kitchen,
+    listing,
+    menu,
+    moves,
+    orders,
+    reports,
+    staff_schemas,
+    workers,
+)
 from pizza.web.backend import Backend
 from pizza.web.schemas import (
     ChangeResponse,
@@ -19,12 +34,14 @@ from pizza.web.schemas import (
     OrderResponse,
     ProblemResponse,
     StatusResponse,
-    WorkerResponse,
 )
 
 __all__ = ["Backend", "create_app"]
 
-_ANSWERS = (OrderResponse, StatusResponse, ChangeResponse, WorkerResponse, HealthResponse)
+_MODELS: tuple[type[BaseModel], ...] = (
+    OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
+    *staff_schemas.MODELS, *forms.FORMS,
+)  # fmt: skip
 
 
 class _Map(Map):
@@ -60,10 +77,11 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     )
     errors.install(app)
     orders.register(app, settings, backend)
-    workers.register(app, backend)
+    for topic in (listing, moves, workers, menu, kitchen, customers, reports):
+        topic.register(app, backend)
     health.register(app, backend)
     app.components_schemas.update(
-        {name: Schema(**schema) for name, schema in docs.components(*_ANSWERS).items()}
+        {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     return app

@@ -43,6 +43,16 @@ def read_document(environ: Mapping[str, Any]) -> Any:
     return parse(_read(environ))
 
 
+def read_optional(environ: Mapping[str, Any]) -> Any:
+    """Read a JSON document that may be left out: an empty body is an empty object.
+
+    Raises Problem, as `read_document`.
+    """
+    _check_headers(environ)
+    body = _read(environ)
+    return parse(body) if body.strip() else {}
+
+
 def parse(body: bytes) -> Any:
     """Parse JSON in UTF-8; raises Problem 400 with a sentence that says where it goes wrong."""
     try:

@@ -16,6 +16,12 @@ _REF = "#/components/schemas/{model}"
 _LOCATION = {
     "Location": {"description": "where to follow the order", "schema": {"type": "string"}},
 }
+_ETAG = {
+    "ETag": {
+        "description": "the order's version and a checksum of this document",
+        "schema": {"type": "string"},
+    },
+}
 _RETRY_AFTER = {
     "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
 }
@@ -61,6 +67,9 @@ STATUS_EXAMPLE = {
     "order_type": "takeout",
     "priority": 1,
     "completed_at": None,
+    "stage": "kitchen",
+    "rush": False,
+    "total_amount": 24.98,
 }
 HISTORY_EXAMPLE = [
     {
@@ -75,15 +84,6 @@ HISTORY_EXAMPLE = [
         "changed_by": "chef_mario",
         "notes": None,
     },
-]
-WORKERS_EXAMPLE = [
-    {
-        "worker_name": "chef_mario",
-        "type": "kitchen",
-        "status": "online",
-        "orders_processed": 5,
-        "last_seen": "2024-12-16T10:35:00.000Z",
-    }
 ]
 READY_EXAMPLE = {
     "status": "ready",
@@ -112,6 +112,23 @@ def order_body() -> dict[str, Any]:
             },
         }
     }
+
+
+def body(model: type[BaseModel], example: object, *, required: bool = True) -> dict[str, Any]:
+    """A JSON request body of this model, for flask-openapi3's `openapi_extensions`."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def versioned(model: type[BaseModel], example: object) -> dict[str | int, Any]:
+    """The response of an order's document, with its ETag."""
+    return {200: answer(model, example, headers=_ETAG)}
+
+
+def unchanged() -> dict[str | int, Any]:
+    """The response to a client whose ETag still holds."""
+    return {304: {"description": "Not Modified", "content": {}, "headers": _ETAG}}
 
 
 def answer(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:

@@ -14,9 +14,11 @@ from werkzeug.exceptions import HTTPException
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import (
+    CustomerNotFound,
     FieldError,
     IllegalTransition,
     InvalidOrder,
+    InvalidRequest,
     KitchenPaused,
     OrderNotFound,
     ReasonMissing,
@@ -149,7 +151,9 @@ def _title(status: int) -> str:
 _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda problem: problem,
     InvalidOrder: lambda error: Problem(422, "The order is not valid.", errors=error.errors),
+    InvalidRequest: lambda error: Problem(422, "The request is not valid.", errors=error.errors),
     OrderNotFound: lambda error: Problem(404, str(error)),
+    CustomerNotFound: lambda error: Problem(404, str(error)),
     RestaurantFull: _full,
     KitchenPaused: _full,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),

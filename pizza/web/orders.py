@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import re
-
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
-from pizza.domain.errors import OrderNotFound
 from pizza.services import orders as service
 from pizza.settings import Settings
-from pizza.web import docs, render
+from pizza.web import docs, documents, etags, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.intake import PATH, Intake, Shortcut
 from pizza.web.schemas import ChangeResponse, StatusResponse
+from pizza.web.staff_schemas import WHOLE_EXAMPLE, WholeResponse
 
 TAG = Tag(name="orders", description="Place orders and follow them")
-
-
-_NUMBER = re.compile(r"ORD_[0-9]{8}_[0-9]{3,8}")
 
 
 class OrderPath(BaseModel):
@@ -42,7 +37,7 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         openapi_extensions=docs.order_body(),
         responses={
             201: docs.placed(),
-            **docs.problems(400, 413, 415, 422, 503),
+            **docs.problems(400, 409, 413, 415, 422, 503),
         },
     )
     def place_order() -> Response:
@@ -50,20 +45,37 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         return Response(body, status, headers)
 
     @app.get(
+        "/orders/<number>",
+        tags=[TAG],
+        summary="An order with its items, its customer and its times",
+        operation_id="whole_order",
+        responses={
+            **docs.versioned(WholeResponse, WHOLE_EXAMPLE),
+            **docs.unchanged(),
+            **docs.problems(400, 404, 503),
+        },
+    )
+    def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.whole_order(conn, path.number)
+        return etags.answer(render.dump(documents.order(found)), found.version)
+
+    @app.get(
         "/orders/<number>/status",
         tags=[TAG],
         summary="Where an order stands",
         operation_id="order_status",
         responses={
-            200: docs.answer(StatusResponse, docs.STATUS_EXAMPLE),
-            **docs.problems(404, 503),
+            **docs.versioned(StatusResponse, docs.STATUS_EXAMPLE),
+            **docs.unchanged(),
+            **docs.problems(400, 404, 503),
         },
     )
-    def order_status(path: OrderPath) -> Response:
-        number = _known_form(path.number)
+    def order_status(path: OrderPath, header: etags.IfNoneMatch) -> Response:
+        number = service.checked_number(path.number)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
-        return Response(render.status(found), content_type=JSON)
+        return etags.answer(render.status(found), found.version)
 
     @app.get(
         "/orders/<number>/history",
@@ -76,14 +88,7 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         },
     )
     def order_history(path: OrderPath) -> Response:
-        number = _known_form(path.number)
+        number = service.checked_number(path.number)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             changes = service.order_history(conn, number)
         return Response(render.history(changes), content_type=JSON)
-
-
-def _known_form(number: str) -> str:
-    # The path may hold anything, NUL included, which the database would choke on.
-    if not _NUMBER.fullmatch(number):
-        raise OrderNotFound(number[:40])
-    return number

@@ -1,11 +1,10 @@
 """The documents that the order service answers with, as pydantic models; they document all.
 
-What it reads is in pizza.services.forms.
+What it reads is in pizza.services.forms and pizza.web.forms; the staff's are in
+pizza.web.staff_schemas.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -34,6 +33,9 @@ class StatusResponse(BaseModel):
     order_type: str
     priority: int
     completed_at: str | None
+    stage: str | None
+    rush: bool
+    total_amount: float
 
 
 class ChangeResponse(BaseModel):
@@ -43,16 +45,6 @@ class ChangeResponse(BaseModel):
     timestamp: str = Field(json_schema_extra={"format": "date-time"})
     changed_by: str
     notes: str | None
-
-
-class WorkerResponse(BaseModel):
-    """One worker of the kitchen."""
-
-    worker_name: str
-    type: str
-    status: Literal["online", "offline"]
-    orders_processed: int
-    last_seen: str = Field(json_schema_extra={"format": "date-time"})
 
 
 class HealthResponse(BaseModel):

@@ -1,4 +1,4 @@
-"""The staff over HTTP: who is at work, and how much each has done."""
+"""The workers over HTTP: who is at work, and how much and how fast each has done it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
 from pizza.services import workers as service
-from pizza.web import docs, render
+from pizza.web import docs, documents, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
-from pizza.web.schemas import WorkerResponse
+from pizza.web.staff_schemas import WORKERS_EXAMPLE, WorkerResponse
 
 TAG = Tag(name="workers", description="The kitchen's staff")
 
@@ -23,11 +23,11 @@ def register(app: OpenAPI, backend: Backend) -> None:
         summary="Every worker that ever registered, and whether it is at work",
         operation_id="workers_status",
         responses={
-            200: docs.answers(WorkerResponse, docs.WORKERS_EXAMPLE),
+            200: docs.answers(WorkerResponse, WORKERS_EXAMPLE),
             **docs.problems(503),
         },
     )
     def workers_status() -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.workers_status(conn)
-        return Response(render.workers(found), content_type=JSON)
+        return Response(render.dump_lines(map(documents.worker, found)), content_type=JSON)

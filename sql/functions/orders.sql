@@ -186,13 +186,13 @@ begin
         rule := p_repeat_rule;
     end if;
     number := order_number_next();
+    estimated_completion := start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking);
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
-                        estimated_completion, source_id, needs)
+                        estimated_completion, promised_at, source_id, needs)
     values (start, start, order_place.number, p_customer_name, p_customer_key, p_customer_type,
             p_type, p_table, p_address, p_total, order_place.priority, p_rush,
-            start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking), p_source,
-            p_needs)
+            order_place.estimated_completion, order_place.estimated_completion, p_source, p_needs)
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
@@ -219,7 +219,6 @@ begin
     told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';
     created_at := o.created_at;
-    estimated_completion := o.estimated_completion;
 end $$;
 
 -- In how long an order that is just being placed will be ready: what is ahead of it by priority,

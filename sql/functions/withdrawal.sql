@@ -20,11 +20,15 @@ end $$;
 
 -- Give a waiting message another priority; its age stays. The relay publishes a new ticket, and
 -- the old one is known by its priority and dropped. False when it does not wait any more.
+-- One that the relay may be publishing just now takes a new position, by which the confirm of the
+-- old ticket misses it: it would pass for sent, and have no ticket that anybody takes.
 create or replace function message_reprioritise(p_id uuid, p_priority integer) returns boolean
 language plpgsql as $$
 begin
     update message
-    set priority = p_priority, state = case when state = 'sent' then 'pending' else state end
+    set priority = p_priority,
+        position = case when state = 'pending' then nextval('message_position_seq') else position end,
+        state = case when state = 'sent' then 'pending' else state end
     where id = p_id and task is not null and state <> 'claimed' and priority <> p_priority;
     if not found then
         return false;

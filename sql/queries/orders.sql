@@ -13,6 +13,35 @@ select number, status, updated_at, estimated_completion, processed_by, type, pri
 from orders
 where number = %(number)s
 
+-- whole --
+select number, status, stage, customer_name, customer_type, type, table_number, delivery_address,
+       total_amount, priority, rush, created_at, updated_at, started_at, promised_at,
+       estimated_completion, completed_at, processed_by, version
+from orders
+where number = %(number)s
+
+-- items --
+select i.name, i.quantity, i.price
+from order_items i join orders o on o.id = i.order_id
+where o.number = %(number)s
+order by i.position
+
+-- place_in_time --
+select created_at, id from orders where number = %(number)s
+
+-- newest --
+-- Newest first; before_time and before_id are those of the last order of the page before.
+select number, status, stage, customer_name, type, priority, rush, total_amount, created_at,
+       updated_at, estimated_completion, completed_at, processed_by
+from orders
+where (%(status)s::text is null or status = %(status)s)
+  and (%(type)s::text is null or type = %(type)s)
+  and created_at <= coalesce(%(before_time)s::timestamptz, 'infinity')
+  and (%(before_id)s::uuid is null
+       or (created_at, id) < (%(before_time)s::timestamptz, %(before_id)s::uuid))
+order by created_at desc, id desc
+limit %(limit)s
+
 -- history --
 -- One row with nulls for an order without a log; none for an unknown order.
 select l.status, l.changed_at, l.changed_by, l.notes

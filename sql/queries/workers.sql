@@ -13,10 +13,12 @@ returning name
 update workers set last_seen = now(), status = 'offline' where name = %(name)s
 
 -- status --
-select name, type, case when worker_alive(name) then 'online' else 'offline' end,
-       orders_processed, last_seen
-from workers
-order by name
+select w.name, w.type, case when worker_alive(w.name) then 'online' else 'offline' end,
+       w.orders_processed, w.last_seen, w.station, w.order_types, w.tags,
+       p.orders, p.avg_cooking_seconds, p.p90_cooking_seconds, p.avg_waiting_seconds,
+       p.p90_waiting_seconds, p.last_order_at
+from workers w left join worker_performance p on p.worker_name = w.name
+order by w.name
 
 -- shift --
 -- The cooks at work, and what they may cook.

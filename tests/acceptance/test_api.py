@@ -21,6 +21,8 @@ def test_schemathesis_finds_nothing(service, tmp_path):
         "run",
         f"http://127.0.0.1:{service.port}/openapi.json",
         "--checks=all",
+        # A kitchen that pauses answers all orders with 503, which is then no finding.
+        "--exclude-operation-id=pause_kitchen",
         f"--exclude-checks={LEFT_OUT}",
         f"--max-time={SECONDS}",
         "--max-examples=40",
@@ -30,7 +32,7 @@ def test_schemathesis_finds_nothing(service, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stdout
-    assert "6 selected / 6 total" in done.stdout
+    assert "23 selected / 24 total" in done.stdout
     errors = [line for line in service.program.lines if line["level"] == "ERROR"]
     assert errors == []
 

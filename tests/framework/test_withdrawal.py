@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pizza.database.queries import Queries
 from pizza.framework.task import reprioritise, withdraw
 
 from .stage import Stage, wait_until
@@ -78,3 +79,14 @@ def test_what_runs_keeps_its_priority(stage: Stage) -> None:
     assert not reprioritise(stage.conn, job, 9)
     stage.await_all_done()
     stage.assert_each_once([job])
+
+
+def test_a_message_that_moves_while_it_is_published_gets_a_new_ticket(stage: Stage) -> None:
+    """The confirm of its old ticket, which comes after the move, must not count for it."""
+    job = stage.send(priority=1)
+    query = "select position from message where id = %s"
+    row = stage.conn.execute(query, [job]).fetchone()  # the relay has read it, and publishes
+    assert row is not None
+    assert reprioritise(stage.conn, job, 9)
+    stage.conn.execute(Queries("relay").confirmed, {"positions": [row[0]]})
+    assert stage.states() == {"pending": 1}

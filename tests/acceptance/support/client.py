@@ -44,6 +44,13 @@ class Client:
         """POST an order."""
         return self._request("POST", "/orders", json.dumps(meal))
 
+    def post(
+        self, path: str, document: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """POST a JSON document, or no body at all."""
+        body = None if document is None else json.dumps(document)
+        return self._request("POST", path, body, headers)
+
     def answers(self) -> bool:
         """Whether somebody listens, and has all it needs."""
         try:
@@ -51,11 +58,15 @@ class Client:
         except (OSError, http.client.HTTPException):
             return False
 
-    def _request(self, method: str, path: str, body: str | None) -> Answer:
+    def _request(
+        self, method: str, path: str, body: str | None, more: Mapping[str, str] | None = None
+    ) -> Answer:
         started = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
         try:
-            connection.request(method, path, body, {"Content-Type": "application/json"})
+            connection.request(
+                method, path, body, {"Content-Type": "application/json", **(more or {})}
+            )
             response = connection.getresponse()
             content = response.read()
         finally:

@@ -16,6 +16,8 @@ REFUSALS = [
     errors.OrderTwice("ORD_20241216_001"),
     errors.ReasonMissing("cooking", "cancelled"),
     errors.VersionConflict("ORD_20241216_001", 1, 2),
+    errors.InvalidRequest([errors.FieldError("day", "must be a day")]),
+    errors.CustomerNotFound("Jo"),
     errors.UnknownDish("Sushi"),
     errors.UnknownOrderTypes(["sushi"], ["dine-in", "pizza"]),
 ]

@@ -10,6 +10,7 @@ import pytest
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 from pizza.settings import Settings
+from pizza.storage.workers import WorkerStatus
 from pizza.web import Backend, create_app, intake, orders, workers
 
 NOON = datetime(2024, 12, 16, 12, 0, 0, 123456, tzinfo=UTC)
@@ -59,8 +60,8 @@ class FakeRestaurant:
 
     def workers_status(self, conn):
         self._fail()
-        return [SimpleNamespace(name="chef_mario", type="cook", status="online",
-                                orders_processed=5, last_seen=NOON)]  # fmt: skip
+        return [WorkerStatus("chef_mario", "cook", "online", 5, NOON, tags=["pizza"],
+                             measured_orders=2, avg_cooking_seconds=10.00449)]  # fmt: skip
 
 
 @pytest.fixture

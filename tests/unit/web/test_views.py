@@ -117,6 +117,9 @@ def test_the_status_of_an_order(client):
         "order_type": "takeout",
         "priority": 5,
         "completed_at": None,
+        "stage": None,
+        "rush": False,
+        "total_amount": 0.0,
     }
 
 
@@ -139,6 +142,15 @@ def test_the_status_of_the_workers(client):
             "status": "online",
             "orders_processed": 5,
             "last_seen": NOON,
+            "station": "kitchen",
+            "order_types": None,
+            "tags": ["pizza"],
+            "measured_orders": 2,
+            "avg_cooking_seconds": 10.004,
+            "p90_cooking_seconds": None,
+            "avg_waiting_seconds": None,
+            "p90_waiting_seconds": None,
+            "last_order_at": None,
         }
     ]
 
@@ -158,12 +170,12 @@ def test_an_unknown_order_is_404(client, restaurant, number, what):
         ("GET", "/nowhere", 404, None),
         ("GET", "/orders/a/b/status", 404, None),
         ("GET", "/static/x", 404, None),
-        ("GET", "/orders", 405, "OPTIONS, POST"),
-        ("DELETE", "/orders", 405, "OPTIONS, POST"),
+        ("DELETE", "/orders", 405, "GET, HEAD, OPTIONS, POST"),
+        ("GET", f"/orders/{NUMBER}/cancel", 405, "OPTIONS, POST"),
         ("POST", "/healthz", 405, "GET, HEAD, OPTIONS"),
         ("TRACE", "/healthz", 405, "GET, HEAD, OPTIONS"),
         ("PUT", f"/orders/{NUMBER}/status", 405, "GET, HEAD, OPTIONS"),
-        ("BREW", "/orders", 405, "OPTIONS, POST"),
+        ("BREW", "/orders", 405, "GET, HEAD, OPTIONS, POST"),
     ],
 )
 def test_wrong_addresses_and_methods_are_problems_too(client, method, path, status, allow):
@@ -175,7 +187,7 @@ def test_wrong_addresses_and_methods_are_problems_too(client, method, path, stat
 def test_options_says_what_is_allowed_and_nothing_else(client):
     response = client.options("/orders")
     assert (response.status_code, response.data) == (204, b"")
-    assert set(response.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
 @pytest.mark.parametrize(
@@ -213,10 +225,28 @@ def test_the_api_documents_itself(client):
         for method, operation in item.items()
     }
     assert set(operations) == {
+        ("get", "/orders"),
         ("post", "/orders"),
+        ("get", "/orders/{number}"),
+        ("post", "/orders/{number}/cancel"),
+        ("post", "/orders/{number}/deliver"),
+        ("post", "/orders/{number}/send-back"),
+        ("post", "/orders/{number}/priority"),
         ("get", "/orders/{number}/status"),
         ("get", "/orders/{number}/history"),
         ("get", "/workers/status"),
+        ("get", "/menu"),
+        ("post", "/menu"),
+        ("delete", "/menu/{name}"),
+        ("post", "/menu/{name}/sold-out"),
+        ("post", "/menu/{name}/available"),
+        ("get", "/kitchen"),
+        ("post", "/kitchen/pause"),
+        ("post", "/kitchen/resume"),
+        ("get", "/customers/{name}"),
+        ("post", "/customers/{name}/vip"),
+        ("get", "/reports/{day}"),
+        ("get", "/metrics/priority"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     }

@@ -1,0 +1,55 @@
+"""Customers: what staff has said of them, and what their orders say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from pizza.database.queries import Queries
+from pizza.domain.errors import CustomerNotFound
+from pizza.storage.orders import customer_key
+
+_SQL = Queries("customers")
+_FIND, _SET_VIP = _SQL.find, _SQL.set_vip
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """One customer; vip_set_by and vip_changed_at are None while nobody has said anything.
+
+    spent: what the orders that were not cancelled cost.
+    """
+
+    name: str
+    vip: bool
+    vip_set_by: str | None
+    vip_changed_at: datetime | None
+    orders: int
+    cancelled: int
+    spent: Decimal
+    first_order_at: datetime | None
+    last_order_at: datetime | None
+
+    @property
+    def repeat(self) -> bool:
+        """Whether the next order is one of a repeat customer."""
+        return self.orders > self.cancelled
+
+
+def find(conn: Connection, name: str) -> Customer:
+    """A customer by name; case and spacing do not matter. Raises CustomerNotFound."""
+    row = conn.execute(_FIND, {"key": customer_key(name)}).fetchone()
+    if row is None:
+        raise CustomerNotFound(name)
+    return Customer(*row)
+
+
+def set_vip(conn: Connection, name: str, vip: bool, by: str) -> None:
+    """Say whether a customer is a VIP; one who has never been here may be."""
+    conn.execute(_SET_VIP, {"key": customer_key(name), "name": name, "vip": vip, "by": by})

@@ -1,0 +1,80 @@
+"""Figures over many orders, as the database reckons them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from pizza.database.queries import Queries
+
+_SQL = Queries("reports")
+_DAY, _PRIORITIES = _SQL.day, _SQL.priorities
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of some orders: how many came, were cancelled, were ready; how long that took from the
+    moment they were received; how many of them were ready after their first estimate.
+    """
+
+    orders: int = 0
+    cancelled: int = 0
+    prepared: int = 0
+    avg_preparation_seconds: float | None = None
+    p90_preparation_seconds: float | None = None
+    late: int = 0
+
+    @property
+    def late_share(self) -> float | None:
+        """Late ones among those that were ready, 0 to 1; None when none was."""
+        return self.late / self.prepared if self.prepared else None
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """A day's orders (UTC): all of them, and by type and by priority."""
+
+    day: date
+    all: Figures
+    by_type: dict[str, Figures] = field(default_factory=dict)
+    by_priority: dict[int, Figures] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityWait:
+    """How long the newest orders of one priority waited for a cook; `begun` of them did."""
+
+    priority: int
+    orders: int
+    begun: int
+    avg_wait_seconds: float | None
+    p90_wait_seconds: float | None
+
+
+def day_report(conn: Connection, day: date) -> DayReport:
+    """The orders of a day; one without orders has a report of noughts."""
+    together, by_type, by_priority = Figures(), {}, {}
+    for order_type, priority, *numbers in conn.execute(_DAY, {"day": day}).fetchall():
+        figures = Figures(*numbers)
+        if order_type is not None:
+            by_type[order_type] = figures
+        elif priority is not None:
+            by_priority[priority] = figures
+        else:
+            together = figures
+    return DayReport(
+        day,
+        together,
+        dict(sorted(by_type.items())),
+        dict(sorted(by_priority.items(), reverse=True)),
+    )
+
+
+def priorities(conn: Connection) -> list[PriorityWait]:
+    """The waits by priority over the newest 5,000 orders, highest priority first."""
+    return [PriorityWait(*row) for row in conn.execute(_PRIORITIES).fetchall()]

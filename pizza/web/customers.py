@@ -1,0 +1,58 @@
+"""Customers over HTTP: what is known of one, and whether it is a VIP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.services import staff
+from pizza.web import docs, documents, render
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.forms import VipRequest, read
+from pizza.web.staff_schemas import CUSTOMER_EXAMPLE, CustomerResponse
+
+TAG = Tag(name="customers", description="Who orders, and who is a VIP")
+
+
+class CustomerPath(BaseModel):
+    """Which customer."""
+
+    name: str = Field(description="as on the orders; capitals and spacing do not matter")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the views of customers to `app`."""
+
+    ok: dict[str | int, Any] = {200: docs.answer(CustomerResponse, CUSTOMER_EXAMPLE)}
+
+    @app.get(
+        "/customers/<name>",
+        tags=[TAG],
+        summary="What is known of a customer",
+        operation_id="customer",
+        responses={**ok, **docs.problems(404, 503)},
+    )
+    def customer(path: CustomerPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(staff.customer(conn, path.name))
+
+    @app.post(
+        "/customers/<name>/vip",
+        tags=[TAG],
+        summary="Make a customer a VIP from the next order on, or no VIP any more",
+        operation_id="set_vip",
+        openapi_extensions=docs.body(VipRequest, {"vip": True, "by": "anna"}),
+        responses={**ok, **docs.problems(400, 404, 413, 415, 422, 503)},
+    )
+    def set_vip(path: CustomerPath) -> Response:
+        form = read(VipRequest)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(staff.set_vip(conn, path.name, form.vip, by=form.by))
+
+
+def _answer(customer: staff.Customer) -> Response:
+    return Response(render.dump(documents.customer(customer)), content_type=JSON)

@@ -1,0 +1,102 @@
+"""The menu over HTTP: what there is, what each dish asks of a cook, what is sold out."""
+
+from __future__ import annotations
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.domain.menu import Dish
+from pizza.services import staff
+from pizza.web import docs, documents, render
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.forms import DishRequest, read
+from pizza.web.staff_schemas import DISH_EXAMPLE, DishResponse
+
+TAG = Tag(name="menu", description="What there is to eat")
+
+
+class DishPath(BaseModel):
+    """Which dish."""
+
+    name: str = Field(description="as on the menu; capitals do not matter")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the menu views to `app`."""
+
+    def mark(name: str, sold_out: bool) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(staff.set_sold_out(conn, name, sold_out))
+
+    @app.get(
+        "/menu",
+        tags=[TAG],
+        summary="The menu, by tag and name",
+        operation_id="menu",
+        responses={200: docs.answers(DishResponse, [DISH_EXAMPLE]), **docs.problems(503)},
+    )
+    def menu() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = staff.dishes(conn)
+        return Response(render.dump_lines(map(documents.dish, found)), content_type=JSON)
+
+    @app.post(
+        "/menu",
+        tags=[TAG],
+        summary="Put a dish on the menu, or change the tag and price of the one of this name",
+        operation_id="add_dish",
+        openapi_extensions=docs.body(
+            DishRequest, {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
+        ),
+        responses={
+            200: docs.answer(DishResponse, DISH_EXAMPLE),
+            **docs.problems(400, 413, 415, 422, 503),
+        },
+    )
+    def add_dish() -> Response:
+        form = read(DishRequest)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(staff.add_dish(conn, form.name, form.tag, form.price))
+
+    @app.delete(
+        "/menu/<name>",
+        tags=[TAG],
+        summary="Take a dish off the menu",
+        operation_id="remove_dish",
+        responses={
+            204: {"description": "It is off the menu", "content": {}},
+            **docs.problems(404, 503),
+        },
+    )
+    def remove_dish(path: DishPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            staff.remove_dish(conn, path.name)
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
+
+    @app.post(
+        "/menu/<name>/sold-out",
+        tags=[TAG],
+        summary="A dish is sold out: orders with it are refused from now on",
+        operation_id="dish_sold_out",
+        responses={200: docs.answer(DishResponse, DISH_EXAMPLE), **docs.problems(404, 503)},
+    )
+    def dish_sold_out(path: DishPath) -> Response:
+        return mark(path.name, True)
+
+    @app.post(
+        "/menu/<name>/available",
+        tags=[TAG],
+        summary="A dish is to be had again",
+        operation_id="dish_available",
+        responses={200: docs.answer(DishResponse, DISH_EXAMPLE), **docs.problems(404, 503)},
+    )
+    def dish_available(path: DishPath) -> Response:
+        return mark(path.name, False)
+
+
+def _answer(dish: Dish) -> Response:
+    return Response(render.dump(documents.dish(dish)), content_type=JSON)

@@ -1,0 +1,90 @@
+"""Changes to an order by hand: cancel, deliver, send back, another priority.
+
+Each answers with the order's status as it is then. With If-Match the change is made only to the
+order as its caller has looked at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response
+from flask_openapi3.openapi import OpenAPI
+
+from pizza.services import orders as service
+from pizza.services import staff
+from pizza.web import docs, etags, render
+from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.forms import ByRequest, PriorityRequest, ReasonRequest, SendBackRequest, read
+from pizza.web.orders import TAG, OrderPath
+from pizza.web.schemas import StatusResponse
+
+_ANSWERS: dict[str | int, Any] = {
+    **docs.versioned(StatusResponse, docs.STATUS_EXAMPLE),
+    **docs.problems(400, 404, 409, 412, 413, 415, 422, 503),
+}
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the four changes to `app`."""
+
+    def change(number: str, verb: Callable[..., None], **words: Any) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            verb(conn, number, version=etags.expected_version(conn, number), **words)
+            found = service.order_status(conn, number)
+        return etags.answer(render.status(found), found.version)
+
+    @app.post(
+        "/orders/<number>/cancel",
+        tags=[TAG],
+        summary="Cancel an order: its customer while it is received, staff with a reason later",
+        operation_id="cancel_order",
+        openapi_extensions=docs.body(
+            ReasonRequest, {"reason": "The guest has left", "by": "anna"}, required=False
+        ),
+        responses=_ANSWERS,
+    )
+    def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(ReasonRequest, optional=True)
+        return change(path.number, staff.cancel, reason=form.reason, by=form.by)
+
+    @app.post(
+        "/orders/<number>/deliver",
+        tags=[TAG],
+        summary="Hand an order over; a delivery goes out first and is delivered the next time",
+        operation_id="deliver_order",
+        openapi_extensions=docs.body(ByRequest, {"by": "anna"}, required=False),
+        responses=_ANSWERS,
+    )
+    def deliver_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(ByRequest, optional=True)
+        return change(path.number, staff.deliver, by=form.by)
+
+    @app.post(
+        "/orders/<number>/send-back",
+        tags=[TAG],
+        summary="Send a ready order back to the kitchen, to be cooked again before all others",
+        operation_id="send_back_order",
+        openapi_extensions=docs.body(SendBackRequest, {"reason": "Burnt", "by": "anna"}),
+        responses=_ANSWERS,
+    )
+    def send_back_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(SendBackRequest)
+        return change(path.number, staff.send_back, reason=form.reason, by=form.by)
+
+    @app.post(
+        "/orders/<number>/priority",
+        tags=[TAG],
+        summary="Give an order another priority; one that waits moves at once",
+        operation_id="prioritise_order",
+        openapi_extensions=docs.body(
+            PriorityRequest, {"priority": 9, "reason": "Birthday", "by": "anna"}
+        ),
+        responses=_ANSWERS,
+    )
+    def prioritise_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(PriorityRequest)
+        return change(
+            path.number, staff.set_priority, priority=form.priority, reason=form.reason, by=form.by
+        )

@@ -1,0 +1,18 @@
+-- find --
+-- What is known of a customer: by staff, and by the orders. No row for who is known by neither.
+select coalesce(c.name, o.name), coalesce(c.vip, false), c.set_by, c.changed_at,
+       coalesce(o.orders, 0), coalesce(o.cancelled, 0), coalesce(o.spent, 0), o.first_at, o.last_at
+from (select count(*)::integer as orders,
+             count(*) filter (where status = 'cancelled')::integer as cancelled,
+             sum(total_amount) filter (where status <> 'cancelled') as spent,
+             min(created_at) as first_at, max(created_at) as last_at,
+             (array_agg(customer_name order by created_at desc))[1] as name
+      from orders where customer_key = %(key)s) o
+full join (select * from customers where key = %(key)s) c on true
+where c.key is not null or o.orders > 0
+
+-- set_vip --
+insert into customers as c (key, name, vip, set_by)
+values (%(key)s, %(name)s, %(vip)s, %(by)s)
+on conflict (key) do update
+set vip = excluded.vip, set_by = excluded.set_by, changed_at = clock_timestamp()

@@ -1,0 +1,271 @@
+"""The staff's commands on a real database."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pizza.cli.groups import GROUPS
+from pizza.database.connection import BoundedConnection, connect
+from pizza.domain.order import OrderDraft, OrderItem
+from pizza.services import orders
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def conn(db_url: str) -> Iterator[BoundedConnection]:
+    with connect(db_url, name="test") as open_connection:
+        yield open_connection
+
+
+@pytest.fixture
+def run(db_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    """Runs a command in this process; fails unless it ends with `code`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DB_URL", db_url)
+    program = click.Group("flask", commands={str(each.name): each for each in GROUPS})
+    level = logging.getLogger().level
+
+    def command(*words: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(program, words)
+        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+        assert "Traceback" not in result.output
+        return result
+
+    yield command
+    logging.getLogger().setLevel(level)
+
+
+def place(conn: BoundedConnection, **fields: Any) -> str:
+    item = OrderItem("Margherita Pizza", 2, Decimal("15.99"))
+    return orders.place_order(conn, OrderDraft(fields.pop("name", "Jo"), (item,), **fields)).number
+
+
+def cook(conn: BoundedConnection, number: str, status: str) -> None:
+    conn.execute(
+        "update orders set status = %s, stage = 'handover', started_at = created_at,"
+        " version = version + 1,"
+        " completed_at = case when %s = 'ready' then created_at + interval '4 s' end"
+        " where number = %s",
+        [status, status, number],
+    )
+
+
+def commands(group: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(group, click.Group):
+        for name, each in group.commands.items():
+            yield from commands(each, (*path, name))
+    else:
+        yield path, group
+
+
+ALL = [pair for group in GROUPS for pair in commands(group, (str(group.name),))]
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_every_command_has_json_and_an_example_of_itself(
+    run: Run, path: tuple[str, ...], command: click.Command
+) -> None:
+    page = run(*path, "--help").stdout
+    assert "--json" in page
+    assert f"flask --app pizza {' '.join(path)}" in page.split("Example:")[1]
+
+
+def test_orders_are_listed_newest_first(run: Run, conn: BoundedConnection) -> None:
+    first, second = place(conn), place(conn, order_type="dine-in", table_number=3)
+
+    listed = json.loads(run("orders", "list", "--json").stdout)
+    assert [each["order_number"] for each in listed] == [second, first]
+    lines = run("orders", "list", "--type", "takeout").stdout.splitlines()
+    assert lines[0].split()[:3] == ["Number", "Status", "Stage"]
+    assert lines[1].split()[:6] == [first, "received", "kitchen", "takeout", "1", "31.98"]
+    assert len(lines) == 2
+    assert "no such orders" in run("orders", "list", "--before", first).stdout
+    assert run("orders", "list", "--status", "ready", "--json").stdout == "[]\n"
+
+
+def test_an_order_is_shown_with_items_and_history(run: Run, conn: BoundedConnection) -> None:
+    number = place(conn, name="Jo\n[red]x")
+
+    page = run("orders", "show", number).stdout
+
+    assert "Margherita Pizza  2         15.99" in page
+    assert "priority 1: standard order" in page
+    assert "Jo [red]x" in page
+    document = json.loads(run("orders", "show", number, "--json").stdout)
+    assert document["items"] == [{"name": "Margherita Pizza", "quantity": 2, "price": 15.99}]
+
+
+def test_orders_are_changed_by_hand(run: Run, conn: BoundedConnection) -> None:
+    number = place(conn)
+
+    said = run("orders", "priority", number, "9", "--reason", "Birthday", "--by", "anna").stdout
+    assert said == f"Order {number} is received, priority 9.\n"
+    conn.execute("delete from message where task = 'cook_order'")
+    cook(conn, number, "ready")
+    document = json.loads(run("orders", "send-back", number, "--reason", "Burnt", "--json").stdout)
+    assert (document["status"], document["priority"]) == ("received", 9)
+    cook(conn, number, "cooking")
+    assert "only with a reason" in run("orders", "cancel", number, code=1).stderr
+    run("orders", "cancel", number, "--reason", "The guest has left")
+    late = run("orders", "deliver", number, code=1)
+    assert late.stderr == "pizza: An order that is cancelled cannot become delivered any more.\n"
+    assert late.stdout == ""
+    notes = [row.notes for row in orders.order_history(conn, number)]
+    assert notes[1:] == [
+        "priority 1 → 9: manual override: Birthday", "staff: Burnt", "staff: The guest has left",
+    ]  # fmt: skip
+
+
+def test_a_delivery_is_carried_by_staff(run: Run, conn: BoundedConnection) -> None:
+    number = place(conn, order_type="delivery", delivery_address="1 Main St")
+    cook(conn, number, "ready")
+
+    for status in ("out-for-delivery", "delivered"):
+        assert status in run("orders", "deliver", number, "--by", "anna").stdout
+
+    assert orders.order_history(conn, number)[-1].changed_by == "anna"
+
+
+def test_the_menu_is_kept(run: Run) -> None:
+    assert "Margherita Pizza" in run("menu", "list").stdout
+    run("menu", "add", "Pizza Funghi", "--tag", "pizza", "--price", "16.5")
+    assert '"price":16.50' in run("menu", "sold-out", "pizza funghi", "--json").stdout
+    assert run("menu", "available", "pizza funghi").stdout == "Pizza Funghi is to be had.\n"
+    run("menu", "remove", "Pizza Funghi")
+    assert "no 'Pizza Funghi'" in run("menu", "remove", "Pizza Funghi", code=1).stderr
+
+
+def test_customers_are_known(run: Run, conn: BoundedConnection) -> None:
+    assert "no customer 'Jo'" in run("customers", "show", "Jo", code=1).stderr
+    place(conn)
+    assert run("customers", "vip", "Jo", "--by", "anna").stdout == "Jo is a VIP.\n"
+    document = json.loads(run("customers", "show", "jo", "--json").stdout)
+    assert (document["vip"], document["vip_set_by"], document["orders"]) == (True, "anna", 1)
+    assert run("customers", "no-vip", "Jo").stdout == "Jo is no VIP.\n"
+    assert "vip             no" in run("customers", "show", "Jo").stdout
+
+
+def test_the_kitchen_is_paused_and_resumed(run: Run) -> None:
+    assert run("kitchen", "pause", "--reason", "No gas").stdout == "The kitchen takes no orders.\n"
+    assert json.loads(run("kitchen", "status", "--json").stdout)["reason"] == "No gas"
+    assert run("kitchen", "resume").stdout == "The kitchen takes orders.\n"
+    assert "paused      no" in run("kitchen", "status").stdout
+
+
+def test_a_report_of_today(run: Run, conn: BoundedConnection) -> None:
+    for _ in range(3):
+        cook(conn, place(conn), "ready")
+
+    report = json.loads(run("report", "--json").stdout)
+
+    assert report["orders"] in (0, 3)  # 0: midnight has just passed
+    page = run("report").stdout.splitlines()
+    assert page[2].split()[:2] == ["Orders", "Count"]
+    if report["orders"]:
+        assert page[3].split() == ["all", "3", "0", "3", "4.0", "4.0", "0", "0.0%"]
+    assert "orders" in json.loads(run("report", "--day", "2024-02-29", "--json").stdout)
+
+
+def test_nobody_was_ever_at_work(run: Run) -> None:
+    assert run("workers", "list").stdout == "Nobody has ever been at work.\n"
+    assert json.loads(run("workers", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("orders", "list", "--status", "eaten"),
+        ("orders", "list", "--limit", "0"),
+        ("orders", "show"),
+        ("orders", "priority", "ORD_20241216_001", "11", "--reason", "x"),
+        ("orders", "priority", "ORD_20241216_001", "5"),
+        ("orders", "send-back", "ORD_20241216_001", "--reason", ""),
+        ("menu", "add", "Pizza", "--tag", "Pizza!"),
+        ("menu", "add", "Pizza", "--tag", "pizza", "--price", "NaN"),
+        ("menu", "add", "Pizza", "--tag", "pizza", "--price", "cheap"),
+        ("report", "--day", "2024-13-01"),
+        ("kitchen", "pause", "--by", "x" * 51),
+    ],
+)
+def test_bad_usage_is_exit_2_with_a_sentence(run: Run, words: tuple[str, ...]) -> None:
+    result = run(*words, code=2)
+    assert result.stdout == ""
+    assert "Error: " in result.stderr
+
+
+def test_an_unknown_order_is_exit_1(run: Run) -> None:
+    for words in (("show",), ("cancel",), ("deliver",)):
+        result = run("orders", *words, "ORD_20241216_001", code=1)
+        assert result.stderr == "pizza: There is no order ORD_20241216_001.\n"
+
+
+def test_without_a_server_it_is_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_URL", "postgres://user:s3cret-word@127.0.0.1:9/restaurant")
+    result = run("menu", "list", code=1)
+    assert result.stderr.startswith("pizza: PostgreSQL is not available")
+    assert "s3cret" not in result.output
+
+
+def test_without_tables_it_is_exit_1_and_says_what_to_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch, postgres: Any
+) -> None:
+    url = postgres.create_database("staff_without_tables")
+    monkeypatch.setenv("DB_URL", url)
+    assert "setup-db" in run("menu", "list", code=1).stderr
+    postgres.drop_database("staff_without_tables")
+
+
+def test_without_an_address_it_is_exit_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DB_URL")
+    assert "DB_URL" in run("menu", "list", code=2).stderr
+
+
+def test_flask_finds_the_commands_and_stdout_has_the_answer_alone(
+    db_url: str, conn: BoundedConnection, tmp_path: Path
+) -> None:
+    number = place(conn)
+    words = [sys.executable, "-m", "flask", "--app", "pizza", "orders", "cancel", number, "--json"]
+
+    found = subprocess.run(
+        words, capture_output=True, text=True, cwd=tmp_path, env={"DB_URL": db_url, "PATH": ""}
+    )
+
+    assert (found.returncode, found.stderr) == (0, "")
+    assert json.loads(found.stdout)["status"] == "cancelled"
+
+
+def test_on_a_terminal_tables_are_drawn(db_url: str, tmp_path: Path) -> None:
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-m", "flask", "--app", "pizza", "menu", "list"]
+    environ = {"DB_URL": db_url, "PATH": "", "TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"}
+
+    child = subprocess.Popen(words, stdout=follower, cwd=tmp_path, env=environ)
+    os.close(follower)
+    drawn = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the other side has closed
+            break
+        if not part:
+            break
+        drawn += part
+    os.close(leader)
+
+    assert child.wait(10) == 0
+    assert "─" in drawn.decode()
+    assert "Margherita Pizza" in drawn.decode()
