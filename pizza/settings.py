@@ -6,22 +6,20 @@ that names the flag and the variable. Passwords never appear in a repr or in an 
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from pizza import values
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
 
 MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
-WORKER_NAME_LENGTH = 50
 
 
 class SettingsError(Exception):
@@ -125,7 +123,7 @@ def load(
     environment variable counts as not set. Raises SettingsError.
     """
     from_file = read_dotenv(dotenv_path) if dotenv_path else {}
-    values: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for option in OPTIONS:
         raw = flags.get(option.name)
         if raw is None:
@@ -133,10 +131,10 @@ def load(
         if raw is None:
             continue
         try:
-            values[option.name] = option.read(raw)
+            given[option.name] = option.read(raw)
         except ValueError as problem:
             raise SettingsError(f"{option.flag} ({option.variable}) {problem}.") from None
-    return Settings(**values)
+    return Settings(**given)
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
@@ -150,12 +148,12 @@ def read_dotenv(path: Path) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as problem:
         raise SettingsError(f"{path} cannot be read: {type(problem).__name__}.") from None
-    values = {}
+    found = {}
     for line in text.splitlines():
         name, separator, value = line.strip().removeprefix("export ").partition("=")
         if separator and not name.startswith("#"):
-            values[name.strip()] = _unquote_value(value.strip())
-    return values
+            found[name.strip()] = _unquote_value(value.strip())
+    return found
 
 
 def _unquote_value(value: str) -> str:
@@ -173,173 +171,62 @@ def mask_url(url: str) -> str:
     return url.replace(f":{parts.password}@", ":***@", 1)
 
 
-# --- readers: text to value, or ValueError with the rest of a sentence ----------------------------
-
-
-def _one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
-    def read(raw: str) -> str:
-        if fold(raw) not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}, not {raw!r}")
-        return fold(raw)
-
-    return read
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def read(raw: str) -> int:
-        # int() would also take "1_000", "٣" and " 7 ".
-        if not (raw.isascii() and raw.isdigit() and len(raw) < 12 and low <= int(raw) <= high):
-            raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
-        return int(raw)
-
-    return read
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def read(raw: str) -> float:
-        try:
-            value = float(raw)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}, not {raw!r}")
-        return value
-
-    return read
-
-
-def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    def read(raw: str) -> tuple[str, ...]:
-        words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
-        if words in (("all",), ("none",)):
-            return known if words == ("all",) else ()
-        for word in words:
-            if word not in known:
-                raise ValueError(f"knows {', '.join(known)}, not {word!r}")
-        return words
-
-    return read
-
-
-def _specialities(raw: str) -> tuple[str, ...]:
-    # Whether a word is on the menu only the database knows (pizza.services.staffing).
-    words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
-    if words == ("all",):
-        return ORDER_TYPES
-    for word in words:
-        if not word or not word.isprintable() or len(word) > WORKER_NAME_LENGTH:
-            raise ValueError(f"must be order types or menu tags with commas between, not {raw!r}")
-    return words
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    def read(raw: str) -> float:
-        try:
-            value = float(raw)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}, not {raw!r}")
-        return value
-
-    return read
-
-
-def _worker_name(raw: str) -> str:
-    if not (raw.strip() and raw.isprintable() and len(raw) <= WORKER_NAME_LENGTH):
-        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} printable characters")
-    return raw
-
-
-def _subscriber_name(raw: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,50}", raw):
-        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} letters, digits, dots, _ or -")
-    return raw
-
-
-def _text(raw: str) -> str:
-    if not raw or "\0" in raw:
-        raise ValueError("must not be empty or contain NUL")
-    return raw
-
-
-def _db_url(raw: str) -> str:
-    # libpq's own messages about a broken URL quote the password: refuse before it sees one.
-    problem = "must look like postgres://user:pass@host:port/dbname"
-    if "\0" in raw:
-        raise ValueError(problem)
-    if "://" not in raw:
-        if "=" in raw:  # libpq's `host=… dbname=…` form
-            return raw
-        raise ValueError(problem)
-    try:
-        parts = urlsplit(raw)
-        parts.port  # noqa: B018  (raises for a port that is none)
-    except ValueError:
-        raise ValueError(problem) from None
-    if parts.scheme not in ("postgres", "postgresql"):
-        raise ValueError(problem)
-    return raw
-
-
-def _broker_address(raw: str) -> str:
-    problem = "must be a host, host:port or amqp:// URL"
-    try:
-        url = urlsplit(raw if "://" in raw else f"amqp://{raw}")
-        sound = url.scheme in ("amqp", "amqps") and url.hostname and url.port != 0
-    except ValueError:
-        sound = False
-    if not sound or not raw.isprintable() or " " in raw:
-        raise ValueError(problem)
-    return raw
-
-
-def _host(raw: str) -> str:
-    if not raw or not raw.isprintable() or " " in raw or "/" in raw:
-        raise ValueError(f"must be an address to listen on, not {raw!r}")
-    return raw
-
-
 def _option(flag: str, read: Callable[[str], Any], meaning: str, **other: str) -> Option:
     word = flag.removeprefix("--").replace("-", "_")
     variable = other.get("variable", word.upper())
     return Option(other.get("name", word), flag, variable, read, meaning)
 
 
-_LEVEL = _one_of(*LOG_LEVELS, fold=lambda raw: {"WARNING": "WARN"}.get(raw.upper(), raw.upper()))
+_LEVEL = values.one_of(
+    *LOG_LEVELS, fold=lambda raw: {"WARNING": "WARN"}.get(raw.upper(), raw.upper())
+)
 
 _SUBSCRIBER = {"name": "subscriber_name", "variable": "SUBSCRIBER_NAME"}
 
 # HOST and PORT as variables would be caught by accident: shells set the one, honcho the other.
 OPTIONS = (
-    _option("--mode", _one_of(*MODES), "which service to run"),
-    _option("--db", _db_url, "PostgreSQL connection string", name="db_url", variable="DB_URL"),
-    _option("--rabbitmq", _broker_address, "RabbitMQ server address"),
-    _option("--rabbitmq-user", _text, "RabbitMQ user name"),
-    _option("--rabbitmq-pass", _text, "RabbitMQ password"),
-    _option("--host", _host, "address to listen on", variable="LISTEN_HOST"),
-    _option("--port", _integer(1, 65535), "HTTP port", variable="LISTEN_PORT"),
-    _option("--max-concurrent", _integer(0, 1_000_000), "orders at a time, 0 for no limit"),
-    _option("--worker-name", _worker_name, "unique name of a worker"),
-    _option("--order-types", _specialities, "order types, or menu tags, to process"),
-    _option("--station", _one_of(KITCHEN, *STATION_NAMES), "station that a worker staffs"),
-    _option("--stations", _words(STATION_NAMES), "stations the restaurant staffs, or none"),
-    _option("--station-time", _seconds(0, 86_400), "seconds that a station takes"),
-    _option("--send-back-percent", _number(0, 100), "orders of a hundred that quality sends back"),
-    _option("--ageing", _seconds(0, 86_400), "seconds after which a waiting order goes first"),
-    _option("--cooking-time", _seconds(0, 86_400), "base cooking time in seconds"),
-    _option("--customer", _text, "customer name filter"),
-    _option("--notification-types", _words(STATUSES), "notifications to receive"),
-    _option("--name", _subscriber_name, "name of a subscriber", **_SUBSCRIBER),
-    _option("--stuck-factor", _number(0.1, 1000), "times its estimate until an order is stuck"),
-    _option("--watch-interval", _seconds(0.1, 3_600), "seconds between looks for stuck orders"),
+    _option("--mode", values.one_of(*MODES), "which service to run"),
+    _option(
+        "--db", values.db_url, "PostgreSQL connection string", name="db_url", variable="DB_URL"
+    ),
+    _option("--rabbitmq", values.broker_address, "RabbitMQ server address"),
+    _option("--rabbitmq-user", values.text, "RabbitMQ user name"),
+    _option("--rabbitmq-pass", values.text, "RabbitMQ password"),
+    _option("--host", values.host, "address to listen on", variable="LISTEN_HOST"),
+    _option("--port", values.integer(1, 65535), "HTTP port", variable="LISTEN_PORT"),
+    _option("--max-concurrent", values.integer(0, 1_000_000), "orders at a time, 0 for no limit"),
+    _option("--worker-name", values.worker_name, "unique name of a worker"),
+    _option("--order-types", values.specialities, "order types, or menu tags, to process"),
+    _option("--station", values.one_of(KITCHEN, *STATION_NAMES), "station that a worker staffs"),
+    _option("--stations", values.words(STATION_NAMES), "stations the restaurant staffs, or none"),
+    _option("--station-time", values.seconds(0, 86_400), "seconds that a station takes"),
+    _option(
+        "--send-back-percent", values.number(0, 100), "orders of a hundred that quality sends back"
+    ),
+    _option(
+        "--ageing", values.seconds(0, 86_400), "seconds after which a waiting order goes first"
+    ),
+    _option("--cooking-time", values.seconds(0, 86_400), "base cooking time in seconds"),
+    _option("--customer", values.text, "customer name filter"),
+    _option("--notification-types", values.words(STATUSES), "notifications to receive"),
+    _option("--name", values.subscriber_name, "name of a subscriber", **_SUBSCRIBER),
+    _option(
+        "--stuck-factor", values.number(0.1, 1000), "times its estimate until an order is stuck"
+    ),
+    _option(
+        "--watch-interval", values.seconds(0.1, 3_600), "seconds between looks for stuck orders"
+    ),
     _option("--log-level", _LEVEL, "log level"),
-    _option("--log-file", _text, "log file path"),
-    _option("--grace", _seconds(0, 3_600), "seconds to finish work when stopped"),
-    _option("--web-workers", _integer(1, 64), "HTTP worker processes"),
-    _option("--web-threads", _integer(1, 256), "threads in each HTTP worker"),
-    _option("--heartbeat", _seconds(1, 300), "heartbeat in seconds", name="heartbeat_seconds"),
-    _option("--lease", _seconds(1, 3_600), "lease of a task in seconds", name="lease_seconds"),
+    _option("--log-file", values.text, "log file path"),
+    _option("--grace", values.seconds(0, 3_600), "seconds to finish work when stopped"),
+    _option("--web-workers", values.integer(1, 64), "HTTP worker processes"),
+    _option("--web-threads", values.integer(1, 256), "threads in each HTTP worker"),
+    _option(
+        "--heartbeat", values.seconds(1, 300), "heartbeat in seconds", name="heartbeat_seconds"
+    ),
+    _option(
+        "--lease", values.seconds(1, 3_600), "lease of a task in seconds", name="lease_seconds"
+    ),
 )
 
 _BY_NAME = {option.name: option for option in OPTIONS}

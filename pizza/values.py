@@ -1,0 +1,147 @@
+"""What the text of a setting means: one reader for each kind of value.
+
+A reader returns the value, or raises ValueError with the rest of a sentence that begins with the
+setting's name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from pizza.domain.order import ORDER_TYPES
+
+WORKER_NAME_LENGTH = 50
+
+
+def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
+    """One of these words, after `fold`."""
+
+    def read(raw: str) -> str:
+        if fold(raw) not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, not {raw!r}")
+        return fold(raw)
+
+    return read
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """A whole number in a range."""
+
+    def read(raw: str) -> int:
+        # int() would also take "1_000", "٣" and " 7 ".
+        if not (raw.isascii() and raw.isdigit() and len(raw) < 12 and low <= int(raw) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}, not {raw!r}")
+        return int(raw)
+
+    return read
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """A number of seconds in a range."""
+    return number(low, high, "a number of seconds")
+
+
+def words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Some of these words with commas between; `all` or `none` of them."""
+
+    def read(raw: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
+        if words in (("all",), ("none",)):
+            return known if words == ("all",) else ()
+        for word in words:
+            if word not in known:
+                raise ValueError(f"knows {', '.join(known)}, not {word!r}")
+        return words
+
+    return read
+
+
+def specialities(raw: str) -> tuple[str, ...]:
+    """Order types or menu tags."""
+    # Whether a word is on the menu only the database knows (pizza.services.staffing).
+    words = tuple(dict.fromkeys(word.strip() for word in raw.split(",")))
+    if words == ("all",):
+        return ORDER_TYPES
+    for word in words:
+        if not word or not word.isprintable() or len(word) > WORKER_NAME_LENGTH:
+            raise ValueError(f"must be order types or menu tags with commas between, not {raw!r}")
+    return words
+
+
+def number(low: float, high: float, what: str = "a number") -> Callable[[str], float]:
+    """A number in a range."""
+
+    def read(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise ValueError(f"must be {what} from {low:g} to {high:g}, not {raw!r}")
+        return value
+
+    return read
+
+
+def worker_name(raw: str) -> str:
+    """A name as the table `workers` can hold it."""
+    if not (raw.strip() and raw.isprintable() and len(raw) <= WORKER_NAME_LENGTH):
+        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} printable characters")
+    return raw
+
+
+def subscriber_name(raw: str) -> str:
+    """A name that can be part of a queue's."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,50}", raw):
+        raise ValueError(f"must be 1 to {WORKER_NAME_LENGTH} letters, digits, dots, _ or -")
+    return raw
+
+
+def text(raw: str) -> str:
+    """Any text but none."""
+    if not raw or "\0" in raw:
+        raise ValueError("must not be empty or contain NUL")
+    return raw
+
+
+def db_url(raw: str) -> str:
+    """A PostgreSQL connection string."""
+    # libpq's own messages about a broken URL quote the password: refuse before it sees one.
+    problem = "must look like postgres://user:pass@host:port/dbname"
+    if "\0" in raw:
+        raise ValueError(problem)
+    if "://" not in raw:
+        if "=" in raw:  # libpq's `host=… dbname=…` form
+            return raw
+        raise ValueError(problem)
+    try:
+        parts = urlsplit(raw)
+        parts.port  # noqa: B018  (raises for a port that is none)
+    except ValueError:
+        raise ValueError(problem) from None
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ValueError(problem)
+    return raw
+
+
+def broker_address(raw: str) -> str:
+    """A host, host:port or amqp:// URL."""
+    problem = "must be a host, host:port or amqp:// URL"
+    try:
+        url = urlsplit(raw if "://" in raw else f"amqp://{raw}")
+        sound = url.scheme in ("amqp", "amqps") and url.hostname and url.port != 0
+    except ValueError:
+        sound = False
+    if not sound or not raw.isprintable() or " " in raw:
+        raise ValueError(problem)
+    return raw
+
+
+def host(raw: str) -> str:
+    """An address to listen on."""
+    if not raw or not raw.isprintable() or " " in raw or "/" in raw:
+        raise ValueError(f"must be an address to listen on, not {raw!r}")
+    return raw
