@@ -15,6 +15,12 @@ language sql volatile as $$
     )
 $$;
 
+-- Whether a worker is there and was heard of within two heartbeats: a frozen one keeps its session.
+create or replace function worker_at_work(p_name text, p_last_seen timestamptz) returns boolean
+language sql volatile as $$
+    select worker_alive(p_name) and p_last_seen > clock_timestamp() - interval '65 seconds'
+$$;
+
 -- Come to work. Verdicts: welcome, taken (a live worker has the name), full.
 create or replace function worker_enter(
     p_name text, p_type text, p_limit integer, p_station text, p_order_types text[], p_tags text[],

@@ -6,14 +6,14 @@ update workers set last_seen = now(), status = 'online' where name = %(name)s
 
 -- mark_the_dead --
 update workers set status = 'offline'
-where status = 'online' and not worker_alive(name)
+where status = 'online' and not worker_at_work(name, last_seen)
 returning name
 
 -- leave --
 update workers set last_seen = now(), status = 'offline' where name = %(name)s
 
 -- status --
-select w.name, w.type, case when worker_alive(w.name) then 'online' else 'offline' end,
+select w.name, w.type, case when worker_at_work(w.name, w.last_seen) then 'online' else 'offline' end,
        w.orders_processed, w.last_seen, w.station, w.order_types, w.tags,
        p.orders, p.avg_cooking_seconds, p.p90_cooking_seconds, p.avg_waiting_seconds,
        p.p90_waiting_seconds, p.last_order_at

@@ -98,3 +98,15 @@ def test_who_leaves_in_good_order_is_offline_at_once(conn: BoundedConnection, db
         workers.leave(mine, "mario")
 
         assert conn.execute("select status from workers").fetchall() == [("offline",)]
+
+
+def test_who_is_silent_for_two_heartbeats_is_offline_until_it_is_heard_again(
+    conn: BoundedConnection, db_url: str
+) -> None:
+    with shift(db_url, "mario") as (mine, _):
+        conn.execute("update workers set last_seen = now() - interval '70 seconds'")
+        assert by_name(conn) == {"mario": "offline"}
+        assert workers.mark_the_dead(conn) == ["mario"]
+        workers.beat(mine, "mario")
+        assert by_name(conn) == {"mario": "online"}
+        assert workers.mark_the_dead(conn) == []

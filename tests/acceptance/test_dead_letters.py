@@ -1,0 +1,65 @@
+"""Dead letters on the command line: an operator looks, mends, sends again, throws away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from .support import eventually
+
+
+def command(house, *words):
+    """Run `flask --app pizza dead-letters …`: exit code, stdout, stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "pizza", "dead-letters", *words],
+        env={"DB_URL": house.db_url, "RABBITMQ": house.servers.rabbitmq.address, "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def listed(house):
+    code, out, err = command(house, "list", "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_an_operator_deals_with_what_nobody_could_process(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    house.hire("chef")
+    assert listed(house) == []
+    # An order of the future from another program, and one that makes no sense.
+    house.publish("orders_direct", "kitchen.order", {"customer_name": "Jo", "items": []})
+    house.publish("orders_direct", "kitchen.order", {"customer_name": "Jo", "total": 3})
+    eventually(lambda: len(listed(house)) == 2, 20, "two dead letters")
+    first, second = listed(house)
+    assert first["task"] == "accept_order"
+    assert "items" in first["reason"]
+
+    code, out, _ = command(house, "list")
+    assert code == 0
+    assert out.endswith("2 dead letters.\n")
+    code, out, _ = command(house, "show", second["id"])
+    assert code == 0
+    assert json.loads(out)["body"] == {"customer_name": "Jo", "total": 3}
+
+    assert command(house, "drop", second["id"])[:2] == (0, "1 dead letter was thrown away.\n")
+    assert command(house, "retry", first["id"])[:2] == (0, "1 dead letter was sent again.\n")
+    # It is as bad as before, and comes back.
+    eventually(lambda: [each["id"] for each in listed(house)] == [first["id"]], 20, "dead again")
+    assert command(house, "drop", "--all")[0] == 0
+    assert listed(house) == []
+
+
+def test_mistakes_are_sentences(new_restaurant):
+    house = new_restaurant()
+    code, _, err = command(house, "show", "no-such-id")
+    assert (code, err) == (1, "pizza: There is no dead letter no-such-id.\n")
+    code, _, err = command(house, "drop")
+    assert code == 2
+    assert "Name one dead letter, or say --all." in err
