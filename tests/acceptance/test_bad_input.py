@@ -176,7 +176,7 @@ def test_what_calls_itself_something_else_than_json_is_415(service, headers, sta
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/orders", 405),
+        ("PUT", "/orders", 405),
         ("PUT", "/orders", 405),
         ("DELETE", "/orders/ORD_20241216_001/status", 405),
         ("PATCH", "/workers/status", 405),
@@ -185,7 +185,7 @@ def test_what_calls_itself_something_else_than_json_is_415(service, headers, sta
         ("POST", "/healthz", 405),
         ("GET", "/", 404),
         ("GET", "/favicon.ico", 404),
-        ("GET", "/orders/", 405),
+        ("PUT", "/orders/", 405),
         ("GET", "/orders/ORD_20990101_001/status", 404),
         ("GET", "/orders/ORD_20990101_001/history", 404),
         ("GET", "/orders/nonsense/status", 404),
