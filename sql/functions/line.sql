@@ -158,6 +158,11 @@ begin
     status := order_recook(o, p_worker, p_queue, p_exchange, p_notes);
 end $$;
 
+-- The order that a cook's message is about: the message has its id, but for one that is cooked
+-- again, which names it. (The other way round, from orders to messages, there is no index.)
+create or replace function message_order(p_id uuid, p_headers jsonb) returns uuid
+language sql immutable as $$ select coalesce((p_headers ->> 'order')::uuid, p_id) $$;
+
 -- Cook an order again, before all others: it is `received` once more, and takes its place in the
 -- kitchen even when that is full.
 create or replace function order_recook(
@@ -180,7 +185,7 @@ begin
     end if;
     perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
                         'kitchen.' || o.type || '.' || queue_priority, queue_priority, order_message(o),
-                        p_needs => o.needs);
+                        jsonb_build_object('order', o.id), p_needs => o.needs);
     perform order_changed(o, old_status, p_by, p_notes);
     return o.status;
 end $$;

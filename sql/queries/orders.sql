@@ -67,14 +67,18 @@ select orders_age(%(patience)s, %(priority)s, %(by)s, %(rule)s)
 -- waiting --
 -- The kitchen's line, best first, as the workers take it.
 select o.number, o.type, m.needs, o.created_at, o.estimated_completion
-from message m join orders o on coalesce(o.task_id, o.id) = m.id
-where m.task = 'cook_order' and m.state in ('sent', 'pending') and o.status = 'received'
+from (select id, headers, needs, priority, position
+      from message
+      where task = 'cook_order' and state in ('sent', 'pending')
+      order by priority desc, position
+      limit %(limit)s) m
+join orders o on o.id = message_order(m.id, m.headers)
+where o.status = 'received'
 order by m.priority desc, m.position
-limit %(limit)s
 
 -- cooking --
 select o.processed_by, extract(epoch from o.estimated_completion - clock_timestamp())::float8
-from message m join orders o on coalesce(o.task_id, o.id) = m.id
+from message m join orders o on o.id = message_order(m.id, m.headers)
 where m.state = 'claimed' and m.task = 'cook_order' and o.status = 'cooking'
 
 -- estimate --
