@@ -170,15 +170,15 @@ begin
     end if;
     priority := p_priority;
     rule := p_rule;
-    if p_customer_type = 'vip' then
-        insert into customers as c (key, name, vip, set_by)
-        values (p_customer_key, p_customer_name, true, p_by)
-        on conflict (key) do update set vip = true, set_by = excluded.set_by, changed_at = now()
-        where not c.vip;
-    elsif exists (select from customers c where c.key = p_customer_key and c.vip) then
+    if exists (select from customers c where c.key = p_customer_key and c.vip) then
         p_customer_type := 'vip';
         priority := p_vip_priority;
         rule := p_vip_rule;
+    elsif p_customer_type = 'vip' then
+        -- Only the first time: who is known as a VIP costs no lock.
+        insert into customers as c (key, name, vip, set_by)
+        values (p_customer_key, p_customer_name, true, p_by)
+        on conflict (key) do update set vip = true, set_by = excluded.set_by, changed_at = now();
     elsif p_repeat_priority <> p_priority and exists (
         select from orders e where e.customer_key = p_customer_key and e.status <> 'cancelled'
     ) then
