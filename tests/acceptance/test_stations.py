@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+
+from benchmarks.cpu import tree_seconds
 
 from .support import Restaurant, eventually, meal
 
@@ -139,6 +143,22 @@ def test_cooks_by_tag_share_the_menu(new_restaurant):
     house.ledger.wait_for("ready", [sushi], 15)
     by = {number: order(house, number)["processed_by"] for number in (pizza, salad, both, sushi)}
     assert list(by.values()) == ["chef_mario", "chef_luigi", "chef_twice", "chef_anna"]
+
+
+def test_a_cook_who_may_cook_none_of_fifty_orders_leaves_cook_and_broker_alone(new_restaurant):
+    house = new_restaurant()
+    house.open()
+    salad = [{"name": "Caesar Salad", "quantity": 1, "price": 8.99}]
+    numbers = [house.place(items=salad) for _ in range(50)]
+    mario = house.hire("chef_mario", order_types="pizza")
+    time.sleep(2)
+    roots = (mario.process.pid, house.servers.rabbitmq.process.pid)
+    before = sum(map(tree_seconds, roots))
+    time.sleep(6)
+    assert sum(map(tree_seconds, roots)) - before < 6 * 0.05
+    # They are cooked as soon as somebody may.
+    house.hire("chef_luigi", order_types="salad")
+    house.ledger.wait_for("ready", numbers, 20)
 
 
 def test_a_word_that_is_not_on_the_menu_is_refused_with_those_that_are(new_restaurant):
