@@ -16,7 +16,8 @@ from pizza.database.queries import Queries
 from pizza.framework.message import Ticket
 from pizza.framework.task import MAX_PRIORITY, Task
 
-_ADOPT = Queries("framework").adopt
+_SQL = Queries("framework")
+_ADOPT, _FORGET = _SQL.adopt, _SQL.forget_adopted
 
 
 def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
@@ -42,6 +43,11 @@ def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
     ).fetchone()
     assert row is not None
     return bool(row[0])
+
+
+def forget(conn: BoundedConnection) -> None:
+    """Drop the memory of what was adopted over a day ago. A chore for an app that adopts."""
+    conn.execute(_FORGET)
 
 
 def _way_back(ticket: Ticket) -> dict[str, str]:

@@ -184,11 +184,11 @@ class Job:
             except psycopg.DatabaseError as error:
                 if error.sqlstate != REFUSED:
                     raise
-                if uncertain and not self.known():
+                if uncertain and not self._known():
                     return None
                 raise ClaimLost(str(error).splitlines()[0]) from error
 
-    def known(self) -> bool:
+    def _known(self) -> bool:
         """Whether the message is still there: neither ended nor withdrawn."""
         return self._bench.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
 

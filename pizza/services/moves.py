@@ -29,7 +29,6 @@ Connection = psycopg.Connection[Any]
 
 # Somebody else has changed the order between look and change: looked at again so often.
 _TRIES = 5
-AGED_PRIORITY = 10
 
 
 def move(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework import App
+from pizza.framework import App, adoption
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
 from pizza.services import estimates
@@ -14,7 +14,7 @@ from pizza.settings import Settings
 from pizza.storage import orders, stations
 
 AGED_PRIORITY = 10
-_AGEING, _ESTIMATES, _PACE = 2.0, 2.0, 10.0
+_AGEING, _ESTIMATES, _PACE, _FORGET = 2.0, 2.0, 10.0, 600.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -22,6 +22,7 @@ def make_app(settings: Settings | None = None) -> App:
     app = App("pizza", topology=TOPOLOGY, middleware=[timing])
     app.every(_ESTIMATES, "estimates")(estimates.refresh)
     app.every(_PACE, "pace")(estimates.measure_pace)
+    app.every(_FORGET, "adopted")(adoption.forget)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     return app

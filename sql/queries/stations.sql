@@ -25,9 +25,3 @@ update station set open = false where not name = any(%(names)s)
 
 -- line --
 select name from station where open order by position
-
--- waiting_at --
--- Orders whose station is not staffed any more.
-select o.number, o.version, o.stage
-from orders o
-where o.status in ('ready', 'out-for-delivery') and o.stage = %(stage)s
