@@ -54,10 +54,12 @@ _CONNECTION_PARAMETERS: dict[str, Any] = {
 class BoundedConnection(psycopg.Connection[Any]):
     """A psycopg connection whose waits end after `limit` seconds (None: never).
 
+    until: the moment (by time.monotonic) at which they all end, when its user has one.
     ahead: by how much the server's clock was ahead of ours when the connection was made.
     """
 
     limit: float | None = STATEMENT_LIMIT_S
+    until: float | None = None
     ahead: timedelta = timedelta()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -81,14 +83,22 @@ class BoundedConnection(psycopg.Connection[Any]):
         A connection that did not answer in time is of no further use: the answer to
         the old statement could be taken for that of the next one.
         """
-        if self.limit is None:
+        patience = self.patience
+        if patience is None:
             return super().wait(gen, *args, **kwargs)
         try:
-            until = time.monotonic() + self.limit
-            return super().wait(_bounded(gen, until), *args, **kwargs)
+            return super().wait(_bounded(gen, time.monotonic() + patience), *args, **kwargs)
         except DatabaseUnavailable:
             self.close()
             raise
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds a wait that begins now may last (None: without end)."""
+        if self.until is None:
+            return self.limit
+        left = self.until - time.monotonic()
+        return left if self.limit is None else min(self.limit, left)
 
     @contextmanager
     def within(self, seconds: float | None) -> Generator[Self, None, None]:

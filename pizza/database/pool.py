@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -50,15 +51,16 @@ class Pool:
     def connection(self, timeout: float = 1.0) -> Generator[BoundedConnection, None, None]:
         """Lend a connection for the block.
 
-        timeout: seconds, for the wait for a free connection, and again for each answer.
+        timeout: seconds, for the wait for a free connection and all answers together.
         Raises DatabaseUnavailable when the server is absent, hung or restarting, or when
         no connection came free in time.
         """
+        until = time.monotonic() + timeout
         try:
             conn = self._pool.getconn(timeout)
         except psycopg_pool.PoolTimeout as error:
             raise DatabaseUnavailable("no database connection came free in time") from error
-        conn.limit = timeout
+        conn.limit, conn.until = timeout, until
         try:
             with available():
                 yield conn
@@ -67,6 +69,7 @@ class Pool:
             self._drop_the_dead()
             raise
         finally:
+            conn.until = None
             self._pool.putconn(conn)
 
     def _drop_the_dead(self) -> None:

@@ -104,9 +104,9 @@ def _refusal(verdict: str, why: str | None, limit: int) -> Exception:
 
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
     """The deadline by the server's clock, which judges it; ours may be another."""
-    if not isinstance(conn, BoundedConnection) or conn.limit is None:
+    if not isinstance(conn, BoundedConnection) or (patience := conn.patience) is None:
         return deadline
-    latest = datetime.now(UTC) + timedelta(seconds=conn.limit * _BEGUN_WITHIN)
+    latest = datetime.now(UTC) + timedelta(seconds=patience * _BEGUN_WITHIN)
     return (min(deadline, latest) if deadline else latest) + conn.ahead
 
 

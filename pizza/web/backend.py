@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 JSON = "application/json"
 
-# Twice this (waiting for a connection, then for the answer) is the longest a client waits.
-DATABASE_SECONDS = 0.9
+# All that a request may spend on the database: waiting for a connection, and for its answers.
+DATABASE_SECONDS = 1.2
 
 
 class Connections(Protocol):
     """A source of database connections; pizza.database.pool.Pool is one."""
 
     def connection(self, timeout: float = ...) -> AbstractContextManager[Any]:
-        """Lend a connection; raises DatabaseUnavailable within about twice `timeout` seconds."""
+        """Lend a connection; raises DatabaseUnavailable within about `timeout` seconds."""
 
 
 def _unknown() -> str:

@@ -10,6 +10,13 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.web.breaker import Breaker
 
 
+class FakeConnection:
+    """Answers the one question that a try asks."""
+
+    def execute(self, query):
+        assert query == "select 1"
+
+
 class FakePool:
     """Gives connections, or takes its time and fails."""
 
@@ -24,7 +31,7 @@ class FakePool:
         time.sleep(min(self.takes, timeout))
         if self.fails:
             raise DatabaseUnavailable("away")
-        yield "connection"
+        yield FakeConnection()
 
 
 @pytest.fixture
@@ -66,23 +73,27 @@ def test_a_cut_connection_shuts_nobody_out(pool):
     assert [ok for _, ok in many(breaker, 20)] == [True] * 20
 
 
-def test_while_the_server_hangs_one_request_tries_and_the_others_hear_soon(pool):
+def test_while_the_server_hangs_one_thread_tries_and_all_requests_hear_at_once(pool):
     breaker = Breaker(pool)
     pool.fails, pool.takes = True, 0.5
     attempt(breaker)
     pool.asked = 0
-    waits = sorted(wait for wait, _ in many(breaker, 20))
-    assert pool.asked == 1
-    assert waits[18] < 0.3
-    assert waits[19] < 0.8
+    results = many(breaker, 20)
+    assert [ok for _, ok in results] == [False] * 20
+    assert max(wait for wait, _ in results) < 0.3
+    assert pool.asked <= 1
+    time.sleep(0.7)
+    assert 1 <= pool.asked <= 3
 
 
-def test_the_first_success_opens_the_door_for_all(pool):
+def test_the_first_answer_opens_the_door_for_all(pool):
     breaker = Breaker(pool)
     pool.fails, pool.takes = True, 0.5
     attempt(breaker)
     pool.fails, pool.takes = False, 0.0
-    assert attempt(breaker)[1] is True
+    until = time.monotonic() + 3
+    while not attempt(breaker)[1] and time.monotonic() < until:
+        time.sleep(0.02)
     assert [ok for _, ok in many(breaker, 20)] == [True] * 20
 
 
