@@ -1,11 +1,11 @@
-"""Looking after the restaurant every few seconds: orders that are stuck, workers that are gone."""
+"""Looking after the restaurant every few seconds: stuck orders, moved estimates, gone workers."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseUnavailable
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 # Nobody calls an order stuck before so long, however little was estimated.
 GRACE = timedelta(seconds=3)
 _CENSUS_S = 60.0
+# An estimate that moved by less, absolutely or of the wait that is left, is no news.
+_MOVED, _MOVED_SHARE = timedelta(seconds=5), 0.2
 
 
 class Watch(threading.Thread):
@@ -65,6 +67,8 @@ class Watch(threading.Thread):
             tracking.census(conn)
         for order in tracking.no_longer_stuck(conn):
             _moved_on(order)
+        for number, moment in tracking.moved_estimates(conn, _MOVED, _MOVED_SHARE):
+            _estimate_moved(number, moment)
         for order in tracking.newly_stuck(conn, self._factor, GRACE):
             _stuck(order)
         self._look_for_workers(conn)
@@ -97,6 +101,21 @@ def _stuck(order: tracking.StuckOrder) -> None:
             "details": {"status": order.status, "seconds": round(order.seconds, 1)},
         },
     )  # fmt: skip
+
+
+def _estimate_moved(number: str, moment: datetime) -> None:
+    log.info(
+        "Order is expected to be ready at another time",
+        extra={
+            "action": "estimate_moved",
+            "order_number": number,
+            "details": {
+                "estimated_completion": moment.isoformat(timespec="milliseconds").replace(
+                    "+00:00", "Z"
+                )
+            },
+        },
+    )
 
 
 def _moved_on(order: tracking.StuckOrder) -> None:

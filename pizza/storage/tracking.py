@@ -15,7 +15,7 @@ from pizza.database.queries import Queries
 _SQL = Queries("tracking")
 _RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.open_gap, _SQL.fill_gap
 _CENSUS, _STUCK, _UNSTUCK = _SQL.census, _SQL.stuck, _SQL.unstuck
-_ANSWERED, _ANSWER = _SQL.answered, _SQL.answer
+_ANSWERED, _ANSWER, _MOVED = _SQL.answered, _SQL.answer, _SQL.moved_estimates
 
 Connection = psycopg.Connection[Any]
 
@@ -71,6 +71,14 @@ def fill_gap(conn: Connection, number: str, sequence: int, event_id: UUID) -> in
 def census(conn: Connection) -> int:
     """Take up the orders of which no event has come yet; returns how many. Reads all orders."""
     return conn.execute(_CENSUS).rowcount
+
+
+def moved_estimates(conn: Connection, least: timedelta, share: float) -> list[tuple[str, datetime]]:
+    """Take over the estimates of waiting orders that have moved; returns (number, moment UTC).
+
+    Less than `least`, or than `share` of the wait that is left, is no move.
+    """
+    return conn.execute(_MOVED, {"least": least, "share": share}).fetchall()
 
 
 def newly_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:

@@ -10,13 +10,13 @@ with stored as (
 ), before as (
     select sequence from tracking_order where order_number = %(number)s for update
 ), moved as (
-    insert into tracking_order as t (order_number, sequence, status, since, promised)
-    select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s
+    insert into tracking_order as t (order_number, sequence, status, since, promised, estimated)
+    select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s, %(promised)s
     from stored left join before on true
     where %(sequence)s::integer is not null
     on conflict (order_number) do update
-    set (sequence, status, since, promised) = (
-        select excluded.sequence, excluded.status,
+    set (sequence, status, estimated, since, promised) = (
+        select excluded.sequence, excluded.status, coalesce(excluded.estimated, t.estimated),
                case when t.status = excluded.status then t.since else excluded.since end,
                case when t.status = excluded.status then t.promised else excluded.promised end
     )
@@ -48,6 +48,22 @@ insert into tracking_order (order_number, sequence, status, since, promised)
 select number, 0, status, created_at, estimated_completion
 from orders where status in ('received', 'cooking')
 on conflict do nothing
+
+-- moved_estimates --
+-- Take over the estimates of waiting orders that have moved by more than `least`, and by more than
+-- `share` of the wait that is left. Answers them, the most urgent first.
+with moved as (
+    update tracking_order t
+    set estimated = o.estimated_completion
+    from orders o
+    where o.number = t.order_number and o.status = 'received' and t.status = 'received'
+      and greatest(o.estimated_completion - coalesce(t.estimated, t.promised),
+                   coalesce(t.estimated, t.promised) - o.estimated_completion)
+          > greatest(%(least)s::interval,
+                     (o.estimated_completion - clock_timestamp()) * %(share)s::float8)
+    returning o.number, o.priority, o.created_at, t.estimated
+)
+select number, estimated from moved order by priority desc, created_at
 
 -- stuck --
 insert into tracking_stuck (order_number, status, since)

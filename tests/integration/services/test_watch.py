@@ -109,3 +109,31 @@ def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, lo
         assert look() == [("INFO", "worker_online", None)]
         workers.leave(mario, "mario")
     assert look() == [], "he has gone home in good order"
+
+
+def test_an_estimate_that_moves_far_is_taken_over_and_told(
+    conn: BoundedConnection, look: Look
+) -> None:
+    number = place(conn)
+    age(conn, number, 0, estimate=30)
+    assert look() == []
+
+    def expect_in(seconds: float) -> None:
+        conn.execute(
+            "update orders set estimated_completion = now() + %s * interval '1 second'", (seconds,)
+        )
+
+    expect_in(34)
+    assert look() == [], "a few seconds are no news"
+    for seconds in (60, 20):
+        expect_in(seconds)
+        assert look() == [("INFO", "estimate_moved", number)]
+        assert look() == [], "once is enough"
+        assert conn.execute(
+            """select t.estimated = o.estimated_completion,
+                      t.promised < now() + interval '31 seconds'
+               from tracking_order t join orders o on o.number = t.order_number"""
+        ).fetchone() == (True, True), "what was promised when it came stays"
+    conn.execute("update orders set status = 'cooking', started_at = now()")
+    expect_in(200)
+    assert look() == [], "its cook tells now"
