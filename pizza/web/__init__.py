@@ -21,6 +21,7 @@ from pizza.web import (
     kitchen,
     listing,
     menu,
+    metrics,
     moves,
     orders,
     reports,
@@ -80,6 +81,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
     health.register(app, backend)
+    metrics.register(app, backend)
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )

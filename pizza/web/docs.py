@@ -160,6 +160,12 @@ def answers(model: type[BaseModel], example: object) -> dict[str, Any]:
     }
 
 
+def plain(content_type: str, example: str) -> dict[str, Any]:
+    """One response: a text."""
+    content = {"schema": {"type": "string"}, "example": example}
+    return {"description": "A text.", "content": {content_type: content}}
+
+
 def problems(*statuses: int) -> dict[str | int, Any]:
     """The errors an operation may answer with; 500 is always among them."""
     return {status: _problem(status) for status in (*statuses, 500)}

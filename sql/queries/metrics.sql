@@ -1,0 +1,48 @@
+-- all --
+-- Everything that can be measured from outside, in one look: name, labels, value.
+select 'orders_today', jsonb_build_object('type', type, 'priority', priority::text, 'status', status),
+       count(*)::float8
+from orders
+where created_at >= date_trunc('day', clock_timestamp() at time zone 'UTC') at time zone 'UTC'
+group by type, priority, status
+union all
+select 'messages', jsonb_build_object('queue', coalesce(queue, exchange), 'state', state),
+       count(*)::float8
+from message
+group by coalesce(queue, exchange), state
+union all
+select 'messages_tried_again', jsonb_build_object('queue', coalesce(queue, exchange)),
+       count(*)::float8
+from message
+where attempt > 1 and task is not null
+group by coalesce(queue, exchange)
+union all
+-- The first one to be published was written first, or became due since.
+select 'outbox_lag_seconds', '{}',
+       coalesce(extract(epoch from clock_timestamp() - max(coalesce(first.available_at, first.created_at))), 0)::float8
+from (select available_at, created_at from message where state = 'pending' order by position limit 1) first
+union all
+select 'worker_online', jsonb_build_object('worker', name, 'type', type, 'station', coalesce(station, '')),
+       worker_at_work(name, last_seen)::integer::float8
+from workers
+union all
+select 'worker_orders', jsonb_build_object('worker', name, 'type', type), orders_processed::float8
+from workers
+union all
+select m.name, jsonb_build_object('priority', p.priority::text), m.value
+from priority_metrics p
+cross join lateral (values
+    ('waiting_seconds_average', p.avg_wait_seconds),
+    ('waiting_seconds_p90', p.p90_wait_seconds)
+) m(name, value)
+where m.value is not null
+union all
+select 'cooking_seconds_average', jsonb_build_object('type', order_type), seconds::float8
+from kitchen_pace
+union all
+select 'orders_stuck', jsonb_build_object('status', s.name), count(t.order_number)::float8
+from (values ('received'), ('cooking')) s(name)
+left join tracking_stuck t on t.resolved_at is null and t.status = s.name
+group by s.name
+union all
+select 'kitchen_paused', '{}', paused::integer::float8 from kitchen_state
