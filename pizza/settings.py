@@ -55,7 +55,7 @@ class Settings:
     log_file: str | None = None
     grace: float = 15.0
     web_workers: int = 2
-    web_threads: int = 4
+    web_threads: int = 2
     heartbeat_seconds: float = 10.0
     lease_seconds: float = 15.0
 
@@ -220,7 +220,9 @@ OPTIONS = (
     _option("--log-file", values.text, "log file path"),
     _option("--grace", values.seconds(0, 3_600), "seconds to finish work when stopped"),
     _option("--web-workers", values.integer(1, 64), "HTTP worker processes"),
-    _option("--web-threads", values.integer(1, 256), "threads in each HTTP worker"),
+    _option(
+        "--web-threads", values.integer(1, 256), "requests at work at a time in each HTTP worker"
+    ),
     _option(
         "--heartbeat", values.seconds(1, 300), "heartbeat in seconds", name="heartbeat_seconds"
     ),

@@ -22,6 +22,7 @@ from pizza.web.errors import CONTENT_TYPE, Problem
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Requests are bound to about two seconds by themselves.
 LONGEST_SECONDS = 2.5
 # From the application's return to the answer's last byte on the socket.
@@ -77,8 +78,10 @@ def hold_signals(drain: Drain) -> None:
     told, tell = socket.socketpair()
     tell.setblocking(False)
     signal.set_wakeup_fd(tell.fileno())
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
+    # The main process has held them back until now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def set_sync_signals() -> WorkerSignal:
         stop = WorkerSignal()

@@ -22,6 +22,7 @@ from pizza.web.access import access_log
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
 from pizza.web.drain import Drain, hold_signals
+from pizza.web.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def load_app(settings: Settings, board: Board) -> Flask:
         app = create_app(settings, Backend(Breaker(pool), board.read))
         if settings.log_level == "DEBUG":
             app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
-        app.wsgi_app = drain.around(app.wsgi_app)  # type: ignore[method-assign, assignment]
+        turns = Turns(settings.web_threads)
+        app.wsgi_app = drain.around(turns.around(app.wsgi_app))  # type: ignore[method-assign, assignment]
         return app
     except Exception as error:
         log.error("HTTP worker cannot start", exc_info=error, extra={"action": "start_failed"})

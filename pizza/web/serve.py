@@ -10,10 +10,13 @@ from __future__ import annotations
 import functools
 import logging
 import multiprocessing
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import psycopg
@@ -27,6 +30,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.services import restaurant
 from pizza.settings import Settings
 from pizza.web.board import Board
+from pizza.web.drain import STOP_SIGNALS
 from pizza.web.process import load_app
 
 log = logging.getLogger(__name__)
@@ -34,6 +38,8 @@ log = logging.getLogger(__name__)
 # Beyond what a worker takes for its last requests (see pizza.web.drain).
 _STOP_SECONDS = 4
 _RELAY_STOP_SECONDS = 1.0
+# As many requests may wait in a worker, for a turn or for their clients (see pizza.web.turns).
+_THREADS = 128
 _RETRY_SECONDS = 1.0
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 # Where a service that listens everywhere can be reached from here.
@@ -86,6 +92,14 @@ class _Server(MPServer):
         super().__init__(*args, **kwargs)
         self._crashes: list[float] = []
 
+    def _spawn_workers(self, *args: Any) -> None:
+        with _signals_held():
+            super()._spawn_workers(*args)
+
+    def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+        with _signals_held():
+            super()._respawn_workers(*args, **kwargs)
+
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while True:
             self.main_loop_interrupt.wait()
@@ -114,6 +128,21 @@ class _Server(MPServer):
             self._respawn_workers(fallen, spawn_target, target_loader)
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Processes begun in the block hear SIGINT and SIGTERM only when they ask for them.
+
+    Otherwise one that comes while such a process still imports ends it with a traceback.
+    """
+    # Its start would let the signals through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _is_news(record: logging.LogRecord) -> bool:
     """Not what `_serve_loop` says itself, and only of workers that were not told to end."""
     return not record.getMessage().startswith("Unexpected exit from worker")
@@ -128,7 +157,7 @@ def _server(settings: Settings) -> _Server:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
         workers=settings.web_workers,
-        blocking_threads=settings.web_threads,
+        blocking_threads=_THREADS,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,

@@ -19,6 +19,7 @@ from .support import eventually
 
 ORDER = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
 STOP_S = 4.0
+SOON_S = 8.0
 
 
 @pytest.fixture
@@ -190,6 +191,21 @@ def test_while_the_database_hangs_everybody_hears_503_within_two_seconds(start, 
     placed = service.stored()[0]
     time.sleep(0.5)
     assert service.stored()[0] == placed
+
+
+def test_clients_that_stop_in_the_middle_of_a_body_keep_nobody_waiting(start):
+    service = start("--max-concurrent=0")
+    half = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            slow = socket.create_connection(("127.0.0.1", service.port))
+            stack.enter_context(slow)
+            slow.sendall(half)
+        statuses, longest = place_many(service, 20)
+        assert statuses == {201: 20}
+        assert longest < SOON_S
+    assert place(service)[0] == 201
+    assert service.stored()[0] == 21
 
 
 def test_without_a_database_the_service_starts_and_waits_for_it(start, postgres):
