@@ -73,7 +73,7 @@ class Database:
         self.locks: dict[Any, Transaction] = {}
         self.waiting: Waiters = []
         self.sessions: dict[int, Connection] = {}
-        self.promises: dict[int, Connection] = {}
+        self.promises: dict[int, list[Connection]] = {}
         self.sharers: dict[int, list[Transaction]] = {}
         self.beat_at = 0.0
         self.position = 0
@@ -99,9 +99,10 @@ class Database:
         self.connections.remove(connection)
         if connection.tx is not None and not connection.tx.over:
             connection.tx.rollback()
-        for held in (self.sessions, self.promises):
-            for key in [key for key, owner in held.items() if owner is connection]:
-                del held[key]
+        for key in [key for key, owner in self.sessions.items() if owner is connection]:
+            del self.sessions[key]
+        for key in [key for key, owners in self.promises.items() if connection in owners]:
+            del self.promises[key]
         self.scheduler.wake(connection.readers)
 
     def _put(self, rows: dict[Any, Row | None]) -> None:
@@ -232,16 +233,18 @@ class Transaction:
         return self._database.sessions.get(key, self._connection) is not self._connection
 
     def take_promise(self, position: int) -> bool:
-        if self._database.promises.get(position, self._connection) is not self._connection:
+        owners = self._database.promises.setdefault(position, [])
+        if owners and owners[0] is not self._connection:
             return False
-        self._database.promises[position] = self._connection
+        owners.append(self._connection)  # a session may take a lock more than once
         return True
 
     def end_promise(self, position: int) -> bool:
-        mine = self._database.promises.get(position) is self._connection
-        if mine:
-            del self._database.promises[position]
-        return mine
+        owners = self._database.promises.get(position, [])
+        if not owners or owners[0] is not self._connection:
+            return False
+        owners.pop()
+        return True
 
     def announce(self) -> list[Any]:
         self._database.beat_at = self.now
