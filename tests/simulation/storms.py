@@ -26,7 +26,8 @@ class Storms:
         """Decide what will happen in the coming seconds."""
         kinds: list[Callable[[], None]] = [
             self._kill, self._kill, self._freeze, self._freeze, self._stop, self._cut_database,
-            self._cut_broker, self._crash_broker, self._wipe_broker, self._crash_database,
+            self._cut_broker, self._crash_broker, self._wipe_broker, self._wipe_broker,
+            self._crash_database,
             self._duplicate, self._duplicate, self._refuse, self._slow,
             self._lie_in_wait, self._lie_in_wait, self._lie_in_wait, self._lie_in_wait,
         ]  # fmt: skip
