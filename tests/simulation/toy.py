@@ -1,0 +1,107 @@
+"""The application that is simulated: tasks that succeed, fail, last, and send more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from kombu import Exchange, Queue
+
+from pizza.framework.app import App
+from pizza.framework.job import Job
+from pizza.framework.retry import RetryPolicy
+from pizza.framework.task import publish
+from pizza.framework.topology import Topology
+
+from . import rules
+from .broker import EVENTS
+from .database import Transaction
+
+QUEUES = ("red", "blue")
+ATTEMPTS = 4
+
+EFFECT = "insert into effect values (%(job_id)s)"
+STEP = "insert into step values (%(job_id)s)"
+# As the kitchen does it: the claim, and the completion, in the statement of the effect itself.
+BEGIN = "select begin_with(%(job_id)s)"
+FINISH = "select finish_with(%(job_id)s)"
+
+
+def _effect(tx: Transaction, p: dict[str, Any]) -> list[Any]:
+    tx.note_effect(p["job_id"], last=True)
+    return [(True,)]
+
+
+def _step(tx: Transaction, p: dict[str, Any]) -> list[Any]:
+    tx.note_effect(p["job_id"], last=False)
+    return [(True,)]
+
+
+def _begin(tx: Transaction, p: dict[str, Any]) -> list[Any]:
+    row = rules.claim(tx, p) if p["job_token"] is None else rules.fence(tx, p)
+    if p["job_token"] is not None or row[0]["verdict"] == "claimed":
+        _step(tx, p)
+    return row
+
+
+def _finish(tx: Transaction, p: dict[str, Any]) -> list[Any]:
+    row = rules.complete(tx, p)
+    _effect(tx, p)
+    return row
+
+
+RULES: dict[str, rules.Rule] = {EFFECT: _effect, STEP: _step, BEGIN: _begin, FINISH: _finish}
+
+
+class Hopeless(Exception):
+    """Not worth another attempt."""
+
+
+def make_app(new_id: Callable[[], UUID]) -> App:
+    """The tasks, with a policy short enough for many attempts in a few virtual seconds."""
+    topology = Topology(
+        exchanges=(Exchange(EVENTS, type="topic"),),
+        queues=tuple(Queue(name) for name in (*QUEUES, EVENTS)),
+    )
+    app = App("toy", topology=topology)
+    policy = RetryPolicy(attempts=ATTEMPTS, base=0.2, cap=1.0, never=(Hopeless,))
+
+    @app.task("work", queue=QUEUES[0], retry=policy)
+    def work(job: Job) -> None:
+        """Claimed by the worker; a step, a wait, and an end that sends more."""
+        plan = job.body
+        if plan["steps"]:
+            with job.transaction() as conn:
+                conn.execute(STEP, {"job_id": job.id})
+        job.sleep(plan["seconds"])
+        _fail(job)
+        with job.completion() as conn:
+            conn.execute(EFFECT, {"job_id": job.id})
+            if plan["then"]:
+                work.send(conn, plan | {"then": False, "fail": 0}, message_id=new_id())
+                publish(conn, EVENTS, "then", {}, message_id=new_id())
+
+    @app.task("quick", queue=QUEUES[1], retry=policy, claims_itself=True)
+    def quick(job: Job) -> None:
+        """Claimed by its only transaction."""
+        with job.completion() as conn:
+            conn.execute(EFFECT, {"job_id": job.id})
+            _fail(job)
+
+    @app.task("terse", queue=QUEUES[1], retry=policy, claims_itself=True)
+    def terse(job: Job) -> None:
+        """Single statements that guard themselves, as a cook's are."""
+        job.step(BEGIN)
+        job.sleep(job.body["seconds"])
+        _fail(job)
+        job.finish(FINISH)
+
+    return app
+
+
+def _fail(job: Job) -> None:
+    if job.body["fail"] < 0:
+        raise Hopeless("it will never be")
+    if job.attempt <= job.body["fail"]:
+        raise ValueError("not this time")

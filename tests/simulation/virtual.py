@@ -1,0 +1,235 @@
+"""Stand-ins for threads, clocks and sockets, put in the place of the framework's own.
+
+The framework's modules name what they use of the outside (`time`, `threading`, `connect`,
+`Broker` …); those names are what is replaced, so that its logic runs unchanged. Some of its
+patience is made shorter, so that a schedule has few steps. One simulation at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from pizza.framework import (
+    chores,
+    executor,
+    job,
+    line,
+    publisher,
+    relay,
+    retry,
+    session,
+    sweep,
+    worker,
+)  # fmt: skip
+
+from .connection import Connection
+from .guards import taken_out
+from .link import Broker
+from .scheduler import Fiber, Killed, Scheduler, Waiters
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+class _Now:
+    """The simulation that is running."""
+
+    world: World
+
+
+now = _Now()
+
+
+def _scheduler() -> Scheduler:
+    return now.world.scheduler
+
+
+class Event:
+    """threading.Event, and lifecycle.Wake, whose `wait` forgets."""
+
+    def __init__(self) -> None:
+        self._flag = False
+        self.waiters: Waiters = []
+
+    def is_set(self) -> bool:
+        return self._flag
+
+    def set(self) -> None:
+        self._flag = True
+        _scheduler().wake(self.waiters)
+
+    def clear(self) -> None:
+        self._flag = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if not self._flag:
+            _scheduler().block(timeout, self.waiters)
+        return self._flag
+
+
+class Wake(Event):
+    def wait(self, timeout: float | None = None) -> bool:
+        found = super().wait(timeout)
+        self.clear()
+        return found
+
+
+class Stop:
+    """lifecycle.Stop without signals."""
+
+    def __init__(self) -> None:
+        self.event = Event()
+        self.wake = Wake()
+
+    def is_set(self) -> bool:
+        return self.event.is_set()
+
+    def set(self) -> None:
+        self.event.set()
+        self.wake.set()
+
+    def listen(self) -> None:
+        """Signals come from the world."""
+
+    def ignore(self) -> None:
+        """None will come."""
+
+
+class Lock:
+    """threading.Lock."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiters: Waiters = []
+
+    def acquire(self, blocking: bool = True) -> bool:
+        while self._taken:
+            if not blocking:
+                return False
+            _scheduler().block(None, self._waiters)
+        self._taken = True
+        return True
+
+    def release(self) -> None:
+        self._taken = False
+        _scheduler().wake(self._waiters)
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
+
+
+class Thread:
+    """threading.Thread as a fiber of the process that starts it."""
+
+    def __init__(self, *, target: Any, name: str, daemon: bool) -> None:
+        self._target, self._name = target, name
+        self._fiber: Fiber | None = None
+
+    def start(self) -> None:
+        self._fiber = _start(self._name, self._target)
+
+    def is_alive(self) -> bool:
+        return self._fiber is not None and not self._fiber.ended
+
+    def join(self, timeout: float) -> None:
+        _join(self, timeout)
+
+
+def _start(name: str, run: Any) -> Fiber:
+    scheduler = _scheduler()
+    assert scheduler.current is not None
+    return scheduler.spawn(scheduler.current.process, name, run)
+
+
+def _join(thread: Any, timeout: float) -> None:
+    scheduler = _scheduler()
+    until = scheduler.now + timeout
+    while thread.is_alive() and scheduler.now < until:
+        scheduler.pause(min(0.1, timeout))
+
+
+def _start_real(self: Any) -> None:
+    self.fiber = _start(self.name, self.run)
+
+
+def _real_is_alive(self: Any) -> bool:
+    return hasattr(self, "fiber") and not self.fiber.ended
+
+
+def _connect(_url: str, *, name: str) -> Connection:
+    return now.world.connect()
+
+
+def _broker(_url: str, **_options: Any) -> Broker:
+    return Broker(now.world.broker, _process())
+
+
+def _process() -> Any:
+    fiber = _scheduler().current
+    assert fiber is not None
+    return fiber.process
+
+
+def _readable(connections: list[Connection], _timeout: float) -> bool:
+    return any(each.ended or each.notes for each in connections)
+
+
+def _exit(_code: int) -> None:
+    process = _process()
+    _scheduler().kill(process)
+    raise Killed
+
+
+_TIME = SimpleNamespace(
+    monotonic=lambda: _scheduler().now, sleep=lambda seconds: _scheduler().pause(seconds)
+)
+_THREADING = SimpleNamespace(Event=Event, Thread=Thread, Lock=Lock)
+_RANDOM = SimpleNamespace(
+    random=lambda: _scheduler().rng.random(),
+    uniform=lambda a, b: _scheduler().rng.uniform(a, b),
+)
+
+_REPLACED: list[tuple[Any, dict[str, Any]]] = [
+    (relay, {
+        "time": _TIME, "threading": _THREADING, "connect": _connect, "Broker": _broker,
+        "_FROZEN_S": 1.5, "_STANDBY_S": 0.5, "_DOZE_S": 1.0, "_POSTPONE": timedelta(seconds=1),
+    }),
+    (session, {
+        "time": _TIME, "threading": _THREADING, "connect": _connect, "readable": _readable,
+        "_TICK_S": 0.7,
+    }),
+    (worker, {
+        "time": _TIME, "threading": _THREADING, "Broker": _broker, "Stop": Stop,
+        "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
+        "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
+    }),
+    (sweep, {
+        "time": _TIME, "AUDIT_S": 0.5, "PATIENCE": timedelta(seconds=1), "_GAP_S": 2.0,
+    }),
+    (job, {"time": _TIME}), (publisher, {"time": _TIME, "CONFIRM_TIMEOUT_S": 2.0}),
+    (executor, {"time": _TIME}), (chores, {"time": _TIME}), (line, {"connect": _connect}),
+    (retry, {"random": _RANDOM}),
+]  # fmt: skip
+
+
+@contextmanager
+def replaced(off: frozenset[str]) -> Generator[None]:
+    """Run the framework on the models within the block, without the guards in `off`."""
+    with ExitStack() as stack, taken_out(off):
+        for module, names in _REPLACED:
+            stack.enter_context(patch.multiple(module, **names))
+        for thread in (relay.Relay, session.Session):
+            stack.enter_context(
+                patch.multiple(
+                    thread, create=True, start=_start_real, is_alive=_real_is_alive, join=_join
+                )
+            )
+        yield

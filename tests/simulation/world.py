@@ -1,0 +1,252 @@
+"""One schedule: cooks, senders and storms from a seed, then calm weather, then the verdict."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.framework.app import App
+from pizza.framework.task import publish
+from pizza.framework.worker import Worker, WorkerOptions
+
+from . import rules, toy, virtual
+from .broker import EVENTS, Server
+from .connection import Connection
+from .database import Database
+from .judge import Judge, short
+from .relay_rules import RELAY_RULES
+from .scheduler import Process, Scheduler
+from .storms import Storms
+from .virtual import now
+
+STORMY_S = 2.5
+CALM_S = 60.0
+LEASE_S = 1.5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a schedule. trace: lines, if it was asked for."""
+
+    seed: int
+    violations: list[str]
+    steps: int
+    seconds: float
+    trace: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Cook:
+    """A worker process."""
+
+    process: Process
+    worker: Worker
+
+    @property
+    def busy(self) -> bool:
+        return not self.process.dead and self.worker._bench.held is not None
+
+
+class _Rollback(Exception):
+    pass
+
+
+@cache
+def _app() -> App:
+    return toy.make_app(lambda: now.world.new_id())
+
+
+class World:
+    """Servers, processes and the judge of one schedule."""
+
+    def __init__(self, seed: int, off: frozenset[str] = frozenset(), traced: bool = False) -> None:
+        self.scheduler = Scheduler(seed)
+        self.rng = self.scheduler.rng
+        if traced:
+            self.scheduler.trace = []
+        self.judge = Judge()
+        self.database = Database(self.scheduler, self._committed)
+        self.database.off = off
+        self.broker = Server(self.scheduler, lambda: self.storms.after("accepted", None))
+        self.cooks: list[Cook] = []
+        self.storms = Storms(self)
+        self._senders = 0
+        self._ids = 0
+
+    def new_id(self) -> UUID:
+        self._ids += 1
+        return UUID(int=self._ids)
+
+    def _committed(self, kind: str, id: Any, detail: Any) -> None:
+        self.scheduler.note(f"{kind} {short(id)}")
+        self.judge.committed(kind, id, detail)
+        fiber = self.scheduler.current
+        self.storms.after(kind, fiber and fiber.process)
+
+    # -- what processes are made of -------------------------------------------------------------
+
+    def connect(self) -> Connection:
+        fiber = self.scheduler.current
+        assert fiber is not None
+        self.travel()
+        if self.database.down_until > self.scheduler.now:
+            raise DatabaseUnavailable("PostgreSQL is not available")
+        return Connection(self.database, fiber.process, _RULES.get, self.travel)
+
+    def travel(self) -> None:
+        """The way to the database, or back."""
+        self.scheduler.pause(self.rng.random() * 0.004)
+
+    def hire(self) -> None:
+        """Start a cook with its session and its relay."""
+        name = f"cook{len(self.cooks)}"
+        options = WorkerOptions(name, toy.QUEUES, grace=0.5, lease=LEASE_S)
+        process = self.scheduler.process(name)
+        worker = Worker(_app(), "db", "amqp", options)
+        bench = worker._bench
+        bench.interrupt, bench.abandon, bench.lost = (virtual.Event() for _ in range(3))  # type: ignore[assignment]
+        self.cooks.append(Cook(process, worker))
+        self.scheduler.spawn(process, "main", worker.run)
+
+    @property
+    def living(self) -> list[Cook]:
+        return [
+            each for each in self.cooks if not each.process.dead and not each.worker._stop.is_set()
+        ]
+
+    # -- senders --------------------------------------------------------------------------------
+
+    def _open(self, key: str) -> None:
+        self._senders += 1
+        process = self.scheduler.process(key)
+        self.scheduler.spawn(process, "sender", lambda: self._send_all(key))
+
+    def _send_all(self, key: str) -> None:
+        conn: Connection | None = None
+        for n in range(self.rng.randint(1, 3)):
+            self.scheduler.pause(self.rng.random() * STORMY_S / 3)
+            try:
+                conn = conn if conn is not None and not conn.closed else self.connect()
+                with conn.transaction():
+                    self._send(conn, key, n)
+            except (DatabaseUnavailable, _Rollback):
+                pass
+        self._senders -= 1
+
+    def _send(self, conn: Any, key: str, n: int) -> None:
+        rng = self.rng
+        plan = {
+            "steps": rng.random() < 0.6, "seconds": rng.random() * rng.choice((0.05, 0.4, 1.6)),
+            "fail": rng.choice((0, 0, 0, 0, 1, 2, 9, -1)), "then": rng.random() < 0.3,
+        }  # fmt: skip
+        task = _app().tasks[rng.choice(("work", "work", "quick", "terse"))]
+        task.send(
+            conn, plan, message_id=self.new_id(), priority=rng.choice((0, 0, 5)),
+            countdown=rng.choice((None, None, None, 0.7)),
+        )  # fmt: skip
+        publish(conn, EVENTS, key, {"n": n}, message_id=self.new_id())
+        if rng.random() < 0.1:
+            raise _Rollback
+
+    # -- the schedule ---------------------------------------------------------------------------
+
+    def run(self) -> Verdict:
+        now.world = self
+        for _ in range(2):
+            self.hire()
+        for key in ("a", "b")[: self.rng.randint(1, 2)]:
+            self._open(key)
+        self.storms.brew(STORMY_S)
+        start = self.scheduler.now
+        try:
+            self.scheduler.run(start + STORMY_S)
+            self.storms.calm()
+            self.scheduler.run(start + CALM_S, self._settled)
+            if not self._tickets():
+                self.scheduler.run(self.scheduler.now + 0.05)
+            violations = self.judge.conclude(self.database.messages, self.broker.seen)
+            trace = self.scheduler.trace or []
+            return Verdict(
+                self.scheduler.seed,
+                violations,
+                self.scheduler.steps,
+                self.scheduler.now - start,
+                trace,
+            )
+        finally:
+            self.scheduler.end()
+
+    def _settled(self) -> bool:
+        if self.database.messages or self._senders or self._tickets():
+            return False
+        return not any(
+            each.busy or each.process.frozen_until > self.scheduler.now for each in self.cooks
+        )
+
+    def _tickets(self) -> bool:
+        held = any(link.unacked for link in self.broker.links)
+        return held or any(self.broker.queues.get(name) for name in toy.QUEUES)
+
+
+_RULES = rules.RULES | RELAY_RULES | toy.RULES
+
+
+class _Lines(logging.Handler):
+    """The program's own log, in the trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        details = getattr(record, "details", None)
+        text = f"{record.levelname} {record.getMessage()}"
+        now.world.scheduler.note(text + (f" {json.dumps(details, default=str)}" if details else ""))
+
+
+@contextmanager
+def _logging(traced: bool) -> Generator[None]:
+    """To the trace or nowhere."""
+    log, handler = logging.getLogger("pizza.framework"), _Lines()
+    before = logging.root.manager.disable, log.level, log.propagate
+    log.propagate = False
+    if traced:
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        logging.disable(logging.NOTSET)
+    else:
+        logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        logging.disable(before[0])
+        log.setLevel(before[1])
+        log.propagate = before[2]
+
+
+def simulate(
+    seeds: range, *, off: frozenset[str] = frozenset(), traced: bool = False
+) -> Generator[Verdict]:
+    """Run the schedules of some seeds. off: guards that are taken out."""
+    with virtual.replaced(off), _logging(traced), _rare_collections():
+        for seed in seeds:
+            if seed % 100 == 0:
+                gc.collect()
+            yield World(seed, off, traced).run()
+
+
+@contextmanager
+def _rare_collections() -> Generator[None]:
+    """A world is one large cycle: by itself the collector would look at it again and again."""
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,84 @@
+"""Ten thousand bad days: no schedule breaks a promise, and each guard taken out does."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from multiprocessing import get_context
+
+import pytest
+
+from tests.simulation.guards import GUARDS
+from tests.simulation.world import Verdict, simulate
+
+SCHEDULES = 10_000
+PART = 500
+# A guard is found missing within some hundred.
+PATIENCE = 3_000
+REMEDIES = (
+    "Duplicate dropped", "Token refused", "Handed back", "next in", "Dead after attempt",
+    "The worker of a message is gone", "The broker has lost tickets", "Leading relay is frozen",
+    "did not take a message", "tried again in 0:00:01", "PostgreSQL is back", "RabbitMQ is back",
+    "Worker is back",
+)  # fmt: skip
+
+
+def test_no_schedule_of_ten_thousand_breaks_a_promise() -> None:
+    parts = [range(first, first + PART) for first in range(0, SCHEDULES, PART)]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as processes:
+        broken = next((each for each in processes.map(first_broken, parts) if each), None)
+        processes.shutdown(cancel_futures=True)
+    assert broken is None, how_to_replay(broken)
+
+
+def first_broken(seeds: range, off: frozenset[str] = frozenset()) -> Verdict | None:
+    """The first of these schedules that breaks a promise."""
+    with closing(simulate(seeds, off=off)) as verdicts:
+        return next((each for each in verdicts if each.violations), None)
+
+
+def how_to_replay(verdict: Verdict) -> str:
+    """What was broken, and the command that shows how."""
+    return "\n  ".join(
+        [
+            f"seed {verdict.seed} breaks a promise:",
+            *verdict.violations,
+            "its trace:",
+            f".venv/bin/python -m tests.simulation --seed {verdict.seed} --trace",
+        ]
+    )
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_without_a_guard_a_violation_is_found(guard: str) -> None:
+    found = first_broken(range(PATIENCE), frozenset({guard}))
+    assert found is not None
+    # It is the guard that was missing, not the schedule that is impossible
+    assert first_broken(range(found.seed, found.seed + 1)) is None
+
+
+def test_the_storms_reach_what_the_framework_does_about_them() -> None:
+    wanted = set(REMEDIES)
+    with closing(simulate(range(PATIENCE), traced=True)) as verdicts:
+        for verdict in verdicts:
+            text = "\n".join(verdict.trace)
+            wanted -= {remedy for remedy in wanted if remedy in text}
+            if not wanted:
+                break
+    assert not wanted
+
+
+def test_a_seed_gives_the_same_schedule_again_traced_or_not() -> None:
+    seeds = range(40, 45)
+    traced, again = (list(simulate(seeds, traced=True)) for _ in range(2))
+    assert traced == again
+    assert all(verdict.trace for verdict in traced)
+    plain = list(simulate(seeds))
+    assert [(v.steps, v.seconds) for v in plain] == [(v.steps, v.seconds) for v in traced]
+
+
+def test_a_violation_comes_with_the_command_that_replays_it() -> None:
+    text = how_to_replay(Verdict(7, ["message 0001: lost"], 1, 1.0))
+    assert "message 0001: lost" in text
+    assert "python -m tests.simulation --seed 7 --trace" in text
