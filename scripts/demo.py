@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psycopg
@@ -86,6 +86,7 @@ def run(folder: Path, stay: bool) -> None:
             print(f"  {name} had died and was started again.")
         print_what_next(client, max(tickets, key=lambda ticket: len(ticket.history)), stay)
         if stay:
+            print_addresses(backing.environment)
             stay_open(restaurant)
     finally:
         with step("Closing the restaurant"):
@@ -172,6 +173,15 @@ def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:
     print(f"  curl {url}/orders -d '{order}'")
     print(f"  curl {url}/orders/{ticket.number}/history")
     print(f"  curl {url}/workers/status\n")
+
+
+def print_addresses(environment: Mapping[str, str]) -> None:
+    """What the commands of the documentation need to find this restaurant, to be copied."""
+    print("For restaurant-system and flask --app pizza in another terminal:")
+    print("  . .venv/bin/activate")
+    for name, value in environment.items():
+        print(f"  export {name}={value}")
+    print(flush=True)
 
 
 def stay_open(restaurant: Restaurant) -> None:

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import click
 
-from pizza.cli import verbs
-from pizza.database.connection import connect
+from pizza.cli import desk
+from pizza.database.connection import available, connect
 from pizza.database.errors import DatabaseError
 from pizza.framework import dead_letters
 from pizza.framework.broker import Broker
 from pizza.framework.dead_letters import DeadLetter
 from pizza.framework.errors import FrameworkError
-from pizza.settings import Settings, SettingsError
+from pizza.settings import Settings
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ def group(settings: Settings) -> click.Group:
             click.echo(
                 f"{each.id}  {each.died_at}  {each.queue}  {each.task or '-'}: {each.reason}"
             )
-        click.echo(f"{len(found)} dead letters.")
+        click.echo(f"{_letters(len(found))}.")
 
     @commands.command()
     @click.argument("id")
@@ -64,7 +63,7 @@ def group(settings: Settings) -> click.Group:
             if each.id == id:
                 click.echo(json.dumps(dataclasses.asdict(each), indent=2))
                 return
-        _fail(f"There is no dead letter {id}.")
+        desk.fail(f"There is no dead letter {id}.")
 
     @commands.command()
     @click.argument("id", required=False)
@@ -75,13 +74,10 @@ def group(settings: Settings) -> click.Group:
         Example: flask --app pizza dead-letters retry --all
         """
         chosen = _chosen(id, everything)
-        try:
-            settings.require("db_url")
-        except SettingsError as problem:
-            sys.exit(verbs.refuse(str(problem)))
+        desk.need_database(settings)
 
         def work() -> int:
-            with connect(settings.db_url, name="dead letters") as conn:
+            with connect(settings.db_url, name="dead letters") as conn, available():
                 return dead_letters.retry(_broker(settings), conn, chosen)
 
         _report(_run(work), id, "sent again")
@@ -114,15 +110,16 @@ def _run(work: Callable[[], T]) -> T:
     try:
         return work()
     except (FrameworkError, DatabaseError) as problem:
-        _fail(f"{problem}.")
+        desk.fail(str(problem))
+    except desk.NO_TABLES:
+        desk.fail(desk.NO_TABLES_YET)
 
 
 def _report(count: int, id: str | None, done: str) -> None:
     if id is not None and count == 0:
-        _fail(f"There is no dead letter {id}.")
-    click.echo(f"{count} dead letters were {done}." if count != 1 else f"1 dead letter was {done}.")
+        desk.fail(f"There is no dead letter {id}.")
+    click.echo(f"{_letters(count)} {'was' if count == 1 else 'were'} {done}.")
 
 
-def _fail(sentence: str) -> NoReturn:
-    click.echo(f"pizza: {sentence}", err=True)
-    sys.exit(verbs.FAILED)
+def _letters(count: int) -> str:
+    return f"{count} dead letter{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ import click
 from flask import Flask
 
 from pizza import logs
-from pizza.cli import dead_letters, verbs
+from pizza.cli import dead_letters, desk, verbs
 from pizza.cli.groups import GROUPS
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import open_pool
@@ -44,17 +44,11 @@ def create_app() -> Flask:
 def _command(verb: str, settings: Settings) -> click.Command:
     def run() -> None:
         if verb != "setup_queues":
-            _require_database(settings)
+            desk.need_database(settings)
+        logs.setup(dataclasses.replace(settings, mode=None))
         sys.exit(verbs.set_up(settings, [verb]))
 
     return click.Command(verb.replace("_", "-"), callback=run, help=verbs.SETUP_HELP[verb])
-
-
-def _require_database(settings: Settings) -> None:
-    try:
-        settings.require("db_url")
-    except SettingsError as problem:
-        sys.exit(verbs.refuse(str(problem)))
 
 
 class _House:

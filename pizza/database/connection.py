@@ -166,6 +166,12 @@ def unavailable(error: BaseException) -> bool:
     return state is None or state.startswith(("08", "57P")) or state == "53300"
 
 
+def _reason(error: Exception) -> str:
+    """What the driver says, without the questions that it asks back."""
+    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    return "; ".join(line for line in lines if line and not line.endswith("?"))[:200]
+
+
 @contextmanager
 def available() -> Generator[None, None, None]:
     """Turn the driver's words for an absent server into DatabaseUnavailable."""
@@ -176,5 +182,5 @@ def available() -> Generator[None, None, None]:
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         if not unavailable(error):
             raise
-        reason = " ".join(str(error).split())[:200]
+        reason = _reason(error)
         raise DatabaseUnavailable(f"PostgreSQL is not available: {reason}") from error

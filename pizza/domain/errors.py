@@ -74,14 +74,19 @@ class RestaurantFull(DomainError):
 
 
 class IllegalTransition(DomainError):
-    """An order in `current` cannot become `wanted`; `allowed` says what it can become."""
+    """An order in `current` cannot become `wanted`; `allowed` says what it can become.
 
-    def __init__(self, current: str, wanted: str, allowed: Sequence[str]) -> None:
+    sentence: the message, where `wanted` is no status.
+    """
+
+    def __init__(
+        self, current: str, wanted: str, allowed: Sequence[str], sentence: str | None = None
+    ) -> None:
         self.current = current
         self.wanted = wanted
         self.allowed = tuple(allowed)
         choices = f", only {', '.join(self.allowed)}" if self.allowed else " any more"
-        super().__init__(f"An order that is {current} cannot become {wanted}{choices}.")
+        super().__init__(sentence or f"An order that is {current} cannot become {wanted}{choices}.")
 
 
 class KitchenPaused(DomainError):

@@ -34,6 +34,7 @@ class Later:
     def __init__(self, part: Part) -> None:
         self._part = part
         self._begun = False
+        self._ended = False
 
     def begin(self) -> None:
         """Start it now."""
@@ -45,11 +46,13 @@ class Later:
 
     def stop(self, timeout: float) -> None:
         """Stop it, if it has begun."""
+        self._ended = True
         self._part.stop(timeout)
 
     def is_alive(self) -> bool:
         """Whether it runs, or has yet to begin."""
-        return not self._begun or self._part.is_alive()
+        waits = not self._begun and not self._ended
+        return waits or self._part.is_alive()
 
 
 def serve(*parts: Part) -> None:

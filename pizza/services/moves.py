@@ -88,7 +88,10 @@ def prioritise(
         now = _look(conn, number, version)
         if now.status not in ACTIVE:
             raise IllegalTransition(
-                now.status, "reprioritised", allowed(now.status, now.order_type)
+                now.status,
+                "reprioritised",
+                allowed(now.status, now.order_type),
+                f"An order that is {now.status} cannot get another priority any more.",
             )
         notes = f"priority {now.priority} → {priority}: manual override: {reason}"
         moved = orders.prioritise(conn, number, now.version, priority, by=by, notes=notes)

@@ -46,7 +46,7 @@ def cancel(
     Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
     """
     role = STAFF_ROLE if as_staff or reason is not None else CUSTOMER
-    who = by or (STAFF if role == STAFF_ROLE else CUSTOMER)
+    who = by if by is not None else STAFF if role == STAFF_ROLE else CUSTOMER
     _check(by=who, reason=reason)
     moves.move(
         conn, checked_number(number), CANCELLED, by=who, role=role, reason=reason, version=version

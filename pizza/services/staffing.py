@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import psycopg
+
 from pizza.database.connection import available, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.menu import specialities
@@ -71,7 +73,7 @@ def _post(settings: Settings) -> Post:
 
 
 def _known_tags(settings: Settings) -> set[str]:
-    """The menu's tags; waits for the database, since a word cannot be judged without.
+    """The menu's tags; waits for the database and its tables: a word cannot be judged without.
 
     Raises SystemExit when told to stop meanwhile.
     """
@@ -84,10 +86,13 @@ def _known_tags(settings: Settings) -> set[str]:
             with connect(settings.db_url, name=name) as conn, available():
                 return menu.tags(conn)
         except DatabaseUnavailable as error:
-            if not told:
-                log.warning("%s; trying again", error, extra={"action": "database_lost"})
-            told = True
-            stop.event.wait(backoff.next())
+            why = str(error)
+        except psycopg.errors.UndefinedTable:
+            why = "The database has no tables yet: run --setup-db"
+        if not told:
+            log.warning("%s; trying again", why, extra={"action": "database_lost"})
+        told = True
+        stop.event.wait(backoff.next())
     raise SystemExit(0)
 
 

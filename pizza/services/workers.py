@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 
 from pizza.database.connection import BoundedConnection
+from pizza.database.errors import DatabaseError
 from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.framework.errors import SessionRefused
 from pizza.storage import workers
@@ -31,15 +32,24 @@ class Shift:
         self._announcement = announcement
 
     def enter(self, conn: BoundedConnection) -> None:
-        """Register. Raises SessionRefused when the name is taken or the kitchen is full."""
+        """Register. Raises SessionRefused when the name is taken or the kitchen is full.
+
+        Raises DatabaseError while there are no tables.
+        """
         until = time.monotonic() + _PATIENCE_S
-        while (verdict := workers.enter(conn, self._name, self._post, MAX_WORKERS)) != "welcome":
+        while (verdict := self._knock(conn)) != "welcome":
             if time.monotonic() > until:
                 full = verdict == "full"
                 no = TooManyWorkers(MAX_WORKERS) if full else WorkerNameTaken(self._name)
                 raise SessionRefused(str(no))
             time.sleep(0.1)
         log.info(self._announcement, extra={"action": "worker_registered"})
+
+    def _knock(self, conn: BoundedConnection) -> str:
+        try:
+            return workers.enter(conn, self._name, self._post, MAX_WORKERS)
+        except psycopg.errors.UndefinedFunction as error:
+            raise DatabaseError("the database has no tables yet: run --setup-db") from error
 
     def beat(self, conn: BoundedConnection) -> None:
         """Say that it is alive, and report those who are not."""

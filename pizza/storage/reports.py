@@ -19,7 +19,8 @@ Connection = psycopg.Connection[Any]
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Of some orders: how many came, were cancelled, were ready; how long that took from the
-    moment they were received; how many of them were ready after their first estimate.
+    moment they were received; how many of them were ready more than a second after
+    their first estimate.
     """
 
     orders: int = 0

@@ -9,11 +9,15 @@ import sys
 from .support import eventually
 
 
-def command(house, *words):
+def command(house, *words, db_url=None):
     """Run `flask --app pizza dead-letters …`: exit code, stdout, stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "pizza", "dead-letters", *words],
-        env={"DB_URL": house.db_url, "RABBITMQ": house.servers.rabbitmq.address, "PATH": ""},
+        env={
+            "DB_URL": db_url or house.db_url,
+            "RABBITMQ": house.servers.rabbitmq.address,
+            "PATH": "",
+        },
         capture_output=True,
         text=True,
         timeout=30,
@@ -49,6 +53,11 @@ def test_an_operator_deals_with_what_nobody_could_process(new_restaurant):
     assert json.loads(out)["body"] == {"customer_name": "Jo", "total": 3}
 
     assert command(house, "drop", second["id"])[:2] == (0, "1 dead letter was thrown away.\n")
+    assert command(house, "list")[1].endswith("\n1 dead letter.\n")
+    bare = house.servers.postgres.create_database("dead_letters_without_tables")
+    code, _, err = command(house, "retry", "--all", db_url=bare)
+    assert code == 1
+    assert err == "pizza: The database is not set up yet: run flask --app pizza setup-db.\n"
     assert command(house, "retry", first["id"])[:2] == (0, "1 dead letter was sent again.\n")
     # It is as bad as before, and comes back.
     eventually(lambda: [each["id"] for each in listed(house)] == [first["id"]], 20, "dead again")

@@ -46,6 +46,25 @@ def test_processes_that_come_before_their_servers_come_up_by_themselves(
     house.ledger.check_all_ready()
 
 
+def test_cooks_that_come_before_the_tables_wait_for_them(
+    new_restaurant: Callable[[], Restaurant], empty_db: str
+) -> None:
+    house = new_restaurant()
+    cooks = [
+        house.hire_soon("mario", db=empty_db),
+        house.hire_soon("luigi", db=empty_db, order_types="pizza"),
+    ]
+    for cook in cooks:
+        what = "each says what to do"
+        eventually(lambda cook=cook: "run --setup-db" in str(warnings(cook)), 15, what)
+
+    assert set_up(house, "--setup-db", f"--db={empty_db}").exit_code() == 0
+
+    for cook in cooks:
+        cook.wait_for("worker_connected", 20)
+        cook.stop()  # before its database goes
+
+
 def warnings(program: Program) -> list[str]:
     return [line["message"] for line in program.lines if line["level"] == "WARN"]
 

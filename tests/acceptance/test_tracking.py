@@ -178,6 +178,16 @@ def test_a_second_one_stands_by_until_the_first_is_gone(new_restaurant: Make) ->
     assert not second.said("event_gap")
 
 
+def test_one_that_stands_by_stops_without_an_error(new_restaurant: Make) -> None:
+    house = new_restaurant()
+    house.open()
+    house.track()
+    second = house.track(ready=False)
+    eventually(lambda: len(second.said("standing_by")) == 2, 15, "it stands by")
+    assert second.stop() == 0
+    assert [line["action"] for line in second.lines if line["level"] == "ERROR"] == []
+
+
 def test_servers_that_go_and_come_back(new_restaurant: Make) -> None:
     house = new_restaurant()
     house.open()

@@ -1,5 +1,6 @@
 """The demo ends well whatever is killed, and leaves nothing behind whatever way it ends itself."""
 
+import json
 import os
 import re
 import signal
@@ -18,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 class Demo:
     """A running demo, its output read line by line, and every process that it ever had."""
 
-    def __init__(self):
+    def __init__(self, *options: str):
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "scripts" / "demo.py"],
+            [sys.executable, ROOT / "scripts" / "demo.py", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -65,8 +66,8 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def demo():
-    running = Demo()
+def demo(request):
+    running = Demo(*getattr(request, "param", ()))
     yield running
     if running.process.poll() is None:
         running.process.kill()
@@ -105,6 +106,23 @@ def test_any_other_process_may_be_killed(demo, process):
     text = "".join(demo.lines)
     assert "Checked: 12 orders, each received, cooked, ready and delivered once." in text
     assert "had died and was started again." in text
+    demo.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("demo", [["--stay"]], indirect=True)
+def test_one_that_stays_open_says_how_the_commands_find_it(demo, tmp_path):
+    demo.read_until("export RABBITMQ=")
+    exports = re.findall(r"^  export (\w+)=(.*)$", "".join(demo.lines), re.MULTILINE)
+    words = [sys.executable, "-m", "flask", "--app", "pizza", "workers", "list", "--json"]
+
+    found = subprocess.run(
+        words, env={**dict(exports), "PATH": ""}, cwd=tmp_path, capture_output=True, check=True
+    )
+
+    workers = json.loads(found.stdout)
+    assert sum(each["status"] == "online" for each in workers) == 6
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 0
     demo.assert_nothing_is_left()
 
 

@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import subprocess
 from pathlib import Path
 
 from pizza.domain.stations import STATION_NAMES
@@ -44,6 +45,13 @@ def test_procfile_staffs_every_station_and_names_cooks_one_by_one():
     staffed = [re.findall(r"--station=(\w+)", entry.command) for entry in workers]
     assert [each for found in staffed for each in found] == list(STATION_NAMES)
     assert len(workers) <= 10, "more than may be at work"
+
+
+def test_the_name_in_the_specification_is_the_program():
+    for name in ("restaurant-system", "scripts/restaurant-system"):
+        found = subprocess.run([ROOT / name, "--mode=x"], capture_output=True, text=True)
+        assert found.returncode == 2
+        assert found.stderr.startswith("restaurant-system: --mode (MODE) must be one of")
 
 
 def test_no_registry_is_named():

@@ -187,5 +187,5 @@ def test_flask_has_the_same_verbs():
         env=environ,
     )
     assert found.returncode == 1
-    assert '"action":"setup_db_failed"' in found.stdout
+    assert '"service":"setup","action":"setup_db_failed"' in found.stdout
     assert found.stderr == ""

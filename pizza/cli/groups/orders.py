@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,8 @@ def show(number: str, as_json: bool) -> None:
         history = service.order_history(conn, number)
     document = documents.order(found)
     if as_json:
-        desk.show(document, as_json=True)
+        steps = [dataclasses.asdict(step) for step in history]
+        desk.show({**document, "history": steps}, as_json=True)
         return
     del document["items"]
     desk.show(document, as_json=False)

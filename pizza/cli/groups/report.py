@@ -21,7 +21,8 @@ _TITLES = (
 def report(day: str, as_json: bool) -> None:
     """Show a day's orders: how many, how fast, how many late, by type and by priority.
 
-    Preparation is from received to ready; late is what was ready after its first estimate.
+    Preparation is from received to ready; late is what was ready more than a second after its
+    first estimate.
 
     \b
     Example:

@@ -107,6 +107,7 @@ def test_an_order_is_shown_with_items_and_history(run: Run, conn: BoundedConnect
     assert "Jo [red]x" in page
     document = json.loads(run("orders", "show", number, "--json").stdout)
     assert document["items"] == [{"name": "Margherita Pizza", "quantity": 2, "price": 15.99}]
+    assert [step["notes"] for step in document["history"]] == ["priority 1: standard order"]
 
 
 def test_orders_are_changed_by_hand(run: Run, conn: BoundedConnection) -> None:
@@ -194,6 +195,7 @@ def test_nobody_was_ever_at_work(run: Run) -> None:
         ("orders", "priority", "ORD_20241216_001", "11", "--reason", "x"),
         ("orders", "priority", "ORD_20241216_001", "5"),
         ("orders", "send-back", "ORD_20241216_001", "--reason", ""),
+        ("orders", "cancel", "ORD_20241216_001", "--by", ""),
         ("menu", "add", "Pizza", "--tag", "Pizza!"),
         ("menu", "add", "Pizza", "--tag", "pizza", "--price", "NaN"),
         ("menu", "add", "Pizza", "--tag", "pizza", "--price", "cheap"),
@@ -217,6 +219,7 @@ def test_without_a_server_it_is_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("DB_URL", "postgres://user:s3cret-word@127.0.0.1:9/restaurant")
     result = run("menu", "list", code=1)
     assert result.stderr.startswith("pizza: PostgreSQL is not available")
+    assert result.stderr.endswith("Connection refused.\n")
     assert "s3cret" not in result.output
 
 
@@ -231,7 +234,9 @@ def test_without_tables_it_is_exit_1_and_says_what_to_do(
 
 def test_without_an_address_it_is_exit_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DB_URL")
-    assert "DB_URL" in run("menu", "list", code=2).stderr
+    # No word of --db: there is no such flag here.
+    said = "pizza: DB_URL is missing: set it, or write it into .env.\n"
+    assert run("menu", "list", code=2).stderr == said
 
 
 def test_flask_finds_the_commands_and_stdout_has_the_answer_alone(
@@ -248,12 +253,14 @@ def test_flask_finds_the_commands_and_stdout_has_the_answer_alone(
     assert json.loads(found.stdout)["status"] == "cancelled"
 
 
-def test_on_a_terminal_tables_are_drawn(db_url: str, tmp_path: Path) -> None:
+def on_a_terminal(db_url: str, folder: Path, columns: int) -> str:
+    """What `menu list` prints on a terminal of this width."""
     leader, follower = pty.openpty()
     words = [sys.executable, "-m", "flask", "--app", "pizza", "menu", "list"]
-    environ = {"DB_URL": db_url, "PATH": "", "TERM": "xterm", "COLUMNS": "100", "LANG": "C.UTF-8"}
+    environ = {"DB_URL": db_url, "PATH": "", "TERM": "xterm", "LANG": "C.UTF-8"}
+    environ["COLUMNS"] = f"{columns}"
 
-    child = subprocess.Popen(words, stdout=follower, cwd=tmp_path, env=environ)
+    child = subprocess.Popen(words, stdout=follower, cwd=folder, env=environ)
     os.close(follower)
     drawn = b""
     while True:
@@ -267,5 +274,16 @@ def test_on_a_terminal_tables_are_drawn(db_url: str, tmp_path: Path) -> None:
     os.close(leader)
 
     assert child.wait(10) == 0
-    assert "─" in drawn.decode()
-    assert "Margherita Pizza" in drawn.decode()
+    return drawn.decode()
+
+
+def test_on_a_terminal_tables_are_drawn(db_url: str, tmp_path: Path) -> None:
+    drawn = on_a_terminal(db_url, tmp_path, columns=100)
+    assert "─" in drawn
+    assert "Margherita Pizza" in drawn
+
+
+def test_on_a_narrow_terminal_nothing_is_cut(db_url: str, tmp_path: Path) -> None:
+    drawn = on_a_terminal(db_url, tmp_path, columns=20)
+    assert "Quattro Formaggi Pizza" in drawn
+    assert "…" not in drawn

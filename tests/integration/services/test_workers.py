@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Any
 
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
+from pizza.database.errors import DatabaseError
 from pizza.framework.errors import SessionRefused
 from pizza.services import workers
 from pizza.services.workers import MAX_WORKERS, Shift
@@ -32,6 +34,15 @@ def test_a_shift_registers_beats_and_leaves(
     mario.leave(conn)
 
     assert caplog.messages == ["Worker registered for all order types", "Worker disconnected"]
+
+
+def test_without_tables_it_says_what_to_do(postgres: Any) -> None:
+    url = postgres.create_database("workers_without_tables")
+    with (
+        connect(url, name="test") as conn,
+        pytest.raises(DatabaseError, match="no tables yet: run --setup-db"),
+    ):
+        shift().enter(conn)
 
 
 def test_a_taken_name_is_refused_after_a_moment_of_patience(

@@ -35,7 +35,8 @@ select count(*),
        avg(extract(epoch from completed_at - created_at))::float8,
        percentile_cont(0.9) within group (
            order by extract(epoch from completed_at - created_at)::float8),
-       (select count(*) from o where completed_at is not null and completed_at > promised_at)
+       (select count(*) from o where completed_at is not null
+                               and completed_at > promised_at + interval '1 s')
 from o
 """
 NAMES = (
@@ -101,6 +102,15 @@ def test_todays_report_has_the_late_and_the_cancelled(
         assert (report["late"], report["late_share"]) == (1, 0.5)
         assert report["avg_preparation_seconds"] == 252.5
         assert report["by_type"]["dine-in"]["late"] == 1
+
+
+def test_a_moment_after_the_estimate_is_not_late(
+    client: FlaskClient, conn: BoundedConnection, place: Any, cook: Any
+) -> None:
+    cook(place(), waited=0, cooked=5)
+    conn.execute("update orders set promised_at = completed_at - interval '0.9 s'")
+
+    assert client.get("/reports/today").json["late"] == 0
 
 
 def test_waits_by_priority_are_plain_sql(client: FlaskClient, history: BoundedConnection) -> None:

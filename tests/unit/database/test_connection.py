@@ -36,7 +36,9 @@ def test_the_statement_was_wrong(error: Exception) -> None:
 def test_the_reason_is_one_short_line() -> None:
     with pytest.raises(DatabaseUnavailable) as caught, available():
         raise psycopg.OperationalError("connection refused\n\tIs the server running?\n" + "x" * 500)
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 260
+    said = str(caught.value)
+    assert said.startswith("PostgreSQL is not available: connection refused; xxx")
+    assert "\n" not in said and len(said) < 260
 
 
 def test_migrations_are_numbered_without_gaps_and_functions_come_last() -> None:
