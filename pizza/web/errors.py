@@ -19,6 +19,8 @@ from pizza.domain.errors import (
     IllegalTransition,
     InvalidOrder,
     InvalidRequest,
+    KeyInFlight,
+    KeyReused,
     KitchenPaused,
     OrderNotFound,
     ReasonMissing,
@@ -107,6 +109,10 @@ def _full(error: RestaurantFull | KitchenPaused) -> Problem:
     return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
+def _in_flight(error: KeyInFlight) -> Problem:
+    return Problem(409, str(error), headers=_retry_after(error.retry_after_seconds))
+
+
 def _conflict(error: IllegalTransition) -> Problem:
     more = {"current_status": error.current, "allowed_statuses": list(error.allowed)}
     return Problem(409, str(error), more=more)
@@ -157,6 +163,10 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     RestaurantFull: _full,
     KitchenPaused: _full,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
+    KeyReused: lambda error: Problem(
+        422, str(error), errors=[FieldError("Idempotency-Key", "belongs to another order")]
+    ),
+    KeyInFlight: _in_flight,
     UnknownDish: lambda error: Problem(404, str(error)),
     IllegalTransition: _conflict,
     ReasonMissing: lambda error: Problem(
