@@ -22,6 +22,7 @@ def test_guests_hear_503_meanwhile_and_201_after_it(
 
     with reading_only():
         answers = restaurant.rush([meal() for _ in range(16)])
+        ready = restaurant.client.get("/readyz")
         reading = restaurant.client.get(f"/orders/{number}/status")
         cancel = restaurant.client.post(f"/orders/{number}/cancel")
 
@@ -30,6 +31,7 @@ def test_guests_hear_503_meanwhile_and_201_after_it(
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in (*answers, cancel))
     assert "postgres" not in str([answer.document for answer in answers]).casefold()
     assert reading.status == 200
+    assert (ready.status, ready.document["checks"]["database"]) == (503, "read-only")
     eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is taken")
     assert len(restaurant.ledger.orders()) == 2
     restaurant.hire("mario")

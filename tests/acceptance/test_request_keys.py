@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from devservices import Servers
 
 from .api_service import Reply, Service
 from .support import eventually, meal
+from .support.outages import down
 
 Start = Callable[..., Service]
 _STOP_S = 4.0
@@ -123,6 +125,38 @@ def test_a_client_that_never_heard_its_answer_asks_again(start: Start) -> None:
     assert again.status == 201
     assert keys(service) == [(key, again.json["order_number"])]
     assert service.stored()[0] == 1
+
+
+def test_guests_who_try_again_through_an_outage_have_one_order_each(
+    start: Start, servers: Servers
+) -> None:
+    """PostgreSQL crashes between orders and their answers; nobody knows what became of his."""
+    service = start("--max-concurrent=0")
+    over = threading.Event()
+
+    def insist(meals: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        placed = []
+        for each in meals:
+            key = str(uuid4())
+            while (reply := order(service, each, key)).status != 201:
+                assert reply.status in (409, 503), reply.body
+                assert not over.wait(0.1), reply.body
+            placed.append((key, reply.json["order_number"]))
+        return placed
+
+    with ThreadPoolExecutor(8) as crowd:
+        guests = [crowd.submit(insist, [meal() for _ in range(40)]) for _ in range(8)]
+        try:
+            for wanted in (40, 160):
+                eventually(lambda n=wanted: len(keys(service)) >= n, 30, f"{wanted} are placed")
+                with down(servers.postgres):
+                    pass
+            placed = [pair for guest in guests for pair in guest.result(60)]
+        finally:
+            over.set()
+
+    assert sorted(keys(service)) == sorted(placed)
+    assert service.stored()[0] == len(placed) == 8 * 40
 
 
 def test_any_order_service_of_the_restaurant_answers_again(start: Start) -> None:
