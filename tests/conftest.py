@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -47,6 +49,32 @@ def db_url(postgres: Postgres, _template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex[:12]}"
     yield postgres.create_database(name, template=_template)
     postgres.drop_database(name)
+
+
+@pytest.fixture
+def reading_only(postgres: Postgres) -> Callable[[], AbstractContextManager[None]]:
+    """For the length of a block the server answers and takes no writes, as with a full disk."""
+
+    @contextmanager
+    def block() -> Iterator[None]:
+        _set_read_only(postgres, "on")
+        try:
+            yield
+        finally:
+            _set_read_only(postgres, "off")
+
+    return block
+
+
+def _set_read_only(postgres: Postgres, value: str) -> None:
+    until = time.monotonic() + 20
+    with postgres.connect() as conn:
+        conn.autocommit = True
+        conn.execute(f"alter system set default_transaction_read_only = {value}".encode())
+        conn.execute("select pg_reload_conf()")
+        while conn.execute("show default_transaction_read_only").fetchone() != (value,):
+            assert time.monotonic() < until, f"PostgreSQL does not hear that read-only is {value}"
+            time.sleep(0.02)
 
 
 @pytest.fixture

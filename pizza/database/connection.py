@@ -17,7 +17,7 @@ import psycopg
 from psycopg import waiting
 from psycopg.rows import tuple_row
 
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_LIMIT_S = 10.0
@@ -49,6 +49,13 @@ _CONNECTION_PARAMETERS: dict[str, Any] = {
     "tcp_user_timeout": 10_000,
     "options": SESSION_OPTIONS,
 }
+
+# SQL states of a server that is away: 08 connections, 57P0x one that stops or starts, 53300 full.
+_AWAY = ("08", "57P", "53300")
+# And of one that is there, yet does not do what it would do at another time: 53 a full disk, no
+# memory, 25006 reading only (a standby, or the operator wants it so), 40001 and 40P01 transactions
+# in each other's way, 55P03 a lock that is not to be had.
+_REFUSED = ("53000", "53100", "53200", "53400", "25006", "40001", "40P01", "55P03")
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -155,15 +162,18 @@ def configure(conn: BoundedConnection) -> None:
 
 
 def unavailable(error: BaseException) -> bool:
-    """Whether an error says that the server is away, rather than that a statement was wrong."""
+    """Whether an error says that the server is away, or cannot serve now, whoever asks.
+
+    Everything else says that a statement was wrong.
+    """
     if isinstance(error, DatabaseUnavailable):
         return True
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if not isinstance(error, psycopg.Error):
         return False
-    state = error.sqlstate
-    # Class 08 is connections, 57P0x a server that stops or starts, 53300 one that is
-    # full; without a state the driver itself lost the line.
-    return state is None or state.startswith(("08", "57P")) or state == "53300"
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith((*_AWAY, *_REFUSED))
+    # Without a state it was the driver that lost the line.
+    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def _reason(error: Exception) -> str:
@@ -174,13 +184,18 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def available() -> Generator[None, None, None]:
-    """Turn the driver's words for an absent server into DatabaseUnavailable."""
+    """Turn the driver's words for a server that cannot serve into DatabaseUnavailable.
+
+    It is a DatabaseRefused when the server is there, and has only refused the statement.
+    """
     try:
         yield
     except DatabaseUnavailable:
         raise
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except psycopg.Error as error:
         if not unavailable(error):
             raise
+        if (error.sqlstate or "").startswith(_REFUSED):
+            raise DatabaseRefused(f"PostgreSQL cannot do this now: {_reason(error)}") from error
         reason = _reason(error)
         raise DatabaseUnavailable(f"PostgreSQL is not available: {reason}") from error

@@ -2,6 +2,7 @@
 
 DatabaseError
 ├── DatabaseUnavailable   absent, hung, restarting, or no connection free in time
+│   └── DatabaseRefused   there, but it cannot do this now: disk full, reading only, a deadlock
 ├── MigrationError        a migration file was changed, is missing, or failed
 └── QueryNotFound         a named query that no file holds
 """
@@ -13,6 +14,10 @@ class DatabaseError(Exception):
 
 class DatabaseUnavailable(DatabaseError):
     """The server could not be reached or did not answer in time; try again later."""
+
+
+class DatabaseRefused(DatabaseUnavailable):
+    """The server has rolled back what another time would have passed; the connection is sound."""
 
 
 class MigrationError(DatabaseError):

@@ -17,7 +17,7 @@ from pizza.database.connection import (
     parameters,
     unavailable,
 )
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Pool:
 
         timeout: seconds, for the wait for a free connection and all answers together.
         Raises DatabaseUnavailable when the server is absent, hung or restarting, or when
-        no connection came free in time.
+        no connection came free in time, DatabaseRefused when it cannot do this now.
         """
         until = time.monotonic() + timeout
         try:
@@ -64,6 +64,8 @@ class Pool:
         try:
             with available():
                 yield conn
+        except DatabaseRefused:
+            raise
         except DatabaseUnavailable:
             conn.close()
             self._drop_the_dead()

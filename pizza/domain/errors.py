@@ -8,6 +8,8 @@ DomainError
 ├── KitchenPaused      staff has stopped the intake for a while
 ├── SoldOut            something of the order is not to be had today
 ├── OrderTwice         this message from outside has become an order before
+├── KeyReused          this key came with another request before
+├── KeyInFlight        a request with this key is being answered at this moment
 ├── IllegalTransition  the state machine does not lead from here to there
 ├── ReasonMissing      this change needs a reason, for the log
 ├── VersionConflict    the order is not what the caller has looked at any more
@@ -113,6 +115,21 @@ class OrderTwice(DomainError):
     def __init__(self, number: str) -> None:
         self.number = number
         super().__init__(f"This message has become order {number} before.")
+
+
+class KeyReused(DomainError):
+    """An order was placed under this key, from another body."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used before, with another body.")
+
+
+class KeyInFlight(DomainError):
+    """A request with this key is not answered yet; try again in `retry_after_seconds`."""
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__("A request with this Idempotency-Key is being answered right now.")
 
 
 class ReasonMissing(DomainError):

@@ -74,7 +74,10 @@ def _money(cents: int) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """An order the restaurant took; `priority_rule` says which rule gave the priority."""
+    """An order the restaurant took; `priority_rule` says which rule gave the priority.
+
+    replayed: it was taken before, under the key that this request has too.
+    """
 
     number: str
     status: str
@@ -85,6 +88,15 @@ class PlacedOrder:
     customer_name: str
     created_at: datetime
     estimated_completion: datetime | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """How a client marks the repetitions of one request: its key, and a digest of the body."""
+
+    key: str
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pizza.database.connection import BoundedConnection
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,13 @@ class Turns:
                 continue
             self._due[chore] = now + chore.seconds
             try:
-                with self._conn.transaction():
+                with available(), self._conn.transaction():
                     chore.run(self._conn)
+            except DatabaseRefused as error:
+                log.warning(
+                    "Chore %s has its next turn in %g s: %s", chore.name, chore.seconds, error,
+                    extra={"action": "chore_failed"},
+                )  # fmt: skip
             except DatabaseUnavailable:
                 raise
             except Exception as error:

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 
 from pizza.database.connection import BoundedConnection, available
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.epitaph import Letter, dead_letter
 from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage
 from pizza.framework.event import Afterwards, Burial, Event, Handler, read
@@ -204,17 +204,18 @@ class Handling(threading.Thread):
                 with available(), conn.transaction():
                     step(conn)
                 return
-            except DatabaseUnavailable as error:
-                line.lost(error)
-            except psycopg.DatabaseError as error:
-                if not (error.sqlstate or "").startswith(_NOT_THE_EVENTS_FAULT):
+            except (DatabaseRefused, psycopg.DatabaseError) as error:
+                if not _innocent(error):
                     raise
                 if not told:
-                    log.error(
+                    log.log(
+                        logging.WARNING if isinstance(error, DatabaseRefused) else logging.ERROR,
                         "PostgreSQL cannot do this now, trying again: %s", error,
                         extra={"action": "database_refused", "details": {"queue": self._queue}},
                     )  # fmt: skip
                     told = True
+            except DatabaseUnavailable as error:
+                line.lost(error)
             self._pause(backoff.next())
 
     def _connection(self) -> BoundedConnection:
@@ -252,3 +253,10 @@ class Handling(threading.Thread):
                             "attempt": event.attempt},
             },
         )  # fmt: skip
+
+
+def _innocent(error: DatabaseRefused | psycopg.DatabaseError) -> bool:
+    """Whether the event has no part in an error, so that waiting may help."""
+    if isinstance(error, DatabaseRefused):
+        return True
+    return (error.sqlstate or "").startswith(_NOT_THE_EVENTS_FAULT)

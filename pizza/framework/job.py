@@ -135,7 +135,7 @@ class Job:
             if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
                 raise ClaimLost(str(error).splitlines()[0]) from error
             if isinstance(error, DatabaseUnavailable):
-                self._bench.line.lost()
+                self._bench.line.lost(error)
             raise
 
     # -- single statements ----------------------------------------------------------

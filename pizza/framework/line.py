@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.errors import HandedBack
 from pizza.framework.retry import Backoff
 
@@ -27,12 +28,20 @@ class Line:
         self._conn: BoundedConnection | None = None
         self._backoff = Backoff()
         self._away = False
+        self._refused = False
+        self._refused_at: float | None = None
 
     def connection(self) -> BoundedConnection:
-        """The open connection; waits with back-off while the server is away.
+        """The open connection; waits with back-off while the server is away, or after a refusal.
 
         Raises HandedBack when the worker has to stop before it is back.
         """
+        if self._refused:
+            self._refused = False
+            if self._pause(self._backoff.next()):
+                raise HandedBack("the worker stops while the database refuses its work")
+        if self._conn is not None and not self._conn.closed and self._refused_lately():
+            return self._conn
         while self._conn is None or self._conn.closed:
             try:
                 self._conn = connect(self._db_url, name=self._name)
@@ -47,15 +56,29 @@ class Line:
         return self._conn
 
     def lost(self, error: DatabaseUnavailable | None = None) -> None:
-        """Drop the connection; the next call of `connection` makes a new one."""
-        self.close()
+        """Drop the connection; the next call of `connection` makes a new one.
+
+        After a DatabaseRefused the connection is kept, and the next call waits.
+        """
+        if isinstance(error, DatabaseRefused):
+            self._refused, self._refused_at = True, time.monotonic()
+        else:
+            self.close()
         if not self._away:
             self._away = True
             log.warning(
-                "PostgreSQL is away, trying again: %s",
+                "%s, trying again: %s",
+                "PostgreSQL refuses" if self._refused else "PostgreSQL is away",
                 error or "connection lost",
                 extra={"action": "database_lost"},
             )
+
+    def _refused_lately(self) -> bool:
+        """Whether it is too early to call the server back: a part of its work it may still do."""
+        if self._refused_at is None or time.monotonic() - self._refused_at > Backoff.LONGEST_S:
+            self._refused_at = None
+            return False
+        return True
 
     def close(self) -> None:
         """Close the connection if there is one."""

@@ -112,13 +112,14 @@ class Relay(threading.Thread):
 
     def _await_lead(self, conn: BoundedConnection) -> bool:
         """Stand by until the lock is ours; False when stopped before."""
-        self._state = "standby"
         stale_since: float | None = None
         judged = time.monotonic()
         while not self._end.is_set():
             if _one(conn, _SQL.lead):
+                conn.execute(_SQL.announce)  # a server that takes no writes shows it here
                 log.info("Relay leads", extra={"action": "relay_leading"})
                 return True
+            self._state = "standby"
             self._end.wait(_STANDBY_S)
             now = time.monotonic()
             if now - judged < _JUDGE_S:

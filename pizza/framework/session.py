@@ -13,7 +13,7 @@ import time
 from typing import Protocol
 
 from pizza.database.connection import BoundedConnection, available, connect
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.errors import SessionRefused
 from pizza.framework.job import Bench
@@ -123,16 +123,26 @@ class Session(threading.Thread):
     def _live(self, conn: BoundedConnection) -> None:
         lease = self._bench.lease.total_seconds()
         beaten = renewed = time.monotonic()
+        refused = False
         while not self._end.wait(_TICK_S):
             now = time.monotonic()
-            # Something to read while nothing was asked: the end of the connection, or the news
-            # that the message in hand was withdrawn.
-            if now - renewed >= lease / 3 or readable([conn], 0):
-                renewed = now
-                self._renew(conn)
-            if now - beaten >= BEAT_S:
-                beaten = now
-                self._roster.beat(conn)
+            try:
+                with available():
+                    # Something to read while nothing was asked: the end of the connection, or the
+                    # news that the message in hand was withdrawn.
+                    if now - renewed >= lease / 3 or readable([conn], 0):
+                        self._renew(conn)
+                        renewed = now
+                    if now - beaten >= BEAT_S:
+                        self._roster.beat(conn)
+                        beaten = now
+                    refused = False
+            except DatabaseRefused as error:
+                # The lock stands, so nobody takes the worker for dead; what was refused is tried
+                # at the next tick.
+                if not refused:
+                    log.warning("Lease not renewed: %s", error, extra={"action": "lease_refused"})
+                refused, renewed = True, now - lease
         self._roster.leave(conn)
 
     def _renew(self, conn: BoundedConnection) -> None:

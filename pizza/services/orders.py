@@ -16,6 +16,8 @@ from pizza.domain.cooking import BASE_SECONDS, cooking_seconds
 from pizza.domain.errors import (
     FieldError,
     InvalidRequest,
+    KeyInFlight,
+    KeyReused,
     KitchenPaused,
     OrderNotFound,
     OrderTwice,
@@ -31,6 +33,7 @@ from pizza.domain.order import (
     OrderStatus,
     OrderSummary,
     PlacedOrder,
+    RequestKey,
     StatusChange,
 )
 from pizza.domain.priority import Facts, assign
@@ -60,6 +63,7 @@ def place_order(
     menu: Mapping[str, str] | None = None,
     source: UUID | None = None,
     by: str = ORDER_SERVICE,
+    key: RequestKey | None = None,
 ) -> PlacedOrder:
     """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
 
@@ -68,7 +72,10 @@ def place_order(
     base_seconds: the cooking time of a takeout; limit: only for the words of the refusal.
     menu: lower-case dish names and their tags, so that specialised cooks know it for theirs.
     source: the message from outside that it comes from; by: who takes it.
-    Raises RestaurantFull, KitchenPaused, SoldOut, OrderTwice, DatabaseUnavailable.
+    key: under which the order is placed only once; the second time the first one comes back,
+        as it was placed, whatever has happened since.
+    Raises RestaurantFull, KitchenPaused, SoldOut, OrderTwice, KeyReused, KeyInFlight,
+    DatabaseUnavailable.
     """
     verdict, placed = orders.place(
         conn,
@@ -83,6 +90,7 @@ def place_order(
         exchange=ORDERS_TOPIC,
         changed_by=by,
         deadline=_begin_by(conn, deadline),
+        key=key,
     )
     if isinstance(placed, PlacedOrder):
         return placed
@@ -99,6 +107,8 @@ def _refusal(verdict: str, why: str | None, limit: int) -> Exception:
             return SoldOut(why or "")
         case "twice":
             return OrderTwice(why or "")
+        case "key reused" | "in flight":
+            return KeyReused() if verdict == "key reused" else KeyInFlight()
     return DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
 
 

@@ -14,7 +14,7 @@ from pizza.settings import Settings
 from pizza.storage import orders, stations
 
 AGED_PRIORITY = 10
-_AGEING, _ESTIMATES, _PACE, _FORGET = 2.0, 2.0, 10.0, 600.0
+_AGEING, _ESTIMATES, _PACE, _FORGET, _FORGET_KEYS = 2.0, 2.0, 10.0, 600.0, 60.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -23,6 +23,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.every(_ESTIMATES, "estimates")(estimates.refresh)
     app.every(_PACE, "pace")(estimates.measure_pace)
     app.every(_FORGET, "adopted")(adoption.forget)
+    app.every(_FORGET_KEYS, "order keys")(orders.forget_keys)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     return app

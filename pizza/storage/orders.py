@@ -20,6 +20,7 @@ from pizza.domain.order import (
     OrderStatus,
     OrderSummary,
     PlacedOrder,
+    RequestKey,
     StatusChange,
 )
 from pizza.domain.priority import Assignment
@@ -29,8 +30,8 @@ _PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
     _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity, _SQL.move, _SQL.prioritise, _SQL.age,
 )  # fmt: skip
 
-_WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST = (
-    _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest,
+_WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST, _PLACE_ONCE, _FORGET_KEYS = (
+    _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest, _SQL.place_once, _SQL.forget_keys,
 )  # fmt: skip
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -55,18 +56,21 @@ def place(
     exchange: str,
     changed_by: str,
     deadline: datetime | None,
+    key: RequestKey | None = None,
 ) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
 
     first, repeat, vip: its priority, should the customer be new, have ordered before, be a VIP.
     needs: the tags that a cook must have; source: the message from outside that it comes from.
-    Returns the verdict and, when `placed`, the order; with `paused`, `sold out` and `twice` the
-    reason, the dishes, or the number that it has already; with `full` and `late` None.
+    key: places it only once; without one nothing is asked of the keys.
+    Returns the verdict and, when `placed` or `replayed`, the order; with `paused`, `sold out` and
+    `twice` the reason, the dishes, or the number that it has already; with all others None.
     """
     row = first_row(
         conn,
-        _PLACE,
+        _PLACE if key is None else _PLACE_ONCE,
         {
+            **({} if key is None else {"key": key.key, "digest": key.digest}),
             "expires": deadline,
             "customer_name": draft.customer_name,
             "customer_key": customer_key(draft.customer_name),
@@ -94,7 +98,7 @@ def place(
     )
     assert row is not None
     verdict, number, priority, rule, created_at, estimated_completion = row
-    if verdict != "placed":
+    if verdict not in ("placed", "replayed"):
         return verdict, number if verdict == "twice" else rule
     return verdict, PlacedOrder(
         number=number,
@@ -106,7 +110,13 @@ def place(
         customer_name=draft.customer_name,
         created_at=created_at,
         estimated_completion=estimated_completion,
+        replayed=verdict == "replayed",
     )
+
+
+def forget_keys(conn: Connection) -> None:
+    """Drop the keys that are older than a day. A chore."""
+    conn.execute(_FORGET_KEYS)
 
 
 def _items(items: tuple[OrderItem, ...]) -> str:

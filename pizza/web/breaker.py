@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.web.backend import Connections
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,9 @@ class Breaker:
                 yield conn
         except DatabaseUnavailable as error:
             log.warning("%s", error, extra={"action": "database_unavailable"})
-            if time.monotonic() - started > _SLOW_SECONDS:
+            slow = time.monotonic() - started > _SLOW_SECONDS
+            # Who refuses is there: a deadlock takes a second, and is one request's alone.
+            if slow and not isinstance(error, DatabaseRefused):
                 self._break()
             raise
 

@@ -16,6 +16,12 @@ _REF = "#/components/schemas/{model}"
 _LOCATION = {
     "Location": {"description": "where to follow the order", "schema": {"type": "string"}},
 }
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "true: a repetition; the order was placed by the first request of its key",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
 _ETAG = {
     "ETag": {
         "description": "the order's version and a checksum of this document",
@@ -148,7 +154,7 @@ def placed() -> dict[str, Any]:
         name: {"operationId": name, "parameters": number}
         for name in ("order_status", "order_history")
     }
-    return answer(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION, links=links)
+    return answer(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION | _REPLAYED, links=links)
 
 
 def answers(model: type[BaseModel], example: object) -> dict[str, Any]:
@@ -177,6 +183,12 @@ def _problem(status: int) -> dict[str, Any]:
         "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="ProblemResponse")}}},
     }
     return described | ({"headers": _RETRY_AFTER} if status == 503 else {})
+
+
+def placing_conflict() -> dict[str, Any]:
+    """The 409 of POST /orders, with a time to wait when only another request is in the way."""
+    described = "Conflict: a dish is sold out, or a request with the same key is being answered"
+    return {**_problem(409), "description": described, "headers": _RETRY_AFTER}
 
 
 def components(*models: type[BaseModel]) -> dict[str, Any]:

@@ -12,13 +12,15 @@ import psycopg
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.domain.errors import (
     CustomerNotFound,
     FieldError,
     IllegalTransition,
     InvalidOrder,
     InvalidRequest,
+    KeyInFlight,
+    KeyReused,
     KitchenPaused,
     OrderNotFound,
     ReasonMissing,
@@ -107,6 +109,10 @@ def _full(error: RestaurantFull | KitchenPaused) -> Problem:
     return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
+def _in_flight(error: KeyInFlight) -> Problem:
+    return Problem(409, str(error), headers=_retry_after(error.retry_after_seconds))
+
+
 def _conflict(error: IllegalTransition) -> Problem:
     more = {"current_status": error.current, "allowed_statuses": list(error.allowed)}
     return Problem(409, str(error), more=more)
@@ -115,6 +121,11 @@ def _conflict(error: IllegalTransition) -> Problem:
 def _database_away(error: DatabaseUnavailable) -> Problem:
     # Logged by the breaker, which knows whether it is news.
     sentence = "The order service cannot reach its database; try again soon."
+    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
+
+
+def _database_refuses(error: DatabaseRefused) -> Problem:
+    sentence = "The database of the order service cannot do this at the moment; try again soon."
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
 
@@ -157,12 +168,17 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     RestaurantFull: _full,
     KitchenPaused: _full,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
+    KeyReused: lambda error: Problem(
+        422, str(error), errors=[FieldError("Idempotency-Key", "belongs to another order")]
+    ),
+    KeyInFlight: _in_flight,
     UnknownDish: lambda error: Problem(404, str(error)),
     IllegalTransition: _conflict,
     ReasonMissing: lambda error: Problem(
         422, str(error), errors=[FieldError("reason", "is required for this change")]
     ),
     VersionConflict: lambda error: Problem(412, str(error), more={"version": error.current}),
+    DatabaseRefused: _database_refuses,
     DatabaseUnavailable: _database_away,
     psycopg.errors.UndefinedTable: _no_schema,
     psycopg.errors.UndefinedFunction: _no_schema,

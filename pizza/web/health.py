@@ -71,7 +71,8 @@ def _broker(relay: str) -> str:
 def _database(backend: Backend) -> str:
     try:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            conn.execute("select 1")
+            # A standby, or an operator's switch: it answers, and no order can be stored.
+            row = conn.execute("show transaction_read_only").fetchone()
     except DatabaseUnavailable:
         return "unavailable"
-    return "ok"
+    return "read-only" if row == ("on",) else "ok"

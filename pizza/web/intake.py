@@ -20,8 +20,9 @@ from pizza.services.menu import MenuCard
 from pizza.settings import Settings
 from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
-from pizza.web.body import read_document
+from pizza.web.body import parse, read_bytes
 from pizza.web.errors import CONTENT_TYPE, problem_for
+from pizza.web.idempotency import REPLAYED, request_key
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +63,15 @@ class Intake:
             )
         location = f"{PATH}/{order.number}/status"
         headers = [("Content-Type", JSON), ("Location", location)]
+        if order.replayed:
+            headers.append(REPLAYED)
         return 201, headers, render.placed(order).encode()
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
-        draft = read_order(read_document(environ))
+        body = read_bytes(environ)
+        key = request_key(environ, body)
+        draft = read_order(parse(body))
         with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             order = service.place_order(
                 conn,
@@ -74,6 +79,7 @@ class Intake:
                 base_seconds=self._settings.cooking_time,
                 limit=self._settings.max_concurrent,
                 menu=self._menu.tags(conn),
+                key=key,
             )
         _log_received(order, time.monotonic() - started)
         return order
@@ -101,10 +107,13 @@ def _log_received(order: PlacedOrder, seconds: float) -> None:
         "priority_rule": order.priority_rule,
         "total_amount": order.total_amount,
     }
+    again = order.replayed
     log.info(
-        "Order received and queued for processing",
+        "Order received before, answered again"
+        if again
+        else "Order received and queued for processing",
         extra={
-            "action": "order_received",
+            "action": "order_replayed" if again else "order_received",
             "order_number": order.number,
             "duration_ms": round(seconds * 1000),
             "details": details,

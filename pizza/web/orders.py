@@ -11,6 +11,7 @@ from pizza.services import orders as service
 from pizza.settings import Settings
 from pizza.web import docs, documents, etags, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.idempotency import IdempotencyKey
 from pizza.web.intake import PATH, Intake, Shortcut
 from pizza.web.schemas import ChangeResponse, StatusResponse
 from pizza.web.staff_schemas import WHOLE_EXAMPLE, WholeResponse
@@ -38,9 +39,10 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         responses={
             201: docs.placed(),
             **docs.problems(400, 409, 413, 415, 422, 503),
+            409: docs.placing_conflict(),
         },
     )
-    def place_order() -> Response:
+    def place_order(header: IdempotencyKey) -> Response:
         status, headers, body = intake.answer(request.environ)
         return Response(body, status, headers)
 

@@ -184,8 +184,10 @@ begin
             end if;
         end loop;
     end if;
+    -- Who holds it already begins again because the database was away in the middle: the same attempt.
     update message u
-    set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
+    set state = 'claimed', token = u.token + 1, attempt = u.attempt + (not resumed)::integer,
+        holder = p_holder,
         lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp(),
         sent_at = case when p_priority is null then null else u.sent_at end
     where u.id = p_id

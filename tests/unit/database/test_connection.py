@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors
 
 from pizza.database.connection import available, unavailable
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.database.migrate import scripts
 
 
@@ -19,12 +19,24 @@ from pizza.database.migrate import scripts
 ])  # fmt: skip
 def test_the_server_is_away(error: Exception) -> None:
     assert unavailable(error)
-    with pytest.raises(DatabaseUnavailable), available():
+    with pytest.raises(DatabaseUnavailable) as caught, available():
+        raise error
+    assert not isinstance(caught.value, DatabaseRefused)
+
+
+@pytest.mark.parametrize("error", [
+    errors.DiskFull(), errors.OutOfMemory(), errors.InsufficientResources(),
+    errors.ConfigurationLimitExceeded(), errors.ReadOnlySqlTransaction(),
+    errors.SerializationFailure(), errors.DeadlockDetected(), errors.LockNotAvailable(),
+])  # fmt: skip
+def test_the_server_is_there_but_refuses(error: Exception) -> None:
+    assert unavailable(error)
+    with pytest.raises(DatabaseRefused), available():
         raise error
 
 
 @pytest.mark.parametrize("error", [
-    errors.UniqueViolation(), errors.DeadlockDetected(), errors.LockNotAvailable(),
+    errors.UniqueViolation(), errors.QueryCanceled(),
     errors.UndefinedTable(), psycopg.ProgrammingError(), OSError("a file"), ValueError(),
 ])  # fmt: skip
 def test_the_statement_was_wrong(error: Exception) -> None:

@@ -14,6 +14,8 @@ REFUSALS = [
     errors.KitchenPaused("no gas"),
     errors.SoldOut("Steak"),
     errors.OrderTwice("ORD_20241216_001"),
+    errors.KeyReused(),
+    errors.KeyInFlight(1),
     errors.ReasonMissing("cooking", "cancelled"),
     errors.VersionConflict("ORD_20241216_001", 1, 2),
     errors.InvalidRequest([errors.FieldError("day", "must be a day")]),

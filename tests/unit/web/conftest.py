@@ -21,6 +21,9 @@ class _Nothing:
     def fetchall(self):
         return []
 
+    def fetchone(self):
+        return None
+
 
 @dataclass
 class FakeRestaurant:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pizza.database.errors import DatabaseUnavailable
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.web.breaker import Breaker
 
 
@@ -103,3 +103,12 @@ def test_a_request_that_fails_for_another_reason_says_nothing_about_the_server(p
         time.sleep(0.45)
         raise ZeroDivisionError
     assert attempt(breaker) == (pytest.approx(0, abs=0.05), True)
+
+
+def test_a_refusal_however_slow_is_one_requests_alone(pool):
+    breaker = Breaker(pool)
+    with pytest.raises(DatabaseRefused), breaker.connection(1.0):
+        time.sleep(0.45)  # a deadlock is found after a second
+        raise DatabaseRefused("deadlock detected")
+
+    assert attempt(breaker)[1]

@@ -1,0 +1,96 @@
+"""The one connection of a thread, through refusals."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.framework import line as module
+from pizza.framework.errors import HandedBack
+from pizza.framework.line import Line
+
+REFUSED = DatabaseRefused("read-only")
+
+
+class FakeConnection:
+    """Open until it is closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def line(waits: list[float], clock: list[float], monkeypatch: pytest.MonkeyPatch) -> Line:
+    monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
+
+    def pause(seconds: float) -> bool:
+        waits.append(seconds)
+        clock[0] += seconds
+        return False
+
+    return Line("", name="test", pause=pause)
+
+
+def test_a_refusal_keeps_the_connection_and_waits_ever_longer(
+    line: Line, waits: list[float]
+) -> None:
+    first = line.connection()
+    for _ in range(12):
+        line.lost(REFUSED)
+        assert line.connection() is first
+    assert len(waits) == 12
+    assert waits[0] <= 0.1
+    assert max(waits) <= 5.0 and min(waits[-3:]) >= 2.5
+
+
+def test_a_loss_makes_a_new_one_at_once(line: Line, waits: list[float]) -> None:
+    first = line.connection()
+    line.lost(DatabaseUnavailable("cut"))
+    assert line.connection() is not first
+    assert not waits
+
+
+def test_it_is_told_once_and_back_only_when_nothing_is_refused_any_more(
+    line: Line, clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[Any]:
+        return [record.__dict__["action"] for record in caplog.records]
+
+    caplog.set_level(logging.INFO)
+    for _ in range(3):
+        line.connection()  # the claim passes
+        line.connection()  # and what follows it
+        line.lost(REFUSED)
+    assert told() == ["database_lost"]
+    clock[0] += 6
+    line.connection()  # waits, and knows nothing yet
+    assert told()[:1] == ["database_lost"]
+    clock[0] += 6
+    line.connection()
+    assert told() == ["database_lost", "database_reconnected"]
+
+
+def test_who_has_to_stop_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
+    line = Line("", name="test", pause=lambda _: True)
+    line.connection()
+    line.lost(REFUSED)
+    with pytest.raises(HandedBack):
+        line.connection()
