@@ -7,23 +7,18 @@ from amqp import Channel
 from kombu import Connection
 
 from pizza.services.topology import ORDERS_TOPIC, STATION_QUEUES, TYPED_QUEUES
+from storms.outages import crash, hang
 from storms.storm import storm, turns
 from storms.world import World
 
-KILLS = 3
 HANG_SECONDS = 30.0
-DOWN_SECONDS = 2.0
+PAUSE_SECONDS = 2.0
 
 
 @storm("broker-killed", "kill -9 of RabbitMQ, three times")
 def broker_killed(world: World, random: Random, seconds: float) -> None:
-    """It comes back with what was on its disk."""
-    for _ in range(KILLS):
-        world.servers.rabbitmq.kill9()
-        time.sleep(random.uniform(0.2, 1.0) * DOWN_SECONDS)
-        world.servers.rabbitmq.start()
-        world.note_healed()
-        time.sleep(seconds / KILLS)
+    """Orders are taken all along."""
+    crash(world, world.servers.rabbitmq, random, seconds)
 
 
 # A notification that the broker had confirmed, and lost, is in the log of the order alone.
@@ -36,14 +31,10 @@ def broker_wiped(world: World, random: Random, seconds: float) -> None:
     time.sleep(seconds / 2)
 
 
-@storm("broker-hung", "SIGSTOP of RabbitMQ for 30 s")
+@storm("broker-hung", f"SIGSTOP of RabbitMQ for {HANG_SECONDS:.0f} s")
 def broker_hung(world: World, random: Random, seconds: float) -> None:
-    """Connections stand, and nothing comes out of them."""
-    world.servers.rabbitmq.pause()
-    time.sleep(min(HANG_SECONDS, seconds))
-    world.servers.rabbitmq.resume()
-    world.note_healed()
-    time.sleep(random.uniform(0.5, 1.5))
+    """Orders are taken all along."""
+    hang(world, world.servers.rabbitmq, random, min(HANG_SECONDS, seconds))
 
 
 @storm("queue-deleted", "queues and bindings deleted by hand")
@@ -52,11 +43,11 @@ def queue_deleted(world: World, random: Random, seconds: float) -> None:
     kinds = list(TYPED_QUEUES)
     with Connection(world.servers.rabbitmq.url) as link:
         channel: Channel = link.channel()
-        for turn in turns(seconds, DOWN_SECONDS):
+        for turn in turns(seconds, PAUSE_SECONDS):
             kind = random.choice(kinds)
             if turn % 2:
                 channel.queue_unbind(TYPED_QUEUES[kind], ORDERS_TOPIC, f"kitchen.{kind}.*")
             else:
                 channel.queue_delete(random.choice([*TYPED_QUEUES.values(), *STATION_QUEUES]))
             world.note_healed()
-            time.sleep(DOWN_SECONDS)
+            time.sleep(PAUSE_SECONDS)

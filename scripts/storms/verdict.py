@@ -49,20 +49,20 @@ from order_status_log l join orders o on o.id = l.order_id
 """
 # Every change has its number, without a gap, and was heard by tracking and by the subscriber.
 _MISSING = """
-select o.number from orders o left join order_status_log l on l.order_id = o.id
+select o.number || ' in the log' from orders o left join order_status_log l on l.order_id = o.id
 group by o.number, o.version
 having count(l.sequence) <> o.version or min(l.sequence) <> 1 or max(l.sequence) <> o.version
 union
-select o.number from orders o join order_status_log l on l.order_id = o.id
+select o.number || ' at tracking' from orders o join order_status_log l on l.order_id = o.id
 where not exists (select from tracking_event t
                   where t.order_number = o.number and t.sequence = l.sequence)
 union
-select t.order_number from tracking_event t
+select t.order_number || ' at the subscriber' from tracking_event t
 where not exists (select from notification_delivery d
                   where d.subscriber = %(subscriber)s and d.event_id = t.event_id)
 """
 _UNHEARD = f"select count(*) from ({_MISSING}) as missing"
-_OUTBOX = "select id::text from message"
+_OUTBOX = "select id::text || ' in the outbox' from message"
 _DISORDERED = """
 select distinct order_number from (
     select order_number, sequence,
