@@ -124,6 +124,16 @@ def _no_schema(error: psycopg.Error) -> Problem:
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
 
+def _takes_no_writes(error: psycopg.Error) -> Problem:
+    # A standby, a full disk: it answers, and nothing was stored.
+    log.error(
+        "The database takes no writes",
+        extra={"action": "database_read_only", "details": {"reason": str(error)[:200]}},
+    )
+    sentence = "The database of the order service takes no changes now; try again soon."
+    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
+
+
 def _from_werkzeug(error: HTTPException) -> Problem:
     code = error.code or 500
     kept = [
@@ -166,5 +176,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     DatabaseUnavailable: _database_away,
     psycopg.errors.UndefinedTable: _no_schema,
     psycopg.errors.UndefinedFunction: _no_schema,
+    psycopg.errors.ReadOnlySqlTransaction: _takes_no_writes,
+    psycopg.errors.DiskFull: _takes_no_writes,
     HTTPException: _from_werkzeug,
 }
