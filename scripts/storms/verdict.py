@@ -20,13 +20,13 @@ union
 select number from orders where status <> 'delivered'
 """
 _DOUBLED = """
-select o.number from orders o join order_status_log l on l.order_id = o.id
+select o.number || ' ' || l.status from orders o join order_status_log l on l.order_id = o.id
 where l.status in ('received', 'ready', 'out-for-delivery', 'delivered')
 group by o.number, l.status having count(*) > 1
 union
-select max(number) from orders group by customer_name having count(*) > 1
+select max(number) || ' placed' from orders group by customer_name having count(*) > 1
 union
-select o.number from orders o join order_stage s on s.order_id = o.id
+select o.number || ' at ' || s.stage from orders o join order_stage s on s.order_id = o.id
 where s.finished_at is not null
 group by o.number, s.stage having count(*) > 1
 """
@@ -84,7 +84,7 @@ from order_status_log where status = 'cooking' and changed_at > %(moment)s
 class Verdict:
     """What one storm left behind. Everything that is named in BAD has to be empty.
 
-    lost … disordered: numbers of orders. recovery: the longest time from a mend to a cooking.
+    lost … disordered: orders by number. recovery: the longest time from a mend to a cooking.
     failures: orders that the guests could not place at all. excused: what the storm may spoil.
     """
 

@@ -76,13 +76,15 @@ def test_an_order_that_was_ready_twice_is_doubled(world: World) -> None:
         "insert into order_status_log (order_id, status, changed_by, sequence) "
         "select id, 'ready', 'chef_2', 5 from orders where number = 'ORD_20261125_001'",
     )
-    assert verdict.doubled == [NUMBERS[0]]
+    assert verdict.doubled == [f"{NUMBERS[0]} ready"]
     assert verdict.wrong == [NUMBERS[0]]
     assert verdict.missing == [f"{NUMBERS[0]} {where}" for where in ("at tracking", "in the log")]
 
 
 def test_two_orders_of_a_guest_who_ordered_once_are_doubled(world: World) -> None:
-    assert judge(world, "update orders set customer_name = 'Ada'").doubled == [NUMBERS[1]]
+    assert judge(world, "update orders set customer_name = 'Ada'").doubled == [
+        f"{NUMBERS[1]} placed"
+    ]
 
 
 def test_a_second_cook_who_took_over_from_nobody_overlaps(world: World) -> None:
