@@ -1,4 +1,4 @@
-# Sourced by demo, up, test and bench: finds a Python and hands over to bootstrap.py, in one process.
+# Sourced by demo, up, test, bench and chaos: finds a Python and hands over to bootstrap.py, in one process.
 # usage: bootstrap PROGRAM EXTRA [ARGUMENT...]
 
 bootstrap() {

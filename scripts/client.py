@@ -17,6 +17,11 @@ class ApiError(RuntimeError):
 class Refused(ApiError):
     """The API understood and said no: a 4xx."""
 
+    def __init__(self, message: str, status: int) -> None:
+        """`status` is the HTTP status."""
+        super().__init__(message)
+        self.status = status
+
 
 class AnswerLost(ApiError):
     """The connection broke after the request had been sent: whether it took effect is not known."""
@@ -52,8 +57,10 @@ class Client:
                 raise ApiError(f"GET {path} was not answered within {patience:.0f} s ({reason}).")
             self._pause(PAUSE_SECONDS)
 
-    def post(self, path: str, document: Any, patience: float = 60.0) -> Any:
+    def post(self, path: str, document: Any, patience: float = 60.0, key: str = "") -> Any:
         """Create or change something; gives the service's document about it.
+
+        `key` goes along as the Idempotency-Key.
 
         Sent again only where the service cannot have acted: nobody listened, or the answer was 503.
         Raises AnswerLost when that is open.
@@ -62,7 +69,7 @@ class Client:
         while True:
             wait = PAUSE_SECONDS
             try:
-                status, headers, answer = self._request("POST", path, json.dumps(document))
+                status, headers, answer = self._request("POST", path, json.dumps(document), key)
             except ConnectionRefusedError as error:
                 reason = _words(error)
             except (OSError, http.client.HTTPException) as error:
@@ -74,7 +81,7 @@ class Client:
                     return answer
                 reason = f"{status} {answer}"
                 if status < http.client.INTERNAL_SERVER_ERROR:
-                    raise Refused(f"POST {path} was answered {reason}.")
+                    raise Refused(f"POST {path} was answered {reason}.", status)
                 if status != http.client.SERVICE_UNAVAILABLE:
                     raise ApiError(f"POST {path} was answered {reason}.")
                 wait = _seconds(headers.get("Retry-After"))
@@ -87,11 +94,13 @@ class Client:
         time.sleep(seconds)
 
     def _request(
-        self, method: str, path: str, body: str | None = None
+        self, method: str, path: str, body: str | None = None, key: str = ""
     ) -> tuple[int, http.client.HTTPMessage, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
             headers = {"Content-Type": "application/json"} if body else {}
+            if key:
+                headers["Idempotency-Key"] = key
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             content = response.read()

@@ -3,16 +3,13 @@
 import json
 import os
 import platform
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.figures import Figure
+from tables import print_table
 
 HEADINGS = ("work", "measured", "goal", "met", "ratio")
 DISTURBING = 0.08
@@ -28,18 +25,8 @@ def show(figures: Sequence[Figure]) -> None:
 
 def _print_table(figures: Sequence[Figure]) -> None:
     """Drawn on a terminal, plain columns elsewhere."""
-    rows = [_cells(figure) for figure in figures]
-    if sys.stdout.isatty():
-        table = Table(*HEADINGS)
-        for figure, cells in zip(figures, rows, strict=True):
-            style = {True: "green", False: "red", None: ""}[figure.met]
-            table.add_row(*cells, style=style)
-        Console().print(table)
-        return
-    widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    lines: list[Sequence[str]] = [HEADINGS, ["-" * width for width in widths], *rows]
-    for line in lines:
-        print("  ".join(map(str.ljust, line, widths)).rstrip())
+    styles = {True: "green", False: "red", None: ""}
+    print_table(HEADINGS, [(_cells(figure), styles[figure.met]) for figure in figures])
 
 
 def _cells(figure: Figure) -> tuple[str, str, str, str, str]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -43,13 +43,7 @@ class Site:
 
     def start(self, name: str, command: list[str], more: Mapping[str, str] | None = None) -> None:
         """Start a process of the restaurant, or of a peer, with its output in a file."""
-        ours = {option.variable for option in OPTIONS}
-        environment = {key: value for key, value in os.environ.items() if key not in ours}
-        environment |= {
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}",
-            "DB_URL": self.db_url,
-            "RABBITMQ": self.servers.rabbitmq.address,
-        }
+        environment = environment_for(self.db_url, self.servers.rabbitmq.address)
         with (self.folder / f"{name}.log").open("ab") as output:
             self.processes[name] = GuardedProcess(
                 [sys.executable, "-m", *command],
@@ -118,11 +112,7 @@ class Site:
 
     def close(self) -> None:
         """Stop all processes, side by side."""
-        for process in self.processes.values():
-            process.send(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        for process in self.processes.values():
-            process.finish(max(0.0, deadline - time.monotonic()))
+        stop_all(self.processes.values())
         self.conn.close()
 
 
@@ -143,7 +133,7 @@ class Stage:
         url = postgres.create_database(name, template or "template0")
         if template is None:
             setup.setup_db(url)
-        self._empty_broker()
+        empty_broker(self.servers.rabbitmq.address)
         with postgres.connect() as admin:
             admin.execute("checkpoint")  # nobody pays for what was written before
         folder = self.folder / name
@@ -169,12 +159,33 @@ class Stage:
         finally:
             self.servers.postgres.drop_database(name)
 
-    def _empty_broker(self) -> None:
-        """Remove every queue that an earlier measurement used, and declare ours again."""
-        url = Settings(rabbitmq=self.servers.rabbitmq.address).broker_url
-        broker = Broker(url, name="bench")
-        with suppress(AMQPError, OSError):
-            for name in (*(queue.name for queue in TOPOLOGY.queues), *PEER_QUEUES):
-                broker.channel.queue_delete(name)
-        broker.close()
-        setup.setup_queues(url)
+
+def environment_for(db_url: str, rabbitmq: str) -> dict[str, str]:
+    """The environment of a process of the restaurant: ours, without what would lead it astray."""
+    ours = {option.variable for option in OPTIONS}
+    kept = {key: value for key, value in os.environ.items() if key not in ours}
+    return kept | {
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}",
+        "DB_URL": db_url,
+        "RABBITMQ": rabbitmq,
+    }
+
+
+def stop_all(processes: Collection[GuardedProcess]) -> None:
+    """Ask all to end, then wait for them; who takes too long is killed."""
+    for process in processes:
+        process.send(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        process.finish(max(0.0, deadline - time.monotonic()))
+
+
+def empty_broker(rabbitmq: str, more: Iterable[str] = PEER_QUEUES) -> None:
+    """Remove every queue of the restaurant, and `more`; declare the restaurant's again."""
+    url = Settings(rabbitmq=rabbitmq).broker_url
+    broker = Broker(url, name="bench")
+    with suppress(AMQPError, OSError):
+        for name in (*(queue.name for queue in TOPOLOGY.queues), *more):
+            broker.channel.queue_delete(name)
+    broker.close()
+    setup.setup_queues(url)

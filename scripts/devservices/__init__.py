@@ -15,6 +15,7 @@ Whatever way the process that started them ends, kill -9 included, they end with
 from .ports import claim, free_port
 from .postgres import Postgres
 from .process import GuardedProcess, ProcessFailed
+from .proxy import Proxy
 from .rabbitmq import RabbitMQ
 from .rabbitmq_install import find_or_fetch
 from .servers import Servers
@@ -23,6 +24,7 @@ __all__ = [
     "GuardedProcess",
     "Postgres",
     "ProcessFailed",
+    "Proxy",
     "RabbitMQ",
     "Servers",
     "claim",

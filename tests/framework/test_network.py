@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from devservices import Postgres, RabbitMQ
+from devservices import Postgres, Proxy, RabbitMQ
 
-from .proxy import Proxy
 from .stage import Stage, wait_until
 
 

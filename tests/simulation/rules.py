@@ -126,7 +126,7 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
             if tx.take_promise(best.position):
                 tx.end_promise(best.position)
                 return [_verdict(tx, "better", None, promise, best.queue)]
-    _take(tx, row, p)
+    _take(tx, row, p, resumed)
     return [_verdict(tx, "claimed", id, promise)]
 
 
@@ -135,9 +135,9 @@ def _waits_at(row: Row, priority: int | None) -> bool:
     return waits and row.priority == priority
 
 
-def _take(tx: Transaction, row: Row, p: dict[str, Any]) -> None:
+def _take(tx: Transaction, row: Row, p: dict[str, Any], resumed: bool = False) -> None:
     tx.change(
-        row, state="claimed", token=row.token + 1, attempt=row.attempt + 1,
+        row, state="claimed", token=row.token + 1, attempt=row.attempt + (not resumed),
         holder=p["job_holder"], lease_until=tx.now + p["job_lease"].total_seconds(),
         renewed_at=tx.now, sent_at=None if p["job_priority"] is None else row.sent_at,
     )  # fmt: skip

@@ -1,7 +1,5 @@
 """A TCP proxy between a client and a server that can misbehave as networks do."""
 
-from __future__ import annotations
-
 import select
 import socket
 import struct
@@ -13,9 +11,14 @@ _NO_LINGER = struct.pack("ii", 1, 0)  # close() then sends a reset instead of a 
 
 
 class Proxy:
-    """Forwards every connection to `target` (host:port) until told otherwise."""
+    """Forwards every connection to `target` (host:port) until told otherwise.
+
+    `delay` is what each piece of data waits, in seconds.
+    """
 
     def __init__(self, target: str) -> None:
+        """Listens at once, on a port of its own: `address`."""
+        self.delay = 0.0
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._silent = threading.Event()
@@ -41,6 +44,7 @@ class Proxy:
     def heal(self) -> None:
         """Let everything through again. What was underway meanwhile is cut."""
         self.reset()
+        self.delay = 0.0
         self._silent.clear()
 
     def close(self) -> None:
@@ -89,6 +93,8 @@ class Proxy:
                     data = end.recv(65536)
                     if not data:
                         raise OSError
+                    if self.delay:
+                        time.sleep(self.delay)
                     (far if end is near else near).sendall(data)
         with self._lock:
             self._pairs.discard(pair)

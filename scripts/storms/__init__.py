@@ -1,0 +1,1 @@
+"""Storms over a full restaurant: each is thrown at it while guests order, and leaves a verdict."""

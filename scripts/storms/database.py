@@ -1,0 +1,31 @@
+"""PostgreSQL killed, hung, or refusing to write."""
+
+import time
+from random import Random
+
+from storms.outages import crash, hang
+from storms.storm import storm
+from storms.world import World, set_read_only
+
+HANG_SECONDS = 20.0
+
+
+@storm("database-killed", "kill -9 of PostgreSQL, three times")
+def database_killed(world: World, random: Random, seconds: float) -> None:
+    """It recovers from its log each time."""
+    crash(world, world.servers.postgres, random, seconds)
+
+
+@storm("database-hung", f"SIGSTOP of PostgreSQL for {HANG_SECONDS:.0f} s")
+def database_hung(world: World, random: Random, seconds: float) -> None:
+    """Guests hear 503 meanwhile."""
+    hang(world, world.servers.postgres, random, min(HANG_SECONDS, seconds))
+
+
+@storm("read-only", "PostgreSQL refuses every write, as with a full disk")
+def read_only(world: World, random: Random, seconds: float) -> None:
+    """It answers what is only asked."""
+    set_read_only(world, True)
+    time.sleep(random.uniform(0.3, 0.6) * seconds)
+    set_read_only(world, False)
+    world.note_healed()

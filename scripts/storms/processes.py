@@ -1,0 +1,85 @@
+"""Processes that are killed, or frozen, while they work."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from devservices import Postgres, RabbitMQ
+from devservices.guard import descendants
+from pizza.domain.stations import STATION_NAMES
+from storms.storm import storm, turns
+from storms.world import LEASE_SECONDS, World
+
+PAUSE_SECONDS = 2.0
+
+
+def kill_in_turn(world: World, random: Random, names: list[str], seconds: float) -> None:
+    """kill -9 one of these every two seconds, at no moment in particular."""
+    for _ in turns(seconds, PAUSE_SECONDS):
+        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
+        world.kill(random.choice(names))
+
+
+@storm("cooks", "kill -9 of a cook every 2 s")
+def cooks(world: World, random: Random, seconds: float) -> None:
+    """Each is back at once, under the same name."""
+    kill_in_turn(world, random, world.cooks, seconds)
+
+
+@storm("stations", "kill -9 of a station every 2 s")
+def stations(world: World, random: Random, seconds: float) -> None:
+    """Quality, packaging and the courier, each of them alone at its station."""
+    kill_in_turn(world, random, list(STATION_NAMES), seconds)
+
+
+@storm("order-service", "kill -9 of the order service, or of one of its HTTP workers")
+def order_service(world: World, random: Random, seconds: float) -> None:
+    """By turns the process that publishes and one of those that answer."""
+    for turn in turns(seconds, PAUSE_SECONDS):
+        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
+        workers = http_workers(world.members["service"].process.pid)
+        if turn % 2 and workers:
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(workers), signal.SIGKILL)
+            world.note_healed()
+        else:
+            world.kill("service")
+
+
+@storm("frozen-cook", "SIGSTOP of a cook past its lease, then SIGCONT")
+def frozen_cook(world: World, random: Random, seconds: float) -> None:
+    """Whoever thaws believes that it still holds what another has cooked long since."""
+    past = LEASE_SECONDS * 2.0
+    for _ in turns(seconds, past):
+        name = random.choice(world.cooks)
+        world.freeze(name)
+        time.sleep(past)
+        world.thaw(name)
+        time.sleep(random.uniform(0.5, 1.5))
+
+
+@storm("servers-late", "all processes were started before both servers", late=True)
+def servers_late(world: World, random: Random, seconds: float) -> None:
+    """First neither server is there, then one of them, then both."""
+    servers: list[Postgres | RabbitMQ] = [world.servers.postgres, world.servers.rabbitmq]
+    random.shuffle(servers)
+    for server in servers:
+        time.sleep(seconds / 3)
+        server.start()
+    world.note_healed()
+    time.sleep(seconds / 3)
+
+
+def http_workers(pid: int) -> list[int]:
+    """The processes of an order service in which requests are answered."""
+    return [each for each in descendants(pid) if b"spawn_main" in command_of(each)]
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; nothing for one that has ended meanwhile."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""

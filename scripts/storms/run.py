@@ -1,0 +1,121 @@
+"""One storm from the opening of the restaurant to the verdict."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import kombu
+
+from benchmarks.stage import empty_broker
+from client import ApiError, Client
+from devservices import Servers
+from pizza.framework.topology import DEAD_LETTER_QUEUE
+from pizza.services import setup
+from pizza.services.topology import subscriber_queue
+from progress import step
+from storms.clients import RETRY_UNANSWERED, Clients
+from storms.handover import Counter
+from storms.storm import Storm
+from storms.verdict import Verdict, delivered, read, undone
+from storms.world import SUBSCRIBER, World
+
+OPENING_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0  # so long may nothing at all be delivered or heard
+LOOK_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How it storms: with which seed, how long, and how many orders a second come meanwhile."""
+
+    seed: int = 1
+    seconds: float = 30.0
+    rate: float = 6.0
+    calm: float = 3.0
+    retry_unanswered: bool = RETRY_UNANSWERED
+
+
+def weather(servers: Servers, folder: Path, storm: Storm, how: Weather) -> Verdict:
+    """Have one storm, on servers that run; they run again afterwards."""
+    random = Random(f"{storm.name} {how.seed}")
+    with site(servers, folder / storm.name, storm) as world:
+        clients = Clients(world.port, random, how.rate, how.retry_unanswered)
+        try:
+            with step(f"{storm.name}: the restaurant opens"):
+                open_doors(world, storm)
+            clients.start()
+            with Counter(world):
+                with step(f"{storm.name}: {storm.sentence}"):
+                    time.sleep(how.calm)
+                    storm.run(world, random, how.seconds)
+                    world.heal()
+                    time.sleep(how.calm)
+                with step(f"{storm.name}: all orders to their guests"):
+                    clients.stop()
+                    settle(world, clients, heard="missing" not in storm.excuses)
+        finally:
+            clients.give_up()
+        verdict = Verdict(storm.name, how.seed, how.seconds, excused=sorted(storm.excuses))
+        verdict.unanswered, verdict.failures = clients.unanswered, clients.failures
+        read(world, clients.accepted, verdict)
+    verdict.died, verdict.odd_lines = list(world.died), world.odd_lines()
+    return verdict
+
+
+@contextmanager
+def site(servers: Servers, folder: Path, storm: Storm) -> Iterator[World]:
+    """A restaurant on a fresh database and an empty broker; all of it is healed and closed."""
+    name = f"storm_{storm.name.replace('-', '_')}_{time.time_ns()}"
+    url = servers.postgres.create_database(name)
+    setup.setup_db(url)
+    queue = subscriber_queue(SUBSCRIBER)
+    empty_broker(servers.rabbitmq.address, [queue.name, DEAD_LETTER_QUEUE])
+    with kombu.Connection(servers.rabbitmq.url) as link:
+        queue(link.channel()).declare()  # so that the subscriber hears all, whenever it starts
+    world = World(servers, url, folder, wired=storm.wired)
+    if storm.late:
+        servers.postgres.stop()
+        servers.rabbitmq.stop()
+    try:
+        yield world
+    finally:
+        world.heal()
+        world.close()
+        servers.postgres.drop_database(name)
+
+
+def open_doors(world: World, storm: Storm) -> None:
+    """Start everybody, and wait until they are at work, unless the servers are to come later."""
+    world.open()
+    if storm.late:
+        return
+    client = Client(world.port)
+    deadline = time.monotonic() + OPENING_SECONDS
+    workers = sum("--mode=kitchen-worker" in member.flags for member in world.members.values())
+    online = "select count(*) from workers where status = 'online'"
+    while world.value(online) < workers or not is_ready(client):
+        if time.monotonic() > deadline:
+            raise ApiError(f"The restaurant did not open; see {world.folder}.")
+        time.sleep(LOOK_SECONDS)
+
+
+def is_ready(client: Client) -> bool:
+    """Whether the order service says so."""
+    with suppress(ApiError):
+        return bool(client.get("/readyz", OPENING_SECONDS)["status"] == "ready")
+    return False
+
+
+def settle(world: World, clients: Clients, *, heard: bool) -> None:
+    """Wait until nothing is left to do, nor to be `heard`; not longer, once nothing moves."""
+    least, moved = -1, time.monotonic()
+    while left := undone(world, clients.accepted, heard=heard):
+        if left != least:
+            least, moved = left, time.monotonic()
+        if time.monotonic() - moved > PATIENCE_SECONDS:
+            print(f"  {left} things are left to do, after {delivered(world)} orders delivered.")
+            return
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,190 @@
+"""The restaurant in a storm: servers, processes by name, what was done to them, what they said."""
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.stage import environment_for, stop_all
+from devservices import GuardedProcess, Proxy, Servers, free_port
+from pizza.domain.stations import STATION_NAMES
+
+COOKS = 4
+LEASE_SECONDS = 5
+SUBSCRIBER = "storm"
+LOOK_SECONDS = 0.2
+ASK_SECONDS = 30.0
+
+
+@dataclass
+class Member:
+    """One process of the restaurant, through all its lives; `away` while a storm keeps it so."""
+
+    name: str
+    flags: list[str]
+    process: GuardedProcess
+    away: bool = False
+
+
+class World:
+    """A full restaurant on a database of its own. Who dies without a storm's doing is noted."""
+
+    def __init__(self, servers: Servers, db_url: str, folder: Path, *, wired: bool = False) -> None:
+        """Nothing runs yet. `wired` puts a proxy before each server, for all processes."""
+        self.servers = servers
+        self.db_url = db_url
+        self.folder = folder
+        self.port = free_port()
+        self.members: dict[str, Member] = {}
+        self.died: list[str] = []
+        self.healed: list[datetime] = []
+        ends = (servers.postgres.address, servers.rabbitmq.address)
+        self.wires = [Proxy(end) for end in ends] if wired else []
+        database, broker = (wire.address for wire in self.wires) if wired else ends
+        self._environment = environment_for(db_url.replace(ends[0], database), broker)
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._keep_watch, name="watch", daemon=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def open(self) -> None:
+        """Start everybody, and the watch over them; waits for nothing."""
+        for name, flags in roster(self.port).items():
+            self.members[name] = Member(name, flags, self._start(name, flags))
+        self._watch.start()
+
+    @property
+    def cooks(self) -> list[str]:
+        """The names of the cooks."""
+        return [name for name in self.members if name.startswith("chef")]
+
+    # -- what is done to it ---------------------------------------------------------------
+
+    def kill(self, name: str) -> None:
+        """kill -9, and start anew under the same name."""
+        with self._lock:
+            member = self.members[name]
+            member.process.kill()
+            self._revive(member)
+        self.note_healed()
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP to a process and all its children."""
+        self.members[name].process.pause()
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.members[name].process.resume()
+        self.note_healed()
+
+    def note_healed(self) -> None:
+        """Something was mended now: from here on the time of recovery counts."""
+        self.healed.append(datetime.now(UTC))
+
+    def heal(self) -> None:
+        """Mend all that a storm may have left: servers, wires, settings, frozen processes."""
+        for server in (self.servers.postgres, self.servers.rabbitmq):
+            if server.process.running:
+                server.resume()
+            else:
+                server.start()
+        for wire in self.wires:
+            wire.heal()
+        set_read_only(self, False)
+        for member in self.members.values():
+            member.process.resume()
+        self.note_healed()
+
+    def close(self) -> None:
+        """Stop all processes, side by side."""
+        self._over.set()
+        if self._watch.is_alive():
+            self._watch.join()
+        stop_all([member.process for member in self.members.values()])
+        for wire in self.wires:
+            wire.close()
+
+    # -- what it says ---------------------------------------------------------------------
+
+    def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database, not through a wire; again for a while when it is away."""
+        deadline = time.monotonic() + ASK_SECONDS
+        while True:
+            try:
+                with psycopg.connect(self.db_url, connect_timeout=5) as conn:
+                    return conn.execute(query.encode(), values or None).fetchall()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def value(self, query: str, **values: Any) -> Any:
+        """The one value of a query."""
+        return self.rows(query, **values)[0][0]
+
+    def odd_lines(self) -> list[str]:
+        """All that the processes wrote, on stdout or stderr, and that is not JSON."""
+        return [f"{path.stem}: {line}" for path in self._logs() for line in not_json(path)]
+
+    def _logs(self) -> list[Path]:
+        return sorted(self.folder.glob("*.log"))
+
+    # -- keeping it alive -----------------------------------------------------------------
+
+    def _keep_watch(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            with self._lock:
+                for member in self.members.values():
+                    if not member.process.running:
+                        self.died.append(member.name)
+                        self._revive(member)
+
+    def _revive(self, member: Member) -> None:
+        member.process = self._start(member.name, member.flags)
+
+    def _start(self, name: str, flags: list[str]) -> GuardedProcess:
+        with (self.folder / f"{name}.log").open("ab") as output:
+            command = [sys.executable, "-m", "pizza", *flags]
+            return GuardedProcess(command, env=self._environment, cwd=self.folder, output=output)
+
+
+def roster(port: int) -> dict[str, list[str]]:
+    """Everybody of a full restaurant, by name, with flags for short times."""
+    worker = ["--mode=kitchen-worker", f"--lease={LEASE_SECONDS}", "--heartbeat=2", "--grace=4"]
+    found = {"service": ["--mode=order-service", f"--port={port}", "--max-concurrent=0"]}
+    for number in range(1, COOKS + 1):
+        name = f"chef_{number}"
+        found[name] = [*worker, f"--worker-name={name}", "--cooking-time=0.2"]
+    for station in STATION_NAMES:
+        more = [f"--station={station}", f"--worker-name={station}_1", "--station-time=0.03"]
+        found[station] = [*worker, *more]
+    found["tracking"] = ["--mode=tracking-service"]
+    found["subscriber"] = ["--mode=notification-subscriber", f"--name={SUBSCRIBER}"]
+    return found
+
+
+def set_read_only(world: World, refuse: bool) -> None:
+    """Have the database refuse every write of every session, or take them again."""
+    with world.servers.postgres.connect("postgres") as admin:
+        admin.execute("set default_transaction_read_only = off")
+        verb = "= on" if refuse else "= off"
+        admin.execute(f"alter system set default_transaction_read_only {verb}".encode())
+        admin.execute("select pg_reload_conf()")
+
+
+def not_json(path: Path) -> Iterator[str]:
+    """The lines of a log that are not JSON objects."""
+    for line in path.read_text(errors="replace").splitlines():
+        found: Any = None
+        with contextlib.suppress(ValueError):
+            found = json.loads(line)
+        if not isinstance(found, dict):
+            yield line

@@ -1,0 +1,138 @@
+"""The verdict can see: a database that was doctored is found out, and a clean one is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from devservices import Servers
+from storms.verdict import Verdict, read
+from storms.world import SUBSCRIBER, World
+
+NUMBERS = ("ORD_20261125_001", "ORD_20261125_002")
+_ORDER = """
+with o as (
+    insert into orders (number, customer_name, customer_key, type, total_amount, status, version)
+    values (%(number)s::text, %(number)s::text, %(number)s::text, 'dine-in', 9.5,
+            'delivered', 4)
+    returning id
+), l as (
+    insert into order_status_log (order_id, status, changed_by, sequence)
+    select id, status, by, n from o,
+        (values ('received', 'order-service', 1), ('cooking', 'chef_1', 2), ('ready', 'chef_1', 3),
+                ('delivered', 'desk', 4)) as step(status, by, n)
+    returning sequence, status, changed_by
+), t as (
+    insert into tracking_event
+        (event_id, order_number, sequence, new_status, changed_by, occurred_at, received_at)
+    select gen_random_uuid(), %(number)s::text, sequence, status, changed_by, now(),
+           now() + sequence * interval '1 s' from l
+    returning event_id, new_status
+)
+insert into notification_delivery (subscriber, event_id, order_number, status, attempts, outcome)
+select %(subscriber)s, event_id, %(number)s::text, new_status, 1, 'delivered' from t
+"""
+_OF_THE_FIRST = "order_id = (select id from orders where number = 'ORD_20261125_001')"
+
+
+@pytest.fixture
+def world(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[World]:
+    """Two orders, each with its whole life; nothing runs."""
+    with psycopg.connect(db_url) as conn:
+        for number in NUMBERS:
+            conn.execute(_ORDER, {"number": number, "subscriber": SUBSCRIBER})
+    found = World(servers, db_url, tmp_path / "logs")
+    yield found
+    found.close()
+
+
+def judge(world: World, *doctoring: LiteralString) -> Verdict:
+    """The verdict after these statements."""
+    with psycopg.connect(world.db_url) as conn:
+        for statement in doctoring:
+            conn.execute(statement)
+    return read(world, NUMBERS, Verdict("none", 1, 0.0))
+
+
+def test_a_clean_database_is_good(world: World) -> None:
+    verdict = judge(world)
+    assert verdict.good, verdict
+    assert (verdict.accepted, verdict.delivered) == (2, 2)
+
+
+def test_an_order_that_is_gone_or_was_never_delivered_is_lost(world: World) -> None:
+    gone: LiteralString = "delete from orders where number = 'ORD_20261125_001'"
+    stuck: LiteralString = "update orders set status = 'ready' where number = 'ORD_20261125_002'"
+    assert judge(world, gone, stuck).lost == list(NUMBERS)
+
+
+def test_an_order_that_was_ready_twice_is_doubled(world: World) -> None:
+    verdict = judge(
+        world,
+        "insert into order_status_log (order_id, status, changed_by, sequence) "
+        "select id, 'ready', 'chef_2', 5 from orders where number = 'ORD_20261125_001'",
+    )
+    assert verdict.doubled == [f"{NUMBERS[0]} ready"]
+    assert verdict.wrong == [NUMBERS[0]]
+    assert verdict.missing == [f"{NUMBERS[0]} {where}" for where in ("at tracking", "in the log")]
+
+
+def test_two_orders_of_a_guest_who_ordered_once_are_doubled(world: World) -> None:
+    assert judge(world, "update orders set customer_name = 'Ada'").doubled == [
+        f"{NUMBERS[1]} placed"
+    ]
+
+
+def test_a_second_cook_who_took_over_from_nobody_overlaps(world: World) -> None:
+    later: LiteralString = (
+        "update order_status_log set sequence = sequence + 10 where sequence > 2 and "
+    )
+    second: LiteralString = (
+        "insert into order_status_log (order_id, status, changed_by, sequence) "
+        "select id, 'cooking', 'chef_2', 3 from orders where number = 'ORD_20261125_001'"
+    )
+    assert judge(world, later + _OF_THE_FIRST, second).overlapping == [NUMBERS[0]]
+
+
+def test_a_cook_who_finishes_what_another_took_over_overlaps(world: World) -> None:
+    thawed: LiteralString = (
+        "update order_status_log set changed_by = 'chef_2' where status = 'ready' and "
+    )
+    assert judge(world, thawed + _OF_THE_FIRST).overlapping == [NUMBERS[0]]
+
+
+def test_a_change_that_the_rules_do_not_know_is_wrong(world: World) -> None:
+    skipped: LiteralString = "update order_status_log set status = 'delivered' where sequence = 2"
+    assert judge(world, skipped).wrong == list(NUMBERS)
+
+
+def test_what_tracking_or_the_subscriber_never_heard_is_missing(world: World) -> None:
+    unheard: LiteralString = (
+        "delete from tracking_event where sequence = 4 and order_number = 'ORD_20261125_001'"
+    )
+    untold: LiteralString = (
+        "delete from notification_delivery "
+        "where order_number = 'ORD_20261125_002' and status = 'ready'"
+    )
+    assert judge(world, unheard, untold).missing == [
+        f"{NUMBERS[0]} at tracking",
+        f"{NUMBERS[1]} at the subscriber",
+    ]
+
+
+def test_what_was_heard_too_late_is_out_of_order(world: World) -> None:
+    late: LiteralString = (
+        "update tracking_event set received_at = received_at + interval '5 s' where sequence = 3"
+    )
+    assert judge(world, late).disordered == list(NUMBERS)
+
+
+def test_a_line_that_is_not_json_is_seen(world: World) -> None:
+    (world.folder / "chef_1.log").write_text(
+        '{"level": "INFO"}\nTraceback (most recent call last)\n'
+    )
+    assert judge(world).odd_lines == ["chef_1: Traceback (most recent call last)"]
