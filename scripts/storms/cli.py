@@ -22,7 +22,6 @@ from pizza.database.errors import DatabaseError
 from progress import step
 from stopping import Stopped, stop_on_signals
 from storms import broker, database, messages, network, processes
-from storms.clients import RETRY_UNANSWERED
 from storms.run import Weather, weather
 from storms.storm import STORMS
 from storms.verdict import BAD, Verdict
@@ -70,8 +69,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add("--rate", type=float, default=6.0, help="orders a second (%(default)s)")
     add("--quick", action="store_true", help=f"storms of {QUICK_SECONDS:.0f} s")
     add(
-        "--retry-unanswered", action="store_true", default=RETRY_UNANSWERED,
-        help="send an order whose answer was lost again, with its Idempotency-Key",
+        "--leave-unanswered", dest="retry_unanswered", action="store_false", default=True,
+        help="do not send an order again whose answer was lost",
     )  # fmt: skip
     add("--json", type=Path, default=FOLDER / "chaos.json", help="where the details go")
     options = parser.parse_args(arguments)
