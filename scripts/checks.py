@@ -20,7 +20,7 @@ from stopping import Stopped, stop_on_signals
 
 TOX_GRACE_SECONDS = 20.0
 ALL = ("lint", "types", "floors", "unit", "integration", "acceptance")
-BESIDE = "acceptance"
+BESIDE = ("unit", "acceptance")
 
 
 def main() -> int:
@@ -46,13 +46,15 @@ def main() -> int:
 def run(arguments: list[str], folder: Path) -> int:
     """Run tox on the named environments, or on all; gives the exit code.
 
-    The acceptance tests mostly wait for processes, so they run beside all the others, on servers
-    of their own; what they print comes when the others are done.
+    The acceptance tests mostly wait for processes, so they run beside the others, on servers of
+    their own, after the unit tests, which need none; what they print comes when the others are done.
     """
     names, *rest = split(arguments)
     names = names or list(ALL)
-    beside = [name for name in names if name == BESIDE] if len(names) > 1 else []
+    beside = [name for name in names if name in BESIDE] if len(names) > 1 else []
     first = [name for name in names if name not in beside]
+    if not first:
+        first, beside = beside, []
     runs = []
     with (folder / "beside.txt").open("w+b") as kept:
         try:

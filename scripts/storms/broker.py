@@ -22,7 +22,7 @@ def broker_killed(world: World, random: Random, seconds: float) -> None:
 
 
 # A notification that the broker had confirmed, and lost, is in the log of the order alone.
-@storm("broker-wiped", "RabbitMQ loses its disk, orders waiting and cooking", excuses="missing")
+@storm("broker-wiped", "RabbitMQ loses its disk, orders waiting and cooking", excuses="unheard")
 def broker_wiped(world: World, random: Random, seconds: float) -> None:
     """Topology, tickets and notifications are gone."""
     time.sleep(random.uniform(0.1, 0.3) * seconds)

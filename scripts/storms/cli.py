@@ -31,8 +31,8 @@ FAMILIES = (processes, broker, database, network, messages)  # each fills the re
 FAILURES = (ApiError, DataFolderError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (
-    "storm", "accepted", "delivered", "lost", "doubled", "overlap", "wrong", "missing", "disorder",
-    "died", "not JSON", "refused", "unanswered", "recovery", "slowest order",
+    "storm", "accepted", "delivered", "lost", "doubled", "overlap", "wrong", "missing", "unheard",
+    "disorder", "died", "not JSON", "refused", "unanswered", "recovery", "slowest order",
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def weather(servers: Servers, folder: Path, storm: Storm, how: Weather) -> Verdi
                     time.sleep(how.calm)
                 with step(f"{storm.name}: all orders to their guests"):
                     clients.stop()
-                    settle(world, clients, heard="missing" not in storm.excuses)
+                    settle(world, clients, heard="unheard" not in storm.excuses)
         finally:
             clients.give_up()
         verdict = Verdict(storm.name, how.seed, how.seconds, excused=sorted(storm.excuses))

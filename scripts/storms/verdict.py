@@ -9,8 +9,8 @@ from pizza.domain.status import RECEIVED, TRANSITIONS
 from storms.world import SUBSCRIBER, World
 
 BAD = (
-    "lost", "doubled", "overlapping", "wrong", "missing", "disordered", "died", "odd_lines",
-    "failures",
+    "lost", "doubled", "overlapping", "wrong", "missing", "unheard", "disordered", "died",
+    "odd_lines", "failures",
 )  # fmt: skip
 
 _LOST = """
@@ -47,12 +47,14 @@ select o.number, o.type::text, l.status::text,
        lag(l.status::text) over (partition by l.order_id order by l.sequence)
 from order_status_log l join orders o on o.id = l.order_id
 """
-# Every change has its number, without a gap, and was heard by tracking and by the subscriber.
+# Every change has its number, without a gap.
 _MISSING = """
 select o.number || ' in the log' from orders o left join order_status_log l on l.order_id = o.id
 group by o.number, o.version
 having count(l.sequence) <> o.version or min(l.sequence) <> 1 or max(l.sequence) <> o.version
-union
+"""
+# And was heard by tracking and by the subscriber.
+_UNHEARD = """
 select o.number || ' at tracking' from orders o join order_status_log l on l.order_id = o.id
 where not exists (select from tracking_event t
                   where t.order_number = o.number and t.sequence = l.sequence)
@@ -61,7 +63,6 @@ select t.order_number || ' at the subscriber' from tracking_event t
 where not exists (select from notification_delivery d
                   where d.subscriber = %(subscriber)s and d.event_id = t.event_id)
 """
-_UNHEARD = f"select count(*) from ({_MISSING}) as missing"
 _OUTBOX = "select id::text || ' in the outbox' from message"
 _DISORDERED = """
 select distinct order_number from (
@@ -99,6 +100,7 @@ class Verdict:
     overlapping: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    unheard: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
     odd_lines: list[str] = field(default_factory=list)
@@ -129,7 +131,8 @@ def read(world: World, accepted: Collection[str], verdict: Verdict) -> Verdict:
     verdict.doubled = numbers(_DOUBLED)
     verdict.overlapping = numbers(_OVERLAPPING)
     verdict.wrong = wrong_steps(world.rows(_STEPS))
-    verdict.missing = numbers(_MISSING, subscriber=SUBSCRIBER) + numbers(_OUTBOX)
+    verdict.missing = numbers(_MISSING) + numbers(_OUTBOX)
+    verdict.unheard = numbers(_UNHEARD, subscriber=SUBSCRIBER)
     verdict.disordered = numbers(_DISORDERED)
     verdict.died = list(world.died)
     verdict.odd_lines = world.odd_lines()
@@ -147,7 +150,7 @@ def undone(world: World, accepted: Collection[str], *, heard: bool) -> int:
     """How much is still to come: orders to deliver, messages to send, and if `heard` to hear."""
     orders = len(world.rows(_LOST, accepted=list(accepted)))
     messages = world.value("select count(*) from message")
-    unheard = world.value(_UNHEARD, subscriber=SUBSCRIBER) if heard else 0
+    unheard = len(world.rows(_UNHEARD, subscriber=SUBSCRIBER)) if heard else 0
     return int(orders + messages + unheard)
 
 

@@ -50,6 +50,6 @@ def test_a_bad_verdict_says_what_and_which(
 
 
 def test_what_a_storm_may_spoil_does_not_spoil_the_verdict() -> None:
-    lost_notification = Verdict("broker-wiped", 1, 30.0, missing=["ORD_1"], excused=["missing"])
+    lost_notification = Verdict("broker-wiped", 1, 30.0, unheard=["ORD_1"], excused=["unheard"])
     assert lost_notification.good
     assert "(1)" in cli.cells(lost_notification)
