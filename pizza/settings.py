@@ -55,7 +55,7 @@ class Settings:
     log_file: str | None = None
     grace: float = 15.0
     web_workers: int = 2
-    web_threads: int = 2
+    web_threads: int = 3
     heartbeat_seconds: float = 10.0
     lease_seconds: float = 15.0
 

@@ -40,7 +40,7 @@ Order Service Options:
   --ageing                 Seconds after which a waiting order goes first, as all processes are
                            told it (default: 300; 0: never)
   --web-workers            HTTP worker processes (default: 2)
-  --web-threads            Requests at work at a time in each HTTP worker (default: 2)
+  --web-threads            Requests at work at a time in each HTTP worker (default: 3)
 
 Kitchen Worker Options:
   --worker-name            Unique worker name (required)

@@ -1,6 +1,6 @@
 """A few requests at work at a time, however many there are; a slow client's body keeps no turn.
 
-Two requests at once in a process are the fastest: with more of them, threads only take the
+Three requests at once in a process are the fastest: with more of them, threads only take the
 interpreter from each other. But a thread that reads a body waits as long as its client likes, and
 granian has no limit for that. So there are many threads and few turns: one that has waited for its
 client for a moment loses its turn to the next, and queues again when the body is there.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,8 +26,10 @@ class Turns:
     """At most `count` requests at work at a time."""
 
     def __init__(self, count: int) -> None:
-        self._free = threading.Semaphore(count)
+        self._free = count
         self._lock = threading.Lock()
+        # One held lock for each that waits; to let it go is to hand the turn over, in their order.
+        self._queue: deque[threading.Lock] = deque()
         self._reading: dict[_Body, float] = {}
 
     def around(self, app: Wsgi) -> Wsgi:
@@ -43,13 +46,27 @@ class Turns:
         return in_turn
 
     def take(self) -> None:
-        """Wait for a turn."""
-        while not self._free.acquire(timeout=_MOMENT_SECONDS):
+        """Wait for a turn; who came first has it first."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._queue.append(turn)
+        while not turn.acquire(timeout=_MOMENT_SECONDS):
             self._take_from_the_slow()
 
     def give(self) -> None:
         """Let the next have it."""
-        self._free.release()
+        with self._lock:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._queue:
+            self._queue.popleft().release()
+        else:
+            self._free += 1
 
     def begin_reading(self, body: _Body) -> None:
         """From now on this one waits for its client."""
@@ -66,7 +83,7 @@ class Turns:
             before = time.monotonic() - _MOMENT_SECONDS
             for body in [each for each, since in self._reading.items() if since < before]:
                 del self._reading[body]
-                self._free.release()
+                self._pass_on()
 
 
 class _Body:
