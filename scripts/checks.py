@@ -47,7 +47,7 @@ def run(arguments: list[str], folder: Path) -> int:
     """Run tox on the named environments, or on all; gives the exit code.
 
     The acceptance tests mostly wait for processes, so they run beside the others, on servers of
-    their own, after the unit tests, which need none; what they print comes when the others are done.
+    their own, after the unit tests, which need none; what they print comes at the end.
     """
     names, *rest = split(arguments)
     names = names or list(ALL)
