@@ -43,8 +43,9 @@ def test_a_foreign_message_delivered_twice_counts_once(stage: Stage) -> None:
 
 def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(stage: Stage) -> None:
     mortal = stage.worker("mortal", "green,red")
-    for _ in range(20):
-        put(stage, {"mode": "sleep", "seconds": 0.05})
+    # No two alike: without ids, a copy that comes again after a death is taken for its twin.
+    for turn in range(20):
+        put(stage, {"mode": "sleep", "seconds": 0.05 + turn / 10_000})
     mortal.kill9()
     stage.worker("heir", "green,red")
     wait_until(lambda: len(stage.effects()) == 20, 30, "all had their effect")
