@@ -9,9 +9,10 @@ import shutil
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from benchmarks import cpu, dispatch, estimate, intake, kitchen, memory, relay, report, stack
+from benchmarks import cpu, dispatch, estimate, held, intake, kitchen, memory, relay, report, stack
 from benchmarks.figures import Figure, MeasurementFailed
 from benchmarks.stage import Stage
 from datafolder import FOLDER, DataFolderError, data_folder
@@ -27,7 +28,10 @@ MEASUREMENTS = {
     "relay": relay.measure,
     "memory": memory.measure,
     "estimate": estimate.measure,
+    "held": held.measure,
 }
+# Takes longer than all others together.
+BY_NAME_ONLY = ("held",)
 FAILURES = (DataFolderError, MeasurementFailed, OSError, ProcessFailed, RuntimeError)
 
 
@@ -57,10 +61,16 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "--only", type=_names, default=list(MEASUREMENTS), metavar="NAME,…",
-        help=f"measure only these: {', '.join(MEASUREMENTS)}",
+        "--only", type=_names, metavar="NAME,…",
+        default=[name for name in MEASUREMENTS if name not in BY_NAME_ONLY],
+        help=f"measure only these: {', '.join(MEASUREMENTS)} "
+             f"(by default all but {', '.join(BY_NAME_ONLY)})",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="shorter and rougher, about a minute")
+    parser.add_argument(
+        "--orders", type=int, default=held.ORDERS, metavar="NUMBER",
+        help="how many orders `held` sends through the whole line (%(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--calm", type=float, default=0.0, metavar="SECONDS",
         help="before each measurement wait so long for others to leave the machine alone",
@@ -89,6 +99,7 @@ def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> boo
         with step("Starting PostgreSQL and RabbitMQ"):
             servers.start()
         stage = Stage(servers, folder / "logs")
+        measurements = MEASUREMENTS | {"held": partial(held.measure, orders=options.orders)}
         for name in options.only:
             if options.calm:
                 with step("Waiting for a calm machine"):
@@ -96,7 +107,7 @@ def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> boo
             yardstick = cpu.yardstick(folder)
             others = cpu.Others()
             try:
-                found = MEASUREMENTS[name](stage, options.quick)
+                found = measurements[name](stage, options.quick)
                 share = others.share()
                 figures += [replace(figure, others=share, yardstick=yardstick) for figure in found]
             except FAILURES as error:

@@ -25,17 +25,17 @@ _HEAD = (
 )
 
 
-def _request(order_type: str, rush: bool) -> bytes:
-    """A request with one gap, eight digits wide, for the guest's number."""
+def template(order_type: str, rush: bool, header: str = "") -> bytes:
+    """A request with a gap for the guest's number, eight digits wide; another one in `header`."""
     items = ",".join(f'{{"name":"{n}","quantity":{q},"price":{p}}}' for n, q, p in ITEMS)
     more = json.dumps({"order_type": order_type, "rush": rush} | WHERE[order_type])[1:-1]
     body = f'{{"customer_name":"Guest %08d","items":[{items}],{more}}}'
     length = len(body) - len("%08d") + 8
-    return f"{_HEAD}{length}\r\n\r\n{body}".encode()
+    return f"{_HEAD}{length}\r\n{header}\r\n{body}".encode()
 
 
 _REQUESTS = [
-    _request(order_type, rush=turn == 0) for turn in range(RUSH_EVERY) for order_type in WHERE
+    template(order_type, rush=turn == 0) for turn in range(RUSH_EVERY) for order_type in WHERE
 ]
 
 

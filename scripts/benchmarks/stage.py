@@ -30,7 +30,7 @@ class Site:
     """A restaurant on a database of its own, whose processes end with the block that opened it."""
 
     def __init__(self, servers: Servers, db_url: str, folder: Path) -> None:
-        """Nothing runs yet."""
+        """Nothing runs yet; `variables` are for whatever is started from here on."""
         self.servers = servers
         self.db_url = db_url
         self.folder = folder
@@ -39,6 +39,7 @@ class Site:
         )
         self.port = free_port()
         self.processes: dict[str, GuardedProcess] = {}
+        self.variables: dict[str, str] = {}
         self.conn: BoundedConnection = connect(db_url, name="bench")
 
     def start(self, name: str, command: list[str], more: Mapping[str, str] | None = None) -> None:
@@ -47,16 +48,19 @@ class Site:
         with (self.folder / f"{name}.log").open("ab") as output:
             self.processes[name] = GuardedProcess(
                 [sys.executable, "-m", *command],
-                env=environment | dict(more or {}),
+                env=environment | self.variables | dict(more or {}),
                 cwd=self.folder,
                 output=output,
             )
 
-    def open_order_service(self) -> None:
-        """Start the order service with its relay, no cap, and wait until it is ready."""
+    def open_order_service(self, stations: str = "none") -> None:
+        """Start the order service with its relay, no cap, and wait until it is ready.
+
+        stations: those that the restaurant staffs; by default an order's way ends at `ready`, as
+        it does for the peers.
+        """
         port = f"--port={self.port}"
-        # Its peers end at `ready` too.
-        more = ["--max-concurrent=0", "--stations=none"]
+        more = ["--max-concurrent=0", f"--stations={stations}"]
         self.start("service", ["pizza", "--mode=order-service", port, *more])
         client = Client(self.port, self.check)
         self.until(lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service")
