@@ -49,6 +49,7 @@ class Settings:
     customer: str | None = None
     notification_types: tuple[str, ...] = STATUSES
     subscriber_name: str = ""
+    history_days: float = 90.0
     stuck_factor: float = 3.0
     watch_interval: float = 2.0
     log_level: str = "INFO"
@@ -210,6 +211,9 @@ OPTIONS = (
     _option("--customer", values.text, "customer name filter"),
     _option("--notification-types", values.words(STATUSES), "notifications to receive"),
     _option("--name", values.subscriber_name, "name of a subscriber", **_SUBSCRIBER),
+    _option(
+        "--history-days", values.number(0, 36_500), "days that tracked events are kept, 0 for ever"
+    ),
     _option(
         "--stuck-factor", values.number(0.1, 1000), "times its estimate until an order is stuck"
     ),

@@ -39,6 +39,8 @@ Order Service Options:
                            Options: quality,packaging,courier, or none
   --ageing                 Seconds after which a waiting order goes first, as all processes are
                            told it (default: 300; 0: never)
+  --history-days           Days that tracked events and deliveries are kept, as all processes are
+                           told it (default: 90; 0: for ever)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
 

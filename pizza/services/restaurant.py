@@ -8,13 +8,14 @@ from pizza.database.connection import BoundedConnection
 from pizza.framework import App, adoption
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
+from pizza.framework.vacuum import Vacuum
 from pizza.services import estimates
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
-from pizza.storage import orders, stations
+from pizza.storage import orders, retention, stations
 
 AGED_PRIORITY = 10
-_AGEING, _ESTIMATES, _PACE, _FORGET, _FORGET_KEYS = 2.0, 2.0, 10.0, 600.0, 60.0
+_AGEING, _ESTIMATES, _PACE, _FORGET, _VACUUM = 2.0, 2.0, 10.0, 5.0, 2.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -23,9 +24,13 @@ def make_app(settings: Settings | None = None) -> App:
     app.every(_ESTIMATES, "estimates")(estimates.refresh)
     app.every(_PACE, "pace")(estimates.measure_pace)
     app.every(_FORGET, "adopted")(adoption.forget)
-    app.every(_FORGET_KEYS, "order keys")(orders.forget_keys)
+    app.every(_FORGET, "order keys")(orders.forget_keys)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
+    if settings is not None and settings.history_days > 0:
+        _forget(app, timedelta(days=settings.history_days))
+    if settings is not None and settings.db_url:
+        app.every(_VACUUM, "vacuum")(Vacuum(settings.db_url).look)
     return app
 
 
@@ -38,6 +43,14 @@ def _age(app: App, patience: float) -> None:
         orders.age(
             conn, timedelta(seconds=patience), priority=AGED_PRIORITY, by="ageing", rule=rule
         )
+
+
+def _forget(app: App, keep: timedelta) -> None:
+    """What was heard of orders is not kept for ever; the orders are."""
+
+    @app.every(_FORGET, "history")
+    def forget_history(conn: BoundedConnection) -> None:
+        retention.forget(conn, keep)
 
 
 def start_relay(settings: Settings) -> Relay:

@@ -40,6 +40,7 @@ Connection = psycopg.Connection[Any]
 
 # More places than any kitchen will ever fill: "no cap".
 UNLIMITED = 1_000_000_000
+_KEYS_AT_A_TIME = 2000
 
 
 def place(
@@ -115,8 +116,8 @@ def place(
 
 
 def forget_keys(conn: Connection) -> None:
-    """Drop the keys that are older than a day. A chore."""
-    conn.execute(_FORGET_KEYS)
+    """Drop keys that are older than a day, a batch at a time. A chore."""
+    conn.execute(_FORGET_KEYS, {"limit": _KEYS_AT_A_TIME})
 
 
 def _items(items: tuple[OrderItem, ...]) -> str:

@@ -243,9 +243,12 @@ declare
 begin
     if active between 1 and 200 then
         busy := (select count(*) from message m where m.state = 'claimed' and m.task = 'cook_order');
-        ahead := (select count(*) from message m
-                  where m.state in ('sent', 'pending') and m.task = 'cook_order'
-                    and m.priority >= p_priority) + busy;
+        -- Each state by itself: they are in different indexes.
+        ahead := busy
+            + (select count(*) from message m
+               where m.state = 'sent' and m.task = 'cook_order' and m.priority >= p_priority)
+            + (select count(*) from message m
+               where m.state = 'pending' and m.task = 'cook_order' and m.priority >= p_priority);
     end if;
     cooks := greatest(1, cooks);
     if ahead < cooks then

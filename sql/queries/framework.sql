@@ -67,4 +67,6 @@ select id, task, queue, priority, position, headers, body
 from message_match(%(queues)s, %(skills)s)
 
 -- forget_adopted --
-delete from adopted_message where adopted_at < clock_timestamp() - interval '1 day'
+delete from adopted_message
+where id in (select id from adopted_message where adopted_at < now() - interval '1 day'
+             order by adopted_at limit %(limit)s)

@@ -18,7 +18,10 @@ from order_place_once(%(key)s, %(digest)s,
                  %(cooking)s, %(queue)s, %(exchange)s, %(by)s)
 
 -- forget_keys --
-delete from order_key where kept_at < clock_timestamp() - interval '1 day'
+-- Oldest first and not all at once: after a long pause there may be many.
+delete from order_key
+where key in (select key from order_key where kept_at < now() - interval '1 day'
+              order by kept_at limit %(limit)s)
 
 -- status --
 select number, status, updated_at, estimated_completion, processed_by, type, priority,

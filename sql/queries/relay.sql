@@ -59,7 +59,7 @@ returning id
 -- promote --
 update message
 set state = 'pending', position = default
-where state = 'scheduled' and available_at <= clock_timestamp()
+where state = 'scheduled' and available_at <= now()
 
 -- orphans --
 -- Claims whose worker is gone or silent are shown as waiting again. This takes nothing
@@ -83,3 +83,12 @@ update message
 set state = 'pending'
 where state = 'sent' and queue = %(queue)s and sent_at < clock_timestamp() - %(patience)s
   and (lease_until is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
+
+-- dead --
+-- How many dead rows the table of messages has, as far as the server has counted.
+select n_dead_tup from pg_stat_all_tables where relid = 'message'::regclass
+
+-- vacuum --
+-- Not waiting for another vacuum, which a waiting one would cut short; and the indexes in any case,
+-- since it is they that are passed over.
+vacuum (skip_locked, index_cleanup on, parallel 0) message

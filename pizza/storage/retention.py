@@ -1,0 +1,38 @@
+"""What is kept for a while only: what tracking and the subscribers heard, and when.
+
+Orders, their items, their log and their stations are the business's record and stay. Requests'
+keys and the memory of messages from outside last a day (storage/orders.py, framework/adoption.py).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.database.queries import Queries
+
+_SQL = Queries("retention")
+_EVENTS, _STUCK, _ANSWERS, _DELIVERIES = (
+    _SQL.forget_events, _SQL.forget_stuck, _SQL.forget_answers, _SQL.forget_deliveries,
+)  # fmt: skip
+
+# Of each kind in one turn: a few milliseconds' work.
+BATCH = 500
+
+Connection = psycopg.Connection[Any]
+
+
+def forget(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
+    """Drop what is older than `keep`, at most `limit` rows of each kind; returns how many.
+
+    What belongs to an order that waits or cooks stays. The caller comes again for the rest.
+    """
+    values = {"keep": keep, "limit": limit}
+    row = conn.execute(_EVENTS, values).fetchone()
+    assert row is not None
+    gone: int = row[0]
+    return gone + sum(
+        conn.execute(each, values).rowcount for each in (_STUCK, _ANSWERS, _DELIVERIES)
+    )

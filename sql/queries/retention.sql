@@ -1,0 +1,56 @@
+-- What is only of interest for a while, oldest first and a few at a time. An order that is still to
+-- be cooked keeps what belongs to it, however old. Rows that somebody holds have another turn.
+
+-- forget_events --
+-- With the last event of an order goes what else tracking knows of it.
+with old as (
+    delete from tracking_event
+    where event_id in (
+        select e.event_id from tracking_event e
+        where e.received_at < now() - %(keep)s::interval
+          and not exists (select from tracking_order t
+                          where t.order_number = e.order_number and t.status in ('received', 'cooking'))
+        order by e.received_at
+        limit %(limit)s
+        for update skip locked
+    )
+    returning order_number
+), moved as (
+    delete from tracking_order
+    where order_number in (select order_number from old)
+      and status not in ('received', 'cooking') and since < now() - %(keep)s::interval
+), gaps as (
+    delete from tracking_gap where order_number in (select order_number from old)
+                               and noticed_at < now() - %(keep)s::interval
+)
+select count(*) from old
+
+-- forget_stuck --
+delete from tracking_stuck
+where id in (
+    select id from tracking_stuck
+    where resolved_at < now() - %(keep)s::interval
+    order by id
+    limit %(limit)s
+    for update skip locked
+)
+
+-- forget_answers --
+delete from tracking_request
+where message_id in (
+    select message_id from tracking_request
+    where answered_at < now() - %(keep)s::interval
+    order by answered_at
+    limit %(limit)s
+    for update skip locked
+)
+
+-- forget_deliveries --
+delete from notification_delivery
+where (subscriber, event_id) in (
+    select subscriber, event_id from notification_delivery
+    where delivered_at < now() - %(keep)s::interval
+    order by delivered_at
+    limit %(limit)s
+    for update skip locked
+)
