@@ -45,6 +45,11 @@ class Vacuum:
             self._thread = threading.Thread(target=self.run, name="vacuum", daemon=True)
             self._thread.start()
 
+    def wait(self, timeout: float) -> None:
+        """Wait until what was begun has ended, at most so many seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
     def run(self) -> None:
         """Vacuum now, on a connection of its own; what goes wrong is logged."""
         began = time.monotonic()

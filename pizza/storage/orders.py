@@ -24,6 +24,7 @@ from pizza.domain.order import (
     StatusChange,
 )
 from pizza.domain.priority import Assignment
+from pizza.domain.status import ACTIVE
 
 _SQL = Queries("orders")
 _PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
@@ -33,6 +34,8 @@ _PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
 _WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST, _PLACE_ONCE, _FORGET_KEYS = (
     _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest, _SQL.place_once, _SQL.forget_keys,
 )  # fmt: skip
+
+_NEWEST_IN_KITCHEN = _SQL.newest_in_kitchen
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -172,7 +175,8 @@ def newest(
         "status": status, "type": order_type, "limit": limit,
         "before_time": place[0], "before_id": place[1],
     }  # fmt: skip
-    return [OrderSummary(*row) for row in conn.execute(_NEWEST, parameters).fetchall()]
+    query = _NEWEST_IN_KITCHEN if status in ACTIVE else _NEWEST
+    return [OrderSummary(*row) for row in conn.execute(query, parameters).fetchall()]
 
 
 def history(conn: Connection, number: str) -> list[StatusChange]:

@@ -37,6 +37,9 @@ select u.n, (select sum(i) from generate_series(1, 1000) i) from u
 _ID = "select id, priority from orders where number = %(number)s"
 # Any of them, so that what is looked up is as likely old as new.
 _NUMBERS = "select number from orders order by random() limit %(limit)s"
+# What staff and monitoring look at; a few samples of each.
+LOOKS = ("/orders?status=received", "/orders", "/workers/status", "/metrics")
+LOOK_SAMPLES = 30
 _PAUSE = 0.0005
 _ORDERS, _KITCHEN = Queries("orders"), Queries("kitchen")
 _STATUS, _START, _FINISH = _ORDERS.status, _KITCHEN.start, _KITCHEN.finish
@@ -100,6 +103,9 @@ class Probe:
             for turn in range(-20, samples):
                 number = numbers[turn % len(numbers)]
                 self._round(speed if turn >= 0 else Speed(), web, number)
+            for _ in range(LOOK_SAMPLES):
+                for path in LOOKS:
+                    _get(speed, f"GET {path}", web, path)
         finally:
             web.close()
         return speed

@@ -1,10 +1,11 @@
 """Whether a load was held: each figure of the end beside the start's, with the limit it has."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.figures import Figure
 from benchmarks.held_pulse import HOT_TABLES, Pulse
-from benchmarks.held_speed import HTTP_REFERENCE, REFERENCE, Speed
+from benchmarks.held_speed import HTTP_REFERENCE, LOOKS, REFERENCE, Speed
 from tables import print_table
 
 SLOWER = 1.2  # of a statement, a request, an order's processor time
@@ -91,6 +92,11 @@ def _speeds(what: str, speeds: Sequence[Speed]) -> list[Figure]:
             for name in ("intake", "claim", "finish", "status")
         ),
         figure("GET status", HTTP_REFERENCE, Speed.wall_us),
+        # Of these nothing is demanded: they read the newest orders, or today's.
+        *(
+            replace(figure(f"GET {path}", HTTP_REFERENCE, Speed.wall_us), goal=None)
+            for path in LOOKS
+        ),
     ]
 
 
@@ -130,15 +136,15 @@ def _counts(quiet: Sequence[Pulse]) -> list[Figure]:
     """Sessions and connections stay as many as they were; messages are none when all is quiet."""
     early, last = _settled(quiet), quiet[-1]
 
-    def same(work: str, of: Callable[[Pulse], int | None]) -> Figure:
+    def same(work: str, of: Callable[[Pulse], int | None], more: int = 0) -> Figure:
         before, now = of(early) or 0, of(last) or 0
-        return Figure(work, now, "", before, lower=True, against=("early", before))
+        return Figure(work, now, "", before + more, lower=True, against=("early", before))
 
     def none(work: str, of: Callable[[Pulse], int | None]) -> Figure:
         return Figure(work, max(of(pulse) or 0 for pulse in quiet), "", 0, lower=True)
 
     return [
-        same("database sessions", lambda p: p.sessions),
+        same("database sessions", lambda p: p.sessions, more=1),  # the vacuum's comes and goes
         same("broker connections", lambda p: p.connections),
         same("broker channels", lambda p: p.channels),
         none("messages unacked, when quiet", lambda p: p.unacked),

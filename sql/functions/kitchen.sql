@@ -78,7 +78,8 @@ begin
     s := line_next(p_type, 'kitchen');
     moment := clock_timestamp();
     update orders u
-    set status = 'ready', completed_at = moment, updated_at = moment, version = u.version + 1,
+    set status = 'ready', in_kitchen = false, completed_at = moment, updated_at = moment,
+        version = u.version + 1,
         stage = coalesce(s.name, 'handover'),
         task_id = case when s.name is not null then part_id(u.id, 'task kitchen' || u.version) end
     where u.number = p_number and u.status = 'cooking'

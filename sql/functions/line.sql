@@ -174,7 +174,7 @@ declare
     queue_priority constant integer := 10;
 begin
     update orders u
-    set status = 'received', stage = 'kitchen', started_at = null, completed_at = null,
+    set status = 'received', in_kitchen = true, stage = 'kitchen', started_at = null, completed_at = null,
         estimated_completion = clock_timestamp() + coalesce(u.completed_at - u.started_at, '10 seconds'),
         task_id = part_id(u.id, 'task recook ' || u.version), updated_at = clock_timestamp(),
         version = u.version + 1
@@ -227,7 +227,7 @@ begin
         select * into o from orders e where e.id = o.id;
     else
         update orders u
-        set status = p_to, updated_at = clock_timestamp(), version = u.version + 1,
+        set status = p_to, in_kitchen = false, updated_at = clock_timestamp(), version = u.version + 1,
             stage = case when p_to = 'out-for-delivery' then 'handover' end,
             completed_at = case when p_to = 'cancelled' then u.completed_at
                                 else coalesce(u.completed_at, clock_timestamp()) end

@@ -145,7 +145,8 @@ declare
 begin
     -- Exclusive even towards readers: a release looks for a debt before it writes.
     lock table kitchen_capacity in access exclusive mode;
-    total := p_limit - (select count(*) from orders where status in ('received', 'cooking'));
+    total := p_limit - (select count(*) from orders
+                         where in_kitchen and status in ('received', 'cooking'));
     update kitchen_capacity
     set share = p_limit / 64 + (stripe < p_limit % 64)::integer,
         free = case when total >= 0 then total / 64 + (stripe < total % 64)::integer

@@ -68,5 +68,5 @@ from message_match(%(queues)s, %(skills)s)
 
 -- forget_adopted --
 delete from adopted_message
-where id in (select id from adopted_message where adopted_at < now() - interval '1 day'
-             order by adopted_at limit %(limit)s)
+where id = any(array(select id from adopted_message where adopted_at < now() - interval '1 day'
+                     order by adopted_at limit %(limit)s))

@@ -20,8 +20,8 @@ from order_place_once(%(key)s, %(digest)s,
 -- forget_keys --
 -- Oldest first and not all at once: after a long pause there may be many.
 delete from order_key
-where key in (select key from order_key where kept_at < now() - interval '1 day'
-              order by kept_at limit %(limit)s)
+where key = any(array(select key from order_key where kept_at < now() - interval '1 day'
+                      order by kept_at limit %(limit)s))
 
 -- status --
 select number, status, updated_at, estimated_completion, processed_by, type, priority,
@@ -51,6 +51,19 @@ select number, status, stage, customer_name, type, priority, rush, total_amount,
        updated_at, estimated_completion, completed_at, processed_by
 from orders
 where (%(status)s::text is null or status = %(status)s)
+  and (%(type)s::text is null or type = %(type)s)
+  and created_at <= coalesce(%(before_time)s::timestamptz, 'infinity')
+  and (%(before_id)s::uuid is null
+       or (created_at, id) < (%(before_time)s::timestamptz, %(before_id)s::uuid))
+order by created_at desc, id desc
+limit %(limit)s
+
+-- newest_in_kitchen --
+-- The same for a status of those in the kitchen, which have an index of their own.
+select number, status, stage, customer_name, type, priority, rush, total_amount, created_at,
+       updated_at, estimated_completion, completed_at, processed_by
+from orders
+where in_kitchen and status = %(status)s
   and (%(type)s::text is null or type = %(type)s)
   and created_at <= coalesce(%(before_time)s::timestamptz, 'infinity')
   and (%(before_id)s::uuid is null

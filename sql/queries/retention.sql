@@ -1,56 +1,58 @@
--- What is only of interest for a while, oldest first and a few at a time. An order that is still to
--- be cooked keeps what belongs to it, however old. Rows that somebody holds have another turn.
+-- What is only of interest for a while, oldest first and a few at a time. An order that waits or
+-- cooks keeps what belongs to it, however old. Rows that somebody holds have another turn. (By
+-- `= any(array(…))` the few are looked up one by one; by `in` the whole table would be read.)
 
 -- forget_events --
 -- With the last event of an order goes what else tracking knows of it.
 with old as (
     delete from tracking_event
-    where event_id in (
-        select e.event_id from tracking_event e
+    where ctid = any(array(
+        select e.ctid from tracking_event e
         where e.received_at < now() - %(keep)s::interval
           and not exists (select from tracking_order t
                           where t.order_number = e.order_number and t.status in ('received', 'cooking'))
         order by e.received_at
         limit %(limit)s
         for update skip locked
-    )
+    ))
     returning order_number
-), moved as (
+), orders as (
     delete from tracking_order
-    where order_number in (select order_number from old)
+    where order_number = any(array(select order_number from old))
       and status not in ('received', 'cooking') and since < now() - %(keep)s::interval
 ), gaps as (
-    delete from tracking_gap where order_number in (select order_number from old)
-                               and noticed_at < now() - %(keep)s::interval
+    delete from tracking_gap
+    where order_number = any(array(select order_number from old))
+      and noticed_at < now() - %(keep)s::interval
 )
 select count(*) from old
 
 -- forget_stuck --
 delete from tracking_stuck
-where id in (
-    select id from tracking_stuck
+where ctid = any(array(
+    select ctid from tracking_stuck
     where resolved_at < now() - %(keep)s::interval
     order by id
     limit %(limit)s
     for update skip locked
-)
+))
 
 -- forget_answers --
 delete from tracking_request
-where message_id in (
-    select message_id from tracking_request
+where ctid = any(array(
+    select ctid from tracking_request
     where answered_at < now() - %(keep)s::interval
     order by answered_at
     limit %(limit)s
     for update skip locked
-)
+))
 
 -- forget_deliveries --
 delete from notification_delivery
-where (subscriber, event_id) in (
-    select subscriber, event_id from notification_delivery
+where ctid = any(array(
+    select ctid from notification_delivery
     where delivered_at < now() - %(keep)s::interval
     order by delivered_at
     limit %(limit)s
     for update skip locked
-)
+))

@@ -47,7 +47,7 @@ returning missing
 -- Orders whose notifications have not come yet: the broker was away, or nobody tracked.
 insert into tracking_order (order_number, sequence, status, since, promised)
 select number, 0, status, created_at, estimated_completion
-from orders where status in ('received', 'cooking')
+from orders where in_kitchen and status in ('received', 'cooking')
 on conflict do nothing
 
 -- moved_estimates --

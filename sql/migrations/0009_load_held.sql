@@ -6,6 +6,14 @@
 -- index.
 alter table message set (vacuum_truncate = off);
 
+-- Received or cooking. Lists, the cap and the tracking service look for these few among all that
+-- ever were. A column of its own, since an index on the status would have each change of it
+-- written to all indexes of the table; this one changes once.
+alter table orders add column in_kitchen boolean not null default false;
+update orders set in_kitchen = true where status in ('received', 'cooking');
+alter table orders alter column in_kitchen set default true;
+create index orders_in_kitchen on orders (created_at, id) where in_kitchen;
+
 -- What retention looks for. New rows go to the right end of these, which costs next to nothing.
 create index tracking_event_by_time        on tracking_event (received_at);
 create index tracking_request_by_time      on tracking_request (answered_at);

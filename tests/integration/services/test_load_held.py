@@ -1,0 +1,152 @@
+"""No statement that runs all the time reads a table from end to end, however much is kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from devservices import Postgres
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.queries import Queries
+from pizza.domain.order import OrderDraft, OrderItem, RequestKey
+from pizza.framework import adoption
+from pizza.services import estimates
+from pizza.services.orders import list_orders, order_history, order_status, place_order
+from pizza.services.orders import set_capacity, whole_order
+from pizza.storage import metrics, orders, reports, retention, tracking, workers
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import history
+
+ORDERS = 6000
+NUMBER = "ORD_20200101_003000"
+KITCHEN, RELAY, FRAMEWORK = Queries("kitchen"), Queries("relay"), Queries("framework")
+HISTORY = {
+    "orders", "order_items", "order_status_log", "order_stage", "order_key", "tracking_event",
+    "tracking_order", "notification_delivery", "adopted_message", "message",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def conn(postgres: Postgres, _template: str) -> Iterator[BoundedConnection]:
+    """A restaurant with a history; what a test changes in it is for all."""
+    url = postgres.create_database("test_load_held", template=_template)
+    with connect(url, name="test") as open_connection:
+        history.fill(open_connection, ORDERS)
+        set_capacity(open_connection, 0)
+        yield open_connection
+    postgres.drop_database("test_load_held")
+
+
+def read_whole(conn: BoundedConnection, work: Callable[[BoundedConnection], object]) -> set[str]:
+    """The tables that `work` has read from end to end."""
+
+    def scans() -> dict[str, int]:
+        conn.execute("select pg_stat_force_next_flush()")
+        return dict(conn.execute("select relname, seq_scan from pg_stat_user_tables").fetchall())
+
+    before = scans()
+    work(conn)
+    return {name for name, count in scans().items() if count > before[name]}
+
+
+def draft() -> OrderDraft:
+    return OrderDraft("Guest 77", (OrderItem("Pizza", 1, Decimal("15.99")),), order_type="takeout")
+
+
+def cook(conn: BoundedConnection) -> None:
+    """Place an order, claim it, cook it."""
+    placed = place_order(conn, draft(), key=RequestKey(str(uuid4()), b"digest"))
+    row = conn.execute("select id from orders where number = %s", [placed.number]).fetchone()
+    assert row is not None
+    job: dict[str, Any] = {
+        "job_id": row[0], "job_holder": 5, "job_lease": timedelta(seconds=9), "job_forced": True,
+        "job_queues": ["kitchen_takeout_queue", "kitchen_queue"], "job_promise": None,
+        "job_priority": placed.priority, "number": placed.number, "worker": "chef_1",
+        "cooking": timedelta(), "type": "takeout",
+    }  # fmt: skip
+    started = conn.execute(KITCHEN.start, job).fetchone()
+    assert started is not None and started[0] == "claimed"
+    finished = conn.execute(KITCHEN.finish, job | {"job_token": started[1]}).fetchone()
+    assert finished is not None and finished[2] == "ready"
+
+
+def relay(conn: BoundedConnection) -> None:
+    """What the leading relay asks all the time, and what its sweep looks for."""
+    rows = conn.execute(RELAY.pending, {"limit": 500}).fetchall()
+    conn.execute(RELAY.confirmed, {"positions": [row[0] for row in rows]})
+    for query in (RELAY.outlook, RELAY.promote, RELAY.orphans):
+        conn.execute(query)
+    conn.execute(RELAY.waiting, {"patience": timedelta(seconds=5)})
+
+
+def track(conn: BoundedConnection) -> None:
+    """What the tracking service does with an event, and every two seconds."""
+    now = datetime.now(UTC)
+    event = {"event_id": uuid4(), "number": NUMBER, "sequence": 6, "old": None, "by": "chef_1"}
+    tracking.record(conn, **event, new="delivered", at=now, promised=now)
+    tracking.census(conn)
+    tracking.newly_stuck(conn, 3, timedelta(hours=9))
+    tracking.no_longer_stuck(conn)
+
+
+def forget(conn: BoundedConnection) -> None:
+    """The chores that drop what is old, with something to drop."""
+    assert retention.forget(conn, timedelta(days=2), limit=20) == 40
+    orders.forget_keys(conn)
+    adoption.forget(conn)
+
+
+WORKS: dict[str, Callable[[BoundedConnection], object]] = {
+    "an order from intake to ready": cook,
+    "a status": lambda conn: order_status(conn, NUMBER),
+    "a history": lambda conn: order_history(conn, NUMBER),
+    "a whole order": lambda conn: whole_order(conn, NUMBER),
+    "the newest orders": list_orders,
+    "an older page": lambda conn: list_orders(conn, before=NUMBER),
+    "orders that wait": lambda conn: list_orders(conn, status="received"),
+    "orders that cook": lambda conn: list_orders(conn, status="cooking", order_type="dine-in"),
+    "the cap": lambda conn: set_capacity(conn, 0),
+    "estimates": lambda conn: (estimates.refresh(conn), estimates.measure_pace(conn)),
+    "the relay": relay,
+    "tracking": track,
+    "what is forgotten": forget,
+    "a report": lambda conn: reports.day(conn, datetime.now(UTC).date()),
+}
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_what_runs_all_the_time_reads_no_table_whole(conn: BoundedConnection, work: str) -> None:
+    assert read_whole(conn, WORKS[work]) & HISTORY == set()
+
+
+def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
+    conn: BoundedConnection,
+) -> None:
+    assert "order_stage" not in read_whole(conn, workers.status)
+    assert not read_whole(conn, metrics.all) & {"order_stage", "message", "tracking_event"}
+
+
+def test_the_look_that_finds_it_can_fail(conn: BoundedConnection) -> None:
+    def all_cancelled(conn: BoundedConnection) -> None:
+        conn.execute("select count(*) from orders where status = 'cancelled'")
+
+    assert read_whole(conn, all_cancelled) == {"orders"}
+
+
+def test_orders_in_the_kitchen_are_listed_as_without_their_index(conn: BoundedConnection) -> None:
+    listed = [order.number for order in list_orders(conn, status="cooking", limit=500)]
+    counted = conn.execute(
+        "select number from orders where status = 'cooking' order by created_at desc, id desc"
+    )
+    assert listed == [number for (number,) in counted]
+    assert len(listed) == 20
+    rest = list_orders(conn, status="cooking", before=listed[4], limit=3)
+    assert [order.number for order in rest] == listed[5:8]

@@ -1,0 +1,107 @@
+"""What is kept for a while only: old rows go, young ones and those of open orders stay."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pizza.database.connection import BoundedConnection
+from pizza.services.restaurant import make_app
+from pizza.settings import Settings
+from pizza.storage import orders, retention
+
+KEEP = timedelta(days=30)
+# old and done; old, but still waiting; young
+FILL = """
+with o(number, status, age) as (values
+    ('old', 'delivered', interval '40 days'), ('open', 'received', '40 days'),
+    ('young', 'delivered', '20 days')
+), event as (
+    insert into tracking_event (event_id, order_number, sequence, new_status, changed_by,
+                                occurred_at, received_at)
+    select gen_random_uuid(), number, s, status, 'chef', now() - age, now() - age + s * interval '1 s'
+    from o, generate_series(1, 3) s
+), known as (
+    insert into tracking_order (order_number, sequence, status, since)
+    select number, 3, status, now() - age from o
+), gap as (
+    insert into tracking_gap (order_number, first, last, missing, noticed_at)
+    select number, 4, 4, 1, now() - age from o
+), stuck as (
+    insert into tracking_stuck (order_number, status, since, resolved_at)
+    select number, 'cooking', now() - age, case when status = 'delivered' then now() - age end from o
+), request as (
+    insert into tracking_request (message_id, order_number, new_status, changed_by, answer, answered_at)
+    select number, number, 'cancelled', 'desk', '{}', now() - age from o
+)
+insert into notification_delivery (subscriber, event_id, order_number, status, delivered_at,
+                                   attempts, outcome)
+select 'board', gen_random_uuid(), number, status, now() - age, 1, 'delivered' from o
+"""
+LEFT = {
+    "tracking_event": ["open", "young"],
+    "tracking_order": ["open", "young"],
+    "tracking_gap": ["open", "young"],
+    "tracking_stuck": ["open", "young"],
+    "tracking_request": ["young"],
+    "notification_delivery": ["young"],
+}
+
+
+def numbers(conn: BoundedConnection, table: str) -> list[str]:
+    query = f"select distinct order_number from {table} order by 1"
+    return [number for (number,) in conn.execute(query.encode())]
+
+
+@pytest.mark.parametrize("limit", [500, 1])
+def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit: int) -> None:
+    conn.execute(FILL)
+    turns = 0
+    while retention.forget(conn, KEEP, limit):
+        turns += 1
+    assert {table: numbers(conn, table) for table in LEFT} == LEFT
+    assert turns == (1 if limit == 500 else 3)
+
+
+def test_a_turn_takes_so_many_of_each_kind_the_oldest_first(conn: BoundedConnection) -> None:
+    conn.execute(FILL)
+    assert retention.forget(conn, KEEP, limit=2) == 2 + 1 + 2 + 2
+    left = conn.execute("select sequence from tracking_event where order_number = 'old'")
+    assert left.fetchall() == [(3,)]
+
+
+def test_what_somebody_holds_is_left_for_another_turn(conn: BoundedConnection, db_url: str) -> None:
+    conn.execute(FILL)
+    with BoundedConnection.connect(db_url) as other:
+        other.execute("select from tracking_event where order_number = 'old' for update")
+        with conn.within(2):
+            retention.forget(conn, KEEP)
+    assert numbers(conn, "tracking_event") == ["old", "open", "young"]
+    retention.forget(conn, KEEP)
+    assert numbers(conn, "tracking_event") == LEFT["tracking_event"]
+
+
+def test_keys_are_forgotten_a_batch_at_a_time(
+    conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "_KEYS_AT_A_TIME", 3)
+    conn.execute("set session_replication_role = replica")
+    conn.execute(
+        """insert into order_key (key, digest, order_number, priority, rule, ordered_at, kept_at)
+           select n, '', n, 1, '', now(), now() - n * interval '6 hours'
+           from generate_series(1, 9) n"""
+    )
+    orders.forget_keys(conn)
+    left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
+    assert left == ["1", "2", "3", "4", "5", "6"]
+    orders.forget_keys(conn)
+    left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
+    assert left == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(("days", "kept_for_ever"), [(90.0, False), (0.0, True)])
+def test_history_may_be_kept_for_ever(days: float, kept_for_ever: bool) -> None:
+    chores = {chore.name for chore in make_app(Settings(history_days=days)).chores}
+    assert ("history" not in chores) == kept_for_ever
+    assert Settings().history_days == 90
