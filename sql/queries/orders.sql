@@ -94,11 +94,13 @@ from order_prioritise(%(number)s, %(version)s, %(priority)s, %(by)s, %(notes)s)
 select orders_age(%(patience)s, %(priority)s, %(by)s, %(rule)s)
 
 -- waiting --
--- The kitchen's line, best first, as the workers take it.
+-- The kitchen's line, best first, as the workers take it. Each state by itself: they are in
+-- different indexes.
 select o.number, o.type, m.needs, o.created_at, o.estimated_completion
 from (select id, headers, needs, priority, position
-      from message
-      where task = 'cook_order' and state in ('sent', 'pending')
+      from (select * from message where task = 'cook_order' and state = 'sent'
+            union all
+            select * from message where task = 'cook_order' and state = 'pending') w
       order by priority desc, position
       limit %(limit)s) m
 join orders o on o.id = message_order(m.id, m.headers)

@@ -21,7 +21,8 @@ def conn(db_url: str) -> Iterator[BoundedConnection]:
 def wear(conn: BoundedConnection, messages: int) -> None:
     """Write messages and delete them."""
     conn.execute(
-        "insert into message (exchange, routing_key, body) select 'x', 'x', '' from generate_series(1, %s)",
+        "insert into message (exchange, routing_key, body) "
+        "select 'x', 'x', '' from generate_series(1, %s)",
         [messages],
     )
     conn.execute("delete from message")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,12 +16,17 @@ from pizza.database.queries import Queries
 from pizza.domain.order import OrderDraft, OrderItem, RequestKey
 from pizza.framework import adoption
 from pizza.services import estimates
-from pizza.services.orders import list_orders, order_history, order_status, place_order
-from pizza.services.orders import set_capacity, whole_order
+from pizza.services.orders import (
+    list_orders,
+    order_history,
+    order_status,
+    place_order,
+    set_capacity,
+    whole_order,
+)
 from pizza.storage import metrics, orders, reports, retention, tracking, workers
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import history
+from .history import fill
 
 ORDERS = 6000
 NUMBER = "ORD_20200101_003000"
@@ -39,7 +42,7 @@ def conn(postgres: Postgres, _template: str) -> Iterator[BoundedConnection]:
     """A restaurant with a history; what a test changes in it is for all."""
     url = postgres.create_database("test_load_held", template=_template)
     with connect(url, name="test") as open_connection:
-        history.fill(open_connection, ORDERS)
+        fill(open_connection, ORDERS)
         set_capacity(open_connection, 0)
         yield open_connection
     postgres.drop_database("test_load_held")
@@ -118,7 +121,7 @@ WORKS: dict[str, Callable[[BoundedConnection], object]] = {
     "the relay": relay,
     "tracking": track,
     "what is forgotten": forget,
-    "a report": lambda conn: reports.day(conn, datetime.now(UTC).date()),
+    "a report": lambda conn: reports.day_report(conn, datetime.now(UTC).date()),
 }
 
 
@@ -131,7 +134,7 @@ def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
     conn: BoundedConnection,
 ) -> None:
     assert "order_stage" not in read_whole(conn, workers.status)
-    assert not read_whole(conn, metrics.all) & {"order_stage", "message", "tracking_event"}
+    assert not read_whole(conn, metrics.samples) & {"order_stage", "message", "tracking_event"}
 
 
 def test_the_look_that_finds_it_can_fail(conn: BoundedConnection) -> None:

@@ -20,7 +20,8 @@ with o(number, status, age) as (values
 ), event as (
     insert into tracking_event (event_id, order_number, sequence, new_status, changed_by,
                                 occurred_at, received_at)
-    select gen_random_uuid(), number, s, status, 'chef', now() - age, now() - age + s * interval '1 s'
+    select gen_random_uuid(), number, s, status, 'chef', now() - age,
+           now() - age + s * interval '1 s'
     from o, generate_series(1, 3) s
 ), known as (
     insert into tracking_order (order_number, sequence, status, since)
@@ -30,9 +31,11 @@ with o(number, status, age) as (values
     select number, 4, 4, 1, now() - age from o
 ), stuck as (
     insert into tracking_stuck (order_number, status, since, resolved_at)
-    select number, 'cooking', now() - age, case when status = 'delivered' then now() - age end from o
+    select number, 'cooking', now() - age, case when status = 'delivered' then now() - age end
+    from o
 ), request as (
-    insert into tracking_request (message_id, order_number, new_status, changed_by, answer, answered_at)
+    insert into tracking_request (message_id, order_number, new_status, changed_by, answer,
+                                  answered_at)
     select number, number, 'cancelled', 'desk', '{}', now() - age from o
 )
 insert into notification_delivery (subscriber, event_id, order_number, status, delivered_at,
@@ -89,7 +92,7 @@ def test_keys_are_forgotten_a_batch_at_a_time(
     conn.execute("set session_replication_role = replica")
     conn.execute(
         """insert into order_key (key, digest, order_number, priority, rule, ordered_at, kept_at)
-           select n, '', n, 1, '', now(), now() - n * interval '6 hours'
+           select n, '', n, 1, '', now(), now() - n * interval '7 hours'
            from generate_series(1, 9) n"""
     )
     orders.forget_keys(conn)
@@ -97,7 +100,7 @@ def test_keys_are_forgotten_a_batch_at_a_time(
     assert left == ["1", "2", "3", "4", "5", "6"]
     orders.forget_keys(conn)
     left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
-    assert left == ["1", "2", "3", "4"]
+    assert left == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(("days", "kept_for_ever"), [(90.0, False), (0.0, True)])

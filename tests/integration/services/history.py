@@ -25,6 +25,8 @@ select id, at, at, number, 'Guest ' || n, 'guest ' || n, 'delivery',
        case when status in ('received', 'cooking') then 'kitchen' end,
        status in ('received', 'cooking'), 5
 from filled;
+insert into order_items (order_id, name, quantity, price, position)
+select id, 'Pizza', 1, 15.99, 1 from filled;
 insert into order_status_log (order_id, status, changed_by, changed_at, sequence)
 select id, 'received', 'chef_1', at, s from filled, generate_series(1, 2) s;
 insert into order_stage (order_id, stage, worker, started_at, finished_at, outcome)
@@ -61,5 +63,5 @@ def fill(conn: BoundedConnection, orders: int) -> None:
     """Store `orders` orders with what belongs to them; then vacuum and count."""
     with conn.within(None):
         for statement in _FILL.split(";"):
-            conn.execute(statement.encode(), {"orders": orders} if "%(" in statement else None)
+            conn.execute(statement.encode(), {"orders": orders} if "%" in statement else None)
         conn.execute("vacuum analyze")
