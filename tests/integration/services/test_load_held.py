@@ -137,6 +137,24 @@ def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
     assert not read_whole(conn, metrics.samples) & {"order_stage", "message", "tracking_event"}
 
 
+def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -> None:
+    def rows_read() -> int:
+        conn.execute("select pg_stat_force_next_flush()")
+        row = conn.execute(
+            """select sum(seq_tup_read + idx_tup_fetch) from pg_stat_user_tables
+               where relname in ('order_key', 'adopted_message', 'tracking_event')"""
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    while conn.execute("select from order_key where kept_at < now() - interval '1 day'").rowcount:
+        orders.forget_keys(conn)
+    before = rows_read()
+    orders.forget_keys(conn)
+    retention.forget(conn, timedelta(days=900))
+    assert rows_read() - before < 10
+
+
 def test_the_look_that_finds_it_can_fail(conn: BoundedConnection) -> None:
     def all_cancelled(conn: BoundedConnection) -> None:
         conn.execute("select count(*) from orders where status = 'cancelled'")
