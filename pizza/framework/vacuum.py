@@ -24,6 +24,7 @@ ENOUGH = 10_000
 # At most this share of the time goes to it, also while a long transaction keeps all rows alive.
 _SHARE = 0.1
 _LONGEST_S = 300.0
+_AFTER_FAILURE_S = 60.0
 
 
 class Vacuum:
@@ -53,11 +54,13 @@ class Vacuum:
     def run(self) -> None:
         """Vacuum now, on a connection of its own; what goes wrong is logged."""
         began = time.monotonic()
+        rest = 0.0
         try:
             with connect(self._db_url, name="vacuum") as conn, available():
                 conn.limit = _LONGEST_S
                 conn.execute(_VACUUM)
         except Exception as error:
             log.warning("Vacuum failed: %s", error, extra={"action": "vacuum_failed"})
+            rest = _AFTER_FAILURE_S
         ended = time.monotonic()
-        self._rested = ended + (ended - began) / _SHARE
+        self._rested = ended + max(rest, (ended - began) / _SHARE)

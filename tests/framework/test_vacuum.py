@@ -73,6 +73,12 @@ def test_the_room_of_what_is_gone_is_kept_so_that_plans_are_not_made_for_an_empt
     assert any("message_claimed" in line for (line,) in plan)
 
 
-def test_a_database_that_is_away_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    Vacuum("postgresql://nobody:secret@127.0.0.1:1/none").run()
+def test_a_vacuum_that_fails_is_a_line_in_the_log_and_not_tried_again_at_once(
+    conn: BoundedConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    wear(conn, 10)
+    vacuum = Vacuum("postgresql://nobody:secret@127.0.0.1:1/none", enough=5)
+    for _ in range(2):
+        vacuum.look(conn)
+        vacuum.wait(30)
     assert [record.__dict__["action"] for record in caplog.records] == ["vacuum_failed"]
