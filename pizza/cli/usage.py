@@ -34,6 +34,8 @@ Connection Options:
 Order Service Options:
   --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
   --port                   HTTP port for REST API (default: 3000)
+  --share-port             yes: listen on the port beside an order service that is to end, so that
+                           an upgrade refuses nobody (default: no)
   --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit)
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none

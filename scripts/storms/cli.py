@@ -21,13 +21,13 @@ from devservices import ProcessFailed, Servers
 from pizza.database.errors import DatabaseError
 from progress import step
 from stopping import Stopped, stop_on_signals
-from storms import broker, database, messages, network, processes
+from storms import broker, database, deploy, messages, network, processes
 from storms.run import Weather, weather
 from storms.storm import STORMS
 from storms.verdict import BAD, Verdict
 from tables import print_table
 
-FAMILIES = (processes, broker, database, network, messages)  # each fills the register
+FAMILIES = (processes, broker, database, network, messages, deploy)  # each fills the register
 FAILURES = (ApiError, DataFolderError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (

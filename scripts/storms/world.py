@@ -2,10 +2,11 @@
 
 import contextlib
 import json
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.stage import environment_for, stop_all
+from client import ApiError
 from devservices import GuardedProcess, Proxy, Servers, free_port
 from pizza.domain.stations import STATION_NAMES
 
@@ -22,6 +24,7 @@ LEASE_SECONDS = 5
 SUBSCRIBER = "storm"
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 30.0
+STOP_SECONDS = 15.0
 
 
 @dataclass
@@ -74,6 +77,21 @@ class World:
             member = self.members[name]
             member.process.kill()
             self._revive(member)
+        self.note_healed()
+
+    def restart(self, name: str) -> None:
+        """SIGTERM, its end, and a new one. Of the order service the new one is there first."""
+        with self._lock:
+            member, old = self.members[name], self.members[name].process
+            if name == "service":
+                before = self._said(name, "service_started")
+                self._revive(member)
+                self._await(lambda: self._said(name, "service_started") > before, name)
+            old.send(signal.SIGTERM)
+            if code := old.wait(STOP_SECONDS):
+                self.died.append(f"{name}, stopped: {code}")
+            if name != "service":
+                self._revive(member)
         self.note_healed()
 
     def freeze(self, name: str) -> None:
@@ -134,6 +152,17 @@ class World:
         """All that the processes wrote, on stdout or stderr, and that is not JSON."""
         return [f"{path.stem}: {line}" for path in self._logs() for line in not_json(path)]
 
+    def _said(self, name: str, action: str) -> int:
+        """How many lines of a process, through all its lives, have an action."""
+        return (self.folder / f"{name}.log").read_text(errors="replace").count(f'"{action}"')
+
+    def _await(self, done: Callable[[], bool], name: str) -> None:
+        deadline = time.monotonic() + ASK_SECONDS
+        while not done():
+            if time.monotonic() > deadline:
+                raise ApiError(f"{name} did not start; see {self.folder}.")
+            time.sleep(LOOK_SECONDS)
+
     def _logs(self) -> list[Path]:
         return sorted(self.folder.glob("*.log"))
 
@@ -159,7 +188,8 @@ class World:
 def roster(port: int) -> dict[str, list[str]]:
     """Everybody of a full restaurant, by name, with flags for short times."""
     worker = ["--mode=kitchen-worker", f"--lease={LEASE_SECONDS}", "--heartbeat=2", "--grace=4"]
-    found = {"service": ["--mode=order-service", f"--port={port}", "--max-concurrent=0"]}
+    service = ["--mode=order-service", f"--port={port}", "--share-port=yes", "--max-concurrent=0"]
+    found = {"service": service}
     for number in range(1, COOKS + 1):
         name = f"chef_{number}"
         found[name] = [*worker, f"--worker-name={name}", "--cooking-time=0.2"]
