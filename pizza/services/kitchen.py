@@ -36,12 +36,12 @@ FIELDS = frozenset((
 class OrderMessage:
     """What a cook needs of an order message.
 
-    more: what else it had, as a JSON object, for the order's next message; None for nothing.
+    more: what else it had, by turns a name and its value's JSON, for the order's next message.
     """
 
     number: str
     order_type: str
-    more: str | None = None
+    more: list[str] | None = None
 
 
 def read_order(body: Any) -> OrderMessage:
@@ -55,13 +55,13 @@ def read_order(body: Any) -> OrderMessage:
         raise PoisonMessage(f"order_type is not one of {', '.join(ORDER_TYPES)}")
     # A release after this one may have put them there.
     unknown = body.keys() - FIELDS
-    return OrderMessage(number, order_type, _object(body, unknown) if unknown else None)
+    return OrderMessage(number, order_type, _fields(body, unknown) if unknown else None)
 
 
-def _object(body: dict[str, Any], names: Iterable[str]) -> str | None:
-    """Some fields of a message as JSON; without those whose names the database cannot hold."""
-    kept = {name: body[name] for name in sorted(names) if clean(name) == name}
-    return json.dumps(kept) if kept else None
+def _fields(body: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Some fields of a message; without those whose names the database cannot hold."""
+    kept = [name for name in sorted(names) if clean(name) == name]
+    return [part for name in kept for part in (name, json.dumps(body[name]))]
 
 
 def kitchen(base_seconds: float) -> Blueprint:

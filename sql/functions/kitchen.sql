@@ -61,7 +61,7 @@ end $$;
 -- keeps its status. p_more: what its message had besides what an order message has.
 create or replace function kitchen_finish(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_type text,
-    p_worker text, p_more json default null,
+    p_worker text, p_more text[] default null,
     out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
 )
 language plpgsql as $$

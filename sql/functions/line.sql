@@ -12,11 +12,13 @@ language sql stable as $$
 $$;
 
 -- The order message of the specification, from the tables. p_more: fields that its former message
--- had besides (a newer release may have put them there); they are passed on as they are.
-create or replace function order_message(o orders, p_more json default null) returns bytea
+-- had besides (a newer release may have put them there), by turns a name and the JSON of its value,
+-- which is passed on as it is: PostgreSQL reads less than any JSON.
+create or replace function order_message(o orders, p_more text[] default null) returns bytea
 language plpgsql stable as $$
 declare
     known json;
+    added text;
 begin
     known := json_build_object(
         'order_number', o.number,
@@ -35,17 +37,16 @@ begin
         'stage', o.stage
     );
     if p_more is not null then
-        select json_object_agg(f.key, f.value) into known
-        from (select key, value from json_each(known)
-              union all
-              select key, value from json_each(p_more)
-              where key not in (select json_object_keys(known))) f;
+        select string_agg(', ' || to_json(p_more[i]) || ' : ' || p_more[i + 1], '' order by i) into added
+        from generate_series(1, cardinality(p_more), 2) as i
+        where p_more[i] not in (select json_object_keys(known));
     end if;
-    return convert_to(known::text, 'UTF8');
+    return convert_to(case when added is null then known::text
+                           else left(known::text, -1) || added || '}' end, 'UTF8');
 end $$;
 
 -- Put an order that has just come to a station into that station's queue.
-create or replace function line_send(o orders, s station, p_more json default null) returns boolean
+create or replace function line_send(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$
 begin
     perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o, p_more));
@@ -98,7 +99,7 @@ end $$;
 -- what it becomes by that, if anything.
 create or replace function station_finish(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
-    p_station text, p_worker text, p_type text, p_status text, p_more json default null,
+    p_station text, p_worker text, p_type text, p_status text, p_more text[] default null,
     out next_queue text, out promise bigint, out status text, out stage text
 )
 language plpgsql as $$
@@ -153,7 +154,7 @@ end $$;
 create or replace function station_return(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
     p_station text, p_worker text, p_queue text, p_exchange text, p_notes text,
-    p_more json default null,
+    p_more text[] default null,
     out next_queue text, out promise bigint, out status text
 )
 language plpgsql as $$
@@ -178,7 +179,7 @@ language sql immutable as $$ select coalesce((p_headers ->> 'order')::uuid, p_id
 -- Cook an order again, before all others: it is `received` once more, and takes its place in the
 -- kitchen even when that is full.
 create or replace function order_recook(
-    o orders, p_by text, p_queue text, p_exchange text, p_notes text, p_more json default null
+    o orders, p_by text, p_queue text, p_exchange text, p_notes text, p_more text[] default null
 ) returns text
 language plpgsql as $$
 declare

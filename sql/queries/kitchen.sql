@@ -6,7 +6,7 @@ from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(
 -- finish --
 select next_queue, promise, status, waited, cooked
 from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
-                    %(number)s, %(type)s, %(worker)s, %(more)s::json)
+                    %(number)s, %(type)s, %(worker)s, %(more)s::text[])
 
 -- set_paused --
 update kitchen_state

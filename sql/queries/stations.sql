@@ -6,12 +6,12 @@ from station_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(
 -- finish --
 select next_queue, promise, status, stage
 from station_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
-                    %(station)s, %(worker)s, %(type)s, %(status)s, %(more)s::json)
+                    %(station)s, %(worker)s, %(type)s, %(status)s, %(more)s::text[])
 
 -- send_back --
 select next_queue, promise, status
 from station_return(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
-                    %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s, %(more)s::json)
+                    %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s, %(more)s::text[])
 
 -- set_line --
 insert into station (name, position, queue, task, order_types, open)
