@@ -13,6 +13,7 @@ from storms.storm import storm
 from storms.world import World
 
 PAUSE_SECONDS = 0.5
+ORDER_SECONDS = 0.2
 TIMEOUT_SECONDS = 10.0
 TRIES = 2
 
@@ -38,7 +39,7 @@ class OnceMore:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(0.05):
+        while not self._over.wait(ORDER_SECONDS):
             key = str(UUID(int=self._random.getrandbits(128), version=4))
             self.orders += 1
             reasons: list[str] = []

@@ -24,6 +24,7 @@ LEASE_SECONDS = 5
 SUBSCRIBER = "storm"
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 30.0
+START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 
 
@@ -157,7 +158,7 @@ class World:
         return (self.folder / f"{name}.log").read_text(errors="replace").count(f'"{action}"')
 
     def _await(self, done: Callable[[], bool], name: str) -> None:
-        deadline = time.monotonic() + ASK_SECONDS
+        deadline = time.monotonic() + START_SECONDS
         while not done():
             if time.monotonic() > deadline:
                 raise ApiError(f"{name} did not start; see {self.folder}.")
