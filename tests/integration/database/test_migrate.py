@@ -90,8 +90,8 @@ def test_a_program_of_the_last_release_goes_on_calling_functions_that_change(
             with monkeypatch.context() as patch:
                 pretend(patch, Script("functions/zz.sql", body, repeatable=True))
                 assert "functions/zz.sql" in migrate(empty_url)
-            for _ in range(2):
-                answers.append(old.execute("select twice from double(%s)", [4]).fetchone()[0])
+            rows = [old.execute("select twice from double(%s)", [4]).fetchone() for _ in range(2)]
+            answers += [row[0] for row in rows]
         (shapes_left,) = old.execute("select count(*) from pg_proc where proname = 'double'")
     assert answers == [8, 8, 9, 9, 8, 8, 8, 8]
     assert shapes_left == (1,)
