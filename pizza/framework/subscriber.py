@@ -53,8 +53,9 @@ class SubscriberOptions:
         the broker may not have noticed yet that the last one is gone.
     prefetch: events that may lie in the subscriber's hands; retry: for those that fail.
     alone: let no other subscriber of this name be at work; its durable queue is then known to
-        the database, and declared by the relay as well (pizza.framework.kept). patience: seconds that it waits for
-        another one to go before it is refused (math.inf: it stands by).
+        the database, and declared by the relay as well (pizza.framework.kept).
+    patience: seconds that it waits for another of its name to go before it is refused (math.inf:
+        it stands by).
     ready: called once, when it consumes for the first time; without it a line is logged.
     buried: told of each event that goes to the dead letters.
     """
