@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from storms.storm import RESTART_SECONDS, storm
+from storms.storm import RESTART_SECONDS, blows, storm
 from storms.world import World
 
 HOUR_SECONDS = 3600
@@ -26,6 +26,7 @@ FOLDER = Path(__file__).with_name("shifted")
 def clock(world: World, random: Random, seconds: float) -> None:
     """One after the other: the order service, a cook, a station, tracking, the subscriber."""
     names = ["service", random.choice(world.cooks), "quality", "tracking", "subscriber"]
+    names = names[: blows(len(names), seconds)]
     for name in names:
         off = random.choice((-HOUR_SECONDS, HOUR_SECONDS))
         world.kill(name, {"PYTHONPATH": str(FOLDER), "STORM_CLOCK_SECONDS": str(off)})

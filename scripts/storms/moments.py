@@ -44,10 +44,11 @@ def commit_publish(world: World, random: Random, seconds: float) -> None:
     At first that is the same process, later a cook's relay has taken over.
     """
     assert world.guests is not None
-    ports = {f"door_{number}": free_port() for number in range(1, VICTIMS + 1)}
+    kills = blows(KILLS, seconds)
+    ports = {f"door_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
     with world.extra({name: roster.door(port) for name, port in ports.items()}) as doors:
-        for turn in range(blows(KILLS, seconds)):
-            name = doors[turn % VICTIMS]
+        for turn in range(kills):
+            name = doors[turn % len(doors)]
             Client(ports[name]).get("/readyz", PATIENCE_SECONDS)
             with publishing_stopped(world):
                 number = world.guests.order_at(ports[name])

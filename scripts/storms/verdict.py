@@ -95,6 +95,7 @@ def read(
     verdict.missing = numbers(questions.MISSING) + numbers(questions.OUTBOX)
     verdict.unheard, verdict.spilled = unheard(world)
     verdict.disordered = numbers(questions.DISORDERED)
+    verdict.died, verdict.odd_lines = list(world.died), world.odd_lines()
     verdict.failures += world.journal.complaints
     verdict.hits, verdict.aimed = world.journal.hits, world.journal.aimed
     verdict.recovery = longest_recovery(world, rate)
