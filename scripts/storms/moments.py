@@ -64,12 +64,14 @@ def commit_publish(world: World, random: Random, seconds: float) -> None:
 )  # fmt: skip
 def commit_ack(world: World, random: Random, seconds: float) -> None:
     """What a cook says to the broker is held up from the middle of its work on; then it dies."""
-    wires = {f"victim_{n}": Proxy(world.servers.rabbitmq.address) for n in range(1, VICTIMS + 1)}
+    kills = blows(KILLS, seconds)
+    names = [f"victim_{number}" for number in range(1, min(VICTIMS, kills) + 1)]
+    wires = {name: Proxy(world.servers.rabbitmq.address) for name in names}
     for name, wire in wires.items():
         world.hire(name, roster.cook(name), RABBITMQ=wire.address)
     try:
-        for turn in range(blows(KILLS, seconds)):
-            name = list(wires)[turn % VICTIMS]
+        for turn in range(kills):
+            name = names[turn % len(names)]
             committed = await_commit(world, name, wires[name])
             if committed:
                 world.kill(name)
