@@ -37,7 +37,7 @@ def broker_wiped(world: World, random: Random, seconds: float) -> None:
     world.journal.note_struck()
     world.servers.rabbitmq.kill9()
     time.sleep(LAST_CONFIRMS_SECONDS)
-    world.journal.spilled |= {(number, n) for number, n in world.rows(questions.CONFIRMED)}
+    world.journal.spilled |= {id for (id,) in world.rows(questions.CONFIRMED)}
     world.servers.rabbitmq.wipe()
     world.journal.note_healed()
     time.sleep(seconds / 2)

@@ -44,20 +44,30 @@ select o.number || ' in the items' from orders o left join order_items i on i.or
 group by o.number, o.total_amount having o.total_amount is distinct from sum(i.price * i.quantity)
 """
 OUTBOX = "select id::text || ' in the outbox' from message"
-# Every change was heard by tracking and by the subscriber.
+# Every change was heard by tracking, and all that tracking heard by the subscriber: with the id of
+# the notification. (One about a new estimate is no change, and has no number.)
 UNHEARD = """
-select o.number, l.sequence, 'tracking' from orders o join order_status_log l on l.order_id = o.id
+select o.number || ' change ' || l.sequence || ' at tracking',
+       part_id(o.id, 'event ' || l.sequence)::text
+from orders o join order_status_log l on l.order_id = o.id
 where not exists (select from tracking_event t
                   where t.order_number = o.number and t.sequence = l.sequence)
 union
-select t.order_number, t.sequence, 'the subscriber' from tracking_event t
+select t.order_number || coalesce(' change ' || t.sequence, ' estimate') || ' at the subscriber',
+       t.event_id::text
+from tracking_event t
 where not exists (select from notification_delivery d
                   where d.subscriber = %(subscriber)s and d.event_id = t.event_id)
 """
-# Changes whose notification is no longer in the outbox: the broker has confirmed it.
+# Notifications that are no longer in the outbox, so the broker has confirmed them.
 CONFIRMED = """
-select o.number, l.sequence from orders o join order_status_log l on l.order_id = o.id
-where not exists (select from message m where m.id = part_id(o.id, 'event ' || l.sequence))
+with told as (
+    select part_id(o.id, 'event ' || l.sequence) as id
+    from orders o join order_status_log l on l.order_id = o.id
+    union
+    select event_id from tracking_event
+)
+select id::text from told where not exists (select from message m where m.id = told.id)
 """
 DISORDERED = """
 select distinct order_number from (

@@ -134,9 +134,8 @@ def undone(world: World, accepted: Collection[str]) -> int:
 def unheard(world: World) -> tuple[list[str], list[str]]:
     """Changes that did not reach who should hear them, and those of them that were spilled."""
     found: tuple[list[str], list[str]] = ([], [])
-    for number, sequence, by in world.rows(questions.UNHEARD, subscriber=SUBSCRIBER):
-        spilled = (number, sequence) in world.journal.spilled
-        found[spilled].append(f"{number} change {sequence} at {by}")
+    for what, id in world.rows(questions.UNHEARD, subscriber=SUBSCRIBER):
+        found[id in world.journal.spilled].append(what)
     return sorted(found[0]), sorted(found[1])
 
 

@@ -42,8 +42,7 @@ class Journal:
     struck, healed: when a server was taken away, and when something was mended.
     hits, aimed: blows that fell at the very moment they were meant for, of how many.
     complaints: promises of its own that a storm saw broken.
-    spilled: changes, by order and number, of which notifications were at the broker alone when it
-        lost its disk.
+    spilled: ids of notifications that the broker had confirmed when it lost its disk.
     """
 
     struck: list[datetime] = field(default_factory=list)
@@ -51,7 +50,7 @@ class Journal:
     hits: int = 0
     aimed: int = 0
     complaints: list[str] = field(default_factory=list)
-    spilled: set[tuple[str, int]] = field(default_factory=set)
+    spilled: set[str] = field(default_factory=set)
 
     def note_struck(self) -> None:
         """A server is taken away now."""
