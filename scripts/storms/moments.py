@@ -60,7 +60,7 @@ def commit_publish(world: World, random: Random, seconds: float) -> None:
 
 @storm(
     "commit-ack", f"kill -9 of a cook between commit and acknowledgement, {KILLS} times",
-    busier=2.0,
+    busier=1.5,
 )  # fmt: skip
 def commit_ack(world: World, random: Random, seconds: float) -> None:
     """What a cook says to the broker is held up from the middle of its work on; then it dies."""
