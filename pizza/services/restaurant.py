@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework import App, adoption
+from pizza.framework import App, adoption, kept
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
 from pizza.framework.vacuum import Vacuum
@@ -16,6 +16,7 @@ from pizza.storage import orders, retention, stations
 
 AGED_PRIORITY = 10
 _AGEING, _ESTIMATES, _PACE, _FORGET, _VACUUM = 2.0, 2.0, 10.0, 5.0, 2.0
+_LOOK_AFTER_QUEUES = 600.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -24,6 +25,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.every(_ESTIMATES, "estimates")(estimates.refresh)
     app.every(_PACE, "pace")(estimates.measure_pace)
     app.every(_FORGET, "adopted")(adoption.forget)
+    app.every(_LOOK_AFTER_QUEUES, "kept queues")(kept.look_after)
     app.every(_FORGET, "order keys")(orders.forget_keys)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)

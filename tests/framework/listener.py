@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--prefetch", type=int, default=20)
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--own", action="store_true")
+    parser.add_argument("--kept", action="store_true")
     parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
@@ -115,6 +116,8 @@ def main() -> None:
     exchange = app.topology.exchanges[0]
     if options.own:
         queue = Queue(f"{options.prefix}.own", exchange, "event.#", exclusive=True, durable=False)
+    elif options.kept:
+        queue = Queue(f"{options.prefix}.kept", exchange, routing_key="event.#", durable=True)
     else:
         queue = Queue(f"{options.prefix}.events", exchange, routing_key="event.#", durable=True)
     subscriber = Subscriber(

@@ -177,7 +177,10 @@ class Stage:
         if self._conn is not None:
             self._conn.close()
         with suppress(AMQPError, OSError), self.broker() as channel:
-            for queue in (*self.toy.app.topology.queues, kombu.Queue(DEAD_LETTERS)):
+            for queue in (
+                *self.toy.app.topology.queues,
+                *map(kombu.Queue, (f"{self.prefix}.kept", DEAD_LETTERS)),
+            ):
                 channel.queue_delete(queue.name)
             channel.exchange_delete(self.prefix)
 
