@@ -136,6 +136,7 @@ class Probe:
             finish = {
                 "job_id": id, "job_token": started[1], "job_queues": queues, "job_promise": None,
                 "number": placed.number, "type": placed.order_type, "worker": "probe",
+                "more": None,
             }  # fmt: skip
             timed("finish", _FINISH, finish)
 

@@ -73,7 +73,7 @@ def cook(conn: BoundedConnection) -> None:
         "job_id": row[0], "job_holder": 5, "job_lease": timedelta(seconds=9), "job_forced": True,
         "job_queues": ["kitchen_takeout_queue", "kitchen_queue"], "job_promise": None,
         "job_priority": placed.priority, "number": placed.number, "worker": "chef_1",
-        "cooking": timedelta(), "type": "takeout",
+        "cooking": timedelta(), "type": "takeout", "more": None,
     }  # fmt: skip
     started = conn.execute(KITCHEN.start, job).fetchone()
     assert started is not None and started[0] == "claimed"
