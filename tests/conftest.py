@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ import pytest
 
 from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
+
+from .pace import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +68,13 @@ def reading_only(postgres: Postgres) -> Callable[[], AbstractContextManager[None
 
 
 def _set_read_only(postgres: Postgres, value: str) -> None:
-    until = time.monotonic() + 20
     with postgres.connect() as conn:
         conn.autocommit = True
         conn.execute(f"alter system set default_transaction_read_only = {value}".encode())
         conn.execute("select pg_reload_conf()")
-        while conn.execute("show default_transaction_read_only").fetchone() != (value,):
-            assert time.monotonic() < until, f"PostgreSQL does not hear that read-only is {value}"
-            time.sleep(0.02)
+        show = "show default_transaction_read_only"
+        heard = lambda: conn.execute(show).fetchone() == (value,)  # noqa: E731
+        wait_until(heard, 20, f"PostgreSQL hears that read-only is {value}")
 
 
 @pytest.fixture
