@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import amqp
 import kombu
@@ -15,6 +14,7 @@ from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
 
 from .pace import wait_until
+from .shelf import Shelf
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +44,16 @@ def _template(postgres: Postgres) -> str:
     return "template_pizza"
 
 
+@pytest.fixture(scope="session")
+def _shelf(postgres: Postgres, _template: str) -> Shelf:
+    return Shelf(postgres, _template)
+
+
 @pytest.fixture
-def db_url(postgres: Postgres, _template: str) -> Iterator[str]:
-    """A fresh, migrated database of the test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    yield postgres.create_database(name, template=_template)
-    postgres.drop_database(name)
+def db_url(_shelf: Shelf) -> Iterator[str]:
+    """A migrated database of the test's own, as good as new."""
+    yield _shelf.take()
+    _shelf.give_back()
 
 
 @pytest.fixture
