@@ -36,7 +36,7 @@ def test_absent_at_the_start_and_killed_in_the_middle(stage: Stage, rabbitmq: Ra
     worker.await_log("broker_lost", 15)
     since = now(worker)
     jobs = stage.send_many(10)
-    time.sleep(3)  # some time without a broker
+    time.sleep(2)  # some time without a broker
     assert_calm(worker, since)
     rabbitmq.start()
     back = Stopwatch()

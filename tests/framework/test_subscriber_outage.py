@@ -42,7 +42,7 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     subscriber = stage.subscriber(ready=False)
     subscriber.await_log("broker_lost", 15)
     since = now(subscriber)
-    time.sleep(3)  # some time without a broker
+    time.sleep(2)  # some time without a broker
     assert_calm(subscriber, since)
     rabbitmq.start()
     subscriber.await_log("subscribed", 10)
