@@ -77,7 +77,7 @@ class Shelf:
             with self._postgres.connect(self._name) as conn:
                 conn.autocommit = True
                 done = self._tidy(conn)
-        except psycopg.Error:
+        except (psycopg.Error, AssertionError):
             done = False
         if not done:
             self._postgres.drop_database(self._name)
