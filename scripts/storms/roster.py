@@ -11,7 +11,8 @@ SUBSCRIBER = "storm"
 
 def roster(port: int) -> dict[str, list[str]]:
     """Everybody, by name, with the flags of each."""
-    found = {"service": ["--mode=order-service", f"--port={port}", "--max-concurrent=0"]}
+    service = ["--mode=order-service", f"--port={port}", "--share-port=yes", "--max-concurrent=0"]
+    found = {"service": service}
     found |= {name: cook(name) for name in (f"chef_{number}" for number in range(1, COOKS + 1))}
     for station in STATION_NAMES:
         more = [f"--station={station}", f"--station-time={STATION_SECONDS}"]

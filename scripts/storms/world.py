@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,13 +16,15 @@ from typing import Any
 import psycopg
 
 from benchmarks.stage import environment_for, stop_all
+from client import ApiError
 from devservices import GuardedProcess, Proxy, Servers, free_port
 from storms.clients import Clients
 from storms.roster import roster
 
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 30.0
-STOP_SECONDS = 8.0
+START_SECONDS = 90.0
+STOP_SECONDS = 15.0
 
 
 @dataclass
@@ -140,6 +142,21 @@ class World:
             self._revive(member)
         self.journal.note_healed()
 
+    def restart(self, name: str) -> None:
+        """SIGTERM, its end, and a new one. Of the order service the new one is there first."""
+        with self._lock:
+            member, old = self.members[name], self.members[name].process
+            if name == "service":
+                before = self._said(name, "service_started")
+                self._revive(member)
+                self._await(lambda: self._said(name, "service_started") > before, name)
+            old.send(signal.SIGTERM)
+            if code := old.wait(STOP_SECONDS):
+                self.died.append(f"{name}, stopped: {code}")
+            if name != "service":
+                self._revive(member)
+        self.journal.note_healed()
+
     def freeze(self, name: str) -> None:
         """SIGSTOP to a process and all its children."""
         self.members[name].process.pause()
@@ -194,6 +211,17 @@ class World:
         """All that the processes wrote, on stdout or stderr, and that is not JSON."""
         logs = sorted(self.folder.glob("*.log"))
         return [f"{path.stem}: {line}" for path in logs for line in not_json(path)]
+
+    def _said(self, name: str, action: str) -> int:
+        """How many lines of a process, through all its lives, have an action."""
+        return (self.folder / f"{name}.log").read_text(errors="replace").count(f'"{action}"')
+
+    def _await(self, done: Callable[[], bool], name: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not done():
+            if time.monotonic() > deadline:
+                raise ApiError(f"{name} did not start; see {self.folder}.")
+            time.sleep(LOOK_SECONDS)
 
     # -- keeping it alive -----------------------------------------------------------------
 

@@ -125,6 +125,29 @@ def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
     assert [line for line in service.program.lines if line["level"] == "ERROR"] == []
 
 
+def test_a_stop_while_the_database_hangs_ends_in_time_and_answers_who_waits(start, postgres):
+    """With a body that never comes to its end beside, and a second signal of another kind."""
+    service = start("--max-concurrent=0")
+    half = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", service.port)) as slow:
+        slow.sendall(half)
+        postgres.pause()
+        try:
+            with ThreadPoolExecutor(4) as crowd:
+                waiting = [crowd.submit(place, service) for _ in range(4)]
+                eventually(lambda: all(each.running() for each in waiting), 5, "they wait")
+                time.sleep(0.3)  # until their requests have come in; if not, they are refused
+                service.program.terminate()
+                service.program.process.send(signal.SIGINT)
+                assert service.program.exit_code(20) == 0
+                heard = {each.result()[0] for each in waiting}
+        finally:
+            postgres.resume()
+    assert heard <= {503, "ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
+    assert 503 in heard
+    assert service.stored()[0] == 0
+
+
 def test_a_worker_that_is_killed_comes_back_again_and_again(start):
     service = start()
     for _ in range(3):

@@ -214,8 +214,11 @@ def shape(body: Any) -> dict[str, Any]:
     return body
 
 
-def make(prefix: str, journal_path: str | None = None) -> Toy:
-    """Build the app; all its names at the broker begin with `prefix`."""
+def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
+    """Build the app; all its names at the broker begin with `prefix`.
+
+    format: of the task `play`, as a newer release may have it.
+    """
     exchange = Exchange(prefix, type="topic", durable=True)
     priority = {"x-max-priority": 10}
     coloured = tuple(
@@ -241,7 +244,7 @@ def make(prefix: str, journal_path: str | None = None) -> Toy:
             journal.note("end", job, how=how)
 
     red = f"{prefix}.red"
-    play = app.task("play", queue=red, exchange=prefix, retry=retry)(run)
+    play = app.task("play", queue=red, exchange=prefix, retry=retry, format=format)(run)
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
     app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
@@ -310,13 +313,14 @@ def main() -> None:
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--frozen", type=float, default=15)
     parser.add_argument("--skills")
+    parser.add_argument("--format", type=int, default=1)
     parser.add_argument("--no-relay", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     relay_module._FROZEN_S = options.frozen
-    toy = make(options.prefix, options.journal)
+    toy = make(options.prefix, options.journal, options.format)
     if options.role == "relay":
         _relay_alone(toy, options)
         return
