@@ -20,34 +20,14 @@ from datafolder import FOLDER, DataFolderError
 from devservices import ProcessFailed, Servers
 from pizza.database.errors import DatabaseError
 from progress import step
-from storms import (
-    broker,
-    clock,
-    crowd,
-    database,
-    deploy,
-    messages,
-    moments,
-    network,
-    processes,
-)
+from storms import broker, clock, crowd, database, deploy, messages, moments, network, processes
 from storms.run import Weather, weather
 from storms.storm import STORMS
 from storms.verdict import BAD, Verdict
 from supervised import supervise
 from tables import print_table
 
-FAMILIES = (
-    processes,
-    moments,
-    clock,
-    broker,
-    database,
-    network,
-    messages,
-    crowd,
-    deploy,
-)  # each fills the register
+FAMILIES = (processes, moments, clock, broker, database, network, messages, crowd, deploy)
 FAILURES = (ApiError, DataFolderError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (

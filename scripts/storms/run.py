@@ -66,7 +66,7 @@ def weather(servers: Servers, folder: Path, storm: Storm, how: Weather) -> Verdi
             with Counter(world):
                 with step(f"{storm.name}: {storm.sentence}"):
                     time.sleep(how.calm)
-                    before = None if storm.late else vitals.take(world)
+                    before = None if storm.late else vitals.at_ease(world)
                     storm.run(world, random, how.seconds)
                     world.heal()
                     verdict.drained = drain(world)

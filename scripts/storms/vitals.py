@@ -17,6 +17,7 @@ MEMORY_MORE = 16 * 2**20
 CONNECTIONS_MORE = 2
 PATIENCE_SECONDS = 20.0
 LOOK_SECONDS = 0.5
+STEADY_LOOKS = 3
 
 _SESSIONS = """
 select count(*) from pg_stat_activity
@@ -45,6 +46,19 @@ def take(world: World) -> Vitals:
         # Behind proxies each connection is there twice.
         links(ports) // len(ports),
     )
+
+
+def at_ease(world: World) -> Vitals:
+    """How it is when everybody has made the connections that it keeps: they have not changed for a
+    while."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    found, same = take(world), 0
+    while same < STEADY_LOOKS and time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        last, found = found, take(world)
+        alike = (last.sessions, last.links) == (found.sessions, found.links)
+        same = same + 1 if alike else 0
+    return found
 
 
 def grown(world: World, before: Vitals) -> list[str]:

@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,36 +98,47 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait(job: Job, nap: Callable[[float], None]) -> None:
+    """As long as the body says, or until the gate is open that it names."""
+    if gate := job.body.get("until"):
+        while not os.path.exists(gate):
+            nap(0.05)
+        if job.body.get("shut"):
+            os.unlink(gate)
+    nap(job.body.get("seconds", 0))
+
+
 def _ok(job: Job) -> None:
     with job.completion() as conn:
         effect(conn, job)
 
 
 def _sleep(job: Job) -> None:
-    job.sleep(job.body["seconds"])
+    wait(job, job.sleep)
     _ok(job)
 
 
 def _block(job: Job) -> None:
     """Deaf to everything, the first `times` times."""
     if job.attempt <= job.body.get("times", FOR_EVER):
-        time.sleep(job.body["seconds"])
+        wait(job, time.sleep)
     _ok(job)
 
 
 def _block_two(job: Job) -> None:
     """Deaf, and then two steps."""
-    time.sleep(job.body["seconds"])
+    wait(job, time.sleep)
     _two(job)
 
 
 def _late_failure(job: Job) -> None:
-    time.sleep(job.body["seconds"])
+    wait(job, time.sleep)
     raise Flaky("failed after a long time")
 
 
 def _fail(job: Job) -> None:
     """Fails the first `times` times."""
+    wait(job, job.sleep)
     if job.attempt <= job.body.get("times", FOR_EVER):
         raise Flaky(f"attempt {job.attempt} fails as it should")
     _ok(job)
@@ -154,7 +166,7 @@ def _exit_before_ack(job: Job) -> None:
 def _two(job: Job) -> None:
     with job.transaction() as conn:
         effect(conn, job, " begun")
-    job.sleep(job.body.get("seconds", 0))
+    wait(job, job.sleep)
     with job.completion() as conn:
         effect(conn, job, " ended")
 
@@ -163,7 +175,7 @@ def _inside(job: Job) -> None:
     """Stays in the middle of a transaction, deaf."""
     with job.completion() as conn:
         effect(conn, job)
-        time.sleep(job.body["seconds"])
+        wait(job, time.sleep)
 
 
 def _exit_in_transaction(job: Job) -> None:

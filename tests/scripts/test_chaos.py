@@ -22,6 +22,8 @@ BESIDE_THE_GUESTS = (
 BEFORE_THE_GUESTS = ("clock", "one-way")
 # The others, at the size of a test of their own.
 ELSEWHERE = {
+    "rolling-restart": "acceptance/test_upgrade.py::"
+    "test_the_order_service_is_followed_by_another_and_no_request_fails_twice",
     "order-service": "acceptance/test_faults_kills.py::"
     "test_the_process_that_publishes_may_die_at_any_moment",
     "relay-killed": "framework/test_relay_lead.py::"
