@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("orders")
 _WORKERS = Queries("workers")
-_WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _SHIFT = (
-    _SQL.waiting, _SQL.cooking, _SQL.estimate, _SQL.measure_pace, _SQL.pace, _WORKERS.shift,
+_WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _COUNT, _SHIFT = (
+    _SQL.waiting, _SQL.cooking, _SQL.estimate, _SQL.measure_pace, _SQL.pace, _SQL.count_waiting,
+    _WORKERS.shift,
 )  # fmt: skip
 
 # Beyond that many the guess is rough anyway, and the look would be long.
@@ -31,6 +32,7 @@ Connection = psycopg.Connection[Any]
 
 def refresh(conn: Connection) -> int:
     """Estimate all waiting orders anew; returns how many estimates have moved."""
+    conn.execute(_COUNT)
     rows = conn.execute(_WAITING, {"limit": _MOST}).fetchall()
     if not rows:
         return 0

@@ -193,7 +193,7 @@ begin
         version = u.version + 1
     where u.id = o.id
     returning * into o;
-    if not capacity_take() then
+    if (select capped from kitchen_state) and not capacity_take() then
         update kitchen_capacity set free = free - 1 where stripe = 0;
     end if;
     perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,

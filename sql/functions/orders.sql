@@ -123,11 +123,16 @@ end $$;
 
 -- Give a place back; a debt (the limit was lowered) is paid first. All debt is in stripe 0, so
 -- two who pay its last one at the same time leave a free place there, and the sum is right.
+-- Without a cap nothing is counted. Whoever has read that it is so keeps a cap from being set
+-- until his transaction ends (capacity_set), and then is in its count.
 create or replace function capacity_give() returns boolean
 language plpgsql as $$
 declare
     own integer := (pg_backend_pid() * 7) % 64;
 begin
+    if not (select capped from kitchen_state) then
+        return true;
+    end if;
     update kitchen_capacity set free = free + 1
     where stripe = coalesce(
         (select stripe from kitchen_capacity where stripe = 0 and free < 0),
@@ -137,14 +142,17 @@ begin
     return found;
 end $$;
 
--- Set how many orders may be received or cooking at a time, from a count of those that are.
+-- Set how many orders may be received or cooking at a time, from a count of those that are. A
+-- thousand million are as many as anybody likes: no cap.
 create or replace function capacity_set(p_limit integer) returns void
 language plpgsql as $$
 declare
     total integer;
 begin
-    -- Exclusive even towards readers: a release looks for a debt before it writes.
-    lock table kitchen_capacity in access exclusive mode;
+    -- Exclusive even towards readers: who has read that there is no cap counts no place, and a
+    -- release looks for a debt before it writes.
+    lock table kitchen_state, kitchen_capacity in access exclusive mode;
+    update kitchen_state set capped = p_limit < 1000000000;
     total := p_limit - (select count(*) from orders
                          where in_kitchen and status in ('received', 'cooking'));
     update kitchen_capacity
@@ -175,6 +183,7 @@ declare
     o orders;
     start timestamptz := clock_timestamp();
     told boolean;
+    kitchen record;
 begin
     if p_expires < start then
         verdict := 'late';
@@ -182,10 +191,18 @@ begin
     end if;
     select case when k.paused then 'paused'
                 when exists (select from menu m where m.sold_out and lower(m.name) = any(p_names))
-                then 'sold out' end,
-           k.reason
-    into verdict, rule from kitchen_state k;
-    if verdict is not null then
+                then 'sold out' end as verdict,
+           k.reason, k.capped, k.waiting,
+           (select count(*) from workers w
+            where w.status = 'online' and w.type = 'cook'
+              and (w.order_types is null or p_type = any(w.order_types))
+              and (w.tags is null or p_needs <@ w.tags)) as cooks,
+           coalesce((select p.seconds * interval '1 second' from kitchen_pace p
+                     where p.order_type = p_type), p_cooking) as pace
+    into kitchen from kitchen_state k;
+    if kitchen.verdict is not null then
+        verdict := kitchen.verdict;
+        rule := kitchen.reason;
         if verdict = 'sold out' then
             select string_agg(m.name, ', ' order by m.name) into rule
             from menu m where m.sold_out and lower(m.name) = any(p_names);
@@ -199,7 +216,7 @@ begin
             return;
         end if;
     end if;
-    if not capacity_take() then
+    if kitchen.capped and not capacity_take() then
         verdict := 'full';
         return;
     end if;
@@ -221,7 +238,8 @@ begin
         rule := p_repeat_rule;
     end if;
     number := order_number_next();
-    estimated_completion := start + kitchen_outlook(p_type, order_place.priority, p_needs, p_cooking);
+    estimated_completion := start + kitchen_outlook(
+        order_place.priority, kitchen.cooks, kitchen.pace, kitchen.waiting, kitchen.capped);
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
                         estimated_completion, promised_at, source_id, needs)
@@ -260,34 +278,33 @@ end $$;
 -- shared by the cooks on shift who may cook it, and its own cooking; by the times measured where
 -- there are any (kitchen_pace). With hundreds in the kitchen all of them count as ahead, so that
 -- the look stays cheap; the estimates are kept current afterwards (services/estimates.py).
+-- p_waiting is how many there were at the last count (kitchen_state).
 create or replace function kitchen_outlook(
-    p_type text, p_priority integer, p_needs text[], p_cooking interval
+    p_priority integer, p_cooks bigint, p_pace interval, p_waiting integer, p_capped boolean
 ) returns interval
 language plpgsql stable as $$
 declare
-    active integer := (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity) - 1;
-    cooks integer := (
-        select count(*) from workers w
-        where w.status = 'online' and w.type = 'cook'
-          and (w.order_types is null or p_type = any(w.order_types))
-          and (w.tags is null or p_needs <@ w.tags));
-    own interval := coalesce((select p.seconds * interval '1 second' from kitchen_pace p
-                              where p.order_type = p_type), p_cooking);
-    busy integer := active;
-    ahead integer := active;
+    cooks bigint := greatest(1, p_cooks);
+    busy bigint;
+    ahead bigint := p_waiting;
 begin
-    if active between 1 and 200 then
-        busy := (select count(*) from message m where m.state = 'claimed' and m.task = 'cook_order');
+    if p_capped then
+        ahead := (select greatest(1, sum(share::bigint) - sum(free)) from kitchen_capacity) - 1;
+    end if;
+    busy := ahead;
+    if ahead <= 200 and not (p_capped and ahead = 0) then
         -- Each state by itself: they are in different indexes.
-        ahead := busy
-            + (select count(*) from message m
-               where m.state = 'sent' and m.task = 'cook_order' and m.priority >= p_priority)
-            + (select count(*) from message m
-               where m.state = 'pending' and m.task = 'cook_order' and m.priority >= p_priority);
+        select count(*) filter (where line.claimed), count(*) into busy, ahead
+        from (select true as claimed from message where state = 'claimed' and task = 'cook_order'
+              union all
+              select false from message
+              where state = 'sent' and task = 'cook_order' and message.priority >= p_priority
+              union all
+              select false from message
+              where state = 'pending' and task = 'cook_order' and message.priority >= p_priority) line;
     end if;
-    cooks := greatest(1, cooks);
     if ahead < cooks then
-        return own;
+        return p_pace;
     end if;
-    return own + own * ((ahead - least(busy, cooks) + 1)::float8 / cooks);
+    return p_pace + p_pace * ((ahead - least(busy, cooks) + 1)::float8 / cooks);
 end $$;

@@ -112,6 +112,14 @@ select o.processed_by, extract(epoch from o.estimated_completion - clock_timesta
 from message m join orders o on o.id = message_order(m.id, m.headers)
 where m.state = 'claimed' and m.task = 'cook_order' and o.status = 'cooking'
 
+-- count_waiting --
+-- How long the line is, for orders that are being placed (kitchen_outlook). Who counts thousands of
+-- them exactly gains nothing.
+update kitchen_state s set waiting = line.length
+from (select count(*)::integer as length
+      from (select from message where task = 'cook_order' and state = 'sent' limit 5000) w) line
+where s.waiting <> line.length
+
 -- estimate --
 update orders o set estimated_completion = e.moment
 from unnest(%(numbers)s::text[], %(moments)s::timestamptz[]) as e(number, moment)

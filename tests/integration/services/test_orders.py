@@ -12,7 +12,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import OrderNotFound, RestaurantFull
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import kitchen, orders
+from pizza.services import estimates, kitchen, orders
 
 
 def draft(total: str = "10.00", **fields: Any) -> OrderDraft:
@@ -121,6 +121,22 @@ def test_the_estimate_grows_with_the_line(conn: BoundedConnection) -> None:
     assert waits == sorted(waits)
     assert waits[0] == timedelta(seconds=10)
     assert waits[-1] > waits[0]
+
+
+def test_with_hundreds_waiting_the_estimate_goes_by_the_last_count(conn: BoundedConnection) -> None:
+    orders.set_capacity(conn, 0)
+    conn.execute(
+        """insert into message (state, task, queue, exchange, routing_key, body)
+           select 'sent', 'cook_order', 'kitchen_takeout_queue', '', '', ''
+           from generate_series(1, 300)"""
+    )
+    estimates.refresh(conn)
+
+    placed = orders.place_order(conn, draft())
+
+    assert placed.estimated_completion is not None
+    wait = placed.estimated_completion - placed.created_at
+    assert timedelta(seconds=10 * 300) <= wait <= timedelta(seconds=10 * 302)
 
 
 def test_what_nobody_ordered_is_not_found(conn: BoundedConnection) -> None:

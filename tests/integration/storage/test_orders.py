@@ -136,6 +136,30 @@ def test_a_lowered_cap_lets_nobody_in_before_the_debt_is_paid(
     assert outcomes == ["full"] * 7 + ["placed"]
 
 
+def test_without_a_cap_no_place_is_counted_and_a_cap_that_comes_later_counts_right(
+    conn: BoundedConnection, db_url: str, place: Place
+) -> None:
+    places = "select sum(share - free)::int from kitchen_capacity"
+    orders.set_capacity(conn, orders.UNLIMITED)
+    assert [place()[0] for _ in range(3)] == ["placed"] * 3
+    conn.execute("select capacity_give()")
+    assert conn.execute(places).fetchone() == (0,)
+
+    # A guest is under way, and has seen that there is none, when one is set
+    with connect(db_url, name="guest") as guest, ThreadPoolExecutor(1) as office:
+        with guest.transaction():
+            assert place(guest)[0] == "placed"
+            setting = office.submit(orders.set_capacity, conn, 5)
+            waits = "select count(*) from pg_locks where not granted"
+            with connect(db_url, name="witness") as witness:
+                while witness.execute(waits).fetchone() == (0,):
+                    assert not setting.done(), "it waits for him"
+        setting.result()
+
+    assert conn.execute(places).fetchone() == (4,)
+    assert [place()[0] for _ in range(2)] == ["placed", "full"]
+
+
 def test_status_tells_where_an_order_stands(conn: BoundedConnection, place: Place) -> None:
     placed = place(order_type="dine-in", table_number=4)[1]
 
