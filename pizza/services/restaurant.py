@@ -11,7 +11,7 @@ from pizza.framework.relay import Relay
 from pizza.services import estimates
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
-from pizza.storage import orders, stations
+from pizza.storage import doors, orders, stations
 
 AGED_PRIORITY = 10
 _AGEING, _ESTIMATES, _PACE, _FORGET, _FORGET_KEYS = 2.0, 2.0, 10.0, 600.0, 60.0
@@ -24,6 +24,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.every(_PACE, "pace")(estimates.measure_pace)
     app.every(_FORGET, "adopted")(adoption.forget)
     app.every(_FORGET_KEYS, "order keys")(orders.forget_keys)
+    app.every(_FORGET_KEYS, "clients")(doors.forget_clients)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     return app

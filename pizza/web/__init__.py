@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
+from pizza.services.doors import Doors
 from pizza.settings import Settings
 from pizza.web import (
     customers,
@@ -26,9 +27,13 @@ from pizza.web import (
     orders,
     reports,
     staff_schemas,
+    tracker,
     workers,
 )
-from pizza.web.backend import Backend
+from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.gate import Gate
+from pizza.web.intake import Intake
+from pizza.web.limits import Limits
 from pizza.web.schemas import (
     ChangeResponse,
     HealthResponse,
@@ -41,7 +46,7 @@ __all__ = ["Backend", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
-    *staff_schemas.MODELS, *forms.FORMS,
+    tracker.TrackedResponse, *staff_schemas.MODELS, *forms.FORMS,
 )  # fmt: skip
 
 
@@ -77,11 +82,20 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
         static_folder=None,
     )
     errors.install(app)
-    orders.register(app, settings, backend)
+    doors = Doors(
+        lambda: backend.pool.connection(timeout=DATABASE_SECONDS),
+        (key.digest for key in settings.keys),
+    )
+    gate = Gate(doors)
+    limits = Limits(settings, doors)
+    limits.install(app)
+    gate.install(app)
+    orders.register(app, backend, Intake(settings, backend, gate, limits))
+    tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
     health.register(app, backend)
-    metrics.register(app, backend)
+    metrics.register(app, backend, gate)
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
