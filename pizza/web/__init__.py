@@ -34,6 +34,7 @@ from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.gate import Gate
 from pizza.web.intake import Intake
 from pizza.web.limits import Limits
+from pizza.web.security import SCHEMES, secured
 from pizza.web.schemas import (
     ChangeResponse,
     HealthResponse,
@@ -60,6 +61,12 @@ class _Map(Map):
 
 class _App(OpenAPI):
     url_map_class: type[Map] = _Map
+    doors: Doors
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """The description of the API, as the doors are now."""
+        return secured(super().api_doc, self.doors)
 
     def make_default_options_response(self) -> Response:
         """Answer OPTIONS with the methods and no body; Flask would call the empty body HTML."""
@@ -74,7 +81,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     app = _App(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
-        security_schemes={},
+        security_schemes=SCHEMES,
         doc_prefix="/docs",
         # Documented for every operation by us, so that the library adds nothing of its own.
         validation_error_status=500,
@@ -82,7 +89,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
         static_folder=None,
     )
     errors.install(app)
-    doors = Doors(
+    app.doors = doors = Doors(
         lambda: backend.pool.connection(timeout=DATABASE_SECONDS),
         (key.digest for key in settings.keys),
     )
@@ -95,7 +102,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
     health.register(app, backend)
-    metrics.register(app, backend, gate)
+    metrics.register(app, backend)
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
