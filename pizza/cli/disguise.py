@@ -45,7 +45,8 @@ def without_secrets(argv: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
     variables = {}
     for flag, value in given.items():
         # An empty value is refused, and an empty variable would count as none.
-        if value and (flag == "--rabbitmq-pass" or values.passwords(value)):
+        # One with an @ may have a password that was not written as a URL wants it.
+        if value and (flag == "--rabbitmq-pass" or "@" in value or values.passwords(value)):
             variables[flags[flag].variable] = value
         else:
             kept.append(f"{flag}={value}")

@@ -30,11 +30,10 @@ from pizza.web import (
     tracker,
     workers,
 )
-from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.backend import LOOK_SECONDS, Backend
 from pizza.web.gate import Gate
 from pizza.web.intake import Intake
 from pizza.web.limits import Limits
-from pizza.web.security import SCHEMES, secured
 from pizza.web.schemas import (
     ChangeResponse,
     HealthResponse,
@@ -42,6 +41,7 @@ from pizza.web.schemas import (
     ProblemResponse,
     StatusResponse,
 )
+from pizza.web.security import SCHEMES, secured
 
 __all__ = ["Backend", "create_app"]
 
@@ -90,7 +90,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     )
     errors.install(app)
     app.doors = doors = Doors(
-        lambda: backend.pool.connection(timeout=DATABASE_SECONDS),
+        lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
     )
     gate = Gate(doors)

@@ -62,7 +62,7 @@ def list_(as_json: bool) -> None:
 @keys.command()
 @click.argument("id", metavar="ID")
 @desk.as_json
-def revoke(id: str, as_json: bool) -> None:  # noqa: A002
+def revoke(id: str, as_json: bool) -> None:
     """Let a key count no more, in running services within a second.
 
     \b
