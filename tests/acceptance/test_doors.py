@@ -188,7 +188,7 @@ def test_no_password_is_shown_by_ps_or_the_log_and_a_stranger_finds_no_port(
     try:
         started = running.program.wait_for("service_started")
         running.program.wait_for("relay_lost")
-        cook.wait_for("worker_waiting")
+        cook.wait_for("session_lost")
         refused = running.order(MEAL)
         assert refused.status == 503
 
