@@ -4,9 +4,9 @@ With nothing to do the worker consumes from all of its queues (prefetch 1 each),
 work round robin among idle workers. The first arrival ends that: the consumers are cancelled, the
 best of what came is claimed at once, then the rest goes back: no busy worker holds a message that
 another could start. After a job the database says in which queue the best message waits, and the
-head of that queue is fetched; the claim of a message that was pushed checks that nothing better
-waits in another queue. So order is by priority, then age, across all queues, and the broker is
-asked once for each job.
+head of that queue is fetched; the claim of a message that was pushed, or is not the one that was
+named, checks that nothing better waits in another queue. So order is by priority, then age, across
+all queues, and the broker is asked once for each job.
 """
 
 from __future__ import annotations
@@ -43,11 +43,8 @@ class Fetcher:
 
     def next(self, wait: Callable[[], bool]) -> Found | None:
         """The next ticket; None when `wait`, called until one arrives, says to give up."""
-        found = self._look()
-        if found is not None:
-            # The database has just named its queue as the best; that need not be asked again.
-            return Found(found, forced=True)
-        return self._listen(wait)
+        found = self._look() or self._listen(wait)
+        return Found(found, forced=self._looks >= _LOOKS) if found is not None else None
 
     def _look(self) -> Ticket | None:
         """The head of the queue that was named as holding the best message."""
@@ -55,7 +52,7 @@ class Fetcher:
         message = self.broker.get(name) if name else None
         return ticket(name, message) if name and message is not None else None
 
-    def _listen(self, wait: Callable[[], bool]) -> Found | None:
+    def _listen(self, wait: Callable[[], bool]) -> Ticket | None:
         """Consume from all queues until something comes; the best of it."""
         arrived = self._arrived
         arrived.clear()
@@ -72,7 +69,7 @@ class Fetcher:
             return None
         best = min(arrived, key=lambda each: each.rank)
         arrived.remove(best)
-        return Found(best, forced=self._looks >= _LOOKS)
+        return best
 
     def hand_back(self) -> None:
         """Return what came beside the best, when the cancelled consumers have ended."""

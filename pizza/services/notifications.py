@@ -115,6 +115,9 @@ def sentence(message: StatusMessage) -> str:
     about = f"Notification for order {message.number}"
     if message.old is None:
         return f"{about}: status is '{message.new}', by {message.by}"
+    if message.old == message.new and message.sequence is None and message.estimated_completion:
+        ready = message.estimated_completion.strftime("%H:%M:%S UTC")
+        return f"{about}: status is still '{message.new}', ready about {ready}"
     if message.old == message.new:  # another priority, another cook
         return f"{about}: status is still '{message.new}', changed by {message.by}"
     return f"{about}: status changed from '{message.old}' to '{message.new}' by {message.by}"

@@ -20,6 +20,9 @@ GRACE = timedelta(seconds=3)
 _CENSUS_S = 60.0
 # An estimate that moved by less, absolutely or of the wait that is left, is no news.
 _MOVED, _MOVED_SHARE = timedelta(seconds=5), 0.2
+# Guests are told of less: in a rush an estimate moves with every order that comes.
+_TOLD = timedelta(seconds=30)
+_BY = "tracking-service"
 
 
 class Watch(threading.Thread):
@@ -68,7 +71,9 @@ class Watch(threading.Thread):
         for order in tracking.no_longer_stuck(conn):
             _moved_on(order)
         for number, moment in tracking.moved_estimates(conn, _MOVED, _MOVED_SHARE):
-            _estimate_moved(number, moment)
+            _estimate(number, moment, "estimate_moved")
+        for number, moment in tracking.tell_estimates(conn, _TOLD, _MOVED_SHARE, _BY):
+            _estimate(number, moment, "estimate_told")
         for order in tracking.newly_stuck(conn, self._factor, GRACE):
             _stuck(order)
         self._look_for_workers(conn)
@@ -103,17 +108,16 @@ def _stuck(order: tracking.StuckOrder) -> None:
     )  # fmt: skip
 
 
-def _estimate_moved(number: str, moment: datetime) -> None:
+def _estimate(number: str, moment: datetime, action: str) -> None:
+    ready = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     log.info(
-        "Order is expected to be ready at another time",
+        "Order is expected to be ready at another time"
+        if action == "estimate_moved"
+        else "Its guest is told that the order will be ready at another time",
         extra={
-            "action": "estimate_moved",
+            "action": action,
             "order_number": number,
-            "details": {
-                "estimated_completion": moment.isoformat(timespec="milliseconds").replace(
-                    "+00:00", "Z"
-                )
-            },
+            "details": {"estimated_completion": ready},
         },
     )
 

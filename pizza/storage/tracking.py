@@ -15,7 +15,9 @@ from pizza.database.queries import Queries
 _SQL = Queries("tracking")
 _RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.open_gap, _SQL.fill_gap
 _CENSUS, _STUCK, _UNSTUCK = _SQL.census, _SQL.stuck, _SQL.unstuck
-_ANSWERED, _ANSWER, _MOVED = _SQL.answered, _SQL.answer, _SQL.moved_estimates
+_ANSWERED, _ANSWER, _MOVED, _TELL = (
+    _SQL.answered, _SQL.answer, _SQL.moved_estimates, _SQL.tell_estimates,
+)  # fmt: skip
 
 Connection = psycopg.Connection[Any]
 
@@ -79,6 +81,17 @@ def moved_estimates(conn: Connection, least: timedelta, share: float) -> list[tu
     Less than `least`, or than `share` of the wait that is left, is no move.
     """
     return conn.execute(_MOVED, {"least": least, "share": share}).fetchall()
+
+
+def tell_estimates(
+    conn: Connection, least: timedelta, share: float, by: str
+) -> list[tuple[str, datetime]]:
+    """Send a notification for each waiting order that is to be ready at another time than told.
+
+    Measured as for `moved_estimates`; by: who changes, in the notification. Returns (number,
+    moment UTC).
+    """
+    return conn.execute(_TELL, {"least": least, "share": share, "by": by}).fetchall()
 
 
 def newly_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:

@@ -139,13 +139,14 @@ declare
     claimed bigint;
 begin
     promise := p_promise;
-    if p_forced then
-        -- The usual case, in one look: it waits, and is the one the database named.
+    if p_forced or promise is not null then
+        -- The usual case, in one look: it waits, and is the one that the database has named. The head
+        -- of that queue may be another, where a third worker has the named one in hand: then look.
         update message u
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
             lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
         where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
-          and u.priority = p_priority
+          and u.priority = p_priority and (p_forced or u.position = promise)
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
             verdict := 'claimed';

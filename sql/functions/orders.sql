@@ -24,21 +24,55 @@ begin
             o.version);
     return outbox_event(
         event, 'notifications_fanout', 'order.' || o.status,
-        convert_to(json_build_object(
-            'order_number', o.number,
-            'old_status', p_old_status,
-            'new_status', o.status,
-            'changed_by', p_by,
-            'timestamp', utc_text(o.updated_at),
-            'estimated_completion', utc_text(o.estimated_completion),
-            'event_id', event,
-            'sequence', o.version,
-            'order_type', o.type,
-            'priority', o.priority,
-            'stage', o.stage,
-            'customer_name', o.customer_name,
-            'notes', p_notes
-        )::text, 'UTF8')
+        status_update(o, event, p_old_status, p_by, o.updated_at, o.version, p_notes)
+    );
+end $$;
+
+-- The status update of the specification, with the details of the order. One expression, so that
+-- PostgreSQL puts it where it is called. p_sequence is null in what is no change of the order.
+create or replace function status_update(
+    o orders, p_event uuid, p_old_status text, p_by text, p_at timestamptz, p_sequence integer,
+    p_notes text
+) returns bytea
+language sql stable as $$
+    select convert_to(json_build_object(
+        'order_number', o.number,
+        'old_status', p_old_status,
+        'new_status', o.status,
+        'changed_by', p_by,
+        'timestamp', utc_text(p_at),
+        'estimated_completion', utc_text(o.estimated_completion),
+        'event_id', p_event,
+        'sequence', p_sequence,
+        'order_type', o.type,
+        'priority', o.priority,
+        'stage', o.stage,
+        'customer_name', o.customer_name,
+        'notes', p_notes
+    )::text, 'UTF8')
+$$;
+
+-- Whether an estimate is so far from another that it is news: by more than p_least, and by more than
+-- p_share of the wait that is left.
+create or replace function has_moved(
+    p_before timestamptz, p_now timestamptz, p_least interval, p_share float8
+) returns boolean
+language sql stable as $$
+    select greatest(p_now - p_before, p_before - p_now)
+           > greatest(p_least, (p_now - clock_timestamp()) * p_share)
+$$;
+
+-- Tell that a waiting order will be ready at another time than was told last. It is no change of
+-- the order: no line in its log, and no number in the notification.
+create or replace function estimate_tell(o orders, p_by text) returns boolean
+language plpgsql as $$
+declare
+    event uuid := gen_random_uuid();
+begin
+    return outbox_event(
+        event, 'notifications_fanout', 'order.' || o.status,
+        status_update(o, event, o.status, p_by, clock_timestamp(), null,
+                      'expected to be ready at another time')
     );
 end $$;
 

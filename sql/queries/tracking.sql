@@ -10,13 +10,14 @@ with stored as (
 ), before as (
     select sequence from tracking_order where order_number = %(number)s for update
 ), moved as (
-    insert into tracking_order as t (order_number, sequence, status, since, promised, estimated)
-    select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s, %(promised)s
+    insert into tracking_order as t (order_number, sequence, status, since, promised, estimated, told)
+    select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s, %(promised)s, %(promised)s
     from stored left join before on true
     where %(sequence)s::integer is not null
     on conflict (order_number) do update
-    set (sequence, status, estimated, since, promised) = (
+    set (sequence, status, estimated, told, since, promised) = (
         select excluded.sequence, excluded.status, coalesce(excluded.estimated, t.estimated),
+               coalesce(excluded.told, t.told),
                case when t.status = excluded.status then t.since else excluded.since end,
                case when t.status = excluded.status then t.promised else excluded.promised end
     )
@@ -57,13 +58,31 @@ with moved as (
     set estimated = o.estimated_completion
     from orders o
     where o.number = t.order_number and o.status = 'received' and t.status = 'received'
-      and greatest(o.estimated_completion - coalesce(t.estimated, t.promised),
-                   coalesce(t.estimated, t.promised) - o.estimated_completion)
-          > greatest(%(least)s::interval,
-                     (o.estimated_completion - clock_timestamp()) * %(share)s::float8)
+      and has_moved(coalesce(t.estimated, t.promised), o.estimated_completion,
+                    %(least)s::interval, %(share)s::float8)
     returning o.number, o.priority, o.created_at, t.estimated
 )
 select number, estimated from moved order by priority desc, created_at
+
+-- tell_estimates --
+-- The same, measured from what the guest was told last; and tell. The order is locked, so that the
+-- notification comes before the one of its cook, or not at all.
+with waiting as (
+    select o as an_order, o.number
+    from tracking_order t join orders o on o.number = t.order_number
+    where o.status = 'received' and t.status = 'received'
+      and has_moved(coalesce(t.told, t.promised), o.estimated_completion,
+                    %(least)s::interval, %(share)s::float8)
+    order by o.priority desc, o.created_at
+    for no key update of o skip locked
+), noted as (
+    update tracking_order t
+    set told = (w.an_order).estimated_completion
+    from waiting w
+    where w.number = t.order_number
+    returning w.number, w.an_order
+)
+select number, (an_order).estimated_completion from noted where estimate_tell(an_order, %(by)s)
 
 -- stuck --
 insert into tracking_stuck (order_number, status, since)

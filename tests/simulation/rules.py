@@ -101,8 +101,12 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
     id, promise = p["job_id"], p["job_promise"]
     if not tx.guarded("claim"):
         return _unguarded_claim(tx, p)
-    if p["job_forced"]:
-        row = tx.lock(id, lambda r: _waits_at(r, p["job_priority"]))
+    forced = p["job_forced"]
+    if forced or promise is not None:
+        row = tx.lock(
+            id,
+            lambda r: _waits_at(r, p["job_priority"]) and (forced or r.position == promise),
+        )
         if row is not None:
             _take(tx, row, p)
             if row.position == promise and tx.end_promise(promise):
@@ -118,7 +122,7 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
     resumed = row.holder == p["job_holder"]
     if not resumed and row.lease_until is not None and row.lease_until > tx.now and alive(tx, row):
         return [_verdict(tx, "held", None, promise)]
-    if row.state != "claimed" and not p["job_forced"] and len(p["job_queues"]) > 1:
+    if row.state != "claimed" and not forced and len(p["job_queues"]) > 1:
         others = [name for name in p["job_queues"] if name != row.queue]
         for best in _best(tx, others, 4):
             if _rank(best) > _rank(row):

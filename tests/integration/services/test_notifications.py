@@ -112,6 +112,8 @@ def test_the_sentence() -> None:
     )
     same = read_status_message(status(2, "received"), None)
     assert sentence(same).endswith("status is still 'received', changed by chef_mario")
+    later = read_status_message(status(None, "received"), None)
+    assert sentence(later).endswith("status is still 'received', ready about 10:42:00 UTC")
     first = status(1, "received", old_status=None, changed_by="order-service")
     assert sentence(read_status_message(first, None)) == (
         f"Notification for order {NUMBER}: status is 'received', by order-service"

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
+from pizza.services.tracking import on_notification
 from pizza.services.watch import Watch
 from pizza.storage import workers
 from pizza.storage.workers import Post
 
-from .events import place
+from .events import event, place
 
 Look = Callable[[], list[tuple[str, str, str | None]]]
 
@@ -125,7 +126,7 @@ def test_an_estimate_that_moves_far_is_taken_over_and_told(
 
     expect_in(34)
     assert look() == [], "a few seconds are no news"
-    for seconds in (60, 20):
+    for seconds in (55, 20):
         expect_in(seconds)
         assert look() == [("INFO", "estimate_moved", number)]
         assert look() == [], "once is enough"
@@ -137,3 +138,50 @@ def test_an_estimate_that_moves_far_is_taken_over_and_told(
     conn.execute("update orders set status = 'cooking', started_at = now()")
     expect_in(200)
     assert look() == [], "its cook tells now"
+
+
+def test_a_guest_is_told_when_the_estimate_is_far_from_what_was_told_last(
+    conn: BoundedConnection, look: Look
+) -> None:
+    number = place(conn)
+    age(conn, number, 0, estimate=60)
+
+    def news(seconds: float) -> list[tuple[str | None, str | None, object]]:
+        conn.execute("delete from message")
+        conn.execute(
+            "update orders set estimated_completion = now() + %s * interval '1 second'", (seconds,)
+        )
+        look()
+        sent = "select convert_from(body, 'UTF8')::json from message where routing_key = %s"
+        bodies = [row[0] for row in conn.execute(sent, ("order.received",)).fetchall()]
+        return [(each["old_status"], each["new_status"], each["sequence"]) for each in bodies]
+
+    # A little later, twice: nothing; then it is far from what the guest knows
+    assert news(80) == news(88) == []
+    assert news(100) == [("received", "received", None)]
+    # Once is enough, and the next is measured from there
+    assert news(101) == news(80) == []
+    assert news(60) == [("received", "received", None)]
+    # It changes nothing of the order, and its cook tells what follows
+    assert conn.execute("select version from orders").fetchall() == [(1,)]
+    conn.execute("update orders set status = 'cooking', started_at = now()")
+    assert news(300) == []
+
+
+def test_a_notification_of_another_time_is_kept_by_tracking_and_is_no_gap(
+    conn: BoundedConnection, look: Look
+) -> None:
+    number = place(conn)
+    age(conn, number, 0, estimate=60)
+    conn.execute("update orders set estimated_completion = now() + interval '10 minutes'")
+    look()
+    id, body = conn.execute(
+        "select id, convert_from(body, 'UTF8')::json from message"
+        " where routing_key = 'order.received' order by position desc limit 1"
+    ).fetchone()  # type: ignore[misc]
+
+    on_notification(event(body, id=str(id)), conn)()  # type: ignore[misc]
+
+    known = "select sequence, old_status, new_status from tracking_event where event_id = %s"
+    assert conn.execute(known, (id,)).fetchall() == [(None, "received", "received")]
+    assert conn.execute("select count(*) from tracking_gap").fetchone() == (0,)
