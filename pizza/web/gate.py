@@ -162,7 +162,7 @@ def _check(rule: Rule, caller: Caller, number: str) -> None:
 
 def _mark(response: Response) -> Response:
     """What depends on who asks is not for a cache that others share."""
-    response.headers.extend(HEADERS)
+    response.headers.update(HEADERS)
     if "caller" in g:
         response.headers["Cache-Control"] = "private, no-cache"
         response.vary.add("Authorization")

@@ -8,6 +8,7 @@ import pytest
 from pizza.database.errors import DatabaseUnavailable
 from pizza.settings import Settings, load
 from pizza.web import Backend, create_app
+from pizza.web.access import access_log
 from pizza.web.gate import RULES, Rule, rule_of
 
 from .conftest import NUMBER
@@ -197,6 +198,15 @@ def test_who_is_refused_is_logged_without_what_was_shown(closed, caplog):
     (record,) = caplog.records
     assert (record.action, record.details["error"]) == ("access_denied", "CredentialUnknown")
     assert "s3cret" not in str(record.__dict__)
+
+
+def test_the_access_log_shows_no_token(app, token, caplog):
+    caplog.set_level(logging.DEBUG)
+    app.wsgi_app = access_log(app.wsgi_app)
+    app.test_client().get(f"/track/{token}")
+
+    assert "GET /track/***: " in caplog.text
+    assert token not in caplog.text
 
 
 def test_the_description_says_what_is_asked_for(client, restaurant):
