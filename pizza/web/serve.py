@@ -208,6 +208,11 @@ def _announce(settings: Settings, tried: threading.Event, end: threading.Event) 
             f"Service started on port {settings.port}",
             extra={"action": "service_started", "details": {"host": settings.host}},
         )
+        if not settings.keys:
+            log.info(
+                "STAFF_KEY is not set: only this machine is listened to, at %s", settings.host,
+                extra={"action": "doors_open"},
+            )  # fmt: skip
         return
 
 
