@@ -38,6 +38,7 @@ class Settings:
     rabbitmq_pass: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 3000
+    share_port: bool = False
     max_concurrent: int = 50
     worker_name: str = ""
     order_types: tuple[str, ...] = ORDER_TYPES
@@ -223,6 +224,7 @@ OPTIONS = (
     _option("--rabbitmq-pass", values.text, "RabbitMQ password"),
     _option("--host", values.host, "address to listen on", variable="LISTEN_HOST"),
     _option("--port", values.integer(1, 65535), "HTTP port", variable="LISTEN_PORT"),
+    _option("--share-port", values.yes_or_no, "listen beside an order service that is to end"),
     _option("--max-concurrent", values.integer(0, 1_000_000), "orders at a time, 0 for no limit"),
     _option("--worker-name", values.worker_name, "unique name of a worker"),
     _option("--order-types", values.specialities, "order types, or menu tags, to process"),

@@ -46,6 +46,13 @@ def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], s
     return read
 
 
+def yes_or_no(raw: str) -> bool:
+    """Yes or no."""
+    if raw.lower() not in ("yes", "no"):
+        raise ValueError(f"must be yes or no, not {raw!r}")
+    return raw.lower() == "yes"
+
+
 def integer(low: int, high: int) -> Callable[[str], int]:
     """A whole number in a range."""
 

@@ -48,7 +48,7 @@ class Client:
         deadline = time.monotonic() + patience
         while True:
             try:
-                status, _, document = self._request("GET", path)
+                status, _, document = self.request("GET", path)
                 if status == http.client.OK:
                     return document
                 reason = f"{status} {document}"
@@ -72,7 +72,7 @@ class Client:
         while True:
             wait = PAUSE_SECONDS
             try:
-                status, headers, answer = self._request("POST", path, json.dumps(document), key)
+                status, headers, answer = self.request("POST", path, json.dumps(document), key)
             except ConnectionRefusedError as error:
                 reason = _words(error)
             except (OSError, http.client.HTTPException) as error:
@@ -96,9 +96,10 @@ class Client:
         self._check()
         time.sleep(seconds)
 
-    def _request(
+    def request(
         self, method: str, path: str, body: str | None = None, key: str = ""
     ) -> tuple[int, http.client.HTTPMessage, Any]:
+        """One try: status, headers and document. Raises OSError, http.client.HTTPException."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
             headers = dict(self._staff)

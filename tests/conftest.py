@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import amqp
 import kombu
@@ -14,6 +12,9 @@ import pytest
 
 from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
+
+from .pace import wait_until
+from .shelf import Shelf
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +44,16 @@ def _template(postgres: Postgres) -> str:
     return "template_pizza"
 
 
+@pytest.fixture(scope="session")
+def _shelf(postgres: Postgres, _template: str) -> Shelf:
+    return Shelf(postgres, _template)
+
+
 @pytest.fixture
-def db_url(postgres: Postgres, _template: str) -> Iterator[str]:
-    """A fresh, migrated database of the test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    yield postgres.create_database(name, template=_template)
-    postgres.drop_database(name)
+def db_url(_shelf: Shelf) -> Iterator[str]:
+    """A migrated database of the test's own, as good as new."""
+    yield _shelf.take()
+    _shelf.give_back()
 
 
 @pytest.fixture
@@ -67,14 +72,13 @@ def reading_only(postgres: Postgres) -> Callable[[], AbstractContextManager[None
 
 
 def _set_read_only(postgres: Postgres, value: str) -> None:
-    until = time.monotonic() + 20
     with postgres.connect() as conn:
         conn.autocommit = True
         conn.execute(f"alter system set default_transaction_read_only = {value}".encode())
         conn.execute("select pg_reload_conf()")
-        while conn.execute("show default_transaction_read_only").fetchone() != (value,):
-            assert time.monotonic() < until, f"PostgreSQL does not hear that read-only is {value}"
-            time.sleep(0.02)
+        show = "show default_transaction_read_only"
+        heard = lambda: conn.execute(show).fetchone() == (value,)  # noqa: E731
+        wait_until(heard, 20, f"PostgreSQL hears that read-only is {value}")
 
 
 @pytest.fixture

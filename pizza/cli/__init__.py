@@ -6,6 +6,8 @@ Bad usage is answered by one sentence on stderr and exit code 2, never by a trac
 from __future__ import annotations
 
 import dataclasses
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,5 +93,8 @@ def _serve(given: Mapping[str, str | None]) -> int:
     if settings.mode is None:
         raise SettingsError(f"Say what to do: --mode={'|'.join(MODES)}, or a setup command.")
     settings.require(*_NEEDS[settings.mode])
+    # Until the service has its own handlers there is nothing to finish.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(verbs.DONE))
     logs.setup(settings)
     return verbs.run(precautions.take(settings))

@@ -39,6 +39,8 @@ Order Service Options:
   --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
                            Without STAFF_KEY or STAFF_KEY_FILE it is 127.0.0.1 whatever is said
   --port                   HTTP port for REST API (default: 3000)
+  --share-port             yes: listen on the port beside an order service that is to end, so that
+                           an upgrade refuses nobody (default: no)
   --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit)
   --client-places          Of those, how many one client may have that shows no staff key and is
                            not on this machine (default: half of them; 0: no limit)
@@ -149,7 +151,7 @@ Environment Variables:
   RABBITMQ    RabbitMQ server address
   LOG_LEVEL   Default log level
 
-  Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT,
+  Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT, SHARE_PORT,
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HEARTBEAT, LEASE, CUSTOMER,
   NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,

@@ -2,7 +2,8 @@
 
 `sql/migrations/NNNN_name.sql` run once each, in order; their checksums are kept, and a
 file that changed after it ran is an error. `sql/functions/*.sql` hold only
-`create or replace` and run again whenever their text changes.
+`create or replace` and run again whenever their text changes. Functions are replaced in their
+place, so that programs of the last release may go on calling them meanwhile.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ from pizza.database.queries import sql_root
 _LOCK = 7020000
 _WAIT_FOR_OTHERS_S = 120.0
 _FUNCTION = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
-# A function may come back with other columns, which `create or replace` refuses.
 _FORMER = """
-select format('drop function %%s', oid::regprocedure) from pg_proc
+select oid, proname, format('drop function %%s', oid::regprocedure) from pg_proc
 where proname = any(%s) and pronamespace = current_schema()::regnamespace
 """
 _NUMBERED = re.compile(r"^\d{4}_\w+\.sql$")
@@ -108,8 +108,9 @@ def _apply(conn: BoundedConnection) -> list[str]:
             raise MigrationError(f"{script.name} was changed after it ran; add a new file instead")
         try:
             if script.repeatable:
-                _drop_former(conn, script)
-            conn.execute(script.text.encode())
+                _replace(conn, script)
+            else:
+                conn.execute(script.text.encode())
         except psycopg.DatabaseError as error:
             raise MigrationError(f"{script.name} failed: {error}") from error
         conn.execute(_RECORD, (script.name, script.checksum))
@@ -117,7 +118,25 @@ def _apply(conn: BoundedConnection) -> list[str]:
     return done
 
 
-def _drop_former(conn: BoundedConnection, script: Script) -> None:
+def _replace(conn: BoundedConnection, script: Script) -> None:
+    """Run a script of functions, and leave none of their former shapes.
+
+    One with other parameters is made beside its former self, which goes then. Other columns, or
+    other names of parameters, are refused by the server: all of the script is dropped then, and
+    made anew.
+    """
     names = _FUNCTION.findall(script.text)
-    for (statement,) in conn.execute(_FORMER, (names,)).fetchall():
-        conn.execute(statement)
+    former = conn.execute(_FORMER, (names,)).fetchall()
+    try:
+        with conn.transaction():
+            conn.execute(script.text.encode())
+    except psycopg.errors.InvalidFunctionDefinition:
+        for _, _, drop in former:
+            conn.execute(drop)
+        conn.execute(script.text.encode())
+        return
+    known = {oid for oid, _, _ in former}
+    remade = {name for oid, name, _ in conn.execute(_FORMER, (names,)) if oid not in known}
+    for _, name, drop in former:
+        if name in remade:
+            conn.execute(drop)

@@ -29,6 +29,7 @@ class Blueprint:
         retry: RetryPolicy | None = None,
         decode: Decoder | None = None,
         claims_itself: bool = False,
+        format: int = 1,
     ) -> Callable[[TaskFunction], Task]:
         """Register the decorated function as a task; see Task for the options.
 
@@ -37,7 +38,14 @@ class Blueprint:
 
         def register(function: TaskFunction) -> Task:
             task = Task(
-                name, function, queue, exchange, retry or RetryPolicy(), decode, claims_itself
+                name,
+                function,
+                queue,
+                exchange,
+                retry or RetryPolicy(),
+                decode,
+                claims_itself,
+                format,
             )
             self._add(task)
             return task

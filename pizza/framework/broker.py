@@ -85,6 +85,20 @@ class Broker:
             for queue in topology.queues:
                 queue(self.channel).declare()
 
+    def declare_apart(self, queue: kombu.Queue) -> bool:
+        """Declare a queue that is somebody else's; False when it exists with other properties.
+
+        On a channel of its own, which a refusal closes. Raises BrokerUnavailable.
+        """
+        with broker_errors():
+            apart = self.connection.channel()
+            try:
+                queue(apart).declare()
+            except amqp.PreconditionFailed:
+                return False
+            apart.close()
+            return True
+
     def ready(self, queue: str) -> int | None:
         """How many messages are ready in a queue; None when there is no such queue."""
         with broker_errors():

@@ -20,13 +20,14 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.queries import Queries
 from pizza.framework.broker import Broker
+from pizza.framework.epitaph import plain
 from pizza.framework.message import Ticket, ticket
 from pizza.framework.topology import DEAD_LETTER_QUEUE, DEAD_LETTERS
 
 _SQL = Queries("framework")
 _SEND, _PUBLISH_RAW = _SQL.send, _SQL.publish_raw
 
-_EPITAPH = ("reason", "died_in", "died_at", "attempt", "task", "position")
+_EPITAPH = ("reason", "died_in", "died_at", "attempt", "task", "position", "needs")
 _MOST = 10_000
 
 
@@ -108,7 +109,8 @@ def _in_hand(broker: Broker) -> Generator[Iterator[Ticket], None, None]:
 
 def _send_again(conn: BoundedConnection, found: Ticket) -> None:
     letter = DeadLetter.read(found)
-    headers = {k: v for k, v in found.headers.items() if k not in _EPITAPH}
+    headers = plain({k: v for k, v in found.headers.items() if k not in _EPITAPH})
+    needs = found.headers.get("needs")
     given = Jsonb(headers) if headers else None
     with available():
         if letter.task is None:
@@ -135,7 +137,7 @@ def _send_again(conn: BoundedConnection, found: Ticket) -> None:
                     "body": found.body,
                     "headers": given,
                     "countdown": None,
-                    "needs": None,
+                    "needs": [str(each) for each in needs] if isinstance(needs, list) else None,
                 },
             )
         except psycopg.errors.UniqueViolation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -66,13 +67,21 @@ def epitaph(queue: str, reason: str, **more: Any) -> dict[str, Any]:
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:
     """The headers that can be kept as they are (JSON knows no bytes, decimals or times)."""
-    kept: dict[str, Any] = {}
-    for key, value in headers.items():
-        if isinstance(value, str):
-            kept[clean(key)] = clean(value)
-        elif isinstance(value, bool | int) or value is None:
-            kept[clean(key)] = value
-    return kept
+    return {clean(key): _plain(value) for key, value in headers.items() if _keeps(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_plain(each) for each in value if _keeps(each)]
+    return plain(value) if isinstance(value, dict) else value
+
+
+def _keeps(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | bool | int | list | dict)
 
 
 def clean(text: str) -> str:

@@ -28,6 +28,7 @@ from pizza.framework.errors import (
 from pizza.framework.job import REFUSED, Bench, Job
 from pizza.framework.message import Ticket
 from pizza.framework.middleware import wrap
+from pizza.framework.newer import Newer
 from pizza.framework.task import Task
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
 
@@ -49,6 +50,7 @@ class Outcome(Enum):
     RETRIED = "retried"  # failed, and due again later
     BURIED = "buried"  # failed for good: a dead letter
     ADOPTED = "adopted"  # came from outside; it is a message of ours now
+    LEFT = "left"  # of a newer format; due again later, for a worker that knows it
     WITHDRAWN = "withdrawn"  # taken back by who sent it, while it ran
     LOST = "lost"  # taken over by another worker
     HANDED_BACK = "handed back"  # the worker stops; this ticket goes back
@@ -75,6 +77,7 @@ class Executor:
     def __init__(self, app: App, bench: Bench) -> None:
         self._app = app
         self._bench = bench
+        self._newer = Newer(app)
 
     def execute(self, ticket: Ticket, *, forced: bool = False) -> Result:
         """Work on a ticket to its end; waits while the database is away.
@@ -96,6 +99,9 @@ class Executor:
         if adopter is not None and ticket.foreign:
             return self._adopted(ticket, adopter)
         try:
+            if self._newer.than_known(ticket):
+                left = self._newer.leave(self._bench.line.connection(), ticket)
+                return Result(Outcome.LEFT if left else Outcome.SKIPPED)
             task = self._task(ticket)
             job = self.job_class(task, ticket, self._bench, forced=forced)
             job.body = self._decode(task, ticket)

@@ -70,8 +70,8 @@ class Bench:
 class Job:
     """Passed to the task's function.
 
-    id, task, attempt (from 1), priority, queue, headers; body: what the task's `decode`
-    made of it; worker_name: who works on it; duration_ms: set by the timing middleware.
+    id, task, attempt (from 1), priority, queue, headers, format (from 1); body: what the task's
+    `decode` made of it; worker_name: who works on it; duration_ms: set by the timing middleware.
     """
 
     def __init__(self, task: Task, ticket: Ticket, bench: Bench, *, forced: bool = False) -> None:
@@ -80,6 +80,7 @@ class Job:
         self.priority = ticket.priority
         self.queue = ticket.queue
         self.headers = ticket.headers
+        self.format = ticket.format
         self.worker_name = bench.worker_name
         self.attempt = 0
         self.duration_ms: int | None = None

@@ -61,6 +61,7 @@ class Stop:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.wake = Wake()
+        self._interrupted = False
 
     def is_set(self) -> bool:
         """Whether to stop."""
@@ -74,6 +75,7 @@ class Stop:
     def listen(self) -> None:
         """Let SIGTERM and SIGINT ask for it; a second SIGINT ends the process at once.
 
+        One of each is no hurry: a terminal and a process manager may both have meant it well.
         An end at once is a crash that is meant: the servers free what it held, and
         another worker takes over.
         """
@@ -85,6 +87,8 @@ class Stop:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.event.is_set():
-            os._exit(128 + number)
+        if number == signal.SIGINT:
+            if self._interrupted:
+                os._exit(128 + number)
+            self._interrupted = True
         self.set()

@@ -1,7 +1,7 @@
 """The envelope: how a message stands on the wire.
 
 The body is the application's alone. What the framework needs travels in AMQP
-properties (message_id) and headers (task, attempt, position), so that any AMQP client
+properties (message_id) and headers (task, attempt, position, format), so that any AMQP client
 can read and write messages. The header `correlation_id` of a row becomes the property.
 """
 
@@ -19,6 +19,7 @@ from pizza.framework.errors import PoisonMessage
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
 CORRELATION_ID = "correlation_id"
+FORMAT = "format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Ticket:
     def foreign(self) -> bool:
         """Whether it comes from outside: it has none of what the framework's relay writes."""
         return "task" not in self.headers
+
+    @property
+    def format(self) -> int:
+        """Which format of its task's messages it has; 1 when it does not say."""
+        given = self.headers.get(FORMAT)
+        return given if isinstance(given, int) and not isinstance(given, bool) else 1
 
     def id(self) -> UUID:
         """The message's id. Raises PoisonMessage when it has none of ours."""

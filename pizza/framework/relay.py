@@ -21,6 +21,7 @@ import psycopg
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
+from pizza.framework import kept
 from pizza.framework.app import App
 from pizza.framework.broker import Broker
 from pizza.framework.chores import Turns
@@ -147,9 +148,9 @@ class Relay(threading.Thread):
                 swept, self._due = now, now + SWEEP_S
                 conn.execute(_SQL.announce)
                 sweep.tidy()
-                self._guarded(partial(self._audit, sweep))
+                self._guarded(partial(self._audit, conn, sweep))
                 turns.take()
-            if not self._connected():
+            if not self._connected(conn):
                 self._state = "leading, broker away"
                 self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
                 continue
@@ -162,8 +163,8 @@ class Relay(threading.Thread):
                 self._end.wait(self._linger)
                 self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
 
-    def _audit(self, sweep: Sweep) -> None:
-        if self._connected() and self._broker is not None:
+    def _audit(self, conn: BoundedConnection, sweep: Sweep) -> None:
+        if self._connected(conn) and self._broker is not None:
             sweep.audit(self._broker, self._app.topology)
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
@@ -258,7 +259,7 @@ class Relay(threading.Thread):
 
     # -- the broker -----------------------------------------------------------------
 
-    def _connected(self) -> bool:
+    def _connected(self, conn: BoundedConnection) -> bool:
         if self._broker is not None:
             return True
         if time.monotonic() < self._broker_next_try:
@@ -266,6 +267,7 @@ class Relay(threading.Thread):
         try:
             self._broker = Broker(self._broker_url, name=self._title)
             self._broker.declare(self._app.topology)
+            kept.declare(conn, self._broker, self._app.topology)
             self._publisher = Publisher(self._broker)
         except BrokerUnavailable as error:
             self._lost_broker(error)

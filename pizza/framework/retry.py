@@ -43,10 +43,13 @@ class RetryPolicy:
 
 
 class Backoff:
-    """Waits between tries to reach a server: doubling from 0.1 s to at most 5 s, with jitter."""
+    """Waits between tries to reach a server: doubling from 0.1 s to at most 2 s, with jitter.
+
+    No longer: the longest wait is what a server that is back still has to wait for its clients.
+    """
 
     SHORTEST_S = 0.1
-    LONGEST_S = 5.0
+    LONGEST_S = 2.0
 
     def __init__(self) -> None:
         self._next = self.SHORTEST_S

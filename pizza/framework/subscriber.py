@@ -24,6 +24,7 @@ from kombu import Queue
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
+from pizza.framework import kept
 from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
 from pizza.framework.errors import BrokerUnavailable, HandedBack, QueueTaken, SessionRefused
@@ -51,8 +52,10 @@ class SubscriberOptions:
         subscriber is away. An exclusive one gets a suffix of its own for each connection, since
         the broker may not have noticed yet that the last one is gone.
     prefetch: events that may lie in the subscriber's hands; retry: for those that fail.
-    alone: let no other subscriber of this name be at work; patience: seconds that it waits for
-        another one to go before it is refused (math.inf: it stands by).
+    alone: let no other subscriber of this name be at work; its durable queue is then known to
+        the database, and declared by the relay as well (pizza.framework.kept).
+    patience: seconds that it waits for another of its name to go before it is refused (math.inf:
+        it stands by).
     ready: called once, when it consumes for the first time; without it a line is logged.
     buried: told of each event that goes to the dead letters.
     """
@@ -199,6 +202,7 @@ class Subscriber(threading.Thread):
                 self._wait_for_other(f"another session holds the name {self._options.name}")
                 if self._over.wait(backoff.next()):
                     raise HandedBack("the subscriber stops while another has its name")
+            self._keep(conn)
         self._waiting_for_other = False
         if self._been_ready:
             return
@@ -207,6 +211,13 @@ class Subscriber(threading.Thread):
             self._options.ready()
         else:
             log.info("Subscribed to %s", self._options.queue.name, extra={"action": "subscribed"})
+
+    def _keep(self, conn: BoundedConnection) -> None:
+        """Have the relay know of the queue, unless it belongs to the topology anyway."""
+        queue = self._options.queue
+        known = {each.name for each in self._app.topology.queues}
+        if queue.durable and not queue.exclusive and queue.exchange and queue.name not in known:
+            kept.keep(conn, self._options.name, queue)
 
     def _wait_for_other(self, reason: str) -> None:
         """Say once that another is at work. Raises SessionRefused when patience is at its end."""

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
 from pizza.framework.errors import ConfigurationError
-from pizza.framework.message import CORRELATION_ID, encode
+from pizza.framework.message import CORRELATION_ID, FORMAT, encode
 from pizza.framework.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ class Task:
         ValueError, KeyError, TypeError) for a body of the wrong shape.
     claims_itself: the claim is made by the job's first transaction instead of one of its
         own. Saves a commit; only for a task that does nothing before that transaction.
+    format: the newest format of messages that the function understands, besides all before it,
+        and the one that `send` writes. Raised when a worker of the last release would do harm
+        with a message of this one: such a worker leaves it for one that knows better.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Task:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     decode: Decoder | None = None
     claims_itself: bool = False
+    format: int = 1
 
     def send(
         self,
@@ -76,6 +80,8 @@ class Task:
             raise ConfigurationError(f"a priority is from 0 to {MAX_PRIORITY}, not {priority}")
         identity = message_id or uuid4()
         target = queue or self.queue
+        if self.format > 1:
+            headers = {**(headers or {}), FORMAT: self.format}
         conn.execute(
             _SEND,
             {

@@ -37,7 +37,7 @@ _CLAIMED = {
 
 _FRAMEWORKS = {
     _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.release, _SQL.bury,
-    _SQL.bury_unclaimed, _SQL.publish_raw, _SQL.known,
+    _SQL.bury_unclaimed, _SQL.publish_raw, _SQL.known, _SQL.leave,
 }  # fmt: skip
 
 Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]
@@ -260,6 +260,7 @@ def run(
         _SQL.complete: [(None, None)],
         _SQL.bury_unclaimed: [(1,)],
         _SQL.known: [(1,)],
+        _SQL.leave: [(timedelta(seconds=1),)],
     }
     recorder = Recorder({**(answers or {}), **framework}, failures)
     recorder.claimed = claimed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from pizza.database.queries import Queries
 from pizza.domain.cooking import cooking_seconds
 from pizza.domain.order import ORDER_TYPES
 from pizza.framework import Blueprint, Job, RetryPolicy
+from pizza.framework.epitaph import clean
 from pizza.framework.errors import PoisonMessage
 from pizza.services.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 
@@ -22,14 +25,23 @@ _START, _FINISH = _SQL.start, _SQL.finish
 # An order is never given up lightly: with these waits it is tried for about an hour.
 _RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)
 _HIGH_PRIORITY = 10
+# What the database writes into an order message (the function order_message).
+FIELDS = frozenset((
+    "order_number", "customer_name", "customer_type", "order_type", "table_number",
+    "delivery_address", "items", "total_amount", "priority", "rush", "created_at", "stage",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class OrderMessage:
-    """What a cook needs of an order message."""
+    """What a cook needs of an order message.
+
+    more: what else it had, by turns a name and its value's JSON, for the order's next message.
+    """
 
     number: str
     order_type: str
+    more: list[str] | None = None
 
 
 def read_order(body: Any) -> OrderMessage:
@@ -41,7 +53,15 @@ def read_order(body: Any) -> OrderMessage:
         raise PoisonMessage("order_number is missing or not text")
     if order_type not in ORDER_TYPES:
         raise PoisonMessage(f"order_type is not one of {', '.join(ORDER_TYPES)}")
-    return OrderMessage(number, order_type)
+    # A release after this one may have put them there.
+    unknown = body.keys() - FIELDS
+    return OrderMessage(number, order_type, _fields(body, unknown) if unknown else None)
+
+
+def _fields(body: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Some fields of a message; without those whose names the database cannot hold."""
+    kept = [name for name in sorted(names) if clean(name) == name]
+    return [part for name in kept for part in (name, json.dumps(body[name]))]
 
 
 def kitchen(base_seconds: float) -> Blueprint:
@@ -73,7 +93,10 @@ def kitchen(base_seconds: float) -> Blueprint:
             return
         _begun(number, order)
         job.sleep(seconds)
-        done = job.finish(_FINISH, number=number, type=message.order_type, worker=job.worker_name)
+        done = job.finish(
+            _FINISH, number=number, type=message.order_type, worker=job.worker_name,
+            more=message.more,
+        )  # fmt: skip
         _ended(number, done)
 
     return blueprint

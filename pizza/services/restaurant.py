@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework import App, adoption
+from pizza.framework import App, adoption, kept
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
 from pizza.services import estimates
@@ -15,6 +15,7 @@ from pizza.storage import doors, orders, stations
 
 AGED_PRIORITY = 10
 _AGEING, _ESTIMATES, _PACE, _FORGET, _FORGET_KEYS = 2.0, 2.0, 10.0, 600.0, 60.0
+_LOOK_AFTER_QUEUES = 600.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -23,6 +24,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.every(_ESTIMATES, "estimates")(estimates.refresh)
     app.every(_PACE, "pace")(estimates.measure_pace)
     app.every(_FORGET, "adopted")(adoption.forget)
+    app.every(_LOOK_AFTER_QUEUES, "kept queues")(kept.look_after)
     app.every(_FORGET_KEYS, "order keys")(orders.forget_keys)
     app.every(_FORGET_KEYS, "clients")(doors.forget_clients)
     if settings is not None and settings.ageing > 0:

@@ -92,7 +92,7 @@ def _end(job: Job, name: str, becomes: str | None = None) -> None:
     message: OrderMessage = job.body
     done = job.finish(
         _FINISH, number=message.number, station=name, worker=job.worker_name,
-        type=message.order_type, status=becomes,
+        type=message.order_type, status=becomes, more=message.more,
     )  # fmt: skip
     if done is None or done["status"] is None:
         _log(message.number, "order_ended_elsewhere", "Order was ended by somebody else")
@@ -107,6 +107,7 @@ def _send_back(job: Job, name: str, reason: str) -> None:
     job.finish(
         _SEND_BACK, number=message.number, station=name, worker=job.worker_name,
         queue=TYPED_QUEUES[message.order_type], exchange=ORDERS_TOPIC, notes=notes,
+        more=message.more,
     )  # fmt: skip
     _log(message.number, "order_sent_back", f"Order was {notes}", details={"station": name})
 

@@ -1,4 +1,7 @@
-"""A notice board in shared memory: the main process writes how the relay does, workers read it."""
+"""A notice board in shared memory, for the processes of one order service.
+
+The main process writes how the relay does, and workers read it; they write that they listen.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,39 @@ _STALE_SECONDS = 5.0
 
 
 class Board:
-    """One short text with the time of its last writing. One writer, any number of readers.
+    """One short text with the time of its last writing: one writer, any number of readers. And
+    whether there is a worker that listens.
 
     Travels to spawned processes as an argument, and only so.
     """
 
-    def __init__(self, text: Any, written_at: Any) -> None:
+    def __init__(self, text: Any, written_at: Any, is_open: Any) -> None:
         self._text = text
         self._written_at = written_at
+        self._open = is_open
 
     @classmethod
     def create(cls) -> Board:
         """Make an empty board in shared memory."""
-        return cls(sharedctypes.RawArray("c", _LENGTH), sharedctypes.RawValue("d", 0.0))
+        return cls(
+            sharedctypes.RawArray("c", _LENGTH),
+            sharedctypes.RawValue("d", 0.0),
+            sharedctypes.RawValue("b", 0),
+        )
 
     def write(self, text: str) -> None:
         """Pin up a text; longer ones than the board is wide are cut."""
         self._text.value = text.encode("ascii", "replace")[: _LENGTH - 1]
         self._written_at.value = time.monotonic()  # one clock for all processes of a machine
+
+    def opened(self) -> None:
+        """A worker listens."""
+        self._open.value = 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one has said so."""
+        return bool(self._open.value)
 
     def read(self) -> str:
         """What hangs there; `unknown` when nobody has looked after it for a while."""

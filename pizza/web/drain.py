@@ -2,8 +2,10 @@
 
 Granian closes its connections when the signal comes, on a machine under load before every answer
 is on its way. An order that is stored and whose client hears nothing is what must not happen. So
-the signal is held back until the last request has been answered; those that arrive meanwhile are
-refused, with nothing stored.
+the signal is held back until the last request has been answered. No connection is accepted any
+more: another order service on the same port has them all. What still comes on those that are open
+is answered for a moment, each answer asking its client to close, and then refused, with nothing
+stored.
 """
 
 from __future__ import annotations
@@ -36,9 +38,12 @@ _REFUSAL = Problem(
 class Drain:
     """Counts the requests that are under way, and lets no more in once closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop_listening: Callable[[], None] = lambda: None) -> None:
+        """stop_listening: called first when it is closed."""
+        self._stop_listening = stop_listening
         self._lock = threading.Lock()
         self._running = 0
+        self._ending = False
         self._closed = False
 
     def around(self, app: Wsgi) -> Wsgi:
@@ -46,8 +51,10 @@ class Drain:
 
         def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             with self._lock:
-                refused = self._closed
+                refused, last = self._closed, self._ending
                 self._running += 1
+            if last:
+                start_response = _closing(start_response)
             try:
                 return _refuse(start_response) if refused else app(environ, start_response)
             finally:
@@ -58,6 +65,10 @@ class Drain:
 
     def close(self) -> None:
         """Let no more in, and wait for what was begun to be answered (LONGEST_SECONDS at most)."""
+        self._ending = True
+        self._stop_listening()
+        # What was on its way on an open connection.
+        time.sleep(_FLUSH_SECONDS)
         with self._lock:
             self._closed = True
         until = time.monotonic() + LONGEST_SECONDS
@@ -97,12 +108,20 @@ def hold_signals(drain: Drain) -> None:
     granian_signals.set_sync_signals = set_sync_signals
 
 
+def _closing(start_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Ask the client to come again on another connection."""
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        return start_response(status, [*headers, ("Connection", "close")], *more)
+
+    return start
+
+
 def _refuse(start_response: Callable[..., Any]) -> list[bytes]:
     body = _REFUSAL.body()
     headers = [
         ("Content-Type", CONTENT_TYPE),
         ("Content-Length", str(len(body))),
-        ("Connection", "close"),
         *_REFUSAL.headers,
     ]
     start_response("503 Service Unavailable", headers)

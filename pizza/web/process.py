@@ -22,18 +22,20 @@ from pizza.web.access import access_log
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
 from pizza.web.drain import Drain, hold_signals
+from pizza.web.listening import is_listening, stop_listening
 from pizza.web.turns import Turns
 
 log = logging.getLogger(__name__)
 
 _WARM_SECONDS = 1.0
 _LAST_REQUESTS_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
 
 
 def load_app(settings: Settings, board: Board) -> Flask:
     """Build the application of this worker process. Ends the process when it cannot."""
     logs.setup(settings)
-    drain = Drain()
+    drain = Drain(stop_listening)
     hold_signals(drain)
     try:
         _follow_parent()
@@ -43,6 +45,7 @@ def load_app(settings: Settings, board: Board) -> Flask:
         if settings.log_level == "DEBUG":
             app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
         turns = Turns(settings.web_threads)
+        _report_listening(board)
         app.wsgi_app = drain.around(turns.around(app.wsgi_app))  # type: ignore[method-assign, assignment]
         return app
     except Exception as error:
@@ -63,6 +66,17 @@ def _follow_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=follow, name="parent-watch", daemon=True).start()
+
+
+def _report_listening(board: Board) -> None:
+    """Tell the main process as soon as this one listens, which granian does later on."""
+
+    def report() -> None:
+        while not is_listening():
+            time.sleep(_LOOK_SECONDS)
+        board.opened()
+
+    threading.Thread(target=report, name="listening", daemon=True).start()
 
 
 def _warm(pool: Pool) -> None:

@@ -42,8 +42,6 @@ _RELAY_STOP_SECONDS = 1.0
 _THREADS = 128
 _RETRY_SECONDS = 1.0
 _CRASHES, _CRASH_SECONDS = 5, 10.0
-# Where a service that listens everywhere can be reached from here.
-_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _MAX_HEADERS = 64 * 1024
 
 # Granian resets logging; told this, it changes levels only and leaves our handler alone.
@@ -57,7 +55,7 @@ _KEEP_LOGGING: dict[str, Any] = {
 
 def serve(settings: Settings) -> int:
     """Run the order service until SIGTERM or SIGINT; returns the exit code."""
-    if problem := _port_problem(settings.host, settings.port):
+    if problem := _port_problem(settings.host, settings.port, share=settings.share_port):
         log.error("%s", problem, extra={"action": "start_failed"})
         return 1
     multiprocessing.set_start_method("spawn", force=True)
@@ -67,7 +65,7 @@ def serve(settings: Settings) -> int:
     _in_background(_post_state, relay.state, board, end)
     tried = threading.Event()
     _in_background(_set_capacity, settings, tried, end)
-    _in_background(_announce, settings, tried, end)
+    _in_background(_announce, settings, board, tried, end)
     logging.getLogger("_granian").addFilter(_is_news)
     server = _server(settings)
     code = 0
@@ -171,14 +169,17 @@ def _granian_level(settings: Settings) -> LogLevels:
     return LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error
 
 
-def _port_problem(host: str, port: int) -> str | None:
-    """Say why nothing can listen here. Granian would share the port with a second pizza."""
+def _port_problem(host: str, port: int, *, share: bool) -> str | None:
+    """Say why nothing can listen here. share: beside another order service, as granian can."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, proto) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if share:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             probe.bind(address)
-            probe.listen(1)
+            if not share:  # it would be given connections that are meant for the other one
+                probe.listen(1)
     except OSError as problem:
         return f"Cannot listen on {host} port {port}: {problem.strerror or problem}."
     return None
@@ -195,25 +196,24 @@ def _post_state(state: Callable[[], str], board: Board, end: threading.Event) ->
         end.wait(0.25)
 
 
-def _announce(settings: Settings, tried: threading.Event, end: threading.Event) -> None:
+def _announce(
+    settings: Settings, board: Board, tried: threading.Event, end: threading.Event
+) -> None:
     """Log that the service started, once it really answers and its cap holds."""
     tried.wait()
-    host = _NEAREST.get(settings.host, settings.host)
     while not end.wait(0.02):
-        try:
-            socket.create_connection((host, settings.port), 1.0).close()
-        except OSError:
-            continue
-        log.info(
-            f"Service started on port {settings.port}",
-            extra={"action": "service_started", "details": {"host": settings.host}},
-        )
-        if not settings.keys:
+        if board.is_open:
             log.info(
-                "STAFF_KEY is not set: only this machine is listened to, at %s", settings.host,
-                extra={"action": "doors_open"},
-            )  # fmt: skip
-        return
+                f"Service started on port {settings.port}",
+                extra={"action": "service_started", "details": {"host": settings.host}},
+            )
+            if not settings.keys:
+                log.info(
+                    "STAFF_KEY is not set: only this machine is listened to, at %s",
+                    settings.host,
+                    extra={"action": "doors_open"},
+                )
+            return
 
 
 def _set_capacity(settings: Settings, tried: threading.Event, end: threading.Event) -> None:

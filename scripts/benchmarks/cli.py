@@ -14,10 +14,10 @@ from pathlib import Path
 from benchmarks import cpu, dispatch, estimate, intake, kitchen, memory, relay, report, stack
 from benchmarks.figures import Figure, MeasurementFailed
 from benchmarks.stage import Stage
-from datafolder import FOLDER, DataFolderError, data_folder
+from datafolder import FOLDER, DataFolderError
 from devservices import ProcessFailed, Servers
 from progress import step
-from stopping import Stopped, stop_on_signals
+from supervised import supervise
 
 MEASUREMENTS = {
     "intake": intake.measure,
@@ -34,23 +34,15 @@ FAILURES = (DataFolderError, MeasurementFailed, OSError, ProcessFailed, RuntimeE
 def main() -> int:
     """Measure, print the table, write the file; 0 when all was measured, whatever the figures."""
     options = parse_arguments()
-    stop_on_signals()
     began = time.monotonic()
     figures: list[Figure] = []
-    failed = False
-    try:
-        with data_folder() as folder:
-            failed = run(folder / "bench", options, figures)
-    except Stopped as stop:
-        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
-        return stop.exit_code
-    except FAILURES as error:
-        print(f"pizza: the benchmark failed: {error}", file=sys.stderr)
-        failed = True
+    complete = supervise(
+        lambda folder: run(folder / "bench", options, figures), "the benchmark failed", FAILURES
+    )
     print()
     report.show(figures)
     report.write(options.json, figures, time.monotonic() - began)
-    return int(failed)
+    return int(not complete)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -81,8 +73,8 @@ def _names(text: str) -> list[str]:
 
 
 def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> bool:
-    """Take the measurements on servers of their own; True when one of them failed."""
-    failed = False
+    """Take the measurements on servers of their own; False when one of them failed."""
+    complete = True
     shutil.rmtree(folder, ignore_errors=True)
     servers = Servers(folder)
     try:
@@ -101,8 +93,8 @@ def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> boo
                 figures += [replace(figure, others=share, yardstick=yardstick) for figure in found]
             except FAILURES as error:
                 print(f"pizza: {name} could not be measured: {error}", file=sys.stderr)
-                failed = True
+                complete = False
     finally:
         with step("Stopping"):
             servers.stop()
-    return failed
+    return complete

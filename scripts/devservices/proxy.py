@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from contextlib import suppress
+from random import Random
 
 _NO_LINGER = struct.pack("ii", 1, 0)  # close() then sends a reset instead of a farewell
 
@@ -21,7 +22,9 @@ class Proxy:
         self.delay = 0.0
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
-        self._silent = threading.Event()
+        self._silent: frozenset[int] = frozenset()
+        self._gate = threading.Lock()  # what is silenced under it has let its last byte through
+        self._fuses: dict[tuple[socket.socket, socket.socket], int] = {}
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._closed = False
@@ -33,19 +36,32 @@ class Proxy:
         """Cut all connections at once, in the middle of whatever they say; answers how many."""
         with self._lock:
             pairs, self._pairs = self._pairs, set()
+            self._fuses.clear()
         for pair in pairs:
             self._cut(pair)
         return len(pairs)
 
-    def swallow(self) -> None:
-        """From now on nothing gets through, either way, and nobody is told."""
-        self._silent.set()
+    def cut_within(self, random: Random, most: int) -> None:
+        """Cut each of the present connections after a number of bytes, 0 to `most`, of its own."""
+        with self._lock:
+            self._fuses |= {pair: random.randint(0, most) for pair in self._pairs}
+
+    def swallow(self, *, to_server: bool = True, to_client: bool = True) -> None:
+        """From now on nothing gets through, either way or one way, and nobody is told."""
+        with self._gate:
+            self._silent = frozenset(
+                side for side, silent in enumerate((to_server, to_client)) if silent
+            )
+
+    def pass_on(self) -> None:
+        """Let everything through again, also what was held up meanwhile."""
+        self._silent = frozenset()
 
     def heal(self) -> None:
-        """Let everything through again. What was underway meanwhile is cut."""
+        """Let everything through again. What was underway meanwhile is cut, and lost."""
         self.reset()
         self.delay = 0.0
-        self._silent.clear()
+        self.pass_on()
 
     def close(self) -> None:
         """End everything."""
@@ -80,22 +96,36 @@ class Proxy:
             threading.Thread(target=self._pump, args=((near, far),), daemon=True).start()
 
     def _pump(self, pair: tuple[socket.socket, socket.socket]) -> None:
-        near, far = pair
         with suppress(OSError, ValueError):
             while True:
-                if self._silent.is_set():
-                    if near.fileno() < 0:
+                silent = self._silent
+                heard = [end for side, end in enumerate(pair) if side not in silent]
+                if not heard:
+                    if pair[0].fileno() < 0:
                         break
                     time.sleep(0.02)
                     continue
-                ready, _, _ = select.select([near, far], [], [], 0.2)
+                ready, _, _ = select.select(heard, [], [], 0.2)
                 for end in ready:
-                    data = end.recv(65536)
-                    if not data:
-                        raise OSError
-                    if self.delay:
-                        time.sleep(self.delay)
-                    (far if end is near else near).sendall(data)
+                    self._forward(pair, pair.index(end))
         with self._lock:
             self._pairs.discard(pair)
+            self._fuses.pop(pair, None)
         self._cut(pair)
+
+    def _forward(self, pair: tuple[socket.socket, socket.socket], side: int) -> None:
+        """Pass on what one side says; OSError at its end, or at that of its fuse."""
+        with self._gate:
+            if side in self._silent:
+                return
+            data = pair[side].recv(65536)
+        if not data:
+            raise OSError
+        if self.delay:
+            time.sleep(self.delay)
+        fuse = self._fuses.get(pair)
+        pair[1 - side].sendall(data[:fuse])
+        if fuse is not None:
+            if fuse <= len(data):
+                raise OSError
+            self._fuses[pair] = fuse - len(data)

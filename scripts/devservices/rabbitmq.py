@@ -156,6 +156,14 @@ class RabbitMQ:
             raise ProcessFailed(f"rabbitmqctl {arguments[0]}: {complaint}")
         return done.stdout
 
+    def settle(self) -> None:
+        """Bring what was declared until now to the disk.
+
+        A broker that is killed within a second or two of a declaration may have forgotten it,
+        durable or not, and with a queue all that was confirmed in it.
+        """
+        self.ctl("eval", "mnesia:sync_log().")
+
     @property
     def installation(self) -> Installation:
         """Where RabbitMQ's programs are; looked for, or fetched, at the first use."""

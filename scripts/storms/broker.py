@@ -7,12 +7,15 @@ from amqp import Channel
 from kombu import Connection
 
 from pizza.services.topology import ORDERS_TOPIC, STATION_QUEUES, TYPED_QUEUES
+from storms import questions
 from storms.outages import crash, hang
 from storms.storm import storm, turns
 from storms.world import World
 
 HANG_SECONDS = 30.0
 PAUSE_SECONDS = 2.0
+WAITING = 40
+LAST_CONFIRMS_SECONDS = 1.0
 
 
 @storm("broker-killed", "kill -9 of RabbitMQ, three times")
@@ -21,13 +24,22 @@ def broker_killed(world: World, random: Random, seconds: float) -> None:
     crash(world, world.servers.rabbitmq, random, seconds)
 
 
-# A notification that the broker had confirmed, and lost, is in the log of the order alone.
-@storm("broker-wiped", "RabbitMQ loses its disk, orders waiting and cooking", excuses="unheard")
+@storm("broker-wiped", "RabbitMQ loses its disk, orders waiting and cooking")
 def broker_wiped(world: World, random: Random, seconds: float) -> None:
-    """Topology, tickets and notifications are gone."""
+    """Topology, tickets and notifications are gone.
+
+    Tickets are sent again. A notification that the broker had confirmed was there alone, if nobody
+    had heard it yet; which ones those are the outbox tells, once nothing more is confirmed.
+    """
+    assert world.guests is not None
     time.sleep(random.uniform(0.1, 0.3) * seconds)
+    world.guests.crowd(WAITING)
+    world.journal.note_struck()
+    world.servers.rabbitmq.kill9()
+    time.sleep(LAST_CONFIRMS_SECONDS)
+    world.journal.spilled |= {id for (id,) in world.rows(questions.CONFIRMED)}
     world.servers.rabbitmq.wipe()
-    world.note_healed()
+    world.journal.note_healed()
     time.sleep(seconds / 2)
 
 
@@ -49,5 +61,5 @@ def queue_deleted(world: World, random: Random, seconds: float) -> None:
                 channel.queue_unbind(TYPED_QUEUES[kind], ORDERS_TOPIC, f"kitchen.{kind}.*")
             else:
                 channel.queue_delete(random.choice([*TYPED_QUEUES.values(), *STATION_QUEUES]))
-            world.note_healed()
+            world.journal.note_healed()
             time.sleep(PAUSE_SECONDS)

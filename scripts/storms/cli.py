@@ -16,23 +16,24 @@ from pathlib import Path
 from typing import Any
 
 from client import ApiError
-from datafolder import FOLDER, DataFolderError, data_folder
+from datafolder import FOLDER, DataFolderError
 from devservices import ProcessFailed, Servers
 from pizza.database.errors import DatabaseError
 from progress import step
-from stopping import Stopped, stop_on_signals
-from storms import broker, database, messages, network, processes
+from storms import broker, clock, crowd, database, deploy, messages, moments, network, processes
 from storms.run import Weather, weather
 from storms.storm import STORMS
 from storms.verdict import BAD, Verdict
+from supervised import supervise
 from tables import print_table
 
-FAMILIES = (processes, broker, database, network, messages)  # each fills the register
+FAMILIES = (processes, moments, clock, broker, database, network, messages, crowd, deploy)
 FAILURES = (ApiError, DataFolderError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (
     "storm", "accepted", "delivered", "lost", "doubled", "overlap", "wrong", "missing", "unheard",
-    "disorder", "died", "not JSON", "refused", "unanswered", "recovery", "slowest order",
+    "disorder", "died", "no JSON", "failed", "denied", "late", "grown", "hits", "answer",
+    "recovery", "drained",
 )  # fmt: skip
 
 
@@ -42,17 +43,12 @@ def main() -> int:
     if options.list:
         print("\n".join(f"{storm.name:16} {storm.sentence}" for storm in STORMS.values()))
         return 0
-    stop_on_signals()
     verdicts: list[Verdict] = []
-    complete = False
-    try:
-        with data_folder() as folder:
-            complete = run(folder / "chaos", options, verdicts)
-    except Stopped as stop:
-        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
-        return stop.exit_code
-    except FAILURES as error:
-        print(f"pizza: the storms could not be had: {error}", file=sys.stderr)
+    complete = supervise(
+        lambda folder: run(folder / "chaos", options, verdicts),
+        "the storms could not be had",
+        FAILURES,
+    )
     show(verdicts)
     write(options.json, verdicts)
     return 0 if complete and all(verdict.good for verdict in verdicts) else 1
@@ -68,6 +64,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add("--seconds", type=float, default=30.0, help="length of each storm (%(default)s)")
     add("--rate", type=float, default=6.0, help="orders a second (%(default)s)")
     add("--quick", action="store_true", help=f"storms of {QUICK_SECONDS:.0f} s")
+    add("--full", action="store_true", help="the long cook for its 5 minutes")
     add(
         "--leave-unanswered", dest="retry_unanswered", action="store_false", default=True,
         help="do not send an order again whose answer was lost",
@@ -87,7 +84,10 @@ def run(folder: Path, options: argparse.Namespace, verdicts: list[Verdict]) -> b
     shutil.rmtree(folder, ignore_errors=True)
     names = list(STORMS) if "all" in options.names else list(dict.fromkeys(options.names))
     seconds = QUICK_SECONDS if options.quick else options.seconds
-    how = Weather(options.seed, seconds, options.rate, retry_unanswered=options.retry_unanswered)
+    how = Weather(
+        options.seed, seconds, options.rate, full=options.full,
+        retry_unanswered=options.retry_unanswered,
+    )  # fmt: skip
     complete = True
     servers = Servers(folder)
     try:
@@ -110,13 +110,13 @@ def run(folder: Path, options: argparse.Namespace, verdicts: list[Verdict]) -> b
 
 def words(verdict: Verdict) -> str:
     """The verdict in a sentence, with the first of each kind of what is bad."""
-    bad = [name for name in BAD if getattr(verdict, name) and name not in verdict.excused]
+    bad = [name for name in BAD if getattr(verdict, name)]
     found = [f"{len(getattr(verdict, name))} {name} ({getattr(verdict, name)[0]})" for name in bad]
     return ", ".join(found) or f"{verdict.delivered} orders delivered, each once"
 
 
 def show(verdicts: Sequence[Verdict]) -> None:
-    """Print the table. What a storm may spoil stands in brackets."""
+    """Print the table. Beside what is unheard stands what was spilled, in brackets."""
     print()
     print_table(HEADINGS, [(cells(each), "green" if each.good else "red") for each in verdicts])
 
@@ -124,10 +124,13 @@ def show(verdicts: Sequence[Verdict]) -> None:
 def cells(verdict: Verdict) -> list[str]:
     """A line of the table."""
     bad = {name: str(len(getattr(verdict, name))) for name in BAD}
-    bad |= {name: f"({bad[name]})" for name in verdict.excused}
+    if verdict.spilled:
+        bad["unheard"] += f" ({len(verdict.spilled)})"
+    most, slowest = verdict.answers
     return [
         verdict.storm, str(verdict.accepted), str(verdict.delivered), *bad.values(),
-        str(verdict.unanswered), f"{verdict.recovery:.1f} s", f"{verdict.slowest:.1f} s",
+        f"{verdict.hits}/{verdict.aimed}" if verdict.aimed else "–",
+        f"{most:.2f}/{slowest:.2f} s", f"{verdict.recovery:.1f} s", f"{verdict.drained:.1f} s",
     ]  # fmt: skip
 
 

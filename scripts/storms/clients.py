@@ -1,20 +1,25 @@
 """Guests who order steadily, and ask again until they are answered."""
 
+import http.client
+import json
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http import HTTPStatus
 from random import Random
 from typing import Any
 from uuid import UUID
 
-from client import AnswerLost, ApiError, Client, Refused
+from client import Client
+from storms.answers import Answer, Answers
 
 RETRY_UNANSWERED = True
 """Whether an order whose answer was lost is sent again with its Idempotency-Key. Off, it is counted
 as unanswered, as for an order service that does not know the header."""
 
 GUESTS = 48
+CROWD = 8
 PATIENCE_SECONDS = 150.0
 PAUSE_SECONDS = 0.3
 KINDS: tuple[dict[str, Any], ...] = (
@@ -25,7 +30,11 @@ KINDS: tuple[dict[str, Any], ...] = (
 
 
 class Clients:
-    """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201."""
+    """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201.
+
+    failures: orders that could not be placed at all; unanswered: those that were not sent again
+    after their answer was lost.
+    """
 
     def __init__(
         self, port: int, random: Random, rate: float, retry_unanswered: bool = RETRY_UNANSWERED
@@ -33,9 +42,9 @@ class Clients:
         """Nobody orders yet."""
         self.accepted: list[str] = []
         self.failures: list[str] = []
+        self.answers = Answers()
         self.unanswered = 0
-        self.placed = 0
-        self._client = Client(port, self._check)
+        self._client = Client(port)
         self._random = random
         self._pause = 1 / rate
         self._retry_unanswered = retry_unanswered
@@ -57,14 +66,31 @@ class Clients:
         self._given_up.set()
         self._over.set()
 
+    def crowd(self, count: int) -> None:
+        """Place so many orders beside the steady ones, as fast as they are taken."""
+        with ThreadPoolExecutor(CROWD) as pool:
+            wait([self._place(pool.submit) for _ in range(count)])
+
+    def order_at(self, port: int) -> str:
+        """Place one order at another order service, which has to take it: its number."""
+        client = Client(port)
+        number = str(client.post("/orders", self._meal(self._new_key()))["order_number"])
+        self.accepted.append(number)
+        return number
+
     def _run(self) -> None:
         due = time.monotonic()
         with ThreadPoolExecutor(GUESTS) as pool:
             while not self._over.wait(max(0.0, due - time.monotonic())):
                 due += self._pause
-                self.placed += 1
-                key = str(UUID(int=self._random.getrandbits(128), version=4))
-                pool.submit(self._order, key, self._meal(key))
+                self._place(pool.submit)
+
+    def _place(self, submit: Callable[..., Future[None]]) -> Future[None]:
+        key = self._new_key()
+        return submit(self._order, key, self._meal(key))
+
+    def _new_key(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
 
     def _meal(self, key: str) -> dict[str, Any]:
         """An order of a guest who never comes again: more than one of his would be a double."""
@@ -74,26 +100,36 @@ class Clients:
         return {"customer_name": f"Guest {key}", "items": [item], "rush": rush, **kind}
 
     def _order(self, key: str, meal: dict[str, Any]) -> None:
+        """Ask until there is a 201. What may be asked again is 503, no answer, and 409: the first
+        request with this key is still at work."""
         deadline = time.monotonic() + PATIENCE_SECONDS
+        again = (0, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
         while True:
-            try:
-                answer = self._client.post("/orders", meal, deadline - time.monotonic(), key)
-                self.accepted.append(answer["order_number"])
-                return
-            except AnswerLost:
-                if not self._retry_unanswered or time.monotonic() > deadline:
+            answer, document = self._ask(key, json.dumps(meal))
+            if answer is None:
+                status: int = 0  # nobody listened
+            else:
+                self.answers.note(answer)
+                status = answer.status
+                if status == HTTPStatus.CREATED:
+                    self.accepted.append(document["order_number"])
+                    return
+                if not status and not self._retry_unanswered:
                     self.unanswered += 1
                     return
-            except Refused as error:
-                # The first request with this key is still at work.
-                if error.status != HTTPStatus.CONFLICT or time.monotonic() > deadline:
-                    self.failures.append(str(error))
-                    return
-            except ApiError as error:
-                self.failures.append(str(error))
+            if status not in again or time.monotonic() > deadline or self._given_up.is_set():
+                self.failures.append(f"order of {key}: {status or 'no answer'} {document}")
                 return
             time.sleep(PAUSE_SECONDS)
 
-    def _check(self) -> None:
-        if self._given_up.is_set():
-            raise ApiError("The storm is over.")
+    def _ask(self, key: str, meal: str) -> tuple[Answer | None, Any]:
+        """One try; None when nobody listened."""
+        began = time.monotonic()
+        try:
+            status, _, document = self._client.request("POST", "/orders", meal, key)
+        except ConnectionRefusedError as error:
+            return None, error
+        except (OSError, http.client.HTTPException) as error:
+            late = isinstance(error, TimeoutError)
+            return Answer(0, time.monotonic() - began, timed_out=late), error
+        return Answer(status, time.monotonic() - began), document

@@ -8,8 +8,9 @@ import amqp
 from kombu import Connection
 
 from pizza.services.topology import NOTIFICATIONS_FANOUT, ORDERS_TOPIC, TOPOLOGY, subscriber_queue
+from storms.roster import SUBSCRIBER
 from storms.storm import storm
-from storms.world import SUBSCRIBER, World
+from storms.world import World
 
 COPIES = 100
 SECRETLY_COPIED = 5  # messages of each exchange that are sent again

@@ -9,11 +9,26 @@ from random import Random
 
 from devservices import Postgres, RabbitMQ
 from devservices.guard import descendants
+from pizza.domain.cooking import FACTORS
 from pizza.domain.stations import STATION_NAMES
-from storms.storm import storm, turns
-from storms.world import LEASE_SECONDS, World
+from storms import roster
+from storms.roster import LEASE_SECONDS
+from storms.storm import RESTART_SECONDS, storm, turns
+from storms.world import World
 
 PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0
+HEARTBEATS = 30
+SLOW = "slow_cook"
+# The first order that a cook began, once it is ready: how often it was begun, and who ended it.
+_FIRST = """
+select o.number, count(*) filter (where l.status = 'cooking'),
+       max(l.changed_by) filter (where l.status = 'ready')
+from orders o join order_status_log l on l.order_id = o.id
+where o.id = (select order_id from order_status_log
+              where status = 'cooking' and changed_by = %(name)s order by changed_at limit 1)
+group by o.number having bool_or(l.status = 'ready')
+"""
 
 
 def kill_in_turn(world: World, random: Random, names: list[str], seconds: float) -> None:
@@ -23,7 +38,7 @@ def kill_in_turn(world: World, random: Random, names: list[str], seconds: float)
         world.kill(random.choice(names))
 
 
-@storm("cooks", "kill -9 of a cook every 2 s")
+@storm("cooks", "kill -9 of a cook every 2 s, for a minute and 500 orders", longer=2.0, busier=1.4)
 def cooks(world: World, random: Random, seconds: float) -> None:
     """Each is back at once, under the same name."""
     kill_in_turn(world, random, world.cooks, seconds)
@@ -35,7 +50,12 @@ def stations(world: World, random: Random, seconds: float) -> None:
     kill_in_turn(world, random, list(STATION_NAMES), seconds)
 
 
-@storm("order-service", "kill -9 of the order service, or of one of its HTTP workers")
+@storm(
+    "order-service",
+    "kill -9 of the order service, or of one of its HTTP workers",
+    spares_guests=False,
+    recovery=RESTART_SECONDS,
+)
 def order_service(world: World, random: Random, seconds: float) -> None:
     """By turns the process that publishes and one of those that answer."""
     for turn in turns(seconds, PAUSE_SECONDS):
@@ -44,7 +64,7 @@ def order_service(world: World, random: Random, seconds: float) -> None:
         if turn % 2 and workers:
             with suppress(ProcessLookupError):
                 os.kill(random.choice(workers), signal.SIGKILL)
-            world.note_healed()
+            world.journal.note_healed()
         else:
             world.kill("service")
 
@@ -61,7 +81,9 @@ def frozen_cook(world: World, random: Random, seconds: float) -> None:
         time.sleep(random.uniform(0.5, 1.5))
 
 
-@storm("servers-late", "all processes were started before both servers", late=True)
+@storm(
+    "servers-late", "all processes were started before both servers", late=True, spares_guests=False
+)
 def servers_late(world: World, random: Random, seconds: float) -> None:
     """First neither server is there, then one of them, then both."""
     servers: list[Postgres | RabbitMQ] = [world.servers.postgres, world.servers.rabbitmq]
@@ -69,8 +91,26 @@ def servers_late(world: World, random: Random, seconds: float) -> None:
     for server in servers:
         time.sleep(seconds / 3)
         server.start()
-    world.note_healed()
+    world.journal.note_healed()
     time.sleep(seconds / 3)
+
+
+@storm(
+    "long-cook", "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes",
+    full_seconds=300.0,
+)  # fmt: skip
+def long_cook(world: World, random: Random, seconds: float) -> None:
+    """The broker takes nobody for dead who cooks: the order has one cook, and is ready once."""
+    heartbeat = max(1, round(seconds / HEARTBEATS))
+    with world.extra({SLOW: roster.cook(SLOW, seconds / min(FACTORS.values()), heartbeat)}):
+        deadline = time.monotonic() + PATIENCE_SECONDS + 2 * seconds
+        while not (done := world.rows(_FIRST, name=SLOW)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        world.journal.note_hit(bool(done))
+    if not done:
+        world.journal.complain(f"{SLOW} never had an order ready")
+    elif done[0][1:] != (1, SLOW):
+        world.journal.complain(f"{done[0][0]} was taken from {SLOW} while it cooked")
 
 
 def http_workers(pid: int) -> list[int]:

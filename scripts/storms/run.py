@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -16,33 +16,49 @@ from pizza.framework.topology import DEAD_LETTER_QUEUE
 from pizza.services import setup
 from pizza.services.topology import subscriber_queue
 from progress import step
+from storms import questions, vitals
 from storms.clients import RETRY_UNANSWERED, Clients
 from storms.handover import Counter
+from storms.roster import SUBSCRIBER
 from storms.storm import Storm
-from storms.verdict import Verdict, delivered, read, undone
-from storms.world import SUBSCRIBER, World
+from storms.verdict import DRAIN_SECONDS, Verdict, delivered, judge_times, read, undone
+from storms.world import World
 
 OPENING_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0  # so long may nothing at all be delivered or heard
 LOOK_SECONDS = 0.3
+DRAIN_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
 class Weather:
-    """How it storms: with which seed, how long, and how many orders a second come meanwhile."""
+    """How it storms: with which seed, how long, and how many orders a second come meanwhile.
+
+    full: at the length that a storm has of its own.
+    """
 
     seed: int = 1
     seconds: float = 30.0
     rate: float = 6.0
     calm: float = 3.0
+    full: bool = False
     retry_unanswered: bool = RETRY_UNANSWERED
+
+    def over(self, storm: Storm) -> "Weather":
+        """The same, with what this storm makes of it."""
+        seconds = self.seconds * storm.longer
+        if self.full and storm.full_seconds is not None:
+            seconds = storm.full_seconds
+        return replace(self, seconds=seconds, rate=self.rate * storm.busier)
 
 
 def weather(servers: Servers, folder: Path, storm: Storm, how: Weather) -> Verdict:
     """Have one storm, on servers that run; they run again afterwards."""
+    how = how.over(storm)
     random = Random(f"{storm.name} {how.seed}")
+    verdict = Verdict(storm.name, how.seed, how.seconds)
     with site(servers, folder / storm.name, storm) as world:
-        clients = Clients(world.port, random, how.rate, how.retry_unanswered)
+        clients = world.guests = Clients(world.port, random, how.rate, how.retry_unanswered)
         try:
             with step(f"{storm.name}: the restaurant opens"):
                 open_doors(world, storm)
@@ -50,17 +66,20 @@ def weather(servers: Servers, folder: Path, storm: Storm, how: Weather) -> Verdi
             with Counter(world):
                 with step(f"{storm.name}: {storm.sentence}"):
                     time.sleep(how.calm)
+                    before = None if storm.late else vitals.at_ease(world)
                     storm.run(world, random, how.seconds)
                     world.heal()
-                    time.sleep(how.calm)
+                    verdict.drained = drain(world)
+                    time.sleep(max(0.0, how.calm - verdict.drained))
                 with step(f"{storm.name}: all orders to their guests"):
                     clients.stop()
-                    settle(world, clients, heard="unheard" not in storm.excuses)
+                    settle(world, clients)
+                    verdict.grown = vitals.grown(world, before) if before else []
         finally:
             clients.give_up()
-        verdict = Verdict(storm.name, how.seed, how.seconds, excused=sorted(storm.excuses))
         verdict.unanswered, verdict.failures = clients.unanswered, clients.failures
-        read(world, clients.accepted, verdict)
+        read(world, clients.accepted, verdict, rate=how.rate)
+        judge_times(verdict, storm, clients.answers)
     verdict.died, verdict.odd_lines = list(world.died), world.odd_lines()
     return verdict
 
@@ -109,10 +128,20 @@ def is_ready(client: Client) -> bool:
     return False
 
 
-def settle(world: World, clients: Clients, *, heard: bool) -> None:
-    """Wait until nothing is left to do, nor to be `heard`; not longer, once nothing moves."""
+def drain(world: World) -> float:
+    """Seconds from the last mend until all is sent that waited then; not much over the promise."""
+    moment, began = world.journal.healed[-1], time.monotonic()
+    while world.value(questions.UNSENT, moment=moment):
+        if time.monotonic() - began > 2 * DRAIN_SECONDS:
+            break
+        time.sleep(DRAIN_LOOK_SECONDS)
+    return time.monotonic() - began
+
+
+def settle(world: World, clients: Clients) -> None:
+    """Wait until nothing is left to do, nor to be heard; not longer, once nothing moves."""
     least, moved = -1, time.monotonic()
-    while left := undone(world, clients.accepted, heard=heard):
+    while left := undone(world, clients.accepted):
         if left != least:
             least, moved = left, time.monotonic()
         if time.monotonic() - moved > PATIENCE_SECONDS:

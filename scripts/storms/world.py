@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,24 +16,60 @@ from typing import Any
 import psycopg
 
 from benchmarks.stage import environment_for, stop_all
+from client import ApiError
 from devservices import GuardedProcess, Proxy, Servers, free_port
-from pizza.domain.stations import STATION_NAMES
+from storms.clients import Clients
+from storms.roster import roster
 
-COOKS = 4
-LEASE_SECONDS = 5
-SUBSCRIBER = "storm"
 LOOK_SECONDS = 0.2
 ASK_SECONDS = 30.0
+START_SECONDS = 90.0
+STOP_SECONDS = 15.0
 
 
 @dataclass
 class Member:
-    """One process of the restaurant, through all its lives; `away` while a storm keeps it so."""
+    """One process of the restaurant, through all its lives; `more` is added to its environment."""
 
     name: str
     flags: list[str]
+    more: Mapping[str, str]
     process: GuardedProcess
-    away: bool = False
+
+
+@dataclass
+class Journal:
+    """What a storm notes for the verdict.
+
+    struck, healed: when a server was taken away, and when something was mended.
+    hits, aimed: blows that fell at the very moment they were meant for, of how many.
+    complaints: promises of its own that a storm saw broken.
+    spilled: ids of notifications that the broker had confirmed when it lost its disk.
+    """
+
+    struck: list[datetime] = field(default_factory=list)
+    healed: list[datetime] = field(default_factory=list)
+    hits: int = 0
+    aimed: int = 0
+    complaints: list[str] = field(default_factory=list)
+    spilled: set[str] = field(default_factory=set)
+
+    def note_struck(self) -> None:
+        """A server is taken away now."""
+        self.struck.append(datetime.now(UTC))
+
+    def note_healed(self) -> None:
+        """Something was mended now: from here on the time of recovery counts."""
+        self.healed.append(datetime.now(UTC))
+
+    def note_hit(self, hit: bool) -> None:
+        """One blow that was aimed at a moment, and whether it hit it."""
+        self.aimed += 1
+        self.hits += hit
+
+    def complain(self, complaint: str) -> None:
+        """A promise was broken that the database cannot tell of."""
+        self.complaints.append(complaint)
 
 
 class World:
@@ -45,7 +83,8 @@ class World:
         self.port = free_port()
         self.members: dict[str, Member] = {}
         self.died: list[str] = []
-        self.healed: list[datetime] = []
+        self.journal = Journal()
+        self.guests: Clients | None = None
         ends = (servers.postgres.address, servers.rabbitmq.address)
         self.wires = [Proxy(end) for end in ends] if wired else []
         database, broker = (wire.address for wire in self.wires) if wired else ends
@@ -58,7 +97,7 @@ class World:
     def open(self) -> None:
         """Start everybody, and the watch over them; waits for nothing."""
         for name, flags in roster(self.port).items():
-            self.members[name] = Member(name, flags, self._start(name, flags))
+            self.hire(name, flags)
         self._watch.start()
 
     @property
@@ -68,13 +107,55 @@ class World:
 
     # -- what is done to it ---------------------------------------------------------------
 
-    def kill(self, name: str) -> None:
-        """kill -9, and start anew under the same name."""
+    def hire(self, name: str, flags: list[str], **more: str) -> Member:
+        """Start one more process, with `more` in its environment."""
+        with self._lock:
+            process = self._start(name, flags, more)
+            self.members[name] = Member(name, flags, more, process)
+            return self.members[name]
+
+    def dismiss(self, name: str) -> None:
+        """Stop a process in good order; it belongs to the restaurant no longer."""
+        with self._lock:
+            member = self.members.pop(name)
+        member.process.stop(signal.SIGTERM, STOP_SECONDS)
+
+    @contextmanager
+    def extra(self, staff: Mapping[str, list[str]]) -> Iterator[list[str]]:
+        """More processes for the time of the block; gives their names."""
+        for name, flags in staff.items():
+            self.hire(name, flags)
+        try:
+            yield list(staff)
+        finally:
+            for name in staff:
+                self.dismiss(name)
+
+    def kill(self, name: str, more: Mapping[str, str] | None = None) -> None:
+        """kill -9, and start anew under the same name, with another environment if given."""
+        if name == "service":
+            self.journal.note_struck()  # nothing new to cook until it has started
         with self._lock:
             member = self.members[name]
             member.process.kill()
+            member.more = member.more if more is None else more
             self._revive(member)
-        self.note_healed()
+        self.journal.note_healed()
+
+    def restart(self, name: str) -> None:
+        """SIGTERM, its end, and a new one. Of the order service the new one is there first."""
+        with self._lock:
+            member, old = self.members[name], self.members[name].process
+            if name == "service":
+                before = self._said(name, "service_started")
+                self._revive(member)
+                self._await(lambda: self._said(name, "service_started") > before, name)
+            old.send(signal.SIGTERM)
+            if code := old.wait(STOP_SECONDS):
+                self.died.append(f"{name}, stopped: {code}")
+            if name != "service":
+                self._revive(member)
+        self.journal.note_healed()
 
     def freeze(self, name: str) -> None:
         """SIGSTOP to a process and all its children."""
@@ -83,11 +164,7 @@ class World:
     def thaw(self, name: str) -> None:
         """SIGCONT."""
         self.members[name].process.resume()
-        self.note_healed()
-
-    def note_healed(self) -> None:
-        """Something was mended now: from here on the time of recovery counts."""
-        self.healed.append(datetime.now(UTC))
+        self.journal.note_healed()
 
     def heal(self) -> None:
         """Mend all that a storm may have left: servers, wires, settings, frozen processes."""
@@ -101,7 +178,7 @@ class World:
         set_read_only(self, False)
         for member in self.members.values():
             member.process.resume()
-        self.note_healed()
+        self.journal.note_healed()
 
     def close(self) -> None:
         """Stop all processes, side by side."""
@@ -132,10 +209,19 @@ class World:
 
     def odd_lines(self) -> list[str]:
         """All that the processes wrote, on stdout or stderr, and that is not JSON."""
-        return [f"{path.stem}: {line}" for path in self._logs() for line in not_json(path)]
+        logs = sorted(self.folder.glob("*.log"))
+        return [f"{path.stem}: {line}" for path in logs for line in not_json(path)]
 
-    def _logs(self) -> list[Path]:
-        return sorted(self.folder.glob("*.log"))
+    def _said(self, name: str, action: str) -> int:
+        """How many lines of a process, through all its lives, have an action."""
+        return (self.folder / f"{name}.log").read_text(errors="replace").count(f'"{action}"')
+
+    def _await(self, done: Callable[[], bool], name: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not done():
+            if time.monotonic() > deadline:
+                raise ApiError(f"{name} did not start; see {self.folder}.")
+            time.sleep(LOOK_SECONDS)
 
     # -- keeping it alive -----------------------------------------------------------------
 
@@ -148,26 +234,23 @@ class World:
                         self._revive(member)
 
     def _revive(self, member: Member) -> None:
-        member.process = self._start(member.name, member.flags)
+        member.process = self._start(member.name, member.flags, member.more)
 
-    def _start(self, name: str, flags: list[str]) -> GuardedProcess:
+    def _start(self, name: str, flags: list[str], more: Mapping[str, str]) -> GuardedProcess:
         with (self.folder / f"{name}.log").open("ab") as output:
-            command = [sys.executable, "-m", "pizza", *flags]
-            return GuardedProcess(command, env=self._environment, cwd=self.folder, output=output)
+            return GuardedProcess(
+                [sys.executable, "-m", "pizza", *flags],
+                env=self._environment | more_paths(more, self._environment),
+                cwd=self.folder,
+                output=output,
+            )
 
 
-def roster(port: int) -> dict[str, list[str]]:
-    """Everybody of a full restaurant, by name, with flags for short times."""
-    worker = ["--mode=kitchen-worker", f"--lease={LEASE_SECONDS}", "--heartbeat=2", "--grace=4"]
-    found = {"service": ["--mode=order-service", f"--port={port}", "--max-concurrent=0"]}
-    for number in range(1, COOKS + 1):
-        name = f"chef_{number}"
-        found[name] = [*worker, f"--worker-name={name}", "--cooking-time=0.2"]
-    for station in STATION_NAMES:
-        more = [f"--station={station}", f"--worker-name={station}_1", "--station-time=0.03"]
-        found[station] = [*worker, *more]
-    found["tracking"] = ["--mode=tracking-service"]
-    found["subscriber"] = ["--mode=notification-subscriber", f"--name={SUBSCRIBER}"]
+def more_paths(more: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """`more`, but what it says of PYTHONPATH comes before what is there."""
+    found = dict(more)
+    if "PYTHONPATH" in found:
+        found["PYTHONPATH"] += f":{environment['PYTHONPATH']}"
     return found
 
 

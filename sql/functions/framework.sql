@@ -245,6 +245,29 @@ begin
     return outbox_wake();
 end $$;
 
+-- The message is of a format that the worker does not know: it waits as a row for one that does,
+-- half as long again as it has existed, within bounds. No attempt is counted. Null: there is nothing to
+-- leave, it is done, waits already, or is being worked on.
+create or replace function message_leave(
+    p_id uuid, p_shortest interval, p_longest interval
+) returns interval
+language plpgsql as $$
+declare
+    pause interval;
+begin
+    update message
+    set state = 'scheduled', token = token + 1, holder = null, lease_until = null,
+        available_at = clock_timestamp()
+            + greatest(p_shortest, least(p_longest, (clock_timestamp() - created_at) / 2)) * (0.5 + random() / 2)
+    where id = p_id and task is not null and state <> 'scheduled'
+      and (holder is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
+    returning available_at - clock_timestamp() into pause;
+    if found and outbox_wake() then
+        return pause;
+    end if;
+    return null;
+end $$;
+
 -- The worker gives the job back unfinished (it has been told to stop); that is no
 -- failed attempt. The ticket goes back to the broker beside this.
 create or replace function message_release(p_id uuid, p_token bigint) returns boolean
@@ -257,6 +280,12 @@ begin
     return found and outbox_wake();
 end $$;
 
+-- What a message needs of its worker, as a header of its dead letter: whoever sends it again has it.
+create or replace function message_needs(p_needs text[]) returns jsonb
+language sql immutable as $$
+    select case when p_needs is null then '{}' else jsonb_build_object('needs', p_needs) end
+$$;
+
 -- The job has failed for the last time, or its message cannot be read: what is left of
 -- it is an event to the dead-letter exchange, with the reason in its headers.
 create or replace function message_bury(
@@ -267,7 +296,7 @@ begin
     update message
     set state = 'pending', task = null, exchange = p_exchange, routing_key = queue, queue = null,
         token = token + 1, holder = null, lease_until = null, position = default,
-        headers = coalesce(headers, '{}') || p_headers
+        headers = coalesce(headers, '{}') || p_headers || message_needs(needs)
     where id = p_id and token = p_token;
     if not found then
         raise exception 'message % is no longer held under token %', p_id, p_token

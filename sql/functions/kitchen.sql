@@ -58,10 +58,10 @@ begin
 end $$;
 
 -- Finish: cooking → ready, and the message is done. An order that was cancelled meanwhile
--- keeps its status.
+-- keeps its status. p_more: what its message had besides what an order message has.
 create or replace function kitchen_finish(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_type text,
-    p_worker text,
+    p_worker text, p_more text[] default null,
     out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
 )
 language plpgsql as $$
@@ -91,7 +91,7 @@ begin
     cooked := extract(epoch from o.completed_at - o.started_at);
     done := order_changed(o, 'cooking', p_worker, null) and capacity_give();
     if s.name is not null then
-        done := line_send(o, s);
+        done := line_send(o, s, p_more);
     end if;
     update workers w
     set orders_processed = w.orders_processed + 1, last_seen = moment

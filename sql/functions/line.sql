@@ -11,11 +11,16 @@ language sql stable as $$
     limit 1
 $$;
 
--- The order message of the specification, from the tables.
-create or replace function order_message(o orders) returns bytea
+-- The order message of the specification, from the tables. p_more: fields that its former message
+-- had besides (a newer release may have put them there), by turns a name and the JSON of its value,
+-- which is passed on as it is: PostgreSQL reads less than any JSON.
+create or replace function order_message(o orders, p_more text[] default null) returns bytea
 language plpgsql stable as $$
+declare
+    known json;
+    added text;
 begin
-    return convert_to(json_build_object(
+    known := json_build_object(
         'order_number', o.number,
         'customer_name', o.customer_name,
         'customer_type', o.customer_type,
@@ -30,14 +35,21 @@ begin
         'rush', o.rush,
         'created_at', utc_text(o.created_at),
         'stage', o.stage
-    )::text, 'UTF8');
+    );
+    if p_more is not null then
+        select string_agg(', ' || to_json(p_more[i]) || ' : ' || p_more[i + 1], '' order by i) into added
+        from generate_series(1, cardinality(p_more), 2) as i
+        where p_more[i] not in (select json_object_keys(known));
+    end if;
+    return convert_to(case when added is null then known::text
+                           else left(known::text, -1) || added || '}' end, 'UTF8');
 end $$;
 
 -- Put an order that has just come to a station into that station's queue.
-create or replace function line_send(o orders, s station) returns boolean
+create or replace function line_send(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$
 begin
-    perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o));
+    perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o, p_more));
     return true;
 end $$;
 
@@ -87,7 +99,7 @@ end $$;
 -- what it becomes by that, if anything.
 create or replace function station_finish(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
-    p_station text, p_worker text, p_type text, p_status text,
+    p_station text, p_worker text, p_type text, p_status text, p_more text[] default null,
     out next_queue text, out promise bigint, out status text, out stage text
 )
 language plpgsql as $$
@@ -118,7 +130,7 @@ begin
     end if;
     perform station_done(o.id, p_station, p_worker, 'done');
     if s.name is not null then
-        perform line_send(o, s);
+        perform line_send(o, s, p_more);
     end if;
 end $$;
 
@@ -142,6 +154,7 @@ end $$;
 create or replace function station_return(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
     p_station text, p_worker text, p_queue text, p_exchange text, p_notes text,
+    p_more text[] default null,
     out next_queue text, out promise bigint, out status text
 )
 language plpgsql as $$
@@ -155,7 +168,7 @@ begin
         return;
     end if;
     perform station_done(o.id, p_station, p_worker, 'sent back');
-    status := order_recook(o, p_worker, p_queue, p_exchange, p_notes);
+    status := order_recook(o, p_worker, p_queue, p_exchange, p_notes, p_more);
 end $$;
 
 -- The order that a cook's message is about: the message has its id, but for one that is cooked
@@ -166,7 +179,7 @@ language sql immutable as $$ select coalesce((p_headers ->> 'order')::uuid, p_id
 -- Cook an order again, before all others: it is `received` once more, and takes its place in the
 -- kitchen even when that is full.
 create or replace function order_recook(
-    o orders, p_by text, p_queue text, p_exchange text, p_notes text
+    o orders, p_by text, p_queue text, p_exchange text, p_notes text, p_more text[] default null
 ) returns text
 language plpgsql as $$
 declare
@@ -184,7 +197,8 @@ begin
         update kitchen_capacity set free = free - 1 where stripe = 0;
     end if;
     perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
-                        'kitchen.' || o.type || '.' || queue_priority, queue_priority, order_message(o),
+                        'kitchen.' || o.type || '.' || queue_priority, queue_priority,
+                        order_message(o, p_more),
                         jsonb_build_object('order', o.id), p_needs => o.needs);
     perform order_changed(o, old_status, p_by, p_notes);
     return o.status;

@@ -26,6 +26,9 @@ select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
 -- release --
 select message_release(%(job_id)s, %(job_token)s)
 
+-- leave --
+select message_leave(%(id)s, %(shortest)s, %(longest)s)
+
 -- bury --
 select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s)
 
@@ -33,7 +36,7 @@ select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s)
 -- A ticket that cannot be read but has a row: nobody will ever be able to claim it.
 update message
 set state = 'pending', task = null, exchange = %(exchange)s, routing_key = queue, queue = null,
-    token = token + 1, position = default, headers = coalesce(headers, '{}') || %(headers)s
+    token = token + 1, position = default, headers = coalesce(headers, '{}') || %(headers)s || message_needs(needs)
 where id = %(id)s and task is not null and state in ('pending', 'sent')
 
 -- known --

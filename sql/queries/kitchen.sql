@@ -1,12 +1,12 @@
 -- start --
-select *
+select verdict, token, attempt, better_queue, promise, status, type, priority, taken_from
 from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
                    %(job_promise)s, %(job_priority)s, %(number)s, %(worker)s, %(cooking)s)
 
 -- finish --
-select *
+select next_queue, promise, status, waited, cooked
 from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
-                    %(number)s, %(type)s, %(worker)s)
+                    %(number)s, %(type)s, %(worker)s, %(more)s::text[])
 
 -- set_paused --
 update kitchen_state

@@ -1,17 +1,17 @@
 -- start --
-select *
+select verdict, token, attempt, better_queue, promise, status, stage, type, priority
 from station_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
                    %(job_promise)s, %(job_priority)s, %(number)s, %(station)s, %(worker)s, %(status)s)
 
 -- finish --
-select *
+select next_queue, promise, status, stage
 from station_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
-                    %(station)s, %(worker)s, %(type)s, %(status)s)
+                    %(station)s, %(worker)s, %(type)s, %(status)s, %(more)s::text[])
 
 -- send_back --
-select *
+select next_queue, promise, status
 from station_return(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
-                    %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s)
+                    %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s, %(more)s::text[])
 
 -- set_line --
 insert into station (name, position, queue, task, order_types, open)

@@ -1,3 +1,24 @@
 -- hold_name --
 -- True for one session at a time; it is free again the moment that session ends.
 select pg_try_advisory_lock(hashtextextended('subscriber ' || %(name)s, 0))
+
+-- keep --
+insert into kept_queue (name, subscriber, exchange, routing_key)
+values (%(queue)s, %(name)s, %(exchange)s, %(routing_key)s)
+on conflict (name) do update
+set subscriber = excluded.subscriber, exchange = excluded.exchange,
+    routing_key = excluded.routing_key, seen_at = clock_timestamp()
+
+-- kept --
+select name, exchange, routing_key from kept_queue
+where seen_at > clock_timestamp() - %(memory)s
+order by name
+
+-- see --
+-- Whose name is held by a session is at work, however long ago it came. (A lock that is had for a
+-- moment here bars nobody: who finds it taken tries again.)
+update kept_queue set seen_at = clock_timestamp()
+where not pg_try_advisory_xact_lock_shared(hashtextextended('subscriber ' || subscriber, 0))
+
+-- forget --
+delete from kept_queue where seen_at < clock_timestamp() - %(memory)s

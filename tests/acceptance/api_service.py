@@ -19,7 +19,7 @@ from devservices import free_port
 
 from .support import Program
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def command(house, *words, db_url=None):
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr

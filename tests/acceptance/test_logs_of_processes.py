@@ -60,7 +60,7 @@ def test_the_time_of_cooking_is_measured(day: tuple[Program, Program, str]) -> N
     _, cook, _ = day
     (line,) = cook.said("order_completed")
 
-    assert 120 <= line["duration_ms"] < 1000
+    assert 120 <= line["duration_ms"] < 10_000
     assert line["details"]["waited_s"] >= 0
 
 

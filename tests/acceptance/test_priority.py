@@ -6,7 +6,7 @@ import random
 from itertools import product
 from typing import Any
 
-from .support import LogRow, Restaurant, meal
+from .support import LogRow, Restaurant, eventually, meal
 from .support.meals import KINDS
 
 # Two orders fewer than all kinds and priorities twice over, in an order that helps nobody.
@@ -47,12 +47,16 @@ def test_one_cook_takes_sixty_orders_exactly_by_priority_then_age(restaurant: Re
 
 def test_a_better_order_overtakes_those_that_wait(restaurant: Restaurant) -> None:
     """While a cook is busy a better order comes in, of another type than those that wait."""
-    restaurant.hire("mario", cooking_time=0.5)
+    cook = restaurant.hire("mario", cooking_time=0.5)
     first = restaurant.place("takeout")
     restaurant.ledger.wait_for("cooking", [first], 5)
+    cook.freeze()  # or it may be done before all are placed
     waiting = [restaurant.place("takeout"), restaurant.place("delivery", rush=True)]
 
     late_vip = restaurant.place("dine-in", customer_type="vip")
+    sent = "select 1 from message where state = 'pending'"
+    eventually(lambda: not restaurant.ledger.rows(sent), 5, "their tickets are at the broker")
+    cook.thaw()
     restaurant.ledger.wait_for("ready", [first, *waiting, late_vip], 10)
 
     cooked = [row.number for row in restaurant.ledger.cookings()]

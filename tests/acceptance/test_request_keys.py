@@ -15,6 +15,7 @@ import pytest
 
 from devservices import Servers
 
+from ..pace import PATIENCE
 from .api_service import Reply, Service
 from .support import eventually, meal
 from .support.outages import down
@@ -39,7 +40,7 @@ def start(db_url: str, servers: Servers, tmp_path: Path) -> Iterator[Start]:
     yield start
     for service in started:
         service.program.terminate()
-        service.program.process.finish(_STOP_S)
+        service.program.process.finish(PATIENCE * _STOP_S)
         service.program.check_output()
 
 

@@ -94,7 +94,7 @@ def test_curl_itself_takes_an_order(service):
         TAKEOUT.decode(),
     ]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except FileNotFoundError:
         pytest.skip("there is no curl here")
     assert '"total_amount":24.98' in answer.stdout
@@ -157,7 +157,7 @@ def test_the_service_says_on_which_port_it_started(service):
 def restaurant_system(*flags, cwd):
     program = Path(sys.executable).with_name("restaurant-system")
     return subprocess.run(
-        [program, *flags], capture_output=True, text=True, timeout=60, cwd=cwd, env={"PATH": ""}
+        [program, *flags], capture_output=True, text=True, timeout=120, cwd=cwd, env={"PATH": ""}
     )
 
 

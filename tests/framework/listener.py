@@ -82,7 +82,10 @@ class Ear:
         raise PoisonMessage("not to my taste")
 
     def _block(self, event: Event) -> None:
-        time.sleep(event.body["seconds"])
+        """Deaf for so long, or until a gate is open."""
+        while (gate := event.body.get("until")) and not os.path.exists(gate):
+            time.sleep(0.05)
+        time.sleep(event.body.get("seconds", 0))
 
     def _oserror(self, event: Event) -> None:
         Path("/nowhere/at/all").read_bytes()
@@ -104,8 +107,10 @@ def main() -> None:
     parser.add_argument("--db")
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--prefetch", type=int, default=20)
+    parser.add_argument("--attempts", type=int, default=ATTEMPTS)
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--own", action="store_true")
+    parser.add_argument("--kept", action="store_true")
     parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
@@ -115,6 +120,8 @@ def main() -> None:
     exchange = app.topology.exchanges[0]
     if options.own:
         queue = Queue(f"{options.prefix}.own", exchange, "event.#", exclusive=True, durable=False)
+    elif options.kept:
+        queue = Queue(f"{options.prefix}.kept", exchange, routing_key="event.#", durable=True)
     else:
         queue = Queue(f"{options.prefix}.events", exchange, routing_key="event.#", durable=True)
     subscriber = Subscriber(
@@ -126,7 +133,7 @@ def main() -> None:
             prefetch=options.prefetch,
             heartbeat=options.heartbeat,
             alone=options.alone,
-            retry=RetryPolicy(attempts=ATTEMPTS, base=0.2, factor=2, cap=1, jitter=0.5),
+            retry=RetryPolicy(attempts=options.attempts, base=0.2, factor=2, cap=1, jitter=0.5),
         ),
         Ear(options.journal).hear,
         options.db,

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from amqp.exceptions import AMQPError
 
 from devservices import GuardedProcess
 
+from ..pace import wait_until
 from .toy import SCHEMA, make
 
 TOY = Path(__file__).with_name("toy.py")
@@ -28,16 +29,22 @@ LISTENER = Path(__file__).with_name("listener.py")
 DEAD_LETTERS = "dead_letter_queue"
 
 
-def wait_until(found: Callable[[], Any], within: float, what: str) -> Any:
-    """The first true answer of `found`; fails with `what` when there is none in time."""
-    deadline = time.monotonic() + within
-    while True:
-        answer = found()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:g} s: {what}")
-        time.sleep(0.02)
+class Gate:
+    """Jobs and events wait before it until the test opens it, however long that takes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    @property
+    def is_open(self) -> bool:
+        return self._path.exists()
+
+    def open(self) -> None:
+        """Let all pass from now on, or the next one where the body says `shut`."""
+        self._path.touch()
 
 
 class Process:
@@ -77,6 +84,29 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self.guarded.send(number)
 
+    def tell(self, number: signal.Signals) -> None:
+        """Send a signal, and wait until it has been delivered."""
+        self.signal(number)
+        wait_until(lambda: not self._pending(number), 5, f"{self.name} hears {number.name}")
+        time.sleep(0.1)  # its main thread has it, and acts on it
+
+    def _pending(self, number: signal.Signals) -> bool:
+        status = Path(f"/proc/{self.guarded.pid}/status")
+        with suppress(OSError):  # it has ended
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+            return bool(int(lines["ShdPnd"], 16) >> (number - 1) & 1)
+        return False
+
+    def ends_interrupted(self) -> None:
+        """Ctrl-C until it has ended: it may not have heard the last one before the next."""
+
+        def interrupted() -> bool:
+            self.signal(signal.SIGINT)
+            return not self.running
+
+        wait_until(interrupted, 5, f"{self.name} ends")
+        assert self.guarded.wait() == 128 + signal.SIGINT
+
     def kill9(self) -> None:
         self.guarded.kill()
 
@@ -105,6 +135,7 @@ class Stage:
         self.prefix = f"t{uuid4().hex[:10]}"
         self.toy = make(self.prefix)
         self.processes: list[Process] = []
+        self._gates = 0
         self._folder = folder
         self._journal = folder / "journal"
         self._conn: psycopg.Connection[Any] | None = None
@@ -177,7 +208,10 @@ class Stage:
         if self._conn is not None:
             self._conn.close()
         with suppress(AMQPError, OSError), self.broker() as channel:
-            for queue in (*self.toy.app.topology.queues, kombu.Queue(DEAD_LETTERS)):
+            for queue in (
+                *self.toy.app.topology.queues,
+                *map(kombu.Queue, (f"{self.prefix}.kept", DEAD_LETTERS)),
+            ):
                 channel.queue_delete(queue.name)
             channel.exchange_delete(self.prefix)
 
@@ -202,8 +236,15 @@ class Stage:
         except psycopg.OperationalError:
             return self.conn.execute(query, parameters).fetchall()
 
+    def gate(self) -> Gate:
+        """A gate that is shut: for the `until` of a body."""
+        self._gates += 1
+        return Gate(self._folder / f"gate{self._gates}")
+
     def send(self, mode: str = "ok", colour: str = "red", task: str = "play", **more: Any) -> UUID:
         """Send one message in a transaction of its own; `more`: its body, the options of send."""
+        if "until" in more:
+            more["until"] = str(more["until"])
         options = {
             key: more.pop(key)
             for key in ("priority", "countdown", "message_id", "needs")

@@ -10,7 +10,8 @@ import amqp
 from pizza.database.connection import connect
 from pizza.framework.adoption import forget
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 
 def put(stage: Stage, body: Any, **properties: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pizza.framework.task import publish
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 
 def test_an_answer_finds_its_request(stage: Stage) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from devservices import RabbitMQ
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 
 def test_the_whole_disk(stage: Stage, rabbitmq: RabbitMQ) -> None:
     worker = stage.worker("w", "red,green", lease=3)
     # Given messages that wait, that are due later, that wait for a retry, and one in hand
-    busy = stage.send("sleep", seconds=1.5)
+    gate = stage.gate()
+    busy = stage.send("sleep", until=gate)
     stage.await_run(busy)
     jobs = [busy, *stage.send_many(40), *stage.send_many(40, colour="green")]
     jobs += [stage.send(countdown=4), stage.send("fail", times=1, priority=5)]
     wait_until(lambda: stage.states()["sent"] == 81, 10, "the broker has them")
     # When all of it is gone, topology included
     rabbitmq.wipe()
+    gate.open()
     # Then everything is done once, with nobody's help
     stage.await_all_done(30)
     stage.assert_each_once(jobs)
@@ -30,13 +33,15 @@ def test_queues_deleted_and_purged_by_hand(stage: Stage) -> None:
     jobs = stage.send_many(20) + stage.send_many(20, colour="green")
     # Given also a job whose holder dies, while its ticket is lost
     holder = stage.worker("holder", "blue", no_relay=True, lease=2)
-    orphan = stage.send("sleep", "blue", seconds=1)
+    gate = stage.gate()
+    orphan = stage.send("sleep", "blue", until=gate)
     stage.await_run(orphan)
     stage.await_states(sent=40, claimed=1)
     with stage.broker() as channel:
         channel.queue_delete(stage.toy.queue("red"))
         channel.queue_purge(stage.toy.queue("green"))
         holder.kill9()
+        gate.open()
         wait_until(lambda: channel.queue_purge(stage.toy.queue("blue")) == 1, 5, "it is back")
     # Then all are full again before any worker comes
     relay.await_log("messages_sent_again", 25, count=3)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import amqp
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 
 def deliver_again(stage: Stage, message: amqp.Message, times: int, colour: str = "red") -> None:
@@ -32,8 +35,10 @@ def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Stage) -> 
     effects = stage.effects()
     assert [effects[job] for job in jobs] == [1, 1, 1, 2]
     assert len(stage.runs("end")) == len([r for r in stage.runs("end") if r["how"] != "done"]) + 4
+    # Then none is left in anybody's hands, which would come back with the end of its connection
     for worker in workers:
-        worker.kill9()
+        worker.signal(signal.SIGTERM)
+    assert [worker.ends(10) for worker in workers] == [0, 0, 0]
     assert stage.ready(red) == 0
     assert not [line for worker in [relay, *workers] for line in worker.tracebacks()]
 
@@ -54,16 +59,23 @@ def test_a_late_copy_of_a_done_message_is_dropped(stage: Stage) -> None:
 def test_a_take_over_waits_for_the_transaction_of_the_old_holder(stage: Stage) -> None:
     stage.relay()
     holder = stage.worker("holder", no_relay=True, lease=1)
-    job = stage.send("inside", seconds=2.5, label="x")
+    gate = stage.gate()
+    job = stage.send("inside", until=gate, label="x")
     # Given a holder in the middle of its last transaction, whose lease is over
-    begun = stage.await_run(job)
+    stage.await_run(job)
+    over = "select 1 from message where lease_until < now()"
+    wait_until(lambda: stage.rows(over), 5, "the lease is over")
     ticket = _ticket(stage, job)
     rival = stage.worker("rival", no_relay=True)
     stage.cut_session("holder")
     deliver_again(stage, ticket, 1)
     # When a rival claims it, then it waits, and finds the message done
-    line = rival.await_log("job_skipped", 10)
-    assert line["at"] - begun["at"] > 2
+    waits = """select 1 from pg_stat_activity
+               where application_name like 'toy rival%%' and wait_event_type = 'Lock'"""
+    wait_until(lambda: stage.rows(waits), 10, "the rival waits for the transaction")
+    assert not rival.log("job_skipped")
+    gate.open()
+    rival.await_log("job_skipped", 10)
     stage.await_all_done()
     stage.assert_each_once([job])
     assert stage.shares() == {"holder": 1}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from .stage import Process, Stage, wait_until
+from ..pace import wait_until
+from .stage import Process, Stage
 from .toy import ATTEMPTS
 
 Block = Callable[[], AbstractContextManager[None]]
@@ -30,10 +31,12 @@ def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
 ) -> None:
     worker = stage.worker("w", lease=3, no_relay=True)
     relay = stage.relay()
-    job = stage.send("two", seconds=1)
+    gate = stage.gate()
+    job = stage.send("two", until=gate)
     wait_until(lambda: labels(stage, job), 10, "its first step has committed")
 
     with reading_only():
+        gate.open()
         worker.await_log("database_lost", 20)
         relay.await_log("relay_lost", 20)
 
@@ -49,12 +52,17 @@ def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
 
 def test_more_cut_connections_than_attempts_do_not_bury_a_job(stage: Stage) -> None:
     worker = stage.worker("w")
-    job = stage.send("two", seconds=0.5)
+    gate = stage.gate()
+    job = stage.send("two", until=gate, shut=True)
     for count in range(1, ATTEMPTS + 2):
         stage.await_run(job, count=count, within=20)
-        wait_until(lambda: labels(stage, job), 10, "its first step has committed")
+        begun = lambda n=count: labels(stage, job).get(" begun", 0) == n  # noqa: E731
+        wait_until(begun, 10, "its first step has committed")
         wait_until(lambda: stage.rows(_CUT, "toy w job"), 10, "its connection is cut")
+        gate.open()
 
+    stage.await_run(job, count=ATTEMPTS + 2, within=20)
+    gate.open()
     stage.await_all_done(20)
     assert {run["attempt"] for run in stage.runs("end", job)} == {1}
     assert labels(stage, job)[" ended"] == 1

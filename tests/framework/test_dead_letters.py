@@ -8,7 +8,8 @@ from pizza.database.connection import connect
 from pizza.framework import dead_letters
 from pizza.framework.broker import Broker
 
-from .stage import DEAD_LETTERS, Stage, wait_until
+from ..pace import wait_until
+from .stage import DEAD_LETTERS, Stage
 
 
 def broker(stage: Stage) -> Broker:

@@ -11,7 +11,8 @@ import pytest
 
 from devservices import Postgres, Proxy, RabbitMQ
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 
 @pytest.fixture
@@ -81,11 +82,13 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
     stage: Stage, wired: dict[str, str], broker_wire: Proxy
 ) -> None:
     far = stage.worker("far", heartbeat=2, lease=3, **wired)
-    job = stage.send("sleep", seconds=2)
+    gate = stage.gate()
+    job = stage.send("sleep", until=gate)
     stage.await_run(job)
     # Given that nothing gets through while a job runs; its broker gives the ticket to another
     broker_wire.swallow()
     near = stage.worker("near", heartbeat=2, lease=3)
+    gate.open()
     # Then the job ends where it began, since its holder lives
     stage.await_all_done(15)
     stage.assert_each_once([job])
@@ -106,9 +109,11 @@ def test_a_silent_network_to_the_database_costs_the_claim_at_most(
 ) -> None:
     near = stage.worker("near", "blue", lease=3)
     far = stage.worker("far", lease=3, no_relay=True, **wired)
-    job = stage.send("two", seconds=1)
+    gate = stage.gate()
+    job = stage.send("two", until=gate)
     wait_until(lambda: stage.effects()[job] == 1, 10, "the first step has committed")
     database_wire.swallow()
+    gate.open()
     # When its answers have not come for ten seconds, it gives the connection up
     far.await_log("database_lost", 25)
     assert far.running

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import amqp
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 GOOD = {"task": "strict"}
 UNFIT: dict[str, Any] = {

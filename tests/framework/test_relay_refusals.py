@@ -6,7 +6,8 @@ from typing import Any
 
 from pizza.framework.task import publish
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 
 
 def due_now(stage: Stage) -> None:

@@ -6,7 +6,8 @@ import signal
 
 from devservices import Postgres
 
-from .stage import Stage, wait_until
+from ..pace import Stopwatch, wait_until
+from .stage import Stage
 
 
 def attendance(stage: Stage) -> list[tuple[str, str]]:
@@ -38,10 +39,14 @@ def test_a_worker_enters_comes_back_and_leaves(stage: Stage, postgres: Postgres)
 
 def test_a_worker_whose_session_is_cut_keeps_its_job(stage: Stage) -> None:
     worker = stage.worker("cut", lease=15)
-    job = stage.send("two", seconds=3)
+    gate = stage.gate()
+    job = stage.send("two", until=gate)
     wait_until(lambda: stage.effects()[job] == 1, 5, "its first step has committed")
     stage.cut_session("cut")
-    worker.await_log("worker_reconnected", 2)  # noticed at once, not by the next renewal
+    cut = Stopwatch()
+    worker.await_log("worker_reconnected")
+    cut.assert_within(2)  # noticed at once, not by the next renewal
+    gate.open()
     stage.await_all_done()
     assert len(stage.runs()) == 1
     assert stage.effects() == {job: 2}

@@ -34,8 +34,8 @@ def test_with_nothing_to_be_good_at_it_costs_next_to_nothing(stage: Stage) -> No
     stage.await_states(sent=50)
     worker = stage.worker("artist", skills="draw", no_relay=True)
     before = worker.cpu_seconds()
-    time.sleep(4)
-    assert worker.cpu_seconds() - before < 0.2
+    time.sleep(3)
+    assert worker.cpu_seconds() - before < 0.15
     assert stage.states()["sent"] == 50
 
 

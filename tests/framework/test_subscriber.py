@@ -10,8 +10,9 @@ from uuid import uuid4
 import amqp
 import pytest
 
+from ..pace import wait_until
 from .listener import ATTEMPTS, SCHEMA
-from .stage import Process, Stage, wait_until
+from .stage import Process, Stage
 
 Shout = Callable[..., str]
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .stage import Stage, wait_until
+from ..pace import Stopwatch, wait_until
+from .stage import Stage
 
 
 @pytest.mark.parametrize("task", ["play", "once"])
 def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Stage, task: str) -> None:
     stage.relay()
     worker = stage.worker("doomed", no_relay=True)
-    job = stage.send("two", task=task, seconds=1.5)
+    gate = stage.gate()
+    job = stage.send("two", task=task, until=gate)
     wait_until(lambda: stage.effects()[job] == 1, 10, "the first step has committed")
     stage.worker("heir", no_relay=True)
-    killed = time.time()
+    killed = Stopwatch()
     worker.kill9()
     again = stage.await_run(job, count=2)
-    assert again["at"] - killed < 2
+    killed.assert_within(2)
+    gate.open()
     assert again["worker"] == "heir"
     stage.await_all_done()
     steps = stage.rows("select label, worker, attempt from effect order by id")
@@ -33,11 +35,13 @@ def test_a_frozen_worker_finds_its_token_refused(stage: Stage) -> None:
     modes = {"sleeper": "sleep", "deaf": "block_two", "failing": "late_failure"}
     jobs = {}
     frozen = {}
+    gate = stage.gate()
     for name, mode in modes.items():
         frozen[name] = stage.worker(name, no_relay=True, lease=2, heartbeat=2)
-        jobs[name] = stage.send(mode, seconds=1.2, label=name)
+        jobs[name] = stage.send(mode, until=gate, label=name)
         stage.await_run(jobs[name])
         frozen[name].freeze()
+    gate.open()
     # When another has taken all over, past the lease
     stage.worker("heir", no_relay=True, lease=2, heartbeat=2)
     with ThreadPoolExecutor() as pool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from .stage import Stage, wait_until
+from ..pace import wait_until
+from .stage import Stage
 from .toy import COLOURS
 
 ALL = ",".join(COLOURS)
@@ -52,10 +53,13 @@ def test_several_workers_start_nothing_while_something_better_is_ready(stage: St
 
 def test_a_message_that_arrives_later_and_matters_more_is_next(stage: Stage) -> None:
     worker = stage.worker("w", ALL)
-    first = stage.send("sleep", "red", seconds=1)
+    gate = stage.gate()
+    first = stage.send("sleep", "red", until=gate)
     stage.await_run(first)
     slow = stage.send("ok", "red", priority=1)
     urgent = stage.send("ok", "blue", priority=9)
+    stage.await_states(claimed=1, sent=2)
+    gate.open()
     stage.await_all_done()
     assert [run["id"] for run in stage.runs()] == [str(first), str(urgent), str(slow)]
     assert not worker.tracebacks()
@@ -64,7 +68,8 @@ def test_a_message_that_arrives_later_and_matters_more_is_next(stage: Stage) -> 
 def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Stage) -> None:
     stage.relay()
     busy = stage.worker("busy", ALL, no_relay=True)
-    long = stage.send("sleep", "green", seconds=6)
+    gate = stage.gate()
+    long = stage.send("sleep", "green", until=gate)
     stage.await_run(long)
     with stage.conn.transaction():
         for colour in COLOURS:

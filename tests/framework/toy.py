@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,36 +98,47 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def wait(job: Job, nap: Callable[[float], None]) -> None:
+    """As long as the body says, or until the gate is open that it names."""
+    if gate := job.body.get("until"):
+        while not os.path.exists(gate):
+            nap(0.05)
+        if job.body.get("shut"):
+            os.unlink(gate)
+    nap(job.body.get("seconds", 0))
+
+
 def _ok(job: Job) -> None:
     with job.completion() as conn:
         effect(conn, job)
 
 
 def _sleep(job: Job) -> None:
-    job.sleep(job.body["seconds"])
+    wait(job, job.sleep)
     _ok(job)
 
 
 def _block(job: Job) -> None:
     """Deaf to everything, the first `times` times."""
     if job.attempt <= job.body.get("times", FOR_EVER):
-        time.sleep(job.body["seconds"])
+        wait(job, time.sleep)
     _ok(job)
 
 
 def _block_two(job: Job) -> None:
     """Deaf, and then two steps."""
-    time.sleep(job.body["seconds"])
+    wait(job, time.sleep)
     _two(job)
 
 
 def _late_failure(job: Job) -> None:
-    time.sleep(job.body["seconds"])
+    wait(job, time.sleep)
     raise Flaky("failed after a long time")
 
 
 def _fail(job: Job) -> None:
     """Fails the first `times` times."""
+    wait(job, job.sleep)
     if job.attempt <= job.body.get("times", FOR_EVER):
         raise Flaky(f"attempt {job.attempt} fails as it should")
     _ok(job)
@@ -154,7 +166,7 @@ def _exit_before_ack(job: Job) -> None:
 def _two(job: Job) -> None:
     with job.transaction() as conn:
         effect(conn, job, " begun")
-    job.sleep(job.body.get("seconds", 0))
+    wait(job, job.sleep)
     with job.completion() as conn:
         effect(conn, job, " ended")
 
@@ -163,7 +175,7 @@ def _inside(job: Job) -> None:
     """Stays in the middle of a transaction, deaf."""
     with job.completion() as conn:
         effect(conn, job)
-        time.sleep(job.body["seconds"])
+        wait(job, time.sleep)
 
 
 def _exit_in_transaction(job: Job) -> None:
@@ -214,8 +226,11 @@ def shape(body: Any) -> dict[str, Any]:
     return body
 
 
-def make(prefix: str, journal_path: str | None = None) -> Toy:
-    """Build the app; all its names at the broker begin with `prefix`."""
+def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
+    """Build the app; all its names at the broker begin with `prefix`.
+
+    format: of the task `play`, as a newer release may have it.
+    """
     exchange = Exchange(prefix, type="topic", durable=True)
     priority = {"x-max-priority": 10}
     coloured = tuple(
@@ -241,7 +256,7 @@ def make(prefix: str, journal_path: str | None = None) -> Toy:
             journal.note("end", job, how=how)
 
     red = f"{prefix}.red"
-    play = app.task("play", queue=red, exchange=prefix, retry=retry)(run)
+    play = app.task("play", queue=red, exchange=prefix, retry=retry, format=format)(run)
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
     app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
@@ -310,13 +325,14 @@ def main() -> None:
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--frozen", type=float, default=15)
     parser.add_argument("--skills")
+    parser.add_argument("--format", type=int, default=1)
     parser.add_argument("--no-relay", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     relay_module._FROZEN_S = options.frozen
-    toy = make(options.prefix, options.journal)
+    toy = make(options.prefix, options.journal, options.format)
     if options.role == "relay":
         _relay_alone(toy, options)
         return

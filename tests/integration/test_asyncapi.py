@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,8 @@ from pizza.services import moves
 from pizza.services.restaurant import make_app
 from pizza.services.setup import setup_queues
 from pizza.storage.stations import set_line
+
+from ..pace import wait_until
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "asyncapi.yaml"
 DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
@@ -176,7 +177,7 @@ class Wire:
 
     def peek(self, queue: str) -> Any:
         """The first message of a queue, once there is one; it stays there."""
-        message = until(lambda: self.channel.basic_get(queue), f"a message in {queue}")
+        message = wait_until(lambda: self.channel.basic_get(queue), 20, f"a message in {queue}")
         self.channel.basic_reject(message.delivery_tag, requeue=True)
         return message
 
@@ -196,7 +197,7 @@ class Wire:
         """Place the example's order from outside; its number, once it is ready."""
         example = MESSAGES["order_from_outside"]["examples"][0]["payload"]
         self.publish("orders_from_outside", "kitchen.order", example, message_id=str(uuid4()))
-        until(lambda: [row[2] for row in self.orders()] == ["ready"], "the order is ready")
+        wait_until(lambda: [row[2] for row in self.orders()] == ["ready"], 20, "the order is ready")
         return str(self.orders()[0][0])
 
     def orders(self) -> list[tuple[Any, ...]]:
@@ -205,15 +206,6 @@ class Wire:
             return conn.execute(
                 "select number, customer_name, status, stage from orders order by created_at"
             ).fetchall()
-
-
-def until(found: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + seconds
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-    return answer
 
 
 @pytest.fixture
@@ -250,7 +242,7 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
     )  # fmt: skip
     wire.hire("cook")
 
-    (answer,) = until(lambda: wire.drain(wire.answers), "the answer")
+    (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
     number = check_message("order_taken", answer)["order_number"]
 
     for each in STATIONS:
@@ -259,14 +251,14 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
         assert (order["order_number"], order["stage"]) == (number, each.name)
         assert task.properties["application_headers"]["task"] == each.task
         wire.hire(each.name, f"--station={each.name}")
-    until(lambda: [row[2:] for row in wire.orders()] == [("delivered", None)], "the end")
+    wait_until(lambda: [row[2:] for row in wire.orders()] == [("delivered", None)], 20, "the end")
 
     (message,) = wire.all("orders_topic")
     order = check_message("order", message)
     assert order["customer_name"] == example["customer_name"]
     assert order["items"] == example["items"]
     assert message.delivery_info["routing_key"] == "kitchen.delivery.10"
-    until(lambda: len(wire.all("notifications_fanout")) >= 5, "all news")
+    wait_until(lambda: len(wire.all("notifications_fanout")) >= 5, 20, "all news")
     news = [check_message("status_update", each) for each in wire.all("notifications_fanout")]
     assert [each["new_status"] for each in news] == [
         "received", "cooking", "ready", "out-for-delivery", "delivered",
@@ -280,11 +272,11 @@ def test_what_is_sent_back_travels_again_and_fits_the_file(wire):
     number = wire.place()
     with psycopg.connect(wire.db_url, autocommit=True) as conn:
         moves.move(conn, number, "received", by="quality", reason="burnt")
-    until(lambda: len(wire.all("orders_topic")) == 2, "the second order message")
+    wait_until(lambda: len(wire.all("orders_topic")) == 2, 20, "the second order message")
     first, again = (check_message("order", each) for each in wire.all("orders_topic"))
     assert "stage" not in first
     assert again["stage"] == "kitchen"
-    until(lambda: len(wire.all("notifications_fanout")) >= 6, "all news")
+    wait_until(lambda: len(wire.all("notifications_fanout")) >= 6, 20, "all news")
     news = [check_message("status_update", each) for each in wire.all("notifications_fanout")]
     assert [each["new_status"] for each in news] == ["received", "cooking", "ready"] * 2
     assert news[3]["notes"] == "staff: burnt"
@@ -300,7 +292,7 @@ def test_a_status_request_by_the_file_is_answered(wire):
         wire.publish(
             "status_requests", "tracking.status", asked, message_id=str(uuid4()), **properties
         )
-        (answer,) = until(lambda: wire.drain(wire.answers), "the answer")
+        (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
         assert check_message("request_answered", answer)["ok"] is right
         assert answer.properties["correlation_id"] == "ours 18"
     assert wire.orders()[0][2] == "cancelled"
@@ -318,8 +310,8 @@ def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
                 "orders_from_outside", key, {**example, "customer_name": f"Guest {key}"},
                 message_id=identity,
             )  # fmt: skip
-    until(lambda: len(wire.orders()) >= len(keys), "all are orders")
-    until(lambda: {row[2] for row in wire.orders()} == {"ready"}, "all are ready")
+    wait_until(lambda: len(wire.orders()) >= len(keys), 20, "all are orders")
+    wait_until(lambda: {row[2] for row in wire.orders()} == {"ready"}, 20, "all are ready")
     assert sorted(row[1] for row in wire.orders()) == sorted(f"Guest {key}" for key in keys)
 
 
@@ -342,7 +334,7 @@ def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
 def test_a_bad_order_is_a_dead_letter_with_its_reason(wire, payload, reason):
     wire.hire("cook")
     wire.publish("orders_from_outside", "kitchen.order", payload, message_id=str(uuid4()))
-    (dead,) = until(lambda: wire.all("dead_letters"), "the dead letter")
+    (dead,) = wait_until(lambda: wire.all("dead_letters"), 20, "the dead letter")
     check_message("dead_letter", dead)
     assert reason in dead.properties["application_headers"]["reason"]
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

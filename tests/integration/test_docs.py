@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from textwrap import indent
@@ -17,6 +16,8 @@ import psycopg
 import pytest
 
 from devservices import GuardedProcess
+
+from ..pace import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -138,10 +139,12 @@ def test_a_row_and_a_task_are_a_station(db_url, broker_url, tmp_path):
             house.start("--mode=kitchen-worker", f"--station={name}", f"--worker-name={name}_1")
         walk = "select stage, outcome from order_stage order by started_at"
         wanted = [("quality", "done"), ("sauces", "done")]
-        deadline = time.monotonic() + 20
-        while (found := conn.execute(walk).fetchall()) != wanted:
-            assert time.monotonic() < deadline, (found, (where / "log").read_text()[-2000:])
-            time.sleep(0.05)
+        walked = lambda: conn.execute(walk).fetchall() == wanted  # noqa: E731
+        try:
+            wait_until(walked, 20, "it has walked the line")
+        except AssertionError:
+            print((where / "log").read_text()[-2000:])
+            raise
         (order,) = conn.execute("select status, stage from orders").fetchall()
         assert order == ("ready", "handover")
         (saucier,) = conn.execute("select type from workers where name = 'sauces_1'").fetchall()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import LiteralString
 
 import psycopg
 import pytest
 
 from devservices import Servers
-from storms.verdict import Verdict, read
-from storms.world import SUBSCRIBER, World
+from storms.answers import Answer, Answers
+from storms.roster import SUBSCRIBER
+from storms.storm import Storm
+from storms.verdict import Verdict, judge_times, longest_recovery, read
+from storms.vitals import Vitals, compare
+from storms.world import World
 
 NUMBERS = ("ORD_20261125_001", "ORD_20261125_002")
 _ORDER = """
@@ -20,6 +26,9 @@ with o as (
     values (%(number)s::text, %(number)s::text, %(number)s::text, 'dine-in', 9.5,
             'delivered', 4)
     returning id
+), i as (
+    insert into order_items (order_id, name, quantity, price, position)
+    select id, 'Margherita', 1, 9.5, 1 from o
 ), l as (
     insert into order_status_log (order_id, status, changed_by, sequence)
     select id, status, by, n from o,
@@ -79,7 +88,7 @@ def test_an_order_that_was_ready_twice_is_doubled(world: World) -> None:
     assert verdict.doubled == [f"{NUMBERS[0]} ready"]
     assert verdict.wrong == [NUMBERS[0]]
     assert verdict.missing == [f"{NUMBERS[0]} in the log"]
-    assert verdict.unheard == [f"{NUMBERS[0]} at tracking"]
+    assert verdict.unheard == [f"{NUMBERS[0]} change 5 at tracking"]
 
 
 def test_two_orders_of_a_guest_who_ordered_once_are_doubled(world: World) -> None:
@@ -120,8 +129,8 @@ def test_what_tracking_or_the_subscriber_never_heard_is_unheard(world: World) ->
         "where order_number = 'ORD_20261125_002' and status = 'ready'"
     )
     assert judge(world, unheard, untold).unheard == [
-        f"{NUMBERS[0]} at tracking",
-        f"{NUMBERS[1]} at the subscriber",
+        f"{NUMBERS[0]} change 4 at tracking",
+        f"{NUMBERS[1]} change 3 at the subscriber",
     ]
 
 
@@ -137,3 +146,85 @@ def test_a_line_that_is_not_json_is_seen(world: World) -> None:
         '{"level": "INFO"}\nTraceback (most recent call last)\n'
     )
     assert judge(world).odd_lines == ["chef_1: Traceback (most recent call last)"]
+
+
+def test_only_what_the_broker_had_confirmed_and_lost_is_spilled(world: World) -> None:
+    world.journal.spilled = {
+        id
+        for (id,) in world.rows(
+            "select part_id(id, 'event ' || n)::text from orders, unnest('{1, 3}'::int[]) as n "
+            f"where number = '{NUMBERS[0]}'"
+        )
+    }
+    verdict = judge(world, "delete from tracking_event where sequence in (3, 4)")
+    assert verdict.spilled == [f"{NUMBERS[0]} change 3 at tracking"]
+    assert verdict.unheard == [
+        f"{NUMBERS[0]} change 4 at tracking",
+        *(f"{NUMBERS[1]} change {n} at tracking" for n in (3, 4)),
+    ]
+
+
+def test_an_order_without_its_items_is_half_stored(world: World) -> None:
+    assert judge(world, "delete from order_items where price > 0").missing == [
+        f"{number} in the items" for number in NUMBERS
+    ]
+
+
+def test_a_number_that_two_guests_were_told_is_doubled(world: World) -> None:
+    verdict = read(world, [*NUMBERS, NUMBERS[0]], Verdict("none", 1, 0.0))
+    assert verdict.doubled == [f"{NUMBERS[0]} told twice"]
+
+
+def test_full_speed_is_back_when_cooking_is_as_fast_as_ordering(world: World) -> None:
+    with psycopg.connect(world.db_url) as conn:
+        (moment,) = conn.execute("select now()").fetchone() or ()
+        conn.execute("delete from order_status_log where status = 'cooking'")
+        conn.execute(
+            "insert into order_status_log (order_id, status, changed_by, changed_at, sequence) "
+            "select id, 'cooking', 'chef', now() + n * interval '1 s', 10 + i from orders, "
+            "unnest('{1, 6, 6.5, 7, 7.5, 8}'::float8[]) with ordinality as t(n, i) "
+            "where number = 'ORD_20261125_001'"
+        )
+    world.journal.healed = [moment]
+    assert longest_recovery(world, rate=0.5) == pytest.approx(1)
+    assert longest_recovery(world, rate=2) == pytest.approx(6)
+    # Who is struck again before counts only if it was longer than the promise
+    world.journal.struck = [moment + timedelta(seconds=0.5)]
+    assert longest_recovery(world, rate=2) == 0
+    world.journal.healed, world.journal.struck = [moment], [moment + timedelta(seconds=60)]
+    with psycopg.connect(world.db_url) as conn:
+        conn.execute("delete from order_status_log where status = 'cooking'")
+    assert longest_recovery(world, rate=2) == 60
+
+
+def no_blow(world: World, random: Random, seconds: float) -> None:
+    pass
+
+
+def test_slow_answers_and_refused_guests_are_found_out() -> None:
+    answers = Answers()
+    for _ in range(99):
+        answers.note(Answer(201, 0.1))
+    answers.note(Answer(503, 4.0))
+    broker_away, database_away = Verdict("a", 1, 1.0), Verdict("b", 1, 1.0, drained=31.0)
+    judge_times(broker_away, Storm("a", "", no_blow), answers)
+    assert (broker_away.denied, broker_away.late) == (["503 ×1"], [])
+    assert broker_away.answers == (0.1, 4.0)
+    for _ in range(20):
+        answers.note(Answer(0, 5.0, timed_out=True))
+    judge_times(database_away, Storm("b", "", no_blow, spares_guests=False), answers)
+    assert not database_away.denied
+    assert database_away.late == [
+        "95 of 100 answers after 5.0 s instead of 2",
+        "an empty outbox after 31.0 s instead of 30",
+    ]
+
+
+def test_what_has_grown_is_named() -> None:
+    before = Vitals({"chef_1": 50 << 20}, sessions=20, links=10)
+    assert not compare(before, Vitals({"chef_1": 60 << 20, "new": 1 << 30}, 21, 9))
+    assert compare(before, Vitals({"chef_1": 90 << 20}, 25, 14)) == [
+        "chef_1: 50 to 90 MB",
+        "database sessions: 20 to 25",
+        "broker connections: 10 to 14",
+    ]

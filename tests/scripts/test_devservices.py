@@ -8,6 +8,8 @@ from kombu import Connection
 
 from devservices import Postgres, ProcessFailed, RabbitMQ, Servers
 
+from ..pace import wait_until
+
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
@@ -76,6 +78,7 @@ def test_rabbitmq_survives_a_crash_but_not_a_wipe(servers):
     url = rabbitmq.url
     with Connection(url) as connection:
         connection.default_channel.queue_declare("kept", durable=True, auto_delete=False)
+    rabbitmq.settle()
     rabbitmq.kill9()
     assert not rabbitmq.greets()
     rabbitmq.start()
@@ -89,7 +92,7 @@ def test_rabbitmq_hangs_on_request(servers):
     servers.rabbitmq.pause()
     assert not servers.rabbitmq.greets()
     servers.rabbitmq.resume()
-    assert servers.rabbitmq.greets()
+    wait_until(servers.rabbitmq.greets, 5, "it greets again")
 
 
 def test_everything_listens_on_loopback_only(servers):

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from devservices import GuardedProcess, ProcessFailed
+
+from ..pace import Stopwatch, wait_until
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # A command with a child in a session of its own, as servers have them; both ids go to a file.
@@ -31,19 +32,13 @@ def lives(pid: int) -> bool:
 
 
 def family(file: Path) -> list[int]:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if file.exists() and len(pids := file.read_text().split()) == 2:
-            return [int(pid) for pid in pids]
-        time.sleep(0.01)
-    raise AssertionError("the family did not start")
+    pids = lambda: file.read_text().split() if file.exists() else []  # noqa: E731
+    wait_until(lambda: len(pids()) == 2, 10, "the family starts")
+    return [int(pid) for pid in pids()]
 
 
 def assert_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 5
-    while any(lives(pid) for pid in pids):
-        assert time.monotonic() < deadline, "something was left running"
-        time.sleep(0.01)
+    wait_until(lambda: not any(lives(pid) for pid in pids), 5, "nothing is left running")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -64,21 +59,21 @@ def test_everything_ends_with_the_command(tmp_path):
     process = GuardedProcess(["sh", "-c", FAMILY.format(file=file)])
     pids = family(file)
     process.send(signal.SIGKILL)
-    assert process.wait(5) == 128 + signal.SIGKILL
+    assert process.wait(30) == 128 + signal.SIGKILL
     assert not any(lives(pid) for pid in pids)
 
 
 def test_the_command_ends_with_its_guard(tmp_path):
     process = GuardedProcess(["sh", "-c", "sleep 60 & exec sleep 61"])
     os.kill(process.guard_pid, signal.SIGKILL)
-    process.wait(5)
+    process.wait(30)
     assert_gone([process.pid])
     assert process.poll() == -signal.SIGKILL
 
 
 def test_exit_status_is_the_commands():
-    assert GuardedProcess(["sh", "-c", "exit 7"]).wait(5) == 7
-    assert GuardedProcess(["sh", "-c", "kill -TERM $$"]).wait(5) == 128 + signal.SIGTERM
+    assert GuardedProcess(["sh", "-c", "exit 7"]).wait(30) == 7
+    assert GuardedProcess(["sh", "-c", "kill -TERM $$"]).wait(30) == 128 + signal.SIGTERM
 
 
 def test_a_command_that_is_not_there_is_one_sentence():
@@ -86,10 +81,12 @@ def test_a_command_that_is_not_there_is_one_sentence():
         GuardedProcess(["/no/such/thing"])
 
 
-def test_stubborn_commands_are_killed_after_their_grace():
-    process = GuardedProcess(["sh", "-c", "trap '' TERM; sleep 60 & wait; sleep 60"])
-    time.sleep(0.2)
-    began = time.monotonic()
+def test_stubborn_commands_are_killed_after_their_grace(tmp_path):
+    deaf = tmp_path / "deaf"
+    command = f"trap '' TERM; touch {deaf}; sleep 60 & wait; sleep 60"
+    process = GuardedProcess(["sh", "-c", command])
+    wait_until(deaf.exists, 5, "it hears no SIGTERM")
+    asked = Stopwatch()
     process.stop(grace=0.3)
-    assert time.monotonic() - began < 5
+    asked.assert_within(5)
     assert not lives(process.pid)

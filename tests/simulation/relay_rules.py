@@ -11,6 +11,7 @@ from .database import Row, Transaction
 from .rules import DOZE, Rows, Rule, alive
 
 _SQL = Queries("relay")
+_KEPT = Queries("subscriber").kept
 _LEAD = 7020001
 
 
@@ -120,4 +121,5 @@ RELAY_RULES: dict[str, Rule] = {
     _SQL.pending: pending, _SQL.outlook: outlook, _SQL.confirmed: confirmed,
     _SQL.postpone: postpone, _SQL.drop_replies: drop_replies, _SQL.promote: promote,
     _SQL.orphans: orphans, _SQL.waiting: waiting, _SQL.send_again: send_again,
+    _KEPT: lambda _tx, _p: [],  # the model has no subscribers
 }  # fmt: skip

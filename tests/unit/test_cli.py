@@ -1,5 +1,6 @@
 """The command line: what it prints, what it refuses."""
 
+import signal
 import subprocess
 import sys
 
@@ -14,11 +15,15 @@ DB = "--db=postgres://user:s3cret-word@127.0.0.1:1/restaurant"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch, tmp_path):
-    """No variables and no .env of whoever runs the tests; no logging set up for good."""
+    """No variables and no .env of whoever runs the tests; no logging or signals set up for good."""
     for option in OPTIONS:
         monkeypatch.delenv(option.variable, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pizza.logs.setup", lambda settings: None)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def refused(capsys, *argv):
@@ -189,3 +194,10 @@ def test_flask_has_the_same_verbs():
     assert found.returncode == 1
     assert '"service":"setup","action":"setup_db_failed"' in found.stdout
     assert found.stderr == ""
+
+
+def test_a_stop_that_comes_while_a_service_is_still_being_loaded_is_a_clean_one(monkeypatch):
+    monkeypatch.setattr(verbs, "run", lambda _: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit) as ended:
+        main(["--mode=notification-subscriber"])
+    assert ended.value.code == 0

@@ -13,6 +13,7 @@ from typing import Any
 
 from devservices import GuardedProcess
 
+from ...pace import PATIENCE
 from .waiting import eventually
 
 PROGRAM = Path(sys.executable).with_name("restaurant-system")
@@ -115,8 +116,8 @@ class Program:
         return self.process.running
 
     def exit_code(self, seconds: float = STOP_S) -> int:
-        """Wait for its end; raises subprocess.TimeoutExpired."""
-        return self.process.wait(seconds)
+        """Wait for its end, with patience; raises subprocess.TimeoutExpired."""
+        return self.process.wait(PATIENCE * seconds)
 
     def terminate(self) -> None:
         """SIGTERM, once, without waiting."""

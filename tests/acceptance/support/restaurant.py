@@ -13,6 +13,7 @@ import kombu
 
 from devservices import Servers, free_port
 
+from ...pace import PATIENCE
 from .client import Answer, Client
 from .ledger import Ledger
 from .meals import meal
@@ -214,7 +215,7 @@ class Restaurant:
             program.thaw()
             program.terminate()
         for program in programs:
-            program.process.finish(STOP_S)
+            program.process.finish(PATIENCE * STOP_S)
         for program in programs:
             program.check_end()
 

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
-T = TypeVar("T")
+from ...pace import PAUSE_S
+from ...pace import wait_until as eventually
 
-PAUSE_S = 0.02
-
-
-def eventually(probe: Callable[[], T], seconds: float, what: str) -> T:
-    """Ask `probe` until its answer is true, and return that; fail with `what` after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (answer := probe()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what} (last answer: {answer!r})")
-        time.sleep(PAUSE_S)
-    return answer
+__all__ = ["eventually", "stays"]
 
 
 def stays(probe: Callable[[], bool], seconds: float, what: str) -> None:

@@ -71,6 +71,45 @@ def test_a_function_that_changed_runs_again(
     assert migrate(empty_url) == []
 
 
+def test_a_program_of_the_last_release_goes_on_calling_functions_that_change(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More parameters, another text, more columns: it prepares its statement once, and names
+    the columns."""
+    shapes = [
+        ("n integer, out twice integer", "twice := n * 2;"),
+        ("n integer, more integer default 1, out twice integer", "twice := n * 2 + more;"),
+        ("n integer, out twice integer, out half integer", "twice := n * 2; half := n / 2;"),
+        ("m integer, out twice integer, out half integer", "twice := m * 2; half := m / 2;"),
+    ]
+    answers = []
+    with psycopg.connect(empty_url, autocommit=True, prepare_threshold=0) as old:
+        for parameters, text in shapes:
+            begin = "create or replace function double"
+            body = f"{begin}({parameters}) language plpgsql as $$ begin {text} end $$;"
+            with monkeypatch.context() as patch:
+                pretend(patch, Script("functions/zz.sql", body, repeatable=True))
+                assert "functions/zz.sql" in migrate(empty_url)
+            rows = [old.execute("select twice from double(%s)", [4]).fetchone() for _ in range(2)]
+            answers += [row[0] for row in rows]
+        (shapes_left,) = old.execute("select count(*) from pg_proc where proname = 'double'")
+    assert answers == [8, 8, 9, 9, 8, 8, 8, 8]
+    assert shapes_left == (1,)
+
+
+def test_functions_are_changed_in_their_place(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a call that is under way does not find its function gone."""
+    migrate(empty_url)
+    pretend(monkeypatch, changed="functions/framework.sql")
+    query = "select oid from pg_proc where proname like 'message_%' order by oid"
+    with psycopg.connect(empty_url, autocommit=True) as conn:
+        before = conn.execute(query).fetchall()
+        migrate(empty_url)
+        assert conn.execute(query).fetchall() == before
+
+
 def test_a_failed_migration_leaves_nothing_of_itself(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

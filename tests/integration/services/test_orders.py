@@ -12,7 +12,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import OrderNotFound, RestaurantFull
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import orders
+from pizza.services import kitchen, orders
 
 
 def draft(total: str = "10.00", **fields: Any) -> OrderDraft:
@@ -35,6 +35,17 @@ def test_an_override_wins_over_a_repeat_customer(conn: BoundedConnection) -> Non
     orders.place_order(conn, draft())
 
     assert orders.place_order(conn, draft(priority=2)).priority == 2
+
+
+def test_order_messages_have_the_fields_that_their_readers_know_as_ours(
+    conn: BoundedConnection,
+) -> None:
+    orders.place_order(conn, draft())
+    written = "select json_object_keys(convert_from(order_message(o), 'UTF8')::json) from orders o"
+    assert {name for (name,) in conn.execute(written)} == kitchen.FIELDS
+    first = "select convert_from(body, 'UTF8')::json from message where task = 'cook_order'"
+    (sent,) = conn.execute(first).fetchone()
+    assert sent.keys() <= kitchen.FIELDS
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pizza.services.watch import Watch
 from pizza.storage import workers
 from pizza.storage.workers import Post
 
+from ...pace import wait_until
 from .events import event, place
 
 Look = Callable[[], list[tuple[str, str, str | None]]]
@@ -103,7 +104,8 @@ def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, lo
     with connect(db_url, name="mario") as mario:
         assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
         assert look() == []
-    assert look() == [("WARNING", "worker_offline", None)]
+    gone = wait_until(look, 5, "its session has ended")
+    assert gone == [("WARNING", "worker_offline", None)]
     assert look() == []
     with connect(db_url, name="mario") as mario:
         assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"

@@ -15,6 +15,8 @@ from pizza.services import workers
 from pizza.services.workers import MAX_WORKERS, Shift
 from pizza.storage.workers import Post
 
+from ...pace import wait_until
+
 
 def shift(name: str = "mario") -> Shift:
     return Shift(name, Post("cook", "kitchen"), "Worker registered for all order types")
@@ -94,7 +96,10 @@ def test_a_beat_reports_the_dead(
     shift("mario").enter(conn)
     conn.execute("update workers set status = 'online'")
 
-    shift("mario").beat(conn)
+    def reported() -> bool:
+        shift("mario").beat(conn)
+        return any(each.levelno == logging.WARNING for each in caplog.records)
 
+    wait_until(reported, 5, "the session of luigi has ended")
     (record,) = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert record.getMessage() == "Worker luigi is gone"

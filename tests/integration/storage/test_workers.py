@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -10,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pizza.database.connection import BoundedConnection, connect
 from pizza.storage import workers
 from pizza.storage.workers import Post
+
+from ...pace import wait_until
 
 COOK = Post("cook", "kitchen")
 
@@ -30,14 +31,19 @@ def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_u
         assert verdict == "welcome"
         assert by_name(conn) == {"mario": "online"}
 
-    assert by_name(conn) == {"mario": "offline"}
+    # Its session ends a moment after its connection
+    wait_until(lambda: by_name(conn) == {"mario": "offline"}, 5, "mario is offline")
 
 
 def test_a_name_is_taken_while_its_session_stands(db_url: str) -> None:
     with shift(db_url, "mario"), shift(db_url, "mario") as (_, verdict):
         assert verdict == "taken"
-    with shift(db_url, "mario") as (_, verdict):
-        assert verdict == "welcome"
+
+    def welcome() -> bool:
+        with shift(db_url, "mario") as (_, verdict):
+            return verdict == "welcome"
+
+    wait_until(welcome, 5, "the name is free, a moment after the session")
 
 
 def test_there_is_room_for_so_many_and_no_more(db_url: str) -> None:
@@ -86,9 +92,12 @@ def test_the_dead_are_marked_and_named_once(conn: BoundedConnection, db_url: str
     assert rows == [("online",), ("online",)]  # nobody said goodbye
 
     named: list[str] = []
-    until = time.monotonic() + 5  # their sessions end a moment after their connections
-    while len(named) < 2 and time.monotonic() < until:
-        named += workers.mark_the_dead(conn)
+
+    def both() -> bool:
+        named.extend(workers.mark_the_dead(conn))
+        return len(named) >= 2
+
+    wait_until(both, 5, "their sessions have ended, a moment after their connections")
     assert sorted(named) == ["luigi", "mario"]
     assert workers.mark_the_dead(conn) == []
 

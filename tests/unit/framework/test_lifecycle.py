@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -34,3 +35,17 @@ def test_a_stop_is_heard_in_loops_and_in_waits() -> None:
     assert not stop.is_set()
     stop.set()
     assert stop.is_set() and readable([stop.wake], 0)
+
+
+def test_a_sigterm_and_a_sigint_are_one_wish_and_no_hurry() -> None:
+    """As a process manager and a terminal send them, in any order and more than once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    stop = Stop()
+    try:
+        stop.listen()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+        assert stop.is_set()  # and this process is still there
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

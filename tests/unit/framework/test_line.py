@@ -57,7 +57,7 @@ def test_a_refusal_keeps_the_connection_and_waits_ever_longer(
         assert line.connection() is first
     assert len(waits) == 12
     assert waits[0] <= 0.1
-    assert max(waits) <= 5.0 and min(waits[-3:]) >= 2.5
+    assert max(waits) <= 2.0 and min(waits[-3:]) >= 1.0
 
 
 def test_a_loss_makes_a_new_one_at_once(line: Line, waits: list[float]) -> None:

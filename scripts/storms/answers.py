@@ -1,0 +1,50 @@
+"""What guests were answered, and how soon."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from http import HTTPStatus
+
+SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Answer:
+    """status: the HTTP status, 0 for none. seconds: until it was there, or given up."""
+
+    status: int
+    seconds: float
+    timed_out: bool = False
+
+
+class Answers:
+    """All answers of a storm; any number of guests note theirs."""
+
+    def __init__(self) -> None:
+        self._all: list[Answer] = []
+        self._lock = threading.Lock()
+
+    def note(self, answer: Answer) -> None:
+        """One more."""
+        with self._lock:
+            self._all.append(answer)
+
+    def denied(self) -> list[str]:
+        """What was not a 201: for storms in which every guest is to have one."""
+        counts = Counter(each.status for each in self._all if each.status != HTTPStatus.CREATED)
+        return [
+            f"{status or 'no answer'} ×{count}"
+            for status, count in sorted(counts.items())
+            for _ in range(count)
+        ]
+
+    def seconds(self) -> tuple[float, float]:
+        """Within which time 95 of 100 were answered, and the last one.
+
+        A connection that breaks counts in neither: its guest knows at once, and asks again. One
+        on which nothing comes counts with all its guest's patience.
+        """
+        times = sorted(each.seconds for each in self._all if each.status or each.timed_out)
+        if not times:
+            return 0.0, 0.0
+        return times[min(len(times) - 1, int(SHARE * len(times)))], times[-1]

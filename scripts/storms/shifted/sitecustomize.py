@@ -1,0 +1,43 @@
+"""A wall clock that is off; Python imports this first where the storm `clock` puts it on the path.
+
+STORM_CLOCK_SECONDS is by how much. What Python code sees is off, in the whole process: `time.time`
+and `datetime.now`; time that only passes (`time.monotonic`) is as it was.
+"""
+
+import datetime
+import os
+import time
+from datetime import datetime as _datetime
+from typing import Any
+
+_OFF = float(os.environ.get("STORM_CLOCK_SECONDS", "0"))
+_time, _time_ns = time.time, time.time_ns
+
+
+class _Moments(type):
+    """What C code makes is of the class that was there before."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, _datetime)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, _datetime)
+
+
+class _Shifted(_datetime, metaclass=_Moments):
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        return _datetime.now(tz) + datetime.timedelta(seconds=_OFF)
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        return _datetime.utcnow() + datetime.timedelta(seconds=_OFF)
+
+
+_Shifted.__name__ = _Shifted.__qualname__ = "datetime"
+_Shifted.__module__ = "datetime"
+
+if _OFF:
+    time.time = lambda: _time() + _OFF
+    time.time_ns = lambda: _time_ns() + int(_OFF * 1e9)
+    datetime.datetime = _Shifted  # type: ignore[misc]
