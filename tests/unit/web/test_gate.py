@@ -15,6 +15,7 @@ from .conftest import NUMBER
 
 KEY = "a key of the staff"
 OTHER = "ORD_20241216_002"
+PROBLEM = "application/problem+json"
 BODY = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 2, "price": 13}]}
 
 
@@ -59,42 +60,38 @@ def test_every_operation_has_a_rule_and_what_has_none_is_for_staff():
     assert len(GUARDED) > 15
 
 
-@pytest.mark.parametrize(("endpoint", "method", "path"), GUARDED)
-def test_without_a_key_staffs_operations_are_401(closed, endpoint, method, path):
-    answer = closed.open(path, method=method)
-
-    assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="pizza"'
-    assert "staff key" in answer.json["detail"]
+def answers(client, headers=None):
+    """Every guarded operation, and what it says."""
+    for _, method, path in GUARDED:
+        yield f"{method} {path}", client.open(path, method=method, headers=headers)
 
 
-@pytest.mark.parametrize(("endpoint", "method", "path"), GUARDED)
-def test_with_a_key_nobody_knows_they_are_401_and_say_so(closed, endpoint, method, path):
-    answer = closed.open(path, method=method, headers=shown("a key of nobody"))
-
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="pizza", error="invalid_token"'
-
-
-@pytest.mark.parametrize(("endpoint", "method", "path"), GUARDED)
-def test_with_the_token_of_another_order_they_are_403(app, closed, token, endpoint, method, path):
-    answer = closed.open(path, method=method, headers=shown(app.doors.token(OTHER)))
-
-    assert (answer.status_code, answer.content_type) == (403, "application/problem+json")
+def test_without_a_key_staffs_operations_are_401(closed):
+    for what, answer in answers(closed):
+        assert (answer.status_code, answer.content_type) == (401, PROBLEM), what
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="pizza"'
+        assert "staff key" in answer.json["detail"]
 
 
-@pytest.mark.parametrize(("endpoint", "method", "path"), GUARDED)
-def test_a_key_opens_all_of_them(closed, endpoint, method, path):
-    answer = closed.open(path, method=method, headers=shown(KEY))
+def test_with_a_key_nobody_knows_they_are_401_and_say_so(closed):
+    unknown = 'Bearer realm="pizza", error="invalid_token"'
+    for what, answer in answers(closed, shown("a key of nobody")):
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, unknown), what
 
-    assert answer.status_code not in (401, 403)
+
+def test_with_the_token_of_another_order_they_are_403(app, closed, token):
+    for what, answer in answers(closed, shown(app.doors.token(OTHER))):
+        assert (answer.status_code, answer.content_type) == (403, PROBLEM), what
 
 
-@pytest.mark.parametrize(("endpoint", "method", "path"), GUARDED)
-def test_where_there_is_no_key_nothing_is_asked(client, endpoint, method, path):
-    answer = client.open(path, method=method, headers=shown("whatever"))
+def test_a_key_opens_all_of_them(closed):
+    for what, answer in answers(closed, shown(KEY)):
+        assert answer.status_code not in (401, 403), what
 
-    assert answer.status_code not in (401, 403)
+
+def test_where_there_is_no_key_nothing_is_asked(client):
+    for what, answer in answers(client, shown("whatever")):
+        assert answer.status_code not in (401, 403), what
 
 
 @pytest.mark.parametrize(
