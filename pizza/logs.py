@@ -30,6 +30,7 @@ from typing import Any
 from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
 from pizza.settings import Settings, SettingsError
+from pizza.values import mask
 
 _LEVELS = {
     "DEBUG": logging.DEBUG,
@@ -48,6 +49,8 @@ _LIBRARIES = {
     # Warns of counts of threads and workers that we chose after measuring.
     "_granian": logging.ERROR,
     "werkzeug": logging.INFO,
+    # Says of each request that there was one too many; the client is told.
+    "flask-limiter": logging.ERROR,
 }
 
 # A password as short as these is no secret, and blotting it out would only maul the log.
@@ -188,6 +191,7 @@ class LineFormatter(JsonFormatter):
             settings.worker_name or None if settings.mode == "kitchen-worker" else None
         )
         self._secrets = tuple(s for s in settings.secrets if len(s) >= _SHORTEST_SECRET)
+        self._encoded_secrets = tuple(json.dumps(secret)[1:-1] for secret in self._secrets)
         self._stacks = settings.log_level == "DEBUG"
         # ASCII only: no line separator of Unicode can then break a line, whoever reads it.
         self._encode = _Encoder(separators=(",", ":")).encode
@@ -210,7 +214,11 @@ class LineFormatter(JsonFormatter):
         _put(line, "priority", given.get("priority"))
         _put(line, "details", self._details(record, given.get("details")))
         try:
-            return self._encode(line)
+            text = self._encode(line)
+            # Only then is it worth the time to look where.
+            if any(secret in text for secret in self._encoded_secrets):
+                text = self._encode(self._clean_all(line))
+            return text
         except (TypeError, ValueError, RecursionError):
             line["details"] = {"unprintable": self._clean(repr(type(given.get("details"))))}
             return json.dumps(line, default=str)
@@ -234,7 +242,21 @@ class LineFormatter(JsonFormatter):
             found["stack"] = self._clean("".join(traceback.format_exception(kind, error, stack)))
         return found
 
+    def _clean_all(self, value: Any) -> Any:
+        """The same with no secret in any text; the names of fields stay."""
+        match value:
+            case str():
+                return self._clean(value)
+            case dict():
+                return {name: self._clean_all(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self._clean_all(each) for each in value]
+        return value
+
     def _clean(self, text: str) -> str:
+        # Also a password that is nobody's setting, or too short to be looked for.
+        if "://" in text:
+            text = mask(text)
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, "***")

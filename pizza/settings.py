@@ -20,6 +20,7 @@ from pizza.domain.status import STATUSES
 
 MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
+DEVELOPMENT, PRODUCTION = "development", "production"
 
 
 class SettingsError(Exception):
@@ -60,6 +61,24 @@ class Settings:
     web_threads: int = 3
     heartbeat_seconds: float = 10.0
     lease_seconds: float = 15.0
+    environment: str = DEVELOPMENT
+    staff_keys: tuple[values.Key, ...] = field(default=(), repr=False)
+    staff_key_file: tuple[values.Key, ...] = field(default=(), repr=False)
+    client_places: int | None = None
+    rate_limit: int = 600
+    trusted_proxies: tuple[values.Network, ...] = ()
+
+    @property
+    def keys(self) -> tuple[values.Key, ...]:
+        """The staff keys of the environment: known before any database is."""
+        return self.staff_keys + self.staff_key_file
+
+    @property
+    def places_per_client(self) -> int:
+        """How many places of the kitchen one client may hold, half of them unless told; 0: all."""
+        if self.client_places is not None:
+            return self.client_places
+        return (self.max_concurrent + 1) // 2
 
     @property
     def service(self) -> str:
@@ -86,11 +105,13 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The passwords in here, so that the log can blot them out."""
-        found = {self.rabbitmq_pass}
-        for url in (self.db_url, self.rabbitmq):
-            password = urlsplit(url).password if url and "://" in url else None
-            found |= {password, unquote(password)} if password else set()
-        return tuple(secret for secret in found if secret)
+        found = {
+            self.rabbitmq_pass,
+            *values.passwords(self.db_url),
+            *values.passwords(self.rabbitmq),
+        }
+        # The longest first: one may be a part of another.
+        return tuple(sorted(filter(None, found), key=len, reverse=True))
 
     def require(self, *names: str) -> None:
         """Insist on settings that have no default, by field name; raises SettingsError."""
@@ -105,13 +126,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One setting: its field, flag, environment variable, reader, and what it is for."""
+    """One setting: its field, flag, environment variable, reader, and what it is for.
+
+    flag: empty for a secret that must not stand on a command line, where `ps` shows it.
+    """
 
     name: str
     flag: str
     variable: str
     read: Callable[[str], Any]
     meaning: str
+
+    @property
+    def label(self) -> str:
+        """What an error calls it."""
+        return f"{self.flag} ({self.variable})" if self.flag else self.variable
 
 
 def load(
@@ -135,7 +164,7 @@ def load(
         try:
             given[option.name] = option.read(raw)
         except ValueError as problem:
-            raise SettingsError(f"{option.flag} ({option.variable}) {problem}.") from None
+            raise SettingsError(f"{option.label} {problem}.") from None
     return Settings(**given)
 
 
@@ -235,7 +264,16 @@ OPTIONS = (
     _option(
         "--lease", values.seconds(1, 3_600), "lease of a task in seconds", name="lease_seconds"
     ),
-)
+    _option(
+        "--env", values.one_of(DEVELOPMENT, PRODUCTION), "what is tolerated",
+        name="environment", variable="PIZZA_ENV",
+    ),
+    Option("staff_keys", "", "STAFF_KEY", values.keys, "the staff's key"),
+    Option("staff_key_file", "", "STAFF_KEY_FILE", values.keys_of_file, "file of the staff's keys"),
+    _option("--client-places", values.integer(0, 1_000_000), "orders at a time of one client"),
+    _option("--rate-limit", values.integer(0, 1_000_000), "requests a minute of one client"),
+    _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-For is believed"),
+)  # fmt: skip
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 

@@ -6,14 +6,33 @@ setting's name.
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 import math
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pizza.domain.order import ORDER_TYPES
 
 WORKER_NAME_LENGTH = 50
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# A key of so many characters cannot be found by trying.
+_SOUND_KEY = 16
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_CONNINFO_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:\\.|[^'\\])*)'|(\S+))")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A secret that is known by its SHA-256 only. short: it could be found by trying."""
+
+    digest: bytes
+    short: bool = False
 
 
 def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
@@ -152,3 +171,71 @@ def host(raw: str) -> str:
     if not raw or not raw.isprintable() or " " in raw or "/" in raw:
         raise ValueError(f"must be an address to listen on, not {raw!r}")
     return raw
+
+
+def keys(raw: str) -> tuple[Key, ...]:
+    """Keys with commas or spaces between; one may be given as `sha256:` and 64 hex digits."""
+    words = [word for word in re.split(r"[,\s]+", raw) if word]
+    # What was given is a secret, and stands in no sentence.
+    if not words or not all(word.isascii() and word.isprintable() for word in words):
+        raise ValueError("must be one or more keys of ASCII characters, with commas between")
+    return tuple(map(_key, words))
+
+
+def keys_of_file(path: str) -> tuple[Key, ...]:
+    """The keys in a file, each on a line of its own."""
+    try:
+        return keys(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ValueError(f"cannot be read: {type(problem).__name__}") from None
+    except ValueError:
+        raise ValueError("must name a file with a key on each line") from None
+
+
+def _key(word: str) -> Key:
+    if given := _DIGEST.fullmatch(word):
+        return Key(bytes.fromhex(given[1]))
+    return Key(hashlib.sha256(word.encode()).digest(), short=len(word) < _SOUND_KEY)
+
+
+def networks(raw: str) -> tuple[Network, ...]:
+    """IP addresses and networks with commas between, or none."""
+    if raw == "none":
+        return ()
+    try:
+        return tuple(ipaddress.ip_network(word.strip()) for word in raw.split(","))
+    except ValueError:
+        raise ValueError(
+            f"must be addresses or networks with commas between, not {raw!r}"
+        ) from None
+
+
+def is_loopback(name: str) -> bool:
+    """Whether only this machine can be meant by a host's name or address. Asks nobody."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def passwords(address: str) -> set[str]:
+    """The passwords in a URL or in a `host=… password=…` string, as written and as meant."""
+    if "://" not in address:
+        return {quoted.replace("\\", "") or plain for quoted, plain
+                in _CONNINFO_PASSWORD.findall(address)}  # fmt: skip
+    try:
+        url = urlsplit(address)
+    except ValueError:  # refused later, by a sentence that does not quote it
+        return {address.partition("://")[2]}
+    found = {url.password} if url.password else set()
+    for name, given in parse_qs(url.query).items():
+        found |= set(given) if "password" in name else set()
+    return found | {unquote(each) for each in found}
+
+
+def mask(text: str) -> str:
+    """The text without the user and password of any URL, or of a connection string, in it."""
+    text = re.sub(r"://[^\s'\"]*@", "://***@", text)
+    return _CONNINFO_PASSWORD.sub("password=***", text)

@@ -19,7 +19,7 @@ from progress import step
 from stopping import Stopped, stop_on_signals
 
 TOX_GRACE_SECONDS = 20.0
-ALL = ("lint", "types", "floors", "unit", "integration", "acceptance")
+ALL = ("lint", "types", "floors", "security", "unit", "integration", "acceptance")
 BESIDE = ("unit", "acceptance")
 
 

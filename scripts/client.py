@@ -30,9 +30,12 @@ class AnswerLost(ApiError):
 class Client:
     """Requests to one order service, each on a connection of its own."""
 
-    def __init__(self, port: int, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, port: int, check: Callable[[], None] = lambda: None, staff_key: str = ""
+    ) -> None:
         """`check` is called between tries; it may raise to end the waiting."""
         self.port = port
+        self._staff = {"Authorization": f"Bearer {staff_key}"} if staff_key else {}
         self._check = check
 
     @property
@@ -99,7 +102,9 @@ class Client:
         """One try: status, headers and document. Raises OSError, http.client.HTTPException."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
         try:
-            headers = {"Content-Type": "application/json"} if body else {}
+            headers = dict(self._staff)
+            if body:
+                headers["Content-Type"] = "application/json"
             if key:
                 headers["Idempotency-Key"] = key
             connection.request(method, path, body, headers)

@@ -75,7 +75,8 @@ def run(folder: Path, stay: bool) -> None:
     port = USUAL_PORT if claimed else free_port()
     procfile = {"ORDER_PORT": str(port), **PACE}
     restaurant = Restaurant(backing, folder / "logs", procfile)
-    client = Client(port, restaurant.check)
+    key = given.get("STAFF_KEY", "").replace(",", " ").split()
+    client = Client(port, restaurant.check, key[0] if key else "")
     board = Board()
     try:
         open_restaurant(restaurant, client)

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from pizza import logs
-from pizza.cli import verbs
+from pizza import logs, precautions
+from pizza.cli import disguise, verbs
 from pizza.cli.usage import USAGE
 from pizza.settings import MODES, OPTIONS, SettingsError, load
 
@@ -34,7 +34,9 @@ class _Command(click.Command):
 def _command() -> click.Command:
     # Values are read by pizza.settings, so that a flag and its variable are refused alike.
     options: list[click.Parameter] = [
-        click.Option([option.flag, option.name], help=option.meaning) for option in OPTIONS
+        click.Option([option.flag, option.name], help=option.meaning)
+        for option in OPTIONS
+        if option.flag
     ]
     options += [
         click.Option([f"--{verb.replace('_', '-')}", verb], is_flag=True)
@@ -50,6 +52,8 @@ def _command() -> click.Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code. `argv` without the program's name."""
+    if argv is None:
+        disguise.hide_secrets()
     try:
         code = _command().main(
             args=None if argv is None else list(argv),
@@ -79,6 +83,8 @@ def _set_up(given: Mapping[str, str | None], asked: list[str]) -> int:
     if set(asked) - {"setup_queues"}:
         settings.require("db_url")
     logs.setup(settings)
+    if "setup_queues" in asked:
+        precautions.take(settings)
     return verbs.set_up(settings, asked)
 
 
@@ -91,4 +97,4 @@ def _serve(given: Mapping[str, str | None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(verbs.DONE))
     logs.setup(settings)
-    return verbs.run(settings)
+    return verbs.run(precautions.take(settings))

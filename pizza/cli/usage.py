@@ -30,13 +30,24 @@ Connection Options:
                            Format: host, host:port or amqp://user:pass@host:port/vhost
   --rabbitmq-user          RabbitMQ username (default: guest)
   --rabbitmq-pass          RabbitMQ password (default: guest)
+                           Rather in the environment: what stands on a command line is hidden
+                           from ps as soon as the program has started, and not before
+  --env                    development or production, which refuses what is not safe
+                           (default: development)
 
 Order Service Options:
   --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
+                           Without STAFF_KEY or STAFF_KEY_FILE it is 127.0.0.1 whatever is said
   --port                   HTTP port for REST API (default: 3000)
   --share-port             yes: listen on the port beside an order service that is to end, so that
                            an upgrade refuses nobody (default: no)
   --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit)
+  --client-places          Of those, how many one client may have that shows no staff key and is
+                           not on this machine (default: half of them; 0: no limit)
+  --rate-limit             Requests a minute of such a client, in each HTTP worker
+                           (default: 600; 0: no limit)
+  --trusted-proxies        Proxies whose X-Forwarded-For says who the client is (default: none)
+                           Format: addresses or networks: 127.0.0.1,10.0.0.0/8
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none
   --ageing                 Seconds after which a waiting order goes first, as all processes are
@@ -133,6 +144,7 @@ Other Commands:
   flask --app pizza orders|workers|menu|customers      Look at them and change them
   flask --app pizza kitchen pause|resume               Take no orders for a while
   flask --app pizza report --day 2024-12-16            A day's figures
+  flask --app pizza keys add|list|revoke               Staff keys: who may do what staff may
   flask --app pizza dead-letters list|show|retry|drop  Messages that nobody could process
   Each has --help with examples. They read DB_URL, RABBITMQ and .env.
 
@@ -144,7 +156,10 @@ Environment Variables:
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT, SHARE_PORT,
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
-  CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE.
+  CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
+  PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES.
+  STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
+  several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.
 
 Exit Status:
@@ -163,6 +178,8 @@ Troubleshooting:
     handed over: POST /orders/{number}/deliver
   - Orders are answered 503: the restaurant is full (--max-concurrent), paused (flask --app pizza
     kitchen resume), or without its database; the answer says which
+  - Staff is answered 401: there is a staff key, by STAFF_KEY or flask --app pizza keys list; 403
+    is for a customer's token
   - "already at work": another process has that worker name; of one that was killed it is free
     within seconds. Ten workers are the most, all stations together
   - Orders of other programs do not arrive: flask --app pizza dead-letters list says why

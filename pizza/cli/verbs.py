@@ -11,6 +11,7 @@ import logging
 
 import click
 
+from pizza import values
 from pizza.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def run(settings: Settings) -> int:
 
 def refuse(sentence: str) -> int:
     """Tell a person on stderr why nothing was done; the exit code says the same to a program."""
-    click.echo(f"restaurant-system: {sentence}", err=True)
+    click.echo(f"restaurant-system: {values.mask(sentence)}", err=True)
     return USAGE
 
 

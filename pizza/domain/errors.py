@@ -5,6 +5,7 @@ DomainError
 ├── InvalidRequest     what staff asks for makes no sense; one FieldError for each bad field
 ├── OrderNotFound      nobody placed an order of this number
 ├── RestaurantFull     as many orders as the restaurant takes at a time are waiting or cooking
+├── ClientFull         one client has as many of those as one may have
 ├── KitchenPaused      staff has stopped the intake for a while
 ├── SoldOut            something of the order is not to be had today
 ├── OrderTwice         this message from outside has become an order before
@@ -15,6 +16,10 @@ DomainError
 ├── VersionConflict    the order is not what the caller has looked at any more
 ├── CustomerNotFound   nobody of this name has ordered, and staff has said nothing of one
 ├── UnknownDish        the menu has no dish of this name
+├── NoSuchKey          no staff key has this id
+├── CredentialMissing  this is for those who show a key or a token
+├── CredentialUnknown  what was shown is neither a key that counts nor the token of an order
+├── NotAllowed         what was shown is known, and not good for this
 ├── UnknownOrderTypes  a cook's specialities are neither order types nor on the menu
 ├── WorkerNameTaken    a worker of this name is at work
 └── TooManyWorkers     every place in the kitchen is taken
@@ -73,6 +78,49 @@ class RestaurantFull(DomainError):
         self.limit = limit
         self.retry_after_seconds = retry_after_seconds
         super().__init__(f"The restaurant takes {limit} orders at a time and is full.")
+
+
+class ClientFull(DomainError):
+    """This client holds `places` places of the kitchen; try again in `retry_after_seconds`."""
+
+    def __init__(self, places: int, retry_after_seconds: int = 5) -> None:
+        self.places = places
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"From here {places} orders are waiting or cooking already, which is the most that one "
+            "client may have."
+        )
+
+
+class NoSuchKey(DomainError):
+    """There is no staff key with this id."""
+
+    def __init__(self, key_id: str) -> None:
+        self.key_id = key_id
+        super().__init__(f"There is no staff key {key_id!r}.")
+
+
+class CredentialMissing(DomainError):
+    """This needs a key or token, and none was shown; `errors` names the fields that do."""
+
+    def __init__(self, sentence: str, errors: Sequence[FieldError] = ()) -> None:
+        self.errors = list(errors)
+        super().__init__(sentence)
+
+
+class CredentialUnknown(DomainError):
+    """What was shown is neither a staff key that counts nor the tracking token of an order."""
+
+    def __init__(self) -> None:
+        super().__init__("This key or token is not known here, or not any more.")
+
+
+class NotAllowed(DomainError):
+    """Who asks is known, and may not do this; `errors` names the fields that are not theirs."""
+
+    def __init__(self, sentence: str, errors: Sequence[FieldError] = ()) -> None:
+        self.errors = list(errors)
+        super().__init__(sentence)
 
 
 class IllegalTransition(DomainError):

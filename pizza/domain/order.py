@@ -100,6 +100,14 @@ class RequestKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """Who sends an order, as a mark that tells clients apart, and how many places it may hold."""
+
+    mark: bytes
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderStatus:
     """Where an order stands now; `version` grows by one with each change."""
 

@@ -14,6 +14,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.cooking import BASE_SECONDS, cooking_seconds
 from pizza.domain.errors import (
+    ClientFull,
     FieldError,
     InvalidRequest,
     KeyInFlight,
@@ -28,6 +29,7 @@ from pizza.domain.menu import needs
 from pizza.domain.order import (
     ORDER_TYPES,
     VIP,
+    Client,
     Order,
     OrderDraft,
     OrderStatus,
@@ -64,6 +66,7 @@ def place_order(
     source: UUID | None = None,
     by: str = ORDER_SERVICE,
     key: RequestKey | None = None,
+    client: Client | None = None,
 ) -> PlacedOrder:
     """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
 
@@ -74,7 +77,8 @@ def place_order(
     source: the message from outside that it comes from; by: who takes it.
     key: under which the order is placed only once; the second time the first one comes back,
         as it was placed, whatever has happened since.
-    Raises RestaurantFull, KitchenPaused, SoldOut, OrderTwice, KeyReused, KeyInFlight,
+    client: who may hold only so many places of the kitchen at a time.
+    Raises RestaurantFull, ClientFull, KitchenPaused, SoldOut, OrderTwice, KeyReused, KeyInFlight,
     DatabaseUnavailable.
     """
     verdict, placed = orders.place(
@@ -91,9 +95,12 @@ def place_order(
         changed_by=by,
         deadline=_begin_by(conn, deadline),
         key=key,
+        client=client,
     )
     if isinstance(placed, PlacedOrder):
         return placed
+    if client is not None and verdict == "client full":
+        raise ClientFull(client.places)
     raise _refusal(verdict, placed, limit)
 
 

@@ -38,14 +38,15 @@ def cancel(
     reason: str | None = None,
     by: str | None = None,
     version: int | None = None,
-    as_staff: bool = False,
+    role: str | None = None,
 ) -> None:
     """Cancel an order: without a reason as its customer may, with one as staff may.
 
-    as_staff: it is staff anyway, who needs a reason for what is not `received` any more.
+    role: which of the two it is, where that is known. Staff needs a reason for what is not
+        `received` any more; a customer may not do that at all.
     Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
     """
-    role = STAFF_ROLE if as_staff or reason is not None else CUSTOMER
+    role = role or (STAFF_ROLE if reason is not None else CUSTOMER)
     who = by if by is not None else STAFF if role == STAFF_ROLE else CUSTOMER
     _check(by=who, reason=reason)
     moves.move(

@@ -13,6 +13,7 @@ from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import (
+    Client,
     Order,
     OrderDraft,
     OrderItem,
@@ -31,8 +32,9 @@ _PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
     _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity, _SQL.move, _SQL.prioritise, _SQL.age,
 )  # fmt: skip
 
-_WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST, _PLACE_ONCE, _FORGET_KEYS = (
-    _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest, _SQL.place_once, _SQL.forget_keys,
+_WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST, _PLACE_ONCE, _PLACE_FOR, _FORGET_KEYS = (
+    _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest, _SQL.place_once, _SQL.place_for,
+    _SQL.forget_keys,
 )  # fmt: skip
 
 _NEWEST_IN_KITCHEN = _SQL.newest_in_kitchen
@@ -61,20 +63,22 @@ def place(
     changed_by: str,
     deadline: datetime | None,
     key: RequestKey | None = None,
+    client: Client | None = None,
 ) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
 
     first, repeat, vip: its priority, should the customer be new, have ordered before, be a VIP.
     needs: the tags that a cook must have; source: the message from outside that it comes from.
     key: places it only once; without one nothing is asked of the keys.
+    client: places it only while that client holds less than its share of the kitchen.
     Returns the verdict and, when `placed` or `replayed`, the order; with `paused`, `sold out` and
     `twice` the reason, the dishes, or the number that it has already; with all others None.
     """
     row = first_row(
         conn,
-        _PLACE if key is None else _PLACE_ONCE,
+        _PLACE_FOR if client else _PLACE if key is None else _PLACE_ONCE,
         {
-            **({} if key is None else {"key": key.key, "digest": key.digest}),
+            **_bounds(key, client),
             "expires": deadline,
             "customer_name": draft.customer_name,
             "customer_key": customer_key(draft.customer_name),
@@ -116,6 +120,14 @@ def place(
         estimated_completion=estimated_completion,
         replayed=verdict == "replayed",
     )
+
+
+def _bounds(key: RequestKey | None, client: Client | None) -> dict[str, object]:
+    """The parameters of an order that is not placed come what may."""
+    found: dict[str, object] = {} if key is None else {"key": key.key, "digest": key.digest}
+    if client is None:
+        return found
+    return {"key": None, "digest": None, **found, "client": client.mark, "places": client.places}
 
 
 def forget_keys(conn: Connection) -> None:

@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
+from pizza.services.doors import Doors
 from pizza.settings import Settings
 from pizza.web import (
     customers,
@@ -26,9 +27,13 @@ from pizza.web import (
     orders,
     reports,
     staff_schemas,
+    tracker,
     workers,
 )
-from pizza.web.backend import Backend
+from pizza.web.backend import LOOK_SECONDS, Backend
+from pizza.web.gate import Gate
+from pizza.web.intake import Intake
+from pizza.web.limits import Limits
 from pizza.web.schemas import (
     ChangeResponse,
     HealthResponse,
@@ -36,12 +41,13 @@ from pizza.web.schemas import (
     ProblemResponse,
     StatusResponse,
 )
+from pizza.web.security import SCHEMES, secured
 
 __all__ = ["Backend", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
-    *staff_schemas.MODELS, *forms.FORMS,
+    tracker.TrackedResponse, *staff_schemas.MODELS, *forms.FORMS,
 )  # fmt: skip
 
 
@@ -55,6 +61,12 @@ class _Map(Map):
 
 class _App(OpenAPI):
     url_map_class: type[Map] = _Map
+    doors: Doors
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """The description of the API, as the doors are now."""
+        return secured(super().api_doc, self.doors)
 
     def make_default_options_response(self) -> Response:
         """Answer OPTIONS with the methods and no body; Flask would call the empty body HTML."""
@@ -69,7 +81,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     app = _App(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
-        security_schemes={},
+        security_schemes=SCHEMES,
         doc_prefix="/docs",
         # Documented for every operation by us, so that the library adds nothing of its own.
         validation_error_status=500,
@@ -77,7 +89,16 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
         static_folder=None,
     )
     errors.install(app)
-    orders.register(app, settings, backend)
+    app.doors = doors = Doors(
+        lambda: backend.pool.connection(timeout=LOOK_SECONDS),
+        (key.digest for key in settings.keys),
+    )
+    gate = Gate(doors)
+    limits = Limits(settings, doors)
+    limits.install(app)
+    gate.install(app)
+    orders.register(app, backend, Intake(settings, backend, gate, limits))
+    tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
     health.register(app, backend)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pizza.web.render import TRACK
+
 log = logging.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -27,9 +29,14 @@ def access_log(app: Wsgi) -> Wsgi:
         milliseconds = (time.monotonic() - started) * 1000
         log.debug(
             "%s %s: %s in %.1f ms",
-            environ["REQUEST_METHOD"], environ["PATH_INFO"], statuses[-1], milliseconds,
+            environ["REQUEST_METHOD"], _shown(environ["PATH_INFO"]), statuses[-1], milliseconds,
             extra={"action": "request", "duration_ms": round(milliseconds)},
         )  # fmt: skip
         return body
 
     return logged
+
+
+def _shown(path: str) -> str:
+    """The path without a tracking token, which is as good as a key."""
+    return f"{TRACK}***" if path.startswith(TRACK) else path

@@ -11,6 +11,8 @@ JSON = "application/json"
 
 # All that a request may spend on the database: waiting for a connection, and for its answers.
 DATABASE_SECONDS = 1.2
+# What it may spend before that, on finding out who asks: both together are less than two seconds.
+LOOK_SECONDS = 0.6
 
 
 class Connections(Protocol):

@@ -31,6 +31,11 @@ _ETAG = {
 _RETRY_AFTER = {
     "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
 }
+_HEADERS_OF = {
+    401: {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
 
 TAKEOUT_EXAMPLE = {
     "customer_name": "John Doe",
@@ -63,6 +68,8 @@ PLACED_EXAMPLE = {
     "customer_name": "John Doe",
     "created_at": "2024-12-16T10:30:00.000Z",
     "estimated_completion": "2024-12-16T10:30:10.000Z",
+    "tracking_token": "20241216_001.5f2a90bc77d1e02b4c6a8d9e0f1a2b3c4d5e6f70",
+    "tracking_url": "/track/20241216_001.5f2a90bc77d1e02b4c6a8d9e0f1a2b3c4d5e6f70",
 }
 STATUS_EXAMPLE = {
     "order_number": "ORD_20241216_001",
@@ -182,7 +189,7 @@ def _problem(status: int) -> dict[str, Any]:
         "description": HTTPStatus(status).phrase,
         "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="ProblemResponse")}}},
     }
-    return described | ({"headers": _RETRY_AFTER} if status == 503 else {})
+    return described | ({"headers": _HEADERS_OF[status]} if status in _HEADERS_OF else {})
 
 
 def placing_conflict() -> dict[str, Any]:

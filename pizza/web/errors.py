@@ -14,6 +14,9 @@ from werkzeug.exceptions import HTTPException
 
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.domain.errors import (
+    ClientFull,
+    CredentialMissing,
+    CredentialUnknown,
     CustomerNotFound,
     FieldError,
     IllegalTransition,
@@ -22,6 +25,7 @@ from pizza.domain.errors import (
     KeyInFlight,
     KeyReused,
     KitchenPaused,
+    NotAllowed,
     OrderNotFound,
     ReasonMissing,
     RestaurantFull,
@@ -36,6 +40,7 @@ CONTENT_TYPE = "application/problem+json"
 RETRY_DATABASE_SECONDS = 2
 # A body of a megabyte can hold more mistakes than anyone wants to read about.
 MOST_ERRORS = 100
+_SCHEME = 'Bearer realm="pizza"'
 
 _SENTENCES = {
     400: "The request could not be understood.",
@@ -109,6 +114,19 @@ def _full(error: RestaurantFull | KitchenPaused) -> Problem:
     return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
+def _client_full(error: ClientFull) -> Problem:
+    return Problem(429, str(error), headers=_retry_after(error.retry_after_seconds))
+
+
+def _who_is_it(error: CredentialMissing) -> Problem:
+    return Problem(401, str(error), errors=error.errors, headers=[("WWW-Authenticate", _SCHEME)])
+
+
+def _nobody_known(error: CredentialUnknown) -> Problem:
+    scheme = f'{_SCHEME}, error="invalid_token"'
+    return Problem(401, str(error), headers=[("WWW-Authenticate", scheme)])
+
+
 def _in_flight(error: KeyInFlight) -> Problem:
     return Problem(409, str(error), headers=_retry_after(error.retry_after_seconds))
 
@@ -166,6 +184,10 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     OrderNotFound: lambda error: Problem(404, str(error)),
     CustomerNotFound: lambda error: Problem(404, str(error)),
     RestaurantFull: _full,
+    ClientFull: _client_full,
+    CredentialMissing: _who_is_it,
+    CredentialUnknown: _nobody_known,
+    NotAllowed: lambda error: Problem(403, str(error), errors=error.errors),
     KitchenPaused: _full,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
     KeyReused: lambda error: Problem(

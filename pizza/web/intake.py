@@ -22,7 +22,9 @@ from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import parse, read_bytes
 from pizza.web.errors import CONTENT_TYPE, problem_for
+from pizza.web.gate import HEADERS, Gate
 from pizza.web.idempotency import REPLAYED, request_key
+from pizza.web.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,9 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 class Intake:
     """Takes orders: a WSGI request in, a 201 with the order or a problem out."""
 
-    def __init__(self, settings: Settings, backend: Backend) -> None:
+    def __init__(self, settings: Settings, backend: Backend, gate: Gate, limits: Limits) -> None:
+        self._gate = gate
+        self._limits = limits
         self._settings = settings
         self._backend = backend
         self._menu = MenuCard()
@@ -58,20 +62,25 @@ class Intake:
             problem = problem_for(error)
             return (
                 problem.status,
-                [("Content-Type", CONTENT_TYPE), *problem.headers],
+                [("Content-Type", CONTENT_TYPE), *problem.headers, *HEADERS],
                 problem.body(),
             )
         location = f"{PATH}/{order.number}/status"
-        headers = [("Content-Type", JSON), ("Location", location)]
+        headers = [("Content-Type", JSON), ("Location", location), *HEADERS]
         if order.replayed:
             headers.append(REPLAYED)
-        return 201, headers, render.placed(order).encode()
+        return 201, headers, render.placed(order, self._gate.doors.token(order.number)).encode()
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
+        # Before a connection is taken: this may take one.
+        self._gate.doors.prepare()
+        guest = self._gate.guest(environ)
+        client = self._limits.order(environ, guest)
         body = read_bytes(environ)
         key = request_key(environ, body)
         draft = read_order(parse(body))
+        self._gate.check_wishes(draft, guest, environ)
         with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             order = service.place_order(
                 conn,
@@ -80,6 +89,7 @@ class Intake:
                 limit=self._settings.max_concurrent,
                 menu=self._menu.tags(conn),
                 key=key,
+                client=client,
             )
         _log_received(order, time.monotonic() - started)
         return order

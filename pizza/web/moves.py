@@ -12,9 +12,11 @@ from typing import Any
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
 
+from pizza.domain.errors import FieldError, NotAllowed
+from pizza.domain.status import CUSTOMER
 from pizza.services import orders as service
 from pizza.services import staff
-from pizza.web import docs, etags, render
+from pizza.web import docs, etags, gate, render
 from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.forms import ByRequest, PriorityRequest, ReasonRequest, SendBackRequest, read
 from pizza.web.orders import TAG, OrderPath
@@ -47,7 +49,12 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = read(ReasonRequest, optional=True)
-        return change(path.number, staff.cancel, reason=form.reason, by=form.by)
+        if gate.current().staff:
+            return change(path.number, staff.cancel, reason=form.reason, by=form.by)
+        if form.by is not None:
+            words = [FieldError("by", "is for staff")]
+            raise NotAllowed("A customer cancels in no other name.", words)
+        return change(path.number, staff.cancel, reason=form.reason, role=CUSTOMER)
 
     @app.post(
         "/orders/<number>/deliver",

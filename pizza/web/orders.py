@@ -8,8 +8,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
 from pizza.services import orders as service
-from pizza.settings import Settings
-from pizza.web import docs, documents, etags, render
+from pizza.web import docs, documents, etags, gate, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.idempotency import IdempotencyKey
 from pizza.web.intake import PATH, Intake, Shortcut
@@ -25,9 +24,8 @@ class OrderPath(BaseModel):
     number: str = Field(description="such as ORD_20241216_001")
 
 
-def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
+def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
     """Add the order views to `app`."""
-    intake = Intake(settings, backend)
     app.wsgi_app = Shortcut(intake, app.wsgi_app)  # type: ignore[method-assign]
 
     @app.post(
@@ -38,7 +36,7 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         openapi_extensions=docs.order_body(),
         responses={
             201: docs.placed(),
-            **docs.problems(400, 409, 413, 415, 422, 503),
+            **docs.problems(400, 401, 403, 409, 413, 415, 422, 429, 503),
             409: docs.placing_conflict(),
         },
     )
@@ -77,7 +75,8 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         number = service.checked_number(path.number)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
-        return etags.answer(render.status(found), found.version)
+        whole = gate.current().may_see(number)
+        return etags.answer(render.status(found, whole=whole), found.version)
 
     @app.get(
         "/orders/<number>/history",
@@ -93,4 +92,5 @@ def register(app: OpenAPI, settings: Settings, backend: Backend) -> None:
         number = service.checked_number(path.number)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             changes = service.order_history(conn, number)
-        return Response(render.history(changes), content_type=JSON)
+        whole = gate.current().may_see(number)
+        return Response(render.history(changes, whole=whole), content_type=JSON)

@@ -15,36 +15,47 @@ from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 _text = json.encoder.encode_basestring_ascii
 
 
-def placed(order: PlacedOrder) -> str:
-    """The answer to POST /orders; the amount is a JSON number with two places."""
+TRACK = "/track/"
+
+
+def placed(order: PlacedOrder, token: str) -> str:
+    """The answer to POST /orders; the amount is a JSON number with two places.
+
+    token: its tracking token, which needs no escapes.
+    """
     return (
         f'{{"order_number":{_text(order.number)},"status":{_text(order.status)},'
         f'"total_amount":{_money(order.total_amount)},"priority":{order.priority},'
         f'"order_type":{_text(order.order_type)},"customer_name":{_text(order.customer_name)},'
         f'"created_at":{_time(order.created_at)},'
-        f'"estimated_completion":{_time(order.estimated_completion)}}}\n'
+        f'"estimated_completion":{_time(order.estimated_completion)},'
+        f'"tracking_token":"{token}","tracking_url":"{TRACK}{token}"}}\n'
     )
 
 
-def status(order: OrderStatus) -> str:
-    """The answer to GET /orders/{number}/status."""
+def status(order: OrderStatus, *, whole: bool = True) -> str:
+    """The answer to GET /orders/{number}/status; whole: also what it costs and how urgent it is."""
+    more = (
+        f',"priority":{order.priority},"rush":{_bool(order.rush)},'
+        f'"total_amount":{_money(order.total_amount)}'
+    )
     return (
         f'{{"order_number":{_text(order.number)},"current_status":{_text(order.status)},'
         f'"updated_at":{_time(order.updated_at)},'
         f'"estimated_completion":{_time(order.estimated_completion)},'
         f'"processed_by":{_text_or_null(order.processed_by)},'
-        f'"order_type":{_text(order.order_type)},"priority":{order.priority},'
+        f'"order_type":{_text(order.order_type)},'
         f'"completed_at":{_time(order.completed_at)},'
-        f'"stage":{_text_or_null(order.stage)},"rush":{_bool(order.rush)},'
-        f'"total_amount":{_money(order.total_amount)}}}\n'
+        f'"stage":{_text_or_null(order.stage)}{more if whole else ""}}}\n'
     )
 
 
-def history(changes: list[StatusChange]) -> str:
-    """The answer to GET /orders/{number}/history."""
+def history(changes: list[StatusChange], *, whole: bool = True) -> str:
+    """The answer to GET /orders/{number}/history; whole: with the notes, which may name people."""
     return _lines(
         f'{{"status":{_text(change.status)},"timestamp":{_time(change.timestamp)},'
-        f'"changed_by":{_text(change.changed_by)},"notes":{_text_or_null(change.notes)}}}'
+        f'"changed_by":{_text(change.changed_by)},'
+        f'"notes":{_text_or_null(change.notes if whole else None)}}}'
         for change in changes
     )
 

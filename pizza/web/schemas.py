@@ -20,10 +20,12 @@ class OrderResponse(BaseModel):
     customer_name: str
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     estimated_completion: str | None = Field(json_schema_extra={"format": "date-time"})
+    tracking_token: str
+    tracking_url: str
 
 
 class StatusResponse(BaseModel):
-    """Where an order stands."""
+    """Where an order stands; what it costs and how urgent it is only for its customer and staff."""
 
     order_number: str
     current_status: str
@@ -31,11 +33,11 @@ class StatusResponse(BaseModel):
     estimated_completion: str | None
     processed_by: str | None
     order_type: str
-    priority: int
     completed_at: str | None
     stage: str | None
-    rush: bool
-    total_amount: float
+    priority: int = 0
+    rush: bool = False
+    total_amount: float = 0
 
 
 class ChangeResponse(BaseModel):

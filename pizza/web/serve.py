@@ -207,6 +207,12 @@ def _announce(
                 f"Service started on port {settings.port}",
                 extra={"action": "service_started", "details": {"host": settings.host}},
             )
+            if not settings.keys:
+                log.info(
+                    "STAFF_KEY is not set: only this machine is listened to, at %s",
+                    settings.host,
+                    extra={"action": "doors_open"},
+                )
             return
 
 

@@ -48,10 +48,12 @@ class Reply:
 class Service:
     """A running order service and its database."""
 
-    def __init__(self, folder: Path, db_url: str, broker: str, *flags: str) -> None:
+    def __init__(
+        self, folder: Path, db_url: str, broker: str, *flags: str, **variables: str
+    ) -> None:
         self.db_url = db_url
         self.port = free_port()
-        servers = {"DB_URL": db_url, "RABBITMQ": broker}
+        servers = {"DB_URL": db_url, "RABBITMQ": broker, **variables}
         all_flags = ["--mode=order-service", f"--port={self.port}", *flags]
         self.program = Program(folder, "order_service", all_flags, servers)
 
@@ -106,8 +108,8 @@ class Service:
             return conn.execute(sql.encode(), values).fetchall()
 
 
-def module_service(*flags: str) -> Callable[..., Any]:
-    """A fixture: an order service with these flags, shared by the tests of a module."""
+def module_service(*flags: str, **variables: str) -> Callable[..., Any]:
+    """A fixture: an order service with these flags and variables, one for a module's tests."""
 
     @pytest.fixture(scope="module")
     def service(
@@ -116,7 +118,7 @@ def module_service(*flags: str) -> Callable[..., Any]:
         name = f"api_{uuid4().hex[:12]}"
         db_url = servers.postgres.create_database(name, template=_template)
         folder = tmp_path_factory.mktemp("api")
-        running = Service(folder, db_url, servers.rabbitmq.url, *flags)
+        running = Service(folder, db_url, servers.rabbitmq.url, *flags, **variables)
         try:
             running.program.wait_for("service_started")
             yield running

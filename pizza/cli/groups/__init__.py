@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from pizza.cli.groups.customers import customers
+from pizza.cli.groups.keys import keys
 from pizza.cli.groups.kitchen import kitchen
 from pizza.cli.groups.menu import menu
 from pizza.cli.groups.orders import orders
 from pizza.cli.groups.report import report
 from pizza.cli.groups.workers import workers
 
-GROUPS: tuple[click.Command, ...] = (orders, workers, menu, customers, kitchen, report)
+GROUPS: tuple[click.Command, ...] = (orders, workers, menu, customers, kitchen, report, keys)

@@ -10,7 +10,7 @@ import click
 
 from pizza.cli import desk
 from pizza.domain.order import ORDER_TYPES
-from pizza.domain.status import STATUSES
+from pizza.domain.status import STAFF, STATUSES
 from pizza.services import orders as service
 from pizza.services import staff
 from pizza.web import documents
@@ -89,7 +89,7 @@ def cancel(number: str, as_json: bool, **words: Any) -> None:
     Example:
       flask --app pizza orders cancel ORD_20241216_001 --reason "The guest has left"
     """
-    _change(number, staff.cancel, as_json, as_staff=True, **words)
+    _change(number, staff.cancel, as_json, role=STAFF, **words)
 
 
 @orders.command()

@@ -145,5 +145,8 @@ class Program:
 
 
 def _environment() -> dict[str, str]:
-    ours = {"DB_URL", "RABBITMQ", "COOKING_TIME", "LOG_LEVEL", "LOG_FILE", "MODE", "PORT"}
+    ours = {
+        "DB_URL", "RABBITMQ", "COOKING_TIME", "LOG_LEVEL", "LOG_FILE", "MODE", "PORT",
+        "STAFF_KEY", "STAFF_KEY_FILE", "PIZZA_ENV",
+    }  # fmt: skip
     return {name: value for name, value in os.environ.items() if name not in ours}

@@ -287,3 +287,21 @@ def test_on_a_narrow_terminal_nothing_is_cut(db_url: str, tmp_path: Path) -> Non
     drawn = on_a_terminal(db_url, tmp_path, columns=20)
     assert "Quattro Formaggi Pizza" in drawn
     assert "…" not in drawn
+
+
+def test_a_key_is_made_printed_once_listed_and_revoked(run: Run, conn: BoundedConnection) -> None:
+    assert "no keys" in run("keys", "list").stdout
+    made = run("keys", "add", "Anna's tablet")
+    key = made.stdout.strip()
+    key_id = key.split("_")[1]
+
+    assert "not shown again" in made.stderr and key not in made.stderr
+    listed = run("keys", "list").stdout
+    assert key_id in listed and "Anna's tablet" in listed and key not in listed
+    assert (
+        run("keys", "revoke", key_id).stdout == f"The key {key_id} of Anna's tablet is revoked.\n"
+    )
+    (document,) = json.loads(run("keys", "list", "--json").stdout)
+    assert document["revoked_at"] and "hash" not in document
+    assert "no staff key 'x'" in run("keys", "revoke", "x", code=1).stderr
+    assert json.loads(run("keys", "add", "Bert", "--json").stdout)["key"].startswith("pizza_")

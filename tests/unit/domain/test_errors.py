@@ -22,6 +22,11 @@ REFUSALS = [
     errors.CustomerNotFound("Jo"),
     errors.UnknownDish("Sushi"),
     errors.UnknownOrderTypes(["sushi"], ["dine-in", "pizza"]),
+    errors.ClientFull(25),
+    errors.NoSuchKey("1f2e3d4c"),
+    errors.CredentialMissing("This needs a staff key."),
+    errors.CredentialUnknown(),
+    errors.NotAllowed("This needs a staff key."),
 ]
 
 

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
@@ -17,12 +18,18 @@ NOON = datetime(2024, 12, 16, 12, 0, 0, 123456, tzinfo=UTC)
 NUMBER = "ORD_20241216_001"
 
 
+SECRET = b"a secret of the house"
+
+
 class _Nothing:
+    def __init__(self, row=None):
+        self._row = row
+
     def fetchall(self):
         return []
 
     def fetchone(self):
-        return None
+        return self._row
 
 
 @dataclass
@@ -32,10 +39,17 @@ class FakeRestaurant:
     failure: Exception | None = None
     relay: str = "leading"
     placed: list = field(default_factory=list)
+    keys: list = field(default_factory=list)
 
     @contextmanager
     def connection(self, timeout=1.0):
-        yield SimpleNamespace(execute=lambda sql: self._fail() or _Nothing())
+        yield SimpleNamespace(execute=self._execute)
+
+    def _execute(self, sql):
+        self._fail()
+        # What pizza.storage.doors.look asks for.
+        locks = (SECRET, bool(self.keys), [sha256(key.encode()).digest() for key in self.keys])
+        return _Nothing(locks if "house_secret" in sql else None)
 
     def _fail(self):
         if self.failure is not None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 
@@ -29,7 +30,11 @@ def test_an_order_is_placed(client, restaurant):
     assert response.status_code == 201
     assert response.headers["Location"] == f"/orders/{NUMBER}/status"
     assert response.content_type == "application/json"
-    assert json.loads(response.data) == {
+    document = json.loads(response.data)
+    token = document.pop("tracking_token")
+    assert document.pop("tracking_url") == f"/track/{token}"
+    assert re.fullmatch(r"20241216_001\.[0-9a-f]{40}", token)
+    assert document == {
         "order_number": NUMBER,
         "status": "received",
         "total_amount": 26.0,
@@ -228,6 +233,7 @@ def test_the_api_documents_itself(client):
         ("get", "/orders"),
         ("post", "/orders"),
         ("get", "/orders/{number}"),
+        ("get", "/track/{token}"),
         ("post", "/orders/{number}/cancel"),
         ("post", "/orders/{number}/deliver"),
         ("post", "/orders/{number}/send-back"),

@@ -1,0 +1,70 @@
+"""What is not safe to run like that: a door that stands open, a password that everybody knows.
+
+In development it is a warning, with `--env=production` it is refused. Looked at before a process
+opens anything, so only what needs no database to be known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from urllib.parse import unquote, urlsplit
+
+from pizza import values
+from pizza.settings import PRODUCTION, Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+_ORDER_SERVICE = "order-service"
+_SET_A_KEY = "set STAFF_KEY, or STAFF_KEY_FILE to a file with a key on each line"
+
+
+def take(settings: Settings) -> Settings:
+    """Warn of what is not safe; gives the settings to run with, on another host if need be.
+
+    Raises SettingsError for what production must not have.
+    """
+    _check_broker(settings)
+    return _guard_the_door(settings) if settings.mode == _ORDER_SERVICE else settings
+
+
+def _check_broker(settings: Settings) -> None:
+    url = urlsplit(settings.broker_url)
+    user, password = unquote(url.username or ""), unquote(url.password or "")
+    if (user, password) != ("guest", "guest") or values.is_loopback(url.hostname or ""):
+        return
+    if settings.environment == PRODUCTION:
+        raise SettingsError(
+            f"The broker at {url.hostname} is asked for as guest, with the password guest, which "
+            "everybody knows: give --rabbitmq-user and RABBITMQ_PASS."
+        )
+    log.warning(
+        "The broker at %s is used as guest, with the password guest, which everybody knows: "
+        "give --rabbitmq-user and RABBITMQ_PASS",
+        url.hostname,
+        extra={"action": "guest_at_broker"},
+    )
+
+
+def _guard_the_door(settings: Settings) -> Settings:
+    production = settings.environment == PRODUCTION
+    if any(key.short for key in settings.keys):
+        if production:
+            raise SettingsError("A staff key of less than 16 characters can be guessed.")
+        log.warning(
+            "A staff key has less than 16 characters and can be guessed",
+            extra={"action": "weak_staff_key"},
+        )
+    if settings.keys:
+        return settings
+    if production:
+        raise SettingsError(f"In production the order service needs a staff key: {_SET_A_KEY}.")
+    if values.is_loopback(settings.host):
+        return settings  # said when it has started (pizza.web.serve)
+    log.warning(
+        "STAFF_KEY is not set: listening on %s only, not on %s as told; %s",
+        LOOPBACK, settings.host, _SET_A_KEY,
+        extra={"action": "doors_open"},
+    )  # fmt: skip
+    return dataclasses.replace(settings, host=LOOPBACK)

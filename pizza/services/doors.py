@@ -1,0 +1,204 @@
+"""Who may do what: the staff's keys, and the token by which a customer reaches an order.
+
+The doors are closed, so that staff has to show a key, when the environment has one or the table
+`staff_key` has a row, be it a revoked one. Otherwise everybody is staff, as the specification has
+it. A tracking token is the order's number and a keyed hash of it: nothing is stored for it, and
+nobody without the house's secret can make one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
+from pizza.domain.order import VIP, OrderDraft, words_error
+from pizza.storage import doors as storage
+from pizza.storage.doors import Locks, StaffKey
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+# A key that is revoked is good for so long, at most.
+_FRESH_SECONDS = 1.0
+KEY_BYTES = 20
+NAME_LENGTH = 50
+_PREFIX = "ORD_"
+_TOKEN = re.compile(r"([0-9]{8}_[0-9]{3,8})\.[0-9a-f]{40}")
+_STAFF_FIELDS = "is for staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: staff, or the customer of the order `number`, or anybody (neither).
+
+    key: it is staff because it has shown a key, not because the doors are open.
+    """
+
+    staff: bool = False
+    number: str | None = None
+    key: bool = False
+
+    def may_see(self, number: str) -> bool:
+        """Whether it may know whose order that is."""
+        return self.staff or self.number == number
+
+
+OPEN, STAFF, ANYBODY = Caller(staff=True), Caller(staff=True, key=True), Caller()
+
+
+class Doors:
+    """What a process knows of the keys: at most a second old, while the database answers."""
+
+    def __init__(
+        self,
+        connection: Callable[[], AbstractContextManager[Connection]],
+        digests: Iterable[bytes] = (),
+    ) -> None:
+        """connection: lends one; digests: SHA-256 of the keys of the environment."""
+        self._connection = connection
+        self._digests = tuple(digests)
+        self._seen: Locks | None = None
+        self._seen_at = float("-inf")
+        self._looking = threading.Lock()
+
+    def closed(self) -> bool:
+        """Whether staff has to show a key. Raises DatabaseUnavailable while that is not known."""
+        return bool(self._digests) or self._look().fitted
+
+    def caller(self, credential: str | None) -> Caller:
+        """Who shows this key or token. Raises CredentialUnknown, DatabaseUnavailable."""
+        if not self.closed():
+            return OPEN
+        if credential is None:
+            return ANYBODY
+        if number := self._number_of(credential):
+            return Caller(number=number)
+        if self._is_key(credential):
+            return STAFF
+        raise CredentialUnknown
+
+    def customer(self, token: str) -> Caller:
+        """The customer of a tracking token, whether the doors are open or not.
+
+        Raises CredentialUnknown, DatabaseUnavailable.
+        """
+        number = self._number_of(token)
+        if number is None:
+            raise CredentialUnknown
+        return Caller(number=number)
+
+    def token(self, number: str) -> str:
+        """The tracking token of an order: always the same one."""
+        return f"{number.removeprefix(_PREFIX)}.{self._mark(b'track', number)[:20].hex()}"
+
+    def mark(self, address: str) -> bytes:
+        """A client's address as it may be stored: nobody without the secret can find it again."""
+        return self._mark(b"client", address)[:16]
+
+    def prepare(self) -> None:
+        """Learn the secret, so that `token` and `mark` need no database. DatabaseUnavailable."""
+        if self._seen is None:
+            self._look()
+
+    def _number_of(self, token: str) -> str | None:
+        parts = _TOKEN.fullmatch(token)
+        if parts is None:
+            return None
+        number = _PREFIX + parts[1]
+        self._look()
+        return number if hmac.compare_digest(token, self.token(number)) else None
+
+    def _is_key(self, credential: str) -> bool:
+        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
+        known = self._digests
+        try:
+            known += tuple(self._look().hashes)
+        except DatabaseUnavailable:
+            if not known:
+                raise
+        # All of them each time, so that the time tells nothing.
+        return sum(hmac.compare_digest(digest, each) for each in known) > 0
+
+    def _mark(self, what: bytes, text: str) -> bytes:
+        return hmac.digest(self._known().secret, what + b"\0" + text.encode(), "sha256")
+
+    def _known(self) -> Locks:
+        return self._seen if self._seen is not None else self._look()
+
+    def _look(self) -> Locks:
+        """What there is now; while the database is away, or another thread asks, what there was.
+
+        Nobody waits for another, who may be waiting for a database that hangs.
+        """
+        seen = self._seen
+        if seen is not None and time.monotonic() - self._seen_at < _FRESH_SECONDS:
+            return seen
+        looking = self._looking.acquire(blocking=False)
+        if seen is not None and not looking:
+            return seen
+        try:
+            with self._connection() as conn:
+                self._seen = seen = storage.look(conn)
+            self._seen_at = time.monotonic()
+        except DatabaseUnavailable:
+            if seen is None:
+                raise
+        finally:
+            if looking:
+                self._looking.release()
+        return seen
+
+
+def staff_fields(draft: OrderDraft) -> list[FieldError]:
+    """The wishes of an order that only staff may have; none in most orders."""
+    wishes = (
+        ("customer_type", draft.customer_type == VIP),
+        ("rush", draft.rush),
+        ("priority", draft.priority is not None),
+    )
+    return [FieldError(name, _STAFF_FIELDS) for name, wished in wishes if wished]
+
+
+def add_key(conn: Connection, name: str) -> tuple[StaffKey, str]:
+    """Make a key; its text comes back this once and is kept nowhere. Raises InvalidRequest.
+
+    From the first key on the doors are closed, in running services within a second.
+    """
+    if message := words_error(name, NAME_LENGTH):
+        raise InvalidRequest([FieldError("name", message)])
+    key_id = secrets.token_hex(4)
+    key = f"pizza_{key_id}_{secrets.token_hex(KEY_BYTES)}"
+    kept = storage.add(conn, key_id, name, hashlib.sha256(key.encode()).digest())
+    _log("staff_key_added", kept)
+    return kept, key
+
+
+def revoke_key(conn: Connection, key_id: str) -> StaffKey:
+    """Let a key count no more, in running services within a second. Raises NoSuchKey."""
+    kept = storage.revoke(conn, key_id)
+    _log("staff_key_revoked", kept)
+    return kept
+
+
+def list_keys(conn: Connection) -> list[StaffKey]:
+    """All keys, oldest first, the revoked ones too."""
+    return storage.keys(conn)
+
+
+def _log(action: str, key: StaffKey) -> None:
+    log.info("Staff keys have changed", extra={"action": action,
+             "details": {"id": key.id, "name": key.name}})  # fmt: skip

@@ -1,0 +1,169 @@
+"""Who may ask for what: one rule for each operation, and staff only where there is none.
+
+A key or a token comes as `Authorization: Bearer …`. The rules hold for Flask's views, before
+anything of a request is read; POST /orders asks by itself (pizza.web.intake).
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from flask import Flask, Response, g, request
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
+from pizza.domain.order import OrderDraft
+from pizza.services.doors import ANYBODY, Caller, Doors, staff_fields
+
+log = logging.getLogger(__name__)
+
+HEADERS = (("X-Content-Type-Options", "nosniff"),)
+_NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
+_NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authorization: Bearer …."
+
+
+class Rule(enum.Enum):
+    """Who may use an operation, once the doors are closed."""
+
+    EVERYBODY = "everybody, and nothing is looked at"
+    PART = "everybody; without token or key only what tells of no person"
+    OWN = "the order's customer, and staff"
+    STAFF = "staff"
+    MONITOR = "staff; anybody while the database is away, when there is little to tell"
+
+
+# By endpoint. What is not here is for staff.
+RULES = {
+    "place_order": Rule.EVERYBODY,  # fields that need a key are looked at by the intake
+    "tracked_order": Rule.EVERYBODY,  # its address is the token
+    "menu": Rule.EVERYBODY,
+    "alive": Rule.EVERYBODY,
+    "ready": Rule.EVERYBODY,
+    "order_status": Rule.PART,
+    "order_history": Rule.PART,
+    "whole_order": Rule.OWN,
+    "cancel_order": Rule.OWN,
+    "list_orders": Rule.STAFF,
+    "deliver_order": Rule.STAFF,
+    "send_back_order": Rule.STAFF,
+    "prioritise_order": Rule.STAFF,
+    "workers_status": Rule.STAFF,
+    "kitchen": Rule.STAFF,
+    "pause_kitchen": Rule.STAFF,
+    "resume_kitchen": Rule.STAFF,
+    "add_dish": Rule.STAFF,
+    "remove_dish": Rule.STAFF,
+    "dish_sold_out": Rule.STAFF,
+    "dish_available": Rule.STAFF,
+    "customer": Rule.STAFF,
+    "set_vip": Rule.STAFF,
+    "day_report": Rule.STAFF,
+    "priority_metrics": Rule.STAFF,
+    "metrics": Rule.MONITOR,
+    # The API's description, and the page that shows it.
+    "openapi_json": Rule.EVERYBODY,
+}
+_DESCRIPTION = ("openapi.", "swagger.")
+
+
+def rule_of(endpoint: str) -> Rule:
+    """The rule of a Flask endpoint, which for our operations is also their operationId."""
+    if endpoint.startswith(_DESCRIPTION):
+        return Rule.EVERYBODY
+    return RULES.get(endpoint, Rule.STAFF)
+
+
+class Gate:
+    """Lets requests in by the rules."""
+
+    def __init__(self, doors: Doors) -> None:
+        self.doors = doors
+
+    def install(self, app: Flask) -> None:
+        """Stand before every view of `app`."""
+        app.before_request(self._admit)
+        app.after_request(_mark)
+
+    def _admit(self) -> None:
+        if request.endpoint is None or request.method == "OPTIONS":
+            return
+        rule = rule_of(request.endpoint)
+        if rule is Rule.EVERYBODY:
+            return
+        try:
+            g.caller = self.doors.caller(credential(request.environ))
+            _check(rule, g.caller, (request.view_args or {}).get("number", ""))
+        except (CredentialMissing, CredentialUnknown, NotAllowed) as refusal:
+            refuse(refusal, request.environ)
+        except DatabaseUnavailable:
+            if rule is not Rule.MONITOR:
+                raise
+
+    def caller(self, environ: Mapping[str, Any]) -> Caller:
+        """Who sends this WSGI request. Raises CredentialUnknown, DatabaseUnavailable."""
+        try:
+            return self.doors.caller(credential(environ))
+        except CredentialUnknown as refusal:
+            refuse(refusal, environ)
+
+    def guest(self, environ: Mapping[str, Any]) -> Caller:
+        """The same for who places an order: nothing is looked at for one who shows nothing."""
+        return self.caller(environ) if credential(environ) is not None else ANYBODY
+
+    def check_wishes(self, draft: OrderDraft, guest: Caller, environ: Mapping[str, Any]) -> None:
+        """Let only staff hurry an order. Raises CredentialMissing, NotAllowed."""
+        wishes = staff_fields(draft)
+        if not wishes or guest.staff or not self.doors.closed():
+            return
+        named = " and ".join(each.field for each in wishes)
+        if guest.number is not None:
+            refuse(
+                NotAllowed(f"A tracking token is no staff key, which {named} needs.", wishes),
+                environ,
+            )
+        refuse(CredentialMissing(f"An order with {named} needs a staff key.", wishes), environ)
+
+
+def current() -> Caller:
+    """Who sends the current request, in a view whose rule is not EVERYBODY."""
+    caller: Caller = g.caller
+    return caller
+
+
+def credential(environ: Mapping[str, Any]) -> str | None:
+    """What a WSGI request shows as `Authorization: Bearer`; None for anything else."""
+    scheme, _, value = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
+    return value.strip() if scheme.lower() == "bearer" and value else None
+
+
+def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
+    """Log that somebody was turned away, with nothing that was shown, and raise it."""
+    log.info(
+        "Refused: %s", refusal,
+        extra={"action": "access_denied",
+               "details": {"error": type(refusal).__name__, "method": environ["REQUEST_METHOD"],
+                           "client": environ.get("REMOTE_ADDR")}},
+    )  # fmt: skip
+    raise refusal
+
+
+def _check(rule: Rule, caller: Caller, number: str) -> None:
+    if rule is Rule.PART or caller.staff or (rule is Rule.OWN and caller.may_see(number)):
+        return
+    if caller.number is None:
+        raise CredentialMissing(_NEEDS_EITHER if rule is Rule.OWN else _NEEDS_KEY)
+    if rule is Rule.OWN:
+        raise NotAllowed("This tracking token is that of another order.")
+    raise NotAllowed("This needs a staff key; a tracking token was shown.")
+
+
+def _mark(response: Response) -> Response:
+    """What depends on who asks is not for a cache that others share."""
+    response.headers.update(HEADERS)
+    if "caller" in g:
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.vary.add("Authorization")
+    return response

@@ -1,0 +1,126 @@
+"""How much of the service one client may have: requests a minute, and places in the kitchen.
+
+A client is an address (of IPv6 its /64, which one house has). Staff that shows a key, and this
+machine itself, are not limited. Requests are counted in each HTTP worker by itself, in memory; the
+places by the database, exactly.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask import Flask, Response, request
+from flask_limiter import Limiter, RateLimitExceeded
+from limits import RateLimitItemPerMinute
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.errors import CredentialUnknown
+from pizza.domain.order import Client
+from pizza.services.doors import Caller, Doors
+from pizza.settings import Settings
+from pizza.values import Network
+from pizza.web.errors import Problem, respond
+from pizza.web.gate import credential
+
+_RETRY_SECONDS = 60
+_ORDERS = "orders"
+
+
+class Limits:
+    """The limits of one HTTP worker."""
+
+    def __init__(self, settings: Settings, doors: Doors) -> None:
+        self._settings = settings
+        self._doors = doors
+        self._per_minute = settings.rate_limit
+        self._limiter = Limiter(
+            key_func=lambda: self._client(request.environ) or "",
+            application_limits=[f"{self._per_minute}/minute"] if self._per_minute else [],
+            storage_uri="memory://",
+            strategy="fixed-window",
+        )
+
+    def install(self, app: Flask) -> None:
+        """Count every request that Flask answers."""
+        self._limiter.init_app(app)
+        self._limiter.request_filter(self._exempt)
+        app.register_error_handler(RateLimitExceeded, _exceeded)
+
+    def order(self, environ: Mapping[str, Any], guest: Caller) -> Client | None:
+        """Count a request that places an order; gives whose place it is, None for nobody's.
+
+        Raises Problem 429. Asks the database for nothing that was not asked before.
+        """
+        if guest.key:
+            return None
+        address = self._client(environ)
+        if address is None:
+            return None
+        if self._per_minute and not self._limiter.limiter.hit(
+            RateLimitItemPerMinute(self._per_minute), _ORDERS, address
+        ):
+            raise too_many()
+        places = self._settings.places_per_client
+        return Client(self._doors.mark(address), places) if places else None
+
+    def _exempt(self) -> bool:
+        if self._client(request.environ) is None:
+            return True
+        shown = credential(request.environ)
+        try:
+            return shown is not None and self._doors.caller(shown).key
+        except (CredentialUnknown, DatabaseUnavailable):
+            return False
+
+    def _client(self, environ: Mapping[str, Any]) -> str | None:
+        """The client that is to be limited; None for this machine."""
+        address = client_address(environ, self._settings.trusted_proxies)
+        # What comes over no network (a socket file) has no address.
+        if address is None or address.is_loopback:
+            return None
+        if address.version == 6:
+            return str(ipaddress.ip_network((address, 64), strict=False))
+        return str(address)
+
+
+def client_address(
+    environ: Mapping[str, Any], trusted: Iterable[Network]
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Where a WSGI request comes from; a proxy is believed if it is one of the `trusted`.
+
+    X-Forwarded-For is read from its end, where the nearest proxy has written, up to the first
+    address that is no trusted proxy: what stands before that, the client may have written itself.
+    """
+    address = _read(environ.get("REMOTE_ADDR", ""))
+    trusted = tuple(trusted)
+    if not trusted:
+        return address
+    hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    while address is not None and hops and any(address in network for network in trusted):
+        following = _read(hops.pop())
+        if following is None:
+            break
+        address = following
+    return address
+
+
+def too_many() -> Problem:
+    """The answer to one who asks too often."""
+    return Problem(
+        429, "Too many requests; try again in a minute.",
+        headers=(("Retry-After", str(_RETRY_SECONDS)),),
+    )  # fmt: skip
+
+
+def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _exceeded(_: RateLimitExceeded) -> Response:
+    return respond(too_many())

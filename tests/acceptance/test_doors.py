@@ -1,0 +1,235 @@
+"""A restaurant with a staff key: what a stranger, a customer and staff may do, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devservices import Servers
+
+from .api_service import Reply, Service, module_service
+from .support import Program, eventually
+
+KEY = "a-sound-key-of-the-staff"
+STAFF = {"Authorization": f"Bearer {KEY}"}
+MEAL = {
+    "customer_name": "Jane Roe",
+    "order_type": "delivery",
+    "delivery_address": "123 Main St",
+    "items": [{"name": "Pizza", "quantity": 1, "price": 13}],
+}
+# The tests are on the service's own machine; a trusted proxy there says who it asks for.
+FAR, FARTHER = ({"X-Forwarded-For": f"203.0.113.{n}"} for n in (7, 8))
+
+service = module_service("--max-concurrent=6", "--trusted-proxies=127.0.0.1", STAFF_KEY=KEY)
+
+
+@pytest.fixture(autouse=True)
+def an_empty_kitchen(service: Service) -> Iterator[None]:
+    yield
+    for number, status in service.query("select number, status from orders"):
+        if status == "received":
+            post(service, number, "cancel", STAFF)
+
+
+def shown(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def placed(service: Service, headers: Any = None, **fields: Any) -> dict[str, Any]:
+    reply = service.order({**MEAL, **fields}, headers)
+    assert reply.status == 201, reply.body
+    return reply.json
+
+
+def post(service: Service, number: str, verb: str, headers: Any = None, **words: Any) -> Reply:
+    body = json.dumps(words).encode() if words else None
+    return service.request("POST", f"/orders/{number}/{verb}", body, headers)
+
+
+def test_a_stranger_sees_where_an_order_is_and_not_whose(service: Service) -> None:
+    number = placed(service)["order_number"]
+
+    for path in (f"/orders/{number}/status", f"/orders/{number}/history"):
+        seen = service.request("GET", path)
+        assert seen.status == 200
+        assert b"Jane" not in seen.body and b"Main St" not in seen.body
+    for path in (f"/orders/{number}", "/orders", "/customers/Jane%20Roe", "/workers/status"):
+        refused = service.request("GET", path)
+        assert refused.status == 401
+        assert "Bearer" in refused.headers["WWW-Authenticate"]
+        assert b"Jane" not in refused.body
+    assert post(service, number, "cancel").status == 401
+
+
+def test_a_customer_reaches_the_own_order_by_its_token_and_no_other(service: Service) -> None:
+    mine, other = placed(service), placed(service, customer_name="John Doe")
+    number, token = mine["order_number"], mine["tracking_token"]
+
+    whole = service.request("GET", f"/orders/{number}", headers=shown(token))
+    tracked = service.request("GET", mine["tracking_url"])
+
+    assert whole.json["delivery_address"] == tracked.json["delivery_address"] == "123 Main St"
+    assert [step["status"] for step in tracked.json["history"]] == ["received"]
+    assert tracked.headers["Referrer-Policy"] == "no-referrer"
+    for headers in (shown(token), shown(token[:-1] + "x")):
+        seen = service.request("GET", f"/orders/{other['order_number']}", headers=headers)
+        assert seen.status == (403 if headers == shown(token) else 401)
+        assert b"John" not in seen.body
+    assert post(service, other["order_number"], "cancel", shown(token)).status == 403
+    assert post(service, number, "priority", shown(token), priority=10, reason="x").status == 403
+
+
+def test_a_customer_cancels_while_it_is_received_and_in_no_other_name(service: Service) -> None:
+    mine, late = placed(service), placed(service)
+    number, token = mine["order_number"], mine["tracking_token"]
+
+    assert post(service, number, "cancel", shown(token), by="anna").status == 403
+    done = post(service, number, "cancel", shown(token), reason="Too late for me")
+    assert (done.status, done.json["current_status"]) == (200, "cancelled")
+    rows = service.query(
+        "select changed_by, notes from order_status_log l join orders o on o.id = l.order_id"
+        " where o.number = %s and l.status = 'cancelled'",
+        number,
+    )
+    assert rows == [("customer", "customer: Too late for me")]
+
+    # A reason makes no staff of a customer.
+    service.query("update orders set status = 'cooking' where number = %s returning 1",
+                  late["order_number"])  # fmt: skip
+    refused = post(service, late["order_number"], "cancel", shown(late["tracking_token"]),
+                   reason="I say so")  # fmt: skip
+    assert refused.problem()["current_status"] == "cooking"
+    assert refused.status == 409
+    assert post(service, late["order_number"], "cancel", STAFF, reason="oven").status == 200
+
+
+def test_staff_does_all_of_it(service: Service) -> None:
+    hurried = placed(service, STAFF, rush=True)
+    number = hurried["order_number"]
+
+    assert hurried["priority"] == 10
+    assert post(service, number, "priority", STAFF, priority=2, reason="x").status == 200
+    assert service.request("GET", f"/orders/{number}", headers=STAFF).json["priority"] == 2
+    refused = service.order({**MEAL, "rush": True, "customer_type": "vip", "priority": 9})
+    fields = [each["field"] for each in refused.problem()["errors"]]
+    assert (refused.status, fields) == (401, ["customer_type", "rush", "priority"])
+
+
+def test_one_client_cannot_take_all_places(service: Service) -> None:
+    for _ in range(3):
+        placed(service, FAR)
+
+    refused = service.order(MEAL, FAR)
+    assert refused.status == 429
+    assert "3 orders" in refused.problem()["detail"]
+    assert int(refused.headers["Retry-After"]) > 0
+    placed(service, FARTHER)
+    placed(service, {**FAR, **STAFF})
+    placed(service)
+    assert service.order(MEAL, FARTHER).status == 503
+
+
+def test_a_repeated_request_has_the_same_token(service: Service) -> None:
+    key = {"Idempotency-Key": "the-same"}
+    first, again = service.order(MEAL, key), service.order(MEAL, key)
+
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert first.body == again.body
+
+
+def test_a_key_that_is_revoked_is_refused_within_a_moment(service: Service) -> None:
+    kept, key = keys(service, "add", "tablet")
+    eventually(lambda: listing(service, key) == 200, 10, "the key counts")
+
+    keys(service, "revoke", kept)
+
+    eventually(lambda: listing(service, key) == 401, 10, "the key counts no more")
+    assert listing(service, KEY) == 200
+    assert key not in service.program.stdout_path.read_text()
+
+
+def listing(service: Service, key: str) -> int:
+    return service.request("GET", "/orders", headers=shown(key)).status
+
+
+def keys(service: Service, *words: str) -> tuple[str, str]:
+    """What `pizza.services.doors` does for the command: the id, and the key."""
+    from pizza.database.connection import connect
+    from pizza.services import doors
+
+    with connect(service.db_url, name="test") as conn:
+        if words[0] == "revoke":
+            return doors.revoke_key(conn, words[1]).id, ""
+        kept, key = doors.add_key(conn, words[1])
+        return kept.id, key
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+def test_no_password_is_shown_by_ps_or_the_log_and_a_stranger_finds_no_port(
+    servers: Servers, tmp_path: Path
+) -> None:
+    # Both servers refuse them, and the drivers have much to say.
+    flags = [
+        f"--db=postgres://pizza:0dd%2Fpa55word@{servers.postgres.address}/pizza",
+        f"--rabbitmq={servers.rabbitmq.address}",
+        "--rabbitmq-user=nobody", "--rabbitmq-pass=0ther-pa55word",
+        "--log-level=DEBUG", "--host=0.0.0.0", "--web-workers=1",
+    ]  # fmt: skip
+    running = Service(tmp_path, "", "", *flags)
+    cook = Program(tmp_path, "cook", ["--mode=kitchen-worker", "--worker-name=a", *flags[:4]], {})
+    try:
+        started = running.program.wait_for("service_started")
+        running.program.wait_for("relay_lost")
+        cook.wait_for("session_lost")
+        refused = running.order(MEAL)
+        assert refused.status == 503
+
+        assert started["details"]["host"] == "127.0.0.1"
+        assert running.program.said("doors_open")[0]["level"] == "WARN"
+        table = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True)
+        ours = [line for line in table.stdout.splitlines() if f"--port={running.port}" in line]
+        shown = [line for line in ours if "guard.py" not in line]
+        assert len(shown) == 1 and "--host=0.0.0.0" in shown[0]
+        said = (program.stdout_path.read_text() for program in (running.program, cook))
+        for text in (*shown, *said, refused.body.decode()):
+            assert "pa55word" not in text
+        assert running.program.stop() == cook.stop() == 0
+        running.program.check_output()
+        cook.check_output()
+    finally:
+        running.program.process.finish(1)
+        cook.process.finish(1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"RABBITMQ": "broker.example", "STAFF_KEY": KEY},
+            "The broker at broker.example is asked for as guest, with the password guest, which "
+            "everybody knows: give --rabbitmq-user and RABBITMQ_PASS.",
+        ),
+        (
+            {},
+            "In production the order service needs a staff key: set STAFF_KEY, or STAFF_KEY_FILE "
+            "to a file with a key on each line.",
+        ),
+    ],
+)
+def test_production_refuses_what_is_not_safe(
+    servers: Servers, tmp_path: Path, variables: dict[str, str], sentence: str
+) -> None:
+    given = {"RABBITMQ": servers.rabbitmq.url, **variables}
+    running = Service(
+        tmp_path, "postgres://h/d", given.pop("RABBITMQ"), "--env=production", **given
+    )
+
+    running.program.refused(f"{sentence} See restaurant-system --help.")

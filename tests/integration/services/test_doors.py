@@ -1,0 +1,158 @@
+"""Keys, tokens and a client's places, on the real tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.domain.errors import ClientFull, CredentialUnknown, InvalidRequest, NoSuchKey
+from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
+from pizza.services import doors, orders
+from pizza.services.doors import ANYBODY, OPEN, STAFF, Caller, Doors
+from pizza.storage.doors import forget_clients
+
+NUMBER = "ORD_20241216_001"
+DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
+
+
+@pytest.fixture
+def house(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Doors]:
+    """Makes doors of this database, which look anew each time."""
+    monkeypatch.setattr(doors, "_FRESH_SECONDS", 0.0)
+
+    @contextmanager
+    def lend() -> Iterator[BoundedConnection]:
+        yield conn
+
+    return lambda *digests: Doors(lend, digests)
+
+
+def test_without_a_key_everybody_is_staff(house: Callable[..., Doors]) -> None:
+    assert not house().closed()
+    assert house().caller(None) == house().caller("whatever") == OPEN
+
+
+def test_the_first_key_closes_the_doors_and_each_key_opens_them(
+    conn: BoundedConnection, house: Callable[..., Doors]
+) -> None:
+    at = house()
+    assert at.caller(None) == OPEN
+
+    _, anna = doors.add_key(conn, "Anna's tablet")
+    _, bert = doors.add_key(conn, "Bert")
+
+    assert at.closed()
+    assert at.caller(None) == ANYBODY
+    assert at.caller(anna) == at.caller(bert) == STAFF
+    with pytest.raises(CredentialUnknown):
+        at.caller(anna[:-1])
+
+
+def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
+    conn: BoundedConnection, house: Callable[..., Doors]
+) -> None:
+    kept, key = doors.add_key(conn, "Anna's tablet")
+    at = house()
+    assert at.caller(key) == STAFF
+
+    first = doors.revoke_key(conn, kept.id)
+    assert doors.revoke_key(conn, kept.id) == first
+
+    with pytest.raises(CredentialUnknown):
+        at.caller(key)
+    assert at.caller(None) == ANYBODY
+    (listed,) = doors.list_keys(conn)
+    assert (listed.name, listed.revoked_at) == ("Anna's tablet", first.revoked_at)
+
+
+def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnection) -> None:
+    kept, key = doors.add_key(conn, "Anna")
+    rows = conn.execute("select k::text, hash from staff_key k").fetchall()
+
+    assert key.startswith(f"pizza_{kept.id}_")
+    secret = key.rpartition("_")[2]
+    assert len(bytes.fromhex(secret)) * 8 >= 128
+    assert all(secret not in text and len(digest) == 32 for text, digest in rows)
+
+
+def test_a_name_or_an_id_that_is_none_is_refused(conn: BoundedConnection) -> None:
+    with pytest.raises(InvalidRequest, match="name must be printable"):
+        doors.add_key(conn, "a\nb")
+    with pytest.raises(NoSuchKey):
+        doors.revoke_key(conn, "nothing")
+
+
+def test_a_token_opens_its_order_alone_and_only_in_its_house(
+    conn: BoundedConnection, house: Callable[..., Doors]
+) -> None:
+    at = house()
+    at.prepare()
+    token = at.token(NUMBER)
+    other = at.token("ORD_20241216_002")
+    doors.add_key(conn, "Anna")
+
+    assert at.caller(token) == at.customer(token) == Caller(number=NUMBER)
+    assert token.partition(".")[2] != other.partition(".")[2]
+    assert len(bytes.fromhex(token.partition(".")[2])) * 8 >= 128
+    assert at.token(NUMBER) == token == house().token(NUMBER)
+
+    conn.execute("update house_secret set secret = sha256(secret)")
+    for ask in (at.caller, at.customer):
+        with pytest.raises(CredentialUnknown):
+            ask(token)
+
+
+def test_a_client_has_so_many_places_and_no_more(conn: BoundedConnection) -> None:
+    client = Client(b"one", 2)
+    first, _ = (orders.place_order(conn, DRAFT, client=client) for _ in range(2))
+
+    with pytest.raises(ClientFull) as full:
+        orders.place_order(conn, DRAFT, client=client)
+    assert full.value.places == 2
+    assert orders.place_order(conn, DRAFT, client=Client(b"two", 2))
+    assert orders.place_order(conn, DRAFT)
+
+    conn.execute("update orders set status = 'ready' where number = %s", [first.number])
+    assert orders.place_order(conn, DRAFT, client=client)
+
+
+def test_what_was_answered_is_answered_again_to_a_client_that_is_full(
+    conn: BoundedConnection,
+) -> None:
+    client, key = Client(b"one", 1), RequestKey("k", b"d")
+    first = orders.place_order(conn, DRAFT, client=client, key=key)
+
+    again = orders.place_order(conn, DRAFT, client=client, key=key)
+    assert replace(again, replayed=False, status=first.status) == first
+
+    with pytest.raises(ClientFull):
+        orders.place_order(conn, DRAFT, client=client, key=RequestKey("other", b"d"))
+
+
+def test_racing_orders_of_one_client_get_exactly_its_places(db_url: str) -> None:
+    def place(_: int) -> bool:
+        with connect(db_url, name="guest") as own:
+            try:
+                orders.place_order(own, DRAFT, client=Client(b"one", 5))
+            except ClientFull:
+                return False
+        return True
+
+    with ThreadPoolExecutor(8) as crowd:
+        assert sum(crowd.map(place, range(16))) == 5
+
+
+def test_clients_are_forgotten_once_their_orders_are_through(conn: BoundedConnection) -> None:
+    waits, through = (orders.place_order(conn, DRAFT, client=Client(b"one", 5)) for _ in range(2))
+    conn.execute("update orders set status = 'ready' where number = %s", [through.number])
+
+    forget_clients(conn)
+
+    rows = conn.execute("select order_number from order_client").fetchall()
+    assert rows == [(waits.number,)]

@@ -1,0 +1,110 @@
+"""What is warned of, and what production refuses."""
+
+import logging
+
+import pytest
+
+from pizza import precautions
+from pizza.settings import SettingsError, load
+
+DB = "postgres://localhost/restaurant"
+SOUND = "5f2a90bc77d1e02b4c6a8d9e"
+ELSEWHERE = {"RABBITMQ": "broker.example:5672"}
+OPEN = {"MODE": "order-service", "LISTEN_HOST": "0.0.0.0"}
+
+
+def taken(caplog, environ):
+    caplog.set_level(logging.INFO)
+    settings = precautions.take(load({}, {"DB_URL": DB, **environ}, None))
+    return settings, [(record.levelname, record.action) for record in caplog.records]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "my.house"])
+def test_without_a_key_only_this_machine_is_listened_to_and_it_is_said(caplog, host):
+    settings, said = taken(caplog, {**OPEN, "LISTEN_HOST": host})
+
+    assert settings.host == "127.0.0.1"
+    assert said == [("WARNING", "doors_open")]
+    assert "set STAFF_KEY" in caplog.text and host in caplog.text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_on_this_machine_there_is_nothing_to_warn_of(caplog, host):
+    settings, said = taken(caplog, {"MODE": "order-service", "LISTEN_HOST": host})
+
+    assert (settings.host, said) == (host, [])
+
+
+def test_with_a_key_it_listens_where_it_was_told(caplog, tmp_path):
+    file = tmp_path / "keys"
+    file.write_text(f"{SOUND}\nanother-sound-key-of-the-staff\n")
+
+    for key in ({"STAFF_KEY": SOUND}, {"STAFF_KEY_FILE": str(file)}):
+        settings, said = taken(caplog, {**OPEN, **key})
+        assert (settings.host, said) == ("0.0.0.0", [])
+    assert len(settings.keys) == 2
+
+
+def test_a_key_may_be_given_by_its_hash():
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    plain, hashed = load({}, {"STAFF_KEY": f"abc sha256:{abc}"}, None).keys
+
+    assert plain.digest == hashed.digest
+    assert plain.short and not hashed.short
+
+
+def test_a_short_key_is_warned_of(caplog):
+    assert taken(caplog, {**OPEN, "STAFF_KEY": "s3cret"})[1] == [("WARNING", "weak_staff_key")]
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["order-service", "kitchen-worker", "notification-subscriber"])
+def test_a_guest_at_a_broker_elsewhere_is_warned_of(caplog, mode):
+    given = {"MODE": mode, **ELSEWHERE, "STAFF_KEY": SOUND}
+
+    assert taken(caplog, given)[1] == [("WARNING", "guest_at_broker")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"RABBITMQ": "localhost"}, {"RABBITMQ": "127.0.0.1:5672"}, {"RABBITMQ": "amqp://[::1]/x"},
+     {**ELSEWHERE, "RABBITMQ_PASS": "sound"}, {"RABBITMQ": "amqp://cook:sound@broker.example"}],
+)  # fmt: skip
+def test_a_guest_here_and_somebody_elsewhere_are_fine(caplog, given):
+    assert taken(caplog, given)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (ELSEWHERE, "give --rabbitmq-user and RABBITMQ_PASS"),
+        ({"MODE": "order-service"}, "needs a staff key: set STAFF_KEY"),
+        ({"MODE": "order-service", "STAFF_KEY": "s3cret"}, "can be guessed"),
+    ],
+)
+def test_production_refuses_all_of_it(caplog, given, said):
+    with pytest.raises(SettingsError, match=said):
+        taken(caplog, {"PIZZA_ENV": "production", **given})
+
+
+def test_production_takes_what_is_safe(caplog):
+    given = {**OPEN, "PIZZA_ENV": "production", "STAFF_KEY": SOUND}
+
+    assert taken(caplog, given)[0].host == "0.0.0.0"
+    assert taken(caplog, {"PIZZA_ENV": "production", "MODE": "kitchen-worker"})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"STAFF_KEY": "clé-s3cret"}, "STAFF_KEY must be one or more keys"),
+        ({"STAFF_KEY": " , "}, "STAFF_KEY must be"),
+        ({"STAFF_KEY_FILE": "/no/such/file"}, "STAFF_KEY_FILE cannot be read"),
+        ({"TRUSTED_PROXIES": "everybody"}, "--trusted-proxies .TRUSTED_PROXIES. must be"),
+        ({"PIZZA_ENV": "test"}, "--env .PIZZA_ENV. must be one of development, production"),
+    ],
+)
+def test_what_makes_no_sense_is_a_sentence_without_the_key(given, said):
+    with pytest.raises(SettingsError, match=said) as problem:
+        load({}, given, None)
+    assert "s3cret" not in str(problem.value)

@@ -1,0 +1,56 @@
+"""docs/security.md holds: its tests exist, and what it says of the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from pizza.settings import Settings
+from pizza.web import Backend, create_app
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text()
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE)))
+# Whatever can fetch an address that somebody else has chosen.
+FETCHERS = {"aiohttp", "http", "httpx", "requests", "urllib3", "pycurl", "ftplib", "smtplib"}
+
+
+def test_each_of_the_ten_risks_has_a_test():
+    rows = re.findall(r"^\| API(\d+) .*\|$", PAGE, re.MULTILINE)
+    assert rows == [str(n) for n in range(1, 11)]
+    for row in re.findall(r"^\| API.*$", PAGE, re.MULTILINE):
+        assert "::test_" in row
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
+def test_every_named_test_exists(file, name):
+    text = (ROOT / file).read_text()
+    assert re.search(rf"^def {name}\(", text, re.MULTILINE), f"{file} has no {name}"
+
+
+def test_nothing_in_the_product_fetches_an_address():
+    for path in (ROOT / "pizza").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [each.name for each in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{each.name}" for each in node.names]
+            for name in names:
+                fetches = name.split(".")[0] in FETCHERS and name != "http.HTTPStatus"
+                assert not fetches and not name.startswith("urllib.request"), (path, name)
+
+
+def test_every_address_is_described():
+    app = create_app(Settings(), Backend(None))
+    app.doors.closed = lambda: True
+    described = app.test_client().get("/openapi.json").json["paths"]
+    there = {
+        re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+        for rule in app.url_map.iter_rules()
+        if not rule.endpoint.startswith(("openapi", "swagger"))
+    }
+    assert there == set(described)

@@ -1,0 +1,98 @@
+"""How much one client may have, and who a client is."""
+
+import ipaddress
+import json
+
+import pytest
+
+from pizza.settings import Settings, load
+from pizza.web import Backend, create_app
+from pizza.web.limits import client_address
+
+KEY = "a key of the staff"
+BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})
+FAR = {"REMOTE_ADDR": "203.0.113.7"}
+
+
+@pytest.fixture
+def limited(restaurant):
+    restaurant.keys.append(KEY)
+    return create_app(Settings(rate_limit=3), Backend(restaurant)).test_client()
+
+
+def statuses(client, path, environ, **more):
+    post = {"method": "POST", "data": BODY} if path == "/orders" else {}
+    return [client.open(path, environ_base=environ, **post, **more).status_code for _ in range(5)]
+
+
+@pytest.mark.parametrize(("path", "good"), [("/orders", 201), ("/menu", 200), ("/healthz", 200)])
+def test_one_client_is_heard_so_often_a_minute(limited, path, good):
+    assert statuses(limited, path, FAR) == [good] * 3 + [429] * 2
+
+    assert statuses(limited, path, {"REMOTE_ADDR": "203.0.113.8"})[0] == good
+    refused = limited.open(path, method="POST" if path == "/orders" else "GET", environ_base=FAR)
+    assert refused.content_type == "application/problem+json"
+    assert refused.headers["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize("path", ["/orders", "/menu"])
+def test_staff_and_this_machine_are_heard_always(limited, path):
+    for near in ("127.0.0.1", "::1", "::ffff:127.0.0.1", ""):
+        assert 429 not in statuses(limited, path, {"REMOTE_ADDR": near})
+    shown = {"Authorization": f"Bearer {KEY}"}
+    assert 429 not in statuses(limited, path, FAR, headers=shown)
+
+
+def test_guessing_keys_is_limited_too(limited):
+    shown = {"Authorization": "Bearer guessed"}
+
+    assert statuses(limited, "/workers/status", FAR, headers=shown) == [401] * 3 + [429] * 2
+
+
+def test_no_limit_is_a_limit_too(restaurant):
+    client = create_app(Settings(rate_limit=0), Backend(restaurant)).test_client()
+
+    assert 429 not in statuses(client, "/menu", FAR)
+
+
+def test_a_client_from_elsewhere_may_have_half_of_the_places(restaurant):
+    client = create_app(Settings(), Backend(restaurant)).test_client()
+    client.post("/orders", data=BODY, environ_base=FAR)
+    client.post("/orders", data=BODY)
+    client.post("/orders", data=BODY, environ_base={"REMOTE_ADDR": "2001:db8::1"})
+    client.post("/orders", data=BODY, environ_base={"REMOTE_ADDR": "2001:db8::2:1"})
+
+    far, near, house, same_house = (options["client"] for _, options in restaurant.placed)
+    assert (far.places, near) == (25, None)
+    assert b"203" not in far.mark
+    assert far != house == same_house
+
+
+@pytest.mark.parametrize(
+    ("given", "places"),
+    [({}, 25), ({"MAX_CONCURRENT": "5"}, 3), ({"MAX_CONCURRENT": "0"}, 0),
+     ({"CLIENT_PLACES": "7"}, 7), ({"CLIENT_PLACES": "0"}, 0)],
+)  # fmt: skip
+def test_how_many_places_that_are(given, places):
+    assert load({}, given, None).places_per_client == places
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "trusted", "client"),
+    [
+        ("10.0.0.1", "198.51.100.1", "none", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1", "10.0.0.0/8", "198.51.100.1"),
+        ("203.0.113.7", "198.51.100.1", "10.0.0.0/8", "203.0.113.7"),
+        ("10.0.0.1", "6.6.6.6, 198.51.100.1", "10.0.0.0/8", "198.51.100.1"),
+        ("10.0.0.1", "198.51.100.1, 10.0.0.2", "10.0.0.0/8", "198.51.100.1"),
+        ("10.0.0.1", "", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "nonsense", "10.0.0.0/8", "10.0.0.1"),
+        ("127.0.0.1", "2001:db8::9", "127.0.0.1,::1", "2001:db8::9"),
+        ("::ffff:10.0.0.1", "198.51.100.1", "10.0.0.1", "198.51.100.1"),
+    ],
+)
+def test_a_proxy_is_believed_if_it_is_trusted(remote, forwarded, trusted, client):
+    networks = load({}, {"TRUSTED_PROXIES": trusted}, None).trusted_proxies
+    environ = {"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded}
+
+    assert client_address(environ, networks) == ipaddress.ip_address(client)
