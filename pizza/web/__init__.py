@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
+from pizza import trace
 from pizza.services.doors import Doors
 from pizza.settings import Settings
 from pizza.web import (
@@ -30,6 +31,7 @@ from pizza.web import (
     tracker,
     workers,
 )
+from pizza.web.access import access_log
 from pizza.web.backend import LOOK_SECONDS, Backend
 from pizza.web.gate import Gate
 from pizza.web.intake import Intake
@@ -107,4 +109,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
+    if settings.log_level == "DEBUG":
+        app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

@@ -100,7 +100,13 @@ HISTORY_EXAMPLE = [
 ]
 READY_EXAMPLE = {
     "status": "ready",
-    "checks": {"database": "ok", "broker": "ok", "relay": "leading"},
+    "checks": {
+        "database": "ok",
+        "schema": "current",
+        "kitchen": "ok",
+        "broker": "ok",
+        "relay": "leading",
+    },
 }
 UNREADY_EXAMPLE = {
     "status": "unavailable",

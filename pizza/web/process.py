@@ -18,7 +18,6 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import Pool, open_pool
 from pizza.settings import Settings
 from pizza.web import Backend, create_app
-from pizza.web.access import access_log
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
 from pizza.web.drain import Drain, hold_signals
@@ -42,8 +41,6 @@ def load_app(settings: Settings, board: Board) -> Flask:
         pool = open_pool(settings.db_url, size=settings.web_threads, name=settings.service)
         _warm(pool)
         app = create_app(settings, Backend(Breaker(pool), board.read))
-        if settings.log_level == "DEBUG":
-            app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
         turns = Turns(settings.web_threads)
         _report_listening(board)
         app.wsgi_app = drain.around(turns.around(app.wsgi_app))  # type: ignore[method-assign, assignment]
