@@ -22,7 +22,7 @@ _REPLAYED = {
         "schema": {"type": "string", "enum": ["true"]},
     },
 }
-_ETAG = {
+ETAG = {
     "ETag": {
         "description": "the order's version and a checksum of this document",
         "schema": {"type": "string"},
@@ -142,12 +142,12 @@ def body(model: type[BaseModel], example: object, *, required: bool = True) -> d
 
 def versioned(model: type[BaseModel], example: object) -> dict[str | int, Any]:
     """The response of an order's document, with its ETag."""
-    return {200: answer(model, example, headers=_ETAG)}
+    return {200: answer(model, example, headers=ETAG)}
 
 
 def unchanged() -> dict[str | int, Any]:
     """The response to a client whose ETag still holds."""
-    return {304: {"description": "Not Modified", "content": {}, "headers": _ETAG}}
+    return {304: {"description": "Not Modified", "content": {}, "headers": ETAG}}
 
 
 def answer(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
@@ -170,12 +170,13 @@ def placed() -> dict[str, Any]:
     return answer(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION | _REPLAYED, links=links)
 
 
-def answers(model: type[BaseModel], example: object) -> dict[str, Any]:
-    """One response: a JSON array of this model."""
+def answers(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
+    """One response: a JSON array of this model; `more` may be headers."""
     schema = {"type": "array", "items": {"$ref": _REF.format(model=model.__name__)}}
     return {
         "description": f"A list. {(model.__doc__ or '').split(chr(10))[0]}",
         "content": {"application/json": {"schema": schema, "example": example}},
+        **more,
     }
 
 

@@ -14,10 +14,9 @@ create or replace function order_count(
 language plpgsql as $$
 declare
     place integer := (select count(*) + 1 from unnest(tally_bounds()) b where b < p_seconds);
-    timed integer := (p_seconds is not null)::integer;
 begin
     insert into order_tally as t (status, type, priority, orders, timed, seconds, buckets)
-    select p_status, p_type, p_priority, 1, order_count.timed, coalesce(p_seconds, 0),
+    select p_status, p_type, p_priority, 1, (p_seconds is not null)::integer, coalesce(p_seconds, 0),
            array_agg((i = place and p_seconds is not null)::integer order by i)
     from generate_series(1, cardinality(tally_bounds()) + 1) i
     on conflict (status, type, priority) do update
