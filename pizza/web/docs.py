@@ -28,13 +28,13 @@ ETAG = {
         "schema": {"type": "string"},
     },
 }
-_RETRY_AFTER = {
+RETRY_AFTER = {
     "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
 }
 _HEADERS_OF = {
     401: {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
-    429: _RETRY_AFTER,
-    503: _RETRY_AFTER,
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
 }
 
 TAKEOUT_EXAMPLE = {
@@ -111,6 +111,23 @@ READY_EXAMPLE = {
 UNREADY_EXAMPLE = {
     "status": "unavailable",
     "checks": {"database": "unavailable", "broker": "unknown", "relay": "database away"},
+}
+
+
+# By status: the sentence, and perhaps one bad field of the request.
+_PROBLEM_EXAMPLES = {
+    400: ("The body is not JSON.", "", ""),
+    401: ("This needs a key.", "", ""),
+    403: ("This key is not for that.", "", ""),
+    404: ("There is no order ORD_20241216_999.", "", ""),
+    409: ("The order is delivered.", "", ""),
+    412: ("The order has changed since.", "", ""),
+    413: ("The body is too large.", "", ""),
+    415: ("The body has to be application/json.", "", ""),
+    422: ("The request is not valid.", "items[0].quantity", "must be from 1 to 10"),
+    429: ("Too many requests; try again soon.", "", ""),
+    500: ("Something went wrong on our side; the order service has logged it.", "", ""),
+    503: ("The order service cannot reach its database; try again soon.", "", ""),
 }
 
 
@@ -194,15 +211,32 @@ def problems(*statuses: int) -> dict[str | int, Any]:
 def _problem(status: int) -> dict[str, Any]:
     described: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,
-        "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="ProblemResponse")}}},
+        "content": {
+            CONTENT_TYPE: {
+                "schema": {"$ref": _REF.format(model="ProblemResponse")},
+                "example": _problem_example(status),
+            }
+        },
     }
     return described | ({"headers": _HEADERS_OF[status]} if status in _HEADERS_OF else {})
+
+
+def _problem_example(status: int) -> dict[str, Any]:
+    detail, field, message = _PROBLEM_EXAMPLES[status]
+    bad = {"errors": [{"field": field, "message": message}]} if field else {}
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **bad,
+    }
 
 
 def placing_conflict() -> dict[str, Any]:
     """The 409 of POST /orders, with a time to wait when only another request is in the way."""
     described = "Conflict: a dish is sold out, or a request with the same key is being answered"
-    return {**_problem(409), "description": described, "headers": _RETRY_AFTER}
+    return {**_problem(409), "description": described, "headers": RETRY_AFTER}
 
 
 def components(*models: type[BaseModel]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
         operation_id="ready",
         responses={
             200: docs.answer(HealthResponse, docs.READY_EXAMPLE),
-            503: docs.answer(HealthResponse, docs.UNREADY_EXAMPLE),
+            503: docs.answer(HealthResponse, docs.UNREADY_EXAMPLE, headers=docs.RETRY_AFTER),
             **docs.problems(),
         },
     )
