@@ -59,6 +59,7 @@ class Settings:
     grace: float = 15.0
     web_workers: int = 2
     web_threads: int = 3
+    max_streams: int = 1000
     heartbeat_seconds: float = 10.0
     lease_seconds: float = 15.0
     environment: str = DEVELOPMENT
@@ -79,6 +80,11 @@ class Settings:
         if self.client_places is not None:
             return self.client_places
         return (self.max_concurrent + 1) // 2
+
+    @property
+    def streams_per_worker(self) -> int:
+        """How many streams one HTTP worker holds open: an even share, rounded up."""
+        return -(-self.max_streams // self.web_workers)
 
     @property
     def service(self) -> str:
@@ -258,6 +264,7 @@ OPTIONS = (
     _option(
         "--web-threads", values.integer(1, 256), "requests at work at a time in each HTTP worker"
     ),
+    _option("--max-streams", values.integer(0, 10_000), "open streams at a time, 0 for none"),
     _option(
         "--heartbeat", values.seconds(1, 300), "heartbeat in seconds", name="heartbeat_seconds"
     ),

@@ -56,6 +56,8 @@ Order Service Options:
                            told it (default: 90; 0: for ever)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
+  --max-streams            Streams (/events) open at a time, shared by the HTTP workers; one client
+                           may have a tenth (default: 1000; 0: none)
 
 Kitchen Worker Options:
   --worker-name            Unique worker name (required)
@@ -154,7 +156,7 @@ Environment Variables:
   LOG_LEVEL   Default log level
 
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT, SHARE_PORT,
-  MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
+  MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
   CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
   PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES.

@@ -42,6 +42,7 @@ def load_app(settings: Settings, board: Board) -> Flask:
         pool = open_pool(settings.db_url, size=settings.web_threads, name=settings.service)
         _warm(pool)
         app = create_app(settings, Backend(Breaker(pool), board.read))
+        drain.end_streams = app.live.close
         if settings.log_level == "DEBUG":
             app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
         turns = Turns(settings.web_threads)

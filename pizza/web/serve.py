@@ -39,7 +39,10 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 4
 _RELAY_STOP_SECONDS = 1.0
 # As many requests may wait in a worker, for a turn or for their clients (see pizza.web.turns).
+# Each stream has a thread besides, which sleeps until there is something to send.
 _THREADS = 128
+# As many connections a worker has, besides those of streams.
+_CONNECTIONS = 1024
 _RETRY_SECONDS = 1.0
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 _MAX_HEADERS = 64 * 1024
@@ -155,7 +158,8 @@ def _server(settings: Settings) -> _Server:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
         workers=settings.web_workers,
-        blocking_threads=_THREADS,
+        blocking_threads=_THREADS + settings.streams_per_worker,
+        backpressure=_CONNECTIONS // settings.web_workers + settings.streams_per_worker,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,

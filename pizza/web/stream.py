@@ -1,0 +1,136 @@
+"""One open stream: what is to be sent waits in it, in bounds, for the thread of its client.
+
+The feeder's thread puts changes in and never waits; the thread that granian lends the stream takes
+them out, and sleeps in between. A client that takes too little is cut off, and comes again with the
+id of the last event it has.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from pizza.domain.status import ENDED
+from pizza.storage.live import Change
+from pizza.web import sse
+
+PING_SECONDS = 15.0
+# As much as may wait for a client: some thousands of events, minutes of most kitchens.
+MOST_BYTES = 1_000_000
+
+
+class Stream:
+    """The body of an answer that goes on: of one order (`number`), or of all (None).
+
+    An event's id is the change's number in its order, or its position among all changes.
+    """
+
+    def __init__(
+        self,
+        number: str | None = None,
+        *,
+        whole: bool = True,
+        wanted: Callable[[Change], bool] = lambda change: True,
+        allowed: Callable[[], bool] = lambda: True,
+        on_close: Callable[[Stream], None] = lambda stream: None,
+    ) -> None:
+        """wanted: which changes; allowed: asked at every ping; on_close: called once."""
+        self.number = number
+        self.after = 0
+        self._whole, self._wanted, self._allowed = whole, wanted, allowed
+        self._on_close = on_close
+        self._ready = threading.Condition()
+        self._early: list[Change] | None = []
+        self._waiting: list[bytes] = [sse.RETRY]
+        self._bytes = 0
+        self._complete = self._cut = self._closed = False
+        self._ping_at = time.monotonic() + PING_SECONDS
+
+    @property
+    def idle(self) -> bool:
+        """Whether its client has taken everything, or will take nothing more."""
+        return not self._waiting or self._cut
+
+    def begin(self, after: int, changes: Iterable[Change] = ()) -> None:
+        """Start behind the event `after` with these changes; what was offered comes next."""
+        with self._ready:
+            early, self._early = self._early or [], None
+            self.after = after
+            self._take([*changes, *early])
+
+    def offer(self, changes: Iterable[Change]) -> None:
+        """Send the changes that it has not sent. Never waits."""
+        with self._ready:
+            if self._early is None:
+                self._take(changes)
+            else:
+                self._early.extend(changes)
+
+    def ping(self) -> None:
+        """Send a sign of life at once: it ends if nobody hears it."""
+        with self._ready:
+            self._ping_at = 0.0
+            self._ready.notify()
+
+    def cut(self) -> None:
+        """Send nothing more, not even what waits."""
+        with self._ready:
+            self._cut = True
+            self._ready.notify()
+
+    def _take(self, changes: Iterable[Change]) -> None:
+        for change in changes:
+            key = change.position if self.number is None else change.sequence
+            if self._complete or key <= self.after:
+                continue
+            self.after = key
+            if not self._wanted(change):
+                continue
+            self._put(sse.event(change, key, whole=self._whole))
+            if self.number is not None and change.status in ENDED:
+                self._put(sse.end(change))
+                self._complete = True
+        if self._bytes > MOST_BYTES:
+            self._cut = True
+        self._ready.notify()
+
+    def _put(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._bytes += len(data)
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> bytes:
+        """What there is; waits for it, and for the next ping at most."""
+        while True:
+            with self._ready:
+                if (data := self._next()) is not None:
+                    return data
+                if (left := self._ping_at - time.monotonic()) > 0:
+                    self._ready.wait(left)
+                    continue
+                self._ping_at = time.monotonic() + PING_SECONDS
+            if not self._allowed():
+                raise StopIteration
+            return sse.PING
+
+    def _next(self) -> bytes | None:
+        if self._cut:
+            raise StopIteration
+        if not self._waiting or (self._ping_at <= time.monotonic() and not self._complete):
+            if self._complete:
+                raise StopIteration
+            return None
+        data = b"".join(self._waiting)
+        self._waiting, self._bytes = [], 0
+        return data
+
+    def close(self) -> None:
+        """The client is gone, or all was sent."""
+        with self._ready:
+            self._cut = True
+            closed, self._closed = self._closed, True
+        if not closed:
+            self._on_close(self)
