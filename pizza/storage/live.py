@@ -12,8 +12,8 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("live")
-_AFTER, _OF_ORDER, _NEWEST, _TIP, _GIVEN, _WRITERS = (
-    _SQL.after, _SQL.of_order, _SQL.newest, _SQL.tip, _SQL.given, _SQL.writers,
+_AFTER, _OF_ORDER, _NEWEST, _TIP, _POSITIONS, _GIVEN, _WRITERS = (
+    _SQL.after, _SQL.of_order, _SQL.newest, _SQL.tip, _SQL.positions, _SQL.given, _SQL.writers,
 )  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -69,6 +69,11 @@ def given(conn: Connection) -> int:
 def tip(conn: Connection, window: int) -> list[int]:
     """Which of the last `window` positions can be seen, in order."""
     return [position for (position,) in conn.execute(_TIP, {"window": window})]
+
+
+def positions(conn: Connection, after: int) -> frozenset[int]:
+    """The positions behind another one that can be seen."""
+    return frozenset(position for (position,) in conn.execute(_POSITIONS, {"after": after}))
 
 
 def writers(conn: Connection) -> frozenset[str]:

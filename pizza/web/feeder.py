@@ -49,36 +49,37 @@ class Feeder:
         self._behind: set[Stream] = set()
         self._empty_since = 0.0
 
-    def join(self, stream: Stream, conn: psycopg.Connection[Any], after: int | None = None) -> None:
-        """Feed a stream with all that cannot be seen yet.
+    def join(self, stream: Stream, conn: psycopg.Connection[Any], after: int | None = None) -> int:
+        """Feed a stream with all that cannot be seen yet; gives the position where that begins.
 
-        A stream of all orders begins with that; with `after` behind that event, be it long ago.
-        One of a single order begins when its user says so.
-        conn: needed when nothing is followed yet. Raises DatabaseUnavailable.
+        The stream has to begin after that; with `after` one of all orders has begun already, behind
+        that event, be it long ago. conn: needed when nothing is followed yet. Raises
+        DatabaseUnavailable.
         """
         fresh: Follower | None = None
-        while not self._join(stream, fresh, after):
+        while (position := self._join(stream, fresh, after)) is None:
             fresh = Follower.begin(conn)
+        return position
 
-    def _join(self, stream: Stream, fresh: Follower | None, after: int | None) -> bool:
+    def _join(self, stream: Stream, fresh: Follower | None, after: int | None) -> int | None:
         with self._lock:
             follower = self._follower or fresh
             if follower is None:
-                return False
+                return None
             if self._follower is None:
                 self._follower = follower
                 work = threading.Thread(target=self._run, args=(follower,), name="feeder")
                 work.daemon = True
                 work.start()
             self._by_number[stream.number].add(stream)
-            if stream.number is None:
-                position = follower.position
-                stream.begin(position if after is None else after)
-                if after is not None and after < position:
+            position = follower.position
+            if after is not None:
+                stream.begin(after)
+                if after < position:
                     self._behind.add(stream)
             if self._closed:
                 stream.cut()
-            return True
+            return position
 
     def leave(self, stream: Stream) -> None:
         """Feed it no more."""

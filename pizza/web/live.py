@@ -109,7 +109,9 @@ class Live:
                 after = _number(last)
                 if after is not None and after > storage.given(conn):
                     after = None  # of another database
-                self._feeder.join(stream, conn, after)
+                position = self._feeder.join(stream, conn, after)
+                if after is None:
+                    stream.begin(position, known=storage.positions(conn, position))
         except BaseException:
             stream.close()
             raise

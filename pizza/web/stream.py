@@ -38,6 +38,7 @@ class Stream:
         """wanted: which changes; allowed: asked at every ping; on_close: called once."""
         self.number = number
         self.after = 0
+        self._known: frozenset[int] = frozenset()
         self._whole, self._wanted, self._allowed = whole, wanted, allowed
         self._on_close = on_close
         self._ready = threading.Condition()
@@ -52,11 +53,16 @@ class Stream:
         """Whether its client has taken everything, or will take nothing more."""
         return not self._waiting or self._cut
 
-    def begin(self, after: int, changes: Iterable[Change] = ()) -> None:
-        """Start behind the event `after` with these changes; what was offered comes next."""
+    def begin(
+        self, after: int, changes: Iterable[Change] = (), known: frozenset[int] = frozenset()
+    ) -> None:
+        """Start behind the event `after` with these changes; what was offered comes next.
+
+        known: positions behind it that are not to be sent either.
+        """
         with self._ready:
             early, self._early = self._early or [], None
-            self.after = after
+            self.after, self._known = after, known
             self._take([*changes, *early])
 
     def offer(self, changes: Iterable[Change]) -> None:
@@ -85,7 +91,7 @@ class Stream:
             if self._complete or key <= self.after:
                 continue
             self.after = key
-            if not self._wanted(change):
+            if change.position in self._known or not self._wanted(change):
                 continue
             self._put(sse.event(change, key, whole=self._whole))
             if self.number is not None and change.status in ENDED:

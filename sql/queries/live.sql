@@ -32,6 +32,9 @@ select position from order_status_log
 where position > (select coalesce(max(position), 0) from order_status_log) - %(window)s::bigint
 order by position
 
+-- positions --
+select position from order_status_log where position > %(after)s
+
 -- given --
 -- The last position that was given to anybody.
 select case when is_called then last_value else 0 end from order_change_position
