@@ -138,5 +138,6 @@ class Stream:
         with self._ready:
             self._cut = True
             closed, self._closed = self._closed, True
+            self._ready.notify()
         if not closed:
             self._on_close(self)

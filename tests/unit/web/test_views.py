@@ -234,6 +234,9 @@ def test_the_api_documents_itself(client):
         ("post", "/orders"),
         ("get", "/orders/{number}"),
         ("get", "/track/{token}"),
+        ("get", "/track/{token}/events"),
+        ("get", "/orders/{number}/events"),
+        ("get", "/events"),
         ("post", "/orders/{number}/cancel"),
         ("post", "/orders/{number}/deliver"),
         ("post", "/orders/{number}/send-back"),
@@ -260,6 +263,7 @@ def test_the_api_documents_itself(client):
     for (_, path), operation in operations.items():
         for status, answer in operation["responses"].items():
             good = "text/plain" if path == "/metrics" else "application/json"
+            good = "text/event-stream" if path.endswith("/events") else good
             kinds = {"application/problem+json", good}
             assert set(answer["content"]) <= kinds, (operation, status)
     body = operations["post", "/orders"]["requestBody"]["content"]["application/json"]
