@@ -21,6 +21,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.services.follower import PAGE, Follower
 from pizza.storage import live as storage
 from pizza.storage.live import Change
+from pizza.web.sse import News
 from pizza.web.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -156,18 +157,18 @@ class Feeder:
     def _hand_out(self, changes: list[Change]) -> None:
         if not changes:
             return
-        of_number: dict[str | None, list[Change]] = defaultdict(list)
-        for change in changes:
-            of_number[change.number].append(change)
-        of_number[None] = changes
+        of_number: dict[str | None, list[News]] = defaultdict(list)
+        of_number[None] = [News(change) for change in changes]
+        for each in of_number[None]:
+            of_number[each.change.number].append(each)
         with self._lock:
-            news = [
+            told = [
                 (stream, of_number[number])
                 for number in self._by_number.keys() & of_number.keys()
                 for stream in self._by_number[number] - self._behind
             ]
-        for stream, its in news:
-            stream.offer(its)
+        for stream, news in told:
+            stream.offer(news)
 
     def _catch_up(self, conn: BoundedConnection, follower: Follower) -> bool:
         """Give those that are behind their next page; whether any of them needs another."""
@@ -176,7 +177,7 @@ class Feeder:
         more = False
         for stream in behind:
             missed = storage.changes(conn, stream.after, PAGE, upto=follower.position)
-            stream.offer(missed)
+            stream.offer(map(News, missed))
             if len(missed) == PAGE:
                 more = True
                 continue

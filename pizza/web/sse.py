@@ -41,10 +41,23 @@ def update(change: Change, *, whole: bool = True) -> dict[str, object]:
     return document if whole else {k: v for k, v in document.items() if k not in _PERSONAL}
 
 
-def event(change: Change, number: int, *, whole: bool = True) -> bytes:
-    """An event `order` with its id, from which a client goes on after a cut."""
-    data = render.dump(update(change, whole=whole))
-    return f"id: {number}\nevent: order\ndata: {data}\n".encode()
+class News:
+    """A change on its way to many streams: written out once for all that show the same of it."""
+
+    __slots__ = ("_written", "change")
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self._written: dict[tuple[int, bool], bytes] = {}
+
+    def event(self, number: int, *, whole: bool = True) -> bytes:
+        """An event `order` with its id, from which a client goes on after a cut."""
+        written = self._written.get((number, whole))
+        if written is None:
+            data = render.dump(update(self.change, whole=whole))
+            written = f"id: {number}\nevent: order\ndata: {data}\n".encode()
+            self._written[number, whole] = written
+        return written
 
 
 def end(change: Change) -> bytes:

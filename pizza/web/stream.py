@@ -42,7 +42,7 @@ class Stream:
         self._whole, self._wanted, self._allowed = whole, wanted, allowed
         self._on_close = on_close
         self._ready = threading.Condition()
-        self._early: list[Change] | None = []
+        self._early: list[sse.News] | None = []
         self._waiting: list[bytes] = [sse.RETRY]
         self._bytes = 0
         self._complete = self._cut = self._closed = False
@@ -63,15 +63,15 @@ class Stream:
         with self._ready:
             early, self._early = self._early or [], None
             self.after, self._known = after, known
-            self._take([*changes, *early])
+            self._take([*map(sse.News, changes), *early])
 
-    def offer(self, changes: Iterable[Change]) -> None:
+    def offer(self, news: Iterable[sse.News]) -> None:
         """Send the changes that it has not sent. Never waits."""
         with self._ready:
             if self._early is None:
-                self._take(changes)
+                self._take(news)
             else:
-                self._early.extend(changes)
+                self._early.extend(news)
 
     def ping(self) -> None:
         """Send a sign of life at once: it ends if nobody hears it."""
@@ -85,15 +85,16 @@ class Stream:
             self._cut = True
             self._ready.notify()
 
-    def _take(self, changes: Iterable[Change]) -> None:
-        for change in changes:
+    def _take(self, news: Iterable[sse.News]) -> None:
+        for each in news:
+            change = each.change
             key = change.position if self.number is None else change.sequence
             if self._complete or key <= self.after:
                 continue
             self.after = key
             if change.position in self._known or not self._wanted(change):
                 continue
-            self._put(sse.event(change, key, whole=self._whole))
+            self._put(each.event(key, whole=self._whole))
             if self.number is not None and change.status in ENDED:
                 self._put(sse.end(change))
                 self._complete = True

@@ -23,6 +23,10 @@ def change(sequence=1, status="received", position=None, number=NUMBER, notes=No
     )  # fmt: skip
 
 
+def news(*changes):
+    return [sse.News(each) for each in changes]
+
+
 def ids(data):
     return [line[4:] for line in data.decode().split("\n") if line.startswith("id: ")]
 
@@ -35,17 +39,17 @@ def test_it_begins_with_how_soon_to_come_again():
 
 def test_what_came_before_the_beginning_follows_and_nothing_comes_twice():
     body = Stream(NUMBER)
-    body.offer([change(2, "cooking"), change(3, "ready")])
+    body.offer(news(change(2, "cooking"), change(3, "ready")))
     body.begin(0, [change(1), change(2, "cooking")])
-    body.offer([change(3, "ready"), change(4, "delivered")])
+    body.offer(news(change(3, "ready"), change(4, "delivered")))
     assert ids(next(body)) == ["1", "2", "3", "4"]
 
 
 def test_one_of_all_orders_has_positions_for_ids_and_leaves_out_what_is_known():
     body = Stream(wanted=lambda change: change.status != "cooking")
-    body.offer([change(position=41), change(position=42), change(position=43)])
+    body.offer(news(change(position=41), change(position=42), change(position=43)))
     body.begin(40, known=frozenset({42}))
-    body.offer([change(2, "cooking", position=44), change(3, "ready", position=45)])
+    body.offer(news(change(2, "cooking", position=44), change(3, "ready", position=45)))
     assert ids(next(body)) == ["41", "43", "45"]
 
 
@@ -81,7 +85,7 @@ def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
     body = Stream()
     body.begin(0)
     for position in range(1, 10):
-        body.offer([change(position=position)])
+        body.offer(news(change(position=position)))
     assert body.idle
     with pytest.raises(StopIteration):
         next(body)
