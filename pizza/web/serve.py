@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import multiprocessing
+import resource
 import signal
 import socket
 import threading
@@ -62,6 +63,7 @@ def serve(settings: Settings) -> int:
         log.error("%s", problem, extra={"action": "start_failed"})
         return 1
     multiprocessing.set_start_method("spawn", force=True)
+    _allow_descriptors(_CONNECTIONS + 2 * settings.streams_per_worker)
     board = Board.create()
     end = threading.Event()
     relay = restaurant.start_relay(settings)
@@ -187,6 +189,15 @@ def _port_problem(host: str, port: int, *, share: bool) -> str | None:
     except OSError as problem:
         return f"Cannot listen on {host} port {port}: {problem.strerror or problem}."
     return None
+
+
+def _allow_descriptors(count: int) -> None:
+    """Let this process and its workers have so many, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        count = min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def _in_background(work: Callable[..., None], *args: Any) -> None:
