@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -197,7 +197,8 @@ def _allow_descriptors(count: int) -> None:
     if hard != resource.RLIM_INFINITY:
         count = min(count, hard)
     if soft != resource.RLIM_INFINITY and soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def _in_background(work: Callable[..., None], *args: Any) -> None:
