@@ -45,6 +45,7 @@ _THREADS = 128
 # As many connections a worker has, besides those of streams.
 _CONNECTIONS = 1024
 _RETRY_SECONDS = 1.0
+_TICK_SECONDS = 0.2
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 _MAX_HEADERS = 64 * 1024
 
@@ -105,7 +106,10 @@ class _Server(MPServer):
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while True:
-            self.main_loop_interrupt.wait()
+            while not self.main_loop_interrupt.wait(_TICK_SECONDS):
+                # Of two signals at once another thread may take both from the kernel; then nothing
+                # wakes this one, in which alone Python handles them.
+                pass
             self.main_loop_interrupt.clear()
             if self.interrupt_signal:
                 # Those that heard the signal before us did not crash.
