@@ -12,8 +12,9 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("live")
-_AFTER, _OF_ORDER, _NEWEST, _TIP, _POSITIONS, _GIVEN, _WRITERS = (
-    _SQL.after, _SQL.of_order, _SQL.newest, _SQL.tip, _SQL.positions, _SQL.given, _SQL.writers,
+_AFTER, _OF_ORDER, _ESTIMATES, _NEWEST, _TIP, _POSITIONS, _GIVEN, _WRITERS = (
+    _SQL.after, _SQL.of_order, _SQL.estimates, _SQL.newest, _SQL.tip, _SQL.positions,
+    _SQL.given, _SQL.writers,
 )  # fmt: skip
 
 Connection = psycopg.Connection[Any]
@@ -26,11 +27,12 @@ class Change:
     """One line of an order's log, and of the order what it is when the line is read.
 
     position: its place among the changes of all orders, 0 for one that is older than positions
-    are; sequence: among those of its order, from 1. Times in UTC.
+    are; sequence: among those of its order, from 1, None for what is no line of the log, an
+    estimate. Times in UTC.
     """
 
     position: int
-    sequence: int
+    sequence: int | None
     number: str
     old_status: str | None
     status: str
@@ -54,6 +56,14 @@ def changes(conn: Connection, after: int, limit: int, upto: int = _NO_END) -> li
 def order_changes(conn: Connection, number: str, after: int) -> list[Change]:
     """The changes of an order after its `after`th; none for an order that is unknown."""
     return [Change(*row) for row in conn.execute(_OF_ORDER, {"number": number, "after": after})]
+
+
+def estimates(conn: Connection, numbers: list[str], by: str, notes: str) -> list[Change]:
+    """When those of these orders that still wait will be ready, as things are now."""
+    return [
+        Change(*row)
+        for row in conn.execute(_ESTIMATES, {"numbers": numbers, "by": by, "notes": notes})
+    ]
 
 
 def newest(conn: Connection) -> int:

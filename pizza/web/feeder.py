@@ -19,6 +19,7 @@ import psycopg
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.services.follower import PAGE, Follower
+from pizza.services.orders import ORDER_SERVICE
 from pizza.storage import live as storage
 from pizza.storage.live import Change
 from pizza.web.sse import News
@@ -30,6 +31,9 @@ TICK_SECONDS = 0.25
 # Most gaps are those of a transaction that is just being committed.
 _GAP_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
+# As often as estimates are made anew.
+_ESTIMATES_SECONDS = 2.0
+_MOVED = "expected to be ready at another time"
 # A page that is loaded anew leaves, and is back a moment later.
 _LINGER_SECONDS = 5.0
 _QUERY_SECONDS = 5.0
@@ -49,6 +53,7 @@ class Feeder:
         # Streams of all orders that were away, and have not got yet what they missed.
         self._behind: set[Stream] = set()
         self._empty_since = 0.0
+        self._estimates_at = 0.0
 
     def join(self, stream: Stream, conn: psycopg.Connection[Any], after: int | None = None) -> int:
         """Feed a stream with all that cannot be seen yet; gives the position where that begins.
@@ -149,6 +154,7 @@ class Feeder:
     def _round(self, conn: BoundedConnection, follower: Follower) -> float:
         """Hand out what has come; gives how long to wait for more."""
         self._hand_out(follower.read(conn))
+        self._tell_estimates(conn)
         more = self._catch_up(conn, follower)
         if follower.more:
             return 0.0
@@ -184,6 +190,20 @@ class Feeder:
             with self._lock:
                 self._behind.discard(stream)
         return more
+
+    def _tell_estimates(self, conn: BoundedConnection) -> None:
+        """Tell those who follow an order that waits when it will be ready, if that has moved."""
+        if time.monotonic() < self._estimates_at:
+            return
+        self._estimates_at = time.monotonic() + _ESTIMATES_SECONDS
+        with self._lock:
+            groups = {number: list(group) for number, group in self._by_number.items() if number}
+        if not groups:
+            return
+        for change in storage.estimates(conn, list(groups), ORDER_SERVICE, _MOVED):
+            news = News(change)
+            for stream in groups[change.number]:
+                stream.estimate(news)
 
     def _tell(self, error: Exception) -> None:
         if isinstance(error, DatabaseUnavailable):

@@ -90,7 +90,7 @@ class Live:
             if request.method == "HEAD":
                 return Response(headers=sse.HEADERS)
             check = (lambda caller: caller.may_see(number)) if whole and not known else None
-            stream = self._open(number, whole=whole, check=check)
+            stream = self._open(number, status=found.status, whole=whole, check=check)
             try:
                 self._feeder.join(stream, conn)
                 stream.begin(after, storage.order_changes(conn, number, after))
@@ -121,6 +121,7 @@ class Live:
         self,
         number: str | None,
         *,
+        status: str | None = None,
         whole: bool = True,
         wanted: Callable[[Change], bool] = lambda change: True,
         check: Callable[[Caller], bool] | None = None,
@@ -142,7 +143,9 @@ class Live:
             self._places.free(client)
 
         self._places.take(client)
-        return Stream(number, whole=whole, wanted=wanted, allowed=allowed, on_close=close)
+        return Stream(
+            number, status=status, whole=whole, wanted=wanted, allowed=allowed, on_close=close
+        )
 
 
 def register(app: OpenAPI, live: Live, doors: Doors) -> None:

@@ -48,14 +48,18 @@ class News:
 
     def __init__(self, change: Change) -> None:
         self.change = change
-        self._written: dict[tuple[int, bool], bytes] = {}
+        self._written: dict[tuple[int | None, bool], bytes] = {}
 
-    def event(self, number: int, *, whole: bool = True) -> bytes:
-        """An event `order` with its id, from which a client goes on after a cut."""
+    def event(self, number: int | None, *, whole: bool = True) -> bytes:
+        """An event `order` with its id, from which a client goes on after a cut.
+
+        number: None for one after which it goes on as before.
+        """
         written = self._written.get((number, whole))
         if written is None:
             data = render.dump(update(self.change, whole=whole))
-            written = f"id: {number}\nevent: order\ndata: {data}\n".encode()
+            line = "" if number is None else f"id: {number}\n"
+            written = f"{line}event: order\ndata: {data}\n".encode()
             self._written[number, whole] = written
         return written
 

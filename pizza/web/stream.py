@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 from pizza.domain.status import ENDED
 from pizza.storage.live import Change
@@ -18,6 +19,9 @@ from pizza.web import sse
 PING_SECONDS = 15.0
 # As much as may wait for a client: some thousands of events, minutes of most kitchens.
 MOST_BYTES = 1_000_000
+# An estimate is told anew when it has moved by so much, and by a tenth of the wait that is left.
+_MOVED = timedelta(seconds=5)
+_MOVED_SHARE = 0.1
 
 
 class Stream:
@@ -30,12 +34,17 @@ class Stream:
         self,
         number: str | None = None,
         *,
+        status: str | None = None,
         whole: bool = True,
         wanted: Callable[[Change], bool] = lambda change: True,
         allowed: Callable[[], bool] = lambda: True,
         on_close: Callable[[Stream], None] = lambda stream: None,
     ) -> None:
-        """wanted: which changes; allowed: asked at every ping; on_close: called once."""
+        """Nothing is sent before `begin`, but how soon to come again.
+
+        status: of the order, as its client knows it; wanted: which changes; allowed: asked at every
+        ping, and false ends it; on_close: called once.
+        """
         self.number = number
         self.after = 0
         self._known: frozenset[int] = frozenset()
@@ -45,6 +54,8 @@ class Stream:
         self._early: list[sse.News] | None = []
         self._waiting: list[bytes] = [sse.RETRY]
         self._bytes = 0
+        self._told: datetime | None = None
+        self._status = status
         self._complete = self._cut = self._closed = False
         self._ping_at = time.monotonic() + PING_SECONDS
 
@@ -73,6 +84,18 @@ class Stream:
             else:
                 self._early.extend(news)
 
+    def estimate(self, news: sse.News) -> None:
+        """Tell of an estimate, if it is far from the one that was told last."""
+        moment = news.change.estimated_completion
+        with self._ready:
+            # It may have been read before the latest change was sent.
+            if moment is None or self._early is not None or news.change.status != self._status:
+                return
+            if self._told is None or _has_moved(self._told, moment, news.change.changed_at):
+                self._told = moment
+                self._put(news.event(None, whole=self._whole))
+                self._ready.notify()
+
     def ping(self) -> None:
         """Send a sign of life at once: it ends if nobody hears it."""
         with self._ready:
@@ -89,12 +112,13 @@ class Stream:
         for each in news:
             change = each.change
             key = change.position if self.number is None else change.sequence
-            if self._complete or key <= self.after:
+            if self._complete or key is None or key <= self.after:
                 continue
             self.after = key
             if change.position in self._known or not self._wanted(change):
                 continue
             self._put(each.event(key, whole=self._whole))
+            self._told, self._status = change.estimated_completion, change.status
             if self.number is not None and change.status in ENDED:
                 self._put(sse.end(change))
                 self._complete = True
@@ -142,3 +166,7 @@ class Stream:
             self._ready.notify()
         if not closed:
             self._on_close(self)
+
+
+def _has_moved(told: datetime, moment: datetime, now: datetime) -> bool:
+    return abs(moment - told) > max(_MOVED, (moment - now) * _MOVED_SHARE)

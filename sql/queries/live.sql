@@ -23,6 +23,14 @@ left join order_status_log p on p.order_id = l.order_id and p.sequence = l.seque
 where o.number = %(number)s and l.sequence > %(after)s
 order by l.sequence
 
+-- estimates --
+-- Those of these orders that wait, as a change would show them; the estimates of others stand still.
+select 0, null::integer, o.number, o.status, o.status, %(by)s, clock_timestamp(),
+       o.estimated_completion, gen_random_uuid(), o.type, o.priority, o.stage, o.customer_name,
+       %(notes)s
+from orders o
+where o.number = any(%(numbers)s::text[]) and o.status = 'received'
+
 -- newest --
 select coalesce(max(position), 0) from order_status_log
 

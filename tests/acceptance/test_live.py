@@ -83,20 +83,6 @@ def test_a_customer_follows_an_order_to_its_end(service: Service) -> None:
         assert [event.id for event in afresh.take(2)] == ["2", ""]
 
 
-def test_the_event_is_the_notification(service: Service) -> None:
-    order = placed(service)
-    with stream(service, f"{order['tracking_url']}/events") as live:
-        (event,) = live.take(1)
-    rows = service.query(
-        "select body from message where exchange = 'notifications_fanout'"
-        " union all select null where false"
-    )
-    told = [json.loads(bytes(body)) for (body,) in rows]
-    for notification in told:  # unless the relay has sent it already
-        if notification["order_number"] == order["order_number"]:
-            assert event.data == notification
-
-
 def test_a_stranger_is_told_of_no_person(service: Service) -> None:
     order = placed(service)
     number, token = order["order_number"], order["tracking_token"]

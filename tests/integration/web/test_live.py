@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -116,6 +117,49 @@ def test_what_was_missed_comes_page_by_page_and_before_what_is_new(
     orders += [place() for _ in range(2)]
     assert numbers(stream, 7) == orders
     assert numbers(first, 2) == orders[5:]
+
+
+def test_an_event_is_the_notification(
+    join: Join, place: Place, client: FlaskClient, conn: BoundedConnection
+) -> None:
+    stream = join()
+    order = place("delivery")
+    assert client.post(f"/orders/{order}/cancel", json={"reason": "rain"}).status_code == 200
+    rows = conn.execute(
+        "select body from message where exchange = 'notifications_fanout' order by position"
+    )
+    told = [json.loads(bytes(body)) for (body,) in rows]
+    assert [each["new_status"] for each in told] == ["received", "cancelled"]
+
+    data = b""
+    while data.count(b"data: ") < 2:
+        data += next(stream)
+
+    shown = [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
+    assert shown[1] == told[1]
+    # What an order is, it is at the moment of the look.
+    assert {**shown[0], "stage": told[0]["stage"]} == told[0]
+
+
+def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
+    feeder: Feeder, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "_ESTIMATES_SECONDS", 0.0)
+    order = place()
+    stream = Stream(order, on_close=feeder.leave)
+    feeder.join(stream, conn)
+    stream.begin(0, live.order_changes(conn, order, 0))
+    assert b"id: 1\n" in next(stream)
+    for seconds in (1, 60):  # the first is no news
+        conn.execute(
+            "update orders set estimated_completion = estimated_completion"
+            " + %s * interval '1 second' where number = %s",
+            (seconds, order),
+        )
+    event = next(stream)
+    assert event.startswith(b"event: order\n")
+    assert b'"sequence":null' in event
+    assert b'"old_status":"received","new_status":"received"' in event
 
 
 def test_a_closed_feeder_ends_its_streams_and_those_that_come(join: Join, feeder: Feeder) -> None:
