@@ -28,6 +28,8 @@ from pizza.web import (
     reports,
     staff_schemas,
     tracker,
+    webhook_schemas,
+    webhooks,
     workers,
 )
 from pizza.web.backend import LOOK_SECONDS, Backend
@@ -48,6 +50,7 @@ __all__ = ["Backend", "create_app"]
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
     tracker.TrackedResponse, *staff_schemas.MODELS, *forms.FORMS,
+    *webhook_schemas.MODELS,
 )  # fmt: skip
 
 
@@ -101,6 +104,7 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
+    webhooks.register(app, backend, settings)
     health.register(app, backend)
     metrics.register(app, backend)
     app.components_schemas.update(
