@@ -87,8 +87,8 @@ Notification Options:
 Webhook Options (order service and webhook worker alike):
   --webhook-schemes        How webhooks may be reached (default: https)
                            Options: https,http
-  --webhook-private-targets
-                           yes: webhooks may be on this machine and in private networks
+  --webhook-private-targets=yes
+                           Webhooks may be on this machine and in private networks
                            (default: no)
   --webhook-threads        Deliveries that a webhook worker makes at a time (default: 4)
 

@@ -20,7 +20,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError
+from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
 from pizza.domain.targets import HTTPS, Target, is_public
@@ -30,7 +30,6 @@ _TICK_S = 0.1
 # Of an answer that is no success, for whoever looks for the reason.
 _MOST_READ, _READ_S = 1024, 2.0
 _MOST_ADDRESSES = 4
-_LATE = (TimeoutError, ConnectTimeoutError)
 
 
 class CallFailed(Exception):
@@ -141,7 +140,7 @@ class _Call:
             self.failure = failure
         except Exception as error:  # whatever a stranger's bytes can provoke in the libraries
             reason = f"{type(error).__name__}: {error}"[:300]
-            self.failure = CallFailed(reason, late=isinstance(error, _LATE))
+            self.failure = CallFailed(reason, late=_late(error))
         finally:
             self.over.set()
             self.cut()
@@ -174,7 +173,7 @@ class _Call:
                 connection = self._connect(address)
                 break
             except (OSError, HTTPError) as error:
-                self.failure = CallFailed(_reason(error), late=isinstance(error, _LATE))
+                self.failure = CallFailed(_reason(error), late=_late(error))
         else:
             raise self.failure or CallFailed(f"{target.host} has no address")
         self.failure = None
@@ -270,6 +269,15 @@ def _first_words(response: BaseHTTPResponse) -> str:
     return " ".join(found.decode("utf-8", "replace").split())
 
 
+def _late(error: BaseException) -> bool:
+    return isinstance(_first(error), TimeoutError)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What the system has said, which urllib3 wraps (a refusal, too, as a kind of time-out)."""
+    return error.__cause__ or error
+
+
 def _reason(error: BaseException) -> str:
-    first = error.__cause__ or error  # urllib3 wraps what the system has said
+    first = _first(error)
     return str(getattr(first, "strerror", None) or first or type(first).__name__)[:200]

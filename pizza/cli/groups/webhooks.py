@@ -100,7 +100,8 @@ def disable(id: str, as_json: bool) -> None:
 
 @webhooks.command()
 @_ID
-def remove(id: str) -> None:
+@desk.as_json
+def remove(id: str, as_json: bool) -> None:
     """Forget a webhook, with the log of its deliveries.
 
     \b
@@ -109,7 +110,7 @@ def remove(id: str) -> None:
     """
     with desk.database() as conn:
         service.remove_webhook(conn, id)
-    click.echo(f"Webhook {id} is removed.")
+    desk.done(f"Webhook {id} is removed.", {"removed": id}, as_json=as_json)
 
 
 @webhooks.command()
