@@ -43,7 +43,8 @@ with o(number, status, age) as (values
     insert into webhook_delivery (id, webhook_id, event_id, type, order_number, payload, message_id,
                                   created_at, state)
     select gen_random_uuid(), hook.id, gen_random_uuid(), 'order.ready', number, '{}',
-           gen_random_uuid(), now() - age, case status when 'received' then 'waiting' else 'failed' end
+           gen_random_uuid(), now() - age,
+           case status when 'received' then 'waiting' else 'failed' end
     from o, hook
 )
 insert into notification_delivery (subscriber, event_id, order_number, status, delivered_at,
