@@ -51,7 +51,8 @@ class Pace:
 
     schedule: attempts, and the waits between them: about a day; timeout: for one attempt;
     most_asked: of a Retry-After; rest, longest_rest: how long a webhook is left alone that gave no
-    answer in time, doubling each time in a row; patience: fails for so long, and is disabled.
+    answer in time, doubling each time in a row; patience: fails for so long, and is disabled;
+    near, longest_turn: bounds of how long a delivery is put off while another one is being made.
     """
 
     schedule: RetryPolicy = _SCHEDULE
@@ -61,6 +62,7 @@ class Pace:
     longest_rest: float = 900.0
     patience: timedelta = timedelta(days=3)
     near: float = 0.25
+    longest_turn: float = 60.0
 
 
 # What nobody has foreseen (a bug, a database that refuses) is tried as often again, then it is a
@@ -153,7 +155,7 @@ class _Delivering:
 
     def _put_off(self, due: Due) -> float:
         """After its rest, or after the one before it, and not all at the same moment."""
-        turn = max(self._pace.near, due.pace * due.near)
+        turn = min(self._pace.longest_turn, max(self._pace.near, due.pace * due.near))
         return due.rests + turn * random.uniform(0.5, 1.5)  # noqa: S311
 
     def _post(self, due: Due, check: Callable[[], None]) -> Answer:

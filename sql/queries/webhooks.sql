@@ -109,7 +109,8 @@ where id = %(id)s and message_id = %(message_id)s
 -- long nothing was delivered.
 with bad as (
     update webhook
-    set failing_since = coalesce(failing_since, now()), pace = %(duration)s,
+    set failing_since = coalesce(failing_since, now()),
+        pace = case when %(late)s then pace else %(duration)s end,
         timeouts = case when %(late)s then timeouts + 1 else 0 end,
         rests_until = greatest(
             rests_until, now() + %(rest)s::interval,

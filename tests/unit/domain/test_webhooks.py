@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +58,21 @@ def test_a_body_is_compact_ascii_with_type_time_and_data() -> None:
         "timestamp": "2024-12-16T10:32:00.000Z",
         "data": {"customer_name": "Zoë", "odd": "\x00"},
     }
+
+
+def test_what_the_page_for_receivers_does_verifies_what_is_sent_and_nothing_else() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+
+    def check(body: bytes = BODY.encode(), late: int = 0, secret: str = SECRET) -> None:
+        now = int(time.time()) - late
+        signed = webhooks.signatures([b"n" * 32, webhooks.read_secret(SECRET)], ID, now, BODY)
+        headers = {"webhook-id": ID, "webhook-timestamp": str(now), "webhook-signature": signed}
+        names["verify"](secret, headers, body)
+
+    check()
+    for bad in ({"body": b"{}"}, {"late": 400}, {"secret": webhooks.secret_text(b"x" * 32)}):
+        with pytest.raises(ValueError):
+            check(**bad)  # type: ignore[arg-type]
