@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response
+from flask import Response
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from werkzeug.routing import Map
 
 from pizza import trace
+from pizza.database.connection import connect
 from pizza.services.doors import Doors
 from pizza.settings import Settings
 from pizza.web import (
@@ -22,6 +23,7 @@ from pizza.web import (
     health,
     kitchen,
     listing,
+    live,
     menu,
     metrics,
     moves,
@@ -29,10 +31,13 @@ from pizza.web import (
     reports,
     staff_schemas,
     tracker,
+    webhook_schemas,
+    webhooks,
     workers,
 )
 from pizza.web.access import access_log
 from pizza.web.backend import LOOK_SECONDS, Backend
+from pizza.web.feeder import Feeder
 from pizza.web.gate import Gate
 from pizza.web.intake import Intake
 from pizza.web.limits import Limits
@@ -45,11 +50,12 @@ from pizza.web.schemas import (
 )
 from pizza.web.security import SCHEMES, secured
 
-__all__ = ["Backend", "create_app"]
+__all__ = ["App", "Backend", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
     tracker.TrackedResponse, *staff_schemas.MODELS, *forms.FORMS,
+    *webhook_schemas.MODELS,
 )  # fmt: skip
 
 
@@ -61,9 +67,15 @@ class _Map(Map):
         super().__init__(**options)
 
 
-class _App(OpenAPI):
+class App(OpenAPI):
+    """The application.
+
+    live: its streams, which have to be closed before the process can end.
+    """
+
     url_map_class: type[Map] = _Map
     doors: Doors
+    live: live.Live
 
     @property
     def api_doc(self) -> dict[str, Any]:
@@ -78,9 +90,9 @@ class _App(OpenAPI):
         return response
 
 
-def create_app(settings: Settings, backend: Backend) -> Flask:
+def create_app(settings: Settings, backend: Backend) -> App:
     """Build the application; opens nothing, starts nothing."""
-    app = _App(
+    app = App(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
         security_schemes=SCHEMES,
@@ -103,6 +115,10 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
+    feeder = Feeder(lambda: connect(settings.db_url, name=f"{settings.service} streams"))
+    app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
+    live.register(app, app.live, doors)
+    webhooks.register(app, backend, settings)
     health.register(app, backend)
     metrics.register(app, backend)
     app.components_schemas.update(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from flask import Flask, Response, g, request
@@ -39,14 +39,17 @@ class Rule(enum.Enum):
 RULES = {
     "place_order": Rule.EVERYBODY,  # fields that need a key are looked at by the intake
     "tracked_order": Rule.EVERYBODY,  # its address is the token
+    "tracked_events": Rule.EVERYBODY,
     "menu": Rule.EVERYBODY,
     "alive": Rule.EVERYBODY,
     "ready": Rule.EVERYBODY,
     "order_status": Rule.PART,
     "order_history": Rule.PART,
+    "order_events": Rule.PART,
     "whole_order": Rule.OWN,
     "cancel_order": Rule.OWN,
     "list_orders": Rule.STAFF,
+    "all_events": Rule.STAFF,
     "deliver_order": Rule.STAFF,
     "send_back_order": Rule.STAFF,
     "prioritise_order": Rule.STAFF,
@@ -62,6 +65,15 @@ RULES = {
     "set_vip": Rule.STAFF,
     "day_report": Rule.STAFF,
     "priority_metrics": Rule.STAFF,
+    "list_webhooks": Rule.STAFF,
+    "add_webhook": Rule.STAFF,
+    "webhook": Rule.STAFF,
+    "change_webhook": Rule.STAFF,
+    "remove_webhook": Rule.STAFF,
+    "rotate_webhook": Rule.STAFF,
+    "test_webhook": Rule.STAFF,
+    "webhook_deliveries": Rule.STAFF,
+    "retry_delivery": Rule.STAFF,
     "metrics": Rule.MONITOR,
     # The API's description, and the page that shows it.
     "openapi_json": Rule.EVERYBODY,
@@ -133,10 +145,19 @@ def current() -> Caller:
     return caller
 
 
-def credential(environ: Mapping[str, Any]) -> str | None:
+def bearer(environ: Mapping[str, Any]) -> str | None:
     """What a WSGI request shows as `Authorization: Bearer`; None for anything else."""
     scheme, _, value = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     return value.strip() if scheme.lower() == "bearer" and value else None
+
+
+# Where a key or a token may stand; the first place that has something counts.
+WAYS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (bearer,)
+
+
+def credential(environ: Mapping[str, Any]) -> str | None:
+    """What a WSGI request shows, in whichever way; None for nothing."""
+    return next((shown for way in WAYS if (shown := way(environ)) is not None), None)
 
 
 def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
@@ -164,6 +185,7 @@ def _mark(response: Response) -> Response:
     """What depends on who asks is not for a cache that others share."""
     response.headers.update(HEADERS)
     if "caller" in g:
-        response.headers["Cache-Control"] = "private, no-cache"
+        # Streams say no-store.
+        response.headers.setdefault("Cache-Control", "private, no-cache")
         response.vary.add("Authorization")
     return response

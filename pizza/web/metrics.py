@@ -34,6 +34,7 @@ HELP = {
     "waiting_seconds": "From received to cooking, counted by the tracking service",
     "cooking_seconds": "From cooking to ready, counted by the tracking service",
     "retries": "Attempts of tasks that failed and were tried again, by queue",
+    "postponements": "Attempts that were put off because nobody could have done them, by queue",
     "dead_letters": "Messages that became dead letters, by the queue they died in",
     "queue_depth": "Messages ready in a queue of the broker, as the leading relay saw it; absent "
     "while nobody can look",
@@ -56,7 +57,7 @@ HELP = {
     "broker_up": "0 when the relay that leads here cannot reach the broker",
     "relay_leading": "1 when the relay of this process publishes, 0 when it stands by or cannot",
 }
-COUNTERS = frozenset({"worker_orders", "orders", "retries", "dead_letters"})
+COUNTERS = frozenset({"worker_orders", "orders", "retries", "postponements", "dead_letters"})
 HISTOGRAMS = frozenset({"waiting_seconds", "cooking_seconds"})
 
 

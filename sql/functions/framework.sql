@@ -241,7 +241,9 @@ end $$;
 
 -- The job has failed and will be tried again: a row that becomes due. The token moves
 -- on, so that nothing the failed attempt still does can count.
-create or replace function message_retry(p_id uuid, p_token bigint, p_delay interval) returns boolean
+create or replace function message_retry(
+    p_id uuid, p_token bigint, p_delay interval, p_what text default 'retried'
+) returns boolean
 language plpgsql as $$
 declare
     failed_in text;
@@ -255,7 +257,16 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    return message_count('retried', failed_in) and outbox_wake();
+    return message_count(p_what, failed_in) and outbox_wake();
+end $$;
+
+-- The job has seen that it is too early, and has tried nothing: due again later, under the number of
+-- this attempt.
+create or replace function message_postpone(p_id uuid, p_token bigint, p_delay interval) returns boolean
+language plpgsql as $$
+begin
+    update message set attempt = attempt - 1 where id = p_id and token = p_token;
+    return message_retry(p_id, p_token, p_delay, 'postponed');
 end $$;
 
 -- The message is of a format that the worker does not know: it waits as a row for one that does,

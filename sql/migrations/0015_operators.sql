@@ -3,7 +3,8 @@
 -- The `traceparent` of the request that placed the order, for every message about it.
 alter table orders add column trace text;
 
--- How often messages failed, by queue: `retried` (due again later), `dead` (for good).
+-- How often messages failed, by queue: `retried` (due again later), `postponed` (the same, and no
+-- attempt counted), `dead` (for good).
 create table message_tally (
     what   text   not null,
     queue  text   not null,

@@ -66,7 +66,7 @@ union all
 select 'orders', jsonb_build_object('type', type, 'priority', priority::text, 'status', status), orders::float8
 from order_tally
 union all
-select case what when 'retried' then 'retries' else 'dead_letters' end, jsonb_build_object('queue', queue),
+select case what when 'retried' then 'retries' when 'dead' then 'dead_letters' else 'postponements' end, jsonb_build_object('queue', queue),
        number::float8
 from message_tally
 union all
