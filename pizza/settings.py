@@ -17,8 +17,15 @@ from pizza import values
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
+from pizza.domain.targets import HTTPS, SCHEMES
 
-MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
+MODES = (
+    "order-service",
+    "kitchen-worker",
+    "tracking-service",
+    "notification-subscriber",
+    "webhook-worker",
+)
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -54,6 +61,9 @@ class Settings:
     history_days: float = 90.0
     stuck_factor: float = 3.0
     watch_interval: float = 2.0
+    webhook_schemes: tuple[str, ...] = (HTTPS,)
+    webhook_private_targets: bool = False
+    webhook_threads: int = 4
     log_level: str = "INFO"
     log_file: str | None = None
     grace: float = 15.0
@@ -257,6 +267,9 @@ OPTIONS = (
     _option(
         "--watch-interval", values.seconds(0.1, 3_600), "seconds between looks for stuck orders"
     ),
+    _option("--webhook-schemes", values.words(SCHEMES), "how webhooks may be reached"),
+    _option("--webhook-private-targets", values.yes_or_no, "webhooks on this and other own hosts"),
+    _option("--webhook-threads", values.integer(1, 64), "deliveries at work at a time"),
     _option("--log-level", _LEVEL, "log level"),
     _option("--log-file", values.text, "log file path"),
     _option("--grace", values.seconds(0, 3_600), "seconds to finish work when stopped"),

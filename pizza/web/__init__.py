@@ -30,6 +30,8 @@ from pizza.web import (
     reports,
     staff_schemas,
     tracker,
+    webhook_schemas,
+    webhooks,
     workers,
 )
 from pizza.web.backend import LOOK_SECONDS, Backend
@@ -51,6 +53,7 @@ __all__ = ["App", "Backend", "create_app"]
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
     tracker.TrackedResponse, *staff_schemas.MODELS, *forms.FORMS,
+    *webhook_schemas.MODELS,
 )  # fmt: skip
 
 
@@ -113,6 +116,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     feeder = Feeder(lambda: connect(settings.db_url, name=f"{settings.service} streams"))
     app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
     live.register(app, app.live, doors)
+    webhooks.register(app, backend, settings)
     health.register(app, backend)
     metrics.register(app, backend)
     app.components_schemas.update(
