@@ -1,7 +1,8 @@
 """Who may ask for what: one rule for each operation, and staff only where there is none.
 
-A key or a token comes as `Authorization: Bearer …`. The rules hold for Flask's views, before
-anything of a request is read; POST /orders asks by itself (pizza.web.intake).
+A key or a token comes as `Authorization: Bearer …`, or a key as the session that it opened, in a
+cookie (pizza.web.pages.staff). The rules hold for Flask's views, before anything of a request is
+read; POST /orders asks by itself (pizza.web.intake), and knows no cookie.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import enum
 import logging
 from collections.abc import Mapping
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
+from werkzeug.http import parse_cookie
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
@@ -20,7 +23,10 @@ from pizza.services.doors import ANYBODY, Caller, Doors, staff_fields
 
 log = logging.getLogger(__name__)
 
+COOKIE = "pizza_staff"
 HEADERS = (("X-Content-Type-Options", "nosniff"),)
+_SAFE = ("GET", "HEAD")
+_FOREIGN = "This was sent by a page of another site, which may change nothing here."
 _NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
 _NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authorization: Bearer …."
 
@@ -63,8 +69,21 @@ RULES = {
     "day_report": Rule.STAFF,
     "priority_metrics": Rule.STAFF,
     "metrics": Rule.MONITOR,
+    "kitchen_board": Rule.STAFF,
     # The API's description, and the page that shows it.
     "openapi_json": Rule.EVERYBODY,
+    # Pages, beside those that have an operation's address.
+    "pages.file": Rule.EVERYBODY,
+    "pages.order": Rule.EVERYBODY,
+    "pages.order_form": Rule.EVERYBODY,
+    "pages.cancel": Rule.EVERYBODY,  # its address is the token
+    "pages.login": Rule.EVERYBODY,
+    "pages.login_form": Rule.EVERYBODY,
+    "pages.logout": Rule.EVERYBODY,
+    "pages.manage": Rule.STAFF,
+    "pages.manage_form": Rule.STAFF,
+    "pages.dead_letters": Rule.STAFF,
+    "pages.dead_letters_form": Rule.STAFF,
 }
 _DESCRIPTION = ("openapi.", "swagger.")
 
@@ -91,10 +110,12 @@ class Gate:
         if request.endpoint is None or request.method == "OPTIONS":
             return
         rule = rule_of(request.endpoint)
+        if request.method not in _SAFE and is_foreign(request.environ):
+            refuse(NotAllowed(_FOREIGN), request.environ)
         if rule is Rule.EVERYBODY:
             return
         try:
-            g.caller = self.doors.caller(credential(request.environ))
+            g.caller = self.doors.caller(credential(request.environ), session(request.environ))
             _check(rule, g.caller, (request.view_args or {}).get("number", ""))
         except (CredentialMissing, CredentialUnknown, NotAllowed) as refusal:
             refuse(refusal, request.environ)
@@ -139,6 +160,29 @@ def credential(environ: Mapping[str, Any]) -> str | None:
     return value.strip() if scheme.lower() == "bearer" and value else None
 
 
+def session(environ: Mapping[str, Any]) -> str | None:
+    """The session that a browser shows in its cookie."""
+    cookies = environ.get("HTTP_COOKIE", "")
+    return parse_cookie(cookies).get(COOKIE) if COOKIE in cookies else None
+
+
+def is_foreign(environ: Mapping[str, Any]) -> bool:
+    """Whether a page of another site has its visitor's browser send this.
+
+    A key or token in a header is proof that it has not. Browsers say where a request comes from;
+    one with a session has to say it, what is no browser has neither.
+    """
+    if credential(environ) is not None:
+        return False
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is not None:
+        return urlsplit(origin).netloc != environ.get("HTTP_HOST")
+    return session(environ) is not None
+
+
 def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
     """Log that somebody was turned away, with nothing that was shown, and raise it."""
     log.info(
@@ -165,5 +209,5 @@ def _mark(response: Response) -> Response:
     response.headers.update(HEADERS)
     if "caller" in g:
         response.headers["Cache-Control"] = "private, no-cache"
-        response.vary.add("Authorization")
+        response.vary.update(("Authorization", "Cookie"))
     return response
