@@ -73,8 +73,13 @@ def test_the_page_follows_its_order_to_the_door(house, visitor):
     visitor.sees("h1", "Your order is with you")
 
     assert [state for _, state in way(visitor)] == ["done"] * 5
-    assert told(visitor) == ["It was delivered.", "courier_carla is on the way to you.", "It is ready.",
-                    "chef_mario has begun to cook it.", "We have your order."]  # fmt: skip
+    assert told(visitor) == [
+        "It was delivered.",
+        "courier_carla is on the way to you.",
+        "It is ready.",
+        "chef_mario has begun to cook it.",
+        "We have your order.",
+    ]
 
 
 def test_it_comes_back_by_itself_after_a_lost_connection_and_misses_no_step(house, visitor):

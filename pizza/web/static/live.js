@@ -1,6 +1,7 @@
 // Keeps a page up to date: a stream of events says when to look again; without one it asks.
 
 const STREAM_AGAIN_MS = 15_000;
+const GAP_MS = 200; // a rush of events is one look
 const SAFETY_MS = 30_000; // what no event tells of, such as an estimate that moves by a little
 
 /**
@@ -12,13 +13,16 @@ const SAFETY_MS = 30_000; // what no event tells of, such as an estimate that mo
  * @param {(connected: boolean) => void} [options.onLink]  whether the service was reached
  */
 export function live({ events, refresh, every, onLink = () => {} }) {
-  let stream = null, timer = 0, again = 0, running = false, wanted = false, over = false;
+  let stream = null, timer = 0, again = 0, last = -Infinity;
+  let running = false, wanted = false, over = false;
 
   async function look() {
     if (over) return;
     if (running) { wanted = true; return; }
-    running = true;
     clearTimeout(timer);
+    const early = last + GAP_MS - performance.now();
+    if (early > 0) { timer = setTimeout(look, early); return; }
+    running = true;
     try {
       const final = await refresh();
       onLink(true);
@@ -27,6 +31,7 @@ export function live({ events, refresh, every, onLink = () => {} }) {
       onLink(false);
     }
     running = false;
+    last = performance.now();
     if (over) return;
     if (wanted) { wanted = false; look(); return; }
     const streaming = stream && stream.readyState === EventSource.OPEN;
@@ -38,7 +43,7 @@ export function live({ events, refresh, every, onLink = () => {} }) {
     stream = new EventSource(events);
     stream.addEventListener("open", look);
     stream.addEventListener("order", look);
-    stream.addEventListener("end", () => { look().then(stop); });
+    stream.addEventListener("end", () => { look(); stream.close(); });
     stream.addEventListener("error", () => {
       // The browser tries again by itself after a cut, and not after an answer that was no stream.
       if (stream.readyState === EventSource.CLOSED) {

@@ -248,6 +248,7 @@ def test_the_api_documents_itself(client):
         ("post", "/menu/{name}/sold-out"),
         ("post", "/menu/{name}/available"),
         ("get", "/kitchen"),
+        ("get", "/kitchen/board"),
         ("post", "/kitchen/pause"),
         ("post", "/kitchen/resume"),
         ("get", "/customers/{name}"),
