@@ -108,6 +108,6 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
-    pages.install(app, backend, doors, intake)
+    pages.install(app, backend, settings, doors, intake)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     return app

@@ -10,9 +10,11 @@ const SAFETY_MS = 30_000; // what no event tells of, such as an estimate that mo
  * @param {() => Promise<boolean|void>} options.refresh  fetch the whole state anew; true: it is final.
  *        Events only say that there is something new, so one that was missed is no loss.
  * @param {number} options.every    milliseconds between two looks while there is no stream
+ * @param {number} [options.gap]    milliseconds between two looks, however many events come
+ * @param {number} [options.safety] milliseconds between two looks while the stream is silent
  * @param {(connected: boolean) => void} [options.onLink]  whether the service was reached
  */
-export function live({ events, refresh, every, onLink = () => {} }) {
+export function live({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS, onLink = () => {} }) {
   let stream = null, timer = 0, again = 0, last = -Infinity;
   let running = false, wanted = false, over = false;
 
@@ -20,7 +22,7 @@ export function live({ events, refresh, every, onLink = () => {} }) {
     if (over) return;
     if (running) { wanted = true; return; }
     clearTimeout(timer);
-    const early = last + GAP_MS - performance.now();
+    const early = last + gap - performance.now();
     if (early > 0) { timer = setTimeout(look, early); return; }
     running = true;
     try {
@@ -35,7 +37,7 @@ export function live({ events, refresh, every, onLink = () => {} }) {
     if (over) return;
     if (wanted) { wanted = false; look(); return; }
     const streaming = stream && stream.readyState === EventSource.OPEN;
-    timer = setTimeout(look, streaming ? SAFETY_MS : every);
+    timer = setTimeout(look, streaming ? safety : every);
   }
 
   function listen() {
