@@ -27,10 +27,10 @@ def test_a_dish_is_sold_out_with_a_click_and_offered_again(house, visitor):
     sold_out = lambda: house.query("select sold_out from menu where name = 'Lasagne'")[0][0]  # noqa: E731
     visitor.go(house, "/manage")
     visitor.click("#menu-lasagne")
-    visitor.sees("#menu-lasagne", "offer again")
+    visitor.sees("#menu-lasagne", "Offer again")
     assert sold_out()
     visitor.click("#menu-lasagne")
-    visitor.sees("#menu-lasagne", "Mark sold out")
+    visitor.sees("#menu-lasagne", "Sold out")
     assert not sold_out()
 
 

@@ -96,7 +96,7 @@ function tick({ element, order }, now = Date.now() + ahead) {
     element.querySelector(".shape").textContent = SHAPES[level];
   }
   write(element.querySelector(".timer"), minutes(seconds));
-  write(element.querySelector(".word"), word);
+  write(element.querySelector(".word"), `· ${word}`);
 }
 
 // --- the board -----------------------------------------------------------------------------------
