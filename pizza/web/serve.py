@@ -41,6 +41,7 @@ _RELAY_STOP_SECONDS = 1.0
 # As many requests may wait in a worker, for a turn or for their clients (see pizza.web.turns).
 _THREADS = 128
 _RETRY_SECONDS = 1.0
+_TICK_SECONDS = 0.2
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 _MAX_HEADERS = 64 * 1024
 
@@ -100,7 +101,10 @@ class _Server(MPServer):
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while True:
-            self.main_loop_interrupt.wait()
+            while not self.main_loop_interrupt.wait(_TICK_SECONDS):
+                # Of two signals at once another thread may take both from the kernel; then nothing
+                # wakes this one, in which alone Python handles them.
+                pass
             self.main_loop_interrupt.clear()
             if self.interrupt_signal:
                 # Those that heard the signal before us did not crash.

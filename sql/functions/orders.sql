@@ -153,8 +153,11 @@ begin
     -- release looks for a debt before it writes.
     lock table kitchen_state, kitchen_capacity in access exclusive mode;
     update kitchen_state set capped = p_limit < 1000000000;
-    total := p_limit - (select count(*) from orders
-                         where in_kitchen and status in ('received', 'cooking'));
+    total := p_limit;
+    if p_limit < 1000000000 then
+        total := p_limit - (select count(*) from orders
+                             where in_kitchen and status in ('received', 'cooking'));
+    end if;
     update kitchen_capacity
     set share = p_limit / 64 + (stripe < p_limit % 64)::integer,
         free = case when total >= 0 then total / 64 + (stripe < total % 64)::integer

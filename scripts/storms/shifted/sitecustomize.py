@@ -7,6 +7,7 @@ and `datetime.now`; time that only passes (`time.monotonic`) is as it was.
 import datetime
 import os
 import time
+import warnings
 from datetime import datetime as _datetime
 from typing import Any
 
@@ -38,6 +39,8 @@ _Shifted.__name__ = _Shifted.__qualname__ = "datetime"
 _Shifted.__module__ = "datetime"
 
 if _OFF:
+    # Extensions that look at the size of the class see that it is another one.
+    warnings.filterwarnings("ignore", "datetime.datetime size changed", RuntimeWarning)
     time.time = lambda: _time() + _OFF
     time.time_ns = lambda: _time_ns() + int(_OFF * 1e9)
     datetime.datetime = _Shifted  # type: ignore[misc]
