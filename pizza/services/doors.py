@@ -82,15 +82,17 @@ class Doors:
         """Whether staff has to show a key. Raises DatabaseUnavailable while that is not known."""
         return bool(self._digests) or self._look().fitted
 
-    def caller(self, credential: str | None, session: str | None = None) -> Caller:
-        """Who shows this key or token, or else this session; a session that is over is nothing.
+    def caller(self, credential: str | None) -> Caller:
+        """Who shows this key, token or session; a session that is over is as good as nothing.
 
         Raises CredentialUnknown, DatabaseUnavailable.
         """
         if not self.closed():
             return OPEN
         if credential is None:
-            return STAFF if session is not None and self._is_session(session) else ANYBODY
+            return ANYBODY
+        if parts := _SESSION.fullmatch(credential):
+            return STAFF if self._is_session(parts[1], parts[2]) else ANYBODY
         if number := self._number_of(credential):
             return Caller(number=number)
         if self._is_key(credential):
@@ -143,12 +145,11 @@ class Doors:
         # All of them each time, so that the time tells nothing.
         return sum(hmac.compare_digest(digest, each) for each in self._that_count()) > 0
 
-    def _is_session(self, session: str) -> bool:
-        parts = _SESSION.fullmatch(session)
-        if parts is None or int(parts[1]) < time.time():
+    def _is_session(self, until: str, mark: str) -> bool:
+        if int(until) < time.time():
             return False
-        marks = [self._session_mark(parts[1], each) for each in self._that_count()]
-        return sum(hmac.compare_digest(parts[2], each) for each in marks) > 0
+        marks = [self._session_mark(until, each) for each in self._that_count()]
+        return sum(hmac.compare_digest(mark, each) for each in marks) > 0
 
     def _session_mark(self, until: str, digest: bytes) -> str:
         return self._mark(b"session", f"{until} {digest.hex()}")[:20].hex()
@@ -191,6 +192,11 @@ class Doors:
             if looking:
                 self._looking.release()
         return seen
+
+
+def looks_like_session(text: str) -> bool:
+    """Whether this may be a session at all."""
+    return _SESSION.fullmatch(text) is not None
 
 
 def _digest(key: str) -> bytes:

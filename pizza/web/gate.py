@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from werkzeug.http import parse_cookie
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
 from pizza.domain.order import OrderDraft
-from pizza.services.doors import ANYBODY, Caller, Doors, staff_fields
+from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Gate:
         if rule is Rule.EVERYBODY:
             return
         try:
-            g.caller = self.doors.caller(credential(request.environ), session(request.environ))
+            g.caller = self.doors.caller(credential(request.environ))
             _check(rule, g.caller, (request.view_args or {}).get("number", ""))
         except (CredentialMissing, CredentialUnknown, NotAllowed) as refusal:
             refuse(refusal, request.environ)
@@ -124,15 +124,15 @@ class Gate:
                 raise
 
     def caller(self, environ: Mapping[str, Any]) -> Caller:
-        """Who sends this WSGI request. Raises CredentialUnknown, DatabaseUnavailable."""
+        """Who sends this WSGI request, by its header. CredentialUnknown, DatabaseUnavailable."""
         try:
-            return self.doors.caller(credential(environ))
+            return self.doors.caller(bearer(environ))
         except CredentialUnknown as refusal:
             refuse(refusal, environ)
 
     def guest(self, environ: Mapping[str, Any]) -> Caller:
         """The same for who places an order: nothing is looked at for one who shows nothing."""
-        return self.caller(environ) if credential(environ) is not None else ANYBODY
+        return self.caller(environ) if bearer(environ) is not None else ANYBODY
 
     def check_wishes(self, draft: OrderDraft, guest: Caller, environ: Mapping[str, Any]) -> None:
         """Let only staff hurry an order. Raises CredentialMissing, NotAllowed."""
@@ -154,16 +154,26 @@ def current() -> Caller:
     return caller
 
 
-def credential(environ: Mapping[str, Any]) -> str | None:
+def bearer(environ: Mapping[str, Any]) -> str | None:
     """What a WSGI request shows as `Authorization: Bearer`; None for anything else."""
     scheme, _, value = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     return value.strip() if scheme.lower() == "bearer" and value else None
 
 
 def session(environ: Mapping[str, Any]) -> str | None:
-    """The session that a browser shows in its cookie."""
+    """The session that a browser shows in its cookie; None for what cannot be one."""
     cookies = environ.get("HTTP_COOKIE", "")
-    return parse_cookie(cookies).get(COOKIE) if COOKIE in cookies else None
+    shown = parse_cookie(cookies).get(COOKIE) if COOKIE in cookies else None
+    return shown if shown is not None and looks_like_session(shown) else None
+
+
+# Where a key or a token may stand; the first place that has something counts.
+WAYS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (bearer, session)
+
+
+def credential(environ: Mapping[str, Any]) -> str | None:
+    """What a WSGI request shows, in whichever way; None for nothing."""
+    return next((shown for way in WAYS if (shown := way(environ)) is not None), None)
 
 
 def is_foreign(environ: Mapping[str, Any]) -> bool:
@@ -172,7 +182,7 @@ def is_foreign(environ: Mapping[str, Any]) -> bool:
     A key or token in a header is proof that it has not. Browsers say where a request comes from;
     one with a session has to say it, what is no browser has neither.
     """
-    if credential(environ) is not None:
+    if bearer(environ) is not None:
         return False
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
@@ -208,6 +218,6 @@ def _mark(response: Response) -> Response:
     """What depends on who asks is not for a cache that others share."""
     response.headers.update(HEADERS)
     if "caller" in g:
-        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers.setdefault("Cache-Control", "private, no-cache")
         response.vary.update(("Authorization", "Cookie"))
     return response
