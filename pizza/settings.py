@@ -17,8 +17,15 @@ from pizza import values
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
+from pizza.domain.targets import HTTPS, SCHEMES
 
-MODES = ("order-service", "kitchen-worker", "tracking-service", "notification-subscriber")
+MODES = (
+    "order-service",
+    "kitchen-worker",
+    "tracking-service",
+    "notification-subscriber",
+    "webhook-worker",
+)
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 DEVELOPMENT, PRODUCTION = "development", "production"
 
@@ -54,11 +61,15 @@ class Settings:
     history_days: float = 90.0
     stuck_factor: float = 3.0
     watch_interval: float = 2.0
+    webhook_schemes: tuple[str, ...] = (HTTPS,)
+    webhook_private_targets: bool = False
+    webhook_threads: int = 4
     log_level: str = "INFO"
     log_file: str | None = None
     grace: float = 15.0
     web_workers: int = 2
     web_threads: int = 3
+    max_streams: int = 1000
     heartbeat_seconds: float = 10.0
     lease_seconds: float = 15.0
     environment: str = DEVELOPMENT
@@ -79,6 +90,11 @@ class Settings:
         if self.client_places is not None:
             return self.client_places
         return (self.max_concurrent + 1) // 2
+
+    @property
+    def streams_per_worker(self) -> int:
+        """How many streams one HTTP worker holds open: an even share, rounded up."""
+        return -(-self.max_streams // self.web_workers)
 
     @property
     def service(self) -> str:
@@ -251,6 +267,9 @@ OPTIONS = (
     _option(
         "--watch-interval", values.seconds(0.1, 3_600), "seconds between looks for stuck orders"
     ),
+    _option("--webhook-schemes", values.words(SCHEMES), "how webhooks may be reached"),
+    _option("--webhook-private-targets", values.yes_or_no, "webhooks on this and other own hosts"),
+    _option("--webhook-threads", values.integer(1, 64), "deliveries at work at a time"),
     _option("--log-level", _LEVEL, "log level"),
     _option("--log-file", values.text, "log file path"),
     _option("--grace", values.seconds(0, 3_600), "seconds to finish work when stopped"),
@@ -258,6 +277,7 @@ OPTIONS = (
     _option(
         "--web-threads", values.integer(1, 256), "requests at work at a time in each HTTP worker"
     ),
+    _option("--max-streams", values.integer(0, 10_000), "open streams at a time, 0 for none"),
     _option(
         "--heartbeat", values.seconds(1, 300), "heartbeat in seconds", name="heartbeat_seconds"
     ),

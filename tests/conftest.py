@@ -98,6 +98,7 @@ def empty_broker(url: str) -> None:
             "kitchen_delivery_queue",
             "notifications_queue",
             "tracking_status_queue",
+            "webhooks_queue",
             "dead_letter_queue",
         ):
             channel = connection.channel()

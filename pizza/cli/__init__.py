@@ -23,6 +23,7 @@ _NEEDS = {
     "kitchen-worker": ("db_url", "worker_name"),
     "tracking-service": ("db_url",),
     "notification-subscriber": (),
+    "webhook-worker": ("db_url",),
 }
 
 

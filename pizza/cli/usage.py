@@ -12,6 +12,7 @@ Usage:
   restaurant-system --mode=kitchen-worker --worker-name=worker_name [OPTIONS]
   restaurant-system --mode=tracking-service [OPTIONS]
   restaurant-system --mode=notification-subscriber [OPTIONS]
+  restaurant-system --mode=webhook-worker [OPTIONS]
   restaurant-system --setup-db [OPTIONS]
   restaurant-system --setup-queues [OPTIONS]
   restaurant-system --migrate-db [OPTIONS]
@@ -22,6 +23,7 @@ Service Modes:
   kitchen-worker           Kitchen staff processing orders from queue
   tracking-service         Centralized order status tracking service
   notification-subscriber  Real-time customer notification service
+  webhook-worker           Deliveries over HTTP to the webhooks that staff has registered
 
 Connection Options:
   --db                     PostgreSQL connection string (required for all modes)
@@ -56,6 +58,8 @@ Order Service Options:
                            told it (default: 90; 0: for ever)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
+  --max-streams            Streams (/events) open at a time, shared by the HTTP workers; one client
+                           may have a tenth (default: 1000; 0: none)
 
 Kitchen Worker Options:
   --worker-name            Unique worker name (required)
@@ -81,6 +85,14 @@ Notification Options:
                            Options: received,cooking,ready,out-for-delivery,delivered,cancelled
   --name                   Keep notifications while the subscriber of this name is away
   --db                     Optional here: deliveries are logged in the database
+
+Webhook Options (order service and webhook worker alike):
+  --webhook-schemes        How webhooks may be reached (default: https)
+                           Options: https,http
+  --webhook-private-targets=yes
+                           Webhooks may be on this machine and in private networks
+                           (default: no)
+  --webhook-threads        Deliveries that a webhook worker makes at a time (default: 4)
 
 Setup Commands:
   --setup-db               Initialize PostgreSQL database schema
@@ -139,12 +151,16 @@ Examples:
   # The same, and miss nothing while it is not running
   ./restaurant-system --mode=notification-subscriber --customer="John Doe" --name=johns_screen
 
+  # Deliver to the webhooks of flask --app pizza webhooks add https://…
+  ./restaurant-system --mode=webhook-worker --db="postgres://user:pass@localhost/restaurant"
+
 Other Commands:
   flask --app pizza setup-db|setup-queues|migrate-db   The same set-up
   flask --app pizza orders|workers|menu|customers      Look at them and change them
   flask --app pizza kitchen pause|resume               Take no orders for a while
   flask --app pizza report --day 2024-12-16            A day's figures
   flask --app pizza keys add|list|revoke               Staff keys: who may do what staff may
+  flask --app pizza webhooks add|list|deliveries|…     Other programs that are told over HTTP
   flask --app pizza dead-letters list|show|retry|drop  Messages that nobody could process
   Each has --help with examples. They read DB_URL, RABBITMQ and .env.
 
@@ -154,10 +170,11 @@ Environment Variables:
   LOG_LEVEL   Default log level
 
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT, SHARE_PORT,
-  MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
+  MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
   CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
-  PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES.
+  PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS,
+  WEBHOOK_THREADS.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.

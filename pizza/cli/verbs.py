@@ -97,9 +97,16 @@ def _notification_subscriber(settings: Settings) -> int:
         return refuse(str(refusal))
 
 
+def _webhook_worker(settings: Settings) -> int:
+    from pizza.services.webhook_worker import run_webhook_worker
+
+    return run_webhook_worker(settings)
+
+
 _MODES = {
     "order-service": _order_service,
     "kitchen-worker": _kitchen_worker,
     "tracking-service": _tracking_service,
     "notification-subscriber": _notification_subscriber,
+    "webhook-worker": _webhook_worker,
 }

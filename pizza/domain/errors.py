@@ -17,6 +17,9 @@ DomainError
 ├── CustomerNotFound   nobody of this name has ordered, and staff has said nothing of one
 ├── UnknownDish        the menu has no dish of this name
 ├── NoSuchKey          no staff key has this id
+├── NoSuchWebhook      no webhook has this id
+├── NoSuchDelivery     this webhook has no delivery of this id
+├── WebhookDisabled    nothing is sent to this webhook until it is enabled again
 ├── CredentialMissing  this is for those who show a key or a token
 ├── CredentialUnknown  what was shown is neither a key that counts nor the token of an order
 ├── NotAllowed         what was shown is known, and not good for this
@@ -98,6 +101,30 @@ class NoSuchKey(DomainError):
     def __init__(self, key_id: str) -> None:
         self.key_id = key_id
         super().__init__(f"There is no staff key {key_id!r}.")
+
+
+class NoSuchWebhook(DomainError):
+    """No webhook has this id."""
+
+    def __init__(self, webhook_id: str) -> None:
+        self.webhook_id = webhook_id
+        super().__init__(f"There is no webhook {webhook_id!r}.")
+
+
+class NoSuchDelivery(DomainError):
+    """The webhook has no delivery of this id; it may have been forgotten since."""
+
+    def __init__(self, delivery_id: str) -> None:
+        self.delivery_id = delivery_id
+        super().__init__(f"This webhook has no delivery {delivery_id!r}.")
+
+
+class WebhookDisabled(DomainError):
+    """Nothing is sent to the webhook; enable it first."""
+
+    def __init__(self, webhook_id: int) -> None:
+        self.webhook_id = webhook_id
+        super().__init__(f"Webhook {webhook_id} is disabled; enable it first.")
 
 
 class CredentialMissing(DomainError):

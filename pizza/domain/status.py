@@ -12,6 +12,8 @@ OUT_FOR_DELIVERY, DELIVERED, CANCELLED = "out-for-delivery", "delivered", "cance
 STATUSES = (RECEIVED, COOKING, READY, OUT_FOR_DELIVERY, DELIVERED, CANCELLED)
 ACTIVE = (RECEIVED, COOKING)
 """What counts against the restaurant's cap of concurrent orders."""
+ENDED = (DELIVERED, CANCELLED)
+"""What no order comes back from."""
 
 COOK, COURIER, STATION, STAFF, CUSTOMER = "cook", "courier", "station", "staff", "customer"
 

@@ -47,7 +47,7 @@ class Outcome(Enum):
     DONE = "done"  # the job has completed
     SKIPPED = "skipped"  # a duplicate, or not due: no effect
     BETTER = "better"  # a better message waits elsewhere; this ticket goes back
-    RETRIED = "retried"  # failed, and due again later
+    RETRIED = "retried"  # failed or put off, and due again later
     BURIED = "buried"  # failed for good: a dead letter
     ADOPTED = "adopted"  # came from outside; it is a message of ours now
     LEFT = "left"  # of a newer format; due again later, for a worker that knows it
@@ -109,7 +109,7 @@ class Executor:
             return self._bury_unread(ticket, poison)
         try:
             self._run(task, job, ticket)
-            return Result(Outcome.DONE, job.next_queue)
+            return Result(Outcome.RETRIED if job.postponed else Outcome.DONE, job.next_queue)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except DatabaseUnavailable:

@@ -34,7 +34,7 @@ from pizza.framework.task import Task
 
 _SQL = Queries("framework")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
-_END_PROMISE = _SQL.end_promise
+_END_PROMISE, _RETRY, _POSTPONE = _SQL.end_promise, _SQL.retry, _SQL.postpone
 
 REFUSED = "PZ001"
 _SWAP_S = 0.01
@@ -86,7 +86,7 @@ class Job:
         self.duration_ms: int | None = None
         self.body: Any = None
         self.token: int | None = None
-        self.completed = False
+        self.completed = self.postponed = False
         self.next_queue: str | None = None
         self._bench = bench
         self._forced = forced
@@ -112,6 +112,23 @@ class Job:
             row = conn.first(_COMPLETE, self._guard())
             assert row is not None
         self._ended(*row)
+
+    @contextmanager
+    def again(
+        self, delay: float | timedelta, *, counted: bool = True
+    ) -> Generator[BoundedConnection, None, None]:
+        """The attempt's last transaction: its effect, and the message due again, in one commit.
+
+        delay: seconds from now, for a task that knows better than its policy when to try again;
+        how often is its own affair, too. counted: False when nothing was tried, so that the
+        next attempt has the number of this one.
+        """
+        pause = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        with self._guarded() as conn:
+            yield conn
+            values = {"job_id": self.id, "job_token": self.token, "delay": pause}
+            conn.execute(_RETRY if counted else _POSTPONE, values)
+        self.completed = self.postponed = True
 
     def _ended(self, next_queue: str | None, promise: int | None) -> None:
         self.completed = True

@@ -36,7 +36,7 @@ _CLAIMED = {
 }  # fmt: skip
 
 _FRAMEWORKS = {
-    _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.release, _SQL.bury,
+    _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.postpone, _SQL.release, _SQL.bury,
     _SQL.bury_unclaimed, _SQL.publish_raw, _SQL.known, _SQL.leave,
 }  # fmt: skip
 
@@ -281,7 +281,7 @@ def run(
     result = _StubExecutor(app, bench).execute(ticket)
     retry_in, reason = None, None
     for query, parameters in recorder.statements:
-        if query == _SQL.retry:
+        if query in (_SQL.retry, _SQL.postpone):
             retry_in = parameters["delay"]
         if query in (_SQL.bury, _SQL.bury_unclaimed):
             reason = parameters["headers"].obj["reason"]

@@ -93,11 +93,22 @@ class Worker:
         self._bench.begun = self._hand_back
         self._failure: BaseException | None = None
 
-    # -- the main thread ------------------------------------------------------------
+    # -- the main thread, or one of a crew ------------------------------------------
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. Raises SessionRefused if the roster refuses the worker."""
         self._stop.listen()
+        try:
+            self.work()
+        finally:
+            self._stop.ignore()
+
+    def stop(self) -> None:
+        """Ask for the end of `work`, from any thread."""
+        self._stop.set()
+
+    def work(self) -> None:
+        """Work until `stop`: as `run`, in any thread, without an ear for signals."""
         self._session.start()
         if not self._present():
             return
@@ -114,7 +125,6 @@ class Worker:
             if self._relay:
                 self._relay.stop(_LAST_SECONDS)
             self._session.close(_LAST_SECONDS)
-            self._stop.ignore()
         if self._failure is not None:
             raise self._failure
 

@@ -24,6 +24,7 @@ TYPED_QUEUES = {
 NOTIFICATIONS_QUEUE = "notifications_queue"
 TRACKING_STATUS_QUEUE = "tracking_status_queue"
 TRACKING_STATUS_KEY = "tracking.status"
+WEBHOOKS_QUEUE = "webhooks_queue"
 STATION_QUEUES = tuple(station.queue for station in STATIONS)
 
 # What orders_topic cannot route falls through this exchange into kitchen_queue.
@@ -61,6 +62,7 @@ TOPOLOGY = Topology(
         *(Queue(name, durable=True, queue_arguments=_KITCHEN) for name in STATION_QUEUES),
         NOTIFICATIONS,
         TRACKING_STATUS,
+        Queue(WEBHOOKS_QUEUE, durable=True),
     ),
 )
 

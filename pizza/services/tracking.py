@@ -17,7 +17,7 @@ from pizza.framework.event import Afterwards, Event
 from pizza.framework.relay import Relay
 from pizza.framework.service import Later, serve
 from pizza.framework.subscriber import Subscriber, SubscriberOptions
-from pizza.services import status_requests
+from pizza.services import status_requests, webhook_events
 from pizza.services.restaurant import make_app
 from pizza.services.status_messages import StatusMessage, read_status_message
 from pizza.services.topology import NOTIFICATIONS, TRACKING_STATUS
@@ -87,7 +87,10 @@ class _Opening:
 
 
 def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
-    """Store a notification. Raises Duplicate for one that is stored, PoisonMessage."""
+    """Store a notification, and have webhooks told of it.
+
+    Raises Duplicate for one that is stored, PoisonMessage.
+    """
     assert conn is not None, "tracking has a database"
     message = read_status_message(event.body, event.id)
     before = tracking.record(
@@ -103,6 +106,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
     )
     if before is None:
         raise Duplicate(f"event {message.event_id} of order {message.number} is stored already")
+    webhook_events.tell(conn, message)
     note = _order_of_arrival(conn, message, before)
 
     def tell() -> None:

@@ -1,4 +1,4 @@
-"""What is kept for a while only: what tracking and the subscribers heard, and when.
+"""What is kept for a while only: what tracking, subscribers and webhooks heard, and when.
 
 Orders, their items, their log and their stations are the business's record and stay. Requests'
 keys and the memory of messages from outside last a day (storage/orders.py, framework/adoption.py).
@@ -14,8 +14,9 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("retention")
-_EVENTS, _STUCK, _ANSWERS, _DELIVERIES = (
+_EVENTS, _STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS = (
     _SQL.forget_events, _SQL.forget_stuck, _SQL.forget_answers, _SQL.forget_deliveries,
+    _SQL.forget_webhooks,
 )  # fmt: skip
 
 # Of each kind in one turn: a few milliseconds' work.
@@ -34,5 +35,5 @@ def forget(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
     assert row is not None
     gone: int = row[0]
     return gone + sum(
-        conn.execute(each, values).rowcount for each in (_STUCK, _ANSWERS, _DELIVERIES)
+        conn.execute(each, values).rowcount for each in (_STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS)
     )

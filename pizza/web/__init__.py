@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, Response
+from flask import Response
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
+from pizza.database.connection import connect
 from pizza.services.doors import Doors
 from pizza.settings import Settings
 from pizza.web import (
@@ -21,6 +22,7 @@ from pizza.web import (
     health,
     kitchen,
     listing,
+    live,
     menu,
     metrics,
     moves,
@@ -29,9 +31,12 @@ from pizza.web import (
     reports,
     staff_schemas,
     tracker,
+    webhook_schemas,
+    webhooks,
     workers,
 )
 from pizza.web.backend import LOOK_SECONDS, Backend
+from pizza.web.feeder import Feeder
 from pizza.web.gate import Gate
 from pizza.web.intake import Intake
 from pizza.web.limits import Limits
@@ -44,11 +49,12 @@ from pizza.web.schemas import (
 )
 from pizza.web.security import SCHEMES, secured
 
-__all__ = ["Backend", "create_app"]
+__all__ = ["App", "Backend", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
     tracker.TrackedResponse, *staff_schemas.MODELS, *forms.FORMS,
+    *webhook_schemas.MODELS,
 )  # fmt: skip
 
 
@@ -60,9 +66,15 @@ class _Map(Map):
         super().__init__(**options)
 
 
-class _App(OpenAPI):
+class App(OpenAPI):
+    """The application.
+
+    live: its streams, which have to be closed before the process can end.
+    """
+
     url_map_class: type[Map] = _Map
     doors: Doors
+    live: live.Live
 
     @property
     def api_doc(self) -> dict[str, Any]:
@@ -77,9 +89,9 @@ class _App(OpenAPI):
         return response
 
 
-def create_app(settings: Settings, backend: Backend) -> Flask:
+def create_app(settings: Settings, backend: Backend) -> App:
     """Build the application; opens nothing, starts nothing."""
-    app = _App(
+    app = App(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
         security_schemes=SCHEMES,
@@ -103,6 +115,10 @@ def create_app(settings: Settings, backend: Backend) -> Flask:
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
+    feeder = Feeder(lambda: connect(settings.db_url, name=f"{settings.service} streams"))
+    app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
+    live.register(app, app.live, doors)
+    webhooks.register(app, backend, settings)
     health.register(app, backend)
     metrics.register(app, backend)
     app.components_schemas.update(

@@ -7,9 +7,11 @@ from typing import Any
 
 from pizza.domain.menu import Dish
 from pizza.domain.order import Order, OrderSummary
+from pizza.domain.webhooks import TYPES
 from pizza.storage.customers import Customer
 from pizza.storage.kitchen import KitchenState
 from pizza.storage.reports import DayReport, Figures, PriorityWait
+from pizza.storage.webhooks import Delivery, Webhook
 from pizza.storage.workers import WorkerStatus
 
 Document = dict[str, Any]
@@ -150,4 +152,43 @@ def priority_wait(found: PriorityWait) -> Document:
         "begun": found.begun,
         "avg_wait_seconds": found.avg_wait_seconds,
         "p90_wait_seconds": found.p90_wait_seconds,
+    }
+
+
+def webhook(found: Webhook, secret: str | None = None) -> Document:
+    """GET /webhooks/{id}; with its secret where that is told, this once."""
+    told = {} if secret is None else {"secret": secret}
+    return {
+        "id": found.id,
+        "url": found.url,
+        "description": found.description,
+        "types": found.types or list(TYPES),
+        "enabled": found.disabled_at is None,
+        "disabled_at": found.disabled_at,
+        "disabled_reason": found.disabled_reason,
+        "failing_since": found.failing_since,
+        "rests_until": found.rests_until,
+        "former_secret_until": found.former_until,
+        "created_at": found.created_at,
+        **told,
+    }
+
+
+def delivery(found: Delivery) -> Document:
+    """One line of GET /webhooks/{id}/deliveries."""
+    return {
+        "id": str(found.id),
+        "webhook_id": found.webhook_id,
+        "event_id": str(found.event_id),
+        "type": found.type,
+        "order_number": found.order_number,
+        "state": found.state,
+        "attempts": found.attempts,
+        "created_at": found.created_at,
+        "last_attempt_at": found.tried_at,
+        "next_attempt_at": found.next_at,
+        "answer": found.answer,
+        "problem": found.problem,
+        "duration_seconds": found.duration,
+        "payload": found.payload,
     }

@@ -41,6 +41,7 @@ class Drain:
     def __init__(self, stop_listening: Callable[[], None] = lambda: None) -> None:
         """stop_listening: called first when it is closed."""
         self._stop_listening = stop_listening
+        self.end_streams: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._running = 0
         self._ending = False
@@ -67,6 +68,8 @@ class Drain:
         """Let no more in, and wait for what was begun to be answered (LONGEST_SECONDS at most)."""
         self._ending = True
         self._stop_listening()
+        # They are no requests under way: they would be for ever, and their clients come again.
+        self.end_streams()
         # What was on its way on an open connection.
         time.sleep(_FLUSH_SECONDS)
         with self._lock:

@@ -25,6 +25,8 @@ from pizza.domain.errors import (
     KeyInFlight,
     KeyReused,
     KitchenPaused,
+    NoSuchDelivery,
+    NoSuchWebhook,
     NotAllowed,
     OrderNotFound,
     ReasonMissing,
@@ -32,6 +34,7 @@ from pizza.domain.errors import (
     SoldOut,
     UnknownDish,
     VersionConflict,
+    WebhookDisabled,
 )
 
 log = logging.getLogger(__name__)
@@ -195,6 +198,9 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     ),
     KeyInFlight: _in_flight,
     UnknownDish: lambda error: Problem(404, str(error)),
+    NoSuchWebhook: lambda error: Problem(404, str(error)),
+    NoSuchDelivery: lambda error: Problem(404, str(error)),
+    WebhookDisabled: lambda error: Problem(409, str(error)),
     IllegalTransition: _conflict,
     ReasonMissing: lambda error: Problem(
         422, str(error), errors=[FieldError("reason", "is required for this change")]

@@ -45,14 +45,17 @@ class Rule(enum.Enum):
 RULES = {
     "place_order": Rule.EVERYBODY,  # fields that need a key are looked at by the intake
     "tracked_order": Rule.EVERYBODY,  # its address is the token
+    "tracked_events": Rule.EVERYBODY,
     "menu": Rule.EVERYBODY,
     "alive": Rule.EVERYBODY,
     "ready": Rule.EVERYBODY,
     "order_status": Rule.PART,
     "order_history": Rule.PART,
+    "order_events": Rule.PART,
     "whole_order": Rule.OWN,
     "cancel_order": Rule.OWN,
     "list_orders": Rule.STAFF,
+    "all_events": Rule.STAFF,
     "deliver_order": Rule.STAFF,
     "send_back_order": Rule.STAFF,
     "prioritise_order": Rule.STAFF,
@@ -68,6 +71,15 @@ RULES = {
     "set_vip": Rule.STAFF,
     "day_report": Rule.STAFF,
     "priority_metrics": Rule.STAFF,
+    "list_webhooks": Rule.STAFF,
+    "add_webhook": Rule.STAFF,
+    "webhook": Rule.STAFF,
+    "change_webhook": Rule.STAFF,
+    "remove_webhook": Rule.STAFF,
+    "rotate_webhook": Rule.STAFF,
+    "test_webhook": Rule.STAFF,
+    "webhook_deliveries": Rule.STAFF,
+    "retry_delivery": Rule.STAFF,
     "metrics": Rule.MONITOR,
     "kitchen_board": Rule.STAFF,
     # The API's description, and the page that shows it.
@@ -218,6 +230,7 @@ def _mark(response: Response) -> Response:
     """What depends on who asks is not for a cache that others share."""
     response.headers.update(HEADERS)
     if "caller" in g:
+        # Streams and some pages say no-store.
         response.headers.setdefault("Cache-Control", "private, no-cache")
         response.vary.update(("Authorization", "Cookie"))
     return response

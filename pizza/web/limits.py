@@ -65,10 +65,17 @@ class Limits:
         places = self._settings.places_per_client
         return Client(self._doors.mark(address), places) if places else None
 
+    def stream_client(self, environ: Mapping[str, Any]) -> str | None:
+        """Whose stream a request asks for; None for staff with a key, and for this machine."""
+        return None if self._shows_key(environ) else self._client(environ)
+
     def _exempt(self) -> bool:
         if self._client(request.environ) is None:
             return True
-        shown = credential(request.environ)
+        return self._shows_key(request.environ)
+
+    def _shows_key(self, environ: Mapping[str, Any]) -> bool:
+        shown = credential(environ)
         try:
             return shown is not None and self._doors.caller(shown).key
         except (CredentialUnknown, DatabaseUnavailable):

@@ -1,4 +1,4 @@
-"""The sockets on which this process listens: found, and taken out of its hands before it ends.
+"""The sockets on which this process listens: found, tuned, and taken out of its hands at the end.
 
 Granian makes them itself (each worker one of its own, on a shared port) and has no way to stop
 accepting without ending. So they are looked up among the open descriptors.
@@ -31,6 +31,20 @@ def stop_listening() -> None:
     for number in list(_listeners()):
         with closing(socket.socket()) as quiet, suppress(OSError):
             os.dup2(quiet.fileno(), number, inheritable=False)
+
+
+def give_up_after(seconds: float) -> None:
+    """Cut off clients that take nothing of what is sent to them for so long.
+
+    Granian waits for them without an end, and a stream's thread with it. Connections inherit this
+    from the socket that accepts them; it holds for one that is gone without a word, and for one
+    that does not read. Where the system has no such option nothing happens.
+    """
+    if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is None:
+        return
+    for number in list(_listeners()):
+        with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
+            found.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
 def _listeners() -> Iterator[int]:

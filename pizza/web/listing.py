@@ -25,7 +25,8 @@ _LINK = {
 }
 
 
-def _one_of(words: Sequence[str]) -> WithJsonSchema:
+def one_of(words: Sequence[str]) -> WithJsonSchema:
+    """A parameter that is one of these, for the description alone."""
     return WithJsonSchema({"type": "string", "enum": list(words)})
 
 
@@ -34,8 +35,8 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    status: Annotated[str | None, _one_of(STATUSES)] = None
-    type: Annotated[str | None, _one_of(ORDER_TYPES)] = None
+    status: Annotated[str | None, one_of(STATUSES)] = None
+    type: Annotated[str | None, one_of(ORDER_TYPES)] = None
     limit: Annotated[str | None, WithJsonSchema(_LIMIT)] = Field(
         None, description=f"how many, {service.LISTED} unless told"
     )

@@ -22,7 +22,7 @@ from pizza.web.access import access_log
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
 from pizza.web.drain import Drain, hold_signals
-from pizza.web.listening import is_listening, stop_listening
+from pizza.web.listening import give_up_after, is_listening, stop_listening
 from pizza.web.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _WARM_SECONDS = 1.0
 _LAST_REQUESTS_SECONDS = 3.0
 _LOOK_SECONDS = 0.02
+# As two pings of a stream that nobody has taken.
+_SILENCE_SECONDS = 30.0
 
 
 def load_app(settings: Settings, board: Board) -> Flask:
@@ -42,6 +44,7 @@ def load_app(settings: Settings, board: Board) -> Flask:
         pool = open_pool(settings.db_url, size=settings.web_threads, name=settings.service)
         _warm(pool)
         app = create_app(settings, Backend(Breaker(pool), board.read))
+        drain.end_streams = app.live.close
         if settings.log_level == "DEBUG":
             app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
         turns = Turns(settings.web_threads)
@@ -74,6 +77,7 @@ def _report_listening(board: Board) -> None:
     def report() -> None:
         while not is_listening():
             time.sleep(_LOOK_SECONDS)
+        give_up_after(_SILENCE_SECONDS)
         board.opened()
 
     threading.Thread(target=report, name="listening", daemon=True).start()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import logging
 import multiprocessing
+import resource
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -39,7 +40,10 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 4
 _RELAY_STOP_SECONDS = 1.0
 # As many requests may wait in a worker, for a turn or for their clients (see pizza.web.turns).
+# Each stream has a thread besides, which sleeps until there is something to send.
 _THREADS = 128
+# As many connections a worker has, besides those of streams.
+_CONNECTIONS = 1024
 _RETRY_SECONDS = 1.0
 _TICK_SECONDS = 0.2
 _CRASHES, _CRASH_SECONDS = 5, 10.0
@@ -60,6 +64,7 @@ def serve(settings: Settings) -> int:
         log.error("%s", problem, extra={"action": "start_failed"})
         return 1
     multiprocessing.set_start_method("spawn", force=True)
+    _allow_descriptors(_CONNECTIONS + 2 * settings.streams_per_worker)
     board = Board.create()
     end = threading.Event()
     relay = restaurant.start_relay(settings)
@@ -159,7 +164,8 @@ def _server(settings: Settings) -> _Server:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
         workers=settings.web_workers,
-        blocking_threads=_THREADS,
+        blocking_threads=_THREADS + settings.streams_per_worker,
+        backpressure=_CONNECTIONS // settings.web_workers + settings.streams_per_worker,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,
@@ -187,6 +193,16 @@ def _port_problem(host: str, port: int, *, share: bool) -> str | None:
     except OSError as problem:
         return f"Cannot listen on {host} port {port}: {problem.strerror or problem}."
     return None
+
+
+def _allow_descriptors(count: int) -> None:
+    """Let this process and its workers have so many, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        count = min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def _in_background(work: Callable[..., None], *args: Any) -> None:

@@ -33,7 +33,10 @@ class Turns:
         self._reading: dict[_Body, float] = {}
 
     def around(self, app: Wsgi) -> Wsgi:
-        """The application, one turn a request. Its answers are lists, complete when it returns."""
+        """The application, one turn a request, until it returns: by then most answers are complete.
+
+        A stream goes on after that, without a turn.
+        """
 
         def in_turn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             body = environ["wsgi.input"] = _Body(environ["wsgi.input"], self)

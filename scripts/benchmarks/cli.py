@@ -12,7 +12,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import cpu, dispatch, estimate, held, intake, kitchen, memory, relay, report, stack
+from benchmarks import (
+    cpu,
+    dispatch,
+    estimate,
+    held,
+    intake,
+    kitchen,
+    memory,
+    relay,
+    report,
+    stack,
+    streams,
+)
 from benchmarks.figures import Figure, MeasurementFailed
 from benchmarks.stage import Stage
 from datafolder import FOLDER, DataFolderError
@@ -28,6 +40,7 @@ MEASUREMENTS = {
     "relay": relay.measure,
     "memory": memory.measure,
     "estimate": estimate.measure,
+    "streams": streams.measure,
     "held": held.measure,
 }
 # Takes longer than all others together.

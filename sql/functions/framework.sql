@@ -245,6 +245,15 @@ begin
     return outbox_wake();
 end $$;
 
+-- The job has seen that it is too early, and has tried nothing: due again later, under the number of
+-- this attempt.
+create or replace function message_postpone(p_id uuid, p_token bigint, p_delay interval) returns boolean
+language plpgsql as $$
+begin
+    update message set attempt = attempt - 1 where id = p_id and token = p_token;
+    return message_retry(p_id, p_token, p_delay);
+end $$;
+
 -- The message is of a format that the worker does not know: it waits as a row for one that does,
 -- half as long again as it has existed, within bounds. No attempt is counted. Null: there is nothing to
 -- leave, it is done, waits already, or is being worked on.

@@ -23,6 +23,9 @@ from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s
 -- retry --
 select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
 
+-- postpone --
+select message_postpone(%(job_id)s, %(job_token)s, %(delay)s)
+
 -- release --
 select message_release(%(job_id)s, %(job_token)s)
 

@@ -56,3 +56,14 @@ where ctid = any(array(
     limit %(limit)s
     for update skip locked
 ))
+
+-- forget_webhooks --
+-- What still waits for an attempt stays.
+delete from webhook_delivery
+where ctid = any(array(
+    select ctid from webhook_delivery
+    where created_at < now() - %(keep)s::interval and state <> 'waiting'
+    order by created_at
+    limit %(limit)s
+    for update skip locked
+))

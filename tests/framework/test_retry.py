@@ -69,6 +69,30 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Stage
     assert not stage.effects()
 
 
+def test_a_task_says_itself_when_it_is_due_again_with_its_effect_in_one_commit(
+    stage: Stage,
+) -> None:
+    stage.worker("w")
+    job = stage.send("again", wait=0.3)
+    stage.await_all_done()
+    # Given that the first time nothing was tried, so the second has the same number
+    rows = stage.rows("select message_id, attempt from effect order by id")
+    assert rows == [(job, 1), (job, 1), (job, 2)]
+    begins, ends = stage.runs("begin", job), stage.runs("end", job)
+    for end, begin in zip(ends, begins[1:], strict=False):
+        assert begin["at"] - end["at"] >= 0.25
+    assert [run["how"] for run in ends] == ["done"] * 3
+
+
+def test_when_that_commit_fails_the_policy_decides(stage: Stage) -> None:
+    stage.worker("w")
+    job = stage.send("again", wait=3600, times=1)
+    (letter,) = stage.await_dead()
+    assert letter.properties["message_id"] == str(job)
+    assert len(stage.runs()) == ATTEMPTS
+    assert not stage.effects()
+
+
 def test_what_is_hopeless_dies_at_once(stage: Stage) -> None:
     stage.worker("w")
     stage.send("hopeless")

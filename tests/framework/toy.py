@@ -26,6 +26,7 @@ from kombu import Exchange, Queue
 
 from pizza.framework import App, Job, RetryPolicy, Task
 from pizza.framework import relay as relay_module
+from pizza.framework.crew import Crew
 from pizza.framework.errors import PoisonMessage, SessionRefused
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
@@ -202,6 +203,19 @@ def _after_the_end(job: Job) -> None:
     raise Flaky("failed after its completion")
 
 
+def _again(job: Job) -> None:
+    """Says itself when it is due again: first unattempted, then as an attempt, then it is done."""
+    with job.transaction() as conn:
+        row = conn.execute("select count(*) from effect where message_id = %s", [job.id]).fetchone()
+    if row[0] == 2:
+        _ok(job)
+        return
+    with job.again(job.body["wait"], counted=row[0] == 1) as conn:
+        effect(conn, job)
+        if job.body.get("times"):
+            raise Flaky("so nothing may be left of it")
+
+
 def _nothing(job: Job) -> None:
     """Leaves its completion to the framework."""
 
@@ -210,7 +224,7 @@ MODES = {
     "ok": _ok, "sleep": _sleep, "block": _block, "late_failure": _late_failure, "fail": _fail,
     "hopeless": _hopeless, "exit": _exit, "exit_before_ack": _exit_before_ack, "two": _two,
     "inside": _inside, "oserror": _oserror, "after_the_end": _after_the_end, "nothing": _nothing,
-    "block_two": _block_two,
+    "block_two": _block_two, "again": _again,
     "send_and_fail": _send_and_fail, "exit_in_transaction": _exit_in_transaction,
 }  # fmt: skip
 
@@ -326,6 +340,7 @@ def main() -> None:
     parser.add_argument("--frozen", type=float, default=15)
     parser.add_argument("--skills")
     parser.add_argument("--format", type=int, default=1)
+    parser.add_argument("--crew", type=int, default=0)
     parser.add_argument("--no-relay", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
@@ -345,6 +360,9 @@ def main() -> None:
         relay=not options.no_relay,
         skills=frozenset(options.skills.split(",")) if options.skills else None,
     )
+    if options.crew:
+        Crew(toy.app, options.db, options.broker, worker, options.crew).run()
+        return
     Worker(toy.app, options.db, options.broker, worker, roster=Attendance(options.name)).run()
 
 

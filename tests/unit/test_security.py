@@ -16,6 +16,8 @@ PAGE = (ROOT / "docs" / "security.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE)))
 # Whatever can fetch an address that somebody else has chosen.
 FETCHERS = {"aiohttp", "http", "httpx", "requests", "urllib3", "pycurl", "ftplib", "smtplib"}
+# The one place that does, after it has judged the address.
+FETCHER = ROOT / "pizza" / "services" / "http_post.py"
 
 
 def test_each_of_the_ten_risks_has_a_test():
@@ -31,8 +33,9 @@ def test_every_named_test_exists(file, name):
     assert re.search(rf"^def {name}\(", text, re.MULTILINE), f"{file} has no {name}"
 
 
-def test_nothing_in_the_product_fetches_an_address():
-    for path in (ROOT / "pizza").rglob("*.py"):
+def test_one_place_in_the_product_fetches_an_address():
+    assert "refuse_private" in FETCHER.read_text()
+    for path in set((ROOT / "pizza").rglob("*.py")) - {FETCHER}:
         for node in ast.walk(ast.parse(path.read_text())):
             names = []
             if isinstance(node, ast.Import):

@@ -52,7 +52,7 @@ def test_every_command_in_the_documents_has_flags_that_exist(document):
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_request_in_the_documents_has_an_address(document):
     routes = create_app(Settings(), Backend(pool=None)).url_map.bind("localhost")
-    address = r"curl (?:-X (\w+) )?['\"]?(?:http://)?localhost:3000(/[^\s'\"]+)(.*)"
+    address = r"curl (?:-N )?(?:-X (\w+) )?['\"]?(?:http://)?localhost:3000(/[^\s'\"]+)(.*)"
     requests = re.findall(address, DOCUMENTS[document])
     for method, path, rest in requests:
         posts = method or ("POST" if " -d " in f"{rest} " else "GET")

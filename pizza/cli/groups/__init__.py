@@ -10,6 +10,9 @@ from pizza.cli.groups.kitchen import kitchen
 from pizza.cli.groups.menu import menu
 from pizza.cli.groups.orders import orders
 from pizza.cli.groups.report import report
+from pizza.cli.groups.webhooks import webhooks
 from pizza.cli.groups.workers import workers
 
-GROUPS: tuple[click.Command, ...] = (orders, workers, menu, customers, kitchen, report, keys)
+GROUPS: tuple[click.Command, ...] = (
+    orders, workers, menu, customers, kitchen, report, keys, webhooks,
+)  # fmt: skip

@@ -30,7 +30,7 @@ QUEUES = (
     "kitchen_takeout_queue",
     "kitchen_delivery_queue",
 )
-LISTENERS = ("notifications_queue", "tracking_status_queue", "dead_letter_queue")
+LISTENERS = ("notifications_queue", "tracking_status_queue", "webhooks_queue", "dead_letter_queue")
 
 
 class Restaurant:

@@ -37,6 +37,15 @@ with o(number, status, age) as (values
     insert into tracking_request (message_id, order_number, new_status, changed_by, answer,
                                   answered_at)
     select number, number, 'cancelled', 'desk', '{}', now() - age from o
+), hook as (
+    insert into webhook (url, secret) values ('https://hooks.example', '') returning id
+), told as (
+    insert into webhook_delivery (id, webhook_id, event_id, type, order_number, payload, message_id,
+                                  created_at, state)
+    select gen_random_uuid(), hook.id, gen_random_uuid(), 'order.ready', number, '{}',
+           gen_random_uuid(), now() - age,
+           case status when 'received' then 'waiting' else 'failed' end
+    from o, hook
 )
 insert into notification_delivery (subscriber, event_id, order_number, status, delivered_at,
                                    attempts, outcome)
@@ -49,6 +58,7 @@ LEFT = {
     "tracking_stuck": ["open", "young"],
     "tracking_request": ["young"],
     "notification_delivery": ["young"],
+    "webhook_delivery": ["open", "young"],
 }
 
 
@@ -69,7 +79,7 @@ def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit
 
 def test_a_turn_takes_so_many_of_each_kind_the_oldest_first(conn: BoundedConnection) -> None:
     conn.execute(FILL)
-    assert retention.forget(conn, KEEP, limit=2) == 2 + 1 + 2 + 2
+    assert retention.forget(conn, KEEP, limit=2) == 2 + 1 + 2 + 2 + 1
     left = conn.execute("select sequence from tracking_event where order_number = 'old'")
     assert left.fetchall() == [(3,)]
 

@@ -26,6 +26,9 @@ REFUSALS = [
     errors.NoSuchKey("1f2e3d4c"),
     errors.CredentialMissing("This needs a staff key."),
     errors.CredentialUnknown(),
+    errors.NoSuchWebhook("7"),
+    errors.NoSuchDelivery("0b7a52f4"),
+    errors.WebhookDisabled(7),
     errors.NotAllowed("This needs a staff key."),
 ]
 

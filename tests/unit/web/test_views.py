@@ -234,6 +234,9 @@ def test_the_api_documents_itself(client):
         ("post", "/orders"),
         ("get", "/orders/{number}"),
         ("get", "/track/{token}"),
+        ("get", "/track/{token}/events"),
+        ("get", "/orders/{number}/events"),
+        ("get", "/events"),
         ("post", "/orders/{number}/cancel"),
         ("post", "/orders/{number}/deliver"),
         ("post", "/orders/{number}/send-back"),
@@ -255,12 +258,22 @@ def test_the_api_documents_itself(client):
         ("post", "/customers/{name}/vip"),
         ("get", "/reports/{day}"),
         ("get", "/metrics/priority"),
+        ("get", "/webhooks"),
+        ("post", "/webhooks"),
+        ("get", "/webhooks/{id}"),
+        ("patch", "/webhooks/{id}"),
+        ("delete", "/webhooks/{id}"),
+        ("post", "/webhooks/{id}/rotate"),
+        ("post", "/webhooks/{id}/test"),
+        ("get", "/webhooks/{id}/deliveries"),
+        ("post", "/webhooks/{id}/deliveries/{delivery}/retry"),
         ("get", "/healthz"),
         ("get", "/readyz"),
     }
     for (_, path), operation in operations.items():
         for status, answer in operation["responses"].items():
             good = "text/plain" if path == "/metrics" else "application/json"
+            good = "text/event-stream" if path.endswith("/events") else good
             kinds = {"application/problem+json", good}
             assert set(answer["content"]) <= kinds, (operation, status)
     body = operations["post", "/orders"]["requestBody"]["content"]["application/json"]

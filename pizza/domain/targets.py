@@ -1,0 +1,117 @@
+"""Where a webhook may lead: what its URL must look like, and which IP addresses are public.
+
+The names in URLs are anybody's, so nothing here trusts a name: whoever connects asks `is_public`
+about the very address that it connects to.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+HTTPS, HTTP = "https", "http"
+SCHEMES = (HTTPS, HTTP)
+URL_LENGTH = 2000
+
+_PORTS = {HTTPS: 443, HTTP: 80}
+_PRINTABLE = re.compile(r"[!-~]+")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
+
+# IPv6 that carries an IPv4 address for a translator or tunnel to use: the inner one counts.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Not public, whatever a version of `ipaddress` says: local NAT64, 6to4 and its relays, site-local.
+_NEVER = tuple(
+    ipaddress.ip_network(each)
+    for each in ("64:ff9b:1::/48", "2002::/16", "192.88.99.0/24", "fec0::/10")
+)
+
+
+class BadTarget(ValueError):
+    """The URL cannot be a webhook's; the text is the rest of a sentence that begins with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL in parts; host without brackets, path with its query."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str | None:
+        """The host, where it is an IP address itself."""
+        try:
+            return str(ipaddress.ip_address(self.host))
+        except ValueError:
+            return None
+
+
+def read_url(url: str, schemes: Sequence[str] = SCHEMES) -> Target:
+    """Take a URL apart. Raises BadTarget."""
+    if not 1 <= len(url) <= URL_LENGTH:
+        raise BadTarget(f"must be 1 to {URL_LENGTH} characters long")
+    if not _PRINTABLE.fullmatch(url):
+        raise BadTarget("must be printable ASCII without spaces")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise BadTarget("is not a URL") from None
+    if parts.scheme not in schemes:
+        raise BadTarget(f"must begin with {' or '.join(f'{each}://' for each in schemes)}")
+    if "@" in parts.netloc:
+        raise BadTarget("must not have a user or a password")
+    if "#" in url:
+        raise BadTarget("must not have a fragment")
+    if not (_NAME.fullmatch(host) or _is_address(host)) or port == 0:
+        raise BadTarget("has no host that can be looked up")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host)) and "%" not in host
+    except ValueError:
+        return False
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet's, and of no network of the house's own.
+
+    Private, loopback, link-local, shared, reserved, multicast and unspecified ones are not, nor
+    IPv6 addresses that carry one of them, nor what is no address at all.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id is not None:
+            return False
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        elif ip in _NAT64:
+            ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    if any(ip.version == net.version and ip in net for net in _NEVER):
+        return False
+    return ip.is_global and not (
+        ip.is_private
+        or ip.is_loopback
+        or ip.is_link_local
+        or ip.is_multicast
+        or ip.is_reserved
+        or ip.is_unspecified
+    )

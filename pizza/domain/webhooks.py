@@ -1,0 +1,51 @@
+"""Webhooks: what they tell of, and how a delivery is signed (Standard Webhooks 1.0.0)."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pizza.domain.status import STATUSES
+
+TEST = "webhook.test"
+UPDATED = "order.updated"
+# An order's status changed; and something else about it did: its priority, its cook, its estimate.
+TYPES = (*(f"order.{status.replace('-', '_')}" for status in STATUSES), UPDATED)
+
+SECRET_BYTES = 32
+_PREFIX = "whsec_"
+
+
+def event_type(old: str | None, new: str) -> str:
+    """The type of an event that leads an order from status `old` to `new`."""
+    return UPDATED if old == new else f"order.{new.replace('-', '_')}"
+
+
+def payload(type: str, at: datetime, data: Mapping[str, Any]) -> str:
+    """The body of a delivery: compact JSON in ASCII, the same at every attempt."""
+    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"type": type, "timestamp": moment, "data": data}, separators=(",", ":"))
+
+
+def secret_text(secret: bytes) -> str:
+    """A signing secret as its receiver is told it."""
+    return _PREFIX + base64.b64encode(secret).decode()
+
+
+def read_secret(text: str) -> bytes:
+    """The bytes of a secret that was told; raises ValueError."""
+    return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
+
+
+def signatures(secrets: Iterable[bytes], id: str, timestamp: int, body: str) -> str:
+    """The header webhook-signature: one signature for each secret that counts, newest first.
+
+    timestamp: seconds since 1970 of this attempt.
+    """
+    signed = f"{id}.{timestamp}.{body}".encode()
+    marks = (hmac.digest(secret, signed, "sha256") for secret in secrets)
+    return " ".join(f"v1,{base64.b64encode(mark).decode()}" for mark in marks)

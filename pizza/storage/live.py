@@ -1,0 +1,97 @@
+"""The changes of all orders in a row, as they are read for live streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from pizza.database.queries import Queries
+
+_SQL = Queries("live")
+_AFTER, _OF_ORDER, _ESTIMATES, _NEWEST, _TIP, _POSITIONS, _GIVEN, _WRITERS = (
+    _SQL.after, _SQL.of_order, _SQL.estimates, _SQL.newest, _SQL.tip, _SQL.positions,
+    _SQL.given, _SQL.writers,
+)  # fmt: skip
+
+Connection = psycopg.Connection[Any]
+
+_NO_END = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of an order's log, and of the order what it is when the line is read.
+
+    position: its place among the changes of all orders, 0 for one that is older than positions
+    are; sequence: among those of its order, from 1, None for what is no line of the log, an
+    estimate. Times in UTC.
+    """
+
+    position: int
+    sequence: int | None
+    number: str
+    old_status: str | None
+    status: str
+    changed_by: str
+    changed_at: datetime
+    estimated_completion: datetime | None
+    event_id: UUID
+    order_type: str
+    priority: int
+    stage: str | None
+    customer_name: str
+    notes: str | None
+
+
+def changes(conn: Connection, after: int, limit: int, upto: int = _NO_END) -> list[Change]:
+    """The first `limit` changes that can be seen after one position, up to another."""
+    rows = conn.execute(_AFTER, {"after": after, "upto": upto, "limit": limit})
+    return [Change(*row) for row in rows]
+
+
+def order_changes(conn: Connection, number: str, after: int) -> list[Change]:
+    """The changes of an order after its `after`th; none for an order that is unknown."""
+    return [Change(*row) for row in conn.execute(_OF_ORDER, {"number": number, "after": after})]
+
+
+def estimates(conn: Connection, numbers: list[str], by: str, notes: str) -> list[Change]:
+    """When those of these orders that still wait will be ready, as things are now."""
+    return [
+        Change(*row)
+        for row in conn.execute(_ESTIMATES, {"numbers": numbers, "by": by, "notes": notes})
+    ]
+
+
+def newest(conn: Connection) -> int:
+    """The highest position that can be seen, 0 without any."""
+    return _number(conn, _NEWEST)
+
+
+def given(conn: Connection) -> int:
+    """The last position that a change was given, be it committed or not; 0 without any."""
+    return _number(conn, _GIVEN)
+
+
+def tip(conn: Connection, window: int) -> list[int]:
+    """Which of the last `window` positions can be seen, in order."""
+    return [position for (position,) in conn.execute(_TIP, {"window": window})]
+
+
+def positions(conn: Connection, after: int) -> frozenset[int]:
+    """The positions behind another one that can be seen."""
+    return frozenset(position for (position,) in conn.execute(_POSITIONS, {"after": after}))
+
+
+def writers(conn: Connection) -> frozenset[str]:
+    """The transactions that may have written a change and have not ended."""
+    return frozenset(name for (name,) in conn.execute(_WRITERS))
+
+
+def _number(conn: Connection, query: str) -> int:
+    row = conn.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,218 @@
+"""Feeds all open streams of a process: one thread, one connection, one query for all of them.
+
+It is there only while streams are. With the database away the streams stay open, and go on where
+they were when it is back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.errors import DatabaseUnavailable
+from pizza.services.follower import PAGE, Follower
+from pizza.services.orders import ORDER_SERVICE
+from pizza.storage import live as storage
+from pizza.storage.live import Change
+from pizza.web.sse import News
+from pizza.web.stream import Stream
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+# Most gaps are those of a transaction that is just being committed.
+_GAP_SECONDS = 0.02
+_RETRY_SECONDS = 0.5
+# As often as estimates are made anew.
+_ESTIMATES_SECONDS = 2.0
+_MOVED = "expected to be ready at another time"
+# A page that is loaded anew leaves, and is back a moment later.
+_LINGER_SECONDS = 5.0
+_QUERY_SECONDS = 5.0
+
+
+class Feeder:
+    """The streams of this process, and what they are fed by."""
+
+    def __init__(self, connect: Callable[[], BoundedConnection]) -> None:
+        """connect: opens a connection of the feeder's own; raises DatabaseUnavailable."""
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._follower: Follower | None = None
+        self._closed = False
+        self._by_number: dict[str | None, set[Stream]] = defaultdict(set)
+        # Streams of all orders that were away, and have not got yet what they missed.
+        self._behind: set[Stream] = set()
+        self._empty_since = 0.0
+        self._estimates_at = 0.0
+
+    def join(self, stream: Stream, conn: psycopg.Connection[Any], after: int | None = None) -> int:
+        """Feed a stream with all that cannot be seen yet; gives the position where that begins.
+
+        The stream has to begin after that; with `after` one of all orders has begun already, behind
+        that event, be it long ago. conn: needed when nothing is followed yet. Raises
+        DatabaseUnavailable.
+        """
+        fresh: Follower | None = None
+        while (position := self._join(stream, fresh, after)) is None:
+            fresh = Follower.begin(conn)
+        return position
+
+    def _join(self, stream: Stream, fresh: Follower | None, after: int | None) -> int | None:
+        with self._lock:
+            follower = self._follower or fresh
+            if follower is None:
+                return None
+            if self._follower is None:
+                self._follower = follower
+                work = threading.Thread(target=self._run, args=(follower,), name="feeder")
+                work.daemon = True
+                work.start()
+            self._by_number[stream.number].add(stream)
+            position = follower.position
+            if after is not None:
+                stream.begin(after)
+                if after < position:
+                    self._behind.add(stream)
+            if self._closed:
+                stream.cut()
+            return position
+
+    def leave(self, stream: Stream) -> None:
+        """Feed it no more."""
+        with self._lock:
+            self._behind.discard(stream)
+            group = self._by_number[stream.number]
+            group.discard(stream)
+            if not group:
+                del self._by_number[stream.number]
+            self._empty_since = time.monotonic()
+
+    def ping(self) -> None:
+        """Have all streams look whether their clients are still there."""
+        for stream in self._all():
+            stream.ping()
+
+    def close(self) -> None:
+        """End all streams at once, and those that are still to come."""
+        self._closed = True
+        for stream in self._all():
+            stream.cut()
+        self._wake.set()
+
+    def _all(self) -> list[Stream]:
+        with self._lock:
+            return [stream for group in self._by_number.values() for stream in group]
+
+    def _run(self, follower: Follower) -> None:
+        conn: BoundedConnection | None = None
+        away = False
+        while not self._is_over():
+            try:
+                if conn is None:
+                    conn = self._open(follower)
+                pause = self._round(conn, follower)
+                if away:
+                    log.info("Streams go on", extra={"action": "streams_resumed"})
+                away = False
+            except Exception as error:
+                if not away:
+                    self._tell(error)
+                away, pause = True, _RETRY_SECONDS
+                _close(conn)
+                conn = None
+            self._wake.wait(pause)
+            self._wake.clear()
+        _close(conn)
+
+    def _is_over(self) -> bool:
+        with self._lock:
+            idle = not self._by_number
+            patient = time.monotonic() - self._empty_since < _LINGER_SECONDS
+            if self._closed or (idle and not patient):
+                self._follower = None
+                return True
+            return False
+
+    def _open(self, follower: Follower) -> BoundedConnection:
+        conn = self._connect()
+        conn.limit = _QUERY_SECONDS
+        # Plans made while the tables are small are kept: none may read them whole.
+        conn.execute("set enable_seqscan = off")
+        follower.resume(conn)
+        return conn
+
+    def _round(self, conn: BoundedConnection, follower: Follower) -> float:
+        """Hand out what has come; gives how long to wait for more."""
+        self._hand_out(follower.read(conn))
+        self._tell_estimates(conn)
+        more = self._catch_up(conn, follower)
+        if follower.more:
+            return 0.0
+        return _GAP_SECONDS if 0 < follower.held < 3 or more else TICK_SECONDS
+
+    def _hand_out(self, changes: list[Change]) -> None:
+        if not changes:
+            return
+        of_number: dict[str | None, list[News]] = defaultdict(list)
+        of_number[None] = [News(change) for change in changes]
+        for each in of_number[None]:
+            of_number[each.change.number].append(each)
+        with self._lock:
+            told = [
+                (stream, of_number[number])
+                for number in self._by_number.keys() & of_number.keys()
+                for stream in self._by_number[number] - self._behind
+            ]
+        for stream, news in told:
+            stream.offer(news)
+
+    def _catch_up(self, conn: BoundedConnection, follower: Follower) -> bool:
+        """Give those that are behind their next page; whether any of them needs another."""
+        with self._lock:
+            behind = [stream for stream in self._behind if stream.idle]
+        more = False
+        for stream in behind:
+            missed = storage.changes(conn, stream.after, PAGE, upto=follower.position)
+            stream.offer(map(News, missed))
+            if len(missed) == PAGE:
+                more = True
+                continue
+            with self._lock:
+                self._behind.discard(stream)
+        return more
+
+    def _tell_estimates(self, conn: BoundedConnection) -> None:
+        """Tell those who follow an order that waits when it will be ready, if that has moved."""
+        if time.monotonic() < self._estimates_at:
+            return
+        self._estimates_at = time.monotonic() + _ESTIMATES_SECONDS
+        with self._lock:
+            groups = {number: list(group) for number, group in self._by_number.items() if number}
+        if not groups:
+            return
+        for change in storage.estimates(conn, list(groups), ORDER_SERVICE, _MOVED):
+            news = News(change)
+            for stream in groups[change.number]:
+                stream.estimate(news)
+
+    def _tell(self, error: Exception) -> None:
+        if isinstance(error, DatabaseUnavailable):
+            log.warning("Streams wait: %s", error, extra={"action": "database_unavailable"})
+        else:
+            log.error("Streams wait", exc_info=error, extra={"action": "streams_failed"})
+
+
+def _close(conn: BoundedConnection | None) -> None:
+    if conn is not None:
+        with suppress(psycopg.Error):
+            conn.close()

@@ -1,0 +1,224 @@
+"""Live updates: the changes of an order, and of all orders, as server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from flask import Response, request
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
+from pizza.domain.order import ORDER_TYPES
+from pizza.domain.status import ENDED, STATUSES
+from pizza.services import orders as service
+from pizza.services.doors import Caller, Doors
+from pizza.storage import live as storage
+from pizza.storage.live import Change
+from pizza.web import docs, gate, sse
+from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.errors import Problem
+from pizza.web.feeder import Feeder
+from pizza.web.limits import Limits
+from pizza.web.listing import one_of
+from pizza.web.orders import OrderPath
+from pizza.web.places import Places
+from pizza.web.stream import Stream
+from pizza.web.tracker import TokenPath
+
+TAG = Tag(name="live", description="Told at once, instead of asking again and again")
+
+_EXAMPLE = (
+    "retry: 2000\n\nid: 2\nevent: order\n"
+    'data: {"order_number":"ORD_20241216_001","old_status":"received","new_status":"cooking",'
+    '"changed_by":"chef_mario","timestamp":"2024-12-16T10:32:00.000Z",'
+    '"estimated_completion":"2024-12-16T10:42:00.000Z",'
+    '"event_id":"0b54e0a3-5b1f-6a43-9d2c-8f1a54c1f1aa","sequence":2,"order_type":"takeout",'
+    '"priority":1,"stage":"kitchen","customer_name":"John Doe","notes":null}\n\n: ping\n\n'
+)
+
+
+class LastEventId(BaseModel):
+    """The header with which a browser comes again."""
+
+    last_event_id: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, alias="Last-Event-ID", description="id of the last event that has come"
+    )
+
+
+class EventsQuery(BaseModel):
+    """Which changes; with a status those that lead to it, and away from it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Annotated[str | None, one_of(STATUSES)] = None
+    type: Annotated[str | None, one_of(ORDER_TYPES)] = None
+
+
+class Live:
+    """The streams of this HTTP worker."""
+
+    def __init__(
+        self, backend: Backend, doors: Doors, limits: Limits, feeder: Feeder, most: int
+    ) -> None:
+        """most: how many may be open in this process."""
+        self._backend, self._doors, self._limits, self._feeder = backend, doors, limits, feeder
+        self._places = Places(most, feeder.ping)
+
+    def close(self) -> None:
+        """End all streams at once; the process is about to stop."""
+        self._feeder.close()
+
+    def of_order(self, number: str, last: str | None, *, whole: bool, known: bool) -> Response:
+        """Follow an order. whole: with what strangers are not told; known: for ever, by its token.
+
+        Begins with its present state, or with what came after the event `last`. Raises
+        OrderNotFound.
+        """
+        number = service.checked_number(number)
+        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.order_status(conn, number)
+            after = _number(last)
+            if after is None or after > found.version:
+                after = found.version - 1
+            if found.status in ENDED and after == found.version:
+                # A browser that hears this comes no more.
+                return Response(status=204, headers={"Cache-Control": "no-store"})
+            if request.method == "HEAD":
+                return Response(headers=sse.HEADERS)
+            check = (lambda caller: caller.may_see(number)) if whole and not known else None
+            stream = self._open(number, status=found.status, whole=whole, check=check)
+            try:
+                self._feeder.join(stream, conn)
+                stream.begin(after, storage.order_changes(conn, number, after))
+            except BaseException:
+                stream.close()
+                raise
+        return Response(stream, headers=sse.HEADERS)
+
+    def of_all(self, last: str | None, wanted: Callable[[Change], bool]) -> Response:
+        """Follow all orders, from now on or from what came after the event `last`."""
+        if request.method == "HEAD":
+            return Response(headers=sse.HEADERS)
+        stream = self._open(None, wanted=wanted, check=lambda caller: caller.staff)
+        try:
+            with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+                after = _number(last)
+                if after is not None and after > storage.given(conn):
+                    after = None  # of another database
+                position = self._feeder.join(stream, conn, after)
+                if after is None:
+                    stream.begin(position, known=storage.positions(conn, position))
+        except BaseException:
+            stream.close()
+            raise
+        return Response(stream, headers=sse.HEADERS)
+
+    def _open(
+        self,
+        number: str | None,
+        *,
+        status: str | None = None,
+        whole: bool = True,
+        wanted: Callable[[Change], bool] = lambda change: True,
+        check: Callable[[Caller], bool] | None = None,
+    ) -> Stream:
+        """A stream that has a place. check: who asks, which is looked at again at each ping."""
+        shown = gate.credential(request.environ)
+        client = self._limits.stream_client(request.environ)
+
+        def allowed() -> bool:
+            try:
+                return check is None or check(self._doors.caller(shown))
+            except CredentialUnknown:
+                return False
+            except DatabaseUnavailable:
+                return True
+
+        def close(stream: Stream) -> None:
+            self._feeder.leave(stream)
+            self._places.free(client)
+
+        self._places.take(client)
+        return Stream(
+            number, status=status, whole=whole, wanted=wanted, allowed=allowed, on_close=close
+        )
+
+
+def register(app: OpenAPI, live: Live, doors: Doors) -> None:
+    """Add the streams to `app`."""
+
+    @app.get(
+        "/orders/<number>/events",
+        tags=[TAG],
+        summary="The changes of an order as they come, beginning with where it is",
+        operation_id="order_events",
+        responses={200: _answer(), 204: _ended(), **docs.problems(404, 503)},
+    )
+    def order_events(path: OrderPath, header: LastEventId) -> Response:
+        whole = gate.current().may_see(path.number)
+        return live.of_order(path.number, header.last_event_id, whole=whole, known=False)
+
+    @app.get(
+        "/track/<token>/events",
+        tags=[TAG],
+        summary="The same for its customer: the address is the key",
+        operation_id="tracked_events",
+        responses={200: _answer(), 204: _ended(), **docs.problems(404, 503)},
+    )
+    def tracked_events(path: TokenPath, header: LastEventId) -> Response:
+        try:
+            number = doors.customer(path.token).number or ""
+        except CredentialUnknown:
+            raise Problem(404, "There is no order with this token.") from None
+        return live.of_order(number, header.last_event_id, whole=True, known=True)
+
+    @app.get(
+        "/events",
+        tags=[TAG],
+        summary="The changes of all orders as they come, from now on",
+        operation_id="all_events",
+        responses={200: _answer(), **docs.problems(422, 503)},
+    )
+    def all_events(query: EventsQuery, header: LastEventId) -> Response:
+        return live.of_all(header.last_event_id, _filter(query))
+
+
+def _filter(query: EventsQuery) -> Callable[[Change], bool]:
+    """Raises InvalidRequest with one entry for each parameter that makes no sense."""
+    status, kind = query.status, query.type
+    errors = []
+    if status is not None and status not in STATUSES:
+        errors.append(FieldError("status", f"must be one of {', '.join(STATUSES)}"))
+    if kind is not None and kind not in ORDER_TYPES:
+        errors.append(FieldError("type", f"must be one of {', '.join(ORDER_TYPES)}"))
+    if errors:
+        raise InvalidRequest(errors)
+
+    def wanted(change: Change) -> bool:
+        # Who shows the orders of a status has to hear when one leaves it.
+        of_status = status is None or status in (change.status, change.old_status)
+        return of_status and kind in (None, change.order_type)
+
+    return wanted
+
+
+def _number(last: str | None) -> int | None:
+    """An event's id; None for what cannot be one of ours."""
+    if last is None or not (last.isascii() and last.isdigit() and len(last) < 19):
+        return None
+    return int(last)
+
+
+def _answer() -> dict[str, object]:
+    return docs.plain(sse.CONTENT_TYPE, _EXAMPLE) | {
+        "description": "Server-sent events: `order` with a status update of docs/asyncapi.yaml, "
+        "and `end` after the last one of an order."
+    }
+
+
+def _ended() -> dict[str, object]:
+    return {"description": "The order has ended, and its last event has come.", "content": {}}

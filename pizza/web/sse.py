@@ -1,0 +1,70 @@
+"""Live events as they go over the wire: server-sent events, one for each change of an order."""
+
+from __future__ import annotations
+
+from pizza.storage.live import Change
+from pizza.web import render
+
+CONTENT_TYPE = "text/event-stream"
+HEADERS = {
+    "Content-Type": CONTENT_TYPE,
+    "Cache-Control": "no-store",
+    # A proxy must not wait until it has a page full.
+    "X-Accel-Buffering": "no",
+    "Referrer-Policy": "no-referrer",
+}
+# In how many milliseconds a client comes again after a cut.
+RETRY = b"retry: 2000\n\n"
+PING = b": ping\n\n"
+
+# What tells of a person, or is a matter between guest and staff.
+_PERSONAL = ("priority", "customer_name", "notes")
+
+
+def update(change: Change, *, whole: bool = True) -> dict[str, object]:
+    """The status update of docs/asyncapi.yaml; whole: with what strangers are not told."""
+    document: dict[str, object] = {
+        "order_number": change.number,
+        "old_status": change.old_status,
+        "new_status": change.status,
+        "changed_by": change.changed_by,
+        "timestamp": change.changed_at,
+        "estimated_completion": change.estimated_completion,
+        "event_id": str(change.event_id),
+        "sequence": change.sequence,
+        "order_type": change.order_type,
+        "priority": change.priority,
+        "stage": change.stage,
+        "customer_name": change.customer_name,
+        "notes": change.notes,
+    }
+    return document if whole else {k: v for k, v in document.items() if k not in _PERSONAL}
+
+
+class News:
+    """A change on its way to many streams: written out once for all that show the same of it."""
+
+    __slots__ = ("_written", "change")
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self._written: dict[tuple[int | None, bool], bytes] = {}
+
+    def event(self, number: int | None, *, whole: bool = True) -> bytes:
+        """An event `order` with its id, from which a client goes on after a cut.
+
+        number: None for one after which it goes on as before.
+        """
+        written = self._written.get((number, whole))
+        if written is None:
+            data = render.dump(update(self.change, whole=whole))
+            line = "" if number is None else f"id: {number}\n"
+            written = f"{line}event: order\ndata: {data}\n".encode()
+            self._written[number, whole] = written
+        return written
+
+
+def end(change: Change) -> bytes:
+    """The last event of an order whose life is over: a client need not come again."""
+    data = render.dump({"order_number": change.number, "status": change.status})
+    return f"event: end\ndata: {data}\n".encode()

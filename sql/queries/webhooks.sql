@@ -1,0 +1,137 @@
+-- wanted --
+-- The webhooks that want to hear of a type.
+select id from webhook where disabled_at is null and (types is null or %(type)s = any(types)) order by id
+
+-- note --
+insert into webhook_delivery (id, webhook_id, event_id, type, order_number, payload, message_id)
+values (%(id)s, %(webhook)s, %(event_id)s, %(type)s, %(number)s, %(payload)s, %(id)s)
+on conflict do nothing
+
+-- add --
+insert into webhook (url, description, types, secret)
+values (%(url)s, %(description)s, %(types)s, %(secret)s)
+returning id
+
+-- find --
+select id, url, description, types, created_at, disabled_at, disabled_reason, failing_since,
+       case when rests_until > now() then rests_until end,
+       case when former_until > now() then former_until end
+from webhook
+where id = coalesce(%(id)s, id)
+order by id
+
+-- change --
+-- Enabled again it begins with a clean sheet.
+update webhook
+set url = coalesce(%(url)s, url), types = case when %(set_types)s then %(types)s else types end,
+    description = case when %(set_description)s then %(description)s else description end,
+    disabled_at = case when %(enabled)s then null when not %(enabled)s then coalesce(disabled_at, now())
+                       else disabled_at end,
+    disabled_reason = case when %(enabled)s then null
+                           when not %(enabled)s then coalesce(disabled_reason, %(reason)s)
+                           else disabled_reason end,
+    failing_since = case when %(enabled)s then null else failing_since end,
+    timeouts = case when %(enabled)s then 0 else timeouts end,
+    rests_until = case when %(enabled)s then null else rests_until end
+where id = %(id)s
+returning id
+
+-- remove --
+-- Tasks that are left of it find no delivery, and end.
+delete from webhook where id = %(id)s returning id
+
+-- rotate --
+update webhook
+set former_secret = secret, former_until = now() + %(both)s::interval, secret = %(secret)s
+where id = %(id)s
+returning id
+
+-- deliveries --
+-- Newest first.
+select d.id, d.position, d.webhook_id, d.event_id, d.type, d.order_number, d.created_at, d.state, d.attempts,
+       d.tried_at, d.answer, d.problem, d.duration, case when d.state = 'waiting' then d.next_at end, d.payload
+from webhook_delivery d
+where d.webhook_id = %(webhook)s and d.position < coalesce(%(before)s, 9223372036854775807)
+order by d.position desc
+limit %(limit)s
+
+-- delivery --
+select d.id, d.position, d.webhook_id, d.event_id, d.type, d.order_number, d.created_at, d.state, d.attempts,
+       d.tried_at, d.answer, d.problem, d.duration, case when d.state = 'waiting' then d.next_at end, d.payload
+from webhook_delivery d
+where d.webhook_id = %(webhook)s and d.id = %(id)s
+
+-- again --
+-- From the first attempt on, by another task; answers which one it was until now.
+with former as (
+    select id, message_id from webhook_delivery
+    where webhook_id = %(webhook)s and id = %(id)s for update
+)
+update webhook_delivery d
+set state = 'waiting', attempts = 0, next_at = null, message_id = %(message_id)s
+from former where d.id = former.id
+returning former.message_id
+
+-- begin --
+-- What a task needs to deliver; no row when the delivery is no longer its own. `alone` says that nobody
+-- else is at this webhook: it is a lock of the session, given back by `end`. `near` counts what will be
+-- tried soon.
+select d.event_id, d.type, d.payload, d.attempts, w.id, w.url, w.secret,
+       case when w.former_until > now() then w.former_secret end as former_secret,
+       w.disabled_at is not null as disabled,
+       greatest(0, coalesce(extract(epoch from w.rests_until - clock_timestamp()), 0))::float as rests,
+       w.pace,
+       (select count(*) from (
+            select from webhook_delivery o
+            where o.webhook_id = w.id and o.state = 'waiting'
+              and coalesce(o.next_at, o.created_at) < now() + interval '1 minute'
+            limit 1000) as soon) as near,
+       pg_try_advisory_lock(7020050, w.id) as alone
+from webhook_delivery d join webhook w on w.id = d.webhook_id
+where d.id = %(id)s and d.message_id = %(message_id)s and d.state = 'waiting'
+
+-- end --
+select pg_advisory_unlock(7020050, %(webhook)s)
+
+-- delivered --
+with good as (
+    update webhook set failing_since = null, timeouts = 0, rests_until = null, pace = %(duration)s
+    where id = %(webhook)s
+)
+update webhook_delivery
+set state = 'delivered', attempts = attempts + 1, tried_at = now(), answer = %(answer)s, problem = null,
+    duration = %(duration)s, next_at = null
+where id = %(id)s and message_id = %(message_id)s
+
+-- not_delivered --
+-- wait: until the next attempt; null, there is none. rest: until the webhook is asked again at all; one
+-- that was late rests for late_rest, twice as long each time in a row, longest at most. Answers for how
+-- long nothing was delivered.
+with bad as (
+    update webhook
+    set failing_since = coalesce(failing_since, now()),
+        pace = case when %(late)s then pace else %(duration)s end,
+        timeouts = case when %(late)s then timeouts + 1 else 0 end,
+        rests_until = greatest(
+            rests_until, now() + %(rest)s::interval,
+            case when %(late)s then now() + least(%(longest)s::interval,
+                                                  %(late_rest)s::interval * 2 ^ least(timeouts, 20)) end)
+    where id = %(webhook)s
+    returning now() - failing_since as failing
+), noted as (
+    update webhook_delivery
+    set state = case when %(wait)s::interval is null then 'failed' else 'waiting' end,
+        attempts = attempts + 1, tried_at = now(), answer = %(answer)s, problem = %(problem)s,
+        duration = %(duration)s, next_at = now() + %(wait)s::interval
+    where id = %(id)s and message_id = %(message_id)s
+)
+select failing from bad
+
+-- given_up --
+-- Without an attempt: the webhook was disabled meanwhile.
+update webhook_delivery set state = 'failed', problem = %(problem)s, next_at = null
+where id = %(id)s and message_id = %(message_id)s
+
+-- disable --
+update webhook set disabled_at = now(), disabled_reason = %(reason)s
+where id = %(webhook)s and disabled_at is null

@@ -1,0 +1,109 @@
+"""Webhooks end to end: from an order to a receiver that verifies what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ..receiver import Receiver
+from .support import Program, Restaurant, eventually
+
+Make = Callable[[], Restaurant]
+HERE: dict[str, Any] = {"webhook_private_targets": "yes", "webhook_schemes": "https,http"}
+# The waits between attempts are cut short: what is due later is due now.
+_NOW = "update message set available_at = now() where state = 'scheduled' returning 1 as one"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def gone() -> Iterator[Receiver]:
+    found = Receiver()
+    found.always = 410
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Receiver]:
+    found = Receiver()
+    found.always = found.hang
+    yield found
+    found.close()
+
+
+def deliver(house: Restaurant, threads: int = 2) -> Program:
+    flags = {"mode": "webhook-worker", "webhook_threads": threads, "grace": 1, **HERE}
+    worker = house.start(
+        "webhooks", *(f"--{name.replace('_', '-')}={value}" for name, value in flags.items())
+    )
+    worker.wait_for("worker_connected", count=threads)
+    return worker
+
+
+def register(house: Restaurant, url: str, **fields: Any) -> dict[str, Any]:
+    answer = house.client.post("/webhooks", {"url": url, **fields})
+    assert answer.status == 201, answer
+    return dict(answer.document)
+
+
+def deliveries(house: Restaurant, webhook: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its log, oldest first."""
+    answer = house.client.get(f"/webhooks/{webhook['id']}/deliveries")
+    assert answer.status == 200, answer
+    return list(answer.document[::-1])
+
+
+def test_an_order_is_told_step_by_step_over_failures_and_past_one_that_hangs(
+    new_restaurant: Make, receiver: Receiver, hanging: Receiver, gone: Receiver
+) -> None:
+    # Given a receiver that fails once, one that has gone for good, and one that never answers
+    house = new_restaurant()
+    house.open(**HERE)
+    worker, tracker = deliver(house), house.track(ready=False)
+    house.hire("mario")
+    tracker.wait_for("service_started")
+    left = register(house, gone.url())
+    stuck = register(house, hanging.url())
+    good = register(house, receiver.url())
+    receiver.answers = [500]
+
+    # When an order goes through the kitchen
+    number = house.place()
+    house.ledger.wait_for("ready", [number], 15)
+
+    def told() -> dict[str, Any]:
+        return {each.json["type"]: each for each in receiver.heard}
+
+    def all_delivered() -> bool:
+        house.ledger.rows(_NOW)
+        states = [each["state"] for each in deliveries(house, good)]
+        return states == ["delivered"] * 3
+
+    # Then the good one hears of each step, signed, though another lets everybody wait
+    eventually(all_delivered, 40, "each step is delivered")
+    assert set(told()) == {"order.received", "order.cooking", "order.ready"}
+    for each in told().values():
+        assert each.verified_by(good["secret"]) and not each.verified_by(stuck["secret"])
+        assert each.json["data"]["order_number"] == number
+        assert each.json["data"]["event_id"] == each.id
+    assert sum(each["attempts"] for each in deliveries(house, good)) == 3 + 1
+    assert hanging.heard and not [
+        each for each in deliveries(house, stuck) if each["state"] == "delivered"
+    ]
+    # And who has gone is not asked again
+    worker.wait_for("webhook_disabled")
+    assert len(gone.heard) == 1
+    assert not house.client.get(f"/webhooks/{left['id']}").document["enabled"]
+    assert deliveries(house, left)[0]["problem"] == "answered 410"
+    assert house.client.post(f"/webhooks/{left['id']}/test").status == 409
+    # And a worker that is told to stop hands back what hangs
+    assert worker.stop() == 0
+    assert all(each["secret"] not in worker.stdout_path.read_text() for each in (good, stuck))

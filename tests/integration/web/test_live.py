@@ -1,0 +1,177 @@
+"""The feeder: all streams of a process on one connection, through losses of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from flask.testing import FlaskClient
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.errors import DatabaseUnavailable
+from pizza.storage import live
+from pizza.web import feeder as feeding
+from pizza.web.feeder import Feeder
+from pizza.web.stream import Stream
+
+from ...pace import wait_until
+from .conftest import Place
+
+CONNECTIONS = "select pid from pg_stat_activity where application_name = 'feeder under test'"
+Join = Callable[..., Stream]
+
+
+class Database:
+    """Where the feeder's connections come from, and when there are none."""
+
+    def __init__(self, db_url: str) -> None:
+        self._db_url = db_url
+        self.away = False
+        self.asked = 0
+
+    def connect(self) -> BoundedConnection:
+        self.asked += 1
+        if self.away:
+            raise DatabaseUnavailable("away, says the test")
+        return connect(self._db_url, name="feeder under test")
+
+
+@pytest.fixture
+def database(db_url: str) -> Database:
+    return Database(db_url)
+
+
+@pytest.fixture
+def feeder(database: Database) -> Iterator[Feeder]:
+    made = Feeder(database.connect)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def join(feeder: Feeder, conn: BoundedConnection) -> Join:
+    def opened(after: int | None = None) -> Stream:
+        stream = Stream(on_close=feeder.leave)
+        position = feeder.join(stream, conn, after)
+        if after is None:
+            stream.begin(position, known=live.positions(conn, position))
+        return stream
+
+    return opened
+
+
+def numbers(stream: Stream, count: int) -> list[str]:
+    """The orders of the next events."""
+    found: list[str] = []
+    while len(found) < count:
+        parts = next(stream).decode().split('"order_number":"')[1:]
+        found += [part.split('"')[0] for part in parts]
+    return found
+
+
+def test_all_streams_are_fed_by_one_connection_that_ends_with_them(
+    join: Join, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "_LINGER_SECONDS", 0.0)
+    streams = [join() for _ in range(3)]
+    order = place()
+    assert [numbers(stream, 1) for stream in streams] == [[order]] * 3
+    assert len(conn.execute(CONNECTIONS).fetchall()) == 1
+    for stream in streams:
+        stream.close()
+    wait_until(lambda: not conn.execute(CONNECTIONS).fetchall(), 10, "the connection is closed")
+    # And begins anew, with nothing of what came between.
+    place()
+    again = join()
+    order = place()
+    assert numbers(again, 1) == [order]
+
+
+def test_nothing_is_missed_while_the_database_is_away(
+    join: Join, place: Place, database: Database, conn: BoundedConnection
+) -> None:
+    stream = join()
+    orders = [place()]
+    assert numbers(stream, 1) == orders
+    database.away = True
+    conn.execute("select pg_terminate_backend(pid) from pg_stat_activity"
+                 " where application_name = 'feeder under test'")  # fmt: skip
+    asked = database.asked
+    missed = [place() for _ in range(3)]
+    wait_until(lambda: database.asked > asked, 10, "the feeder looks for its database")
+
+    database.away = False
+
+    assert numbers(stream, 3) == missed
+
+
+def test_what_was_missed_comes_page_by_page_and_before_what_is_new(
+    join: Join, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "PAGE", 2)
+    before = live.newest(conn)
+    orders = [place() for _ in range(5)]
+    first = join()
+    stream = join(after=before)
+    orders += [place() for _ in range(2)]
+    assert numbers(stream, 7) == orders
+    assert numbers(first, 2) == orders[5:]
+
+
+def test_an_event_is_the_notification(
+    join: Join, place: Place, client: FlaskClient, conn: BoundedConnection
+) -> None:
+    stream = join()
+    order = place("delivery")
+    assert client.post(f"/orders/{order}/cancel", json={"reason": "rain"}).status_code == 200
+    rows = conn.execute(
+        "select body from message where exchange = 'notifications_fanout' order by position"
+    )
+    told = [json.loads(bytes(body)) for (body,) in rows]
+    assert [each["new_status"] for each in told] == ["received", "cancelled"]
+
+    data = b""
+    while data.count(b"data: ") < 2:
+        data += next(stream)
+
+    shown = [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
+    assert shown[1] == told[1]
+    # What an order is, it is at the moment of the look.
+    assert {**shown[0], "stage": told[0]["stage"]} == told[0]
+
+
+def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
+    feeder: Feeder, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "_ESTIMATES_SECONDS", 0.0)
+    order = place()
+    stream = Stream(order, on_close=feeder.leave)
+    feeder.join(stream, conn)
+    stream.begin(0, live.order_changes(conn, order, 0))
+    assert b"id: 1\n" in next(stream)
+    for seconds in (1, 60):  # the first is no news
+        conn.execute(
+            "update orders set estimated_completion = estimated_completion"
+            " + %s * interval '1 second' where number = %s",
+            (seconds, order),
+        )
+    event = next(stream)
+    assert event.startswith(b"event: order\n")
+    assert b'"sequence":null' in event
+    assert b'"old_status":"received","new_status":"received"' in event
+
+
+def test_a_closed_feeder_ends_its_streams_and_those_that_come(join: Join, feeder: Feeder) -> None:
+    stream = join()
+    feeder.close()
+    assert list(stream) == []
+    assert list(join()) == []
+
+
+def test_a_head_opens_no_stream(client: FlaskClient, place: Place) -> None:
+    for path in ("/events", f"/orders/{place()}/events"):
+        answer = client.head(path)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.data == b""

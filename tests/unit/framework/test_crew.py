@@ -1,0 +1,51 @@
+"""A crew that loses one of its workers ends as a whole, with the reason."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pytest
+
+from pizza.framework import App, crew
+from pizza.framework.crew import Crew
+from pizza.framework.worker import WorkerOptions
+
+
+class FakeWorker:
+    """Works until it is stopped; the second one fails."""
+
+    made: ClassVar[list[FakeWorker]] = []
+
+    def __init__(self, app: object, db_url: str, broker_url: str, options: WorkerOptions) -> None:
+        self.options = options
+        self.stopped = threading.Event()
+        self.made.append(self)
+
+    def work(self) -> None:
+        if self.options.name.endswith(".2"):
+            raise RuntimeError("the second one fails")
+        self.stopped.wait(30)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """What a crew listens to is as before when the test ends."""
+    former = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGINT)]
+    yield
+    for each, handler in former:
+        signal.signal(each, handler)
+
+
+def test_a_worker_that_fails_ends_its_crew(signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "Worker", FakeWorker)
+    with pytest.raises(RuntimeError, match="second"):
+        Crew(App("toy"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
+    assert all(worker.stopped.is_set() for worker in FakeWorker.made)
+    assert [worker.options.name for worker in FakeWorker.made] == ["w.1", "w.2", "w.3"]
+    assert [worker.options.relay for worker in FakeWorker.made] == [True, False, False]

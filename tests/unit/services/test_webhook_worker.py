@@ -1,0 +1,58 @@
+"""What a webhook-worker may call is what its settings say."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pizza.framework import App
+from pizza.framework.errors import PoisonMessage
+from pizza.services import webhook_worker
+from pizza.services.webhooks import Policy
+from pizza.settings import Settings, load
+
+HERE = {"WEBHOOK_PRIVATE_TARGETS": "yes", "WEBHOOK_SCHEMES": "https,http"}
+
+
+class FakeCrew:
+    """Takes note of what it is given, and ends at once."""
+
+    app: App
+    size: int
+
+    def __init__(self, app: App, _db: str, _broker: str, options: Any, size: int) -> None:
+        type(self).app, type(self).size = app, size
+        assert options.queues == ["webhooks_queue"]
+
+    def run(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("environ", "policy"),
+    [({}, Policy(("https",), private=False)), (HERE, Policy(("https", "http"), private=True))],
+)
+def test_private_targets_and_http_have_to_be_allowed(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], policy: Policy
+) -> None:
+    used = []
+    deliveries = webhook_worker.deliveries
+    monkeypatch.setattr(webhook_worker, "deliveries", lambda p: used.append(p) or deliveries(p))
+    monkeypatch.setattr(webhook_worker, "Crew", FakeCrew)
+    settings = load(
+        {}, {"DB_URL": "postgres://localhost/x", "WEBHOOK_THREADS": "3", **environ}, None
+    )
+    assert webhook_worker.run_webhook_worker(settings) == 0
+    assert used == [policy]
+    assert FakeCrew.size == 3 and "deliver_webhook" in FakeCrew.app.tasks
+    assert Settings().webhook_private_targets is False
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"delivery": 7}, {"delivery": "x"}, "x"])
+def test_a_message_that_names_no_delivery_is_poison(body: Any) -> None:
+    with pytest.raises(PoisonMessage):
+        webhook_worker.read_delivery(body)
+    one = uuid4()
+    assert webhook_worker.read_delivery({"delivery": str(one)}) == one

@@ -1,0 +1,144 @@
+"""A stream: what is sent, in which order, and when it ends."""
+
+import threading
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from pizza.storage.live import Change
+from pizza.web import sse, stream
+from pizza.web.errors import Problem
+from pizza.web.places import Places
+from pizza.web.stream import Stream
+
+NOON = datetime(2024, 12, 16, 12, tzinfo=UTC)
+NUMBER = "ORD_20241216_001"
+
+
+def change(sequence=1, status="received", position=None, number=NUMBER, notes=None):
+    return Change(
+        position or sequence * 10, sequence, number, None, status, "mario", NOON, NOON,
+        UUID(int=sequence), "takeout", 5, "kitchen", "Jo Doe", notes,
+    )  # fmt: skip
+
+
+def news(*changes):
+    return [sse.News(each) for each in changes]
+
+
+def ids(data):
+    return [line[4:] for line in data.decode().split("\n") if line.startswith("id: ")]
+
+
+def test_it_begins_with_how_soon_to_come_again():
+    body = Stream(NUMBER)
+    body.begin(0, [change()])
+    assert next(body).startswith(b"retry: 2000\n\nid: 1\nevent: order\ndata: {")
+
+
+def test_what_came_before_the_beginning_follows_and_nothing_comes_twice():
+    body = Stream(NUMBER)
+    body.offer(news(change(2, "cooking"), change(3, "ready")))
+    body.begin(0, [change(1), change(2, "cooking")])
+    body.offer(news(change(3, "ready"), change(4, "delivered")))
+    assert ids(next(body)) == ["1", "2", "3", "4"]
+
+
+def test_one_of_all_orders_has_positions_for_ids_and_leaves_out_what_is_known():
+    body = Stream(wanted=lambda change: change.status != "cooking")
+    body.offer(news(change(position=41), change(position=42), change(position=43)))
+    body.begin(40, known=frozenset({42}))
+    body.offer(news(change(2, "cooking", position=44), change(3, "ready", position=45)))
+    assert ids(next(body)) == ["41", "43", "45"]
+
+
+def test_an_order_that_ends_ends_its_stream():
+    body = Stream(NUMBER)
+    body.begin(1, [change(2, "delivered"), change(3, "delivered")])
+    data = next(body)
+    assert ids(data) == ["2"]
+    assert data.endswith(
+        b'event: end\ndata: {"order_number":"ORD_20241216_001","status":"delivered"}\n\n'
+    )
+    with pytest.raises(StopIteration):
+        next(body)
+
+
+def test_notes_of_several_lines_stay_one_line_of_data():
+    body = Stream(NUMBER)
+    body.begin(0, [change(notes="first\n\nid: 99\r\nthird")])
+    assert ids(next(body)) == ["1"]
+
+
+def test_strangers_are_told_no_names():
+    body = Stream(NUMBER, whole=False)
+    body.begin(0, [change(notes="for Jo Doe")])
+    data = next(body)
+    assert b"Jo Doe" not in data
+    assert b"priority" not in data
+    assert b'"stage":"kitchen"' in data
+
+
+def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
+    monkeypatch.setattr(stream, "MOST_BYTES", 1000)
+    body = Stream()
+    body.begin(0)
+    for position in range(1, 10):
+        body.offer(news(change(position=position)))
+    assert body.idle
+    with pytest.raises(StopIteration):
+        next(body)
+
+
+def test_a_sign_of_life_comes_in_time_and_looks_whether_it_is_still_allowed(monkeypatch):
+    monkeypatch.setattr(stream, "PING_SECONDS", 0.0)
+    allowed = [True, False]
+    body = Stream(allowed=lambda: allowed.pop(0))
+    assert next(body) == sse.PING
+    with pytest.raises(StopIteration):
+        next(body)
+
+
+@pytest.mark.parametrize("wake", ["cut", "close", "ping"])
+def test_one_that_waits_hears_it_at_once(wake):
+    body = Stream()
+    body.begin(0)
+    next(body)
+    heard = []
+    waiting = threading.Thread(target=lambda: heard.append(next(body, "end")))
+    waiting.start()
+    getattr(body, wake)()
+    waiting.join(10)
+    assert heard == [sse.PING if wake == "ping" else "end"]
+
+
+def test_it_is_closed_once():
+    closed = []
+    body = Stream(on_close=closed.append)
+    body.close()
+    body.close()
+    assert closed == [body]
+
+
+def test_places_are_counted_for_all_and_for_each_client():
+    looked = []
+    places = Places(20, lambda: looked.append(1))
+    for client in ("a", "a", "b", None):
+        places.take(client)
+    with pytest.raises(Problem, match="one place") as refused:
+        places.take("a")
+    assert refused.value.status == 503
+    assert dict(refused.value.headers)["Retry-After"]
+    assert looked == [1]
+    places.free("a")
+    places.take("a")
+    for _ in range(16):
+        places.take(None)
+    with pytest.raises(Problem, match="As many"):
+        places.take(None)
+
+
+def test_there_may_be_no_places_at_all():
+    with pytest.raises(Problem):
+        Places(0).take(None)
