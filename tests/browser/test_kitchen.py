@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..pace import wait_until
+from ..pace import Stopwatch, wait_until
 from .test_track import placed, ready
 from .visitor import PHONE, Visitor
 
@@ -56,6 +56,17 @@ def test_a_new_order_shows_by_itself_with_its_badges_and_counts(house, visitor):
     assert "Lasagne" not in visitor.text("#said") and "VIP, Rush" in visitor.find(
         "#said"
     ).get_attribute("textContent")
+
+
+def test_a_new_order_shows_within_a_second(house, visitor):
+    visitor.go(house, "/kitchen")
+    visitor.sees(".column[data-column=received] .number", "0")
+    placed(house, "dine-in")  # the first look, and the stream, are there
+    wait_until(lambda: len(visitor.all(".ticket")) == 1, 10, "it shows")
+    watch = Stopwatch()
+    order = placed(house, "dine-in")
+    visitor.find(ticket(order))
+    watch.assert_within(1.0)
 
 
 def test_by_keyboard_orders_are_bumped_recalled_cancelled_and_a_bump_is_undone(house, visitor):

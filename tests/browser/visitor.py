@@ -17,7 +17,7 @@ from ..pace import wait_until
 
 PHONE, DESK = (390, 844), (1280, 900)
 # Where pictures of the pages are put, for people to look at.
-_PICTURES = os.environ.get("PICTURES")
+PICTURES = os.environ.get("PICTURES")
 
 
 class Visitor:
@@ -64,7 +64,7 @@ class Visitor:
 
     def picture(self, name: str) -> None:
         """Take a picture of the whole page, if anybody wants pictures."""
-        if _PICTURES:
+        if PICTURES:
             height = self.run("return document.documentElement.scrollHeight")
             clip = {
                 "x": 0,
@@ -76,7 +76,7 @@ class Visitor:
             shot = self._cdp(
                 "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
             )
-            Path(_PICTURES, f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+            Path(PICTURES, f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def _cdp(self, command: str, words: dict[str, Any]) -> Any:
         return self.browser.execute_cdp_cmd(command, words)
