@@ -27,6 +27,7 @@ from pizza.web import (
     metrics,
     moves,
     orders,
+    pages,
     reports,
     staff_schemas,
     tracker,
@@ -109,7 +110,8 @@ def create_app(settings: Settings, backend: Backend) -> App:
     limits = Limits(settings, doors)
     limits.install(app)
     gate.install(app)
-    orders.register(app, backend, Intake(settings, backend, gate, limits))
+    intake = Intake(settings, backend, gate, limits)
+    orders.register(app, backend, intake)
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
@@ -122,5 +124,6 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
+    pages.install(app, backend, settings, doors, intake)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     return app
