@@ -28,6 +28,7 @@ from pizza.web import (
     metrics,
     moves,
     orders,
+    pages,
     reports,
     staff_schemas,
     tracker,
@@ -111,7 +112,8 @@ def create_app(settings: Settings, backend: Backend) -> App:
     limits = Limits(settings, doors)
     limits.install(app)
     gate.install(app)
-    orders.register(app, backend, Intake(settings, backend, gate, limits))
+    intake = Intake(settings, backend, gate, limits)
+    orders.register(app, backend, intake)
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
@@ -124,6 +126,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
+    pages.install(app, backend, settings, doors, intake)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]

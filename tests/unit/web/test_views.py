@@ -171,7 +171,7 @@ def test_an_unknown_order_is_404(client, restaurant, number, what):
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("GET", "/", 404, None),
+        ("DELETE", "/", 405, "GET, HEAD, OPTIONS, POST"),
         ("GET", "/nowhere", 404, None),
         ("GET", "/orders/a/b/status", 404, None),
         ("GET", "/static/x", 404, None),
@@ -257,6 +257,7 @@ def test_the_api_documents_itself(client):
         ("post", "/menu/{name}/sold-out"),
         ("post", "/menu/{name}/available"),
         ("get", "/kitchen"),
+        ("get", "/kitchen/board"),
         ("post", "/kitchen/pause"),
         ("post", "/kitchen/resume"),
         ("get", "/customers/{name}"),
