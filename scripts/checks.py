@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from datafolder import ROOT
-from devservices import GuardedProcess, ProcessFailed, rabbitmq_install
+from devservices import GuardedProcess, ProcessFailed, chromium_install, rabbitmq_install
 from progress import step
 from stopping import Stopped, stop_on_signals
 
 TOX_GRACE_SECONDS = 20.0
-ALL = ("lint", "types", "floors", "security", "unit", "integration", "acceptance")
-BESIDE = ("unit", "acceptance")
+ALL = ("lint", "types", "floors", "security", "unit", "integration", "acceptance", "browser")
+BESIDE = ("unit", "acceptance", "browser")
 
 
 def main() -> int:
@@ -33,6 +33,9 @@ def main() -> int:
         if not rabbitmq_install.find():
             with step("Fetching RabbitMQ, which this machine does not have"):
                 rabbitmq_install.find_or_fetch()
+        if needs_browser(sys.argv[1:]) and not chromium_install.find():
+            with step("Fetching Chromium, which this machine does not have"):
+                chromium_install.find_or_fetch()
         with tempfile.TemporaryDirectory() as folder:
             return run(sys.argv[1:], Path(folder))
     except Stopped as stop:
@@ -68,6 +71,12 @@ def run(arguments: list[str], folder: Path) -> int:
         kept.seek(0)
         sys.stdout.write(kept.read().decode("utf-8", "replace"))
     return report(max(codes), [folder / "first.json", folder / "beside.json"][: len(runs)])
+
+
+def needs_browser(arguments: list[str]) -> bool:
+    """Whether the environment `browser` is among those that are to run."""
+    names = split(arguments)[0]
+    return not names or "browser" in names
 
 
 def tox(

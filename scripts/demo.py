@@ -168,7 +168,13 @@ def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:
     url = client.url if stay else f"http://127.0.0.1:{USUAL_PORT}"
     print()
     if stay:
-        print(f"The restaurant stays open at {url} until Ctrl-C. Order something:")
+        print("The restaurant stays open until Ctrl-C. In a browser:")
+        print(f"  {url}/{'':24}order something")
+        print(f"  {url}/kitchen{'':17}the kitchen's board")
+        print(f"  {url}/manage{'':18}workers, queues, figures, menu")
+        if ticket.page:
+            print(f"  {url}{ticket.page}   an order's way")
+        print("Or on a terminal:")
     else:
         print(f"`scripts/demo --stay` leaves the restaurant open at {url}; then order something:")
     print(f"  curl {url}/orders -d '{order}'")

@@ -67,7 +67,8 @@ def place(client: Client, order: Mapping[str, Any], find: Callable[[str], str | 
             if number is None:
                 continue
             answer = client.get(f"/orders/{number}/status") | {"order_number": number}
-        return Ticket(answer["order_number"], order["order_type"], answer["priority"])
+        page = answer.get("tracking_url", "")
+        return Ticket(answer["order_number"], order["order_type"], answer["priority"], page=page)
 
 
 def one_more() -> dict[str, Any]:

@@ -27,7 +27,7 @@ class RushFailed(RuntimeError):
 
 @dataclass
 class Ticket:
-    """One order: what its status said last, and its history so far."""
+    """One order: what its status said last, its history so far, and the address of its page."""
 
     number: str
     order_type: str
@@ -36,6 +36,7 @@ class Ticket:
     stage: str | None = "kitchen"
     updated_at: str = ""
     history: list[Row] = field(default_factory=list)
+    page: str = ""
 
     @property
     def over(self) -> bool:

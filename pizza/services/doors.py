@@ -3,7 +3,8 @@
 The doors are closed, so that staff has to show a key, when the environment has one or the table
 `staff_key` has a row, be it a revoked one. Otherwise everybody is staff, as the specification has
 it. A tracking token is the order's number and a keyed hash of it: nothing is stored for it, and
-nobody without the house's secret can make one.
+nobody without the house's secret can make one. So it is with the session of a browser that has
+shown a key: the moment it ends, and a keyed hash of that and of the key, so it is void with it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ NAME_LENGTH = 50
 _PREFIX = "ORD_"
 _TOKEN = re.compile(r"([0-9]{8}_[0-9]{3,8})\.[0-9a-f]{40}")
 _STAFF_FIELDS = "is for staff"
+SESSION_SECONDS = 12 * 60 * 60
+_SESSION = re.compile(r"([0-9]{10,11})\.([0-9a-f]{40})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,16 @@ class Doors:
         return bool(self._digests) or self._look().fitted
 
     def caller(self, credential: str | None) -> Caller:
-        """Who shows this key or token. Raises CredentialUnknown, DatabaseUnavailable."""
+        """Who shows this key, token or session; a session that is over is as good as nothing.
+
+        Raises CredentialUnknown, DatabaseUnavailable.
+        """
         if not self.closed():
             return OPEN
         if credential is None:
             return ANYBODY
+        if parts := _SESSION.fullmatch(credential):
+            return STAFF if self._is_session(parts[1], parts[2]) else ANYBODY
         if number := self._number_of(credential):
             return Caller(number=number)
         if self._is_key(credential):
@@ -100,6 +108,16 @@ class Doors:
         if number is None:
             raise CredentialUnknown
         return Caller(number=number)
+
+    def session(self, key: str) -> str:
+        """A session for a browser that shows this key.
+
+        Raises CredentialUnknown, DatabaseUnavailable.
+        """
+        if not self._is_key(key):
+            raise CredentialUnknown
+        until = str(int(time.time()) + SESSION_SECONDS)
+        return f"{until}.{self._session_mark(until, _digest(key))}"
 
     def token(self, number: str) -> str:
         """The tracking token of an order: always the same one."""
@@ -123,15 +141,28 @@ class Doors:
         return number if hmac.compare_digest(token, self.token(number)) else None
 
     def _is_key(self, credential: str) -> bool:
-        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).digest()
+        digest = _digest(credential)
+        # All of them each time, so that the time tells nothing.
+        return sum(hmac.compare_digest(digest, each) for each in self._that_count()) > 0
+
+    def _is_session(self, until: str, mark: str) -> bool:
+        if int(until) < time.time():
+            return False
+        marks = [self._session_mark(until, each) for each in self._that_count()]
+        return sum(hmac.compare_digest(mark, each) for each in marks) > 0
+
+    def _session_mark(self, until: str, digest: bytes) -> str:
+        return self._mark(b"session", f"{until} {digest.hex()}")[:20].hex()
+
+    def _that_count(self) -> tuple[bytes, ...]:
+        """The hashes of all keys that count now."""
         known = self._digests
         try:
             known += tuple(self._look().hashes)
         except DatabaseUnavailable:
             if not known:
                 raise
-        # All of them each time, so that the time tells nothing.
-        return sum(hmac.compare_digest(digest, each) for each in known) > 0
+        return known
 
     def _mark(self, what: bytes, text: str) -> bytes:
         return hmac.digest(self._known().secret, what + b"\0" + text.encode(), "sha256")
@@ -161,6 +192,15 @@ class Doors:
             if looking:
                 self._looking.release()
         return seen
+
+
+def looks_like_session(text: str) -> bool:
+    """Whether this may be a session at all."""
+    return _SESSION.fullmatch(text) is not None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def staff_fields(draft: OrderDraft) -> list[FieldError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -11,7 +11,7 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("reports")
-_DAY, _PRIORITIES = _SQL.day, _SQL.priorities
+_DAY, _PRIORITIES, _THROUGHPUT = _SQL.day, _SQL.priorities, _SQL.throughput
 
 Connection = psycopg.Connection[Any]
 
@@ -79,3 +79,17 @@ def day_report(conn: Connection, day: date) -> DayReport:
 def priorities(conn: Connection) -> list[PriorityWait]:
     """The waits by priority over the newest 5,000 orders, highest priority first."""
     return [PriorityWait(*row) for row in conn.execute(_PRIORITIES).fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """How many orders were placed and how many ready in the minute that began `at` (UTC)."""
+
+    at: datetime
+    placed: int
+    ready: int
+
+
+def throughput(conn: Connection, minutes: int) -> list[Minute]:
+    """The last minutes, oldest first; those in which nothing happened, too."""
+    return [Minute(*row) for row in conn.execute(_THROUGHPUT, {"minutes": minutes}).fetchall()]

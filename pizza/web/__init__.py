@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
+from pizza import trace
 from pizza.database.connection import connect
 from pizza.services.doors import Doors
 from pizza.settings import Settings
@@ -27,6 +28,7 @@ from pizza.web import (
     metrics,
     moves,
     orders,
+    pages,
     reports,
     staff_schemas,
     tracker,
@@ -34,6 +36,7 @@ from pizza.web import (
     webhooks,
     workers,
 )
+from pizza.web.access import access_log
 from pizza.web.backend import LOOK_SECONDS, Backend
 from pizza.web.feeder import Feeder
 from pizza.web.gate import Gate
@@ -109,7 +112,8 @@ def create_app(settings: Settings, backend: Backend) -> App:
     limits = Limits(settings, doors)
     limits.install(app)
     gate.install(app)
-    orders.register(app, backend, Intake(settings, backend, gate, limits))
+    intake = Intake(settings, backend, gate, limits)
+    orders.register(app, backend, intake)
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
@@ -122,5 +126,9 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
+    pages.install(app, backend, settings, doors, intake)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
+    if settings.log_level == "DEBUG":
+        app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

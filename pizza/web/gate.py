@@ -1,7 +1,8 @@
 """Who may ask for what: one rule for each operation, and staff only where there is none.
 
-A key or a token comes as `Authorization: Bearer …`. The rules hold for Flask's views, before
-anything of a request is read; POST /orders asks by itself (pizza.web.intake).
+A key or a token comes as `Authorization: Bearer …`, or a key as the session that it opened, in a
+cookie (pizza.web.pages.staff). The rules hold for Flask's views, before anything of a request is
+read; POST /orders asks by itself (pizza.web.intake), and knows no cookie.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import enum
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
+from werkzeug.http import parse_cookie
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
 from pizza.domain.order import OrderDraft
-from pizza.services.doors import ANYBODY, Caller, Doors, staff_fields
+from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
 
 log = logging.getLogger(__name__)
 
+COOKIE = "pizza_staff"
 HEADERS = (("X-Content-Type-Options", "nosniff"),)
+_SAFE = ("GET", "HEAD")
+_FOREIGN = "This was sent by a page of another site, which may change nothing here."
 _NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
 _NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authorization: Bearer …."
 
@@ -75,8 +81,21 @@ RULES = {
     "webhook_deliveries": Rule.STAFF,
     "retry_delivery": Rule.STAFF,
     "metrics": Rule.MONITOR,
+    "kitchen_board": Rule.STAFF,
     # The API's description, and the page that shows it.
     "openapi_json": Rule.EVERYBODY,
+    # Pages, beside those that have an operation's address.
+    "pages.file": Rule.EVERYBODY,
+    "pages.order": Rule.EVERYBODY,
+    "pages.order_form": Rule.EVERYBODY,
+    "pages.cancel": Rule.EVERYBODY,  # its address is the token
+    "pages.login": Rule.EVERYBODY,
+    "pages.login_form": Rule.EVERYBODY,
+    "pages.logout": Rule.EVERYBODY,
+    "pages.manage": Rule.STAFF,
+    "pages.manage_form": Rule.STAFF,
+    "pages.dead_letters": Rule.STAFF,
+    "pages.dead_letters_form": Rule.STAFF,
 }
 _DESCRIPTION = ("openapi.", "swagger.")
 
@@ -103,6 +122,8 @@ class Gate:
         if request.endpoint is None or request.method == "OPTIONS":
             return
         rule = rule_of(request.endpoint)
+        if request.method not in _SAFE and is_foreign(request.environ):
+            refuse(NotAllowed(_FOREIGN), request.environ)
         if rule is Rule.EVERYBODY:
             return
         try:
@@ -115,15 +136,15 @@ class Gate:
                 raise
 
     def caller(self, environ: Mapping[str, Any]) -> Caller:
-        """Who sends this WSGI request. Raises CredentialUnknown, DatabaseUnavailable."""
+        """Who sends this WSGI request, by its header. CredentialUnknown, DatabaseUnavailable."""
         try:
-            return self.doors.caller(credential(environ))
+            return self.doors.caller(bearer(environ))
         except CredentialUnknown as refusal:
             refuse(refusal, environ)
 
     def guest(self, environ: Mapping[str, Any]) -> Caller:
         """The same for who places an order: nothing is looked at for one who shows nothing."""
-        return self.caller(environ) if credential(environ) is not None else ANYBODY
+        return self.caller(environ) if bearer(environ) is not None else ANYBODY
 
     def check_wishes(self, draft: OrderDraft, guest: Caller, environ: Mapping[str, Any]) -> None:
         """Let only staff hurry an order. Raises CredentialMissing, NotAllowed."""
@@ -151,13 +172,37 @@ def bearer(environ: Mapping[str, Any]) -> str | None:
     return value.strip() if scheme.lower() == "bearer" and value else None
 
 
+def session(environ: Mapping[str, Any]) -> str | None:
+    """The session that a browser shows in its cookie; None for what cannot be one."""
+    cookies = environ.get("HTTP_COOKIE", "")
+    shown = parse_cookie(cookies).get(COOKIE) if COOKIE in cookies else None
+    return shown if shown is not None and looks_like_session(shown) else None
+
+
 # Where a key or a token may stand; the first place that has something counts.
-WAYS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (bearer,)
+WAYS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (bearer, session)
 
 
 def credential(environ: Mapping[str, Any]) -> str | None:
     """What a WSGI request shows, in whichever way; None for nothing."""
     return next((shown for way in WAYS if (shown := way(environ)) is not None), None)
+
+
+def is_foreign(environ: Mapping[str, Any]) -> bool:
+    """Whether a page of another site has its visitor's browser send this.
+
+    A key or token in a header is proof that it has not. Browsers say where a request comes from;
+    one with a session has to say it, what is no browser has neither.
+    """
+    if bearer(environ) is not None:
+        return False
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is not None:
+        return urlsplit(origin).netloc != environ.get("HTTP_HOST")
+    return session(environ) is not None
 
 
 def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
@@ -185,7 +230,7 @@ def _mark(response: Response) -> Response:
     """What depends on who asks is not for a cache that others share."""
     response.headers.update(HEADERS)
     if "caller" in g:
-        # Streams say no-store.
+        # Streams and some pages say no-store.
         response.headers.setdefault("Cache-Control", "private, no-cache")
-        response.vary.add("Authorization")
+        response.vary.update(("Authorization", "Cookie"))
     return response

@@ -1,18 +1,26 @@
-"""The kitchen over HTTP: whether it takes orders, pause and resume."""
+"""The kitchen over HTTP: whether it takes orders, pause and resume, and the orders on its board."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
 from pizza.services import staff
+from pizza.storage import board
 from pizza.web import docs, documents, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import ByRequest, ReasonRequest, read
-from pizza.web.staff_schemas import KITCHEN_EXAMPLE, KitchenResponse
+from pizza.web.pages import paper
+from pizza.web.staff_schemas import (
+    BOARD_EXAMPLE,
+    KITCHEN_EXAMPLE,
+    BoardOrderResponse,
+    KitchenResponse,
+)
 
 TAG = Tag(name="kitchen", description="Whether the kitchen takes orders")
 
@@ -30,8 +38,31 @@ def register(app: OpenAPI, backend: Backend) -> None:
         responses={**ok, **docs.problems(503)},
     )
     def kitchen() -> Response:
+        if paper.wanted():
+            return paper.page("kitchen.html", here="kitchen")
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(conn, staff.kitchen_state(conn))
+            response = _answer(conn, staff.kitchen_state(conn))
+        response.vary.add("Accept")
+        return response
+
+    @app.get(
+        "/kitchen/board",
+        tags=[TAG],
+        summary="The orders that wait, cook, are ready or on the road, most urgent first",
+        operation_id="kitchen_board",
+        responses={
+            200: docs.answers(BoardOrderResponse, [BOARD_EXAMPLE]),
+            304: {"description": "Not Modified", "content": {}},
+            **docs.problems(503),
+        },
+    )
+    def kitchen_board() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = board.live(conn)
+        response = Response(render.dump_lines(map(dataclasses.asdict, found)), content_type=JSON)
+        response.add_etag(weak=True)
+        response.make_conditional(request.environ)
+        return response
 
     @app.post(
         "/kitchen/pause",

@@ -104,6 +104,36 @@ class KitchenResponse(BaseModel):
     stations: list[str]
 
 
+class BoardItemResponse(BaseModel):
+    """One line of an order on the board."""
+
+    name: str
+    quantity: int
+
+
+class BoardOrderResponse(BaseModel):
+    """An order on the kitchen's board; one that was cancelled stays for two minutes."""
+
+    order_number: str
+    status: str
+    stage: str | None
+    customer_name: str
+    customer_type: Literal["regular", "vip"]
+    order_type: str
+    table_number: int | None
+    priority: int
+    rush: bool
+    created_at: Time
+    updated_at: Time
+    started_at: TimeOrNull
+    promised_at: TimeOrNull
+    estimated_completion: TimeOrNull
+    completed_at: TimeOrNull
+    processed_by: str | None
+    version: int
+    items: list[BoardItemResponse]
+
+
 class FiguresResponse(BaseModel):
     """Of some orders: how many, how fast, how many late."""
 
@@ -136,7 +166,7 @@ class WaitResponse(BaseModel):
 
 MODELS: tuple[type[BaseModel], ...] = (
     SummaryResponse, WholeResponse, WorkerResponse, DishResponse, CustomerResponse,
-    KitchenResponse, ReportResponse, WaitResponse,
+    KitchenResponse, BoardOrderResponse, ReportResponse, WaitResponse,
 )  # fmt: skip
 
 SUMMARY_EXAMPLE = {
@@ -201,6 +231,26 @@ KITCHEN_EXAMPLE = {
     "changed_by": "setup",
     "changed_at": "2024-12-16T08:00:00.000Z",
     "stations": ["quality", "packaging", "courier"],
+}
+BOARD_EXAMPLE = {
+    "order_number": "ORD_20241216_001",
+    "status": "cooking",
+    "stage": "kitchen",
+    "customer_name": "John Doe",
+    "customer_type": "regular",
+    "order_type": "takeout",
+    "table_number": None,
+    "priority": 1,
+    "rush": False,
+    "created_at": "2024-12-16T10:30:00.000Z",
+    "updated_at": "2024-12-16T10:32:00.000Z",
+    "started_at": "2024-12-16T10:32:00.000Z",
+    "promised_at": "2024-12-16T10:41:30.000Z",
+    "estimated_completion": "2024-12-16T10:42:00.000Z",
+    "completed_at": None,
+    "processed_by": "chef_mario",
+    "version": 2,
+    "items": [{"name": "Margherita Pizza", "quantity": 1}],
 }
 _FIGURES = {
     "orders": 3,

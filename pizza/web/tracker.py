@@ -1,4 +1,4 @@
-"""An order by its tracking token alone: what its customer follows."""
+"""An order by its tracking token alone: what its customer follows, as JSON or as a page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from flask import Response
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
-from pizza.domain.errors import CredentialUnknown
 from pizza.services import orders as service
 from pizza.services.doors import Doors
 from pizza.web import docs, documents, etags, render
 from pizza.web.backend import DATABASE_SECONDS, Backend
-from pizza.web.errors import Problem
 from pizza.web.orders import TAG
+from pizza.web.pages import paper, track
 from pizza.web.schemas import ChangeResponse
 from pizza.web.staff_schemas import WHOLE_EXAMPLE, WholeResponse
 
@@ -49,13 +48,12 @@ def register(app: OpenAPI, backend: Backend, doors: Doors) -> None:
         },
     )
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
-        try:
-            number = doors.customer(path.token).number or ""
-        except CredentialUnknown:
-            raise Problem(404, "There is no order with this token.") from None
+        number = track.number_of(doors, path.token)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, number)
             steps = service.order_history(conn, number)
+        if paper.wanted():
+            return track.page(found, steps, path.token)
         document = {
             **documents.order(found),
             "history": [dataclasses.asdict(step) for step in steps],
@@ -64,4 +62,5 @@ def register(app: OpenAPI, backend: Backend, doors: Doors) -> None:
         # The address must not travel: not to another site, not into a cache.
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Cache-Control"] = "private, no-cache"
+        response.vary.add("Accept")
         return response

@@ -12,6 +12,8 @@ Both have start, stop, kill9, restart, pause, resume, wipe, `url`, `address`, an
 Whatever way the process that started them ends, kill -9 included, they end with it.
 """
 
+from .chromium_install import Chromium
+from .chromium_install import find_or_fetch as find_or_fetch_chromium
 from .ports import claim, free_port
 from .postgres import Postgres
 from .process import GuardedProcess, ProcessFailed
@@ -21,6 +23,7 @@ from .rabbitmq_install import find_or_fetch
 from .servers import Servers
 
 __all__ = [
+    "Chromium",
     "GuardedProcess",
     "Postgres",
     "ProcessFailed",
@@ -29,5 +32,6 @@ __all__ = [
     "Servers",
     "claim",
     "find_or_fetch",
+    "find_or_fetch_chromium",
     "free_port",
 ]

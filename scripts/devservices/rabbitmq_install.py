@@ -32,7 +32,7 @@ def find_or_fetch() -> Installation:
 
     Installed as a package, its service is not started. Raises ProcessFailed when none can be had.
     """
-    with _lock():
+    with one_fetch_at_a_time():
         found = find()
         if found:
             return found
@@ -99,8 +99,8 @@ def _relocate_erlang(tree: Path) -> None:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
-    """One at a time: a demo and a test session may both find that RabbitMQ is missing."""
+def one_fetch_at_a_time() -> Iterator[None]:
+    """One at a time: a demo and a test session may both find that a program is missing."""
     with Path(__file__).open() as file:  # any file that is always there will do
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

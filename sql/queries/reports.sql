@@ -22,3 +22,20 @@ group by grouping sets ((), (o.type), (o.priority))
 select priority, orders, begun, avg_wait_seconds, p90_wait_seconds
 from priority_metrics
 order by priority desc
+
+-- throughput --
+-- How many orders were placed and how many ready in each of the last `minutes` minutes, oldest first;
+-- among the newest 5,000 orders.
+with newest as materialized (
+    select created_at, completed_at from orders order by created_at desc limit 5000
+), happened as (
+    select date_trunc('minute', created_at) as at, 1 as placed, 0 as ready from newest
+    union all
+    select date_trunc('minute', completed_at), 0, 1 from newest where completed_at is not null
+)
+select m.at, coalesce(sum(h.placed), 0)::integer, coalesce(sum(h.ready), 0)::integer
+from generate_series(date_trunc('minute', now()) - make_interval(mins => %(minutes)s::integer - 1),
+                     date_trunc('minute', now()), interval '1 min') m(at)
+left join happened h on h.at = m.at
+group by m.at
+order by m.at

@@ -171,7 +171,7 @@ def test_an_unknown_order_is_404(client, restaurant, number, what):
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
-        ("GET", "/", 404, None),
+        ("DELETE", "/", 405, "GET, HEAD, OPTIONS, POST"),
         ("GET", "/nowhere", 404, None),
         ("GET", "/orders/a/b/status", 404, None),
         ("GET", "/static/x", 404, None),
@@ -210,7 +210,13 @@ def test_without_a_broker_the_service_is_ready_all_the_same(
     restaurant.relay = relay
     response = client.get("/readyz")
     assert response.status_code == 200
-    checks = {"database": "ok", "broker": broker, "relay": relay}
+    checks = {
+        "database": "ok",
+        "schema": "current",
+        "kitchen": "ok",
+        "broker": broker,
+        "relay": relay,
+    }
     assert response.json == {"status": status, "checks": checks}
 
 
@@ -251,6 +257,7 @@ def test_the_api_documents_itself(client):
         ("post", "/menu/{name}/sold-out"),
         ("post", "/menu/{name}/available"),
         ("get", "/kitchen"),
+        ("get", "/kitchen/board"),
         ("post", "/kitchen/pause"),
         ("post", "/kitchen/resume"),
         ("get", "/customers/{name}"),

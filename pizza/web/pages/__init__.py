@@ -1,0 +1,45 @@
+"""Pages for people: server-rendered, with a little JavaScript that they also do without.
+
+Each is one template; a page that moves is fetched again and its changed parts are put in place, so
+there are no second words for the same thing in JavaScript. The kitchen's board alone is drawn by
+the browser, from `GET /kitchen/board`.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, request
+
+from pizza.services.doors import Doors
+from pizza.settings import Settings
+from pizza.web import errors
+from pizza.web.backend import Backend
+from pizza.web.intake import Intake
+from pizza.web.pages import dead_letters, files, manage, order, paper, staff, track
+
+NAME = "pages"
+# Operations whose address is also a page's.
+_SHARED = ("tracked_order", "kitchen")
+
+
+def install(app: Flask, backend: Backend, settings: Settings, doors: Doors, intake: Intake) -> None:
+    """Add the pages to `app`, and have errors be pages for who asks for one."""
+    pages = Blueprint(NAME, __name__)
+    files.register(pages)
+    order.register(pages, backend, intake)
+    track.register(pages, backend, doors)
+    staff.register(pages, doors)
+    manage.register(pages, backend)
+    dead_letters.register(pages, backend, settings)
+    app.register_blueprint(pages)
+    app.register_error_handler(Exception, _respond)
+
+
+def _respond(error: Exception) -> Response:
+    """The answer to any exception: a problem, and to a browser that wants a page, a page of it."""
+    endpoint = request.endpoint or f"{NAME}.nothing"
+    if not paper.wanted() or not endpoint.startswith((*_SHARED, f"{NAME}.")):
+        return errors.respond(error)
+    problem = errors.problem_for(error)
+    if problem.status == 401 and request.method == "GET":
+        return paper.go(staff.login_address(request.full_path.rstrip("?")))
+    return paper.problem(problem)

@@ -1,0 +1,131 @@
+"""`/manage`: workers, queues, figures, the menu; and what the manager changes with a click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from flask import Blueprint, Response, request
+
+from pizza.domain.errors import DomainError, FieldError, InvalidRequest
+from pizza.services import reports, staff, workers
+from pizza.services.staff import Connection
+from pizza.storage import metrics
+from pizza.storage import reports as figures
+from pizza.storage.metrics import Sample
+from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.body import read_form
+from pizza.web.pages import paper, plots
+
+_ADDRESS = "/manage"
+_MINUTES = 30
+_STATES = ("pending", "sent", "claimed", "scheduled")
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How many messages a queue has, by state."""
+
+    name: str
+    counts: tuple[int, ...]
+
+
+def register(pages: Blueprint, backend: Backend) -> None:
+    """Add the page and its form to `pages`."""
+
+    @pages.get(_ADDRESS)
+    def manage() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _page(conn, backend.relay_state())
+
+    @pages.post(_ADDRESS)
+    def manage_form() -> Response:
+        form = read_form(request.environ)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            try:
+                _do(conn, form)
+            except DomainError as refusal:
+                return _page(conn, backend.relay_state(), str(refusal))
+        return paper.go(_ADDRESS)
+
+
+def _do(conn: Connection, form: dict[str, str]) -> None:
+    """What a button of the page asks for. Raises DomainError for what cannot be done."""
+    dish, reason = form.get("dish", ""), form.get("reason", "").strip()
+    match form.get("do"):
+        case "pause":
+            staff.pause_kitchen(conn, reason=reason or None)
+        case "resume":
+            staff.resume_kitchen(conn)
+        case "sold-out" | "available" as what:
+            staff.set_sold_out(conn, dish, what == "sold-out")
+        case "remove":
+            staff.remove_dish(conn, dish)
+        case "add":
+            staff.add_dish(conn, dish.strip(), form.get("tag", "").strip(), _price(form))
+        case _:
+            raise InvalidRequest([FieldError("do", "is nothing that this page can do")])
+
+
+def _price(form: dict[str, str]) -> Decimal | None:
+    text = form.get("price", "").strip()
+    try:
+        return Decimal(text) if text else None
+    except InvalidOperation:
+        raise InvalidRequest([FieldError("price", "must be a number")]) from None
+
+
+def _page(conn: Connection, relay: str, problem: str = "") -> Response:
+    samples = metrics.samples(conn)
+    return paper.page(
+        "manage.html",
+        status=422 if problem else 200,
+        live=not problem,
+        here="manage",
+        problem=problem,
+        relay=relay,
+        kitchen=staff.kitchen_state(conn),
+        stations=staff.open_stations(conn),
+        workers=workers.workers_status(conn),
+        queues=_queues(samples),
+        states=_STATES,
+        lag=_one(samples, "outbox_lag_seconds"),
+        again=sum(each.value for each in samples if each.name == "messages_tried_again"),
+        stuck=sum(each.value for each in samples if each.name == "orders_stuck"),
+        plots=[_throughput(conn), _waits(conn)],
+        report=reports.day_report(conn, reports.read_day(reports.TODAY)),
+        dishes=staff.dishes(conn),
+    )
+
+
+def _queues(samples: Iterable[Sample]) -> list[Queue]:
+    counts: dict[str, dict[str, int]] = {}
+    for each in samples:
+        if each.name == "messages":
+            counts.setdefault(each.labels["queue"], {})[each.labels["state"]] = int(each.value)
+    return [
+        Queue(name, tuple(found.get(state, 0) for state in _STATES))
+        for name, found in sorted(counts.items())
+    ]
+
+
+def _one(samples: Iterable[Sample], name: str) -> float:
+    return next((each.value for each in samples if each.name == name), 0.0)
+
+
+def _throughput(conn: Connection) -> plots.Plot:
+    minutes = figures.throughput(conn, _MINUTES)
+    columns = [(f"{each.at:%H:%M}", (each.placed, each.ready)) for each in minutes]
+    title = f"Orders in each of the last {_MINUTES} minutes (UTC)"
+    return plots.bars(title, ("placed", "ready"), columns, every=5)
+
+
+def _waits(conn: Connection) -> plots.Plot:
+    waits = reports.priority_waits(conn)
+    columns = [
+        (f"priority {each.priority}", (each.avg_wait_seconds or 0.0, each.p90_wait_seconds or 0.0))
+        for each in waits
+    ]
+    return plots.bars("Waiting for a cook, newest 5,000 orders", ("on average", "9 of 10 within"),
+                      columns, unit=" s")  # fmt: skip

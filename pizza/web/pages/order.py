@@ -1,0 +1,114 @@
+"""`/`: the menu, the basket, the order. Without scripts it is a form that is posted."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from pizza.domain import order as rules
+from pizza.domain.menu import Dish
+from pizza.services import staff
+from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.body import read_form
+from pizza.web.intake import Intake
+from pizza.web.pages import paper
+
+_QUANTITY = "quantity:"
+_TYPES = (
+    (rules.TAKEOUT, "I pick it up"),
+    (rules.DINE_IN, "I eat here"),
+    (rules.DELIVERY, "Bring it to me"),
+)
+
+
+def register(pages: Blueprint, backend: Backend, intake: Intake) -> None:
+    """Add the page and its form to `pages`."""
+
+    def dishes() -> list[Dish]:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return staff.dishes(conn)
+
+    @pages.get("/")
+    def order() -> Response:
+        return _page(dishes(), {}, {})
+
+    @pages.post("/")
+    def order_form() -> Response:
+        form = read_form(request.environ)
+        menu = dishes()
+        body = json.dumps(_document(form, menu)).encode()
+        status, _, answer = intake.answer(_as_api(request.environ, body, form.get("key", "")))
+        document = json.loads(answer)
+        if status == 201:
+            return paper.go(document["tracking_url"])
+        return _page(menu, form, document)
+
+
+def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any]) -> Response:
+    """The page, with what was filled in and what was wrong with it."""
+    errors: dict[str, str] = {}
+    for each in problem.get("errors", ()):
+        field = "items" if each["field"].startswith("items") else each["field"]
+        errors.setdefault(field, each["message"])
+    response = paper.page(
+        "order.html",
+        status=problem.get("status", 200),
+        courses=[(tag, list(group)) for tag, group in groupby(menu, key=lambda dish: dish.tag)],
+        form=form,
+        types=_TYPES,
+        limits=rules,
+        detail=problem.get("detail", ""),
+        errors=errors,
+        # The same key when the same order is sent again, so that it is one order.
+        key=form.get("key") or str(uuid.uuid4()),
+        prefix=_QUANTITY,
+    )
+    # Whoever comes back to it begins another order.
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _document(form: Mapping[str, str], menu: list[Dish]) -> dict[str, Any]:
+    """The order as POST /orders takes it; the prices are the menu's."""
+    order_type = form.get("order_type", rules.TAKEOUT)
+    found: dict[str, Any] = {
+        "customer_name": form.get("customer_name", ""),
+        "order_type": order_type,
+        "items": [
+            {"name": dish.name, "quantity": quantity, "price": float(dish.price)}
+            for dish in menu
+            if dish.price is not None
+            and (quantity := _whole(form.get(f"{_QUANTITY}{dish.name}", ""))) not in ("", 0)
+        ],
+    }
+    if order_type == rules.DINE_IN and form.get("table_number", "").strip():
+        found["table_number"] = _whole(form["table_number"])
+    if order_type == rules.DELIVERY and form.get("delivery_address", "").strip():
+        found["delivery_address"] = form["delivery_address"].strip()
+    return found
+
+
+def _whole(text: str) -> int | str:
+    """The number in a field; what is none goes on as it is, to be refused by name."""
+    text = text.strip()
+    try:
+        return int(text) if len(text) < 10 else text
+    except ValueError:
+        return text
+
+
+def _as_api(environ: Mapping[str, Any], body: bytes, key: str) -> dict[str, Any]:
+    """The request as if the same client had sent this to POST /orders."""
+    found = {
+        **environ,
+        "wsgi.input": io.BytesIO(body),
+        "CONTENT_TYPE": JSON,
+        "CONTENT_LENGTH": str(len(body)),
+    }
+    return found | {"HTTP_IDEMPOTENCY_KEY": key} if key else found

@@ -1,0 +1,141 @@
+// The order: a basket that adds up, one request for one basket, errors beside their fields.
+
+const form = document.getElementById("order");
+const send = document.getElementById("send");
+const problem = document.getElementById("problem");
+const sum = document.getElementById("sum");
+const lines = document.getElementById("lines");
+const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+const FIELDS = ["items", "customer_name", "order_type", "table_number", "delivery_address"];
+const KEPT = "pizza.order"; // survives a reload: the key of this basket, and what was sent with it
+
+function chosen() {
+  return [...form.querySelectorAll(".dish")].flatMap((dish) => {
+    const field = dish.querySelector("input");
+    const quantity = field ? field.value.trim() : "";
+    if (quantity === "" || quantity === "0") return [];
+    return [{ name: dish.dataset.name, quantity: Number(quantity), price: Number(dish.dataset.price) }];
+  });
+}
+
+function showBasket() {
+  const items = chosen();
+  lines.replaceChildren(...items.map((item) => {
+    const line = document.createElement("li");
+    const what = document.createElement("span");
+    const price = document.createElement("span");
+    what.textContent = `${item.quantity} × ${item.name}`;
+    price.textContent = dollars.format(item.quantity * item.price);
+    price.className = "price";
+    line.append(what, price);
+    return line;
+  }));
+  const total = items.reduce((so_far, item) => so_far + item.quantity * item.price, 0);
+  sum.textContent = items.length ? `Together ${dollars.format(total)}` : "Nothing in it yet.";
+}
+
+function bodyOf() {
+  const data = new FormData(form);
+  const order = {
+    customer_name: data.get("customer_name"),
+    order_type: data.get("order_type"),
+    items: chosen(),
+  };
+  if (order.order_type === "dine-in" && data.get("table_number").trim())
+    order.table_number = Number(data.get("table_number"));
+  if (order.order_type === "delivery" && data.get("delivery_address").trim())
+    order.delivery_address = data.get("delivery_address").trim();
+  return JSON.stringify(order);
+}
+
+// --- one order for one basket ------------------------------------------------------------------
+
+function kept() {
+  try {
+    const found = JSON.parse(sessionStorage.getItem(KEPT));
+    if (found && found.key && Array.isArray(found.sent)) return found;
+  } catch { /* nothing that can be read */ }
+  return { key: newKey(), sent: [] };
+}
+
+function newKey() {
+  // randomUUID is there on secure pages only.
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+async function post(body, key) {
+  const answer = await fetch("/orders", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+    body,
+    signal: AbortSignal.timeout(15_000),
+  });
+  return { status: answer.status, document: await answer.json() };
+}
+
+/** Send the basket. When an answer was lost and the basket has changed since, the key is taken by what
+ * was sent then: that order stands, and its answer is fetched. */
+async function place(body) {
+  const state = kept();
+  if (!state.sent.includes(body)) state.sent.push(body);
+  sessionStorage.setItem(KEPT, JSON.stringify(state));
+  let found = await post(body, state.key);
+  const taken = found.status === 422 && found.document.errors?.some((each) => each.field === "Idempotency-Key");
+  for (const before of taken ? state.sent.filter((each) => each !== body) : []) {
+    const earlier = await post(before, state.key);
+    if (earlier.status === 201) found = earlier;
+  }
+  return found;
+}
+
+function showErrors(detail, errors) {
+  for (const name of FIELDS) {
+    const found = errors.find((each) => each.field === name || (name === "items" && each.field.startsWith("items")));
+    const place = document.getElementById(`error-${name}`);
+    place.textContent = found ? found.message : "";
+    place.hidden = !found;
+    document.getElementById(name)?.toggleAttribute("aria-invalid", Boolean(found));
+    if (found) document.getElementById(name)?.setAttribute("aria-invalid", "true");
+  }
+  problem.textContent = detail;
+  problem.hidden = !detail;
+  const bad = form.querySelector("[aria-invalid=true]");
+  if (detail) (bad || problem).focus();
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (send.disabled) return;
+  send.disabled = true;
+  try {
+    const { status, document: answer } = await place(bodyOf());
+    if (status === 201) {
+      sessionStorage.removeItem(KEPT);
+      location.assign(answer.tracking_url);
+      return; // the button stays as it is until the tracker is there
+    }
+    showErrors(answer.detail, answer.errors || []);
+  } catch {
+    showErrors("No answer came. Press the button again: it will be one order.", []);
+  }
+  send.disabled = false;
+});
+
+// --- the fields --------------------------------------------------------------------------------
+
+for (const dish of form.querySelectorAll(".dish")) {
+  const field = dish.querySelector("input");
+  if (!field) continue;
+  for (const [name, by] of [["less", -1], ["more", 1]]) {
+    const button = dish.querySelector(`.${name}`);
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const next = Math.max(0, Math.min(Number(field.max), (Number(field.value) || 0) + by));
+      field.value = next || "";
+      showBasket();
+    });
+  }
+}
+form.addEventListener("input", showBasket);
+addEventListener("pageshow", () => { send.disabled = false; showBasket(); });
+showBasket();

@@ -1,0 +1,22 @@
+-- live --
+-- What a kitchen has before it, most urgent first: waiting, cooking, ready, on the road, and what was
+-- cancelled a moment ago. Those past the kitchen are looked for among the newest orders only, by their
+-- index: one that was placed thousands of orders ago and never handed over is nobody's work any more.
+select o.number, o.status, o.stage, o.customer_name, o.customer_type, o.type, o.table_number,
+       o.priority, o.rush, o.created_at, o.updated_at, o.started_at, o.promised_at,
+       o.estimated_completion, o.completed_at, o.processed_by, o.version,
+       (select coalesce(json_agg(json_build_object('name', i.name, 'quantity', i.quantity)
+                                 order by i.position), '[]')
+        from order_items i where i.order_id = o.id)
+from (
+    select * from (
+        select * from orders where in_kitchen and status in ('received', 'cooking')
+        order by created_at, id limit %(limit)s
+    ) inside
+    union all
+    select * from (select * from orders order by created_at desc limit %(newest)s) newest
+    where status in ('ready', 'out-for-delivery')
+       or (status = 'cancelled' and updated_at > now() - interval '2 min')
+) o
+order by o.priority desc, o.created_at, o.id
+limit %(limit)s

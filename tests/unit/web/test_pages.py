@@ -1,0 +1,188 @@
+"""What stands around the pages: their headers, who gets one, sessions, and strangers' forms."""
+
+import re
+import time
+
+import pytest
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.services import doors
+from pizza.settings import Settings
+from pizza.web import Backend, create_app
+from pizza.web.gate import COOKIE
+from pizza.web.pages import plots
+
+from .conftest import NUMBER
+
+KEY = "a key of the staff"
+PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+HERE = {"Sec-Fetch-Site": "same-origin"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def closed(restaurant):
+    restaurant.keys.append(KEY)
+    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay)).test_client()
+
+
+def log_in(client, key=KEY, **more):
+    return client.post("/login", data={"key": key, **more}, headers=HERE)
+
+
+# --- who gets a page -----------------------------------------------------------------------------
+
+
+def test_nothing_from_elsewhere_and_nothing_inline_is_run(client):
+    answer = client.get("/login", headers=PAGE)
+    assert answer.status_code == 303  # the doors are open
+    page = client.get("/", headers=PAGE)
+    for each in (answer, page):
+        policy = each.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'self';")
+        assert "unsafe" not in policy and "data:" not in policy
+        assert "frame-ancestors 'none'" in policy
+    assert b"<style" not in page.data and b" style=" not in page.data
+    assert not re.search(rb"\son\w+=", page.data)
+
+
+def test_its_files_are_asked_for_again_and_answered_304(client):
+    first = client.get("/static/pizza.css")
+    assert first.content_type == "text/css; charset=utf-8"
+    again = client.get("/static/pizza.css", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.get("/static/..%2fgate.py").status_code == 404
+
+
+def test_a_browser_is_led_to_the_login_and_a_program_is_told(closed):
+    led = closed.get("/kitchen", headers=PAGE)
+    assert (led.status_code, led.headers["Location"]) == (303, "/login?next=%2Fkitchen")
+    told = closed.get("/kitchen")
+    assert (told.status_code, told.content_type) == (401, "application/problem+json")
+
+
+def test_an_error_is_a_page_for_who_asks_for_one(client, restaurant):
+    restaurant.failure = DatabaseUnavailable("gone")
+    page = client.get("/", headers=PAGE)
+    assert (page.status_code, page.content_type) == (503, "text/html; charset=utf-8")
+    assert "Retry-After" in page.headers
+    assert b"cannot reach its database" in page.data
+    assert client.get("/").content_type == "application/problem+json"
+    assert client.get("/orders", headers=PAGE).content_type == "application/problem+json"
+
+
+# --- sessions ------------------------------------------------------------------------------------
+
+
+def test_the_key_opens_a_session_that_only_this_site_sends(closed):
+    answer = log_in(closed, next="/manage")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/manage")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie
+    assert KEY not in cookie
+    assert closed.get("/workers/status").status_code == 200
+
+
+def test_over_https_the_cookie_is_secure(closed):
+    proxied = {**HERE, "X-Forwarded-Proto": "https"}
+    answer = closed.post("/login", data={"key": KEY}, headers=proxied)
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
+def test_a_wrong_key_opens_none(closed):
+    answer = log_in(closed, "another key")
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+    assert closed.get("/workers/status").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/\nx", ""]
+)
+def test_the_login_leads_nowhere_else(closed, elsewhere):
+    assert log_in(closed, next=elsewhere).headers["Location"] == "/kitchen"
+
+
+def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(closed, restaurant, monkeypatch):
+    log_in(closed)
+    value = closed.get_cookie(COOKIE).value
+
+    def status(cookie):
+        closed.set_cookie(COOKIE, cookie)
+        return closed.get("/workers/status").status_code
+
+    assert status(value) == 200
+    until, _, mark = value.partition(".")
+    for spoilt in (f"{int(until) + 1}.{mark}", value[:-1], f"{until}.{'0' * 40}", "x", f".{mark}"):
+        assert status(spoilt) == 401, spoilt
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(doors.time, "time", lambda: now + doors.SESSION_SECONDS + 1)
+        assert status(value) == 401
+    monkeypatch.setattr(doors, "_FRESH_SECONDS", 0)
+    restaurant.keys[:] = ["a key that came later"]
+    assert status(value) == 401
+
+
+# --- strangers' forms ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {},
+    ],
+)
+def test_with_a_session_another_site_changes_nothing(closed, headers):
+    log_in(closed)
+    answer = closed.post("/kitchen/pause", headers=headers)
+    assert answer.status_code == 403
+    assert "another site" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("headers", [HERE, {"Origin": "http://localhost"}])
+def test_with_a_session_this_site_may(closed, headers):
+    log_in(closed)
+    # Past the gate, where a body without a priority is refused.
+    answer = closed.post(f"/orders/{NUMBER}/priority", data=b"{}", headers=headers)
+    assert answer.status_code == 422
+
+
+def test_a_key_in_a_header_is_proof_enough(closed):
+    shown = {"Authorization": f"Bearer {KEY}", "Sec-Fetch-Site": "cross-site"}
+    answer = closed.post(f"/orders/{NUMBER}/priority", data=b"{}", headers=shown)
+    assert answer.status_code == 422
+
+
+def test_with_open_doors_other_sites_are_kept_out_and_programs_are_not(client):
+    path = f"/orders/{NUMBER}/priority"
+    assert (
+        client.post(path, data=b"{}", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    )
+    assert client.post(path, data=b"{}").status_code == 422
+
+
+@pytest.mark.parametrize("form", [b"a=%ff", b"\xff=1", b"&".join(b"a=1" for _ in range(3000))])
+def test_what_is_no_form_is_refused(closed, form):
+    assert closed.post("/login", data=form, headers={**HERE, **FORM}).status_code == 400
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def test_bars_are_as_high_as_their_values_and_say_them():
+    plot = plots.bars("T", ("a", "b"), [("one", (0, 40)), ("two", (20, 5))], unit=" s")
+    heights = {bar.title: bar.height for bar in plot.bars}
+    assert heights["one: 0 s a"] == 0
+    assert heights["one: 40 s b"] == 2 * heights["two: 20 s a"] > 0
+    assert [mark.text for mark in plot.up] == ["0 s", "25 s", "50 s"]
+    assert plot.summary == "a at most 20 s, b at most 40 s"
+
+
+def test_a_plot_of_nothing_is_a_plot():
+    assert plots.bars("T", ("a",), []).bars == []
+    assert plots.bars("T", ("a",), [("one", (0.0,))]).bars[0].height == 0
