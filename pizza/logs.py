@@ -2,7 +2,8 @@
 
 A line has exactly the fields of the specification, in its order, and leaves out what it has
 nothing for: timestamp, level, service, worker_name, order_number, action, message, duration_ms,
-priority, details. Callers write
+priority, details; and behind them trace_id, by which the lines that follow from one request are
+found in all processes (pizza.trace). Callers write
 
     log.info("Order received", extra={"action": "order_received", "order_number": number,
                                       "duration_ms": 4, "details": {"priority": 10}})
@@ -29,6 +30,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
+from pizza import trace
 from pizza.settings import Settings, SettingsError
 from pizza.values import mask
 
@@ -213,6 +215,7 @@ class LineFormatter(JsonFormatter):
         _put(line, "duration_ms", given.get("duration_ms"))
         _put(line, "priority", given.get("priority"))
         _put(line, "details", self._details(record, given.get("details")))
+        _put(line, "trace_id", trace.current_id())
         try:
             text = self._encode(line)
             # Only then is it worth the time to look where.

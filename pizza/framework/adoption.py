@@ -11,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from psycopg.types.json import Jsonb
 
+from pizza import trace
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.framework.message import Ticket
@@ -55,6 +56,10 @@ def forget(conn: BoundedConnection) -> None:
 
 
 def _way_back(ticket: Ticket) -> dict[str, str]:
-    """Where the producer wants its answer, if it said so."""
-    given = {"reply_to": ticket.reply_to, "correlation_id": ticket.correlation_id}
+    """Where the producer wants its answer, if it said so; and the trace it is part of."""
+    given = {
+        "reply_to": ticket.reply_to,
+        "correlation_id": ticket.correlation_id,
+        trace.HEADER: trace.current(),
+    }
     return {name: value for name, value in given.items() if isinstance(value, str)}

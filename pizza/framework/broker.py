@@ -110,6 +110,21 @@ class Broker:
             probe.close()
             return count
 
+    def depths(self, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Of each queue that there is: how many messages are ready, how many consumers it has."""
+        found = {}
+        with broker_errors():
+            probe = self.connection.channel()
+            for queue in queues:
+                try:
+                    answer = probe.queue_declare(queue, passive=True)
+                except amqp.NotFound:  # which closes the channel
+                    probe = self.connection.channel()
+                else:
+                    found[queue] = (answer.message_count, answer.consumer_count)
+            probe.close()
+        return found
+
     def purge(self, queue: str) -> None:
         """Throw away what is ready in a queue; what still waits has to be sent again."""
         with broker_errors():

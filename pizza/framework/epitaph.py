@@ -16,7 +16,7 @@ from pizza.database.queries import Queries
 from pizza.framework.message import CONTENT_TYPE, PERSISTENT, Ticket
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
 
-_PUBLISH_RAW = Queries("framework").publish_raw
+_BURY_RAW = Queries("framework").bury_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Letter:
     def write(self, conn: psycopg.Connection[Any]) -> None:
         """Send it with the caller's transaction, through the outbox."""
         conn.execute(
-            _PUBLISH_RAW,
+            _BURY_RAW,
             {
                 "exchange": DEAD_LETTER_EXCHANGE,
                 "routing_key": self.queue,

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pizza import trace
 from pizza.database.connection import available
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
@@ -84,6 +85,10 @@ class Executor:
 
         forced: take this message even if a better one waits elsewhere.
         """
+        with trace.following(ticket.headers.get(trace.HEADER)):
+            return self._execute(ticket, forced)
+
+    def _execute(self, ticket: Ticket, forced: bool) -> Result:
         while True:
             try:
                 return self._attempt(ticket, forced)
@@ -238,7 +243,7 @@ class Executor:
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
             if not buried:
                 conn.execute(
-                    _SQL.publish_raw,
+                    _SQL.bury_raw,
                     {
                         "exchange": DEAD_LETTER_EXCHANGE,
                         "routing_key": ticket.queue,

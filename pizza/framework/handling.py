@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 
+from pizza import trace
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.epitaph import Letter, dead_letter
@@ -115,6 +116,10 @@ class Handling(threading.Thread):
 
     def _settle(self, message: Any) -> Settled:
         ticket, decode = read(self._queue, message)
+        with trace.following(ticket.headers.get(trace.HEADER)):
+            return self._settle_one(ticket, decode)
+
+    def _settle_one(self, ticket: Ticket, decode: Callable[[], Event]) -> Settled:
         try:
             event = decode()
         except PoisonMessage as poison:

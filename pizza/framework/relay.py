@@ -25,6 +25,7 @@ from pizza.framework import kept
 from pizza.framework.app import App
 from pizza.framework.broker import Broker
 from pizza.framework.chores import Turns
+from pizza.framework.depths import Depths
 from pizza.framework.errors import BrokerUnavailable
 from pizza.framework.message import outgoing
 from pizza.framework.publisher import Publisher
@@ -141,6 +142,7 @@ class Relay(threading.Thread):
         conn.execute("listen outbox")
         conn.execute("set synchronous_commit = off")
         sweep, turns = Sweep(conn), Turns(self._app.chores, conn)
+        depths = Depths(conn)
         swept = 0.0
         while not self._end.is_set():
             now = time.monotonic()
@@ -148,7 +150,7 @@ class Relay(threading.Thread):
                 swept, self._due = now, now + SWEEP_S
                 conn.execute(_SQL.announce)
                 sweep.tidy()
-                self._guarded(partial(self._audit, conn, sweep))
+                self._guarded(partial(self._audit, conn, sweep, depths))
                 turns.take()
             if not self._connected(conn):
                 self._state = "leading, broker away"
@@ -163,9 +165,10 @@ class Relay(threading.Thread):
                 self._end.wait(self._linger)
                 self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
 
-    def _audit(self, conn: BoundedConnection, sweep: Sweep) -> None:
+    def _audit(self, conn: BoundedConnection, sweep: Sweep, depths: Depths) -> None:
         if self._connected(conn) and self._broker is not None:
             sweep.audit(self._broker, self._app.topology)
+            depths.look(self._broker, self._app.topology)
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
         """Run a step that speaks to the broker; its loss ends the connection, not the lead."""

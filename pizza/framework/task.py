@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pizza import trace
 from pizza.database.queries import Queries
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.message import CORRELATION_ID, FORMAT, encode
@@ -92,7 +93,7 @@ class Task:
                 "routing_key": routing_key if routing_key is not None else target,
                 "priority": priority,
                 "body": encode(body),
-                "headers": Jsonb(dict(headers)) if headers else None,
+                "headers": _headers(headers),
                 "countdown": _interval(countdown),
                 "needs": list(needs) if needs is not None else None,
             },
@@ -126,11 +127,19 @@ def publish(
             "exchange": exchange,
             "routing_key": routing_key,
             "body": encode(body),
-            "headers": Jsonb(headers) if headers else None,
+            "headers": _headers(headers),
             "priority": 0,
         },
     )
     return identity
+
+
+def _headers(given: Mapping[str, Any] | None) -> Jsonb | None:
+    """With the trace that the sender works for, unless they name one."""
+    headers = dict(given or {})
+    if (parent := trace.current()) is not None:
+        headers.setdefault(trace.HEADER, parent)
+    return Jsonb(headers) if headers else None
 
 
 def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:

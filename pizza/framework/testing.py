@@ -37,7 +37,7 @@ _CLAIMED = {
 
 _FRAMEWORKS = {
     _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.postpone, _SQL.release, _SQL.bury,
-    _SQL.bury_unclaimed, _SQL.publish_raw, _SQL.known, _SQL.leave,
+    _SQL.bury_unclaimed, _SQL.bury_raw, _SQL.publish_raw, _SQL.known, _SQL.leave,
 }  # fmt: skip
 
 Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]

@@ -20,8 +20,6 @@ from pizza.storage.live import Change
 Connection = psycopg.Connection[Any]
 
 PAGE = 1000
-# How far back a change may be under way when the reader begins: seconds of the fullest load.
-_WINDOW = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,15 @@ class Follower:
     @classmethod
     def begin(cls, conn: Connection) -> Self:
         """Follow whatever cannot be seen yet, wherever its position is."""
-        tip = storage.tip(conn, _WINDOW)
+        # Whatever is under way came after these, which are seconds of the fullest load.
+        tip = storage.tip(conn)
         if not tip:
             return cls(0)
         writers = storage.writers(conn)
         if not writers:
             return cls(tip[-1])
         known = set(tip)
-        first = max(0, tip[-1] - _WINDOW)
+        first = tip[0] if len(tip) == storage.TIP else 0
         while first + 1 in known:
             first += 1
         follower = cls(first)

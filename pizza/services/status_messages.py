@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY, ORDER_TYPES
 from pizza.domain.status import STATUSES
 from pizza.framework.errors import PoisonMessage
 
@@ -19,6 +20,7 @@ _LARGEST = 2**31 - 1
 class StatusMessage:
     """A change of an order's status. sequence: None where the sender counts none.
 
+    order_type, priority: None where it does not say, or nothing that we know.
     body: the whole message, with what is not taken up here.
     """
 
@@ -31,6 +33,8 @@ class StatusMessage:
     estimated_completion: datetime | None
     sequence: int | None
     customer: str | None
+    order_type: str | None
+    priority: int | None
     body: dict[str, Any]
 
 
@@ -58,8 +62,22 @@ def read_status_message(body: Any, message_id: str | None) -> StatusMessage:
         estimated_completion=_moment(body, "estimated_completion"),
         sequence=_sequence(body),
         customer=body.get("customer_name") and read_text(body, "customer_name", 200),
+        order_type=_order_type(body),
+        priority=_priority(body),
         body=body,
     )
+
+
+def _order_type(body: dict[str, Any]) -> str | None:
+    value = body.get("order_type")
+    return value if isinstance(value, str) and value in ORDER_TYPES else None
+
+
+def _priority(body: dict[str, Any]) -> int | None:
+    value = body.get("priority")
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if MIN_PRIORITY <= value <= MAX_PRIORITY else None
 
 
 def read_text(body: dict[str, Any], field: str, longest: int) -> str:

@@ -103,6 +103,8 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
         by=message.by,
         at=message.at,
         promised=message.estimated_completion,
+        order_type=message.order_type,
+        priority=message.priority,
     )
     if before is None:
         raise Duplicate(f"event {message.event_id} of order {message.number} is stored already")

@@ -19,6 +19,8 @@ _AFTER, _OF_ORDER, _ESTIMATES, _NEWEST, _TIP, _POSITIONS, _GIVEN, _WRITERS = (
 
 Connection = psycopg.Connection[Any]
 
+# As many positions as the queries say.
+TIP = 5000
 _NO_END = 2**63 - 1
 
 
@@ -76,13 +78,13 @@ def given(conn: Connection) -> int:
     return _number(conn, _GIVEN)
 
 
-def tip(conn: Connection, window: int) -> list[int]:
-    """Which of the last `window` positions can be seen, in order."""
-    return [position for (position,) in conn.execute(_TIP, {"window": window})]
+def tip(conn: Connection) -> list[int]:
+    """The last positions that can be seen, TIP of them if there are so many, in order."""
+    return [position for (position,) in conn.execute(_TIP)][::-1]
 
 
 def positions(conn: Connection, after: int) -> frozenset[int]:
-    """The positions behind another one that can be seen."""
+    """The positions behind another one that can be seen, TIP of them at most."""
     return frozenset(position for (position,) in conn.execute(_POSITIONS, {"after": after}))
 
 

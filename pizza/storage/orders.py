@@ -9,6 +9,7 @@ from uuid import UUID
 
 import psycopg
 
+from pizza import trace
 from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
@@ -102,6 +103,7 @@ def place(
             "queue": queue,
             "exchange": exchange,
             "by": changed_by,
+            "trace": trace.current(),
         },
     )
     assert row is not None

@@ -43,18 +43,22 @@ def record(
     by: str,
     at: datetime,
     promised: datetime | None,
+    order_type: str | None = None,
+    priority: int | None = None,
 ) -> int | None:
-    """Store an event and move its order on; None when it was stored before.
+    """Store an event, move its order on and count the change; None when it was stored before.
 
+    order_type, priority: what it counts under; without them it is not counted.
     Returns the highest sequence number of the order so far, 0 for none.
     """
     values = {
         "event_id": event_id, "number": number, "sequence": sequence, "old": old, "new": new,
         "by": by, "at": at, "promised": promised,
+        "type": None if priority is None else order_type, "priority": priority,
     }  # fmt: skip
     row = conn.execute(_RECORD, values).fetchone()
     assert row is not None
-    new_one, before = row
+    new_one, before, _counted = row
     return before if new_one else None
 
 

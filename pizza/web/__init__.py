@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
+from pizza import trace
 from pizza.database.connection import connect
 from pizza.services.doors import Doors
 from pizza.settings import Settings
@@ -35,6 +36,7 @@ from pizza.web import (
     webhooks,
     workers,
 )
+from pizza.web.access import access_log
 from pizza.web.backend import LOOK_SECONDS, Backend
 from pizza.web.feeder import Feeder
 from pizza.web.gate import Gate
@@ -126,4 +128,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     )
     pages.install(app, backend, settings, doors, intake)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
+    if settings.log_level == "DEBUG":
+        app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

@@ -22,19 +22,19 @@ _REPLAYED = {
         "schema": {"type": "string", "enum": ["true"]},
     },
 }
-_ETAG = {
+ETAG = {
     "ETag": {
         "description": "the order's version and a checksum of this document",
         "schema": {"type": "string"},
     },
 }
-_RETRY_AFTER = {
+RETRY_AFTER = {
     "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
 }
 _HEADERS_OF = {
     401: {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},
-    429: _RETRY_AFTER,
-    503: _RETRY_AFTER,
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
 }
 
 TAKEOUT_EXAMPLE = {
@@ -100,11 +100,34 @@ HISTORY_EXAMPLE = [
 ]
 READY_EXAMPLE = {
     "status": "ready",
-    "checks": {"database": "ok", "broker": "ok", "relay": "leading"},
+    "checks": {
+        "database": "ok",
+        "schema": "current",
+        "kitchen": "ok",
+        "broker": "ok",
+        "relay": "leading",
+    },
 }
 UNREADY_EXAMPLE = {
     "status": "unavailable",
     "checks": {"database": "unavailable", "broker": "unknown", "relay": "database away"},
+}
+
+
+# By status: the sentence, and perhaps one bad field of the request.
+_PROBLEM_EXAMPLES = {
+    400: ("The body is not JSON.", "", ""),
+    401: ("This needs a key.", "", ""),
+    403: ("This key is not for that.", "", ""),
+    404: ("There is no order ORD_20241216_999.", "", ""),
+    409: ("The order is delivered.", "", ""),
+    412: ("The order has changed since.", "", ""),
+    413: ("The body is too large.", "", ""),
+    415: ("The body has to be application/json.", "", ""),
+    422: ("The request is not valid.", "items[0].quantity", "must be from 1 to 10"),
+    429: ("Too many requests; try again soon.", "", ""),
+    500: ("Something went wrong on our side; the order service has logged it.", "", ""),
+    503: ("The order service cannot reach its database; try again soon.", "", ""),
 }
 
 
@@ -136,12 +159,12 @@ def body(model: type[BaseModel], example: object, *, required: bool = True) -> d
 
 def versioned(model: type[BaseModel], example: object) -> dict[str | int, Any]:
     """The response of an order's document, with its ETag."""
-    return {200: answer(model, example, headers=_ETAG)}
+    return {200: answer(model, example, headers=ETAG)}
 
 
 def unchanged() -> dict[str | int, Any]:
     """The response to a client whose ETag still holds."""
-    return {304: {"description": "Not Modified", "content": {}, "headers": _ETAG}}
+    return {304: {"description": "Not Modified", "content": {}, "headers": ETAG}}
 
 
 def answer(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
@@ -164,12 +187,13 @@ def placed() -> dict[str, Any]:
     return answer(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION | _REPLAYED, links=links)
 
 
-def answers(model: type[BaseModel], example: object) -> dict[str, Any]:
-    """One response: a JSON array of this model."""
+def answers(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
+    """One response: a JSON array of this model; `more` may be headers."""
     schema = {"type": "array", "items": {"$ref": _REF.format(model=model.__name__)}}
     return {
         "description": f"A list. {(model.__doc__ or '').split(chr(10))[0]}",
         "content": {"application/json": {"schema": schema, "example": example}},
+        **more,
     }
 
 
@@ -187,15 +211,32 @@ def problems(*statuses: int) -> dict[str | int, Any]:
 def _problem(status: int) -> dict[str, Any]:
     described: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,
-        "content": {CONTENT_TYPE: {"schema": {"$ref": _REF.format(model="ProblemResponse")}}},
+        "content": {
+            CONTENT_TYPE: {
+                "schema": {"$ref": _REF.format(model="ProblemResponse")},
+                "example": _problem_example(status),
+            }
+        },
     }
     return described | ({"headers": _HEADERS_OF[status]} if status in _HEADERS_OF else {})
+
+
+def _problem_example(status: int) -> dict[str, Any]:
+    detail, field, message = _PROBLEM_EXAMPLES[status]
+    bad = {"errors": [{"field": field, "message": message}]} if field else {}
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **bad,
+    }
 
 
 def placing_conflict() -> dict[str, Any]:
     """The 409 of POST /orders, with a time to wait when only another request is in the way."""
     described = "Conflict: a dish is sold out, or a request with the same key is being answered"
-    return {**_problem(409), "description": described, "headers": _RETRY_AFTER}
+    return {**_problem(409), "description": described, "headers": RETRY_AFTER}
 
 
 def components(*models: type[BaseModel]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
 from pizza.database.errors import DatabaseUnavailable
+from pizza.storage import health
 from pizza.web import docs
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.schemas import HealthResponse
@@ -40,23 +41,22 @@ def register(app: OpenAPI, backend: Backend) -> None:
         operation_id="ready",
         responses={
             200: docs.answer(HealthResponse, docs.READY_EXAMPLE),
-            503: docs.answer(HealthResponse, docs.UNREADY_EXAMPLE),
+            503: docs.answer(HealthResponse, docs.UNREADY_EXAMPLE, headers=docs.RETRY_AFTER),
             **docs.problems(),
         },
     )
     def ready() -> Response:
         relay = backend.relay_state()
-        database = _database(backend)
-        if database != "ok":
+        checks, can_store = _stands_on(backend)
+        if not can_store:
             status = "unavailable"
         else:
             status = "ready" if relay in _GOOD_RELAY_STATES else "degraded"
-        checks = {"database": database, "broker": _broker(relay), "relay": relay}
-        document = {"status": status, "checks": checks}
+        checks |= {"broker": _broker(relay), "relay": relay}
         return Response(
-            json.dumps(document) + "\n",
-            200 if database == "ok" else 503,
-            headers=[] if database == "ok" else [("Retry-After", "2")],
+            json.dumps({"status": status, "checks": checks}) + "\n",
+            200 if can_store else 503,
+            headers=[] if can_store else [("Retry-After", "2")],
             content_type=JSON,
         )
 
@@ -68,11 +68,16 @@ def _broker(relay: str) -> str:
     return "ok" if relay == "leading" else "unknown"
 
 
-def _database(backend: Backend) -> str:
+def _stands_on(backend: Backend) -> tuple[dict[str, str], bool]:
+    """The checks of what the database knows, and whether an order can be stored."""
     try:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            # A standby, or an operator's switch: it answers, and no order can be stored.
-            row = conn.execute("show transaction_read_only").fetchone()
+            found = health.standing(conn)
     except DatabaseUnavailable:
-        return "unavailable"
-    return "read-only" if row == ("on",) else "ok"
+        return {"database": "unavailable"}, False
+    checks = {"database": "read-only" if found.read_only else "ok", "schema": found.schema}
+    if found.cooks is not None:
+        # Orders are taken all the same: they wait. So it degrades nothing.
+        open_now = "ok" if found.cooks else "no cook on shift"
+        checks["kitchen"] = "paused" if found.paused else open_now
+    return checks, found.can_store

@@ -13,18 +13,34 @@ from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.storage import metrics as storage
-from pizza.storage.metrics import Sample
+from pizza.storage.metrics import Sample, Times
 from pizza.web import docs
 from pizza.web.backend import DATABASE_SECONDS, Backend
 
 TAG = Tag(name="health", description="For load balancers and people")
 
-_HELP = {
+HELP = {
+    "orders": "Orders that have become `status`, counted by the tracking service; one that was "
+    "sent back is received twice",
+    "waiting_seconds": "From received to cooking, counted by the tracking service",
+    "cooking_seconds": "From cooking to ready, counted by the tracking service",
+    "retries": "Attempts of tasks that failed and were tried again, by queue",
+    "postponements": "Attempts that were put off because nobody could have done them, by queue",
+    "dead_letters": "Messages that became dead letters, by the queue they died in",
+    "queue_depth": "Messages ready in a queue of the broker, as the leading relay saw it; absent "
+    "while nobody can look",
+    "queue_consumers": "Consumers of that queue",
+    "relay_beat_age_seconds": "Since when no relay has said that it leads",
+    "kitchen_capacity_free": "Places that are free in the kitchen; absent without a cap",
     "orders_today": "Orders that came today (UTC), by type, priority and status",
     "orders_stuck": "Orders that wait or cook far beyond their estimate",
     "messages": "Messages on their way: scheduled (not due yet), pending (to be published), "
@@ -41,24 +57,40 @@ _HELP = {
     "broker_up": "0 when the relay that leads here cannot reach the broker",
     "relay_leading": "1 when the relay of this process publishes, 0 when it stands by or cannot",
 }
-_COUNTERS = frozenset({"worker_orders"})
+COUNTERS = frozenset({"worker_orders", "orders", "retries", "postponements", "dead_letters"})
+HISTOGRAMS = frozenset({"waiting_seconds", "cooking_seconds"})
 
 
 class _Samples:
     """A collector of what was read a moment ago."""
 
-    def __init__(self, samples: Iterable[Sample]) -> None:
+    def __init__(self, samples: Iterable[Sample], times: Iterable[Times]) -> None:
+        self._times = sorted(times, key=lambda each: each.name)
         self._samples = sorted(samples, key=lambda sample: sample.name)
 
     def collect(self) -> Iterator[Metric]:
         for name, group in groupby(self._samples, key=lambda sample: sample.name):
             found = list(group)
             labels = list(found[0].labels)
-            kind = CounterMetricFamily if name in _COUNTERS else GaugeMetricFamily
-            family = kind(f"pizza_{name}", _HELP[name], labels=labels)
+            kind = CounterMetricFamily if name in COUNTERS else GaugeMetricFamily
+            family = kind(f"pizza_{name}", HELP[name], labels=labels)
             for sample in found:
                 family.add_metric([sample.labels[label] for label in labels], sample.value)
             yield family
+        for name, timed in groupby(self._times, key=lambda each: each.name):
+            yield _histogram(name, list(timed))
+
+
+def _histogram(name: str, timed: list[Times]) -> Metric:
+    labels = list(timed[0].labels)
+    family = HistogramMetricFamily(f"pizza_{name}", HELP[name], labels=labels)
+    for each in timed:
+        buckets = [
+            ("+Inf" if bound is None else str(float(bound)), number)
+            for bound, number in each.buckets
+        ]
+        family.add_metric([each.labels[label] for label in labels], buckets, each.seconds)
+    return family
 
 
 def register(app: OpenAPI, backend: Backend) -> None:
@@ -73,7 +105,8 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def metrics() -> Response:
         registry = CollectorRegistry()
-        registry.register(_Samples([*_of_this_process(backend), *_of_the_database(backend)]))
+        samples, times = _of_the_database(backend)
+        registry.register(_Samples([*_of_this_process(backend), *samples], times))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -85,10 +118,10 @@ def _of_this_process(backend: Backend) -> list[Sample]:
     ]
 
 
-def _of_the_database(backend: Backend) -> list[Sample]:
+def _of_the_database(backend: Backend) -> tuple[list[Sample], list[Times]]:
     """A scrape without the database still says so: that is what one is paged for."""
     try:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return [*storage.samples(conn), Sample("database_up", {}, 1.0)]
+            return [*storage.samples(conn), Sample("database_up", {}, 1.0)], storage.times(conn)
     except DatabaseUnavailable:
-        return [Sample("database_up", {}, 0.0)]
+        return [Sample("database_up", {}, 0.0)], []

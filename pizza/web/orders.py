@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from pizza.services import orders as service
 from pizza.web import docs, documents, etags, gate, render
-from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
+from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.idempotency import IdempotencyKey
 from pizza.web.intake import PATH, Intake, Shortcut
 from pizza.web.schemas import ChangeResponse, StatusResponse
@@ -84,13 +84,15 @@ def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
         summary="Every status an order has had, oldest first",
         operation_id="order_history",
         responses={
-            200: docs.answers(ChangeResponse, docs.HISTORY_EXAMPLE),
-            **docs.problems(404, 503),
+            200: docs.answers(ChangeResponse, docs.HISTORY_EXAMPLE, headers=docs.ETAG),
+            **docs.unchanged(),
+            **docs.problems(400, 404, 503),
         },
     )
-    def order_history(path: OrderPath) -> Response:
+    def order_history(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.checked_number(path.number)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             changes = service.order_history(conn, number)
         whole = gate.current().may_see(number)
-        return Response(render.history(changes, whole=whole), content_type=JSON)
+        # One line for each version of the order.
+        return etags.answer(render.history(changes, whole=whole), len(changes))

@@ -18,7 +18,6 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import Pool, open_pool
 from pizza.settings import Settings
 from pizza.web import Backend, create_app
-from pizza.web.access import access_log
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
 from pizza.web.drain import Drain, hold_signals
@@ -45,8 +44,6 @@ def load_app(settings: Settings, board: Board) -> Flask:
         _warm(pool)
         app = create_app(settings, Backend(Breaker(pool), board.read))
         drain.end_streams = app.live.close
-        if settings.log_level == "DEBUG":
-            app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
         turns = Turns(settings.web_threads)
         _report_listening(board)
         app.wsgi_app = drain.around(turns.around(app.wsgi_app))  # type: ignore[method-assign, assignment]

@@ -229,20 +229,35 @@ begin
     promise := p.position;
 end $$;
 
+-- Count a failure, for monitors. The last thing that a transaction does before it commits: the row
+-- is everybody's.
+create or replace function message_count(p_what text, p_queue text) returns boolean
+language plpgsql as $$
+begin
+    insert into message_tally as t (what, queue, number) values (p_what, p_queue, 1)
+    on conflict (what, queue) do update set number = t.number + 1;
+    return true;
+end $$;
+
 -- The job has failed and will be tried again: a row that becomes due. The token moves
 -- on, so that nothing the failed attempt still does can count.
-create or replace function message_retry(p_id uuid, p_token bigint, p_delay interval) returns boolean
+create or replace function message_retry(
+    p_id uuid, p_token bigint, p_delay interval, p_what text default 'retried'
+) returns boolean
 language plpgsql as $$
+declare
+    failed_in text;
 begin
     update message
     set state = 'scheduled', token = token + 1, holder = null, lease_until = null,
         available_at = clock_timestamp() + p_delay
-    where id = p_id and token = p_token;
+    where id = p_id and token = p_token
+    returning queue into failed_in;
     if not found then
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    return outbox_wake();
+    return message_count(p_what, failed_in) and outbox_wake();
 end $$;
 
 -- The job has seen that it is too early, and has tried nothing: due again later, under the number of
@@ -251,7 +266,7 @@ create or replace function message_postpone(p_id uuid, p_token bigint, p_delay i
 language plpgsql as $$
 begin
     update message set attempt = attempt - 1 where id = p_id and token = p_token;
-    return message_retry(p_id, p_token, p_delay);
+    return message_retry(p_id, p_token, p_delay, 'postponed');
 end $$;
 
 -- The message is of a format that the worker does not know: it waits as a row for one that does,
@@ -301,15 +316,44 @@ create or replace function message_bury(
     p_id uuid, p_token bigint, p_exchange text, p_headers jsonb
 ) returns boolean
 language plpgsql as $$
+declare
+    died_in text;
 begin
     update message
     set state = 'pending', task = null, exchange = p_exchange, routing_key = queue, queue = null,
         token = token + 1, holder = null, lease_until = null, position = default,
         headers = coalesce(headers, '{}') || p_headers || message_needs(needs)
-    where id = p_id and token = p_token;
+    where id = p_id and token = p_token
+    returning routing_key into died_in;
     if not found then
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    return outbox_wake();
+    return message_count('dead', died_in) and outbox_wake();
+end $$;
+
+-- The same for a message that nobody can read, and so nobody can claim. True when it had a row.
+create or replace function message_bury_unread(p_id uuid, p_exchange text, p_headers jsonb)
+returns boolean
+language plpgsql as $$
+declare
+    died_in text;
+begin
+    update message
+    set state = 'pending', task = null, exchange = p_exchange, routing_key = queue, queue = null,
+        token = token + 1, position = default,
+        headers = coalesce(headers, '{}') || p_headers || message_needs(needs)
+    where id = p_id and task is not null and state in ('pending', 'sent')
+    returning routing_key into died_in;
+    return found and message_count('dead', died_in);
+end $$;
+
+-- The same for what has no row, such as an event: its body goes to the dead letters as it is.
+create or replace function message_bury_raw(
+    p_exchange text, p_queue text, p_body bytea, p_headers jsonb
+) returns boolean
+language plpgsql as $$
+begin
+    return outbox_event(gen_random_uuid(), p_exchange, p_queue, p_body, p_headers)
+       and message_count('dead', p_queue);
 end $$;

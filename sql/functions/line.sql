@@ -49,7 +49,8 @@ end $$;
 create or replace function line_send(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$
 begin
-    perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o, p_more));
+    perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o, p_more),
+                        trace_headers(o.trace));
     return true;
 end $$;
 
@@ -199,7 +200,8 @@ begin
     perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
                         'kitchen.' || o.type || '.' || queue_priority, queue_priority,
                         order_message(o, p_more),
-                        jsonb_build_object('order', o.id), p_needs => o.needs);
+                        jsonb_strip_nulls(jsonb_build_object('order', o.id, 'traceparent', o.trace)),
+                        p_needs => o.needs);
     perform order_changed(o, old_status, p_by, p_notes);
     return o.status;
 end $$;

@@ -13,6 +13,7 @@ create or replace function order_place_once(
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
     p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
+    p_trace text default null,
     out verdict text, out number text, out priority integer, out rule text,
     out created_at timestamptz, out estimated_completion timestamptz
 )
@@ -51,7 +52,7 @@ begin
                      p_type, p_table, p_address, p_rush, p_total, p_items,
                      p_priority, p_rule, p_repeat_priority, p_repeat_rule,
                      p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
-                     p_cooking, p_queue, p_exchange, p_by) p;
+                     p_cooking, p_queue, p_exchange, p_by, p_trace) p;
     if verdict = 'placed' then
         insert into order_key (key, digest, order_number, priority, rule, ordered_at,
                                estimated_completion)

@@ -11,6 +11,12 @@ $$;
 create or replace function part_id(p_whole uuid, p_part text) returns uuid
 language sql immutable as $$ select md5(p_whole::text || ' ' || p_part)::uuid $$;
 
+-- The headers of a message about an order: what takes part in the order's trace says so.
+create or replace function trace_headers(p_trace text) returns jsonb
+language sql immutable as $$
+    select case when p_trace is not null then jsonb_build_object('traceparent', p_trace) end
+$$;
+
 -- Log a change of status and tell everybody: `o` is the order as it is after the change.
 create or replace function order_changed(
     o orders, p_old_status text, p_by text, p_notes text
@@ -24,7 +30,8 @@ begin
             o.version);
     return outbox_event(
         event, 'notifications_fanout', 'order.' || o.status,
-        status_update(o, event, p_old_status, p_by, o.updated_at, o.version, p_notes)
+        status_update(o, event, p_old_status, p_by, o.updated_at, o.version, p_notes),
+        trace_headers(o.trace)
     );
 end $$;
 
@@ -72,7 +79,8 @@ begin
     return outbox_event(
         event, 'notifications_fanout', 'order.' || o.status,
         status_update(o, event, o.status, p_by, clock_timestamp(), null,
-                      'expected to be ready at another time')
+                      'expected to be ready at another time'),
+        trace_headers(o.trace)
     );
 end $$;
 
@@ -178,6 +186,7 @@ create or replace function order_place(
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
     p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
+    p_trace text default null,
     out verdict text, out number text, out priority integer, out rule text,
     out created_at timestamptz, out estimated_completion timestamptz
 )
@@ -245,10 +254,11 @@ begin
         order_place.priority, kitchen.cooks, kitchen.pace, kitchen.waiting, kitchen.capped);
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
-                        estimated_completion, promised_at, source_id, needs)
+                        estimated_completion, promised_at, source_id, needs, trace)
     values (start, start, order_place.number, p_customer_name, p_customer_key, p_customer_type,
             p_type, p_table, p_address, p_total, order_place.priority, p_rush,
-            order_place.estimated_completion, order_place.estimated_completion, p_source, p_needs)
+            order_place.estimated_completion, order_place.estimated_completion, p_source, p_needs,
+            p_trace)
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
     select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
@@ -270,7 +280,7 @@ begin
             'rush', o.rush,
             'created_at', utc_text(o.created_at)
         )::text, 'UTF8'),
-        p_needs => p_needs
+        trace_headers(p_trace), p_needs => p_needs
     );
     told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';

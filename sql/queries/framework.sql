@@ -36,11 +36,11 @@ select message_leave(%(id)s, %(shortest)s, %(longest)s)
 select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s)
 
 -- bury_unclaimed --
--- A ticket that cannot be read but has a row: nobody will ever be able to claim it.
-update message
-set state = 'pending', task = null, exchange = %(exchange)s, routing_key = queue, queue = null,
-    token = token + 1, position = default, headers = coalesce(headers, '{}') || %(headers)s || message_needs(needs)
-where id = %(id)s and task is not null and state in ('pending', 'sent')
+-- A row if it had one: nobody will ever be able to claim it.
+select 1 from message_bury_unread(%(id)s, %(exchange)s, %(headers)s) as buried where buried
+
+-- bury_raw --
+select message_bury_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
 
 -- known --
 select 1 from message where id = %(id)s

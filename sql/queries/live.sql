@@ -35,13 +35,14 @@ where o.number = any(%(numbers)s::text[]) and o.status = 'received'
 select coalesce(max(position), 0) from order_status_log
 
 -- tip --
--- The latest positions that can be seen.
+-- The latest positions that can be seen. Plans know no parameter: only a limit that they can read
+-- keeps them from the whole table.
 select position from order_status_log
-where position > (select coalesce(max(position), 0) from order_status_log) - %(window)s::bigint
-order by position
+where position is not null
+order by position desc limit 5000
 
 -- positions --
-select position from order_status_log where position > %(after)s
+select position from order_status_log where position > %(after)s order by position limit 5000
 
 -- given --
 -- The last position that was given to anybody.

@@ -58,3 +58,45 @@ left join tracking_stuck t on t.resolved_at is null and t.status = s.name
 group by s.name
 union all
 select 'kitchen_paused', '{}', paused::integer::float8 from kitchen_state
+union all
+select 'kitchen_capacity_free', '{}', sum(free)::float8
+from kitchen_capacity where (select capped from kitchen_state)
+having count(*) > 0
+union all
+select 'orders', jsonb_build_object('type', type, 'priority', priority::text, 'status', status), orders::float8
+from order_tally
+union all
+select case what when 'retried' then 'retries' when 'dead' then 'dead_letters' else 'postponements' end, jsonb_build_object('queue', queue),
+       number::float8
+from message_tally
+union all
+-- What the relay has not looked at lately is not known: the broker, or every relay, is away.
+select m.name, jsonb_build_object('queue', q.name), m.value::float8
+from broker_queue q
+cross join lateral (values ('queue_depth', q.messages), ('queue_consumers', q.consumers)) m(name, value)
+where q.seen_at > clock_timestamp() - interval '30 seconds'
+union all
+select 'relay_beat_age_seconds', '{}', greatest(0, extract(epoch from clock_timestamp() - beat_at))::float8
+from relay
+
+-- times --
+-- Histograms: name, labels, seconds in all, and how many were in each bucket by its upper bound
+-- (null: the last one has none).
+select 'waiting_seconds', jsonb_build_object('type', t.type, 'priority', t.priority::text), t.seconds,
+       array_agg(b.bound order by b.place), array_agg(t.buckets[b.place]::float8 order by b.place)
+from order_tally t
+cross join lateral unnest(tally_bounds() || null::float8) with ordinality as b(bound, place)
+where t.status = 'cooking' and t.timed > 0
+group by t.type, t.priority, t.seconds
+union all
+select 'cooking_seconds', jsonb_build_object('type', t.type), t.seconds,
+       array_agg(b.bound order by b.place), array_agg(b.number::float8 order by b.place)
+from (select type, sum(seconds) as seconds from order_tally where status = 'ready' and timed > 0 group by type) t
+cross join lateral (
+    select u.place, u.bound, sum(e.buckets[u.place]) as number
+    from order_tally e
+    cross join unnest(tally_bounds() || null::float8) with ordinality as u(bound, place)
+    where e.status = 'ready' and e.type = t.type
+    group by u.place, u.bound
+) b
+group by t.type, t.seconds

@@ -5,7 +5,7 @@ from order_place(%(expires)s, %(customer_name)s, %(customer_key)s, %(customer_ty
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s)
 
 -- place_once --
 select verdict, number, priority, rule, created_at, estimated_completion
@@ -15,7 +15,7 @@ from order_place_once(%(key)s, %(digest)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s)
 
 -- place_for --
 select verdict, number, priority, rule, created_at, estimated_completion
@@ -25,7 +25,7 @@ from order_place_for(%(client)s, %(places)s, %(key)s, %(digest)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s)
 
 -- forget_keys --
 -- Oldest first and not all at once: after a long pause there may be many.

@@ -92,3 +92,15 @@ select n_dead_tup from pg_stat_all_tables where relid = 'message'::regclass
 -- Not waiting for another vacuum, which a waiting one would cut short; and the indexes in any case,
 -- since it is they that are passed over.
 vacuum (skip_locked, index_cleanup on, parallel 0) message
+
+-- depths --
+-- What lies at the broker; a queue that is not named is gone.
+with gone as (
+    delete from broker_queue where name <> all(%(names)s::text[])
+)
+insert into broker_queue as q (name, messages, consumers, seen_at)
+select d.name, d.messages, d.consumers, clock_timestamp()
+from unnest(%(names)s::text[], %(messages)s::integer[], %(consumers)s::integer[])
+     as d(name, messages, consumers)
+on conflict (name) do update
+set messages = excluded.messages, consumers = excluded.consumers, seen_at = excluded.seen_at

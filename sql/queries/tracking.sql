@@ -1,6 +1,7 @@
 -- record --
 -- Store an event, and move its order on, never back. Answers whether the event is new, and up to
--- which number the order was known before: the join has that read before it is written.
+-- which number the order was known before: the join has that read before it is written. A change is
+-- counted for monitors, with the time in the status before, if no change between them is missing.
 with stored as (
     insert into tracking_event (event_id, order_number, sequence, old_status, new_status,
                                 changed_by, occurred_at)
@@ -8,7 +9,14 @@ with stored as (
     on conflict (event_id) do nothing
     returning 1
 ), before as (
-    select sequence from tracking_order where order_number = %(number)s for update
+    select sequence, status, since from tracking_order where order_number = %(number)s for update
+), counted as (
+    select order_count(%(new)s, %(type)s, %(priority)s, case
+        when before.status = %(old)s and before.sequence + 1 = %(sequence)s::integer
+        then extract(epoch from %(at)s::timestamptz - before.since)::float8
+    end) as done
+    from stored left join before on true
+    where %(type)s::text is not null and %(old)s::text is distinct from %(new)s::text
 ), moved as (
     insert into tracking_order as t (order_number, sequence, status, since, promised, estimated, told)
     select %(number)s, %(sequence)s::integer, %(new)s, %(at)s, %(promised)s, %(promised)s, %(promised)s
@@ -23,7 +31,8 @@ with stored as (
     )
     where excluded.sequence > t.sequence
 )
-select exists (select from stored), coalesce((select sequence from before), 0)
+select exists (select from stored), coalesce((select sequence from before), 0),
+       (select done from counted)
 
 -- open_gap --
 insert into tracking_gap (order_number, first, last, missing)

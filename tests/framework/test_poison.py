@@ -58,6 +58,8 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Stage) -> None:
         assert headers["died_in"] == stage.toy.queue("red") and headers["died_at"]
     stage.await_all_done()
     stage.assert_each_once([good])
+    counted = stage.rows("select queue, number from message_tally where what = 'dead'")
+    assert counted == [(stage.toy.queue("red"), len(ids))]
     assert not worker.tracebacks()
 
 

@@ -65,6 +65,8 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Stage
     assert datetime.fromisoformat(headers["died_at"])
     assert json.loads(letter.body) == {"mode": "fail", "label": "x"}
     assert worker.log("job_dead")[0]["level"] == "ERROR"
+    tally = stage.rows("select what, queue, number from message_tally order by what")
+    assert tally == [("dead", headers["died_in"], 1), ("retried", headers["died_in"], ATTEMPTS - 1)]
     stage.await_all_done()
     assert not stage.effects()
 

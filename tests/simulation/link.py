@@ -110,6 +110,11 @@ class Broker:
         copies = self._server.queues.get(queue)
         return None if copies is None else len(copies)
 
+    def depths(self, queues: Any) -> dict[str, tuple[int, int]]:
+        self.travel()
+        there = self._server.queues
+        return {name: (len(there[name]), 0) for name in queues if name in there}
+
     def purge(self, queue: str) -> None:
         self.travel()
         self._server.queues[queue].clear()

@@ -121,5 +121,6 @@ RELAY_RULES: dict[str, Rule] = {
     _SQL.pending: pending, _SQL.outlook: outlook, _SQL.confirmed: confirmed,
     _SQL.postpone: postpone, _SQL.drop_replies: drop_replies, _SQL.promote: promote,
     _SQL.orphans: orphans, _SQL.waiting: waiting, _SQL.send_again: send_again,
+    _SQL.depths: lambda _tx, _p: [],
     _KEPT: lambda _tx, _p: [],  # the model has no subscribers
 }  # fmt: skip

@@ -242,7 +242,8 @@ def known(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 RULES: dict[str, Rule] = {
-    _SQL.send: send, _SQL.publish: publish, _SQL.publish_raw: publish, _SQL.claim: claim,
+    _SQL.send: send, _SQL.publish: publish, _SQL.publish_raw: publish,
+    _SQL.bury_raw: publish, _SQL.claim: claim,
     _SQL.fence: fence, _SQL.complete: complete, _SQL.retry: retry, _SQL.release: release,
     _SQL.bury: bury, _SQL.renew: renew, _SQL.known: known,
     _SQL.hold: lambda tx, p: [(tx.hold(p["holder"]),)],

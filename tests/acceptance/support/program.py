@@ -19,7 +19,7 @@ from .waiting import eventually
 PROGRAM = Path(sys.executable).with_name("restaurant-system")
 FIELDS = (
     "timestamp", "level", "service", "worker_name", "order_number", "action", "message",
-    "duration_ms", "priority", "details",
+    "duration_ms", "priority", "details", "trace_id",
 )  # fmt: skip
 LEVELS = {"DEBUG", "INFO", "WARN", "ERROR"}
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

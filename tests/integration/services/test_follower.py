@@ -154,10 +154,29 @@ def test_a_database_that_came_back_without_its_last_moments_is_followed(
     assert read(follower, conn) == [second]
 
 
-def test_no_plan_reads_the_whole_log(conn: BoundedConnection) -> None:
+def test_no_plan_reads_the_whole_log(conn: BoundedConnection, first: str) -> None:
+    """Those of the feeder are made on its own connection, those of a request on any."""
+    conn.execute(
+        "insert into order_status_log (order_id, status, changed_by, sequence)"
+        " select id, 'received', 'mario', n from orders, generate_series(2, 20000) as n"
+    )
+    conn.execute("analyze order_status_log")
+    queries = {
+        "tip": (live._TIP, ""),
+        "positions": (live._POSITIONS.replace("%(after)s", "$1"), "(0)"),
+        "newest": (live._NEWEST, ""),
+    }
+    for name, (query, values) in queries.items():
+        conn.execute(f"prepare {name} as {query}")
+        plan = str(conn.execute(f"explain execute {name}{values}").fetchall())
+        assert "order_status_log_position" in plan, plan
+        assert "Seq Scan" not in plan, plan
+    assert Follower.begin(conn).position == live.newest(conn)
     conn.execute("set enable_seqscan = off")
-    plan = conn.execute(
-        "explain " + live._AFTER, {"after": 0, "upto": 2**62, "limit": 1000}
-    ).fetchall()
-    assert "order_status_log_position" in str(plan)
-    assert "Seq Scan" not in str(plan)
+    plan = str(
+        conn.execute(
+            "explain " + live._AFTER, {"after": 0, "upto": 2**62, "limit": 1000}
+        ).fetchall()
+    )
+    assert "order_status_log_position" in plan
+    assert "Seq Scan" not in plan

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
 from pizza.settings import Settings
-from pizza.storage import workers
+from pizza.storage import tracking, workers
 from pizza.storage.workers import Post
 from pizza.web import Backend, create_app
 
@@ -23,7 +26,9 @@ def scrape(client: FlaskClient) -> dict[str, list[tuple[dict[str, str], float]]]
     assert answer.status_code == 200
     assert answer.content_type.startswith("text/plain; version=")
     return {
-        sample.name: [(each.labels, each.value) for each in family.samples]
+        sample.name: [
+            (each.labels, each.value) for each in family.samples if each.name == sample.name
+        ]
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
@@ -85,3 +90,72 @@ def test_what_the_relay_does_is_told(client: FlaskClient, db_url: str) -> None:
         assert found["pizza_relay_leading"] == [({}, leading)]
         assert found["pizza_broker_up"] == [({}, broker)]
         assert found["pizza_database_up"] == [({}, 0)], "a scrape without the database says so"
+
+
+def test_changes_that_tracking_heard_are_counted_and_timed(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
+    start = datetime.now(UTC)
+
+    def hear(number: str, sequence: int, old: str | None, new: str, after: float) -> UUID:
+        event = uuid4()
+        tracking.record(
+            conn, event_id=event, number=number, sequence=sequence, old=old, new=new, by="mario",
+            at=start + timedelta(seconds=after), promised=None, order_type="takeout", priority=5,
+        )  # fmt: skip
+        return event
+
+    for number, waited in (("ORD_20261123_001", 4), ("ORD_20261123_002", 400)):
+        hear(number, 1, None, "received", 0)
+        hear(number, 2, "received", "cooking", waited)
+        # Taken over by another cook: no change of status
+        hear(number, 3, "cooking", "cooking", waited + 1)
+        hear(number, 4, "cooking", "ready", waited + 7)
+    # What came before was lost, so nobody knows how long it took
+    hear("ORD_20261123_003", 2, "received", "cooking", 9)
+    found = scrape(client)
+
+    counted = {labels["status"]: value for labels, value in found["pizza_orders_total"]}
+    assert counted == {"received": 2, "cooking": 3, "ready": 2}
+    waits = {
+        labels["le"]: value
+        for labels, value in found["pizza_waiting_seconds_bucket"]
+        if (labels["type"], labels["priority"]) == ("takeout", "5")
+    }
+    assert [waits[le] for le in ("2.0", "5.0", "300.0", "600.0", "+Inf")] == [0, 1, 1, 2, 2]
+    assert found["pizza_waiting_seconds_sum"] == [({"type": "takeout", "priority": "5"}, 404)]
+    assert found["pizza_cooking_seconds_count"] == [({"type": "takeout"}, 2)]
+    assert found["pizza_cooking_seconds_sum"] == [({"type": "takeout"}, 14)]
+
+
+def test_an_event_that_comes_twice_is_counted_once(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
+    event, at = uuid4(), datetime.now(UTC)
+    for known in (0, None):
+        assert known == tracking.record(
+            conn, event_id=event, number="ORD_20261123_001", sequence=1, old=None, new="received",
+            by="web", at=at, promised=None, order_type="delivery", priority=1,
+        )  # fmt: skip
+    ((labels, value),) = scrape(client)["pizza_orders_total"]
+    assert (labels, value) == ({"type": "delivery", "priority": "1", "status": "received"}, 1)
+
+
+def test_what_lies_at_the_broker_is_told_while_somebody_looks(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
+    look = Queries("relay").depths
+    conn.execute(look, {"names": ["dead_letter_queue"], "messages": [3], "consumers": [0]})
+    found = scrape(client)
+    assert found["pizza_queue_depth"] == [({"queue": "dead_letter_queue"}, 3)]
+    assert found["pizza_queue_consumers"] == [({"queue": "dead_letter_queue"}, 0)]
+    conn.execute("update broker_queue set seen_at = now() - interval '31 s'")
+    assert "pizza_queue_depth" not in scrape(client)
+
+
+def test_no_figure_names_an_order_or_a_guest(client: FlaskClient, place: Place, cook: Cook) -> None:
+    number = place(customer_name="Penelope")
+    cook(number)
+    text = client.get("/metrics").text
+    assert number not in text
+    assert "Penelope" not in text

@@ -170,3 +170,15 @@ def test_words_that_no_log_should_have_are_refused(client: FlaskClient, place: A
         assert answer.status_code == 422
         assert answer.json["errors"][0]["field"] == "reason"
     assert post(client, number, "cancel", {"by": " " * 3}).status_code == 422
+
+
+def test_a_history_that_has_not_grown_is_not_sent_again(client: FlaskClient, place: Any) -> None:
+    address = f"/orders/{place()}/history"
+    first = client.get(address)
+    known = {"If-None-Match": first.headers["ETag"]}
+    again = client.get(address, headers=known)
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert client.post(address.replace("history", "cancel"), json={}).status_code == 200
+    grown = client.get(address, headers=known)
+    assert (grown.status_code, len(grown.json)) == (200, 2)

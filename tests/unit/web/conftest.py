@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pizza.database.migrate import scripts
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 from pizza.settings import Settings
@@ -49,6 +50,10 @@ class FakeRestaurant:
         self._fail()
         # What pizza.storage.doors.look asks for.
         locks = (SECRET, bool(self.keys), [sha256(key.encode()).digest() for key in self.keys])
+        if "transaction_read_only" in sql:
+            # What pizza.storage.health.standing asks for.
+            applied = [f"{script.name} {script.checksum}" for script in scripts()]
+            return _Nothing((False, applied, False, 1))
         return _Nothing(locks if "house_secret" in sql else None)
 
     def _fail(self):

@@ -210,7 +210,13 @@ def test_without_a_broker_the_service_is_ready_all_the_same(
     restaurant.relay = relay
     response = client.get("/readyz")
     assert response.status_code == 200
-    checks = {"database": "ok", "broker": broker, "relay": relay}
+    checks = {
+        "database": "ok",
+        "schema": "current",
+        "kitchen": "ok",
+        "broker": broker,
+        "relay": relay,
+    }
     assert response.json == {"status": status, "checks": checks}
 
 

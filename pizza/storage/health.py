@@ -1,0 +1,60 @@
+"""What an order service stands on, as the database tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import psycopg
+
+from pizza.database.migrate import scripts
+from pizza.database.queries import Queries
+
+_STANDING = Queries("health").standing
+
+CURRENT, MISSING, NEWER, OTHER = "current", "missing", "newer", "other functions"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """read_only: nothing can be stored; schema: `current`, `missing`, `newer`,
+    `other functions` (of another release), or `behind: ` with what has not run.
+
+    paused, cooks: of the kitchen, and how many are on shift; None without tables.
+    """
+
+    read_only: bool
+    schema: str
+    paused: bool | None = None
+    cooks: int | None = None
+
+    @property
+    def can_store(self) -> bool:
+        """Whether an order can be placed."""
+        return not self.read_only and self.schema in (CURRENT, NEWER, OTHER)
+
+
+def standing(conn: psycopg.Connection[Any]) -> Standing:
+    """Look, in one round trip. Raises DatabaseUnavailable."""
+    try:
+        row = conn.execute(_STANDING).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+        return Standing(read_only=False, schema=MISSING)
+    assert row is not None
+    read_only, applied, paused, cooks = row
+    return Standing(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
+
+
+@cache
+def _known() -> dict[str, str]:
+    return {script.name: script.checksum for script in scripts()}
+
+
+def _compare(applied: dict[str, str]) -> str:
+    known = _known()
+    if behind := sorted(set(known) - set(applied)):
+        return "behind: " + ", ".join(behind)
+    if set(applied) - set(known):
+        return NEWER
+    return CURRENT if applied == known else OTHER

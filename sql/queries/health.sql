@@ -1,0 +1,7 @@
+-- standing --
+-- What an order service stands on. A standby, or an operator's switch, answers and stores nothing.
+select current_setting('transaction_read_only') = 'on',
+       array(select name || ' ' || checksum from schema_migration),
+       (select paused from kitchen_state),
+       (select count(*) from workers
+        where status = 'online' and type = 'cook' and worker_at_work(name, last_seen))

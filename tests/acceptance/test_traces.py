@@ -1,0 +1,64 @@
+"""One trace for one order: from the guest's request through every process on its way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from .support import Restaurant, eventually, meal
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+GIVEN = f"00-{ID}-00f067aa0ba902b7-01"
+
+
+def grep_of_the_handbook(logs: str) -> str:
+    """The command that docs/operations.md gives, for other log files."""
+    (line,) = [
+        line for line in OPERATIONS.read_text().splitlines() if 'grep -h \'"trace_id"' in line
+    ]
+    assert ID in line
+    return line.strip().replace("/var/log/pizza/*.log", logs)
+
+
+def test_one_grep_shows_what_all_processes_did_for_one_request(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    house.open(stations="quality")
+    tracker = house.track()
+    guest = house.subscribe(customer="Jane")
+    house.hire("mario")
+    anna = house.hire("anna", station="quality", station_time=0)
+
+    other = house.place(customer_name="Jo")
+    answer = house.client.post("/orders", meal(customer_name="Jane"), {"traceparent": GIVEN})
+    number = answer.document["order_number"]
+    house.ledger.wait_for("ready", [number, other], 20)
+    eventually(
+        lambda: [x for x in tracker.said("status_changed") if x["order_number"] == number][2:],
+        20, "tracking has heard of all changes",
+    )  # fmt: skip
+    eventually(lambda: len(guest.said("notification_received")) == 3, 20, "and so has Jane")
+
+    eventually(
+        lambda: [line for line in anna.lines if line.get("trace_id") == ID],
+        20, "Anna has looked at it",
+    )  # fmt: skip
+
+    assert house.service is not None
+    command = grep_of_the_handbook(f"{house.service.stdout_path.parent}/*.stdout")
+    shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in shown.stdout.splitlines()]
+
+    assert {line.get("worker_name") or line["service"] for line in lines} == {
+        "order-service", "mario", "anna", "tracking-service", "notification-subscriber",
+    }  # fmt: skip
+    assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
+    assert {line["order_number"] for line in lines if "order_number" in line} == {number}
+    (received,) = [line for line in house.service.said("order_received")
+                   if line["order_number"] == other]  # fmt: skip
+    assert len(received["trace_id"]) == 32
+    assert received["trace_id"] != ID

@@ -1,0 +1,67 @@
+"""`/readyz`: what an order service stands on, as a real database tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.migrate import scripts
+from pizza.storage import workers
+from pizza.storage.workers import Post
+
+
+def ready(client: FlaskClient) -> tuple[int, dict[str, Any]]:
+    answer = client.get("/readyz")
+    if answer.status_code == 503:
+        assert int(answer.headers["Retry-After"]) >= 1
+    return answer.status_code, answer.json["checks"]
+
+
+def test_a_restaurant_without_cooks_takes_orders_and_says_so(
+    client: FlaskClient, db_url: str
+) -> None:
+    assert ready(client) == (
+        200,
+        {
+            "database": "ok",
+            "schema": "current",
+            "kitchen": "no cook on shift",
+            "broker": "unknown",
+            "relay": "unknown",
+        },
+    )
+    with connect(db_url, name="mario") as mario:
+        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert ready(client)[1]["kitchen"] == "ok"
+        mario.execute("update kitchen_state set paused = true")
+        assert ready(client)[1]["kitchen"] == "paused"
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "schema"),
+    [
+        ("insert into schema_migration (name, checksum) values ('9999_more.sql', 'x')",
+         200, "newer"),
+        ("update schema_migration set checksum = 'x' where name = 'functions/orders.sql'",
+         200, "other functions"),
+        ("drop table schema_migration", 503, "missing"),
+    ],
+)  # fmt: skip
+def test_the_tables_of_another_release_are_told_from_those_that_are_missing(
+    client: FlaskClient, conn: BoundedConnection, change: str, status: int, schema: str
+) -> None:
+    conn.execute(change)
+    found, checks = ready(client)
+    assert (found, checks["schema"]) == (status, schema)
+
+
+def test_a_database_that_is_behind_takes_no_orders(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
+    newest = max(script.name for script in scripts() if not script.repeatable)
+    conn.execute("delete from schema_migration where name = %s", [newest])
+    status, checks = ready(client)
+    assert (status, checks["schema"]) == (503, f"behind: {newest}")
