@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Annotated
 
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.order import ORDER_TYPES, OrderSummary
 from pizza.domain.status import STATUSES
 from pizza.services import orders as service
-from pizza.web import docs, documents, render
+from pizza.web import docs, documents, paging, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.orders import TAG
 from pizza.web.staff_schemas import SUMMARY_EXAMPLE, SummaryResponse
 
-_LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": service.MOST_LISTED}
-_LINK = {
-    "Link": {"description": '<…>; rel="next" when there is more', "schema": {"type": "string"}}
-}
+_LIMIT = paging.limit_schema(service.MOST_LISTED)
 
 
 def one_of(words: Sequence[str]) -> WithJsonSchema:
@@ -54,15 +49,13 @@ def register(app: OpenAPI, backend: Backend) -> None:
         summary="Orders, newest first",
         operation_id="list_orders",
         responses={
-            200: docs.answers(SummaryResponse, [SUMMARY_EXAMPLE]) | {"headers": _LINK},
+            200: docs.answers(SummaryResponse, [SUMMARY_EXAMPLE]) | {"headers": paging.LINK},
             **docs.problems(422, 503),
         },
     )
     def list_orders(query: ListQuery) -> Response:
-        if query.model_extra:
-            unknown = [FieldError(name[:100], "is no parameter") for name in query.model_extra]
-            raise InvalidRequest(unknown)
-        limit = _limit(query.limit)
+        paging.refuse_unknown(query)
+        limit = paging.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_orders(
                 conn, status=query.status, order_type=query.type, limit=limit, before=query.before
@@ -73,17 +66,6 @@ def register(app: OpenAPI, backend: Backend) -> None:
         return response
 
 
-def _limit(text: str | None) -> int:
-    if text is None:
-        return service.LISTED
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
-    raise InvalidRequest(
-        [FieldError("limit", f"must be a whole number from 1 to {service.MOST_LISTED}")]
-    )
-
-
 def _next(query: ListQuery, limit: int, found: Sequence[OrderSummary]) -> str:
     asked = {"status": query.status, "type": query.type, "limit": limit, "before": found[-1].number}
-    kept = {name: value for name, value in asked.items() if value is not None}
-    return f'</orders?{urlencode(kept)}>; rel="next"'
+    return paging.next_page("/orders", asked)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.services import webhooks as service
 from pizza.services.webhooks import Change, Delivery, Policy, Webhook
 from pizza.settings import Settings
-from pizza.web import docs, documents, render
+from pizza.web import docs, documents, paging, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import read
 from pizza.web.webhook_schemas import (
@@ -32,10 +30,7 @@ from pizza.web.webhook_schemas import (
 )
 
 TAG = Tag(name="webhooks", description="Other programs that are told over HTTP (docs/webhooks.md)")
-_LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": service.MOST_LISTED}
-_LINK = {
-    "Link": {"description": '<…>; rel="next" when there is more', "schema": {"type": "string"}}
-}
+_LIMIT = paging.limit_schema(service.MOST_LISTED)
 _LOCATION = {"Location": {"description": "the webhook", "schema": {"type": "string"}}}
 
 
@@ -186,15 +181,13 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
         summary="What became of a webhook's deliveries, newest first",
         operation_id="webhook_deliveries",
         responses={
-            200: docs.answers(DeliveryResponse, [DELIVERY_EXAMPLE]) | {"headers": _LINK},
+            200: docs.answers(DeliveryResponse, [DELIVERY_EXAMPLE]) | {"headers": paging.LINK},
             **docs.problems(404, 422, 503),
         },
     )
     def webhook_deliveries(path: WebhookPath, query: DeliveriesQuery) -> Response:
-        if query.model_extra:
-            unknown = [FieldError(name[:100], "is no parameter") for name in query.model_extra]
-            raise InvalidRequest(unknown)
-        limit = _limit(query.limit)
+        paging.refuse_unknown(query)
+        limit = paging.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
         response = Response(render.dump_lines(map(documents.delivery, found)), content_type=JSON)
@@ -223,16 +216,6 @@ def _accepted(found: Delivery) -> Response:
     return Response(render.dump(documents.delivery(found)), 202, content_type=JSON)
 
 
-def _limit(text: str | None) -> int:
-    if text is None:
-        return service.LISTED
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return int(text)
-    raise InvalidRequest(
-        [FieldError("limit", f"must be a whole number from 1 to {service.MOST_LISTED}")]
-    )
-
-
 def _next(id: str, limit: int, found: Sequence[Delivery]) -> str:
-    asked = urlencode({"limit": limit, "before": str(found[-1].id)})
-    return f'</webhooks/{int(id)}/deliveries?{asked}>; rel="next"'
+    asked = {"limit": limit, "before": found[-1].id}
+    return paging.next_page(f"/webhooks/{int(id)}/deliveries", asked)

@@ -129,7 +129,7 @@ class TestCompose:
 
     def test_tables_and_queues_come_first(self) -> None:
         ours = [each for each in self.services.values() if each.get("image") == "pizza"]
-        assert len(ours) == 7
+        assert len(ours) == 8
         for each in ours:
             if each.get("command") != ["--setup-db", "--setup-queues"]:
                 wanted = {"setup": {"condition": "service_completed_successfully"}}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _WIDTH, _HEIGHT = 600, 180
-_LEFT, _TOP, _BOTTOM = 44, 10, 24
+_LEFT, _TOP, _BOTTOM = 64, 14, 26
 
 
 @dataclass(frozen=True, slots=True)
