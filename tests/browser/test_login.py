@@ -45,6 +45,7 @@ def test_the_board_works_with_a_session_and_ends_with_it(closed_house, visitor):
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert KEY not in cookie["value"]
     visitor.find(f".ticket[data-number={order['order_number']}]")
+    visitor.expect("401")  # the board may look once more while it is being left
     visitor.click(".top button")
     wait_until(lambda: visitor.path == "/", 10, "it is logged out")
     visitor.go(closed_house, "/kitchen")

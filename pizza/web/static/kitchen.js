@@ -1,5 +1,5 @@
 // The kitchen's board: one list of orders from the service, drawn in place; what staff does by hand.
-import { live } from "./live.js";
+import { live, reload } from "./live.js";
 import { minutes } from "./clock.js";
 import { Moves } from "./moves.js";
 import { Sound } from "./sound.js";
@@ -198,7 +198,7 @@ let tag = "";
 async function refresh() {
   const headers = tag ? { "If-None-Match": tag } : {};
   const answer = await fetch("/kitchen/board", { headers, cache: "no-store", signal: AbortSignal.timeout(10_000) });
-  if (answer.status === 401) location.reload(); // which leads to the login
+  if (answer.status === 401) reload();
   if (answer.status === 304) return;
   if (!answer.ok) throw new Error(`${answer.status}`);
   const date = Date.parse(answer.headers.get("Date"));

@@ -4,6 +4,18 @@ const STREAM_AGAIN_MS = 15_000;
 const GAP_MS = 200; // a rush of events is one look
 const SAFETY_MS = 30_000; // what no event tells of, such as an estimate that moves by a little
 
+let leaving = false; // a form has been sent, and its page is on the way
+
+addEventListener("submit", (event) => {
+  if (!event.defaultPrevented && event.target.method !== "dialog") leaving = true;
+});
+addEventListener("pageshow", () => { leaving = false; });
+
+/** Load this page anew, which leads to the login when the session is over; not under way to another. */
+export function reload() {
+  if (!leaving) location.reload();
+}
+
 /**
  * @param {object} options
  * @param {string} options.events   address of the stream (Server-Sent Events)
@@ -81,7 +93,7 @@ export function pageFetcher(address = location.href) {
     if (tag) headers["If-None-Match"] = tag;
     const answer = await fetch(address, { headers, cache: "no-store", signal: AbortSignal.timeout(10_000) });
     if (answer.status === 304) return null;
-    if (answer.redirected) { location.reload(); return null; }
+    if (answer.redirected) { reload(); return null; }
     if (!answer.ok) throw new Error(`${answer.status}`);
     tag = answer.headers.get("ETag") || "";
     return new DOMParser().parseFromString(await answer.text(), "text/html");
