@@ -21,7 +21,7 @@ begin
     return new;
 end $$;
 create trigger add_fields before insert on message for each row
-when (new.task = 'cook_order' and new.headers is null) execute function add_fields()
+when (new.task = 'cook_order' and new.headers ->> 'order' is null) execute function add_fields()
 """
 
 
