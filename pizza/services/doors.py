@@ -222,7 +222,7 @@ def add_key(conn: Connection, name: str) -> tuple[StaffKey, str]:
         raise InvalidRequest([FieldError("name", message)])
     key_id = secrets.token_hex(4)
     key = f"pizza_{key_id}_{secrets.token_hex(KEY_BYTES)}"
-    kept = storage.add(conn, key_id, name, hashlib.sha256(key.encode()).digest())
+    kept = storage.add(conn, key_id, name, _digest(key))
     _log("staff_key_added", kept)
     return kept, key
 
