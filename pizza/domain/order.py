@@ -56,20 +56,13 @@ class OrderDraft:
     @property
     def total(self) -> Decimal:
         """The exact sum with two places (15.99 + 8.99 = 24.98), for a draft that `check` passes."""
-        return _money(sum(_cents(item.price) * item.quantity for item in self.items))
+        whole = sum((item.price * item.quantity for item in self.items), Decimal(0))
+        return whole.quantize(_CENT)
 
 
 def normal_price(price: Decimal) -> Decimal:
     """Write a sound price with two places: 26 and 2.6E+1 become 26.00, -0 becomes 0.00."""
-    return _money(_cents(price))
-
-
-def _cents(price: Decimal) -> int:
-    return int(price.scaleb(2))
-
-
-def _money(cents: int) -> Decimal:
-    return Decimal(cents).scaleb(-2)
+    return (price + 0).quantize(_CENT)  # the sum has no sign of its own when it is zero
 
 
 @dataclass(frozen=True, slots=True)

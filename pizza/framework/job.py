@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from pizza.database.arrays import text_array
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
@@ -50,7 +51,7 @@ class Bench:
     the message being worked on and its token, for whoever renews the lease; promise:
     the position of the message that the database has promised to this worker's next job;
     begun: called once a job's message is claimed; withdrawn: the message that its sender was
-    heard to take back.
+    heard to take back; queue_array: the queues as a parameter.
     """
 
     worker_name: str
@@ -65,6 +66,10 @@ class Bench:
     promise: int | None = None
     begun: Callable[[], None] = lambda: None
     withdrawn: UUID | None = None
+    queue_array: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queue_array = text_array(self.queues)
 
 
 class Job:
@@ -247,7 +252,7 @@ class Job:
             "job_token": self.token,
             "job_holder": self._bench.holder,
             "job_lease": self._bench.lease,
-            "job_queues": list(self._bench.queues),
+            "job_queues": self._bench.queue_array,
             "job_forced": self._forced,
             "job_promise": self._bench.promise,
             "job_priority": self.priority if self._has_ticket else None,

@@ -11,11 +11,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-import amqp
 import psycopg
 
 from pizza.database.connection import BoundedConnection, available, connect
@@ -27,7 +25,7 @@ from pizza.framework.broker import Broker
 from pizza.framework.chores import Turns
 from pizza.framework.depths import Depths
 from pizza.framework.errors import BrokerUnavailable
-from pizza.framework.message import outgoing
+from pizza.framework.outbox import BATCH, Outbox
 from pizza.framework.publisher import Publisher
 from pizza.framework.retry import Backoff
 from pizza.framework.sweep import Sweep
@@ -38,7 +36,6 @@ T = TypeVar("T")
 
 _SQL = Queries("relay")
 
-BATCH = 500
 SWEEP_S = 1.0
 _STANDBY_S = 0.25
 _JUDGE_S = 1.0
@@ -48,8 +45,6 @@ _DOZE_S = 0.5
 _LINGER_S = 0.002
 _LINGER_LONGEST_S = 0.016
 _FROZEN_S = 15.0
-_REFUSALS = 3
-_POSTPONE = timedelta(seconds=15)
 
 
 class Relay(threading.Thread):
@@ -68,8 +63,8 @@ class Relay(threading.Thread):
         self._broker_backoff = Backoff()
         self._broker_next_try = 0.0
         self._broker_away = False
-        self._refusals: dict[int, int] = {}
-        self._limit = BATCH
+        self._outbox = Outbox()
+        self._asleep = False
         self._due = 0.0
         self._linger = _LINGER_S
 
@@ -144,20 +139,23 @@ class Relay(threading.Thread):
         sweep, turns = Sweep(conn), Turns(self._app.chores, conn)
         depths = Depths(conn)
         swept = 0.0
+        self._asleep = False
         while not self._end.is_set():
             now = time.monotonic()
             if now >= self._due or now - swept >= SWEEP_S:
                 swept, self._due = now, now + SWEEP_S
+                self._rouse(conn)
                 conn.execute(_SQL.announce)
                 sweep.tidy()
                 self._guarded(partial(self._audit, conn, sweep, depths))
                 turns.take()
             if not self._connected(conn):
                 self._state = "leading, broker away"
+                self._rouse(conn)
                 self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
                 continue
             self._state = "leading"
-            published = self._guarded(partial(self._drain, conn)) or 0
+            published = self._guarded(partial(self._publish, conn)) or 0
             if published == 0:
                 self._linger = _LINGER_S
                 self._doze(conn, _DOZE_S)
@@ -178,87 +176,39 @@ class Relay(threading.Thread):
             self._lost_broker(error)
             return None
 
-    # -- publishing -----------------------------------------------------------------
-
-    def _drain(self, conn: BoundedConnection) -> int:
+    def _publish(self, conn: BoundedConnection) -> int:
         """Publish one batch; returns how many messages there were."""
         assert self._publisher is not None and self._broker is not None
-        rows = conn.execute(_SQL.pending, {"limit": self._limit}).fetchall()
-        if not rows:
+        query, self._asleep = (_SQL.roused if self._asleep else _SQL.pending), False
+        rows = conn.execute(query, {"limit": self._outbox.limit}).fetchall()
+        if not rows or rows[0][0] is None:
             self._broker.wait(0)
             return 0
-        try:
-            taken = self._publisher.publish([(row[3], row[4], outgoing(row)) for row in rows])
-        except Exception as error:
-            if isinstance(error, BrokerUnavailable) and not _by_message(error):
-                raise
-            # One of them cannot even be written, or names what does not exist: ever
-            # smaller batches find out which.
-            self._limit = max(1, len(rows) // 2)
-            if len(rows) == 1:
-                self._refused(conn, rows)
-            raise BrokerUnavailable(f"a message cannot be published: {error}") from error
-        self._limit = min(BATCH, self._limit * 2)
-        # Up to the first that was not taken: what comes after it is sent again behind it,
-        # so that messages never leave in another order than they were written in.
-        good = taken.index(False) if False in taken else len(taken)
-        if good:
-            self._confirmed(conn, rows[:good])
-            self._refusals.clear()
-        if good < len(rows):
-            refused = [row for row, took in zip(rows, taken, strict=True) if not took]
-            if self._refused(conn, refused):
-                self._confirmed(conn, [row for row in rows[good:] if row not in refused])
+        if not self._outbox.publish(conn, self._publisher, rows):
+            self._broker.declare(self._app.topology)
+            self._end.wait(0.1)
         return len(rows)
 
-    @staticmethod
-    def _confirmed(conn: BoundedConnection, rows: list[Any]) -> None:
-        conn.execute(_SQL.confirmed, {"positions": [row[0] for row in rows]})
-
-    def _refused(self, conn: BoundedConnection, rows: list[Any]) -> bool:
-        """The broker would not take messages: mend the topology, in the end set them aside.
-
-        Answers whether they were set aside.
-        """
-        position, id, _task, exchange, routing_key = rows[0][:5]
-        count = self._refusals.get(position, 0) + 1
-        self._refusals = {position: count}
-        details = {"message_id": str(id), "exchange": exchange, "routing_key": routing_key}
-        if count < _REFUSALS:
-            log.warning(
-                "RabbitMQ did not take a message; declaring the topology again",
-                extra={"action": "message_refused", "details": details},
-            )
-        else:
-            log.error(
-                "RabbitMQ takes %d messages nowhere; tried again in %s", len(rows), _POSTPONE,
-                extra={"action": "message_postponed", "details": details},
-            )  # fmt: skip
-            positions = [row[0] for row in rows]
-            conn.execute(_SQL.drop_replies, {"positions": positions})
-            conn.execute(_SQL.postpone, {"positions": positions, "delay": _POSTPONE})
-            self._refusals.clear()
-            return True
-        assert self._broker is not None
-        self._broker.declare(self._app.topology)
-        self._end.wait(0.1)
-        return False
+    # -- sleeping -------------------------------------------------------------------
 
     def _doze(self, conn: BoundedConnection, longest: float) -> None:
         """Sleep until a transaction that sent something commits, or for `longest` seconds."""
         if not _one(conn, _SQL.doze):
             self._end.wait(0.002)  # somebody is about to commit
             return
-        try:
-            pending, due_in = _row(conn, _SQL.outlook)
-            self._due = time.monotonic() + (_DOZE_S if due_in is None else due_in)
-            if not pending:
-                wait = min(longest, max(0.01, self._due - time.monotonic()))
-                for _ in conn.notifies(timeout=wait, stop_after=1):
-                    pass
-        finally:
-            if not conn.closed:
-                conn.execute(_SQL.rouse)
+        self._asleep = True
+        pending, due_in = _row(conn, _SQL.outlook)
+        self._due = time.monotonic() + (_DOZE_S if due_in is None else due_in)
+        if not pending:
+            wait = min(longest, max(0.01, self._due - time.monotonic()))
+            for _ in conn.notifies(timeout=wait, stop_after=1):
+                pass
+
+    def _rouse(self, conn: BoundedConnection) -> None:
+        """Be awake for senders: none of them has to notify."""
+        if self._asleep:
+            self._asleep = False
+            conn.execute(_SQL.rouse)
 
     # -- the broker -----------------------------------------------------------------
 
@@ -292,11 +242,6 @@ class Relay(threading.Thread):
         if self._broker is not None:
             self._broker.close()
         self._broker = self._publisher = None
-
-
-def _by_message(error: BrokerUnavailable) -> bool:
-    """Whether it was a message that made the broker close the channel."""
-    return isinstance(error.__cause__, amqp.ChannelError)
 
 
 def _row(conn: BoundedConnection, query: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -81,12 +82,14 @@ def place_order(
     Raises RestaurantFull, ClientFull, KitchenPaused, SoldOut, OrderTwice, KeyReused, KeyInFlight,
     DatabaseUnavailable.
     """
+    total = draft.total
     verdict, placed = orders.place(
         conn,
         draft,
-        first=assign(_facts(draft, repeat=False)),
-        repeat=assign(_facts(draft, repeat=True)),
-        vip=assign(_facts(draft, repeat=True, vip=True)),
+        total=total,
+        first=assign(_facts(draft, total, repeat=False)),
+        repeat=assign(_facts(draft, total, repeat=True)),
+        vip=assign(_facts(draft, total, repeat=True, vip=True)),
         needs=needs((item.name for item in draft.items), menu) if menu is not None else None,
         source=source,
         cooking=timedelta(seconds=cooking_seconds(draft.order_type, base_seconds)),
@@ -127,11 +130,11 @@ def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
     return (min(deadline, latest) if deadline else latest) + conn.ahead
 
 
-def _facts(draft: OrderDraft, *, repeat: bool, vip: bool = False) -> Facts:
+def _facts(draft: OrderDraft, total: Decimal, *, repeat: bool, vip: bool = False) -> Facts:
     return Facts(
         vip=vip or draft.customer_type == VIP,
         rush=draft.rush,
-        total=draft.total,
+        total=total,
         repeat=repeat,
         override=draft.priority,
     )

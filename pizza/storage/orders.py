@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from pizza import trace
+from pizza.database.arrays import text_array
 from pizza.database.connection import first as first_row
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
@@ -53,6 +55,7 @@ def place(
     conn: Connection,
     draft: OrderDraft,
     *,
+    total: Decimal,
     first: Assignment,
     repeat: Assignment,
     vip: Assignment,
@@ -68,6 +71,7 @@ def place(
 ) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
 
+    total: what it costs.
     first, repeat, vip: its priority, should the customer be new, have ordered before, be a VIP.
     needs: the tags that a cook must have; source: the message from outside that it comes from.
     key: places it only once; without one nothing is asked of the keys.
@@ -88,7 +92,7 @@ def place(
             "table": draft.table_number,
             "address": draft.delivery_address,
             "rush": draft.rush,
-            "total": draft.total,
+            "total": total,
             "items": _items(draft.items),
             "priority": first.priority,
             "rule": first.rule,
@@ -96,8 +100,8 @@ def place(
             "repeat_rule": repeat.rule,
             "vip_priority": vip.priority,
             "vip_rule": vip.rule,
-            "names": [item.name.lower() for item in draft.items],
-            "needs": needs,
+            "names": text_array(item.name.lower() for item in draft.items),
+            "needs": None if needs is None else text_array(needs),
             "source": source,
             "cooking": cooking,
             "queue": queue,
@@ -113,7 +117,7 @@ def place(
     return verdict, PlacedOrder(
         number=number,
         status="received",
-        total_amount=draft.total,
+        total_amount=total,
         priority=priority,
         priority_rule=rule,
         order_type=draft.order_type,

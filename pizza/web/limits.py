@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, request
@@ -121,6 +122,8 @@ def too_many() -> Problem:
     )  # fmt: skip
 
 
+# One client sends many requests.
+@lru_cache(maxsize=4096)
 def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(text.strip())

@@ -27,6 +27,20 @@ where state = 'pending'
 order by position
 limit %(limit)s
 
+-- roused --
+-- To be awake, and the first look, in one round trip; one row of nulls when there is nothing. Who
+-- commits behind this statement's snapshot has found the relay asleep and notified, or shares the
+-- lock, which keeps the relay from sleeping until then.
+with awake as materialized (select pg_advisory_unlock(7020002))
+select m.*
+from awake left join (
+    select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at
+    from message
+    where state = 'pending'
+    order by position
+    limit %(limit)s
+) m on true
+
 -- outlook --
 -- Whether there is work now, and in how many seconds the next scheduled row is due.
 select exists (select from message where state = 'pending'),

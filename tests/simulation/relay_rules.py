@@ -26,6 +26,12 @@ def pending(tx: Transaction, p: dict[str, Any]) -> Rows:
     ]  # fmt: skip
 
 
+def roused(tx: Transaction, p: dict[str, Any]) -> Rows:
+    found = pending(tx, p)
+    tx.free(DOZE)
+    return found or [(None,) * 10]
+
+
 def outlook(tx: Transaction, _p: dict[str, Any]) -> Rows:
     due = [r.available_at - tx.now for r in tx.rows() if r.state == "scheduled"]
     return [(any(r.state == "pending" for r in tx.rows()), min(due, default=None))]
@@ -118,7 +124,7 @@ RELAY_RULES: dict[str, Rule] = {
     _SQL.leader_age: lambda tx, _p: [(tx.leader_age(),)],
     _SQL.depose: lambda tx, _p: tx.depose(_LEAD),
     _SQL.doze: lambda tx, _p: [(tx.hold(DOZE),)], _SQL.rouse: lambda tx, _p: [(tx.free(DOZE),)],
-    _SQL.pending: pending, _SQL.outlook: outlook, _SQL.confirmed: confirmed,
+    _SQL.pending: pending, _SQL.roused: roused, _SQL.outlook: outlook, _SQL.confirmed: confirmed,
     _SQL.postpone: postpone, _SQL.drop_replies: drop_replies, _SQL.promote: promote,
     _SQL.orphans: orphans, _SQL.waiting: waiting, _SQL.send_again: send_again,
     _SQL.depths: lambda _tx, _p: [],

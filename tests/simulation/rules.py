@@ -65,6 +65,11 @@ def _plain(headers: Any) -> Any:
 # -- claiming --------------------------------------------------------------------------
 
 
+def _names(array: str) -> list[str]:
+    """The elements of an array as PostgreSQL writes it; of names without a backslash or a quote."""
+    return [part.strip('"') for part in array.strip("{}").split(",")]
+
+
 def _best(tx: Transaction, queues: Any, depth: int) -> Rows:
     waiting: dict[str, Rows] = {name: [] for name in queues}
     for row in tx.rows():
@@ -122,8 +127,9 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
     resumed = row.holder == p["job_holder"]
     if not resumed and row.lease_until is not None and row.lease_until > tx.now and alive(tx, row):
         return [_verdict(tx, "held", None, promise)]
-    if row.state != "claimed" and not forced and len(p["job_queues"]) > 1:
-        others = [name for name in p["job_queues"] if name != row.queue]
+    queues = _names(p["job_queues"])
+    if row.state != "claimed" and not forced and len(queues) > 1:
+        others = [name for name in queues if name != row.queue]
         for best in _best(tx, others, 4):
             if _rank(best) > _rank(row):
                 break
@@ -190,7 +196,7 @@ def complete(tx: Transaction, p: dict[str, Any]) -> Rows:
     except TokenRefused:
         if tx.guarded("fencing"):
             raise
-    queue, promise = _promise(tx, p["job_queues"], p["job_promise"])
+    queue, promise = _promise(tx, _names(p["job_queues"]), p["job_promise"])
     return [{"next_queue": queue, "promise": promise}]
 
 

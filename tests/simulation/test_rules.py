@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from pizza.database.arrays import text_array
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
 from pizza.framework.job import REFUSED
@@ -204,7 +205,9 @@ class Comparison:
             for queue, _ in ask(_R.waiting, _PATIENCE):
                 ask(_R.send_again, _PATIENCE | {"queue": queue})
         else:
+            ask(_R.doze, {})
             ask(_R.outlook, {})
+            ask(_R.roused, {"limit": rng.choice((1, 500))})
 
     def _same_numbers(self) -> None:
         """Rows that become due at once are numbered in any order: take over the real one."""
@@ -225,7 +228,8 @@ class Comparison:
             _F.claim,
             {
                 "job_id": id, "job_holder": 100 + who, "job_lease": _LEASE,
-                "job_queues": rng.choice((QUEUES, QUEUES[:1])), "job_forced": rng.random() < 0.4,
+                "job_queues": text_array(rng.choice((QUEUES, QUEUES[:1]))),
+                "job_forced": rng.random() < 0.4,
                 "job_promise": self.promises[who], "job_priority": priority,
             },
         )  # fmt: skip
@@ -244,7 +248,7 @@ class Comparison:
         if choice == 0:
             worker.ask(_F.fence, mark)
         elif choice <= 2:
-            queues = {"job_queues": QUEUES, "job_promise": self.promises[who]}
+            queues = {"job_queues": text_array(QUEUES), "job_promise": self.promises[who]}
             answer = worker.ask(_F.complete, mark | queues)
             if answer != "refused":
                 self.promises[who] = answer[0][1]

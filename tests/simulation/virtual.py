@@ -19,6 +19,7 @@ from pizza.framework import (
     executor,
     job,
     line,
+    outbox,
     publisher,
     relay,
     retry,
@@ -200,8 +201,9 @@ _RANDOM = SimpleNamespace(
 _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (relay, {
         "time": _TIME, "threading": _THREADING, "connect": _connect, "Broker": _broker,
-        "_FROZEN_S": 1.5, "_STANDBY_S": 0.5, "_DOZE_S": 1.0, "_POSTPONE": timedelta(seconds=1),
+        "_FROZEN_S": 1.5, "_STANDBY_S": 0.5, "_DOZE_S": 1.0,
     }),
+    (outbox, {"_POSTPONE": timedelta(seconds=1)}),
     (session, {
         "time": _TIME, "threading": _THREADING, "connect": _connect, "readable": _readable,
         "_TICK_S": 0.7,
