@@ -101,6 +101,13 @@ language sql as $$ select pg_try_advisory_lock(7020030, (p_position & 2147483647
 create or replace function promise_end(p_position bigint) returns boolean
 language sql as $$ select pg_advisory_unlock(7020030, (p_position & 2147483647)::integer) $$;
 
+-- Until its transaction ends, nobody else is promised what the caller has just claimed: to them it
+-- still seems to wait. (Where it is promised to another already, there it stays so.)
+create or replace function promise_keep(p_position bigint) returns boolean
+language sql as $$
+    select pg_try_advisory_xact_lock(7020030, (p_position & 2147483647)::integer) is not null
+$$;
+
 -- Whether a message is promised to another worker than the caller.
 create or replace function promised_elsewhere(p_position bigint) returns boolean
 language plpgsql as $$
@@ -137,20 +144,24 @@ declare
     m message;
     best record;
     claimed bigint;
+    kept boolean;
 begin
     promise := p_promise;
     if p_forced or promise is not null then
-        -- The usual case, in one look: it waits, and is the one that the database has named. The head
-        -- of that queue may be another, where a third worker has the named one in hand: then look.
+        -- The usual case, in one look: it waits, and is the one that the database has named, or one
+        -- that another worker was promised, who finds ours. The head of that queue may be a third
+        -- one, where somebody who was promised nothing has the named one in hand: then look.
         update message u
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
             lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
         where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
-          and u.priority = p_priority and (p_forced or u.position = promise)
+          and u.priority = p_priority
+          and (p_forced or u.position = promise or promised_elsewhere(u.position))
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
             verdict := 'claimed';
             resumed := false;
+            kept := promise_keep(claimed);
             if claimed = promise and promise_end(promise) then
                 promise := null;
             end if;
@@ -176,9 +187,14 @@ begin
         return;
     end if;
     if m.state <> 'claimed' and not p_forced and cardinality(p_queues) > 1 then
+        -- The better one is promised to the caller then, so that not all go after the same.
         for best in select * from message_best(array_remove(p_queues, m.queue), 4) loop
             exit when (best.priority, -best.position) < (m.priority, -m.position);
-            if not promised_elsewhere(best.position) then
+            if best.position = promise or promise_take(best.position) then
+                if promise <> best.position and promise_end(promise) then
+                    null;
+                end if;
+                promise := best.position;
                 verdict := 'better';
                 better_queue := best.queue;
                 return;
@@ -193,6 +209,7 @@ begin
         sent_at = case when p_priority is null then null else u.sent_at end
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
+    kept := promise_keep(m.position);
     verdict := 'claimed';
 end $$;
 

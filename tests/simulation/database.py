@@ -129,6 +129,7 @@ class Transaction:
         self._changes: dict[Any, Row | None] = {}
         self._locked: list[Any] = []
         self._shared: list[int] = []
+        self._kept: list[int] = []
         self._said: list[tuple[str, Any, Any]] = []
         self.notices: list[tuple[str, str]] = []
         self.server_start = database.server_start
@@ -239,6 +240,15 @@ class Transaction:
         owners.append(self._connection)  # a session may take a lock more than once
         return True
 
+    def keep_promise(self, position: int) -> None:
+        """pg_try_advisory_xact_lock."""
+        if self.take_promise(position):
+            self._kept.append(position)
+
+    def promised_elsewhere(self, position: int) -> bool:
+        owners = self._database.promises.get(position)
+        return bool(owners) and owners[0] is not self._connection
+
     def end_promise(self, position: int) -> bool:
         owners = self._database.promises.get(position, [])
         if not owners or owners[0] is not self._connection:
@@ -279,6 +289,8 @@ class Transaction:
 
     def _finish(self) -> None:
         self.over = True
+        for position in self._kept:
+            self.end_promise(position)
         if not self._locked and not self._shared:
             return
         for id in self._locked:

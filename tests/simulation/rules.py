@@ -110,10 +110,12 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
     if forced or promise is not None:
         row = tx.lock(
             id,
-            lambda r: _waits_at(r, p["job_priority"]) and (forced or r.position == promise),
+            lambda r: _waits_at(r, p["job_priority"])
+            and (forced or r.position == promise or tx.promised_elsewhere(r.position)),
         )
         if row is not None:
             _take(tx, row, p)
+            tx.keep_promise(row.position)
             if row.position == promise and tx.end_promise(promise):
                 promise = None
             return [_verdict(tx, "claimed", id, promise)]
@@ -133,10 +135,12 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
         for best in _best(tx, others, 4):
             if _rank(best) > _rank(row):
                 break
-            if tx.take_promise(best.position):
-                tx.end_promise(best.position)
-                return [_verdict(tx, "better", None, promise, best.queue)]
+            if best.position == promise or tx.take_promise(best.position):
+                if promise is not None and promise != best.position:
+                    tx.end_promise(promise)
+                return [_verdict(tx, "better", None, best.position, best.queue)]
     _take(tx, row, p, resumed)
+    tx.keep_promise(row.position)
     return [_verdict(tx, "claimed", id, promise)]
 
 
