@@ -10,6 +10,7 @@ import json
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +20,14 @@ from progress import step
 from stopping import Stopped, stop_on_signals
 
 TOX_GRACE_SECONDS = 20.0
-ALL = ("lint", "types", "floors", "security", "unit", "integration", "acceptance", "browser")
-BESIDE = ("unit", "acceptance", "browser")
+# They mostly wait for processes, so three run beside each other, each on servers of its own; the
+# unit tests come first in theirs, as they need none.
+LANES = (
+    ("lint", "types", "floors", "security", "integration", "browser"),
+    ("unit", "acceptance"),
+    ("framework",),
+)
+ALL = tuple(name for lane in LANES for name in lane)
 
 
 def main() -> int:
@@ -47,30 +54,28 @@ def main() -> int:
 
 
 def run(arguments: list[str], folder: Path) -> int:
-    """Run tox on the named environments, or on all; gives the exit code.
+    """Run tox on the named environments, or on all, in their lanes; gives the exit code.
 
-    The acceptance tests mostly wait for processes, so they run beside the others, on servers of
-    their own, after the unit tests, which need none; what they print comes at the end.
+    What the first lane prints is seen at once, what the others print at the end.
     """
     names, *rest = split(arguments)
-    names = names or list(ALL)
-    beside = [name for name in names if name in BESIDE] if len(names) > 1 else []
-    first = [name for name in names if name not in beside]
-    if not first:
-        first, beside = beside, []
-    runs = []
-    with (folder / "beside.txt").open("w+b") as kept:
+    lanes = [[name for name in names or ALL if name in lane] for lane in LANES]
+    lanes = [lane for lane in [*lanes, [name for name in names if name not in ALL]] if lane]
+    results = [folder / f"{number}.json" for number in range(len(lanes))]
+    with ExitStack() as closing:
+        kept = [closing.enter_context((folder / f"{n}.txt").open("w+b")) for n in range(len(lanes))]
+        runs: list[GuardedProcess] = []
         try:
-            if beside:
-                runs.append(tox(beside, rest, folder / "beside.json", kept))
-            runs.append(tox(first, rest, folder / "first.json", None))
-            codes = [each.wait() for each in reversed(runs)]
+            for lane, result, output in zip(lanes, results, [None, *kept[1:]], strict=True):
+                runs.append(tox(lane, rest, result, output))
+            codes = [each.wait() for each in runs]
         finally:
             for each in runs:
                 each.stop(signal.SIGINT, TOX_GRACE_SECONDS)
-        kept.seek(0)
-        sys.stdout.write(kept.read().decode("utf-8", "replace"))
-    return report(max(codes), [folder / "first.json", folder / "beside.json"][: len(runs)])
+        for output in kept[1:]:
+            output.seek(0)
+            sys.stdout.write(output.read().decode("utf-8", "replace"))
+    return report(max(codes), results)
 
 
 def needs_browser(arguments: list[str]) -> bool:

@@ -14,10 +14,10 @@ where completed_at >= to_timestamp(%s) and completed_at < to_timestamp(%s)
 
 
 def measure(stage: Stage, quick: bool) -> list[Figure]:
-    """Orders that became ready in the window, while the clients kept the service saturated.
+    """All orders of the run by the time from the first POST to the last one cooked.
 
-    Beside it: orders placed in the same window (more, where the kitchen is the slower), and all
-    orders of the run by the time from the first POST to the last order ready.
+    Beside it, what became ready while the clients kept the service saturated: less, since clients
+    who wait for nothing get more of the processors than the cooks do, and a backlog grows.
     """
     seconds, warm_up = (4.0, 1.0) if quick else (10.0, 3.0)
     with stage.site("stack") as site:
@@ -38,17 +38,11 @@ def measure(stage: Stage, quick: bool) -> list[Figure]:
         )
     details = {
         "placed_in_window_s": round(found.rate),
-        "ready_in_window_s": round(ready),
-        "all_orders_first_post_to_last_ready_s": round(found.total / span),
         "errors": found.errors,
         "cpu_us_per_order": spent,
-    }
+    } | latencies(found.milliseconds)
+    name = f"POST to cooked, {CLIENTS} clients, {COOKS} cooks"
     return [
-        Figure(
-            f"POST to cooked, {CLIENTS} clients, {COOKS} cooks",
-            ready,
-            "orders/s",
-            GOAL,
-            details=details | latencies(found.milliseconds),
-        )
+        Figure(f"{name}, all orders", found.total / span, "orders/s", GOAL, details=details),
+        Figure(f"{name}, while they are posted", ready, "orders/s", GOAL),
     ]

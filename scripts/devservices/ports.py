@@ -7,7 +7,9 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 FIRST_PORT = 10_000
-_handed_out: set[int] = set()
+# With what claims them for as long as this process lives: tests that run side by side would
+# otherwise be given the port of a server that is down just then.
+_handed_out: dict[int, socket.socket] = {}
 
 
 def is_free(port: int) -> bool:
@@ -42,7 +44,7 @@ def claim(port: int) -> socket.socket | None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that this function did not give out before.
+    """A port that nobody listens on, and that is given out to nobody else on this machine.
 
     Taken from below the range that the kernel gives to outgoing connections: a client that keeps
     knocking at a server that is down could otherwise be given the server's own port as its source,
@@ -51,8 +53,8 @@ def free_port() -> int:
     ceiling = _first_outgoing_port()
     for _ in range(1000):
         port = random.randrange(FIRST_PORT, ceiling)
-        if port not in _handed_out and is_free(port):
-            _handed_out.add(port)
+        if port not in _handed_out and (token := claim(port)) is not None:
+            _handed_out[port] = token
             return port
     raise OSError(f"No free port between {FIRST_PORT} and {ceiling} on {LOOPBACK}.")
 

@@ -306,15 +306,18 @@ begin
     end if;
     busy := ahead;
     if ahead <= 200 and not (p_capped and ahead = 0) then
-        -- Each state by itself: they are in different indexes.
+        -- Each state by itself: they are in different indexes. And not without end, should there be
+        -- far more than at the last count.
         select count(*) filter (where line.claimed), count(*) into busy, ahead
         from (select true as claimed from message where state = 'claimed' and task = 'cook_order'
               union all
-              select false from message
-              where state = 'sent' and task = 'cook_order' and message.priority >= p_priority
+              (select false from message
+               where state = 'sent' and task = 'cook_order' and message.priority >= p_priority
+               limit 201)
               union all
-              select false from message
-              where state = 'pending' and task = 'cook_order' and message.priority >= p_priority) line;
+              (select false from message
+               where state = 'pending' and task = 'cook_order' and message.priority >= p_priority
+               limit 201)) line;
     end if;
     if ahead < cooks then
         return p_pace;

@@ -110,8 +110,10 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
     if forced or promise is not None:
         row = tx.lock(
             id,
-            lambda r: _waits_at(r, p["job_priority"])
-            and (forced or r.position == promise or tx.promised_elsewhere(r.position)),
+            lambda r: (
+                _waits_at(r, p["job_priority"])
+                and (forced or r.position == promise or tx.promised_elsewhere(r.position))
+            ),
         )
         if row is not None:
             _take(tx, row, p)

@@ -48,6 +48,7 @@ def place(conn: BoundedConnection) -> Place:
                 OrderItem("Tea", 1, Decimal("0.02")),
             ),
         }
-        return orders.place(on, OrderDraft(**draft | changes), **call)
+        order = OrderDraft(**draft | changes)
+        return orders.place(on, order, total=order.total, **call)
 
     return store
