@@ -20,6 +20,8 @@ from pizza.web.intake import Intake
 from pizza.web.pages import paper
 
 _QUANTITY = "quantity:"
+# The courses as a menu has them; those that it does not know come between.
+_BEGIN, _END = ("pizza", "pasta", "grill", "soup", "salad"), ("dessert", "drink")
 _TYPES = (
     (rules.TAKEOUT, "I pick it up"),
     (rules.DINE_IN, "I eat here"),
@@ -59,7 +61,7 @@ def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any])
     response = paper.page(
         "order.html",
         status=problem.get("status", 200),
-        courses=[(tag, list(group)) for tag, group in groupby(menu, key=lambda dish: dish.tag)],
+        courses=_courses(menu),
         form=form,
         types=_TYPES,
         limits=rules,
@@ -72,6 +74,13 @@ def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any])
     # Whoever comes back to it begins another order.
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _courses(menu: list[Dish]) -> list[tuple[str, list[Dish]]]:
+    """The menu by its tags, which it is sorted by."""
+    found = [(tag, list(group)) for tag, group in groupby(menu, key=lambda dish: dish.tag)]
+    place = {tag: number for number, tag in enumerate((*_BEGIN, "", *_END))}
+    return sorted(found, key=lambda course: place.get(course[0], place[""]))
 
 
 def _document(form: Mapping[str, str], menu: list[Dish]) -> dict[str, Any]:

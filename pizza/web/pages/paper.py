@@ -11,6 +11,7 @@ from flask import Response, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pizza.web.errors import Problem
+from pizza.web.gate import session
 
 HTML = "text/html; charset=utf-8"
 # Nothing from elsewhere, nothing inline; no other site shows these pages in a frame of its own.
@@ -34,6 +35,7 @@ def page(template: str, *, status: int = 200, live: bool = False, **words: Any) 
 
     live: who has it already is told so (ETag, 304), so that it can be asked for every moment.
     """
+    words["logged_in"] = session(request.environ) is not None
     text = _TEMPLATES.get_template(template).render(words)
     response = mark(Response(text, status, content_type=HTML))
     if live:

@@ -6,11 +6,12 @@ import time
 import pytest
 
 from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.menu import Dish
 from pizza.services import doors
 from pizza.settings import Settings
 from pizza.web import Backend, create_app
 from pizza.web.gate import COOKIE
-from pizza.web.pages import plots
+from pizza.web.pages import order, plots
 
 from .conftest import NUMBER
 
@@ -81,6 +82,12 @@ def test_the_key_opens_a_session_that_only_this_site_sends(closed):
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie
     assert KEY not in cookie
     assert closed.get("/workers/status").status_code == 200
+
+
+def test_who_has_logged_in_can_log_out_and_nobody_else_is_offered_it(client, closed):
+    assert b"Log out" not in client.get("/kitchen", headers=PAGE).data
+    log_in(closed)
+    assert b"Log out" in closed.get("/kitchen", headers=PAGE).data
 
 
 def test_over_https_the_cookie_is_secure(closed):
@@ -172,6 +179,14 @@ def test_what_is_no_form_is_refused(closed, form):
 
 
 # --- plots ---------------------------------------------------------------------------------------
+
+
+def test_the_menu_begins_with_pizza_and_ends_with_drinks():
+    tags = ("dessert", "drink", "grill", "oyster", "pizza", "salad")
+    courses = order._courses([Dish(f"a {tag}", tag) for tag in tags])
+    assert [tag for tag, _ in courses] == [
+        "pizza", "grill", "salad", "oyster", "dessert", "drink",
+    ]  # fmt: skip
 
 
 def test_bars_are_as_high_as_their_values_and_say_them():
