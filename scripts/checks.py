@@ -20,12 +20,11 @@ from progress import step
 from stopping import Stopped, stop_on_signals
 
 TOX_GRACE_SECONDS = 20.0
-# They mostly wait for processes, so three run beside each other, each on servers of its own; the
-# unit tests come first in theirs, as they need none.
+# They mostly wait for processes, so three run beside each other, each on servers of its own.
 LANES = (
     ("lint", "types", "floors", "security", "integration", "browser"),
-    ("unit", "acceptance"),
-    ("framework",),
+    ("acceptance",),
+    ("unit", "framework"),
 )
 ALL = tuple(name for lane in LANES for name in lane)
 

@@ -105,12 +105,14 @@ def post(
             if time.monotonic() >= until:
                 break
             check()
+        # Before it is cut: a head that breaks off there would pass for a whole one.
+        answer, failure = call.answer, call.failure
     finally:
         call.cut()
-    if call.answer is not None:
-        return call.answer
-    if call.failure is not None and time.monotonic() < until:
-        raise call.failure
+    if answer is not None:
+        return answer
+    if failure is not None and time.monotonic() < until:
+        raise failure
     raise CallFailed(f"no answer within {seconds:g} s", late=True)
 
 
