@@ -62,16 +62,19 @@ def run(arguments: list[str], folder: Path) -> int:
     lanes = [lane for lane in [*lanes, [name for name in names if name not in ALL]] if lane]
     results = [folder / f"{number}.json" for number in range(len(lanes))]
     with ExitStack() as closing:
-        kept = [closing.enter_context((folder / f"{n}.txt").open("w+b")) for n in range(len(lanes))]
+        kept = [
+            closing.enter_context((folder / f"{number}.txt").open("w+b"))
+            for number in range(1, len(lanes))
+        ]
         runs: list[GuardedProcess] = []
         try:
-            for lane, result, output in zip(lanes, results, [None, *kept[1:]], strict=True):
+            for lane, result, output in zip(lanes, results, [None, *kept], strict=True):
                 runs.append(tox(lane, rest, result, output))
             codes = [each.wait() for each in runs]
         finally:
             for each in runs:
                 each.stop(signal.SIGINT, TOX_GRACE_SECONDS)
-        for output in kept[1:]:
+        for output in kept:
             output.seek(0)
             sys.stdout.write(output.read().decode("utf-8", "replace"))
     return report(max(codes), results)

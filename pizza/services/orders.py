@@ -86,7 +86,6 @@ def place_order(
     verdict, placed = orders.place(
         conn,
         draft,
-        total=total,
         first=assign(_facts(draft, total, repeat=False)),
         repeat=assign(_facts(draft, total, repeat=True)),
         vip=assign(_facts(draft, total, repeat=True, vip=True)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +54,6 @@ def place(
     conn: Connection,
     draft: OrderDraft,
     *,
-    total: Decimal,
     first: Assignment,
     repeat: Assignment,
     vip: Assignment,
@@ -71,7 +69,6 @@ def place(
 ) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
 
-    total: what it costs.
     first, repeat, vip: its priority, should the customer be new, have ordered before, be a VIP.
     needs: the tags that a cook must have; source: the message from outside that it comes from.
     key: places it only once; without one nothing is asked of the keys.
@@ -79,6 +76,7 @@ def place(
     Returns the verdict and, when `placed` or `replayed`, the order; with `paused`, `sold out` and
     `twice` the reason, the dishes, or the number that it has already; with all others None.
     """
+    total = draft.total
     row = first_row(
         conn,
         _PLACE_FOR if client else _PLACE if key is None else _PLACE_ONCE,

@@ -48,7 +48,6 @@ def place(conn: BoundedConnection) -> Place:
                 OrderItem("Tea", 1, Decimal("0.02")),
             ),
         }
-        order = OrderDraft(**draft | changes)
-        return orders.place(on, order, total=order.total, **call)
+        return orders.place(on, OrderDraft(**draft | changes), **call)
 
     return store
