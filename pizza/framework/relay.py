@@ -179,9 +179,10 @@ class Relay(threading.Thread):
     def _publish(self, conn: BoundedConnection) -> int:
         """Publish one batch; returns how many messages there were."""
         assert self._publisher is not None and self._broker is not None
-        query, self._asleep = (_SQL.roused if self._asleep else _SQL.pending), False
-        rows = conn.execute(query, {"limit": self._outbox.limit}).fetchall()
-        if not rows or rows[0][0] is None:
+        look = {"limit": self._outbox.limit, "asleep": self._asleep}
+        self._asleep = False
+        rows = conn.execute(_SQL.pending, look).fetchall()
+        if rows[0][0] is None:
             self._broker.wait(0)
             return 0
         if not self._outbox.publish(conn, self._publisher, rows):

@@ -21,17 +21,12 @@ select pg_try_advisory_lock(7020002)
 select pg_advisory_unlock(7020002)
 
 -- pending --
-select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at
-from message
-where state = 'pending'
-order by position
-limit %(limit)s
-
--- roused --
--- To be awake, and the first look, in one round trip; one row of nulls when there is nothing. Who
--- commits behind this statement's snapshot has found the relay asleep and notified, or shares the
--- lock, which keeps the relay from sleeping until then.
-with awake as materialized (select pg_advisory_unlock(7020002))
+-- The next messages; one row of nulls when there are none. A relay that is asleep wakes with this look,
+-- in one round trip: who commits behind the snapshot has found it asleep and notified, or shares the
+-- lock, which keeps it from sleeping until then.
+with awake as materialized (
+    select case when %(asleep)s then pg_advisory_unlock(7020002) end
+)
 select m.*
 from awake left join (
     select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at

@@ -19,17 +19,13 @@ def pending(tx: Transaction, p: dict[str, Any]) -> Rows:
     rows = sorted((r for r in tx.rows() if r.state == "pending"), key=lambda r: r.position)
     if not tx.guarded("order"):
         rows.reverse()
+    if p["asleep"]:
+        tx.free(DOZE)
     return [
         (r.position, r.id, r.task, r.exchange, r.routing_key, r.priority, r.headers, r.body,
          r.attempt, r.created_at)
         for r in rows[: p["limit"]]
-    ]  # fmt: skip
-
-
-def roused(tx: Transaction, p: dict[str, Any]) -> Rows:
-    found = pending(tx, p)
-    tx.free(DOZE)
-    return found or [(None,) * 10]
+    ] or [(None,) * 10]  # fmt: skip
 
 
 def outlook(tx: Transaction, _p: dict[str, Any]) -> Rows:
@@ -124,7 +120,7 @@ RELAY_RULES: dict[str, Rule] = {
     _SQL.leader_age: lambda tx, _p: [(tx.leader_age(),)],
     _SQL.depose: lambda tx, _p: tx.depose(_LEAD),
     _SQL.doze: lambda tx, _p: [(tx.hold(DOZE),)], _SQL.rouse: lambda tx, _p: [(tx.free(DOZE),)],
-    _SQL.pending: pending, _SQL.roused: roused, _SQL.outlook: outlook, _SQL.confirmed: confirmed,
+    _SQL.pending: pending, _SQL.outlook: outlook, _SQL.confirmed: confirmed,
     _SQL.postpone: postpone, _SQL.drop_replies: drop_replies, _SQL.promote: promote,
     _SQL.orphans: orphans, _SQL.waiting: waiting, _SQL.send_again: send_again,
     _SQL.depths: lambda _tx, _p: [],

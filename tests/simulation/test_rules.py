@@ -145,7 +145,7 @@ class Comparison:
         )  # fmt: skip
         for _ in range(4):
             self.send()
-        waiting = [row[0] for row in self.relay.ask(_R.pending, {"limit": 500})]
+        waiting = self.pending()
         self.relay.ask(_R.confirmed, {"positions": waiting})
         for _ in range(2 * WORKERS):
             self.session()
@@ -185,10 +185,15 @@ class Comparison:
         rest = {"task": "t", "countdown": wait, "needs": None}
         self.workers[0].ask(_F.send, common | way | rest)
 
+    def pending(self) -> list[int]:
+        """The positions that an awake relay would publish."""
+        rows = self.relay.ask(_R.pending, {"limit": 500, "asleep": False})
+        return [row[0] for row in rows if row[0] is not None]
+
     def relays(self) -> None:
         """What the leading relay does, with its confirms cut off anywhere."""
         rng, ask = self.rng, self.relay.ask
-        positions = [row[0] for row in ask(_R.pending, {"limit": 500})]
+        positions = self.pending()
         some = {"positions": positions[: rng.randint(0, len(positions))]}
         choice = rng.choice((0, 0, 1, 2, 2, 3, 3, 4, 4, 5))
         if choice == 0:
@@ -207,7 +212,7 @@ class Comparison:
         else:
             ask(_R.doze, {})
             ask(_R.outlook, {})
-            ask(_R.roused, {"limit": rng.choice((1, 500))})
+            ask(_R.pending, {"limit": rng.choice((1, 500)), "asleep": True})
 
     def _same_numbers(self) -> None:
         """Rows that become due at once are numbered in any order: take over the real one."""

@@ -83,7 +83,7 @@ def cook(conn: BoundedConnection) -> None:
 
 def relay(conn: BoundedConnection) -> None:
     """What the leading relay asks all the time, and what its sweep looks for."""
-    rows = conn.execute(RELAY.pending, {"limit": 500}).fetchall()
+    rows = conn.execute(RELAY.pending, {"limit": 500, "asleep": False}).fetchall()
     conn.execute(RELAY.confirmed, {"positions": [row[0] for row in rows]})
     for query in (RELAY.outlook, RELAY.promote, RELAY.orphans):
         conn.execute(query)
