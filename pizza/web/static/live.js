@@ -29,6 +29,7 @@ export function reload() {
 export function live({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS, onLink = () => {} }) {
   let stream = null, timer = 0, again = 0, last = -Infinity;
   let running = false, wanted = false, over = false;
+  let cut = false; // the connection went away while a look was under way: its answer is older than that
 
   async function look() {
     if (over) return;
@@ -37,19 +38,23 @@ export function live({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS,
     const early = last + gap - performance.now();
     if (early > 0) { timer = setTimeout(look, early); return; }
     running = true;
+    cut = false;
+    let reached = true;
     try {
       const final = await refresh();
-      onLink(true);
+      if (!cut) onLink(true);
       if (final === true) stop();
     } catch (error) {
+      reached = false;
       onLink(false);
     }
     running = false;
     last = performance.now();
     if (over) return;
     if (wanted) { wanted = false; look(); return; }
-    const streaming = stream && stream.readyState === EventSource.OPEN;
-    timer = setTimeout(look, streaming ? safety : every);
+    // A stream passes for open long after its connection is dead.
+    const sound = reached && navigator.onLine && stream && stream.readyState === EventSource.OPEN;
+    timer = setTimeout(look, sound ? safety : every);
   }
 
   function listen() {
@@ -76,7 +81,12 @@ export function live({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS,
   }
 
   addEventListener("online", look);
-  addEventListener("offline", () => onLink(false));
+  addEventListener("offline", () => {
+    if (over) return;
+    cut = true;
+    onLink(false);
+    look();
+  });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   addEventListener("pagehide", () => { if (stream) stream.close(); clearTimeout(again); });
   addEventListener("pageshow", (event) => { if (event.persisted && !over) { listen(); look(); } });
