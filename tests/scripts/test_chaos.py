@@ -24,27 +24,27 @@ BEFORE_THE_GUESTS = ("clock", "one-way")
 ELSEWHERE = {
     "rolling-restart": "acceptance/test_upgrade.py::"
     "test_the_order_service_is_followed_by_another_and_no_request_fails_twice",
-    "order-service": "acceptance/test_faults_kills.py::"
+    "order-service": "acceptance/faults/test_kills.py::"
     "test_the_process_that_publishes_may_die_at_any_moment",
     "relay-killed": "framework/test_relay_lead.py::"
     "test_one_leads_and_a_killed_leader_is_followed_within_a_second",
-    "frozen-cook": "acceptance/test_faults_stopping.py::"
+    "frozen-cook": "acceptance/faults/test_stopping.py::"
     "test_a_frozen_cook_finds_its_token_refused_when_it_thaws",
     "long-cook": "framework/test_worker_ack.py::"
     "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
-    "servers-late": "acceptance/test_faults_start.py::"
+    "servers-late": "acceptance/faults/test_start.py::"
     "test_processes_that_come_before_their_servers_come_up_by_themselves",
-    "broker-killed": "acceptance/test_faults_broker.py::"
+    "broker-killed": "acceptance/faults/test_broker.py::"
     "test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once",
-    "broker-wiped": "acceptance/test_faults_broker.py::"
+    "broker-wiped": "acceptance/faults/test_broker.py::"
     "test_a_broker_that_lost_its_disk_is_filled_again",
-    "broker-hung": "acceptance/test_faults_broker.py::"
+    "broker-hung": "acceptance/faults/test_broker.py::"
     "test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests",
-    "database-killed": "acceptance/test_faults_database.py::"
+    "database-killed": "acceptance/faults/test_database.py::"
     "test_guests_are_refused_within_two_seconds_and_served_again_after",
-    "database-hung": "acceptance/test_faults_database.py::"
+    "database-hung": "acceptance/faults/test_database.py::"
     "test_what_was_refused_during_a_hang_is_not_stored_after_it",
-    "read-only": "acceptance/test_faults_read_only.py::"
+    "read-only": "acceptance/faults/test_read_only.py::"
     "test_guests_hear_503_meanwhile_and_201_after_it",
     "network": "framework/test_network.py::"
     "test_connections_that_break_at_random_lose_and_double_nothing",

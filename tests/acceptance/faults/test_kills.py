@@ -13,9 +13,9 @@ from pathlib import Path
 
 from devservices.guard import descendants
 
-from ..pace import Stopwatch
-from .support import LogRow, Program, Restaurant, eventually, meal
-from .support.meals import KINDS
+from ...pace import Stopwatch
+from ..support import LogRow, Program, Restaurant, eventually, meal
+from ..support.meals import KINDS
 
 Kills = list[tuple[str, datetime]]
 

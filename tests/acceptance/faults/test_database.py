@@ -10,9 +10,9 @@ import pytest
 
 from devservices import Postgres
 
-from ..pace import Stopwatch
-from .support import Restaurant, eventually, meal
-from .support.outages import down, hung
+from ...pace import Stopwatch
+from ..support import Restaurant, eventually, meal
+from ..support.outages import down, hung
 
 Outage = Callable[[Postgres], AbstractContextManager[None]]
 
