@@ -46,8 +46,10 @@ class Visitor:
         self._cdp("Network.emulateNetworkConditions", {"offline": is_offline, **rates})
 
     def go(self, service: Service, path: str) -> None:
-        """Open a page."""
+        """Open a page, whole: the driver may be back before its styles and scripts are there."""
         self.browser.get(f"http://127.0.0.1:{service.port}{path}")
+        whole = "return location.protocol === 'http:' && document.readyState === 'complete'"
+        wait_until(lambda: self.run(whole), 10, f"{path} is loaded")
 
     def expect(self, *words: str) -> None:
         """The browser's console may say this."""
