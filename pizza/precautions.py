@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 _ORDER_SERVICE = "order-service"
+_CALLS_WEBHOOKS = (_ORDER_SERVICE, "webhook-worker")
 _SET_A_KEY = "set STAFF_KEY, or STAFF_KEY_FILE to a file with a key on each line"
 
 
@@ -26,6 +27,7 @@ def take(settings: Settings) -> Settings:
     Raises SettingsError for what production must not have.
     """
     _check_broker(settings)
+    _check_webhooks(settings)
     return _guard_the_door(settings) if settings.mode == _ORDER_SERVICE else settings
 
 
@@ -45,6 +47,17 @@ def _check_broker(settings: Settings) -> None:
         url.hostname,
         extra={"action": "guest_at_broker"},
     )
+
+
+def _check_webhooks(settings: Settings) -> None:
+    """A house may have webhooks of its own network, so even production only hears of it."""
+    allowed = settings.webhook_private_targets and settings.mode in _CALLS_WEBHOOKS
+    if allowed and settings.environment == PRODUCTION:
+        log.warning(
+            "Webhooks may call this machine and its networks (--webhook-private-targets=yes): "
+            "whoever has a staff key can have a service there called",
+            extra={"action": "private_webhook_targets"},
+        )
 
 
 def _guard_the_door(settings: Settings) -> Settings:

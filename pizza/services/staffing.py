@@ -62,6 +62,13 @@ def run_worker(settings: Settings) -> int:
 
 def _post(settings: Settings) -> Post:
     if settings.station != KITCHEN:
+        if set(settings.order_types) != set(ORDER_TYPES):
+            # Not refused: the variable may be meant for the cooks beside it.
+            log.warning(
+                "--order-types (ORDER_TYPES) is for cooks: station %s takes every order",
+                settings.station,
+                extra={"action": "order_types_ignored"},
+            )
         return Post(station(settings.station).worker_type, settings.station)
     words = settings.order_types
     if set(words) <= set(ORDER_TYPES):

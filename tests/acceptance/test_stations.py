@@ -92,6 +92,14 @@ def test_quality_sends_back_and_the_order_is_cooked_again(house):
     assert [row.sequence for row in log] == list(range(1, len(log) + 1))
 
 
+def test_a_station_told_of_order_types_says_that_it_takes_every_order(house):
+    house.hire("chef")
+    (inspector,) = staff(house, "quality", order_types="takeout")
+    number = house.place("dine-in")
+    eventually(lambda: order(house, number)["stage"] == "handover", 15, "checked all the same")
+    assert [line["level"] for line in inspector.said("order_types_ignored")] == ["WARN"]
+
+
 def test_a_station_worker_that_dies_is_replaced_and_nothing_happens_twice(house):
     house.hire("chef")
     staff(house, "quality", "packaging")

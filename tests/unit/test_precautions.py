@@ -94,6 +94,18 @@ def test_production_takes_what_is_safe(caplog):
     assert taken(caplog, {"PIZZA_ENV": "production", "MODE": "kitchen-worker"})[1] == []
 
 
+@pytest.mark.parametrize("mode", ["order-service", "webhook-worker"])
+def test_production_is_told_that_webhooks_may_call_own_hosts(caplog, mode):
+    given = {"MODE": mode, "PIZZA_ENV": "production", "STAFF_KEY": SOUND}
+
+    assert taken(caplog, {**given, "WEBHOOK_PRIVATE_TARGETS": "yes"})[1] == [
+        ("WARNING", "private_webhook_targets")
+    ]
+    caplog.clear()
+    assert taken(caplog, {**given, "WEBHOOK_PRIVATE_TARGETS": "no"})[1] == []
+    assert taken(caplog, {"MODE": mode, "WEBHOOK_PRIVATE_TARGETS": "yes"})[1] == []
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
