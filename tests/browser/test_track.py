@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ..acceptance.support import stays
 from ..pace import wait_until
 from .visitor import PHONE, Visitor
 
@@ -12,6 +13,15 @@ MEALS = {
     "takeout": {},
     "delivery": {"delivery_address": "1 High St"},
 }
+
+HOLD_ANSWERS = """
+const ask = window.fetch;
+window.fetch = async (...question) => {
+  await ask(...question);
+  await new Promise(done => { window.letGo = done; });
+  return new Response(null, {status: 304});
+};
+"""
 
 
 def placed(house, kind: str, name: str = "Tracy Track") -> dict:
@@ -102,6 +112,20 @@ def test_it_comes_back_by_itself_after_a_lost_connection_and_misses_no_step(hous
         == "It goes back to the kitchen (burnt), to be cooked again before all others."
     )
     wait_until(lambda: not visitor.find("#link").is_displayed(), 10, "the notice is gone")
+
+
+def test_an_answer_from_before_the_cut_hides_no_notice(house, visitor):
+    visitor.go(house, ready(house, "delivery")["tracking_url"])
+    visitor.expect("ERR_INTERNET_DISCONNECTED")
+    visitor.run(HOLD_ANSWERS)
+    visitor.run("dispatchEvent(new Event('online'))")  # so it looks again
+    wait_until(lambda: visitor.run("return 'letGo' in window"), 10, "an answer is held back")
+    visitor.offline(True)
+    visitor.sees("#link", "No connection")
+
+    visitor.run("letGo()")
+
+    stays(lambda: visitor.find("#link").is_displayed(), 1, "the notice")
 
 
 def test_a_customer_cancels_while_nobody_cooks_it(house, visitor):
