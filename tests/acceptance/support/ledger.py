@@ -110,14 +110,26 @@ class Ledger:
         eventually(lambda: not self.rows("select * from message"), 5, "the outbox is empty")
 
     def forget(self) -> None:
-        """Begin a new page: no orders, no workers, no messages."""
+        """Begin a new page: no orders, no workers, no messages.
+
+        Gives way to whoever reads these tables meanwhile, before the server sees a deadlock in it.
+        """
         with psycopg.connect(self._db_url, autocommit=True) as conn:
-            conn.execute(_FORGET)
+            conn.execute("set lock_timeout = '300ms'")
+            eventually(lambda: _truncated(conn), 10, "the tables are nobody's for a moment")
             conn.execute("update kitchen_capacity set free = share")
 
     def close(self) -> None:
         if self._conn is not None:
             self._conn.close()
+
+
+def _truncated(conn: psycopg.Connection[Any]) -> bool:
+    try:
+        conn.execute(_FORGET)
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        return False
+    return True
 
 
 def check_order(order: dict[str, Any], log: Sequence[LogRow]) -> None:
