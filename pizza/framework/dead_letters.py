@@ -94,12 +94,20 @@ def _settle(
 
 @contextmanager
 def _in_hand(broker: Broker) -> Generator[Iterator[Ticket], None, None]:
-    """Fetch one after the other; what is not acked goes back to its place with the connection."""
+    """Fetch one after the other; what is not acked goes back to its place with the connection.
+
+    Only what lies there at the first fetch: a job that is sent again and dies at once comes in
+    behind it, and would be met, and sent again, without end.
+    """
     broker.declare(DEAD_LETTERS)
 
     def fetch() -> Iterator[Ticket]:
-        while (message := broker.get(DEAD_LETTER_QUEUE)) is not None:
+        message = broker.get(DEAD_LETTER_QUEUE)
+        behind = message.delivery_info["message_count"] if message is not None else 0
+        while message is not None:
             yield ticket(DEAD_LETTER_QUEUE, message)
+            message = broker.get(DEAD_LETTER_QUEUE) if behind > 0 else None
+            behind -= 1
 
     try:
         yield fetch()

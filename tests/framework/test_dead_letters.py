@@ -7,6 +7,7 @@ import amqp
 from pizza.database.connection import connect
 from pizza.framework import dead_letters
 from pizza.framework.broker import Broker
+from pizza.framework.dead_letters import DeadLetter
 
 from ..pace import wait_until
 from .stage import DEAD_LETTERS, Stage
@@ -49,6 +50,26 @@ def test_one_is_sent_again_and_the_others_stay(stage: Stage) -> None:
     wait_until(lambda: stage.ready(DEAD_LETTERS) == 3, 10, "it is back")
     found = [letter.id for letter in dead_letters.letters(broker(stage))]
     assert found == [jobs[0], jobs[2], jobs[1]]
+
+
+def test_what_dies_in_the_meantime_is_left_for_the_next_time(stage: Stage) -> None:
+    # Given one dead letter, and a worker that has always buried its job anew by the next look.
+    worker = stage.worker("w")
+    jobs = bury(stage, "first")
+    again: list[str] = []
+
+    def choose(letter: DeadLetter) -> bool:
+        again.append(letter.id)
+        if len(again) < 5:
+            stage.send("hopeless", label="another")
+            worker.await_log("job_dead", count=1 + len(again))
+            wait_until(lambda: stage.ready(DEAD_LETTERS) >= 1, 15, "it is dead")
+        return True
+
+    # When all are sent again, then that is the one which lay there.
+    with connect(stage.db_url, name="test") as conn:
+        assert dead_letters.retry(broker(stage), conn, choose) == 1
+    assert again == jobs
 
 
 def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(stage: Stage) -> None:
