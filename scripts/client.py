@@ -63,10 +63,9 @@ class Client:
     def post(self, path: str, document: Any, patience: float = 60.0, key: str = "") -> Any:
         """Create or change something; gives the service's document about it.
 
-        `key` goes along as the Idempotency-Key.
-
-        Sent again only where the service cannot have acted: nobody listened, or the answer was 503.
-        Raises AnswerLost when that is open.
+        `key` goes along as the Idempotency-Key; with it, what was sent twice has one effect.
+        Sent again where the service asks for that (503, Retry-After) or nobody listened; with a
+        key also when the answer was lost. Without one that raises AnswerLost.
         """
         deadline = time.monotonic() + patience
         while True:
@@ -76,18 +75,19 @@ class Client:
             except ConnectionRefusedError as error:
                 reason = _words(error)
             except (OSError, http.client.HTTPException) as error:
-                raise AnswerLost(
-                    f"The answer to POST {path} was lost ({_words(error)})."
-                ) from error
+                reason = _words(error)
+                if not key:
+                    raise AnswerLost(f"The answer to POST {path} was lost ({reason}).") from error
             else:
                 if status in (http.client.CREATED, http.client.OK):
                     return answer
                 reason = f"{status} {answer}"
-                if status < http.client.INTERNAL_SERVER_ERROR:
+                again = headers.get("Retry-After")
+                if again is None and status < http.client.INTERNAL_SERVER_ERROR:
                     raise Refused(f"POST {path} was answered {reason}.", status)
-                if status != http.client.SERVICE_UNAVAILABLE:
+                if again is None and status != http.client.SERVICE_UNAVAILABLE:
                     raise ApiError(f"POST {path} was answered {reason}.")
-                wait = _seconds(headers.get("Retry-After"))
+                wait = _seconds(again)
             if time.monotonic() > deadline:
                 raise ApiError(f"POST {path} was not taken within {patience:.0f} s ({reason}).")
             self._pause(wait)
@@ -120,7 +120,7 @@ class Client:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """How long a 503 asks to wait, at most a second: here nobody else is in the line."""
+    """How long an answer asks to wait, at most a second: here nobody else is in the line."""
     try:
         return min(1.0, float(retry_after or PAUSE_SECONDS))
     except ValueError:

@@ -8,10 +8,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-
-import psycopg
 
 import clean
 from backing import Backing
@@ -21,6 +19,7 @@ from datafolder import ROOT, DataFolderError, data_folder
 from demo_board import Board
 from devservices import ProcessFailed, claim, free_port
 from pizza.domain.stations import STATION_NAMES
+from pizza.domain.status import COOKING, RECEIVED
 from pizza.settings import SettingsError, read_dotenv
 from progress import step
 from restaurant import Restaurant, RestaurantFailed
@@ -80,7 +79,8 @@ def run(folder: Path, stay: bool) -> None:
     board = Board()
     try:
         open_restaurant(restaurant, client)
-        tickets = lunch_rush(client, board, find_in(backing.environment["DB_URL"]))
+        mention_older(client)
+        tickets = lunch_rush(client, board)
         board.print_result()
         print("\n".join(verify(client, tickets)))
         for name in restaurant.mended:
@@ -126,40 +126,28 @@ def online(client: Client) -> int:
     return sum(worker["status"] == "online" for worker in workers)
 
 
-def lunch_rush(client: Client, board: Board, find: Callable[[str], str | None]) -> list[Ticket]:
+def lunch_rush(client: Client, board: Board) -> list[Ticket]:
     """Place the orders, cancel one, hurry one; then watch them until all are with their guests."""
     print(f"\nThe lunch rush at {client.url}:\n")
     tickets: list[Ticket] = []
     with board.watching(tickets):
         for order in orders():
-            tickets.append(place(client, order, find))
+            tickets.append(place(client, order))
             board.show(None, None)
         hurry_one(client, tickets)
-        tickets += cancel_one(client, lambda: place(client, one_more(), find))
+        tickets += cancel_one(client, lambda: place(client, one_more()))
         follow(client, tickets, board.show)
     print()
     return tickets
 
 
-def find_in(url: str) -> Callable[[str], str | None]:
-    """How staff look an order up by its customer, for when an answer was lost on its way."""
-
-    def find(customer: str) -> str | None:
-        deadline = time.monotonic() + OPENING_SECONDS
-        while True:
-            try:
-                with psycopg.connect(url, connect_timeout=3) as staff:
-                    query = "select number from orders where customer_name = %s"
-                    row = staff.execute(query, [customer]).fetchone()
-                    return row[0] if row else None
-            except psycopg.OperationalError as error:
-                if time.monotonic() > deadline:
-                    raise RushFailed(
-                        f"The database cannot be asked about {customer}'s order."
-                    ) from error
-                time.sleep(0.2)
-
-    return find
+def mention_older(client: Client) -> None:
+    """Say how many orders of an earlier run are before ours; its data is kept, and so are they."""
+    board = client.get("/kitchen/board")
+    older = sum(order["status"] in (RECEIVED, COOKING) for order in board)
+    if older:
+        orders_wait = "1 order waits" if older == 1 else f"{older} orders wait"
+        print(f"  {orders_wait} from an earlier run and will be cooked as well.")
 
 
 def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from client import Client
+from demo import mention_older
 from devservices.guard import descendants
 
 from ..pace import wait_until
@@ -134,3 +136,32 @@ def test_a_stopped_demo_leaves_nothing(demo, number):
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
     assert len(demo.seen) > 15
     demo.assert_nothing_is_left()
+
+
+class Kitchen(Client):
+    """A client of a restaurant whose board shows one order of each of these statuses."""
+
+    def __init__(self, *statuses: str):
+        super().__init__(port=0)
+        self.statuses = statuses
+
+    def get(self, path: str, patience: float = 0) -> list[dict[str, str]]:
+        assert path == "/kitchen/board"
+        return [{"status": status} for status in self.statuses]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        (("cooking", "ready", "received"), "  2 orders wait from an earlier run and"),
+        (("received", "out-for-delivery"), "  1 order waits from an earlier run and"),
+    ],
+)
+def test_orders_of_an_earlier_run_that_are_cooked_first_are_mentioned(capsys, statuses, words):
+    mention_older(Kitchen(*statuses))
+    assert capsys.readouterr().out.startswith(words)
+
+
+def test_without_orders_of_an_earlier_run_nothing_is_said_of_them(capsys):
+    mention_older(Kitchen("ready"))
+    assert capsys.readouterr().out == ""
