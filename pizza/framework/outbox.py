@@ -43,11 +43,11 @@ class Outbox:
         try:
             taken = publisher.publish([(row[3], row[4], outgoing(row)) for row in rows])
         except Exception as error:
+            # A broker that is too slow for so many at once is given fewer. And where one of them
+            # cannot even be written, or names what does not exist, smaller batches find it.
+            self.limit = max(1, len(rows) // 2)
             if isinstance(error, BrokerUnavailable) and not _by_message(error):
                 raise
-            # One of them cannot even be written, or names what does not exist: ever
-            # smaller batches find out which.
-            self.limit = max(1, len(rows) // 2)
             if len(rows) == 1:
                 self._refused(conn, rows)
             raise BrokerUnavailable(f"a message cannot be published: {error}") from error

@@ -77,6 +77,7 @@ def test_a_task_says_itself_when_it_is_due_again_with_its_effect_in_one_commit(
     stage.worker("w")
     job = stage.send("again", wait=0.3)
     stage.await_all_done()
+    stage.await_run(job, count=3, event="end")
     # Given that the first time nothing was tried, so the second has the same number
     rows = stage.rows("select message_id, attempt from effect order by id")
     assert rows == [(job, 1), (job, 1), (job, 2)]
