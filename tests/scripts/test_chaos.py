@@ -22,7 +22,7 @@ BESIDE_THE_GUESTS = (
 BEFORE_THE_GUESTS = ("clock", "one-way")
 # The others, at the size of a test of their own.
 ELSEWHERE = {
-    "rolling-restart": "acceptance/test_upgrade.py::"
+    "rolling-restart": "acceptance/crew/test_upgrade.py::"
     "test_the_order_service_is_followed_by_another_and_no_request_fails_twice",
     "order-service": "acceptance/faults/test_kills.py::"
     "test_the_process_that_publishes_may_die_at_any_moment",

@@ -7,9 +7,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from .support import Restaurant, eventually, meal
+from ..support import Restaurant, eventually, meal
 
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = f"00-{ID}-00f067aa0ba902b7-01"
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import kombu
 import pytest
 
-from .support import Program, Restaurant, eventually
-from .support.outages import down
-from .support.post import Post, notification
-from .support.program import PROGRAM
+from ..support import Program, Restaurant, eventually
+from ..support.outages import down
+from ..support.post import Post, notification
+from ..support.program import PROGRAM
 
 Make = Callable[[], Restaurant]
 DAY = [(None, "received"), ("received", "cooking"), ("cooking", "ready")]

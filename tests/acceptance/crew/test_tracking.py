@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from ..pace import Stopwatch
-from .support import Program, Restaurant, eventually, meal
-from .support.outages import down
-from .support.post import Post, notification
+from ...pace import Stopwatch
+from ..support import Program, Restaurant, eventually, meal
+from ..support.outages import down
+from ..support.post import Post, notification
 
 Make = Callable[[], Restaurant]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from ..pace import Stopwatch
-from .support import Restaurant, eventually, meal
-from .support.meals import KINDS
+from ...pace import Stopwatch
+from ..support import Restaurant, eventually, meal
+from ..support.meals import KINDS
 
 COOKS = ("mario", "luigi", "anna")
 

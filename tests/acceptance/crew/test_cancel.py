@@ -5,8 +5,8 @@ from __future__ import annotations
 from pizza.database.connection import connect
 from pizza.services.moves import move
 
-from ..pace import Stopwatch
-from .support import eventually
+from ...pace import Stopwatch
+from ..support import eventually
 
 
 def cancel(house, number):

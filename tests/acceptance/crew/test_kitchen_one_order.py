@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ..pace import Stopwatch
-from .support import Answer, LogRow, Program, Restaurant, Tap, meal
-from .support.meals import KINDS
-from .support.program import TIMESTAMP
-from .support.tap import Copy
+from ...pace import Stopwatch
+from ..support import Answer, LogRow, Program, Restaurant, Tap, meal
+from ..support.meals import KINDS
+from ..support.program import TIMESTAMP
+from ..support.tap import Copy
 
 SECONDS = {"dine-in": 0.8, "takeout": 1.0, "delivery": 1.2}
 ORDER_FIELDS = {

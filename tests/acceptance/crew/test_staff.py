@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..pace import Stopwatch
-from .support import Restaurant, meal
+from ...pace import Stopwatch
+from ..support import Restaurant, meal
 
 House = Callable[[], Restaurant]
 
