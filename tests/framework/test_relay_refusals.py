@@ -85,8 +85,9 @@ def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Stage) -> None:
             publish(stage.conn, **usual | what)
             good_ones(stage, 10)
     wait_until(lambda: stage.states() == {"scheduled": len(IMPOSSIBLE)}, 20, "the others have gone")
-    postponed = [line["details"]["message_id"] for line in relay.log("message_postponed")]
-    assert len(set(postponed)) == len(IMPOSSIBLE)
+    # Then each of them was set aside; on a slow machine the first may be so twice by now
+    postponed = {line["details"]["message_id"] for line in relay.log("message_postponed")}
+    assert postponed == {str(id) for (id,) in stage.rows("select id from message")}
     assert len({message.properties["message_id"] for message in stage.drain()}) == 100
     assert relay.running and not relay.tracebacks()
 

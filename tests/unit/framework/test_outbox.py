@@ -32,6 +32,12 @@ class SlowPublisher:
         return [True] * len(batch)
 
 
+def waiting(count: int) -> list[Any]:
+    """So many rows of the query `pending`."""
+    row = ("x", "k", 0, None, b"{}", 0, NOON)
+    return [(n, UUID(int=n), None, *row) for n in range(count)]
+
+
 def relayed(outbox: Outbox, publisher: SlowPublisher, backlog: list[Any]) -> list[int]:
     """Publish a batch as the relay does; the positions that are confirmed."""
     conn = Recorder()
@@ -46,8 +52,7 @@ def test_a_broker_too_slow_for_a_whole_batch_gets_through_a_backlog_in_smaller_o
     most: int,
 ) -> None:
     # Given a backlog, and a broker that confirms fewer than a batch within the time for one
-    row = ("x", "k", 0, None, b"{}", 0, NOON)
-    backlog: list[Any] = [(n, UUID(int=n), None, *row) for n in range(2 * BATCH)]
+    backlog = waiting(2 * BATCH)
     outbox, publisher = Outbox(), SlowPublisher(most)
     confirmed: list[int] = []
     batches = 0
@@ -70,8 +75,7 @@ def test_a_broker_too_slow_for_a_whole_batch_gets_through_a_backlog_in_smaller_o
 
 
 def test_a_broker_that_keeps_up_again_is_soon_given_whole_batches() -> None:
-    row = ("x", "k", 0, None, b"{}", 0, NOON)
-    backlog: list[Any] = [(n, UUID(int=n), None, *row) for n in range(BATCH)]
+    backlog = waiting(BATCH)
     outbox = Outbox()
     for _ in range(20):
         with pytest.raises(BrokerUnavailable):
