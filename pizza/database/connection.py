@@ -7,6 +7,8 @@ raises is told apart from the errors of a statement by `unavailable()`.
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,14 +17,17 @@ from typing import Any, Self
 
 import psycopg
 from psycopg import waiting
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.sqlstates import Trouble, trouble_of
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_LIMIT_S = 10.0
 
-# Asked of the server too, so that it notices a vanished client and frees its locks.
+# Asked of the server too, so that it notices a vanished client and frees its locks. The time-outs of the
+# server are off: every wait of ours has an end of its own, and theirs would end innocent statements.
 SESSION_OPTIONS = " ".join(
     f"-c {name}={value}"
     for name, value in {
@@ -31,14 +36,20 @@ SESSION_OPTIONS = " ".join(
         "tcp_keepalives_interval": 2,
         "tcp_keepalives_count": 3,
         "plan_cache_mode": "force_generic_plan",
+        "statement_timeout": 0,
+        "lock_timeout": 0,
+        "idle_in_transaction_session_timeout": 0,
     }.items()
 )
 
-# PostgreSQL 14 and newer watch the client's socket while a statement runs; 13 cannot.
+# PostgreSQL 14 and newer watch the client's socket while a statement runs, and may end idle sessions;
+# 17 and newer may end long transactions.
 _CONFIGURE = """
 select clock_timestamp(),
-       (select set_config(name, '2s', false) from pg_settings
-        where name = 'client_connection_check_interval')
+       (select count(set_config(s.name, w.value, false))
+        from (values ('client_connection_check_interval', '2s'), ('idle_session_timeout', '0'),
+                     ('transaction_timeout', '0')) as w(name, value)
+        join pg_settings s on s.name = w.name)
 """
 
 _CONNECTION_PARAMETERS: dict[str, Any] = {
@@ -47,26 +58,22 @@ _CONNECTION_PARAMETERS: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "options": SESSION_OPTIONS,
 }
-
-# SQL states of a server that is away: 08 connections, 57P0x one that stops or starts, 53300 full.
-_AWAY = ("08", "57P", "53300")
-# And of one that is there, yet does not do what it would do at another time: 53 a full disk, no
-# memory, 25006 reading only (a standby, or the operator wants it so), 40001 and 40P01 transactions
-# in each other's way, 55P03 a lock that is not to be had.
-_REFUSED = ("53000", "53100", "53200", "53400", "25006", "40001", "40P01", "55P03")
 
 
 class BoundedConnection(psycopg.Connection[Any]):
     """A psycopg connection whose waits end after `limit` seconds (None: never).
 
     until: the moment (by time.monotonic) at which they all end, when its user has one.
+    given_up: set by another thread that knows that the server does not answer: ends a wait.
+    last_error: what the last statement that failed has raised.
     ahead: by how much the server's clock was ahead of ours when the connection was made.
     """
 
     limit: float | None = STATEMENT_LIMIT_S
     until: float | None = None
+    given_up: threading.Event | None = None
+    last_error: BaseException | None = None
     ahead: timedelta = timedelta()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,13 +98,27 @@ class BoundedConnection(psycopg.Connection[Any]):
         the old statement could be taken for that of the next one.
         """
         patience = self.patience
-        if patience is None:
-            return super().wait(gen, *args, **kwargs)
         try:
-            return super().wait(_bounded(gen, time.monotonic() + patience), *args, **kwargs)
-        except DatabaseUnavailable:
+            if patience is None and self.given_up is None:
+                return super().wait(gen, *args, **kwargs)
+            until = None if patience is None else time.monotonic() + patience
+            return super().wait(_bounded(gen, until, self.given_up), *args, **kwargs)
+        except DatabaseUnavailable as error:
+            self.last_error = error
             self.close()
             raise
+        except psycopg.Error as error:
+            self.last_error = error
+            raise
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether an error, or one that it was raised from, is the last one of this connection."""
+        seen: BaseException | None = error
+        while seen is not None:
+            if seen is self.last_error:
+                return True
+            seen = seen.__cause__ or seen.__context__
+        return False
 
     @property
     def patience(self) -> float | None:
@@ -124,13 +145,18 @@ def first(conn: psycopg.Connection[Any], query: str, parameters: Any = None) -> 
     return conn.execute(query, parameters).fetchone()
 
 
-def _bounded(gen: Any, until: float) -> Generator[Any, Any, Any]:
+def _bounded(
+    gen: Any, until: float | None, given_up: threading.Event | None
+) -> Generator[Any, Any, Any]:
     """Pass a wait generator through, and stop it when its time is up."""
     try:
         wanted = next(gen)
         while True:
             ready = yield wanted
-            if ready == waiting.Ready.NONE and time.monotonic() > until:
+            if ready == waiting.Ready.NONE and (
+                (until is not None and time.monotonic() > until)
+                or (given_up is not None and given_up.is_set())
+            ):
                 raise DatabaseUnavailable("PostgreSQL did not answer in time")
             wanted = gen.send(ready)
     except StopIteration as end:
@@ -144,14 +170,24 @@ def connect(db_url: str, *, name: str) -> BoundedConnection:
     Raises DatabaseUnavailable when the server cannot be reached in time.
     """
     with available():
-        conn = BoundedConnection.connect(db_url, **parameters(name))
+        conn = BoundedConnection.connect(db_url, **parameters(db_url, name))
         configure(conn)
         return conn
 
 
-def parameters(name: str) -> dict[str, Any]:
-    """Connection parameters that every connection of ours shares."""
-    return {**_CONNECTION_PARAMETERS, "application_name": name, "autocommit": True}
+def parameters(db_url: str, name: str) -> dict[str, Any]:
+    """Connection parameters that every connection of ours shares.
+
+    Options that the URL (or PGOPTIONS) gives, such as a search path, stay; where they contradict what
+    the program relies on, ours win.
+    """
+    given = conninfo_to_dict(db_url).get("options") or os.environ.get("PGOPTIONS") or ""
+    return {
+        **_CONNECTION_PARAMETERS,
+        "options": f"{given} {SESSION_OPTIONS}".strip(),
+        "application_name": name,
+        "autocommit": True,
+    }
 
 
 def configure(conn: BoundedConnection) -> None:
@@ -162,18 +198,11 @@ def configure(conn: BoundedConnection) -> None:
 
 
 def unavailable(error: BaseException) -> bool:
-    """Whether an error says that the server is away, or cannot serve now, whoever asks.
+    """Whether an error says that the server is away, or cannot serve now, whatever is asked.
 
     Everything else says that a statement was wrong.
     """
-    if isinstance(error, DatabaseUnavailable):
-        return True
-    if not isinstance(error, psycopg.Error):
-        return False
-    if error.sqlstate is not None:
-        return error.sqlstate.startswith((*_AWAY, *_REFUSED))
-    # Without a state it was the driver that lost the line.
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return isinstance(error, DatabaseUnavailable) or trouble_of(error) is not None
 
 
 def _reason(error: Exception) -> str:
@@ -193,9 +222,10 @@ def available() -> Generator[None, None, None]:
     except DatabaseUnavailable:
         raise
     except psycopg.Error as error:
-        if not unavailable(error):
+        trouble = trouble_of(error)
+        if trouble is None:
             raise
-        if (error.sqlstate or "").startswith(_REFUSED):
+        if trouble is not Trouble.UNREACHABLE:
             raise DatabaseRefused(f"PostgreSQL cannot do this now: {_reason(error)}") from error
         reason = _reason(error)
         raise DatabaseUnavailable(f"PostgreSQL is not available: {reason}") from error

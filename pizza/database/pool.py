@@ -29,7 +29,7 @@ class Pool:
         self._pool = psycopg_pool.ConnectionPool(
             db_url,
             connection_class=BoundedConnection,
-            kwargs=parameters(name),
+            kwargs=parameters(db_url, name),
             configure=configure,
             min_size=size,
             max_size=size,

@@ -18,8 +18,7 @@ from pizza.framework.message import Ticket
 from pizza.framework.task import MAX_PRIORITY, Task
 
 _SQL = Queries("framework")
-_ADOPT, _FORGET = _SQL.adopt, _SQL.forget_adopted
-_BATCH = 2000
+_ADOPT = _SQL.adopt
 
 
 def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
@@ -45,14 +44,6 @@ def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
     ).fetchone()
     assert row is not None
     return bool(row[0])
-
-
-def forget(conn: BoundedConnection) -> None:
-    """Drop the memory of what was adopted over a day ago, a batch at a time.
-
-    A chore for an app that adopts.
-    """
-    conn.execute(_FORGET, {"limit": _BATCH})
 
 
 def _way_back(ticket: Ticket) -> dict[str, str]:

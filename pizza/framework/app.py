@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework.chores import Chore
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.middleware import Middleware
+from pizza.framework.outbox.periodic import PeriodicTask
 from pizza.framework.retry import RetryPolicy
-from pizza.framework.task import Decoder, Task, TaskFunction
+from pizza.framework.task import TIME_LIMIT_S, Decoder, Task, TaskFunction
 from pizza.framework.topology import DEAD_LETTERS, Topology
 
 
@@ -30,6 +30,7 @@ class Blueprint:
         decode: Decoder | None = None,
         claims_itself: bool = False,
         format: int = 1,
+        time_limit: float | None = TIME_LIMIT_S,
     ) -> Callable[[TaskFunction], Task]:
         """Register the decorated function as a task; see Task for the options.
 
@@ -46,6 +47,7 @@ class Blueprint:
                 decode,
                 claims_itself,
                 format,
+                time_limit,
             )
             self._add(task)
             return task
@@ -71,7 +73,7 @@ class App(Blueprint):
         super().__init__(name)
         self.topology = (topology or Topology()) + DEAD_LETTERS
         self.middleware = tuple(middleware)
-        self.chores: list[Chore] = []
+        self.periodic_tasks: list[PeriodicTask] = []
         self.adopters: dict[str, Task] = {}
 
     def include(self, *blueprints: Blueprint) -> None:
@@ -80,18 +82,22 @@ class App(Blueprint):
             for task in blueprint.tasks.values():
                 self._add(task)
 
-    def every(
+    def periodic(
         self, seconds: float, name: str
-    ) -> Callable[[Callable[[BoundedConnection], object]], Chore]:
-        """Have the decorated function run every so often, by one process at a time.
+    ) -> Callable[[Callable[[BoundedConnection], object]], PeriodicTask]:
+        """Have the decorated function run every so many seconds, by one process at a time.
 
-        It gets a connection in an open transaction. See pizza.framework.chores.
+        It gets a connection in an open transaction, in which the run is recorded. name: unique in
+        the app; the last run is remembered under it, across restarts. See
+        pizza.framework.outbox.periodic. Raises ConfigurationError when the name is taken.
         """
 
-        def register(function: Callable[[BoundedConnection], object]) -> Chore:
-            chore = Chore(name, seconds, function)
-            self.chores.append(chore)
-            return chore
+        def register(function: Callable[[BoundedConnection], object]) -> PeriodicTask:
+            if any(each.name == name for each in self.periodic_tasks):
+                raise ConfigurationError(f"{self.name} already has a periodic task named {name!r}")
+            task = PeriodicTask(name, seconds, function)
+            self.periodic_tasks.append(task)
+            return task
 
         return register
 

@@ -6,6 +6,7 @@ FrameworkError
 │   └── QueueTaken         another consumer has the queue for itself
 ├── PoisonMessage          a message that no attempt can ever make sense of
 ├── Duplicate              an event that had its effect before
+├── TimeLimitExceeded      the job took longer than its task may
 ├── AttemptsExhausted      every worker that began the job went away without an end
 ├── SessionRefused         this worker or subscriber may not begin (its name, its number)
 └── JobInterrupted         the job ends here, without a failure of its own
@@ -39,6 +40,10 @@ class PoisonMessage(FrameworkError):
 
 class Duplicate(FrameworkError):
     """The event had its effect before; it is over, and nothing of this run is kept."""
+
+
+class TimeLimitExceeded(FrameworkError):
+    """The job took longer than its task's time limit; the attempt has failed."""
 
 
 class AttemptsExhausted(FrameworkError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
+import traceback
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -13,18 +14,19 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from pizza import trace
-from pizza.database.connection import available
+from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.adoption import adopt
 from pizza.framework.app import App
-from pizza.framework.epitaph import epitaph, plain
+from pizza.framework.epitaph import clean, epitaph, plain
 from pizza.framework.errors import (
     ClaimLost,
     HandedBack,
     JobInterrupted,
     NotClaimed,
     PoisonMessage,
+    TimeLimitExceeded,
 )
 from pizza.framework.job import REFUSED, Bench, Job
 from pizza.framework.message import Ticket
@@ -40,6 +42,8 @@ _SQL = Queries("framework")
 # A ticket that comes back while its holder's session still stands is most often the
 # first news of a crash: the broker has noticed, PostgreSQL will in a moment.
 _HELD_AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4)
+# A job that has lost its connection so often within its own block may be what ends it.
+_MAX_LOST_IN_BLOCK = 5
 
 
 class Outcome(Enum):
@@ -48,7 +52,7 @@ class Outcome(Enum):
     DONE = "done"  # the job has completed
     SKIPPED = "skipped"  # a duplicate, or not due: no effect
     BETTER = "better"  # a better message waits elsewhere; this ticket goes back
-    RETRIED = "retried"  # failed or put off, and due again later
+    RETRIED = "retried"  # failed or postponed, and due again later
     BURIED = "buried"  # failed for good: a dead letter
     ADOPTED = "adopted"  # came from outside; it is a message of ours now
     LEFT = "left"  # of a newer format; due again later, for a worker that knows it
@@ -89,17 +93,21 @@ class Executor:
             return self._execute(ticket, forced)
 
     def _execute(self, ticket: Ticket, forced: bool) -> Result:
+        lost_in_block = 0
         while True:
             try:
-                return self._attempt(ticket, forced)
+                return self._attempt(ticket, forced, lost_in_block >= _MAX_LOST_IN_BLOCK)
             except DatabaseUnavailable as error:
                 self._bench.line.lost(error)
+                job = self._bench.running
+                lost_in_block += job is not None and job.lost_in_block
             except HandedBack:
                 return Result(Outcome.HANDED_BACK)
             finally:
-                self._bench.held = None
+                self._bench.held = self._bench.deadline = self._bench.running = None
 
-    def _attempt(self, ticket: Ticket, forced: bool) -> Result:
+    def _attempt(self, ticket: Ticket, forced: bool, last: bool) -> Result:
+        """last: whether the loss of the connection within the job counts as its failure."""
         adopter = self._app.adopters.get(ticket.queue)
         if adopter is not None and ticket.foreign:
             return self._adopted(ticket, adopter)
@@ -111,15 +119,15 @@ class Executor:
             job = self.job_class(task, ticket, self._bench, forced=forced)
             job.body = self._decode(task, ticket)
         except PoisonMessage as poison:
-            return self._bury_unread(ticket, poison)
+            return self.bury_unread(ticket, poison)
         try:
             self._run(task, job, ticket)
             return Result(Outcome.RETRIED if job.postponed else Outcome.DONE, job.next_queue)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
-        except DatabaseUnavailable:
-            raise
         except Exception as error:
+            if error is job.outage and not (last and job.lost_in_block):
+                raise
             return self._failed(task, job, error)
 
     def _adopted(self, ticket: Ticket, task: Task) -> Result:
@@ -158,6 +166,9 @@ class Executor:
 
     def _run(self, task: Task, job: Job, ticket: Ticket) -> None:
         waits = list(_HELD_AGAIN_S) if ticket.redelivered else []
+        self._bench.running = job
+        if task.time_limit is not None:
+            self._bench.deadline = time.monotonic() + task.time_limit
         while True:
             try:
                 if not task.claims_itself:
@@ -177,6 +188,12 @@ class Executor:
         if isinstance(interruption, NotClaimed):
             if interruption.verdict == "better":
                 return Result(Outcome.BETTER, interruption.better_queue)
+            if interruption.verdict == "locked":
+                # The delivery goes, and the keeper publishes another once the row is free.
+                with available():
+                    self._bench.line.connection().execute(_SQL.redeliver, {"id": job.id})
+                self._log(job, logging.INFO, "job_deferred", "Its row is locked; delivered later")
+                return Result(Outcome.SKIPPED)
             self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
             return Result(Outcome.SKIPPED)
         if isinstance(interruption, ClaimLost):
@@ -196,8 +213,11 @@ class Executor:
     def _failed(self, task: Task, job: Job, error: Exception) -> Result:
         reason = f"{type(error).__name__}: {error}"[:1000]
         if job.completed:
-            self._log(job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}")
+            self._log(
+                job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}", error
+            )
             return Result(Outcome.DONE, job.next_queue)
+        self._bench.deadline = None
         try:
             if job.token is None:
                 job.claim(last=True)
@@ -209,24 +229,28 @@ class Executor:
                     self._log(
                         job, logging.WARNING, "job_retried",
                         f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: "
-                        f"{reason}",
+                        f"{reason}", error,
                     )  # fmt: skip
                     return Result(Outcome.RETRIED)
                 headers = epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
                 conn.execute(
                     _SQL.bury,
-                    self._mark(job) | {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
-                )
+                    self._mark(job) | {
+                        "exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers),
+                        "traceback": traceback_text(error),
+                    },
+                )  # fmt: skip
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except psycopg.DatabaseError as refusal:
             if refusal.sqlstate != REFUSED:
                 raise
             return self._interrupted(job, ClaimLost(str(refusal).splitlines()[0]))
-        self._log(job, logging.ERROR, "job_dead", f"Dead after attempt {job.attempt}: {reason}")
+        text = f"Dead after attempt {job.attempt}: {reason}"
+        self._log(job, logging.ERROR, "job_dead", text, error)
         return Result(Outcome.BURIED)
 
-    def _bury_unread(self, ticket: Ticket, poison: PoisonMessage) -> Result:
+    def bury_unread(self, ticket: Ticket, poison: PoisonMessage) -> Result:
         """A message nobody can work on: to the dead letters as it is, with the reason."""
         try:
             identity = ticket.id()
@@ -237,7 +261,12 @@ class Executor:
         with available():
             buried = conn.execute(
                 _SQL.bury_unclaimed,
-                {"id": identity, "exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
+                {
+                    "id": identity,
+                    "exchange": DEAD_LETTER_EXCHANGE,
+                    "headers": Jsonb(headers),
+                    "holder": self._bench.holder,
+                },
             ).rowcount
             if not buried and identity and isinstance(ticket.headers.get("position"), int):
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
@@ -249,6 +278,8 @@ class Executor:
                         "routing_key": ticket.queue,
                         "body": ticket.body,
                         "headers": Jsonb(headers),
+                        "id": None,
+                        "traceback": None,
                     },
                 )
         log.error(
@@ -266,9 +297,11 @@ class Executor:
         return {"job_id": job.id, "job_token": job.token}
 
     @staticmethod
-    def _log(job: Job, level: int, action: str, text: str) -> None:
+    def _log(
+        job: Job, level: int, action: str, text: str, error: Exception | None = None
+    ) -> None:
         log.log(
-            level, text,
+            level, "%s", text, exc_info=error,
             extra={
                 "action": action,
                 "duration_ms": job.duration_ms,
@@ -276,3 +309,33 @@ class Executor:
                             "attempt": job.attempt, "queue": job.queue},
             },
         )  # fmt: skip
+
+
+def traceback_text(error: BaseException) -> str:
+    """The stack of an error, at most its last 20,000 characters."""
+    return clean("".join(traceback.format_exception(error)))[-20_000:]
+
+
+def fail_hung(conn: BoundedConnection, job: Job) -> None:
+    """Fail the attempt of a job that its own thread cannot end, from another thread."""
+    error = TimeLimitExceeded(
+        f"the job was still running after its time limit of {job.task.time_limit:g} s"
+    )
+    reason = f"TimeLimitExceeded: {error}"
+    values: dict[str, Any] = {"job_id": job.id, "job_token": job.token}
+    try:
+        if job.task.retry.again(job.attempt, error):
+            conn.execute(_SQL.retry, values | {"delay": job.task.retry.delay(job.attempt)})
+        else:
+            headers = epitaph(job.queue, reason, task=job.task.name, attempt=job.attempt)
+            values |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
+            conn.execute(_SQL.bury, values | {"traceback": None})
+    except psycopg.DatabaseError as refusal:
+        if refusal.sqlstate != REFUSED:
+            raise
+    log.error(
+        "A job does not end; its attempt has failed: %s", reason,
+        extra={"action": "job_hung",
+               "details": {"task": job.task.name, "message_id": str(job.id),
+                           "attempt": job.attempt, "queue": job.queue}},
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,21 +19,18 @@ from typing import Any
 import psycopg
 
 from pizza import trace
+from pizza.database.application import ApplicationError, application_block
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.epitaph import Letter, dead_letter
-from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage
+from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage, TimeLimitExceeded
 from pizza.framework.event import Afterwards, Burial, Event, Handler, read
 from pizza.framework.lifecycle import Wake
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket
-from pizza.framework.retry import Backoff, RetryPolicy
+from pizza.framework.retry import Backoff, Repeated, RetryPolicy
 
 log = logging.getLogger(__name__)
-
-# Errors that no event causes: what is missing or refused at the server (a migration that has
-# not run, a full disk, a standby), and transactions that got in each other's way.
-_NOT_THE_EVENTS_FAULT = ("25", "40", "42", "53", "55")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,7 @@ class Duties:
 
     enter: called with each new database connection before anything else is done on it (None:
     there is no database), and may raise SessionRefused or HandedBack.
+    time_limit: seconds that a handler may take with the database.
     """
 
     handler: Handler
@@ -56,6 +55,7 @@ class Duties:
     retry: RetryPolicy
     line: Line | None
     enter: Callable[[BoundedConnection | None], None]
+    time_limit: float
 
 
 class Handling(threading.Thread):
@@ -197,31 +197,47 @@ class Handling(threading.Thread):
     # -- the database --------------------------------------------------------------------
 
     def _insist(self, step: Callable[[BoundedConnection | None], None]) -> None:
-        """Run a step in a transaction, again for as long as the server is away, or not in order."""
+        """Run a step in a transaction, again for as long as the server is away, or cannot serve.
+
+        Raises what the step raises for reasons of its own, and TimeLimitExceeded.
+        """
         line = self._duties.line
         if line is None:
             step(None)
             return
-        backoff, told = Backoff(), False
+        backoff, trouble = Backoff(), Repeated()
         while True:
             try:
                 conn = self._connection()
-                with available(), conn.transaction():
-                    step(conn)
+                self._in_transaction(conn, step)
                 return
-            except (DatabaseRefused, psycopg.DatabaseError) as error:
-                if not _innocent(error):
-                    raise
-                if not told:
-                    log.log(
-                        logging.WARNING if isinstance(error, DatabaseRefused) else logging.ERROR,
+            except DatabaseRefused as error:
+                if trouble.is_due(error):
+                    log.warning(
                         "PostgreSQL cannot do this now, trying again: %s", error,
                         extra={"action": "database_refused", "details": {"queue": self._queue}},
                     )  # fmt: skip
-                    told = True
             except DatabaseUnavailable as error:
                 line.lost(error)
             self._pause(backoff.next())
+
+    def _in_transaction(
+        self, conn: BoundedConnection, step: Callable[[BoundedConnection | None], None]
+    ) -> None:
+        until = time.monotonic() + self._duties.time_limit
+        try:
+            with (
+                available(),
+                conn.transaction(),
+                application_block(conn, until=until, conflicts=True),
+            ):
+                step(conn)
+        except ApplicationError as raised:
+            if raised.late and isinstance(raised.error, DatabaseUnavailable):
+                conn.close()
+                limit = f"{self._duties.time_limit:g} s"
+                raise TimeLimitExceeded(f"the handler took longer than {limit}") from raised.error
+            raise raised.error from None
 
     def _connection(self) -> BoundedConnection:
         line = self._duties.line
@@ -258,10 +274,3 @@ class Handling(threading.Thread):
                             "attempt": event.attempt},
             },
         )  # fmt: skip
-
-
-def _innocent(error: DatabaseRefused | psycopg.DatabaseError) -> bool:
-    """Whether the event has no part in an error, so that waiting may help."""
-    if isinstance(error, DatabaseRefused):
-        return True
-    return (error.sqlstate or "").startswith(_NOT_THE_EVENTS_FAULT)

@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
+from pizza.database.application import ApplicationError, application_block
 from pizza.database.arrays import text_array
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseUnavailable
@@ -27,7 +28,9 @@ from pizza.framework.errors import (
     ClaimLost,
     ConfigurationError,
     HandedBack,
+    JobInterrupted,
     NotClaimed,
+    TimeLimitExceeded,
 )
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket
@@ -35,7 +38,7 @@ from pizza.framework.task import Task
 
 _SQL = Queries("framework")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
-_END_PROMISE, _RETRY, _POSTPONE = _SQL.end_promise, _SQL.retry, _SQL.postpone
+_END_PROMISE, _POSTPONE = _SQL.end_promise, _SQL.postpone
 
 REFUSED = "PZ001"
 _SWAP_S = 0.01
@@ -45,10 +48,12 @@ _SWAP_S = 0.01
 class Bench:
     """What a worker lends to its jobs.
 
-    holder: the key of its session; lease: how long a claim outlives a silent worker;
+    holder: the key of its session; lease: how long its claims outlive a silent worker;
     queues: all that it serves; interrupt: set to end a job's sleep early; abandon: set
-    when the job has to be handed back; lost: set when its claim was seen to be lost; held:
-    the message being worked on and its token, for whoever renews the lease; promise:
+    when the job has to be handed back; lost: set when its claim was seen to be lost; silent: set
+    while PostgreSQL does not answer the worker's session; held: the message being worked on and its
+    token, for the thread that renews the lease; deadline: when the job in hand has to be over
+    (time.monotonic), None without a limit; promise:
     the position of the message that the database has promised to this worker's next job;
     begun: called once a job's message is claimed; withdrawn: the message that its sender was
     heard to take back; queue_array: the queues as a parameter.
@@ -62,7 +67,10 @@ class Bench:
     interrupt: threading.Event = field(default_factory=threading.Event)
     abandon: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
+    silent: threading.Event = field(default_factory=threading.Event)
     held: tuple[UUID, int] | None = None
+    deadline: float | None = None
+    running: Job | None = None
     promise: int | None = None
     begun: Callable[[], None] = lambda: None
     withdrawn: UUID | None = None
@@ -92,6 +100,9 @@ class Job:
         self.body: Any = None
         self.token: int | None = None
         self.completed = self.postponed = False
+        # The last loss of this job's own connection, and whether one was lost within a block.
+        self.outage: DatabaseUnavailable | None = None
+        self.lost_in_block = False
         self.next_queue: str | None = None
         self._bench = bench
         self._forced = forced
@@ -103,36 +114,47 @@ class Job:
     def transaction(self) -> Generator[BoundedConnection, None, None]:
         """A transaction of the job: commits at the end of the block, if the job still may.
 
-        Raises ClaimLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass:
-        the job runs again from its beginning once the server is back).
+        The block may take as long as the task's time limit. An error of its statements, and any
+        other error in it, fails the attempt; only the loss of this very connection does not.
+        Raises ClaimLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass: the job runs
+        again from its beginning once the server is back), TimeLimitExceeded.
         """
         with self._guarded() as conn:
             yield conn
 
     @contextmanager
     def completion(self) -> Generator[BoundedConnection, None, None]:
-        """The job's last transaction: its effect and the end of its message, in one commit."""
-        with self._guarded() as conn:
-            yield conn
+        """The job's last transaction: its effect and the end of its message, in one commit.
+
+        Raises as `transaction` does.
+        """
+        ended: list[Any] = []
+
+        def complete(conn: BoundedConnection) -> None:
             row = conn.first(_COMPLETE, self._guard())
             assert row is not None
-        self._ended(*row)
+            ended.extend(row)
+
+        with self._guarded(complete) as conn:
+            yield conn
+        self._ended(*ended)
 
     @contextmanager
-    def again(
-        self, delay: float | timedelta, *, counted: bool = True
-    ) -> Generator[BoundedConnection, None, None]:
-        """The attempt's last transaction: its effect, and the message due again, in one commit.
+    def again(self, delay: float | timedelta) -> Generator[BoundedConnection, None, None]:
+        """The run's last transaction: its effect, and the message due again, in one commit.
 
-        delay: seconds from now, for a task that knows better than its policy when to try again;
-        how often is its own affair, too. counted: False when nothing was tried, so that the
-        next attempt has the number of this one.
+        delay: seconds from now, for a task that knows better than its policy when to run again. It
+        is no failure, and may be asked for any number of times: `attempt` stays. Raises as
+        `transaction` does.
         """
         pause = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
-        with self._guarded() as conn:
-            yield conn
+
+        def postpone(conn: BoundedConnection) -> None:
             values = {"job_id": self.id, "job_token": self.token, "delay": pause}
-            conn.execute(_RETRY if counted else _POSTPONE, values)
+            conn.execute(_POSTPONE, values)
+
+        with self._guarded(postpone) as conn:
+            yield conn
         self.completed = self.postponed = True
 
     def _ended(self, next_queue: str | None, promise: int | None) -> None:
@@ -140,7 +162,14 @@ class Job:
         self.next_queue, self._bench.promise = next_queue, promise
 
     @contextmanager
-    def _guarded(self) -> Generator[BoundedConnection, None, None]:
+    def _guarded(
+        self, end: Callable[[BoundedConnection], None] | None = None
+    ) -> Generator[BoundedConnection, None, None]:
+        """A transaction that claims the message or checks the token, and `end`s the run.
+
+        What goes wrong in our own statements is judged by its SQLSTATE; what goes wrong in the
+        application's block is the application's, unless this connection is lost.
+        """
         if self.completed:
             raise ConfigurationError(f"task {self.task.name} went on after its completion")
         conn = self._bench.line.connection()
@@ -151,15 +180,40 @@ class Job:
                     self._claim(conn)
                 else:
                     conn.execute(_FENCE, self._guard())
-                yield conn
+                with application_block(
+                    conn, until=self._bench.deadline, given_up=self._bench.silent
+                ):
+                    yield conn
+                if end is not None:
+                    end(conn)
         except BaseException as error:
             if fresh:
                 self.token = self._bench.held = None  # rolled back with the rest
+            if isinstance(error, ApplicationError):
+                error = self._judged(error)
             if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
                 raise ClaimLost(str(error).splitlines()[0]) from error
             if isinstance(error, DatabaseUnavailable):
-                self._bench.line.lost(error)
-            raise
+                self._lost(error)
+            raise error
+
+    def _judged(self, raised: ApplicationError) -> BaseException:
+        error = raised.error
+        self.lost_in_block |= raised.lost
+        if raised.late and isinstance(error, Exception) and not isinstance(error, JobInterrupted):
+            return TimeLimitExceeded(self._time_limit_text())
+        return error
+
+    def _lost(self, error: DatabaseUnavailable) -> None:
+        self.outage = error
+        self._bench.line.lost(error)
+
+    def _is_over_time(self) -> bool:
+        deadline = self._bench.deadline
+        return deadline is not None and time.monotonic() >= deadline
+
+    def _time_limit_text(self) -> str:
+        return f"the job took longer than its time limit of {self.task.time_limit:g} s"
 
     # -- single statements ----------------------------------------------------------
 
@@ -202,7 +256,7 @@ class Job:
                     )
                     return row
             except DatabaseUnavailable as error:
-                self._bench.line.lost(error)
+                self._lost(error)
                 uncertain = True
             except psycopg.DatabaseError as error:
                 if error.sqlstate != REFUSED:
@@ -227,7 +281,7 @@ class Job:
             with available():
                 self._claim(conn, last=last)
         except DatabaseUnavailable as error:
-            self._bench.line.lost(error)
+            self._lost(error)
             raise
 
     def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
@@ -244,14 +298,14 @@ class Job:
         self._bench.begun()
         if self.attempt > self.task.retry.attempts and not last:
             # A failure would have ended it before: its workers died instead.
-            raise AttemptsExhausted(f"{self.attempt - 1} workers began this and did not end it")
+            raise AttemptsExhausted(f"{self.attempt - 1} attempts failed, or their workers died")
 
     def _guard(self) -> dict[str, Any]:
         return {
             "job_id": self.id,
             "job_token": self.token,
             "job_holder": self._bench.holder,
-            "job_lease": self._bench.lease,
+            "job_lease": None,
             "job_queues": self._bench.queue_array,
             "job_forced": self._forced,
             "job_promise": self._bench.promise,
@@ -261,7 +315,10 @@ class Job:
     # -- waiting --------------------------------------------------------------------
 
     def sleep(self, seconds: float) -> None:
-        """Wait, holding nothing. Raises ClaimLost or HandedBack as soon as either is known."""
+        """Wait, holding nothing.
+
+        Raises ClaimLost or HandedBack as soon as either is known, and TimeLimitExceeded.
+        """
         until = time.monotonic() + seconds
         if self._bench.promise is not None and seconds > _SWAP_S:
             # Our ticket was another's, and he has had the time to take ours.
@@ -272,6 +329,8 @@ class Job:
             left = until - time.monotonic()
             if left <= 0:
                 return
+            if self._bench.deadline is not None:
+                left = max(0.0, min(left, self._bench.deadline - time.monotonic()))
             self._bench.interrupt.wait(left)
 
     def _end_promise(self) -> None:
@@ -281,8 +340,10 @@ class Job:
         self._bench.promise = None
 
     def check(self) -> None:
-        """For loops of one's own: raise ClaimLost or HandedBack if the job must end."""
+        """For loops of one's own: raise ClaimLost, HandedBack or TimeLimitExceeded."""
         if self._bench.lost.is_set():
             raise ClaimLost(f"message {self.id} was taken over by another worker")
         if self._bench.abandon.is_set():
             raise HandedBack(f"message {self.id} is handed back: the worker stops")
+        if self._is_over_time():
+            raise TimeLimitExceeded(self._time_limit_text())

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from pizza.database.connection import BoundedConnection, connect
+from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.errors import HandedBack
 from pizza.framework.retry import Backoff
@@ -18,13 +18,21 @@ class Line:
     """Owned by one thread.
 
     pause: waits the given seconds, or less when asked to stop, and answers whether to
-    give up then.
+    give up then. on_connect: called with each new connection before anything else is done on it.
     """
 
-    def __init__(self, db_url: str, *, name: str, pause: Callable[[float], bool]) -> None:
+    def __init__(
+        self,
+        db_url: str,
+        *,
+        name: str,
+        pause: Callable[[float], bool],
+        on_connect: Callable[[BoundedConnection], None] = lambda conn: None,
+    ) -> None:
         self._db_url = db_url
         self._name = name
         self._pause = pause
+        self._on_connect = on_connect
         self._conn: BoundedConnection | None = None
         self._backoff = Backoff()
         self._away = False
@@ -44,7 +52,7 @@ class Line:
             return self._conn
         while self._conn is None or self._conn.closed:
             try:
-                self._conn = connect(self._db_url, name=self._name)
+                self._conn = self._open()
             except DatabaseUnavailable as error:
                 self.lost(error)
                 if self._pause(self._backoff.next()):
@@ -54,6 +62,16 @@ class Line:
             log.info("PostgreSQL is back", extra={"action": "database_reconnected"})
         self._backoff.reset()
         return self._conn
+
+    def _open(self) -> BoundedConnection:
+        conn = connect(self._db_url, name=self._name)
+        try:
+            with available():
+                self._on_connect(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def lost(self, error: DatabaseUnavailable | None = None) -> None:
         """Drop the connection; the next call of `connection` makes a new one.

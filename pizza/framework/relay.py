@@ -1,8 +1,10 @@
-"""The relay: publishes what transactions wrote, and sees that no message is forgotten.
+"""The relay: publishes what transactions wrote, in one process at a time.
 
-Any number of processes run this thread; one of them leads, by a session lock that frees
-itself when its process ends. A leader that is frozen keeps its lock, so the others watch
-its heartbeat and end its session.
+Any number of processes run this thread; one of them leads, by a session lock that frees itself when
+its process ends. The leader publishes on this thread; a keeper and a runner of periodic tasks work
+beside it, each with a connection of its own. A leader that is frozen keeps its lock, so the candidates
+watch its heartbeat and end its session. A leader that cannot reach RabbitMQ gives the lead to a
+candidate that can.
 """
 
 from __future__ import annotations
@@ -10,41 +12,43 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
+from psycopg.rows import namedtuple_row
 
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
-from pizza.framework import kept
 from pizza.framework.app import App
 from pizza.framework.broker import Broker
-from pizza.framework.chores import Turns
-from pizza.framework.depths import Depths
 from pizza.framework.errors import BrokerUnavailable
-from pizza.framework.outbox import BATCH, Outbox
-from pizza.framework.publisher import Publisher
-from pizza.framework.retry import Backoff
-from pizza.framework.sweep import Sweep
+from pizza.framework.outbox import subscriptions
+from pizza.framework.outbox.batch import BATCH, BATCH_BYTES, Batches
+from pizza.framework.outbox.keeper import Keeper
+from pizza.framework.outbox.periodic import PeriodicRunner
+from pizza.framework.outbox.publisher import Publisher
+from pizza.framework.retry import Backoff, Repeated
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _SQL = Queries("relay")
 
-SWEEP_S = 1.0
-_STANDBY_S = 0.25
-_JUDGE_S = 1.0
-_DOZE_S = 0.5
+HEARTBEAT_S = 1.0
+LEADER_TIMEOUT_S = 8.0
+_CAMPAIGN_S = 0.25
+_SLEEP_S = 0.5
+# While a transaction that has sent something is open the publisher cannot sleep; it looks again
+# after pauses that grow to this.
+_LONGEST_NAP_S = 0.032
 # Between batches while messages keep coming: few statements for many messages. The first
 # message after a pause is published at once.
 _LINGER_S = 0.002
 _LINGER_LONGEST_S = 0.016
-_FROZEN_S = 15.0
+# How long a leader that has given the lead back leaves it to others.
+_RESIGNED_S = 5.0
+_STOP_HELPERS_S = 1.0
+_LOCK_TIMEOUT = "100ms"
 
 
 class Relay(threading.Thread):
@@ -58,15 +62,13 @@ class Relay(threading.Thread):
         self._title = f"{name} relay"
         self._end = threading.Event()
         self._state = "starting"
-        self._broker: Broker | None = None
-        self._publisher: Publisher | None = None
-        self._broker_backoff = Backoff()
-        self._broker_next_try = 0.0
-        self._broker_away = False
-        self._outbox = Outbox()
+        self._link = _Link(app, broker_url, self._title)
+        self._batches = Batches()
         self._asleep = False
-        self._due = 0.0
+        self._nap = _LINGER_S
         self._linger = _LINGER_S
+        self._heartbeat_at = 0.0
+        self._campaign_from = 0.0
 
     def state(self) -> str:
         """One of: starting, standby, leading, leading, broker away, database away, stopped."""
@@ -78,8 +80,6 @@ class Relay(threading.Thread):
         if self.is_alive():
             self.join(timeout)
 
-    # -- leading --------------------------------------------------------------------
-
     def run(self) -> None:
         """Stand by, lead, come back: until `stop`."""
         backoff = Backoff()
@@ -87,169 +87,238 @@ class Relay(threading.Thread):
             began = time.monotonic()
             try:
                 with connect(self._db_url, name=self._title) as conn, available():
-                    if self._await_lead(conn):
+                    conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
+                    if self._campaign(conn):
                         self._lead(conn)
             except (DatabaseUnavailable, psycopg.DatabaseError) as error:
                 if self._state != "database away":
                     log.warning("Relay: %s; trying again", error, extra={"action": "relay_lost"})
                 self._state = "database away"
-                self._rest(backoff, began)
+                self._pause(backoff, began)
             except Exception:
                 log.exception("Relay failed; starting over", extra={"action": "relay_failed"})
-                self._rest(backoff, began)
+                self._pause(backoff, began)
             finally:
-                self._drop_broker()
+                self._link.drop()
         self._state = "stopped"
 
-    def _rest(self, backoff: Backoff, began: float) -> None:
+    def _pause(self, backoff: Backoff, began: float) -> None:
         """Wait before the next try; briefly if it had gone well for a while."""
         if time.monotonic() - began > Backoff.LONGEST_S:
             backoff.reset()
         self._end.wait(backoff.next())
 
-    def _await_lead(self, conn: BoundedConnection) -> bool:
+    # -- election -------------------------------------------------------------------
+
+    def _campaign(self, conn: BoundedConnection) -> bool:
         """Stand by until the lock is ours; False when stopped before."""
-        stale_since: float | None = None
-        judged = time.monotonic()
+        watched = _WatchedLeader()
+        looked_at = time.monotonic()
         while not self._end.is_set():
-            if _one(conn, _SQL.lead):
-                conn.execute(_SQL.announce)  # a server that takes no writes shows it here
+            now = time.monotonic()
+            if now >= self._campaign_from and self._elected(conn):
                 log.info("Relay leads", extra={"action": "relay_leading"})
                 return True
             self._state = "standby"
-            self._end.wait(_STANDBY_S)
-            now = time.monotonic()
-            if now - judged < _JUDGE_S:
+            self._end.wait(_CAMPAIGN_S)
+            if time.monotonic() - looked_at < HEARTBEAT_S:
                 continue
-            gap, judged = now - judged, now
-            if gap > 3 or _one(conn, _SQL.leader_age) < _FROZEN_S:
-                # After a gap it may be we, or the server, who slept: judge nobody yet.
-                stale_since = None
-            else:
-                stale_since = stale_since or now
-                if now - stale_since > 3:
-                    log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
-                    conn.execute(_SQL.depose)
-                    stale_since = None
+            gap, looked_at = time.monotonic() - looked_at, time.monotonic()
+            age, without_broker = _row(conn, _SQL.leader)
+            if watched.is_frozen(gap, age):
+                log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
+                conn.execute(_SQL.depose)
+            if without_broker and self._link.connected(conn):
+                conn.execute(_SQL.stand_for_election)
         return False
 
+    def _elected(self, conn: BoundedConnection) -> bool:
+        if not _one(conn, _SQL.lead):
+            return False
+        if _one(conn, _SQL.led_before):
+            conn.execute(_SQL.resign)
+            return False
+        conn.execute(_SQL.lead_before)
+        self._heartbeat(conn)  # a server that takes no writes shows it here
+        return True
+
+    def _heartbeat(self, conn: BoundedConnection) -> bool:
+        """Say that the leader is alive; answers whether a better candidate is waiting."""
+        self._heartbeat_at = time.monotonic()
+        return bool(_one(conn, _SQL.heartbeat, {"broker_lost": self._link.away}))
+
+    # -- leading --------------------------------------------------------------------
+
     def _lead(self, conn: BoundedConnection) -> None:
-        conn.execute("listen outbox")
+        conn.execute(f'listen "{_one(conn, _SQL.channel, {"name": "outbox"})}"')
         conn.execute("set synchronous_commit = off")
-        sweep, turns = Sweep(conn), Turns(self._app.chores, conn)
-        depths = Depths(conn)
-        swept = 0.0
         self._asleep = False
+        helpers = (
+            Keeper(self._app, self._db_url, self._broker_url, name=self._title),
+            PeriodicRunner(self._app.periodic_tasks, self._db_url, name=self._title),
+        )
+        for helper in helpers:
+            helper.start()
+        try:
+            self._publish_until_stopped(conn)
+        finally:
+            for helper in helpers:
+                helper.stop(0)
+            for helper in helpers:
+                helper.stop(_STOP_HELPERS_S)
+
+    def _publish_until_stopped(self, conn: BoundedConnection) -> None:
+        """Publish until `stop`, or until somebody else should lead."""
         while not self._end.is_set():
-            now = time.monotonic()
-            if now >= self._due or now - swept >= SWEEP_S:
-                swept, self._due = now, now + SWEEP_S
-                self._rouse(conn)
-                conn.execute(_SQL.announce)
-                sweep.tidy()
-                self._guarded(partial(self._audit, conn, sweep, depths))
-                turns.take()
-            if not self._connected(conn):
+            if time.monotonic() - self._heartbeat_at >= HEARTBEAT_S:
+                if self._heartbeat(conn) and self._link.away:
+                    self._resign(conn)
+                    return
+                self._batches.mark_the_rest(conn)
+            if not self._link.connected(conn, lambda: self._heartbeat(conn)):
                 self._state = "leading, broker away"
-                self._rouse(conn)
-                self._end.wait(min(_DOZE_S, max(0.02, self._broker_next_try - time.monotonic())))
+                self._wake_up(conn)
+                self._end.wait(min(_SLEEP_S, self._link.next_try_in()))
                 continue
             self._state = "leading"
-            published = self._guarded(partial(self._publish, conn)) or 0
+            try:
+                published = self._publish(conn)
+            except BrokerUnavailable as error:
+                self._link.lost(error)
+                continue
             if published == 0:
                 self._linger = _LINGER_S
-                self._doze(conn, _DOZE_S)
+                self._sleep(conn)
             elif published < BATCH:
+                self._nap = _LINGER_S
                 self._end.wait(self._linger)
                 self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
 
-    def _audit(self, conn: BoundedConnection, sweep: Sweep, depths: Depths) -> None:
-        if self._connected(conn) and self._broker is not None:
-            sweep.audit(self._broker, self._app.topology)
-            depths.look(self._broker, self._app.topology)
-
-    def _guarded(self, step: Callable[[], T]) -> T | None:
-        """Run a step that speaks to the broker; its loss ends the connection, not the lead."""
-        try:
-            return step()
-        except BrokerUnavailable as error:
-            self._lost_broker(error)
-            return None
+    def _resign(self, conn: BoundedConnection) -> None:
+        self._wake_up(conn)
+        conn.execute(_SQL.resign)
+        self._campaign_from = time.monotonic() + _RESIGNED_S
+        self._state = "standby"
+        log.warning(
+            "Relay gives the lead to a process that reaches RabbitMQ",
+            extra={"action": "relay_resigned"},
+        )
 
     def _publish(self, conn: BoundedConnection) -> int:
         """Publish one batch; returns how many messages there were."""
-        assert self._publisher is not None and self._broker is not None
-        look = {"limit": self._outbox.limit, "asleep": self._asleep}
+        publisher, broker = self._link.publisher, self._link.broker
+        assert publisher is not None and broker is not None
+        look = {
+            "limit": self._batches.limit, "bytes": BATCH_BYTES, "asleep": self._asleep,
+            "unmarked": list(self._batches.unmarked),
+        }  # fmt: skip
         self._asleep = False
-        rows = conn.execute(_SQL.pending, look).fetchall()
-        if rows[0][0] is None:
-            self._broker.wait(0)
+        with conn.cursor(row_factory=namedtuple_row) as cursor:
+            rows = cursor.execute(_SQL.pending, look).fetchall()
+        if rows[0].position is None:
+            broker.wait(0)
             return 0
-        if not self._outbox.publish(conn, self._publisher, rows):
-            self._broker.declare(self._app.topology)
-            self._end.wait(0.1)
+        self._batches.publish(conn, publisher, rows, lambda: broker.declare(self._app.topology))
         return len(rows)
 
     # -- sleeping -------------------------------------------------------------------
 
-    def _doze(self, conn: BoundedConnection, longest: float) -> None:
-        """Sleep until a transaction that sent something commits, or for `longest` seconds."""
-        if not _one(conn, _SQL.doze):
-            self._end.wait(0.002)  # somebody is about to commit
+    def _sleep(self, conn: BoundedConnection) -> None:
+        """Sleep until a transaction that sent something commits, or for a while."""
+        if not _one(conn, _SQL.sleep):
+            self._end.wait(self._nap)  # somebody has sent something and is yet to commit
+            self._nap = min(_LONGEST_NAP_S, self._nap * 2)
             return
         self._asleep = True
-        pending, due_in = _row(conn, _SQL.outlook)
-        self._due = time.monotonic() + (_DOZE_S if due_in is None else due_in)
-        if not pending:
-            wait = min(longest, max(0.01, self._due - time.monotonic()))
-            for _ in conn.notifies(timeout=wait, stop_after=1):
-                pass
+        if not _one(conn, _SQL.has_pending, {"unmarked": list(self._batches.unmarked)}):
+            for _ in conn.notifies(timeout=_SLEEP_S, stop_after=1):
+                self._nap = _LINGER_S
 
-    def _rouse(self, conn: BoundedConnection) -> None:
+    def _wake_up(self, conn: BoundedConnection) -> None:
         """Be awake for senders: none of them has to notify."""
         if self._asleep:
             self._asleep = False
-            conn.execute(_SQL.rouse)
+            conn.execute(_SQL.wake_up)
 
-    # -- the broker -----------------------------------------------------------------
 
-    def _connected(self, conn: BoundedConnection) -> bool:
-        if self._broker is not None:
-            return True
-        if time.monotonic() < self._broker_next_try:
+class _WatchedLeader:
+    """What a candidate has seen of the leader's heartbeat."""
+
+    def __init__(self) -> None:
+        self._stale_since: float | None = None
+
+    def is_frozen(self, gap: float, age: float) -> bool:
+        """Whether the heartbeat has been old for some looks. gap: seconds since the last look."""
+        now = time.monotonic()
+        if gap > 3 or age < LEADER_TIMEOUT_S:
+            # After a gap it may be we, or the server, who slept: judge nobody yet.
+            self._stale_since = None
             return False
-        try:
-            self._broker = Broker(self._broker_url, name=self._title)
-            self._broker.declare(self._app.topology)
-            kept.declare(conn, self._broker, self._app.topology)
-            self._publisher = Publisher(self._broker)
-        except BrokerUnavailable as error:
-            self._lost_broker(error)
+        self._stale_since = self._stale_since or now
+        if now - self._stale_since <= 2:
             return False
-        if self._broker_away:
-            self._broker_away = False
-            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
-        self._broker_backoff.reset()
+        self._stale_since = None
         return True
 
-    def _lost_broker(self, error: BrokerUnavailable) -> None:
-        self._drop_broker()
-        self._broker_next_try = time.monotonic() + self._broker_backoff.next()
-        if not self._broker_away:
-            self._broker_away = True
+
+class _Link:
+    """The publisher's connection to RabbitMQ, made again after each loss, after growing pauses."""
+
+    def __init__(self, app: App, url: str, name: str) -> None:
+        self._app = app
+        self._url = url
+        self._name = name
+        self.broker: Broker | None = None
+        self.publisher: Publisher | None = None
+        self.away = False
+        self._trouble = Repeated()
+        self._backoff = Backoff()
+        self._try_from = 0.0
+
+    def next_try_in(self) -> float:
+        """Seconds until the next try to connect."""
+        return max(0.02, self._try_from - time.monotonic())
+
+    def connected(self, conn: BoundedConnection, on_wait: Any = lambda: None) -> bool:
+        """Whether there is a connection, with everything declared; makes one if it is time to."""
+        if self.broker is not None:
+            return True
+        if time.monotonic() < self._try_from:
+            return False
+        try:
+            self.broker = Broker(self._url, name=self._name)
+            self.broker.declare(self._app.topology)
+            subscriptions.declare_all(conn, self.broker, self._app.topology)
+            self.publisher = Publisher(self.broker, on_wait)
+        except BrokerUnavailable as error:
+            self.lost(error)
+            return False
+        self.away = False
+        if self._trouble.is_over():
+            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
+        self._backoff.reset()
+        return True
+
+    def lost(self, error: BrokerUnavailable) -> None:
+        """Drop the connection, and say so once."""
+        self.drop()
+        self._try_from = time.monotonic() + self._backoff.next()
+        self.away = True
+        if self._trouble.is_due(error):
             log.warning("Relay: %s; trying again", error, extra={"action": "broker_lost"})
 
-    def _drop_broker(self) -> None:
-        if self._broker is not None:
-            self._broker.close()
-        self._broker = self._publisher = None
+    def drop(self) -> None:
+        """Close the connection if there is one."""
+        if self.broker is not None:
+            self.broker.close()
+        self.broker = self.publisher = None
 
 
-def _row(conn: BoundedConnection, query: str) -> Any:
-    row = conn.execute(query).fetchone()
+def _row(conn: BoundedConnection, query: str, parameters: Any = None) -> Any:
+    row = conn.execute(query, parameters).fetchone()
     assert row is not None
     return row
 
 
-def _one(conn: BoundedConnection, query: str) -> Any:
-    return _row(conn, query)[0]
+def _one(conn: BoundedConnection, query: str, parameters: Any = None) -> Any:
+    return _row(conn, query, parameters)[0]

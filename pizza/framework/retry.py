@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -62,3 +63,26 @@ class Backoff:
         """The seconds to wait now."""
         wait, self._next = self._next, min(self.LONGEST_S, self._next * 2)
         return wait * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+class Repeated:
+    """Decides when a trouble that stays is logged again: once a minute, or when it is another one."""
+
+    INTERVAL_S = 60.0
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._said_at = 0.0
+
+    def is_due(self, error: object) -> bool:
+        """Whether to log this error now."""
+        text, now = str(error), time.monotonic()
+        if text == self._text and now - self._said_at < self.INTERVAL_S:
+            return False
+        self._text, self._said_at = text, now
+        return True
+
+    def is_over(self) -> bool:
+        """The trouble is over; whether there was one."""
+        was, self._text = self._text is not None, None
+        return was

@@ -12,21 +12,28 @@ import threading
 import time
 from typing import Protocol
 
+import psycopg
+
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.errors import SessionRefused
-from pizza.framework.job import Bench
+from pizza.framework.executor import fail_hung
+from pizza.framework.job import Bench, Job
 from pizza.framework.lifecycle import Stop, readable
 from pizza.framework.retry import Backoff
 
 log = logging.getLogger(__name__)
 
 _SQL = Queries("framework")
-_HOLD, _RENEW = _SQL.hold, _SQL.renew
 
 BEAT_S = 30.0
+# A job that is over its time limit has so long to notice that it is interrupted.
+HANG_GRACE_S = 1.0
 _TICK_S = 0.5
+_STATEMENT_LIMIT_S = 5.0
+NO_TABLES = "the database has no tables of this version: run --setup-db"
+MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
 
 
 class Roster(Protocol):
@@ -61,16 +68,19 @@ def new_key() -> int:
 
 
 class Session(threading.Thread):
-    """Holds the lock, renews the lease of the job in hand, and beats, in a thread of its own.
+    """Holds the worker's lock, renews its lease, and beats, in a thread of its own.
 
+    The lease is a row of the worker's own: renewing it waits for nothing that a job has locked.
     present: set while the lock is held and the roster has let the worker in.
     refused: the roster's sentence, once it has refused the worker's first entry.
+    hung: the job that was ended here, as it was over its time limit and could not be interrupted.
     """
 
     def __init__(self, db_url: str, name: str, bench: Bench, roster: Roster, stop: Stop) -> None:
         super().__init__(name="session", daemon=True)
         self.present = threading.Event()
         self.refused: str | None = None
+        self.hung: Job | None = None
         self._entered = False
         self._db_url = db_url
         self._application = f"{name} session"
@@ -78,18 +88,19 @@ class Session(threading.Thread):
         self._roster = roster
         self._worker_stop = stop
         self._end = threading.Event()
+        self._said: str | None = None
 
     def run(self) -> None:
         """Until `close`: be present; come back whenever the database does."""
         backoff = Backoff()
-        away = False
         while not self._end.is_set() and self.refused is None:
             try:
                 with connect(self._db_url, name=self._application) as conn, available():
+                    conn.limit = _STATEMENT_LIMIT_S
                     self._enter(conn)
                     backoff.reset()
-                    if away:
-                        away = False
+                    if self._said is not None:
+                        self._said = None
                         log.info("Worker is back", extra={"action": "worker_reconnected"})
                     self._live(conn)
             except (
@@ -101,22 +112,36 @@ class Session(threading.Thread):
                     self.refused = str(error)
                     self._worker_stop.wake.set()
                     return
-                log.warning("Worker cannot be present: %s", error, extra={"action": "session_lost"})
-                away = True
+                self._say(error)
+                if isinstance(error, DatabaseUnavailable) and not isinstance(
+                    error, DatabaseRefused
+                ):
+                    self._bench.silent.set()
                 self._end.wait(backoff.next())
+
+    def _say(self, error: Exception) -> None:
+        """Log a reason once, until another or the return."""
+        reason = NO_TABLES if isinstance(error, MISSING_TABLES) else str(error)
+        if reason != self._said:
+            self._said = reason
+            log.warning("Worker cannot be present: %s", reason, extra={"action": "session_lost"})
 
     def _enter(self, conn: BoundedConnection) -> None:
         for _ in range(20):
             # Somebody who just asks whether we live holds the key for a moment.
-            if conn.execute(_HOLD, {"holder": self._bench.holder}).fetchone() == (True,):
+            if conn.execute(_SQL.hold, {"holder": self._bench.holder}).fetchone() == (True,):
                 break
             time.sleep(0.05)
         else:
             raise DatabaseUnavailable("the former session of this worker has not ended yet")
+        values = {"holder": self._bench.holder, "name": self._bench.worker_name}
+        conn.execute(_SQL.register, values | {"lease": self._bench.lease})
         # What a withdrawn job's worker is told by (see message_withdraw).
         conn.execute(f"listen claim_{self._bench.holder}")
         self._roster.enter(conn)
+        self._bench.silent.clear()
         self._entered = True
+        self._check_claim(conn)
         self.present.set()
         self._worker_stop.wake.set()
 
@@ -131,11 +156,12 @@ class Session(threading.Thread):
                     # Something to read while nothing was asked: the end of the connection, or the
                     # news that the message in hand was withdrawn.
                     if now - renewed >= lease / 3 or readable([conn], 0):
-                        self._renew(conn)
+                        self._check_claim(conn)
                         renewed = now
                     if now - beaten >= BEAT_S:
                         self._roster.beat(conn)
                         beaten = now
+                    self._end_hung_job(conn)
                     refused = False
             except DatabaseRefused as error:
                 # The lock stands, so nobody takes the worker for dead; what was refused is tried
@@ -144,26 +170,58 @@ class Session(threading.Thread):
                     log.warning("Lease not renewed: %s", error, extra={"action": "lease_refused"})
                 refused, renewed = True, now - lease
         self._roster.leave(conn)
+        conn.execute(_SQL.unregister, {"holder": self._bench.holder})
 
-    def _renew(self, conn: BoundedConnection) -> None:
+    def _check_claim(self, conn: BoundedConnection) -> None:
+        """Renew the lease, and look whether the message in hand is still ours."""
         held = self._bench.held
-        if held is None:
-            conn.execute("select 1")  # to learn of a lost connection while there is no job
-            return
-        id, token = held
-        row = conn.execute(
-            _RENEW,
-            {"id": id, "token": token, "holder": self._bench.holder, "lease": self._bench.lease},
-        ).fetchone()
+        id, token = held or (None, None)
+        values = {"id": id, "token": token, "holder": self._bench.holder}
+        row = conn.execute(_SQL.renew, values | {"lease": self._bench.lease}).fetchone()
+        assert row is not None
+        registered, still_held = row
+        if not registered:
+            raise DatabaseUnavailable("the registration of this worker is gone")
         for note in conn.notifies(timeout=0):
             if note.payload == str(id):
                 self._bench.withdrawn = id
-        if row is None and self._bench.held == held:
+        if not still_held and self._bench.held == held:
             self._bench.lost.set()
             self._bench.interrupt.set()
+
+    def _end_hung_job(self, conn: BoundedConnection) -> None:
+        """End the claim of a job that is over its time limit and does not notice.
+
+        Its attempt has failed; what the job may still do does not count.
+        """
+        job, deadline = self._bench.running, self._bench.deadline
+        if job is None or deadline is None or time.monotonic() < deadline + HANG_GRACE_S:
+            return
+        self._bench.interrupt.set()
+        if time.monotonic() < deadline + 2 * HANG_GRACE_S or job.token is None:
+            return
+        conn.execute(_SQL.end_predecessor, {"key": -self._bench.holder})
+        fail_hung(conn, job)
+        self.hung = job
+        self._worker_stop.set()
 
     def close(self, timeout: float) -> None:
         """Leave: the roster is told, the lock freed. Waits up to `timeout` seconds."""
         self._end.set()
         if self.is_alive():
             self.join(timeout)
+
+
+def hold_job_key(conn: BoundedConnection, holder: int) -> None:
+    """Mark a job's connection as the one of its worker, and end its predecessor.
+
+    A connection that was lost on the way may still stand at the server, with rows locked. The key by
+    which the keeper finds the sessions of a frozen worker is the worker's own, negated. Raises
+    DatabaseUnavailable when the predecessor does not end.
+    """
+    conn.execute(_SQL.end_predecessor, {"key": -holder})
+    for _ in range(40):
+        if conn.execute(_SQL.hold, {"holder": -holder}).fetchone() == (True,):
+            return
+        time.sleep(0.05)
+    raise DatabaseUnavailable("the former connection of this worker's job has not ended yet")

@@ -3,7 +3,9 @@
 Two threads. One owns the connection to the broker: it takes deliveries in, keeps the
 heartbeat and acknowledges what is done; when the connection is lost it makes everything anew,
 topology and consumer included. The other (`handling`) runs the handler on one event after the
-other. An event that fails is held and tried again in its place, so that none overtakes it, and
+other. Where a subscriber has to be the only one of its name, one lock decides, which belongs to its
+database session: it is taken before anything is consumed, and a subscriber that has lost it stops
+consuming. An event that fails is held and tried again in its place, so that none overtakes it, and
 goes to the dead letters with the reason when the policy is at its end.
 
 What is not acknowledged comes again, after a crash as after a lost connection: it is for the
@@ -20,26 +22,39 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 
+import psycopg
 from kombu import Queue
 
-from pizza.database.connection import BoundedConnection
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
-from pizza.framework import kept
 from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
-from pizza.framework.errors import BrokerUnavailable, HandedBack, QueueTaken, SessionRefused
+from pizza.framework.errors import (
+    BrokerUnavailable,
+    FrameworkError,
+    HandedBack,
+    QueueTaken,
+    SessionRefused,
+)
 from pizza.framework.event import Burial, Handler
 from pizza.framework.handling import Duties, Handling
 from pizza.framework.lifecycle import Stop
 from pizza.framework.line import Line
-from pizza.framework.publisher import Publisher
-from pizza.framework.retry import Backoff, RetryPolicy
+from pizza.framework.outbox import subscriptions
+from pizza.framework.outbox.publisher import Publisher
+from pizza.framework.retry import Backoff, Repeated, RetryPolicy
+from pizza.framework.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
 
 _HOLD_NAME = Queries("subscriber").hold_name
 
 _TICK_S = 1.0
+# A subscriber that stands by takes over within so long.
+_STANDBY_S = 0.5
+# A former session of our own may need a moment to end.
+_LOCK_TRIES, _LOCK_PAUSE_S = 30, 0.1
 # How long a stop waits for the event in hand.
 _LAST_EVENT_S = 1.0
 
@@ -53,9 +68,10 @@ class SubscriberOptions:
         the broker may not have noticed yet that the last one is gone.
     prefetch: events that may lie in the subscriber's hands; retry: for those that fail.
     alone: let no other subscriber of this name be at work; its durable queue is then known to
-        the database, and declared by the relay as well (pizza.framework.kept).
+        the database, and declared by the relay as well (pizza.framework.outbox.subscriptions).
     patience: seconds that it waits for another of its name to go before it is refused (math.inf:
         it stands by).
+    time_limit: seconds that one run of the handler may take with the database.
     ready: called once, when it consumes for the first time; without it a line is logged.
     buried: told of each event that goes to the dead letters.
     """
@@ -67,8 +83,13 @@ class SubscriberOptions:
     heartbeat: int = HEARTBEAT_S
     alone: bool = False
     patience: float = 2.0
+    time_limit: float = 60.0
     ready: Callable[[], None] | None = None
     buried: Burial | None = None
+
+
+class _NameLost(FrameworkError):
+    """Another subscriber of this name is at work now."""
 
 
 class Subscriber(threading.Thread):
@@ -95,8 +116,10 @@ class Subscriber(threading.Thread):
         self._title = f"{app.name} {options.name}"
         self._ending = Stop()
         self._over = threading.Event()
-        self._line = Line(db_url, name=self._title, pause=self._over.wait) if db_url else None
-        self._duties = Duties(handler, options.buried, options.retry, self._line, self._enter)
+        self._line = Line(db_url, name=self._title, pause=self._pause) if db_url else None
+        self._duties = Duties(
+            handler, options.buried, options.retry, self._line, self._enter, options.time_limit
+        )
         self._began = time.monotonic()
         self._been_ready = False
         self._waiting_for_other = False
@@ -120,34 +143,69 @@ class Subscriber(threading.Thread):
             if self._line is not None:
                 self._line.close()
 
+    def _pause(self, seconds: float) -> bool:
+        """For the database connection: wait, and say whether to give up."""
+        if threading.current_thread() is self:
+            return self._ending.event.wait(seconds)
+        return self._over.wait(seconds)
+
     def _subscribe_until_stopped(self) -> None:
-        backoff, away = Backoff(), False
+        backoff, trouble = Backoff(), Repeated()
         while not self._ending.is_set():
-            served_since = None
+            began = time.monotonic()
             broker = None
             try:
+                self._hold_name()
                 broker = Broker(
                     self._broker_url, name=self._title, heartbeat=self._options.heartbeat
                 )
                 hands = self._consume(broker)
-                served_since = time.monotonic()
-                if away:
+                if trouble.is_over():
                     log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
-                away = False
                 self._serve(broker, hands)
+            except HandedBack:
+                return  # asked to stop while it stood by
+            except _NameLost as lost:
+                log.warning("%s", lost, extra={"action": "subscriber_deposed"})
+                if self._line is not None:
+                    self._line.close()
             except QueueTaken as taken:
                 self._wait_for_other(str(taken))
                 self._ending.event.wait(backoff.next())
             except BrokerUnavailable as error:
-                if not away:
+                if trouble.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
-                away = True
-                if served_since and time.monotonic() - served_since > Backoff.LONGEST_S:
+                if time.monotonic() - began > Backoff.LONGEST_S:
                     backoff.reset()
                 self._ending.event.wait(backoff.next())
             finally:
                 if broker is not None:
                     broker.close()
+
+    def _hold_name(self) -> None:
+        """Stand by until the lock on the name is ours. Raises HandedBack, SessionRefused."""
+        line = self._line
+        if line is None or not self._options.alone:
+            return
+        backoff, trouble = Backoff(), Repeated()
+        while True:
+            try:
+                with available():
+                    if self._try_lock(line.connection()):
+                        return
+                self._wait_for_other(f"another session holds the name {self._options.name}")
+            except DatabaseUnavailable as error:
+                line.lost(error)
+            except psycopg.DatabaseError as error:
+                missing = isinstance(error, MISSING_TABLES)
+                text = NO_TABLES if missing else str(error)
+                if trouble.is_due(text):
+                    log.warning("%s", text, extra={"action": "database_refused"})
+            if self._ending.event.wait(min(_STANDBY_S, backoff.next())):
+                raise HandedBack("the subscriber stops while another has its name")
+
+    def _try_lock(self, conn: BoundedConnection) -> bool:
+        return conn.execute(_HOLD_NAME, {"name": self._options.name}).fetchone() == (True,)
 
     def _consume(self, broker: Broker) -> Handling:
         queue = self._options.queue
@@ -159,7 +217,8 @@ class Subscriber(threading.Thread):
         broker.prefetch(self._options.prefetch)
         self._over.clear()
         hands = Handling(queue.name, self._duties, self._over, self._ending.wake)
-        broker.subscribe(queue.name, hands.put, exclusive=self._options.alone)
+        exclusive = self._options.alone and self._line is None  # else the lock has decided
+        broker.subscribe(queue.name, hands.put, exclusive=exclusive)
         return hands
 
     def _serve(self, broker: Broker, hands: Handling) -> None:
@@ -184,7 +243,7 @@ class Subscriber(threading.Thread):
         letters = [each.letter.outgoing() for each in settled if each.letter is not None]
         if letters:
             assert publisher is not None
-            if not all(publisher.publish(letters)):
+            if any(publisher.publish(letters)):
                 raise BrokerUnavailable("RabbitMQ took a dead letter nowhere")
         if settled:
             broker.ack(settled[-1].delivery_tag, multiple=True)
@@ -192,16 +251,18 @@ class Subscriber(threading.Thread):
     # -- being let in --------------------------------------------------------------------
 
     def _enter(self, conn: BoundedConnection | None) -> None:
-        """On the handler's thread, with each new database connection: be the only one of the name.
+        """On the handler's thread, with each new database connection.
 
-        The broker guards the queue, but knows nothing of a queue that was declared anew.
+        Raises _NameLost when the lock went with the former connection and another has it now.
         """
         if conn is not None and self._options.alone:
-            backoff = Backoff()
-            while conn.execute(_HOLD_NAME, {"name": self._options.name}).fetchone() != (True,):
-                self._wait_for_other(f"another session holds the name {self._options.name}")
-                if self._over.wait(backoff.next()):
+            for _ in range(_LOCK_TRIES):
+                if self._try_lock(conn):
+                    break
+                if self._over.wait(_LOCK_PAUSE_S):
                     raise HandedBack("the subscriber stops while another has its name")
+            else:
+                raise _NameLost(f"another session holds the name {self._options.name} now")
             self._keep(conn)
         self._waiting_for_other = False
         if self._been_ready:
@@ -217,7 +278,7 @@ class Subscriber(threading.Thread):
         queue = self._options.queue
         known = {each.name for each in self._app.topology.queues}
         if queue.durable and not queue.exclusive and queue.exchange and queue.name not in known:
-            kept.keep(conn, self._options.name, queue)
+            subscriptions.register(conn, self._options.name, queue)
 
     def _wait_for_other(self, reason: str) -> None:
         """Say once that another is at work. Raises SessionRefused when patience is at its end."""

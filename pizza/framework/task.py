@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 _SQL = Queries("framework")
 
 MAX_PRIORITY = 255
-_SEND, _PUBLISH, _WITHDRAW, _REPRIORITISE = (
-    _SQL.send, _SQL.publish, _SQL.withdraw, _SQL.reprioritise,
+# RabbitMQ takes a delivery back that nobody has acknowledged for 30 minutes.
+TIME_LIMIT_S = 1500.0
+_SEND, _SEND_ONCE, _PUBLISH, _WITHDRAW, _REPRIORITISE = (
+    _SQL.send, _SQL.send_once, _SQL.publish, _SQL.withdraw, _SQL.reprioritise,
 )  # fmt: skip
 
 TaskFunction = Callable[["Job"], Any]
@@ -44,6 +46,8 @@ class Task:
     format: the newest format of messages that the function understands, besides all before it,
         and the one that `send` writes. Raised when a worker of the last release would do harm
         with a message of this one: such a worker leaves it for one that knows better.
+    time_limit: seconds that a run may take, waits for the database included; a run that takes
+        longer fails, and a job that cannot be interrupted loses its claim. None: no limit.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Task:
     decode: Decoder | None = None
     claims_itself: bool = False
     format: int = 1
+    time_limit: float | None = TIME_LIMIT_S
 
     def send(
         self,
@@ -74,6 +79,8 @@ class Task:
         queue, routing_key: where it will wait, and the key that leads there through the
         task's exchange (default: the task's queue, and the queue's name).
         needs: the skills that a worker who names its own must have, all of them.
+        message_id: chosen by the sender; a second message with the same id is not sent, while the
+        first lives and for at least half a day after it has ended.
         Returns the message's id. Raises PoisonMessage when the body is not JSON,
         ConfigurationError for a priority that AMQP does not know.
         """
@@ -84,7 +91,7 @@ class Task:
         if self.format > 1:
             headers = {**(headers or {}), FORMAT: self.format}
         conn.execute(
-            _SEND,
+            _SEND if message_id is None else _SEND_ONCE,
             {
                 "id": identity,
                 "task": self.name,

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from datetime import timedelta
 
 from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
-from pizza.framework.errors import BrokerUnavailable, SessionRefused
+from pizza.framework.errors import BrokerUnavailable, PoisonMessage, SessionRefused, TimeLimitExceeded
 from pizza.framework.executor import Executor, Outcome, Result
 from pizza.framework.fetching import Fetcher
 from pizza.framework.job import Bench
@@ -29,8 +30,8 @@ from pizza.framework.line import Line
 from pizza.framework.matching import match
 from pizza.framework.message import Ticket
 from pizza.framework.relay import Relay
-from pizza.framework.retry import Backoff
-from pizza.framework.session import NoRoster, Roster, Session, new_key
+from pizza.framework.retry import Backoff, Repeated
+from pizza.framework.session import NoRoster, Roster, Session, hold_job_key, new_key
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ _LAST_SECONDS = 1.5
 _TICK_S = 0.5
 # Between two looks of a worker that chooses by skill; each costs the database about 0.2 ms.
 _MATCH_S = 0.2
+# A delivery that fails so often outside its task is a dead letter.
+_MAX_UNSETTLED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,16 @@ class Worker:
         self._options = options
         self._stop = Stop()
         self._title = f"{app.name} {options.name}"
-        line = Line(db_url, name=f"{self._title} job", pause=self._pause)
+        holder = new_key()
+        line = Line(
+            db_url,
+            name=f"{self._title} job",
+            pause=self._pause,
+            on_connect=lambda conn: hold_job_key(conn, holder),
+        )
         self._bench = Bench(
             worker_name=options.name,
-            holder=new_key(),
+            holder=holder,
             lease=timedelta(seconds=options.lease),
             # Who chooses by skill is promised nothing and has no tickets to compare.
             queues=() if options.skills is not None else tuple(options.queues),
@@ -92,6 +101,7 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._bench.begun = self._hand_back
         self._failure: BaseException | None = None
+        self._unsettled: Counter[tuple[str, str | None, int]] = Counter()
 
     # -- the main thread, or one of a crew ------------------------------------------
 
@@ -125,6 +135,8 @@ class Worker:
             if self._relay:
                 self._relay.stop(_LAST_SECONDS)
             self._session.close(_LAST_SECONDS)
+        if self._session.hung is not None:
+            raise TimeLimitExceeded(f"message {self._session.hung.id} did not end in time")
         if self._failure is not None:
             raise self._failure
 
@@ -153,7 +165,8 @@ class Worker:
 
     def _let_finish(self, work: threading.Thread) -> None:
         """Give the job in hand its grace, then take it away, then leave it behind."""
-        until = time.monotonic() + self._options.grace
+        hung = self._session.hung is not None
+        until = time.monotonic() + (0 if hung else self._options.grace)
         while work.is_alive() and time.monotonic() < until:
             work.join(0.1)
             self._keep_alive()
@@ -162,10 +175,11 @@ class Worker:
         work.join(_LAST_SECONDS)
         if work.is_alive():
             # It is stuck where nothing can interrupt it. To end now is a crash that is
-            # meant: the servers free what it holds, and another worker takes over.
+            # meant: the servers free what it holds, and another worker takes over. A process manager
+            # starts a worker again whose job was hung.
             log.error("The job does not end; leaving it", extra={"action": "job_abandoned"})
             logging.shutdown()
-            os._exit(0)
+            os._exit(1 if hung else 0)
 
     # -- the work thread ------------------------------------------------------------
 
@@ -197,22 +211,26 @@ class Worker:
                 self._stop.event.wait(_MATCH_S)
 
     def _serve_until_stopped(self) -> None:
-        backoff = Backoff()
-        away = False
+        backoff, trouble = Backoff(), Repeated()
+        connected_before = False
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 self._broker = self._connect()
-                backoff.reset()
-                log.info(
-                    "RabbitMQ is back" if away else "Worker connected and ready",
-                    extra={"action": "broker_reconnected" if away else "worker_connected"},
-                )
-                away = False
+                if trouble.is_over() or not connected_before:
+                    log.info(
+                        "RabbitMQ is back" if connected_before else "Worker connected and ready",
+                        extra={
+                            "action": "broker_reconnected" if connected_before else "worker_connected"
+                        },
+                    )
+                connected_before = True
                 self._serve(self._broker)
             except BrokerUnavailable as error:
-                if not away:
+                if trouble.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
-                away = True
+                if time.monotonic() - began > Backoff.LONGEST_S:
+                    backoff.reset()
                 self._stop.event.wait(backoff.next())
             finally:
                 if self._broker is not None:
@@ -269,10 +287,25 @@ class Worker:
         self._at_broker.release()
         try:
             return self._executor.execute(best, forced=forced)
-        except Exception:
-            log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
-            self._bench.line.close()
-            self._bench.abandon.wait(1.0)
-            return Result(Outcome.HANDED_BACK)
+        except Exception as error:
+            return self._not_settled(best, error)
         finally:
             self._at_broker.acquire()
+
+    def _not_settled(self, ticket: Ticket, error: Exception) -> Result:
+        """A delivery that the executor has failed on: back to its queue, in the end a dead letter."""
+        log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
+        self._bench.line.close()
+        key = (ticket.queue, ticket.message_id, hash(ticket.body))
+        if len(self._unsettled) > 1000:
+            self._unsettled.clear()
+        self._unsettled[key] += 1
+        if self._unsettled[key] >= _MAX_UNSETTLED:
+            del self._unsettled[key]
+            reason = f"could not be settled: {type(error).__name__}: {error}"
+            try:
+                return self._executor.bury_unread(ticket, PoisonMessage(reason))
+            except Exception:
+                log.exception("A dead letter cannot be written", extra={"action": "executor_failed"})
+        self._bench.abandon.wait(1.0)
+        return Result(Outcome.HANDED_BACK)

@@ -15,6 +15,7 @@ from pizza.domain.order import ORDER_TYPES
 from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.epitaph import clean
 from pizza.framework.errors import PoisonMessage
+from pizza.framework.task import TIME_LIMIT_S
 from pizza.services.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def kitchen(base_seconds: float) -> Blueprint:
         retry=_RETRY,
         decode=read_order,
         claims_itself=True,
+        time_limit=TIME_LIMIT_S + 2 * base_seconds,
     )
     def cook_order(job: Job) -> None:
         message: OrderMessage = job.body

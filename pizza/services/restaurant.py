@@ -5,35 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework import App, adoption, kept
+from pizza.framework import App
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
-from pizza.framework.vacuum import Vacuum
 from pizza.services import estimates
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
 from pizza.storage import doors, orders, retention, stations
 
 AGED_PRIORITY = 10
-_AGEING, _ESTIMATES, _PACE, _FORGET, _VACUUM = 2.0, 2.0, 10.0, 5.0, 2.0
-_LOOK_AFTER_QUEUES, _FORGET_CLIENTS = 600.0, 60.0
+_AGEING, _ESTIMATES, _PACE, _FORGET, _FORGET_CLIENTS = 2.0, 2.0, 10.0, 5.0, 60.0
 
 
 def make_app(settings: Settings | None = None) -> App:
-    """An app with the restaurant's topology and chores, and no tasks yet."""
+    """An app with the restaurant's topology and periodic tasks, and no other tasks yet."""
     app = App("pizza", topology=TOPOLOGY, middleware=[timing])
-    app.every(_ESTIMATES, "estimates")(estimates.refresh)
-    app.every(_PACE, "pace")(estimates.measure_pace)
-    app.every(_FORGET, "adopted")(adoption.forget)
-    app.every(_LOOK_AFTER_QUEUES, "kept queues")(kept.look_after)
-    app.every(_FORGET, "order keys")(orders.forget_keys)
-    app.every(_FORGET_CLIENTS, "clients")(doors.forget_clients)
+    app.periodic(_ESTIMATES, "estimates")(estimates.refresh)
+    app.periodic(_PACE, "pace")(estimates.measure_pace)
+    app.periodic(_FORGET, "order keys")(orders.forget_keys)
+    app.periodic(_FORGET_CLIENTS, "clients")(doors.forget_clients)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     if settings is not None and settings.history_days > 0:
         _forget(app, timedelta(days=settings.history_days))
-    if settings is not None and settings.db_url:
-        app.every(_VACUUM, "vacuum")(Vacuum(settings.db_url).look)
     return app
 
 
@@ -41,7 +35,7 @@ def _age(app: App, patience: float) -> None:
     """Nobody is passed over for ever: who has waited so long is as urgent as a VIP."""
     rule = f"waited over {patience:g} s"
 
-    @app.every(_AGEING, "ageing")
+    @app.periodic(_AGEING, "ageing")
     def age_orders(conn: BoundedConnection) -> None:
         orders.age(
             conn, timedelta(seconds=patience), priority=AGED_PRIORITY, by="ageing", rule=rule
@@ -51,7 +45,7 @@ def _age(app: App, patience: float) -> None:
 def _forget(app: App, keep: timedelta) -> None:
     """What was heard of orders is not kept for ever; the orders are."""
 
-    @app.every(_FORGET, "history")
+    @app.periodic(_FORGET, "history")
     def forget_history(conn: BoundedConnection) -> None:
         retention.forget(conn, keep)
 

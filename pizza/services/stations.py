@@ -16,6 +16,7 @@ from pizza.domain.stations import station
 from pizza.domain.status import DELIVERED, OUT_FOR_DELIVERY
 from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.errors import PoisonMessage
+from pizza.framework.task import TIME_LIMIT_S
 from pizza.services.kitchen import OrderMessage, read_order
 from pizza.services.topology import ORDERS_TOPIC, TYPED_QUEUES
 
@@ -44,8 +45,9 @@ def stations(work: Work) -> Blueprint:
     def task(name: str) -> Any:
         row = station(name)
         return blueprint.task(
-            row.task, queue=row.queue, retry=_RETRY, decode=read_order, claims_itself=True
-        )
+            row.task, queue=row.queue, retry=_RETRY, decode=read_order, claims_itself=True,
+            time_limit=TIME_LIMIT_S + 2 * _DRIVE * work.seconds,
+        )  # fmt: skip
 
     @task("quality")
     def check_quality(job: Job) -> None:

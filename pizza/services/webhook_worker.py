@@ -132,7 +132,7 @@ class _Delivering:
                 storage.give_up(conn, job.body, job.id, "the webhook is disabled")
             return
         if due.rests > 0 or not due.alone:
-            with job.again(self._put_off(due), counted=False):
+            with job.again(self._put_off(due)):
                 pass
             return
         attempt = Attempt(due.id, job.body, job.id, 0.0)

@@ -18,7 +18,7 @@ class PeerCook:
         """Connect, with the session settings of our own cooks, and register."""
         self.name = f"peer_{os.getpid()}"
         self.conn = psycopg.connect(
-            os.environ["DB_URL"], prepare_threshold=1, **parameters(self.name)
+            os.environ["DB_URL"], prepare_threshold=1, **parameters(os.environ["DB_URL"], self.name)
         )
         self.conn.execute(_REGISTER, (self.name,))
 

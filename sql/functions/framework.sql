@@ -5,15 +5,29 @@
 -- What is called for its effect alone returns true and is called by an assignment:
 -- plpgsql evaluates that by itself, where each `perform` starts the executor.
 
--- Whether the relay has to be told of a commit. A relay that is about to sleep takes
--- the lock 7020002 exclusively, and gets it only when no transaction that has sent
--- something is still open; one that sends while it is held notifies. So nobody pays
--- for pg_notify (it serialises commits) while the relay is awake, and no wake-up is lost.
+-- Notify the publisher of a commit if it sleeps. Before it sleeps it takes the lock 'publisher asleep'
+-- exclusively, which it gets only when no transaction that has sent something is still open; a
+-- transaction that sends while the lock is held notifies. So no wake-up is lost, and nobody pays for
+-- pg_notify (it serialises commits) while the publisher is awake.
 create or replace function outbox_wake() returns boolean
 language plpgsql as $$
 begin
-    if not pg_try_advisory_xact_lock_shared(7020002) then
-        notify outbox;
+    if not pg_try_advisory_xact_lock_shared(lock_key('publisher asleep')) then
+        perform pg_notify(channel_name('outbox'), '');
+    end if;
+    return true;
+end $$;
+
+-- The notification channel of this installation: other schemas of the database have others.
+create or replace function channel_name(p_name text) returns text
+language sql immutable as $$ select p_name || '_' || 'message'::regclass::oid::bigint $$;
+
+-- Notify the keeper of a message that is due before its next look, in a second at most.
+create or replace function keeper_wake(p_delay interval) returns boolean
+language plpgsql as $$
+begin
+    if p_delay < interval '1 second' then
+        perform pg_notify(channel_name('keeper'), '');
     end if;
     return true;
 end $$;
@@ -30,7 +44,24 @@ begin
     values (p_id, case when p_countdown is null then 'pending'::message_state else 'scheduled' end,
             p_task, p_queue, p_exchange, p_routing_key, p_priority, p_body, p_headers,
             clock_timestamp() + p_countdown, p_needs);
-    return outbox_wake();
+    return case when p_countdown is null then outbox_wake() else keeper_wake(p_countdown) end;
+end $$;
+
+-- The same under an id that the sender chose: the first message with an id counts, while it lives and
+-- for half a day after, at least (see `prune_identities`). False: it was sent before.
+create or replace function outbox_task_once(
+    p_id uuid, p_task text, p_queue text, p_exchange text, p_routing_key text,
+    p_priority integer, p_body bytea, p_headers jsonb default null, p_countdown interval default null,
+    p_needs text[] default null
+) returns boolean
+language plpgsql as $$
+begin
+    insert into adopted_message (id) values (p_id) on conflict do nothing;
+    if not found or exists (select from message where id = p_id) then
+        return false;
+    end if;
+    return outbox_task(p_id, p_task, p_queue, p_exchange, p_routing_key, p_priority, p_body, p_headers,
+                       p_countdown, p_needs);
 end $$;
 
 create or replace function outbox_event(
@@ -96,16 +127,16 @@ begin
 end $$;
 
 create or replace function promise_take(p_position bigint) returns boolean
-language sql as $$ select pg_try_advisory_lock(7020030, (p_position & 2147483647)::integer) $$;
+language sql as $$ select pg_try_advisory_lock(lock_key('reservation ' || p_position)) $$;
 
 create or replace function promise_end(p_position bigint) returns boolean
-language sql as $$ select pg_advisory_unlock(7020030, (p_position & 2147483647)::integer) $$;
+language sql as $$ select pg_advisory_unlock(lock_key('reservation ' || p_position)) $$;
 
 -- Until its transaction ends, nobody else is promised what the caller has just claimed: to them it
 -- still seems to wait. (Where it is promised to another already, there it stays so.)
 create or replace function promise_keep(p_position bigint) returns boolean
 language sql as $$
-    select pg_try_advisory_xact_lock(7020030, (p_position & 2147483647)::integer) is not null
+    select pg_try_advisory_xact_lock(lock_key('reservation ' || p_position)) is not null
 $$;
 
 -- Whether a message is promised to another worker than the caller.
@@ -115,24 +146,55 @@ begin
     return not (promise_take(p_position) and promise_end(p_position));
 end $$;
 
--- Whether the process behind a claim still has its session. Claims from before the server's
--- start get some time: their holders have yet to come back.
-create or replace function holder_alive(p_holder bigint, p_renewed timestamptz) returns boolean
+-- Whether a worker lives: a session holds its lock, and its lease has not ended. Leases from before the
+-- server's start get some time, since their workers could not renew them. p_lease_until: of a message
+-- that a worker of release 0.2 has claimed, which has no row of its own.
+create or replace function worker_session_alive(p_worker bigint, p_lease_until timestamptz) returns boolean
+language plpgsql volatile as $$
+declare
+    s worker_session;
+begin
+    -- The lock is given back at once: its owner may want it while this transaction goes on.
+    if pg_try_advisory_lock_shared(p_worker) then
+        perform pg_advisory_unlock_shared(p_worker);
+        return session_grace(p_worker);
+    end if;
+    select * into s from worker_session where id = p_worker;
+    return coalesce(s.lease_expires_at, p_lease_until, '-infinity') > clock_timestamp()
+        or session_grace(p_worker);
+end $$;
+
+create or replace function session_grace(p_worker bigint) returns boolean
+language plpgsql volatile as $$
+begin
+    return pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds'
+       and coalesce((select renewed_at < pg_postmaster_start_time() from worker_session where id = p_worker),
+                    true);
+end $$;
+
+-- End the server's side of the sessions that hold a lock. A client that is frozen in a transaction
+-- keeps its row locks until then. Returns how many there were.
+create or replace function session_terminate(p_key bigint) returns integer
 language sql volatile as $$
-    select not pg_try_advisory_xact_lock_shared(p_holder)
-        or (p_renewed < pg_postmaster_start_time()
-            and pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds')
+    select count(pg_terminate_backend(l.pid))::integer
+    from pg_locks l
+    where l.locktype = 'advisory' and l.granted and l.mode = 'ExclusiveLock' and l.objsubid = 1
+      and l.database = (select oid from pg_database where datname = current_database())
+      and l.classid::bigint = (p_key >> 32) & 4294967295 and l.objid::bigint = p_key & 4294967295
+      and l.pid <> pg_backend_pid()
 $$;
 
--- Claim a message whose ticket the caller holds, or that the database has named (p_priority null:
--- there is no ticket, so one has to be sent again should this worker die). Verdicts:
+-- Claim a message whose delivery the caller holds, or that the database has named (p_priority null:
+-- there is no delivery, so one has to be published should this worker die). Verdicts:
 --   claimed  it is yours: token and attempt say so
 --   done     no such message: its effect has been made (or it was never ours)
 --   held     another worker that is alive holds it
---   later    it waits for its time (a retry); the ticket is an old one
+--   locked   another transaction has locked the row, and does not let go: note a redelivery
+--   later    it waits for its time (a retry); the delivery is an old one
 --   better   a better message waits in another of your queues: go there first
---   moved    it has another priority by now, and another ticket for it: drop this one
--- p_promise is what the caller was promised; null comes back once that is redeemed.
+--   moved    it has another priority by now, and another delivery for it: drop this one
+-- It never waits for a row lock for longer than a moment. p_promise is what the caller was promised;
+-- null comes back once that is redeemed. p_lease: from workers of release 0.2 only.
 create or replace function message_claim(
     p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
     p_priority integer,
@@ -152,10 +214,12 @@ begin
         -- that another worker was promised, who finds ours. The head of that queue may be a third
         -- one, where somebody who was promised nothing has the named one in hand: then look.
         update message u
-        set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, holder = p_holder,
-            lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
-        where u.id = p_id and u.state in ('sent', 'pending') and u.holder is null
-          and u.priority = p_priority
+        set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, runs = u.runs + 1,
+            holder = p_holder, lease_until = clock_timestamp() + p_lease,
+            renewed_at = case when p_lease is not null then clock_timestamp() end
+        where u.ctid = (select l.ctid from message l where l.id = p_id for no key update skip locked)
+          and u.state in ('sent', 'pending') and u.holder is null
+          and u.task is not null and u.priority = p_priority
           and (p_forced or u.position = promise or promised_elsewhere(u.position))
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
@@ -168,10 +232,31 @@ begin
             return;
         end if;
     end if;
-    select * into m from message where id = p_id for no key update;
-    if not found then
+    for n in 0..6 loop
+        select * into m from message where id = p_id for no key update skip locked;
+        exit when found;
+        select * into m from message where id = p_id;
+        exit when not found;
+        -- Somebody else has locked it. Where it is claimed, its worker works on it right now; a worker
+        -- whose own former connection has not ended yet, and everybody else, waits a moment:
+        -- most often a confirm is being recorded.
+        if m.state = 'claimed' and m.holder <> p_holder then
+            verdict := 'held';
+            return;
+        end if;
+        verdict := 'locked';
+        perform pg_sleep(0.002 * 2 ^ n);
+    end loop;
+    if m.id is null or m.task is null then
         verdict := 'done';
         return;
+    end if;
+    if verdict = 'locked' then
+        -- The last look may have found it free.
+        select * into m from message where id = p_id for no key update skip locked;
+        if not found then
+            return;
+        end if;
     end if;
     if m.state = 'scheduled' then
         verdict := 'later';
@@ -182,7 +267,12 @@ begin
         return;
     end if;
     resumed := coalesce(m.holder = p_holder, false);
-    if not resumed and m.lease_until > clock_timestamp() and holder_alive(m.holder, m.renewed_at) then
+    if not resumed and m.holder is not null and worker_session_alive(m.holder, m.lease_until) then
+        if m.state <> 'claimed' then
+            -- A relay of release 0.2 has shown it as waiting while its worker was cut off. Its
+            -- delivery goes with the caller, so it needs another one should that worker die.
+            update message u set state = 'claimed', sent_at = null where u.id = p_id;
+        end if;
         verdict := 'held';
         return;
     end if;
@@ -204,13 +294,22 @@ begin
     -- Who holds it already begins again because the database was away in the middle: the same attempt.
     update message u
     set state = 'claimed', token = u.token + 1, attempt = u.attempt + (not resumed)::integer,
-        holder = p_holder,
-        lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp(),
+        runs = u.runs + 1, holder = p_holder,
+        lease_until = clock_timestamp() + p_lease,
+        renewed_at = case when p_lease is not null then clock_timestamp() end,
         sent_at = case when p_priority is null then null else u.sent_at end
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
     kept := promise_keep(m.position);
     verdict := 'claimed';
+end $$;
+
+-- Note that the delivery of a message was dropped while its row was locked.
+create or replace function message_redeliver(p_id uuid) returns boolean
+language plpgsql as $$
+begin
+    insert into redelivery (message_id) values (p_id) on conflict do nothing;
+    return true;
 end $$;
 
 -- Let a transaction of a job go on only while its token is the newest: the row stays
@@ -274,11 +373,10 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    return message_count(p_what, failed_in) and outbox_wake();
+    return message_count(p_what, failed_in) and keeper_wake(p_delay);
 end $$;
 
--- The job has seen that it is too early, and has tried nothing: due again later, under the number of
--- this attempt.
+-- The job asks to be called again later: that is no failure, however often it asks.
 create or replace function message_postpone(p_id uuid, p_token bigint, p_delay interval) returns boolean
 language plpgsql as $$
 begin
@@ -300,77 +398,146 @@ begin
     set state = 'scheduled', token = token + 1, holder = null, lease_until = null,
         available_at = clock_timestamp()
             + greatest(p_shortest, least(p_longest, (clock_timestamp() - created_at) / 2)) * (0.5 + random() / 2)
-    where id = p_id and task is not null and state <> 'scheduled'
-      and (holder is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
+    where ctid = (select ctid from message where id = p_id for no key update skip locked)
+      and task is not null and state <> 'scheduled'
+      and (holder is null or not worker_session_alive(holder, lease_until))
     returning available_at - clock_timestamp() into pause;
-    if found and outbox_wake() then
+    if found and keeper_wake(pause) then
         return pause;
     end if;
     return null;
 end $$;
 
--- The worker gives the job back unfinished (it has been told to stop); that is no
--- failed attempt. The ticket goes back to the broker beside this.
+-- The worker gives the job back unfinished (it has been told to stop); that is no failed attempt. It is
+-- published again in any case: nobody can be sure that its delivery is still at the broker.
 create or replace function message_release(p_id uuid, p_token bigint) returns boolean
 language plpgsql as $$
 begin
     update message
-    set state = case when sent_at is null then 'pending'::message_state else 'sent' end,
-        token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
+    set state = 'pending', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
     where id = p_id and token = p_token;
     return found and outbox_wake();
 end $$;
 
--- What a message needs of its worker, as a header of its dead letter: whoever sends it again has it.
+-- Raise the error of a token that is out of date.
+create or replace function token_refused(p_id uuid, p_token bigint) returns boolean
+language plpgsql as $$
+begin
+    raise exception 'message % is no longer held under token %', p_id, p_token using errcode = 'PZ001';
+end $$;
+
+-- A message has failed for the last time, or nobody can read it: its row goes to `dead_message`, and a
+-- copy with the reason in its headers to the dead-letter exchange. p_token null: nobody has claimed it,
+-- or the worker p_holder has; then false says that there was no such message. p_headers has `reason`.
+create or replace function message_bury(
+    p_id uuid, p_token bigint, p_exchange text, p_headers jsonb, p_traceback text default null,
+    p_holder bigint default null
+) returns boolean
+language plpgsql as $$
+declare
+    m message;
+begin
+    delete from message
+    where id = p_id and task is not null
+      and case when p_token is not null then token = p_token
+               else state in ('pending', 'sent') or holder = p_holder end
+    returning * into m;
+    if not found then
+        return p_token is not null and token_refused(p_id, p_token);
+    end if;
+    insert into dead_message (id, task, queue, priority, headers, needs, body, reason, traceback,
+                              attempts, runs, created_at)
+    values (m.id, m.task, m.queue, m.priority, m.headers, m.needs, m.body, p_headers ->> 'reason',
+            p_traceback, m.attempt, m.runs, m.created_at)
+    on conflict (id) do nothing;
+    return dead_letter_copy(m.id, p_exchange, m.queue, m.body,
+                            coalesce(m.headers, '{}') || p_headers || message_needs(m.needs));
+end $$;
+
+-- The same for what has no row, such as an event or what another program wrote. p_id null: it gets one.
+create or replace function message_bury_raw(
+    p_exchange text, p_queue text, p_body bytea, p_headers jsonb, p_id uuid default null,
+    p_traceback text default null
+) returns boolean
+language plpgsql as $$
+declare
+    dead_id uuid := coalesce(p_id, gen_random_uuid());
+begin
+    insert into dead_message (id, task, queue, headers, needs, body, reason, traceback, attempts)
+    values (dead_id, p_headers ->> 'task', p_queue, p_headers - dead_letter_headers(),
+            case when jsonb_typeof(p_headers -> 'needs') = 'array'
+                 then array(select jsonb_array_elements_text(p_headers -> 'needs')) end,
+            p_body, coalesce(p_headers ->> 'reason', 'unknown'), p_traceback,
+            case when p_headers ->> 'attempt' ~ '^[0-9]{1,9}$' then (p_headers ->> 'attempt')::integer else 0 end)
+    on conflict (id) do nothing;
+    if not found then
+        return true;
+    end if;
+    return dead_letter_copy(dead_id, p_exchange, p_queue, p_body, p_headers);
+end $$;
+
+-- What the headers of a dead letter say of its end; they are no part of the message.
+create or replace function dead_letter_headers() returns text[]
+language sql immutable as $$
+    select '{reason,died_in,died_at,attempt,task,position,needs,dead_message}'::text[]
+$$;
+
+-- Publish the copy of a dead message. Its header `dead_message` tells it from what other programs
+-- (or release 0.2) put into that queue.
+create or replace function dead_letter_copy(
+    p_id uuid, p_exchange text, p_queue text, p_body bytea, p_headers jsonb
+) returns boolean
+language plpgsql as $$
+begin
+    return outbox_event(gen_random_uuid(), p_exchange, p_queue, p_body,
+                        p_headers || jsonb_build_object('dead_message', p_id))
+       and message_count('dead', p_queue);
+end $$;
+
+-- Send a dead message again: as a new message of its task, or to the queue that it died in. False: there
+-- is no such dead message.
+create or replace function dead_message_retry(p_id uuid) returns boolean
+language plpgsql as $$
+declare
+    d dead_message;
+begin
+    delete from dead_message where id = p_id returning * into d;
+    if not found then
+        return false;
+    end if;
+    if d.task is null then
+        return outbox_event(gen_random_uuid(), d.exchange, coalesce(d.routing_key, d.queue), d.body,
+                            d.headers, d.priority);
+    end if;
+    if exists (select from message where id = d.id) then
+        return true; -- it was sent again before
+    end if;
+    return outbox_task(d.id, d.task, d.queue, '', d.queue, d.priority, d.body, d.headers,
+                       p_needs => d.needs);
+end $$;
+
+-- What a message needs of its worker, as a header of its dead letter.
 create or replace function message_needs(p_needs text[]) returns jsonb
 language sql immutable as $$
     select case when p_needs is null then '{}' else jsonb_build_object('needs', p_needs) end
 $$;
 
--- The job has failed for the last time, or its message cannot be read: what is left of
--- it is an event to the dead-letter exchange, with the reason in its headers.
-create or replace function message_bury(
-    p_id uuid, p_token bigint, p_exchange text, p_headers jsonb
-) returns boolean
+-- The same for an event that nobody can publish.
+create or replace function event_bury(p_id uuid, p_exchange text, p_headers jsonb) returns boolean
 language plpgsql as $$
 declare
-    died_in text;
+    m message;
 begin
-    update message
-    set state = 'pending', task = null, exchange = p_exchange, routing_key = queue, queue = null,
-        token = token + 1, holder = null, lease_until = null, position = default,
-        headers = coalesce(headers, '{}') || p_headers || message_needs(needs)
-    where id = p_id and token = p_token
-    returning routing_key into died_in;
+    delete from message where id = p_id and task is null returning * into m;
     if not found then
-        raise exception 'message % is no longer held under token %', p_id, p_token
-            using errcode = 'PZ001';
+        return false;
     end if;
-    return message_count('dead', died_in) and outbox_wake();
-end $$;
-
--- The same for a message that nobody can read, and so nobody can claim. True when it had a row.
-create or replace function message_bury_unread(p_id uuid, p_exchange text, p_headers jsonb)
-returns boolean
-language plpgsql as $$
-declare
-    died_in text;
-begin
-    update message
-    set state = 'pending', task = null, exchange = p_exchange, routing_key = queue, queue = null,
-        token = token + 1, position = default,
-        headers = coalesce(headers, '{}') || p_headers || message_needs(needs)
-    where id = p_id and task is not null and state in ('pending', 'sent')
-    returning routing_key into died_in;
-    return found and message_count('dead', died_in);
-end $$;
-
--- The same for what has no row, such as an event: its body goes to the dead letters as it is.
-create or replace function message_bury_raw(
-    p_exchange text, p_queue text, p_body bytea, p_headers jsonb
-) returns boolean
-language plpgsql as $$
-begin
-    return outbox_event(gen_random_uuid(), p_exchange, p_queue, p_body, p_headers)
-       and message_count('dead', p_queue);
+    if m.exchange = p_exchange then
+        return message_count('unroutable', p_exchange); -- a copy of a dead message, whose row stays
+    end if;
+    insert into dead_message (id, queue, exchange, routing_key, priority, headers, body, reason, created_at)
+    values (m.id, m.routing_key, m.exchange, m.routing_key, m.priority, m.headers, m.body,
+            p_headers ->> 'reason', m.created_at)
+    on conflict (id) do nothing;
+    return dead_letter_copy(m.id, p_exchange, m.routing_key, m.body, coalesce(m.headers, '{}') || p_headers);
 end $$;

@@ -2,6 +2,10 @@
 select outbox_task(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
                    %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
 
+-- send_once --
+select outbox_task_once(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
+                        %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
+
 -- publish --
 select outbox_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(priority)s)
 
@@ -33,24 +37,45 @@ select message_release(%(job_id)s, %(job_token)s)
 select message_leave(%(id)s, %(shortest)s, %(longest)s)
 
 -- bury --
-select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s)
+select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s, %(traceback)s)
 
 -- bury_unclaimed --
 -- A row if it had one: nobody will ever be able to claim it.
-select 1 from message_bury_unread(%(id)s, %(exchange)s, %(headers)s) as buried where buried
+select 1 from message_bury(%(id)s, null, %(exchange)s, %(headers)s, null, %(holder)s) as buried where buried
 
 -- bury_raw --
-select message_bury_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
+select message_bury_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(id)s, %(traceback)s)
+
+-- redeliver --
+select message_redeliver(%(id)s)
 
 -- known --
 select 1 from message where id = %(id)s
 
+-- register --
+insert into worker_session (id, name, lease_expires_at)
+values (%(holder)s, %(name)s, clock_timestamp() + %(lease)s)
+on conflict (id) do update
+set renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
+
 -- renew --
--- A claim that was shown as orphaned while its worker was cut off is shown as held again.
-update message 
-set lease_until = clock_timestamp() + %(lease)s, renewed_at = clock_timestamp(), state = 'claimed'
-where id = %(id)s and token = %(token)s and holder = %(holder)s
-returning 1
+-- Renew the lease of a worker, and look whether it still holds the message that it works on.
+with renewed as (
+    update worker_session
+    set renewed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %(lease)s
+    where id = %(holder)s
+    returning 1
+)
+select exists (select from renewed) as registered,
+       %(id)s::uuid is null
+       or exists (select from message where id = %(id)s and token = %(token)s) as held
+
+-- unregister --
+delete from worker_session where id = %(holder)s
+
+-- end_predecessor --
+-- End the session of this worker's former job connection: it may have rows locked.
+select session_terminate(%(key)s)
 
 -- hold --
 select pg_try_advisory_lock(%(holder)s)
@@ -71,8 +96,3 @@ select message_adopt(%(id)s, %(identified)s, %(redelivered)s, %(task)s, %(queue)
 -- match --
 select id, task, queue, priority, position, headers, body
 from message_match(%(queues)s, %(skills)s)
-
--- forget_adopted --
-delete from adopted_message
-where id = any(array(select id from adopted_message where adopted_at < now() - interval '1 day'
-                     order by adopted_at limit %(limit)s))

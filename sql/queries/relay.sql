@@ -1,46 +1,84 @@
 -- lead --
+select pg_try_advisory_lock(lock_key('leader publisher'))
+
+-- led_before --
+-- Whether a relay of release 0.2 leads this schema; while it does nobody else should publish.
+select exists (
+    select from relay r join pg_locks l on l.pid = r.pid
+    where l.locktype = 'advisory' and l.granted and l.classid = 0 and l.objid = 7020001 and l.objsubid = 1
+      and l.database = (select oid from pg_database where datname = current_database())
+      and l.pid <> pg_backend_pid() and r.beat_at > clock_timestamp() - interval '30 seconds'
+)
+
+-- lead_before --
+-- The lock of release 0.2: its relays stand by while the leader has it. A leader of another schema of
+-- the database may have it; then this answers false, which does no harm.
 select pg_try_advisory_lock(7020001)
 
--- announce --
-update relay set pid = pg_backend_pid(), beat_at = clock_timestamp()
+-- resign --
+select pg_advisory_unlock(lock_key('leader publisher')), pg_advisory_unlock(7020001)
 
--- leader_age --
-select extract(epoch from clock_timestamp() - beat_at)::float8 from relay
+-- heartbeat --
+-- Answers whether a candidate that reaches the broker waits for a leader that does not.
+with old as (
+    update relay set pid = pg_backend_pid(), beat_at = clock_timestamp()
+)
+update leader
+set pid = pg_backend_pid(), heartbeat_at = clock_timestamp(),
+    broker_lost_at = case when %(broker_lost)s then coalesce(broker_lost_at, clock_timestamp()) end
+where role = 'publisher'
+returning candidate_at > clock_timestamp() - interval '3 seconds' as wanted
+
+-- leader --
+-- How long ago the leader's heartbeat was, and whether it has been without a broker for a while.
+select extract(epoch from clock_timestamp() - heartbeat_at)::float8 as age,
+       coalesce(broker_lost_at < clock_timestamp() - interval '2 seconds', false) as without_broker
+from leader where role = 'publisher'
+
+-- stand_for_election --
+update leader set candidate_at = clock_timestamp() where role = 'publisher'
 
 -- depose --
--- End the session that holds the relay's lock: its process is alive but does nothing.
-select pg_terminate_backend(l.pid)
-from pg_locks l
-where l.locktype = 'advisory' and l.database = (select oid from pg_database where datname = current_database())
-  and l.classid = 0 and l.objid = 7020001 and l.objsubid = 1 and l.granted
+-- End the session of a leader whose process is alive but does nothing.
+select session_terminate(lock_key('leader publisher'))
 
--- doze --
-select pg_try_advisory_lock(7020002)
+-- channel --
+select channel_name(%(name)s)
 
--- rouse --
-select pg_advisory_unlock(7020002)
+-- sleep --
+select pg_try_advisory_lock(lock_key('publisher asleep'))
+
+-- wake_up --
+select pg_advisory_unlock(lock_key('publisher asleep'))
 
 -- pending --
--- The next messages; one row of nulls when there are none. A relay that is asleep wakes with this look,
--- in one round trip: who commits behind the snapshot has found it asleep and notified, or shares the
--- lock, which keeps it from sleeping until then.
+-- The next messages, as many as fit into so many bytes, but one at least; one row of nulls when there
+-- are none. A publisher that is asleep wakes with this look, in one round trip: who commits behind the
+-- snapshot has found it asleep and notified, or shares the lock, which keeps it from sleeping until
+-- then. unmarked: what the broker has confirmed and nobody could mark, as the row is locked.
 with awake as materialized (
-    select case when %(asleep)s then pg_advisory_unlock(7020002) end
+    select case when %(asleep)s then pg_advisory_unlock(lock_key('publisher asleep')) end
 )
 select m.*
 from awake left join (
-    select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at
-    from message
-    where state = 'pending'
+    select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at, refusals
+    from (
+        select n.*, sum(octet_length(body)) over (order by position) - octet_length(body) as bytes_before
+        from (
+            select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at,
+                   refusals
+            from message
+            where state = 'pending' and position <> all(%(unmarked)s)
+            order by position
+            limit %(limit)s
+        ) n
+    ) sized
+    where bytes_before < %(bytes)s
     order by position
-    limit %(limit)s
 ) m on true
 
--- outlook --
--- Whether there is work now, and in how many seconds the next scheduled row is due.
-select exists (select from message where state = 'pending'),
-       (select extract(epoch from min(available_at) - clock_timestamp())::float8
-        from message where state = 'scheduled')
+-- has_pending --
+select exists (select from message where state = 'pending' and position <> all(%(unmarked)s))
 
 -- confirmed --
 -- Events are over, tasks wait for a worker now. The position guards against a row
@@ -50,66 +88,51 @@ with events as (
     where state = 'pending' and task is null and position = any(%(positions)s)
 )
 update message
-set state = 'sent', sent_at = clock_timestamp()
+set state = 'sent', sent_at = clock_timestamp(), refusals = 0
 where state = 'pending' and task is not null and position = any(%(positions)s)
 
--- postpone --
--- What nobody would route is tried again later, so that it holds up nobody else.
-update message
-set state = 'scheduled', available_at = clock_timestamp() + %(delay)s
-where state = 'pending' and position = any(%(positions)s)
-
--- drop_replies --
--- What goes straight to one queue is an answer; nobody waits for it when the queue is gone.
-delete from message
-where state = 'pending' and task is null and exchange = '' and position = any(%(positions)s)
-returning id
-
--- promote --
-update message
-set state = 'pending', position = default
-where state = 'scheduled' and available_at <= now()
-
--- orphans --
--- Claims whose worker is gone or silent are shown as waiting again. This takes nothing
--- from anybody: the token stands until somebody with a ticket claims anew.
--- Those that were claimed without a ticket need a new one.
-update message
-set state = case when sent_at is null then 'pending'::message_state else 'sent' end
-where state = 'claimed' and (lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
-returning id, task, queue, holder
-
--- waiting --
--- How many tickets should lie in each queue: sent a while ago, and held by nobody.
-select queue, count(*)
-from message
-where state = 'sent' and sent_at < clock_timestamp() - %(patience)s
-  and (lease_until is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
-group by queue
-
--- send_again --
-update message
-set state = 'pending'
-where state = 'sent' and queue = %(queue)s and sent_at < clock_timestamp() - %(patience)s
-  and (lease_until is null or lease_until < clock_timestamp() or not holder_alive(holder, renewed_at))
-
--- dead --
--- How many dead rows the table of messages has, as far as the server has counted.
-select n_dead_tup from pg_stat_all_tables where relid = 'message'::regclass
-
--- vacuum --
--- Not waiting for another vacuum, which a waiting one would cut short; and the indexes in any case,
--- since it is they that are passed over.
-vacuum (skip_locked, index_cleanup on, parallel 0) message
-
--- depths --
--- What lies at the broker; a queue that is not named is gone.
-with gone as (
-    delete from broker_queue where name <> all(%(names)s::text[])
+-- confirmed_unlocked --
+-- The same for those of them that nobody has locked; answers those that are locked.
+with free as (
+    select position, task from message
+    where state = 'pending' and position = any(%(positions)s)
+    for update skip locked
+), events as (
+    delete from message
+    where state = 'pending' and position in (select position from free where task is null)
+), tasks as (
+    update message
+    set state = 'sent', sent_at = clock_timestamp(), refusals = 0
+    where state = 'pending' and position in (select position from free where task is not null)
 )
-insert into broker_queue as q (name, messages, consumers, seen_at)
-select d.name, d.messages, d.consumers, clock_timestamp()
-from unnest(%(names)s::text[], %(messages)s::integer[], %(consumers)s::integer[])
-     as d(name, messages, consumers)
-on conflict (name) do update
-set messages = excluded.messages, consumers = excluded.consumers, seen_at = excluded.seen_at
+select position from message
+where state = 'pending' and position = any(%(positions)s)
+  and position not in (select position from free)
+
+-- park --
+-- What the broker does not take waits longer each time, so that it holds up nothing else.
+update message
+set state = 'scheduled', available_at = clock_timestamp() + %(delay)s, refusals = refusals + 1
+where ctid = any(array(select ctid from message
+                       where state = 'pending' and position = any(%(positions)s)
+                       for update skip locked))
+
+-- drop_events --
+-- Nobody is bound for these events. Counted by their exchange.
+with gone as (
+    delete from message
+    where ctid = any(array(select ctid from message
+                           where state = 'pending' and task is null and position = any(%(positions)s)
+                           for update skip locked))
+    returning exchange
+)
+select exchange, count(*)::integer as number, bool_and(message_count('unroutable', exchange)) as counted
+from (select exchange from gone order by exchange) each
+group by exchange
+
+-- give_up --
+-- The broker will never take this message.
+select case when m.task is not null then message_bury(m.id, null, %(exchange)s, %(headers)s)
+            else event_bury(m.id, %(exchange)s, %(headers)s) end
+from message m
+where m.state = 'pending' and m.position = %(position)s

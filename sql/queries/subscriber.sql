@@ -1,6 +1,9 @@
 -- hold_name --
 -- True for one session at a time; it is free again the moment that session ends.
-select pg_try_advisory_lock(hashtextextended('subscriber ' || %(name)s, 0))
+select pg_try_advisory_lock(lock_key('subscriber ' || %(name)s))
+
+-- release_name --
+select pg_advisory_unlock(lock_key('subscriber ' || %(name)s))
 
 -- keep --
 insert into kept_queue (name, subscriber, exchange, routing_key)
@@ -18,7 +21,7 @@ order by name
 -- Whose name is held by a session is at work, however long ago it came. (A lock that is had for a
 -- moment here bars nobody: who finds it taken tries again.)
 update kept_queue set seen_at = clock_timestamp()
-where not pg_try_advisory_xact_lock_shared(hashtextextended('subscriber ' || subscriber, 0))
+where not pg_try_advisory_xact_lock_shared(lock_key('subscriber ' || subscriber))
 
 -- forget --
 delete from kept_queue where seen_at < clock_timestamp() - %(memory)s

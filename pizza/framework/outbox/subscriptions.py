@@ -23,10 +23,10 @@ _SQL = Queries("subscriber")
 
 # So long a queue is declared again without its subscriber having shown itself. One that is
 # abandoned for good would fill up for ever.
-MEMORY = timedelta(days=7)
+TTL = timedelta(days=7)
 
 
-def keep(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
+def register(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
     """Note a durable queue with one binding, under the name that its subscriber holds."""
     conn.execute(
         _SQL.keep,
@@ -39,19 +39,19 @@ def keep(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
     )
 
 
-def look_after(conn: BoundedConnection) -> None:
-    """Note who is at work, and forget whom nobody has seen for MEMORY. A chore for an app."""
+def prune(conn: BoundedConnection) -> None:
+    """Note which subscribers are at work, and forget those that were not for TTL."""
     conn.execute(_SQL.see)
-    conn.execute(_SQL.forget, {"memory": MEMORY})
+    conn.execute(_SQL.forget, {"memory": TTL})
 
 
-def declare(conn: BoundedConnection, broker: Broker, topology: Topology) -> None:
+def declare_all(conn: BoundedConnection, broker: Broker, topology: Topology) -> None:
     """Declare what was noted, on exchanges of the topology. Raises BrokerUnavailable.
 
     A queue that exists with other properties is left as it is: its subscriber will say so.
     """
     exchanges = {exchange.name: exchange for exchange in topology.exchanges}
-    for name, exchange, routing_key in conn.execute(_SQL.kept, {"memory": MEMORY}).fetchall():
+    for name, exchange, routing_key in conn.execute(_SQL.kept, {"memory": TTL}).fetchall():
         if exchange not in exchanges:
             continue
         queue = Queue(name, exchanges[exchange], routing_key=routing_key, durable=True)

@@ -1,6 +1,6 @@
-"""How much lies in the broker's queues, noted in the database by the relay that leads.
+"""How much lies in the broker's queues, recorded in the database by the keeper.
 
-So whoever can read the database knows it, and needs no way to the broker: the depth of the
+So every program that reads the database knows it, and needs no way to the broker: the depth of the
 dead-letter queue, of a subscriber's queue that nobody reads, the number of consumers.
 """
 
@@ -11,36 +11,36 @@ import time
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.framework.broker import Broker
-from pizza.framework.kept import MEMORY
+from pizza.framework.outbox.subscriptions import TTL
 from pizza.framework.topology import Topology
 
-_SQL = Queries("relay")
-_KEPT = Queries("subscriber").kept
+_SQL = Queries("keeper")
+_SUBSCRIPTIONS = Queries("subscriber").kept
 
-LOOK_S = 5.0
+INTERVAL_S = 5.0
 
 
-class Depths:
-    """The looking of one leader, on its database connection."""
+class QueueStats:
+    """On the keeper's connection."""
 
     def __init__(self, conn: BoundedConnection) -> None:
         self._conn = conn
-        self._looked = 0.0
+        self._recorded_at = 0.0
 
-    def look(self, broker: Broker, topology: Topology) -> None:
-        """Every LOOK_S seconds, note each queue of the topology and each kept one.
+    def record(self, broker: Broker, topology: Topology) -> None:
+        """Every INTERVAL_S seconds, record each queue of the topology and each subscription's.
 
         A queue that is gone is forgotten. Raises BrokerUnavailable.
         """
         now = time.monotonic()
-        if self._looked and now - self._looked < LOOK_S:
+        if self._recorded_at and now - self._recorded_at < INTERVAL_S:
             return
-        self._looked = now
-        kept = self._conn.execute(_KEPT, {"memory": MEMORY}).fetchall()
+        self._recorded_at = now
+        kept = self._conn.execute(_SUBSCRIPTIONS, {"memory": TTL}).fetchall()
         names = sorted({queue.name for queue in topology.queues} | {row[0] for row in kept})
         found = broker.depths(names)
         self._conn.execute(
-            _SQL.depths,
+            _SQL.queue_stats,
             {
                 "names": list(found),
                 "messages": [messages for messages, _ in found.values()],

@@ -1,0 +1,76 @@
+"""Telling an outage of one connection from the errors of the application that uses it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from threading import Event
+
+import psycopg
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.sqlstates import Trouble, trouble_of
+
+
+class ApplicationError(BaseException):
+    """Carries what an application's block has raised past the judgement of our own statements.
+
+    error: what it has raised, or DatabaseUnavailable for the loss of the block's connection.
+    lost: whether that connection was lost in the block. late: whether the block's time was over.
+    """
+
+    def __init__(self, error: BaseException, *, lost: bool, late: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.lost = lost
+        self.late = late
+
+
+@contextmanager
+def application_block(
+    conn: BoundedConnection,
+    *,
+    until: float | None,
+    given_up: Event | None = None,
+    conflicts: bool = False,
+) -> Generator[None, None, None]:
+    """Run the application's own code on a connection, inside a transaction of ours.
+
+    until: when its statements have to be over (time.monotonic); given_up: ends them at once.
+    conflicts: whether a conflict with another transaction (a deadlock, a lock that is not to be had)
+    is the server's trouble, too, instead of the block's error.
+    Raises ApplicationError for everything that the block raises.
+    """
+    limit = conn.limit
+    conn.limit, conn.until, conn.given_up = None, until, given_up
+    try:
+        yield
+    except BaseException as error:
+        late = until is not None and time.monotonic() >= until
+        lost = not late and _is_lost(conn, error)
+        raise ApplicationError(
+            _judged(conn, error, lost=lost, conflicts=conflicts), lost=lost, late=late
+        ) from error
+    finally:
+        conn.limit, conn.until, conn.given_up = limit, None, None
+
+
+def _is_lost(conn: BoundedConnection, error: BaseException) -> bool:
+    return conn.broken or (isinstance(error, DatabaseUnavailable) and conn.raised(error))
+
+
+def _judged(
+    conn: BoundedConnection, error: BaseException, *, lost: bool, conflicts: bool
+) -> BaseException:
+    if not isinstance(error, Exception):
+        return error
+    if lost:
+        return DatabaseUnavailable(f"the connection was lost: {error}")
+    if isinstance(error, psycopg.Rollback):
+        return RuntimeError("this transaction cannot be rolled back by Rollback; raise an error")
+    trouble = trouble_of(error) if conn.raised(error) else None
+    if trouble is Trouble.UNABLE or (conflicts and trouble is Trouble.CONFLICT):
+        return DatabaseRefused(f"PostgreSQL cannot do this now: {error}")
+    return error

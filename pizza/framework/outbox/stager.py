@@ -1,0 +1,40 @@
+"""Makes due messages pending: a countdown that has ended, a retry whose pause is over."""
+
+from __future__ import annotations
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.queries import Queries
+
+_SQL = Queries("keeper")
+
+# The publisher takes messages by position. New work waits behind this many due ones at most.
+PENDING_LIMIT = 1000
+_LONGEST_S = 1.0
+_SHORTEST_S = 0.02
+# While the publisher does not get on, as RabbitMQ is away.
+_FULL_S = 0.25
+
+
+class Stager:
+    """On the keeper's connection. pause: seconds until the next look is due."""
+
+    def __init__(self, conn: BoundedConnection) -> None:
+        self._conn = conn
+        self.pause = 0.0
+
+    def stage(self) -> None:
+        """Stage one slice."""
+        before, self.pause = self.pause, _FULL_S
+        row = self._conn.execute(_SQL.stage, {"pending_limit": PENDING_LIMIT}).fetchone()
+        assert row is not None
+        staged, _, room = row
+        if room == 0:
+            self.pause = min(_FULL_S, max(_SHORTEST_S, before * 2))
+        elif staged == room:
+            self.pause = _SHORTEST_S
+        else:
+            due = self._conn.execute(_SQL.next_due).fetchone()
+            assert due is not None
+            # What is due and could not be staged is locked.
+            seconds = _LONGEST_S if due[0] is None else due[0] if due[0] > 0 else _FULL_S
+            self.pause = min(_LONGEST_S, max(_SHORTEST_S / 4, seconds))

@@ -1,0 +1,79 @@
+"""Keeps the table of messages small under load, however the server's autovacuum is set.
+
+Each message leaves a few dead rows and index entries behind, and every look for the next message
+passes over them. Autovacuum comes once a minute at most; by then a busy table has hundreds of
+thousands. So the leader's process has it vacuumed by their number.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.queries import Queries
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("keeper")
+
+INTERVAL_S = 2.0
+# Passing over so many costs some tens of microseconds; vacuuming them some tens of milliseconds.
+DEAD_ROW_THRESHOLD = 10_000
+# At most this share of the time goes to it, also while a long transaction keeps all rows alive.
+_MAX_DUTY_CYCLE = 0.1
+_LONGEST_S = 300.0
+_AFTER_FAILURE_S = 60.0
+_NOT_OURS = (
+    "The role of this process may not vacuum the table `message`, which slows down under load. "
+    "Let the same role own the tables that --setup-db makes, or grant it that role"
+)
+
+
+class Vacuum:
+    """Runs in the background of the keeper.
+
+    threshold: how many dead rows it takes.
+    """
+
+    def __init__(self, db_url: str, threshold: int = DEAD_ROW_THRESHOLD) -> None:
+        self._db_url = db_url
+        self._threshold = threshold
+        self._next_at = 0.0
+        self._thread: threading.Thread | None = None
+
+    def maybe_run(self, conn: BoundedConnection, say: Callable[[str, str], None]) -> None:
+        """Begin to vacuum, in a thread of its own, if there is enough to do."""
+        if time.monotonic() < self._next_at or (self._thread and self._thread.is_alive()):
+            return
+        self._next_at = time.monotonic() + INTERVAL_S
+        row = conn.execute(_SQL.dead_rows).fetchone()
+        if row is None or row[0] < self._threshold:
+            return
+        if not row[1]:
+            say("vacuum", _NOT_OURS)
+            self._next_at = time.monotonic() + _AFTER_FAILURE_S
+            return
+        self._thread = threading.Thread(target=self.run, name="vacuum", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until what was begun has ended, at most so many seconds."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def run(self) -> None:
+        """Vacuum now, on a connection of its own; what goes wrong is logged."""
+        began = time.monotonic()
+        pause = 0.0
+        try:
+            with connect(self._db_url, name="vacuum") as conn, available():
+                conn.limit = _LONGEST_S
+                conn.execute(_SQL.vacuum)
+        except Exception as error:
+            log.warning("Vacuum failed: %s", error, extra={"action": "vacuum_failed"})
+            pause = _AFTER_FAILURE_S
+        ended = time.monotonic()
+        self._next_at = ended + max(pause, (ended - began) / _MAX_DUTY_CYCLE)

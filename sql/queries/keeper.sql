@@ -1,0 +1,205 @@
+-- What the leader's keeper does, in slices that never wait for a row lock.
+
+-- stage --
+-- Make due messages pending, as many as are still missing to `pending_limit` of them: the publisher
+-- takes them in the order of positions, and new work should not wait behind a flood. Answers how many
+-- were made, how many are left at least (one more look tells), and in how many seconds the next is due.
+with room as materialized (
+    select greatest(0, %(pending_limit)s - (
+        select count(*) from (select from message where state = 'pending' limit %(pending_limit)s) p
+    ))::integer as size
+), due as materialized (
+    select ctid from message
+    where state = 'scheduled' and available_at <= now()
+    order by available_at
+    limit (select size from room)
+    for no key update skip locked
+), staged as (
+    update message m set state = 'pending', position = default
+    from due where m.ctid = due.ctid
+    returning 1
+)
+select (select count(*) from staged)::integer as staged,
+       coalesce((select count(*) from staged) = 0 or outbox_wake(), true) as woken,
+       (select size from room) as room
+
+-- next_due --
+select extract(epoch from min(available_at) - clock_timestamp())::float8 as seconds
+from message where state = 'scheduled'
+
+-- expired_workers --
+-- Workers whose lease has ended although their session may still stand: frozen, or cut off.
+select id, name from worker_session
+where lease_expires_at < clock_timestamp()
+order by lease_expires_at
+limit %(limit)s
+
+-- terminate_worker --
+-- Both its sessions: the one that renews the lease, and the one that its job works on, which may have
+-- rows locked.
+select session_terminate(%(worker)s) + session_terminate(-%(worker)s) as ended
+
+-- forget_workers --
+delete from worker_session s
+where s.lease_expires_at < clock_timestamp() - interval '1 minute'
+  and not worker_session_alive(s.id, null)
+  and not exists (select from message m where m.state = 'claimed' and m.holder = s.id)
+
+-- rescue --
+-- Claims whose worker is gone: published again, under another token, so that nothing the worker may
+-- still do counts.
+with gone as materialized (
+    select holder from (select distinct holder, lease_until from message where state = 'claimed') c
+    where not worker_session_alive(holder, lease_until)
+), orphaned as materialized (
+    select ctid from message
+    where state = 'claimed' and holder in (select holder from gone)
+    limit %(limit)s
+    for no key update skip locked
+), rescued as (
+    update message m
+    set state = 'pending', token = m.token + 1, holder = null, lease_until = null
+    from orphaned where m.ctid = orphaned.ctid
+    returning m.id, m.task, m.queue
+)
+select id, task, queue, outbox_wake() as woken from rescued
+
+-- redeliver --
+-- What waits again, or still, and has lost its delivery while its row was locked.
+with noted as materialized (
+    select message_id from redelivery
+    where noted_at < clock_timestamp() - interval '1 second' limit %(limit)s
+), free as materialized (
+    select m.ctid, m.id, m.state from message m join noted n on n.message_id = m.id
+    for no key update of m skip locked
+), sent as (
+    update message m set state = 'pending'
+    from free where m.ctid = free.ctid and free.state = 'sent'
+    returning m.id
+), over as (
+    delete from redelivery
+    where message_id in (select id from free)
+       or message_id in (select n.message_id from noted n
+                         where not exists (select from message m where m.id = n.message_id))
+)
+select count(*)::integer as sent, coalesce(count(*) = 0 or outbox_wake(), true) as woken from sent
+
+-- queues_waiting --
+-- The queues in which a message waits, found one after the other in the index.
+with recursive q as (
+    (select queue from message where state = 'sent' order by queue limit 1)
+    union all
+    select (select m.queue from message m where m.state = 'sent' and m.queue > q.queue
+            order by m.queue limit 1)
+    from q where q.queue is not null
+)
+select queue from q where queue is not null
+
+-- now --
+select clock_timestamp()
+
+-- count_waiting --
+-- How many messages of a queue wait that were sent before a moment; counting ends at the limit.
+select count(*)::integer from (
+    select from message
+    where state = 'sent' and queue = %(queue)s and sent_at < %(before)s
+    limit %(limit)s
+) counted
+
+-- worker_count --
+select count(*)::integer from worker_session where lease_expires_at > clock_timestamp()
+
+-- next_priority --
+select max(priority) from message
+where state = 'sent' and queue = %(queue)s and priority < %(below)s
+
+-- waiting_page --
+-- The next messages of one queue and priority, to be published again.
+select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at, refusals
+from message
+where state = 'sent' and queue = %(queue)s and priority = %(priority)s and position > %(after)s
+  and sent_at < %(before)s
+order by position
+limit %(limit)s
+
+-- newest_claims --
+-- Of each queue and priority, when the newest message was sent that a worker has in hand.
+select queue, priority, max(sent_at) as sent_at
+from message
+where state = 'claimed' and sent_at is not null
+group by queue, priority
+
+-- overtaken --
+-- Messages of a queue and priority that still wait although a worker has got one that was sent later.
+select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at, refusals
+from message
+where state = 'sent' and queue = %(queue)s and priority = %(priority)s
+  and sent_at < %(before)s and needs is null
+order by position
+limit %(limit)s
+
+-- sent_again --
+update message set sent_at = clock_timestamp()
+where ctid = any(array(select ctid from message
+                       where state = 'sent' and id = any(%(ids)s) for no key update skip locked))
+
+-- known --
+-- Which of these deliveries still lead somewhere: their message waits under that priority.
+select d.id
+from unnest(%(ids)s::uuid[], %(priorities)s::integer[]) as d(id, priority)
+join message m on m.id = d.id
+where m.state in ('sent', 'pending') and m.priority = d.priority
+
+-- queue_stats --
+-- What lies at the broker; a queue that is not named is gone.
+with gone as (
+    delete from broker_queue where name <> all(%(names)s::text[])
+)
+insert into broker_queue as q (name, messages, consumers, seen_at)
+select d.name, d.messages, d.consumers, clock_timestamp()
+from unnest(%(names)s::text[], %(messages)s::integer[], %(consumers)s::integer[])
+     as d(name, messages, consumers)
+on conflict (name) do update
+set messages = excluded.messages, consumers = excluded.consumers, seen_at = excluded.seen_at
+
+-- dead_rows --
+-- How many dead rows the table of messages has, as far as the server has counted; whether our role may
+-- vacuum it.
+select s.n_dead_tup as number, pg_has_role(c.relowner, 'usage') as may_vacuum
+from pg_class c join pg_stat_all_tables s on s.relid = c.oid
+where c.oid = 'message'::regclass
+
+-- vacuum --
+-- Not waiting for another vacuum, which a waiting one would cut short; and the indexes in any case,
+-- since it is they that are passed over.
+vacuum (skip_locked, index_cleanup on, parallel 0) message
+
+-- prune_identities --
+-- Look again at ids that nobody has looked at for half a day: those of living messages stay, those of
+-- ended ones stay for another half day, and go after that.
+with old as materialized (
+    select id, is_over, exists (select from message m where m.id = a.id) as lives
+    from adopted_message a
+    where seen_at < now() - interval '12 hours'
+    order by seen_at
+    limit %(limit)s
+    for no key update skip locked
+), looked_at as (
+    update adopted_message a set seen_at = now(), is_over = not old.lives
+    from old where a.id = old.id and (old.lives or not old.is_over)
+), gone as (
+    delete from adopted_message a using old
+    where a.id = old.id and old.is_over and not old.lives
+    returning 1
+)
+select count(*)::integer as forgotten from gone
+
+-- periodic_due --
+-- The last run is recorded in the transaction of the run. No row: it is not due, or runs elsewhere.
+insert into periodic_task as p (name, last_run_at) values (%(name)s, clock_timestamp())
+on conflict (name) do update set last_run_at = excluded.last_run_at
+where p.last_run_at <= clock_timestamp() - %(interval)s
+returning 1
+
+-- periodic_last_runs --
+select name, extract(epoch from clock_timestamp() - last_run_at)::float8 as age from periodic_task
