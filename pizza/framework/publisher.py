@@ -67,7 +67,6 @@ class Publisher:
             self._broker.wait(left)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._broker.heard()  # it may have been read while the rest of a batch was written
         self._open -= self._up_to(tag) if multiple else {tag}
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
