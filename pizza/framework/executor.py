@@ -100,10 +100,10 @@ class Executor:
                 self._bench.held = None
 
     def _attempt(self, ticket: Ticket, forced: bool) -> Result:
-        adopter = self._app.adopters.get(ticket.queue)
-        if adopter is not None and ticket.foreign:
-            return self._adopted(ticket, adopter)
         try:
+            adopter = self._app.adopters.get(ticket.queue)
+            if adopter is not None and ticket.foreign:
+                return self._adopted(ticket, adopter)
             if self._newer.than_known(ticket):
                 left = self._newer.leave(self._bench.line.connection(), ticket)
                 return Result(Outcome.LEFT if left else Outcome.SKIPPED)
