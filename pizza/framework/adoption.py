@@ -25,8 +25,10 @@ def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
     """Make a foreign ticket a message of `task`; False when that was done before.
 
     The producer's message_id tells two deliveries of one message from two messages. Without one,
-    a redelivery of the same body within an hour counts as the same message.
+    a redelivery of the same body within an hour counts as the same message. Raises PoisonMessage
+    for a ticket whose properties could not be decoded.
     """
+    ticket.check()
     identified = bool(ticket.message_id)
     name = f"{ticket.queue}/{ticket.message_id}"
     row = conn.execute(
@@ -37,13 +39,18 @@ def adopt(conn: BoundedConnection, ticket: Ticket, task: Task) -> bool:
             "redelivered": ticket.redelivered,
             "task": task.name,
             "queue": ticket.queue,  # whoever serves it there may work on it
-            "priority": max(0, min(ticket.priority, MAX_PRIORITY)),
+            "priority": max(0, min(ticket.priority, _most(task, ticket.queue))),
             "body": ticket.body,
             "headers": Jsonb(_way_back(ticket)),
         },
     ).fetchone()
     assert row is not None
     return bool(row[0])
+
+
+def _most(task: Task, queue: str) -> int:
+    most = task.max_priority(queue)
+    return MAX_PRIORITY if most is None else most
 
 
 def _way_back(ticket: Ticket) -> dict[str, str]:

@@ -71,10 +71,43 @@ class App(Blueprint):
         middleware: Iterable[Middleware] = (),
     ) -> None:
         super().__init__(name)
-        self.topology = (topology or Topology()) + DEAD_LETTERS
+        self._given = (topology or Topology()) + DEAD_LETTERS
+        self._declared: list[str] = []
+        self._limits: dict[str, int | None] = {}
         self.middleware = tuple(middleware)
         self.periodic_tasks: list[PeriodicTask] = []
         self.adopters: dict[str, Task] = {}
+
+    @property
+    def topology(self) -> Topology:
+        """What has to exist at the broker: what was given, the dead letters, and the queues of all
+        tasks and of `declare_queue`.
+
+        A queue that was not given is durable, has ten priorities, and is bound to no exchange but
+        the default one.
+        """
+        queues = [task.queue for task in self.tasks.values()]
+        return self._given.with_queues((*queues, *self._declared))
+
+    def topology_for(self, queues: Iterable[str]) -> Topology:
+        """The topology for a process that serves `queues`: with those that nobody declares."""
+        return self.topology.with_queues(queues)
+
+    def declare_queue(self, name: str) -> None:
+        """Have a queue declared besides those of the tasks: one that `send(queue=…)` names."""
+        self._declared.append(name)
+        self._limits.clear()
+
+    def max_priority(self, queue: str) -> int | None:
+        """The highest priority that a queue of the topology tells apart; None when unknown."""
+        if queue not in self._limits:
+            self._limits[queue] = self.topology.max_priority(queue)
+        return self._limits[queue]
+
+    def _add(self, task: Task) -> None:
+        super()._add(task)
+        task.register(self.max_priority)
+        self._limits.clear()
 
     def include(self, *blueprints: Blueprint) -> None:
         """Take over the tasks of blueprints. Raises ConfigurationError when a name is taken."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -19,37 +19,34 @@ import kombu
 from amqp import spec
 from amqp.exceptions import AMQPError
 
-from pizza.framework.errors import BrokerUnavailable, QueueTaken
+from pizza.framework.amqp_errors import broker_errors, explain_login
+from pizza.framework.declaration import declare
+from pizza.framework.errors import BrokerUnavailable, QueueTaken, TopologyRefused
+from pizza.framework.frames import FrameReader
 from pizza.framework.lifecycle import readable
 from pizza.framework.topology import Topology
 from pizza.framework.wire import Wire
+
+__all__ = ["HEARTBEAT_S", "Broker", "broker_errors"]
 
 CONNECT_TIMEOUT_S = 3
 IO_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 
 
-@contextmanager
-def broker_errors() -> Generator[None, None, None]:
-    """Turn what py-amqp raises when the broker is away into BrokerUnavailable.
-
-    Only around calls to the broker: OSError is among the errors, and a job's own must
-    not pass for them.
-    """
-    try:
-        yield
-    except (AMQPError, OSError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BrokerUnavailable(f"RabbitMQ is not available: {reason}") from error
-
-
 class Broker:
-    """An open connection with one channel. Not thread-safe; does not survive a fork."""
+    """An open connection with one channel. Not thread-safe; does not survive a fork.
+
+    lost: the BrokerUnavailable that `wait` or `settle` has raised.
+    closed_reason: why the connection or its channel has failed, in any call; None until then.
+    """
 
     def __init__(self, url: str, *, name: str, heartbeat: int = HEARTBEAT_S) -> None:
         """Connect. name: shown by `rabbitmqctl list_connections`. Raises BrokerUnavailable."""
         self._heartbeat = heartbeat
+        self._frames = FrameReader()
         self.lost: BrokerUnavailable | None = None
+        self.closed_reason: str | None = None
         link = kombu.Connection(
             url,
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -59,10 +56,13 @@ class Broker:
                 "socket_settings": {socket.TCP_NODELAY: 1},
                 "read_timeout": int(IO_TIMEOUT_S),
                 "write_timeout": int(IO_TIMEOUT_S),
+                "frame_handler": self._frames,
             },
         )
-        with broker_errors():
+        try:
             self.connection: amqp.Connection = link.transport.establish_connection()
+        except (AMQPError, OSError) as error:
+            raise explain_login(error, link.userid or "guest") from error
         try:
             with broker_errors():
                 self.connection.transport.sock.settimeout(IO_TIMEOUT_S)
@@ -72,62 +72,84 @@ class Broker:
         except BrokerUnavailable:
             self.close()
             raise
-        self._heard = self._beaten = time.monotonic()
+        self._beaten = time.monotonic()
+
+    @contextmanager
+    def _errors(self) -> Generator[None, None, None]:
+        """As `broker_errors`; `closed_reason` keeps the first."""
+        try:
+            with broker_errors():
+                yield
+        except BrokerUnavailable as error:
+            self.closed_reason = self.closed_reason or str(error)
+            raise
+
+    @contextmanager
+    def _probe(self) -> Generator[amqp.Channel, None, None]:
+        """A channel for questions that the broker may answer by closing it.
+
+        py-amqp opens it again after an error, so that it can be used for further questions.
+        """
+        with self._errors():
+            channel = self.connection.channel()
+            yield channel
+            channel.close()
 
     def declare(self, topology: Topology) -> None:
         """Declare all exchanges, queues and bindings; what exists stays as it is.
 
-        Raises BrokerUnavailable, also when something exists with other properties.
+        Raises TopologyRefused when something exists with other properties or may not be declared
+        or bound (the rest is declared then, and the connection is as good as before), and
+        BrokerUnavailable.
         """
-        with broker_errors():
-            for exchange in topology.exchanges:
-                exchange(self.channel).declare()
-            for queue in topology.queues:
-                queue(self.channel).declare()
+        with self._probe() as channel:
+            refusals = declare(channel, topology)
+        if refusals:
+            raise TopologyRefused(f"RabbitMQ refuses the topology: {'; '.join(refusals)}"[:2000])
 
     def declare_apart(self, queue: kombu.Queue) -> bool:
-        """Declare a queue that is somebody else's; False when it exists with other properties.
+        """Declare a queue that is somebody else's; False when RabbitMQ refuses it.
 
-        On a channel of its own, which a refusal closes. Raises BrokerUnavailable.
+        Raises BrokerUnavailable.
         """
-        with broker_errors():
-            apart = self.connection.channel()
-            try:
-                queue(apart).declare()
-            except amqp.PreconditionFailed:
-                return False
-            apart.close()
+        try:
+            self.declare(Topology(queues=(queue,)))
+        except TopologyRefused:
+            return False
+        return True
+
+    def exchange_exists(self, name: str) -> bool:
+        """Whether there is such an exchange. Raises BrokerUnavailable."""
+        if not name or name.startswith("amq."):
             return True
+        with self._probe() as channel:
+            found = True
+            try:
+                channel.exchange_declare(name, "direct", passive=True)
+            except amqp.NotFound:
+                found = False
+        return found
 
     def ready(self, queue: str) -> int | None:
         """How many messages are ready in a queue; None when there is no such queue."""
-        with broker_errors():
-            probe = self.connection.channel()
-            try:
-                count: int = probe.queue_declare(queue, passive=True).message_count
-            except amqp.NotFound:
-                return None
-            probe.close()
-            return count
+        found = self.depths([queue]).get(queue)
+        return found[0] if found is not None else None
 
     def depths(self, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Of each queue that there is: how many messages are ready, how many consumers it has."""
         found = {}
-        with broker_errors():
-            probe = self.connection.channel()
+        with self._probe() as channel:
             for queue in queues:
                 try:
-                    answer = probe.queue_declare(queue, passive=True)
-                except amqp.NotFound:  # which closes the channel
-                    probe = self.connection.channel()
-                else:
-                    found[queue] = (answer.message_count, answer.consumer_count)
-            probe.close()
+                    answer = channel.queue_declare(queue, passive=True)
+                except amqp.NotFound:
+                    continue
+                found[queue] = (answer.message_count, answer.consumer_count)
         return found
 
     def purge(self, queue: str) -> None:
         """Throw away what is ready in a queue; what still waits has to be sent again."""
-        with broker_errors():
+        with self._errors():
             self.channel.queue_purge(queue)
 
     def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
@@ -138,13 +160,14 @@ class Broker:
         `lost` keeps it then.
         """
         try:
-            self._wait(timeout, also)
+            with self._errors():
+                self._wait(timeout, also)
         except BrokerUnavailable as error:
             self.lost = error
             raise
 
     def _wait(self, timeout: float, also: Sequence[Any]) -> None:
-        sock = self.connection.transport.sock
+        sock = self._socket()
         if sock is None:
             raise BrokerUnavailable("RabbitMQ closed the connection")
         pause = min(timeout, self._heartbeat / 3)
@@ -152,38 +175,39 @@ class Broker:
             self._wire.flush()
             ours = sock.fileno()
             while self._wire.ahead or ours in readable([sock, *also], pause):
-                self._heard = time.monotonic()
-                with broker_errors():
-                    self.connection.blocking_read(timeout=IO_TIMEOUT_S)
+                self.connection.blocking_read(timeout=IO_TIMEOUT_S)
                 pause, also = 0, ()
-        except (OSError, ValueError) as error:
+        except ValueError as error:  # the socket was closed meanwhile
             raise BrokerUnavailable(f"RabbitMQ is not available: {error}") from error
         self._beat()
 
+    def _socket(self) -> Any | None:
+        """None once the connection is closed: py-amqp would connect again if it were asked."""
+        return self.connection.transport.sock if self.connection.connected else None
+
     def _beat(self) -> None:
-        """Send a heartbeat when one is due; complain when two of the broker's are missing."""
+        """Send a heartbeat when one is due; raise when two of the broker's are missing.
+
+        The broker sends none while it sends other frames, so each frame counts as one.
+        """
         now = time.monotonic()
-        if now - self._heard > 2 * self._heartbeat:
+        if now - self._frames.last_at > 2 * self._heartbeat:
             raise BrokerUnavailable(f"RabbitMQ has been silent for {2 * self._heartbeat} seconds")
         if now - self._beaten > self._heartbeat / 3:
             self._beaten = now
-            with broker_errors():
-                self.connection.send_heartbeat()
-
-    def heard(self) -> None:
-        """Note that the broker has just answered outside `wait`."""
-        self._heard = time.monotonic()
+            self.connection.send_heartbeat()
 
     def get(self, queue: str) -> Any | None:
-        """The head of a queue, unacknowledged; None when it is empty."""
-        with broker_errors():
-            message = self.channel.basic_get(queue)
-        self.heard()
-        return message
+        """The head of a queue, unacknowledged; None when it is empty. Raises QueueMissing."""
+        with self._errors():
+            return self.channel.basic_get(queue)
 
     def consume(self, queues: Sequence[str], callback: Callable[[str, Any], None]) -> None:
-        """Have up to the prefetch count of each queue's messages pushed, until `cancel`."""
-        with broker_errors():
+        """Have up to the prefetch count of each queue's messages pushed, until `cancel`.
+
+        When there is no such queue, the next call that reads from the broker raises QueueMissing.
+        """
+        with self._errors():
             with self._wire.held():
                 for queue in queues:
                     self.channel.basic_consume(
@@ -196,20 +220,20 @@ class Broker:
     ) -> None:
         """Have a queue's messages pushed for as long as the connection lasts.
 
-        exclusive: be its only consumer. Raises BrokerUnavailable, QueueTaken when there is another.
+        exclusive: be its only consumer. Raises BrokerUnavailable, QueueMissing, and QueueTaken
+        when there is another.
         """
         try:
-            with broker_errors():
-                self.channel.basic_consume(queue, exclusive=exclusive, callback=callback)
-        except BrokerUnavailable as error:
-            if isinstance(error.__cause__, amqp.AccessRefused) and "exclusive use" in str(error):
-                raise QueueTaken(f"somebody else consumes from {queue}") from error
-            raise
-        self.heard()
+            with self._errors():
+                self.channel.basic_consume(
+                    queue, consumer_tag=queue, exclusive=exclusive, callback=callback
+                )
+        except QueueTaken as error:
+            raise QueueTaken(f"somebody else consumes from {queue}") from error
 
     def cancel(self, queues: Sequence[str]) -> None:
         """Ask for the end of the consumers; what they still get is there after `settle`."""
-        with broker_errors(), self.together():
+        with self._errors(), self.together():
             for queue in queues:
                 # The broker works in order, so the answer to the last one covers all.
                 nowait = queue != queues[-1]
@@ -226,7 +250,7 @@ class Broker:
 
     def prefetch(self, count: int) -> None:
         """Unacknowledged messages that each consumer of the channel may hold."""
-        with broker_errors():
+        with self._errors():
             self.channel.basic_qos(0, count, False)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
@@ -234,7 +258,7 @@ class Broker:
 
         A worker asks for its next ticket then, in the same segment. multiple: and all before it.
         """
-        with broker_errors(), self._wire.held():
+        with self._errors(), self._wire.held():
             self.channel.basic_ack(tag, multiple)
 
     @contextmanager
@@ -246,13 +270,18 @@ class Broker:
 
     def requeue(self, tag: int) -> None:
         """Give the message back; it keeps its place in the queue."""
-        with broker_errors():
-            self.channel.basic_reject(tag, requeue=True)
+        self.requeue_many((tag,))
+
+    def requeue_many(self, tags: Iterable[int]) -> None:
+        """Give messages back in one write; each keeps its place in its queue."""
+        with self._errors(), self.together():
+            for tag in tags:
+                self.channel.basic_reject(tag, requeue=True)
 
     def close(self) -> None:
         """Close the connection, politely only if that takes no time."""
         try:
-            sock = self.connection.transport.sock
+            sock = self._socket()
             if sock is not None:
                 sock.settimeout(0.5)
             self.connection.close()

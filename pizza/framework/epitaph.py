@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +14,14 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
-from pizza.framework.message import CONTENT_TYPE, PERSISTENT, Ticket
+from pizza.framework.message import CONTENT_TYPE, PERSISTENT, Ticket, clean
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
+
+__all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain"]
+
+# Headers of another program that a dead letter keeps, in octets of JSON. All headers of a message
+# have to fit into one frame (128 KB), and may take three times as much there.
+_HEADERS_KEPT = 32_768
 
 _BURY_RAW = Queries("framework").bury_raw
 
@@ -53,21 +60,33 @@ class Letter:
 
 def dead_letter(ticket: Ticket, reason: str, **more: Any) -> Letter:
     """The dead letter of a delivery; `more` are further headers."""
-    headers = epitaph(ticket.queue, reason, **plain(ticket.headers), **more)
+    headers = epitaph(ticket.queue, reason, **(plain(ticket.headers) | more))
     if ticket.message_id is not None:
-        headers["message_id"] = clean(ticket.message_id)
+        headers["message_id"] = ticket.message_id
     return Letter(ticket.queue, ticket.body, headers)
 
 
-def epitaph(queue: str, reason: str, **more: Any) -> dict[str, Any]:
-    """The headers of a dead letter: why it died (up to 1,000 characters), where, when (UTC)."""
+def epitaph(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
+    """The headers of a dead letter: why it died (up to 1,000 characters), where, when (UTC).
+
+    more: further headers, of any name; these three take precedence.
+    """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {**more, "reason": clean(reason)[:1000], "died_in": queue, "died_at": at}
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:
-    """The headers that can be kept as they are (JSON knows no bytes, decimals or times)."""
-    return {clean(key): _plain(value) for key, value in headers.items() if _keeps(value)}
+    """The headers that can be kept as they are (JSON knows no bytes, decimals or times).
+
+    Those that would make the dead letter too large for RabbitMQ are left out.
+    """
+    kept, left = {}, _HEADERS_KEPT
+    for name, value in _plain(headers).items():
+        size = len(name.encode()) + len(json.dumps(value))
+        if size <= left:
+            kept[name] = value
+            left -= size
+    return kept
 
 
 def _plain(value: Any) -> Any:
@@ -75,15 +94,12 @@ def _plain(value: Any) -> Any:
         return clean(value)
     if isinstance(value, list):
         return [_plain(each) for each in value if _keeps(each)]
-    return plain(value) if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {clean(key): _plain(each) for key, each in value.items() if _keeps(each)}
+    return value
 
 
 def _keeps(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | bool | int | list | dict)
-
-
-def clean(text: str) -> str:
-    """What jsonb can hold: no NUL, no lone surrogate."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()

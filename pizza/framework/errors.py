@@ -3,7 +3,9 @@
 FrameworkError
 ├── ConfigurationError     a task, queue or policy was declared wrongly
 ├── BrokerUnavailable      RabbitMQ is absent, hung, or gone in the middle
-│   └── QueueTaken         another consumer has the queue for itself
+│   ├── QueueTaken         another consumer has the queue for itself
+│   ├── QueueMissing       a queue that is not declared, or was deleted
+│   └── TopologyRefused    RabbitMQ will not declare or bind something as it was asked to
 ├── PoisonMessage          a message that no attempt can ever make sense of
 ├── Duplicate              an event that had its effect before
 ├── TimeLimitExceeded      the job took longer than its task may
@@ -32,6 +34,21 @@ class BrokerUnavailable(FrameworkError):
 
 class QueueTaken(BrokerUnavailable):
     """Another consumer has the queue, and one of the two wants it for itself."""
+
+
+class QueueMissing(BrokerUnavailable):
+    """There is no queue of this name at the broker. queue: its name."""
+
+    def __init__(self, queue: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.queue = queue
+
+
+class TopologyRefused(BrokerUnavailable):
+    """RabbitMQ is there, but refuses to declare or bind something; the sentence names the remedy.
+
+    Trying again helps only after somebody has changed the broker or the topology.
+    """
 
 
 class PoisonMessage(FrameworkError):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pizza.database.connection import BoundedConnection
 from pizza.framework.epitaph import Letter, dead_letter
-from pizza.framework.message import Ticket, ticket
+from pizza.framework.message import Ticket, clean, ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ def read(queue: str, message: Any) -> tuple[Ticket, Callable[[], Event]]:
         delivery = message.delivery_info
         return Event(
             id=found.message_id,
-            exchange=delivery.get("exchange") or "",
-            routing_key=delivery.get("routing_key") or "",
+            exchange=clean(delivery.get("exchange") or ""),
+            routing_key=clean(delivery.get("routing_key") or ""),
             headers=found.headers,
             body=found.json(),
             redelivered=found.redelivered,

@@ -108,10 +108,10 @@ class Executor:
 
     def _attempt(self, ticket: Ticket, forced: bool, last: bool) -> Result:
         """last: whether the loss of the connection within the job counts as its failure."""
-        adopter = self._app.adopters.get(ticket.queue)
-        if adopter is not None and ticket.foreign:
-            return self._adopted(ticket, adopter)
         try:
+            adopter = self._app.adopters.get(ticket.queue)
+            if adopter is not None and ticket.foreign:
+                return self._adopted(ticket, adopter)
             if self._newer.than_known(ticket):
                 left = self._newer.leave(self._bench.line.connection(), ticket)
                 return Result(Outcome.LEFT if left else Outcome.SKIPPED)

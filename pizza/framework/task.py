@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import psycopg
+from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from pizza import trace
@@ -31,6 +33,11 @@ _SEND, _SEND_ONCE, _PUBLISH, _WITHDRAW, _REPRIORITISE = (
 
 TaskFunction = Callable[["Job"], Any]
 Decoder = Callable[[Any], Any]
+
+
+def _unknown(_queue: str) -> int | None:
+    """The limit of a task that no app has registered."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,16 @@ class Task:
     claims_itself: bool = False
     format: int = 1
     time_limit: float | None = TIME_LIMIT_S
+    max_priority: Callable[[str], int | None] = field(
+        default=_unknown, init=False, repr=False, compare=False
+    )
+
+    def register(self, max_priority: Callable[[str], int | None]) -> None:
+        """Called by the app that the task belongs to; the last one counts.
+
+        max_priority: the highest priority of a queue (None: not known).
+        """
+        object.__setattr__(self, "max_priority", max_priority)
 
     def send(
         self,
@@ -82,12 +99,13 @@ class Task:
         message_id: chosen by the sender; a second message with the same id is not sent, while the
         first lives and for at least half a day after it has ended.
         Returns the message's id. Raises PoisonMessage when the body is not JSON,
-        ConfigurationError for a priority that AMQP does not know.
+        ConfigurationError for a priority that the queue, or AMQP, does not know, TypeError for a
+        connection that is not synchronous.
         """
-        if not 0 <= priority <= MAX_PRIORITY:
-            raise ConfigurationError(f"a priority is from 0 to {MAX_PRIORITY}, not {priority}")
-        identity = message_id or uuid4()
+        _check_connection(conn)
         target = queue or self.queue
+        self._check_priority(target, priority)
+        identity = message_id or uuid4()
         if self.format > 1:
             headers = {**(headers or {}), FORMAT: self.format}
         conn.execute(
@@ -107,6 +125,15 @@ class Task:
         )
         return identity
 
+    def _check_priority(self, queue: str, priority: int) -> None:
+        if not 0 <= priority <= MAX_PRIORITY:
+            raise ConfigurationError(f"a priority is from 0 to {MAX_PRIORITY}, not {priority}")
+        limit = self.max_priority(queue)
+        if limit is not None and priority > limit:
+            raise ConfigurationError(
+                f"queue {queue} has priorities from 0 to {limit} (x-max-priority), not {priority}"
+            )
+
 
 def publish(
     conn: psycopg.Connection[Any],
@@ -121,8 +148,10 @@ def publish(
     """Write an event in the caller's transaction; subscribers get it once that commits.
 
     An answer to a request goes to exchange "" with the request's reply_to as its key, and
-    with the request's correlation_id; it is dropped when that queue is gone.
+    with the request's correlation_id; it is dropped when that queue is gone. Raises PoisonMessage
+    when the body is not JSON, TypeError for a connection that is not synchronous.
     """
+    _check_connection(conn)
     identity = message_id or uuid4()
     headers = dict(headers or {})
     if correlation_id is not None:
@@ -154,7 +183,8 @@ def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
 
     One that waits will not be begun. Of one that was begun nothing more can have an effect, and
     its worker is told at once: the job sees ClaimLost.
-    False when there is none: its job has ended, or never was.
+    False when there is none: its job has ended, or never was. Raises TypeError for a connection
+    that is not synchronous.
     """
     return _truth(conn, _WITHDRAW, {"id": message_id})
 
@@ -162,15 +192,29 @@ def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
 def reprioritise(conn: psycopg.Connection[Any], message_id: UUID, priority: int) -> bool:
     """Move a waiting message in its queue, in the caller's transaction; its age stays.
 
-    False when it does not wait any more, or has that priority.
+    False when it does not wait any more, or has that priority. Raises TypeError for a connection
+    that is not synchronous.
     """
     return _truth(conn, _REPRIORITISE, {"id": message_id, "priority": priority})
 
 
 def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> bool:
-    row = conn.execute(query, parameters).fetchone()
+    """Whether a statement answers with true, whatever the connection makes of its rows."""
+    _check_connection(conn)
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(query, parameters).fetchone()
     assert row is not None
     return bool(row[0])
+
+
+def _check_connection(conn: Any) -> None:
+    """Raise TypeError for what would send nothing: an AsyncConnection, or no connection at all."""
+    execute = getattr(conn, "execute", None)
+    if execute is None or inspect.iscoroutinefunction(execute) or not hasattr(conn, "cursor"):
+        raise TypeError(
+            "the connection has to be a psycopg.Connection, whose transaction the message becomes "
+            f"part of, not {type(conn).__module__}.{type(conn).__qualname__}"
+        )
 
 
 def _interval(countdown: float | timedelta | None) -> timedelta | None:

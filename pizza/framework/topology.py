@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from kombu import Exchange, Queue
 
@@ -16,6 +18,32 @@ class Topology:
 
     def __add__(self, other: Topology) -> Topology:
         return Topology(self.exchanges + other.exchanges, self.queues + other.queues)
+
+    def with_queues(self, names: Iterable[str]) -> Topology:
+        """This topology, and a durable priority queue for each name that it does not have.
+
+        Such a queue is reached through the default exchange, with its name as routing key.
+        """
+        known = {queue.name for queue in self.queues}
+        missing = [name for name in dict.fromkeys(names) if name not in known]
+        return self + Topology(queues=tuple(map(priority_queue, missing))) if missing else self
+
+    def max_priority(self, queue: str) -> int | None:
+        """The highest priority that a queue tells apart; None when it has none, or is unknown."""
+        each: Any
+        for each in self.queues:
+            if each.name == queue:
+                limit = (each.queue_arguments or {}).get("x-max-priority", each.max_priority)
+                return int(limit) if limit is not None else None
+        return None
+
+
+DEFAULT_MAX_PRIORITY = 10
+
+
+def priority_queue(name: str) -> Queue:
+    """The queue that a task gets when its application declares none."""
+    return Queue(name, durable=True, queue_arguments={"x-max-priority": DEFAULT_MAX_PRIORITY})
 
 
 DEAD_LETTER_EXCHANGE = "dead_letters"

@@ -3,6 +3,9 @@
 py-amqp reads a frame with three calls, each preceded by a poll, and writes each with one. A ticket
 of three frames took 18 calls; read ahead, it takes two. What is written together also costs
 RabbitMQ less: its reader is woken once for it.
+
+This is the only module that uses private attributes of py-amqp. Where a version of it lacks one of
+them, or the connection is a TLS connection, frames are read and written as py-amqp does it.
 """
 
 from __future__ import annotations
@@ -15,24 +18,34 @@ from amqp.transport import TCPTransport
 
 _AHEAD = 8192
 _MOST_HELD = 65_536
+_PRIVATE = ("_quick_recv", "_write", "_read_buffer")
 
 
 class Wire:
-    """The bytes of one connection, read ahead and held back; does nothing to a TLS connection."""
+    """The bytes of one connection, read ahead and held back where that is possible."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._held = bytearray()
         self._holding = False
-        if isinstance(transport, TCPTransport):
+        self._buffers = isinstance(transport, TCPTransport) and all(
+            hasattr(transport, name) for name in _PRIVATE
+        )
+        if self._buffers:
             receive, self._send = transport._quick_recv, transport._write
             transport._quick_recv = lambda size: receive(max(size, _AHEAD))
             transport._write = self._write
 
     @property
     def ahead(self) -> bool:
-        """Whether something was read that no poll of the socket will announce any more."""
-        return bool(self._transport._read_buffer)
+        """Whether input was received that no poll of the socket will announce any more.
+
+        It lies in py-amqp's buffer or, already decrypted, in the TLS socket.
+        """
+        if getattr(self._transport, "_read_buffer", b""):
+            return True
+        pending = getattr(self._transport.sock, "pending", None)  # only TLS sockets have it
+        return pending is not None and pending() > 0
 
     def _write(self, data: Any) -> None:
         if self._holding:
@@ -52,7 +65,7 @@ class Wire:
     @contextmanager
     def held(self) -> Generator[None, None, None]:
         """Hold back what the block writes; it leaves with whatever is written or flushed next."""
-        self._holding = True
+        self._holding = self._buffers
         try:
             yield
         finally:

@@ -93,9 +93,6 @@ class Broker:
             self.lost = error
             raise
 
-    def heard(self) -> None:
-        """Nothing to note: here a lost broker is told of, not found out by its silence."""
-
     def close(self) -> None:
         if not self.process.dead:
             self.closed = True
