@@ -86,12 +86,12 @@ select d.event_id, d.type, d.payload, d.attempts, w.id, w.url, w.secret,
             where o.webhook_id = w.id and o.state = 'waiting'
               and coalesce(o.next_at, o.created_at) < now() + interval '1 minute'
             limit 1000) as soon) as near,
-       pg_try_advisory_lock(7020050, w.id) as alone
+       pg_try_advisory_lock(lock_key('webhook ' || w.id)) as alone
 from webhook_delivery d join webhook w on w.id = d.webhook_id
 where d.id = %(id)s and d.message_id = %(message_id)s and d.state = 'waiting'
 
 -- end --
-select pg_advisory_unlock(7020050, %(webhook)s)
+select pg_advisory_unlock(lock_key('webhook ' || %(webhook)s::integer))
 
 -- delivered --
 with good as (
