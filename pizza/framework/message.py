@@ -8,6 +8,7 @@ can read and write messages. The header `correlation_id` of a row becomes the pr
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,10 @@ from pizza.framework.errors import PoisonMessage
 
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
+REPLY_TO = "reply_to"
 CORRELATION_ID = "correlation_id"
 FORMAT = "format"
+_MAX_SHORT_BYTES = 255  # of an AMQP property, and of a queue's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Ticket:
     """One delivery of a message: what the broker handed to this worker, unacknowledged.
 
     delivery_tag: 0 (the broker begins at 1) for a message that the database named.
+    reply_to, correlation_id: of the sender, from the property, or else from the header.
     """
 
     queue: str
@@ -81,6 +85,7 @@ class Ticket:
 def ticket(queue: str, message: Any) -> Ticket:
     """Read a py-amqp message, as delivered from `queue`."""
     properties, delivery = message.properties, message.delivery_info
+    headers = properties.get("application_headers") or {}
     body = message.body
     return Ticket(
         queue=queue,
@@ -88,25 +93,37 @@ def ticket(queue: str, message: Any) -> Ticket:
         redelivered=bool(delivery["redelivered"]),
         message_id=properties.get("message_id"),
         priority=properties.get("priority") or 0,
-        headers=properties.get("application_headers") or {},
+        headers=headers,
         body=body.encode() if isinstance(body, str) else bytes(body),
-        reply_to=properties.get("reply_to"),
-        correlation_id=properties.get("correlation_id"),
+        reply_to=_short_text(REPLY_TO, properties, headers),
+        correlation_id=_short_text(CORRELATION_ID, properties, headers),
     )
 
 
 def named(row: Any) -> Ticket:
     """The ticket in place of one, for a row that the database has named (`framework.match`)."""
     id, task, queue, priority, position, headers, body = row
+    headers = {**(headers or {}), "task": task, "position": position}
     return Ticket(
         queue=queue,
         delivery_tag=0,
         redelivered=False,
         message_id=str(id),
         priority=priority,
-        headers={**(headers or {}), "task": task, "position": position},
+        headers=headers,
         body=bytes(body),
+        reply_to=_short_text(REPLY_TO, headers),
+        correlation_id=_short_text(CORRELATION_ID, headers),
     )
+
+
+def _short_text(name: str, *places: Mapping[str, Any]) -> str | None:
+    """The first value of that name that is text and fits into an AMQP property."""
+    for place in places:
+        value = place.get(name)
+        if isinstance(value, str) and len(value.encode(errors="surrogatepass")) <= _MAX_SHORT_BYTES:
+            return value
+    return None
 
 
 def outgoing(row: Any) -> amqp.Message:
