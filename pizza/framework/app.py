@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from pizza.database.connection import BoundedConnection
 from pizza.framework.chores import Chore
+from pizza.framework.dead_message import OnDead
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.middleware import Middleware
 from pizza.framework.retry import RetryPolicy
@@ -30,6 +31,7 @@ class Blueprint:
         decode: Decoder | None = None,
         claims_itself: bool = False,
         format: int = 1,
+        on_dead: OnDead | None = None,
     ) -> Callable[[TaskFunction], Task]:
         """Register the decorated function as a task; see Task for the options.
 
@@ -46,6 +48,7 @@ class Blueprint:
                 decode,
                 claims_itself,
                 format,
+                on_dead,
             )
             self._add(task)
             return task

@@ -18,6 +18,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.adoption import adopt
 from pizza.framework.app import App
+from pizza.framework.dead_message import DeadMessage, call_on_dead
 from pizza.framework.epitaph import epitaph, plain
 from pizza.framework.errors import (
     ClaimLost,
@@ -120,7 +121,7 @@ class Executor:
         except DatabaseUnavailable:
             raise
         except Exception as error:
-            return self._failed(task, job, error)
+            return self._failed(task, job, ticket, error)
 
     def _adopted(self, ticket: Ticket, task: Task) -> Result:
         with available():
@@ -193,7 +194,7 @@ class Executor:
 
     # -- failure --------------------------------------------------------------------
 
-    def _failed(self, task: Task, job: Job, error: Exception) -> Result:
+    def _failed(self, task: Task, job: Job, ticket: Ticket, error: Exception) -> Result:
         reason = f"{type(error).__name__}: {error}"[:1000]
         if job.completed:
             self._log(job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}")
@@ -213,10 +214,12 @@ class Executor:
                     )  # fmt: skip
                     return Result(Outcome.RETRIED)
                 headers = epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
-                conn.execute(
-                    _SQL.bury,
-                    self._mark(job) | {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
-                )
+                dead = self._mark(job)
+                dead |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
+                with conn.transaction():
+                    conn.execute(_SQL.bury, dead)
+                    message = DeadMessage.from_delivery(ticket, error, job.attempt)
+                    call_on_dead(conn, task, message)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except psycopg.DatabaseError as refusal:
@@ -234,7 +237,7 @@ class Executor:
             identity = None
         headers = epitaph(ticket.queue, str(poison), **plain(ticket.headers))
         conn = self._bench.line.connection()
-        with available():
+        with available(), conn.transaction():
             buried = conn.execute(
                 _SQL.bury_unclaimed,
                 {"id": identity, "exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)},
@@ -251,6 +254,8 @@ class Executor:
                         "headers": Jsonb(headers),
                     },
                 )
+            task = self._app.tasks.get(str(ticket.headers.get("task")))
+            call_on_dead(conn, task, DeadMessage.from_delivery(ticket, poison))
         log.error(
             "Poison message: %s", poison,
             extra={

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from pizza import trace
 from pizza.database.queries import Queries
+from pizza.framework.dead_message import OnDead
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.message import CORRELATION_ID, FORMAT, encode
 from pizza.framework.retry import RetryPolicy
@@ -44,6 +45,8 @@ class Task:
     format: the newest format of messages that the function understands, besides all before it,
         and the one that `send` writes. Raised when a worker of the last release would do harm
         with a message of this one: such a worker leaves it for one that knows better.
+    on_dead: called with (connection, DeadMessage) in the transaction that makes a message of this
+        task a dead letter, also one whose body could not be read. If it raises, that is logged.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Task:
     decode: Decoder | None = None
     claims_itself: bool = False
     format: int = 1
+    on_dead: OnDead | None = None
 
     def send(
         self,

@@ -246,12 +246,15 @@ def run(
     middleware: Iterable[Middleware] = (),
     headers: Mapping[str, Any] | None = None,
     priority: int = 0,
+    reply_to: str | None = None,
+    correlation_id: str | None = None,
 ) -> Report:
     """Run a task on a message with this body (bytes: as they are), as a worker would.
 
     attempt: which one this is; verdict: what the claim says; stop_at, lost_at: when, on the
     clock that `job.sleep` moves, the worker has to stop or the claim is taken over.
     answers, failures: as for Recorder; the framework's own statements count too.
+    reply_to, correlation_id: what the sender gave.
     """
 
     claimed = _CLAIMED | {"verdict": verdict, "attempt": attempt}
@@ -276,7 +279,8 @@ def run(
     ticket = Ticket(
         queue=task.queue, delivery_tag=1, redelivered=False, message_id=str(uuid4()),
         priority=priority, headers={**(headers or {}), "task": task.name},
-        body=body if isinstance(body, bytes) else encode(body),
+        body=body if isinstance(body, bytes) else encode(body), reply_to=reply_to,
+        correlation_id=correlation_id,
     )  # fmt: skip
     result = _StubExecutor(app, bench).execute(ticket)
     retry_in, reason = None, None
