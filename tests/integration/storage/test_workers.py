@@ -47,9 +47,7 @@ def test_a_name_is_taken_while_its_session_stands(db_url: str) -> None:
 
 
 def test_a_worker_of_version_0_2_0_keeps_its_name(conn: BoundedConnection, db_url: str) -> None:
-    with shift(db_url, "mario"):
-        pass  # registered, as far as the table says
-    conn.execute("update workers set status = 'online'")
+    conn.execute("insert into workers (name, type, status) values ('mario', 'cook', 'online')")
     with connect(db_url, name="version 0.2.0") as former:
         former.execute("select pg_advisory_lock(hashtextextended('worker mario', 0))")
         assert by_name(conn) == {"mario": "online"}
