@@ -18,8 +18,10 @@ from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import MigrationError
 from pizza.database.queries import sql_root
 
-# Two migrators queue here: the second finds the work done.
-_LOCK = 7020000
+# Two migrators of one schema queue here: the second finds the work done.
+_LOCK = """
+select pg_advisory_xact_lock(hashtextextended('setup', current_schema()::regnamespace::oid::bigint))
+"""
 _WAIT_FOR_OTHERS_S = 120.0
 _FUNCTION = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
 _FORMER = """
@@ -85,8 +87,10 @@ def migrate(db_url: str) -> list[str]:
         conn.within(_WAIT_FOR_OTHERS_S),
         conn.transaction(),
     ):
-        conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        conn.execute(_LOCK)
         conn.execute("set local client_min_messages = warning")
+        # Functions may call each other, whatever the order of their files.
+        conn.execute("set local check_function_bodies = off")
         conn.execute(_LEDGER)
         return _apply(conn)
 

@@ -14,7 +14,7 @@ from psycopg.types.json import Jsonb
 from pizza import trace
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
-from pizza.framework.message import Ticket
+from pizza.framework.message import CORRELATION_ID, REPLY_TO, Ticket
 from pizza.framework.task import MAX_PRIORITY, Task
 
 _SQL = Queries("framework")
@@ -56,8 +56,8 @@ def _most(task: Task, queue: str) -> int:
 def _way_back(ticket: Ticket) -> dict[str, str]:
     """Where the producer wants its answer, if it said so; and the trace it is part of."""
     given = {
-        "reply_to": ticket.reply_to,
-        "correlation_id": ticket.correlation_id,
+        REPLY_TO: ticket.reply_to,
+        CORRELATION_ID: ticket.correlation_id,
         trace.HEADER: trace.current(),
     }
     return {name: value for name, value in given.items() if isinstance(value, str)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from pizza.database.connection import BoundedConnection
+from pizza.framework.dead_message import OnDead
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.middleware import Middleware
 from pizza.framework.outbox.periodic import PeriodicTask
@@ -31,6 +32,7 @@ class Blueprint:
         claims_itself: bool = False,
         format: int = 1,
         time_limit: float | None = TIME_LIMIT_S,
+        on_dead: OnDead | None = None,
     ) -> Callable[[TaskFunction], Task]:
         """Register the decorated function as a task; see Task for the options.
 
@@ -48,6 +50,7 @@ class Blueprint:
                 claims_itself,
                 format,
                 time_limit,
+                on_dead,
             )
             self._add(task)
             return task

@@ -1,155 +1,164 @@
-"""Dead letters for people: look at them, send them again, throw them away.
+"""Dead messages for people: list them, send them again, drop them.
 
-They lie in one queue at the broker, each with its reason in the headers. Whoever looks takes all
-of them in hand and gives back what it does not settle, so their order stays.
+They are rows of `dead_message`; the queue of dead letters at the broker has copies of them for other
+programs, which go by themselves once the row has gone. Nothing here needs the broker.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.rows import namedtuple_row, scalar_row
 
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import available
 from pizza.database.queries import Queries
-from pizza.framework.broker import Broker
-from pizza.framework.epitaph import plain
-from pizza.framework.message import Ticket, ticket
-from pizza.framework.topology import DEAD_LETTER_QUEUE, DEAD_LETTERS
 
-_SQL = Queries("framework")
-_SEND, _PUBLISH_RAW = _SQL.send, _SQL.publish_raw
+log = logging.getLogger(__name__)
 
-_EPITAPH = ("reason", "died_in", "died_at", "attempt", "task", "position", "needs")
-_MOST = 10_000
+_SQL = Queries("dead_messages")
+
+_PAGE = 500
+_FIRST_ID = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead message; task is None for one that named none, body what it held (text, if text)."""
+    """One dead message; task is None for one that named none, body what it held (text, if text).
+
+    attempt: failures and crashes; runs: how often it was begun; times in UTC, RFC 3339.
+    """
 
     id: str
     reason: str
     task: str | None
     queue: str
-    died_at: str | None
-    attempt: int | None
+    died_at: str
+    attempt: int
+    runs: int
     body: Any
-
-    @classmethod
-    def read(cls, found: Ticket) -> DeadLetter:
-        """Read a delivery from the dead-letter queue."""
-        headers = found.headers
-        return cls(
-            id=found.message_id or "",
-            reason=str(headers.get("reason", "unknown")),
-            task=headers.get("task"),
-            queue=str(headers.get("died_in", "unknown")),
-            died_at=headers.get("died_at"),
-            attempt=headers.get("attempt"),
-            body=_readable(found.body),
-        )
+    headers: dict[str, Any]
+    traceback: str | None
 
 
-def letters(broker: Broker, limit: int = _MOST) -> list[DeadLetter]:
-    """The dead letters, oldest first; they stay where they are. Raises BrokerUnavailable."""
-    with _in_hand(broker) as found:
-        return [DeadLetter.read(each) for each, _ in zip(found, range(limit), strict=False)]
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """count: how many were sent again or dropped; failures: why others were not, by their id."""
+
+    count: int
+    failures: dict[str, str]
 
 
-def retry(broker: Broker, conn: BoundedConnection, chosen: Callable[[DeadLetter], bool]) -> int:
-    """Send the chosen ones again, as new messages of their task; returns how many.
+def letters(conn: psycopg.Connection[Any], limit: int = 100) -> list[DeadLetter]:
+    """The oldest dead messages, oldest first. Raises DatabaseUnavailable."""
+    with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+        return [_letter(row) for row in cursor.execute(_SQL.listed, {"limit": limit})]
 
-    A letter leaves the queue after the commit, so a crash in between sends it again under the
-    same id, which changes nothing. Raises BrokerUnavailable, DatabaseUnavailable.
+
+def find(conn: psycopg.Connection[Any], id: str) -> DeadLetter | None:
+    """One dead message; None when there is none of this id. Raises DatabaseUnavailable."""
+    identity = _uuid(id)
+    if identity is None:
+        return None
+    with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+        row = cursor.execute(_SQL.shown, {"id": identity}).fetchone()
+    return _letter(row) if row is not None else None
+
+
+def count(conn: psycopg.Connection[Any]) -> int:
+    """How many there are. Raises DatabaseUnavailable."""
+    with available(), conn.cursor(row_factory=scalar_row) as cursor:
+        number = cursor.execute(_SQL.number).fetchone()
+    assert number is not None
+    return int(number)
+
+
+def retry(conn: psycopg.Connection[Any], id: str) -> bool:
+    """Send one again, as a new message of its task, in a transaction of its own or the caller's.
+
+    False when there is none of this id. Raises DatabaseUnavailable.
     """
-    return _settle(broker, chosen, lambda found: _send_again(conn, found))
+    return _settle(conn, _SQL.retry, _uuid(id))
 
 
-def drop(broker: Broker, chosen: Callable[[DeadLetter], bool]) -> int:
-    """Throw the chosen ones away; returns how many. Raises BrokerUnavailable."""
-    return _settle(broker, chosen, lambda found: None)
+def drop(conn: psycopg.Connection[Any], id: str) -> bool:
+    """Drop one for good; False when there is none of this id. Raises DatabaseUnavailable."""
+    return _settle(conn, _SQL.drop, _uuid(id))
 
 
-def _settle(
-    broker: Broker, chosen: Callable[[DeadLetter], bool], settle: Callable[[Ticket], None]
-) -> int:
-    count = 0
-    with _in_hand(broker) as found:
-        for each in found:
-            if chosen(DeadLetter.read(each)):
-                settle(each)
-                broker.ack(each.delivery_tag)
-                count += 1
-        broker.wait(0)
-    return count
+def retry_all(conn: psycopg.Connection[Any]) -> Settled:
+    """Send all again that are dead now, each in a transaction of its own.
 
-
-@contextmanager
-def _in_hand(broker: Broker) -> Generator[Iterator[Ticket], None, None]:
-    """Fetch one after the other; what is not acked goes back to its place with the connection.
-
-    Only what lies there at the first fetch: a job that is sent again and dies at once comes in
-    behind it, and would be met, and sent again, without end.
+    One that dies again meanwhile is not met a second time; one that cannot be sent hinders no
+    other. Raises DatabaseUnavailable.
     """
-    broker.declare(DEAD_LETTERS)
+    return _settle_all(conn, _SQL.retry)
 
-    def fetch() -> Iterator[Ticket]:
-        message = broker.get(DEAD_LETTER_QUEUE)
-        behind = message.delivery_info["message_count"] if message is not None else 0
-        while message is not None:
-            yield ticket(DEAD_LETTER_QUEUE, message)
-            message = broker.get(DEAD_LETTER_QUEUE) if behind > 0 else None
-            behind -= 1
 
+def drop_all(conn: psycopg.Connection[Any]) -> Settled:
+    """Drop all that are dead now. Raises DatabaseUnavailable."""
+    return _settle_all(conn, _SQL.drop)
+
+
+def _settle(conn: psycopg.Connection[Any], query: str, id: UUID | None) -> bool:
+    if id is None:
+        return False
+    with available(), conn.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(query, {"id": id}).fetchone())
+
+
+def _settle_all(conn: psycopg.Connection[Any], query: str) -> Settled:
+    number, failures = 0, {}
+    with available(), conn.cursor(row_factory=scalar_row) as cursor:
+        until = cursor.execute("select clock_timestamp()").fetchone()
+    after: tuple[datetime, UUID] = (datetime.min.replace(tzinfo=UTC), _FIRST_ID)
+    while True:
+        page = {"died_at": after[0], "id": after[1], "until": until, "limit": _PAGE}
+        with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+            rows = cursor.execute(_SQL.ids, page).fetchall()
+        for row in rows:
+            try:
+                number += _settle(conn, query, row.id)
+            except psycopg.Error as error:
+                if conn.closed:
+                    raise
+                failures[str(row.id)] = str(error).splitlines()[0]
+                log.error(
+                    "A dead message stays as it is: %s", error,
+                    extra={"action": "dead_letter_failed", "details": {"message_id": str(row.id)}},
+                )  # fmt: skip
+        if len(rows) < _PAGE:
+            return Settled(number, failures)
+        after = (rows[-1].died_at, rows[-1].id)
+
+
+def _letter(row: Any) -> DeadLetter:
+    at = row.died_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return DeadLetter(
+        id=str(row.id),
+        reason=row.reason,
+        task=row.task,
+        queue=row.queue,
+        died_at=at,
+        attempt=row.attempts,
+        runs=row.runs,
+        body=_readable(bytes(row.body)),
+        headers=row.headers or {},
+        traceback=row.traceback,
+    )
+
+
+def _uuid(id: str) -> UUID | None:
     try:
-        yield fetch()
-    finally:
-        broker.close()
-
-
-def _send_again(conn: BoundedConnection, found: Ticket) -> None:
-    letter = DeadLetter.read(found)
-    headers = plain({k: v for k, v in found.headers.items() if k not in _EPITAPH})
-    needs = found.headers.get("needs")
-    given = Jsonb(headers) if headers else None
-    with available():
-        if letter.task is None:
-            conn.execute(
-                _PUBLISH_RAW,
-                {
-                    "exchange": "",
-                    "routing_key": letter.queue,
-                    "body": found.body,
-                    "headers": given,
-                },
-            )
-            return
-        try:
-            conn.execute(
-                _SEND,
-                {
-                    "id": UUID(letter.id) if letter.id else uuid4(),
-                    "task": letter.task,
-                    "queue": letter.queue,
-                    "exchange": "",
-                    "routing_key": letter.queue,
-                    "priority": found.priority,
-                    "body": found.body,
-                    "headers": given,
-                    "countdown": None,
-                    "needs": [str(each) for each in needs] if isinstance(needs, list) else None,
-                },
-            )
-        except psycopg.errors.UniqueViolation:
-            return  # sent again before, by somebody who could not say so
+        return UUID(id)
+    except ValueError:
+        return None
 
 
 def _readable(body: bytes) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import amqp
 import psycopg
@@ -17,7 +18,7 @@ from pizza.database.queries import Queries
 from pizza.framework.message import CONTENT_TYPE, PERSISTENT, Ticket, clean
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
 
-__all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain"]
+__all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain", "traceback_text"]
 
 # Headers of another program that a dead letter keeps, in octets of JSON. All headers of a message
 # have to fit into one frame (128 KB), and may take three times as much there.
@@ -28,11 +29,16 @@ _BURY_RAW = Queries("framework").bury_raw
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message as it came, with the reason of its end in its headers."""
+    """A message as it came, with the reason of its end in its headers.
+
+    id: of its row, the same for every delivery of the message in this queue; None: any.
+    """
 
     queue: str
     body: bytes
     headers: dict[str, Any]
+    id: UUID | None = None
+    traceback: str | None = None
 
     def write(self, conn: psycopg.Connection[Any]) -> None:
         """Send it with the caller's transaction, through the outbox."""
@@ -43,6 +49,8 @@ class Letter:
                 "routing_key": self.queue,
                 "body": self.body,
                 "headers": Jsonb(self.headers),
+                "id": self.id,
+                "traceback": self.traceback,
             },
         )
 
@@ -58,12 +66,22 @@ class Letter:
         return DEAD_LETTER_EXCHANGE, self.queue, message
 
 
-def dead_letter(ticket: Ticket, reason: str, **more: Any) -> Letter:
-    """The dead letter of a delivery; `more` are further headers."""
+def dead_letter(
+    ticket: Ticket, reason: str, *, error: BaseException | None = None, **more: Any
+) -> Letter:
+    """The dead letter of a delivery; `more` are further headers. error: what it died of."""
     headers = epitaph(ticket.queue, reason, **(plain(ticket.headers) | more))
+    id = None
     if ticket.message_id is not None:
         headers["message_id"] = ticket.message_id
-    return Letter(ticket.queue, ticket.body, headers)
+        id = uuid5(NAMESPACE_OID, f"{ticket.queue}/{ticket.message_id}")
+    stack = traceback_text(error) if error is not None else None
+    return Letter(ticket.queue, ticket.body, headers, id, stack)
+
+
+def traceback_text(error: BaseException) -> str:
+    """The stack of an error, at most its last 20,000 characters."""
+    return clean("".join(traceback.format_exception(error)))[-20_000:]
 
 
 def epitaph(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import time
-import traceback
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -19,7 +18,8 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.adoption import adopt
 from pizza.framework.app import App
-from pizza.framework.epitaph import clean, epitaph, plain
+from pizza.framework.dead_message import DeadMessage, call_on_dead
+from pizza.framework.epitaph import epitaph, plain, traceback_text
 from pizza.framework.errors import (
     ClaimLost,
     HandedBack,
@@ -128,7 +128,7 @@ class Executor:
         except Exception as error:
             if error is job.outage and not (last and job.lost_in_block):
                 raise
-            return self._failed(task, job, error)
+            return self._failed(task, job, ticket, error)
 
     def _adopted(self, ticket: Ticket, task: Task) -> Result:
         with available():
@@ -210,7 +210,7 @@ class Executor:
 
     # -- failure --------------------------------------------------------------------
 
-    def _failed(self, task: Task, job: Job, error: Exception) -> Result:
+    def _failed(self, task: Task, job: Job, ticket: Ticket, error: Exception) -> Result:
         reason = f"{type(error).__name__}: {error}"[:1000]
         if job.completed:
             self._log(
@@ -233,13 +233,13 @@ class Executor:
                     )  # fmt: skip
                     return Result(Outcome.RETRIED)
                 headers = epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
-                conn.execute(
-                    _SQL.bury,
-                    self._mark(job) | {
-                        "exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers),
-                        "traceback": traceback_text(error),
-                    },
-                )  # fmt: skip
+                dead = self._mark(job)
+                dead |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
+                dead |= {"traceback": traceback_text(error)}
+                with conn.transaction():
+                    conn.execute(_SQL.bury, dead)
+                    message = DeadMessage.from_delivery(ticket, error, job.attempt)
+                    call_on_dead(conn, task, message)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except psycopg.DatabaseError as refusal:
@@ -258,7 +258,7 @@ class Executor:
             identity = None
         headers = epitaph(ticket.queue, str(poison), **plain(ticket.headers))
         conn = self._bench.line.connection()
-        with available():
+        with available(), conn.transaction():
             buried = conn.execute(
                 _SQL.bury_unclaimed,
                 {
@@ -282,6 +282,8 @@ class Executor:
                         "traceback": None,
                     },
                 )
+            task = self._app.tasks.get(str(ticket.headers.get("task")))
+            call_on_dead(conn, task, DeadMessage.from_delivery(ticket, poison))
         log.error(
             "Poison message: %s", poison,
             extra={
@@ -297,9 +299,7 @@ class Executor:
         return {"job_id": job.id, "job_token": job.token}
 
     @staticmethod
-    def _log(
-        job: Job, level: int, action: str, text: str, error: Exception | None = None
-    ) -> None:
+    def _log(job: Job, level: int, action: str, text: str, error: Exception | None = None) -> None:
         log.log(
             level, "%s", text, exc_info=error,
             extra={
@@ -309,11 +309,6 @@ class Executor:
                             "attempt": job.attempt, "queue": job.queue},
             },
         )  # fmt: skip
-
-
-def traceback_text(error: BaseException) -> str:
-    """The stack of an error, at most its last 20,000 characters."""
-    return clean("".join(traceback.format_exception(error)))[-20_000:]
 
 
 def fail_hung(conn: BoundedConnection, job: Job) -> None:

@@ -138,7 +138,7 @@ class Handling(threading.Thread):
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 if not self._duties.retry.again(event.attempt, error):
-                    return self._bury(ticket, event, reason, event.attempt)
+                    return self._bury(ticket, event, reason, event.attempt, error)
                 delay = self._duties.retry.delay(event.attempt).total_seconds()
                 self._log(
                     logging.WARNING, "event_retried",
@@ -162,9 +162,16 @@ class Handling(threading.Thread):
             except Exception:
                 log.exception("After an event", extra={"action": "event_failed_late"})
 
-    def _bury(self, ticket: Ticket, event: Event | None, reason: str, attempt: int) -> Settled:
+    def _bury(
+        self,
+        ticket: Ticket,
+        event: Event | None,
+        reason: str,
+        attempt: int,
+        cause: Exception | None = None,
+    ) -> Settled:
         """To the dead letters; with a database by way of its outbox, and nothing is left to do."""
-        letter = dead_letter(ticket, reason, attempt=attempt)
+        letter = dead_letter(ticket, reason, error=cause, attempt=attempt)
 
         def step(conn: BoundedConnection | None) -> None:
             if self._duties.buried is not None and event is not None:
@@ -186,7 +193,7 @@ class Handling(threading.Thread):
                 )  # fmt: skip
                 self._pause(backoff.next())
         log.error(
-            "Dead after attempt %d: %s", attempt, reason[:1000],
+            "Dead after attempt %d: %s", attempt, reason[:1000], exc_info=cause,
             extra={
                 "action": "event_dead",
                 "details": {"queue": ticket.queue, "message_id": ticket.message_id},

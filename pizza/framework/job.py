@@ -84,7 +84,9 @@ class Job:
     """Passed to the task's function.
 
     id, task, attempt (from 1), priority, queue, headers, format (from 1); body: what the task's
-    `decode` made of it; worker_name: who works on it; duration_ms: set by the timing middleware.
+    `decode` made of it; worker_name: who works on it; duration_ms: set by the timing middleware;
+    reply_to, correlation_id: where the sender wants an answer, and what the answer has to repeat
+    (None: the sender did not say).
     """
 
     def __init__(self, task: Task, ticket: Ticket, bench: Bench, *, forced: bool = False) -> None:
@@ -94,6 +96,8 @@ class Job:
         self.queue = ticket.queue
         self.headers = ticket.headers
         self.format = ticket.format
+        self.reply_to = ticket.reply_to
+        self.correlation_id = ticket.correlation_id
         self.worker_name = bench.worker_name
         self.attempt = 0
         self.duration_ms: int | None = None

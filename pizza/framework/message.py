@@ -23,6 +23,7 @@ from pizza.framework.frames import utf8
 
 CONTENT_TYPE = "application/json"
 PERSISTENT = 2
+REPLY_TO = "reply_to"
 CORRELATION_ID = "correlation_id"
 FORMAT = "format"
 _MAX_DEPTH = 64
@@ -36,6 +37,7 @@ class Ticket:
     delivery_tag: 0 (the broker begins at 1) for a message that the database named.
     message_id: with a hash of the original octets where it had to be cleaned.
     undecodable: why properties or headers are missing; such a message is poison.
+    reply_to, correlation_id: of the sender, from the property, or else from the header.
     """
 
     queue: str
@@ -113,8 +115,10 @@ def ticket(queue: str, message: Any) -> Ticket:
         priority=properties.get("priority") or 0,
         headers=headers,
         body=body.encode() if isinstance(body, str) else bytes(body),
-        reply_to=_address(properties.get("reply_to")),
-        correlation_id=_text(properties.get("correlation_id")),
+        reply_to=_short_text(_address(properties.get(REPLY_TO)), headers.get(REPLY_TO)),
+        correlation_id=_short_text(
+            _text(properties.get(CORRELATION_ID)), headers.get(CORRELATION_ID)
+        ),
         undecodable=undecodable,
     )
 
@@ -162,15 +166,23 @@ def _cleaned(value: Any, depth: int) -> Any:
 def named(row: Any) -> Ticket:
     """The ticket in place of one, for a row that the database has named (`framework.match`)."""
     id, task, queue, priority, position, headers, body = row
+    headers = {**(headers or {}), "task": task, "position": position}
     return Ticket(
         queue=queue,
         delivery_tag=0,
         redelivered=False,
         message_id=str(id),
         priority=priority,
-        headers={**(headers or {}), "task": task, "position": position},
+        headers=headers,
         body=bytes(body),
+        reply_to=_short_text(headers.get(REPLY_TO)),
+        correlation_id=_short_text(headers.get(CORRELATION_ID)),
     )
+
+
+def _short_text(*places: Any) -> str | None:
+    """The first of these that is text and fits into an AMQP property."""
+    return next((each for each in places if _fits_property(each)), None)
 
 
 def outgoing(row: Any) -> amqp.Message:

@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 
 from pizza import trace
 from pizza.database.queries import Queries
+from pizza.framework.dead_message import OnDead
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.message import CORRELATION_ID, FORMAT, encode
 from pizza.framework.retry import RetryPolicy
@@ -55,6 +56,8 @@ class Task:
         with a message of this one: such a worker leaves it for one that knows better.
     time_limit: seconds that a run may take, waits for the database included; a run that takes
         longer fails, and a job that cannot be interrupted loses its claim. None: no limit.
+    on_dead: called with (connection, DeadMessage) in the transaction that makes a message of this
+        task a dead letter, also one whose body could not be read. If it raises, that is logged.
     """
 
     name: str
@@ -76,6 +79,8 @@ class Task:
         max_priority: the highest priority of a queue (None: not known).
         """
         object.__setattr__(self, "max_priority", max_priority)
+
+    on_dead: OnDead | None = None
 
     def send(
         self,

@@ -38,6 +38,7 @@ _CLAIMED = {
 _FRAMEWORKS = {
     _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.postpone, _SQL.release, _SQL.bury,
     _SQL.bury_unclaimed, _SQL.bury_raw, _SQL.publish_raw, _SQL.known, _SQL.leave,
+    _SQL.redeliver,
 }  # fmt: skip
 
 Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]
@@ -96,6 +97,11 @@ class Recorder:
         self.commits = 0
         self.closed = False
         self.claimed: dict[str, Any] = {}
+        self.broken = False
+        self.limit: float | None = None
+        self.until: float | None = None
+        self.given_up: threading.Event | None = None
+        self._last_error: BaseException | None = None
         self._answers = dict(answers or {})
         self._failures = dict(failures or {})
         self._count = 0
@@ -105,9 +111,10 @@ class Recorder:
         """Record a statement, and answer it."""
         self._count += 1
         if self._count in self._failures:
-            raise self._failures.pop(self._count)
+            self._last_error = self._failures.pop(self._count)
+            raise self._last_error
         rows = self._answer(query, parameters)
-        if query in (_SQL.send, _SQL.publish):
+        if query in (_SQL.send, _SQL.send_once, _SQL.publish):
             self.sent.append(_sent(parameters))
         else:
             self.statements.append((query, parameters))
@@ -122,6 +129,10 @@ class Recorder:
                 # A job's guarded statement begins with what the claim answers.
                 return [{**self.claimed, **r} if isinstance(r, dict) else r for r in found]
         return []
+
+    def raised(self, error: BaseException) -> bool:
+        """Whether an error is one of `failures` that has just been met."""
+        return error is self._last_error
 
     @contextmanager
     def cursor(self, **_options: Any) -> Generator[Recorder, None, None]:
@@ -246,12 +257,15 @@ def run(
     middleware: Iterable[Middleware] = (),
     headers: Mapping[str, Any] | None = None,
     priority: int = 0,
+    reply_to: str | None = None,
+    correlation_id: str | None = None,
 ) -> Report:
     """Run a task on a message with this body (bytes: as they are), as a worker would.
 
     attempt: which one this is; verdict: what the claim says; stop_at, lost_at: when, on the
     clock that `job.sleep` moves, the worker has to stop or the claim is taken over.
     answers, failures: as for Recorder; the framework's own statements count too.
+    reply_to, correlation_id: what the sender gave.
     """
 
     claimed = _CLAIMED | {"verdict": verdict, "attempt": attempt}
@@ -276,7 +290,8 @@ def run(
     ticket = Ticket(
         queue=task.queue, delivery_tag=1, redelivered=False, message_id=str(uuid4()),
         priority=priority, headers={**(headers or {}), "task": task.name},
-        body=body if isinstance(body, bytes) else encode(body),
+        body=body if isinstance(body, bytes) else encode(body), reply_to=reply_to,
+        correlation_id=correlation_id,
     )  # fmt: skip
     result = _StubExecutor(app, bench).execute(ticket)
     retry_in, reason = None, None

@@ -21,7 +21,12 @@ from datetime import timedelta
 
 from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
-from pizza.framework.errors import BrokerUnavailable, PoisonMessage, SessionRefused, TimeLimitExceeded
+from pizza.framework.errors import (
+    BrokerUnavailable,
+    PoisonMessage,
+    SessionRefused,
+    TimeLimitExceeded,
+)
 from pizza.framework.executor import Executor, Outcome, Result
 from pizza.framework.fetching import Fetcher
 from pizza.framework.job import Bench
@@ -221,7 +226,9 @@ class Worker:
                     log.info(
                         "RabbitMQ is back" if connected_before else "Worker connected and ready",
                         extra={
-                            "action": "broker_reconnected" if connected_before else "worker_connected"
+                            "action": "broker_reconnected"
+                            if connected_before
+                            else "worker_connected"
                         },
                     )
                 connected_before = True
@@ -306,6 +313,8 @@ class Worker:
             try:
                 return self._executor.bury_unread(ticket, PoisonMessage(reason))
             except Exception:
-                log.exception("A dead letter cannot be written", extra={"action": "executor_failed"})
+                log.exception(
+                    "A dead letter cannot be written", extra={"action": "executor_failed"}
+                )
         self._bench.abandon.wait(1.0)
         return Result(Outcome.HANDED_BACK)

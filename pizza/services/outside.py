@@ -1,7 +1,8 @@
 """Orders from other programs: the specified order message on `orders_direct` becomes an order.
 
 Such a message is taken over as it is (pizza.framework.adoption); this task makes an order of it,
-which then is cooked like any other. A bad one ends in the dead letters with its reason.
+which then is cooked like any other. A bad one ends in the dead letters with its reason. Its sender
+gets an answer if the message says where to (`reply_to`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-from pizza.domain.errors import InvalidOrder, OrderTwice
+from pizza.database.connection import BoundedConnection
+from pizza.domain.errors import DomainError, InvalidOrder, OrderTwice
 from pizza.domain.order import OrderDraft
 from pizza.framework import Blueprint, Job, RetryPolicy
+from pizza.framework.dead_message import DeadMessage
 from pizza.framework.errors import PoisonMessage
 from pizza.framework.task import publish
 from pizza.services import orders
@@ -28,6 +31,7 @@ PRODUCER = "outside"
 _OURS = ("order_number", "created_at", "stage", "total_amount")
 # A full or paused kitchen is asked again for about a day.
 _RETRY = RetryPolicy(attempts=300, base=2.0, factor=2.0, cap=300.0)
+_LONGEST_REASON = 1000
 
 
 def read_message(body: Any) -> OrderDraft:
@@ -49,11 +53,28 @@ def read_message(body: Any) -> OrderDraft:
     return draft
 
 
+def answer_dead(conn: BoundedConnection, dead: DeadMessage) -> None:
+    """Answer an order message that is given up; in the transaction of its dead letter.
+
+    The sender learns what is wrong with the order, and nothing of faults of this program.
+    """
+    known = isinstance(dead.error, DomainError | PoisonMessage)
+    error = str(dead.error)[:_LONGEST_REASON] if known else "The order could not be placed."
+    _reply(conn, dead, {"ok": False, "error": error})
+
+
+def _reply(conn: BoundedConnection, to: Job | DeadMessage, answer: dict[str, Any]) -> None:
+    if to.reply_to:
+        publish(conn, "", to.reply_to, answer, correlation_id=to.correlation_id)
+
+
 def outside(base_seconds: float) -> Blueprint:
     """The task for messages from outside; base_seconds is the cooking time of a takeout."""
     blueprint = Blueprint("outside")
 
-    @blueprint.task("accept_order", queue=KITCHEN_QUEUE, retry=_RETRY, decode=read_message)
+    @blueprint.task(
+        "accept_order", queue=KITCHEN_QUEUE, retry=_RETRY, decode=read_message, on_dead=answer_dead
+    )
     def accept_order(job: Job) -> None:
         with job.completion() as conn:
             try:
@@ -64,10 +85,7 @@ def outside(base_seconds: float) -> Blueprint:
                 number, answer = placed.number, {"status": placed.status}
             except OrderTwice as twice:
                 number, answer = twice.number, {"status": "received"}
-            if reply_to := job.headers.get("reply_to"):
-                body = {"order_number": number, **answer}
-                headers = {"correlation_id": job.headers.get("correlation_id")}
-                publish(conn, "", reply_to, body, headers=headers)
+            _reply(conn, job, {"order_number": number, **answer})
         log.info(
             "Order received from another program",
             extra={"action": "order_received", "order_number": number,

@@ -22,7 +22,6 @@ from pizza.domain.errors import (
 )
 from pizza.domain.order import words_error
 from pizza.domain.targets import HTTPS, BadTarget, read_url
-from pizza.framework.task import withdraw
 from pizza.services.http_post import CallFailed, TargetRefused, refuse_private, resolve
 from pizza.services.webhook_events import note, send
 from pizza.storage import webhooks as storage
@@ -181,10 +180,8 @@ def retry_delivery(conn: Connection, id: str, delivery_id: str) -> Delivery:
     message_id = uuid4()
     with conn.transaction():
         webhook = _enabled(conn, id).id
-        former = storage.again(conn, webhook, delivery, message_id)
-        if former is None:
+        if not storage.retry(conn, webhook, delivery, message_id):
             raise NoSuchDelivery(delivery_id)
-        withdraw(conn, former)
         send(conn, delivery, message_id)
         return _found(storage.delivery(conn, webhook, delivery), delivery_id)
 

@@ -189,11 +189,15 @@ def delivery(conn: Connection, webhook: int, id: UUID) -> Delivery | None:
     return Delivery(*row) if row else None
 
 
-def again(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> UUID | None:
-    """Let a delivery begin anew by a task's message; returns the last one's. None: no such one."""
+def retry(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> bool:
+    """Have a delivery made again, by the task of another message; the former one is withdrawn.
+
+    False: the webhook has no such delivery.
+    """
     values = {"webhook": webhook, "id": id, "message_id": message_id}
-    row = conn.execute(_SQL.again, values).fetchone()
-    return row[0] if row else None
+    row = conn.execute(_SQL.retry, values).fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 def begin(conn: Connection, id: UUID, message_id: UUID) -> Due | None:

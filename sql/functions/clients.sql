@@ -18,7 +18,7 @@ create or replace function order_place_for(
 language plpgsql as $$
 begin
     -- One after the other, so that the count is right; other clients do not wait.
-    perform pg_advisory_xact_lock(7020041, hashtext(encode(p_client, 'hex')));
+    perform pg_advisory_xact_lock(lock_key('client ' || encode(p_client, 'hex')));
     -- What was answered before is answered again, however many there are.
     if (p_key is null or not exists (select from order_key e where e.key = p_key))
        and p_places <= (select count(*) from order_client c join orders o on o.number = c.order_number

@@ -1,5 +1,14 @@
--- The line behind the kitchen: stations, hand-over, and what staff may do to an order. Whoever
--- needs both locks the message before the order, as the workers do; so nobody waits in a ring.
+-- The line behind the kitchen: stations, hand-over, and what staff may do to an order.
+--
+-- The order of row locks. Every transaction that takes several of them takes them in this order, so
+-- that no two wait for each other:
+--   message            the one that the order or the delivery names
+--   orders             then kitchen_capacity, then workers
+--   webhook
+--   webhook_delivery   a delete of its webhook takes it, too
+-- A row that no longer is the one that was looked for keeps its lock to the end of the transaction or
+-- subtransaction, so a function that tries again does it in a subtransaction (order_lock,
+-- webhook_retry). Periodic work waits for no row: it skips those that are locked, until its next run.
 
 -- The next station that is staffed, after a station of the line, for an order of this type.
 create or replace function line_next(p_type text, p_after text) returns station
@@ -206,14 +215,32 @@ begin
     return o.status;
 end $$;
 
--- Lock an order's message, if it has one: before the order itself, as the workers do.
-create or replace function order_lock_message(p_number text) returns boolean
+-- Lock an order's message, if it has one, and then the order. Null when it does not have this version.
+create or replace function order_lock(p_number text, p_version integer) returns orders
 language plpgsql as $$
+declare
+    o orders;
+    wanted uuid;
 begin
-    perform from message m
-    where m.id = (select coalesce(e.task_id, e.id) from orders e where e.number = p_number)
-    for update;
-    return found;
+    loop
+        select coalesce(e.task_id, e.id) into wanted
+        from orders e where e.number = p_number and e.version = p_version;
+        if not found then
+            return null;
+        end if;
+        begin
+            perform from message m where m.id = wanted for update;
+            select * into o from orders e
+            where e.number = p_number and e.version = p_version and coalesce(e.task_id, e.id) = wanted
+            for no key update;
+            if found then
+                return o;
+            end if;
+            raise sqlstate 'PZ002';
+        exception when sqlstate 'PZ002' then
+            null;  -- It went on to another station meanwhile, which is no new version.
+        end;
+    end loop;
 end $$;
 
 -- Lead an order from one status to another by hand. The caller has looked at version p_version and
@@ -229,10 +256,8 @@ declare
     o orders;
     old_status text;
 begin
-    perform order_lock_message(p_number);
-    select * into o from orders e
-    where e.number = p_number and e.version = p_version for no key update;
-    if not found then
+    o := order_lock(p_number, p_version);
+    if o.id is null then
         verdict := 'changed';
         return;
     end if;
@@ -269,15 +294,15 @@ language plpgsql as $$
 declare
     o orders;
 begin
-    perform order_lock_message(p_number);
-    update orders u
-    set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
-    where u.number = p_number and u.version = p_version
-    returning * into o;
-    if not found then
+    o := order_lock(p_number, p_version);
+    if o.id is null then
         verdict := 'changed';
         return;
     end if;
+    update orders u
+    set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
+    where u.id = o.id
+    returning * into o;
     perform order_changed(o, o.status, p_by, p_notes);
     perform message_reprioritise(coalesce(o.task_id, o.id), p_priority);
     verdict := 'moved';
@@ -286,25 +311,55 @@ begin
     updated_at := o.updated_at;
 end $$;
 
--- Raise what has waited too long, oldest first: nobody is passed over for ever. Returns how many.
+-- Raise what has waited too long, oldest first, at most 100 orders at a time. Returns how many. It looks
+-- at the head of each queue and priority only, and leaves out what is locked: both come up in a later
+-- run.
 create or replace function orders_age(p_patience interval, p_priority integer, p_by text, p_rule text)
 returns integer
 language plpgsql as $$
 declare
     old record;
+    o orders;
     raised integer := 0;
+    told boolean;
+    -- Rows of a queue and priority that are looked at.
+    head constant integer := 500;
 begin
     for old in
-        select o.number, o.version, o.priority
-        from message m join orders o on o.id = m.id
-        where m.state = 'sent' and m.priority < p_priority and o.status = 'received'
-          and m.created_at < clock_timestamp() - p_patience
+        with recursive queues as (
+            (select m.queue as name from message m where m.state = 'sent' order by m.queue limit 1)
+            union all
+            select (select m.queue from message m where m.state = 'sent' and m.queue > q.name
+                    order by m.queue limit 1)
+            from queues q where q.name is not null
+        ), waiting as materialized (
+            select w.id, w.priority
+            from queues q
+            cross join generate_series(1, p_priority - 1) as p(priority)
+            cross join lateral (
+                select m.id, m.task, m.priority, m.created_at
+                from message m
+                where m.queue = q.name and m.state = 'sent' and m.priority = p.priority
+                order by m.position
+                limit head
+            ) w
+            where w.task = 'cook_order' and w.created_at < clock_timestamp() - p_patience
+        )
+        select e.id, e.priority
+        from waiting w join message m on m.id = w.id join orders e on e.id = w.id
+        where m.state = 'sent' and m.priority = w.priority and e.status = 'received'
         order by m.position
         limit 100
+        for no key update of m, e skip locked
     loop
         raised := raised + 1;
-        perform order_prioritise(old.number, old.version, p_priority, p_by,
-                                 'priority ' || old.priority || ' → ' || p_priority || ': ' || p_rule);
+        update orders u
+        set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
+        where u.id = old.id
+        returning * into o;
+        told := order_changed(o, o.status, p_by,
+                              'priority ' || old.priority || ' → ' || p_priority || ': ' || p_rule);
+        told := message_reprioritise(o.id, p_priority);
     end loop;
     return raised;
 end $$;

@@ -1,1 +1,19 @@
+-- Advisory locks. Every key comes from lock_key: the table `message` of this installation is the
+-- seed, so two installations in one database (each in its schema) share no key.
+-- The registry; a name in capitals stands for what follows the words before it. Every call of
+-- lock_key uses a name of this list, and each name has one meaning.
+--
+--   leader publisher      session      the process that publishes the outbox
+--   publisher asleep      session      held by a publisher that sleeps; shared by transactions that send
+--   reservation POSITION  session      the next message of a worker
+--   subscriber NAME       session      the one subscriber of this name
+--   workers               transaction  one worker at a time registers (worker_enter)
+--   worker NAME           session      the name of a registered worker; free when its session ends
+--   order key KEY         transaction  requests with one Idempotency-Key, one after the other
+--   client HASH           transaction  orders of one client, one after the other, so that the count is right
+--   webhook ID            session      deliveries to one webhook, one at a time
+--
+-- The id of a worker's session (`worker_session.id`) is a key itself: 62 random bits. The session that
+-- renews its lease holds the id, the session that its job works on holds the id negated.
+-- Setup runs before there is a table, so its lock is named by the schema: pizza/database/migrate.py.
 create or replace function lock_key(p_name text) returns bigint language sql immutable as $$ select hashtextextended(p_name, 'message'::regclass::oid::bigint) $$;

@@ -23,10 +23,10 @@ declare
     patience text := current_setting('lock_timeout');
 begin
     -- Held to the end of the transaction. Two keys with one hash only wait for each other.
-    if not pg_try_advisory_xact_lock(7020040, hashtext(p_key)) then
+    if not pg_try_advisory_xact_lock(lock_key('order key ' || p_key)) then
         begin
             perform set_config('lock_timeout', '400ms', true);
-            perform pg_advisory_xact_lock(7020040, hashtext(p_key));
+            perform pg_advisory_xact_lock(lock_key('order key ' || p_key));
             perform set_config('lock_timeout', patience, true);
         exception when lock_not_available then
             verdict := 'in flight';

@@ -2,13 +2,19 @@
 -- the moment its process is gone.
 
 create or replace function worker_key(p_name text) returns bigint
+language sql immutable as $$ select lock_key('worker ' || p_name) $$;
+
+-- The key under which workers of version 0.2.0 hold their names. They stay registered while this
+-- version is being introduced.
+create or replace function worker_former_key(p_name text) returns bigint
 language sql immutable as $$ select hashtextextended('worker ' || p_name, 0) $$;
 
 -- Whether a session stands that holds the name. The asker's own lock would not keep it from
 -- taking another one on the same key, so that one is looked for by its name.
 create or replace function worker_alive(p_name text) returns boolean
 language sql volatile as $$
-    select not pg_try_advisory_xact_lock_shared(worker_key(p_name)) or exists (
+    select not pg_try_advisory_xact_lock_shared(worker_key(p_name))
+        or not pg_try_advisory_xact_lock_shared(worker_former_key(p_name)) or exists (
         select from pg_locks
         where locktype = 'advisory' and pid = pg_backend_pid() and mode = 'ExclusiveLock' and objsubid = 1
           and (classid::bigint << 32 | objid::bigint) = worker_key(p_name)
@@ -28,8 +34,9 @@ create or replace function worker_enter(
 ) returns text
 language plpgsql as $$
 begin
-    perform pg_advisory_xact_lock(7020020);
-    if not pg_try_advisory_lock(worker_key(p_name)) then
+    perform pg_advisory_xact_lock(lock_key('workers'));
+    if not pg_try_advisory_xact_lock_shared(worker_former_key(p_name))
+       or not pg_try_advisory_lock(worker_key(p_name)) then
         return 'taken';
     end if;
     update workers set status = 'offline'

@@ -61,16 +61,8 @@ select d.id, d.position, d.webhook_id, d.event_id, d.type, d.order_number, d.cre
 from webhook_delivery d
 where d.webhook_id = %(webhook)s and d.id = %(id)s
 
--- again --
--- From the first attempt on, by another task; answers which one it was until now.
-with former as (
-    select id, message_id from webhook_delivery
-    where webhook_id = %(webhook)s and id = %(id)s for update
-)
-update webhook_delivery d
-set state = 'waiting', attempts = 0, next_at = null, message_id = %(message_id)s
-from former where d.id = former.id
-returning former.message_id
+-- retry --
+select webhook_retry(%(webhook)s, %(id)s, %(message_id)s)
 
 -- begin --
 -- What a task needs to deliver; no row when the delivery is no longer its own. `alone` says that nobody
@@ -86,22 +78,15 @@ select d.event_id, d.type, d.payload, d.attempts, w.id, w.url, w.secret,
             where o.webhook_id = w.id and o.state = 'waiting'
               and coalesce(o.next_at, o.created_at) < now() + interval '1 minute'
             limit 1000) as soon) as near,
-       pg_try_advisory_lock(7020050, w.id) as alone
+       pg_try_advisory_lock(lock_key('webhook ' || w.id)) as alone
 from webhook_delivery d join webhook w on w.id = d.webhook_id
 where d.id = %(id)s and d.message_id = %(message_id)s and d.state = 'waiting'
 
 -- end --
-select pg_advisory_unlock(7020050, %(webhook)s)
+select pg_advisory_unlock(lock_key('webhook ' || %(webhook)s::integer))
 
 -- delivered --
-with good as (
-    update webhook set failing_since = null, timeouts = 0, rests_until = null, pace = %(duration)s
-    where id = %(webhook)s
-)
-update webhook_delivery
-set state = 'delivered', attempts = attempts + 1, tried_at = now(), answer = %(answer)s, problem = null,
-    duration = %(duration)s, next_at = null
-where id = %(id)s and message_id = %(message_id)s
+select webhook_delivered(%(webhook)s, %(id)s, %(message_id)s, %(answer)s::smallint, %(duration)s::real)
 
 -- not_delivered --
 -- wait: until the next attempt; null, there is none. rest: until the webhook is asked again at all; one

@@ -244,6 +244,7 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
 
     (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
     number = check_message("order_taken", answer)["order_number"]
+    assert answer.properties["correlation_id"] == "our 17"
 
     for each in STATIONS:
         task = wire.peek(each.queue)
@@ -331,13 +332,72 @@ def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
     ],
     ids=["no JSON", "no items", "wrong total"],
 )
-def test_a_bad_order_is_a_dead_letter_with_its_reason(wire, payload, reason):
+def test_a_bad_order_is_a_dead_letter_with_its_reason_and_is_answered(wire, payload, reason):
     wire.hire("cook")
-    wire.publish("orders_from_outside", "kitchen.order", payload, message_id=str(uuid4()))
+    wire.publish(
+        "orders_from_outside", "kitchen.order", payload,
+        message_id=str(uuid4()), reply_to=wire.answers, correlation_id="our 19",
+    )  # fmt: skip
+    (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
+    refusal = check_message("order_refused", answer)
+    assert reason in refusal["error"]
+    assert answer.properties["correlation_id"] == "our 19"
     (dead,) = wait_until(lambda: wire.all("dead_letters"), 20, "the dead letter")
     check_message("dead_letter", dead)
     assert reason in dead.properties["application_headers"]["reason"]
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    found = dead.body.encode() if isinstance(dead.body, str) else bytes(dead.body)
-    assert found == body
+    assert _bytes(dead) == body
     assert not wire.orders()
+
+
+ODD = ["", "0", "x" * 255, "ünï 🍕", " spaces ", '{"json": "%s"}', "order/'; --", "a\nb\tc"]
+
+
+def test_an_answer_repeats_any_correlation_id(wire):
+    good = MESSAGES["order_from_outside"]["examples"][1]["payload"]
+    bad = {"customer_name": "Jane", "items": []}
+    for correlation_id in ODD:
+        for payload in (good, bad):
+            wire.publish(
+                "orders_from_outside", "kitchen.order", payload,
+                message_id=str(uuid4()), reply_to=wire.answers, correlation_id=correlation_id,
+            )  # fmt: skip
+    wire.hire("cook")
+    answers = []
+
+    def all_are_answered() -> bool:
+        answers.extend(wire.drain(wire.answers))
+        return len(answers) >= 2 * len(ODD)
+
+    wait_until(all_are_answered, 20, "all answers")
+    given: dict[str, list[Any]] = {"order_taken": [], "order_refused": []}
+    for answer in answers:
+        kind = "order_refused" if b"error" in _bytes(answer) else "order_taken"
+        check_message(kind, answer)
+        given[kind].append(answer.properties["correlation_id"])
+    assert {kind: sorted(each) for kind, each in given.items()} == {
+        "order_taken": sorted(ODD),
+        "order_refused": sorted(ODD),
+    }
+
+
+def test_an_answer_that_nobody_waits_for_holds_up_nothing(wire):
+    example = MESSAGES["order_from_outside"]["examples"][1]["payload"]
+    for payload in (example, {"customer_name": "Jane", "items": []}, b"no JSON"):
+        wire.publish(
+            "orders_from_outside", "kitchen.order", payload,
+            message_id=str(uuid4()), reply_to="a queue that is gone", correlation_id="lost",
+        )  # fmt: skip
+    wire.hire("cook")
+    wait_until(lambda: len(wire.all("dead_letters")) == 2, 20, "both dead letters")
+    wait_until(lambda: [row[2] for row in wire.orders()] == ["ready"], 20, "the order is ready")
+
+    def dropped() -> bool:
+        with psycopg.connect(wire.db_url) as conn:
+            return conn.execute("select 1 from message where task is null").fetchone() is None
+
+    wait_until(dropped, 20, "the answers are dropped")
+
+
+def _bytes(message: Any) -> bytes:
+    return message.body.encode() if isinstance(message.body, str) else bytes(message.body)

@@ -123,7 +123,9 @@ class Batches:
                 self._park(conn, row, why.value)
         if not unbound:
             return
-        for exchange, number, _ in conn.execute(_SQL.drop_events, {"positions": unbound}).fetchall():
+        for exchange, number, _ in conn.execute(
+            _SQL.drop_events, {"positions": unbound}
+        ).fetchall():
             self._say(
                 f"dropped {exchange}", logging.WARNING, "event_dropped",
                 f"{number} events to exchange {exchange!r} are dropped: no queue is bound for them",

@@ -51,7 +51,9 @@ class LeaderThread(threading.Thread):
                     log.warning("%s: %s", self.name, error, extra={"action": "database_lost"})
                 away = True
             except Exception:
-                log.exception("%s failed; starting over", self.name, extra={"action": "keeper_failed"})
+                log.exception(
+                    "%s failed; starting over", self.name, extra={"action": "keeper_failed"}
+                )
             if time.monotonic() - began > Backoff.LONGEST_S:
                 backoff.reset()
             self._ending.wait(backoff.next())

@@ -195,9 +195,7 @@ class Republisher:
 
     # -- stale deliveries ---------------------------------------------------------------
 
-    def _trim(
-        self, broker: Broker, queue: str, ready: int, in_hand: int, before: datetime
-    ) -> bool:
+    def _trim(self, broker: Broker, queue: str, ready: int, in_hand: int, before: datetime) -> bool:
         """Take deliveries out whose message is gone; whether there are many too many."""
         most = ready - SURPLUS - in_hand
         if most <= 0 or self._waiting(queue, before, most) >= most:

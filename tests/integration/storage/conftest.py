@@ -39,6 +39,8 @@ def place(conn: BoundedConnection) -> Place:
             "exchange": "orders_topic",
             "changed_by": "order-service",
             "deadline": datetime.now(UTC) + timedelta(seconds=10),
+            "key": None,
+            "client": None,
         }
         call |= {name: changes.pop(name) for name in list(changes) if name in call}
         draft = {

@@ -46,6 +46,16 @@ def test_a_name_is_taken_while_its_session_stands(db_url: str) -> None:
     wait_until(welcome, 5, "the name is free, a moment after the session")
 
 
+def test_a_worker_of_version_0_2_0_keeps_its_name(conn: BoundedConnection, db_url: str) -> None:
+    conn.execute("insert into workers (name, type, status) values ('mario', 'cook', 'online')")
+    with connect(db_url, name="version 0.2.0") as former:
+        former.execute("select pg_advisory_lock(hashtextextended('worker mario', 0))")
+        assert by_name(conn) == {"mario": "online"}
+        assert workers.mark_the_dead(conn) == []
+        with shift(db_url, "mario") as (_, verdict):
+            assert verdict == "taken"
+
+
 def test_there_is_room_for_so_many_and_no_more(db_url: str) -> None:
     with ExitStack() as shifts:
         verdicts = [shifts.enter_context(shift(db_url, f"cook {n}", 3))[1] for n in range(4)]

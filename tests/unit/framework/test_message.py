@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.message import encode, outgoing, ticket
+from pizza.framework.message import encode, named, outgoing, ticket
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text()
@@ -68,6 +68,34 @@ def test_what_is_meant_for_the_relay_is_no_header() -> None:
 
     assert sent.properties["correlation_id"] == "c"
     assert sent.properties["application_headers"] == {"a": 1}
+
+
+@pytest.mark.parametrize("name", ["reply_to", "correlation_id"])
+@pytest.mark.parametrize(("given", "header", "read"), [
+    ("mine", None, "mine"), ("mine", "other", "mine"), (None, "other", "other"), ("", "other", ""),
+    (None, "x" * 255, "x" * 255), (None, "x" * 256, None), (None, "ü" * 128, None), (None, 7, None),
+    (None, None, None), (b"mine", "other", "other"), (None, "\ud800", "\ud800"),
+])  # fmt: skip
+def test_what_the_sender_asks_for_is_a_property_or_else_a_header(
+    name: str, given: Any, header: Any, read: Any
+) -> None:
+    headers = {} if header is None else {name: header}
+    properties = {} if given is None else {name: given}
+    assert getattr(delivered(application_headers=headers, **properties), name) == read
+
+
+def test_a_message_that_the_database_named_has_what_the_sender_asks_for() -> None:
+    headers = {"reply_to": "answers", "correlation_id": "c"}
+    read = named((uuid4(), "play", "queue", 3, 5, headers, b"{}"))
+    assert (read.reply_to, read.correlation_id) == ("answers", "c")
+    read = named((uuid4(), "play", "queue", 3, 5, None, b"{}"))
+    assert (read.reply_to, read.correlation_id) == (None, None)
+
+
+def test_a_message_of_ours_brings_what_its_row_says() -> None:
+    sent = outgoing(row(headers={"reply_to": "answers", "correlation_id": "c"}))
+    read = delivered(sent.body, **sent.properties)
+    assert (read.reply_to, read.correlation_id) == ("answers", "c")
 
 
 def test_an_event_carries_only_its_own_headers() -> None:

@@ -1,0 +1,81 @@
+"""Advisory locks: every key comes from lock_key, and every name is in the registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pizza
+from pizza.database.queries import sql_root
+
+REGISTRY = "functions/locks.sql"
+# Before there is a table, lock_key cannot be called.
+SETUP = "database/migrate.py"
+# The key that workers of version 0.2.0 hold. It is looked for, and never held.
+FORMER = "worker_former_key("
+# The framework's own, which still have numbers.
+NOT_YET = {
+    "functions/framework.sql",
+    "functions/withdrawal.sql",
+    "queries/framework.sql",
+    "queries/relay.sql",
+    "queries/subscriber.sql",
+}
+_LOCK = re.compile(r"\bpg_(?:try_)?advisory_(?:xact_)?(?:un)?lock(?:_shared)?\s*\(\s*")
+_NAMED = re.compile(r"lock_key\('([^']+)'")
+_FUNCTION = re.compile(
+    r"^create or replace function (\w+)\([^)]*\) returns bigint\n"
+    r"language sql immutable as \$\$ select lock_key\(",
+    re.MULTILINE,
+)
+_ENTRY = re.compile(r"^--   ([a-z][a-z ]*?)(?: [A-Z]+)? +(?:session|transaction) ", re.MULTILINE)
+
+
+def sources() -> Iterator[tuple[str, str]]:
+    """Name and text of all SQL but migrations, and of all modules."""
+    root = sql_root()
+    for folder in ("functions", "queries"):
+        for file in (root / folder).iterdir():
+            if file.name.endswith(".sql"):
+                yield f"{folder}/{file.name}", file.read_text("utf-8")
+    package = Path(pizza.__file__).parent
+    for module in package.rglob("*.py"):
+        yield module.relative_to(package).as_posix(), module.read_text("utf-8")
+
+
+def mine() -> dict[str, str]:
+    return {
+        name: text
+        for name, text in sources()
+        if name not in NOT_YET and not name.startswith("framework/") and name != SETUP
+    }
+
+
+def registered() -> list[str]:
+    return _ENTRY.findall(dict(sources())[REGISTRY])
+
+
+def test_no_lock_has_a_number() -> None:
+    assert [name for name, text in mine().items() if re.search(r"\b70200\d\d\b", text)] == []
+
+
+def test_every_lock_is_taken_by_a_key_of_this_installation() -> None:
+    texts = mine()
+    keys = [f"{name}(" for text in texts.values() for name in _FUNCTION.findall(text)]
+    allowed = ("lock_key('", FORMER, *keys)
+    assert "worker_key(" in keys
+    foreign = [
+        (name, text[call.start() :].splitlines()[0])
+        for name, text in texts.items()
+        for call in _LOCK.finditer(text)
+        if not text.startswith(allowed, call.end())
+    ]
+    assert foreign == []
+
+
+def test_every_name_of_a_lock_is_in_the_registry_and_in_use() -> None:
+    used = {name.rstrip() for text in mine().values() for name in _NAMED.findall(text)}
+    names = registered()
+    assert len(names) == len(set(names))
+    assert used == set(names)
