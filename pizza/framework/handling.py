@@ -244,7 +244,7 @@ class Handling(threading.Thread):
                 conn.close()
                 limit = f"{self._duties.time_limit:g} s"
                 raise TimeLimitExceeded(f"the handler took longer than {limit}") from raised.error
-            raise raised.error from None
+            raise raised.error from raised.error.__cause__
 
     def _connection(self) -> BoundedConnection:
         line = self._duties.line

@@ -199,7 +199,7 @@ class Job:
                 raise ClaimLost(str(error).splitlines()[0]) from error
             if isinstance(error, DatabaseUnavailable):
                 self._lost(error)
-            raise error
+            raise error from error.__cause__
 
     def _judged(self, raised: ApplicationError) -> BaseException:
         error = raised.error

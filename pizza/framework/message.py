@@ -26,6 +26,7 @@ PERSISTENT = 2
 REPLY_TO = "reply_to"
 CORRELATION_ID = "correlation_id"
 FORMAT = "format"
+DEAD_MESSAGE = "dead_message"
 _MAX_DEPTH = 64
 _SHORT_STRING = 255  # octets in an AMQP short string
 
@@ -200,11 +201,17 @@ def outgoing(row: Any) -> amqp.Message:
         content_type=CONTENT_TYPE,
         delivery_mode=PERSISTENT,
         priority=row.priority,
-        message_id=str(row.id),
+        message_id=_published_id(row),
         timestamp=int(row.created_at.timestamp()),
         application_headers=application_headers,
         **properties,
     )
+
+
+def _published_id(row: Any) -> str:
+    """The copy of a dead message has the id of that message, whose row may be sent again meanwhile."""
+    copied = (row.headers or {}).get(DEAD_MESSAGE) if row.task is None else None
+    return copied if isinstance(copied, str) and _fits_property(copied) else str(row.id)
 
 
 def _fits_property(value: Any) -> bool:

@@ -80,7 +80,7 @@ def test_a_task_says_itself_when_it_is_due_again_with_its_effect_in_one_commit(
     stage.await_run(job, count=3, event="end")
     # Given that the first time nothing was tried, so the second has the same number
     rows = stage.rows("select message_id, attempt from effect order by id")
-    assert rows == [(job, 1), (job, 1), (job, 2)]
+    assert rows == [(job, 1)] * 3  # asking again is no failure
     begins, ends = stage.runs("begin", job), stage.runs("end", job)
     for end, begin in zip(ends, begins[1:], strict=False):
         assert begin["at"] - end["at"] >= 0.25

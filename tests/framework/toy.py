@@ -204,13 +204,13 @@ def _after_the_end(job: Job) -> None:
 
 
 def _again(job: Job) -> None:
-    """Says itself when it is due again: first unattempted, then as an attempt, then it is done."""
+    """Says itself when it is due again, twice; then it is done."""
     with job.transaction() as conn:
         row = conn.execute("select count(*) from effect where message_id = %s", [job.id]).fetchone()
     if row[0] == 2:
         _ok(job)
         return
-    with job.again(job.body["wait"], counted=row[0] == 1) as conn:
+    with job.again(job.body["wait"]) as conn:
         effect(conn, job)
         if job.body.get("times"):
             raise Flaky("so nothing may be left of it")
@@ -274,7 +274,7 @@ def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
     app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
-    app.every(0.5, "count")(_count)
+    app.periodic(0.5, "count")(_count)
     return Toy(app, play, strict, once, prefix)
 
 
@@ -346,7 +346,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    relay_module._FROZEN_S = options.frozen
+    relay_module.LEADER_TIMEOUT_S = options.frozen
     toy = make(options.prefix, options.journal, options.format)
     if options.role == "relay":
         _relay_alone(toy, options)

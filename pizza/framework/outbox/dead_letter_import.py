@@ -17,7 +17,7 @@ from pizza.database.queries import Queries
 from pizza.framework.broker import Broker
 from pizza.framework.epitaph import plain
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.message import Ticket, ticket
+from pizza.framework.message import DEAD_MESSAGE, Ticket, ticket
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
 _BURY_RAW = Queries("framework").bury_raw
@@ -28,7 +28,6 @@ INTERVAL_S = 10.0
 _LIMIT, _MAX_LIMIT = 500, 8_000
 # Looking takes at most this share of the time.
 _MAX_DUTY_CYCLE = 0.1
-COPY_HEADER = "dead_message"
 
 
 class DeadLetterImport:
@@ -50,7 +49,7 @@ class DeadLetterImport:
         found: list[Ticket] = []
         while len(found) < self._limit and (message := broker.get(DEAD_LETTER_QUEUE)) is not None:
             found.append(ticket(DEAD_LETTER_QUEUE, message))
-        copies = {each.delivery_tag: _row_id(each) for each in found if COPY_HEADER in each.headers}
+        copies = {each.delivery_tag: _row_id(each) for each in found if DEAD_MESSAGE in each.headers}
         known = self._existing([id for id in copies.values() if id is not None])
         settled = 0
         for each in found:
@@ -89,7 +88,7 @@ class DeadLetterImport:
 def _row_id(copy: Ticket) -> UUID | None:
     """The row that a copy says it is of; None for what is no id."""
     try:
-        return UUID(str(copy.headers[COPY_HEADER]))
+        return UUID(str(copy.headers[DEAD_MESSAGE]))
     except ValueError:
         return None
 
