@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any
 
+import amqp
 import psycopg
 from psycopg.rows import namedtuple_row
 
@@ -302,6 +303,8 @@ class _Link:
     def lost(self, error: BrokerUnavailable) -> None:
         """Drop the connection, and say so once."""
         self.drop()
+        if isinstance(error.__cause__, amqp.ChannelError):
+            return  # one message was wrong, the broker is not; see Batches
         self._try_from = time.monotonic() + self._backoff.next()
         self.away = True
         if self._trouble.is_due(error):

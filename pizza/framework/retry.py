@@ -66,23 +66,23 @@ class Backoff:
 
 
 class Repeated:
-    """Decides when a trouble that stays is logged again: once a minute, or when it is another one."""
+    """Decides when a trouble that stays is logged again: each sentence once a minute."""
 
     INTERVAL_S = 60.0
 
     def __init__(self) -> None:
-        self._text: str | None = None
-        self._said_at = 0.0
+        self._said_at: dict[str, float] = {}
 
     def is_due(self, error: object) -> bool:
         """Whether to log this error now."""
         text, now = str(error), time.monotonic()
-        if text == self._text and now - self._said_at < self.INTERVAL_S:
+        if now - self._said_at.get(text, -self.INTERVAL_S) < self.INTERVAL_S:
             return False
-        self._text, self._said_at = text, now
+        self._said_at[text] = now
         return True
 
     def is_over(self) -> bool:
         """The trouble is over; whether there was one."""
-        was, self._text = self._text is not None, None
+        was = bool(self._said_at)
+        self._said_at.clear()
         return was

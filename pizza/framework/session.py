@@ -120,9 +120,10 @@ class Session(threading.Thread):
                 self._end.wait(backoff.next())
 
     def _say(self, error: Exception) -> None:
-        """Log a reason once, until another or the return."""
+        """Log the first reason of an outage, and what is another trouble."""
         reason = NO_TABLES if isinstance(error, MISSING_TABLES) else str(error)
-        if reason != self._said:
+        outage = isinstance(error, DatabaseUnavailable) and self._said is not None
+        if reason != self._said and not outage:
             self._said = reason
             log.warning("Worker cannot be present: %s", reason, extra={"action": "session_lost"})
 

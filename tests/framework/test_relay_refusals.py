@@ -20,24 +20,42 @@ def good_ones(stage: Stage, count: int = 50) -> None:
         publish(stage.conn, stage.prefix, "event.good", {"n": number})
 
 
-def test_what_nobody_would_route_waits_and_holds_up_nobody(stage: Stage) -> None:
+def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(stage: Stage) -> None:
     relay = stage.relay()
-    # Given many messages that no queue takes, in the midst of many that are fine
+    # Given many events that no queue takes, in the midst of many that are fine
     with stage.conn.transaction():
         for number in range(40):
             publish(stage.conn, stage.prefix, "nowhere", {"n": number})
             publish(stage.conn, stage.prefix, "event.good", {"n": number})
-    wait_until(lambda: stage.states() == {"scheduled": 40}, 5, "the others have gone")
-    assert {message.body for message in stage.drain()} == {b'{"n":%d}' % n for n in range(40)}
-    relay.await_log("message_refused")
-    assert relay.await_log("message_postponed")["level"] == "ERROR"
-    # When somebody takes them, they go too, in order
-    with stage.broker() as channel:
-        channel.queue_bind(stage.toy.events, stage.prefix, "nowhere")
-    due_now(stage)
-    stage.await_all_done()
-    assert [message.body for message in stage.drain()] == [b'{"n":%d}' % n for n in range(40)]
+    stage.await_all_done(5)
+    good = list(dict.fromkeys(message.body for message in stage.drain()))
+    assert good == [b'{"n":%d}' % n for n in range(40)]
+    assert relay.await_log("event_dropped")["details"]["exchange"] == stage.prefix
+    tally = stage.rows("select queue, number from message_tally where what = 'unroutable'")
+    assert tally == [(stage.prefix, 40)]
     assert not relay.tracebacks()
+
+
+def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: Stage) -> None:
+    relay = stage.relay()
+    job = stage.toy.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
+    good_ones(stage)
+    wait_until(lambda: stage.states() == {"scheduled": 1}, 5, "the others have gone")
+    relay.await_log("message_parked")
+    # When its queue is bound, it goes
+    with stage.broker() as channel:
+        channel.queue_bind(stage.toy.queue("blue"), stage.prefix, "nowhere")
+        due_now(stage)
+        stage.await_states(sent=1)
+        # And where that never happens, it is a dead letter with its reason
+        channel.queue_unbind(stage.toy.queue("blue"), stage.prefix, "nowhere")
+    never = stage.toy.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
+    stage.rows("update message set refusals = 11 where id = %s returning 1", never)
+    dead = "select id, task, reason from dead_message"
+    ((id, task, reason),) = wait_until(lambda: stage.rows(dead), 10, "it is dead")
+    assert (id, task) == (never, "play")
+    assert reason == "not published: no queue is bound for it (tried 12 times)"
+    assert stage.rows("select id from message where task is not null") == [(job,)]
 
 
 def test_what_a_full_queue_refuses_is_not_lost(stage: Stage) -> None:
@@ -50,7 +68,7 @@ def test_what_a_full_queue_refuses_is_not_lost(stage: Stage) -> None:
         for number in range(5):
             publish(stage.conn, stage.prefix, "full", {"n": number})
         good_ones(stage)
-        relay.await_log("message_postponed")
+        relay.await_log("message_parked")
         wait_until(lambda: stage.ready(stage.toy.events) >= 50, 5, "the others have gone")
         # When there is room again, one by one, all arrive, in order once each
         arrived: list[bytes] = []
@@ -84,10 +102,13 @@ def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Stage) -> None:
             usual = {"exchange": stage.prefix, "routing_key": "event.x", "body": {}}
             publish(stage.conn, **usual | what)
             good_ones(stage, 10)
-    wait_until(lambda: stage.states() == {"scheduled": len(IMPOSSIBLE)}, 20, "the others have gone")
-    # Then each of them was set aside; on a slow machine the first may be so twice by now
-    postponed = {line["details"]["message_id"] for line in relay.log("message_postponed")}
-    assert postponed == {str(id) for (id,) in stage.rows("select id from message")}
+    # Then those that nobody could ever write are dead at once, and the others wait
+    wait_until(lambda: stage.states() == {"scheduled": 2}, 20, "the others have gone")
+    waiting = dict(stage.rows("select exchange, refusals from message"))
+    assert set(waiting) == {"nowhere_at_all", "amq.rabbitmq.trace"}
+    dead = stage.rows("select routing_key, reason from dead_message order by 1")
+    assert [key for key, _ in dead] == ["event.x", "event.x", "k" * 300]
+    assert {why for _, why in dead} == {"not published: it cannot be written as an AMQP message"}
     assert len({message.properties["message_id"] for message in stage.drain()}) == 100
     assert relay.running and not relay.tracebacks()
 

@@ -156,6 +156,8 @@ class Batches:
                 "headers": Jsonb(headers),
             },
         )
+        if row.exchange == DEAD_LETTER_EXCHANGE:
+            return  # the copy of a dead message, which is in the table
         log.error(
             "A message cannot be published and is dead: %s", reason,
             extra={"action": "message_dead",
