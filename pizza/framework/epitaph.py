@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import traceback
@@ -74,7 +75,8 @@ def dead_letter(
     id = None
     if ticket.message_id is not None:
         headers["message_id"] = ticket.message_id
-        id = uuid5(NAMESPACE_OID, f"{ticket.queue}/{ticket.message_id}")
+        body = hashlib.sha256(ticket.body).hexdigest()
+        id = uuid5(NAMESPACE_OID, f"{ticket.queue}/{ticket.message_id}/{body}")
     stack = traceback_text(error) if error is not None else None
     return Letter(ticket.queue, ticket.body, headers, id, stack)
 

@@ -32,6 +32,9 @@ from pizza.framework.retry import Backoff, Repeated, RetryPolicy
 
 log = logging.getLogger(__name__)
 
+# A table that is missing is most often one whose migration has not run yet.
+MIGRATION_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -213,14 +216,19 @@ class Handling(threading.Thread):
             step(None)
             return
         backoff, trouble = Backoff(), Repeated()
+        began = time.monotonic()
         while True:
             try:
                 conn = self._connection()
                 self._in_transaction(conn, step)
                 return
-            except DatabaseRefused as error:
+            except (DatabaseRefused, psycopg.errors.UndefinedTable) as error:
+                missing = not isinstance(error, DatabaseRefused)
+                if missing and time.monotonic() - began > MIGRATION_S:
+                    raise
                 if trouble.is_due(error):
-                    log.warning(
+                    log.log(
+                        logging.ERROR if missing else logging.WARNING,
                         "PostgreSQL cannot do this now, trying again: %s", error,
                         extra={"action": "database_refused", "details": {"queue": self._queue}},
                     )  # fmt: skip

@@ -66,7 +66,10 @@ class Backoff:
 
 
 class Repeated:
-    """Decides when a trouble that stays is logged again: each sentence once a minute."""
+    """Decides when a trouble that stays is logged again: each sentence once a minute.
+
+    That a server is not available is one sentence, whatever the driver says of it.
+    """
 
     INTERVAL_S = 60.0
 
@@ -75,7 +78,7 @@ class Repeated:
 
     def is_due(self, error: object) -> bool:
         """Whether to log this error now."""
-        text, now = str(error), time.monotonic()
+        text, now = str(error).partition(" is not available:")[0], time.monotonic()
         if now - self._said_at.get(text, -self.INTERVAL_S) < self.INTERVAL_S:
             return False
         self._said_at[text] = now

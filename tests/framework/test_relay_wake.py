@@ -14,15 +14,14 @@ from pizza.framework.task import publish
 from ..pace import Stopwatch, wait_until
 from .stage import Stage
 
-DOZE = 7020002
+DOZE = "(lock_key('publisher asleep') & 4294967295)::oid"
 
 
 def awake(stage: Stage) -> bool:
     """Whether the relay is up; asleep it holds its doze lock."""
     held = stage.rows(
-        """select 1 from pg_locks
-           where locktype = 'advisory' and objid = %s and mode = 'ExclusiveLock'""",
-        DOZE,
+        f"""select 1 from pg_locks
+           where locktype = 'advisory' and objid = {DOZE} and mode = 'ExclusiveLock'"""
     )
     return not held
 
@@ -30,9 +29,8 @@ def awake(stage: Stage) -> bool:
 def keeps_awake(stage: Stage, pid: int) -> bool:
     """Whether an open transaction of the backend has sent something and need not notify."""
     held = stage.rows(
-        """select 1 from pg_locks
-           where locktype = 'advisory' and objid = %s and mode = 'ShareLock' and pid = %s""",
-        DOZE,
+        f"""select 1 from pg_locks
+           where locktype = 'advisory' and objid = {DOZE} and mode = 'ShareLock' and pid = %s""",
         pid,
     )
     return bool(held)
@@ -110,7 +108,8 @@ def test_a_transaction_that_stays_open_is_not_forgotten(stage: Stage) -> None:
 def test_nobody_notifies_while_the_relay_is_awake(stage: Stage) -> None:
     stage.relay()
     listener = psycopg.connect(stage.db_url, autocommit=True)
-    listener.execute("listen outbox")
+    (channel,) = listener.execute("select channel_name('outbox')").fetchone()
+        listener.execute(f'listen "{channel}"')
     wait_until(lambda: not awake(stage), 5, "the relay dozes")
     # Asleep, one commit wakes it
     publish(stage.conn, stage.prefix, "event.tick", {})

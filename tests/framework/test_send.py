@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -57,11 +58,44 @@ def test_id_and_priority_are_as_given(stage: Stage) -> None:
     stage.relay()
     identity = uuid4()
     assert stage.send(message_id=identity, priority=7) == identity
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        stage.send(message_id=identity)
     stage.await_states(sent=1)
     (ticket,) = stage.drain(stage.toy.queue("red"))
     assert (ticket.properties["message_id"], ticket.properties["priority"]) == (str(identity), 7)
+
+
+def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: Stage) -> None:
+    identity = uuid4()
+    # Given a message that waits, then another with its id, in a transaction that goes on
+    with stage.conn.transaction():
+        assert stage.send(message_id=identity, label="first") == identity
+        assert stage.send(message_id=identity, label="second") == identity
+    with stage.conn.transaction():
+        assert stage.send(message_id=identity, label="third") == identity
+        other = stage.send(label="other")
+    assert len(stage.rows("select 1 from message")) == 2
+    stage.worker("w")
+    stage.await_all_done()
+    # And once it has had its effect, one more changes nothing
+    assert stage.send(message_id=identity, label="late") == identity
+    assert not stage.states()
+    stage.assert_each_once([identity, other])
+    assert stage.rows("select label from effect where message_id = %s", identity) == [("first",)]
+
+
+def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Stage) -> None:
+    identity = uuid4()
+    with psycopg.connect(stage.db_url) as first, psycopg.connect(stage.db_url) as second:
+        stage.toy.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
+        late = threading.Thread(
+            target=stage.toy.play.send,
+            args=(second, {"mode": "ok"}),
+            kwargs={"routing_key": "red", "message_id": identity},
+        )
+        late.start()
+        first.commit()
+        late.join(30)
+        second.commit()
+    assert stage.rows("select id from message") == [(identity,)]
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])

@@ -7,6 +7,7 @@ dropped.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -104,4 +105,5 @@ def _id(letter: Ticket) -> UUID | None:
 
 
 def _derived(letter: Ticket) -> UUID:
-    return uuid5(NAMESPACE_OID, f"{letter.headers.get('died_in')}/{letter.message_id}")
+    body = hashlib.sha256(letter.body).hexdigest()
+    return uuid5(NAMESPACE_OID, f"{letter.headers.get('died_in')}/{letter.message_id}/{body}")
