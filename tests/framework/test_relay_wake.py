@@ -109,7 +109,7 @@ def test_nobody_notifies_while_the_relay_is_awake(stage: Stage) -> None:
     stage.relay()
     listener = psycopg.connect(stage.db_url, autocommit=True)
     (channel,) = listener.execute("select channel_name('outbox')").fetchone()
-        listener.execute(f'listen "{channel}"')
+    listener.execute(f'listen "{channel}"')
     wait_until(lambda: not awake(stage), 5, "the relay dozes")
     # Asleep, one commit wakes it
     publish(stage.conn, stage.prefix, "event.tick", {})
