@@ -15,6 +15,7 @@ from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.status import ENDED, STATUSES
 from pizza.services import orders as service
+from pizza.services.cursor import Cursor
 from pizza.services.doors import Caller, Doors
 from pizza.storage import live as storage
 from pizza.storage.live import Change
@@ -106,12 +107,12 @@ class Live:
         stream = self._open(None, wanted=wanted, check=lambda caller: caller.staff)
         try:
             with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-                after = _number(last)
-                if after is not None and after > storage.given(conn):
+                after = Cursor.parse(last) if last is not None else None
+                if after is not None and after.position > storage.given(conn):
                     after = None  # of another database
                 position = self._feeder.join(stream, conn, after)
                 if after is None:
-                    stream.begin(position, known=storage.positions(conn, position))
+                    stream.begin_all(known=storage.positions(conn, position))
         except BaseException:
             stream.close()
             raise
