@@ -1,4 +1,4 @@
-"""The reader of all changes beside transactions that stay open: what it costs, and up to what size."""
+"""The reader of all changes next to transactions that stay open: its cost and its bounds."""
 
 from __future__ import annotations
 
