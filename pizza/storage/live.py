@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,16 +13,15 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("live")
-_AFTER, _OF_ORDER, _ESTIMATES, _NEWEST, _TIP, _POSITIONS, _GIVEN, _WRITERS = (
-    _SQL.after, _SQL.of_order, _SQL.estimates, _SQL.newest, _SQL.tip, _SQL.positions,
-    _SQL.given, _SQL.writers,
+_AFTER, _WITHIN, _OF_ORDER, _ESTIMATES, _NEWEST, _GAPS, _POSITIONS, _GIVEN, _WRITERS = (
+    _SQL.after, _SQL.within, _SQL.of_order, _SQL.estimates, _SQL.newest, _SQL.gaps,
+    _SQL.positions, _SQL.given, _SQL.writers,
 )  # fmt: skip
 
 Connection = psycopg.Connection[Any]
 
-# As many positions as the queries say.
-TIP = 5000
-_NO_END = 2**63 - 1
+# How many positions the query `gaps` looks back.
+DEPTH = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Change:
 
     position: its place among the changes of all orders, 0 for one that is older than positions
     are; sequence: among those of its order, from 1, None for what is no line of the log, an
-    estimate. Times in UTC.
+    estimate; previous_position: that of the order's change before it, 0 if unknown. Times in UTC.
     """
 
     position: int
@@ -47,11 +47,18 @@ class Change:
     stage: str | None
     customer_name: str
     notes: str | None
+    previous_position: int = 0
 
 
-def changes(conn: Connection, after: int, limit: int, upto: int = _NO_END) -> list[Change]:
-    """The first `limit` changes that can be seen after one position, up to another."""
-    rows = conn.execute(_AFTER, {"after": after, "upto": upto, "limit": limit})
+def changes(conn: Connection, after: int, limit: int) -> list[Change]:
+    """The first `limit` changes that can be seen after one position."""
+    return [Change(*row) for row in conn.execute(_AFTER, {"after": after, "limit": limit})]
+
+
+def changes_within(conn: Connection, ranges: Sequence[tuple[int, int]], limit: int) -> list[Change]:
+    """The first `limit` changes that can be seen in ranges of positions, given by their ends."""
+    lows, highs = [low for low, _ in ranges], [high for _, high in ranges]
+    rows = conn.execute(_WITHIN, {"lows": lows, "highs": highs, "limit": limit})
     return [Change(*row) for row in rows]
 
 
@@ -78,13 +85,13 @@ def given(conn: Connection) -> int:
     return _number(conn, _GIVEN)
 
 
-def tip(conn: Connection) -> list[int]:
-    """The last positions that can be seen, TIP of them if there are so many, in order."""
-    return [position for (position,) in conn.execute(_TIP)][::-1]
+def gaps(conn: Connection, upto: int) -> list[tuple[int, int]]:
+    """The ranges of positions before `upto` that cannot be seen, among the last DEPTH that can."""
+    return [(low, high) for low, high in conn.execute(_GAPS, {"upto": upto})]
 
 
 def positions(conn: Connection, after: int) -> frozenset[int]:
-    """The positions behind another one that can be seen, TIP of them at most."""
+    """The positions behind another one that can be seen, 5000 of them at most."""
     return frozenset(position for (position,) in conn.execute(_POSITIONS, {"after": after}))
 
 

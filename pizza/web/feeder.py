@@ -18,10 +18,11 @@ import psycopg
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
-from pizza.services.follower import PAGE, Follower
+from pizza.services.cursor import Cursor
+from pizza.services.follower import FollowedChange, Follower
 from pizza.services.orders import ORDER_SERVICE
 from pizza.storage import live as storage
-from pizza.storage.live import Change
+from pizza.web.catch_up import CatchUp
 from pizza.web.sse import News
 from pizza.web.stream import Stream
 
@@ -50,47 +51,48 @@ class Feeder:
         self._follower: Follower | None = None
         self._closed = False
         self._by_number: dict[str | None, set[Stream]] = defaultdict(set)
+        # Up to where the streams have everything that is not in a gap.
+        self._position = 0
         # Streams of all orders that were away, and have not got yet what they missed.
-        self._behind: set[Stream] = set()
+        self._behind: dict[Stream, CatchUp] = {}
         self._empty_since = 0.0
         self._estimates_at = 0.0
 
-    def join(self, stream: Stream, conn: psycopg.Connection[Any], after: int | None = None) -> int:
-        """Feed a stream with all that cannot be seen yet; gives the position where that begins.
+    def join(
+        self, stream: Stream, conn: psycopg.Connection[Any], after: Cursor | None = None
+    ) -> int:
+        """Feed a stream with all that it has not been fed with; gives the position behind it.
 
-        The stream has to begin after that; with `after` one of all orders has begun already, behind
-        that event, be it long ago. conn: needed when nothing is followed yet. Raises
-        DatabaseUnavailable.
+        The stream has to begin after that. With `after` one of all orders has begun already: it is
+        sent what that cursor has not received, be it long ago. conn: needed when nothing is
+        followed yet. Raises DatabaseUnavailable.
         """
         fresh: Follower | None = None
         while (position := self._join(stream, fresh, after)) is None:
             fresh = Follower.begin(conn)
         return position
 
-    def _join(self, stream: Stream, fresh: Follower | None, after: int | None) -> int | None:
+    def _join(self, stream: Stream, fresh: Follower | None, after: Cursor | None) -> int | None:
         with self._lock:
-            follower = self._follower or fresh
-            if follower is None:
-                return None
             if self._follower is None:
-                self._follower = follower
-                work = threading.Thread(target=self._run, args=(follower,), name="feeder")
+                if fresh is None:
+                    return None
+                self._follower, self._position = fresh, fresh.position
+                work = threading.Thread(target=self._run, args=(fresh,), name="feeder")
                 work.daemon = True
                 work.start()
             self._by_number[stream.number].add(stream)
-            position = follower.position
             if after is not None:
-                stream.begin(after)
-                if after < position:
-                    self._behind.add(stream)
+                stream.begin_all(after)
+                self._behind[stream] = CatchUp(after)
             if self._closed:
                 stream.cut()
-            return position
+            return self._position
 
     def leave(self, stream: Stream) -> None:
         """Feed it no more."""
         with self._lock:
-            self._behind.discard(stream)
+            self._behind.pop(stream, None)
             group = self._by_number[stream.number]
             group.discard(stream)
             if not group:
@@ -153,42 +155,46 @@ class Feeder:
 
     def _round(self, conn: BoundedConnection, follower: Follower) -> float:
         """Hand out what has come; gives how long to wait for more."""
-        self._hand_out(follower.read(conn))
+        self._hand_out(follower.read(conn), follower.position)
         self._tell_estimates(conn)
         more = self._catch_up(conn, follower)
         if follower.more:
             return 0.0
-        return _GAP_SECONDS if 0 < follower.held < 3 or more else TICK_SECONDS
+        return _GAP_SECONDS if follower.waits or more else TICK_SECONDS
 
-    def _hand_out(self, changes: list[Change]) -> None:
+    def _hand_out(self, changes: list[FollowedChange], position: int) -> None:
         if not changes:
             return
         of_number: dict[str | None, list[News]] = defaultdict(list)
-        of_number[None] = [News(change) for change in changes]
+        of_number[None] = [News(each.change, each.cursor) for each in changes]
         for each in of_number[None]:
             of_number[each.change.number].append(each)
         with self._lock:
+            self._position = position
             told = [
                 (stream, of_number[number])
                 for number in self._by_number.keys() & of_number.keys()
-                for stream in self._by_number[number] - self._behind
+                for stream in self._by_number[number] - self._behind.keys()
             ]
+            behind = [*self._behind.items()]
         for stream, news in told:
             stream.offer(news)
+        for stream, catching_up in behind:
+            if late := catching_up.late(changes):
+                stream.offer(late)
 
     def _catch_up(self, conn: BoundedConnection, follower: Follower) -> bool:
         """Give those that are behind their next page; whether any of them needs another."""
         with self._lock:
-            behind = [stream for stream in self._behind if stream.idle]
+            behind = [(stream, each) for stream, each in self._behind.items() if stream.idle]
         more = False
-        for stream in behind:
-            missed = storage.changes(conn, stream.after, PAGE, upto=follower.position)
-            stream.offer(map(News, missed))
-            if len(missed) == PAGE:
+        for stream, catching_up in behind:
+            stream.offer(catching_up.page(conn, follower))
+            if catching_up.more:
                 more = True
                 continue
             with self._lock:
-                self._behind.discard(stream)
+                self._behind.pop(stream, None)
         return more
 
     def _tell_estimates(self, conn: BoundedConnection) -> None:

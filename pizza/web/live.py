@@ -15,6 +15,7 @@ from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.status import ENDED, STATUSES
 from pizza.services import orders as service
+from pizza.services.cursor import Cursor
 from pizza.services.doors import Caller, Doors
 from pizza.storage import live as storage
 from pizza.storage.live import Change
@@ -39,13 +40,20 @@ _EXAMPLE = (
     '"event_id":"0b54e0a3-5b1f-6a43-9d2c-8f1a54c1f1aa","sequence":2,"order_type":"takeout",'
     '"priority":1,"stage":"kitchen","customer_name":"John Doe","notes":null}\n\n: ping\n\n'
 )
+_IDS = (
+    "The changes of one order come in their order. A change whose transaction commits late comes "
+    "late. An id is the position of the newest change sent, and behind `~` the positions below it "
+    "that have not been sent, each or as a range: `105`, `105~98.101-103`. It has at most 16 of "
+    "these; beyond that some changes come again after a reconnect, with the same `event_id` and "
+    "`sequence`. Send an id back as it is."
+)
 
 
 class LastEventId(BaseModel):
     """The header with which a browser comes again."""
 
     last_event_id: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
-        None, alias="Last-Event-ID", description="id of the last event that has come"
+        None, alias="Last-Event-ID", description="id of the last event that has come, as it was"
     )
 
 
@@ -106,12 +114,12 @@ class Live:
         stream = self._open(None, wanted=wanted, check=lambda caller: caller.staff)
         try:
             with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-                after = _number(last)
-                if after is not None and after > storage.given(conn):
+                after = Cursor.parse(last) if last is not None else None
+                if after is not None and after.position > storage.given(conn):
                     after = None  # of another database
                 position = self._feeder.join(stream, conn, after)
                 if after is None:
-                    stream.begin(position, known=storage.positions(conn, position))
+                    stream.begin_all(known=storage.positions(conn, position))
         except BaseException:
             stream.close()
             raise
@@ -180,6 +188,7 @@ def register(app: OpenAPI, live: Live, doors: Doors) -> None:
         "/events",
         tags=[TAG],
         summary="The changes of all orders as they come, from now on",
+        description=_IDS,
         operation_id="all_events",
         responses={200: _answer(), **docs.problems(422, 503)},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pizza.services.cursor import Cursor
 from pizza.storage.live import Change
 from pizza.web import render
 
@@ -42,25 +43,29 @@ def update(change: Change, *, whole: bool = True) -> dict[str, object]:
 
 
 class News:
-    """A change on its way to many streams: written out once for all that show the same of it."""
+    """A change on its way to many streams: written out once for all that show the same of it.
 
-    __slots__ = ("_written", "change")
+    cursor: of a stream of all orders that has sent this change and all that came before it; None
+    for a change that only streams of its order send.
+    """
 
-    def __init__(self, change: Change) -> None:
-        self.change = change
-        self._written: dict[tuple[int | None, bool], bytes] = {}
+    __slots__ = ("_written", "change", "cursor")
 
-    def event(self, number: int | None, *, whole: bool = True) -> bytes:
+    def __init__(self, change: Change, cursor: Cursor | None = None) -> None:
+        self.change, self.cursor = change, cursor
+        self._written: dict[tuple[object, bool], bytes] = {}
+
+    def event(self, id: Cursor | int | None, *, whole: bool = True) -> bytes:
         """An event `order` with its id, from which a client goes on after a cut.
 
-        number: None for one after which it goes on as before.
+        id: None for an event after which a client goes on as before.
         """
-        written = self._written.get((number, whole))
+        written = self._written.get((id, whole))
         if written is None:
             data = render.dump(update(self.change, whole=whole))
-            line = "" if number is None else f"id: {number}\n"
+            line = "" if id is None else f"id: {id}\n"
             written = f"{line}event: order\ndata: {data}\n".encode()
-            self._written[number, whole] = written
+            self._written[id, whole] = written
         return written
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from pizza.domain.status import ENDED
+from pizza.services.cursor import Cursor
 from pizza.storage.live import Change
 from pizza.web import sse
 
@@ -27,7 +28,7 @@ _MOVED_SHARE = 0.1
 class Stream:
     """The body of an answer that goes on: of one order (`number`), or of all (None).
 
-    An event's id is the change's number in its order, or its position among all changes.
+    An event's id is the change's number in its order, or among all changes the cursor after it.
     """
 
     def __init__(
@@ -46,7 +47,8 @@ class Stream:
         ping, and false ends it; on_close: called once.
         """
         self.number = number
-        self.after = 0
+        self._after = 0
+        self._received: Cursor | None = None
         self._known: frozenset[int] = frozenset()
         self._whole, self._wanted, self._allowed = whole, wanted, allowed
         self._on_close = on_close
@@ -64,17 +66,24 @@ class Stream:
         """Whether its client has taken everything, or will take nothing more."""
         return not self._waiting or self._cut
 
-    def begin(
-        self, after: int, changes: Iterable[Change] = (), known: frozenset[int] = frozenset()
-    ) -> None:
-        """Start behind the event `after` with these changes; what was offered comes next.
+    def begin(self, after: int, changes: Iterable[Change] = ()) -> None:
+        """Start one of an order behind its `after`th change, with these; then what was offered."""
+        with self._ready:
+            early, self._early = self._early or [], None
+            self._after = after
+            self._take([*map(sse.News, changes), *early])
 
-        known: positions behind it that are not to be sent either.
+    def begin_all(
+        self, received: Cursor | None = None, known: frozenset[int] = frozenset()
+    ) -> None:
+        """Start one of all orders with what was offered, less what its client has or knows.
+
+        received: from an earlier stream; known: positions of what is not to be sent either.
         """
         with self._ready:
             early, self._early = self._early or [], None
-            self.after, self._known = after, known
-            self._take([*map(sse.News, changes), *early])
+            self._received, self._known = received, known
+            self._take(early)
 
     def offer(self, news: Iterable[sse.News]) -> None:
         """Send the changes that it has not sent. Never waits."""
@@ -110,14 +119,11 @@ class Stream:
 
     def _take(self, news: Iterable[sse.News]) -> None:
         for each in news:
+            id = self._next_of_order(each) if self.number else self._next_of_all(each)
             change = each.change
-            key = change.position if self.number is None else change.sequence
-            if self._complete or key is None or key <= self.after:
+            if self._complete or id is None or not self._wanted(change):
                 continue
-            self.after = key
-            if change.position in self._known or not self._wanted(change):
-                continue
-            self._put(each.event(key, whole=self._whole))
+            self._put(each.event(id, whole=self._whole))
             self._told, self._status = change.estimated_completion, change.status
             if self.number is not None and change.status in ENDED:
                 self._put(sse.end(change))
@@ -125,6 +131,29 @@ class Stream:
         if self._bytes > MOST_BYTES:
             self._cut = True
         self._ready.notify()
+
+    def _next_of_order(self, news: sse.News) -> int | None:
+        """The id with which to send a change of the order; None if it was sent."""
+        sequence = news.change.sequence
+        if sequence is None or sequence <= self._after:
+            return None
+        self._after = sequence
+        return sequence
+
+    def _next_of_all(self, news: sse.News) -> Cursor | None:
+        """The id with which to send a change; None if the client has it or knows it."""
+        position, cursor = news.change.position, news.cursor
+        if cursor is None or position in self._known:
+            return None
+        if self._received is None:
+            return cursor
+        if self._received.received(position):
+            return None
+        both = self._received.union(cursor)
+        if both == cursor:
+            # From here on the feeder is ahead of all that the client has from earlier streams.
+            self._received = None
+        return both
 
     def _put(self, data: bytes) -> None:
         self._waiting.append(data)

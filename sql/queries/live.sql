@@ -3,13 +3,36 @@
 -- notification (order_changed).
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
        l.changed_at, o.estimated_completion, part_id(o.id, 'event ' || l.sequence) as event_id,
-       o.type, o.priority, o.stage, o.customer_name, l.notes
+       o.type, o.priority, o.stage, o.customer_name, l.notes,
+       coalesce(p.position, 0) as previous_position
 from order_status_log l
 join orders o on o.id = l.order_id
 left join order_status_log p on p.order_id = l.order_id and p.sequence = l.sequence - 1
-where l.position > %(after)s and l.position <= %(upto)s
+where l.position > %(after)s
 order by l.position
 limit %(limit)s
+
+-- within --
+-- The same of ranges of positions. Each range is looked up in the index: by a join with the ranges
+-- the whole table could be read.
+select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
+       l.changed_at, o.estimated_completion, part_id(o.id, 'event ' || l.sequence) as event_id,
+       o.type, o.priority, o.stage, o.customer_name, l.notes,
+       coalesce(p.position, 0) as previous_position
+from order_status_log l
+join orders o on o.id = l.order_id
+left join order_status_log p on p.order_id = l.order_id and p.sequence = l.sequence - 1
+where l.position = any(array(
+    select each.position
+    from unnest(%(lows)s::bigint[], %(highs)s::bigint[]) as range(low, high)
+    cross join lateral (
+        select position from order_status_log
+        where position between range.low and range.high
+        order by position limit %(limit)s
+    ) each
+    order by each.position limit %(limit)s
+))
+order by l.position
 
 -- of_order --
 -- The same of one order, after one of its own numbers.
@@ -34,12 +57,25 @@ where o.number = any(%(numbers)s::text[]) and o.status = 'received'
 -- newest --
 select coalesce(max(position), 0) from order_status_log
 
--- tip --
--- The latest positions that can be seen. Plans know no parameter: only a limit that they can read
--- keeps them from the whole table.
-select position from order_status_log
-where position is not null
-order by position desc limit 5000
+-- gaps --
+-- The ranges of positions up to one that cannot be seen, among the last 100,000 that can. Plans know
+-- no parameter: only a limit that they can read keeps them from the whole table.
+with seen as (
+    select position from order_status_log
+    where position <= %(upto)s
+    order by position desc limit 100000
+), edges as (
+    select position from seen
+    union all
+    -- Nothing was left out: the first position of all is 1.
+    select 0 where (select count(*) from seen) < 100000
+)
+select low, high
+from (
+    select lag(position) over (order by position) + 1 as low, position - 1 as high from edges
+) as between_two
+where low <= high
+order by low
 
 -- positions --
 select position from order_status_log where position > %(after)s order by position limit 5000

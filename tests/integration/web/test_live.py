@@ -10,7 +10,9 @@ from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
+from pizza.services.cursor import Cursor
 from pizza.storage import live
+from pizza.web import catch_up
 from pizza.web import feeder as feeding
 from pizza.web.feeder import Feeder
 from pizza.web.stream import Stream
@@ -53,9 +55,9 @@ def feeder(database: Database) -> Iterator[Feeder]:
 def join(feeder: Feeder, conn: BoundedConnection) -> Join:
     def opened(after: int | None = None) -> Stream:
         stream = Stream(on_close=feeder.leave)
-        position = feeder.join(stream, conn, after)
+        position = feeder.join(stream, conn, None if after is None else Cursor(after))
         if after is None:
-            stream.begin(position, known=live.positions(conn, position))
+            stream.begin_all(known=live.positions(conn, position))
         return stream
 
     return opened
@@ -109,7 +111,7 @@ def test_nothing_is_missed_while_the_database_is_away(
 def test_what_was_missed_comes_page_by_page_and_before_what_is_new(
     join: Join, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeding, "PAGE", 2)
+    monkeypatch.setattr(catch_up, "PAGE", 2)
     before = live.newest(conn)
     orders = [place() for _ in range(5)]
     first = join()

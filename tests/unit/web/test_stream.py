@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from pizza.services.cursor import Cursor
 from pizza.storage.live import Change
 from pizza.web import sse, stream
 from pizza.web.errors import Problem
@@ -27,6 +28,12 @@ def news(*changes):
     return [sse.News(each) for each in changes]
 
 
+def of_all(*cursors, late=None, **fields):
+    """Changes with these cursors: the newest of each, or one that is late."""
+    found = [Cursor.parse(text) for text in cursors]
+    return [sse.News(change(position=late or each.position, **fields), each) for each in found]
+
+
 def ids(data):
     return [line[4:] for line in data.decode().split("\n") if line.startswith("id: ")]
 
@@ -45,12 +52,23 @@ def test_what_came_before_the_beginning_follows_and_nothing_comes_twice():
     assert ids(next(body)) == ["1", "2", "3", "4"]
 
 
-def test_one_of_all_orders_has_positions_for_ids_and_leaves_out_what_is_known():
+def test_one_of_all_orders_has_cursors_for_ids_and_leaves_out_what_is_known():
     body = Stream(wanted=lambda change: change.status != "cooking")
-    body.offer(news(change(position=41), change(position=42), change(position=43)))
-    body.begin(40, known=frozenset({42}))
-    body.offer(news(change(2, "cooking", position=44), change(3, "ready", position=45)))
-    assert ids(next(body)) == ["41", "43", "45"]
+    body.offer(of_all("41~39", "42~39", "43~39"))
+    body.begin_all(known=frozenset({42}))
+    body.offer([*of_all("44~39", status="cooking"), *of_all("45~39")])
+    assert ids(next(body)) == ["41~39", "43~39", "45~39"]
+
+
+def test_one_that_goes_on_leaves_out_what_was_received_and_says_what_both_have():
+    """Its client was told more by another process, which had read up to 44."""
+    body = Stream()
+    body.begin_all(Cursor.parse("44~39.43"))
+    body.offer(of_all("41~38-39", "42~38-39", "43~38-39", "44~38-39"))
+    body.offer(of_all("44~39", late=38))
+    body.offer(of_all("45~39"))
+    body.offer(of_all("45", late=39))
+    assert ids(next(body)) == ["44~39", "45~39", "45"]
 
 
 def test_an_order_that_ends_ends_its_stream():
@@ -83,9 +101,9 @@ def test_strangers_are_told_no_names():
 def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
     monkeypatch.setattr(stream, "MOST_BYTES", 1000)
     body = Stream()
-    body.begin(0)
+    body.begin_all()
     for position in range(1, 10):
-        body.offer(news(change(position=position)))
+        body.offer(of_all(str(position)))
     assert body.idle
     with pytest.raises(StopIteration):
         next(body)
@@ -103,7 +121,7 @@ def test_a_sign_of_life_comes_in_time_and_looks_whether_it_is_still_allowed(monk
 @pytest.mark.parametrize("wake", ["cut", "close", "ping"])
 def test_one_that_waits_hears_it_at_once(wake):
     body = Stream()
-    body.begin(0)
+    body.begin_all()
     next(body)
     heard = []
     waiting = threading.Thread(target=lambda: heard.append(next(body, "end")))

@@ -1,0 +1,69 @@
+"""What was missed between two connections, read next to a gap that is filled meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.services.cursor import Cursor
+from pizza.services.follower import Follower
+from pizza.web import catch_up
+from pizza.web.catch_up import CatchUp
+from pizza.web.sse import News
+
+from .conftest import Place
+from .test_live_gaps import change
+
+
+def told(news: list[News]) -> list[tuple[str, int | None]]:
+    return [(each.change.number, each.change.sequence) for each in news]
+
+
+def test_what_has_just_filled_a_gap_is_left_to_the_follower_and_comes_once(
+    place: Place, conn: BoundedConnection, db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "PAGE", 2)
+    orders = [place(), place()]
+    follower = Follower.begin(conn)
+    last = follower.position
+    catching_up = CatchUp(Cursor(last))
+    with connect(db_url, name="slow") as slow, slow.transaction():
+        change(slow, orders[0])
+        for _ in range(3):
+            change(conn, orders[1])
+        follower.read(conn)
+        assert len(follower.read(conn)) == 3
+    # Committed, and not yet read by the follower.
+    page = catching_up.page(conn, follower)
+    assert told(page) == [(orders[1], 2)]
+    assert str(page[-1].cursor) == f"{last + 2}~{last + 1}"
+    assert catching_up.more
+
+    late = catching_up.late(follower.read(conn))
+
+    assert told(late) == [(orders[0], 2)]
+    assert str(late[-1].cursor) == f"{last + 2}"
+    page = catching_up.page(conn, follower)
+    assert told(page) == [(orders[1], 3), (orders[1], 4)]
+    assert str(page[-1].cursor) == f"{last + 4}"
+    assert catching_up.page(conn, follower) == []
+    assert not catching_up.more
+
+
+def test_what_commits_ahead_of_the_page_comes_with_a_later_page(
+    place: Place, conn: BoundedConnection, db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "PAGE", 2)
+    orders = [place(), place()]
+    follower = Follower.begin(conn)
+    catching_up = CatchUp(Cursor(follower.position))
+    with connect(db_url, name="slow") as slow, slow.transaction():
+        for _ in range(2):
+            change(conn, orders[1])
+        change(slow, orders[0])
+        change(conn, orders[1])
+        follower.read(conn)
+        follower.read(conn)
+        assert told(catching_up.page(conn, follower)) == [(orders[1], 2), (orders[1], 3)]
+    assert catching_up.late(follower.read(conn)) == []
+    assert told(catching_up.page(conn, follower)) == [(orders[0], 2), (orders[1], 4)]
