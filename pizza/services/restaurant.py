@@ -16,7 +16,7 @@ from pizza.storage import doors, orders, retention, stations
 
 AGED_PRIORITY = 10
 _AGEING, _ESTIMATES, _PACE, _FORGET, _VACUUM = 2.0, 2.0, 10.0, 5.0, 2.0
-_LOOK_AFTER_QUEUES, _FORGET_CLIENTS = 600.0, 60.0
+_LOOK_AFTER_QUEUES = 600.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -27,7 +27,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.every(_FORGET, "adopted")(adoption.forget)
     app.every(_LOOK_AFTER_QUEUES, "kept queues")(kept.look_after)
     app.every(_FORGET, "order keys")(orders.forget_keys)
-    app.every(_FORGET_CLIENTS, "clients")(doors.forget_clients)
+    app.every(_FORGET, "clients")(doors.ClientRetention().run)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     if settings is not None and settings.history_days > 0:
