@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def command_of(pid: int) -> str:
-    """The command line of a process, words apart by spaces; empty before its exec and at its end."""
+    """The command line of a process as one text; empty before its exec and at its end."""
     with suppress(OSError):
         return (
             Path(f"/proc/{pid}/cmdline")
