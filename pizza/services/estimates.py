@@ -9,9 +9,11 @@ from typing import Any
 
 import psycopg
 
+from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.cooking import cooking_seconds
 from pizza.domain.estimate import Cook, Waiting, completions
+from pizza.services.topology import KITCHEN_QUEUE, TYPED_QUEUES
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,8 @@ _WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _COUNT, _SHIFT = (
 
 # Beyond that many the guess is rough anyway, and the look would be long.
 _MOST = 300
+_QUEUES = [KITCHEN_QUEUE, *TYPED_QUEUES.values()]
+_NEWEST = 500
 # An estimate is written anew when it has moved by so much.
 _MOVED = timedelta(seconds=1)
 
@@ -31,9 +35,18 @@ Connection = psycopg.Connection[Any]
 
 
 def refresh(conn: Connection) -> int:
-    """Estimate all waiting orders anew; returns how many estimates have moved."""
-    conn.execute(_COUNT)
-    rows = conn.execute(_WAITING, {"limit": _MOST}).fetchall()
+    """Estimate the best of the waiting orders; returns how many estimates were changed.
+
+    In the caller's transaction. Waits for no row: an order that is locked keeps its estimate until
+    the next run.
+    """
+    with index_plans(conn):
+        return _refresh(conn)
+
+
+def _refresh(conn: Connection) -> int:
+    conn.execute(_COUNT, {"queues": _QUEUES})
+    rows = conn.execute(_WAITING, {"queues": _QUEUES, "limit": _MOST}).fetchall()
     if not rows:
         return 0
     pace = {kind: float(seconds) for kind, seconds in conn.execute(_PACE).fetchall()}
@@ -51,19 +64,21 @@ def refresh(conn: Connection) -> int:
         moment = now + timedelta(seconds=seconds)
         if before is None or abs(moment - before) > _MOVED:
             moved[number] = moment
-    if moved:
-        conn.execute(_ESTIMATE, {"numbers": list(moved), "moments": list(moved.values())})
-    return len(moved)
+    if not moved:
+        return 0
+    changes = {"numbers": list(moved), "moments": list(moved.values())}
+    return conn.execute(_ESTIMATE, changes).rowcount
 
 
 def measure_pace(conn: Connection) -> None:
-    """Take the time that cooking takes from the latest orders."""
-    conn.execute(_MEASURE_PACE)
+    """Take the time that cooking takes from the latest orders. Waits for no row."""
+    with index_plans(conn):
+        conn.execute(_MEASURE_PACE, {"newest": _NEWEST})
 
 
 def _shift(conn: Connection) -> list[Cook]:
     busy: dict[str, float] = defaultdict(float)
-    for name, left in conn.execute(_COOKING).fetchall():
+    for name, left in conn.execute(_COOKING, {"queues": _QUEUES}).fetchall():
         busy[name] = max(0.0, left or 0.0)
     return [
         Cook(

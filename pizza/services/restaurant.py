@@ -14,7 +14,7 @@ from pizza.settings import Settings
 from pizza.storage import doors, orders, retention, stations
 
 AGED_PRIORITY = 10
-_AGEING, _ESTIMATES, _PACE, _FORGET, _FORGET_CLIENTS = 2.0, 2.0, 10.0, 5.0, 60.0
+_AGEING, _ESTIMATES, _PACE, _FORGET = 2.0, 2.0, 10.0, 5.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -23,7 +23,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.periodic(_ESTIMATES, "estimates")(estimates.refresh)
     app.periodic(_PACE, "pace")(estimates.measure_pace)
     app.periodic(_FORGET, "order keys")(orders.forget_keys)
-    app.periodic(_FORGET_CLIENTS, "clients")(doors.forget_clients)
+    app.periodic(_FORGET, "clients")(doors.ClientRetention().run)
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     if settings is not None and settings.history_days > 0:

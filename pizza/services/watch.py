@@ -65,9 +65,9 @@ class Watch(threading.Thread):
     def look(self, conn: BoundedConnection) -> None:
         """Look once, and say what is new."""
         now = time.monotonic()
-        if self._counted is None or now - self._counted > _CENSUS_S:
+        due = self._counted is None or now - self._counted > _CENSUS_S
+        if due and tracking.census(conn) < tracking.SLICE:
             self._counted = now
-            tracking.census(conn)
         for order in tracking.no_longer_stuck(conn):
             _moved_on(order)
         for number, moment in tracking.moved_estimates(conn, _MOVED, _MOVED_SHARE):

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import NoSuchKey
 
@@ -18,6 +19,9 @@ _LOOK, _ADD, _LIST, _REVOKE, _FORGET_CLIENTS = (
 )  # fmt: skip
 
 Connection = psycopg.Connection[Any]
+
+# Rows that one turn looks at.
+SLICE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,17 @@ def revoke(conn: Connection, key_id: str) -> StaffKey:
     return StaffKey(*row)
 
 
-def forget_clients(conn: Connection) -> None:
-    """Drop the clients whose orders are through the kitchen. A chore."""
-    conn.execute(_FORGET_CLIENTS)
+class ClientRetention:
+    """Drops the clients of orders that have left the kitchen, a slice of the table at a time."""
+
+    def __init__(self, limit: int = SLICE) -> None:
+        self._limit = limit
+        self._after = ""
+
+    def run(self, conn: Connection) -> None:
+        """Look at the next slice, in the caller's transaction; after the last one at the first."""
+        values = {"after": self._after, "limit": self._limit}
+        with index_plans(conn):
+            row = conn.execute(_FORGET_CLIENTS, values).fetchone()
+        assert row is not None
+        self._after = row[0] or ""

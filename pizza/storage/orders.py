@@ -12,6 +12,7 @@ import psycopg
 from pizza import trace
 from pizza.database.arrays import text_array
 from pizza.database.connection import first as first_row
+from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import (
@@ -136,7 +137,8 @@ def _bounds(key: RequestKey | None, client: Client | None) -> dict[str, object]:
 
 def forget_keys(conn: Connection) -> None:
     """Drop keys that are older than a day, a batch at a time. A chore."""
-    conn.execute(_FORGET_KEYS, {"limit": _KEYS_AT_A_TIME})
+    with index_plans(conn):
+        conn.execute(_FORGET_KEYS, {"limit": _KEYS_AT_A_TIME})
 
 
 def _items(items: tuple[OrderItem, ...]) -> str:

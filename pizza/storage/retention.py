@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("retention")
@@ -31,9 +32,9 @@ def forget(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
     What belongs to an order that waits or cooks stays. The caller comes again for the rest.
     """
     values = {"keep": keep, "limit": limit}
-    row = conn.execute(_EVENTS, values).fetchone()
-    assert row is not None
-    gone: int = row[0]
-    return gone + sum(
-        conn.execute(each, values).rowcount for each in (_STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS)
-    )
+    with index_plans(conn):
+        row = conn.execute(_EVENTS, values).fetchone()
+        assert row is not None
+        gone: int = row[0]
+        others = (_STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS)
+        return gone + sum(conn.execute(each, values).rowcount for each in others)

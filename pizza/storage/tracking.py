@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("tracking")
@@ -20,6 +21,9 @@ _ANSWERED, _ANSWER, _MOVED, _TELL = (
 )  # fmt: skip
 
 Connection = psycopg.Connection[Any]
+
+# Orders that one look changes; the most urgent first, the others at the next look.
+SLICE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,9 @@ def fill_gap(conn: Connection, number: str, sequence: int, event_id: UUID) -> in
 
 
 def census(conn: Connection) -> int:
-    """Take up the orders of which no event has come yet; returns how many. Reads all orders."""
-    return conn.execute(_CENSUS).rowcount
+    """Insert up to SLICE orders in the kitchen of which no event has come yet; returns how many."""
+    with index_plans(conn):
+        return conn.execute(_CENSUS, {"limit": SLICE}).rowcount
 
 
 def moved_estimates(conn: Connection, least: timedelta, share: float) -> list[tuple[str, datetime]]:
@@ -84,7 +89,9 @@ def moved_estimates(conn: Connection, least: timedelta, share: float) -> list[tu
 
     Less than `least`, or than `share` of the wait that is left, is no move.
     """
-    return conn.execute(_MOVED, {"least": least, "share": share}).fetchall()
+    values = {"least": least, "share": share, "limit": SLICE}
+    with index_plans(conn):
+        return conn.execute(_MOVED, values).fetchall()
 
 
 def tell_estimates(
@@ -95,12 +102,16 @@ def tell_estimates(
     Measured as for `moved_estimates`; by: who changes, in the notification. Returns (number,
     moment UTC).
     """
-    return conn.execute(_TELL, {"least": least, "share": share, "by": by}).fetchall()
+    values = {"least": least, "share": share, "by": by, "limit": SLICE}
+    with index_plans(conn):
+        return conn.execute(_TELL, values).fetchall()
 
 
 def newly_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:
     """Orders past `factor` times their estimate, and past `grace`, that were not named before."""
-    rows = conn.execute(_STUCK, {"factor": factor, "grace": grace}).fetchall()
+    values = {"factor": factor, "grace": grace, "limit": SLICE}
+    with index_plans(conn):
+        rows = conn.execute(_STUCK, values).fetchall()
     return [StuckOrder(number, status, seconds) for number, status, seconds in rows]
 
 

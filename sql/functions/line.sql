@@ -311,54 +311,70 @@ begin
     updated_at := o.updated_at;
 end $$;
 
+-- The messages of orders that have waited longer than p_patience and are less urgent than p_priority,
+-- oldest first: of each queue and priority those among the p_head oldest rows.
+create or replace function orders_overdue(p_patience interval, p_priority integer, p_head integer)
+returns uuid[]
+language plpgsql stable
+-- A plan that was made when the table was empty would read it whole, or sort it.
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+    found_ids uuid[];
+begin
+    with recursive queues as (
+        (select m.queue as name from message m where m.state = 'sent' order by m.queue limit 1)
+        union all
+        select (select m.queue from message m where m.state = 'sent' and m.queue > q.name
+                order by m.queue limit 1)
+        from queues q where q.name is not null
+    )
+    select array_agg(w.id order by w.position) into found_ids
+    from queues q
+    cross join generate_series(1, p_priority - 1) as p(priority)
+    cross join lateral (
+        select m.id, m.task, m.created_at, m.position
+        from message m
+        where m.queue = q.name and m.state = 'sent' and m.priority = p.priority
+        order by m.position
+        limit p_head
+    ) w
+    where w.task = 'cook_order' and w.created_at < clock_timestamp() - p_patience;
+    return coalesce(found_ids, '{}');
+end $$;
+
 -- Raise what has waited too long, oldest first, at most 100 orders at a time. Returns how many. It looks
 -- at the head of each queue and priority only, and leaves out what is locked: both come up in a later
 -- run.
 create or replace function orders_age(p_patience interval, p_priority integer, p_by text, p_rule text)
 returns integer
-language plpgsql as $$
+language plpgsql
+set enable_seqscan = off
+as $$
 declare
-    old record;
+    candidate uuid;
+    old_priority integer;
     o orders;
     raised integer := 0;
     told boolean;
-    -- Rows of a queue and priority that are looked at.
-    head constant integer := 500;
 begin
-    for old in
-        with recursive queues as (
-            (select m.queue as name from message m where m.state = 'sent' order by m.queue limit 1)
-            union all
-            select (select m.queue from message m where m.state = 'sent' and m.queue > q.name
-                    order by m.queue limit 1)
-            from queues q where q.name is not null
-        ), waiting as materialized (
-            select w.id, w.priority
-            from queues q
-            cross join generate_series(1, p_priority - 1) as p(priority)
-            cross join lateral (
-                select m.id, m.task, m.priority, m.created_at
-                from message m
-                where m.queue = q.name and m.state = 'sent' and m.priority = p.priority
-                order by m.position
-                limit head
-            ) w
-            where w.task = 'cook_order' and w.created_at < clock_timestamp() - p_patience
-        )
-        select e.id, e.priority
-        from waiting w join message m on m.id = w.id join orders e on e.id = w.id
-        where m.state = 'sent' and m.priority = w.priority and e.status = 'received'
-        order by m.position
-        limit 100
-        for no key update of m, e skip locked
-    loop
+    foreach candidate in array orders_overdue(p_patience, p_priority, 500) loop
+        exit when raised = 100;
+        select e.priority into old_priority
+        from message m join orders e on e.id = m.id
+        where m.id = candidate and m.state = 'sent' and m.priority < p_priority and e.status = 'received'
+        for no key update of m, e skip locked;
+        continue when not found;
         raised := raised + 1;
         update orders u
         set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
-        where u.id = old.id
+        where u.id = candidate
         returning * into o;
         told := order_changed(o, o.status, p_by,
-                              'priority ' || old.priority || ' → ' || p_priority || ': ' || p_rule);
+                              'priority ' || old_priority || ' → ' || p_priority || ': ' || p_rule);
         told := message_reprioritise(o.id, p_priority);
     end loop;
     return raised;

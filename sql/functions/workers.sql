@@ -40,8 +40,13 @@ begin
         return 'taken';
     end if;
     update workers set status = 'offline'
-    where status = 'online' and name <> p_name and not worker_alive(name);
-    if (select count(*) from workers where status = 'online' and name <> p_name) >= p_limit then
+    where name = any(array(
+        select w.name from workers w
+        where w.status = 'online' and w.name <> p_name and not worker_alive(w.name)
+        for no key update skip locked
+    ));
+    if (select count(*) from workers
+        where status = 'online' and name <> p_name and worker_alive(name)) >= p_limit then
         perform pg_advisory_unlock(worker_key(p_name));
         return 'full';
     end if;

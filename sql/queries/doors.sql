@@ -16,6 +16,20 @@ update staff_key set revoked_at = coalesce(revoked_at, now()) where id = %(id)s
 returning id, name, created_at, revoked_at
 
 -- forget_clients --
--- The places that are free again.
-delete from order_client c using orders o
-where o.number = c.order_number and o.status not in ('received', 'cooking')
+-- Of the next rows by order number: drop those whose orders have left the kitchen, but for locked ones.
+-- Answers after which number the next slice begins; null: this was the last one.
+with slice as (
+    select order_number from order_client
+    where order_number > %(after)s
+    order by order_number
+    limit %(limit)s
+), gone as (
+    delete from order_client
+    where order_number = any(array(
+        select c.order_number
+        from slice join order_client c using (order_number) join orders o on o.number = c.order_number
+        where o.status not in ('received', 'cooking')
+        for update of c skip locked
+    ))
+)
+select case when count(*) = %(limit)s then max(order_number) end from slice

@@ -31,7 +31,8 @@ from order_place_for(%(client)s, %(places)s, %(key)s, %(digest)s,
 -- Oldest first and not all at once: after a long pause there may be many.
 delete from order_key
 where key = any(array(select key from order_key where kept_at < now() - interval '1 day'
-                      order by kept_at limit %(limit)s))
+                      order by kept_at limit %(limit)s
+                      for update skip locked))
 
 -- status --
 select number, status, updated_at, estimated_completion, processed_by, type, priority,
@@ -104,48 +105,80 @@ from order_prioritise(%(number)s, %(version)s, %(priority)s, %(by)s, %(notes)s)
 select orders_age(%(patience)s, %(priority)s, %(by)s, %(rule)s)
 
 -- waiting --
--- The kitchen's line, best first, as the workers take it. Each state by itself: they are in
--- different indexes.
+-- The waiting orders, best first, as the workers take them: of each queue the best ones, and of what is
+-- about to be published the next ones. It reads at most 1,000 rows for each, whatever else waits there.
 select o.number, o.type, m.needs, o.created_at, o.estimated_completion
-from (select id, headers, needs, priority, position
-      from (select * from message where task = 'cook_order' and state = 'sent'
+from (select w.id, w.headers, w.needs, w.priority, w.position
+      from (select best.*
+            from unnest(%(queues)s::text[]) as q(name)
+            cross join lateral (
+                select id, headers, needs, priority, position, task
+                from message where queue = q.name and state = 'sent'
+                order by priority desc, position
+                limit 1000
+            ) best
             union all
-            select * from message where task = 'cook_order' and state = 'pending') w
-      order by priority desc, position
+            select next.*
+            from (select id, headers, needs, priority, position, task
+                  from message where state = 'pending' order by position limit 1000) next) w
+      where w.task = 'cook_order'
+      order by w.priority desc, w.position
       limit %(limit)s) m
-join orders o on o.id = message_order(m.id, m.headers)
+cross join lateral (select * from orders e where e.id = message_order(m.id, m.headers) limit 1) o
 where o.status = 'received'
 order by m.priority desc, m.position
 
 -- cooking --
 select o.processed_by, extract(epoch from o.estimated_completion - clock_timestamp())::float8
 from message m join orders o on o.id = message_order(m.id, m.headers)
-where m.state = 'claimed' and m.task = 'cook_order' and o.status = 'cooking'
+where m.queue = any(%(queues)s::text[]) and m.state = 'claimed' and m.task = 'cook_order'
+  and o.status = 'cooking'
 
 -- count_waiting --
--- How long the line is, for orders that are being placed (kitchen_outlook). Who counts thousands of
--- them exactly gains nothing.
+-- How many orders wait, for orders that are being placed (kitchen_outlook); an exact count of thousands
+-- is of no use, so it ends at 5,000 of a queue. Skips a row that is locked.
 update kitchen_state s set waiting = line.length
-from (select count(*)::integer as length
-      from (select from message where task = 'cook_order' and state = 'sent' limit 5000) w) line
+from (select count(*) filter (where w.task = 'cook_order')::integer as length
+      from unnest(%(queues)s::text[]) as q(name)
+      cross join lateral (select task from message
+                          where queue = q.name and state = 'sent' limit 5000) w) line
 where s.waiting <> line.length
+  and s.only_one = (select only_one from kitchen_state for no key update skip locked)
 
 -- estimate --
-update orders o set estimated_completion = e.moment
-from unnest(%(numbers)s::text[], %(moments)s::timestamptz[]) as e(number, moment)
-where o.number = e.number and o.status = 'received'
+-- Orders that are locked keep their estimate until the next time.
+with free as (
+    select o.id, e.moment
+    from unnest(%(numbers)s::text[], %(moments)s::timestamptz[]) as e(number, moment)
+    cross join lateral (
+        select u.id from orders u
+        where u.number = e.number and u.status = 'received'
+        for no key update skip locked
+    ) o
+)
+update orders o set estimated_completion = free.moment from free where o.id = free.id
 
 -- measure_pace --
--- The mean of the latest fifty of each type.
+-- The mean of the latest fifty of each type among the newest orders. Skips rows that are locked.
+with measured as (
+    select t.type, avg(t.cooked) as seconds
+    from (select o.type, extract(epoch from o.completed_at - o.started_at) as cooked,
+                 row_number() over (partition by o.type order by o.created_at desc) as place
+          from (select * from orders order by created_at desc limit %(newest)s) o
+          where o.completed_at is not null and o.started_at is not null) t
+    where t.place <= 50
+    group by t.type
+), free as (
+    select order_type from kitchen_pace for no key update skip locked
+), changed as (
+    update kitchen_pace p set seconds = m.seconds, changed_at = now()
+    from measured m join free f on f.order_type = m.type
+    where p.order_type = m.type
+)
 insert into kitchen_pace (order_type, seconds)
-select t.type, avg(t.cooked)
-from (select o.type, extract(epoch from o.completed_at - o.started_at) as cooked,
-             row_number() over (partition by o.type order by o.created_at desc) as place
-      from (select * from orders order by created_at desc limit 500) o
-      where o.completed_at is not null and o.started_at is not null) t
-where t.place <= 50
-group by t.type
-on conflict (order_type) do update set seconds = excluded.seconds, changed_at = now()
+select m.type, m.seconds from measured m
+where not exists (select from kitchen_pace p where p.order_type = m.type)
+on conflict do nothing
 
 -- pace --
 select order_type, seconds from kitchen_pace

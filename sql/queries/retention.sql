@@ -3,17 +3,37 @@
 -- `= any(array(…))` the few are looked up one by one; by `in` the whole table would be read.)
 
 -- forget_events --
--- With the last event of an order goes what else tracking knows of it.
-with old as (
+-- With the last event of an order goes what else tracking knows of it. An order of which any row is
+-- locked keeps them all until another turn.
+with oldest as materialized (
+    select e.ctid as place, e.order_number
+    from tracking_event e
+    where e.received_at < now() - %(keep)s::interval
+      and not exists (select from tracking_order t
+                      where t.order_number = e.order_number and t.status in ('received', 'cooking'))
+    order by e.received_at
+    limit %(limit)s
+    for update skip locked
+), free_orders as materialized (
+    select order_number from tracking_order
+    where order_number = any(array(select order_number from oldest))
+    for update skip locked
+), free_gaps as materialized (
+    select order_number, first from tracking_gap
+    where order_number = any(array(select order_number from oldest))
+    for update skip locked
+), locked as materialized (
+    select order_number from tracking_order
+    where order_number = any(array(select order_number from oldest))
+      and order_number <> all(array(select order_number from free_orders))
+    union all
+    select order_number from tracking_gap
+    where order_number = any(array(select order_number from oldest))
+      and (order_number, first) not in (select order_number, first from free_gaps)
+), old as (
     delete from tracking_event
     where ctid = any(array(
-        select e.ctid from tracking_event e
-        where e.received_at < now() - %(keep)s::interval
-          and not exists (select from tracking_order t
-                          where t.order_number = e.order_number and t.status in ('received', 'cooking'))
-        order by e.received_at
-        limit %(limit)s
-        for update skip locked
+        select place from oldest where order_number <> all(array(select order_number from locked))
     ))
     returning order_number
 ), orders as (

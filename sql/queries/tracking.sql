@@ -55,21 +55,32 @@ returning missing
 -- census --
 -- Orders whose notifications have not come yet: the broker was away, or nobody tracked.
 insert into tracking_order (order_number, sequence, status, since, promised)
-select number, 0, status, created_at, estimated_completion
-from orders where in_kitchen and status in ('received', 'cooking')
+select o.number, 0, o.status, o.created_at, o.estimated_completion
+from orders o
+where o.in_kitchen and o.status in ('received', 'cooking')
+  and not exists (select from tracking_order t where t.order_number = o.number)
+limit %(limit)s
 on conflict do nothing
 
 -- moved_estimates --
 -- Take over the estimates of waiting orders that have moved by more than `least`, and by more than
--- `share` of the wait that is left. Answers them, the most urgent first.
-with moved as (
-    update tracking_order t
-    set estimated = o.estimated_completion
-    from orders o
-    where o.number = t.order_number and o.status = 'received' and t.status = 'received'
+-- `share` of the wait that is left. Answers them, the most urgent first. Rows that are locked have
+-- another turn.
+with far as (
+    select o.number, o.priority, o.created_at, o.estimated_completion
+    from tracking_order t join orders o on o.number = t.order_number
+    where o.status = 'received' and t.status = 'received'
       and has_moved(coalesce(t.estimated, t.promised), o.estimated_completion,
                     %(least)s::interval, %(share)s::float8)
-    returning o.number, o.priority, o.created_at, t.estimated
+    order by o.priority desc, o.created_at
+    limit %(limit)s
+    for no key update of t skip locked
+), moved as (
+    update tracking_order t
+    set estimated = f.estimated_completion
+    from far f
+    where t.order_number = f.number
+    returning f.number, f.priority, f.created_at, t.estimated
 )
 select number, estimated from moved order by priority desc, created_at
 
@@ -83,7 +94,8 @@ with waiting as (
       and has_moved(coalesce(t.told, t.promised), o.estimated_completion,
                     %(least)s::interval, %(share)s::float8)
     order by o.priority desc, o.created_at
-    for no key update of o skip locked
+    limit %(limit)s
+    for no key update of o, t skip locked
 ), noted as (
     update tracking_order t
     set told = (w.an_order).estimated_completion
@@ -106,15 +118,24 @@ cross join lateral (
 where t.status in ('received', 'cooking')
   and clock_timestamp() > stay.since
       + greatest((stay.promised - stay.since) * %(factor)s::float8, %(grace)s::interval)
+  and not exists (select from tracking_stuck s where s.order_number = o.number
+                  and s.status = o.status and s.resolved_at is null)
+limit %(limit)s
 on conflict (order_number, status) where resolved_at is null do nothing
 returning order_number, status, extract(epoch from clock_timestamp() - since)::float8
 
 -- unstuck --
+with free as (
+    select s.id, o.status as now
+    from tracking_stuck s join orders o on o.number = s.order_number
+    where s.resolved_at is null and o.status <> s.status
+    for no key update of s skip locked
+)
 update tracking_stuck s
 set resolved_at = clock_timestamp()
-from orders o
-where s.resolved_at is null and o.number = s.order_number and o.status <> s.status
-returning s.order_number, s.status, o.status, extract(epoch from clock_timestamp() - s.since)::float8
+from free f
+where s.id = f.id
+returning s.order_number, s.status, f.now, extract(epoch from clock_timestamp() - s.since)::float8
 
 -- answered --
 select answer from tracking_request where message_id = %(message_id)s

@@ -5,8 +5,13 @@ select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s,
 update workers set last_seen = now(), status = 'online' where name = %(name)s
 
 -- mark_the_dead --
+-- A worker whose row is locked has another turn.
 update workers set status = 'offline'
-where status = 'online' and not worker_at_work(name, last_seen)
+where name = any(array(
+    select name from workers
+    where status = 'online' and not worker_at_work(name, last_seen)
+    for no key update skip locked
+))
 returning name
 
 -- leave --

@@ -10,11 +10,11 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from ..pace import PATIENCE, Stopwatch
+from ..processes import is_alive
 from .api_service import Service
 from .support import eventually
 
@@ -55,12 +55,6 @@ def family(service):
     (main,) = [pid for pid, parent in ours.items() if parent not in ours]
     below = [pid for pid, parent, args in rows if parent == main and "spawn_main" in args]
     return int(main), sorted(map(int, below))
-
-
-def alive(pid):
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return b"Z" not in Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    return False
 
 
 def answers(service):
@@ -176,7 +170,7 @@ def test_nothing_serves_on_after_the_main_process_was_killed(start):
     assert len(below) == 2
     os.kill(main, signal.SIGKILL)
     eventually(lambda: not answers(service), STOP_S, "nobody answers")
-    eventually(lambda: not any(map(alive, below)), STOP_S, "nothing is left")
+    eventually(lambda: not any(map(is_alive, below)), STOP_S, "nothing is left")
 
 
 def test_a_port_in_use_is_one_line_and_exit_1(start):

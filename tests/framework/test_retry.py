@@ -64,7 +64,7 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Stage
     assert headers["died_in"] == letter.delivery_info["routing_key"] == stage.toy.queue("red")
     assert datetime.fromisoformat(headers["died_at"])
     assert json.loads(letter.body) == {"mode": "fail", "label": "x"}
-    assert worker.log("job_dead")[0]["level"] == "ERROR"
+    assert worker.await_log("job_dead")["level"] == "ERROR"  # which it says after the commit
     tally = stage.rows("select what, queue, number from message_tally order by what")
     assert tally == [("dead", headers["died_in"], 1), ("retried", headers["died_in"], ATTEMPTS - 1)]
     stage.await_all_done()
@@ -130,7 +130,8 @@ def test_errors_that_look_like_the_frameworks_own_are_the_jobs(stage: Stage) -> 
     stage.await_all_done()
     stage.assert_each_once([fine])
     assert len(stage.runs("begin", fine)) == 1
-    assert worker.log("job_failed_late") and not worker.log("claim_lost")
+    worker.await_log("job_failed_late")  # which it says after the commit
+    assert not worker.log("claim_lost")
     assert not worker.log("broker_lost")
     assert not worker.tracebacks()
 

@@ -1,7 +1,6 @@
 """The demo ends well whatever is killed, and leaves nothing behind whatever way it ends itself."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from demo import mention_older
 from devservices.guard import descendants
 
 from ..pace import wait_until
+from ..processes import command_of, is_alive, kill
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,13 +41,16 @@ class Demo:
         raise AssertionError(f"no {words!r} in:\n{''.join(self.lines)}")
 
     def kill_one(self, words: str) -> None:
-        """kill -9 one process of the demo whose command line has `words` in it."""
-        for pid in descendants(self.process.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            if words in " ".join(command) and "guard.py" not in " ".join(command):
-                os.kill(pid, signal.SIGKILL)
-                return
-        raise AssertionError(f"no process is called {words}")
+        """kill -9 a process of the demo whose command line has `words` in it, once there is one."""
+
+        def killed() -> bool:
+            for pid in descendants(self.process.pid):
+                command = command_of(pid)
+                if words in command and "guard.py" not in command and kill(pid):
+                    return True
+            return False
+
+        wait_until(killed, 10, f"a process called {words} is killed")
 
     def end(self) -> int:
         self.lines += self.process.stdout.readlines()
@@ -57,13 +60,6 @@ class Demo:
     def assert_nothing_is_left(self) -> None:
         gone = lambda: not any(map(is_alive, self.seen))  # noqa: E731
         wait_until(gone, 5, f"none is left of {self.seen}")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Nothing that is started under guard outlives its owner, its guard, or itself."""
+"""Nothing that is started under guard outis_alive its owner, its guard, or itself."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ import pytest
 from devservices import GuardedProcess, ProcessFailed
 
 from ..pace import Stopwatch, wait_until
+from ..processes import is_alive
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # A command with a child in a session of its own, as servers have them; both ids go to a file.
@@ -24,13 +25,6 @@ time.sleep(60)
 """
 
 
-def lives(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-
-
 def family(file: Path) -> list[int]:
     pids = lambda: file.read_text().split() if file.exists() else []  # noqa: E731
     wait_until(lambda: len(pids()) == 2, 10, "the family starts")
@@ -38,7 +32,7 @@ def family(file: Path) -> list[int]:
 
 
 def assert_gone(pids: list[int]) -> None:
-    wait_until(lambda: not any(lives(pid) for pid in pids), 5, "nothing is left running")
+    wait_until(lambda: not any(is_alive(pid) for pid in pids), 5, "nothing is left running")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -60,7 +54,7 @@ def test_everything_ends_with_the_command(tmp_path):
     pids = family(file)
     process.send(signal.SIGKILL)
     assert process.wait(30) == 128 + signal.SIGKILL
-    assert not any(lives(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
 
 
 def test_the_command_ends_with_its_guard(tmp_path):
@@ -89,4 +83,4 @@ def test_stubborn_commands_are_killed_after_their_grace(tmp_path):
     asked = Stopwatch()
     process.stop(grace=0.3)
     asked.assert_within(5)
-    assert not lives(process.pid)
+    assert not is_alive(process.pid)

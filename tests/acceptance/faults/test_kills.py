@@ -7,13 +7,12 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 from devservices.guard import descendants
 
 from ...pace import Stopwatch
+from ...processes import command_of
 from ..support import LogRow, Program, Restaurant, eventually, meal
 from ..support.meals import KINDS
 
@@ -22,14 +21,7 @@ Kills = list[tuple[str, datetime]]
 
 def http_workers(service: Program) -> list[int]:
     """The processes in which requests are answered."""
-    return [pid for pid in descendants(service.process.pid) if b"spawn_main" in command_of(pid)]
-
-
-def command_of(pid: int) -> bytes:
-    """The command line of a process; nothing for one that has ended meanwhile."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+    return [pid for pid in descendants(service.process.pid) if "spawn_main" in command_of(pid)]
 
 
 def test_another_cook_takes_over_from_a_killed_one_at_once(restaurant: Restaurant) -> None:

@@ -15,7 +15,7 @@ from pizza.domain.errors import ClientFull, CredentialUnknown, InvalidRequest, N
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
 from pizza.services import doors, orders
 from pizza.services.doors import ANYBODY, OPEN, STAFF, Caller, Doors
-from pizza.storage.doors import forget_clients
+from pizza.storage.doors import ClientRetention
 
 NUMBER = "ORD_20241216_001"
 DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
@@ -152,7 +152,7 @@ def test_clients_are_forgotten_once_their_orders_are_through(conn: BoundedConnec
     waits, through = (orders.place_order(conn, DRAFT, client=Client(b"one", 5)) for _ in range(2))
     conn.execute("update orders set status = 'ready' where number = %s", [through.number])
 
-    forget_clients(conn)
+    ClientRetention().run(conn)
 
     rows = conn.execute("select order_number from order_client").fetchall()
     assert rows == [(waits.number,)]

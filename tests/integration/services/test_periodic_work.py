@@ -1,0 +1,313 @@
+"""Periodic work waits for no locked row, leaves out what is locked, and has it in a later run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.services import estimates
+from pizza.storage import orders, retention, tracking, workers
+from pizza.storage.doors import ClientRetention
+from pizza.storage.workers import Post
+
+PATIENCE = timedelta(seconds=60)
+KEEP = timedelta(days=30)
+# Longer than any run takes; one that waits for a row fails.
+LONGEST_RUN_S = 5.0
+
+Hold = Callable[..., AbstractContextManager[None]]
+
+_ORDERS = """
+with placed as (
+    insert into orders (number, customer_name, customer_key, type, total_amount, created_at)
+    select 'ORD_20260101_' || to_char(n, 'FM000000'), 'Jo', 'jo', 'takeout', 9,
+           now() - interval '1 hour'
+    from generate_series(1, %(count)s) n
+    returning id, created_at, number
+)
+insert into message (id, state, task, queue, exchange, routing_key, priority, body, created_at,
+                     sent_at)
+select id, 'sent', 'cook_order', 'kitchen_takeout_queue', '', '', 1, '', created_at, now()
+from placed order by number
+"""
+
+
+def wait_in_kitchen(conn: BoundedConnection, count: int) -> list[str]:
+    """Orders that have waited for an hour; their numbers, oldest message first."""
+    conn.execute(_ORDERS, {"count": count})
+    return [number for (number,) in conn.execute("select number from orders order by number")]
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(conn: BoundedConnection) -> Iterator[None]:
+    with conn.within(LONGEST_RUN_S):
+        yield
+
+
+@pytest.fixture
+def hold(db_url: str) -> Hold:
+    """For the length of a block another transaction has rows locked."""
+
+    @contextmanager
+    def block(statement: str, *values: Any) -> Iterator[None]:
+        with connect(db_url, name="holder") as other, other.transaction():
+            assert other.execute(statement, values).rowcount > 0
+            yield
+
+    return block
+
+
+def age(conn: BoundedConnection) -> int:
+    return orders.age(conn, PATIENCE, priority=10, by="ageing", rule="waited over 60 s")
+
+
+def priorities(conn: BoundedConnection) -> dict[str, int]:
+    return dict(conn.execute("select number, priority from orders"))
+
+
+LOCKED = [
+    "select from orders where number = %s for update",
+    "select from message where id = (select id from orders where number = %s) for update",
+]
+
+
+@pytest.mark.parametrize("lock", LOCKED, ids=["order", "message"])
+def test_ageing_leaves_out_a_locked_order(conn: BoundedConnection, hold: Hold, lock: str) -> None:
+    first, *others = wait_in_kitchen(conn, 3)
+    with hold(lock, first):
+        assert age(conn) == 2
+        assert priorities(conn) == {first: 1, **dict.fromkeys(others, 10)}
+    assert age(conn) == 1
+    assert age(conn) == 0
+    assert set(priorities(conn).values()) == {10}
+    rows = conn.execute("select state, priority from message where task is not null").fetchall()
+    assert rows == [("pending", 10)] * 3
+    notes = conn.execute("select notes from order_status_log").fetchall()
+    assert notes == [("priority 1 → 10: waited over 60 s",)] * 3
+
+
+def test_ageing_passes_over_more_locked_orders_than_it_raises(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    numbers = wait_in_kitchen(conn, 150)
+    with hold("select from orders where number = any(%s) for update", numbers[:120]):
+        assert age(conn) == 30
+    assert (age(conn), age(conn), age(conn)) == (100, 20, 0)
+
+
+def test_ageing_raises_the_oldest_of_all_queues_first(conn: BoundedConnection) -> None:
+    numbers = wait_in_kitchen(conn, 240)
+    conn.execute(
+        """update message set queue = 'kitchen_' || (position % 3), priority = 1 + position % 2"""
+    )
+    assert age(conn) == 100
+    raised = sorted(number for number, priority in priorities(conn).items() if priority == 10)
+    assert raised == numbers[:100]
+
+
+def test_estimates_leave_out_a_locked_order(conn: BoundedConnection, hold: Hold) -> None:
+    first = wait_in_kitchen(conn, 3)[0]
+    workers.enter(conn, "mario", Post("cook", "kitchen"), 10)
+    unknown = "select number from orders where estimated_completion is null order by number"
+    with hold("select from orders where number = %s for update", first):
+        assert estimates.refresh(conn) == 2
+        assert conn.execute(unknown).fetchall() == [(first,)]
+    assert estimates.refresh(conn) >= 1
+    assert conn.execute(unknown).fetchall() == []
+
+
+def test_the_kitchens_row_is_counted_in_once_it_is_free(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    wait_in_kitchen(conn, 3)
+    waiting = "select waiting from kitchen_state"
+    (before,) = conn.execute(waiting).fetchone()
+    with hold("update kitchen_state set paused = true"):
+        estimates.refresh(conn)
+        assert conn.execute(waiting).fetchone() == (before,)
+    estimates.refresh(conn)
+    assert conn.execute(waiting).fetchone() == (3,)
+
+
+def test_the_pace_of_a_locked_row_is_measured_later(conn: BoundedConnection, hold: Hold) -> None:
+    wait_in_kitchen(conn, 2)
+    conn.execute("update orders set status = 'ready', started_at = created_at")
+    conn.execute("update orders set completed_at = created_at + interval '7 s'")
+    conn.execute("insert into kitchen_pace (order_type, seconds) values ('takeout', 1)")
+    conn.execute("update orders set type = 'delivery' where number like '%2'")
+    pace = lambda: dict(conn.execute("select order_type, seconds from kitchen_pace"))  # noqa: E731
+    with hold("update kitchen_pace set seconds = 2"):
+        estimates.measure_pace(conn)
+        assert pace() == {"takeout": 1, "delivery": 7}
+    estimates.measure_pace(conn)
+    assert pace() == {"takeout": 7, "delivery": 7}
+
+
+def test_a_locked_idempotency_key_is_dropped_later(conn: BoundedConnection, hold: Hold) -> None:
+    numbers = wait_in_kitchen(conn, 3)
+    for number in numbers:
+        conn.execute(
+            """insert into order_key (key, digest, order_number, priority, rule, ordered_at,
+                                      kept_at)
+               values (%s, '', %s, 1, '', now(), now() - interval '2 days')""",
+            [number, number],
+        )
+    left = "select key from order_key"
+    with hold("select from order_key where key = %s for update", numbers[1]):
+        orders.forget_keys(conn)
+        assert conn.execute(left).fetchall() == [(numbers[1],)]
+    orders.forget_keys(conn)
+    assert conn.execute(left).fetchall() == []
+
+
+def test_clients_are_dropped_in_slices_and_a_locked_one_in_the_next_round(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    numbers = wait_in_kitchen(conn, 5)
+    conn.execute("insert into order_client select number, 'x' from orders")
+    conn.execute("update orders set status = 'ready' where number <> %s", [numbers[0]])
+    left = "select order_number from order_client order by order_number"
+    slices = ClientRetention(limit=2)
+    with hold("select from order_client where order_number = %s for update", numbers[3]):
+        sizes = []
+        for _ in range(3):
+            slices.run(conn)
+            sizes.append(len(conn.execute(left).fetchall()))
+        assert sizes == [4, 3, 2]
+    assert conn.execute(left).fetchall() == [(numbers[0],), (numbers[3],)]
+    slices.run(conn)
+    assert conn.execute(left).fetchall() == [(numbers[0],)]
+
+
+def _old_events(conn: BoundedConnection, *numbers: str) -> None:
+    old = datetime.now(UTC) - timedelta(days=40)
+    for number in numbers:
+        for sequence in (1, 3):
+            tracking.record(
+                conn, event_id=uuid4(), number=number, sequence=sequence, old=None, new="delivered",
+                by="test", at=old, promised=None,
+            )  # fmt: skip
+        tracking.open_gap(conn, number, 2, 2)
+    conn.execute("update tracking_event set received_at = now() - interval '40 days'")
+    conn.execute("update tracking_gap set noticed_at = now() - interval '40 days'")
+
+
+@pytest.mark.parametrize("table", ["tracking_event", "tracking_order", "tracking_gap"])
+def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
+    conn: BoundedConnection, hold: Hold, table: str
+) -> None:
+    _old_events(conn, "ORD_A", "ORD_B")
+    tables = ("tracking_event", "tracking_order", "tracking_gap")
+
+    def left() -> list[set[str]]:
+        return [
+            {number for (number,) in conn.execute(f"select order_number from {name}")}
+            for name in tables
+        ]
+
+    with hold(f"select from {table} where order_number = 'ORD_A' for update"):
+        retention.forget(conn, KEEP)
+        assert left() == [{"ORD_A"}] * 3
+    retention.forget(conn, KEEP)
+    assert left() == [set()] * 3
+
+
+def test_a_gone_worker_whose_row_is_locked_is_offline_later(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    conn.execute("insert into workers (name, type) values ('locked', 'cook'), ('gone', 'cook')")
+    with hold("select from workers where name = 'locked' for update"):
+        assert workers.mark_the_dead(conn) == ["gone"]
+    assert workers.mark_the_dead(conn) == ["locked"]
+
+
+def test_a_worker_registers_while_the_row_of_another_is_locked(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    conn.execute("insert into workers (name, type) values ('locked', 'cook')")
+    with hold("select from workers where name = 'locked' for update"):
+        assert workers.enter(conn, "mario", Post("cook", "kitchen"), 1) == "welcome"
+
+
+def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    numbers = wait_in_kitchen(conn, 2)
+    conn.execute("update orders set estimated_completion = now() + interval '1 hour'")
+    tracking.census(conn)
+    conn.execute("update orders set estimated_completion = now() + interval '3 hours'")
+
+    def moved() -> list[str]:
+        return [number for number, _ in tracking.moved_estimates(conn, timedelta(seconds=5), 0.2)]
+
+    def told() -> list[str]:
+        found = tracking.tell_estimates(conn, timedelta(seconds=5), 0.2, "test")
+        return [number for number, _ in found]
+
+    with hold("update tracking_order set since = now() where order_number = %s", numbers[0]):
+        assert tracking.census(conn) == 0
+        assert (moved(), told()) == ([numbers[1]], [numbers[1]])
+    assert (moved(), told()) == ([numbers[0]], [numbers[0]])
+
+
+def test_an_order_that_moved_on_is_unstuck_once_its_row_is_free(
+    conn: BoundedConnection, hold: Hold
+) -> None:
+    numbers = wait_in_kitchen(conn, 2)
+    conn.execute("insert into tracking_stuck (order_number, status, since) "
+                 "select number, 'received', created_at from orders")  # fmt: skip
+    conn.execute("update orders set status = 'cooking'")
+    with hold("select from tracking_stuck where order_number = %s for update", numbers[0]):
+        assert [order.number for order in tracking.no_longer_stuck(conn)] == [numbers[1]]
+    assert [order.number for order in tracking.no_longer_stuck(conn)] == [numbers[0]]
+
+
+WAITING = 100_000
+# Rows that one run may read, however many wait.
+MOST_READ = 10_000
+
+
+def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedConnection) -> None:
+    # Plans are made, and kept, when next to nothing waits.
+    wait_in_kitchen(conn, 3)
+    conn.execute("analyze message")
+    clients = ClientRetention()
+    runs: dict[str, Callable[[], object]] = {
+        "ageing": lambda: age(conn),
+        "ageing of nobody": lambda: orders.age(
+            conn, timedelta(hours=9), priority=10, by="ageing", rule=""
+        ),
+        "estimates": lambda: estimates.refresh(conn),
+        "pace": lambda: estimates.measure_pace(conn),
+        "clients": lambda: clients.run(conn),
+    }
+    for _ in range(8):
+        for run in runs.values():
+            run()
+    with conn.within(120):
+        conn.execute("delete from message")
+        conn.execute("delete from orders")
+        wait_in_kitchen(conn, WAITING)
+        conn.execute("insert into order_client select number, 'x' from orders")
+
+    def rows_read() -> int:
+        conn.execute("select pg_stat_force_next_flush()")
+        (count,) = conn.execute(
+            """select sum(seq_tup_read + idx_tup_fetch)::int from pg_stat_user_tables
+               where relname in ('message', 'orders', 'order_client')"""
+        ).fetchone()
+        return int(count)
+
+    read = {}
+    for name, run in runs.items():
+        before = rows_read()
+        run()
+        read[name] = rows_read() - before
+    assert {name: count for name, count in read.items() if count > MOST_READ} == {}
+    assert sum(priority == 10 for priority in priorities(conn).values()) == 100
