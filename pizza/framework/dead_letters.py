@@ -45,15 +45,16 @@ class DeadLetter:
 
     @classmethod
     def read(cls, found: Ticket) -> DeadLetter:
-        """Read a delivery from the dead-letter queue."""
+        """Read a delivery from the dead-letter queue; anybody may have written it."""
         headers = found.headers
+        task, died_at, attempt = (headers.get(name) for name in ("task", "died_at", "attempt"))
         return cls(
             id=found.message_id or "",
-            reason=str(headers.get("reason", "unknown")),
-            task=headers.get("task"),
+            reason=found.undecodable or str(headers.get("reason", "unknown")),
+            task=task if isinstance(task, str) else None,
             queue=str(headers.get("died_in", "unknown")),
-            died_at=headers.get("died_at"),
-            attempt=headers.get("attempt"),
+            died_at=died_at if isinstance(died_at, str) else None,
+            attempt=attempt if isinstance(attempt, int) else None,
             body=_readable(found.body),
         )
 
