@@ -90,7 +90,7 @@ def decode_properties(payload: bytes) -> tuple[dict[str, Any], str | None]:
 
 
 def _readable_properties(payload: bytes) -> dict[str, Any]:
-    """All but the headers, up to where the frame makes no sense; strings as bytes."""
+    """All but the headers, up to where the frame makes no sense; bytes for what is not UTF-8."""
     found: dict[str, Any] = {}
     try:
         (flags,) = unpack_from(">H", payload, _FIXED_SIZE)
@@ -104,10 +104,17 @@ def _readable_properties(payload: bytes) -> dict[str, Any]:
             value = payload[start:end]
             offset = end
             if kind != "F":
-                found[name] = value if kind == "s" else int.from_bytes(value)
+                found[name] = _text(value) if kind == "s" else int.from_bytes(value)
     except StructError:
         pass
     return found
+
+
+def _text(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def _extent(kind: str, payload: bytes, offset: int) -> tuple[int, int]:

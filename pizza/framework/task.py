@@ -215,7 +215,7 @@ def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, A
 def _check_connection(conn: Any) -> None:
     """Raise TypeError for what would send nothing: an AsyncConnection, or no connection at all."""
     execute = getattr(conn, "execute", None)
-    if execute is None or inspect.iscoroutinefunction(execute) or not hasattr(conn, "cursor"):
+    if execute is None or inspect.iscoroutinefunction(execute):
         raise TypeError(
             "the connection has to be a psycopg.Connection, whose transaction the message becomes "
             f"part of, not {type(conn).__module__}.{type(conn).__qualname__}"

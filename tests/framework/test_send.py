@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
 
 from devservices import Postgres, RabbitMQ
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.task import publish
+from pizza.framework.task import publish, reprioritise, withdraw
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage
@@ -103,6 +106,43 @@ def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Stage, body: 
     with pytest.raises(PoisonMessage):
         stage.toy.play.send(stage.conn, body)
     assert not stage.states()
+
+
+@dataclass
+class Row:
+    outbox_task: Any = None
+    outbox_event: Any = None
+    message_withdraw: Any = None
+    message_reprioritise: Any = None
+
+
+@pytest.mark.parametrize("factory", [dict_row, namedtuple_row, class_row(Row), scalar_row])
+def test_any_row_factory_will_do(stage: Stage, factory: Any) -> None:
+    with psycopg.connect(stage.db_url, row_factory=factory) as conn:
+        first, second = (
+            stage.toy.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
+        )
+        assert reprioritise(conn, first, 7)
+        assert not reprioritise(conn, first, 7)
+        assert withdraw(conn, second)
+        assert not withdraw(conn, second)
+        publish(conn, stage.prefix, "event.x", {})
+    assert stage.rows("select id, priority from message where task is not null") == [(first, 7)]
+
+
+@pytest.mark.parametrize(
+    "conn", [object.__new__(psycopg.AsyncConnection), object(), None], ids=["async", "odd", "none"]
+)
+def test_a_connection_that_would_send_nothing_is_refused(stage: Stage, conn: Any) -> None:
+    identity = uuid4()
+    for send in (
+        lambda: stage.toy.play.send(conn, {}),
+        lambda: publish(conn, stage.prefix, "event.x", {}),
+        lambda: withdraw(conn, identity),
+        lambda: reprioritise(conn, identity, 1),
+    ):
+        with pytest.raises(TypeError, match=r"has to be a psycopg\.Connection, .*, not "):
+            send()
 
 
 def test_a_countdown_outlives_a_restart_of_everything(

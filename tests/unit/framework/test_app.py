@@ -8,6 +8,7 @@ from kombu import Exchange, Queue
 from pizza.framework import App, Blueprint, RetryPolicy, Task
 from pizza.framework.errors import ConfigurationError
 from pizza.framework.middleware import timing, wrap
+from pizza.framework.testing import Recorder
 from pizza.framework.topology import DEAD_LETTER_QUEUE, Topology
 
 
@@ -53,6 +54,60 @@ def test_the_dead_letters_belong_to_every_topology() -> None:
     assert [queue.name for queue in topology.queues] == ["q", DEAD_LETTER_QUEUE]
     assert [queue.name for queue in App("b").topology.queues] == [DEAD_LETTER_QUEUE]
     assert all(queue.durable for queue in topology.queues)
+
+
+def names(topology: Topology) -> list[str]:
+    return [queue.name for queue in topology.queues]
+
+
+def test_the_queues_of_tasks_are_declared_by_default() -> None:
+    blueprint = Blueprint("b")
+    blueprint.task("y", queue="included")(print)
+    app = App("a", topology=Topology(queues=(Queue("given", durable=True),)))
+    app.task("w", queue="given")(print)
+    app.task("x", queue="own")(print)
+    app.include(blueprint)
+    app.declare_queue("another")
+    assert names(app.topology) == ["given", DEAD_LETTER_QUEUE, "own", "included", "another"]
+    own = app.topology.queues[2]
+    assert own.durable and own.queue_arguments == {"x-max-priority": 10}
+    assert not own.exchange.name and not own.bindings
+    assert names(app.topology_for(["own", "served"])) == [*names(app.topology), "served"]
+    assert "served" not in names(app.topology)
+
+
+def test_priorities_are_those_that_the_queue_tells_apart() -> None:
+    topology = Topology(
+        queues=(Queue("a", queue_arguments={"x-max-priority": 3}), Queue("b", max_priority=5),
+                Queue("c"))
+    )  # fmt: skip
+    app = App("a", topology=topology)
+    assert [app.max_priority(each) for each in ("a", "b", "c", "none")] == [3, 5, None, None]
+    app.declare_queue("none")
+    assert app.max_priority("none") == 10
+
+
+def test_a_priority_beyond_that_of_the_queue_is_refused_at_once() -> None:
+    app, blueprint, recorder = App("a"), Blueprint("b"), Recorder()
+    app.declare_queue("other")
+    included = blueprint.task("y", queue="q")(print)
+    included.send(recorder, {}, priority=255)  # nobody knows the queue yet
+    app.include(blueprint)
+    for task in (included, app.task("x", queue="q")(print)):
+        for queue in (None, "other"):
+            with pytest.raises(
+                ConfigurationError, match=r"from 0 to 10 \(x-max-priority\), not 11"
+            ):
+                task.send(recorder, {}, priority=11, queue=queue)
+        task.send(recorder, {}, priority=10)
+    assert [each.priority for each in recorder.sent] == [255, 10, 10]
+
+
+def test_a_task_stays_equal_to_itself_when_it_is_registered() -> None:
+    task = Blueprint("b").task("y", queue="q")(print)
+    before = hash(task), repr(task)
+    task.register(lambda _: 7)
+    assert (hash(task), repr(task)) == before
 
 
 def test_the_first_middleware_is_the_outermost() -> None:
