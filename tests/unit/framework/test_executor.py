@@ -94,7 +94,7 @@ def test_what_is_never_worth_it_is_buried_at_once() -> None:
 def test_more_attempts_than_allowed_mean_that_workers_died() -> None:
     report = run(walk, {"steps": ["end"]}, attempt=4)
     assert report.outcome is Outcome.BURIED
-    assert report.reason is not None and "3 workers" in report.reason
+    assert report.reason is not None and "3 attempts" in report.reason
     assert not report.statements
 
 
