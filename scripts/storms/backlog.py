@@ -13,7 +13,7 @@ from storms.task_worker import QUEUE
 from storms.world import World
 
 OLD_SECONDS = 7.0
-BURST = 3000
+BURST = 2000
 OBSERVED_SECONDS = 5.0
 WORKED_OFF_SECONDS = 30.0
 
@@ -22,6 +22,7 @@ FULL_WIPED_SECONDS = 120.0
 SENT_SECONDS = 90.0
 DEPTH_SECONDS = 0.5
 RESTORED_SECONDS = 60.0
+REREAD_SECONDS = 5.0
 
 IMPOSSIBLE = UNROUTABLE = 60
 GOOD_BATCH = 20  # 20 times a second
@@ -86,8 +87,7 @@ def backlog_wiped(world: World, random: Random, seconds: float) -> None:
         restored = time.monotonic() - began
     world.journal.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
     record_publishing(world, probe)
-    found = {message.properties["message_id"] for message in queues.read(world, QUEUE)}
-    world.journal.lost += [f"task {id}" for id in sorted(ids - found)]
+    world.journal.lost += [f"task {id}" for id in sorted(missing(world, ids))]
     world.rows(_REMOVE, queue=QUEUE)
     queues.purge(world, QUEUE)
 
@@ -116,6 +116,19 @@ def unroutable(world: World, random: Random, seconds: float) -> None:
     for number in range(1, IMPOSSIBLE + 1):
         if f'"storm event {number}"'.encode() not in kept:
             world.journal.lost.append(f"event {number} to a missing exchange")
+
+
+def missing(world: World, ids: set[str]) -> set[str]:
+    """Those of the messages that are not in the queue, and do not come within a few seconds.
+
+    While they are read the queue looks empty, so it is read rarely.
+    """
+    for pause in (REREAD_SECONDS, REREAD_SECONDS, 0.0):
+        found = {message.properties["message_id"] for message in queues.read(world, QUEUE)}
+        if ids <= found:
+            break
+        time.sleep(pause)
+    return ids - found
 
 
 def republished(world: World) -> int:

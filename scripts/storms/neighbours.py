@@ -28,7 +28,7 @@ from storms.probe import LatencyProbe
 from storms.queues import DepthMonitor
 from storms.roster import SUBSCRIBER
 from storms.shift import without_cooks
-from storms.storm import RESTART_SECONDS, storm, turns
+from storms.storm import RECOVERY_SECONDS, RESTART_SECONDS, storm, turns
 from storms.world import World
 
 ADDRESS_SECONDS = 10.0  # a leader without a broker is followed by another
@@ -45,7 +45,10 @@ SETTLED_SECONDS = 40.0
 _ARRIVED = "select exists (select from tracking_event where occurred_at > %(moment)s)"
 
 
-@storm("wrong-address", "the process that publishes was started with a wrong address of RabbitMQ")
+@storm(
+    "wrong-address", "the process that publishes was started with a wrong address of RabbitMQ",
+    recovery=ADDRESS_SECONDS + RECOVERY_SECONDS,
+)  # fmt: skip
 def wrong_address(world: World, random: Random, seconds: float) -> None:
     """It gives the lead back, and events are published as before."""
     stray = "stray"

@@ -39,13 +39,13 @@ def purge(world: World, queue: str) -> None:
 
 
 class DepthMonitor:
-    """Watches a queue that nobody consumes, for the time of a block.
+    """Counts messages that leave a queue which nobody consumes, for the time of a block.
 
-    thrown_away: how many messages have left it nevertheless, as the steps down of its depth tell.
+    depth: how many it has; thrown_away: how many have left it, by each decrease of its depth.
     """
 
     def __init__(self, world: World, queue: str) -> None:
-        self.thrown_away = 0
+        self.depth = self.thrown_away = 0
         self._world = world
         self._queue = queue
         self._stopping = threading.Event()
@@ -60,10 +60,9 @@ class DepthMonitor:
         self._thread.join()
 
     def _run(self) -> None:
-        before = 0
         with Connection(self._world.servers.rabbitmq.url) as link:
             channel: amqp.Channel = link.channel()
             while not self._stopping.wait(POLL_SECONDS):
                 now = int(channel.queue_declare(self._queue, passive=True).message_count)
-                self.thrown_away += max(0, before - now)
-                before = now
+                self.thrown_away += max(0, self.depth - now)
+                self.depth = now
