@@ -20,15 +20,19 @@ def depth(world: World, queue: str) -> int:
     return 0
 
 
-def read(world: World, queue: str, *, remove: bool = False) -> list[amqp.Message]:
-    """The messages that are ready in a queue; unless removed, they go back when all are read."""
+def read(world: World, queue: str) -> list[amqp.Message]:
+    """The messages that are ready in a queue now; they are there again when this returns."""
     found: list[amqp.Message] = []
     with Connection(world.servers.rabbitmq.url) as link:
         channel: amqp.Channel = link.channel()
-        channel.basic_consume(queue, no_ack=remove, callback=found.append)
+        count = int(channel.queue_declare(queue, passive=True).message_count)
+        tag = channel.basic_consume(queue, callback=found.append)
         with suppress(TimeoutError):
-            while True:
+            while len(found) < count:
                 link.drain_events(timeout=SILENCE_SECONDS)
+        channel.basic_cancel(tag)
+        channel.basic_recover(requeue=True)
+        channel.queue_declare(queue, passive=True)  # answered after all went back
     return found
 
 
