@@ -34,13 +34,18 @@ def broker_wiped(world: World, random: Random, seconds: float) -> None:
     assert world.guests is not None
     time.sleep(random.uniform(0.1, 0.3) * seconds)
     world.guests.crowd(WAITING)
+    wipe(world)
+    world.journal.note_healed()
+    time.sleep(seconds / 2)
+
+
+def wipe(world: World) -> None:
+    """kill -9 of RabbitMQ, and its disk with it; notifications that were there alone are noted."""
     world.journal.note_struck()
     world.servers.rabbitmq.kill9()
     time.sleep(LAST_CONFIRMS_SECONDS)
     world.journal.spilled |= {id for (id,) in world.rows(questions.CONFIRMED)}
     world.servers.rabbitmq.wipe()
-    world.journal.note_healed()
-    time.sleep(seconds / 2)
 
 
 @storm("broker-hung", f"SIGSTOP of RabbitMQ for {HANG_SECONDS:.0f} s")

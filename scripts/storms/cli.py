@@ -20,14 +20,30 @@ from datafolder import FOLDER, DataFolderError
 from devservices import ProcessFailed, Servers
 from pizza.database.errors import DatabaseError
 from progress import step
-from storms import broker, clock, crowd, database, deploy, messages, moments, network, processes
+from storms import (
+    backlog,
+    broker,
+    clock,
+    crowd,
+    database,
+    deploy,
+    locks,
+    messages,
+    moments,
+    neighbours,
+    network,
+    processes,
+)
 from storms.run import Weather, weather
 from storms.storm import STORMS
 from storms.verdict import BAD, Verdict
 from supervised import supervise
 from tables import print_table
 
-FAMILIES = (processes, moments, clock, broker, database, network, messages, crowd, deploy)
+FAMILIES = (
+    processes, moments, clock, broker, database, network, messages, crowd, deploy, backlog, locks,
+    neighbours,
+)  # fmt: skip
 FAILURES = (ApiError, DataFolderError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (
@@ -41,7 +57,7 @@ def main() -> int:
     """Have the storms that were asked for; 0 when each ended in zeros."""
     options = parse_arguments()
     if options.list:
-        print("\n".join(f"{storm.name:16} {storm.sentence}" for storm in STORMS.values()))
+        print("\n".join(f"{storm.name:21} {storm.sentence}" for storm in STORMS.values()))
         return 0
     verdicts: list[Verdict] = []
     complete = supervise(
@@ -101,6 +117,7 @@ def run(folder: Path, options: argparse.Namespace, verdicts: list[Verdict]) -> b
                 complete = False
                 continue
             verdicts.append(verdict)
+            print("".join(f"  {name}: {each}\n" for each in verdict.latencies), end="")
             print(f"  {name}: {words(verdict)}")
     finally:
         with step("Stopping"):

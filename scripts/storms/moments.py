@@ -9,7 +9,7 @@ from random import Random
 
 from client import Client
 from devservices import Proxy, free_port
-from storms import roster, vitals
+from storms import questions, roster, vitals
 from storms.storm import RESTART_SECONDS, blows, storm, turns
 from storms.world import World
 
@@ -20,15 +20,17 @@ PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.01
 PAUSE_SECONDS = 1.0
 
+# Who publishes: by the table of leaders, or, in a release without it, by the relay's lock.
+_HAS_LEADERS = "select to_regclass('leader') is not null"
 _LEADER = """
-select a.client_port from pg_locks l join pg_stat_activity a using (pid)
+select a.client_port, a.pid from leader l join pg_stat_activity a using (pid)
+where l.role = 'publisher' and a.datname = current_database()
+"""
+_LEADER_BY_LOCK = """
+select a.client_port, a.pid from pg_locks l join pg_stat_activity a using (pid)
 where l.locktype = 'advisory' and l.granted and l.classid = 0 and l.objid = 7020001
   and l.objsubid = 1
   and l.database = (select oid from pg_database where datname = current_database())
-"""
-_PENDING = """
-select exists (select from orders o join message m on m.id = o.id
-               where o.number = %(number)s and m.state = 'pending')
 """
 _AT_WORK = "select max(number) from orders where status = 'cooking' and processed_by = %(name)s"
 _READY = """
@@ -52,7 +54,7 @@ def commit_publish(world: World, random: Random, seconds: float) -> None:
             Client(ports[name]).get("/readyz", PATIENCE_SECONDS)
             with publishing_stopped(world):
                 number = world.guests.order_at(ports[name])
-                pending = world.value(_PENDING, number=number)
+                pending = world.value(questions.PENDING, number=number)
                 world.kill(name)
             world.journal.note_hit(pending)
     see_that_it_hit(world)
@@ -143,12 +145,21 @@ def await_leader(world: World) -> tuple[str, int] | None:
     """The member that publishes, and the process; None when nobody does for too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        rows = world.rows(_LEADER)
-        found = vitals.owner(world, rows[0][0]) if rows else None
+        session = leader_session(world)
+        found = vitals.owner(world, session[0]) if session else None
         if found is not None:
             return found
         time.sleep(LOOK_SECONDS)
     return None
+
+
+def leader_session(world: World) -> tuple[int, int] | None:
+    """The database session of the leading publisher: its client's port, and the server's process.
+
+    None when nobody leads.
+    """
+    rows = world.rows(_LEADER if world.value(_HAS_LEADERS) else _LEADER_BY_LOCK)
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 def see_that_it_hit(world: World) -> None:

@@ -97,3 +97,18 @@ UNSENT = """
 select count(*) from message
 where state in ('pending', 'scheduled') and created_at < %(moment)s
 """
+# Whether an order's message is still to be published.
+PENDING = """
+select exists (select from orders o join message m on m.id = o.id
+               where o.number = %(number)s and m.state = 'pending')
+"""
+COOKING = """
+select exists (select from orders where status = 'cooking' and processed_by = %(name)s)
+"""
+# Seconds from each order since a moment to its first cook; without one yet, until now.
+BEGUN = """
+select extract(epoch from coalesce(min(l.changed_at), clock_timestamp()) - o.created_at)::float8
+from orders o left join order_status_log l on l.order_id = o.id and l.status = 'cooking'
+where o.created_at >= %(since)s
+group by o.id, o.created_at
+"""

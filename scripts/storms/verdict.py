@@ -9,6 +9,7 @@ from typing import Any
 from pizza.domain.status import RECEIVED, TRANSITIONS
 from storms import questions
 from storms.answers import Answers
+from storms.latency import Latency
 from storms.roster import SUBSCRIBER
 from storms.storm import RECOVERY_SECONDS, Storm
 from storms.world import World
@@ -37,6 +38,7 @@ class Verdict:
     late: promises of time that were not kept. grown: memory and connections.
     recovery: the longest time from a mend to full speed. drained: from the last mend until what
     had been in the outbox was sent. answers: seconds of 95 of 100 answers, and of the slowest.
+    latencies: what the scenario itself measured; what exceeds its limit is `late`.
     """
 
     storm: str
@@ -65,6 +67,7 @@ class Verdict:
     recovery: float = 0.0
     drained: float = 0.0
     slowest: float = 0.0
+    latencies: list[Latency] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -95,8 +98,11 @@ def read(
     verdict.missing = numbers(questions.MISSING) + numbers(questions.OUTBOX)
     verdict.unheard, verdict.spilled = unheard(world)
     verdict.disordered = numbers(questions.DISORDERED)
+    verdict.lost += world.journal.lost
+    verdict.doubled += world.journal.doubled
     verdict.died, verdict.odd_lines = list(world.died), world.odd_lines()
     verdict.failures += world.journal.complaints
+    verdict.latencies = list(world.journal.latencies)
     verdict.hits, verdict.aimed = world.journal.hits, world.journal.aimed
     verdict.recovery = longest_recovery(world, rate)
     verdict.slowest = world.value(questions.SLOWEST)
@@ -116,6 +122,7 @@ def judge_times(verdict: Verdict, storm: Storm, answers: Answers) -> None:
         for what, seconds, limit in limits
         if seconds > limit
     ]
+    verdict.late += [str(each) for each in verdict.latencies if each.exceeded]
     if storm.spares_guests:
         verdict.denied = answers.denied()
 

@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,57 +18,29 @@ from benchmarks.stage import environment_for, stop_all
 from client import ApiError
 from devservices import GuardedProcess, Proxy, Servers, free_port
 from storms.clients import Clients
+from storms.journal import Journal
 from storms.roster import roster
 
 LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.05
 ASK_SECONDS = 30.0
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
+RESTAURANT = "pizza"
 
 
 @dataclass
 class Member:
-    """One process of the restaurant, through all its lives; `more` is added to its environment."""
+    """One process of the restaurant, through all its lives; `more` is added to its environment.
+
+    module: what `python -m` runs.
+    """
 
     name: str
     flags: list[str]
     more: Mapping[str, str]
     process: GuardedProcess
-
-
-@dataclass
-class Journal:
-    """What a storm notes for the verdict.
-
-    struck, healed: when a server was taken away, and when something was mended.
-    hits, aimed: blows that fell at the very moment they were meant for, of how many.
-    complaints: promises of its own that a storm saw broken.
-    spilled: ids of notifications that the broker had confirmed when it lost its disk.
-    """
-
-    struck: list[datetime] = field(default_factory=list)
-    healed: list[datetime] = field(default_factory=list)
-    hits: int = 0
-    aimed: int = 0
-    complaints: list[str] = field(default_factory=list)
-    spilled: set[str] = field(default_factory=set)
-
-    def note_struck(self) -> None:
-        """A server is taken away now."""
-        self.struck.append(datetime.now(UTC))
-
-    def note_healed(self) -> None:
-        """Something was mended now: from here on the time of recovery counts."""
-        self.healed.append(datetime.now(UTC))
-
-    def note_hit(self, hit: bool) -> None:
-        """One blow that was aimed at a moment, and whether it hit it."""
-        self.aimed += 1
-        self.hits += hit
-
-    def complain(self, complaint: str) -> None:
-        """A promise was broken that the database cannot tell of."""
-        self.complaints.append(complaint)
+    module: str = RESTAURANT
 
 
 class World:
@@ -107,11 +78,11 @@ class World:
 
     # -- what is done to it ---------------------------------------------------------------
 
-    def hire(self, name: str, flags: list[str], **more: str) -> Member:
-        """Start one more process, with `more` in its environment."""
+    def hire(self, name: str, flags: list[str], *, module: str = RESTAURANT, **more: str) -> Member:
+        """Start one more process, with `more` in its environment; module: what it runs."""
         with self._lock:
-            process = self._start(name, flags, more)
-            self.members[name] = Member(name, flags, more, process)
+            process = self._start(name, flags, more, module)
+            self.members[name] = Member(name, flags, more, process, module)
             return self.members[name]
 
     def dismiss(self, name: str) -> None:
@@ -121,10 +92,12 @@ class World:
         member.process.stop(signal.SIGTERM, STOP_SECONDS)
 
     @contextmanager
-    def extra(self, staff: Mapping[str, list[str]]) -> Iterator[list[str]]:
+    def extra(
+        self, staff: Mapping[str, list[str]], *, module: str = RESTAURANT, **more: str
+    ) -> Iterator[list[str]]:
         """More processes for the time of the block; gives their names."""
         for name, flags in staff.items():
-            self.hire(name, flags)
+            self.hire(name, flags, module=module, **more)
         try:
             yield list(staff)
         finally:
@@ -147,9 +120,9 @@ class World:
         with self._lock:
             member, old = self.members[name], self.members[name].process
             if name == "service":
-                before = self._said(name, "service_started")
+                before = self.logged("service_started", name)
                 self._revive(member)
-                self._await(lambda: self._said(name, "service_started") > before, name)
+                self._await(lambda: self.logged("service_started", name) > before, name)
             old.send(signal.SIGTERM)
             if code := old.wait(STOP_SECONDS):
                 self.died.append(f"{name}, stopped: {code}")
@@ -207,14 +180,28 @@ class World:
         """The one value of a query."""
         return self.rows(query, **values)[0][0]
 
+    def until(
+        self, condition: Callable[[], object], seconds: float, every: float = POLL_SECONDS
+    ) -> bool:
+        """Wait up to so many seconds for a condition, asked `every` so many; whether it is true."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(every)
+        return True
+
+    def logged(self, action: str, name: str = "*") -> int:
+        """How many lines of a process, through all its lives, have an action; `*`: of all."""
+        return sum(
+            path.read_text(errors="replace").count(f'"{action}"')
+            for path in self.folder.glob(f"{name}.log")
+        )
+
     def odd_lines(self) -> list[str]:
         """All that the processes wrote, on stdout or stderr, and that is not JSON."""
         logs = sorted(self.folder.glob("*.log"))
         return [f"{path.stem}: {line}" for path in logs for line in not_json(path)]
-
-    def _said(self, name: str, action: str) -> int:
-        """How many lines of a process, through all its lives, have an action."""
-        return (self.folder / f"{name}.log").read_text(errors="replace").count(f'"{action}"')
 
     def _await(self, done: Callable[[], bool], name: str) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -234,12 +221,14 @@ class World:
                         self._revive(member)
 
     def _revive(self, member: Member) -> None:
-        member.process = self._start(member.name, member.flags, member.more)
+        member.process = self._start(member.name, member.flags, member.more, member.module)
 
-    def _start(self, name: str, flags: list[str], more: Mapping[str, str]) -> GuardedProcess:
+    def _start(
+        self, name: str, flags: list[str], more: Mapping[str, str], module: str
+    ) -> GuardedProcess:
         with (self.folder / f"{name}.log").open("ab") as output:
             return GuardedProcess(
-                [sys.executable, "-m", "pizza", *flags],
+                [sys.executable, "-m", module, *flags],
                 env=self._environment | more_paths(more, self._environment),
                 cwd=self.folder,
                 output=output,

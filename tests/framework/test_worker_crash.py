@@ -8,6 +8,7 @@ import pytest
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage
+from .toy import COLOURS
 
 
 @pytest.mark.parametrize("task", ["play", "once"])
@@ -36,14 +37,14 @@ def test_a_frozen_worker_finds_its_token_refused(stage: Stage) -> None:
     jobs = {}
     frozen = {}
     gate = stage.gate()
-    for name, mode in modes.items():
-        frozen[name] = stage.worker(name, no_relay=True, lease=2, heartbeat=2)
-        jobs[name] = stage.send(mode, until=gate, label=name)
+    for (name, mode), colour in zip(modes.items(), COLOURS, strict=True):
+        frozen[name] = stage.worker(name, colour, no_relay=True, lease=2, heartbeat=2)
+        jobs[name] = stage.send(mode, colour, until=gate, label=name)
         stage.await_run(jobs[name])
         frozen[name].freeze()
     gate.open()
     # When another has taken all over, past the lease
-    stage.worker("heir", no_relay=True, lease=2, heartbeat=2)
+    stage.worker("heir", ",".join(COLOURS), no_relay=True, lease=2, heartbeat=2)
     with ThreadPoolExecutor() as pool:
         again = list(pool.map(lambda job: stage.await_run(job, within=30, count=2), jobs.values()))
     assert {run["worker"] for run in again} == {"heir"}
@@ -75,7 +76,7 @@ def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Stage)
     letter = stage.await_dead()[0]
     assert letter.properties["message_id"] == str(job)
     headers = letter.properties["application_headers"]
-    assert "3 workers" in headers["reason"]
+    assert "3 attempts" in headers["reason"]
     assert len(stage.runs()) == 3
     assert worker.running
 

@@ -20,6 +20,8 @@ BESIDE_THE_GUESTS = (
     "busy-day", "hang-ups",
 )  # fmt: skip
 BEFORE_THE_GUESTS = ("clock", "one-way")
+# What these do takes seconds, at any size.
+CROWDED = ("backlog-burst", "wrong-address", "row-lock", "unroutable", "foreign-garbage")
 # The others, at the size of a test of their own.
 ELSEWHERE = {
     "rolling-restart": "acceptance/crew/test_upgrade.py::"
@@ -32,11 +34,19 @@ ELSEWHERE = {
     "test_a_frozen_cook_finds_its_token_refused_when_it_thaws",
     "long-cook": "framework/test_worker_ack.py::"
     "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
+    "frozen-in-transaction": "framework/test_worker_crash.py::"
+    "test_a_frozen_worker_finds_its_token_refused",
+    "long-transaction": "framework/test_worker_ack.py::"
+    "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
+    "two-trackings": "acceptance/crew/test_tracking.py::"
+    "test_a_second_one_stands_by_until_the_first_is_gone",
     "servers-late": "acceptance/faults/test_start.py::"
     "test_processes_that_come_before_their_servers_come_up_by_themselves",
     "broker-killed": "acceptance/faults/test_broker.py::"
     "test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once",
     "broker-wiped": "acceptance/faults/test_broker.py::"
+    "test_a_broker_that_lost_its_disk_is_filled_again",
+    "backlog-wiped": "acceptance/faults/test_broker.py::"
     "test_a_broker_that_lost_its_disk_is_filled_again",
     "broker-hung": "acceptance/faults/test_broker.py::"
     "test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests",
@@ -51,7 +61,11 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("names", [BESIDE_THE_GUESTS, BEFORE_THE_GUESTS], ids=["beside", "before"])
+@pytest.mark.parametrize(
+    "names",
+    [BESIDE_THE_GUESTS, BEFORE_THE_GUESTS, CROWDED],
+    ids=["beside", "before", "crowded"],
+)
 def test_small_storms_end_in_zeros(
     servers: Servers, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
@@ -65,7 +79,8 @@ def test_small_storms_end_in_zeros(
 
 
 def test_every_storm_is_had_at_small_size_too() -> None:
-    assert set(STORMS) == {*BESIDE_THE_GUESTS, *BEFORE_THE_GUESTS, *ELSEWHERE}
+    small = {*BESIDE_THE_GUESTS, *BEFORE_THE_GUESTS, *CROWDED}
+    assert set(STORMS) == small | {*ELSEWHERE}
     tests = Path(__file__).parent.parent
     for place in ELSEWHERE.values():
         file, _, name = place.partition("::")

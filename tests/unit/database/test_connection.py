@@ -28,6 +28,7 @@ def test_the_server_is_away(error: Exception) -> None:
     errors.DiskFull(), errors.OutOfMemory(), errors.InsufficientResources(),
     errors.ConfigurationLimitExceeded(), errors.ReadOnlySqlTransaction(),
     errors.SerializationFailure(), errors.DeadlockDetected(), errors.LockNotAvailable(),
+    errors.QueryCanceled(),
 ])  # fmt: skip
 def test_the_server_is_there_but_refuses(error: Exception) -> None:
     assert unavailable(error)
@@ -36,8 +37,7 @@ def test_the_server_is_there_but_refuses(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [
-    errors.UniqueViolation(), errors.QueryCanceled(),
-    errors.UndefinedTable(), psycopg.ProgrammingError(), OSError("a file"), ValueError(),
+    errors.UniqueViolation(), errors.UndefinedTable(), psycopg.ProgrammingError(), OSError("a file"), ValueError(),
 ])  # fmt: skip
 def test_the_statement_was_wrong(error: Exception) -> None:
     assert not unavailable(error)

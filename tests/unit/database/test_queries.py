@@ -9,7 +9,8 @@ from pizza.database.queries import Queries, sql_root
 
 
 def test_a_query_is_the_text_below_its_header() -> None:
-    assert Queries("relay").lead_before == "select pg_try_advisory_lock(7020001)"
+    wanted = "select pg_try_advisory_lock(lock_key('leader publisher'))"
+    assert Queries("relay").lead == wanted
 
 
 def test_a_wrong_name_fails_with_those_that_exist() -> None:
