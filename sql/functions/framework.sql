@@ -193,7 +193,8 @@ $$;
 --   later    it waits for its time (a retry); the delivery is an old one
 --   better   a better message waits in another of your queues: go there first
 --   moved    it has another priority by now, and another delivery for it: drop this one
--- It never waits for a row lock for longer than a moment. p_promise is what the caller was promised;
+-- It waits for a row lock no longer than a moment, unless the caller holds the message.
+-- p_promise is what the caller was promised;
 -- null comes back once that is redeemed. p_lease: from workers of release 0.2 only.
 create or replace function message_claim(
     p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
@@ -237,14 +238,20 @@ begin
         exit when found;
         select * into m from message where id = p_id;
         exit when not found;
-        -- Somebody else has locked it. Where it is claimed, its worker works on it right now; a worker
-        -- whose own former connection has not ended yet, and everybody else, waits a moment:
-        -- most often a confirm is being recorded.
+        -- Somebody else has locked it. Where it is claimed, its worker works on it right now; everybody
+        -- else waits a moment: most often a confirm is being recorded.
         if m.state = 'claimed' and m.holder <> p_holder then
             verdict := 'held';
             return;
         end if;
         verdict := 'locked';
+        if m.state = 'claimed' then
+            -- The caller's own claim, after it lost its connection. It has to wait for the row: nobody
+            -- frees a claim whose worker lives, so a claim that is dropped here stays for ever.
+            verdict := null;
+            select * into m from message where id = p_id for no key update;
+            exit;
+        end if;
         perform pg_sleep(0.002 * 2 ^ n);
     end loop;
     if m.id is null or m.task is null then
