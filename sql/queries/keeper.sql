@@ -65,7 +65,9 @@ with gone as materialized (
 select id, task, queue, outbox_wake() as woken from rescued
 
 -- redeliver --
--- What waits again, or still, and has lost its delivery while its row was locked.
+-- What waits again, or still, and has lost its delivery while its row was locked. One that is still
+-- pending has been published already, and is yet to be marked as sent: it takes a new position, by
+-- which that mark misses it.
 with noted as materialized (
     select message_id from redelivery
     where noted_at < clock_timestamp() - interval '1 second' limit %(limit)s
@@ -73,8 +75,10 @@ with noted as materialized (
     select m.ctid, m.id, m.state from message m join noted n on n.message_id = m.id
     for no key update of m skip locked
 ), sent as (
-    update message m set state = 'pending'
-    from free where m.ctid = free.ctid and free.state = 'sent'
+    update message m
+    set state = 'pending',
+        position = case when free.state = 'sent' then m.position else nextval('message_position_seq') end
+    from free where m.ctid = free.ctid and free.state in ('sent', 'pending')
     returning m.id
 ), over as (
     delete from redelivery
