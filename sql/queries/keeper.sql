@@ -47,7 +47,7 @@ where s.lease_expires_at < clock_timestamp() - interval '1 minute'
 
 -- rescue --
 -- Claims whose worker is gone: published again, under another token, so that nothing the worker may
--- still do counts.
+-- still do counts, and where a confirm may be on its way under another position (see message_release).
 with gone as materialized (
     select holder from (select distinct holder, lease_until from message where state = 'claimed') c
     where not worker_session_alive(holder, lease_until)
@@ -58,7 +58,8 @@ with gone as materialized (
     for no key update skip locked
 ), rescued as (
     update message m
-    set state = 'pending', token = m.token + 1, holder = null, lease_until = null
+    set state = 'pending', token = m.token + 1, holder = null, lease_until = null,
+        position = case when m.sent_at is null then nextval('message_position_seq') else m.position end
     from orphaned where m.ctid = orphaned.ctid
     returning m.id, m.task, m.queue
 )
