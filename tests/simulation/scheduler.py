@@ -126,7 +126,7 @@ class Scheduler:
     def freeze(self, process: Process, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after some time."""
         self.note(f"*** {process.name} is frozen for {seconds:.1f} s")
-        process.frozen_until = self.now + seconds
+        process.frozen_until = max(process.frozen_until, self.now + seconds)
 
     def end(self) -> None:
         """Unwind what still runs, so that nothing outlives its schedule."""

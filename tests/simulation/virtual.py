@@ -14,19 +14,22 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from pizza.framework import (
-    chores,
-    executor,
-    job,
-    line,
-    outbox,
+from pizza.database import application, connection
+from pizza.framework import executor, job, line, relay, retry, session, worker
+from pizza.framework.outbox import (
+    batch,
+    dead_letter_import,
+    keeper,
+    leader_thread,
+    periodic,
     publisher,
-    relay,
-    retry,
-    session,
-    sweep,
-    worker,
+    queue_stats,
+    republisher,
+    rescuer,
+    stager,
+    vacuum,
 )  # fmt: skip
+from pizza.framework.retry import RetryPolicy
 
 from .connection import Connection
 from .guards import taken_out
@@ -198,27 +201,32 @@ _RANDOM = SimpleNamespace(
     uniform=lambda a, b: _scheduler().rng.uniform(a, b),
 )
 
+_CLOCK = {"time": _TIME}
+_THREADS = {"time": _TIME, "threading": _THREADING, "connect": _connect}
 _REPLACED: list[tuple[Any, dict[str, Any]]] = [
-    (relay, {
-        "time": _TIME, "threading": _THREADING, "connect": _connect, "Broker": _broker,
-        "_FROZEN_S": 1.5, "_STANDBY_S": 0.5, "_DOZE_S": 1.0,
+    (relay, _THREADS | {
+        "Broker": _broker, "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
+        "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
-    (outbox, {"_POSTPONE": timedelta(seconds=1)}),
-    (session, {
-        "time": _TIME, "threading": _THREADING, "connect": _connect, "readable": _readable,
-        "_TICK_S": 0.7,
+    (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
+    (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
+    (leader_thread, _THREADS), (periodic, _CLOCK),
+    (keeper, _CLOCK | {"Broker": _broker, "_STATEMENT_LIMIT_S": 2.0, "TICK_S": 0.6}),
+    (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
+    (republisher, _CLOCK | {
+        "LOOK_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 3,
+        "_SLICE": 2, "_SHORTEST_PAUSE_S": 1.0, "_LONGEST_PAUSE_S": 3.0,
+        "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),
+    (queue_stats, _CLOCK), (vacuum, _THREADS), (dead_letter_import, _CLOCK),
+    (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_LIMIT_S": 2.0}),
     (worker, {
         "time": _TIME, "threading": _THREADING, "Broker": _broker, "Stop": Stop,
         "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),
-    (sweep, {
-        "time": _TIME, "AUDIT_S": 0.5, "PATIENCE": timedelta(seconds=1), "_GAP_S": 2.0,
-    }),
-    (job, {"time": _TIME}), (publisher, {"time": _TIME, "CONFIRM_TIMEOUT_S": 2.0}),
-    (executor, {"time": _TIME}), (chores, {"time": _TIME}), (line, {"connect": _connect}),
-    (retry, {"random": _RANDOM}),
+    (line, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),
+    (job, _CLOCK), (executor, _CLOCK), (application, _CLOCK), (connection, _CLOCK),
 ]  # fmt: skip
 
 
@@ -228,7 +236,7 @@ def replaced(off: frozenset[str]) -> Generator[None]:
     with ExitStack() as stack, taken_out(off):
         for module, names in _REPLACED:
             stack.enter_context(patch.multiple(module, **names))
-        for thread in (relay.Relay, session.Session):
+        for thread in (relay.Relay, session.Session, leader_thread.LeaderThread):
             stack.enter_context(
                 patch.multiple(
                     thread, create=True, start=_start_real, is_alive=_real_is_alive, join=_join
