@@ -47,6 +47,7 @@ class Server:
     """The broker. seen: every copy that it ever accepted, and where, for the judge.
 
     accepted: called for each. exempt: ids of messages that a crash has taken from it.
+    losing: how many of the next messages it confirms and loses.
     unreachable: processes that have its address wrong."""
 
     def __init__(self, scheduler: Scheduler, accepted: Callable[[], None]) -> None:
@@ -56,6 +57,7 @@ class Server:
         self.links: list[Broker] = []
         self.down_until = 0.0
         self.refusing = 0.0
+        self.losing = 0
         self.slowness = 0.02
         self.seen: list[tuple[str, Copy]] = []
         self.exempt: set[str] = set()
@@ -71,8 +73,13 @@ class Server:
         self._seq += 1
         delay = self.scheduler.rng.random() * self.slowness
         copy = Copy(message, self._seq, self.scheduler.now + delay)
-        queue.append(copy)
         self.seen.append((name, copy))
+        if self.losing and name not in (EVENTS, DEAD_LETTER_QUEUE):
+            self.losing -= 1
+            copy.gone = True
+            self.exempt.add(copy.properties["message_id"])
+            return copy
+        queue.append(copy)
         self.scheduler.at(delay, lambda: self.dispatch(name))
         self._accepted()
         return copy

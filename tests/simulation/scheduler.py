@@ -104,7 +104,7 @@ class Scheduler:
                 what()
             else:
                 self._resume(what, turn)
-            if self.now - asked > 0.1:
+            if self.now - asked > 0.15:
                 asked = self.now
                 if done():
                     return

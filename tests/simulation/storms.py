@@ -32,7 +32,7 @@ class Storms:
             self._kill, self._kill, self._freeze, self._stop, self._cut_database,
             self._cut_broker, self._crash_broker, self._wipe_broker, self._wipe_broker,
             self._crash_database,
-            self._duplicate, self._duplicate, self._refuse, self._slow,
+            self._duplicate, self._duplicate, self._refuse, self._slow, self._lose,
             self._lock_rows, self._lock_rows, self._lock_rows, self._mistake_address,
             self._depose, self._cut_then_stop, self._cut_then_stop,
             self._lie_in_wait, self._lie_in_wait, self._lie_in_wait, self._lie_in_wait,
@@ -46,6 +46,7 @@ class Storms:
         world = self._world
         world.broker.slowness = 0.005
         world.broker.refusing = 0.0
+        world.broker.losing = 0
         self._prey = None
         self._scheduler.note("*** calm weather")
         self._watch.excuse()
@@ -196,8 +197,14 @@ class Storms:
         self._crash_broker(wiped=True)
 
     def _duplicate(self) -> None:
-        for _ in range(self._rng.randint(1, 3)):
+        for _ in range(self._rng.choice((1, 2, 3, 9))):
             self._world.broker.duplicate()
+
+    def _lose(self) -> None:
+        """Somebody takes the next delivery out of its queue."""
+        self._scheduler.note("*** the next delivery is lost")
+        self._watch.excuse(1.0)
+        self._world.broker.losing = 1
 
     def _refuse(self) -> None:
         self._scheduler.note("*** RabbitMQ refuses messages")
