@@ -1,7 +1,7 @@
 """A model of a connection to the database, as psycopg and BoundedConnection look from outside.
 
-One that is cut, or whose process died, ends on the server a moment later. What is lost shows itself
-as psycopg's OperationalError: to make DatabaseUnavailable of it is the business of the code that runs.
+One that is cut, or whose process died, ends on the server a moment later. The loss is raised as
+psycopg's OperationalError, which the code that runs has to turn into DatabaseUnavailable.
 """
 
 from __future__ import annotations

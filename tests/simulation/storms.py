@@ -119,7 +119,7 @@ class Storms:
             self._scheduler.at(self._rng.random(), self._world.hire)
 
     def _cut_then_stop(self) -> None:
-        """A delivery goes elsewhere and is dropped there, as its message is held; then that is given back."""
+        """A delivery is dropped elsewhere, as its message is held; then the holder stops."""
         cook = self._someone()
         if cook is None:
             return
@@ -181,8 +181,9 @@ class Storms:
         """A process, rather the leader, does not reach the broker any more; others do."""
         leader = self._world.database.sessions.get("leader publisher")
         cook = self._someone()
-        process = leader.process if leader is not None else cook and cook.process
-        if process is not None:
+        one = leader or cook
+        if one is not None:
+            process = one.process
             self._scheduler.note(f"*** {process.name} does not reach RabbitMQ any more")
             self._watch.excuse()
             self._world.broker.cut_off(process)

@@ -216,7 +216,7 @@ class Transaction:
             self._kept.append(position)
 
     def promised_elsewhere(self, position: int) -> bool:
-        owners = self._database.promises.get(position)
+        owners = self._database.promises.get(position, [])
         return bool(owners) and owners[0] is not self.connection
 
     def end_promise(self, position: int) -> bool:

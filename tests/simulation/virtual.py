@@ -7,6 +7,8 @@ patience is made shorter, so that a schedule has few steps. One simulation at a 
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -243,3 +245,33 @@ def replaced(off: frozenset[str]) -> Generator[None]:
                 )
             )
         yield
+
+
+class _Lines(logging.Handler):
+    """The program's own log, in the trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        details = getattr(record, "details", None)
+        text = f"{record.levelname} {record.getMessage()}"
+        now.world.scheduler.note(text + (f" {json.dumps(details, default=str)}" if details else ""))
+
+
+@contextmanager
+def logged(traced: bool) -> Generator[None]:
+    """The program's log goes to the trace, or nowhere."""
+    log, handler = logging.getLogger("pizza.framework"), _Lines()
+    before = logging.root.manager.disable, log.level, log.propagate
+    log.propagate = False
+    if traced:
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        logging.disable(logging.NOTSET)
+    else:
+        logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        logging.disable(before[0])
+        log.setLevel(before[1])
+        log.propagate = before[2]

@@ -48,9 +48,7 @@ class Watch:
         idle = any(each.well and not each.busy for each in world.cooks)
         for row in list(database.messages.values()):
             free = not self._is_locked(row)
-            waits = row.state == "pending" or (
-                row.state == "scheduled" and row.available_at <= now
-            )
+            waits = row.state == "pending" or (row.state == "scheduled" and row.available_at <= now)
             self._bound(row, free and waits, "not published", BOUND_S)
             sent = row.state == "sent" and free
             self._bound(row, sent and idle, "not begun although a worker is idle", BOUND_S)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -265,41 +263,11 @@ class World:
 _RULES = RULES | toy.TOY
 
 
-class _Lines(logging.Handler):
-    """The program's own log, in the trace."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        details = getattr(record, "details", None)
-        text = f"{record.levelname} {record.getMessage()}"
-        now.world.scheduler.note(text + (f" {json.dumps(details, default=str)}" if details else ""))
-
-
-@contextmanager
-def _logging(traced: bool) -> Generator[None]:
-    """To the trace or nowhere."""
-    log, handler = logging.getLogger("pizza.framework"), _Lines()
-    before = logging.root.manager.disable, log.level, log.propagate
-    log.propagate = False
-    if traced:
-        log.setLevel(logging.INFO)
-        log.addHandler(handler)
-        logging.disable(logging.NOTSET)
-    else:
-        logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        logging.disable(before[0])
-        log.setLevel(before[1])
-        log.propagate = before[2]
-
-
 def simulate(
     seeds: range, *, off: frozenset[str] = frozenset(), traced: bool = False
 ) -> Generator[Verdict]:
     """Run the schedules of some seeds. off: guards that are taken out."""
-    with virtual.replaced(off), _logging(traced), _rare_collections():
+    with virtual.replaced(off), virtual.logged(traced), _rare_collections():
         for seed in seeds:
             if seed % 100 == 0:
                 gc.collect()

@@ -17,7 +17,7 @@ Rows = list[Any]
 Rule = Callable[[Transaction, dict[str, Any]], Rows]
 
 # What the publisher gets of a message.
-Outgoing = namedtuple(  # noqa: PYI024
+Outgoing = namedtuple(
     "Outgoing",
     "position id task exchange routing_key priority headers body attempt created_at refusals",
 )

@@ -62,9 +62,10 @@ def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
             if row.position == promise and tx.end_promise(promise):
                 promise = None
             return [_verdict(tx, "claimed", id, promise)]
-    row = _lock_soon(tx, id, p["job_holder"])
-    if isinstance(row, str):
-        return [_verdict(tx, row, None, promise)]
+    found = _lock_soon(tx, id, p["job_holder"])
+    if isinstance(found, str):
+        return [_verdict(tx, found, None, promise)]
+    row = found
     if row.state == "scheduled":
         return [_verdict(tx, "later", None, promise)]
     if priority is not None and row.priority != priority:

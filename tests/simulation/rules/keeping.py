@@ -40,7 +40,7 @@ def next_due(tx: Transaction, _p: dict[str, Any]) -> Rows:
 def rescue(tx: Transaction, p: dict[str, Any]) -> Rows:
     if not tx.guarded("rescue"):
         return []
-    claims = {(r.holder, r.lease_until) for r in tx.rows() if r.state == "claimed"}
+    claims = {(r.holder or 0, r.lease_until) for r in tx.rows() if r.state == "claimed"}
     gone = {holder for holder, lease in claims if not alive(tx, holder, lease)}
     rescued = []
     for row in unlocked(tx, lambda r: r.state == "claimed" and r.holder in gone, p["limit"]):
@@ -145,7 +145,7 @@ def periodic_due(tx: Transaction, p: dict[str, Any]) -> Rows:
 KEEPING: dict[str, Rule] = {
     _SQL.stage: stage, _SQL.next_due: next_due, _SQL.rescue: rescue, _SQL.redeliver: redeliver,
     _SQL.queues_waiting: lambda tx, _p: [
-        (name,) for name in sorted({row.queue for row in tx.rows() if row.state == "sent"})
+        (name,) for name in sorted({row.queue or "" for row in tx.rows() if row.state == "sent"})
     ],
     _SQL.now: lambda tx, _p: [(moment(tx.now),)],
     _SQL.count_waiting: lambda tx, p: [(min(p["limit"], len(_waiting(tx, p))),)],

@@ -23,9 +23,7 @@ _CANDIDATE_S, _WITHOUT_BROKER_S, _LED_BEFORE_S = 3, 2, 30
 def heartbeat(tx: Transaction, p: dict[str, Any]) -> Rows:
     leader = tx.get("leader", "publisher")
     lost_at = leader.broker_lost_at or tx.now if p["broker_lost"] else None
-    beaten = leader.changed(
-        heartbeat_at=tx.now, broker_lost_at=lost_at, connection=tx.connection
-    )
+    beaten = leader.changed(heartbeat_at=tx.now, broker_lost_at=lost_at, connection=tx.connection)
     tx.put("leader", "publisher", beaten)
     candidate_at = leader.candidate_at
     return [(None if candidate_at is None else candidate_at > tx.now - _CANDIDATE_S,)]
@@ -109,7 +107,8 @@ def park(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 def drop_events(tx: Transaction, p: dict[str, Any]) -> Rows:
-    wanted, gone = _at(p["positions"]), {}
+    wanted = _at(p["positions"])
+    gone: dict[str, int] = {}
     for row in unlocked(tx, lambda r: r.task is None and wanted(r)):
         tx.delete(row)
         count(tx, "unroutable", row.exchange)

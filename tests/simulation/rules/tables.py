@@ -30,9 +30,13 @@ from dead_message order by id
 _NOTES = "select message_id from redelivery order by 1"
 _TALLY = "select what, queue, number from message_tally order by 1, 2"
 _EMPTY = "truncate {} restart identity"
-_EMPTIED = "message, worker_session, dead_message, redelivery, adopted_message, periodic_task, message_tally"
+_EMPTIED = (
+    "message, worker_session, dead_message, redelivery, adopted_message, periodic_task, "
+    "message_tally"
+)
 _NOBODY_LEADS = """
-update leader set pid = null, heartbeat_at = clock_timestamp(), broker_lost_at = null, candidate_at = null
+update leader
+set pid = null, heartbeat_at = clock_timestamp(), broker_lost_at = null, candidate_at = null
 """
 _MOVED = {
     "message": ("available_at", "sent_at", "lease_until"),
