@@ -15,8 +15,8 @@ import pytest
 from tests.simulation.guards import GUARDS
 from tests.simulation.world import Verdict, simulate
 
-SCHEDULES = 4_000
-PART = 500
+SCHEDULES = 2_500
+PART = 250
 # The others are for what runs beside it.
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 # A guard is found missing within some hundred.
