@@ -29,7 +29,7 @@ def install(app: Flask, backend: Backend, settings: Settings, doors: Doors, inta
     track.register(pages, backend, doors)
     staff.register(pages, doors)
     manage.register(pages, backend)
-    dead_letters.register(pages, backend, settings)
+    dead_letters.register(pages, backend)
     app.register_blueprint(pages)
     app.register_error_handler(Exception, _respond)
 
