@@ -63,9 +63,7 @@ def listed(conn: BoundedConnection) -> list[str]:
     return [letter.id for letter in dead_letters.letters(conn)]
 
 
-def test_a_list_shows_the_reason_and_changes_nothing(
-    stage: Stage, conn: BoundedConnection
-) -> None:
+def test_a_list_shows_the_reason_and_changes_nothing(stage: Stage, conn: BoundedConnection) -> None:
     stage.worker("w")
     jobs = bury(stage, "first", "second")
     for _ in range(2):

@@ -116,7 +116,11 @@ FORGED: list[tuple[bytes, dict[str, Any], dict[str, Any]]] = [
     (b"\xff\xfe\x00", {"task": "no such task"}, {"message_id": "no UUID"}),
     (b"{}", {"died_in": "q" * 10_000, "task": "play"}, {}),
     (b"{}", {"died_in": "\U0001f355" * 5_000}, {}),
-    (b"{}", {"died_in": 7, "task": 8, "reason": {"a": [1]}, "needs": [1, None], "attempt": "x"}, {}),
+    (
+        b"{}",
+        {"died_in": 7, "task": 8, "reason": {"a": [1]}, "needs": [1, None], "attempt": "x"},
+        {},
+    ),
     (b"{}", {"attempt": 10**15, "needs": "draw", "at": datetime(2026, 1, 1, tzinfo=UTC)}, {}),
     (b"{}", {"dead_message": "no UUID", "reason": "a copy of nothing"}, {}),
     (b"{}", {"dead_message": None}, {"message_id": "x" * 255, "priority": 255}),
@@ -141,9 +145,7 @@ def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
     sent = {str(id) for (id,) in stage.rows("select id from message where task = 'play'")}
     assert sent >= set(good)
     assert done.count == len(letters) - len(done.failures)
-    assert set(done.failures.values()) == {
-        "the dead message does not say from which queue it came"
-    }
+    assert set(done.failures.values()) == {"the dead message does not say from which queue it came"}
 
 
 def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
