@@ -17,6 +17,8 @@ ROLE = "no_owner_of_tables"
 
 @pytest.fixture
 def conn(db_url: str) -> Iterator[BoundedConnection]:
+    # The table is the one of earlier tests, with their dead rows.
+    Vacuum(db_url).run()
     with connect(db_url, name="test") as open_connection:
         yield open_connection
 
