@@ -175,10 +175,12 @@ where c.oid = 'message'::regclass
 vacuum (skip_locked, index_cleanup on, parallel 0) message
 
 -- prune_identities --
--- Look again at ids that nobody has looked at for half a day: those of living messages stay, those of
--- ended ones stay for another half day, and go after that.
+-- Look again at ids that nobody has looked at for half a day: those of living messages and of dead ones,
+-- which may be sent again, stay; those of ended ones stay for another half day, and go after that.
 with old as materialized (
-    select id, is_over, exists (select from message m where m.id = a.id) as lives
+    select id, is_over,
+           exists (select from message m where m.id = a.id)
+           or exists (select from dead_message d where d.id = a.id) as lives
     from adopted_message a
     where seen_at < now() - interval '12 hours'
     order by seen_at

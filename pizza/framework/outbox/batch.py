@@ -114,9 +114,14 @@ class Batches:
         return True
 
     def _give_up(self, conn: BoundedConnection, refused: list[tuple[Any, Refusal]]) -> None:
-        """Drop events that no queue is bound for; park the rest."""
+        """Drop events that no queue is bound for; park the rest.
+
+        An event that was sent again to one queue is not dropped: the queue may come back.
+        """
         unbound = [
-            row.position for row, why in refused if why is Refusal.UNROUTABLE and row.task is None
+            row.position
+            for row, why in refused
+            if why is Refusal.UNROUTABLE and row.task is None and row.queue is None
         ]
         for row, why in refused:
             if row.position not in unbound:
