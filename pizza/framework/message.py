@@ -187,7 +187,9 @@ def _short_text(*places: Any) -> str | None:
 
 
 def outgoing(row: Any) -> amqp.Message:
-    """The message that publishes a row of the table `message`, as `relay.pending` names its columns."""
+    """The message that publishes a row of the table `message`, as `relay.pending` names its
+    columns.
+    """
     application_headers = dict(row.headers) if row.headers else {}
     properties = {}
     if _fits_property(application_headers.get(CORRELATION_ID)):

@@ -2,9 +2,9 @@
 
 Any number of processes run this thread; one of them leads, by a session lock that frees itself when
 its process ends. The leader publishes on this thread; a keeper and a runner of periodic tasks work
-beside it, each with a connection of its own. A leader that is frozen keeps its lock, so the candidates
-watch its heartbeat and end its session. A leader that cannot reach RabbitMQ gives the lead to a
-candidate that can.
+beside it, each with a connection of its own. A leader that is frozen keeps its lock, so the
+candidates watch its heartbeat and end its session. A leader that cannot reach RabbitMQ gives the
+lead to a candidate that can.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class Relay(threading.Thread):
         }  # fmt: skip
         self._asleep = False
         with conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_SQL.pending, look).fetchall()
+            rows: list[Any] = cursor.execute(_SQL.pending, look).fetchall()
         if rows[0].position is None:
             broker.wait(0)
             return 0

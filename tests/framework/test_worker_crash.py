@@ -30,7 +30,7 @@ def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Stage, tas
     assert steps == [(" begun", "doomed", 1), (" begun", "heir", 2), (" ended", "heir", 2)]
 
 
-def test_a_frozen_worker_loses_its_sessions_and_what_it_does_after_counts_for_nothing(stage: Stage) -> None:
+def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(stage: Stage) -> None:
     stage.relay()
     # Given three that freeze: in a sleep, deaf, and deaf until a failure of its own
     modes = {"sleeper": "sleep", "deaf": "block_two", "failing": "late_failure"}

@@ -69,8 +69,8 @@ class Batches:
                 [(row.exchange, row.routing_key, outgoing(row)) for row in rows]
             )
         except BrokerUnavailable as error:
-            # A broker that is too slow for so many at once is given fewer. And where an exchange has
-            # just vanished, smaller batches find its message.
+            # A broker that is too slow for so many at once is given fewer. And where an exchange
+            # has just vanished, smaller batches find its message.
             self.limit = max(1, len(rows) // 2)
             if len(rows) == 1 and isinstance(error.__cause__, amqp.ChannelError):
                 self._park(conn, rows[0], str(error))
@@ -147,7 +147,7 @@ class Batches:
         conn.execute(_SQL.park, {"positions": [row.position], "delay": delay})
         self._say(
             f"parked {row.exchange}", logging.WARNING, "message_parked",
-            f"A message cannot be published, tried again in {delay.total_seconds():.0f} s: {reason}",
+            f"A message cannot be published, next in {delay.total_seconds():.0f} s: {reason}",
             {"message_id": str(row.id), "exchange": row.exchange, "routing_key": row.routing_key},
         )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
