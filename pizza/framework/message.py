@@ -205,7 +205,7 @@ def outgoing(row: Any) -> amqp.Message:
         priority=row.priority,
         message_id=_published_id(row),
         timestamp=int(row.created_at.timestamp()),
-        application_headers=_writable(application_headers),
+        application_headers=application_headers,
         **properties,
     )
 
@@ -218,24 +218,6 @@ def _published_id(row: Any) -> str:
 
 def _fits_property(value: Any) -> bool:
     return isinstance(value, str) and len(value.encode()) <= _SHORT_STRING
-
-
-def _writable(value: Any) -> Any:
-    """A JSON value that an AMQP table can hold: its integers have 64 bits, its keys 255 octets.
-
-    (jsonb writes 1e300 without an exponent, which makes it an integer.)
-    """
-    if isinstance(value, dict):
-        return {_cut(key): _writable(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_writable(each) for each in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return str(value)
-    return value
-
-
-def _cut(key: str) -> str:
-    return key.encode()[:_SHORT_STRING].decode("utf-8", "ignore")
 
 
 def encode(body: Any) -> bytes:
