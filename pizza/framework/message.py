@@ -211,7 +211,7 @@ def outgoing(row: Any) -> amqp.Message:
 
 
 def _published_id(row: Any) -> str:
-    """The copy of a dead message has the id of that message, whose row may be sent again meanwhile."""
+    """The row's id, or for the copy of a dead message the id of that message."""
     copied = (row.headers or {}).get(DEAD_MESSAGE) if row.task is None else None
     return copied if isinstance(copied, str) and _fits_property(copied) else str(row.id)
 

@@ -247,7 +247,7 @@ class Worker:
     def _connect(self) -> Broker:
         broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
         try:
-            broker.declare(self._app.topology)
+            broker.declare(self._app.topology_for(self._options.queues))
             broker.prefetch(1)
         except BrokerUnavailable:
             broker.close()

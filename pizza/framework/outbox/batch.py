@@ -36,6 +36,7 @@ PARKING = RetryPolicy(attempts=12, base=5.0, factor=2.0, cap=300.0, jitter=0.2)
 _TRIES = 3
 # A topology that was declared so lately will not route better for being declared again.
 _DECLARED_S = 1.0
+_TRY_AGAIN_S = 0.05
 _SAY_AGAIN_S = 30.0
 
 
@@ -76,42 +77,39 @@ class Batches:
                 self._park(conn, rows[0], str(error))
             raise
         self.limit = min(BATCH, self.limit * 2)
-        refused = [(row, why) for row, why in zip(rows, refusals, strict=True) if why is not None]
-        open_ones = [row for row, why in refused if not self._settled_at_once(conn, row, why)]
         taken = [row for row, why in zip(rows, refusals, strict=True) if why is None]
-        if not open_ones:
-            self.mark(conn, [row.position for row in taken])
-            return
-        first = open_ones[0].position
-        tries = self._tries.get(first, 0) + 1
-        if tries < self._most_tries(dict((r.position, why) for r, why in refused)[first]):
+        refused = [(row, why) for row, why in zip(rows, refusals, strict=True) if why is not None]
+        unsettled = [each for each in refused if not self._settled_at_once(conn, *each)]
+        if unsettled and self._try_again(*unsettled[0]):
             # What comes after it is sent again behind it, so that the order stays.
-            self._tries = {first: tries}
+            first = unsettled[0][0].position
             self.mark(conn, [row.position for row in taken if row.position < first])
-            self._declared_at = time.monotonic()
             declare()
-            time.sleep(0.05)
+            publisher.forget_missing()
+            self._declared_at = time.monotonic()
+            time.sleep(_TRY_AGAIN_S)
             return
-        self._tries.clear()
         self.mark(conn, [row.position for row in taken])
-        why_of = {row.position: why for row, why in refused}
-        self._give_up(conn, [(row, why_of[row.position]) for row in open_ones])
+        self._give_up(conn, unsettled)
 
-    def _most_tries(self, why: Refusal) -> int:
-        if why is Refusal.UNROUTABLE:
-            lately = time.monotonic() - self._declared_at < _DECLARED_S
-            return 1 if lately and not self._tries else 2
-        return _TRIES
+    def _try_again(self, row: Any, why: Refusal) -> bool:
+        """Whether a refused message may be taken at once, after a declaration of the topology."""
+        tries = self._tries.get(row.position, 0) + 1
+        self._tries = {row.position: tries}
+        if why is Refusal.NACKED:
+            return tries < _TRIES
+        return tries == 1 and time.monotonic() - self._declared_at >= _DECLARED_S
 
     def _settled_at_once(self, conn: BoundedConnection, row: Any, why: Refusal) -> bool:
         """Settle a message for which another try in this moment is of no use."""
-        if why is Refusal.NO_EXCHANGE:
-            self._park(conn, row, f"{why.value}: {row.exchange!r}")
-        elif why is Refusal.UNWRITABLE:
+        if why is Refusal.UNWRITABLE:
             self._dead(conn, row, why.value)
-        else:
-            return False
-        return True
+            return True
+        lately = time.monotonic() - self._declared_at < _DECLARED_S
+        if why is Refusal.NO_EXCHANGE and lately:
+            self._park(conn, row, f"{why.value}: {row.exchange!r}")
+            return True
+        return False
 
     def _give_up(self, conn: BoundedConnection, refused: list[tuple[Any, Refusal]]) -> None:
         """Drop events that no queue is bound for; park the rest.

@@ -81,6 +81,10 @@ class Publisher:
                 refusals[index] = Refusal.NACKED
         return refusals
 
+    def forget_missing(self) -> None:
+        """Ask again for exchanges that were missing: the topology has just been declared."""
+        self._missing.clear()
+
     def _write(self, exchange: str, routing_key: str, message: amqp.Message) -> bool:
         """Write one message; False when py-amqp cannot, which it sees before it writes."""
         try:

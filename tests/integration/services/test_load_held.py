@@ -31,7 +31,7 @@ from .history import fill
 
 ORDERS = 6000
 NUMBER = "ORD_20200101_003000"
-KITCHEN, RELAY, FRAMEWORK = Queries("kitchen"), Queries("relay"), Queries("framework")
+KITCHEN, RELAY, KEEPER = Queries("kitchen"), Queries("relay"), Queries("keeper")
 HISTORY = {
     "orders", "order_items", "order_status_log", "order_stage", "order_key", "tracking_event",
     "tracking_order", "notification_delivery", "adopted_message", "message",
