@@ -49,8 +49,9 @@ def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: 
         stage.await_states(sent=1)
         # And where that never happens, it is a dead letter with its reason
         channel.queue_unbind(stage.toy.queue("blue"), stage.prefix, "nowhere")
-    never = stage.toy.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
-    stage.rows("update message set refusals = 11 where id = %s returning 1", never)
+    with stage.conn.transaction():
+        never = stage.toy.play.send(stage.conn, {}, queue="nowhere", routing_key="nowhere")
+        stage.rows("update message set refusals = 11 where id = %s returning 1", never)
     dead = "select id, task, reason from dead_message"
     ((id, task, reason),) = wait_until(lambda: stage.rows(dead), 10, "it is dead")
     assert (id, task) == (never, "play")

@@ -52,6 +52,8 @@ class Batches:
         self.unmarked: set[int] = set()
         self._tries: dict[int, int] = {}
         self._declared_at = -_DECLARED_S
+        # Ways (exchange, routing key) that led nowhere right after a declaration, and when.
+        self._unroutable: dict[tuple[str, str], float] = {}
         self._said: dict[str, float] = {}
 
     def publish(
@@ -98,7 +100,14 @@ class Batches:
         self._tries = {row.position: tries}
         if why is Refusal.NACKED:
             return tries < _TRIES
-        return tries == 1 and time.monotonic() - self._declared_at >= _DECLARED_S
+        way, now = (row.exchange, row.routing_key), time.monotonic()
+        lately = now - self._unroutable.get(way, -_DECLARED_S) < _DECLARED_S
+        if tries > 1:
+            self._unroutable = {
+                w: at for w, at in self._unroutable.items() if now - at < _DECLARED_S
+            }
+            self._unroutable[way] = now
+        return tries == 1 and not lately
 
     def _settled_at_once(self, conn: BoundedConnection, row: Any, why: Refusal) -> bool:
         """Settle a message for which another try in this moment is of no use."""

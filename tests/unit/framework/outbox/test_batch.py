@@ -44,6 +44,9 @@ class RefusingPublisher:
     def publish(self, batch: Sequence[Any]) -> list[Refusal | None]:
         return [self._refusals.get(key) for _, key, _ in batch]
 
+    def forget_missing(self) -> None:
+        """Nothing is remembered."""
+
 
 def row(position: int, key: str = "k", **more: Any) -> Any:
     """One row of the query `pending`: an event."""
