@@ -129,7 +129,9 @@ class Relay(threading.Thread):
             if watched.is_frozen(gap, age):
                 log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
                 conn.execute(_SQL.depose)
-            if without_broker and self._link.connected(conn):
+            if not without_broker:
+                self._link.drop()
+            elif self._link.connected(conn):
                 conn.execute(_SQL.stand_for_election)
         return False
 

@@ -135,9 +135,8 @@ class Batches:
                 self._park(conn, row, why.value)
         if not unbound:
             return
-        for exchange, number, _ in conn.execute(
-            _SQL.drop_events, {"positions": unbound}
-        ).fetchall():
+        dropped = _unless_locked(conn, _SQL.drop_events, {"positions": unbound})
+        for exchange, number, _ in dropped or ():
             self._say(
                 f"dropped {exchange}", logging.WARNING, "event_dropped",
                 f"{number} events to exchange {exchange!r} are dropped: no queue is bound for them",
@@ -160,16 +159,10 @@ class Batches:
 
     def _dead(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         headers = epitaph(row.routing_key, f"not published: {reason}", task=row.task)
-        conn.execute(
-            _SQL.give_up,
-            {
-                "position": row.position,
-                "exchange": DEAD_LETTER_EXCHANGE,
-                "headers": Jsonb(headers),
-            },
-        )
-        if row.exchange == DEAD_LETTER_EXCHANGE:
-            return  # the copy of a dead message, which is in the table
+        values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE}
+        done = _unless_locked(conn, _SQL.give_up, values | {"headers": Jsonb(headers)})
+        if done is None or row.exchange == DEAD_LETTER_EXCHANGE:
+            return  # another time, or the copy of a dead message, whose row stays
         log.error(
             "A message cannot be published and is dead: %s", reason,
             extra={"action": "message_dead",
@@ -206,3 +199,11 @@ class Batches:
         self._said = {key: at for key, at in self._said.items() if now - at < _SAY_AGAIN_S}
         self._said[about] = now
         log.log(level, text, extra={"action": action, "details": details})
+
+
+def _unless_locked(conn: BoundedConnection, query: str, values: dict[str, Any]) -> list[Any] | None:
+    """The rows of a statement; None when it would wait for a lock: the next look finds it again."""
+    try:
+        return conn.execute(query, values).fetchall()
+    except psycopg.errors.LockNotAvailable:
+        return None
