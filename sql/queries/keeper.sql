@@ -65,7 +65,8 @@ with gone as materialized (
 select id, task, queue, outbox_wake() as woken from rescued
 
 -- redeliver --
--- What waits again, or still, and has lost its delivery while its row was locked.
+-- What waits again, or still, and has lost its delivery while its row was locked. One that is pending
+-- may have been published before: the publisher has yet to mark it, and its note stays until then.
 with noted as materialized (
     select message_id from redelivery
     where noted_at < clock_timestamp() - interval '1 second' limit %(limit)s
@@ -78,7 +79,7 @@ with noted as materialized (
     returning m.id
 ), over as (
     delete from redelivery
-    where message_id in (select id from free)
+    where message_id in (select id from free where state <> 'pending')
        or message_id in (select n.message_id from noted n
                          where not exists (select from message m where m.id = n.message_id))
 )
@@ -99,10 +100,12 @@ select queue from q where queue is not null
 select clock_timestamp()
 
 -- count_waiting --
--- How many messages of a queue wait that were sent before a moment; counting ends at the limit.
+-- How many messages of a queue wait that were sent before a moment; counting ends at the limit. Those
+-- whose delivery was dropped, as their row is locked, are not lost: see `redeliver`.
 select count(*)::integer from (
     select from message
     where state = 'sent' and queue = %(queue)s and sent_at < %(before)s
+      and not exists (select from redelivery r where r.message_id = message.id)
     limit %(limit)s
 ) counted
 
@@ -135,6 +138,7 @@ select position, id, task, exchange, routing_key, priority, headers, body, attem
 from message
 where state = 'sent' and queue = %(queue)s and priority = %(priority)s
   and sent_at < %(before)s and needs is null
+  and not exists (select from redelivery r where r.message_id = message.id)
 order by position
 limit %(limit)s
 
