@@ -193,7 +193,8 @@ $$;
 --   later    it waits for its time (a retry); the delivery is an old one
 --   better   a better message waits in another of your queues: go there first
 --   moved    it has another priority by now, and another delivery for it: drop this one
--- It never waits for a row lock for longer than a moment. p_promise is what the caller was promised;
+-- It waits for a row lock no longer than a moment, unless the caller holds the message.
+-- p_promise is what the caller was promised;
 -- null comes back once that is redeemed. p_lease: from workers of release 0.2 only.
 create or replace function message_claim(
     p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
@@ -216,7 +217,8 @@ begin
         update message u
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, runs = u.runs + 1,
             holder = p_holder, lease_until = clock_timestamp() + p_lease,
-            renewed_at = case when p_lease is not null then clock_timestamp() end
+            renewed_at = case when p_lease is not null then clock_timestamp() end,
+            sent_at = case when u.state = 'sent' then u.sent_at end
         where u.ctid = (select l.ctid from message l where l.id = p_id for no key update skip locked)
           and u.state in ('sent', 'pending') and u.holder is null
           and u.task is not null and u.priority = p_priority
@@ -237,12 +239,18 @@ begin
         exit when found;
         select * into m from message where id = p_id;
         exit when not found;
-        -- Somebody else has locked it. Where it is claimed, its worker works on it right now; a worker
-        -- whose own former connection has not ended yet, and everybody else, waits a moment:
-        -- most often a confirm is being recorded.
+        -- Somebody else has locked it. Where it is claimed, its worker works on it right now; everybody
+        -- else waits a moment: most often a confirm is being recorded.
         if m.state = 'claimed' and m.holder <> p_holder then
             verdict := 'held';
             return;
+        end if;
+        if m.state = 'claimed' then
+            -- The caller's own claim, after it lost its connection. It has to wait for the row: nobody
+            -- frees a claim whose worker lives, so a claim that is dropped here stays for ever.
+            verdict := null;
+            select * into m from message where id = p_id for no key update;
+            exit;
         end if;
         verdict := 'locked';
         perform pg_sleep(0.002 * 2 ^ n);
@@ -297,7 +305,7 @@ begin
         runs = u.runs + 1, holder = p_holder,
         lease_until = clock_timestamp() + p_lease,
         renewed_at = case when p_lease is not null then clock_timestamp() end,
-        sent_at = case when p_priority is null then null else u.sent_at end
+        sent_at = case when p_priority is not null and u.state <> 'pending' then u.sent_at end
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
     kept := promise_keep(m.position);
@@ -409,12 +417,15 @@ begin
 end $$;
 
 -- The worker gives the job back unfinished (it has been told to stop); that is no failed attempt. It is
--- published again in any case: nobody can be sure that its delivery is still at the broker.
+-- published again in any case: nobody can be sure that its delivery is still at the broker. One that
+-- was claimed before its confirm was recorded (it has no sent_at) takes a new position, by which that
+-- confirm misses it: it would pass for sent.
 create or replace function message_release(p_id uuid, p_token bigint) returns boolean
 language plpgsql as $$
 begin
     update message
-    set state = 'pending', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null
+    set state = 'pending', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null,
+        position = case when sent_at is null then nextval('message_position_seq') else position end
     where id = p_id and token = p_token;
     return found and outbox_wake();
 end $$;

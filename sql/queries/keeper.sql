@@ -47,7 +47,7 @@ where s.lease_expires_at < clock_timestamp() - interval '1 minute'
 
 -- rescue --
 -- Claims whose worker is gone: published again, under another token, so that nothing the worker may
--- still do counts.
+-- still do counts, and where a confirm may be on its way under another position (see message_release).
 with gone as materialized (
     select holder from (select distinct holder, lease_until from message where state = 'claimed') c
     where not worker_session_alive(holder, lease_until)
@@ -58,15 +58,17 @@ with gone as materialized (
     for no key update skip locked
 ), rescued as (
     update message m
-    set state = 'pending', token = m.token + 1, holder = null, lease_until = null
+    set state = 'pending', token = m.token + 1, holder = null, lease_until = null,
+        position = case when m.sent_at is null then nextval('message_position_seq') else m.position end
     from orphaned where m.ctid = orphaned.ctid
     returning m.id, m.task, m.queue
 )
 select id, task, queue, outbox_wake() as woken from rescued
 
 -- redeliver --
--- What waits again, or still, and has lost its delivery while its row was locked. One that is pending
--- may have been published before: the publisher has yet to mark it, and its note stays until then.
+-- What waits again, or still, and has lost its delivery while its row was locked. One that is still
+-- pending has been published already, and is yet to be marked as sent: it takes a new position, by
+-- which that mark misses it.
 with noted as materialized (
     select message_id from redelivery
     where noted_at < clock_timestamp() - interval '1 second' limit %(limit)s
@@ -74,12 +76,14 @@ with noted as materialized (
     select m.ctid, m.id, m.state from message m join noted n on n.message_id = m.id
     for no key update of m skip locked
 ), sent as (
-    update message m set state = 'pending'
-    from free where m.ctid = free.ctid and free.state = 'sent'
+    update message m
+    set state = 'pending',
+        position = case when free.state = 'sent' then m.position else nextval('message_position_seq') end
+    from free where m.ctid = free.ctid and free.state in ('sent', 'pending')
     returning m.id
 ), over as (
     delete from redelivery
-    where message_id in (select id from free where state <> 'pending')
+    where message_id in (select id from free)
        or message_id in (select n.message_id from noted n
                          where not exists (select from message m where m.id = n.message_id))
 )

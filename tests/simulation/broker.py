@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
-from .scheduler import Scheduler
+from .scheduler import Process, Scheduler
 
 if TYPE_CHECKING:
     from .link import Broker
@@ -46,7 +46,9 @@ class Delivery:
 class Server:
     """The broker. seen: every copy that it ever accepted, and where, for the judge.
 
-    accepted: called for each."""
+    accepted: called for each. exempt: ids of messages that a crash has taken from it.
+    losing: how many of the next messages it confirms and loses.
+    unreachable: processes that have its address wrong."""
 
     def __init__(self, scheduler: Scheduler, accepted: Callable[[], None]) -> None:
         self.scheduler = scheduler
@@ -55,8 +57,11 @@ class Server:
         self.links: list[Broker] = []
         self.down_until = 0.0
         self.refusing = 0.0
+        self.losing = 0
         self.slowness = 0.02
         self.seen: list[tuple[str, Copy]] = []
+        self.exempt: set[str] = set()
+        self.unreachable: set[Process] = set()
         self._seq = 0
 
     def accept(self, exchange: str, key: str, message: Any) -> Copy | None:
@@ -68,8 +73,13 @@ class Server:
         self._seq += 1
         delay = self.scheduler.rng.random() * self.slowness
         copy = Copy(message, self._seq, self.scheduler.now + delay)
-        queue.append(copy)
         self.seen.append((name, copy))
+        if self.losing and name not in (EVENTS, DEAD_LETTER_QUEUE):
+            self.losing -= 1
+            copy.gone = True
+            self.exempt.add(copy.properties["message_id"])
+            return copy
+        queue.append(copy)
         self.scheduler.at(delay, lambda: self.dispatch(name))
         self._accepted()
         return copy
@@ -121,9 +131,23 @@ class Server:
         if wiped:
             self.queues.clear()
         for _, copy in self.seen:
-            copy.gone = copy.gone or wiped or not copy.durable
+            if not copy.gone and (wiped or not copy.durable):
+                copy.gone = True
+                self.exempt.add(copy.properties["message_id"])
         for queue in self.queues.values():
             queue[:] = [copy for copy in queue if not copy.gone]
+
+    def cut_off(self, process: Process) -> None:
+        """From now on a process does not reach the broker."""
+        self.unreachable.add(process)
+        for link in [each for each in self.links if each.process is process]:
+            self.end(link)
+
+    def delivered(self) -> set[str]:
+        """The ids of all messages that lie in a queue or with a consumer."""
+        copies = [copy for queue in self.queues.values() for copy in queue]
+        copies += [copy for link in self.links for _, copy, _ in link.unacked.values()]
+        return {copy.properties["message_id"] for copy in copies}
 
     def end(self, link: Broker) -> None:
         """The server's side of a connection's end."""

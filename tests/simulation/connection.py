@@ -1,6 +1,7 @@
 """A model of a connection to the database, as psycopg and BoundedConnection look from outside.
 
-One that is cut, or whose process died, ends on the server a moment later.
+One that is cut, or whose process died, ends on the server a moment later. The loss is raised as
+psycopg's OperationalError, which the code that runs has to turn into DatabaseUnavailable.
 """
 
 from __future__ import annotations
@@ -10,10 +11,18 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import psycopg
+
+from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 
-from .database import Database, Transaction
+from .database import Database
 from .scheduler import Killed, Process, Waiters
+from .transaction import Transaction
+
+# Instead of ten seconds: how long a statement may wait.
+LIMIT_S = 2.0
+_LOCK_TIMEOUT = "set lock_timeout = '"
 
 
 class Rows:
@@ -34,10 +43,17 @@ class Connection:
     """What stands in for BoundedConnection. Each statement is a place for another to go on."""
 
     ahead = timedelta()
+    limit: float | None = LIMIT_S
+    until: float | None = None
+    given_up: Any = None
+    last_error: BaseException | None = None
+    lock_timeout: float | None = None
+    patience = BoundedConnection.patience
+    raised = BoundedConnection.raised
 
     def __init__(self, database: Database, process: Process, statements: Any, travel: Any) -> None:
         self.process = process
-        self.closed = self.ended = False
+        self.closed = self.ended = self.broken = False
         self.synced = True
         self._pace = 1.0
         self.tx: Transaction | None = None
@@ -58,11 +74,23 @@ class Connection:
         """Raise when there is no server at the other end, or nobody at this one."""
         if self.process.dead:
             raise Killed
-        if self.ended or self.closed:
-            self.close()
-            raise DatabaseUnavailable("the connection is lost")
+        if self.ended and not self.closed:
+            self.closed = self.broken = True
+        if self.closed:
+            raise psycopg.OperationalError("the connection is lost")
 
     def execute(self, query: str, parameters: Any = None) -> Rows:
+        try:
+            return self._execute(query, parameters)
+        except DatabaseUnavailable as error:
+            self.last_error = error
+            self.close()
+            raise
+        except psycopg.Error as error:
+            self.last_error = error
+            raise
+
+    def _execute(self, query: str, parameters: Any) -> Rows:
         when = self._database.scheduler.rng.random() * self._pace
         if when < 0.35:
             self._travel()
@@ -87,8 +115,6 @@ class Connection:
         except BaseException as error:
             if alone and not tx.over and not isinstance(error, Killed):
                 tx.rollback()
-            if isinstance(error, DatabaseUnavailable):
-                self._database.end(self)
             raise
         finally:
             if alone and not self.process.dead:
@@ -96,10 +122,15 @@ class Connection:
 
     def _configure(self, query: str) -> Sequence[Any]:
         if query.startswith("listen "):
-            self.channels.add(query.split()[1])
+            self.channels.add(query.split()[1].strip('"'))
         elif query.startswith("set synchronous_commit"):
-            # The leading relay: its statements are many, so fewer of them are places to stop.
-            self.synced, self._pace = False, 2.0
+            self.synced = False
+        elif query.startswith(_LOCK_TIMEOUT):
+            given = query.removeprefix(_LOCK_TIMEOUT).rstrip("'")
+            milliseconds = given.endswith("ms")
+            self.lock_timeout = float(given.rstrip("ms")) / (1000 if milliseconds else 1)
+            # Candidates and the leader: their statements are many, so fewer are places to stop.
+            self._pace = 2.5
         else:
             assert query == "select 1", query
         return [(1,)]
@@ -109,6 +140,12 @@ class Connection:
         if row is None and isinstance(found, dict):
             return tuple(found.values())
         return found
+
+    @contextmanager
+    def cursor(self, *, row_factory: Any) -> Generator[Connection]:
+        """The rules answer named tuples where somebody asks for them."""
+        del row_factory
+        yield self
 
     @contextmanager
     def transaction(self) -> Generator[None, None, None]:
@@ -129,9 +166,11 @@ class Connection:
         self.check()
 
     def _end(self, tx: Transaction, how: Callable[[], None]) -> None:
-        if not self.process.dead and not tx.over:
+        if self.process.dead:
+            return
+        if not tx.over:
             how()
-            self.tx = None
+        self.tx = None
 
     def notifies(self, *, timeout: float, stop_after: int | None = None) -> Generator[Any]:
         self.check()

@@ -1,11 +1,19 @@
 """The guards of the framework, each of which can be taken out, to see that the simulation can see.
 
-claim       whoever has a ticket begins; nobody asks whether the message waits, or is held
-fencing     transactions of a job do not compare its token
-confirm     what was written to the broker counts as taken
-sweep       nobody looks for orphaned claims and lost tickets
-completion  the message ends in a transaction of its own, after that of the effect
-order       the relay takes messages as they come, not in the order they were written in
+claim         whoever has a delivery begins; nobody asks whether the message waits, or is held
+fencing       transactions of a job do not compare its token
+confirm       what was written to the broker counts as taken
+completion    the message ends in a transaction of its own, after that of the effect
+order         the publisher takes messages as they come, not in the order they were written in
+rescue        claims of workers that are gone are not freed
+republish     what the broker has lost is not published again
+redelivery    a delivery that was dropped as its message was locked is not noted
+own claim     a worker that cannot lock the row of its own claim leaves it alone
+unmarked      a delivery is not noted for what was published and is yet to be marked as sent
+new delivery  a message that a worker gives back counts as still delivered
+skip locked   statements of the leader wait for row locks
+resign        a leader without a broker keeps the lead beside candidates that have one
+terminate     the transaction of a frozen worker is not ended
 """
 
 from __future__ import annotations
@@ -17,9 +25,14 @@ from unittest.mock import patch
 
 from pizza.database.connection import available
 from pizza.framework.job import _COMPLETE, Job
-from pizza.framework.publisher import Publisher
+from pizza.framework.outbox.publisher import Publisher
+from pizza.framework.outbox.republisher import Republisher
+from pizza.framework.relay import Relay
 
-GUARDS = ("claim", "fencing", "confirm", "sweep", "completion", "order")
+GUARDS = (
+    "claim", "fencing", "confirm", "completion", "order", "rescue", "republish", "redelivery",
+    "own claim", "unmarked", "new delivery", "skip locked", "resign", "terminate",
+)  # fmt: skip
 
 
 @contextmanager
@@ -35,14 +48,32 @@ def _no_confirms(self: Publisher) -> None:
     self._open.clear()
 
 
+def _no_republishing(self: Republisher, broker: object) -> None:
+    """Nothing is looked for."""
+
+
+_heartbeat = Relay._heartbeat
+
+
+def _heartbeat_alone(self: Relay, conn: Any) -> bool:
+    _heartbeat(self, conn)
+    return False
+
+
+_IN_PYTHON: dict[str, tuple[type, str, Any]] = {
+    "completion": (Job, "completion", _late_completion),
+    "confirm": (Publisher, "_await_confirms", _no_confirms),
+    "republish": (Republisher, "step", _no_republishing),
+    "resign": (Relay, "_heartbeat", _heartbeat_alone),
+}
+
+
 def taken_out(off: frozenset[str]) -> ExitStack:
     """Replace the code of guards that are Python; those in SQL are known to the model's rules."""
     unknown = off - set(GUARDS)
     if unknown:
         raise ValueError(f"there is no guard {', '.join(unknown)}; there are {', '.join(GUARDS)}")
     stack = ExitStack()
-    if "completion" in off:
-        stack.enter_context(patch.object(Job, "completion", _late_completion))
-    if "confirm" in off:
-        stack.enter_context(patch.object(Publisher, "_await_confirms", _no_confirms))
+    for guard in off & set(_IN_PYTHON):
+        stack.enter_context(patch.object(*_IN_PYTHON[guard]))
     return stack

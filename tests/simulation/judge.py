@@ -6,7 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from pizza.framework.topology import DEAD_LETTER_QUEUE
+from pizza.framework.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
 from .broker import EVENTS, Copy
 from .database import Row
@@ -27,6 +27,8 @@ class Judge:
     def committed(self, kind: str, id: Any, detail: Any) -> None:
         """Part of a transaction that has just committed."""
         if kind == "sent":
+            if id in self.sent:
+                self._blame(id, "sent twice under one id")
             self.sent[id] = detail
         elif kind == "claimed":
             self._owner[id] = detail
@@ -50,8 +52,13 @@ class Judge:
     def _blame(self, id: Any, what: str) -> None:
         self.violations.append(f"message {short(id)}: {what}")
 
-    def conclude(self, rows: dict[Any, Row], seen: list[tuple[str, Copy]]) -> list[str]:
-        """All violations, once everything has healed and had its time."""
+    def conclude(
+        self, rows: dict[Any, Row], dead: dict[Any, Any], seen: list[tuple[str, Copy]]
+    ) -> list[str]:
+        """All violations, once everything has healed and had its time.
+
+        rows, dead: what the tables of messages and of dead messages still hold.
+        """
         for row in rows.values():
             self._blame(row.id, f"stuck as {row.state}, attempt {row.attempt}")
         letters = {
@@ -60,19 +67,23 @@ class Judge:
         events = [c for q, c in seen if q == EVENTS and c.durable]
         heard = {copy.properties["message_id"] for copy in events}
         for id, row in self.sent.items():
+            if row.exchange == DEAD_LETTER_EXCHANGE:
+                continue  # a copy, found below by the id of what is dead
             if row.task is None:
                 if str(id) not in heard and id not in rows:
                     self._blame(id, "an event that was lost")
             elif id in self._buried:
-                self._look_at(id, letters.get(str(id)))
+                self._look_at(id, dead.get(id), letters.get(str(id)))
             elif id not in self.effects and id not in rows:
                 self._blame(id, "lost: neither an effect nor a dead letter")
         self._order(events)
         return self.violations
 
-    def _look_at(self, id: Any, letter: Copy | None) -> None:
+    def _look_at(self, id: Any, dead: Any, letter: Copy | None) -> None:
         if id in self.effects:
             self._blame(id, "both an effect and a dead letter")
+        if dead is None or not dead.reason or not dead.traceback:
+            self._blame(id, "dead, and no row says why")
         if letter is None:
             self._blame(id, "its dead letter was lost")
             return

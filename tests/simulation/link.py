@@ -53,7 +53,7 @@ class Broker:
         self._server = server
         self._scheduler = server.scheduler
         self._scheduler.pause(self._scheduler.rng.random() * 0.01)
-        if server.down_until > self._scheduler.now:
+        if server.down_until > self._scheduler.now or process in server.unreachable:
             raise BrokerUnavailable("RabbitMQ is not available")
         server.links.append(self)
         process.at_death.append(self._left_behind)
@@ -105,19 +105,15 @@ class Broker:
         for queue in topology.queues:
             self._server.queues.setdefault(queue.name, [])
 
-    def ready(self, queue: str) -> int | None:
-        self.travel()
-        copies = self._server.queues.get(queue)
-        return None if copies is None else len(copies)
-
     def depths(self, queues: Any) -> dict[str, tuple[int, int]]:
         self.travel()
         there = self._server.queues
         return {name: (len(there[name]), 0) for name in queues if name in there}
 
-    def purge(self, queue: str) -> None:
-        self.travel()
-        self._server.queues[queue].clear()
+    def exchange_exists(self, name: str) -> bool:
+        if name:
+            self.travel()
+        return True
 
     def prefetch(self, count: int) -> None:
         assert count == 1

@@ -104,7 +104,7 @@ class Scheduler:
                 what()
             else:
                 self._resume(what, turn)
-            if self.now - asked > 0.1:
+            if self.now - asked > 0.15:
                 asked = self.now
                 if done():
                     return
@@ -126,7 +126,7 @@ class Scheduler:
     def freeze(self, process: Process, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after some time."""
         self.note(f"*** {process.name} is frozen for {seconds:.1f} s")
-        process.frozen_until = self.now + seconds
+        process.frozen_until = max(process.frozen_until, self.now + seconds)
 
     def end(self) -> None:
         """Unwind what still runs, so that nothing outlives its schedule."""

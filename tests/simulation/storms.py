@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from .scheduler import Process
     from .world import Cook, World
 
-# How long the broker hears nothing from a frozen process until it takes its tickets back.
+# How long the broker hears nothing from a frozen process until it takes its deliveries back.
 _SILENCE_S = 0.8
+# Longer than any bound: whoever waits for the end of this is found.
+_LONG_S = 13.0
+_GRACE_S = 10.0
 
 
 class Storms:
@@ -20,53 +23,68 @@ class Storms:
         self._world = world
         self._rng = world.rng
         self._scheduler = world.scheduler
+        self._watch = world.watch
         self._prey: str | None = None
 
     def brew(self, seconds: float) -> None:
         """Decide what will happen in the coming seconds."""
         kinds: list[Callable[[], None]] = [
-            self._kill, self._kill, self._freeze, self._freeze, self._stop, self._cut_database,
+            self._kill, self._kill, self._freeze, self._stop, self._cut_database,
             self._cut_broker, self._crash_broker, self._wipe_broker, self._wipe_broker,
             self._crash_database,
-            self._duplicate, self._duplicate, self._refuse, self._slow,
+            self._duplicate, self._duplicate, self._refuse, self._slow, self._lose,
+            self._lock_rows, self._lock_rows, self._lock_rows, self._mistake_address,
+            self._depose, self._cut_then_stop, self._cut_then_stop,
             self._lie_in_wait, self._lie_in_wait, self._lie_in_wait, self._lie_in_wait,
+            self._lie_in_wait,
         ]  # fmt: skip
         for _ in range(self._rng.choice((0, 1, 1, 2, 2, 3, 4))):
             self._scheduler.at(self._rng.random() * seconds, self._rng.choice(kinds))
 
     def calm(self) -> None:
-        """Nothing new goes wrong, and there are two cooks."""
+        """Nothing new goes wrong, and there are two cooks that can work."""
         world = self._world
         world.broker.slowness = 0.005
         world.broker.refusing = 0.0
+        world.broker.losing = 0
         self._prey = None
         self._scheduler.note("*** calm weather")
-        while len(world.living) < 2:
+        self._watch.excuse()
+        while sum(self._is_fit(each) for each in world.cooks) < 2:
             world.hire()
+
+    def _is_fit(self, cook: Cook) -> bool:
+        return (
+            cook.living and not cook.frozen
+            and cook.process not in self._world.broker.unreachable
+        )  # fmt: skip
 
     def after(self, what: str, whose: Process | None) -> None:
         """Something has just happened; strike if that was waited for."""
         if what == self._prey:
             self._prey = None
-            self._scheduler.at(self._rng.random() * 0.004, lambda: self._strike(whose))
+            delay = self._rng.random() * (0.001 if what == "underway" else 0.004)
+            self._scheduler.at(delay, lambda: self._strike(what, whose))
 
     def _lie_in_wait(self) -> None:
         """Hit a process right after its next commit of some kind, or the broker after a message."""
-        self._prey = self._rng.choice(("claimed", "step", "effect", "buried", "sent", "accepted"))
+        self._prey = self._rng.choice(
+            ("claimed", "step", "effect", "buried", "sent", "accepted", "underway", "underway")
+        )
 
-    def _strike(self, whose: Process | None) -> None:
+    def _strike(self, what: str, whose: Process | None) -> None:
+        self._watch.excuse()
         if whose is None:
             self._world.broker.crash(self._rng.random(), wiped=self._rng.random() < 0.3)
             return
         for cook in self._world.cooks:
             if cook.process is whose and not whose.dead:
-                self._rng.choice((self._kill, self._freeze, self._cut))(cook)
+                if what == "underway" and self._rng.random() < 0.5:
+                    self._freeze(cook, _LONG_S)
+                else:
+                    self._rng.choice((self._kill, self._freeze, self._cut))(cook)
 
-    def _cut(self, cook: Cook) -> None:
-        self._scheduler.note(f"*** the database connections of {cook.process.name} are cut")
-        for each in list(self._world.database.connections):
-            if each.process is cook.process:
-                self._world.database.end(each)
+    # -- processes ------------------------------------------------------------------------------
 
     def _someone(self) -> Cook | None:
         """A cook, rather one that has something in hand."""
@@ -77,56 +95,123 @@ class Storms:
     def _kill(self, cook: Cook | None = None) -> None:
         cook = cook or self._someone()
         if cook is not None:
+            self._watch.excuse(1.0)
             self._scheduler.kill(cook.process)
             self._scheduler.at(self._rng.random(), self._world.hire)
 
-    def _freeze(self, cook: Cook | None = None) -> None:
+    def _freeze(self, cook: Cook | None = None, seconds: float | None = None) -> None:
         cook = cook or self._someone()
         if cook is None:
             return
-        seconds = self._rng.choice((0.3, 2.5, 4.0))
+        seconds = seconds or self._rng.choice((0.3, 0.3, 2.5, 2.5, 4.0, _LONG_S))
+        self._watch.excuse()
         self._scheduler.freeze(cook.process, seconds)
         if seconds > _SILENCE_S:
             for link in [x for x in self._world.broker.links if x.process is cook.process]:
                 self._scheduler.at(_SILENCE_S, lambda link=link: self._world.broker.end(link))
 
-    def _stop(self) -> None:
-        cook = self._someone()
+    def _stop(self, cook: Cook | None = None) -> None:
+        cook = cook or self._someone()
         if cook is not None:
+            self._watch.excuse(1.0)
             self._scheduler.note(f"*** {cook.process.name} is told to stop")
             cook.worker._stop.set()
             self._scheduler.at(self._rng.random(), self._world.hire)
+
+    def _cut_then_stop(self) -> None:
+        """A delivery is dropped elsewhere, as its message is held; then the holder stops."""
+        cook = self._someone()
+        if cook is None:
+            return
+        for link in [x for x in self._world.broker.links if x.process is cook.process]:
+            self._world.broker.end(link)
+        self._scheduler.note(f"*** {cook.process.name} loses the broker, and will stop")
+        self._watch.excuse()
+        self._scheduler.at(self._rng.random() * 0.6, lambda: self._stop(cook))
+
+    # -- the database ---------------------------------------------------------------------------
+
+    def _cut(self, cook: Cook) -> None:
+        self._scheduler.note(f"*** the database connections of {cook.process.name} are cut")
+        self._watch.excuse()
+        for each in list(self._world.database.connections):
+            if each.process is cook.process:
+                self._world.database.end(each)
 
     def _cut_database(self) -> None:
         connections = self._world.database.connections
         if connections:
             one = self._rng.choice(connections)
             self._scheduler.note(f"*** a database connection of {one.process.name} is cut")
+            self._watch.excuse()
             self._world.database.end(one)
+
+    def _depose(self) -> None:
+        """The leader's session ends, its keeper goes on: two processes keep house."""
+        leader = self._world.database.sessions.get("leader publisher")
+        if leader is not None:
+            self._scheduler.note(f"*** {leader.process.name} is deposed")
+            self._watch.excuse()
+            self._world.database.end(leader)
+
+    def _lock_rows(self) -> None:
+        ids = list(self._world.database.messages)
+        if not ids:
+            self._scheduler.at(0.1, self._lock_rows)
+            return
+        chosen = self._rng.sample(ids, min(len(ids), self._rng.choice((1, 1, 2))))
+        self._world.lock_rows(chosen, self._rng.choice((0.1, 0.5, 3.0, _LONG_S)))
+
+    def _crash_database(self) -> None:
+        down = self._rng.random()
+        self._watch.excuse(down + _GRACE_S)
+        self._world.database.crash(down)
+
+    # -- the broker -----------------------------------------------------------------------------
 
     def _cut_broker(self) -> None:
         links = self._world.broker.links
         if links:
             one = self._rng.choice(links)
             self._scheduler.note(f"*** the broker's connection of {one.process.name} is cut")
+            self._watch.excuse()
             self._world.broker.end(one)
 
-    def _crash_broker(self) -> None:
-        self._world.broker.crash(self._rng.random())
+    def _mistake_address(self) -> None:
+        """A process, rather the leader, does not reach the broker any more; others do."""
+        leader = self._world.database.sessions.get("leader publisher")
+        cook = self._someone()
+        one = leader or cook
+        if one is not None:
+            process = one.process
+            self._scheduler.note(f"*** {process.name} does not reach RabbitMQ any more")
+            self._watch.excuse()
+            self._world.broker.cut_off(process)
+            self._scheduler.at(self._rng.random(), self._world.hire)
+
+    def _crash_broker(self, wiped: bool = False) -> None:
+        down = self._rng.random()
+        self._watch.excuse(down)
+        self._world.broker.crash(down, wiped=wiped)
 
     def _wipe_broker(self) -> None:
-        self._world.broker.crash(self._rng.random(), wiped=True)
-
-    def _crash_database(self) -> None:
-        self._world.database.crash(self._rng.random())
+        self._crash_broker(wiped=True)
 
     def _duplicate(self) -> None:
-        for _ in range(self._rng.randint(1, 3)):
+        for _ in range(self._rng.choice((1, 2, 3, 9))):
             self._world.broker.duplicate()
+
+    def _lose(self) -> None:
+        """Somebody takes the next delivery out of its queue."""
+        self._scheduler.note("*** the next delivery is lost")
+        self._watch.excuse(1.0)
+        self._world.broker.losing = 1
 
     def _refuse(self) -> None:
         self._scheduler.note("*** RabbitMQ refuses messages")
-        self._world.broker.refusing = self._scheduler.now + self._rng.random()
+        seconds = self._rng.random()
+        self._watch.excuse(seconds)
+        self._world.broker.refusing = self._scheduler.now + seconds
 
     def _slow(self) -> None:
         self._scheduler.note("*** queues are slow")

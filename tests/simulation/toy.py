@@ -14,9 +14,11 @@ from pizza.framework.retry import RetryPolicy
 from pizza.framework.task import publish
 from pizza.framework.topology import Topology
 
-from . import rules
 from .broker import EVENTS
-from .database import Transaction
+from .rules.base import Rule
+from .rules.claiming import claim
+from .rules.tokens import complete, fence
+from .transaction import Transaction
 
 QUEUES = ("red", "blue")
 ATTEMPTS = 4
@@ -26,6 +28,9 @@ STEP = "insert into step values (%(job_id)s)"
 # As the kitchen does it: the claim, and the completion, in the statement of the effect itself.
 BEGIN = "select begin_with(%(job_id)s)"
 FINISH = "select finish_with(%(job_id)s)"
+# What somebody does in psql.
+LOCK = "select from message where id = any(%(ids)s) for update"
+PERIOD_S = 2.0
 
 
 def _effect(tx: Transaction, p: dict[str, Any]) -> list[Any]:
@@ -39,27 +44,38 @@ def _step(tx: Transaction, p: dict[str, Any]) -> list[Any]:
 
 
 def _begin(tx: Transaction, p: dict[str, Any]) -> list[Any]:
-    row = rules.claim(tx, p) if p["job_token"] is None else rules.fence(tx, p)
+    row = claim(tx, p) if p["job_token"] is None else fence(tx, p)
     if p["job_token"] is not None or row[0]["verdict"] == "claimed":
         _step(tx, p)
     return row
 
 
 def _finish(tx: Transaction, p: dict[str, Any]) -> list[Any]:
-    row = rules.complete(tx, p)
+    row = complete(tx, p)
     _effect(tx, p)
     return row
 
 
-RULES: dict[str, rules.Rule] = {EFFECT: _effect, STEP: _step, BEGIN: _begin, FINISH: _finish}
+def _lock(tx: Transaction, p: dict[str, Any]) -> list[Any]:
+    for id in p["ids"]:
+        tx.lock(id)
+    return []
+
+
+TOY: dict[str, Rule] = {
+    EFFECT: _effect, STEP: _step, BEGIN: _begin, FINISH: _finish, LOCK: _lock
+}  # fmt: skip
 
 
 class Hopeless(Exception):
     """Not worth another attempt."""
 
 
-def make_app(new_id: Callable[[], UUID]) -> App:
-    """The tasks, with a policy short enough for many attempts in a few virtual seconds."""
+def make_app(new_id: Callable[[], UUID], pause: Callable[[float], None]) -> App:
+    """The tasks, with a policy short enough for many attempts in a few virtual seconds.
+
+    pause: lets time pass without noticing that the worker should stop.
+    """
     topology = Topology(
         exchanges=(Exchange(EVENTS, type="topic"),),
         queues=tuple(Queue(name) for name in (*QUEUES, EVENTS)),
@@ -69,7 +85,7 @@ def make_app(new_id: Callable[[], UUID]) -> App:
 
     @app.task("work", queue=QUEUES[0], retry=policy)
     def work(job: Job) -> None:
-        """Claimed by the worker; a step, a wait, and an end that sends more."""
+        """Claimed by the worker; a step, a wait, and an end that may last, and sends more."""
         plan = job.body
         if plan["steps"]:
             with job.transaction() as conn:
@@ -78,9 +94,15 @@ def make_app(new_id: Callable[[], UUID]) -> App:
         _fail(job)
         with job.completion() as conn:
             conn.execute(EFFECT, {"job_id": job.id})
+            if plan["hold"]:
+                pause(plan["hold"])
             if plan["then"]:
-                work.send(conn, plan | {"then": False, "fail": 0}, message_id=new_id())
+                work.send(conn, plan | {"then": False, "fail": 0, "hold": 0}, message_id=new_id())
                 publish(conn, EVENTS, "then", {}, message_id=new_id())
+
+    @app.periodic(PERIOD_S, "tick")
+    def tick(_conn: object) -> None:
+        """Its run is recorded by the framework."""
 
     @app.task("quick", queue=QUEUES[1], retry=policy, claims_itself=True)
     def quick(job: Job) -> None:

@@ -7,6 +7,8 @@ patience is made shorter, so that a schedule has few steps. One simulation at a 
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -14,19 +16,22 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from pizza.framework import (
-    chores,
-    executor,
-    job,
-    line,
-    outbox,
+from pizza.database import application, connection
+from pizza.framework import executor, job, line, relay, retry, session, worker
+from pizza.framework.outbox import (
+    batch,
+    dead_letter_import,
+    keeper,
+    leader_thread,
+    periodic,
     publisher,
-    relay,
-    retry,
-    session,
-    sweep,
-    worker,
+    queue_stats,
+    republisher,
+    rescuer,
+    stager,
+    vacuum,
 )  # fmt: skip
+from pizza.framework.retry import RetryPolicy
 
 from .connection import Connection
 from .guards import taken_out
@@ -198,27 +203,32 @@ _RANDOM = SimpleNamespace(
     uniform=lambda a, b: _scheduler().rng.uniform(a, b),
 )
 
+_CLOCK = {"time": _TIME}
+_THREADS = {"time": _TIME, "threading": _THREADING, "connect": _connect}
 _REPLACED: list[tuple[Any, dict[str, Any]]] = [
-    (relay, {
-        "time": _TIME, "threading": _THREADING, "connect": _connect, "Broker": _broker,
-        "_FROZEN_S": 1.5, "_STANDBY_S": 0.5, "_DOZE_S": 1.0,
+    (relay, _THREADS | {
+        "Broker": _broker, "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
+        "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
-    (outbox, {"_POSTPONE": timedelta(seconds=1)}),
-    (session, {
-        "time": _TIME, "threading": _THREADING, "connect": _connect, "readable": _readable,
-        "_TICK_S": 0.7,
+    (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
+    (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
+    (leader_thread, _THREADS), (periodic, _CLOCK),
+    (keeper, _CLOCK | {"Broker": _broker, "_STATEMENT_LIMIT_S": 2.0, "TICK_S": 0.6}),
+    (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
+    (republisher, _CLOCK | {
+        "LOOK_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 0,
+        "_SLICE": 2, "_SHORTEST_PAUSE_S": 1.0, "_LONGEST_PAUSE_S": 3.0,
+        "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),
+    (queue_stats, _CLOCK), (vacuum, _THREADS), (dead_letter_import, _CLOCK),
+    (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_LIMIT_S": 2.0}),
     (worker, {
         "time": _TIME, "threading": _THREADING, "Broker": _broker, "Stop": Stop,
         "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),
-    (sweep, {
-        "time": _TIME, "AUDIT_S": 0.5, "PATIENCE": timedelta(seconds=1), "_GAP_S": 2.0,
-    }),
-    (job, {"time": _TIME}), (publisher, {"time": _TIME, "CONFIRM_TIMEOUT_S": 2.0}),
-    (executor, {"time": _TIME}), (chores, {"time": _TIME}), (line, {"connect": _connect}),
-    (retry, {"random": _RANDOM}),
+    (line, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),
+    (job, _CLOCK), (executor, _CLOCK), (application, _CLOCK), (connection, _CLOCK),
 ]  # fmt: skip
 
 
@@ -228,10 +238,40 @@ def replaced(off: frozenset[str]) -> Generator[None]:
     with ExitStack() as stack, taken_out(off):
         for module, names in _REPLACED:
             stack.enter_context(patch.multiple(module, **names))
-        for thread in (relay.Relay, session.Session):
+        for thread in (relay.Relay, session.Session, leader_thread.LeaderThread):
             stack.enter_context(
                 patch.multiple(
                     thread, create=True, start=_start_real, is_alive=_real_is_alive, join=_join
                 )
             )
         yield
+
+
+class _Lines(logging.Handler):
+    """The program's own log, in the trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        details = getattr(record, "details", None)
+        text = f"{record.levelname} {record.getMessage()}"
+        now.world.scheduler.note(text + (f" {json.dumps(details, default=str)}" if details else ""))
+
+
+@contextmanager
+def logged(traced: bool) -> Generator[None]:
+    """The program's log goes to the trace, or nowhere."""
+    log, handler = logging.getLogger("pizza.framework"), _Lines()
+    before = logging.root.manager.disable, log.level, log.propagate
+    log.propagate = False
+    if traced:
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        logging.disable(logging.NOTSET)
+    else:
+        logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        logging.disable(before[0])
+        log.setLevel(before[1])
+        log.propagate = before[2]

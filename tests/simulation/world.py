@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
-import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,20 +10,23 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
 from pizza.database.errors import DatabaseUnavailable
 from pizza.framework.app import App
 from pizza.framework.task import publish
 from pizza.framework.worker import Worker, WorkerOptions
 
-from . import rules, toy, virtual
+from . import toy, virtual
 from .broker import EVENTS, Server
 from .connection import Connection
 from .database import Database
 from .judge import Judge, short
-from .relay_rules import RELAY_RULES
+from .rules import RULES
 from .scheduler import Process, Scheduler
 from .storms import Storms
 from .virtual import now
+from .watch import BYSTANDER, Watch
 
 STORMY_S = 2.5
 CALM_S = 60.0
@@ -51,8 +52,29 @@ class Cook:
     worker: Worker
 
     @property
+    def holder(self) -> int:
+        return self.worker._bench.holder
+
+    @property
     def busy(self) -> bool:
-        return not self.process.dead and self.worker._bench.held is not None
+        bench = self.worker._bench
+        return not self.process.dead and (bench.held or bench.running) is not None
+
+    @property
+    def frozen(self) -> bool:
+        return self.process.frozen_until > now.world.scheduler.now
+
+    @property
+    def living(self) -> bool:
+        return not self.process.dead and not self.worker._stop.is_set()
+
+    @property
+    def well(self) -> bool:
+        """Whether it should take whatever there is, once it has ended its job."""
+        return (
+            self.living and not self.frozen and self.worker._session.present.is_set()
+            and self.process not in now.world.broker.unreachable
+        )  # fmt: skip
 
 
 class _Rollback(Exception):
@@ -61,7 +83,9 @@ class _Rollback(Exception):
 
 @cache
 def _app() -> App:
-    return toy.make_app(lambda: now.world.new_id())
+    return toy.make_app(
+        lambda: now.world.new_id(), lambda seconds: now.world.scheduler.pause(seconds)
+    )
 
 
 class World:
@@ -73,12 +97,14 @@ class World:
         if traced:
             self.scheduler.trace = []
         self.judge = Judge()
+        self.watch = Watch(self)
         self.database = Database(self.scheduler, self._committed)
         self.database.off = off
         self.broker = Server(self.scheduler, lambda: self.storms.after("accepted", None))
         self.cooks: list[Cook] = []
         self.storms = Storms(self)
-        self._senders = 0
+        self.database.underway = lambda process: self.storms.after("underway", process)
+        self._senders = self._bystanders = 0
         self._ids = 0
 
     def new_id(self) -> UUID:
@@ -87,6 +113,9 @@ class World:
 
     def _committed(self, kind: str, id: Any, detail: Any) -> None:
         self.scheduler.note(f"{kind} {short(id)}")
+        if kind == "periodic run":
+            self.watch.periodic_run(id, detail, toy.PERIOD_S)
+            return
         self.judge.committed(kind, id, detail)
         fiber = self.scheduler.current
         self.storms.after(kind, fiber and fiber.process)
@@ -112,15 +141,14 @@ class World:
         process = self.scheduler.process(name)
         worker = Worker(_app(), "db", "amqp", options)
         bench = worker._bench
-        bench.interrupt, bench.abandon, bench.lost = (virtual.Event() for _ in range(3))  # type: ignore[assignment]
+        for event in ("interrupt", "abandon", "lost", "silent"):
+            setattr(bench, event, virtual.Event())
         self.cooks.append(Cook(process, worker))
         self.scheduler.spawn(process, "main", worker.run)
 
     @property
     def living(self) -> list[Cook]:
-        return [
-            each for each in self.cooks if not each.process.dead and not each.worker._stop.is_set()
-        ]
+        return [each for each in self.cooks if each.living]
 
     # -- senders --------------------------------------------------------------------------------
 
@@ -133,28 +161,59 @@ class World:
         conn: Connection | None = None
         for n in range(self.rng.randint(1, 3)):
             self.scheduler.pause(self.rng.random() * STORMY_S / 3)
-            try:
-                conn = conn if conn is not None and not conn.closed else self.connect()
-                with conn.transaction():
-                    self._send(conn, key, n)
-            except (DatabaseUnavailable, _Rollback):
-                pass
+            id = self.new_id()
+            for _ in range(2):
+                try:
+                    conn = conn if conn is not None and not conn.closed else self.connect()
+                    with conn.transaction():
+                        self._send(conn, id, key, n)
+                    break
+                except _Rollback:
+                    break
+                except (DatabaseUnavailable, psycopg.Error):
+                    continue  # did it commit? The same id again does no harm
         self._senders -= 1
 
-    def _send(self, conn: Any, key: str, n: int) -> None:
+    def _send(self, conn: Any, id: UUID, key: str, n: int) -> None:
         rng = self.rng
         plan = {
             "steps": rng.random() < 0.6, "seconds": rng.random() * rng.choice((0.05, 0.4, 1.6)),
             "fail": rng.choice((0, 0, 0, 0, 1, 2, 9, -1)), "then": rng.random() < 0.3,
+            "hold": rng.choice((0,) * 8 + (0.5, 3.0)),
         }  # fmt: skip
         task = _app().tasks[rng.choice(("work", "work", "quick", "terse"))]
         task.send(
-            conn, plan, message_id=self.new_id(), priority=rng.choice((0, 0, 5)),
+            conn, plan, message_id=id, priority=rng.choice((0, 0, 5)),
             countdown=rng.choice((None, None, None, 0.7)),
         )  # fmt: skip
         publish(conn, EVENTS, key, {"n": n}, message_id=self.new_id())
         if rng.random() < 0.1:
+            self.scheduler.pause(rng.random())
+        if rng.random() < 0.1:
             raise _Rollback
+
+    # -- somebody with psql ------------------------------------------------------------------------
+
+    def lock_rows(self, ids: list[Any], seconds: float) -> None:
+        """Hold the locks of some messages for a while."""
+        self.scheduler.note(f"*** {', '.join(map(short, ids))} are locked for {seconds:.1f} s")
+        self._bystanders += 1
+        process = self.scheduler.process(BYSTANDER)
+
+        def hold() -> None:
+            try:
+                conn = self.connect()
+                conn.limit = None
+                with conn.transaction():
+                    conn.execute(toy.LOCK, {"ids": ids})
+                    self.scheduler.pause(seconds)
+                conn.close()
+            except (DatabaseUnavailable, psycopg.Error):
+                pass
+            finally:
+                self._bystanders -= 1
+
+        self.scheduler.spawn(process, "psql", hold)
 
     # -- the schedule ---------------------------------------------------------------------------
 
@@ -167,12 +226,14 @@ class World:
         self.storms.brew(STORMY_S)
         start = self.scheduler.now
         try:
-            self.scheduler.run(start + STORMY_S)
+            self.scheduler.run(start + STORMY_S, self._watched)
             self.storms.calm()
             self.scheduler.run(start + CALM_S, self._settled)
             if not self._tickets():
                 self.scheduler.run(self.scheduler.now + 0.05)
-            violations = self.judge.conclude(self.database.messages, self.broker.seen)
+            dead = self.database.tables["dead_message"]
+            violations = self.judge.conclude(self.database.messages, dead, self.broker.seen)
+            violations = self.watch.violations + violations
             trace = self.scheduler.trace or []
             return Verdict(
                 self.scheduler.seed,
@@ -184,56 +245,29 @@ class World:
         finally:
             self.scheduler.end()
 
+    def _watched(self) -> bool:
+        self.watch.look()
+        return False
+
     def _settled(self) -> bool:
-        if self.database.messages or self._senders or self._tickets():
+        self.watch.look()
+        if self.database.messages or self._senders or self._bystanders or self._tickets():
             return False
-        return not any(
-            each.busy or each.process.frozen_until > self.scheduler.now for each in self.cooks
-        )
+        return not any(each.busy or each.frozen for each in self.cooks)
 
     def _tickets(self) -> bool:
         held = any(link.unacked for link in self.broker.links)
         return held or any(self.broker.queues.get(name) for name in toy.QUEUES)
 
 
-_RULES = rules.RULES | RELAY_RULES | toy.RULES
-
-
-class _Lines(logging.Handler):
-    """The program's own log, in the trace."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        details = getattr(record, "details", None)
-        text = f"{record.levelname} {record.getMessage()}"
-        now.world.scheduler.note(text + (f" {json.dumps(details, default=str)}" if details else ""))
-
-
-@contextmanager
-def _logging(traced: bool) -> Generator[None]:
-    """To the trace or nowhere."""
-    log, handler = logging.getLogger("pizza.framework"), _Lines()
-    before = logging.root.manager.disable, log.level, log.propagate
-    log.propagate = False
-    if traced:
-        log.setLevel(logging.INFO)
-        log.addHandler(handler)
-        logging.disable(logging.NOTSET)
-    else:
-        logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        logging.disable(before[0])
-        log.setLevel(before[1])
-        log.propagate = before[2]
+_RULES = RULES | toy.TOY
 
 
 def simulate(
     seeds: range, *, off: frozenset[str] = frozenset(), traced: bool = False
 ) -> Generator[Verdict]:
     """Run the schedules of some seeds. off: guards that are taken out."""
-    with virtual.replaced(off), _logging(traced), _rare_collections():
+    with virtual.replaced(off), virtual.logged(traced), _rare_collections():
         for seed in seeds:
             if seed % 100 == 0:
                 gc.collect()

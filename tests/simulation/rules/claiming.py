@@ -1,0 +1,160 @@
+"""Claiming: message_claim, and the reservations of workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pizza.database.queries import Queries
+
+from ..database import Row
+from ..transaction import Transaction
+from .base import Rows, Rule
+from .sessions import alive
+
+_SQL = Queries("framework")
+_LOOKS = 7
+_FIRST_PAUSE_S = 0.002
+
+
+def names(array: str) -> list[str]:
+    """The elements of an array as PostgreSQL writes it; of names without a backslash or a quote."""
+    return [part.strip('"') for part in array.strip("{}").split(",")]
+
+
+def _best(tx: Transaction, queues: Any, depth: int) -> Rows:
+    waiting: dict[str, Rows] = {name: [] for name in queues}
+    for row in tx.rows():
+        if row.state == "sent" and row.queue in waiting:
+            waiting[row.queue].append(row)
+    best = [row for rows in waiting.values() for row in sorted(rows, key=_rank)[:depth]]
+    return sorted(best, key=_rank)
+
+
+def _rank(row: Row) -> tuple[int, int]:
+    return -row.priority, row.position
+
+
+def reserve(tx: Transaction, queues: Any, former: int | None) -> tuple[str | None, int | None]:
+    """The function message_promise."""
+    if former is not None:
+        tx.end_promise(former)
+    for depth in (1, 4, 16):
+        for row in _best(tx, queues, depth)[: 1 if depth == 1 else None]:
+            if tx.take_promise(row.position):
+                return row.queue, row.position
+    return None, None
+
+
+def claim(tx: Transaction, p: dict[str, Any]) -> Rows:
+    if not tx.guarded("claim"):
+        return _unguarded_claim(tx, p)
+    id, promise, priority = p["job_id"], p["job_promise"], p["job_priority"]
+    forced = p["job_forced"]
+    if forced or promise is not None:
+        row = tx.skip(id)
+        if (
+            row is not None
+            and _waits_at(row, priority)
+            and (forced or row.position == promise or tx.promised_elsewhere(row.position))
+        ):
+            _take(tx, row, p)
+            tx.keep_promise(row.position)
+            if row.position == promise and tx.end_promise(promise):
+                promise = None
+            return [_verdict(tx, "claimed", id, promise)]
+    found = _lock_soon(tx, id, p["job_holder"])
+    if isinstance(found, str):
+        return [_verdict(tx, found, None, promise)]
+    row = found
+    if row.state == "scheduled":
+        return [_verdict(tx, "later", None, promise)]
+    if priority is not None and row.priority != priority:
+        return [_verdict(tx, "moved", None, promise)]
+    resumed = row.holder == p["job_holder"]
+    if not resumed and row.holder is not None and alive(tx, row.holder, row.lease_until):
+        if row.state != "claimed":
+            tx.change(row, state="claimed", sent_at=None)
+        return [_verdict(tx, "held", None, promise)]
+    queues = names(p["job_queues"])
+    if row.state != "claimed" and not forced and len(queues) > 1:
+        others = [name for name in queues if name != row.queue]
+        for best in _best(tx, others, 4):
+            if _rank(best) > _rank(row):
+                break
+            if best.position == promise or tx.take_promise(best.position):
+                if promise is not None and promise != best.position:
+                    tx.end_promise(promise)
+                return [_verdict(tx, "better", None, best.position, best.queue)]
+    _take(tx, row, p, resumed)
+    tx.keep_promise(row.position)
+    return [_verdict(tx, "claimed", id, promise)]
+
+
+def _lock_soon(tx: Transaction, id: Any, holder: int) -> Row | str:
+    """The row, locked, or the verdict when it is not to be had."""
+    for n in range(_LOOKS):
+        row = tx.skip(id)
+        if row is not None:
+            break
+        row = tx.row(id)
+        if row is None:
+            break
+        if row.state == "claimed" and row.holder != holder:
+            return "held"
+        if row.state == "claimed" and tx.guarded("own claim"):
+            row = tx.lock(id)
+            break
+        tx.pause(_FIRST_PAUSE_S * 2**n)
+    if row is None or row.task is None:
+        return "done"
+    return tx.skip(id) or "locked"  # the last look may have found it free
+
+
+def _waits_at(row: Row, priority: int | None) -> bool:
+    waits = row.state in ("sent", "pending") and row.holder is None and row.task is not None
+    return waits and row.priority == priority
+
+
+def _take(tx: Transaction, row: Row, p: dict[str, Any], resumed: bool = False) -> None:
+    lease = p["job_lease"]
+    tx.change(
+        row, state="claimed", token=row.token + 1, attempt=row.attempt + (not resumed),
+        runs=row.runs + 1, holder=p["job_holder"],
+        lease_until=None if lease is None else tx.now + lease.total_seconds(),
+        renewed_at=None if lease is None else tx.now,
+        sent_at=None if p["job_priority"] is None or row.state == "pending" else row.sent_at,
+    )  # fmt: skip
+    tx.note_claim(row.id)
+
+
+def _unguarded_claim(tx: Transaction, p: dict[str, Any]) -> Rows:
+    """Without the guard: whoever has a delivery may begin, and nobody is told."""
+    tx.note_claim(p["job_id"])
+    row = tx.lock(p["job_id"])
+    if row is not None:
+        tx.change(row, attempt=row.attempt + 1)
+    verdict = _verdict(tx, "claimed", p["job_id"], p["job_promise"])
+    return [{**verdict, "token": verdict["token"] or 0, "attempt": verdict["attempt"] or 1}]
+
+
+def _verdict(
+    tx: Transaction, verdict: str, id: Any, promise: int | None, better: str | None = None
+) -> dict[str, Any]:
+    row = tx.row(id) if id is not None else None
+    return {
+        "verdict": verdict, "token": row and row.token, "attempt": row and row.attempt,
+        "better_queue": better, "promise": promise,
+    }  # fmt: skip
+
+
+def redeliver(tx: Transaction, p: dict[str, Any]) -> Rows:
+    if tx.guarded("redelivery") and tx.get("redelivery", p["id"]) is None:
+        tx.put("redelivery", p["id"], tx.now)
+    return [(True,)]
+
+
+CLAIMING: dict[str, Rule] = {
+    _SQL.claim: claim, _SQL.redeliver: redeliver,
+    _SQL.known: lambda tx, p: [(1,)] if tx.row(p["id"]) else [],
+    _SQL.end_promise: lambda tx, p: [(tx.end_promise(p["promise"]),)],
+}  # fmt: skip

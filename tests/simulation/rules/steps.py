@@ -1,0 +1,311 @@
+"""Random sequences of statements, as the programs of the framework ask them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from pizza.database.arrays import text_array
+from pizza.framework.topology import DEAD_LETTER_EXCHANGE
+
+from ..database import Database
+from ..scheduler import Scheduler
+from ..toy import LOCK
+from .comparison import Answers, Both, Client, D, F, K, R
+from .tables import Tables
+
+WORKERS = 3
+QUEUES = ["red", "blue"]
+LEASE, TICK = timedelta(minutes=15), timedelta(minutes=10)
+_LIMIT = {"limit": 500}
+
+
+class Comparison:
+    """A random sequence of statements.
+
+    Time passes by minutes: for the model by its clock, in the database by moving the rows' times.
+    """
+
+    def __init__(self, seed: int, clients: Sequence[Client], answers: Answers) -> None:
+        self.rng = random.Random(seed)
+        self.model = Database(Scheduler(seed), lambda *_: None)
+        for each in clients:
+            each.clear()
+        first, *others = clients
+        self.tables = Tables(first.conn, self.model)
+        self.tables.begin()
+        both = [Both(each, self.model, answers) for each in others]
+        self.relay, self.rival, self.keeper, self.psql = both[:4]
+        self.workers, self.sessions = both[4 : 4 + WORKERS], both[4 + WORKERS :]
+        self.promises: list[int | None] = [None] * WORKERS
+        self.ids: list[UUID] = []
+        self.claims: list[tuple[UUID, int, int]] = []
+        self._locks = False
+
+    def run(self, steps: int) -> None:
+        """Ask `steps` times, after some messages and workers are there."""
+        kinds = (
+            [self.send] * 4 + [self.publish] * 6 + [self.elect] * 2 + [self.keep] * 5
+            + [self.republish] * 2 + [self.claim] * 6 + [self.under_a_token] * 6
+            + [self.end_unclaimed] * 2 + [self.time_passes] * 2 + [self.session] * 2
+            + [self.bystand] * 2
+        )  # fmt: skip
+        for _ in range(4):
+            self.send()
+        self.relay.ask(R.confirmed, {"positions": self.pending()})
+        for _ in range(2 * WORKERS):
+            self.session()
+        for n in range(1, steps + 1):
+            self.rng.choice(kinds)()
+            self.tables.compare_messages()
+            if n % 5 == 0 or n == steps:
+                self.tables.compare_others()
+
+    # -- senders ----------------------------------------------------------------------------
+
+    def send(self) -> None:
+        rng, id = self.rng, UUID(int=len(self.ids) + 1)
+        again = bool(self.ids) and rng.random() < 0.2
+        if again:
+            id = rng.choice(self.ids)
+        else:
+            self.ids.append(id)
+        common = {"id": id, "body": b"{}", "headers": rng.choice((None, Jsonb({"a": 1})))}
+        if not again and rng.random() < 0.25:
+            way = {"exchange": rng.choice(("", "events")), "routing_key": "k", "priority": 0}
+            self.relay.ask(rng.choice((F.publish, F.publish_raw)), common | way)
+            self.tables.same_ids()
+            return
+        queue, rarely = rng.choice(QUEUES), (None, None, None)
+        way = {"queue": queue, "exchange": "", "routing_key": queue, "priority": rng.choice((0, 5))}
+        wait, needs = rng.choice((*rarely, timedelta(minutes=25))), rng.choice((*rarely, ["oven"]))
+        rest = {"task": "t", "countdown": wait, "needs": needs}
+        once = again or rng.random() < 0.5
+        self.workers[0].ask(F.send_once if once else F.send, common | way | rest)
+
+    # -- the publisher ------------------------------------------------------------------------
+
+    def pending(self, *, some: bool = False) -> list[int]:
+        """The positions that the publisher would publish."""
+        rng = self.rng
+        taken = list(self.model.messages.values())
+        unmarked = [rng.choice(taken).position] if some and taken and rng.random() < 0.3 else []
+        look = {
+            "limit": rng.choice((1, 500)) if some else 500, "asleep": rng.random() < 0.5,
+            "bytes": rng.choice((1, 5, 1000)) if some else 1000, "unmarked": unmarked,
+        }  # fmt: skip
+        self.relay.ask(R.has_pending, {"unmarked": unmarked})
+        rows = self.relay.ask(R.pending, look)
+        return [row[0] for row in rows if row[0] is not None]
+
+    def publish(self) -> None:
+        """A batch, with its confirms cut off anywhere."""
+        rng, ask = self.rng, self.relay.ask
+        positions = self.pending(some=rng.random() < 0.5)
+        some = {"positions": positions[: rng.randint(0, len(positions))]}
+        choice = rng.randrange(7)
+        if choice <= 1:
+            ask(R.confirmed, some)
+        elif choice <= 3:
+            ask(R.confirmed_unlocked, some)
+        elif choice == 4:
+            ask(R.park, some | {"delay": timedelta(minutes=15)})
+        elif choice == 5:
+            ask(R.drop_events, some)
+        elif positions:
+            end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "no way"})}
+            ask(R.give_up, end | {"position": rng.choice(positions)})
+            self.tables.same_ids()
+        ask(rng.choice((R.sleep, R.wake_up)))
+
+    def elect(self) -> None:
+        leader, other = self.relay, self.rival
+        if self.rng.random() < 0.5:
+            leader, other = self.rival, self.relay
+        leads = leader.ask(R.lead)[0][0]
+        if leads and not leader.ask(R.led_before)[0][0]:
+            leader.ask(R.lead_before)
+            leader.ask(R.heartbeat, {"broker_lost": self.rng.random() < 0.5})
+        if leads:
+            other.ask(R.lead)
+        self.tables.refresh()
+        other.ask(R.led_before)
+        other.ask(R.leader)
+        if self.rng.random() < 0.5:
+            other.ask(R.stand_for_election)
+        if leads:
+            self.tables.refresh()
+            leader.ask(R.heartbeat, {"broker_lost": self.rng.random() < 0.5})
+        if self.rng.random() < 0.7:
+            leader.ask(R.resign)
+        else:
+            other.ask(R.depose)
+            self._reopen()
+
+    def _reopen(self) -> None:
+        """Connect again what was terminated; the server ends such a session soon."""
+        for each in (self.relay, self.rival, *self.workers, *self.sessions):
+            if each.double.ended:
+                self.tables.wait_for_end(each.real.info.backend_pid)
+                each.reopen()
+
+    # -- the keeper ---------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        rng, ask = self.rng, self.keeper.ask
+        self.tables.refresh()
+        choice = rng.randrange(8)
+        if choice <= 1:
+            ask(K.stage, {"pending_limit": rng.choice((1, 3, 1000))})
+            self.tables.same_positions()
+            ask(K.next_due)
+        elif choice == 2:
+            ask(K.rescue, _LIMIT)
+            self.tables.same_positions()
+        elif choice <= 4:
+            ask(K.redeliver, _LIMIT)
+            self.tables.same_positions()
+        elif choice == 5:
+            for worker, _ in ask(K.expired_workers, _LIMIT):
+                ask(K.terminate_worker, {"worker": worker})
+                self._reopen()
+            ask(K.forget_workers)
+        elif choice == 6:
+            name = {"name": rng.choice(("tidy", "count"))}
+            ask(K.periodic_due, name | {"interval": timedelta(minutes=rng.choice((5, 15)))})
+            ask(K.periodic_last_runs)
+        else:
+            ask(K.worker_count)
+            ask(K.newest_claims)
+
+    def republish(self) -> None:
+        """Look for what the broker has lost, and send a page of it."""
+        rng, ask = self.rng, self.keeper.ask
+        self.tables.refresh()
+        before = rng.choice((timedelta(minutes=1), -TICK / 2))
+        for (queue,) in ask(K.queues_waiting):
+            where = {"queue": queue, "limit": rng.choice((1, 500)), "before": before}
+            ask(K.count_waiting, where)
+            priority = ask(K.next_priority, where | {"below": rng.choice((5, 32_767))})[0][0]
+            page = where | {"priority": 0 if priority is None else priority, "after": -1}
+            rows = ask(K.waiting_page, page)
+            ask(K.overtaken, page)
+            ask(K.sent_again, {"ids": [row[1] for row in rows]})
+        ids = rng.sample(self.ids, min(3, len(self.ids)))
+        ask(K.known, {"ids": ids, "priorities": [rng.choice((0, 5)) for _ in ids]})
+
+    # -- workers ------------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        rng, who = self.rng, self.rng.randrange(WORKERS)
+        id = rng.choice(self.ids)
+        row = self.model.messages.get(id)
+        priority = rng.choice((row.priority if row else 0,) * 5 + (None, 7))
+        answer = self.workers[who].ask(
+            F.claim,
+            {
+                "job_id": id, "job_holder": 100 + who,
+                "job_lease": rng.choice((None, None, None, LEASE)),
+                "job_queues": text_array(rng.choice((QUEUES, QUEUES[:1]))),
+                "job_forced": rng.random() < 0.4,
+                "job_promise": self.promises[who], "job_priority": priority,
+            },
+        )  # fmt: skip
+        if answer == "locked":
+            return
+        verdict, token, _, _, self.promises[who] = answer[0]
+        if verdict == "claimed":
+            self.claims.append((id, token, who))
+        elif verdict == "locked":
+            self.workers[who].ask(F.redeliver, {"id": id})
+
+    def under_a_token(self) -> None:
+        """A step of a job: rather of a late claim, sometimes of an old one."""
+        if not self.claims:
+            return
+        rng = self.rng
+        id, token, who = rng.choice(self.claims[-3:])
+        worker, mark = self.workers[who], {"job_id": id, "job_token": token}
+        choice = rng.randrange(8)
+        if choice == 0:
+            worker.ask(F.fence, mark)
+        elif choice <= 2:
+            queues = {"job_queues": text_array(QUEUES), "job_promise": self.promises[who]}
+            answer = worker.ask(F.complete, mark | queues)
+            if not isinstance(answer, str):
+                self.promises[who] = answer[0][1]
+        elif choice == 3:
+            delay = {"delay": timedelta(minutes=35)}
+            worker.ask(rng.choice((F.retry, F.postpone)), mark | delay)
+        elif choice == 4:
+            worker.ask(F.release, mark)
+        elif choice == 5:
+            end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "bad"})}
+            worker.ask(F.bury, mark | end | {"traceback": rng.choice((None, "in line 1"))})
+            self.tables.same_ids()
+        else:
+            holder = {"id": id, "token": token, "holder": 100 + who, "lease": LEASE}
+            self.sessions[who].ask(F.renew, holder)
+
+    def end_unclaimed(self) -> None:
+        """What nobody can read, a dead message that is sent again, a note of a redelivery."""
+        rng, who = self.rng, self.rng.randrange(WORKERS)
+        worker, id = self.workers[who], rng.choice(self.ids)
+        end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "poison"})}
+        choice = rng.randrange(6)
+        if choice == 0:
+            worker.ask(F.bury_unclaimed, end | {"id": id, "holder": 100 + who})
+        elif choice == 1:
+            headers = {"reason": "poison", "task": "t", "attempt": 2, "needs": ["oven"], "b": 2}
+            raw = {"routing_key": "red", "body": b"?", "id": rng.choice((None, id))}
+            worker.ask(F.bury_raw, end | raw | {"headers": Jsonb(headers), "traceback": None})
+        elif choice == 2:
+            dead = list(self.model.tables["dead_message"]) or [id]
+            worker.ask(D.retry, {"id": rng.choice(dead)})
+            self.keeper.ask(D.existing, {"ids": dead[:1]})
+        else:
+            worker.ask(F.redeliver, {"id": id})
+            worker.ask(F.known, {"id": id})
+        self.tables.same_ids()
+
+    def session(self) -> None:
+        """A worker's session comes, or goes."""
+        who = self.rng.randrange(WORKERS)
+        worker, session, holder = self.workers[who], self.sessions[who], 100 + who
+        choice = self.rng.random()
+        if choice < 0.1:
+            self.sessions[who - 1].ask(F.hold, {"holder": holder})
+        elif choice < 0.7:
+            session.ask(F.hold, {"holder": holder})
+            session.ask(F.register, {"holder": holder, "name": f"w{who}", "lease": LEASE})
+            worker.ask(F.hold, {"holder": -holder})
+        elif choice < 0.8:
+            session.ask(F.unregister, {"holder": holder})
+        elif choice < 0.9:
+            session.ask(F.end_predecessor, {"key": -holder})
+            self._reopen()
+        else:
+            session.reopen()
+
+    # -- the rest -----------------------------------------------------------------------------
+
+    def bystand(self) -> None:
+        """Somebody locks messages in psql, or lets them go."""
+        if self._locks:
+            self.psql.rollback()
+        else:
+            self.psql.begin()
+            waiting = [row.id for row in self.model.messages.values() if row.state == "pending"]
+            chosen = {self.rng.choice(self.ids), *waiting[:1], *(c[0] for c in self.claims[-1:])}
+            ids = sorted(chosen & self.model.messages.keys())
+            self.psql.ask(LOCK, {"ids": ids})
+        self._locks = not self._locks
+
+    def time_passes(self) -> None:
+        if self._locks:
+            self.bystand()  # the rows could not be moved
+        self.tables.move(TICK)
