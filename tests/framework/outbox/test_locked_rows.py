@@ -22,14 +22,15 @@ def lock(conn: psycopg.Connection, ids: list[UUID]) -> None:
 
 
 def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(stage: Stage) -> None:
-    # Given a message whose delivery was dropped before the publisher could mark it as sent
+    # Given a message that was published, and dropped before the publisher could mark it as sent
     id = stage.send()
+    ((position,),) = stage.rows("select position from message")
     stage.conn.execute("insert into redelivery values (%s, now() - interval '1 minute')", [id])
     redeliver = Queries("keeper").redeliver
-    assert stage.rows(redeliver.replace("%(limit)s", "500")) == [(0, True)]
-    # When it is marked, then it is published again
-    stage.conn.execute("update message set state = 'sent'")
     assert stage.rows(redeliver.replace("%(limit)s", "500")) == [(1, True)]
+    # When the publisher marks that publication, then the message still waits for another
+    confirmed = Queries("relay").confirmed
+    stage.conn.execute(confirmed, {"positions": [position]})
     assert stage.states() == {"pending": 1}
     assert not stage.rows("select from redelivery")
 
