@@ -15,10 +15,16 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 PATIENCE = float(os.environ.get("TEST_PATIENCE", "5"))
 PAUSE_S = 0.02
+# For tests of sizes that take minutes.
+full_size = pytest.mark.skipif(
+    not os.environ.get("TEST_FULL"), reason="takes minutes; TEST_FULL=1 runs it"
+)
 _STAT = Path("/proc/stat")
 _SAMPLE_S = 0.02
 

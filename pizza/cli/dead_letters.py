@@ -1,29 +1,28 @@
 """`flask --app pizza dead-letters …`: messages that nobody could process, and what to do with them.
 
-Needs RabbitMQ; `retry` needs PostgreSQL too, where messages are sent from.
+Needs PostgreSQL alone. Exit codes: 0 done, 1 some could not be sent again or dropped, 2 bad usage.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
-from typing import TypeVar
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 
 import click
 
-from pizza.cli import desk
-from pizza.database.connection import available, connect
+from pizza.cli import desk, verbs
+from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseError
 from pizza.framework import dead_letters
-from pizza.framework.broker import Broker
-from pizza.framework.dead_letters import DeadLetter
-from pizza.framework.errors import FrameworkError
+from pizza.framework.dead_letters import DeadLetter, Settled, printable
 from pizza.settings import Settings
 
-T = TypeVar("T")
-
-Chosen = Callable[[DeadLetter], bool]
+_MAX_REASON = 200
+# How many failures are printed; the log has them all.
+_MAX_FAILURES = 20
 
 
 def group(settings: Settings) -> click.Group:
@@ -37,33 +36,42 @@ def group(settings: Settings) -> click.Group:
     @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
     @click.option("--limit", default=100, type=click.IntRange(1, 10_000), show_default=True)
     def list_(as_json: bool, limit: int) -> None:
-        """Show dead letters, oldest first.
+        """Show dead letters, oldest first; of a large body only its beginning.
 
         Example: flask --app pizza dead-letters list --limit 20
         """
-        found = _run(lambda: dead_letters.letters(_broker(settings), limit))
-        if as_json:
-            click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
-            return
-        for each in found:
-            click.echo(
-                f"{each.id}  {each.died_at}  {each.queue}  {each.task or '-'}: {each.reason}"
-            )
-        click.echo(f"{_letters(len(found))}.")
+        with _database(settings) as conn:
+            pages = dead_letters.pages(conn, limit)
+            found = (each for page in pages for each in page)
+            if as_json:
+                _print_array(found)
+                return
+            shown = 0
+            for each in found:
+                shown += 1
+                click.echo(_line(each))
+            total = dead_letters.count(conn)
+        if total > shown:
+            click.echo(f"{_letters(total)}; the oldest {shown} are shown.")
+        else:
+            click.echo(f"{_letters(shown)}.")
 
     @commands.command()
     @click.argument("id")
-    def show(id: str) -> None:
-        """Show one dead letter whole, as JSON.
+    @click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too.")
+    def show(id: str, as_json: bool) -> None:
+        """Show one dead letter whole, with its traceback; as JSON anywhere but on a terminal.
 
         Example: flask --app pizza dead-letters show 0b6c7c3e-…
         """
-        found = _run(lambda: dead_letters.letters(_broker(settings)))
-        for each in found:
-            if each.id == id:
-                click.echo(json.dumps(dataclasses.asdict(each), indent=2))
-                return
-        desk.fail(f"There is no dead letter {id}.")
+        with _database(settings) as conn:
+            found = dead_letters.find(conn, id)
+        if found is None:
+            desk.fail(f"There is no dead letter {id}")
+        if as_json or not sys.stdout.isatty():
+            click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+        else:
+            click.echo(_text(found))
 
     @commands.command()
     @click.argument("id", required=False)
@@ -73,52 +81,101 @@ def group(settings: Settings) -> click.Group:
 
         Example: flask --app pizza dead-letters retry --all
         """
-        chosen = _chosen(id, everything)
-        desk.need_database(settings)
-
-        def work() -> int:
-            with connect(settings.db_url, name="dead letters") as conn, available():
-                return dead_letters.retry(_broker(settings), conn, chosen)
-
-        _report(_run(work), id, "sent again")
+        _check(id, everything)
+        with _database(settings) as conn:
+            done = dead_letters.retry(conn, id) if id else dead_letters.retry_all(conn)
+        _report(done, id, "sent again")
 
     @commands.command()
     @click.argument("id", required=False)
     @click.option("--all", "everything", is_flag=True, help="All of them.")
     def drop(id: str | None, everything: bool) -> None:
-        """Throw a dead letter away.
+        """Drop a dead letter for good.
 
         Example: flask --app pizza dead-letters drop 0b6c7c3e-…
         """
-        chosen = _chosen(id, everything)
-        _report(_run(lambda: dead_letters.drop(_broker(settings), chosen)), id, "thrown away")
+        _check(id, everything)
+        with _database(settings) as conn:
+            done = dead_letters.drop(conn, id) if id else dead_letters.drop_all(conn)
+        _report(done, id, "dropped")
 
     return commands
 
 
-def _broker(settings: Settings) -> Broker:
-    return Broker(settings.broker_url, name="dead letters")
-
-
-def _chosen(id: str | None, everything: bool) -> Chosen:
-    if (id is None) == (not everything):
-        raise click.UsageError("Name one dead letter, or say --all.")
-    return lambda letter: everything or letter.id == id
-
-
-def _run(work: Callable[[], T]) -> T:
+@contextmanager
+def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
+    """A connection; what goes wrong with the database ends the program with a sentence."""
+    desk.need_database(settings)
     try:
-        return work()
-    except (FrameworkError, DatabaseError) as problem:
-        desk.fail(str(problem))
+        with connect(settings.db_url, name="dead letters") as conn, available():
+            yield conn
     except desk.NO_TABLES:
         desk.fail(desk.NO_TABLES_YET)
+    except DatabaseError as problem:
+        desk.fail(str(problem))
 
 
-def _report(count: int, id: str | None, done: str) -> None:
-    if id is not None and count == 0:
-        desk.fail(f"There is no dead letter {id}.")
-    click.echo(f"{_letters(count)} {'was' if count == 1 else 'were'} {done}.")
+def _check(id: str | None, everything: bool) -> None:
+    if bool(id) == everything:
+        raise click.UsageError("Name one dead letter, or say --all.")
+
+
+def _report(done: Settled, id: str | None, what: str) -> None:
+    """Say how many were settled, which were not, and why. Exits with 1 if there are such."""
+    if id is not None and done.count == 0 and not done.failures:
+        desk.fail(f"There is no dead letter {id}")
+    click.echo(f"{_letters(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
+    for failed, reason in list(done.failures.items())[:_MAX_FAILURES]:
+        click.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)
+    if len(done.failures) > _MAX_FAILURES:
+        click.echo(f"pizza: {len(done.failures) - _MAX_FAILURES} more were not {what}.", err=True)
+    if done.failures:
+        sys.exit(verbs.FAILED)
+
+
+def _print_array(found: Iterable[DeadLetter]) -> None:
+    """A JSON array, written as it is read: there may be more than fit into memory."""
+    separator = "["
+    for each in found:
+        click.echo(f"{separator}\n{json.dumps(dataclasses.asdict(each), indent=2)}", nl=False)
+        separator = ","
+    click.echo("\n]" if separator == "," else "[]")
+
+
+def _line(letter: DeadLetter) -> str:
+    reason = _one_line(letter.reason)
+    if len(reason) > _MAX_REASON:
+        reason = f"{reason[:_MAX_REASON]}…"
+    where = _one_line(letter.queue)
+    task = _one_line(letter.task or "-")
+    return (
+        f"{letter.id}  {letter.died_at}  {where}  {task}  {letter.attempt}/{letter.runs}: {reason}"
+    )
+
+
+def _text(letter: DeadLetter) -> str:
+    fields = {
+        "id": letter.id,
+        "reason": letter.reason,
+        "task": letter.task or "-",
+        "queue": letter.queue,
+        "died at": letter.died_at,
+        "attempts": letter.attempt,
+        "runs": letter.runs,
+        "priority": letter.priority,
+        "needs": ", ".join(letter.needs or []) or "-",
+        "size": f"{letter.size} bytes",
+    }
+    lines = [f"{name:10}{_one_line(str(value))}" for name, value in fields.items()]
+    for name, value in (("headers", letter.headers), ("body", letter.body)):
+        lines += ["", name, printable(json.dumps(value, indent=2, ensure_ascii=False))]
+    if letter.traceback:
+        lines += ["", printable(letter.traceback)]
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _letters(count: int) -> str:

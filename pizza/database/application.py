@@ -39,9 +39,9 @@ def application_block(
     """Run the application's own code on a connection, inside a transaction of ours.
 
     until: when its statements have to be over (time.monotonic); given_up: ends them at once.
-    conflicts: whether a conflict with another transaction (a deadlock, a lock that is not to be had)
-    is the server's trouble, too, instead of the block's error.
-    Raises ApplicationError for everything that the block raises.
+    conflicts: whether a conflict with another transaction (a deadlock, a lock that is not to be
+    had) is the server's trouble, too, instead of the block's error. Raises ApplicationError for
+    everything that the block raises.
     """
     limit = conn.limit
     conn.limit, conn.until, conn.given_up = None, until, given_up

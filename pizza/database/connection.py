@@ -26,8 +26,9 @@ from pizza.database.sqlstates import Trouble, trouble_of
 CONNECT_TIMEOUT_S = 3
 STATEMENT_LIMIT_S = 10.0
 
-# Asked of the server too, so that it notices a vanished client and frees its locks. The time-outs of the
-# server are off: every wait of ours has an end of its own, and theirs would end innocent statements.
+# Asked of the server too, so that it notices a vanished client and frees its locks. The time-outs
+# of the server are off: every wait of ours has an end of its own, and theirs would end innocent
+# statements.
 SESSION_OPTIONS = " ".join(
     f"-c {name}={value}"
     for name, value in {
@@ -42,8 +43,8 @@ SESSION_OPTIONS = " ".join(
     }.items()
 )
 
-# PostgreSQL 14 and newer watch the client's socket while a statement runs, and may end idle sessions;
-# 17 and newer may end long transactions.
+# PostgreSQL 14 and newer watch the client's socket while a statement runs, and may end idle
+# sessions; 17 and newer may end long transactions.
 _CONFIGURE = """
 select clock_timestamp(),
        (select count(set_config(s.name, w.value, false))
@@ -178,8 +179,8 @@ def connect(db_url: str, *, name: str) -> BoundedConnection:
 def parameters(db_url: str, name: str) -> dict[str, Any]:
     """Connection parameters that every connection of ours shares.
 
-    Options that the URL (or PGOPTIONS) gives, such as a search path, stay; where they contradict what
-    the program relies on, ours win.
+    Options that the URL (or PGOPTIONS) gives, such as a search path, stay; where they contradict
+    what the program relies on, ours win.
     """
     given = conninfo_to_dict(db_url).get("options") or os.environ.get("PGOPTIONS") or ""
     return {

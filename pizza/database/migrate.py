@@ -79,7 +79,8 @@ def migrate(db_url: str) -> list[str]:
     """Apply what is missing, all in one transaction, and return the names applied.
 
     Raises DatabaseUnavailable, or MigrationError when a file that ran was changed, the
-    database is newer than this program, or a statement failed (then nothing is applied).
+    database is newer than this program, there is no schema in the search path, or a statement
+    failed (then nothing is applied).
     """
     with (
         connect(db_url, name="pizza migrate") as conn,
@@ -87,12 +88,24 @@ def migrate(db_url: str) -> list[str]:
         conn.within(_WAIT_FOR_OTHERS_S),
         conn.transaction(),
     ):
+        _check_schema(conn)
         conn.execute(_LOCK)
         conn.execute("set local client_min_messages = warning")
         # Functions may call each other, whatever the order of their files.
         conn.execute("set local check_function_bodies = off")
         conn.execute(_LEDGER)
         return _apply(conn)
+
+
+def _check_schema(conn: BoundedConnection) -> None:
+    """Raise MigrationError when there is no schema to create tables in."""
+    row = conn.execute("select current_schema(), current_setting('search_path')").fetchone()
+    assert row is not None
+    if row[0] is None:
+        raise MigrationError(
+            f"no schema of the search_path ({row[1]}) exists, or its use is not granted; "
+            "run `create schema`, or correct the search_path"
+        )
 
 
 def _apply(conn: BoundedConnection) -> list[str]:

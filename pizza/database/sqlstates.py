@@ -1,7 +1,7 @@
 """What the SQLSTATE of an error says of the server: the one table of these rules.
 
-Applied to our own statements. A statement of the application that fails is the application's affair,
-unless its connection is the one that is lost.
+Applied to our own statements. A statement of the application that fails is the application's
+affair, unless its connection is the one that is lost.
 """
 
 from __future__ import annotations

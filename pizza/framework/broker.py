@@ -147,11 +147,6 @@ class Broker:
                 found[queue] = (answer.message_count, answer.consumer_count)
         return found
 
-    def purge(self, queue: str) -> None:
-        """Throw away what is ready in a queue; what still waits has to be sent again."""
-        with self._errors():
-            self.channel.queue_purge(queue)
-
     def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
         """Handle what arrives, for up to `timeout` seconds or until one of `also` is readable.
 

@@ -1,7 +1,7 @@
 """Dead messages for people: list them, send them again, drop them.
 
-They are rows of `dead_message`; the queue of dead letters at the broker has copies of them for other
-programs, which go by themselves once the row has gone. Nothing here needs the broker.
+They are rows of `dead_message`. The dead-letter queue at the broker has copies of them for other
+programs; a copy goes once its row has gone. Nothing here needs the broker.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,21 +19,30 @@ import psycopg
 from psycopg.rows import namedtuple_row, scalar_row
 
 from pizza.database.connection import available
+from pizza.database.errors import DatabaseRefused
 from pizza.database.queries import Queries
 
 log = logging.getLogger(__name__)
 
 _SQL = Queries("dead_messages")
 
-_PAGE = 500
-_FIRST_ID = UUID(int=0)
+# Octets of a body that a list shows.
+PREVIEW = 4096
+_LIST_PAGE = 100
+_SETTLE_PAGE = 500
+# A body that is nested deeper is shown as text: writing it as JSON needs a frame for each level.
+_MAX_DEPTH = 64
+_FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead message; task is None for one that named none, body what it held (text, if text).
+    """One dead message.
 
-    attempt: failures and crashes; runs: how often it was begun; times in UTC, RFC 3339.
+    task: None for an event, or a message that named none. attempt: failures and crashes; runs: how
+    often a worker began it. died_at: UTC, RFC 3339. needs: tags that a worker must have for it.
+    body: its JSON, or its text, or {"base64": …}; size: its octets. In a list a body of more than
+    PREVIEW octets is the text of its beginning.
     """
 
     id: str
@@ -42,7 +52,10 @@ class DeadLetter:
     died_at: str
     attempt: int
     runs: int
+    priority: int
+    needs: list[str] | None
     body: Any
+    size: int
     headers: dict[str, Any]
     traceback: str | None
 
@@ -57,12 +70,29 @@ class Settled:
 
 def letters(conn: psycopg.Connection[Any], limit: int = 100) -> list[DeadLetter]:
     """The oldest dead messages, oldest first. Raises DatabaseUnavailable."""
-    with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
-        return [_letter(row) for row in cursor.execute(_SQL.listed, {"limit": limit})]
+    return [each for page in pages(conn, limit) for each in page]
+
+
+def pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[DeadLetter]]:
+    """The same, a page after the other, so that few are in memory at once."""
+    after = _FIRST
+    while limit > 0:
+        page = {
+            "died_at": after[0], "id": after[1], "limit": min(limit, _LIST_PAGE),
+            "preview": PREVIEW,
+        }  # fmt: skip
+        with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+            rows: list[Any] = cursor.execute(_SQL.listed, page).fetchall()
+        if rows:
+            yield list(map(_letter, rows))
+        if len(rows) < _LIST_PAGE:
+            return
+        limit -= len(rows)
+        after = (rows[-1].died_at, rows[-1].id)
 
 
 def find(conn: psycopg.Connection[Any], id: str) -> DeadLetter | None:
-    """One dead message; None when there is none of this id. Raises DatabaseUnavailable."""
+    """One dead message, whole; None when there is none of this id. Raises DatabaseUnavailable."""
     identity = _uuid(id)
     if identity is None:
         return None
@@ -73,69 +103,104 @@ def find(conn: psycopg.Connection[Any], id: str) -> DeadLetter | None:
 
 def count(conn: psycopg.Connection[Any]) -> int:
     """How many there are. Raises DatabaseUnavailable."""
-    with available(), conn.cursor(row_factory=scalar_row) as cursor:
-        number = cursor.execute(_SQL.number).fetchone()
-    assert number is not None
-    return int(number)
+    return int(_value(conn, _SQL.number))
 
 
-def retry(conn: psycopg.Connection[Any], id: str) -> bool:
+def retry(conn: psycopg.Connection[Any], id: str) -> Settled:
     """Send one again, as a new message of its task, in a transaction of its own or the caller's.
 
-    False when there is none of this id. Raises DatabaseUnavailable.
+    An event goes to the queue in which it died, and to no other. Count 0 without a failure: there
+    is none of this id. Raises DatabaseUnavailable.
     """
-    return _settle(conn, _SQL.retry, _uuid(id))
+    return _settle(conn, _SQL.retry, id)
 
 
-def drop(conn: psycopg.Connection[Any], id: str) -> bool:
-    """Drop one for good; False when there is none of this id. Raises DatabaseUnavailable."""
-    return _settle(conn, _SQL.drop, _uuid(id))
+def drop(conn: psycopg.Connection[Any], id: str) -> Settled:
+    """Drop one for good; as `retry` otherwise."""
+    return _settle(conn, _SQL.drop, id)
 
 
 def retry_all(conn: psycopg.Connection[Any]) -> Settled:
-    """Send all again that are dead now, each in a transaction of its own.
+    """Send all again that are dead now, in transactions of up to 500.
 
     One that dies again meanwhile is not met a second time; one that cannot be sent hinders no
-    other. Raises DatabaseUnavailable.
+    other. `conn` is in autocommit mode, without an open transaction. Raises DatabaseUnavailable:
+    what was sent until then stays sent.
     """
     return _settle_all(conn, _SQL.retry)
 
 
 def drop_all(conn: psycopg.Connection[Any]) -> Settled:
-    """Drop all that are dead now. Raises DatabaseUnavailable."""
+    """Drop all that are dead now; as `retry_all` otherwise."""
     return _settle_all(conn, _SQL.drop)
 
 
-def _settle(conn: psycopg.Connection[Any], query: str, id: UUID | None) -> bool:
-    if id is None:
-        return False
-    with available(), conn.cursor(row_factory=scalar_row) as cursor:
-        return bool(cursor.execute(query, {"id": id}).fetchone())
+def printable(text: str) -> str:
+    """Text of another program, safe for a terminal or a page.
+
+    U+FFFD stands for each character that moves the cursor, colours the terminal, turns the text
+    around, or cannot be written as UTF-8. Line ends and tabs stay.
+    """
+    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
+
+
+def _settle(conn: psycopg.Connection[Any], query: str, id: str) -> Settled:
+    identity = _uuid(id)
+    return _settle_page(conn, query, [identity]) if identity is not None else Settled(0, {})
 
 
 def _settle_all(conn: psycopg.Connection[Any], query: str) -> Settled:
-    number, failures = 0, {}
-    with available(), conn.cursor(row_factory=scalar_row) as cursor:
-        until = cursor.execute("select clock_timestamp()").fetchone()
-    after: tuple[datetime, UUID] = (datetime.min.replace(tzinfo=UTC), _FIRST_ID)
+    number: int = 0
+    failures: dict[str, str] = {}
+    after, until = _FIRST, _value(conn, "select clock_timestamp()")
     while True:
-        page = {"died_at": after[0], "id": after[1], "until": until, "limit": _PAGE}
+        page = {"died_at": after[0], "id": after[1], "until": until, "limit": _SETTLE_PAGE}
         with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_SQL.ids, page).fetchall()
-        for row in rows:
-            try:
-                number += _settle(conn, query, row.id)
-            except psycopg.Error as error:
-                if conn.closed:
-                    raise
-                failures[str(row.id)] = str(error).splitlines()[0]
-                log.error(
-                    "A dead message stays as it is: %s", error,
-                    extra={"action": "dead_letter_failed", "details": {"message_id": str(row.id)}},
-                )  # fmt: skip
-        if len(rows) < _PAGE:
+            rows: list[Any] = cursor.execute(_SQL.ids, page).fetchall()
+        settled = _settle_page(conn, query, [row.id for row in rows])
+        number += settled.count
+        failures |= settled.failures
+        if len(rows) < _SETTLE_PAGE:
             return Settled(number, failures)
         after = (rows[-1].died_at, rows[-1].id)
+
+
+def _settle_page(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUID]) -> Settled:
+    """All in one transaction; if that fails, in halves, so that one stays alone with its error."""
+    if not ids:
+        return Settled(0, {})
+    try:
+        with conn.transaction():
+            return Settled(int(_value(conn, query, {"ids": list(ids)})), {})
+    except (psycopg.Error, DatabaseRefused) as error:
+        reason = _refusal(conn, error)
+    if len(ids) > 1:
+        middle = len(ids) // 2
+        first = _settle_page(conn, query, ids[:middle])
+        second = _settle_page(conn, query, ids[middle:])
+        return Settled(first.count + second.count, first.failures | second.failures)
+    log.error(
+        "A dead message stays as it is: %s", reason,
+        extra={"action": "dead_letter_failed", "details": {"message_id": str(ids[0])}},
+    )  # fmt: skip
+    return Settled(0, {str(ids[0]): reason})
+
+
+def _refusal(conn: psycopg.Connection[Any], error: Exception) -> str:
+    """Why PostgreSQL refuses a dead message. Raises what would be the same for every other."""
+    cause = error.__cause__ if isinstance(error, DatabaseRefused) else error
+    locked = isinstance(cause, psycopg.errors.LockNotAvailable)
+    state = getattr(cause, "sqlstate", None) or ""
+    # Class 42: no such table or function, or no right to it.
+    of_all = state.startswith("42") or (isinstance(error, DatabaseRefused) and not locked)
+    if conn.closed or of_all:
+        raise error
+    return str(cause).splitlines()[0]
+
+
+def _value(conn: psycopg.Connection[Any], query: str, values: Any = None) -> Any:
+    with available(), conn.cursor(row_factory=scalar_row) as cursor:
+        return cursor.execute(query, values).fetchone()
 
 
 def _letter(row: Any) -> DeadLetter:
@@ -148,7 +213,10 @@ def _letter(row: Any) -> DeadLetter:
         died_at=at,
         attempt=row.attempts,
         runs=row.runs,
-        body=_readable(bytes(row.body)),
+        priority=row.priority,
+        needs=row.needs,
+        body=_readable(bytes(row.body), row.size),
+        size=row.size,
         headers=row.headers or {},
         traceback=row.traceback,
     )
@@ -161,12 +229,31 @@ def _uuid(id: str) -> UUID | None:
         return None
 
 
-def _readable(body: bytes) -> Any:
+def _readable(body: bytes, size: int) -> Any:
+    """A body for people. size: of the whole body, of which this may be the beginning."""
+    if len(body) < size:
+        return body.decode(errors="replace")
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        if not _is_deep(value):
+            return value
     except (ValueError, RecursionError):
         pass
     try:
         return body.decode()
     except UnicodeDecodeError:
         return {"base64": base64.b64encode(body).decode()}
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True

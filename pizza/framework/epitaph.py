@@ -112,6 +112,8 @@ def plain(headers: dict[str, Any]) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, float) and abs(value) >= 2**63:
+        return str(value)  # jsonb would make it an integer, too large for an AMQP table
     if isinstance(value, list):
         return [_plain(each) for each in value if _keeps(each)]
     if isinstance(value, dict):

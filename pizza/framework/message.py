@@ -187,7 +187,9 @@ def _short_text(*places: Any) -> str | None:
 
 
 def outgoing(row: Any) -> amqp.Message:
-    """The message that publishes a row of the table `message`, as `relay.pending` names its columns."""
+    """The message that publishes a row of the table `message`, as `relay.pending` names its
+    columns.
+    """
     application_headers = dict(row.headers) if row.headers else {}
     properties = {}
     if _fits_property(application_headers.get(CORRELATION_ID)):
@@ -203,37 +205,19 @@ def outgoing(row: Any) -> amqp.Message:
         priority=row.priority,
         message_id=_published_id(row),
         timestamp=int(row.created_at.timestamp()),
-        application_headers=_writable(application_headers),
+        application_headers=application_headers,
         **properties,
     )
 
 
 def _published_id(row: Any) -> str:
-    """The copy of a dead message has the id of that message, whose row may be sent again meanwhile."""
+    """The row's id, or for the copy of a dead message the id of that message."""
     copied = (row.headers or {}).get(DEAD_MESSAGE) if row.task is None else None
     return copied if isinstance(copied, str) and _fits_property(copied) else str(row.id)
 
 
 def _fits_property(value: Any) -> bool:
     return isinstance(value, str) and len(value.encode()) <= _SHORT_STRING
-
-
-def _writable(value: Any) -> Any:
-    """A JSON value that an AMQP table can hold: its integers have 64 bits, its keys 255 octets.
-
-    (jsonb writes 1e300 without an exponent, which makes it an integer.)
-    """
-    if isinstance(value, dict):
-        return {_cut(key): _writable(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_writable(each) for each in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return str(value)
-    return value
-
-
-def _cut(key: str) -> str:
-    return key.encode()[:_SHORT_STRING].decode("utf-8", "ignore")
 
 
 def encode(body: Any) -> bytes:

@@ -2,9 +2,9 @@
 
 Any number of processes run this thread; one of them leads, by a session lock that frees itself when
 its process ends. The leader publishes on this thread; a keeper and a runner of periodic tasks work
-beside it, each with a connection of its own. A leader that is frozen keeps its lock, so the candidates
-watch its heartbeat and end its session. A leader that cannot reach RabbitMQ gives the lead to a
-candidate that can.
+beside it, each with a connection of its own. A leader that is frozen keeps its lock, so the
+candidates watch its heartbeat and end its session. A leader that cannot reach RabbitMQ gives the
+lead to a candidate that can.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ class Relay(threading.Thread):
             if watched.is_frozen(gap, age):
                 log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
                 conn.execute(_SQL.depose)
-            if without_broker and self._link.connected(conn):
+            if not without_broker:
+                self._link.drop()
+            elif self._link.connected(conn):
                 conn.execute(_SQL.stand_for_election)
         return False
 
@@ -215,7 +217,7 @@ class Relay(threading.Thread):
         }  # fmt: skip
         self._asleep = False
         with conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows = cursor.execute(_SQL.pending, look).fetchall()
+            rows: list[Any] = cursor.execute(_SQL.pending, look).fetchall()
         if rows[0].position is None:
             broker.wait(0)
             return 0

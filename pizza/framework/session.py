@@ -216,8 +216,8 @@ class Session(threading.Thread):
 def hold_job_key(conn: BoundedConnection, holder: int) -> None:
     """Mark a job's connection as the one of its worker, and end its predecessor.
 
-    A connection that was lost on the way may still stand at the server, with rows locked. The key by
-    which the keeper finds the sessions of a frozen worker is the worker's own, negated. Raises
+    A connection that was lost on the way may still stand at the server, with rows locked. The key
+    by which the keeper finds the sessions of a frozen worker is the worker's own, negated. Raises
     DatabaseUnavailable when the predecessor does not end.
     """
     conn.execute(_SQL.end_predecessor, {"key": -holder})

@@ -180,8 +180,8 @@ class Worker:
         work.join(_LAST_SECONDS)
         if work.is_alive():
             # It is stuck where nothing can interrupt it. To end now is a crash that is
-            # meant: the servers free what it holds, and another worker takes over. A process manager
-            # starts a worker again whose job was hung.
+            # meant: the servers free what it holds, and another worker takes over. A process
+            # manager starts a worker again whose job was hung.
             log.error("The job does not end; leaving it", extra={"action": "job_abandoned"})
             logging.shutdown()
             os._exit(1 if hung else 0)
@@ -247,7 +247,7 @@ class Worker:
     def _connect(self) -> Broker:
         broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
         try:
-            broker.declare(self._app.topology)
+            broker.declare(self._app.topology_for(self._options.queues))
             broker.prefetch(1)
         except BrokerUnavailable:
             broker.close()
@@ -300,7 +300,7 @@ class Worker:
             self._at_broker.acquire()
 
     def _not_settled(self, ticket: Ticket, error: Exception) -> Result:
-        """A delivery that the executor has failed on: back to its queue, in the end a dead letter."""
+        """A delivery that the executor failed on: back to its queue, in the end a dead letter."""
         log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
         self._bench.line.close()
         key = (ticket.queue, ticket.message_id, hash(ticket.body))

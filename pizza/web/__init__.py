@@ -126,7 +126,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
-    pages.install(app, backend, settings, doors, intake)
+    pages.install(app, backend, doors, intake)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -36,6 +36,8 @@ HELP = {
     "retries": "Attempts of tasks that failed and were tried again, by queue",
     "postponements": "Attempts that were put off because nobody could have done them, by queue",
     "dead_letters": "Messages that became dead letters, by the queue they died in",
+    "dead_messages": "Dead messages that nobody has sent again or dropped yet",
+    "events_unroutable": "Events that were dropped because no queue is bound for them, by exchange",
     "queue_depth": "Messages ready in a queue of the broker, as the leading relay saw it; absent "
     "while nobody can look",
     "queue_consumers": "Consumers of that queue",
@@ -57,7 +59,9 @@ HELP = {
     "broker_up": "0 when the relay that leads here cannot reach the broker",
     "relay_leading": "1 when the relay of this process publishes, 0 when it stands by or cannot",
 }
-COUNTERS = frozenset({"worker_orders", "orders", "retries", "postponements", "dead_letters"})
+COUNTERS = frozenset(
+    {"worker_orders", "orders", "retries", "postponements", "dead_letters", "events_unroutable"}
+)
 HISTOGRAMS = frozenset({"waiting_seconds", "cooking_seconds"})
 
 

@@ -60,6 +60,9 @@ alter table message
     -- How often in a row the broker did not take it.
     add column refusals      smallint not null default 0;
 
+-- Of release 0.2, and called by nothing any longer.
+drop function if exists order_lock_message(text);
+
 -- Ids that senders chose, too: a second message with the same id is not sent. Only messages from other
 -- programs without an id are told apart by their body. An id is forgotten half a day after its message
 -- was seen to be over.

@@ -104,10 +104,12 @@ select queue from q where queue is not null
 select clock_timestamp()
 
 -- count_waiting --
--- How many messages of a queue wait that were sent before a moment; counting ends at the limit.
+-- How many messages of a queue wait that were sent before a moment; counting ends at the limit. Those
+-- whose delivery was dropped, as their row is locked, are not lost: see `redeliver`.
 select count(*)::integer from (
     select from message
     where state = 'sent' and queue = %(queue)s and sent_at < %(before)s
+      and not exists (select from redelivery r where r.message_id = message.id)
     limit %(limit)s
 ) counted
 
@@ -140,6 +142,7 @@ select position, id, task, exchange, routing_key, priority, headers, body, attem
 from message
 where state = 'sent' and queue = %(queue)s and priority = %(priority)s
   and sent_at < %(before)s and needs is null
+  and not exists (select from redelivery r where r.message_id = message.id)
 order by position
 limit %(limit)s
 
@@ -180,10 +183,12 @@ where c.oid = 'message'::regclass
 vacuum (skip_locked, index_cleanup on, parallel 0) message
 
 -- prune_identities --
--- Look again at ids that nobody has looked at for half a day: those of living messages stay, those of
--- ended ones stay for another half day, and go after that.
+-- Look again at ids that nobody has looked at for half a day: those of living messages and of dead ones,
+-- which may be sent again, stay; those of ended ones stay for another half day, and go after that.
 with old as materialized (
-    select id, is_over, exists (select from message m where m.id = a.id) as lives
+    select id, is_over,
+           exists (select from message m where m.id = a.id)
+           or exists (select from dead_message d where d.id = a.id) as lives
     from adopted_message a
     where seen_at < now() - interval '12 hours'
     order by seen_at

@@ -66,9 +66,12 @@ union all
 select 'orders', jsonb_build_object('type', type, 'priority', priority::text, 'status', status), orders::float8
 from order_tally
 union all
-select case what when 'retried' then 'retries' when 'dead' then 'dead_letters' else 'postponements' end, jsonb_build_object('queue', queue),
-       number::float8
+select case what when 'retried' then 'retries' when 'dead' then 'dead_letters'
+                 when 'unroutable' then 'events_unroutable' else 'postponements' end,
+       jsonb_build_object(case what when 'unroutable' then 'exchange' else 'queue' end, queue), number::float8
 from message_tally
+union all
+select 'dead_messages', '{}', count(*)::float8 from dead_message
 union all
 -- What the relay has not looked at lately is not known: the broker, or every relay, is away.
 select m.name, jsonb_build_object('queue', q.name), m.value::float8

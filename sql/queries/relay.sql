@@ -61,12 +61,13 @@ with awake as materialized (
 )
 select m.*
 from awake left join (
-    select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at, refusals
+    select position, id, task, queue, exchange, routing_key, priority, headers, body, attempt, created_at,
+           refusals
     from (
         select n.*, sum(octet_length(body)) over (order by position) - octet_length(body) as bytes_before
         from (
-            select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at,
-                   refusals
+            select position, id, task, queue, exchange, routing_key, priority, headers, body, attempt,
+                   created_at, refusals
             from message
             where state = 'pending' and position <> all(%(unmarked)s)
             order by position

@@ -7,9 +7,6 @@ from typing import Any
 
 import amqp
 
-from pizza.database.connection import connect
-from pizza.framework.adoption import forget
-
 from ..pace import wait_until
 from .stage import Stage
 
@@ -63,14 +60,3 @@ def test_a_bad_foreign_message_dies_with_its_reason(stage: Stage) -> None:
     )
     assert reasons[0] == "no mode fly"
     assert reasons[1].startswith("the body is not JSON")
-
-
-def test_what_was_adopted_is_remembered_for_a_day(stage: Stage) -> None:
-    stage.rows(
-        """insert into adopted_message (id, body_hash, adopted_at) values
-               (gen_random_uuid(), 'old', now() - interval '25 hours'),
-               (gen_random_uuid(), 'new', now() - interval '23 hours') returning 1"""
-    )
-    with connect(stage.db_url, name="test") as conn:
-        forget(conn)
-    assert stage.rows("select convert_from(body_hash, 'UTF8') from adopted_message") == [("new",)]

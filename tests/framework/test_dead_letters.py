@@ -1,20 +1,36 @@
-"""Dead letters: looked at, sent again, thrown away; what is left alone stays, in its order."""
+"""Dead messages are rows: people list them, send them again and drop them without the broker."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
 import amqp
+import psycopg
+import pytest
+from psycopg.rows import namedtuple_row
 
-from pizza.database.connection import connect
+from devservices import RabbitMQ
+from pizza.database.connection import BoundedConnection, connect
 from pizza.framework import dead_letters
-from pizza.framework.broker import Broker
-from pizza.framework.dead_letters import DeadLetter
+from pizza.framework.message import outgoing
 
-from ..pace import wait_until
+from ..pace import Stopwatch, wait_until
+from .listener import SCHEMA as LISTENER_SCHEMA
 from .stage import DEAD_LETTERS, Stage
 
+MANY = 3_000
 
-def broker(stage: Stage) -> Broker:
-    return Broker(stage.broker_url, name="test")
+
+@pytest.fixture
+def conn(stage: Stage) -> Iterator[BoundedConnection]:
+    with connect(stage.db_url, name="person") as open_connection:
+        yield open_connection
+
+
+def dead(stage: Stage) -> int:
+    return int(stage.rows("select count(*) from dead_message")[0][0])
 
 
 def bury(stage: Stage, *labels: str) -> list[str]:
@@ -22,71 +38,268 @@ def bury(stage: Stage, *labels: str) -> list[str]:
     jobs = []
     for number, label in enumerate(labels, start=1):
         jobs.append(str(stage.send("hopeless", label=label)))
-        wait_until(lambda n=number: stage.ready(DEAD_LETTERS) == n, 15, "it is dead")
+        wait_until(lambda n=number: dead(stage) == n, 15, "it is dead")
     return jobs
 
 
-def test_letters_are_shown_with_their_reason_and_stay(stage: Stage) -> None:
+def insert(stage: Stage, number: int = 1, **columns: Any) -> list[str]:
+    """Rows of dead messages, the oldest first."""
+    values = {
+        "task": "play", "queue": stage.toy.queue("red"), "body": b'{"mode": "ok"}',
+        "reason": "Hopeless: no use", **columns,
+    }  # fmt: skip
+    rows = stage.rows(
+        f"""insert into dead_message (id, died_at, {", ".join(values)})
+            select gen_random_uuid(), now() - interval '1 hour' + n * interval '1 ms',
+                   {", ".join(["%s"] * len(values))}
+            from generate_series(1, %s) n returning id::text""",
+        *values.values(),
+        number,
+    )
+    return [id for (id,) in rows]
+
+
+def listed(conn: BoundedConnection) -> list[str]:
+    return [letter.id for letter in dead_letters.letters(conn)]
+
+
+def test_a_list_shows_the_reason_and_changes_nothing(stage: Stage, conn: BoundedConnection) -> None:
     stage.worker("w")
     jobs = bury(stage, "first", "second")
     for _ in range(2):
-        found = dead_letters.letters(broker(stage))
+        found = dead_letters.letters(conn)
         assert [letter.id for letter in found] == jobs
     assert found[0].reason == "Hopeless: no use"
-    assert found[0].task == "play"
-    assert found[0].queue == stage.toy.queue("red")
+    assert (found[0].task, found[0].queue) == ("play", stage.toy.queue("red"))
+    assert (found[0].attempt, found[0].runs) == (1, 1)
     assert found[0].body == {"mode": "hopeless", "label": "first"}
-    assert [letter.id for letter in dead_letters.letters(broker(stage), limit=1)] == jobs[:1]
+    assert listed(conn) == jobs
+    assert [letter.id for letter in dead_letters.letters(conn, limit=1)] == jobs[:1]
+    assert dead_letters.find(conn, jobs[1]) == found[1]
+    assert dead_letters.find(conn, str(uuid4())) is None
+    assert dead_letters.find(conn, "no UUID") is None
 
 
-def test_one_is_sent_again_and_the_others_stay(stage: Stage) -> None:
+def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
+    stage: Stage, conn: BoundedConnection
+) -> None:
+    worker = stage.worker("w")
+    job = str(stage.send("fail"))
+    line = worker.await_log("job_dead", within=20)
+    (retried, *_) = worker.log("job_retried")
+    letter = dead_letters.find(conn, job)
+    assert letter is not None and letter.traceback is not None
+    for text in (line["traceback"], retried["traceback"], letter.traceback):
+        assert "Traceback (most recent call last)" in text
+        assert "in _fail" in text  # the function of the task
+    assert letter.traceback.endswith("Flaky: attempt 3 fails as it should\n")
+    assert (letter.attempt, letter.runs) == (3, 3)
+
+
+def test_one_is_sent_again_and_the_others_stay(stage: Stage, conn: BoundedConnection) -> None:
     worker = stage.worker("w")
     jobs = bury(stage, "first", "second", "third")
-    with connect(stage.db_url, name="test") as conn:
-        again = lambda letter: letter.id == jobs[1]  # noqa: E731
-        assert dead_letters.retry(broker(stage), conn, again) == 1
+    assert dead_letters.retry(conn, jobs[1]).count == 1
     # It is tried once more, and dies once more: behind the others now.
     worker.await_log("job_dead", count=4)
-    wait_until(lambda: stage.ready(DEAD_LETTERS) == 3, 10, "it is back")
-    found = [letter.id for letter in dead_letters.letters(broker(stage))]
-    assert found == [jobs[0], jobs[2], jobs[1]]
+    wait_until(lambda: listed(conn) == [jobs[0], jobs[2], jobs[1]], 10, "it is back")
+    assert dead_letters.retry(conn, str(uuid4())) == dead_letters.Settled(0, {})
 
 
-def test_what_dies_in_the_meantime_is_left_for_the_next_time(stage: Stage) -> None:
-    # Given one dead letter, and a worker that has always buried its job anew by the next look.
-    worker = stage.worker("w")
-    jobs = bury(stage, "first")
-    again: list[str] = []
-
-    def choose(letter: DeadLetter) -> bool:
-        again.append(letter.id)
-        if len(again) < 5:
-            stage.send("hopeless", label="another")
-            worker.await_log("job_dead", count=1 + len(again))
-            wait_until(lambda: stage.ready(DEAD_LETTERS) >= 1, 15, "it is dead")
-        return True
-
-    # When all are sent again, then that is the one which lay there.
-    with connect(stage.db_url, name="test") as conn:
-        assert dead_letters.retry(broker(stage), conn, choose) == 1
-    assert again == jobs
+def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
+    stage: Stage, conn: BoundedConnection
+) -> None:
+    insert(stage, 2)
+    (later,) = insert(stage)
+    stage.rows("update dead_message set died_at = now() + interval '1 min' "
+               "where id = %s returning 1", later)  # fmt: skip
+    assert dead_letters.retry_all(conn) == dead_letters.Settled(2, {})
+    assert listed(conn) == [later]
 
 
-def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(stage: Stage) -> None:
+def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
+    stage: Stage, conn: BoundedConnection
+) -> None:
     worker = stage.worker("w")
     with stage.broker() as channel:
         channel.basic_publish(amqp.Message(b"{no json"), "", stage.toy.queue("red"))
     worker.await_log("message_dead")
-    wait_until(lambda: stage.ready(DEAD_LETTERS) == 1, 10, "it is dead")
-    with connect(stage.db_url, name="test") as conn:
-        assert dead_letters.retry(broker(stage), conn, lambda letter: True) == 1
+    wait_until(lambda: dead(stage) == 1, 10, "it is dead")
+    assert dead_letters.letters(conn)[0].body == "{no json"
+    assert dead_letters.retry_all(conn).count == 1
     worker.await_log("message_dead", count=2)
+    wait_until(lambda: dead(stage) == 1, 10, "it is dead again")
 
 
-def test_what_is_thrown_away_is_gone(stage: Stage) -> None:
-    stage.worker("w")
+def test_what_is_dropped_is_gone(stage: Stage, conn: BoundedConnection) -> None:
+    first, second, third = insert(stage, 3)
+    assert dead_letters.drop(conn, first).count == 1
+    assert dead_letters.drop(conn, first).count == 0
+    assert listed(conn) == [second, third]
+    assert dead_letters.drop_all(conn).count == 2
+    assert listed(conn) == []
+
+
+def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
+    stage: Stage, conn: BoundedConnection, rabbitmq: RabbitMQ
+) -> None:
+    stage.relay()
+    worker = stage.worker("w", no_relay=True)
     jobs = bury(stage, "first", "second")
-    assert dead_letters.drop(broker(stage), lambda letter: letter.id == jobs[0]) == 1
-    assert [letter.id for letter in dead_letters.letters(broker(stage))] == jobs[1:]
-    assert dead_letters.drop(broker(stage), lambda letter: True) == 1
-    assert dead_letters.letters(broker(stage)) == []
+    rabbitmq.kill9()
+    rabbitmq.wipe()
+    assert listed(conn) == jobs
+    assert dead_letters.retry_all(conn).count == 2
+    worker.await_log("job_dead", within=30, count=4)
+    wait_until(lambda: sorted(listed(conn)) == sorted(jobs), 10, "both have died again")
+
+
+def test_copies_leave_the_queue_after_a_retry_and_a_drop(
+    stage: Stage, conn: BoundedConnection
+) -> None:
+    stage.relay()
+    stage.worker("w", no_relay=True)
+    first, second, third = bury(stage, "first", "second", "third")
+    wait_until(lambda: stage.ready(DEAD_LETTERS) == 3, 10, "there are copies")
+    dead_letters.drop(conn, first)
+    # The message of the second is on its way again, and not dead.
+    stage.conn.execute("update dead_message set queue = 'nobody serves it' where id = %s", [second])
+    dead_letters.retry(conn, second)
+    wait_until(lambda: stage.ready(DEAD_LETTERS) == 1, 15, "two copies have gone")
+    (letter,) = stage.drain(DEAD_LETTERS)
+    assert letter.properties["message_id"] == third
+    assert letter.properties["application_headers"]["reason"] == "Hopeless: no use"
+
+
+def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Stage) -> None:
+    # Given a worker, and no relay: the copy for the dead-letter queue stays unpublished.
+    worker = stage.worker("w", no_relay=True)
+    job = stage.send("hopeless")
+    with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
+        message = outgoing(conn.execute("select * from message").fetchone())
+    stage.conn.execute("update message set state = 'sent', sent_at = now()")
+    # When the message is delivered twice
+    with stage.broker() as channel:
+        for _ in range(2):
+            channel.basic_publish(message, "", stage.toy.queue("red"))
+    worker.await_log("job_dead")
+    worker.await_log("job_skipped")
+    # Then it is dead once, the second delivery is gone, and the worker goes on.
+    assert stage.rows("select id from dead_message") == [(job,)]
+    assert stage.rows("select exchange from message") == [("dead_letters",)]
+    next_one = stage.send(priority=3)
+    with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
+        row = conn.execute("select * from message where id = %s", [next_one]).fetchone()
+    with stage.broker() as channel:
+        channel.basic_publish(outgoing(row), "", stage.toy.queue("red"))
+    wait_until(lambda: stage.effects() == {next_one: 1}, 15, "the next one is done")
+    assert stage.ready(stage.toy.queue("red")) == 0
+    assert not worker.log("executor_failed")
+
+
+def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
+    stage: Stage, conn: BoundedConnection
+) -> None:
+    stage.conn.execute(LISTENER_SCHEMA)
+    stage.relay()
+    first, second = stage.subscriber("first"), stage.subscriber("second", kept=True)
+    event = str(uuid4())
+    with stage.broker() as channel:
+        channel.basic_publish(
+            amqp.Message(b'{"n": 1, "mode": "poison"}', message_id=event), stage.prefix, "event.x"
+        )
+    found = wait_until(lambda: len(x := dead_letters.letters(conn)) == 2 and x, 15, "two are dead")
+    queues = {letter.queue: letter for letter in found}
+    assert set(queues) == {stage.toy.events, f"{stage.prefix}.kept"}
+    assert {letter.headers["message_id"] for letter in found} == {event}
+    assert dead_letters.retry(conn, queues[stage.toy.events].id).count == 1
+    first.await_log("event_dead", count=2)
+    assert len(second.log("event_dead")) == 1
+
+
+def test_an_event_sent_again_waits_for_its_queue(stage: Stage, conn: BoundedConnection) -> None:
+    relay = stage.relay()
+    queue = f"{stage.prefix}.kept"  # which nobody has declared
+    insert(stage, task=None, queue=queue)
+    assert dead_letters.retry_all(conn).count == 1
+    relay.await_log("message_parked", within=15)
+    stage.await_states(scheduled=1)
+    with stage.broker() as channel:
+        channel.queue_declare(queue, durable=True, auto_delete=False)
+    stage.await_states(within=20)
+    assert [message.body for message in stage.drain(queue)] == [b'{"mode": "ok"}']
+
+
+def test_one_that_cannot_be_sent_hinders_no_other(stage: Stage, conn: BoundedConnection) -> None:
+    before = insert(stage, 20)
+    (homeless,) = insert(stage, queue=DEAD_LETTERS)
+    (locked,) = insert(stage)
+    insert(stage, 20)
+    with psycopg.connect(stage.db_url) as other:
+        other.execute("select from dead_message where id = %s for update", [locked])
+        watch = Stopwatch()
+        done = dead_letters.retry_all(conn)
+        watch.assert_within(2)
+    assert done.count == 40
+    assert done.failures == {
+        homeless: "the dead message does not say from which queue it came",
+        locked: "another transaction is working on this dead message",
+    }
+    assert set(listed(conn)) == {homeless, locked}
+    sent = {str(id) for (id,) in stage.rows("select id from message")}
+    assert len(sent) == 40 and set(before) <= sent
+    assert dead_letters.drop_all(conn) == dead_letters.Settled(2, {})
+
+
+def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
+    stage: Stage, conn: BoundedConnection
+) -> None:
+    body = b'{"mode": "ok", "label": "' + b"x" * 10_000 + b'"}'
+    ids = insert(stage, MANY, body=body)
+    watch = Stopwatch()
+    found = dead_letters.letters(conn, 100)
+    watch.assert_within(0.5)
+    assert [letter.id for letter in found] == ids[:100]
+    assert {len(letter.body) for letter in found} == {dead_letters.PREVIEW}
+    assert {letter.size for letter in found} == {len(body)}
+    assert dead_letters.find(conn, ids[0]).body["mode"] == "ok"
+    pages = [len(page) for page in dead_letters.pages(conn, 250)]
+    assert pages == [100, 100, 50]
+    watch = Stopwatch()
+    assert dead_letters.retry_all(conn) == dead_letters.Settled(MANY, {})
+    watch.assert_within(5)
+    assert stage.states() == {"pending": MANY}
+    assert dead(stage) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"caf\xc3\xa9", "café"),
+        (b"\xff\x00", {"base64": "/wA="}),
+        (b"[" * 100 + b"]" * 100, "[" * 100 + "]" * 100),
+        (b"1" * 5000, "1" * dead_letters.PREVIEW),
+        (b'"\\ud800"', "\ud800"),
+    ],
+)
+def test_whatever_the_body_it_is_shown(
+    stage: Stage, conn: BoundedConnection, body: bytes, shown: Any
+) -> None:
+    insert(stage, body=body)
+    assert dead_letters.letters(conn)[0].body == shown
+
+
+def test_text_of_other_programs_is_made_safe_for_a_terminal() -> None:
+    text = "a\x1b[2Jb\u202ec\x00d\ud800e\tf\n<b>ü"
+    assert dead_letters.printable(text) == "a\ufffd[2Jb\ufffdc\ufffdd\ufffde\tf\n<b>ü"
+
+
+def test_two_messages_with_one_id_keep_their_bodies(stage: Stage) -> None:
+    (id,) = insert(stage, body=b'"first"')
+    again = "select message_bury_raw('dead_letters', 'q', %s, '{\"reason\": \"r\"}', %s::uuid)"
+    stage.rows(again, b'"first"', id)  # the same one, delivered twice
+    assert dead(stage) == 1
+    stage.rows(again, b'"second"', id)
+    found = stage.rows("select id, body from dead_message order by died_at")
+    assert [body for _, body in found] == [b'"first"', b'"second"']
+    assert found[0][0] == UUID(id) != found[1][0]

@@ -60,7 +60,7 @@ def empty_dead_letters(stage: Stage) -> None:
     stage.conn.execute("truncate dead_message")
     broker = Broker(stage.broker_url, name="test")
     broker.declare(DEAD_LETTERS)
-    broker.purge("dead_letter_queue")
+    broker.channel.queue_purge("dead_letter_queue")
     broker.close()
 
 

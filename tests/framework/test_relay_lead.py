@@ -12,7 +12,8 @@ def leaders(stage: Stage) -> list[str]:
         name
         for (name,) in stage.rows(
             """select a.application_name from pg_locks l join pg_stat_activity a using (pid)
-               where l.locktype = 'advisory' and l.objid = (lock_key('leader publisher') & 4294967295)::oid and l.granted
+               where l.locktype = 'advisory' and l.granted
+                 and l.objid = (lock_key('leader publisher') & 4294967295)::oid
                  and a.datname = current_database()"""
         )
     ]

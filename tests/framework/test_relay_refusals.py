@@ -49,8 +49,9 @@ def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: 
         stage.await_states(sent=1)
         # And where that never happens, it is a dead letter with its reason
         channel.queue_unbind(stage.toy.queue("blue"), stage.prefix, "nowhere")
-    never = stage.toy.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
-    stage.rows("update message set refusals = 11 where id = %s returning 1", never)
+    with stage.conn.transaction():
+        never = stage.toy.play.send(stage.conn, {}, queue="nowhere", routing_key="nowhere")
+        stage.rows("update message set refusals = 11 where id = %s returning 1", never)
     dead = "select id, task, reason from dead_message"
     ((id, task, reason),) = wait_until(lambda: stage.rows(dead), 10, "it is dead")
     assert (id, task) == (never, "play")
@@ -89,6 +90,8 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
     "no such exchange": {"exchange": "nowhere_at_all"},
     "an exchange that is none of ours": {"exchange": "amq.rabbitmq.trace"},
     "too long a key": {"routing_key": "k" * 300},
+    "a number too large": {"headers": {"n": 2**70}},
+    "too long a header": {"headers": {"h" * 300: 1}},
 }
 
 
@@ -100,14 +103,14 @@ def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Stage) -> None:
             usual = {"exchange": stage.prefix, "routing_key": "event.x", "body": {}}
             publish(stage.conn, **usual | what)
             good_ones(stage, 10)
-    # Then the one that nobody could ever write is dead at once, and the others wait
+    # Then those that nobody could ever write are dead at once, and the others wait
     wait_until(lambda: stage.states() == {"scheduled": 2}, 20, "the others have gone")
     waiting = dict(stage.rows("select exchange, refusals from message"))
     assert set(waiting) == {"nowhere_at_all", "amq.rabbitmq.trace"}
-    assert stage.rows("select routing_key, reason from dead_message") == [
-        ("k" * 300, "not published: it cannot be written as an AMQP message")
-    ]
-    assert len({message.properties["message_id"] for message in stage.drain()}) == 60
+    dead = stage.rows("select routing_key, reason from dead_message order by 1")
+    assert [key for key, _ in dead] == ["event.x", "event.x", "k" * 300]
+    assert {why for _, why in dead} == {"not published: it cannot be written as an AMQP message"}
+    assert len({message.properties["message_id"] for message in stage.drain()}) == 100
     assert relay.running and not relay.tracebacks()
 
 

@@ -42,14 +42,14 @@ def test_the_examples_run_in_their_order(page, db_url, broker_url):
     assert sent is not None and sent[0] >= 1
 
 
-def test_the_chores_of_the_page_can_run(db_url, broker_url):
+def test_the_periodic_tasks_of_the_page_can_run(db_url, broker_url):
     with psycopg.connect(db_url, autocommit=True) as conn:
         names: dict[str, Any] = {"conn": conn, "db_url": db_url, "broker_url": broker_url}
         for example in examples("docs/tasks.md"):
             exec(example, names)
         before = conn.execute("select count(*) from message").fetchone()
-        for chore in names["app"].chores:
-            chore.run(conn)
+        for task in names["app"].periodic_tasks:
+            task.run(conn)
         after = conn.execute("select count(*) from message").fetchone()
     assert before is not None and after == (before[0] + 1,)
 

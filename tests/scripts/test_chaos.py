@@ -35,7 +35,7 @@ ELSEWHERE = {
     "long-cook": "framework/test_worker_ack.py::"
     "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
     "frozen-in-transaction": "framework/test_worker_crash.py::"
-    "test_a_frozen_worker_finds_its_token_refused",
+    "test_a_frozen_worker_loses_its_sessions_and_has_no_effect",
     "long-transaction": "framework/test_worker_ack.py::"
     "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
     "two-trackings": "acceptance/crew/test_tracking.py::"

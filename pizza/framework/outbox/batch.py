@@ -36,6 +36,7 @@ PARKING = RetryPolicy(attempts=12, base=5.0, factor=2.0, cap=300.0, jitter=0.2)
 _TRIES = 3
 # A topology that was declared so lately will not route better for being declared again.
 _DECLARED_S = 1.0
+_TRY_AGAIN_S = 0.05
 _SAY_AGAIN_S = 30.0
 
 
@@ -51,6 +52,8 @@ class Batches:
         self.unmarked: set[int] = set()
         self._tries: dict[int, int] = {}
         self._declared_at = -_DECLARED_S
+        # Ways (exchange, routing key) that led nowhere right after a declaration, and when.
+        self._unroutable: dict[tuple[str, str], float] = {}
         self._said: dict[str, float] = {}
 
     def publish(
@@ -69,63 +72,71 @@ class Batches:
                 [(row.exchange, row.routing_key, outgoing(row)) for row in rows]
             )
         except BrokerUnavailable as error:
-            # A broker that is too slow for so many at once is given fewer. And where an exchange has
-            # just vanished, smaller batches find its message.
+            # A broker that is too slow for so many at once is given fewer. And where an exchange
+            # has just vanished, smaller batches find its message.
             self.limit = max(1, len(rows) // 2)
             if len(rows) == 1 and isinstance(error.__cause__, amqp.ChannelError):
                 self._park(conn, rows[0], str(error))
             raise
         self.limit = min(BATCH, self.limit * 2)
-        refused = [(row, why) for row, why in zip(rows, refusals, strict=True) if why is not None]
-        open_ones = [row for row, why in refused if not self._settled_at_once(conn, row, why)]
         taken = [row for row, why in zip(rows, refusals, strict=True) if why is None]
-        if not open_ones:
-            self.mark(conn, [row.position for row in taken])
-            return
-        first = open_ones[0].position
-        tries = self._tries.get(first, 0) + 1
-        if tries < self._most_tries(dict((r.position, why) for r, why in refused)[first]):
+        refused = [(row, why) for row, why in zip(rows, refusals, strict=True) if why is not None]
+        unsettled = [each for each in refused if not self._settled_at_once(conn, *each)]
+        if unsettled and self._try_again(*unsettled[0]):
             # What comes after it is sent again behind it, so that the order stays.
-            self._tries = {first: tries}
+            first = unsettled[0][0].position
             self.mark(conn, [row.position for row in taken if row.position < first])
-            self._declared_at = time.monotonic()
             declare()
-            time.sleep(0.05)
+            publisher.forget_missing()
+            self._declared_at = time.monotonic()
+            time.sleep(_TRY_AGAIN_S)
             return
-        self._tries.clear()
         self.mark(conn, [row.position for row in taken])
-        why_of = {row.position: why for row, why in refused}
-        self._give_up(conn, [(row, why_of[row.position]) for row in open_ones])
+        self._give_up(conn, unsettled)
 
-    def _most_tries(self, why: Refusal) -> int:
-        if why is Refusal.UNROUTABLE:
-            lately = time.monotonic() - self._declared_at < _DECLARED_S
-            return 1 if lately and not self._tries else 2
-        return _TRIES
+    def _try_again(self, row: Any, why: Refusal) -> bool:
+        """Whether a refused message may be taken at once, after a declaration of the topology."""
+        tries = self._tries.get(row.position, 0) + 1
+        self._tries = {row.position: tries}
+        if why is Refusal.NACKED:
+            return tries < _TRIES
+        way, now = (row.exchange, row.routing_key), time.monotonic()
+        lately = now - self._unroutable.get(way, -_DECLARED_S) < _DECLARED_S
+        if tries > 1:
+            self._unroutable = {
+                w: at for w, at in self._unroutable.items() if now - at < _DECLARED_S
+            }
+            self._unroutable[way] = now
+        return tries == 1 and not lately
 
     def _settled_at_once(self, conn: BoundedConnection, row: Any, why: Refusal) -> bool:
         """Settle a message for which another try in this moment is of no use."""
-        if why is Refusal.NO_EXCHANGE:
-            self._park(conn, row, f"{why.value}: {row.exchange!r}")
-        elif why is Refusal.UNWRITABLE:
+        if why is Refusal.UNWRITABLE:
             self._dead(conn, row, why.value)
-        else:
-            return False
-        return True
+            return True
+        lately = time.monotonic() - self._declared_at < _DECLARED_S
+        if why is Refusal.NO_EXCHANGE and lately:
+            self._park(conn, row, f"{why.value}: {row.exchange!r}")
+            return True
+        return False
 
     def _give_up(self, conn: BoundedConnection, refused: list[tuple[Any, Refusal]]) -> None:
-        """Drop events that no queue is bound for; park the rest."""
+        """Drop events that no queue is bound for; park the rest.
+
+        An event that was sent again to one queue is not dropped: the queue may come back.
+        """
         unbound = [
-            row.position for row, why in refused if why is Refusal.UNROUTABLE and row.task is None
+            row.position
+            for row, why in refused
+            if why is Refusal.UNROUTABLE and row.task is None and row.queue is None
         ]
         for row, why in refused:
             if row.position not in unbound:
                 self._park(conn, row, why.value)
         if not unbound:
             return
-        for exchange, number, _ in conn.execute(
-            _SQL.drop_events, {"positions": unbound}
-        ).fetchall():
+        dropped = _unless_locked(conn, _SQL.drop_events, {"positions": unbound})
+        for exchange, number, _ in dropped or ():
             self._say(
                 f"dropped {exchange}", logging.WARNING, "event_dropped",
                 f"{number} events to exchange {exchange!r} are dropped: no queue is bound for them",
@@ -142,22 +153,16 @@ class Batches:
         conn.execute(_SQL.park, {"positions": [row.position], "delay": delay})
         self._say(
             f"parked {row.exchange}", logging.WARNING, "message_parked",
-            f"A message cannot be published, tried again in {delay.total_seconds():.0f} s: {reason}",
+            f"A message cannot be published, next in {delay.total_seconds():.0f} s: {reason}",
             {"message_id": str(row.id), "exchange": row.exchange, "routing_key": row.routing_key},
         )  # fmt: skip
 
     def _dead(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         headers = epitaph(row.routing_key, f"not published: {reason}", task=row.task)
-        conn.execute(
-            _SQL.give_up,
-            {
-                "position": row.position,
-                "exchange": DEAD_LETTER_EXCHANGE,
-                "headers": Jsonb(headers),
-            },
-        )
-        if row.exchange == DEAD_LETTER_EXCHANGE:
-            return  # the copy of a dead message, which is in the table
+        values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE}
+        done = _unless_locked(conn, _SQL.give_up, values | {"headers": Jsonb(headers)})
+        if done is None or row.exchange == DEAD_LETTER_EXCHANGE:
+            return  # another time, or the copy of a dead message, whose row stays
         log.error(
             "A message cannot be published and is dead: %s", reason,
             extra={"action": "message_dead",
@@ -194,3 +199,11 @@ class Batches:
         self._said = {key: at for key, at in self._said.items() if now - at < _SAY_AGAIN_S}
         self._said[about] = now
         log.log(level, text, extra={"action": action, "details": details})
+
+
+def _unless_locked(conn: BoundedConnection, query: str, values: dict[str, Any]) -> list[Any] | None:
+    """The rows of a statement; None when it would wait for a lock: the next look finds it again."""
+    try:
+        return conn.execute(query, values).fetchall()
+    except psycopg.errors.LockNotAvailable:
+        return None

@@ -67,7 +67,8 @@ class Keeper(LeaderThread):
                     self.attempt("vacuum", conn, lambda: self._vacuum.maybe_run(conn, self.say))
                     self.attempt("pruning", conn, lambda: self._prune(conn))
                 self._at_broker(conn, republisher, stats, letters)
-                pause = min(stager.pause, 0.0 if republisher.is_busy else TICK_S)
+                is_busy = republisher.is_busy or letters.is_busy
+                pause = min(stager.pause, 0.0 if is_busy else TICK_S)
                 for _ in conn.notifies(timeout=pause, stop_after=1):
                     pass
         finally:

@@ -1,7 +1,7 @@
 """Periodic tasks: what an application does every so often, in one process at a time.
 
-The last run is a row, written in the transaction of the run. So a restart or another leader does not
-run a task again before it is due, and a run that failed is not taken for one that succeeded.
+The last run is a row, written in the transaction of the run. So a restart or another leader does
+not run a task again before it is due, and a run that failed is not taken for one that succeeded.
 """
 
 from __future__ import annotations

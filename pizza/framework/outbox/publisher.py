@@ -81,8 +81,12 @@ class Publisher:
                 refusals[index] = Refusal.NACKED
         return refusals
 
+    def forget_missing(self) -> None:
+        """Ask again for exchanges that were missing: the topology has just been declared."""
+        self._missing.clear()
+
     def _write(self, exchange: str, routing_key: str, message: amqp.Message) -> bool:
-        """Write one message; False when py-amqp cannot, which it finds before it writes anything."""
+        """Write one message; False when py-amqp cannot, which it sees before it writes."""
         try:
             self._broker.channel.basic_publish(
                 message, exchange=exchange, routing_key=routing_key, mandatory=True

@@ -1,15 +1,16 @@
 """Publishes again what the broker has lost, and takes out of its queues what leads nowhere.
 
-The broker may lose its disk, or a queue. The table `message` is the truth; the broker has one delivery
-for each message that waits. Three looks compare the two:
+The broker may lose its disk, or a queue. The table `message` is the truth; the broker has one
+delivery for each message that waits. Three looks compare the two:
 
-- fewer ready deliveries in a queue than messages that wait: those sent before the look are sent again;
+- fewer ready deliveries in a queue than messages that wait: those sent before the look are sent
+  again;
 - a message still waits although a worker got one that was sent later: that message is sent again;
 - many more deliveries than messages: those whose message is gone are taken out. What other programs
   have put there stays; a queue is never purged.
 
-A delivery too many does no harm, since the claim decides. All work is done in slices on the keeper's
-own connections, so the publisher's new messages do not wait for it.
+A delivery too many does no harm, since the claim decides. All work is done in slices on the
+keeper's own connections, so the publisher's new messages do not wait for it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.framework.broker import Broker
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.message import outgoing, ticket
+from pizza.framework.message import Ticket, outgoing, ticket
 from pizza.framework.outbox.publisher import Publisher
 from pizza.framework.topology import Topology
 
@@ -202,7 +203,7 @@ class Republisher:
             return False
         if time.monotonic() < self._not_before.get(queue, 0.0):
             return True
-        found = []
+        found: list[Ticket] = []
         while len(found) < self._trim_depth and (message := broker.get(queue)) is not None:
             found.append(ticket(queue, message))
         stale = self._stale(found)
@@ -225,7 +226,7 @@ class Republisher:
         self._not_before[queue] = time.monotonic() + pause
         self._pauses[queue] = min(_LONGEST_PAUSE_S, pause * 2)
 
-    def _stale(self, found: Iterable[Any]) -> set[int]:
+    def _stale(self, found: Iterable[Ticket]) -> set[int]:
         """The delivery tags of those that the framework has published and that lead nowhere."""
         ours: dict[UUID, tuple[int, int]] = {}
         doubled = set()

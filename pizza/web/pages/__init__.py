@@ -10,7 +10,6 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, request
 
 from pizza.services.doors import Doors
-from pizza.settings import Settings
 from pizza.web import errors
 from pizza.web.backend import Backend
 from pizza.web.intake import Intake
@@ -21,7 +20,7 @@ NAME = "pages"
 _SHARED = ("tracked_order", "kitchen")
 
 
-def install(app: Flask, backend: Backend, settings: Settings, doors: Doors, intake: Intake) -> None:
+def install(app: Flask, backend: Backend, doors: Doors, intake: Intake) -> None:
     """Add the pages to `app`, and have errors be pages for who asks for one."""
     pages = Blueprint(NAME, __name__)
     files.register(pages)
@@ -29,7 +28,7 @@ def install(app: Flask, backend: Backend, settings: Settings, doors: Doors, inta
     track.register(pages, backend, doors)
     staff.register(pages, doors)
     manage.register(pages, backend)
-    dead_letters.register(pages, backend, settings)
+    dead_letters.register(pages, backend)
     app.register_blueprint(pages)
     app.register_error_handler(Exception, _respond)
 

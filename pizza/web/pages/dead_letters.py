@@ -1,66 +1,93 @@
-"""`/manage/dead-letters`: messages that nobody could process, to be sent again or thrown away.
-
-A page of its own, as a look takes all of them in hand at the broker for a moment.
-"""
+"""`/manage/dead-letters`: messages that nobody could process, to be sent again or dropped."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from flask import Blueprint, Response, request
 
+from pizza.database.connection import BoundedConnection
 from pizza.framework import dead_letters as service
-from pizza.framework.broker import Broker
-from pizza.framework.dead_letters import DeadLetter
-from pizza.framework.errors import FrameworkError
-from pizza.settings import Settings
+from pizza.framework.dead_letters import DeadLetter, Settled, printable
 from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.body import read_form
 from pizza.web.errors import Problem
 from pizza.web.pages import paper
 
 _ADDRESS = "/manage/dead-letters"
-_MOST = 100
-_BODY_LENGTH = 2000
+_MAX_SHOWN = 100
+_MAX_JSON = 8000
+_MAX_FAILURES = 20
+# To send again or drop all of them may take longer than a look.
+_SETTLE_SECONDS = 20.0
 
 
-def register(pages: Blueprint, backend: Backend, settings: Settings) -> None:
+def register(pages: Blueprint, backend: Backend) -> None:
     """Add the page and its form to `pages`."""
-
-    def broker() -> Broker:
-        return Broker(settings.broker_url, name="dead letters")
 
     @pages.get(_ADDRESS)
     def dead_letters() -> Response:
-        try:
-            found = service.letters(broker(), _MOST)
-        except FrameworkError as error:
-            raise _away(error) from error
-        bodies = {each.id: json.dumps(each.body, indent=1)[:_BODY_LENGTH] for each in found}
-        return paper.page(
-            "dead_letters.html", here="manage", letters=found, bodies=bodies, most=_MOST
-        )
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _page(conn)
 
     @pages.post(_ADDRESS)
     def dead_letters_form() -> Response:
         form = read_form(request.environ)
-        chosen = form.get("id", "")
-
-        def is_chosen(letter: DeadLetter) -> bool:
-            return chosen in ("*", letter.id)
-
-        try:
-            if form.get("do") == "drop":
-                service.drop(broker(), is_chosen)
-            else:
-                with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-                    service.retry(broker(), conn, is_chosen)
-        except FrameworkError as error:
-            raise _away(error) from error
-        return paper.go(_ADDRESS)
+        verb, id = form.get("do", ""), form.get("id", "")
+        with backend.pool.connection(timeout=_SETTLE_SECONDS) as conn:
+            done = _settle(conn, verb, id)
+            if not done.failures:
+                return paper.go(_ADDRESS)
+            return _page(conn, done, verb)
 
 
-def _away(error: FrameworkError) -> Problem:
-    return Problem(
-        503, f"The dead letters are at the broker. {error}.", headers=[("Retry-After", "5")]
+def _settle(conn: BoundedConnection, verb: str, id: str) -> Settled:
+    match verb, id:
+        case "retry", "*":
+            return service.retry_all(conn)
+        case "retry", _:
+            return service.retry(conn, id)
+        case "drop", "*":
+            return service.drop_all(conn)
+        case "drop", _:
+            return service.drop(conn, id)
+    raise Problem(400, "A dead letter can be sent again (retry) or dropped (drop).")
+
+
+def _page(conn: BoundedConnection, done: Settled | None = None, verb: str = "") -> Response:
+    """The page; done: what could not be done to some of them, so that it is no success."""
+    letters = service.letters(conn, _MAX_SHOWN)
+    return paper.page(
+        "dead_letters.html",
+        status=200 if done is None else 409,
+        here="manage",
+        letters=list(map(_shown, letters)),
+        total=service.count(conn) if len(letters) == _MAX_SHOWN else len(letters),
+        done=done,
+        failures=list(done.failures.items())[:_MAX_FAILURES] if done else [],
+        done_verb="sent again" if verb == "retry" else "dropped",
     )
+
+
+def _shown(letter: DeadLetter) -> dict[str, Any]:
+    """What the template shows of it: text that stays within its place."""
+    texts = {
+        "task": letter.task or "",
+        "queue": letter.queue,
+        "reason": letter.reason,
+        "traceback": letter.traceback or "",
+        "headers": _json(letter.headers) if letter.headers else "",
+        "body": letter.body if isinstance(letter.body, str) else _json(letter.body),
+    }
+    numbers = ("id", "died_at", "attempt", "runs", "priority", "size")
+    return {
+        **{name: getattr(letter, name) for name in numbers},
+        **{name: printable(text) for name, text in texts.items()},
+        "needs": [printable(tag) for tag in letter.needs or []],
+    }
+
+
+def _json(value: object) -> str:
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return text if len(text) <= _MAX_JSON else f"{text[:_MAX_JSON]}…"

@@ -14,7 +14,8 @@ from devservices import Postgres
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
 from pizza.domain.order import OrderDraft, OrderItem, RequestKey
-from pizza.framework import adoption
+from pizza.framework.outbox.rescuer import Rescuer
+from pizza.framework.outbox.stager import Stager
 from pizza.services import estimates
 from pizza.services.orders import (
     list_orders,
@@ -30,7 +31,7 @@ from .history import fill
 
 ORDERS = 6000
 NUMBER = "ORD_20200101_003000"
-KITCHEN, RELAY, FRAMEWORK = Queries("kitchen"), Queries("relay"), Queries("framework")
+KITCHEN, RELAY, KEEPER = Queries("kitchen"), Queries("relay"), Queries("keeper")
 HISTORY = {
     "orders", "order_items", "order_status_log", "order_stage", "order_key", "tracking_event",
     "tracking_order", "notification_delivery", "adopted_message", "message",
@@ -82,12 +83,16 @@ def cook(conn: BoundedConnection) -> None:
 
 
 def relay(conn: BoundedConnection) -> None:
-    """What the leading relay asks all the time, and what its sweep looks for."""
-    rows = conn.execute(RELAY.pending, {"limit": 500, "asleep": False}).fetchall()
+    """What the publisher and its keeper ask all the time."""
+    look: dict[str, Any] = {"limit": 500, "asleep": False, "bytes": 10**6, "unmarked": []}
+    rows = conn.execute(RELAY.pending, look).fetchall()
     conn.execute(RELAY.confirmed, {"positions": [row[0] for row in rows]})
-    for query in (RELAY.outlook, RELAY.promote, RELAY.orphans):
+    conn.execute(RELAY.has_pending, look)
+    Stager(conn).stage()
+    Rescuer(conn, lambda *_: None).rescue()
+    for query in (KEEPER.queues_waiting, KEEPER.worker_count, KEEPER.newest_claims):
         conn.execute(query)
-    conn.execute(RELAY.waiting, {"patience": timedelta(seconds=5)})
+    conn.execute(KEEPER.prune_identities, {"limit": 100})
 
 
 def track(conn: BoundedConnection) -> None:
@@ -101,10 +106,9 @@ def track(conn: BoundedConnection) -> None:
 
 
 def forget(conn: BoundedConnection) -> None:
-    """The chores that drop what is old, with something to drop."""
+    """The periodic tasks that drop what is old, with something to drop."""
     assert retention.forget(conn, timedelta(days=2), limit=20) == 40
     orders.forget_keys(conn)
-    adoption.forget(conn)
 
 
 WORKS: dict[str, Callable[[BoundedConnection], object]] = {

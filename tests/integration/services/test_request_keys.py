@@ -149,14 +149,14 @@ def test_racing_requests_place_one_order(conn: BoundedConnection, db_url: str) -
 
 
 def test_a_key_is_forgotten_after_a_day(conn: BoundedConnection) -> None:
-    (chore,) = [each for each in make_app().chores if each.name == "order keys"]
+    (task,) = [each for each in make_app().periodic_tasks if each.name == "order keys"]
     first = place(conn)
     conn.execute("update order_key set kept_at = kept_at - interval '23 hours 50 minutes'")
-    chore.run(conn)
+    task.run(conn)
     assert place(conn).replayed
 
     conn.execute("update order_key set kept_at = kept_at - interval '11 minutes'")
-    chore.run(conn)
+    task.run(conn)
     second = place(conn)
     assert not second.replayed
     assert second.number != first.number

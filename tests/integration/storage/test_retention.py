@@ -115,6 +115,6 @@ def test_keys_are_forgotten_a_batch_at_a_time(
 
 @pytest.mark.parametrize(("days", "kept_for_ever"), [(90.0, False), (0.0, True)])
 def test_history_may_be_kept_for_ever(days: float, kept_for_ever: bool) -> None:
-    chores = {chore.name for chore in make_app(Settings(history_days=days)).chores}
-    assert ("history" not in chores) == kept_for_ever
+    tasks = {task.name for task in make_app(Settings(history_days=days)).periodic_tasks}
+    assert ("history" not in tasks) == kept_for_ever
     assert Settings().history_days == 90

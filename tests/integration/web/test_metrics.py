@@ -148,13 +148,37 @@ def test_an_event_that_comes_twice_is_counted_once(
 def test_what_lies_at_the_broker_is_told_while_somebody_looks(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
-    look = Queries("relay").depths
+    look = Queries("keeper").queue_stats
     conn.execute(look, {"names": ["dead_letter_queue"], "messages": [3], "consumers": [0]})
     found = scrape(client)
     assert found["pizza_queue_depth"] == [({"queue": "dead_letter_queue"}, 3)]
     assert found["pizza_queue_consumers"] == [({"queue": "dead_letter_queue"}, 0)]
     conn.execute("update broker_queue set seen_at = now() - interval '31 s'")
     assert "pizza_queue_depth" not in scrape(client)
+
+
+def test_dead_messages_are_counted_as_they_come_and_as_they_are(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
+    assert scrape(client)["pizza_dead_messages"] == [({}, 0)]
+    for _ in range(2):
+        conn.execute("select message_bury_raw('dead_letters', 'bakery', '', '{}')")
+    conn.execute(
+        "delete from dead_message where id = (select min(id::text)::uuid from dead_message)"
+    )
+    found = scrape(client)
+    assert found["pizza_dead_messages"] == [({}, 1)]
+    assert found["pizza_dead_letters_total"] == [({"queue": "bakery"}, 2)]
+
+
+def test_events_that_nobody_is_bound_for_are_counted_by_exchange(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
+    assert "pizza_events_unroutable_total" not in scrape(client)
+    for _ in range(3):
+        conn.execute("select message_count('unroutable', 'nobody_listens')")
+    found = scrape(client)
+    assert found["pizza_events_unroutable_total"] == [({"exchange": "nobody_listens"}, 3)]
 
 
 def test_no_figure_names_an_order_or_a_guest(client: FlaskClient, place: Place, cook: Cook) -> None:

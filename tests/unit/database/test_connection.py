@@ -37,7 +37,8 @@ def test_the_server_is_there_but_refuses(error: Exception) -> None:
 
 
 @pytest.mark.parametrize("error", [
-    errors.UniqueViolation(), errors.UndefinedTable(), psycopg.ProgrammingError(), OSError("a file"), ValueError(),
+    errors.UniqueViolation(), errors.UndefinedTable(), psycopg.ProgrammingError(),
+    OSError("a file"), ValueError(),
 ])  # fmt: skip
 def test_the_statement_was_wrong(error: Exception) -> None:
     assert not unavailable(error)

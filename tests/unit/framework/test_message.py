@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -99,18 +98,9 @@ def test_a_message_of_ours_brings_what_its_row_says() -> None:
     assert (read.reply_to, read.correlation_id) == ("answers", "c")
 
 
-def test_whatever_a_row_holds_can_be_written_as_headers() -> None:
-    headers = {
-        "n": [2**63, -(2**63) - 1, 7],
-        "é" * 200: {"big": 10**308},
-        "correlation_id": "c" * 300,
-    }
-    sent = outgoing(row(task=None, headers=headers))
-    assert sent.properties["application_headers"] == {
-        "n": [str(2**63), str(-(2**63) - 1), 7],
-        "é" * 127: {"big": str(10**308)},
-        "correlation_id": "c" * 300,
-    }
+def test_a_correlation_id_too_long_for_a_property_stays_a_header() -> None:
+    sent = outgoing(row(task=None, headers={"correlation_id": "c" * 300}))
+    assert sent.properties["application_headers"] == {"correlation_id": "c" * 300}
     assert "correlation_id" not in sent.properties
     assert sent._serialize_properties()
 

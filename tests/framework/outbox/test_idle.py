@@ -1,0 +1,49 @@
+"""An idle system is quiet: no healthy connection is taken for a lost one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+import pytest
+
+from pizza.framework import relay as relay_module
+from pizza.framework.broker import Broker
+from pizza.framework.relay import Relay
+
+from ...pace import wait_until
+from ..stage import Stage
+
+HEARTBEAT_S = 2
+# Two missing heartbeats are a loss.
+HEARTBEATS = 5
+
+
+def test_nobody_loses_the_broker_while_there_is_nothing_to_do(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given a relay, a worker and a subscriber with frequent heartbeats
+    beating = partial(Broker, heartbeat=HEARTBEAT_S)
+    monkeypatch.setattr(relay_module, "Broker", beating)
+    if hasattr(relay_module, "Keeper"):
+        monkeypatch.setattr(f"{relay_module.Keeper.__module__}.Broker", beating)
+    caplog.set_level(logging.INFO)
+    worker = stage.worker("w", no_relay=True, heartbeat=HEARTBEAT_S)
+    subscriber = stage.subscriber(heartbeat=HEARTBEAT_S)
+    relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="relay")
+    relay.start()
+    try:
+        wait_until(lambda: relay.state() == "leading", 10, "it leads")
+        wait_until(lambda: stage.rows("select 1 from broker_queue"), 10, "it has seen the queues")
+        # When nothing happens for a while
+        time.sleep(HEARTBEATS * HEARTBEAT_S)
+    finally:
+        relay.stop(5)
+    # Then nobody has anything to say about it
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+    for process in (worker, subscriber):
+        assert [line for line in process.log() if line["level"] != "INFO"] == []
+        assert not process.log("broker_lost") and not process.log("broker_reconnected")
+    actions = [record.__dict__.get("action") for record in caplog.records]
+    assert actions.count("relay_leading") == 1

@@ -1,0 +1,81 @@
+"""The rescuer judges no worker after a gap in which none could renew its lease."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pizza.database.queries import Queries
+from pizza.framework.outbox import rescuer as module
+from pizza.framework.outbox.rescuer import Rescuer
+from pizza.framework.testing import Recorder
+
+SQL = Queries("keeper")
+
+
+class Clock:
+    """Stands in for the time module."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+class Judge:
+    """A rescuer, and what it looks at."""
+
+    def __init__(self, clock: Clock, answers: dict[str, Any] | None = None) -> None:
+        self.clock = clock
+        self.conn = Recorder(answers)
+        self._rescuer = Rescuer(self.conn, lambda about, text: None)  # type: ignore[arg-type]
+
+    def judges(self, after: float) -> bool:
+        """Look once more, so many seconds later; whether workers were judged."""
+        self.clock.now += after
+        before = len(self.conn.statements)
+        self._rescuer.rescue()
+        return SQL.rescue in [text for text, _ in self.conn.statements[before:]]
+
+
+def test_after_a_gap_nobody_is_judged_until_all_could_renew(clock: Clock) -> None:
+    judge = Judge(clock)
+    # Given that it has just begun: it does not know who slept
+    assert not judge.judges(0)
+    looks = [judge.judges(1) for _ in range(6)]
+    assert looks[0] is False and looks[-1] is True
+    # When it, or the server, has slept, then again
+    assert not judge.judges(20)
+    assert not judge.judges(1)
+    assert [judge.judges(1) for _ in range(6)][-1]
+
+
+def test_a_worker_whose_sessions_were_ended_and_each_message_are_logged(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = Judge(
+        clock,
+        {
+            SQL.expired_workers: [(7, "frozen")],
+            SQL.terminate_worker: [(2,)],
+            SQL.rescue: [(UUID(int=1), "bake", "oven", True)],
+        },
+    )
+    with caplog.at_level(logging.WARNING):
+        for _ in range(6):
+            if judge.judges(1):
+                break
+    actions = [record.__dict__["action"] for record in caplog.records]
+    assert actions == ["worker_expired", "claim_orphaned"]
+    assert caplog.records[1].__dict__["details"]["queue"] == "oven"
