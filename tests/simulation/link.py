@@ -110,6 +110,10 @@ class Broker:
         there = self._server.queues
         return {name: (len(there[name]), 0) for name in queues if name in there}
 
+    def ready(self, queue: str) -> int | None:
+        found = self.depths([queue]).get(queue)
+        return None if found is None else found[0]
+
     def exchange_exists(self, name: str) -> bool:
         if name:
             self.travel()
@@ -215,6 +219,12 @@ class Broker:
         self._acks.append(tag)
 
     def requeue(self, tag: int) -> None:
+        self.requeue_many((tag,))
+
+    def requeue_many(self, tags: Sequence[int]) -> None:
+        if not tags:
+            return
         self.travel()
-        name, copy, _ = self.unacked.pop(tag)
-        self._server.give_back(name, copy)
+        for tag in tags:
+            name, copy, _ = self.unacked.pop(tag)
+            self._server.give_back(name, copy)

@@ -16,15 +16,25 @@ ASLEEP = "publisher asleep"
 Rows = list[Any]
 Rule = Callable[[Transaction, dict[str, Any]], Rows]
 
-# What the publisher gets of a message.
+# What is published of a message; the publisher gets its queue as well.
 Outgoing = namedtuple(
     "Outgoing",
     "position id task exchange routing_key priority headers body attempt created_at refusals",
 )
+Pending = namedtuple(
+    "Pending",
+    "position id task queue exchange routing_key priority headers body attempt created_at refusals",
+)
+
+
+def pending_row(row: Row) -> Any:
+    """The columns of a row that the publisher gets."""
+    position, id, task, *others = outgoing(row)
+    return Pending(position, id, task, row.queue, *others)
 
 
 def outgoing(row: Row) -> Any:
-    """The columns of a row that the publisher gets."""
+    """The columns of a row that is published again."""
     return Outgoing(
         row.position, row.id, row.task, row.exchange, row.routing_key, row.priority, row.headers,
         row.body, row.attempt, row.created_at, row.refusals,

@@ -66,41 +66,53 @@ def _bury_event(tx: Transaction, row: Row, p: dict[str, Any]) -> bool:
     if found.exchange == p["exchange"]:
         count(tx, "unroutable", p["exchange"])
         return True
-    headers = plain(p["headers"])
+    id, headers = _dead_id(tx, row.id, row.body), plain(p["headers"])
     _record(
-        tx, row.id, queue=row.routing_key, exchange=row.exchange, routing_key=row.routing_key,
-        priority=row.priority, headers=row.headers, body=row.body, reason=headers.get("reason"),
+        tx, id, queue=row.routing_key or row.exchange, exchange=row.exchange,
+        routing_key=row.routing_key, priority=row.priority, headers=row.headers, body=row.body,
+        reason=headers.get("reason"),
     )  # fmt: skip
-    _copy(tx, row.id, p["exchange"], row.routing_key, row.body, {**(row.headers or {}), **headers})
+    _copy(tx, id, p["exchange"], row.routing_key, row.body, {**(row.headers or {}), **headers})
     return True
 
 
+def _dead_id(tx: Transaction, id: Any, body: bytes) -> Any:
+    """The function dead_message_id."""
+    dead = tx.get("dead_message", id)
+    return tx.new_id() if id is None or (dead is not None and dead.body != body) else id
+
+
 def _end(tx: Transaction, row: Row, p: dict[str, Any]) -> None:
-    headers = plain(p["headers"])
+    id, headers = _dead_id(tx, row.id, row.body), plain(p["headers"])
     tx.delete(row)
     _record(
-        tx, row.id, task=row.task, queue=row.queue, priority=row.priority, headers=row.headers,
+        tx, id, task=row.task, queue=row.queue, priority=row.priority, headers=row.headers,
         needs=row.needs, body=row.body, reason=headers.get("reason"),
         traceback=p.get("traceback"), attempts=row.attempt, runs=row.runs,
     )  # fmt: skip
     needs = {} if row.needs is None else {"needs": list(row.needs)}
     merged = {**(row.headers or {}), **headers, **needs}
-    _copy(tx, row.id, p["exchange"], row.queue, row.body, merged)
+    _copy(tx, id, p["exchange"], row.queue, row.body, merged)
 
 
 def bury_raw(tx: Transaction, p: dict[str, Any]) -> Rows:
-    id, headers = p["id"] or tx.new_id(), plain(p["headers"])
+    id, headers = _dead_id(tx, p["id"], p["body"]), plain(p["headers"])
     needs = headers.get("needs")
     recorded = _record(
         tx, id, task=headers.get("task"), queue=p["routing_key"],
         headers={k: v for k, v in headers.items() if k not in (*_OF_THE_END, "dead_message")},
         needs=needs if isinstance(needs, list) else None, body=p["body"],
-        reason=headers.get("reason", "unknown"), traceback=p["traceback"],
+        reason=headers.get("reason", "unknown"), traceback=p.get("traceback"),
+        priority=p.get("priority", 0),
         attempts=int(headers.get("attempt", 0)),
     )  # fmt: skip
     if recorded:
         _copy(tx, id, p["exchange"], p["routing_key"], p["body"], headers)
     return [(True,)]
+
+
+def import_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
+    return bury_raw(tx, p | {"routing_key": p["queue"]})
 
 
 def _record(tx: Transaction, id: Any, **values: Any) -> bool:
@@ -109,7 +121,7 @@ def _record(tx: Transaction, id: Any, **values: Any) -> bool:
         return False
     blank = {
         "task": None, "exchange": "", "routing_key": None, "priority": 0, "headers": None,
-        "needs": None, "traceback": None, "attempts": 0, "runs": 0,
+        "needs": None, "traceback": None, "attempts": 0, "runs": 0, "died_at": tx.now,
     }  # fmt: skip
     tx.put("dead_message", id, Record(**{**blank, **values, "id": id}))
     return True
@@ -125,29 +137,42 @@ def _copy(tx: Transaction, id: Any, exchange: str, queue: Any, body: bytes, head
 
 
 def retry_dead(tx: Transaction, p: dict[str, Any]) -> Rows:
-    dead = tx.get("dead_message", p["id"])
+    return [(sum(_retry(tx, id) for id in p["ids"]),)]
+
+
+def _retry(tx: Transaction, id: Any) -> bool:
+    dead = tx.get("dead_message", id)
     if dead is None:
-        return [(False,)]
-    tx.put("dead_message", p["id"], None)
+        return False
+    tx.put("dead_message", id, None)
     common = {"priority": dead.priority, "headers": dead.headers, "body": dead.body}
     if dead.task is None:
-        publish(
-            tx, common | {"exchange": dead.exchange, "routing_key": dead.routing_key or dead.queue}
-        )
+        way = {"exchange": dead.exchange, "routing_key": dead.routing_key or dead.queue}
+        publish(tx, common | way | {"queue": dead.queue if dead.exchange == "" else None})
     elif tx.row(dead.id) is None:
-        send(
-            tx,
-            common | {"id": dead.id, "task": dead.task, "queue": dead.queue, "exchange": "",
-                      "routing_key": dead.queue, "countdown": None, "needs": dead.needs},
-        )  # fmt: skip
-    return [(True,)]
+        way = {"exchange": "", "routing_key": dead.queue, "queue": dead.queue, "needs": dead.needs}
+        send(tx, common | way | {"id": dead.id, "task": dead.task, "countdown": None})
+    return True
+
+
+def drop_dead(tx: Transaction, p: dict[str, Any]) -> Rows:
+    found = [id for id in p["ids"] if tx.get("dead_message", id) is not None]
+    for id in found:
+        tx.put("dead_message", id, None)
+    return [(len(found),)]
 
 
 def existing(tx: Transaction, p: dict[str, Any]) -> Rows:
     return [(id,) for id in p["ids"] if tx.get("dead_message", id) is not None]
 
 
+def state(tx: Transaction, _p: dict[str, Any]) -> Rows:
+    died = [dead.died_at for _, dead in tx.items("dead_message")]
+    return [(len(died), max(died, default=None))]
+
+
 DEAD: dict[str, Rule] = {
     _SQL.bury: bury, _SQL.bury_unclaimed: bury_unclaimed, _SQL.bury_raw: bury_raw,
-    _DEAD.retry: retry_dead, _DEAD.existing: existing, Queries("relay").give_up: give_up,
+    _DEAD.retry: retry_dead, _DEAD.drop: drop_dead, _DEAD.existing: existing,
+    _DEAD.import_letter: import_letter, Queries("relay").give_up: give_up, _DEAD.state: state,
 }  # fmt: skip

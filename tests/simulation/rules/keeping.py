@@ -85,6 +85,11 @@ def _waiting(tx: Transaction, p: dict[str, Any]) -> list[Row]:
     ]  # fmt: skip
 
 
+def _lost(tx: Transaction, p: dict[str, Any]) -> list[Row]:
+    """Without those whose delivery was dropped as their row is locked."""
+    return [row for row in _waiting(tx, p) if tx.get("redelivery", row.id) is None]
+
+
 def _page(rows: list[Row], limit: int) -> Rows:
     return [outgoing(row) for row in sorted(rows, key=lambda row: row.position)[:limit]]
 
@@ -96,7 +101,7 @@ def waiting_page(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 def overtaken(tx: Transaction, p: dict[str, Any]) -> Rows:
-    rows = [r for r in _waiting(tx, p) if r.priority == p["priority"] and r.needs is None]
+    rows = [r for r in _lost(tx, p) if r.priority == p["priority"] and r.needs is None]
     return _page(rows, p["limit"])
 
 
@@ -148,7 +153,7 @@ KEEPING: dict[str, Rule] = {
         (name,) for name in sorted({row.queue or "" for row in tx.rows() if row.state == "sent"})
     ],
     _SQL.now: lambda tx, _p: [(moment(tx.now),)],
-    _SQL.count_waiting: lambda tx, p: [(min(p["limit"], len(_waiting(tx, p))),)],
+    _SQL.count_waiting: lambda tx, p: [(min(p["limit"], len(_lost(tx, p))),)],
     _SQL.next_priority: next_priority, _SQL.waiting_page: waiting_page,
     _SQL.newest_claims: newest_claims, _SQL.overtaken: overtaken, _SQL.sent_again: sent_again,
     _SQL.known: known, _SQL.periodic_due: periodic_due,

@@ -9,7 +9,7 @@ from pizza.database.queries import Queries
 
 from ..database import Row
 from ..transaction import Transaction
-from .base import ASLEEP, Outgoing, Rows, Rule, outgoing, unlocked
+from .base import ASLEEP, Pending, Rows, Rule, pending_row, unlocked
 from .tokens import count
 
 _SQL = Queries("relay")
@@ -60,9 +60,9 @@ def pending(tx: Transaction, p: dict[str, Any]) -> Rows:
     batch, size = [], 0
     for row in rows[: p["limit"]]:
         if size < p["bytes"]:
-            batch.append(outgoing(row))
+            batch.append(pending_row(row))
         size += len(row.body)
-    return batch or [Outgoing(*(None,) * 11)]
+    return batch or [Pending(*(None,) * 12)]
 
 
 def has_pending(tx: Transaction, p: dict[str, Any]) -> Rows:

@@ -45,6 +45,7 @@ def publish(tx: Transaction, p: dict[str, Any]) -> Rows:
             id=p.get("id") or tx.new_id(), position=tx.next_position(), state="pending",
             exchange=p["exchange"], routing_key=p["routing_key"], body=p["body"],
             headers=plain(p["headers"]), priority=p.get("priority", 0), created_at=EPOCH,
+            queue=p.get("queue"),
         )
     )  # fmt: skip
     wake_publisher(tx)

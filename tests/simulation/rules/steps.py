@@ -261,11 +261,15 @@ class Comparison:
             worker.ask(F.bury_unclaimed, end | {"id": id, "holder": 100 + who})
         elif choice == 1:
             headers = {"reason": "poison", "task": "t", "attempt": 2, "needs": ["oven"], "b": 2}
-            raw = {"routing_key": "red", "body": b"?", "id": rng.choice((None, id))}
-            worker.ask(F.bury_raw, end | raw | {"headers": Jsonb(headers), "traceback": None})
+            raw = {"body": rng.choice((b"?", b"{}")), "id": rng.choice((None, id))}
+            raw |= end | {"headers": Jsonb(headers)}
+            if rng.random() < 0.5:
+                worker.ask(F.bury_raw, raw | {"routing_key": "red", "traceback": None})
+            else:
+                worker.ask(D.import_letter, raw | {"queue": "red", "priority": 5})
         elif choice == 2:
-            dead = list(self.model.tables["dead_message"]) or [id]
-            worker.ask(D.retry, {"id": rng.choice(dead)})
+            dead = [*self.model.tables["dead_message"], id]
+            worker.ask(rng.choice((D.retry, D.retry, D.drop)), {"ids": [rng.choice(dead)]})
             self.keeper.ask(D.existing, {"ids": dead[:1]})
         else:
             worker.ask(F.redeliver, {"id": id})

@@ -24,7 +24,7 @@ PATIENCE = 3_000
 REMEDIES = (
     "Duplicate dropped", "Token refused", "Handed back", "next in", "Dead after attempt",
     "The worker of a message is gone", "The broker has lost messages", "Leading relay is frozen",
-    "A message cannot be published, tried again", "PostgreSQL is back", "RabbitMQ is back",
+    "A message cannot be published, next in", "PostgreSQL is back", "RabbitMQ is back",
     "Worker is back", "Its row is locked; delivered later", "Relay gives the lead",
     "its sessions are ended", "Messages were overtaken", "Deliveries of messages that are gone",
 )  # fmt: skip
