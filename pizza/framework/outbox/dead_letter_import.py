@@ -50,7 +50,9 @@ class DeadLetterImport:
         found: list[Ticket] = []
         while len(found) < self._limit and (message := broker.get(DEAD_LETTER_QUEUE)) is not None:
             found.append(ticket(DEAD_LETTER_QUEUE, message))
-        copies = {each.delivery_tag: _row_id(each) for each in found if DEAD_MESSAGE in each.headers}
+        copies = {
+            each.delivery_tag: _row_id(each) for each in found if DEAD_MESSAGE in each.headers
+        }
         known = self._existing([id for id in copies.values() if id is not None])
         settled = 0
         for each in found:

@@ -30,8 +30,14 @@ def send_tasks(stage: Stage, count: int, colour: str = "red") -> None:
 
 
 def insert_tasks(
-    stage: Stage, count: int, state: str, *, age: float = 0.0, priority: int = 0,
-    colour: str = "red", available: str = "null",
+    stage: Stage,
+    count: int,
+    state: str,
+    *,
+    age: float = 0.0,
+    priority: int = 0,
+    colour: str = "red",
+    available: str = "null",
 ) -> None:
     """Write rows of tasks as they are in a state, without a delivery at the broker.
 
