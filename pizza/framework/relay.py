@@ -41,7 +41,7 @@ _CAMPAIGN_S = 0.25
 _SLEEP_S = 0.5
 # While a transaction that has sent something is open the publisher cannot sleep; it looks again
 # after pauses that grow to this.
-_LONGEST_NAP_S = 0.032
+_LONGEST_NAP_S = 0.05
 # Between batches while messages keep coming: few statements for many messages. The first
 # message after a pause is published at once.
 _LINGER_S = 0.002

@@ -26,7 +26,9 @@ def test_events_go_out_while_a_flood_of_due_messages_is_published(stage: Stage, 
     with EventProbe(stage) as probe:
         left = "select 1 from message where state <> 'sent' and task is not null limit 1"
         wait_until(lambda: not stage.rows(left), count / 1000, "all are published")
-        print(f"{count} due messages in {watch.seconds:.1f} s, {watch.slowness():.1f} times as slow")
+        print(
+            f"{count} due messages in {watch.seconds:.1f} s, {watch.slowness():.1f} times as slow"
+        )
     print(f"events: median {probe.percentile(0.5):.3f} s, 99 % {probe.percentile(0.99):.3f} s")
     probe.assert_on_time()
     assert stage.ready(stage.toy.queue("red")) == count
