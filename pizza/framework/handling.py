@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import psycopg
@@ -23,9 +23,15 @@ from pizza.database.application import ApplicationError, application_block
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.framework.epitaph import Letter, dead_letter
-from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage, TimeLimitExceeded
+from pizza.framework.errors import (
+    Duplicate,
+    FrameworkError,
+    HandedBack,
+    PoisonMessage,
+    TimeLimitExceeded,
+)
 from pizza.framework.event import Afterwards, Burial, Event, Handler, read
-from pizza.framework.lifecycle import Wake
+from pizza.framework.lifecycle import Wake, readable
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket
 from pizza.framework.retry import Backoff, Repeated, RetryPolicy
@@ -34,6 +40,12 @@ log = logging.getLogger(__name__)
 
 # A table that is missing is most often one whose migration has not run yet.
 MIGRATION_S = 60.0
+# With no event in hand the loss of the database session is noticed within so long.
+_IDLE_S = 0.5
+
+
+class NameLost(FrameworkError):
+    """Another subscriber of this name is at work now; this one handles nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,7 @@ class Duties:
     """What stays the same from connection to connection.
 
     enter: called with each new database connection before anything else is done on it (None:
-    there is no database), and may raise SessionRefused or HandedBack.
+    there is no database), and may raise NameLost or HandedBack.
     time_limit: seconds that a handler may take with the database.
     """
 
@@ -106,7 +118,7 @@ class Handling(threading.Thread):
                 self._duties.enter(None)
             else:
                 self._connection()
-            while (message := self._arrived.get()) is not None and not self._over.is_set():
+            while (message := self._next()) is not None and not self._over.is_set():
                 self._settled.append(self._settle(message))
                 if len(self._settled) == 1:  # else the other has been woken, and not looked yet
                     self._wake.set()
@@ -116,6 +128,26 @@ class Handling(threading.Thread):
             self.failure = error
         finally:
             self._wake.set()
+
+    def _next(self) -> Any:
+        """The next message; None at the end. Meanwhile the database session is looked after."""
+        while True:
+            try:
+                return self._arrived.get(timeout=_IDLE_S if self._duties.line else None)
+            except Empty:
+                self._look_after_session()
+
+    def _look_after_session(self) -> None:
+        """Notice that an idle session has ended, and enter with another."""
+        conn, line = self._conn, self._duties.line
+        if conn is None or line is None or not (conn.closed or readable([conn], 0)):
+            return
+        try:
+            with available():
+                conn.execute("select 1")
+        except DatabaseUnavailable as error:
+            line.lost(error)
+            self._connection()
 
     def _settle(self, message: Any) -> Settled:
         ticket, decode = read(self._queue, message)
@@ -134,7 +166,7 @@ class Handling(threading.Thread):
             except Duplicate as duplicate:
                 self._log(logging.INFO, "event_skipped", f"Duplicate dropped: {duplicate}", event)
                 return Settled(ticket.delivery_tag)
-            except HandedBack:
+            except (HandedBack, NameLost):
                 raise
             except PoisonMessage as poison:
                 return self._bury(ticket, event, str(poison), event.attempt)
@@ -187,7 +219,7 @@ class Handling(threading.Thread):
             try:
                 self._insist(step)
                 break
-            except HandedBack:
+            except (HandedBack, NameLost):
                 raise
             except Exception as error:  # nothing may be lost
                 log.error(
@@ -219,26 +251,29 @@ class Handling(threading.Thread):
         began = time.monotonic()
         while True:
             try:
-                conn = self._connection()
-                self._in_transaction(conn, step)
+                self._in_transaction(self._connection(), step)
                 return
-            except (DatabaseRefused, psycopg.errors.UndefinedTable) as error:
-                missing = not isinstance(error, DatabaseRefused)
-                if missing and time.monotonic() - began > MIGRATION_S:
-                    raise
-                if trouble.is_due(error):
-                    log.log(
-                        logging.ERROR if missing else logging.WARNING,
-                        "PostgreSQL cannot do this now, trying again: %s", error,
-                        extra={"action": "database_refused", "details": {"queue": self._queue}},
-                    )  # fmt: skip
-            except DatabaseUnavailable as error:
+            except ApplicationError as raised:
+                error = raised.error
+                missing = isinstance(error, psycopg.errors.UndefinedTable)
+                if not raised.outage and (not missing or time.monotonic() - began > MIGRATION_S):
+                    raise error from error.__cause__
+            except DatabaseUnavailable as unavailable:
+                error = unavailable
+            if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefused):
                 line.lost(error)
+            elif trouble.is_due(error):
+                log.log(
+                    logging.WARNING if isinstance(error, DatabaseRefused) else logging.ERROR,
+                    "PostgreSQL cannot do this now, trying again: %s", error,
+                    extra={"action": "database_refused", "details": {"queue": self._queue}},
+                )  # fmt: skip
             self._pause(backoff.next())
 
     def _in_transaction(
         self, conn: BoundedConnection, step: Callable[[BoundedConnection | None], None]
     ) -> None:
+        """Raises ApplicationError, and DatabaseUnavailable for our own statements."""
         until = time.monotonic() + self._duties.time_limit
         try:
             with (
@@ -252,7 +287,7 @@ class Handling(threading.Thread):
                 conn.close()
                 limit = f"{self._duties.time_limit:g} s"
                 raise TimeLimitExceeded(f"the handler took longer than {limit}") from raised.error
-            raise raised.error from raised.error.__cause__
+            raise
 
     def _connection(self) -> BoundedConnection:
         line = self._duties.line
