@@ -55,8 +55,8 @@ def test_a_row_that_somebody_holds_fails_the_attempt(
 ) -> None:
     worker = stage.worker("w")
     pair.execute("select from pair where id = 1 for update")
-    job = stage.send("statement", sql="select from pair where id = 1 for update nowait")
-    once = stage.send("statement", task="once", sql="select from pair where id = 1 for update nowait")
+    nowait = "select from pair where id = 1 for update nowait"
+    job, once = (stage.send("statement", task=task, sql=nowait) for task in ("play", "once"))
     for reason, attempts in await_dead(stage, [job, once]).values():
         assert attempts == ATTEMPTS
         assert reason.startswith("LockNotAvailable: ")

@@ -1,4 +1,4 @@
-"""What an operator has to mend is said once, with the remedy, at a bounded rate; nobody claims to be ready."""
+"""What an operator has to mend is said once, with the remedy; nobody claims to be ready before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READY = ("worker_connected", "subscribed", "broker_reconnected", "worker_reconne
 
 
 def watched(process: Process) -> list[str]:
-    """What a process says in some seconds; it says little, uses little, and nothing of being ready."""
+    """What a process says in some seconds: little, and nothing of being ready."""
     wait_until(process.log, 20, "it says what is wrong")
     used = process.cpu_seconds()
     time.sleep(WATCHED_S)
@@ -104,7 +104,7 @@ def empty_database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database("before_setup")
 
 
-@pytest.mark.parametrize("how", [{}, {"skills": "s"}, {"crew": 1}], ids=["queues", "skills", "crew"])
+@pytest.mark.parametrize("how", [{}, {"skills": "s"}, {"crew": 1}], ids=["one", "skills", "crew"])
 def test_a_worker_before_setup(stage: Stage, empty_database: str, how: dict[str, object]) -> None:
     worker = stage.worker("w", ready=False, db=empty_database, no_relay=True, **how)
     (text,) = watched(worker)

@@ -1,4 +1,4 @@
-"""A leader that cannot reach RabbitMQ leaves the lead to one that can; without a broker nobody flaps."""
+"""A leader that cannot reach RabbitMQ leaves the lead to one that can, and keeps it otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message whose delivery is gone while its worker still has it is run soon once that one lets go."""
+"""A message whose delivery is gone while its worker has it is run once that worker lets go."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -48,7 +49,7 @@ class Pair:
     def changes_of_holder(self) -> int:
         """How often the events went on to another process."""
         pids = [run["pid"] for run in self._stage.runs()]
-        return sum(a != b for a, b in zip(pids, pids[1:], strict=False))
+        return sum(a != b for a, b in pairwise(pids))
 
 
 @pytest.fixture

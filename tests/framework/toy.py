@@ -27,6 +27,7 @@ from kombu import Exchange, Queue
 from pizza.framework import App, Job, RetryPolicy, Task
 from pizza.framework import relay as relay_module
 from pizza.framework.crew import Crew
+from pizza.framework.dead_message import DeadMessage
 from pizza.framework.errors import PoisonMessage, SessionRefused
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
@@ -205,6 +206,11 @@ def _after_the_end(job: Job) -> None:
     raise Flaky("failed after its completion")
 
 
+def record_death(conn: Any, dead: DeadMessage) -> None:
+    """The on_dead of the task with a time limit."""
+    conn.execute(_EFFECT, (dead.message_id, "dead", "", dead.attempt))
+
+
 def _again(job: Job) -> None:
     """Says itself when it is due again, twice; then it is done."""
     with job.transaction() as conn:
@@ -276,8 +282,9 @@ def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
     limited = app.task(
-        "limited", queue=red, exchange=prefix, retry=retry, time_limit=TIME_LIMIT_S
-    )(run)
+        "limited", queue=red, exchange=prefix, retry=retry, time_limit=TIME_LIMIT_S,
+        on_dead=record_death,
+    )(run)  # fmt: skip
     app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
     app.periodic(0.5, "count")(_count)
     return Toy(app, play, strict, once, limited, prefix)
