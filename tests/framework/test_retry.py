@@ -165,5 +165,5 @@ def test_a_claim_of_its_own_in_the_last_attempt_is_buried_too(stage: Stage) -> N
     stage.rows("update message set attempt = %s returning 1", ATTEMPTS)
     worker = stage.worker("heir", no_relay=True)
     (letter,) = stage.await_dead()
-    assert "workers began this" in letter.properties["application_headers"]["reason"]
+    assert "workers died" in letter.properties["application_headers"]["reason"]
     assert not worker.tracebacks()
