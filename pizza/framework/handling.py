@@ -9,43 +9,27 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import psycopg
-
 from pizza import trace
-from pizza.database.application import ApplicationError, application_block
-from pizza.database.connection import BoundedConnection, available
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import BoundedConnection
 from pizza.framework.epitaph import Letter, dead_letter
-from pizza.framework.errors import (
-    Duplicate,
-    FrameworkError,
-    HandedBack,
-    PoisonMessage,
-    TimeLimitExceeded,
-)
+from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage
 from pizza.framework.event import Afterwards, Burial, Event, Handler, read
-from pizza.framework.lifecycle import Wake, readable
+from pizza.framework.handler_session import HandlerSession, NameLost
+from pizza.framework.lifecycle import Wake
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket
-from pizza.framework.retry import Backoff, Repeated, RetryPolicy
+from pizza.framework.retry import Backoff, RetryPolicy
 
 log = logging.getLogger(__name__)
 
-# A table that is missing is most often one whose migration has not run yet.
-MIGRATION_S = 60.0
 # With no event in hand the loss of the database session is noticed within so long.
 _IDLE_S = 0.5
-
-
-class NameLost(FrameworkError):
-    """Another subscriber of this name is at work now; this one handles nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +73,11 @@ class Handling(threading.Thread):
         self._wake = wake
         self._arrived: SimpleQueue[Any] = SimpleQueue()
         self._settled: deque[Settled] = deque()
-        self._conn: BoundedConnection | None = None
+        self._session = (
+            HandlerSession(duties.line, duties.enter, self._pause, queue, duties.time_limit)
+            if duties.line is not None
+            else None
+        )
 
     # -- for the thread that listens to the broker ---------------------------------------
 
@@ -114,10 +102,10 @@ class Handling(threading.Thread):
     def run(self) -> None:
         """Work until `end`."""
         try:
-            if self._duties.line is None:
+            if self._session is None:
                 self._duties.enter(None)
             else:
-                self._connection()
+                self._session.connection()
             while (message := self._next()) is not None and not self._over.is_set():
                 self._settled.append(self._settle(message))
                 if len(self._settled) == 1:  # else the other has been woken, and not looked yet
@@ -131,23 +119,13 @@ class Handling(threading.Thread):
 
     def _next(self) -> Any:
         """The next message; None at the end. Meanwhile the database session is looked after."""
-        while True:
+        session = self._session
+        while session is not None:
             try:
-                return self._arrived.get(timeout=_IDLE_S if self._duties.line else None)
+                return self._arrived.get(timeout=_IDLE_S)
             except Empty:
-                self._look_after_session()
-
-    def _look_after_session(self) -> None:
-        """Notice that an idle session has ended, and enter with another."""
-        conn, line = self._conn, self._duties.line
-        if conn is None or line is None or not (conn.closed or readable([conn], 0)):
-            return
-        try:
-            with available():
-                conn.execute("select 1")
-        except DatabaseUnavailable as error:
-            line.lost(error)
-            self._connection()
+                session.look_after()
+        return self._arrived.get()
 
     def _settle(self, message: Any) -> Settled:
         ticket, decode = read(self._queue, message)
@@ -190,7 +168,7 @@ class Handling(threading.Thread):
             nonlocal after
             after = self._duties.handler(event, conn)
 
-        self._insist(step)
+        self._run(step)
         if after is not None:
             try:
                 after()
@@ -217,7 +195,7 @@ class Handling(threading.Thread):
         backoff = Backoff()
         while True:
             try:
-                self._insist(step)
+                self._run(step)
                 break
             except (HandedBack, NameLost):
                 raise
@@ -236,78 +214,11 @@ class Handling(threading.Thread):
         )  # fmt: skip
         return Settled(ticket.delivery_tag, letter if self._duties.line is None else None)
 
-    # -- the database --------------------------------------------------------------------
-
-    def _insist(self, step: Callable[[BoundedConnection | None], None]) -> None:
-        """Run a step in a transaction, again for as long as the server is away, or cannot serve.
-
-        Raises what the step raises for reasons of its own, and TimeLimitExceeded.
-        """
-        line = self._duties.line
-        if line is None:
+    def _run(self, step: Callable[[BoundedConnection | None], None]) -> None:
+        if self._session is None:
             step(None)
-            return
-        backoff, trouble = Backoff(), Repeated()
-        began = time.monotonic()
-        while True:
-            try:
-                self._in_transaction(self._connection(), step)
-                return
-            except ApplicationError as raised:
-                error = raised.error
-                missing = isinstance(error, psycopg.errors.UndefinedTable)
-                if not raised.outage and (not missing or time.monotonic() - began > MIGRATION_S):
-                    raise error from error.__cause__
-            except DatabaseUnavailable as unavailable:
-                error = unavailable
-            if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefused):
-                line.lost(error)
-            elif trouble.is_due(error):
-                log.log(
-                    logging.WARNING if isinstance(error, DatabaseRefused) else logging.ERROR,
-                    "PostgreSQL cannot do this now, trying again: %s", error,
-                    extra={"action": "database_refused", "details": {"queue": self._queue}},
-                )  # fmt: skip
-            self._pause(backoff.next())
-
-    def _in_transaction(
-        self, conn: BoundedConnection, step: Callable[[BoundedConnection | None], None]
-    ) -> None:
-        """Raises ApplicationError, and DatabaseUnavailable for our own statements."""
-        until = time.monotonic() + self._duties.time_limit
-        try:
-            with (
-                available(),
-                conn.transaction(),
-                application_block(conn, until=until, conflicts=True),
-            ):
-                step(conn)
-        except ApplicationError as raised:
-            if raised.late and isinstance(raised.error, DatabaseUnavailable):
-                conn.close()
-                limit = f"{self._duties.time_limit:g} s"
-                raise TimeLimitExceeded(f"the handler took longer than {limit}") from raised.error
-            raise
-
-    def _connection(self) -> BoundedConnection:
-        line = self._duties.line
-        assert line is not None
-        backoff = Backoff()
-        while True:
-            conn = line.connection()
-            if conn is self._conn:
-                return conn
-            try:
-                with available():
-                    self._duties.enter(conn)
-            except DatabaseUnavailable as error:
-                line.lost(error)
-            except psycopg.DatabaseError as error:
-                line.lost(DatabaseUnavailable(str(error)))
-            else:
-                self._conn = conn
-                return conn
-            self._pause(backoff.next())
+        else:
+            self._session.run(step)
 
     def _pause(self, seconds: float) -> None:
         """Wait. Raises HandedBack when it is over meanwhile."""

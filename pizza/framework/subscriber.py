@@ -38,7 +38,8 @@ from pizza.framework.errors import (
     SessionRefused,
 )
 from pizza.framework.event import Burial, Handler
-from pizza.framework.handling import Duties, Handling, NameLost
+from pizza.framework.handler_session import NameLost
+from pizza.framework.handling import Duties, Handling
 from pizza.framework.lifecycle import Stop
 from pizza.framework.line import Line
 from pizza.framework.outbox import subscriptions

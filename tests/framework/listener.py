@@ -22,7 +22,7 @@ import psycopg
 from kombu import Queue
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework import RetryPolicy, handling
+from pizza.framework import RetryPolicy, handler_session
 from pizza.framework.errors import Duplicate, PoisonMessage
 from pizza.framework.event import Afterwards, Event
 from pizza.framework.relay import Relay
@@ -129,7 +129,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    handling.MIGRATION_S = options.migration
+    handler_session.MIGRATION_S = options.migration
     app = make(options.prefix).app
     exchange = app.topology.exchanges[0]
     if options.own:
