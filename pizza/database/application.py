@@ -17,13 +17,15 @@ from pizza.database.sqlstates import Trouble, trouble_of
 class ApplicationError(BaseException):
     """Carries what an application's block has raised past the judgement of our own statements.
 
-    error: what it has raised, or DatabaseUnavailable for the loss of the block's connection.
-    lost: whether that connection was lost in the block. late: whether the block's time was over.
+    error: what it has raised, or DatabaseUnavailable for an outage of the block's connection.
+    outage: whether it is that, and not an error of the block, such as one of another database.
+    lost: whether the connection was lost in the block. late: whether the block's time was over.
     """
 
-    def __init__(self, error: BaseException, *, lost: bool, late: bool) -> None:
+    def __init__(self, error: BaseException, *, outage: bool, lost: bool, late: bool) -> None:
         super().__init__(error)
         self.error = error
+        self.outage = outage
         self.lost = lost
         self.late = late
 
@@ -50,8 +52,9 @@ def application_block(
     except BaseException as error:
         late = until is not None and time.monotonic() >= until
         lost = not late and _is_lost(conn, error)
+        outage = _outage(conn, error, lost=lost, conflicts=conflicts)
         raise ApplicationError(
-            _judged(conn, error, lost=lost, conflicts=conflicts), lost=lost, late=late
+            outage or _own_error(error), outage=outage is not None, lost=lost, late=late
         ) from error
     finally:
         conn.limit, conn.until, conn.given_up = limit, None, None
@@ -61,16 +64,20 @@ def _is_lost(conn: BoundedConnection, error: BaseException) -> bool:
     return conn.broken or (isinstance(error, DatabaseUnavailable) and conn.raised(error))
 
 
-def _judged(
+def _outage(
     conn: BoundedConnection, error: BaseException, *, lost: bool, conflicts: bool
-) -> BaseException:
+) -> DatabaseUnavailable | None:
     if not isinstance(error, Exception):
-        return error
+        return None
     if lost:
         return DatabaseUnavailable(f"the connection was lost: {error}")
-    if isinstance(error, psycopg.Rollback):
-        return RuntimeError("this transaction cannot be rolled back by Rollback; raise an error")
     trouble = trouble_of(error) if conn.raised(error) else None
     if trouble is Trouble.UNABLE or (conflicts and trouble is Trouble.CONFLICT):
         return DatabaseRefused(f"PostgreSQL cannot do this now: {error}")
+    return None
+
+
+def _own_error(error: BaseException) -> BaseException:
+    if isinstance(error, psycopg.Rollback):
+        return RuntimeError("this transaction cannot be rolled back by Rollback; raise an error")
     return error

@@ -324,7 +324,11 @@ def fail_hung(conn: BoundedConnection, job: Job) -> None:
         else:
             headers = epitaph(job.queue, reason, task=job.task.name, attempt=job.attempt)
             values |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
-            conn.execute(_SQL.bury, values | {"traceback": None})
+            with conn.transaction():
+                conn.execute(_SQL.bury, values | {"traceback": None})
+                call_on_dead(
+                    conn, job.task, DeadMessage.from_delivery(job.delivery, error, job.attempt)
+                )
     except psycopg.DatabaseError as refusal:
         if refusal.sqlstate != REFUSED:
             raise

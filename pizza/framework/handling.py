@@ -9,31 +9,27 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
-import psycopg
-
 from pizza import trace
-from pizza.database.application import ApplicationError, application_block
-from pizza.database.connection import BoundedConnection, available
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import BoundedConnection
 from pizza.framework.epitaph import Letter, dead_letter
-from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage, TimeLimitExceeded
+from pizza.framework.errors import Duplicate, HandedBack, PoisonMessage
 from pizza.framework.event import Afterwards, Burial, Event, Handler, read
+from pizza.framework.handler_session import HandlerSession, NameLost
 from pizza.framework.lifecycle import Wake
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket
-from pizza.framework.retry import Backoff, Repeated, RetryPolicy
+from pizza.framework.retry import Backoff, RetryPolicy
 
 log = logging.getLogger(__name__)
 
-# A table that is missing is most often one whose migration has not run yet.
-MIGRATION_S = 60.0
+# With no event in hand the loss of the database session is noticed within so long.
+_IDLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class Duties:
     """What stays the same from connection to connection.
 
     enter: called with each new database connection before anything else is done on it (None:
-    there is no database), and may raise SessionRefused or HandedBack.
+    there is no database), and may raise NameLost or HandedBack.
     time_limit: seconds that a handler may take with the database.
     """
 
@@ -77,7 +73,11 @@ class Handling(threading.Thread):
         self._wake = wake
         self._arrived: SimpleQueue[Any] = SimpleQueue()
         self._settled: deque[Settled] = deque()
-        self._conn: BoundedConnection | None = None
+        self._session = (
+            HandlerSession(duties.line, duties.enter, self._pause, queue, duties.time_limit)
+            if duties.line is not None
+            else None
+        )
 
     # -- for the thread that listens to the broker ---------------------------------------
 
@@ -102,11 +102,11 @@ class Handling(threading.Thread):
     def run(self) -> None:
         """Work until `end`."""
         try:
-            if self._duties.line is None:
+            if self._session is None:
                 self._duties.enter(None)
             else:
-                self._connection()
-            while (message := self._arrived.get()) is not None and not self._over.is_set():
+                self._session.connection()
+            while (message := self._next()) is not None and not self._over.is_set():
                 self._settled.append(self._settle(message))
                 if len(self._settled) == 1:  # else the other has been woken, and not looked yet
                     self._wake.set()
@@ -116,6 +116,16 @@ class Handling(threading.Thread):
             self.failure = error
         finally:
             self._wake.set()
+
+    def _next(self) -> Any:
+        """The next message; None at the end. Meanwhile the database session is looked after."""
+        session = self._session
+        while session is not None:
+            try:
+                return self._arrived.get(timeout=_IDLE_S)
+            except Empty:
+                session.look_after()
+        return self._arrived.get()
 
     def _settle(self, message: Any) -> Settled:
         ticket, decode = read(self._queue, message)
@@ -134,7 +144,7 @@ class Handling(threading.Thread):
             except Duplicate as duplicate:
                 self._log(logging.INFO, "event_skipped", f"Duplicate dropped: {duplicate}", event)
                 return Settled(ticket.delivery_tag)
-            except HandedBack:
+            except (HandedBack, NameLost):
                 raise
             except PoisonMessage as poison:
                 return self._bury(ticket, event, str(poison), event.attempt)
@@ -158,7 +168,7 @@ class Handling(threading.Thread):
             nonlocal after
             after = self._duties.handler(event, conn)
 
-        self._insist(step)
+        self._run(step)
         if after is not None:
             try:
                 after()
@@ -185,9 +195,9 @@ class Handling(threading.Thread):
         backoff = Backoff()
         while True:
             try:
-                self._insist(step)
+                self._run(step)
                 break
-            except HandedBack:
+            except (HandedBack, NameLost):
                 raise
             except Exception as error:  # nothing may be lost
                 log.error(
@@ -204,75 +214,11 @@ class Handling(threading.Thread):
         )  # fmt: skip
         return Settled(ticket.delivery_tag, letter if self._duties.line is None else None)
 
-    # -- the database --------------------------------------------------------------------
-
-    def _insist(self, step: Callable[[BoundedConnection | None], None]) -> None:
-        """Run a step in a transaction, again for as long as the server is away, or cannot serve.
-
-        Raises what the step raises for reasons of its own, and TimeLimitExceeded.
-        """
-        line = self._duties.line
-        if line is None:
+    def _run(self, step: Callable[[BoundedConnection | None], None]) -> None:
+        if self._session is None:
             step(None)
-            return
-        backoff, trouble = Backoff(), Repeated()
-        began = time.monotonic()
-        while True:
-            try:
-                conn = self._connection()
-                self._in_transaction(conn, step)
-                return
-            except (DatabaseRefused, psycopg.errors.UndefinedTable) as error:
-                missing = not isinstance(error, DatabaseRefused)
-                if missing and time.monotonic() - began > MIGRATION_S:
-                    raise
-                if trouble.is_due(error):
-                    log.log(
-                        logging.ERROR if missing else logging.WARNING,
-                        "PostgreSQL cannot do this now, trying again: %s", error,
-                        extra={"action": "database_refused", "details": {"queue": self._queue}},
-                    )  # fmt: skip
-            except DatabaseUnavailable as error:
-                line.lost(error)
-            self._pause(backoff.next())
-
-    def _in_transaction(
-        self, conn: BoundedConnection, step: Callable[[BoundedConnection | None], None]
-    ) -> None:
-        until = time.monotonic() + self._duties.time_limit
-        try:
-            with (
-                available(),
-                conn.transaction(),
-                application_block(conn, until=until, conflicts=True),
-            ):
-                step(conn)
-        except ApplicationError as raised:
-            if raised.late and isinstance(raised.error, DatabaseUnavailable):
-                conn.close()
-                limit = f"{self._duties.time_limit:g} s"
-                raise TimeLimitExceeded(f"the handler took longer than {limit}") from raised.error
-            raise raised.error from raised.error.__cause__
-
-    def _connection(self) -> BoundedConnection:
-        line = self._duties.line
-        assert line is not None
-        backoff = Backoff()
-        while True:
-            conn = line.connection()
-            if conn is self._conn:
-                return conn
-            try:
-                with available():
-                    self._duties.enter(conn)
-            except DatabaseUnavailable as error:
-                line.lost(error)
-            except psycopg.DatabaseError as error:
-                line.lost(DatabaseUnavailable(str(error)))
-            else:
-                self._conn = conn
-                return conn
-            self._pause(backoff.next())
+        else:
+            self._session.run(step)
 
     def _pause(self, seconds: float) -> None:
         """Wait. Raises HandedBack when it is over meanwhile."""

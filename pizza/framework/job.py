@@ -110,6 +110,7 @@ class Job:
         self.next_queue: str | None = None
         self._bench = bench
         self._forced = forced
+        self.delivery = ticket
         self._has_ticket = ticket.delivery_tag > 0
 
     # -- transactions ---------------------------------------------------------------
@@ -193,11 +194,13 @@ class Job:
         except BaseException as error:
             if fresh:
                 self.token = self._bench.held = None  # rolled back with the rest
+            outage = isinstance(error, DatabaseUnavailable)
             if isinstance(error, ApplicationError):
+                outage = error.outage
                 error = self._judged(error)
             if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
                 raise ClaimLost(str(error).splitlines()[0]) from error
-            if isinstance(error, DatabaseUnavailable):
+            if outage and isinstance(error, DatabaseUnavailable):
                 self._lost(error)
             raise error from error.__cause__
 

@@ -5,8 +5,9 @@ heartbeat and acknowledges what is done; when the connection is lost it makes ev
 topology and consumer included. The other (`handling`) runs the handler on one event after the
 other. Where a subscriber has to be the only one of its name, one lock decides, which belongs to its
 database session: it is taken before anything is consumed, and a subscriber that has lost it stops
-consuming. An event that fails is held and tried again in its place, so that none overtakes it, and
-goes to the dead letters with the reason when the policy is at its end.
+consuming. Its consumer is exclusive too, so the next one begins once the events that the former had
+in hand are back in their places. An event that fails is held and tried again in its place, so that
+none overtakes it, and goes to the dead letters with the reason when the policy is at its end.
 
 What is not acknowledged comes again, after a crash as after a lost connection: it is for the
 handler to tell an event that it has seen before (see `Handler`).
@@ -32,12 +33,12 @@ from pizza.framework.app import App
 from pizza.framework.broker import HEARTBEAT_S, Broker
 from pizza.framework.errors import (
     BrokerUnavailable,
-    FrameworkError,
     HandedBack,
     QueueTaken,
     SessionRefused,
 )
 from pizza.framework.event import Burial, Handler
+from pizza.framework.handler_session import NameLost
 from pizza.framework.handling import Duties, Handling
 from pizza.framework.lifecycle import Stop
 from pizza.framework.line import Line
@@ -54,7 +55,7 @@ _TICK_S = 1.0
 # A subscriber that stands by takes over within so long.
 _STANDBY_S = 0.5
 # A former session of our own may need a moment to end.
-_LOCK_TRIES, _LOCK_PAUSE_S = 30, 0.1
+_LOCK_TRIES, _LOCK_PAUSE_S = 10, 0.1
 # How long a stop waits for the event in hand.
 _LAST_EVENT_S = 1.0
 
@@ -86,10 +87,6 @@ class SubscriberOptions:
     time_limit: float = 60.0
     ready: Callable[[], None] | None = None
     buried: Burial | None = None
-
-
-class _NameLost(FrameworkError):
-    """Another subscriber of this name is at work now."""
 
 
 class Subscriber(threading.Thread):
@@ -165,13 +162,13 @@ class Subscriber(threading.Thread):
                 self._serve(broker, hands)
             except HandedBack:
                 return  # asked to stop while it stood by
-            except _NameLost as lost:
+            except NameLost as lost:
                 log.warning("%s", lost, extra={"action": "subscriber_deposed"})
                 if self._line is not None:
                     self._line.close()
             except QueueTaken as taken:
                 self._wait_for_other(str(taken))
-                self._ending.event.wait(backoff.next())
+                self._ending.event.wait(min(_STANDBY_S, backoff.next()))
             except BrokerUnavailable as error:
                 if trouble.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
@@ -217,8 +214,7 @@ class Subscriber(threading.Thread):
         broker.prefetch(self._options.prefetch)
         self._over.clear()
         hands = Handling(queue.name, self._duties, self._over, self._ending.wake)
-        exclusive = self._options.alone and self._line is None  # else the lock has decided
-        broker.subscribe(queue.name, hands.put, exclusive=exclusive)
+        broker.subscribe(queue.name, hands.put, exclusive=self._options.alone)
         return hands
 
     def _serve(self, broker: Broker, hands: Handling) -> None:
@@ -253,7 +249,7 @@ class Subscriber(threading.Thread):
     def _enter(self, conn: BoundedConnection | None) -> None:
         """On the handler's thread, with each new database connection.
 
-        Raises _NameLost when the lock went with the former connection and another has it now.
+        Raises NameLost when the lock went with the former connection and another has it now.
         """
         if conn is not None and self._options.alone:
             for _ in range(_LOCK_TRIES):
@@ -262,7 +258,7 @@ class Subscriber(threading.Thread):
                 if self._over.wait(_LOCK_PAUSE_S):
                     raise HandedBack("the subscriber stops while another has its name")
             else:
-                raise _NameLost(f"another session holds the name {self._options.name} now")
+                raise NameLost(f"another session holds the name {self._options.name} now")
             self._keep(conn)
         self._waiting_for_other = False
         if self._been_ready:

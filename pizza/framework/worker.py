@@ -107,6 +107,8 @@ class Worker:
         self._bench.begun = self._hand_back
         self._failure: BaseException | None = None
         self._unsettled: Counter[tuple[str, str | None, int]] = Counter()
+        self._trouble = Repeated()
+        self._was_ready = self._is_ready = False
 
     # -- the main thread, or one of a crew ------------------------------------------
 
@@ -216,33 +218,35 @@ class Worker:
                 self._stop.event.wait(_MATCH_S)
 
     def _serve_until_stopped(self) -> None:
-        backoff, trouble = Backoff(), Repeated()
-        connected_before = False
+        backoff = Backoff()
         while not self._stop.is_set():
             began = time.monotonic()
             try:
                 self._broker = self._connect()
-                if trouble.is_over() or not connected_before:
-                    log.info(
-                        "RabbitMQ is back" if connected_before else "Worker connected and ready",
-                        extra={
-                            "action": "broker_reconnected"
-                            if connected_before
-                            else "worker_connected"
-                        },
-                    )
-                connected_before = True
                 self._serve(self._broker)
             except BrokerUnavailable as error:
-                if trouble.is_due(error):
+                if self._trouble.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
                 if time.monotonic() - began > Backoff.LONGEST_S:
                     backoff.reset()
                 self._stop.event.wait(backoff.next())
             finally:
+                self._is_ready = False
                 if self._broker is not None:
                     self._broker.close()
                     self._broker = self._fetcher = None
+
+    def _become_ready(self, broker: Broker) -> None:
+        """Log that it consumes now. Raises BrokerUnavailable when RabbitMQ refuses the consumers."""
+        # It works in order, so the refusal of a consumer comes before the answer to this.
+        broker.prefetch(1)
+        self._is_ready = True
+        was_away = self._trouble.is_over()
+        if not self._was_ready:
+            self._was_ready = True
+            log.info("Worker connected and ready", extra={"action": "worker_connected"})
+        elif was_away:
+            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
 
     def _connect(self) -> Broker:
         broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
@@ -265,17 +269,27 @@ class Worker:
             if not self._session.present.is_set():
                 self._idle(broker)
                 continue
-            found = fetcher.next(lambda: self._idle(broker))
+            found = fetcher.next(lambda: self._await_arrival(broker))
             if found is not None:
                 result = self._run(found.ticket, found.forced)
                 if broker.lost is not None:
                     raise broker.lost
                 fetcher.settle(found.ticket, result)
 
+    def _await_arrival(self, broker: Broker) -> bool:
+        """While consuming, as `_idle`; at once when the connection has just become ready."""
+        if self._is_ready:
+            return self._idle(broker)
+        self._become_ready(broker)
+        return self._wants_work()
+
     def _idle(self, broker: Broker) -> bool:
         """Wait for an arrival or a wake-up; False when no more work is wanted."""
         broker.wait(1.0, [self._stop.wake])
         self._stop.wake.clear()
+        return self._wants_work()
+
+    def _wants_work(self) -> bool:
         return not self._stop.is_set() and self._session.present.is_set()
 
     def _hand_back(self) -> None:

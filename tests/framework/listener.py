@@ -15,12 +15,14 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 from kombu import Queue
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework import RetryPolicy
+from pizza.framework import RetryPolicy, handler_session
 from pizza.framework.errors import Duplicate, PoisonMessage
 from pizza.framework.event import Afterwards, Event
 from pizza.framework.relay import Relay
@@ -55,7 +57,7 @@ class Ear:
         line = {
             "event": what, "id": event.id, "n": event.body.get("n"), "attempt": event.attempt,
             "redelivered": event.redelivered, "at": time.time(), "key": event.routing_key,
-            "reply_to": event.reply_to, "correlation_id": event.correlation_id,
+            "reply_to": event.reply_to, "correlation_id": event.correlation_id, "pid": os.getpid(),
         }  # fmt: skip
         os.write(self._journal, json.dumps(line).encode() + b"\n")
 
@@ -65,11 +67,20 @@ class Ear:
             values = (event.id, event.body.get("n"), event.attempt, event.redelivered)
             if not conn.execute(_HEAR, values).rowcount:
                 raise Duplicate("heard before")
+            self._statement(event, conn)
         elif event.id in self._known:
             raise Duplicate("heard before")
         getattr(self, f"_{event.body['mode']}")(event)
         self._known.add(event.id)
         return lambda: self.note("heard", event)
+
+    def _statement(self, event: Event, conn: BoundedConnection) -> None:
+        """Run what the event says; then go on even after an error, if it says so."""
+        if (sql := event.body.get("sql")) is None:
+            return
+        with suppress(*([psycopg.Error] if event.body.get("swallows") else [])):
+            conn.execute(sql)
+        conn.execute("select 1")
 
     def _ok(self, event: Event) -> None:
         pass
@@ -108,6 +119,8 @@ def main() -> None:
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--prefetch", type=int, default=20)
     parser.add_argument("--attempts", type=int, default=ATTEMPTS)
+    parser.add_argument("--patience", type=float, default=2)
+    parser.add_argument("--migration", type=float, default=60)
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--kept", action="store_true")
@@ -116,6 +129,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    handler_session.MIGRATION_S = options.migration
     app = make(options.prefix).app
     exchange = app.topology.exchanges[0]
     if options.own:
@@ -133,6 +147,7 @@ def main() -> None:
             prefetch=options.prefetch,
             heartbeat=options.heartbeat,
             alone=options.alone,
+            patience=options.patience,
             retry=RetryPolicy(attempts=options.attempts, base=0.2, factor=2, cap=1, jitter=0.5),
         ),
         Ear(options.journal).hear,

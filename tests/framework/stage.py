@@ -172,11 +172,11 @@ class Stage:
         return process
 
     def subscriber(
-        self, name: str = "s", *, ready: bool = True, db: bool = True, **options: Any
+        self, name: str = "s", *, ready: bool = True, db: bool | str = True, **options: Any
     ) -> Process:
-        """Start a subscriber; `ready` waits until it consumes. db: whether it has a database."""
-        if not db:
-            options["db"] = None
+        """Start a subscriber; `ready` waits until it consumes. db: whether, or which, it has."""
+        if db is not True:
+            options["db"] = db or None
         process = self._start("subscriber", name, script=LISTENER, **options)
         if ready:
             process.await_log("subscribed", 20)

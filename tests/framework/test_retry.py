@@ -96,6 +96,22 @@ def test_when_that_commit_fails_the_policy_decides(stage: Stage) -> None:
     assert not stage.effects()
 
 
+def test_asking_to_be_called_again_is_counted_apart_from_failures(stage: Stage) -> None:
+    worker = stage.worker("w")
+    asks = 10  # more often than the policy tries
+    done = stage.send("again_and_again", asks=asks)
+    dead = stage.send("again_and_again", asks=asks, then="fail")
+    stage.await_dead()
+    stage.await_all_done()
+    rows = dict(stage.rows("select message_id, count(*) from effect group by 1"))
+    assert rows == {done: asks + 1, dead: asks}
+    assert stage.rows("select distinct attempt from effect") == [(1,)]
+    counted = stage.rows("select id, attempts, runs from dead_message")
+    assert counted == [(dead, ATTEMPTS, asks + ATTEMPTS)]
+    assert len(stage.runs("begin", done)) == asks + 1
+    assert len(worker.log("job_retried")) == ATTEMPTS - 1
+
+
 def test_what_is_hopeless_dies_at_once(stage: Stage) -> None:
     stage.worker("w")
     stage.send("hopeless")
@@ -149,5 +165,5 @@ def test_a_claim_of_its_own_in_the_last_attempt_is_buried_too(stage: Stage) -> N
     stage.rows("update message set attempt = %s returning 1", ATTEMPTS)
     worker = stage.worker("heir", no_relay=True)
     (letter,) = stage.await_dead()
-    assert "workers began this" in letter.properties["application_headers"]["reason"]
+    assert "workers died" in letter.properties["application_headers"]["reason"]
     assert not worker.tracebacks()

@@ -14,11 +14,14 @@ import pytest
 from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
 
 from devservices import Postgres, RabbitMQ
+from pizza.database.queries import Queries
 from pizza.framework.errors import PoisonMessage
 from pizza.framework.task import publish, reprioritise, withdraw
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage
+
+PRUNE = Queries("keeper").prune_identities
 
 
 def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> None:
@@ -83,6 +86,30 @@ def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: S
     assert not stage.states()
     stage.assert_each_once([identity, other])
     assert stage.rows("select label from effect where message_id = %s", identity) == [("first",)]
+
+
+def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_one_longer(
+    stage: Stage,
+) -> None:
+    ended, living, fresh = uuid4(), uuid4(), uuid4()
+    for id in (ended, living, fresh):
+        stage.send(message_id=id)
+    stage.conn.execute("delete from message where id = any(%s)", [[ended, fresh]])
+    # Given looks of the keeper, each when half a day has passed since the last; one id is new
+    for looks, kept in enumerate([{ended, living, fresh}, {ended, living, fresh}, {living, fresh}]):
+        stage.conn.execute(
+            "update adopted_message set seen_at = now() - %s::interval where id <> %s",
+            ["11:59" if looks == 0 else "12:01", fresh],
+        )
+        stage.conn.execute(PRUNE, {"limit": 100})
+        assert {id for (id,) in stage.rows("select id from adopted_message")} == kept
+        # And at once again, which changes nothing
+        stage.conn.execute(PRUNE, {"limit": 100})
+        assert {id for (id,) in stage.rows("select id from adopted_message")} == kept
+    # Then only the forgotten one can be sent again
+    for id in (ended, living, fresh):
+        stage.send(message_id=id)
+    assert {id for (id,) in stage.rows("select id from message")} == {ended, living}
 
 
 def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Stage) -> None:

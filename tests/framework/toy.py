@@ -27,6 +27,7 @@ from kombu import Exchange, Queue
 from pizza.framework import App, Job, RetryPolicy, Task
 from pizza.framework import relay as relay_module
 from pizza.framework.crew import Crew
+from pizza.framework.dead_message import DeadMessage
 from pizza.framework.errors import PoisonMessage, SessionRefused
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
@@ -36,6 +37,7 @@ from pizza.framework.worker import Worker, WorkerOptions
 
 COLOURS = ("red", "green", "blue")
 ATTEMPTS = 3
+TIME_LIMIT_S = 1.0
 FOR_EVER = 1_000_000
 
 SCHEMA = """
@@ -65,6 +67,7 @@ class Toy:
     play: Task
     strict: Task
     once: Task
+    limited: Task
     exchange: str
 
     def queue(self, colour: str) -> str:
@@ -203,6 +206,11 @@ def _after_the_end(job: Job) -> None:
     raise Flaky("failed after its completion")
 
 
+def record_death(conn: Any, dead: DeadMessage) -> None:
+    """The on_dead of the task with a time limit."""
+    conn.execute(_EFFECT, (dead.message_id, "dead", "", dead.attempt))
+
+
 def _again(job: Job) -> None:
     """Says itself when it is due again, twice; then it is done."""
     with job.transaction() as conn:
@@ -273,9 +281,13 @@ def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
     play = app.task("play", queue=red, exchange=prefix, retry=retry, format=format)(run)
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
+    limited = app.task(
+        "limited", queue=red, exchange=prefix, retry=retry, time_limit=TIME_LIMIT_S,
+        on_dead=record_death,
+    )(run)  # fmt: skip
     app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
     app.periodic(0.5, "count")(_count)
-    return Toy(app, play, strict, once, prefix)
+    return Toy(app, play, strict, once, limited, prefix)
 
 
 def _count(conn: Any) -> None:
@@ -329,6 +341,9 @@ def _relay_alone(toy: Toy, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    from failing_modes import MODES as FAILING  # run as a program, its neighbour is no package's
+
+    MODES.update(FAILING)
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["worker", "relay"])
     for name in ("db", "broker", "prefix", "name", "journal"):
