@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from pizza.framework.app import App
 from pizza.framework.lifecycle import Stop
-from pizza.framework.worker import Worker, WorkerOptions
+from pizza.framework.worker import Worker
+from pizza.framework.worker_context import WorkerOptions
 
 _TICK_S = 0.5
 

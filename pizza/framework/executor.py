@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 import psycopg
@@ -28,12 +26,14 @@ from pizza.framework.errors import (
     PoisonMessage,
     TimeLimitExceeded,
 )
-from pizza.framework.job import REFUSED, Bench, Job
+from pizza.framework.job import REFUSED, Job
 from pizza.framework.message import Ticket
 from pizza.framework.middleware import wrap
 from pizza.framework.newer import Newer
+from pizza.framework.outcome import Outcome, Result
 from pizza.framework.task import Task
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
+from pizza.framework.worker_context import Bench
 
 log = logging.getLogger(__name__)
 
@@ -44,34 +44,6 @@ _SQL = Queries("framework")
 _HELD_AGAIN_S = (0.02, 0.05, 0.1, 0.2, 0.4)
 # A job that has lost its connection so often within its own block may be what ends it.
 _MAX_LOST_IN_BLOCK = 5
-
-
-class Outcome(Enum):
-    """How a ticket ended."""
-
-    DONE = "done"  # the job has completed
-    SKIPPED = "skipped"  # a duplicate, or not due: no effect
-    BETTER = "better"  # a better message waits elsewhere; this ticket goes back
-    RETRIED = "retried"  # failed or postponed, and due again later
-    BURIED = "buried"  # failed for good: a dead letter
-    ADOPTED = "adopted"  # came from outside; it is a message of ours now
-    LEFT = "left"  # of a newer format; due again later, for a worker that knows it
-    WITHDRAWN = "withdrawn"  # taken back by who sent it, while it ran
-    LOST = "lost"  # taken over by another worker
-    HANDED_BACK = "handed back"  # the worker stops; this ticket goes back
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What the worker does next: ack or requeue, and where to look for the next ticket."""
-
-    outcome: Outcome
-    next_queue: str | None = None
-
-    @property
-    def requeue(self) -> bool:
-        """Whether the ticket goes back to its queue."""
-        return self.outcome in (Outcome.BETTER, Outcome.HANDED_BACK)
 
 
 class Executor:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pizza.framework.broker import Broker
-from pizza.framework.executor import Outcome, Result
 from pizza.framework.message import Ticket, ticket
+from pizza.framework.outcome import Outcome, Result
 
 # After so many looks at another queue in vain, a worker takes what it has.
 _LOOKS = 3

@@ -6,20 +6,16 @@ or slow, and whose message somebody else has taken over, can change nothing any 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from psycopg.rows import dict_row
 
 from pizza.database.application import ApplicationError, application_block
-from pizza.database.arrays import text_array
 from pizza.database.connection import BoundedConnection, available
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
@@ -32,9 +28,9 @@ from pizza.framework.errors import (
     NotClaimed,
     TimeLimitExceeded,
 )
-from pizza.framework.line import Line
 from pizza.framework.message import Ticket
 from pizza.framework.task import Task
+from pizza.framework.worker_context import Bench
 
 _SQL = Queries("framework")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
@@ -42,42 +38,6 @@ _END_PROMISE, _POSTPONE = _SQL.end_promise, _SQL.postpone
 
 REFUSED = "PZ001"
 _SWAP_S = 0.01
-
-
-@dataclass(slots=True)
-class Bench:
-    """What a worker lends to its jobs.
-
-    holder: the key of its session; lease: how long its claims outlive a silent worker;
-    queues: all that it serves; interrupt: set to end a job's sleep early; abandon: set
-    when the job has to be handed back; lost: set when its claim was seen to be lost; silent: set
-    while PostgreSQL does not answer the worker's session; held: the message being worked on and its
-    token, for the thread that renews the lease; deadline: when the job in hand has to be over
-    (time.monotonic), None without a limit; promise:
-    the position of the message that the database has promised to this worker's next job;
-    begun: called once a job's message is claimed; withdrawn: the message that its sender was
-    heard to take back; queue_array: the queues as a parameter.
-    """
-
-    worker_name: str
-    holder: int
-    lease: timedelta
-    queues: Sequence[str]
-    line: Line
-    interrupt: threading.Event = field(default_factory=threading.Event)
-    abandon: threading.Event = field(default_factory=threading.Event)
-    lost: threading.Event = field(default_factory=threading.Event)
-    silent: threading.Event = field(default_factory=threading.Event)
-    held: tuple[UUID, int] | None = None
-    deadline: float | None = None
-    running: Job | None = None
-    promise: int | None = None
-    begun: Callable[[], None] = lambda: None
-    withdrawn: UUID | None = None
-    queue_array: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.queue_array = text_array(self.queues)
 
 
 class Job:

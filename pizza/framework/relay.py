@@ -125,7 +125,7 @@ class Relay(threading.Thread):
             if time.monotonic() - looked_at < HEARTBEAT_S:
                 continue
             gap, looked_at = time.monotonic() - looked_at, time.monotonic()
-            age, without_broker = _row(conn, _SQL.leader)
+            age, without_broker = conn.first(_SQL.leader)
             if watched.is_frozen(gap, age):
                 log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
                 conn.execute(_SQL.depose)
@@ -136,9 +136,9 @@ class Relay(threading.Thread):
         return False
 
     def _elected(self, conn: BoundedConnection) -> bool:
-        if not _one(conn, _SQL.lead):
+        if not conn.first(_SQL.lead)[0]:
             return False
-        if _one(conn, _SQL.led_before):
+        if conn.first(_SQL.led_before)[0]:
             conn.execute(_SQL.resign)
             return False
         conn.execute(_SQL.lead_before)
@@ -148,12 +148,12 @@ class Relay(threading.Thread):
     def _heartbeat(self, conn: BoundedConnection) -> bool:
         """Say that the leader is alive; answers whether a better candidate is waiting."""
         self._heartbeat_at = time.monotonic()
-        return bool(_one(conn, _SQL.heartbeat, {"broker_lost": self._link.away}))
+        return bool(conn.first(_SQL.heartbeat, {"broker_lost": self._link.away})[0])
 
     # -- leading --------------------------------------------------------------------
 
     def _lead(self, conn: BoundedConnection) -> None:
-        conn.execute(f'listen "{_one(conn, _SQL.channel, {"name": "outbox"})}"')
+        conn.execute(f'listen "{conn.first(_SQL.channel, {"name": "outbox"})[0]}"')
         conn.execute("set synchronous_commit = off")
         self._asleep = False
         helpers = (
@@ -228,12 +228,13 @@ class Relay(threading.Thread):
 
     def _sleep(self, conn: BoundedConnection) -> None:
         """Sleep until a transaction that sent something commits, or for a while."""
-        if not _one(conn, _SQL.sleep):
+        if not conn.first(_SQL.sleep)[0]:
             self._end.wait(self._nap)  # somebody has sent something and is yet to commit
             self._nap = min(_LONGEST_NAP_S, self._nap * 2)
             return
         self._asleep = True
-        if not _one(conn, _SQL.has_pending, {"unmarked": list(self._batches.unmarked)}):
+        unmarked = {"unmarked": list(self._batches.unmarked)}
+        if not conn.first(_SQL.has_pending, unmarked)[0]:
             for _ in conn.notifies(timeout=_SLEEP_S, stop_after=1):
                 self._nap = _LINGER_S
 
@@ -317,13 +318,3 @@ class _Link:
         if self.broker is not None:
             self.broker.close()
         self.broker = self.publisher = None
-
-
-def _row(conn: BoundedConnection, query: str, parameters: Any = None) -> Any:
-    row = conn.execute(query, parameters).fetchone()
-    assert row is not None
-    return row
-
-
-def _one(conn: BoundedConnection, query: str, parameters: Any = None) -> Any:
-    return _row(conn, query, parameters)[0]

@@ -19,9 +19,10 @@ from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.errors import SessionRefused
 from pizza.framework.executor import fail_hung
-from pizza.framework.job import Bench, Job
+from pizza.framework.job import Job
 from pizza.framework.lifecycle import Stop, readable
 from pizza.framework.retry import Backoff
+from pizza.framework.worker_context import Bench
 
 log = logging.getLogger(__name__)
 

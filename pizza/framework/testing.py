@@ -23,12 +23,14 @@ import psycopg
 
 from pizza.database.queries import Queries
 from pizza.framework.app import App
-from pizza.framework.executor import Executor, Outcome
-from pizza.framework.job import REFUSED, Bench, Job
+from pizza.framework.executor import Executor
+from pizza.framework.job import REFUSED, Job
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket, encode
 from pizza.framework.middleware import Middleware
+from pizza.framework.outcome import Outcome
 from pizza.framework.task import Task
+from pizza.framework.worker_context import Bench
 
 _SQL = Queries("framework")
 _CLAIMED = {

@@ -14,29 +14,28 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from pizza.framework.app import App
-from pizza.framework.broker import HEARTBEAT_S, Broker
+from pizza.framework.broker import Broker
 from pizza.framework.errors import (
     BrokerUnavailable,
     PoisonMessage,
     SessionRefused,
     TimeLimitExceeded,
 )
-from pizza.framework.executor import Executor, Outcome, Result
+from pizza.framework.executor import Executor
 from pizza.framework.fetching import Fetcher
-from pizza.framework.job import Bench
 from pizza.framework.lifecycle import Stop
 from pizza.framework.line import Line
 from pizza.framework.matching import match
 from pizza.framework.message import Ticket
+from pizza.framework.outcome import Outcome, Result
 from pizza.framework.relay import Relay
 from pizza.framework.retry import Backoff, Repeated
 from pizza.framework.session import NoRoster, Roster, Session, hold_job_key, new_key
+from pizza.framework.worker_context import Bench, WorkerOptions
 
 log = logging.getLogger(__name__)
 
@@ -46,24 +45,6 @@ _TICK_S = 0.5
 _MATCH_S = 0.2
 # A delivery that fails so often outside its task is a dead letter.
 _MAX_UNSETTLED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """name: unique among the living; queues: by preference only in the eyes of the reader.
-
-    grace: seconds that a job may still run after SIGTERM; lease: seconds that a claim
-    outlives a worker that falls silent; heartbeat: seconds, with the broker; skills: take only
-    messages that need nothing else (None: take any, also what needs no skill).
-    """
-
-    name: str
-    queues: Sequence[str]
-    grace: float = 15.0
-    lease: float = 15.0
-    heartbeat: int = HEARTBEAT_S
-    relay: bool = True
-    skills: frozenset[str] | None = None
 
 
 class Worker:
@@ -237,7 +218,7 @@ class Worker:
                     self._broker = self._fetcher = None
 
     def _become_ready(self, broker: Broker) -> None:
-        """Log that it consumes now. Raises BrokerUnavailable when RabbitMQ refuses the consumers."""
+        """Log that it consumes. Raises BrokerUnavailable when RabbitMQ refuses the consumers."""
         # It works in order, so the refusal of a consumer comes before the answer to this.
         broker.prefetch(1)
         self._is_ready = True

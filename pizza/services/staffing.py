@@ -13,7 +13,8 @@ from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, station
 from pizza.framework.lifecycle import Stop
 from pizza.framework.retry import Backoff
-from pizza.framework.worker import Worker, WorkerOptions
+from pizza.framework.worker import Worker
+from pizza.framework.worker_context import WorkerOptions
 from pizza.services.kitchen import kitchen
 from pizza.services.outside import outside
 from pizza.services.restaurant import make_app

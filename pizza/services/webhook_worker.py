@@ -26,7 +26,7 @@ from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.crew import Crew
 from pizza.framework.epitaph import clean
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.worker import WorkerOptions
+from pizza.framework.worker_context import WorkerOptions
 from pizza.services.http_post import Answer, CallFailed, post
 from pizza.services.restaurant import make_app
 from pizza.services.topology import WEBHOOKS_QUEUE

@@ -13,7 +13,8 @@ import time
 
 from pizza import logs
 from pizza.framework import App, Job
-from pizza.framework.worker import Worker, WorkerOptions
+from pizza.framework.worker import Worker
+from pizza.framework.worker_context import WorkerOptions
 from pizza.services.topology import TOPOLOGY, WEBHOOKS_QUEUE
 from pizza.settings import Settings
 from storms.roster import LEASE_SECONDS

@@ -33,7 +33,8 @@ from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
 from pizza.framework.task import publish
 from pizza.framework.topology import Topology
-from pizza.framework.worker import Worker, WorkerOptions
+from pizza.framework.worker import Worker
+from pizza.framework.worker_context import WorkerOptions
 
 COLOURS = ("red", "green", "blue")
 ATTEMPTS = 3

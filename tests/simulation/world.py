@@ -15,7 +15,8 @@ import psycopg
 from pizza.database.errors import DatabaseUnavailable
 from pizza.framework.app import App
 from pizza.framework.task import publish
-from pizza.framework.worker import Worker, WorkerOptions
+from pizza.framework.worker import Worker
+from pizza.framework.worker_context import WorkerOptions
 
 from . import toy, virtual
 from .broker import EVENTS, Server

@@ -16,10 +16,11 @@ import pytest
 from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import InvalidRequest, NoSuchDelivery, NoSuchWebhook, WebhookDisabled
 from pizza.framework import App
-from pizza.framework.executor import Executor, Outcome
-from pizza.framework.job import Bench
+from pizza.framework.executor import Executor
 from pizza.framework.line import Line
 from pizza.framework.message import Ticket
+from pizza.framework.outcome import Outcome
+from pizza.framework.worker_context import Bench
 from pizza.services import http_post, webhooks
 from pizza.services.tracking import on_notification
 from pizza.services.webhook_worker import Pace, deliveries

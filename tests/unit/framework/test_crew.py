@@ -11,7 +11,7 @@ import pytest
 
 from pizza.framework import App, crew
 from pizza.framework.crew import Crew
-from pizza.framework.worker import WorkerOptions
+from pizza.framework.worker_context import WorkerOptions
 
 
 class FakeWorker:

@@ -10,7 +10,7 @@ import pytest
 from pizza.database.errors import DatabaseUnavailable
 from pizza.framework import App, Job, RetryPolicy
 from pizza.framework.errors import FrameworkError, PoisonMessage
-from pizza.framework.executor import Outcome
+from pizza.framework.outcome import Outcome
 from pizza.framework.task import publish
 from pizza.framework.testing import Recorder, TokenRefused, run
 

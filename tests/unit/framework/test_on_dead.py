@@ -11,7 +11,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.framework import App, Job, RetryPolicy
 from pizza.framework.dead_message import DeadMessage
 from pizza.framework.errors import AttemptsExhausted, PoisonMessage
-from pizza.framework.executor import Outcome
+from pizza.framework.outcome import Outcome
 from pizza.framework.task import publish
 from pizza.framework.testing import Report, run
 
