@@ -9,7 +9,8 @@ import pytest
 from tests.pace import wait_until
 
 from .rules.comparison import Answers, Client, D, F, K, R
-from .rules.steps import WORKERS, Comparison
+from .rules.steps import Comparison
+from .rules.worker_steps import WORKERS
 
 SEQUENCES = 80
 STEPS = 25

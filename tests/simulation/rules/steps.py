@@ -9,22 +9,20 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from pizza.database.arrays import text_array
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
 
 from ..database import Database
 from ..scheduler import Scheduler
 from ..toy import LOCK
-from .comparison import Answers, Both, Client, D, F, K, R
+from .comparison import Answers, Both, Client, F, K, R
 from .tables import Tables
+from .worker_steps import QUEUES, WORKERS, WorkerSteps
 
-WORKERS = 3
-QUEUES = ["red", "blue"]
-LEASE, TICK = timedelta(minutes=15), timedelta(minutes=10)
+TICK = timedelta(minutes=10)
 _LIMIT = {"limit": 500}
 
 
-class Comparison:
+class Comparison(WorkerSteps):
     """A random sequence of statements.
 
     Time passes by minutes: for the model by its clock, in the database by moving the rows' times.
@@ -144,9 +142,9 @@ class Comparison:
             leader.ask(R.resign)
         else:
             other.ask(R.depose)
-            self._reopen()
+            self.reopen()
 
-    def _reopen(self) -> None:
+    def reopen(self) -> None:
         """Connect again what was terminated; the server ends such a session soon."""
         for each in (self.relay, self.rival, *self.workers, *self.sessions):
             if each.double.ended:
@@ -172,7 +170,7 @@ class Comparison:
         elif choice == 5:
             for worker, _ in ask(K.expired_workers, _LIMIT):
                 ask(K.terminate_worker, {"worker": worker})
-                self._reopen()
+                self.reopen()
             ask(K.forget_workers)
         elif choice == 6:
             name = {"name": rng.choice(("tidy", "count"))}
@@ -197,103 +195,6 @@ class Comparison:
             ask(K.sent_again, {"ids": [row[1] for row in rows]})
         ids = rng.sample(self.ids, min(3, len(self.ids)))
         ask(K.known, {"ids": ids, "priorities": [rng.choice((0, 5)) for _ in ids]})
-
-    # -- workers ------------------------------------------------------------------------------
-
-    def claim(self) -> None:
-        rng, who = self.rng, self.rng.randrange(WORKERS)
-        id = rng.choice(self.ids)
-        row = self.model.messages.get(id)
-        priority = rng.choice((row.priority if row else 0,) * 5 + (None, 7))
-        answer = self.workers[who].ask(
-            F.claim,
-            {
-                "job_id": id, "job_holder": 100 + who,
-                "job_lease": rng.choice((None, None, None, LEASE)),
-                "job_queues": text_array(rng.choice((QUEUES, QUEUES[:1]))),
-                "job_forced": rng.random() < 0.4,
-                "job_promise": self.promises[who], "job_priority": priority,
-            },
-        )  # fmt: skip
-        if answer == "locked":
-            return
-        verdict, token, _, _, self.promises[who] = answer[0]
-        if verdict == "claimed":
-            self.claims.append((id, token, who))
-        elif verdict == "locked":
-            self.workers[who].ask(F.redeliver, {"id": id})
-
-    def under_a_token(self) -> None:
-        """A step of a job: rather of a late claim, sometimes of an old one."""
-        if not self.claims:
-            return
-        rng = self.rng
-        id, token, who = rng.choice(self.claims[-3:])
-        worker, mark = self.workers[who], {"job_id": id, "job_token": token}
-        choice = rng.randrange(8)
-        if choice == 0:
-            worker.ask(F.fence, mark)
-        elif choice <= 2:
-            queues = {"job_queues": text_array(QUEUES), "job_promise": self.promises[who]}
-            answer = worker.ask(F.complete, mark | queues)
-            if not isinstance(answer, str):
-                self.promises[who] = answer[0][1]
-        elif choice == 3:
-            delay = {"delay": timedelta(minutes=35)}
-            worker.ask(rng.choice((F.retry, F.postpone)), mark | delay)
-        elif choice == 4:
-            worker.ask(F.release, mark)
-        elif choice == 5:
-            end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "bad"})}
-            worker.ask(F.bury, mark | end | {"traceback": rng.choice((None, "in line 1"))})
-            self.tables.same_ids()
-        else:
-            holder = {"id": id, "token": token, "holder": 100 + who, "lease": LEASE}
-            self.sessions[who].ask(F.renew, holder)
-
-    def end_unclaimed(self) -> None:
-        """What nobody can read, a dead message that is sent again, a note of a redelivery."""
-        rng, who = self.rng, self.rng.randrange(WORKERS)
-        worker, id = self.workers[who], rng.choice(self.ids)
-        end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "poison"})}
-        choice = rng.randrange(6)
-        if choice == 0:
-            worker.ask(F.bury_unclaimed, end | {"id": id, "holder": 100 + who})
-        elif choice == 1:
-            headers = {"reason": "poison", "task": "t", "attempt": 2, "needs": ["oven"], "b": 2}
-            raw = {"body": rng.choice((b"?", b"{}")), "id": rng.choice((None, id))}
-            raw |= end | {"headers": Jsonb(headers)}
-            if rng.random() < 0.5:
-                worker.ask(F.bury_raw, raw | {"routing_key": "red", "traceback": None})
-            else:
-                worker.ask(D.import_letter, raw | {"queue": "red", "priority": 5})
-        elif choice == 2:
-            dead = [*self.model.tables["dead_message"], id]
-            worker.ask(rng.choice((D.retry, D.retry, D.drop)), {"ids": [rng.choice(dead)]})
-            self.keeper.ask(D.existing, {"ids": dead[:1]})
-        else:
-            worker.ask(F.redeliver, {"id": id})
-            worker.ask(F.known, {"id": id})
-        self.tables.same_ids()
-
-    def session(self) -> None:
-        """A worker's session comes, or goes."""
-        who = self.rng.randrange(WORKERS)
-        worker, session, holder = self.workers[who], self.sessions[who], 100 + who
-        choice = self.rng.random()
-        if choice < 0.1:
-            self.sessions[who - 1].ask(F.hold, {"holder": holder})
-        elif choice < 0.7:
-            session.ask(F.hold, {"holder": holder})
-            session.ask(F.register, {"holder": holder, "name": f"w{who}", "lease": LEASE})
-            worker.ask(F.hold, {"holder": -holder})
-        elif choice < 0.8:
-            session.ask(F.unregister, {"holder": holder})
-        elif choice < 0.9:
-            session.ask(F.end_predecessor, {"key": -holder})
-            self._reopen()
-        else:
-            session.reopen()
 
     # -- the rest -----------------------------------------------------------------------------
 
