@@ -30,6 +30,7 @@ from pizza.framework.outbox.keeper import Keeper
 from pizza.framework.outbox.periodic import PeriodicRunner
 from pizza.framework.outbox.publisher import Publisher
 from pizza.framework.retry import Backoff, Repeated
+from pizza.framework.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ class Relay(threading.Thread):
                         self._lead(conn)
             except (DatabaseUnavailable, psycopg.DatabaseError) as error:
                 if self._state != "database away":
-                    log.warning("Relay: %s; trying again", error, extra={"action": "relay_lost"})
+                    reason = NO_TABLES if isinstance(error, MISSING_TABLES) else error
+                    log.warning("Relay: %s; trying again", reason, extra={"action": "relay_lost"})
                 self._state = "database away"
                 self._pause(backoff, began)
             except Exception:

@@ -21,7 +21,7 @@ from pathlib import Path
 import psycopg
 from kombu import Queue
 
-from pizza.database.connection import BoundedConnection
+from pizza.database.connection import BoundedConnection, connect
 from pizza.framework import RetryPolicy, handler_session
 from pizza.framework.errors import Duplicate, PoisonMessage
 from pizza.framework.event import Afterwards, Event
@@ -100,6 +100,10 @@ class Ear:
 
     def _oserror(self, event: Event) -> None:
         Path("/nowhere/at/all").read_bytes()
+
+    def _elsewhere(self, event: Event) -> None:
+        """Connects to another database."""
+        connect(event.body["url"], name="elsewhere")
 
     def _exit(self, event: Event) -> None:
         """Takes the process down, once."""

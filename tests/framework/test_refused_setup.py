@@ -124,6 +124,14 @@ def test_a_subscriber_before_setup(stage: Stage, empty_database: str) -> None:
     subscriber.await_log("subscribed", 15)
 
 
+def test_a_relay_before_setup(stage: Stage, empty_database: str) -> None:
+    relay = stage.relay(ready=False, db=empty_database)
+    (text,) = watched(relay)
+    assert "run --setup-db" in text
+    migrate(empty_database)
+    relay.await_log("relay_leading", 15)
+
+
 def test_a_queue_that_nobody_declares(stage: Stage, rabbitmq: RabbitMQ) -> None:
     before = connections(rabbitmq)
     worker = stage.worker("w", "red,purple", ready=False, no_relay=True)

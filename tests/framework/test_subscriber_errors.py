@@ -10,6 +10,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from devservices import Postgres
+from devservices.ports import free_port
 
 from ..pace import Stopwatch, wait_until
 from .listener import ATTEMPTS, SCHEMA
@@ -49,6 +50,21 @@ def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
     assert len(subscriber.log("event_retried")) == ATTEMPTS - 1
     assert not subscriber.log("database_lost") + subscriber.log("database_refused")
     assert subscriber.running and not subscriber.tracebacks()
+
+
+def test_an_error_of_another_database_is_tried_as_often_as_the_policy_says(
+    stage: Stage, heard: Callable[[], list[int]]
+) -> None:
+    subscriber = stage.subscriber()
+    stage.relay()
+    shout(stage, 1, "elsewhere", url=f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere")
+    shout(stage, 2)
+    await_heard(heard, 1)
+    assert heard() == [2]
+    assert ns(stage) == [1] * ATTEMPTS + [2]
+    (letter,) = stage.await_dead()
+    assert reason(letter).startswith("DatabaseUnavailable: ")
+    assert not subscriber.log("database_lost")
 
 
 @contextmanager
