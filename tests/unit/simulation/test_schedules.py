@@ -15,7 +15,7 @@ import pytest
 from tests.simulation.guards import GUARDS
 from tests.simulation.world import Verdict, simulate
 
-SCHEDULES = 2_500
+SCHEDULES = 4_000
 PART = 250
 # The others are for what runs beside it.
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
