@@ -22,8 +22,8 @@ from generate_series(%s::integer, %s) n
 class EventProbe:
     """Sends events at a steady rate in a `with` block, and measures each from commit to consumer.
 
-    batch: how many are sent in one transaction, each INTERVAL_S seconds. At the end of the block all
-    have to arrive.
+    batch: how many are sent in one transaction, each INTERVAL_S seconds. At the end of the block
+    all have to arrive.
     """
 
     def __init__(self, stage: Stage, batch: int = 1) -> None:

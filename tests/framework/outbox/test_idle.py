@@ -16,8 +16,8 @@ from pizza.framework.relay import Relay
 from ...pace import wait_until
 from ..stage import Stage
 
-# The queue of a message that waits is asked about every two seconds. Between such answers RabbitMQ has
-# no reason to send a heartbeat of its own.
+# The queue of a message that waits is asked about every two seconds. Between such answers RabbitMQ
+# has no reason to send a heartbeat of its own.
 HEARTBEAT_S = 6
 # Two missing heartbeats are a loss.
 IDLE_S = 3 * HEARTBEAT_S + 1

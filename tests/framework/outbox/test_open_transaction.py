@@ -17,7 +17,9 @@ OPEN_S = 10.0
 
 def ended(stage: Stage) -> int:
     """How many transactions the database has ended; each statement of the relay is one."""
-    query = "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()"
+    query = """
+        select xact_commit + xact_rollback from pg_stat_database where datname = current_database()
+    """
     ((count,),) = stage.rows(query)
     return int(count)
 
