@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -50,7 +50,9 @@ _SLICE = 500
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 # A worker holds a message for a moment before it claims it.
 _OVERTAKEN_AFTER = timedelta(seconds=2)
-_MAX_TRIM = 20_000
+# So many deliveries are looked at in one go: no worker can get them meanwhile, and all other
+# housekeeping waits. What leads nowhere and lies deeper comes to the head in time.
+_MAX_TRIM = 2000
 # Looking takes at most this share of the time.
 _MAX_DUTY_CYCLE = 0.1
 _HIGHEST = 32_767
@@ -205,7 +207,7 @@ class Republisher:
             return True
         found: list[Ticket] = []
         while len(found) < self._trim_depth and (message := broker.get(queue)) is not None:
-            found.append(ticket(queue, message))
+            found.append(replace(ticket(queue, message), body=b""))  # bodies may be large
         stale = self._stale(found)
         for each in found:
             if each.delivery_tag in stale:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+
+from pizza.database.connection import connect
+from pizza.framework.broker import Broker
+from pizza.framework.outbox import republisher
+from pizza.framework.outbox.republisher import Republisher
 
 from ...pace import Stopwatch, full_size, wait_until
 from ..event_probe import EventProbe
@@ -18,8 +25,9 @@ def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
     stage.relay()
     red = stage.toy.queue("red")
     watch = Stopwatch()
-    with EventProbe(stage) as probe:
-        wait_until(lambda: stage.ready(red) >= count, 60, f"{count} messages are there again")
+    with EventProbe(stage) as probe, stage.broker() as channel:
+        ready = lambda: channel.queue_declare(red, passive=True).message_count  # noqa: E731
+        wait_until(lambda: ready() >= count, 60, f"{count} messages are there again")
         watch.assert_within(60)
         print(f"{count} messages in {watch.seconds:.1f} s, {watch.slowness():.1f} times as slow")
     print(f"events: median {probe.percentile(0.5):.3f} s, 99 % {probe.percentile(0.99):.3f} s")
@@ -41,7 +49,7 @@ def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Stag
         coming += [stage.send() for _ in range(50)]
         wait_until(lambda: stage.ready(red) >= 5100, 20, "all are there again")
     probe.assert_on_time()
-    assert stage.states() == {"sent": 5100}
+    stage.await_states(sent=5100)
     delivered = {message.properties["message_id"] for message in stage.drain(red)}
     assert len(delivered) == 5100
     assert delivered >= {str(id) for id in coming}
@@ -88,3 +96,42 @@ def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(sta
     external = [m for m in left if "task" not in m.properties.get("application_headers", {})]
     assert len(external) == 40
     assert str(waiting) in {m.properties["message_id"] for m in left}
+
+
+class CountingBroker(Broker):
+    """Counts how many deliveries it has in hand at most."""
+
+    in_hand = most = 0
+
+    def get(self, queue: str) -> Any:
+        message = super().get(queue)
+        self.in_hand += message is not None
+        self.most = max(self.most, self.in_hand)
+        return message
+
+    def requeue(self, tag: int) -> None:
+        super().requeue(tag)
+        self.in_hand -= 1
+
+
+def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given very many messages of other programs, so that each look goes deeper than the last
+    green = stage.toy.queue("green")
+    put_external(stage, 3000, "green")
+    insert_tasks(stage, 1, "sent", colour="green")
+    for name in ("LOOK_S", "_SHORTEST_PAUSE_S"):
+        monkeypatch.setattr(republisher, name, 0.0)
+    monkeypatch.setattr(republisher, "_MAX_DUTY_CYCLE", 1e6)
+    broker = CountingBroker(stage.broker_url, name="test")
+    with connect(stage.db_url, name="test") as conn:
+        looking = Republisher(conn, stage.toy.app.topology)
+        looking.connected(broker)
+        for _ in range(4):
+            wait_until(lambda: stage.ready(green) == 3000, 5, "all are there")
+            looking.step(broker)
+    # Then none holds many back from workers, and none holds up the keeper for seconds
+    assert 500 < broker.most <= 2000
+    broker.close()
+    wait_until(lambda: stage.ready(green) == 3000, 5, "all have come back")
