@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,17 +23,21 @@ MOST_CONNECTIONS = 12  # in that time, of one worker
 READY = ("worker_connected", "subscribed", "broker_reconnected", "worker_reconnected")
 
 
-def watched(process: Process) -> list[str]:
-    """What a process says in some seconds: little, and nothing of being ready."""
-    wait_until(process.log, 20, "it says what is wrong")
-    used = process.cpu_seconds()
+def watched(*processes: Process) -> list[str]:
+    """What each process says in some seconds: one thing, and nothing of being ready."""
+    for each in processes:
+        wait_until(each.log, 20, f"{each.name} says what is wrong")
+    used = [each.cpu_seconds() for each in processes]
     time.sleep(WATCHED_S)
-    assert process.running and not process.tracebacks()
-    assert process.cpu_seconds() - used < 0.15 * WATCHED_S + 0.3
-    said = [line for line in process.log() if line["action"] != "relay_leading"]
-    assert 1 <= len(said) <= MOST_LINES, said
-    assert not [line for line in said if line["action"] in READY]
-    return [line["message"] for line in said]
+    texts = []
+    for each, before in zip(processes, used, strict=True):
+        assert each.running and not each.tracebacks()
+        assert each.cpu_seconds() - before < 0.15 * WATCHED_S + 0.3
+        said = [line for line in each.log() if line["action"] != "relay_leading"]
+        assert 1 <= len(said) <= MOST_LINES, said
+        assert not [line for line in said if line["action"] in READY]
+        texts.append(said[0]["message"])
+    return texts
 
 
 @pytest.fixture
@@ -51,26 +56,21 @@ def declare_otherwise(stage: Stage) -> None:
         Queue(stage.toy.queue("red"), durable=True)(channel).declare()
 
 
-@pytest.mark.parametrize("role", ["worker", "subscriber", "relay"])
-def test_a_queue_with_other_arguments(stage: Stage, role: str) -> None:
+def test_a_queue_with_other_arguments(stage: Stage) -> None:
     declare_otherwise(stage)
-    process = getattr(stage, role)(ready=False, **({"name": "w", "no_relay": True}
-                                                   if role == "worker" else {}))  # fmt: skip
-    (text,) = watched(process)
+    worker = stage.worker("w", ready=False, no_relay=True)
+    subscriber, relay = stage.subscriber(ready=False), stage.relay(ready=False)
     red = stage.toy.queue("red")
-    assert f"queue {red} cannot be declared" in text
-    assert "delete the queue, or declare it with x-max-priority being none" in text
-    # When the operator has done it, it begins by itself
+    for text in watched(worker, subscriber, relay):
+        assert f"queue {red} cannot be declared" in text
+        assert "delete the queue, or declare it with x-max-priority being none" in text
+    # When the operator has done it, all begin by themselves
     with stage.broker() as channel:
         channel.queue_delete(red)
-    job = stage.send()
-    process.await_log("broker_reconnected" if role == "relay" else
-                      "worker_connected" if role == "worker" else "subscribed", 15)  # fmt: skip
-    if role == "relay":
-        stage.await_states(sent=1)
-    elif role == "worker":
-        stage.relay()
-        stage.await_run(job, 15)
+    relay.await_log("broker_reconnected", 15)
+    subscriber.await_log("subscribed", 15)
+    stage.await_run(stage.send(), 15)
+    assert worker.log("worker_connected")
 
 
 def test_a_user_who_may_not_configure(stage: Stage, guest: str) -> None:
@@ -104,31 +104,19 @@ def empty_database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database("before_setup")
 
 
-@pytest.mark.parametrize("how", [{}, {"skills": "s"}, {"crew": 1}], ids=["one", "skills", "crew"])
-def test_a_worker_before_setup(stage: Stage, empty_database: str, how: dict[str, object]) -> None:
-    worker = stage.worker("w", ready=False, db=empty_database, no_relay=True, **how)
-    (text,) = watched(worker)
-    assert text == ("Worker cannot be present: the database has no tables of this version: "
-                    "run --setup-db")  # fmt: skip
+def test_anything_before_setup(stage: Stage, empty_database: str) -> None:
+    options = {"ready": False, "db": empty_database}
+    ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"crew": 1}]
+    workers = [stage.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)]
+    subscriber, relay = stage.subscriber(alone=True, **options), stage.relay(**options)
+    for text in watched(*workers, subscriber, relay):
+        assert "the database has no tables of this version: run --setup-db" in text
     migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as conn:
         conn.execute(SCHEMA)
-    worker.await_log("worker_connected", 15)
-
-
-def test_a_subscriber_before_setup(stage: Stage, empty_database: str) -> None:
-    subscriber = stage.subscriber(ready=False, db=empty_database, alone=True)
-    (text,) = watched(subscriber)
-    assert "run --setup-db" in text
-    migrate(empty_database)
+    for worker in workers:
+        worker.await_log("worker_connected", 15)
     subscriber.await_log("subscribed", 15)
-
-
-def test_a_relay_before_setup(stage: Stage, empty_database: str) -> None:
-    relay = stage.relay(ready=False, db=empty_database)
-    (text,) = watched(relay)
-    assert "run --setup-db" in text
-    migrate(empty_database)
     relay.await_log("relay_leading", 15)
 
 
