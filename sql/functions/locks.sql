@@ -9,6 +9,7 @@
 --   subscriber NAME       session      the one subscriber of this name
 --   workers               transaction  one worker at a time registers (worker_enter)
 --   worker NAME           session      the name of a registered worker; free when its session ends
+--   order day             transaction  the first order of a day
 --   order key KEY         transaction  requests with one Idempotency-Key, one after the other
 --   client HASH           transaction  orders of one client, one after the other, so that the count is right
 --   webhook ID            session      deliveries to one webhook, one at a time

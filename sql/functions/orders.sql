@@ -99,10 +99,12 @@ declare
 begin
     select first into before from order_day where day = today;
     if not found then
-        -- Orders placed at the same time wait here for the first one of the day to commit. What
-        -- they draw from the sequence in vain is a gap.
-        insert into order_day values (today, nextval('order_number')) on conflict do nothing;
+        -- Orders placed at the same time wait here for the first one of the day to commit.
+        perform pg_advisory_xact_lock(lock_key('order day'));
         select first into before from order_day where day = today;
+        if not found then
+            insert into order_day values (today, nextval('order_number')) returning first into before;
+        end if;
     end if;
     n := (nextval('order_number') - before)::text;
     return 'ORD_' || to_char(today, 'YYYYMMDD') || '_' || lpad(n, greatest(3, length(n)), '0');
