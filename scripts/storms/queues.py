@@ -45,7 +45,8 @@ def purge(world: World, queue: str) -> None:
 class DepthMonitor:
     """Counts messages that leave a queue which nobody consumes, for the time of a block.
 
-    depth: how many it has; thrown_away: how many have left it, by each decrease of its depth.
+    depth: how many are ready in it; thrown_away: how many have left it,
+    by each decrease of its depth, also those that came back or were sent again.
     """
 
     def __init__(self, world: World, queue: str) -> None:

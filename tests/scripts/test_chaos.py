@@ -39,12 +39,12 @@ ELSEWHERE = {
     "test_a_frozen_cook_changes_nothing_more_when_it_thaws",
     "long-cook": "framework/test_worker_ack.py::"
     "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
-    "frozen-in-transaction": "framework/test_worker_crash.py::"
-    "test_a_frozen_worker_loses_its_sessions_and_has_no_effect",
-    "long-transaction": "framework/test_worker_ack.py::"
-    "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
-    "two-trackings": "acceptance/crew/test_tracking.py::"
-    "test_a_second_one_stands_by_until_the_first_is_gone",
+    "frozen-in-transaction": "framework/test_open_transactions.py::"
+    "test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits",
+    "long-transaction": "framework/test_open_transactions.py::"
+    "test_a_job_may_hold_its_transaction_for_long",
+    "two-trackings": "acceptance/crew/test_two_trackings.py::"
+    "test_two_of_them_go_on_within_seconds_of_any_restart",
     "servers-late": "acceptance/faults/test_start.py::"
     "test_processes_that_come_before_their_servers_come_up_by_themselves",
     "foreign-garbage": "framework/test_foreign_garbage.py::"
@@ -53,8 +53,8 @@ ELSEWHERE = {
     "test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once",
     "broker-wiped": "acceptance/faults/test_broker.py::"
     "test_a_broker_that_lost_its_disk_is_filled_again",
-    "backlog-wiped": "acceptance/faults/test_broker.py::"
-    "test_a_broker_that_lost_its_disk_is_filled_again",
+    "backlog-wiped": "framework/outbox/test_republisher.py::"
+    "test_all_of_an_emptied_queue_is_there_again_while_events_go_out",
     "broker-hung": "acceptance/faults/test_broker.py::"
     "test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests",
     "database-killed": "acceptance/faults/test_database.py::"
