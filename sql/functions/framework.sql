@@ -394,7 +394,7 @@ end $$;
 
 -- The message is of a format that the worker does not know: it waits as a row for one that does,
 -- half as long again as it has existed, within bounds. No attempt is counted. Null: there is nothing to
--- leave, it is done, waits already, or is being worked on.
+-- leave: it is done, waits already, is being worked on, or its row is locked and it gets a new delivery.
 create or replace function message_leave(
     p_id uuid, p_shortest interval, p_longest interval
 ) returns interval
@@ -413,6 +413,9 @@ begin
     if found and keeper_wake(pause) then
         return pause;
     end if;
+    -- One that still waits has a locked row; the caller drops its delivery.
+    perform message_redeliver(id) from message
+    where id = p_id and task is not null and state in ('sent', 'pending');
     return null;
 end $$;
 

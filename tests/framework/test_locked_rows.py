@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -105,6 +106,23 @@ def test_a_delivery_that_was_dropped_before_its_confirm_was_recorded_comes_again
     # Then it is published again
     assert state_of(conn, id) == "pending"
     assert to_publish(conn, [position]) == [id]
+
+
+def test_a_message_of_a_newer_format_whose_row_is_locked_gets_a_new_delivery(
+    conn: BoundedConnection, psql: psycopg.Connection[Any]
+) -> None:
+    # Given a published message that a worker does not know, while somebody has locked its row
+    id, position = send(conn)
+    conn.execute(_R.confirmed, {"positions": [position]})
+    psql.execute(_LOCK, (id,))
+    # When the worker leaves it for another, and drops its delivery
+    bounds = {"shortest": timedelta(seconds=1), "longest": timedelta(seconds=9)}
+    assert conn.execute(_F.leave, {"id": id, **bounds}).fetchone() == (None,)
+    psql.rollback()
+    conn.execute("update redelivery set noted_at = noted_at - interval '1 minute'")
+    conn.execute(_K.redeliver, {"limit": 10})
+    # Then it is published again
+    assert to_publish(conn, []) == [id]
 
 
 @pytest.mark.parametrize("way", ["released", "rescued"])
