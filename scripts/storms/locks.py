@@ -22,7 +22,8 @@ TAKEN_OVER_SECONDS = LEASE_SECONDS + 5.0
 OPEN_SECONDS = 10.0
 HOLD_SECONDS = 1.0
 PING_SECONDS = 0.1
-WORKERS = ("holder_1", "holder_2")
+# One is frozen, one takes its job over, and one does the other tasks meanwhile.
+WORKERS = ("holder_1", "holder_2", "holder_3")
 
 LONG_SECONDS, FULL_LONG_SECONDS = 16.0, 40.0
 ROW_LOCK_SECONDS = 10.0

@@ -21,12 +21,7 @@ BESIDE_THE_GUESTS = (
 )  # fmt: skip
 BEFORE_THE_GUESTS = ("clock", "one-way")
 # What these do takes seconds, at any size.
-CROWDED = (
-    "backlog-burst",
-    "wrong-address",
-    "row-lock",
-    "unroutable",
-)
+CROWDED = ("backlog-burst", "wrong-address", "row-lock", "unroutable", "foreign-garbage")
 # The others, at the size of a test of their own.
 ELSEWHERE = {
     "rolling-restart": "acceptance/crew/test_upgrade.py::"
@@ -47,8 +42,6 @@ ELSEWHERE = {
     "test_two_of_them_go_on_within_seconds_of_any_restart",
     "servers-late": "acceptance/faults/test_start.py::"
     "test_processes_that_come_before_their_servers_come_up_by_themselves",
-    "foreign-garbage": "framework/test_foreign_garbage.py::"
-    "test_a_worker_that_accepts_external_messages",
     "broker-killed": "acceptance/faults/test_broker.py::"
     "test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once",
     "broker-wiped": "acceptance/faults/test_broker.py::"
