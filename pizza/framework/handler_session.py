@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # A table that is missing is most often one whose migration has not run yet.
 MIGRATION_S = 60.0
+RENEWAL_S = 3.0
 
 
 class NameLost(FrameworkError):
@@ -33,17 +34,22 @@ class HandlerSession:
         self,
         line: Line,
         enter: Callable[[BoundedConnection], None],
+        renew: Callable[[BoundedConnection], None],
         pause: Callable[[float], None],
+        *,
         queue: str,
         time_limit: float,
     ) -> None:
         """enter: called with each new connection before anything else is done on it.
 
+        renew: called after that, and about every RENEWAL_S between two steps.
         pause: waits so many seconds; raises HandedBack when the subscriber ends meanwhile.
         queue: for logs. time_limit: seconds that one run of a step may take.
         """
         self._line = line
         self._enter = enter
+        self._renew = renew
+        self._renew_at = 0.0
         self._pause = pause
         self._queue = queue
         self._time_limit = time_limit
@@ -54,31 +60,35 @@ class HandlerSession:
         backoff = Backoff()
         while True:
             conn = self._line.connection()
-            if conn is self._conn:
+            if conn is self._conn and time.monotonic() < self._renew_at:
                 return conn
             try:
                 with available():
-                    self._enter(conn)
+                    if conn is not self._conn:
+                        self._enter(conn)
+                    self._renew(conn)
             except DatabaseUnavailable as error:
                 self._line.lost(error)
             except psycopg.DatabaseError as error:
                 self._line.lost(DatabaseUnavailable(str(error)))
             else:
                 self._conn = conn
+                self._renew_at = time.monotonic() + RENEWAL_S
                 return conn
             self._pause(backoff.next())
 
     def look_after(self) -> None:
         """Notice that an idle session has ended, and enter with another. Raises as `connection`."""
         conn = self._conn
-        if conn is None or not (conn.closed or readable([conn], 0)):
+        if conn is None:
             return
-        try:
-            with available():
-                conn.execute("select 1")
-        except DatabaseUnavailable as error:
-            self._line.lost(error)
-            self.connection()
+        if conn.closed or readable([conn], 0):
+            try:
+                with available():
+                    conn.execute("select 1")
+            except DatabaseUnavailable as error:
+                self._line.lost(error)
+        self.connection()
 
     def run(self, step: Callable[[BoundedConnection | None], None]) -> None:
         """Run a step in a transaction, again for as long as the server is away, or cannot serve.

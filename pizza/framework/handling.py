@@ -45,7 +45,8 @@ class Duties:
     """What stays the same from connection to connection.
 
     enter: called with each new database connection before anything else is done on it (None:
-    there is no database), and may raise NameLost or HandedBack.
+    there is no database), and may raise NameLost or HandedBack. renew: called every few seconds
+    after that, except while an event is handled.
     time_limit: seconds that a handler may take with the database.
     """
 
@@ -54,6 +55,7 @@ class Duties:
     retry: RetryPolicy
     line: Line | None
     enter: Callable[[BoundedConnection | None], None]
+    renew: Callable[[BoundedConnection], None]
     time_limit: float
 
 
@@ -74,7 +76,14 @@ class Handling(threading.Thread):
         self._arrived: SimpleQueue[Any] = SimpleQueue()
         self._settled: deque[Settled] = deque()
         self._session = (
-            HandlerSession(duties.line, duties.enter, self._pause, queue, duties.time_limit)
+            HandlerSession(
+                duties.line,
+                duties.enter,
+                duties.renew,
+                self._pause,
+                queue=queue,
+                time_limit=duties.time_limit,
+            )
             if duties.line is not None
             else None
         )

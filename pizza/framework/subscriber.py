@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import psycopg
 from kombu import Queue
@@ -49,7 +50,7 @@ from pizza.framework.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
 
-_HOLD_NAME = Queries("subscriber").hold_name
+_SQL = Queries("subscriber")
 
 _TICK_S = 1.0
 # A subscriber that stands by takes over within so long.
@@ -73,6 +74,7 @@ class SubscriberOptions:
     patience: seconds that it waits for another of its name to go before it is refused (math.inf:
         it stands by).
     time_limit: seconds that one run of the handler may take with the database.
+    lease: seconds. A frozen subscriber that is `alone` loses its name after time_limit + lease.
     ready: called once, when it consumes for the first time; without it a line is logged.
     buried: told of each event that goes to the dead letters.
     """
@@ -85,6 +87,7 @@ class SubscriberOptions:
     alone: bool = False
     patience: float = 2.0
     time_limit: float = 60.0
+    lease: float = 15.0
     ready: Callable[[], None] | None = None
     buried: Burial | None = None
 
@@ -115,8 +118,9 @@ class Subscriber(threading.Thread):
         self._over = threading.Event()
         self._line = Line(db_url, name=self._title, pause=self._pause) if db_url else None
         self._duties = Duties(
-            handler, options.buried, options.retry, self._line, self._enter, options.time_limit
-        )
+            handler, options.buried, options.retry, self._line, self._enter, self._renew,
+            options.time_limit,
+        )  # fmt: skip
         self._began = time.monotonic()
         self._been_ready = False
         self._waiting_for_other = False
@@ -202,7 +206,7 @@ class Subscriber(threading.Thread):
                 raise HandedBack("the subscriber stops while another has its name")
 
     def _try_lock(self, conn: BoundedConnection) -> bool:
-        return conn.execute(_HOLD_NAME, {"name": self._options.name}).fetchone() == (True,)
+        return conn.execute(_SQL.hold_name, {"name": self._options.name}).fetchone() == (True,)
 
     def _consume(self, broker: Broker) -> Handling:
         queue = self._options.queue
@@ -268,6 +272,12 @@ class Subscriber(threading.Thread):
             self._options.ready()
         else:
             log.info("Subscribed to %s", self._options.queue.name, extra={"action": "subscribed"})
+
+    def _renew(self, conn: BoundedConnection) -> None:
+        """Renew the lease on the name. It covers one run of the handler."""
+        if self._options.alone:
+            lease = timedelta(seconds=self._options.time_limit + self._options.lease)
+            conn.execute(_SQL.renew_lease, {"name": self._options.name, "lease": lease})
 
     def _keep(self, conn: BoundedConnection) -> None:
         """Have the relay know of the queue, unless it belongs to the topology anyway."""

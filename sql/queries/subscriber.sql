@@ -2,8 +2,12 @@
 -- True for one session at a time; it is free again the moment that session ends.
 select pg_try_advisory_lock(lock_key('subscriber ' || %(name)s))
 
--- release_name --
-select pg_advisory_unlock(lock_key('subscriber ' || %(name)s))
+-- renew_lease --
+-- Of the session that holds the name. The keeper ends the session when its lease has ended.
+insert into worker_session (id, name, lease_expires_at)
+values (lock_key('subscriber ' || %(name)s), 'subscriber ' || %(name)s, clock_timestamp() + %(lease)s)
+on conflict (id) do update
+set renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
 
 -- keep --
 insert into kept_queue (name, subscriber, exchange, routing_key)

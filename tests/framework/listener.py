@@ -125,6 +125,8 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=ATTEMPTS)
     parser.add_argument("--patience", type=float, default=2)
     parser.add_argument("--migration", type=float, default=60)
+    parser.add_argument("--time-limit", type=float, default=60)
+    parser.add_argument("--lease", type=float, default=15)
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--kept", action="store_true")
@@ -152,6 +154,8 @@ def main() -> None:
             heartbeat=options.heartbeat,
             alone=options.alone,
             patience=options.patience,
+            time_limit=options.time_limit,
+            lease=options.lease,
             retry=RetryPolicy(attempts=options.attempts, base=0.2, factor=2, cap=1, jitter=0.5),
         ),
         Ear(options.journal).hear,

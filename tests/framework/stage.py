@@ -189,10 +189,11 @@ class Stage:
         }  # fmt: skip
         command = [sys.executable, str(script), role]
         for key, value in values.items():
+            flag = f"--{key.replace('_', '-')}"
             if value is True:
-                command.append(f"--{key.replace('_', '-')}")
+                command.append(flag)
             elif value is not None and value is not False:
-                command.append(f"--{key}={value}")
+                command.append(f"{flag}={value}")
         log = self._folder / f"{len(self.processes)}-{name}.log"
         self.processes.append(Process(command, name, log))
         return self.processes[-1]

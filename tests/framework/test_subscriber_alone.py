@@ -16,15 +16,16 @@ from .stage import Process, Stage
 
 PROMISED_S = 5.0
 FOR_EVER = "inf"
+LEASE_S = 4.0
 
 
 class Pair:
     """Two subscribers named alike, and events that are numbered."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, **options: float) -> None:
         self._stage = stage
         self._sent = 0
-        options = {"alone": True, "patience": FOR_EVER}
+        options = {"alone": True, "patience": FOR_EVER, **options}
         self.holder = stage.subscriber("tracking", **options)
         self.standby = stage.subscriber("tracking", ready=False, **options)
         self.standby.await_log("standing_by")
@@ -100,6 +101,44 @@ def test_the_end_of_the_one_at_work(pair: Pair) -> None:
     pair.assert_flow()
     assert pair.changes_of_holder() == 1
     assert_calm([pair.standby])
+
+
+def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(stage: Stage) -> None:
+    # Given one at work, whose lease covers one run of its handler, and one that stands by
+    stage.conn.execute(SCHEMA)
+    stage.relay()
+    pair = Pair(stage, heartbeat=2, time_limit=LEASE_S / 2, lease=LEASE_S / 2)
+    pair.assert_flow()
+    # When it is frozen, then the other goes on
+    pair.holder.freeze()
+    watch = Stopwatch()
+    pair.publish()
+    wait_until(lambda: len(pair.handled()) == 10, LEASE_S + 20, "the other handles the events")
+    watch.assert_within(LEASE_S + PROMISED_S)
+    # And when it thaws it has no effect, and follows the other
+    pair.holder.thaw()
+    pair.holder.await_log("standing_by", 20)
+    pair.holder, pair.standby = pair.standby, pair.holder
+    pair.holder.kill9()
+    pair.assert_flow()
+
+
+def test_one_that_is_at_work_keeps_its_lease(stage: Stage) -> None:
+    # Given a handler that takes longer than the lease beyond its time limit
+    stage.conn.execute(SCHEMA)
+    stage.relay()
+    pair = Pair(stage, time_limit=LEASE_S, lease=1)
+    pair.assert_flow()
+    # When it handles several such events, and has nothing to do for a while
+    for number in range(2):
+        body = {"n": 5 + number, "mode": "block", "seconds": LEASE_S - 1}
+        publish(stage.conn, stage.prefix, "event.x", body)
+    wait_until(lambda: len(pair.handled()) == 7, 2 * LEASE_S + 20, "the events are handled")
+    watch = Stopwatch()
+    wait_until(lambda: watch.seconds > 2 * LEASE_S, 3 * LEASE_S, "the time has passed")
+    # Then its session goes on
+    assert pair.holder.running and not pair.holder.log("subscriber_deposed")
+    assert pair.changes_of_holder() == 0
 
 
 def test_a_cut_of_the_session_that_holds_the_lock(stage: Stage, pair: Pair) -> None:

@@ -54,7 +54,7 @@ class Rescuer:
             row = self._conn.execute(_SQL.terminate_worker, {"worker": worker}).fetchone()
             if row is not None and row[0]:
                 log.warning(
-                    "Worker %s has not renewed its lease; its sessions are ended", name,
+                    "%s has not renewed its lease; its sessions are ended", name,
                     extra={"action": "worker_expired", "details": {"name": name}},
                 )  # fmt: skip
 
