@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("framework")
 
-# A delivery that comes back while its holder's session still stands is most often the first sign of a
-# crash: RabbitMQ has noticed it, and PostgreSQL will in a moment. Other messages wait meanwhile, so it
-# is dropped soon: once the session has ended, the keeper publishes the message again.
+# A delivery that comes back while its holder's session still stands is most often the first
+# sign of a crash: RabbitMQ has noticed it, and PostgreSQL will in a moment. Other messages wait
+# meanwhile, so it is dropped soon: the keeper publishes the message when the session has ended.
 _HELD_AGAIN_S = (0.02, 0.05, 0.1)
 # A job that has lost its connection so often within its own block may be what ends it.
 _MAX_LOST_IN_BLOCK = 5
