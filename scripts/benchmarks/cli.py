@@ -17,6 +17,7 @@ from benchmarks import (
     dispatch,
     estimate,
     held,
+    housekeeping,
     intake,
     kitchen,
     memory,
@@ -41,6 +42,7 @@ MEASUREMENTS = {
     "memory": memory.measure,
     "estimate": estimate.measure,
     "streams": streams.measure,
+    "housekeeping": housekeeping.measure,
     "held": held.measure,
 }
 # Takes longer than all others together.

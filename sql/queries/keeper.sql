@@ -28,9 +28,15 @@ select extract(epoch from min(available_at) - clock_timestamp())::float8 as seco
 from message where state = 'scheduled'
 
 -- expired_workers --
--- Workers whose lease has ended although their session may still stand: frozen, or cut off.
+-- Workers whose lease has ended although a session of theirs still stands: frozen, or cut off.
+with held as materialized (
+    select (classid::bigint << 32) | objid::bigint as key from pg_locks
+    where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
+      and database = (select oid from pg_database where datname = current_database())
+)
 select id, name from worker_session
 where lease_expires_at < clock_timestamp()
+  and (id in (select key from held) or -id in (select key from held))
 order by lease_expires_at
 limit %(limit)s
 
