@@ -13,7 +13,8 @@ _SETTINGS = """
 select set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_sort', 'off', true)
+       set_config('enable_sort', 'off', true),
+       set_config('jit', 'off', true)
 """
 
 
@@ -23,8 +24,10 @@ def index_plans(conn: psycopg.Connection[Any]) -> Generator[None, None, None]:
 
     Sessions keep a plan from its first use on, and statistics are up to a minute old. A plan for a
     table that was empty reads it whole, or sorts it, when 100,000 rows have come. Statements with
-    parameters are planned each time, which takes about a millisecond. Inside a transaction of the
-    caller this is a savepoint, and the settings stay to the end of that transaction.
+    parameters are planned each time, which takes about a millisecond. Where a table has no index
+    to read by, the plan seems so dear that the server would compile it, for half a second: hence no
+    JIT. Inside a transaction of the caller this is a savepoint, and the settings stay to the end of
+    that transaction.
     """
     with conn.transaction():
         conn.execute(_SETTINGS)
