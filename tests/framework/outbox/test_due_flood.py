@@ -18,7 +18,7 @@ from (select row_number() over (order by available_at) as by_time,
 """
 
 
-@pytest.mark.parametrize("count", [100_000, pytest.param(400_000, marks=full_size)])
+@pytest.mark.parametrize("count", [50_000, pytest.param(400_000, marks=full_size)])
 def test_events_go_out_while_a_flood_of_due_messages_is_published(stage: Stage, count: int) -> None:
     insert_tasks(stage, count, "scheduled", available=ONE_BY_ONE)
     stage.relay()
