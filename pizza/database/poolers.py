@@ -1,0 +1,93 @@
+"""Telling a pooler in transaction mode, behind which a connection is no session of the server.
+
+There an advisory lock, a LISTEN or a setting stays with a session that the next statement does not
+use. A pooler shows itself: the process number that it gives to a client is its own invention, and
+not that of the backend which serves the client. Its mode shows when two clients share a backend.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
+
+if TYPE_CHECKING:
+    from pizza.database.connection import BoundedConnection
+
+log = logging.getLogger(__name__)
+
+# How long the second client waits for a backend of its own.
+WAIT_S = 1.0
+# Other clients of the pooler may take a backend away between two statements.
+_ROUNDS = 10
+
+TRANSACTION_MODE = (
+    "The database address leads to a pooler in transaction mode, which keeps no session: "
+    "give the address of the server itself, or of a pooler in session mode"
+)
+_STATEMENT_MODE = (
+    "The database address leads to a pooler in statement mode, which allows no transaction: "
+    "give the address of a pooler in transaction mode, or of the server itself"
+)
+_BACKEND = "select pg_backend_pid()"
+
+# Addresses whose pooler was found to keep sessions; each process asks once.
+_keep_sessions: set[str] = set()
+
+
+def insist_on_session(
+    conn: BoundedConnection,
+    backend: int,
+    db_url: str,
+    open_second: Callable[[], BoundedConnection],
+) -> None:
+    """Raise DatabaseUnsupported when a pooler lends the connection a backend for one transaction.
+
+    backend: the process that served its last statement. open_second: opens another connection to
+    the same address. Any thread may call it; both connections are idle before and after.
+    """
+    if backend == conn.info.backend_pid or db_url in _keep_sessions:
+        return
+    try:
+        with transactions_work(), open_second() as second:
+            shared = _share_backends(conn, second, backend)
+    except DatabaseUnsupported:
+        raise
+    except DatabaseUnavailable as error:
+        log.warning(
+            "The pooler has no free backend for a second connection (%s): raise its pool size",
+            error,
+            extra={"action": "pooler_full"},
+        )
+        return
+    if shared:
+        raise DatabaseUnsupported(TRANSACTION_MODE)
+    _keep_sessions.add(db_url)
+
+
+def _share_backends(conn: BoundedConnection, second: BoundedConnection, backend: int) -> bool:
+    """Whether one connection uses a backend that was the other's, or changes its own."""
+    for _ in range(_ROUNDS):
+        with second.transaction():
+            if second.execute(_BACKEND).fetchone() == (backend,):
+                return True
+            # While the second one keeps its backend, the first gets its old one or a third.
+            if conn.execute(_BACKEND).fetchone() != (backend,):
+                return True
+    return False
+
+
+@contextlib.contextmanager
+def transactions_work() -> Generator[None, None, None]:
+    """Raise DatabaseUnsupported where a pooler says that it allows no transaction."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if "statement pooling" in str(error):
+            raise DatabaseUnsupported(_STATEMENT_MODE) from error
+        raise
