@@ -40,6 +40,8 @@ class Settings:
 
     mode: str | None = None
     db_url: str = field(default="", repr=False)
+    db_pool: str | None = field(default=None, repr=False)
+    db_trusted_network: bool = False
     rabbitmq: str = field(default="localhost:5672", repr=False)
     rabbitmq_user: str | None = None
     rabbitmq_pass: str | None = field(default=None, repr=False)
@@ -124,6 +126,7 @@ class Settings:
         found = {
             self.rabbitmq_pass,
             *values.passwords(self.db_url),
+            *values.passwords(self.db_pool or ""),
             *values.passwords(self.rabbitmq),
         }
         # The longest first: one may be a part of another.
@@ -236,6 +239,10 @@ OPTIONS = (
     _option(
         "--db", values.db_url, "PostgreSQL connection string", name="db_url", variable="DB_URL"
     ),
+    _option(
+        "--db-pool", values.db_url, "address of a pooler for HTTP requests", variable="DB_POOL_URL"
+    ),
+    _option("--db-trusted-network", values.yes_or_no, "the database's servers need not prove it"),
     _option("--rabbitmq", values.broker_address, "RabbitMQ server address"),
     _option("--rabbitmq-user", values.text, "RabbitMQ user name"),
     _option("--rabbitmq-pass", values.text, "RabbitMQ password"),

@@ -170,6 +170,22 @@ def connect(db_url: str, *, name: str) -> BoundedConnection:
         return conn
 
 
+def check(db_url: str, *, name: str, pooled: bool = False) -> None:
+    """Find out whether this program can use a database, by one connection.
+
+    pooled: whether its sessions may change with each transaction. Raises DatabaseUnsupported when
+    it cannot, DatabaseUnavailable when nobody answers.
+    """
+    if not pooled:
+        connect(db_url, name=name).close()
+        return
+    with available():
+        given = parameters(db_url, name) | {"prepare_threshold": None}
+        conn = BoundedConnection.connect(db_url, **given)
+        configure_pooled(conn)
+        conn.close()
+
+
 def parameters(db_url: str, name: str) -> dict[str, Any]:
     """Connection parameters that every connection of ours shares.
 
