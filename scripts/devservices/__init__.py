@@ -14,6 +14,7 @@ Whatever way the process that started them ends, kill -9 included, they end with
 
 from .chromium_install import Chromium
 from .chromium_install import find_or_fetch as find_or_fetch_chromium
+from .pgbouncer import PgBouncer
 from .ports import claim, free_port
 from .postgres import Postgres
 from .process import GuardedProcess, ProcessFailed
@@ -25,6 +26,7 @@ from .servers import Servers
 __all__ = [
     "Chromium",
     "GuardedProcess",
+    "PgBouncer",
     "Postgres",
     "ProcessFailed",
     "Proxy",

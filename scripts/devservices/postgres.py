@@ -58,7 +58,7 @@ def _account(name: str) -> pwd.struct_passwd | None:
     return None
 
 
-def _ways_out_of_root() -> list[tuple[list[str], int, int]]:
+def ways_out_of_root() -> list[tuple[list[str], int, int]]:
     """How root can run a program that refuses root: (command prefix, owner, group of its files).
 
     An unmapped user namespace shows the program a user id other than 0 while its files stay root's.
@@ -255,7 +255,7 @@ class Postgres:
     def _way_out_of_root(self) -> list[str]:
         """The first way that reaches both the programs and the folder."""
         probe = ["sh", "-c", '"$0" --version && test -w "$1" && cd "$1"']
-        for prefix, owner, group in _ways_out_of_root():
+        for prefix, owner, group in ways_out_of_root():
             os.chown(self.folder, owner, group)
             command = [*prefix, *probe, str(self.binaries / "postgres"), str(self.folder)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
