@@ -67,10 +67,24 @@ def parameters(address: str) -> dict[str, str]:
 
     The address has to be one that `problem` has nothing against.
     """
-    known = {
-        each.keyword.decode(): each.val.decode() for each in pq.Conninfo.get_defaults() if each.val
-    }
-    return known | {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    given = {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    known = _values(pq.Conninfo.get_defaults())
+    return known | (_of_service(given) if "service" in given else {}) | given
+
+
+def _of_service(given: dict[str, str]) -> dict[str, str]:
+    """What the service file says, as libpq has read it; asks a port that nobody listens at."""
+    elsewhere = {**given, "hostaddr": "127.0.0.1", "port": "1"}
+    conn = pq.PGconn.connect_start(make_conninfo("", **elsewhere).encode())
+    try:
+        found = _values(conn.info)
+    finally:
+        conn.finish()
+    return {name: value for name, value in found.items() if name not in ("hostaddr", "port")}
+
+
+def _values(options: list[pq.ConninfoOption]) -> dict[str, str]:
+    return {each.keyword.decode(): each.val.decode() for each in options if each.val}
 
 
 def hosts(address: str) -> list[str]:

@@ -34,7 +34,6 @@ _STATEMENT_MODE = (
     "The database address leads to a pooler in statement mode, which allows no transaction: "
     "give the address of a pooler in transaction mode, or of the server itself"
 )
-_BACKEND = "select pg_backend_pid()"
 
 # Addresses whose pooler was found to keep sessions; each process asks once.
 _keep_sessions: set[str] = set()
@@ -74,12 +73,19 @@ def _share_backends(conn: BoundedConnection, second: BoundedConnection, backend:
     """Whether one connection uses a backend that was the other's, or changes its own."""
     for _ in range(_ROUNDS):
         with second.transaction():
-            if second.execute(_BACKEND).fetchone() == (backend,):
+            if _backend_of(second) == backend:
                 return True
             # While the second one keeps its backend, the first gets its old one or a third.
-            if conn.execute(_BACKEND).fetchone() != (backend,):
+            if _backend_of(conn) != backend:
                 return True
     return False
+
+
+def _backend_of(conn: BoundedConnection) -> int:
+    """Which process serves this statement. Never prepared: another one may serve the next."""
+    row = conn.execute("select pg_backend_pid()", prepare=False).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 @contextlib.contextmanager

@@ -84,7 +84,7 @@ class PgBouncer:
         self._write("pgbouncer.ini", f"{target}[pgbouncer]\n{lines}")
         # It refuses to run as root, and an unmapped user is none.
         prefix = ways_out_of_root()[0][0] if os.geteuid() == 0 else []
-        command = [*prefix, program, self.folder / "pgbouncer.ini"]
+        command: list[str | Path] = [*prefix, program, self.folder / "pgbouncer.ini"]
         with (self.folder / "pgbouncer.log").open("ab") as log:
             self._process = GuardedProcess(command, env=os.environ | variables, output=log)
         self._wait_ready()
