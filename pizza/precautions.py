@@ -41,7 +41,10 @@ def check_database(settings: Settings) -> None:
     """
     if settings.environment != PRODUCTION:
         return
-    for url in filter(None, (settings.db_url, settings.db_pool)):
+    given = (("DB_URL", settings.db_url), ("DB_POOL_URL", settings.db_pool))
+    for variable, url in given:
+        if not url:
+            continue
         host = next((each for each in address.hosts(url) if not _is_here(each)), None)
         mode = address.parameters(url).get("sslmode", "")
         if host is None or mode == _VERIFIED:
@@ -49,7 +52,7 @@ def check_database(settings: Settings) -> None:
         if not settings.db_trusted_network:
             raise SettingsError(
                 f"The database at {host} is asked for with sslmode={mode}, so another server could "
-                f"take its place and read the password: give it sslmode={_VERIFIED} in DB_URL, "
+                f"take its place and read the password: give it sslmode={_VERIFIED} in {variable}, "
                 "with sslrootcert, or say --db-trusted-network=yes."
             )
         log.warning(

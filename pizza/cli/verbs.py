@@ -61,6 +61,10 @@ def run(settings: Settings) -> int:
         return refuse(str(check.problem))
     try:
         code = _MODES[settings.mode or ""](settings)
+    except SystemExit:
+        if check.problem is None:
+            raise
+        code = USAGE
     finally:
         check.stop()
     return code if check.problem is None else refuse(check.problem)

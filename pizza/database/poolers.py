@@ -8,7 +8,6 @@ not that of the backend which serves the client. Its mode shows when two clients
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,10 @@ from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 if TYPE_CHECKING:
     from pizza.database.connection import BoundedConnection
 
-log = logging.getLogger(__name__)
-
 # How long the second client waits for a backend of its own.
-WAIT_S = 1.0
+WAIT_S = 3.0
 # Other clients of the pooler may take a backend away between two statements.
-_ROUNDS = 10
+_ROUNDS = 20
 
 TRANSACTION_MODE = (
     "The database address leads to a pooler in transaction mode, which keeps no session: "
@@ -34,6 +31,8 @@ _STATEMENT_MODE = (
     "The database address leads to a pooler in statement mode, which allows no transaction: "
     "give the address of a pooler in transaction mode, or of the server itself"
 )
+
+_FULL = "The pooler has no free backend for a second connection: raise its pool size"
 
 # Addresses whose pooler was found to keep sessions; each process asks once.
 _keep_sessions: set[str] = set()
@@ -47,8 +46,9 @@ def insist_on_session(
 ) -> None:
     """Raise DatabaseUnsupported when a pooler lends the connection a backend for one transaction.
 
-    backend: the process that served its last statement. open_second: opens another connection to
-    the same address. Any thread may call it; both connections are idle before and after.
+    Raises DatabaseUnavailable while that cannot be told. backend: the process that served its last
+    statement. open_second: opens another connection to the same address. Any thread may call it;
+    both connections are idle before and after.
     """
     if backend == conn.info.backend_pid or db_url in _keep_sessions:
         return
@@ -58,26 +58,25 @@ def insist_on_session(
     except DatabaseUnsupported:
         raise
     except DatabaseUnavailable as error:
-        log.warning(
-            "The pooler has no free backend for a second connection (%s): raise its pool size",
-            error,
-            extra={"action": "pooler_full"},
-        )
-        return
+        # Without an answer the mode is not known, and what needs a session must not go on.
+        raise DatabaseUnavailable(_FULL) from error
     if shared:
         raise DatabaseUnsupported(TRANSACTION_MODE)
     _keep_sessions.add(db_url)
 
 
 def _share_backends(conn: BoundedConnection, second: BoundedConnection, backend: int) -> bool:
-    """Whether one connection uses a backend that was the other's, or changes its own."""
-    for _ in range(_ROUNDS):
-        with second.transaction():
-            if _backend_of(second) == backend:
-                return True
-            # While the second one keeps its backend, the first gets its old one or a third.
-            if _backend_of(conn) != backend:
-                return True
+    """Whether one connection uses a backend that was the other's, or changes its own.
+
+    Neither keeps a backend while the other asks for one: a small pool would stand still.
+    """
+    for number in range(_ROUNDS):
+        for _ in range(1 + number % 2):  # once or twice: two backends may take turns
+            with second.transaction():
+                if _backend_of(second) == backend:
+                    return True
+        if _backend_of(conn) != backend:
+            return True
     return False
 
 

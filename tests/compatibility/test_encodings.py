@@ -64,7 +64,7 @@ def with_dish(db_url: str) -> str:
     return db_url
 
 
-@pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii", "utf-8"])
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii"])
 def test_a_command_prints_what_the_encoding_has_and_the_rest_as_escapes(
     with_dish: str, tmp_path: Path, encoding: str
 ) -> None:
@@ -76,7 +76,7 @@ def test_a_command_prints_what_the_encoding_has_and_the_rest_as_escapes(
     machine = command(with_dish, tmp_path, "menu", "list", "--json", PYTHONIOENCODING=encoding)
     assert (machine.returncode, machine.stderr) == (0, b"")
     assert DISH in [dish["name"] for dish in json.loads(machine.stdout)]
-    assert encoding == "utf-8" or machine.stdout.isascii()
+    assert machine.stdout.isascii()
 
 
 def test_a_command_never_dies_silently(with_dish: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from devservices import PgBouncer, Postgres, Servers
 from pizza.database import poolers
 from pizza.database.connection import BoundedConnection, check, connect, parameters
-from pizza.database.errors import DatabaseUnsupported
+from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.pool import open_pool
 from pizza.database.poolers import TRANSACTION_MODE
 from pizza.services.setup import setup_db
@@ -21,7 +21,7 @@ from pizza.services.setup import setup_db
 from ..acceptance.support import Restaurant, meal
 from .conftest import MakeDatabase, restaurant_on
 
-ORDERS = 60
+ORDERS = 30
 # What a lone client of the pooler cannot see: others that use it all the time.
 _BUSY_CLIENTS = 6
 
@@ -58,10 +58,9 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cook_all(house: Restaurant, **options: str) -> None:
-    """Sixty orders at a time are taken, cooked and tracked."""
+    """Thirty orders are taken, twelve at a time, and all are cooked."""
     house.open(**options)
     cooks = house.hire_all(["mario", "luigi"])
-    house.track()
     answers = house.rush([meal() for _ in range(ORDERS)], guests=12)
     assert [answer.status for answer in answers] == [201] * ORDERS
     numbers = [answer.document["order_number"] for answer in answers]
@@ -116,6 +115,21 @@ def test_processes_that_need_a_session_refuse_transaction_mode(
         service.refused(f"{TRANSACTION_MODE}; HTTP requests may use this one (--db-pool).")
 
 
+def test_processes_that_come_before_the_pooler_end_as_soon_as_its_mode_is_known(
+    servers: Servers, database: str, tmp_path: Path
+) -> None:
+    pooler = PgBouncer(tmp_path / "late", servers.postgres, "transaction")
+    direct = servers.postgres.url_of(database)
+    with restaurant_on(servers, tmp_path, pooler.url_of(database), direct) as house:
+        cook = house.hire_soon("mario", order_types="pizza")
+        service = house.begin()
+        cook.wait_for("database_lost")
+        service.wait_for("database_unavailable")
+        with pooler:
+            cook.refused(f"{TRANSACTION_MODE}.")
+            service.refused(f"{TRANSACTION_MODE}; HTTP requests may use this one (--db-pool).")
+
+
 def test_statement_mode_and_startup_parameters_are_refused_by_name(
     postgres: Postgres, session_pooler: PgBouncer, tmp_path: Path
 ) -> None:
@@ -155,13 +169,13 @@ def test_transaction_mode_shows_while_others_use_the_pooler(
             connect(session_pooler.url_of("pizza"), name="test").close()
 
 
-def test_a_pooler_without_a_free_backend_is_told(
-    postgres: Postgres, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_pooler_without_a_free_backend_is_told(postgres: Postgres, tmp_path: Path) -> None:
     """Processes wait there without a word otherwise."""
-    with PgBouncer(tmp_path, postgres, "session", default_pool_size=1) as pooler:
-        connect(pooler.url_of("pizza"), name="test").close()
-    assert "raise its pool size" in caplog.text
+    with (
+        PgBouncer(tmp_path, postgres, "session", default_pool_size=1) as pooler,
+        pytest.raises(DatabaseUnavailable, match=r"no free backend .* raise its pool size"),
+    ):
+        connect(pooler.url_of("pizza"), name="test")
 
 
 def test_a_default_that_transaction_mode_cannot_change_is_refused(
