@@ -37,7 +37,7 @@ _MEANING = {
 }
 # The server's time-outs are off: every wait of ours has its own end, and theirs would end
 # statements that only wait for a lock. Keepalives let the server notice a client that is gone.
-_COMFORT = {
+_OTHERS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
     "statement_timeout": "0",
@@ -82,7 +82,7 @@ def session_settings(server_version: int) -> dict[str, str]:
     """The settings of our sessions. server_version: as libpq gives it, such as 150004."""
     newer = [names for since, names in _SINCE.items() if server_version >= since]
     return {
-        name: value for names in (_REPORTED, _MEANING, _COMFORT, *newer)
+        name: value for names in (_REPORTED, _MEANING, _OTHERS, *newer)
         for name, value in names.items()
     }  # fmt: skip
 
