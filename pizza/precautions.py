@@ -11,11 +11,13 @@ import logging
 from urllib.parse import unquote, urlsplit
 
 from pizza import values
+from pizza.database import address
 from pizza.settings import PRODUCTION, Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
+_VERIFIED = "verify-full"
 _ORDER_SERVICE = "order-service"
 _CALLS_WEBHOOKS = (_ORDER_SERVICE, "webhook-worker")
 _SET_A_KEY = "set STAFF_KEY, or STAFF_KEY_FILE to a file with a key on each line"
@@ -26,9 +28,44 @@ def take(settings: Settings) -> Settings:
 
     Raises SettingsError for what production must not have.
     """
+    check_database(settings)
     _check_broker(settings)
     _check_webhooks(settings)
     return _guard_the_door(settings) if settings.mode == _ORDER_SERVICE else settings
+
+
+def check_database(settings: Settings) -> None:
+    """In production a database elsewhere has to prove that it is the one that is meant.
+
+    Raises SettingsError, unless the network between is said to be trusted: then it is a warning.
+    """
+    if settings.environment != PRODUCTION:
+        return
+    given = (("DB_URL", settings.db_url), ("DB_POOL_URL", settings.db_pool))
+    for variable, url in given:
+        if not url:
+            continue
+        host = next((each for each in address.hosts(url) if not _is_here(each)), None)
+        mode = address.parameters(url).get("sslmode", "")
+        if host is None or mode == _VERIFIED:
+            continue
+        if not settings.db_trusted_network:
+            raise SettingsError(
+                f"The database at {host} is asked for with sslmode={mode}, so another server could "
+                f"take its place and read the password: give it sslmode={_VERIFIED} in {variable}, "
+                "with sslrootcert, or say --db-trusted-network=yes."
+            )
+        log.warning(
+            "The database at %s is asked for with sslmode=%s, and need not prove that it is the "
+            "right one (--db-trusted-network=yes)",
+            host, mode,
+            extra={"action": "database_not_verified"},
+        )  # fmt: skip
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host of a database address is this machine: a socket, or a loopback address."""
+    return host == "" or host[0] in "/@" or values.is_loopback(host)
 
 
 def _check_broker(settings: Settings) -> None:

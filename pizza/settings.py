@@ -40,6 +40,8 @@ class Settings:
 
     mode: str | None = None
     db_url: str = field(default="", repr=False)
+    db_pool: str | None = field(default=None, repr=False)
+    db_trusted_network: bool = False
     rabbitmq: str = field(default="localhost:5672", repr=False)
     rabbitmq_user: str | None = None
     rabbitmq_pass: str | None = field(default=None, repr=False)
@@ -121,11 +123,8 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The passwords in here, so that the log can blot them out."""
-        found = {
-            self.rabbitmq_pass,
-            *values.passwords(self.db_url),
-            *values.passwords(self.rabbitmq),
-        }
+        addresses = (self.db_url, self.db_pool or "", self.rabbitmq)
+        found = {self.rabbitmq_pass}.union(*map(values.passwords, addresses))
         # The longest first: one may be a part of another.
         return tuple(sorted(filter(None, found), key=len, reverse=True))
 
@@ -236,6 +235,8 @@ OPTIONS = (
     _option(
         "--db", values.db_url, "PostgreSQL connection string", name="db_url", variable="DB_URL"
     ),
+    _option("--db-pool", values.db_url, "a pooler for HTTP requests", variable="DB_POOL_URL"),
+    _option("--db-trusted-network", values.yes_or_no, "a database elsewhere needs no TLS"),
     _option("--rabbitmq", values.broker_address, "RabbitMQ server address"),
     _option("--rabbitmq-user", values.text, "RabbitMQ user name"),
     _option("--rabbitmq-pass", values.text, "RabbitMQ password"),
@@ -251,9 +252,7 @@ OPTIONS = (
     _option(
         "--send-back-percent", values.number(0, 100), "orders of a hundred that quality sends back"
     ),
-    _option(
-        "--ageing", values.seconds(0, 86_400), "seconds after which a waiting order goes first"
-    ),
+    _option("--ageing", values.seconds(0, 86_400), "seconds until a waiting order goes first"),
     _option("--cooking-time", values.seconds(0, 86_400), "base cooking time in seconds"),
     _option("--customer", values.text, "customer name filter"),
     _option("--notification-types", values.words(STATUSES), "notifications to receive"),

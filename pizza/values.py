@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pizza.database import address
 from pizza.domain.order import ORDER_TYPES
 
 WORKER_NAME_LENGTH = 50
@@ -134,21 +135,8 @@ def text(raw: str) -> str:
 
 
 def db_url(raw: str) -> str:
-    """A PostgreSQL connection string."""
-    # libpq's own messages about a broken URL quote the password: refuse before it sees one.
-    problem = "must look like postgres://user:pass@host:port/dbname"
-    if "\0" in raw:
-        raise ValueError(problem)
-    if "://" not in raw:
-        if "=" in raw:  # libpq's `host=… dbname=…` form
-            return raw
-        raise ValueError(problem)
-    try:
-        parts = urlsplit(raw)
-        parts.port  # noqa: B018  (raises for a port that is none)
-    except ValueError:
-        raise ValueError(problem) from None
-    if parts.scheme not in ("postgres", "postgresql"):
+    """A PostgreSQL connection string, of all forms that libpq takes."""
+    if problem := address.problem(raw):
         raise ValueError(problem)
     return raw
 
@@ -220,16 +208,17 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def passwords(address: str) -> set[str]:
+def passwords(text: str) -> set[str]:
     """The passwords in a URL or in a `host=… password=…` string, as written and as meant."""
-    if "://" not in address:
-        return {quoted.replace("\\", "") or plain for quoted, plain
-                in _CONNINFO_PASSWORD.findall(address)}  # fmt: skip
+    known = address.passwords(text)
+    if "://" not in text:
+        return known | {quoted.replace("\\", "") or plain for quoted, plain
+                        in _CONNINFO_PASSWORD.findall(text)}  # fmt: skip
     try:
-        url = urlsplit(address)
+        url = urlsplit(text)
     except ValueError:  # refused later, by a sentence that does not quote it
-        return {address.partition("://")[2]}
-    found = {url.password} if url.password else set()
+        return known | {text.partition("://")[2]}
+    found = known | ({url.password} if url.password else set())
     for name, given in parse_qs(url.query).items():
         found |= set(given) if "password" in name else set()
     return found | {unquote(each) for each in found}

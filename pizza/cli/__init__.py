@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pizza import logs, precautions
-from pizza.cli import disguise, verbs
+from pizza.cli import disguise, terminal, verbs
 from pizza.cli.usage import USAGE
 from pizza.settings import MODES, OPTIONS, SettingsError, load
 
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code. `argv` without the program's name."""
     if argv is None:
         disguise.hide_secrets()
+        terminal.accept_any_text()
     try:
         code = _command().main(
             args=None if argv is None else list(argv),
@@ -86,7 +87,10 @@ def _set_up(given: Mapping[str, str | None], asked: list[str]) -> int:
     logs.setup(settings)
     if "setup_queues" in asked:
         precautions.take(settings)
-    return verbs.set_up(settings, asked)
+    else:
+        precautions.check_database(settings)
+    with terminal.sentences("restaurant-system", settings):
+        return verbs.set_up(settings, asked)
 
 
 def _serve(given: Mapping[str, str | None]) -> int:
@@ -98,4 +102,6 @@ def _serve(given: Mapping[str, str | None]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(verbs.DONE))
     logs.setup(settings)
-    return verbs.run(precautions.take(settings))
+    settings = precautions.take(settings)
+    with terminal.sentences("restaurant-system", settings):
+        return verbs.run(settings)

@@ -15,7 +15,7 @@ import click
 
 from pizza.cli import desk, verbs
 from pizza.database.connection import BoundedConnection, available, connect
-from pizza.database.errors import DatabaseError
+from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.framework import dead_letters
 from pizza.framework.dead_letters import DeadLetter, Settled, printable
 from pizza.settings import Settings
@@ -111,6 +111,8 @@ def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
             yield conn
     except desk.NO_TABLES:
         desk.fail(desk.NO_TABLES_YET)
+    except DatabaseUnsupported as problem:
+        sys.exit(verbs.refuse(f"{problem}."))
     except DatabaseError as problem:
         desk.fail(str(problem))
 

@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 import click
 import psycopg
 
-from pizza.cli import verbs
+from pizza import precautions
+from pizza.cli import terminal, verbs
 from pizza.database.connection import BoundedConnection, available, connect
-from pizza.database.errors import DatabaseError
+from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.domain.errors import DomainError, InvalidOrder, InvalidRequest
 from pizza.settings import Settings, SettingsError, load
 from pizza.web import render
@@ -42,6 +43,7 @@ def database() -> Iterator[BoundedConnection]:
     """
     try:
         settings = load({})
+        precautions.check_database(settings)
     except SettingsError as problem:
         sys.exit(verbs.refuse(str(problem)))
     need_database(settings)
@@ -56,6 +58,8 @@ def database() -> Iterator[BoundedConnection]:
         raise click.UsageError(f"{reasons}.") from None
     except NO_TABLES:
         fail(NO_TABLES_YET)
+    except DatabaseUnsupported as problem:
+        sys.exit(verbs.refuse(f"{problem}."))
     except (DomainError, DatabaseError) as problem:
         fail(str(problem))
 
@@ -78,7 +82,7 @@ def show_list(
 ) -> None:
     """Print documents, one on each line. columns: titles and the fields that stand under them."""
     if as_json:
-        click.echo(render.dump_lines(map(dict, documents)), nl=False)
+        click.echo(terminal.json_text(render.dump_lines(map(dict, documents))), nl=False)
     elif not documents:
         click.echo(nothing)
     else:
@@ -89,7 +93,7 @@ def show_list(
 def show(document: Document, *, as_json: bool) -> None:
     """Print one document: a field on each line."""
     if as_json:
-        click.echo(render.dump(dict(document)), nl=False)
+        click.echo(terminal.json_text(render.dump(dict(document))), nl=False)
         return
     fields = [[name.replace("_", " "), cell(value)] for name, value in document.items()]
     print_table(None, fields)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import sys
 import threading
@@ -12,7 +13,7 @@ import click
 from flask import Flask
 
 from pizza import logs
-from pizza.cli import dead_letters, desk, verbs
+from pizza.cli import dead_letters, desk, terminal, verbs
 from pizza.cli.groups import GROUPS
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import open_pool
@@ -26,6 +27,7 @@ from pizza.web.breaker import Breaker
 
 def create_app() -> Flask:
     """Build the application from the environment; opens nothing before the first request."""
+    terminal.accept_any_text()
     try:
         settings = dataclasses.replace(load({}), mode="order-service")
         logs.setup(settings)
@@ -33,12 +35,22 @@ def create_app() -> Flask:
         sys.exit(verbs.refuse(str(problem)))
     house = _House(settings)
     app = create_web_app(settings, Backend(house, house.relay_state))
-    for verb in verbs.SETUP_VERBS:
-        app.cli.add_command(_command(verb, settings))
-    app.cli.add_command(dead_letters.group(settings))
-    for group in GROUPS:
-        app.cli.add_command(group)
+    setup = (_command(verb, settings) for verb in verbs.SETUP_VERBS)
+    for command in (*setup, dead_letters.group(settings), *GROUPS):
+        app.cli.add_command(_with_sentences(command, settings))
     return app
+
+
+def _with_sentences(command: click.Command, settings: Settings) -> click.Command:
+    """The same command or group, which ends with a sentence for every unexpected error."""
+
+    def invoke(context: click.Context) -> Any:
+        with terminal.sentences("pizza", settings):
+            return command.invoke(context)
+
+    copied = copy.copy(command)
+    copied.invoke = invoke  # type: ignore[method-assign, assignment]
+    return copied
 
 
 def _command(verb: str, settings: Settings) -> click.Command:
@@ -76,6 +88,8 @@ class _House:
                 if not self._settings.db_url:
                     raise DatabaseUnavailable("DB_URL is not set")
                 name, size = "flask run", self._settings.web_threads
-                pool = Breaker(open_pool(self._settings.db_url, size=size, name=name))
+                settings = self._settings
+                address, pooled = settings.db_pool or settings.db_url, settings.db_pool is not None
+                pool = Breaker(open_pool(address, size=size, name=name, pooled=pooled))
                 self._open = (pool, restaurant.start_relay(self._settings))
             return self._open

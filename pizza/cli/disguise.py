@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pizza import values
 from pizza.settings import OPTIONS
 
-_MAY_BE_SECRET = ("db_url", "rabbitmq", "rabbitmq_pass")
+_MAY_BE_SECRET = ("db_url", "db_pool", "rabbitmq", "rabbitmq_pass")
 
 
 def hide_secrets() -> None:

@@ -27,7 +27,10 @@ Service Modes:
 
 Connection Options:
   --db                     PostgreSQL connection string (required for all modes)
-                           Format: postgres://user:pass@host:port/dbname
+                           Format: postgres://user:pass@host:port/dbname, several hosts with
+                           commas between, or host=… dbname=…, as libpq takes them
+  --db-trusted-network     yes: in production a database on another machine need not prove by TLS
+                           that it is the one that is meant (default: no; sslmode=verify-full)
   --rabbitmq               RabbitMQ server address (default: localhost:5672)
                            Format: host, host:port or amqp://user:pass@host:port/vhost
   --rabbitmq-user          RabbitMQ username (default: guest)
@@ -38,6 +41,8 @@ Connection Options:
                            (default: development)
 
 Order Service Options:
+  --db-pool                Address of a pooler such as PgBouncer, which may be in transaction mode:
+                           for HTTP requests only (default: as --db)
   --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
                            Without STAFF_KEY or STAFF_KEY_FILE it is 127.0.0.1 whatever is said
   --port                   HTTP port for REST API (default: 3000)
@@ -174,7 +179,7 @@ Environment Variables:
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
   CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
   PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS,
-  WEBHOOK_THREADS.
+  WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.

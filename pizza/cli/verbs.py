@@ -34,7 +34,7 @@ _DONE_MESSAGES = {
 
 def set_up(settings: Settings, verbs: list[str]) -> int:
     """Run setup verbs; the first that fails ends it, with one log line that says why."""
-    from pizza.database.errors import DatabaseError
+    from pizza.database.errors import DatabaseError, DatabaseUnsupported
     from pizza.framework.errors import FrameworkError
     from pizza.services import setup
 
@@ -42,6 +42,9 @@ def set_up(settings: Settings, verbs: list[str]) -> int:
         address = settings.broker_url if verb == "setup_queues" else settings.db_url
         try:
             getattr(setup, verb)(address)
+        except DatabaseUnsupported as problem:
+            log.error("%s.", problem, extra={"action": f"{verb}_failed"})
+            return refuse(f"{problem}.")
         except (DatabaseError, FrameworkError) as problem:
             log.error("%s", problem, extra={"action": f"{verb}_failed"})
             return FAILED
@@ -50,8 +53,21 @@ def set_up(settings: Settings, verbs: list[str]) -> int:
 
 
 def run(settings: Settings) -> int:
-    """Run the service that `--mode` names until it is told to stop."""
-    return _MODES[settings.mode or ""](settings)
+    """Run the service that `--mode` names until it is told to stop, or cannot use its database."""
+    from pizza.cli.start_check import StartCheck
+
+    check = StartCheck(settings)
+    if not check.passes():
+        return refuse(str(check.problem))
+    try:
+        code = _MODES[settings.mode or ""](settings)
+    except SystemExit:
+        if check.problem is None:
+            raise
+        code = USAGE
+    finally:
+        check.stop()
+    return code if check.problem is None else refuse(check.problem)
 
 
 def refuse(sentence: str) -> int:

@@ -7,12 +7,13 @@ raises is told apart from the errors of a statement by `unavailable()`.
 
 from __future__ import annotations
 
-import os
+import re
+import select
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self
 
 import psycopg
@@ -20,38 +21,14 @@ from psycopg import waiting
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database import poolers, session_settings
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.sqlstates import Trouble, trouble_of
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_LIMIT_S = 10.0
 
-# Asked of the server too, so that it notices a vanished client and frees its locks. The time-outs
-# of the server are off: every wait of ours has an end of its own, and theirs would end innocent
-# statements.
-SESSION_OPTIONS = " ".join(
-    f"-c {name}={value}"
-    for name, value in {
-        "TimeZone": "UTC",
-        "tcp_keepalives_idle": 5,
-        "tcp_keepalives_interval": 2,
-        "tcp_keepalives_count": 3,
-        "plan_cache_mode": "force_generic_plan",
-        "statement_timeout": 0,
-        "lock_timeout": 0,
-        "idle_in_transaction_session_timeout": 0,
-    }.items()
-)
-
-# PostgreSQL 14 and newer watch the client's socket while a statement runs, and may end idle
-# sessions; 17 and newer may end long transactions.
-_CONFIGURE = """
-select clock_timestamp(),
-       (select count(set_config(s.name, w.value, false))
-        from (values ('client_connection_check_interval', '2s'), ('idle_session_timeout', '0'),
-                     ('transaction_timeout', '0')) as w(name, value)
-        join pg_settings s on s.name = w.name)
-"""
+_REFUSED_PARAMETER = re.compile(r"unsupported startup parameter(?: in options)?: (\w+)")
 
 _CONNECTION_PARAMETERS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_S,
@@ -112,6 +89,22 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.last_error = error
             raise
 
+    def is_open(self) -> bool:
+        """Whether the other end has not ended this connection, which has to be idle.
+
+        Asks nothing of the server: it looks for data, or an end, that has arrived (3 µs).
+        """
+        if self.closed:
+            return False
+        idle = select.poll()
+        idle.register(self.fileno(), select.POLLIN)
+        try:
+            while idle.poll(0):
+                self.pgconn.consume_input()
+        except psycopg.Error:
+            return False
+        return True
+
     def raised(self, error: BaseException) -> bool:
         """Whether an error, or one that it was raised from, is the last one of this connection."""
         seen: BaseException | None = error
@@ -165,37 +158,73 @@ def _bounded(
 
 
 def connect(db_url: str, *, name: str) -> BoundedConnection:
-    """Open an autocommit connection.
+    """Open an autocommit connection that is a session of the server.
 
     name: shown as application_name in pg_stat_activity.
-    Raises DatabaseUnavailable when the server cannot be reached in time.
+    Raises DatabaseUnavailable when the server cannot be reached in time, DatabaseUnsupported when
+    this program cannot use it, such as behind a pooler in transaction mode.
     """
     with available():
         conn = BoundedConnection.connect(db_url, **parameters(db_url, name))
-        configure(conn)
+        configure(conn, db_url)
         return conn
+
+
+def check(db_url: str, *, name: str, pooled: bool = False) -> None:
+    """Find out whether this program can use a database, by one connection.
+
+    pooled: whether its sessions may change with each transaction. Raises DatabaseUnsupported when
+    it cannot, DatabaseUnavailable when nobody answers.
+    """
+    if not pooled:
+        connect(db_url, name=name).close()
+        return
+    with available():
+        given = parameters(db_url, name) | {"prepare_threshold": None}
+        conn = BoundedConnection.connect(db_url, **given)
+        configure_pooled(conn)
+        conn.close()
 
 
 def parameters(db_url: str, name: str) -> dict[str, Any]:
     """Connection parameters that every connection of ours shares.
 
-    Options that the URL (or PGOPTIONS) gives, such as a search path, stay; where they contradict
-    what the program relies on, ours win.
+    Those that the address gives itself, such as a longer connect_timeout, stay as they are.
     """
-    given = conninfo_to_dict(db_url).get("options") or os.environ.get("PGOPTIONS") or ""
-    return {
-        **_CONNECTION_PARAMETERS,
-        "options": f"{given} {SESSION_OPTIONS}".strip(),
-        "application_name": name,
-        "autocommit": True,
-    }
+    given = conninfo_to_dict(db_url)
+    ours = {key: value for key, value in _CONNECTION_PARAMETERS.items() if key not in given}
+    return {**ours, "application_name": name, "autocommit": True}
 
 
-def configure(conn: BoundedConnection) -> None:
-    """Make session settings that cannot be asked for while connecting, and compare clocks."""
-    row = conn.execute(_CONFIGURE).fetchone()
-    assert row is not None
-    conn.ahead = row[0] - datetime.now(UTC)
+def configure(conn: BoundedConnection, db_url: str) -> None:
+    """Make the settings of a new session, compare clocks, and insist on a session.
+
+    Closes the connection and raises DatabaseUnsupported when this program cannot use it.
+    """
+    try:
+        facts = session_settings.apply(conn)
+        conn.ahead = facts.ahead
+        poolers.insist_on_session(conn, facts.backend, db_url, lambda: _second(db_url))
+    except BaseException:
+        conn.close()
+        raise
+
+
+def _second(db_url: str) -> BoundedConnection:
+    """Another connection to the same address, on which no setting is made."""
+    conn = BoundedConnection.connect(db_url, **parameters(db_url, "pooler check"))
+    conn.limit = poolers.WAIT_S
+    return conn
+
+
+def configure_pooled(conn: BoundedConnection) -> None:
+    """The same for a connection whose sessions may change with each transaction."""
+    try:
+        with poolers.transactions_work(), conn.transaction():
+            conn.ahead = session_settings.apply_reported(conn).ahead
+    except BaseException:
+        conn.close()
+        raise
 
 
 def unavailable(error: BaseException) -> bool:
@@ -229,4 +258,9 @@ def available() -> Generator[None, None, None]:
         if trouble is not Trouble.UNREACHABLE:
             raise DatabaseRefused(f"PostgreSQL cannot do this now: {_reason(error)}") from error
         reason = _reason(error)
+        if unknown := _REFUSED_PARAMETER.search(str(error)):
+            raise DatabaseUnsupported(
+                f"The pooler refuses the startup parameter {unknown[1]}: take it out of the "
+                "database address and the environment, or name it in ignore_startup_parameters"
+            ) from error
         raise DatabaseUnavailable(f"PostgreSQL is not available: {reason}") from error

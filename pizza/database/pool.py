@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 
 import psycopg_pool
 
@@ -14,6 +15,7 @@ from pizza.database.connection import (
     BoundedConnection,
     available,
     configure,
+    configure_pooled,
     parameters,
     unavailable,
 )
@@ -23,14 +25,22 @@ log = logging.getLogger(__name__)
 
 
 class Pool:
-    """A fixed number of autocommit connections; absent servers are waited for in the background."""
+    """A fixed number of autocommit connections; absent servers are waited for in the background.
 
-    def __init__(self, db_url: str, *, size: int, name: str) -> None:
+    A connection that the server, a pooler or a firewall has ended while it was idle is replaced
+    before it is lent.
+    """
+
+    def __init__(self, db_url: str, *, size: int, name: str, pooled: bool = False) -> None:
+        """pooled: whether the address is that of a pooler, which may be in transaction mode."""
+        given = parameters(db_url, name)
         self._pool = psycopg_pool.ConnectionPool(
             db_url,
             connection_class=BoundedConnection,
-            kwargs=parameters(db_url, name),
-            configure=configure,
+            # Behind a pooler the next statement may find another backend, or a prepared statement
+            # of another client.
+            kwargs=given | {"prepare_threshold": None} if pooled else given,
+            configure=configure_pooled if pooled else partial(configure, db_url=db_url),
             min_size=size,
             max_size=size,
             open=False,
@@ -56,10 +66,7 @@ class Pool:
         no connection came free in time, DatabaseRefused when it cannot do this now.
         """
         until = time.monotonic() + timeout
-        try:
-            conn = self._pool.getconn(timeout)
-        except psycopg_pool.PoolTimeout as error:
-            raise DatabaseUnavailable("no database connection came free in time") from error
+        conn = self._open_connection(until)
         conn.limit, conn.until = timeout, until
         try:
             with available():
@@ -73,6 +80,18 @@ class Pool:
         finally:
             conn.until = None
             self._pool.putconn(conn)
+
+    def _open_connection(self, until: float) -> BoundedConnection:
+        """A connection that is open; those that were ended while idle are replaced, unseen."""
+        while True:
+            try:
+                conn: BoundedConnection = self._pool.getconn(max(0.001, until - time.monotonic()))
+            except psycopg_pool.PoolTimeout as error:
+                raise DatabaseUnavailable("no database connection came free in time") from error
+            if conn.is_open():
+                return conn
+            conn.close()
+            self._pool.putconn(conn)  # which has a new one made
 
     def _drop_the_dead(self) -> None:
         """One lost connection often means that all are: look at the idle ones, once."""
@@ -93,8 +112,11 @@ class Pool:
         self._pool.close(timeout=2.0)
 
 
-def open_pool(db_url: str, *, size: int, name: str) -> Pool:
-    """Open a pool of `size` connections; never raises because the server is absent."""
-    pool = Pool(db_url, size=size, name=name)
+def open_pool(db_url: str, *, size: int, name: str, pooled: bool = False) -> Pool:
+    """Open a pool of `size` connections; never raises because the server is absent.
+
+    pooled: whether the address is that of a pooler, which may be in transaction mode.
+    """
+    pool = Pool(db_url, size=size, name=name, pooled=pooled)
     pool.open()
     return pool

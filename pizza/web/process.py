@@ -40,7 +40,12 @@ def load_app(settings: Settings, board: Board) -> Flask:
     hold_signals(drain)
     try:
         _follow_parent()
-        pool = open_pool(settings.db_url, size=settings.web_threads, name=settings.service)
+        pool = open_pool(
+            settings.db_pool or settings.db_url,
+            size=settings.web_threads,
+            name=settings.service,
+            pooled=settings.db_pool is not None,
+        )
         _warm(pool)
         app = create_app(settings, Backend(Breaker(pool), board.read))
         drain.end_streams = app.live.close

@@ -4,6 +4,7 @@ import os
 
 import psycopg
 
+from pizza.database import session_settings
 from pizza.database.connection import parameters
 
 _REGISTER = """
@@ -20,6 +21,7 @@ class PeerCook:
         self.conn = psycopg.connect(
             os.environ["DB_URL"], prepare_threshold=1, **parameters(os.environ["DB_URL"], self.name)
         )
+        session_settings.apply(self.conn)
         self.conn.execute(_REGISTER, (self.name,))
 
     def cook(self, number: str) -> None:

@@ -12,7 +12,8 @@ from psycopg.sql import Literal
 from benchmarks import sample
 from benchmarks.figures import MeasurementFailed
 from benchmarks.stage import Site
-from pizza.database.connection import SESSION_OPTIONS, BoundedConnection
+from pizza.database.connection import BoundedConnection
+from pizza.database.session_settings import session_settings
 from pizza.services.orders import place_order
 
 RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
@@ -40,12 +41,18 @@ def rate(site: Site, connections: int, seconds: int) -> float:
     url = urlsplit(site.db_url)
     command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username), url.path[1:]]
     environment = {name: value for name, value in os.environ.items() if name[:2] != "PG"}
-    environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": SESSION_OPTIONS}
+    environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": _options(site.conn)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = RATE.search(done.stdout)
     if done.returncode or not found:
         raise MeasurementFailed(f"pgbench failed: {(done.stderr or done.stdout)[-300:]}")
     return float(found[1])
+
+
+def _options(conn: BoundedConnection) -> str:
+    """The settings of our sessions as libpq takes them: a blank in a value has a backslash."""
+    settings = session_settings(conn.info.server_version).items()
+    return " ".join(f"-c {name}={value}".replace(", ", ",\\ ") for name, value in settings)
 
 
 class _Caught(Exception):

@@ -14,8 +14,10 @@ Whatever way the process that started them ends, kill -9 included, they end with
 
 from .chromium_install import Chromium
 from .chromium_install import find_or_fetch as find_or_fetch_chromium
+from .pgbouncer import PgBouncer
 from .ports import claim, free_port
 from .postgres import Postgres
+from .postgres_install import find_or_fetch_postgres
 from .process import GuardedProcess, ProcessFailed
 from .proxy import Proxy
 from .rabbitmq import RabbitMQ
@@ -25,6 +27,7 @@ from .servers import Servers
 __all__ = [
     "Chromium",
     "GuardedProcess",
+    "PgBouncer",
     "Postgres",
     "ProcessFailed",
     "Proxy",
@@ -33,5 +36,6 @@ __all__ = [
     "claim",
     "find_or_fetch",
     "find_or_fetch_chromium",
+    "find_or_fetch_postgres",
     "free_port",
 ]

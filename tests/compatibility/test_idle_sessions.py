@@ -1,0 +1,90 @@
+"""Sessions that end while they are idle: by the server, a pooler, or a firewall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from devservices import Postgres, Proxy, Servers
+from pizza.database.connection import connect
+from pizza.database.pool import Pool, open_pool
+
+from ..acceptance.support import Restaurant, meal
+from ..pace import wait_until
+from .conftest import MakeDatabase, restaurant_on
+
+SIZE = 3
+_END_ALL = """
+select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'idle pool'
+"""
+_OF_POOL = "select count(*) from pg_stat_activity where application_name = 'idle pool'"
+
+
+@pytest.fixture
+def pool(db_url: str) -> Iterator[Pool]:
+    with closing(open_pool(db_url, size=SIZE, name="idle pool")) as opened:
+        yield opened
+
+
+def ask(pool: Pool) -> tuple[int]:
+    with pool.connection(timeout=5) as conn:
+        found: tuple[int] = conn.execute("select 1").fetchone()
+        return found
+
+
+def test_no_request_notices_that_all_idle_sessions_have_ended(
+    pool: Pool, postgres: Postgres
+) -> None:
+    with postgres.connect() as admin:
+        of_pool = lambda: admin.execute(_OF_POOL).fetchone()  # noqa: E731
+        wait_until(lambda: of_pool() == (SIZE,), 5, "the pool is full")
+        assert admin.execute(_END_ALL).fetchone() == (SIZE,)
+        wait_until(lambda: of_pool() == (0,), 5, "all its sessions have ended")
+        assert [ask(pool) for _ in range(2 * SIZE)] == [(1,)] * (2 * SIZE)
+        wait_until(lambda: of_pool() == (SIZE,), 5, "the pool is full again")
+
+
+def test_what_a_server_says_in_between_ends_no_session(pool: Pool, postgres: Postgres) -> None:
+    """A change of its configuration may be told to idle sessions, too."""
+    with connect(postgres.url, name="test") as conn:
+        conn.execute("listen news")
+        with postgres.connect() as admin:
+            admin.execute("notify news")
+        wait_until(lambda: next(iter(conn.notifies(timeout=0.1)), None), 5, "it is notified")
+        with postgres.connect() as admin:
+            admin.execute("notify news")
+        assert conn.is_open()
+        assert conn.execute("select 1").fetchone() == (1,)
+
+
+@pytest.fixture
+def wire(postgres: Postgres) -> Iterator[Proxy]:
+    with closing(Proxy(postgres.address)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def house(
+    servers: Servers,
+    wire: Proxy,
+    new_database: MakeDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Restaurant]:
+    direct = new_database()
+    address = direct.replace(servers.postgres.address, wire.address)
+    with restaurant_on(servers, tmp_path_factory.mktemp("idle"), address, direct) as made:
+        assert made.start("setup", "--setup-db").exit_code(60) == 0
+        yield made
+
+
+def test_no_order_notices_that_a_firewall_has_cut_the_idle_connections(
+    house: Restaurant, wire: Proxy
+) -> None:
+    house.open()
+    for _ in range(3):
+        assert wire.reset()
+        answers = [house.client.order(meal()) for _ in range(8)]
+        assert [answer.status for answer in answers] == [201] * 8
+        wait_until(house.client.answers, 10, "all of the service is connected again")

@@ -1,0 +1,210 @@
+"""PgBouncer: session mode for everything, transaction mode for HTTP requests alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from devservices import PgBouncer, Postgres, Servers
+from pizza.database import poolers
+from pizza.database.connection import BoundedConnection, check, connect, parameters
+from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
+from pizza.database.pool import open_pool
+from pizza.database.poolers import TRANSACTION_MODE
+from pizza.services.setup import setup_db
+
+from ..acceptance.support import Restaurant, meal
+from .conftest import MakeDatabase, restaurant_on
+
+ORDERS = 30
+# What a lone client of the pooler cannot see: others that use it all the time.
+_BUSY_CLIENTS = 6
+
+
+@pytest.fixture(scope="module")
+def session_pooler(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PgBouncer]:
+    with PgBouncer(tmp_path_factory.mktemp("session"), postgres, "session") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def transaction_pooler(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PgBouncer]:
+    """With few backends, so that each client's statements meet several of them."""
+    folder = tmp_path_factory.mktemp("transaction")
+    with PgBouncer(folder, postgres, "transaction", default_pool_size=3) as running:
+        yield running
+
+
+@pytest.fixture
+def database(new_database: MakeDatabase) -> str:
+    """The name of a database with the schema, and with defaults that poolers hand on."""
+    url = new_database({"DateStyle": "German, DMY", "TimeZone": "Asia/Kathmandu"})
+    setup_db(url)
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poolers, "_keep_sessions", set())
+
+
+def cook_all(house: Restaurant, **options: str) -> None:
+    """Thirty orders are taken, twelve at a time, and all are cooked."""
+    house.open(**options)
+    cooks = house.hire_all(["mario", "luigi"])
+    answers = house.rush([meal() for _ in range(ORDERS)], guests=12)
+    assert [answer.status for answer in answers] == [201] * ORDERS
+    numbers = [answer.document["order_number"] for answer in answers]
+    house.ledger.wait_for("ready", numbers, 60)
+    house.ledger.check_all_ready()
+    assert all(cook.running for cook in cooks)
+
+
+def test_everything_works_through_session_mode(
+    servers: Servers, session_pooler: PgBouncer, database: str, tmp_path: Path
+) -> None:
+    """Without ignore_startup_parameters."""
+    address, direct = session_pooler.url_of(database), servers.postgres.url_of(database)
+    with restaurant_on(servers, tmp_path, address, direct) as house:
+        assert house.start("setup", "--setup-db").exit_code(60) == 0
+        cook_all(house)
+
+
+def test_http_requests_work_through_transaction_mode(
+    servers: Servers, transaction_pooler: PgBouncer, database: str, tmp_path: Path
+) -> None:
+    direct = servers.postgres.url_of(database)
+    with restaurant_on(servers, tmp_path, direct) as house:
+        cook_all(house, db_pool=transaction_pooler.url_of(database))
+        with servers.postgres.connect() as admin:
+            through = admin.execute(
+                "select count(*) from pg_stat_activity where datname = %s"
+                " and application_name = 'order-service'",
+                [database],
+            ).fetchone()
+        assert through is not None and through[0] <= 3, "the requests do not use the pooler"
+
+
+PROCESSES = {
+    "cook": ["--mode=kitchen-worker", "--worker-name=mario"],
+    "tracking": ["--mode=tracking-service"],
+    "webhooks": ["--mode=webhook-worker"],
+    "subscriber": ["--mode=notification-subscriber"],
+    "setup": ["--setup-db"],
+}
+
+
+def test_processes_that_need_a_session_refuse_transaction_mode(
+    servers: Servers, transaction_pooler: PgBouncer, database: str, tmp_path: Path
+) -> None:
+    with restaurant_on(servers, tmp_path, transaction_pooler.url_of(database),
+                       servers.postgres.url_of(database)) as house:  # fmt: skip
+        programs = [house.start(name, *flags) for name, flags in PROCESSES.items()]
+        service = house.begin()
+        for program in programs:
+            program.refused(f"{TRANSACTION_MODE}.")
+        service.refused(f"{TRANSACTION_MODE}; HTTP requests may use this one (--db-pool).")
+
+
+def test_processes_that_come_before_the_pooler_end_as_soon_as_its_mode_is_known(
+    servers: Servers, database: str, tmp_path: Path
+) -> None:
+    pooler = PgBouncer(tmp_path / "late", servers.postgres, "transaction")
+    direct = servers.postgres.url_of(database)
+    with restaurant_on(servers, tmp_path, pooler.url_of(database), direct) as house:
+        cook = house.hire_soon("mario", order_types="pizza")
+        service = house.begin()
+        cook.wait_for("database_lost")
+        service.wait_for("database_unavailable")
+        with pooler:
+            cook.refused(f"{TRANSACTION_MODE}.")
+            service.refused(f"{TRANSACTION_MODE}; HTTP requests may use this one (--db-pool).")
+
+
+def test_statement_mode_and_startup_parameters_are_refused_by_name(
+    postgres: Postgres, session_pooler: PgBouncer, tmp_path: Path
+) -> None:
+    with PgBouncer(tmp_path, postgres, "statement") as pooler:
+        for pooled in (False, True):
+            with pytest.raises(DatabaseUnsupported, match="statement mode, which allows no trans"):
+                check(pooler.url_of("pizza"), name="test", pooled=pooled)
+    with pytest.raises(DatabaseUnsupported, match="startup parameter options: take it out"):
+        connect(f"{session_pooler.url_of('pizza')}?options=-cwork_mem%3D7MB", name="test")
+
+
+def test_transaction_mode_shows_while_others_use_the_pooler(
+    transaction_pooler: PgBouncer, session_pooler: PgBouncer
+) -> None:
+    end = threading.Event()
+
+    def keep_busy(url: str) -> None:
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as conn:
+            while not end.is_set():
+                conn.execute("select pg_sleep(0.001)")
+
+    with ExitStack() as closing:
+        closing.callback(end.set)
+        for pooler in (transaction_pooler, session_pooler):
+            threads = [
+                threading.Thread(target=keep_busy, args=(pooler.url_of("pizza"),))
+                for _ in range(_BUSY_CLIENTS)
+            ]
+            for thread in threads:
+                thread.start()
+                closing.callback(thread.join)
+        closing.callback(end.set)
+        for _ in range(20):
+            with pytest.raises(DatabaseUnsupported, match="transaction mode"):
+                connect(transaction_pooler.url_of("pizza"), name="test")
+            poolers._keep_sessions.clear()
+            connect(session_pooler.url_of("pizza"), name="test").close()
+
+
+def test_a_pooler_without_a_free_backend_is_told(postgres: Postgres, tmp_path: Path) -> None:
+    """Processes wait there without a word otherwise."""
+    with (
+        PgBouncer(tmp_path, postgres, "session", default_pool_size=1) as pooler,
+        pytest.raises(DatabaseUnavailable, match=r"no free backend .* raise its pool size"),
+    ):
+        connect(pooler.url_of("pizza"), name="test")
+
+
+def test_a_default_that_transaction_mode_cannot_change_is_refused(
+    transaction_pooler: PgBouncer, new_database: MakeDatabase
+) -> None:
+    url = new_database({"default_transaction_isolation": "serializable"})
+    with pytest.raises(
+        DatabaseUnsupported, match="default_transaction_isolation is 'serializable'"
+    ):
+        check(transaction_pooler.url_of(url.rpartition("/")[2]), name="test", pooled=True)
+
+
+def test_no_statement_is_prepared_in_transaction_mode(
+    transaction_pooler: PgBouncer, database: str
+) -> None:
+    pool = open_pool(transaction_pooler.url_of(database), size=2, name="test", pooled=True)
+    try:
+        for number in range(20):
+            with pool.connection(timeout=5) as conn:
+                assert conn.first("select %s::integer", [number]) == (number,)
+                found = conn.execute("select count(*) from pg_prepared_statements").fetchone()
+                assert found == (0,)
+    finally:
+        pool.close()
+
+
+def test_a_connection_without_a_pooler_asks_for_no_second_one(
+    db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poolers, "_share_backends", None)
+    with BoundedConnection.connect(db_url, **parameters(db_url, "test")) as conn:
+        poolers.insist_on_session(conn, conn.info.backend_pid, db_url, lambda: conn)
