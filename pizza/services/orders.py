@@ -74,7 +74,7 @@ def place_order(
     deadline: after this moment (UTC) the order is not stored any more; the caller has
         given its own client an answer by then.
     base_seconds: the cooking time of a takeout; limit: only for the words of the refusal.
-    menu: lower-case dish names and their tags, so that specialised cooks know it for theirs.
+    menu: the keys of dish names and their tags, so that specialised cooks know it for theirs.
     source: the message from outside that it comes from; by: who takes it.
     key: under which the order is placed only once; the second time the first one comes back,
         as it was placed, whatever has happened since.

@@ -15,6 +15,7 @@ from pizza.database.connection import first as first_row
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
+from pizza.domain.names import fold
 from pizza.domain.order import (
     Client,
     Order,
@@ -85,7 +86,7 @@ def place(
             **_bounds(key, client),
             "expires": deadline,
             "customer_name": draft.customer_name,
-            "customer_key": customer_key(draft.customer_name),
+            "customer_key": fold(draft.customer_name),
             "customer_type": draft.customer_type,
             "type": draft.order_type,
             "table": draft.table_number,
@@ -99,7 +100,7 @@ def place(
             "repeat_rule": repeat.rule,
             "vip_priority": vip.priority,
             "vip_rule": vip.rule,
-            "names": text_array(item.name.lower() for item in draft.items),
+            "names": text_array(fold(item.name) for item in draft.items),
             "needs": None if needs is None else text_array(needs),
             "source": source,
             "cooking": cooking,
@@ -148,11 +149,6 @@ def _items(items: tuple[OrderItem, ...]) -> str:
         for item in items
     )
     return f"[{', '.join(lines)}]"
-
-
-def customer_key(name: str) -> str:
-    """A customer's name as customers are told apart: case and spacing do not matter."""
-    return " ".join(name.casefold().split())
 
 
 def status(conn: Connection, number: str) -> OrderStatus:

@@ -21,7 +21,9 @@ TAG = Tag(name="customers", description="Who orders, and who is a VIP")
 class CustomerPath(BaseModel):
     """Which customer."""
 
-    name: str = Field(description="as on the orders; capitals and spacing do not matter")
+    name: str = Field(
+        description="as on the orders; capitals, spaces and Unicode form do not matter"
+    )
 
 
 def register(app: OpenAPI, backend: Backend) -> None:

@@ -20,7 +20,7 @@ TAG = Tag(name="menu", description="What there is to eat")
 class DishPath(BaseModel):
     """Which dish."""
 
-    name: str = Field(description="as on the menu; capitals do not matter")
+    name: str = Field(description="as on the menu; capitals, spaces and Unicode form do not matter")
 
 
 def register(app: OpenAPI, backend: Backend) -> None:

@@ -182,7 +182,7 @@ end $$;
 -- Place an order. One call, one round trip, one transaction: place in the kitchen, number,
 -- priority, order, items, log, the kitchen's task and the notification.
 -- p_items are the items as they stand in the order message: name, quantity, price.
--- p_names are the items' names in lower case; p_needs what a cook has to be good at.
+-- p_names are the keys of the items' names (release 0.2: the names in lower case); p_needs what a cook has to be good at.
 -- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored), paused and
 -- sold out (`rule` says why, and what), twice (p_source has become the order `number` before).
 create or replace function order_place(
@@ -208,7 +208,7 @@ begin
         return;
     end if;
     select case when k.paused then 'paused'
-                when exists (select from menu m where m.sold_out and lower(m.name) = any(p_names))
+                when exists (select from menu m where m.sold_out and coalesce(m.key, lower(m.name)) = any(p_names))
                 then 'sold out' end as verdict,
            k.reason, k.capped, k.waiting,
            (select count(*) from workers w
@@ -223,7 +223,7 @@ begin
         rule := kitchen.reason;
         if verdict = 'sold out' then
             select string_agg(m.name, ', ' order by m.name) into rule
-            from menu m where m.sold_out and lower(m.name) = any(p_names);
+            from menu m where m.sold_out and coalesce(m.key, lower(m.name)) = any(p_names);
         end if;
         return;
     end if;
@@ -240,6 +240,8 @@ begin
     end if;
     priority := p_priority;
     rule := p_rule;
+    -- Keys of release 0.2 are not normalized.
+    p_customer_key := normalize(p_customer_key, nfc);
     if exists (select from customers c where c.key = p_customer_key and c.vip) then
         p_customer_type := 'vip';
         priority := p_vip_priority;
