@@ -12,7 +12,7 @@ from pizza.services import estimates
 from pizza.services.names import fold_names
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
-from pizza.storage import doors, orders, retention, stations
+from pizza.storage import doors, orders, retention
 
 AGED_PRIORITY = 10
 _AGEING, _ESTIMATES, _PACE, _FORGET, _NAMES = 2.0, 2.0, 10.0, 5.0, 5.0
@@ -60,9 +60,3 @@ def start_relay(settings: Settings) -> Relay:
     )
     relay.start()
     return relay
-
-
-def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
-    """Write what the order service decides for all processes: the cap and the line."""
-    orders.set_capacity(conn, settings.max_concurrent or orders.UNLIMITED)
-    stations.set_line(conn, settings.stations)

@@ -30,6 +30,7 @@ Connection = psycopg.Connection[Any]
 
 STAFF = "staff"
 NAME_LENGTH, REASON_LENGTH = 50, 300
+MAX_CONCURRENT_LIMIT = 1_000_000
 
 
 def cancel(
@@ -191,8 +192,25 @@ def resume_kitchen(conn: Connection, *, by: str | None = None) -> KitchenState:
     return state
 
 
+def set_max_concurrent(conn: Connection, limit: int, *, by: str | None = None) -> KitchenState:
+    """Set how many orders may be received or cooking at a time, 0 for no limit.
+
+    From then on no order service changes it at its start. Raises InvalidRequest.
+    """
+    _check(by=by)
+    if not 0 <= limit <= MAX_CONCURRENT_LIMIT:
+        raise InvalidRequest([FieldError("limit", f"must be from 0 to {MAX_CONCURRENT_LIMIT}")])
+    orders.set_capacity(conn, limit, by or STAFF)
+    state = kitchen.state(conn)
+    _log(
+        "max_concurrent_set", "The restaurant has another limit of orders at a time",
+        max_concurrent=state.max_concurrent, by=state.max_concurrent_by,
+    )  # fmt: skip
+    return state
+
+
 def kitchen_state(conn: Connection) -> KitchenState:
-    """Whether the kitchen takes orders."""
+    """Whether the kitchen takes orders, and how many at a time."""
     return kitchen.state(conn)
 
 

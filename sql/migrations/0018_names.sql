@@ -42,3 +42,12 @@ create index menu_sold_out on menu (coalesce(key, lower(name))) where sold_out;
 
 -- Keys of release 0.2 that have to be computed again; nearly always empty.
 create index customers_by_former_key on customers (key) where key is not nfc normalized;
+
+-- How many orders may be received or cooking at a time (0: no limit) is a setting of the restaurant.
+-- max_concurrent_by: who set it by a command; null: an order service, when it started alone.
+alter table kitchen_state
+    add column max_concurrent    integer check (max_concurrent >= 0),
+    add column max_concurrent_by varchar(50);
+update kitchen_state
+set max_concurrent = case when capped then (select sum(share) from kitchen_capacity) else 0 end;
+alter table kitchen_state alter column max_concurrent set not null;

@@ -139,7 +139,7 @@ def test_without_a_cap_no_place_is_counted_and_a_cap_that_comes_later_counts_rig
     conn: BoundedConnection, db_url: str, place: Place
 ) -> None:
     places = "select sum(share - free)::int from kitchen_capacity"
-    orders.set_capacity(conn, orders.UNLIMITED)
+    orders.set_capacity(conn, 0)
     assert [place()[0] for _ in range(3)] == ["placed"] * 3
     conn.execute("select capacity_give()")
     assert conn.execute(places).fetchone() == (0,)
