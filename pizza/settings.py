@@ -48,7 +48,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 3000
     share_port: bool = False
-    max_concurrent: int = 50
+    max_concurrent: int | None = None
     worker_name: str = ""
     order_types: tuple[str, ...] = ORDER_TYPES
     station: str = KITCHEN
@@ -85,13 +85,6 @@ class Settings:
     def keys(self) -> tuple[values.Key, ...]:
         """The staff keys of the environment: known before any database is."""
         return self.staff_keys + self.staff_key_file
-
-    @property
-    def places_per_client(self) -> int:
-        """How many places of the kitchen one client may hold, half of them unless told; 0: all."""
-        if self.client_places is not None:
-            return self.client_places
-        return (self.max_concurrent + 1) // 2
 
     @property
     def streams_per_worker(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pizza.domain.errors import FieldError, UnknownOrderTypes
+from pizza.domain.names import fold
 from pizza.domain.order import ORDER_TYPES, name_error, price_error
 
 UNKNOWN = "?"
@@ -32,11 +33,11 @@ class Dish:
 def needs(item_names: Iterable[str], menu: Mapping[str, str]) -> list[str]:
     """The tags that a cook must have for these items, sorted.
 
-    menu: lower-case dish names and their tags. An item that is not on the menu is what its last
+    menu: the keys of dish names and their tags. An item that is not on the menu is what its last
     known word says: a "Margherita Pizza" is `pizza`, a "Pizza Salad" is `salad`.
     """
     tags = set(menu.values())
-    return sorted({_need(name.casefold(), menu, tags) for name in item_names})
+    return sorted({_need(fold(name), menu, tags) for name in item_names})
 
 
 def _need(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
@@ -60,7 +61,7 @@ def specialities(
     """
     given = [word.strip() for word in words]
     types = tuple(dict.fromkeys(word for word in given if word in ORDER_TYPES))
-    skills = tuple(dict.fromkeys(w.casefold() for w in given if w not in ORDER_TYPES))
+    skills = tuple(dict.fromkeys(fold(w) for w in given if w not in ORDER_TYPES))
     unknown = [word for word in skills if word not in tags]
     if unknown:
         raise UnknownOrderTypes(unknown, (*ORDER_TYPES, *sorted(tags)))

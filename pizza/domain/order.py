@@ -94,10 +94,13 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sends an order, as a mark that tells clients apart, and how many places it may hold."""
+    """Who sends an order, as a mark that tells clients apart, and how many places it may hold.
+
+    places: None for half as many as the restaurant takes at a time, rounded up.
+    """
 
     mark: bytes
-    places: int
+    places: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,15 @@ from typing import Any
 
 import psycopg
 
+from pizza.domain.names import fold
 from pizza.storage import menu
 
 _FRESH_SECONDS = 2.0
 
 
 def tags_by_name(conn: psycopg.Connection[Any]) -> dict[str, str]:
-    """Lower-case dish names and their tags."""
-    return {dish.name.casefold(): dish.tag for dish in menu.dishes(conn)}
+    """The keys of dish names (pizza.domain.names), and their tags."""
+    return {fold(dish.name): dish.tag for dish in menu.dishes(conn)}
 
 
 class MenuCard:

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 from pizza.database.connection import BoundedConnection
+from pizza.domain.names import fold
 from pizza.domain.status import STATUSES
 from pizza.framework.epitaph import clean
 from pizza.framework.errors import Duplicate, PoisonMessage, SessionRefused
@@ -28,7 +29,6 @@ from pizza.services.status_messages import StatusMessage, read_status_message
 from pizza.services.topology import subscriber_queue
 from pizza.settings import Settings
 from pizza.storage import notifications
-from pizza.storage.orders import customer_key
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Wanted:
     def __contains__(self, message: StatusMessage) -> bool:
         if message.new not in self.types:
             return False
-        return self.customer is None or customer_key(message.customer or "") == self.customer
+        return self.customer is None or fold(message.customer or "") == self.customer
 
 
 class Deliveries:
@@ -144,7 +144,7 @@ def run_subscriber(settings: Settings) -> int:
     deliveries = Deliveries(
         name or f"anonymous-{secrets.token_hex(4)}",
         Wanted(
-            customer_key(settings.customer) if settings.customer else None,
+            fold(settings.customer) if settings.customer else None,
             settings.notification_types,
         ),
         _shower(settings),

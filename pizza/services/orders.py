@@ -62,7 +62,6 @@ def place_order(
     *,
     deadline: datetime | None = None,
     base_seconds: float = BASE_SECONDS,
-    limit: int = 0,
     menu: Mapping[str, str] | None = None,
     source: UUID | None = None,
     by: str = ORDER_SERVICE,
@@ -73,8 +72,8 @@ def place_order(
 
     deadline: after this moment (UTC) the order is not stored any more; the caller has
         given its own client an answer by then.
-    base_seconds: the cooking time of a takeout; limit: only for the words of the refusal.
-    menu: lower-case dish names and their tags, so that specialised cooks know it for theirs.
+    base_seconds: the cooking time of a takeout.
+    menu: the keys of dish names and their tags, so that specialised cooks know it for theirs.
     source: the message from outside that it comes from; by: who takes it.
     key: under which the order is placed only once; the second time the first one comes back,
         as it was placed, whatever has happened since.
@@ -101,15 +100,14 @@ def place_order(
     )
     if isinstance(placed, PlacedOrder):
         return placed
-    if client is not None and verdict == "client full":
-        raise ClientFull(client.places)
-    raise _refusal(verdict, placed, limit)
+    raise _refusal(verdict, placed)
 
 
-def _refusal(verdict: str, why: str | None, limit: int) -> Exception:
+def _refusal(verdict: str, why: str | None) -> Exception:
     match verdict:
-        case "full":
-            return RestaurantFull(limit)
+        case "full" | "client full":
+            limit = int(why or 0)
+            return RestaurantFull(limit) if verdict == "full" else ClientFull(limit)
         case "paused":
             return KitchenPaused(why)
         case "sold out":
@@ -194,4 +192,4 @@ def order_history(conn: Connection, number: str) -> list[StatusChange]:
 
 def set_capacity(conn: Connection, max_concurrent: int) -> None:
     """Set how many orders may be received or cooking at a time (0: as many as come)."""
-    orders.set_capacity(conn, max_concurrent or orders.UNLIMITED)
+    orders.set_capacity(conn, max_concurrent)

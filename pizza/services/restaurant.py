@@ -9,12 +9,13 @@ from pizza.framework import App
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
 from pizza.services import estimates
+from pizza.services.names import fold_names
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
-from pizza.storage import doors, orders, retention, stations
+from pizza.storage import doors, orders, retention
 
 AGED_PRIORITY = 10
-_AGEING, _ESTIMATES, _PACE, _FORGET = 2.0, 2.0, 10.0, 5.0
+_AGEING, _ESTIMATES, _PACE, _FORGET, _NAMES = 2.0, 2.0, 10.0, 5.0, 5.0
 
 
 def make_app(settings: Settings | None = None) -> App:
@@ -22,6 +23,7 @@ def make_app(settings: Settings | None = None) -> App:
     app = App("pizza", topology=TOPOLOGY, middleware=[timing])
     app.periodic(_ESTIMATES, "estimates")(estimates.refresh)
     app.periodic(_PACE, "pace")(estimates.measure_pace)
+    app.periodic(_NAMES, "names")(fold_names)
     app.periodic(_FORGET, "order keys")(orders.forget_keys)
     app.periodic(_FORGET, "clients")(doors.ClientRetention().run)
     if settings is not None and settings.ageing > 0:
@@ -58,9 +60,3 @@ def start_relay(settings: Settings) -> Relay:
     )
     relay.start()
     return relay
-
-
-def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
-    """Write what the order service decides for all processes: the cap and the line."""
-    orders.set_capacity(conn, settings.max_concurrent or orders.UNLIMITED)
-    stations.set_line(conn, settings.stations)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pizza.database import migrate
+from pizza.database.connection import available, connect
 from pizza.framework.broker import Broker
+from pizza.services.names import fold_names
 from pizza.services.restaurant import make_app
 
 
 def setup_db(db_url: str) -> list[str]:
     """Create or bring up to date all tables and functions; returns the scripts that ran.
 
-    Raises DatabaseUnavailable, MigrationError.
+    Names in rows of release 0.2 get their keys. Raises DatabaseUnavailable, MigrationError.
     """
-    return migrate.migrate(db_url)
+    done = migrate.migrate(db_url)
+    with connect(db_url, name="pizza setup") as conn, available():
+        fold_names(conn)
+    return done
 
 
 def migrate_db(db_url: str) -> list[str]:

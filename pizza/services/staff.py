@@ -18,6 +18,7 @@ from pizza.domain.order import DELIVERY, name_error, normal_price, words_error
 from pizza.domain.status import CANCELLED, CUSTOMER, DELIVERED, OUT_FOR_DELIVERY, READY, RECEIVED
 from pizza.domain.status import STAFF as STAFF_ROLE
 from pizza.services import moves
+from pizza.services.names import fold_names
 from pizza.services.orders import checked_number
 from pizza.storage import customers, kitchen, menu, orders, stations
 from pizza.storage.customers import Customer
@@ -29,6 +30,7 @@ Connection = psycopg.Connection[Any]
 
 STAFF = "staff"
 NAME_LENGTH, REASON_LENGTH = 50, 300
+MAX_CONCURRENT_LIMIT = 1_000_000
 
 
 def cancel(
@@ -120,6 +122,7 @@ def add_dish(conn: Connection, name: str, tag: str, price: Decimal | None = None
     """Put a dish on the menu, or change the one of this name. Raises InvalidRequest."""
     if errors := dish_errors(name, tag, price):
         raise InvalidRequest(errors)
+    fold_names(conn)
     dish = menu.add(conn, name, tag, None if price is None else normal_price(price))
     _log("menu_changed", "Dish is on the menu", dish=dish.name, tag=dish.tag, price=dish.price)
     return dish
@@ -127,21 +130,22 @@ def add_dish(conn: Connection, name: str, tag: str, price: Decimal | None = None
 
 def remove_dish(conn: Connection, name: str) -> None:
     """Take a dish off the menu. Raises UnknownDish."""
-    menu.remove(conn, _dish_name(name))
+    menu.remove(conn, _dish_name(conn, name))
     _log("menu_changed", "Dish is off the menu", dish=name)
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
     """Say that a dish is sold out, or to be had again. Raises UnknownDish."""
-    dish = menu.set_sold_out(conn, _dish_name(name), sold_out)
+    dish = menu.set_sold_out(conn, _dish_name(conn, name), sold_out)
     _log("menu_changed", f"Dish is {'sold out' if sold_out else 'available'}", dish=dish.name)
     return dish
 
 
-def _dish_name(name: str) -> str:
-    # What no dish can be called the database need not be asked for; it would choke on a NUL.
-    if name_error(name):
+def _dish_name(conn: Connection, name: str) -> str:
+    """The name, for a search by its key. Raises UnknownDish for what no dish can be called."""
+    if name_error(name):  # PostgreSQL would refuse a NUL
         raise UnknownDish(name[:100])
+    fold_names(conn)
     return name
 
 
@@ -152,6 +156,7 @@ def customer(conn: Connection, name: str) -> Customer:
     """What is known of a customer. Raises CustomerNotFound."""
     if name_error(name):
         raise CustomerNotFound(name[:100])
+    fold_names(conn)
     return customers.find(conn, name)
 
 
@@ -160,6 +165,7 @@ def set_vip(conn: Connection, name: str, vip: bool, *, by: str | None = None) ->
     _check(by=by)
     if message := name_error(name):
         raise InvalidRequest([FieldError("name", message)])
+    fold_names(conn)
     customers.set_vip(conn, name, vip, by or STAFF)
     _log("customer_changed", f"Customer is {'a' if vip else 'no'} VIP", customer_name=name)
     return customers.find(conn, name)
@@ -186,8 +192,25 @@ def resume_kitchen(conn: Connection, *, by: str | None = None) -> KitchenState:
     return state
 
 
+def set_max_concurrent(conn: Connection, limit: int, *, by: str | None = None) -> KitchenState:
+    """Set how many orders may be received or cooking at a time, 0 for no limit.
+
+    From then on no order service changes it at its start. Raises InvalidRequest.
+    """
+    _check(by=by)
+    if not 0 <= limit <= MAX_CONCURRENT_LIMIT:
+        raise InvalidRequest([FieldError("limit", f"must be from 0 to {MAX_CONCURRENT_LIMIT}")])
+    orders.set_capacity(conn, limit, by or STAFF)
+    state = kitchen.state(conn)
+    _log(
+        "max_concurrent_set", "The restaurant has another limit of orders at a time",
+        max_concurrent=state.max_concurrent, by=state.max_concurrent_by,
+    )  # fmt: skip
+    return state
+
+
 def kitchen_state(conn: Connection) -> KitchenState:
-    """Whether the kitchen takes orders."""
+    """Whether the kitchen takes orders, and how many at a time."""
     return kitchen.state(conn)
 
 

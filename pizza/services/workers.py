@@ -66,6 +66,7 @@ class Shift:
         log.info("Worker disconnected", extra={"action": "worker_disconnected"})
 
 
-def workers_status(conn: psycopg.Connection[Any]) -> list[WorkerStatus]:
-    """All workers, by name."""
-    return workers.status(conn)
+def workers_status(conn: psycopg.Connection[Any], *, name: str | None = None) -> list[WorkerStatus]:
+    """All workers, by name; or the one of this name, letter for letter."""
+    found = workers.status(conn)
+    return found if name is None else [each for each in found if each.name == name]

@@ -11,7 +11,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 from pizza.domain.errors import CustomerNotFound
-from pizza.storage.orders import customer_key
+from pizza.domain.names import fold
 
 _SQL = Queries("customers")
 _FIND, _SET_VIP = _SQL.find, _SQL.set_vip
@@ -43,8 +43,8 @@ class Customer:
 
 
 def find(conn: Connection, name: str) -> Customer:
-    """A customer by name; case and spacing do not matter. Raises CustomerNotFound."""
-    row = conn.execute(_FIND, {"key": customer_key(name)}).fetchone()
+    """A customer by name; case, spaces and Unicode form do not matter. Raises CustomerNotFound."""
+    row = conn.execute(_FIND, {"key": fold(name)}).fetchone()
     if row is None:
         raise CustomerNotFound(name)
     return Customer(*row)
@@ -52,4 +52,4 @@ def find(conn: Connection, name: str) -> Customer:
 
 def set_vip(conn: Connection, name: str, vip: bool, by: str) -> None:
     """Say whether a customer is a VIP; one who has never been here may be."""
-    conn.execute(_SET_VIP, {"key": customer_key(name), "name": name, "vip": vip, "by": by})
+    conn.execute(_SET_VIP, {"key": fold(name), "name": name, "vip": vip, "by": by})

@@ -1,4 +1,4 @@
-"""The kitchen's own state: whether it takes orders."""
+"""The kitchen's own state: whether it takes orders, and how many at a time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ _SET_PAUSED, _STATE = _SQL.set_paused, _SQL.state
 
 @dataclass(frozen=True, slots=True)
 class KitchenState:
-    """Whether the intake is stopped, why, who did it and when (UTC)."""
+    """Whether the intake is stopped, why, who did it and when (UTC).
+
+    max_concurrent: how many orders may be received or cooking at a time, 0 for no limit; and who
+        set it by a command, None for an order service at its start.
+    """
 
     paused: bool
     reason: str | None
     changed_by: str
     changed_at: datetime
+    max_concurrent: int
+    max_concurrent_by: str | None
 
 
 def set_paused(

@@ -10,6 +10,7 @@ import psycopg
 from pizza.database.queries import Queries
 from pizza.domain.errors import UnknownDish
 from pizza.domain.menu import Dish
+from pizza.domain.names import fold
 
 _SQL = Queries("menu")
 _ALL, _TAGS, _ADD, _SET_SOLD_OUT, _REMOVE = (
@@ -30,15 +31,20 @@ def tags(conn: Connection) -> set[str]:
 
 
 def add(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
-    """Put a dish on the menu, or change the one of this name; returns it as it is now."""
-    row = conn.execute(_ADD, {"name": name, "tag": tag, "price": price}).fetchone()
+    """Put a dish on the menu, or change the one of this name; returns it as it is now.
+
+    The name shown stays as it was first typed.
+    """
+    row = conn.execute(
+        _ADD, {"key": fold(name), "name": name, "tag": tag, "price": price}
+    ).fetchone()
     assert row is not None
     return Dish(*row)
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
     """Mark a dish as sold out, or as to be had again. Raises UnknownDish."""
-    row = conn.execute(_SET_SOLD_OUT, {"name": name, "sold_out": sold_out}).fetchone()
+    row = conn.execute(_SET_SOLD_OUT, {"key": fold(name), "sold_out": sold_out}).fetchone()
     if row is None:
         raise UnknownDish(name)
     return Dish(*row)
@@ -46,5 +52,5 @@ def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
 
 def remove(conn: Connection, name: str) -> None:
     """Take a dish off the menu. Raises UnknownDish."""
-    if conn.execute(_REMOVE, {"name": name}).fetchone() is None:
+    if conn.execute(_REMOVE, {"key": fold(name)}).fetchone() is None:
         raise UnknownDish(name)

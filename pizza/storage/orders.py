@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from pizza.database.connection import first as first_row
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
+from pizza.domain.names import fold
 from pizza.domain.order import (
     Client,
     Order,
@@ -40,14 +42,16 @@ _WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST, _PLACE_ONCE, _PLACE_FOR, _FORGET_KEYS =
     _SQL.forget_keys,
 )  # fmt: skip
 
+_OPEN_CAPACITY, _JOIN_ORDER_SERVICES, _LEAVE_ORDER_SERVICES = (
+    _SQL.open_capacity, _SQL.join_order_services, _SQL.leave_order_services,
+)  # fmt: skip
+
 _NEWEST_IN_KITCHEN = _SQL.newest_in_kitchen
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 Connection = psycopg.Connection[Any]
 
-# More places than any kitchen will ever fill: "no cap".
-UNLIMITED = 1_000_000_000
 _KEYS_AT_A_TIME = 2000
 
 
@@ -74,8 +78,9 @@ def place(
     needs: the tags that a cook must have; source: the message from outside that it comes from.
     key: places it only once; without one nothing is asked of the keys.
     client: places it only while that client holds less than its share of the kitchen.
-    Returns the verdict and, when `placed` or `replayed`, the order; with `paused`, `sold out` and
-    `twice` the reason, the dishes, or the number that it has already; with all others None.
+    Returns the verdict and, when `placed` or `replayed`, the order; with `full` and `client full`
+    the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the number that it
+    has already; with all others None.
     """
     total = draft.total
     row = first_row(
@@ -85,7 +90,7 @@ def place(
             **_bounds(key, client),
             "expires": deadline,
             "customer_name": draft.customer_name,
-            "customer_key": customer_key(draft.customer_name),
+            "customer_key": fold(draft.customer_name),
             "customer_type": draft.customer_type,
             "type": draft.order_type,
             "table": draft.table_number,
@@ -99,7 +104,7 @@ def place(
             "repeat_rule": repeat.rule,
             "vip_priority": vip.priority,
             "vip_rule": vip.rule,
-            "names": text_array(item.name.lower() for item in draft.items),
+            "names": text_array(fold(item.name) for item in draft.items),
             "needs": None if needs is None else text_array(needs),
             "source": source,
             "cooking": cooking,
@@ -148,11 +153,6 @@ def _items(items: tuple[OrderItem, ...]) -> str:
         for item in items
     )
     return f"[{', '.join(lines)}]"
-
-
-def customer_key(name: str) -> str:
-    """A customer's name as customers are told apart: case and spacing do not matter."""
-    return " ".join(name.casefold().split())
 
 
 def status(conn: Connection, number: str) -> OrderStatus:
@@ -205,9 +205,45 @@ def history(conn: Connection, number: str) -> list[StatusChange]:
     return [StatusChange(*row) for row in rows if row[0] is not None]
 
 
-def set_capacity(conn: Connection, limit: int) -> None:
-    """Set how many orders may be received or cooking at a time."""
-    conn.execute(_SET_CAPACITY, {"limit": limit})
+def set_capacity(conn: Connection, limit: int, by: str | None = None) -> None:
+    """Set how many orders may be received or cooking at a time; 0 for no limit.
+
+    by: who sets it by a command; None as an order service at its start does.
+    """
+    conn.execute(_SET_CAPACITY, {"limit": limit, "by": by})
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the restaurant's limit is now that an order service has started, and what it was.
+
+    set_by: who set it by a command, or None; alone: whether no other order service runs.
+    """
+
+    max_concurrent: int
+    before: int
+    set_by: str | None
+    alone: bool
+
+
+def open_capacity(conn: Connection, limit: int) -> Opening:
+    """Set the limit as an order service that starts wants it, where that service may decide.
+
+    The session of `conn` counts as this order service until it ends.
+    """
+    row = conn.execute(_OPEN_CAPACITY, {"limit": limit}).fetchone()
+    assert row is not None
+    return Opening(*row)
+
+
+def join_order_services(conn: Connection) -> None:
+    """Let the session of `conn` count as an order service that runs; it decides nothing."""
+    conn.execute(_JOIN_ORDER_SERVICES)
+
+
+def leave_order_services(conn: Connection) -> None:
+    """Let the session of `conn` no longer count as an order service."""
+    conn.execute(_LEAVE_ORDER_SERVICES)
 
 
 def move(

@@ -27,6 +27,7 @@ from pizza.web import (
     menu,
     metrics,
     moves,
+    names,
     orders,
     pages,
     reports,
@@ -104,6 +105,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
         static_folder=None,
     )
     errors.install(app)
+    names.install(app)
     app.doors = doors = Doors(
         lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
@@ -127,6 +129,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
     pages.install(app, backend, doors, intake)
+    names.accept_closing_slashes(app)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -13,6 +13,7 @@ from pizza.services import staff
 from pizza.web import docs, documents, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import VipRequest, read
+from pizza.web.names import BY_PARAMETER, NameQuery
 from pizza.web.staff_schemas import CUSTOMER_EXAMPLE, CustomerResponse
 
 TAG = Tag(name="customers", description="Who orders, and who is a VIP")
@@ -21,7 +22,9 @@ TAG = Tag(name="customers", description="Who orders, and who is a VIP")
 class CustomerPath(BaseModel):
     """Which customer."""
 
-    name: str = Field(description="as on the orders; capitals and spacing do not matter")
+    name: str = Field(
+        description="as on the orders; capitals, spaces and Unicode form do not matter"
+    )
 
 
 def register(app: OpenAPI, backend: Backend) -> None:
@@ -29,19 +32,38 @@ def register(app: OpenAPI, backend: Backend) -> None:
 
     ok: dict[str | int, Any] = {200: docs.answer(CustomerResponse, CUSTOMER_EXAMPLE)}
 
+    def find(name: str) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(staff.customer(conn, name))
+
+    def change(name: str) -> Response:
+        form = read(VipRequest)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(staff.set_vip(conn, name, form.vip, by=form.by))
+
     @app.get(
-        "/customers/<name>",
+        "/customers/<named:name>",
         tags=[TAG],
         summary="What is known of a customer",
         operation_id="customer",
         responses={**ok, **docs.problems(404, 503)},
     )
     def customer(path: CustomerPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(staff.customer(conn, path.name))
+        return find(path.name)
+
+    @app.get(
+        "/customers",
+        tags=[TAG],
+        summary="What is known of a customer, by the name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="customer_named",
+        responses={**ok, **docs.problems(404, 422, 503)},
+    )
+    def customer_named(query: NameQuery) -> Response:
+        return find(query.read())
 
     @app.post(
-        "/customers/<name>/vip",
+        "/customers/<named:name>/vip",
         tags=[TAG],
         summary="Make a customer a VIP from the next order on, or no VIP any more",
         operation_id="set_vip",
@@ -49,9 +71,19 @@ def register(app: OpenAPI, backend: Backend) -> None:
         responses={**ok, **docs.problems(400, 404, 413, 415, 422, 503)},
     )
     def set_vip(path: CustomerPath) -> Response:
-        form = read(VipRequest)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(staff.set_vip(conn, path.name, form.vip, by=form.by))
+        return change(path.name)
+
+    @app.post(
+        "/customers/vip",
+        tags=[TAG],
+        summary="Make a customer a VIP, or no VIP any more, by the name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="set_vip_named",
+        openapi_extensions=docs.body(VipRequest, {"vip": True, "by": "anna"}),
+        responses={**ok, **docs.problems(400, 404, 413, 415, 422, 503)},
+    )
+    def set_vip_named(query: NameQuery) -> Response:
+        return change(query.read())
 
 
 def _answer(customer: staff.Customer) -> Response:

@@ -118,6 +118,8 @@ def kitchen(state: KitchenState, stations: Sequence[str]) -> Document:
         "reason": state.reason,
         "changed_by": state.changed_by,
         "changed_at": state.changed_at,
+        "max_concurrent": state.max_concurrent,
+        "max_concurrent_by": state.max_concurrent_by,
         "stations": list(stations),
     }
 

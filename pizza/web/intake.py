@@ -86,7 +86,6 @@ class Intake:
                 conn,
                 draft,
                 base_seconds=self._settings.cooking_time,
-                limit=self._settings.max_concurrent,
                 menu=self._menu.tags(conn),
                 key=key,
                 client=client,

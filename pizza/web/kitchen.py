@@ -33,7 +33,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     @app.get(
         "/kitchen",
         tags=[TAG],
-        summary="Whether the kitchen takes orders, and which stations are staffed",
+        summary="Whether the kitchen takes orders, how many at a time, and its staffed stations",
         operation_id="kitchen",
         responses={**ok, **docs.problems(503)},
     )

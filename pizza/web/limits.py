@@ -63,8 +63,8 @@ class Limits:
             RateLimitItemPerMinute(self._per_minute), _ORDERS, address
         ):
             raise too_many()
-        places = self._settings.places_per_client
-        return Client(self._doors.mark(address), places) if places else None
+        places = self._settings.client_places
+        return None if places == 0 else Client(self._doors.mark(address), places)
 
     def stream_client(self, environ: Mapping[str, Any]) -> str | None:
         """Whose stream a request asks for; None for staff with a key, and for this machine."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
@@ -12,6 +14,7 @@ from pizza.services import staff
 from pizza.web import docs, documents, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import DishRequest, read
+from pizza.web.names import BY_PARAMETER, NameQuery
 from pizza.web.staff_schemas import DISH_EXAMPLE, DishResponse
 
 TAG = Tag(name="menu", description="What there is to eat")
@@ -20,7 +23,7 @@ TAG = Tag(name="menu", description="What there is to eat")
 class DishPath(BaseModel):
     """Which dish."""
 
-    name: str = Field(description="as on the menu; capitals do not matter")
+    name: str = Field(description="as on the menu; capitals, spaces and Unicode form do not matter")
 
 
 def register(app: OpenAPI, backend: Backend) -> None:
@@ -29,6 +32,13 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def mark(name: str, sold_out: bool) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(staff.set_sold_out(conn, name, sold_out))
+
+    def remove(name: str) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            staff.remove_dish(conn, name)
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
 
     @app.get(
         "/menu",
@@ -60,42 +70,71 @@ def register(app: OpenAPI, backend: Backend) -> None:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(staff.add_dish(conn, form.name, form.tag, form.price))
 
+    removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
+    marked: dict[str | int, Any] = {200: docs.answer(DishResponse, DISH_EXAMPLE)}
+
     @app.delete(
-        "/menu/<name>",
+        "/menu/<named:name>",
         tags=[TAG],
         summary="Take a dish off the menu",
         operation_id="remove_dish",
-        responses={
-            204: {"description": "It is off the menu", "content": {}},
-            **docs.problems(404, 503),
-        },
+        responses={**removed, **docs.problems(404, 503)},
     )
     def remove_dish(path: DishPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            staff.remove_dish(conn, path.name)
-        response = Response(status=204)
-        del response.headers["Content-Type"]
-        return response
+        return remove(path.name)
+
+    @app.delete(
+        "/menu",
+        tags=[TAG],
+        summary="Take a dish off the menu, by its name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="remove_dish_named",
+        responses={**removed, **docs.problems(404, 422, 503)},
+    )
+    def remove_dish_named(query: NameQuery) -> Response:
+        return remove(query.read())
 
     @app.post(
-        "/menu/<name>/sold-out",
+        "/menu/<named:name>/sold-out",
         tags=[TAG],
         summary="A dish is sold out: orders with it are refused from now on",
         operation_id="dish_sold_out",
-        responses={200: docs.answer(DishResponse, DISH_EXAMPLE), **docs.problems(404, 503)},
+        responses={**marked, **docs.problems(404, 503)},
     )
     def dish_sold_out(path: DishPath) -> Response:
         return mark(path.name, True)
 
     @app.post(
-        "/menu/<name>/available",
+        "/menu/sold-out",
+        tags=[TAG],
+        summary="A dish is sold out, by its name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="dish_sold_out_named",
+        responses={**marked, **docs.problems(404, 422, 503)},
+    )
+    def dish_sold_out_named(query: NameQuery) -> Response:
+        return mark(query.read(), True)
+
+    @app.post(
+        "/menu/<named:name>/available",
         tags=[TAG],
         summary="A dish is to be had again",
         operation_id="dish_available",
-        responses={200: docs.answer(DishResponse, DISH_EXAMPLE), **docs.problems(404, 503)},
+        responses={**marked, **docs.problems(404, 503)},
     )
     def dish_available(path: DishPath) -> Response:
         return mark(path.name, False)
+
+    @app.post(
+        "/menu/available",
+        tags=[TAG],
+        summary="A dish is to be had again, by its name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="dish_available_named",
+        responses={**marked, **docs.problems(404, 422, 503)},
+    )
+    def dish_available_named(query: NameQuery) -> Response:
+        return mark(query.read(), False)
 
 
 def _answer(dish: Dish) -> Response:

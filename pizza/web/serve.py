@@ -20,15 +20,13 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
-import psycopg
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from pizza.database.connection import connect
-from pizza.database.errors import DatabaseUnavailable
 from pizza.services import restaurant
+from pizza.services.opening import OpenRestaurant
 from pizza.settings import Settings
 from pizza.web.board import Board
 from pizza.web.drain import STOP_SIGNALS
@@ -39,12 +37,12 @@ log = logging.getLogger(__name__)
 # Beyond what a worker takes for its last requests (see pizza.web.drain).
 _STOP_SECONDS = 4
 _RELAY_STOP_SECONDS = 1.0
+_OPENING_STOP_SECONDS = 0.5
 # As many requests may wait in a worker, for a turn or for their clients (see pizza.web.turns).
 # Each stream has a thread besides, which sleeps until there is something to send.
 _THREADS = 128
 # As many connections a worker has, besides those of streams.
 _CONNECTIONS = 1024
-_RETRY_SECONDS = 1.0
 _TICK_SECONDS = 0.2
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 _MAX_HEADERS = 64 * 1024
@@ -69,9 +67,9 @@ def serve(settings: Settings) -> int:
     end = threading.Event()
     relay = restaurant.start_relay(settings)
     _in_background(_post_state, relay.state, board, end)
-    tried = threading.Event()
-    _in_background(_set_capacity, settings, tried, end)
-    _in_background(_announce, settings, board, tried, end)
+    opening = OpenRestaurant(settings)
+    opening.start()
+    _in_background(_announce, settings, board, opening.tried, end)
     logging.getLogger("_granian").addFilter(_is_news)
     server = _server(settings)
     code = 0
@@ -81,6 +79,7 @@ def serve(settings: Settings) -> int:
         code = stop.code if isinstance(stop.code, int) else 1
     finally:
         end.set()
+        opening.stop(_OPENING_STOP_SECONDS)
         relay.stop(_RELAY_STOP_SECONDS)
     log.info("Service stopped", extra={"action": "service_stopped"})
     return code
@@ -234,24 +233,3 @@ def _announce(
                     extra={"action": "doors_open"},
                 )
             return
-
-
-def _set_capacity(settings: Settings, tried: threading.Event, end: threading.Event) -> None:
-    """Tell the database how many orders the restaurant takes, as soon as it can be reached."""
-    while not end.is_set():
-        try:
-            with connect(settings.db_url, name=f"{settings.service} start") as conn:
-                restaurant.open_restaurant(conn, settings)
-        except DatabaseUnavailable as error:
-            log.warning("%s", error, extra={"action": "database_unavailable"})
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
-            log.error(
-                "The database has no tables yet: run --setup-db", extra={"action": "no_schema"}
-            )
-        except psycopg.Error as error:
-            log.error("The cap is not set", exc_info=error, extra={"action": "cap_failed"})
-        else:
-            return
-        finally:
-            tried.set()
-        end.wait(_RETRY_SECONDS)

@@ -101,6 +101,10 @@ class KitchenResponse(BaseModel):
     reason: str | None
     changed_by: str
     changed_at: Time
+    max_concurrent: int = Field(description="orders at a time, 0 for no limit")
+    max_concurrent_by: str | None = Field(
+        description="who set it by a command; null for an order service at its start"
+    )
     stations: list[str]
 
 
@@ -230,6 +234,8 @@ KITCHEN_EXAMPLE = {
     "reason": None,
     "changed_by": "setup",
     "changed_at": "2024-12-16T08:00:00.000Z",
+    "max_concurrent": 50,
+    "max_concurrent_by": None,
     "stations": ["quality", "packaging", "courier"],
 }
 BOARD_EXAMPLE = {

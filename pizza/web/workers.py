@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.services import workers as service
 from pizza.web import docs, documents, render
@@ -14,20 +17,28 @@ from pizza.web.staff_schemas import WORKERS_EXAMPLE, WorkerResponse
 TAG = Tag(name="workers", description="The kitchen's staff")
 
 
+class WorkersQuery(BaseModel):
+    """Which worker; all without a name."""
+
+    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="of one worker, letter for letter"
+    )
+
+
 def register(app: OpenAPI, backend: Backend) -> None:
     """Add the worker views to `app`."""
 
     @app.get(
         "/workers/status",
         tags=[TAG],
-        summary="Every worker that ever registered, and whether it is at work",
+        summary="Every worker that ever registered, or the one of a name; who is at work",
         operation_id="workers_status",
         responses={
             200: docs.answers(WorkerResponse, WORKERS_EXAMPLE),
             **docs.problems(503),
         },
     )
-    def workers_status() -> Response:
+    def workers_status(query: WorkersQuery) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            found = service.workers_status(conn)
+            found = service.workers_status(conn, name=query.name)
         return Response(render.dump_lines(map(documents.worker, found)), content_type=JSON)

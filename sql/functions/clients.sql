@@ -1,8 +1,8 @@
 -- Orders of clients that may hold only so many places of the kitchen at a time.
 
 -- Place an order (under a key, if p_key is not null) unless the client has p_places orders waiting
--- or cooking. One more verdict than order_place and order_place_once have:
---   client full  it has; nothing is stored
+-- or cooking (null: half as many as the restaurant takes, rounded up; 0: no limit). One more verdict than order_place and order_place_once have:
+--   client full  it has (`rule`: how many); nothing is stored
 create or replace function order_place_for(
     p_client bytea, p_places integer, p_key text, p_digest bytea,
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
@@ -16,14 +16,19 @@ create or replace function order_place_for(
     out created_at timestamptz, out estimated_completion timestamptz
 )
 language plpgsql as $$
+declare
+    places integer := coalesce(p_places, (select (max_concurrent + 1) / 2 from kitchen_state));
 begin
-    -- One after the other, so that the count is right; other clients do not wait.
-    perform pg_advisory_xact_lock(lock_key('client ' || encode(p_client, 'hex')));
+    if places > 0 then
+        -- One after the other, so that the count is right; other clients do not wait.
+        perform pg_advisory_xact_lock(lock_key('client ' || encode(p_client, 'hex')));
+    end if;
     -- What was answered before is answered again, however many there are.
-    if (p_key is null or not exists (select from order_key e where e.key = p_key))
-       and p_places <= (select count(*) from order_client c join orders o on o.number = c.order_number
+    if places > 0 and (p_key is null or not exists (select from order_key e where e.key = p_key))
+       and places <= (select count(*) from order_client c join orders o on o.number = c.order_number
                         where c.client = p_client and o.status in ('received', 'cooking')) then
         verdict := 'client full';
+        rule := places;
         return;
     end if;
     if p_key is null then
@@ -42,7 +47,7 @@ begin
                               p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
                               p_cooking, p_queue, p_exchange, p_by, p_trace) p;
     end if;
-    if verdict = 'placed' then
+    if verdict = 'placed' and places > 0 then
         insert into order_client (order_number, client) values (order_place_for.number, p_client);
     end if;
 end $$;

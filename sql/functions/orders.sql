@@ -138,7 +138,7 @@ end $$;
 -- Give a place back; a debt (the limit was lowered) is paid first. All debt is in stripe 0, so
 -- two who pay its last one at the same time leave a free place there, and the sum is right.
 -- Without a cap nothing is counted. Whoever has read that it is so keeps a cap from being set
--- until his transaction ends (capacity_set), and then is in its count.
+-- until his transaction ends (capacity_change), and then is in its count.
 create or replace function capacity_give() returns boolean
 language plpgsql as $$
 declare
@@ -156,34 +156,63 @@ begin
     return found;
 end $$;
 
--- Set how many orders may be received or cooking at a time, from a count of those that are. A
--- thousand million are as many as anybody likes: no cap.
-create or replace function capacity_set(p_limit integer) returns void
+-- Set how many orders may be received or cooking at a time (0: no limit), and count the free places
+-- again. p_by: who sets it by a command; null: an order service at its start.
+create or replace function capacity_change(p_limit integer, p_by text) returns void
 language plpgsql as $$
 declare
-    total integer;
+    places integer := case when p_limit = 0 then 1000000000 else p_limit end;
+    total integer := places;
 begin
     -- Exclusive even towards readers: who has read that there is no cap counts no place, and a
     -- release looks for a debt before it writes.
     lock table kitchen_state, kitchen_capacity in access exclusive mode;
-    update kitchen_state set capped = p_limit < 1000000000;
-    total := p_limit;
-    if p_limit < 1000000000 then
-        total := p_limit - (select count(*) from orders
-                             where in_kitchen and status in ('received', 'cooking'));
+    update kitchen_state
+    set capped = p_limit > 0, max_concurrent = p_limit, max_concurrent_by = p_by;
+    if p_limit > 0 then
+        total := places - (select count(*) from orders
+                           where in_kitchen and status in ('received', 'cooking'));
     end if;
     update kitchen_capacity
-    set share = p_limit / 64 + (stripe < p_limit % 64)::integer,
+    set share = places / 64 + (stripe < places % 64)::integer,
         free = case when total >= 0 then total / 64 + (stripe < total % 64)::integer
                     when stripe = 0 then total
                     else 0 end;
 end $$;
 
+-- An order service starts, and would have p_limit. That is set if no command has set another limit and
+-- no other order service runs; else what there is stays. The session that calls this holds the lock
+-- 'order service' for as long as the service runs.
+create or replace function capacity_open(
+    p_limit integer,
+    out max_concurrent integer, out before integer, out set_by text, out alone boolean
+)
+language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(lock_key('order service start'));
+    alone := pg_try_advisory_xact_lock(lock_key('order service'));
+    select k.max_concurrent, k.max_concurrent_by into before, set_by from kitchen_state k;
+    max_concurrent := case when alone and set_by is null then p_limit else before end;
+    if alone then
+        perform capacity_change(max_concurrent, set_by);
+    end if;
+    perform pg_advisory_lock_shared(lock_key('order service'));
+end $$;
+
+-- An order service of release 0.2 starts; to it a thousand million is no limit.
+create or replace function capacity_set(p_limit integer) returns void
+language plpgsql as $$
+begin
+    if (select max_concurrent_by is null from kitchen_state) then
+        perform capacity_change(case when p_limit < 1000000000 then p_limit else 0 end, null);
+    end if;
+end $$;
+
 -- Place an order. One call, one round trip, one transaction: place in the kitchen, number,
 -- priority, order, items, log, the kitchen's task and the notification.
 -- p_items are the items as they stand in the order message: name, quantity, price.
--- p_names are the items' names in lower case; p_needs what a cook has to be good at.
--- Verdicts: placed, full, late (the caller has given up waiting: nothing is stored), paused and
+-- p_names are the keys of the items' names (release 0.2: the names in lower case); p_needs what a cook has to be good at.
+-- Verdicts: placed, full (`rule` is the limit), late (the caller has given up waiting: nothing is stored), paused and
 -- sold out (`rule` says why, and what), twice (p_source has become the order `number` before).
 create or replace function order_place(
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
@@ -208,9 +237,9 @@ begin
         return;
     end if;
     select case when k.paused then 'paused'
-                when exists (select from menu m where m.sold_out and lower(m.name) = any(p_names))
+                when exists (select from menu m where m.sold_out and coalesce(m.key, lower(m.name)) = any(p_names))
                 then 'sold out' end as verdict,
-           k.reason, k.capped, k.waiting,
+           k.reason, k.capped, k.waiting, k.max_concurrent,
            (select count(*) from workers w
             where w.status = 'online' and w.type = 'cook'
               and (w.order_types is null or p_type = any(w.order_types))
@@ -223,7 +252,7 @@ begin
         rule := kitchen.reason;
         if verdict = 'sold out' then
             select string_agg(m.name, ', ' order by m.name) into rule
-            from menu m where m.sold_out and lower(m.name) = any(p_names);
+            from menu m where m.sold_out and coalesce(m.key, lower(m.name)) = any(p_names);
         end if;
         return;
     end if;
@@ -236,10 +265,13 @@ begin
     end if;
     if kitchen.capped and not capacity_take() then
         verdict := 'full';
+        rule := kitchen.max_concurrent;
         return;
     end if;
     priority := p_priority;
     rule := p_rule;
+    -- Keys of release 0.2 are not normalized.
+    p_customer_key := normalize(p_customer_key, nfc);
     if exists (select from customers c where c.key = p_customer_key and c.vip) then
         p_customer_type := 'vip';
         priority := p_vip_priority;

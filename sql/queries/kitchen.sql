@@ -11,7 +11,7 @@ from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
 -- set_paused --
 update kitchen_state
 set paused = %(paused)s, reason = %(reason)s, changed_by = %(by)s, changed_at = clock_timestamp()
-returning paused, reason, changed_by, changed_at
+returning paused, reason, changed_by, changed_at, max_concurrent, max_concurrent_by
 
 -- state --
-select paused, reason, changed_by, changed_at from kitchen_state
+select paused, reason, changed_by, changed_at, max_concurrent, max_concurrent_by from kitchen_state

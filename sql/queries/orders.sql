@@ -91,7 +91,16 @@ where o.number = %(number)s
 order by l.sequence
 
 -- set_capacity --
-select capacity_set(%(limit)s)
+select capacity_change(%(limit)s, %(by)s)
+
+-- open_capacity --
+select max_concurrent, before, set_by, alone from capacity_open(%(limit)s)
+
+-- leave_order_services --
+select pg_advisory_unlock_shared(lock_key('order service'))
+
+-- join_order_services --
+select pg_advisory_lock_shared(lock_key('order service'))
 
 -- move --
 select verdict, status, version, updated_at

@@ -120,7 +120,7 @@ def test_a_row_and_a_task_are_a_station(db_url, broker_url, tmp_path):
     script = (
         "import pizza, sys\n"
         "from pizza.services.stations import Work, stations\n"
-        "from pizza.services.restaurant import open_restaurant\n"
+        "from pizza.services.opening import open_restaurant\n"
         "from pizza.settings import load\n"
         "from pizza.database.connection import connect\n"
         "assert 'add_sauces' in stations(Work()).tasks\n"

@@ -15,7 +15,7 @@ def of(flags=None, environ=None, dotenv=None):
 
 def test_nothing_given_means_the_defaults_of_the_specification():
     settings = of()
-    assert (settings.port, settings.max_concurrent, settings.cooking_time) == (3000, 50, 10)
+    assert (settings.port, settings.max_concurrent, settings.cooking_time) == (3000, None, 10)
     assert settings.broker_url == "amqp://guest:guest@localhost:5672//"
     assert settings.order_types == ("dine-in", "takeout", "delivery")
     assert settings.log_level == "INFO"

@@ -1,4 +1,4 @@
-"""`flask --app pizza kitchen …`: pause and resume the intake of orders."""
+"""`flask --app pizza kitchen …`: pause and resume the intake of orders, and limit it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pizza.web import documents
 
 @click.group()
 def kitchen() -> None:
-    """The kitchen: whether it takes orders."""
+    """The kitchen: whether it takes orders, and how many at a time."""
 
 
 @kitchen.command()
@@ -47,10 +47,31 @@ def resume(by: str, as_json: bool) -> None:
     desk.done("The kitchen takes orders.", document, as_json=as_json)
 
 
+@kitchen.command("max-concurrent")
+@click.argument("limit", type=click.IntRange(0, staff.MAX_CONCURRENT_LIMIT))
+@desk.by
+@desk.as_json
+def max_concurrent(limit: int, by: str, as_json: bool) -> None:
+    """Set how many orders may wait or cook at a time; 0 for no limit.
+
+    It holds at once, for every order service, and stays when one starts with another
+    --max-concurrent.
+
+    \b
+    Example:
+      flask --app pizza kitchen max-concurrent 80 --by anna
+    """
+    with desk.database() as conn:
+        state = staff.set_max_concurrent(conn, limit, by=by)
+        document = documents.kitchen(state, staff.open_stations(conn))
+    amount = f"{limit} orders at a time" if limit else "any number of orders at a time"
+    desk.done(f"The restaurant takes {amount}.", document, as_json=as_json)
+
+
 @kitchen.command()
 @desk.as_json
 def status(as_json: bool) -> None:
-    """Show whether the kitchen takes orders, and which stations are staffed.
+    """Show whether the kitchen takes orders, how many at a time, and which stations are staffed.
 
     \b
     Example:

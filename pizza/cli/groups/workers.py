@@ -22,8 +22,9 @@ def workers() -> None:
 
 
 @workers.command("list")
+@click.option("--name", help="Only this one, letter for letter.")
 @desk.as_json
-def list_(as_json: bool) -> None:
+def list_(name: str | None, as_json: bool) -> None:
     """Show all workers; times are averages and 90th percentiles over the newest orders.
 
     \b
@@ -31,8 +32,9 @@ def list_(as_json: bool) -> None:
       flask --app pizza workers list --json
     """
     with desk.database() as conn:
-        found = service.workers_status(conn)
+        found = service.workers_status(conn, name=name)
+    nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
     desk.show_list(
         [documents.worker(each) for each in found], _COLUMNS,
-        as_json=as_json, nothing="Nobody has ever been at work.",
+        as_json=as_json, nothing=nothing,
     )  # fmt: skip

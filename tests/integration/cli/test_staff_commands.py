@@ -164,7 +164,19 @@ def test_the_kitchen_is_paused_and_resumed(run: Run) -> None:
     assert run("kitchen", "pause", "--reason", "No gas").stdout == "The kitchen takes no orders.\n"
     assert json.loads(run("kitchen", "status", "--json").stdout)["reason"] == "No gas"
     assert run("kitchen", "resume").stdout == "The kitchen takes orders.\n"
-    assert "paused      no" in run("kitchen", "status").stdout
+    assert ["paused", "no"] in [
+        line.split() for line in run("kitchen", "status").stdout.splitlines()
+    ]
+
+
+def test_the_limit_of_orders_is_set_by_a_command(run: Run) -> None:
+    done = run("kitchen", "max-concurrent", "80", "--by", "anna")
+    assert done.stdout == "The restaurant takes 80 orders at a time.\n"
+    shown = json.loads(run("kitchen", "status", "--json").stdout)
+    assert (shown["max_concurrent"], shown["max_concurrent_by"]) == (80, "anna")
+    done = run("kitchen", "max-concurrent", "0", "--json")
+    assert json.loads(done.stdout)["max_concurrent"] == 0
+    run("kitchen", "max-concurrent", "1000001", code=2)
 
 
 def test_a_report_of_today(run: Run, conn: BoundedConnection) -> None:

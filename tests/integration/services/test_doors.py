@@ -122,6 +122,23 @@ def test_a_client_has_so_many_places_and_no_more(conn: BoundedConnection) -> Non
     assert orders.place_order(conn, DRAFT, client=client)
 
 
+@pytest.mark.parametrize(("limit", "places"), [(5, 3), (2, 1), (1, 1)])
+def test_a_client_has_half_the_places_that_the_restaurant_has_now(
+    conn: BoundedConnection, limit: int, places: int
+) -> None:
+    client = Client(b"one", None)
+    orders.set_capacity(conn, limit)
+    for _ in range(places):
+        orders.place_order(conn, DRAFT, client=client)
+    with pytest.raises(ClientFull) as full:
+        orders.place_order(conn, DRAFT, client=client)
+    assert full.value.places == places
+
+    orders.set_capacity(conn, 0)
+    assert orders.place_order(conn, DRAFT, client=client)
+    assert conn.execute("select count(*) from order_client").fetchone() == (places,)
+
+
 def test_what_was_answered_is_answered_again_to_a_client_that_is_full(
     conn: BoundedConnection,
 ) -> None:

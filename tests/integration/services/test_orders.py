@@ -75,10 +75,10 @@ def test_an_order_goes_to_the_queue_of_its_type(
 
 def test_a_full_restaurant_says_how_many_it_takes(conn: BoundedConnection) -> None:
     orders.set_capacity(conn, 1)
-    orders.place_order(conn, draft(), limit=1)
+    orders.place_order(conn, draft())
 
     with pytest.raises(RestaurantFull, match="takes 1 orders at a time"):
-        orders.place_order(conn, draft(), limit=1)
+        orders.place_order(conn, draft())
 
 
 def test_zero_means_no_cap(conn: BoundedConnection) -> None:

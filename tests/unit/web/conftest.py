@@ -80,7 +80,7 @@ class FakeRestaurant:
             raise OrderNotFound(number)
         return [StatusChange("received", NOON, "order-service", "priority 1")]
 
-    def workers_status(self, conn):
+    def workers_status(self, conn, *, name=None):
         self._fail()
         return [WorkerStatus("chef_mario", "cook", "online", 5, NOON, tags=["pizza"],
                              measured_orders=2, avg_cooking_seconds=10.00449)]  # fmt: skip

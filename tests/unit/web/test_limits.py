@@ -2,12 +2,14 @@
 
 import ipaddress
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from pizza.services.doors import ANYBODY
 from pizza.settings import Settings, load
 from pizza.web import Backend, create_app
-from pizza.web.limits import client_address
+from pizza.web.limits import Limits, client_address
 
 KEY = "a key of the staff"
 BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})
@@ -63,18 +65,19 @@ def test_a_client_from_elsewhere_may_have_half_of_the_places(restaurant):
     client.post("/orders", data=BODY, environ_base={"REMOTE_ADDR": "2001:db8::2:1"})
 
     far, near, house, same_house = (options["client"] for _, options in restaurant.placed)
-    assert (far.places, near) == (25, None)
+    assert (far.places, near) == (None, None)
     assert b"203" not in far.mark
     assert far != house == same_house
 
 
 @pytest.mark.parametrize(
-    ("given", "places"),
-    [({}, 25), ({"MAX_CONCURRENT": "5"}, 3), ({"MAX_CONCURRENT": "0"}, 0),
-     ({"CLIENT_PLACES": "7"}, 7), ({"CLIENT_PLACES": "0"}, 0)],
+    ("given", "client"), [({}, (True, None)), ({"CLIENT_PLACES": "7"}, (True, 7)),
+                          ({"CLIENT_PLACES": "0"}, (False, None))],
 )  # fmt: skip
-def test_how_many_places_that_are(given, places):
-    assert load({}, given, None).places_per_client == places
+def test_without_a_setting_the_database_says_how_many_places_that_are(given, client):
+    limits = Limits(load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(mark=str.encode))
+    found = limits.order(FAR, ANYBODY)
+    assert (found is not None, found and found.places) == client
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Computes the keys of names in rows that release 0.2 has written, before us or next to us."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+
+from pizza.database.arrays import text_array
+from pizza.database.queries import Queries
+from pizza.domain.names import fold
+
+_SQL = Queries("names")
+_DISHES_WITHOUT_KEY, _LOCK_MENU, _DISHES, _MERGE_DISHES, _SET_DISH_KEY = (
+    _SQL.dishes_without_key, _SQL.lock_menu, _SQL.dishes, _SQL.merge_dishes, _SQL.set_dish_key,
+)  # fmt: skip
+_CUSTOMERS_OF_FORMER_KEYS, _LOCK_CUSTOMERS, _FORMER_CUSTOMERS = (
+    _SQL.customers_of_former_keys, _SQL.lock_customers, _SQL.former_customers,
+)  # fmt: skip
+_CUSTOMERS_OF_KEYS, _MERGE_CUSTOMERS, _SET_CUSTOMER_KEY = (
+    _SQL.customers_of_keys, _SQL.merge_customers, _SQL.set_customer_key,
+)  # fmt: skip
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Rows that became one, because their names have one key. The table merged_name keeps them.
+
+    kept: the name (of a customer: the key) whose row stays; merged: those whose rows are gone.
+    """
+
+    kind: Literal["dish", "customer"]
+    kept: str
+    merged: tuple[str, ...]
+
+
+def fold_dishes(conn: Connection) -> list[Merge]:
+    """Compute the missing keys of the menu, in a transaction; costs one look when none is missing.
+
+    Of dishes with one key the one changed last stays, sold out if any of them was.
+    """
+    if not _exists(conn, _DISHES_WITHOUT_KEY):
+        return []
+    with conn.transaction():
+        conn.execute(_LOCK_MENU)
+        groups: dict[str, list[tuple[str, str | None, bool]]] = {}
+        for name, key, sold_out in conn.execute(_DISHES).fetchall():
+            groups.setdefault(key or fold(name), []).append((name, key, sold_out))
+        return [
+            merge
+            for key, rows in groups.items()
+            if any(known is None for _, known, _ in rows)
+            for merge in _fold_dish(conn, key, rows)
+        ]
+
+
+def _fold_dish(conn: Connection, key: str, rows: list[tuple[str, str | None, bool]]) -> list[Merge]:
+    kept, *merged = [name for name, _, _ in rows]
+    if merged:
+        conn.execute(_MERGE_DISHES, {"names": text_array(merged), "kept": kept})
+    sold_out = any(sold_out for _, _, sold_out in rows)
+    conn.execute(_SET_DISH_KEY, {"key": key, "sold_out": sold_out, "name": kept})
+    return [Merge("dish", kept, tuple(merged))] if merged else []
+
+
+def fold_customers(conn: Connection) -> list[Merge]:
+    """Correct the keys of customers, in a transaction; costs one look when all are right.
+
+    Of customers with one key the one changed last stays: the newest statement of staff counts.
+    """
+    if not _exists(conn, _CUSTOMERS_OF_FORMER_KEYS):
+        return []
+    merges = []
+    with conn.transaction():
+        conn.execute(_LOCK_CUSTOMERS)
+        groups: dict[str, list[str]] = {}
+        for former, name in conn.execute(_FORMER_CUSTOMERS).fetchall():
+            groups.setdefault(fold(name), []).append(former)
+        for key, formers in groups.items():
+            keys = text_array([key, *formers])
+            kept, *merged = [k for (k,) in conn.execute(_CUSTOMERS_OF_KEYS, {"keys": keys})]
+            if merged:
+                conn.execute(_MERGE_CUSTOMERS, {"keys": text_array(merged), "kept": kept})
+                merges.append(Merge("customer", kept, tuple(merged)))
+            conn.execute(_SET_CUSTOMER_KEY, {"key": key, "former": kept})
+    return merges
+
+
+def _exists(conn: Connection, query: Any) -> bool:
+    row = conn.execute(query).fetchone()
+    return row is not None and bool(row[0])

@@ -1,0 +1,66 @@
+"""Names in addresses: a dish or a customer may have any name, such as AC/DC, `..` or 100 %.
+
+In a path a name stands percent-encoded: `/customers/AC%2FDC`. WSGI servers decode that before the
+path is matched, and so do some proxies; so a name in a path takes all slashes, whatever they were.
+Clients and proxies take `.`, `..`, doubled and closing slashes out of paths; such a name is given
+as the parameter `name` (`/customers?name=..`), which nothing between here and there changes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Flask
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from werkzeug.routing import BaseConverter
+
+from pizza.domain.errors import FieldError, InvalidRequest
+from pizza.web.paging import refuse_unknown
+
+CONVERTER = "named"
+BY_PARAMETER = "For names that no path can carry, such as `.` or `..`; any name may be given so."
+
+
+class NameConverter(BaseConverter):
+    """The part of a path that is a name: everything but a closing slash."""
+
+    part_isolating = False
+    regex = "(?s:.*[^/])"
+    weight = 200
+
+
+class NameQuery(BaseModel):
+    """Which one, by the parameter `name`."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"required": ["name"]})
+
+    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="capitals, spaces and Unicode form do not matter"
+    )
+
+    def read(self) -> str:
+        """The name. Raises InvalidRequest where there is none, or anything else."""
+        refuse_unknown(self)
+        if self.name is None:
+            raise InvalidRequest([FieldError("name", "is missing")])
+        return self.name
+
+
+def install(app: Flask) -> None:
+    """Let rules of `app` use the converter; before they are added."""
+    app.url_map.converters[CONVERTER] = NameConverter
+
+
+def accept_closing_slashes(app: Flask) -> None:
+    """Let a path with a name end with a slash, as all others may; after all rules are added.
+
+    Werkzeug's `strict_slashes=False` is not for converters that take slashes.
+    """
+    for rule in list(app.url_map.iter_rules()):
+        if f"<{CONVERTER}:" in rule.rule:
+            app.add_url_rule(
+                f"{rule.rule}/",
+                rule.endpoint,
+                methods=rule.methods,
+                provide_automatic_options=False,
+            )
