@@ -105,7 +105,7 @@ Logging Options:
   --log-file               Log file path (default: stdout)
 
 Stopping:
-  --grace                  Seconds to finish work after Ctrl-C or SIGTERM (default: 15)
+  --grace                  Seconds to finish work after Ctrl-C, SIGTERM or SIGHUP (default: 15)
 
 Examples:
   # Setup environment

@@ -53,13 +53,13 @@ class Restaurant:
 
     # -- processes --------------------------------------------------------------------
 
-    def start(self, name: str, *flags: str, database: bool = True) -> Program:
+    def start(self, name: str, *flags: str, database: bool = True, nohup: bool = False) -> Program:
         """Start the program with any flags; database: whether it is told of one."""
         self._started += 1
         servers = {"RABBITMQ": self.servers.rabbitmq.address}
         if database:
             servers["DB_URL"] = self.db_url
-        program = Program(self._folder, f"{self._started:02}_{name}", flags, servers)
+        program = Program(self._folder, f"{self._started:02}_{name}", flags, servers, nohup=nohup)
         self._programs.append(program)
         return program
 
