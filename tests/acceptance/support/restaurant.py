@@ -47,7 +47,7 @@ class Restaurant:
         self.port = free_port()
         self.client = Client(self.port)
         self.service: Program | None = None
-        self._folder = folder
+        self.folder = folder
         self._programs: list[Program] = []
         self._started = 0
 
@@ -59,7 +59,7 @@ class Restaurant:
         servers = {"RABBITMQ": self.servers.rabbitmq.address}
         if database:
             servers["DB_URL"] = self.db_url
-        program = Program(self._folder, f"{self._started:02}_{name}", flags, servers, nohup=nohup)
+        program = Program(self.folder, f"{self._started:02}_{name}", flags, servers, nohup=nohup)
         self._programs.append(program)
         return program
 
