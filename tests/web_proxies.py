@@ -105,7 +105,7 @@ def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
             running.callback(process.stop)
         for name, port in sites.items():
             what = f"{name} listens; {folder / 'output'}"
-            wait_until(lambda port=port: _listens(port), 10, what)
+            wait_until(lambda port=port: listens(port), 10, what)
         yield sites
 
 
@@ -202,6 +202,7 @@ def _apache(program: str, folder: Path, service: int, sites: Sites, modules: Pat
     return [program, "-D", "FOREGROUND", "-f", str(config)]
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
