@@ -80,6 +80,7 @@ class Settings:
     client_places: int | None = None
     rate_limit: int = 600
     trusted_proxies: tuple[values.Network, ...] = ()
+    cors_origins: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[values.Key, ...]:
@@ -202,14 +203,6 @@ def _unquote_value(value: str) -> str:
     return value.split(" #", 1)[0].rstrip()
 
 
-def mask_url(url: str) -> str:
-    """Return a URL that may be shown: the password, if any, is three stars."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
-
-
 def _option(flag: str, read: Callable[[str], Any], meaning: str, **other: str) -> Option:
     word = flag.removeprefix("--").replace("-", "_")
     variable = other.get("variable", word.upper())
@@ -284,7 +277,8 @@ OPTIONS = (
     Option("staff_key_file", "", "STAFF_KEY_FILE", values.keys_of_file, "file of the staff's keys"),
     _option("--client-places", values.integer(0, 1_000_000), "orders at a time of one client"),
     _option("--rate-limit", values.integer(0, 1_000_000), "requests a minute of one client"),
-    _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-For is believed"),
+    _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-… is believed"),
+    _option("--cors-origins", values.origins, "origins whose pages may use the API"),
 )  # fmt: skip
 
 _BY_NAME = {option.name: option for option in OPTIONS}

@@ -25,6 +25,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # A key of so many characters cannot be found by trying.
 _SOUND_KEY = 16
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _CONNINFO_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:\\.|[^'\\])*)'|(\S+))")
 
 
@@ -196,6 +198,21 @@ def networks(raw: str) -> tuple[Network, ...]:
         raise ValueError(
             f"must be addresses or networks with commas between, not {raw!r}"
         ) from None
+
+
+def origins(raw: str) -> tuple[str, ...]:
+    """Origins as browsers write them with commas between, `*` for all, or none."""
+    if raw in ("none", "*"):
+        return ("*",) if raw == "*" else ()
+    return tuple(dict.fromkeys(_origin(word.strip()) for word in raw.split(",")))
+
+
+def _origin(word: str) -> str:
+    found = _ORIGIN.fullmatch(word.lower())
+    if found is None:
+        raise ValueError(f"must be origins such as https://shop.example, not {word!r}")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}{'' if port == _USUAL_PORTS[scheme] else port or ''}"
 
 
 def is_loopback(name: str) -> bool:

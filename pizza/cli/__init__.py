@@ -6,7 +6,6 @@ Bad usage is answered by one sentence on stderr and exit code 2, never by a trac
 from __future__ import annotations
 
 import dataclasses
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import click
 from pizza import logs, precautions
 from pizza.cli import disguise, terminal, verbs
 from pizza.cli.usage import USAGE
+from pizza.framework.lifecycle import handle_stop_signals
 from pizza.settings import MODES, OPTIONS, SettingsError, load
 
 _NEEDS = {
@@ -99,8 +99,7 @@ def _serve(given: Mapping[str, str | None]) -> int:
         raise SettingsError(f"Say what to do: --mode={'|'.join(MODES)}, or a setup command.")
     settings.require(*_NEEDS[settings.mode])
     # Until the service has its own handlers there is nothing to finish.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(verbs.DONE))
+    handle_stop_signals(lambda *_: sys.exit(verbs.DONE))
     logs.setup(settings)
     settings = precautions.take(settings)
     with terminal.sentences("restaurant-system", settings):

@@ -23,6 +23,7 @@ from pizza.settings import Settings, SettingsError, load
 from pizza.web import Backend
 from pizza.web import create_app as create_web_app
 from pizza.web.breaker import Breaker
+from pizza.web.cors import allow_origins
 
 
 def create_app() -> Flask:
@@ -35,6 +36,7 @@ def create_app() -> Flask:
         sys.exit(verbs.refuse(str(problem)))
     house = _House(settings)
     app = create_web_app(settings, Backend(house, house.relay_state))
+    app.wsgi_app = allow_origins(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign, assignment]
     setup = (_command(verb, settings) for verb in verbs.SETUP_VERBS)
     for command in (*setup, dead_letters.group(settings), *GROUPS):
         app.cli.add_command(_with_sentences(command, settings))

@@ -53,8 +53,11 @@ Order Service Options:
                            not on this machine (default: half of them; 0: no limit)
   --rate-limit             Requests a minute of such a client, in each HTTP worker
                            (default: 600; 0: no limit)
-  --trusted-proxies        Proxies whose X-Forwarded-For says who the client is (default: none)
+  --trusted-proxies        Proxies whose X-Forwarded-For, -Host, -Proto, -Port and -Prefix, or
+                           Forwarded, are believed (default: none)
                            Format: addresses or networks: 127.0.0.1,10.0.0.0/8
+  --cors-origins           Origins whose pages may use the API from a browser (default: none)
+                           Format: https://shop.example,http://localhost:5173, or * for all
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none
   --ageing                 Seconds after which a waiting order goes first, as all processes are
@@ -110,7 +113,7 @@ Logging Options:
   --log-file               Log file path (default: stdout)
 
 Stopping:
-  --grace                  Seconds to finish work after Ctrl-C or SIGTERM (default: 15)
+  --grace                  Seconds to finish work after Ctrl-C, SIGTERM or SIGHUP (default: 15)
 
 Examples:
   # Setup environment
@@ -178,8 +181,8 @@ Environment Variables:
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
   CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
-  PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS,
-  WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
+  PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS, WEBHOOK_SCHEMES,
+  WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.

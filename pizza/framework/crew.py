@@ -30,7 +30,7 @@ class Crew:
         ]
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT. Raises what ended one of them against its will."""
+        """Work until SIGTERM, SIGHUP or SIGINT. Raises what ended one of them against its will."""
         stop = Stop()
         stop.listen()
         threads = [

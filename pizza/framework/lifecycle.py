@@ -7,10 +7,25 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
+
+
+def handle_stop_signals(
+    handler: _Handler, numbers: Iterable[signal.Signals] = STOP_SIGNALS
+) -> None:
+    """Set the handler of the signals that stop this process. Main thread only.
+
+    A SIGHUP that is ignored stays ignored: nohup started this process, to outlive its terminal.
+    """
+    for number in numbers:
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def readable(files: Sequence[Any], timeout: float) -> set[int]:
@@ -73,18 +88,17 @@ class Stop:
         self.wake.set()
 
     def listen(self) -> None:
-        """Let SIGTERM and SIGINT ask for it; a second SIGINT ends the process at once.
+        """Let SIGTERM, SIGHUP and SIGINT ask for it; a second SIGINT ends the process at once.
 
         One of each is no hurry: a terminal and a process manager may both have meant it well.
         An end at once is a crash that is meant: the servers free what it held, and
         another worker takes over.
         """
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        handle_stop_signals(self._on_signal)
 
     def ignore(self) -> None:
-        """The process is at its end: one more SIGTERM must not spoil its exit code."""
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        """The process is at its end: one more SIGTERM or SIGHUP must not change its exit code."""
+        handle_stop_signals(signal.SIG_IGN, (signal.SIGTERM, signal.SIGHUP))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:

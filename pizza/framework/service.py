@@ -56,7 +56,7 @@ class Later:
 
 
 def serve(*parts: Part) -> None:
-    """Run parts until SIGTERM or SIGINT, or until one of them ends by itself.
+    """Run parts until SIGTERM, SIGHUP or SIGINT, or until one of them ends by itself.
 
     Raises what that one failed with (its `failure`, if it has one). From the signal on they
     have a second and a half; a part that is stuck then is left behind, as in a crash that is meant.

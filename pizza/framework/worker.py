@@ -94,7 +94,7 @@ class Worker:
     # -- the main thread, or one of a crew ------------------------------------------
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT. Raises SessionRefused if the roster refuses the worker."""
+        """Work until SIGTERM, SIGHUP or SIGINT. Raises SessionRefused."""
         self._stop.listen()
         try:
             self.work()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
@@ -19,6 +19,7 @@ from pizza.web import (
     customers,
     docs,
     errors,
+    etags,
     forms,
     health,
     kitchen,
@@ -43,6 +44,7 @@ from pizza.web.feeder import Feeder
 from pizza.web.gate import Gate
 from pizza.web.intake import Intake
 from pizza.web.limits import Limits
+from pizza.web.proxies import behind_proxies
 from pizza.web.schemas import (
     ChangeResponse,
     HealthResponse,
@@ -82,7 +84,10 @@ class App(OpenAPI):
     @property
     def api_doc(self) -> dict[str, Any]:
         """The description of the API, as the doors are now."""
-        return secured(super().api_doc, self.doors)
+        described = secured(super().api_doc, self.doors)
+        if request and request.script_root:
+            described["servers"] = [{"url": request.script_root}]
+        return described
 
     def make_default_options_response(self) -> Response:
         """Answer OPTIONS with the methods and no body; Flask would call the empty body HTML."""
@@ -114,6 +119,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     limits = Limits(settings, doors)
     limits.install(app)
     gate.install(app)
+    etags.install(app)
     intake = Intake(settings, backend, gate, limits)
     orders.register(app, backend, intake)
     tracker.register(app, backend, doors)
@@ -133,5 +139,6 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign, assignment]
     app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

@@ -20,11 +20,11 @@ from typing import Any
 from granian import _signals as granian_signals
 from granian._granian import WorkerSignal
 
+from pizza.framework.lifecycle import STOP_SIGNALS, handle_stop_signals
 from pizza.web.errors import CONTENT_TYPE, Problem
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Requests are bound to about two seconds by themselves.
 LONGEST_SECONDS = 2.5
 # From the application's return to the answer's last byte on the socket.
@@ -92,8 +92,7 @@ def hold_signals(drain: Drain) -> None:
     told, tell = socket.socketpair()
     tell.setblocking(False)
     signal.set_wakeup_fd(tell.fileno())
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda *_: None)
+    handle_stop_signals(lambda *_: None)
     # The main process has held them back until now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 

@@ -2,6 +2,11 @@
 
 The checksum is there because estimate and stage move without a new version; If-Match looks at the
 version alone, which grows with every change of the order itself, so `"3"` is as good there.
+
+A proxy that compresses an answer marks its ETag: nginx writes `W/"3-5f2a90bc"`, Apache
+`"3-5f2a90bc-gzip"`. The version is still in it, so both headers compare what is left without the
+mark. RFC 9110 has If-Match compare strongly, since a weak ETag may stand for several
+representations. An ETag of ours has the same version in each.
 """
 
 from __future__ import annotations
@@ -10,8 +15,10 @@ import re
 import zlib
 from typing import Annotated
 
-from flask import Response, request
+from flask import Flask, Response, request
 from pydantic import BaseModel, Field, WithJsonSchema
+from werkzeug.datastructures import ETags
+from werkzeug.http import parse_etags, quote_etag
 
 from pizza.domain.errors import VersionConflict
 from pizza.services import orders as service
@@ -21,8 +28,9 @@ from pizza.web.errors import Problem
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _LIST = re.compile(rf"\s*{_TAG}(?:\s*,\s*{_TAG})*\s*")
-_EACH = re.compile(_TAG)
-_OURS = re.compile(r'"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?"')
+_OURS = re.compile(r"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?")
+_CODING = re.compile(r'-{1,2}(?:gzip|deflate|br|zstd)"')
+_HEADERS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 
 
 _Text = Annotated[str | None, WithJsonSchema({"type": "string"})]
@@ -46,13 +54,24 @@ class IfNoneMatch(BaseModel):
     )
 
 
+def install(app: Flask) -> None:
+    """Have all views of `app` read If-Match and If-None-Match without the marks of codings."""
+    app.before_request(_remove_codings)
+
+
+def _remove_codings() -> None:
+    for name in _HEADERS:
+        if value := request.environ.get(name):
+            request.environ[name] = _CODING.sub('"', value)
+
+
 def answer(document: str, version: int) -> Response:
     """An order's document under its ETag, or 304 when the client has it already."""
-    tag = f'"{version}-{zlib.crc32(document.encode()):08x}"'
-    known = _read("If-None-Match") if request.method in ("GET", "HEAD") else []
-    if "*" in known or tag in (each.removeprefix("W/") for each in known):
-        return Response(status=304, content_type=JSON, headers={"ETag": tag})
-    return Response(document, content_type=JSON, headers={"ETag": tag})
+    tag = f"{version}-{zlib.crc32(document.encode()):08x}"
+    headers = {"ETag": quote_etag(tag)}
+    if request.method in ("GET", "HEAD") and _read("If-None-Match").contains_weak(tag):
+        return Response(status=304, content_type=JSON, headers=headers)
+    return Response(document, content_type=JSON, headers=headers)
 
 
 def expected_version(conn: Connection, number: str) -> int | None:
@@ -63,7 +82,8 @@ def expected_version(conn: Connection, number: str) -> int | None:
     """
     if "If-Match" not in request.headers or request.headers["If-Match"].strip() == "*":
         return None
-    versions = [int(ours[1]) for tag in _read("If-Match") if (ours := _OURS.fullmatch(tag))]
+    tags = _read("If-Match").as_set(include_weak=True)
+    versions = [int(ours[1]) for tag in tags if (ours := _OURS.fullmatch(tag))]
     if len(versions) == 1:
         return versions[0]
     current = service.order_status(conn, service.checked_number(number)).version
@@ -72,13 +92,10 @@ def expected_version(conn: Connection, number: str) -> int | None:
     return current
 
 
-def _read(header: str) -> list[str]:
-    """The tags of a header, as they stand there. Raises Problem 400."""
+def _read(header: str) -> ETags:
+    """The tags of a header. Raises Problem 400."""
     value = request.headers.get(header)
-    if value is None:
-        return []
-    if value.strip() == "*":
-        return ["*"]
-    if not _LIST.fullmatch(value):
+    # Werkzeug would also take tags without quotes.
+    if value is not None and value.strip() != "*" and not _LIST.fullmatch(value):
         raise Problem(400, f'{header} must be "*" or ETags in double quotes, as an answer had it.')
-    return _EACH.findall(value)
+    return parse_etags(value and value.strip())

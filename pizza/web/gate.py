@@ -20,6 +20,8 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
 from pizza.domain.order import OrderDraft
 from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
+from pizza.web.cors import is_listed
+from pizza.web.proxies import came_by_proxy, client_of, host_is_unknown
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +129,7 @@ class Gate:
         if request.endpoint is None or request.method == "OPTIONS":
             return
         rule = rule_of(request.endpoint)
-        if request.method not in _SAFE and is_foreign(request.environ):
-            refuse(NotAllowed(_FOREIGN), request.environ)
+        self._check_origin(rule)
         if rule is Rule.EVERYBODY:
             return
         try:
@@ -139,6 +140,12 @@ class Gate:
         except DatabaseUnavailable:
             if rule is not Rule.MONITOR:
                 raise
+
+    def _check_origin(self, rule: Rule) -> None:
+        if request.method in _SAFE or not is_foreign(request.environ):
+            return
+        if not _is_harmless(request.environ, rule):
+            refuse(NotAllowed(_foreign_sentence(request.environ)), request.environ)
 
     def caller(self, environ: Mapping[str, Any]) -> Caller:
         """Who sends this WSGI request, by its header. CredentialUnknown, DatabaseUnavailable."""
@@ -198,16 +205,53 @@ def is_foreign(environ: Mapping[str, Any]) -> bool:
 
     A key or token in a header is proof that it has not. Browsers say where a request comes from;
     one with a session has to say it, what is no browser has neither.
+
+    Over plain HTTP they say it by Origin alone. Origins in `--cors-origins` are not foreign.
     """
-    if bearer(environ) is not None:
+    if bearer(environ) is not None or is_listed(environ):
         return False
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None:
-        return urlsplit(origin).netloc != environ.get("HTTP_HOST")
+        return not _is_same(origin, environ)
     return session(environ) is not None
+
+
+def _is_same(origin: str, environ: Mapping[str, Any]) -> bool:
+    """Whether a browser's Origin is the address of this service."""
+    scheme = origin.partition("://")[0]
+    theirs = urlsplit(origin).netloc.lower()
+    ours = str(environ.get("HTTP_HOST", "")).lower()
+    usual = {"http": ":80", "https": ":443"}.get(scheme, "")
+    if came_by_proxy(environ) and ":" not in ours:
+        # A proxy that passes Host on without its port (nginx: `Host $host`).
+        return theirs.partition(":")[0] == ours != ""
+    return theirs != "" and theirs.removesuffix(usual) == ours.removesuffix(usual)
+
+
+def _is_harmless(environ: Mapping[str, Any], rule: Rule) -> bool:
+    """Whether a page may send this although it cannot be known whose page it is.
+
+    A trusted proxy has replaced the name under which the browser knows this service. A session is
+    proof then: the browser adds its cookie (SameSite=Strict) to no other site's request. What
+    everybody may do uses no right of the browser's owner.
+    """
+    says_little = "HTTP_SEC_FETCH_SITE" not in environ and environ.get("HTTP_ORIGIN") != "null"
+    if not says_little or not host_is_unknown(environ):
+        return False
+    return rule is Rule.EVERYBODY or session(environ) is not None
+
+
+def _foreign_sentence(environ: Mapping[str, Any]) -> str:
+    origin, host = environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")
+    if origin in (None, "null") or "HTTP_SEC_FETCH_SITE" in environ:
+        return _FOREIGN
+    return (
+        f"{_FOREIGN} It came from {origin}, and this service was addressed as {host}. If both are "
+        "the same site, have the proxy pass Host on, and name the proxy in --trusted-proxies."
+    )
 
 
 def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
@@ -216,7 +260,7 @@ def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
         "Refused: %s", refusal,
         extra={"action": "access_denied",
                "details": {"error": type(refusal).__name__, "method": environ["REQUEST_METHOD"],
-                           "client": environ.get("REMOTE_ADDR")}},
+                           "client": client_of(environ) or environ.get("REMOTE_ADDR")}},
     )  # fmt: skip
     raise refusal
 

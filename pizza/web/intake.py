@@ -65,11 +65,13 @@ class Intake:
                 [("Content-Type", CONTENT_TYPE), *problem.headers, *HEADERS],
                 problem.body(),
             )
-        location = f"{PATH}/{order.number}/status"
+        root = environ.get("SCRIPT_NAME", "")
+        location = f"{root}{PATH}/{order.number}/status"
         headers = [("Content-Type", JSON), ("Location", location), *HEADERS]
         if order.replayed:
             headers.append(REPLAYED)
-        return 201, headers, render.placed(order, self._gate.doors.token(order.number)).encode()
+        token = self._gate.doors.token(order.number)
+        return 201, headers, render.placed(order, token, root).encode()
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()

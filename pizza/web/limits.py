@@ -1,15 +1,13 @@
 """How much of the service one client may have: requests a minute, and places in the kitchen.
 
-A client is an address (of IPv6 its /64, which one house has). Staff that shows a key, and this
-machine itself, are not limited. Requests are counted in each HTTP worker by itself, in memory; the
-places by the database, exactly.
+A client is an address (of IPv6 its /64, which one house has; pizza.web.proxies). Staff that shows a
+key, and this machine itself, are not limited. Requests are counted in each HTTP worker by itself,
+in memory; the places by the database, exactly.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, request
@@ -21,9 +19,9 @@ from pizza.domain.errors import CredentialUnknown
 from pizza.domain.order import Client
 from pizza.services.doors import Caller, Doors
 from pizza.settings import Settings
-from pizza.values import Network
 from pizza.web.errors import Problem, respond
 from pizza.web.gate import credential
+from pizza.web.proxies import client_of
 
 _RETRY_SECONDS = 60
 _ORDERS = "orders"
@@ -37,7 +35,7 @@ class Limits:
         self._doors = doors
         self._per_minute = settings.rate_limit
         self._limiter = Limiter(
-            key_func=lambda: self._client(request.environ) or "",
+            key_func=lambda: client_of(request.environ) or "",
             application_limits=[f"{self._per_minute}/minute"] if self._per_minute else [],
             storage_uri="memory://",
             strategy="fixed-window",
@@ -56,7 +54,7 @@ class Limits:
         """
         if guest.key:
             return None
-        address = self._client(environ)
+        address = client_of(environ)
         if address is None:
             return None
         if self._per_minute and not self._limiter.limiter.hit(
@@ -68,10 +66,10 @@ class Limits:
 
     def stream_client(self, environ: Mapping[str, Any]) -> str | None:
         """Whose stream a request asks for; None for staff with a key, and for this machine."""
-        return None if self._shows_key(environ) else self._client(environ)
+        return None if self._shows_key(environ) else client_of(environ)
 
     def _exempt(self) -> bool:
-        if self._client(request.environ) is None:
+        if client_of(request.environ) is None:
             return True
         return self._shows_key(request.environ)
 
@@ -82,37 +80,6 @@ class Limits:
         except (CredentialUnknown, DatabaseUnavailable):
             return False
 
-    def _client(self, environ: Mapping[str, Any]) -> str | None:
-        """The client that is to be limited; None for this machine."""
-        address = client_address(environ, self._settings.trusted_proxies)
-        # What comes over no network (a socket file) has no address.
-        if address is None or address.is_loopback:
-            return None
-        if address.version == 6:
-            return str(ipaddress.ip_network((address, 64), strict=False))
-        return str(address)
-
-
-def client_address(
-    environ: Mapping[str, Any], trusted: Iterable[Network]
-) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Where a WSGI request comes from; a proxy is believed if it is one of the `trusted`.
-
-    X-Forwarded-For is read from its end, where the nearest proxy has written, up to the first
-    address that is no trusted proxy: what stands before that, the client may have written itself.
-    """
-    address = _read(environ.get("REMOTE_ADDR", ""))
-    trusted = tuple(trusted)
-    if not trusted:
-        return address
-    hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    while address is not None and hops and any(address in network for network in trusted):
-        following = _read(hops.pop())
-        if following is None:
-            break
-        address = following
-    return address
-
 
 def too_many() -> Problem:
     """The answer to one who asks too often."""
@@ -120,16 +87,6 @@ def too_many() -> Problem:
         429, "Too many requests; try again in a minute.",
         headers=(("Retry-After", str(_RETRY_SECONDS)),),
     )  # fmt: skip
-
-
-# One client sends many requests.
-@lru_cache(maxsize=4096)
-def _read(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text.strip())
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _exceeded(_: RateLimitExceeded) -> Response:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from flask import request
 from pydantic import BaseModel
 
 from pizza.domain.errors import FieldError, InvalidRequest
@@ -38,6 +39,6 @@ def read_limit(text: str | None, usual: int, most: int) -> int:
 
 
 def next_page(path: str, asked: Mapping[str, object]) -> str:
-    """The header Link to what follows; parameters that are None are left out."""
+    """The header Link to what follows. path: below our root; parameters of None are left out."""
     kept = {name: value for name, value in asked.items() if value is not None}
-    return f'<{path}?{urlencode(kept)}>; rel="next"'
+    return f'<{request.script_root}{path}?{urlencode(kept)}>; rel="next"'

@@ -20,6 +20,7 @@ from pizza.settings import Settings
 from pizza.web import Backend, create_app
 from pizza.web.board import Board
 from pizza.web.breaker import Breaker
+from pizza.web.cors import allow_origins
 from pizza.web.drain import Drain, hold_signals
 from pizza.web.listening import give_up_after, is_listening, stop_listening
 from pizza.web.turns import Turns
@@ -51,7 +52,8 @@ def load_app(settings: Settings, board: Board) -> Flask:
         drain.end_streams = app.live.close
         turns = Turns(settings.web_threads)
         _report_listening(board)
-        app.wsgi_app = drain.around(turns.around(app.wsgi_app))  # type: ignore[method-assign, assignment]
+        refusing = drain.around(turns.around(app.wsgi_app))
+        app.wsgi_app = allow_origins(refusing, settings.cors_origins)  # type: ignore[method-assign, assignment]
         return app
     except Exception as error:
         log.error("HTTP worker cannot start", exc_info=error, extra={"action": "start_failed"})

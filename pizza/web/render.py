@@ -18,10 +18,10 @@ _text = json.encoder.encode_basestring_ascii
 TRACK = "/track/"
 
 
-def placed(order: PlacedOrder, token: str) -> str:
+def placed(order: PlacedOrder, token: str, root: str = "") -> str:
     """The answer to POST /orders; the amount is a JSON number with two places.
 
-    token: its tracking token, which needs no escapes.
+    token: its tracking token; root: the path below which a proxy has us. Neither needs escapes.
     """
     return (
         f'{{"order_number":{_text(order.number)},"status":{_text(order.status)},'
@@ -29,7 +29,7 @@ def placed(order: PlacedOrder, token: str) -> str:
         f'"order_type":{_text(order.order_type)},"customer_name":{_text(order.customer_name)},'
         f'"created_at":{_time(order.created_at)},'
         f'"estimated_completion":{_time(order.estimated_completion)},'
-        f'"tracking_token":"{token}","tracking_url":"{TRACK}{token}"}}\n'
+        f'"tracking_token":"{token}","tracking_url":"{root}{TRACK}{token}"}}\n'
     )
 
 

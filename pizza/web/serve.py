@@ -25,11 +25,11 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from pizza.framework.lifecycle import STOP_SIGNALS
 from pizza.services import restaurant
 from pizza.services.opening import OpenRestaurant
 from pizza.settings import Settings
 from pizza.web.board import Board
-from pizza.web.drain import STOP_SIGNALS
 from pizza.web.process import load_app
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ _KEEP_LOGGING: dict[str, Any] = {
 
 
 def serve(settings: Settings) -> int:
-    """Run the order service until SIGTERM or SIGINT; returns the exit code."""
+    """Run the order service until SIGTERM, SIGHUP or SIGINT; returns the exit code."""
     if problem := _port_problem(settings.host, settings.port, share=settings.share_port):
         log.error("%s", problem, extra={"action": "start_failed"})
         return 1
@@ -94,8 +94,15 @@ class _Server(MPServer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._crashes: list[float] = []
+        self._hangup_is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
+        """SIGHUP stops this service, as any other process; granian would restart its workers."""
+        self.signal_handler_interrupt(*args, **kwargs)
 
     def _spawn_workers(self, *args: Any) -> None:
+        if self._hangup_is_ignored:  # by nohup; granian has just set a handler
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with _signals_held():
             super()._spawn_workers(*args)
 
@@ -136,14 +143,17 @@ class _Server(MPServer):
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Processes begun in the block hear SIGINT and SIGTERM only when they ask for them.
+    """Processes that start in the block receive STOP_SIGNALS only once they unblock them.
 
     Otherwise one that comes while such a process still imports ends it with a traceback.
     """
-    # Its start would let the signals through again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    # The tracker ignores SIGINT and SIGTERM itself. SIGHUP stays blocked in it, so that it outlives
+    # a terminal that hangs up, as long as this process needs it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     try:
+        # Its start would let the other signals through again.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

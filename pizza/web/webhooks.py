@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -97,7 +97,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found, secret = service.add_webhook(conn, form.url, form.types, form.description)
         response = _answer(found, secret, status=201)
-        response.headers["Location"] = f"/webhooks/{found.id}"
+        response.headers["Location"] = f"{request.script_root}/webhooks/{found.id}"
         return response
 
     @app.get(

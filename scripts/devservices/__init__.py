@@ -23,6 +23,8 @@ from .proxy import Proxy
 from .rabbitmq import RabbitMQ
 from .rabbitmq_install import find_or_fetch
 from .servers import Servers
+from .web_proxies_install import WebProxies
+from .web_proxies_install import find_or_fetch as find_or_fetch_web_proxies
 
 __all__ = [
     "Chromium",
@@ -33,9 +35,11 @@ __all__ = [
     "Proxy",
     "RabbitMQ",
     "Servers",
+    "WebProxies",
     "claim",
     "find_or_fetch",
     "find_or_fetch_chromium",
     "find_or_fetch_postgres",
+    "find_or_fetch_web_proxies",
     "free_port",
 ]

@@ -27,6 +27,8 @@ _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage",
+    # Over plain HTTP and under a name the browser sends no Sec-Fetch-Site.
+    "--host-resolver-rules=MAP pizza.example 127.0.0.1",
 )  # fmt: skip
 
 
@@ -68,9 +70,10 @@ def house(
 def closed_house(
     servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """An order service with a staff key."""
+    """An order service with a staff key; it trusts a proxy on this machine."""
     folder = tmp_path_factory.mktemp("closed")
-    yield from _house(servers, _template, folder, STAFF_KEY="a-sound-key-of-the-staff")
+    variables = {"STAFF_KEY": "a-sound-key-of-the-staff", "TRUSTED_PROXIES": "127.0.0.1"}
+    yield from _house(servers, _template, folder, **variables)
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,13 @@ class Visitor:
         rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         self._cdp("Network.emulateNetworkConditions", {"offline": is_offline, **rates})
 
-    def go(self, service: Service, path: str) -> None:
-        """Open a page, whole: the driver may be back before its styles and scripts are there."""
-        self.browser.get(f"http://127.0.0.1:{service.port}{path}")
+    def go(self, service: Service | str, path: str) -> None:
+        """Open a page, whole: the driver may be back before its styles and scripts are there.
+
+        service: an order service, or the origin under which the browser knows it.
+        """
+        origin = service if isinstance(service, str) else f"http://127.0.0.1:{service.port}"
+        self.browser.get(f"{origin}{path}")
         whole = "return location.protocol === 'http:' && document.readyState === 'complete'"
         wait_until(lambda: self.run(whole), 10, f"{path} is loaded")
 

@@ -244,3 +244,166 @@ def test_a_log_file_is_appended_to_and_survives_rotation(tmp_path):
     process = run(script, str(path))
     assert process.stdout == process.stderr == ""
     assert [len((tmp_path / name).read_text().splitlines()) for name in ("log.1", "log")] == [2, 1]
+
+
+# What a reader of the log finds after the file has gone, and what stderr says of it. `forbid` takes
+# the right to write to the file away, as root as well.
+FORBID = """
+    import os, pathlib, time
+    log = logging.getLogger("pizza")
+    path = pathlib.Path(sys.argv[1])
+    def forbid(place, mode):
+        os.chmod(place, mode)
+        if os.getuid() == 0:
+            os.seteuid(65534)
+    def allow(place, mode):
+        os.seteuid(os.getuid())
+        os.chmod(place, mode)
+"""
+REOPEN = r"restaurant-system: --log-file \(LOG_FILE\) \S+ cannot be opened again: "
+GOES_ON = r"The log goes on in the file that was open; make the path writable\.\n"
+WELL = r"restaurant-system: The log is written to \S+ again\.\n"
+
+
+def messages(path):
+    return [json.loads(line)["message"] for line in path.read_text().splitlines()]
+
+
+def test_a_new_file_that_is_not_ours_to_write_is_told_once_and_the_old_one_used(tmp_path):
+    process = run(
+        FORBID
+        + """
+    log.info("one")
+    path.rename(f"{path}.1")
+    path.touch()
+    forbid(path, 0)
+    for n in range(3): log.info("two %s", n)
+    allow(path, 0o644)
+    while not path.stat().st_size:
+        time.sleep(0.02)
+        log.info("three")
+    log.info("four")
+    """,
+        str(tmp_path / "log"),
+    )
+    before = messages(tmp_path / "log.1")
+    assert [each for each in before if each != "three"] == ["one", "two 0", "two 1", "two 2"]
+    assert messages(tmp_path / "log") == ["three", "four"]
+    assert re.fullmatch(f"{REOPEN}Permission denied. {GOES_ON}{WELL}", process.stderr)
+
+
+def test_a_folder_that_is_moved_away_takes_its_log_along(tmp_path):
+    (tmp_path / "logs").mkdir()
+    process = run(
+        FORBID
+        + """
+    path.parent.rename(path.parent.with_name("moved"))
+    for n in range(3): log.info("%s", n)
+    """,
+        str(tmp_path / "logs" / "log"),
+    )
+    assert messages(tmp_path / "moved" / "log") == ["0", "1", "2"]
+    assert re.fullmatch(f"{REOPEN}No such file or directory. {GOES_ON}", process.stderr)
+
+
+def test_lines_of_a_log_that_is_deleted_and_cannot_be_made_follow_on_stderr(tmp_path):
+    (tmp_path / "logs").mkdir()
+    process = run(
+        FORBID
+        + """
+    log.info("one")
+    path.unlink()
+    forbid(path.parent, 0o555)
+    log.info("two")
+    """,
+        str(tmp_path / "logs" / "log"),
+    )
+    moved, deleted, line = process.stderr.splitlines()
+    assert re.fullmatch(f"{REOPEN}Permission denied. {GOES_ON}", moved + "\n")
+    assert "has been deleted. The lines of the log follow here." in deleted
+    assert json.loads(line)["message"] == "two"
+
+
+def test_lines_that_a_full_disk_does_not_take_follow_on_stderr(tmp_path):
+    (tmp_path / "log").symlink_to("/dev/full")
+    process = run(
+        FORBID
+        + """
+    log.info("one")
+    log.info("two")
+    path.unlink()
+    log.info("three")
+    """,
+        str(tmp_path / "log"),
+    )
+    full, one, two, well = process.stderr.splitlines()
+    assert full == (
+        f"restaurant-system: The log cannot be written to {tmp_path / 'log'}: No space left on "
+        "device. Its lines follow here until it can."
+    )
+    assert [json.loads(line)["message"] for line in (one, two)] == ["one", "two"]
+    assert re.fullmatch(WELL, well + "\n")
+    assert messages(tmp_path / "log") == ["three"]
+
+
+def test_the_part_of_a_line_that_a_full_disk_took_spoils_no_later_line(tmp_path):
+    process = run(
+        FORBID
+        + """
+    import resource
+    log.info("one")
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, hard))
+    log.info("two")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    log.info("three")
+    """,
+        str(tmp_path / "log"),
+    )
+    one, part, three = (tmp_path / "log").read_text().splitlines()
+    assert json.loads(one)["message"] == "one"
+    assert len(part) == 50
+    assert json.loads(three)["message"] == "three"
+    _, two, well = process.stderr.splitlines()
+    assert json.loads(two)["message"] == "two"
+    assert re.fullmatch(WELL, well + "\n")
+
+
+def test_lines_that_nobody_can_be_told_of_are_counted(tmp_path):
+    (tmp_path / "log").symlink_to("/dev/full")
+    process = run(
+        FORBID
+        + """
+    before = os.dup(2)
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+    for n in range(3): log.info("%s", n)
+    os.dup2(before, 2)
+    path.unlink()
+    log.info("three")
+    """,
+        str(tmp_path / "log"),
+    )
+    assert process.stderr.endswith(" again. 3 lines were lost.\n")
+
+
+def test_a_reader_that_is_gone_is_told_of_once():
+    process = run("""
+        import os
+        read, write = os.pipe()
+        os.dup2(write, logging.getLogger().handlers[0]._descriptor)
+        os.close(read)
+        for n in range(3): logging.getLogger("pizza").info("%s", n)
+    """)
+    assert process.stderr.count("Broken pipe. Its lines are lost until it can.") == 1
+
+
+def test_a_pipe_that_does_not_block_and_is_full_loses_no_line():
+    code = """
+        import fcntl, os
+        fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK | fcntl.fcntl(1, fcntl.F_GETFL))
+        log = logging.getLogger("pizza")
+        for n in range(2000): log.info("%s", "x" * 1000)
+    """
+    process = run(code)
+    assert process.stderr == ""
+    assert len(process.stdout.splitlines()) == 2000

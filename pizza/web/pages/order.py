@@ -18,6 +18,7 @@ from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import read_form
 from pizza.web.intake import Intake
 from pizza.web.pages import paper
+from pizza.web.render import TRACK
 
 _QUANTITY = "quantity:"
 # The courses as a menu has them; those that it does not know come between.
@@ -48,7 +49,7 @@ def register(pages: Blueprint, backend: Backend, intake: Intake) -> None:
         status, _, answer = intake.answer(_as_api(request.environ, body, form.get("key", "")))
         document = json.loads(answer)
         if status == 201:
-            return paper.go(document["tracking_url"])
+            return paper.go(f"{TRACK}{document['tracking_token']}")
         return _page(menu, form, document)
 
 

@@ -35,6 +35,7 @@ def page(template: str, *, status: int = 200, live: bool = False, **words: Any) 
 
     live: who has it already is told so (ETag, 304), so that it can be asked for every moment.
     """
+    words["root"] = request.script_root
     words["logged_in"] = session(request.environ) is not None
     text = _TEMPLATES.get_template(template).render(words)
     response = mark(Response(text, status, content_type=HTML))
@@ -52,8 +53,9 @@ def problem(found: Problem) -> Response:
 
 
 def go(address: str) -> Response:
-    """Send the browser on to a page of ours, after a form."""
-    return mark(Response(status=303, headers={"Location": address}, content_type=HTML))
+    """Send the browser on to a page of ours, after a form. address: below the root of the pages."""
+    location = f"{request.script_root}{address}"
+    return mark(Response(status=303, headers={"Location": location}, content_type=HTML))
 
 
 def mark(response: Response) -> Response:

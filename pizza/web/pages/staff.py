@@ -39,6 +39,7 @@ def register(pages: Blueprint, doors: Doors) -> None:
         response = paper.go(following)
         response.set_cookie(
             COOKIE, session, max_age=SESSION_SECONDS, httponly=True, samesite="Strict",
+            path=request.script_root or "/",
             secure=request.is_secure or request.headers.get("X-Forwarded-Proto") == "https",
         )  # fmt: skip
         return response
@@ -46,7 +47,9 @@ def register(pages: Blueprint, doors: Doors) -> None:
     @pages.post("/logout")
     def logout() -> Response:
         response = paper.go("/")
-        response.delete_cookie(COOKIE, httponly=True, samesite="Strict")
+        response.delete_cookie(
+            COOKIE, path=request.script_root or "/", httponly=True, samesite="Strict"
+        )
         return response
 
 

@@ -2,6 +2,7 @@
 import { live, reload } from "./live.js";
 import { minutes } from "./clock.js";
 import { Moves } from "./moves.js";
+import { ROOT } from "./root.js";
 import { Sound } from "./sound.js";
 
 const BOARD = document.getElementById("board");
@@ -197,7 +198,7 @@ function show(orders) {
 let tag = "";
 async function refresh() {
   const headers = tag ? { "If-None-Match": tag } : {};
-  const answer = await fetch("/kitchen/board", { headers, cache: "no-store", signal: AbortSignal.timeout(10_000) });
+  const answer = await fetch(`${ROOT}/kitchen/board`, { headers, cache: "no-store", signal: AbortSignal.timeout(10_000) });
   if (answer.status === 401) reload();
   if (answer.status === 304) return;
   if (!answer.ok) throw new Error(`${answer.status}`);

@@ -1,13 +1,14 @@
 // The manager's page: fetched again at each event and every few seconds, as the figures move by themselves.
 import { adopt, live, pageFetcher } from "./live.js";
 import { tell } from "./clock.js";
+import { ROOT } from "./root.js";
 
 const link = document.getElementById("link");
-const fetchPage = pageFetcher("/manage");
+const fetchPage = pageFetcher(`${ROOT}/manage`);
 
 tell();
 live({
-  events: "/events",
+  events: `${ROOT}/events`,
   every: 5000,
   gap: 2000,
   safety: 5000,

@@ -1,4 +1,5 @@
 // What staff does to an order by hand. Nothing is sent for five seconds, so that all can be undone.
+import { ROOT } from "./root.js";
 
 export const UNDO_MS = 5000;
 
@@ -84,7 +85,7 @@ export class Moves {
     this.#show();
     let detail = "";
     try {
-      const answer = await fetch(`/orders/${move.order.order_number}/${PATHS[move.verb]}`, {
+      const answer = await fetch(`${ROOT}/orders/${move.order.order_number}/${PATHS[move.verb]}`, {
         method: "POST",
         // Only the order that was looked at: of two boards that bump it, one is told.
         headers: { "Content-Type": "application/json", "If-Match": `"${move.order.version}"` },

@@ -1,4 +1,5 @@
 // The order: a basket that adds up, one request for one basket, errors beside their fields.
+import { ROOT } from "./root.js";
 
 const form = document.getElementById("order");
 const send = document.getElementById("send");
@@ -64,7 +65,7 @@ function newKey() {
 }
 
 async function post(body, key) {
-  const answer = await fetch("/orders", {
+  const answer = await fetch(`${ROOT}/orders`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body,

@@ -96,6 +96,31 @@ def test_a_log_file_takes_it_all(new_restaurant: Callable[[], Restaurant]) -> No
     assert [json.loads(line)["action"] for line in written][-1] == "worker_disconnected"
 
 
+def test_a_folder_of_logs_that_is_moved_away_loses_no_line(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    folder = house.folder / "logs"
+    folder.mkdir()
+    log_file = folder / "mario.log"
+    cook = house.hire_soon("mario", log_file=log_file)
+    house.open()
+    house.ledger.wait_for("ready", [house.place()], 10)
+
+    moved = folder.rename(folder.with_name("moved"))
+    number = house.place()
+    house.ledger.wait_for("ready", [number], 10)
+    cook.expected_stderr = (
+        f"restaurant-system: --log-file (LOG_FILE) {log_file} cannot be opened again: No such file "
+        "or directory. The log goes on in the file that was open; make the path writable.\n"
+    )
+    assert cook.stop() == 0
+
+    lines = [json.loads(line) for line in (moved / "mario.log").read_text("utf-8").splitlines()]
+    assert number in [line.get("order_number") for line in lines]
+    assert lines[-1]["action"] == "worker_disconnected"
+
+
 @pytest.mark.parametrize("level", ["WARN", "ERROR"])
 def test_a_higher_level_says_less(restaurant: Restaurant, level: str) -> None:
     cook = restaurant.hire_soon("mario", log_level=level)

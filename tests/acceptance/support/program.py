@@ -37,7 +37,16 @@ class Program:
     It reads no `.env`, and its environment is the test's without the product's variables.
     """
 
-    def __init__(self, folder: Path, name: str, flags: Sequence[str], servers: Mapping[str, str]):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        flags: Sequence[str],
+        servers: Mapping[str, str],
+        *,
+        nohup: bool = False,
+    ) -> None:
+        """nohup: start it with SIGHUP ignored, as nohup(1) does."""
         self.name = name
         self.expected_stderr = ""
         self.expected_code = 0
@@ -46,7 +55,15 @@ class Program:
         self.stdout_path = folder / f"{name}.stdout"
         self.stderr_path = folder / f"{name}.stderr"
         self._flags = list(flags)
-        command = ["/bin/sh", "-c", 'exec "$@" 2>"$0"', self.stderr_path, PROGRAM, *self._flags]
+        first = 'trap "" HUP; ' if nohup else ""
+        command = [
+            "/bin/sh",
+            "-c",
+            f'{first}exec "$@" 2>"$0"',
+            self.stderr_path,
+            PROGRAM,
+            *self._flags,
+        ]
         with self.stdout_path.open("ab") as stdout:
             self.process = GuardedProcess(
                 command, env=_environment() | dict(servers), cwd=folder, output=stdout
@@ -118,6 +135,10 @@ class Program:
     def exit_code(self, seconds: float = STOP_S) -> int:
         """Wait for its end, with patience; raises subprocess.TimeoutExpired."""
         return self.process.wait(PATIENCE * seconds)
+
+    def hang_up(self) -> None:
+        """SIGHUP to it and its children, as when its terminal closes."""
+        os.killpg(self.process.pid, signal.SIGHUP)
 
     def terminate(self) -> None:
         """SIGTERM, once, without waiting."""

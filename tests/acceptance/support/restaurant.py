@@ -47,19 +47,19 @@ class Restaurant:
         self.port = free_port()
         self.client = Client(self.port)
         self.service: Program | None = None
-        self._folder = folder
+        self.folder = folder
         self._programs: list[Program] = []
         self._started = 0
 
     # -- processes --------------------------------------------------------------------
 
-    def start(self, name: str, *flags: str, database: bool = True) -> Program:
+    def start(self, name: str, *flags: str, database: bool = True, nohup: bool = False) -> Program:
         """Start the program with any flags; database: whether it is told of one."""
         self._started += 1
         servers = {"RABBITMQ": self.servers.rabbitmq.address}
         if database:
             servers["DB_URL"] = self.db_url
-        program = Program(self._folder, f"{self._started:02}_{name}", flags, servers)
+        program = Program(self.folder, f"{self._started:02}_{name}", flags, servers, nohup=nohup)
         self._programs.append(program)
         return program
 

@@ -103,7 +103,28 @@ def test_the_version_is_read_from_the_tag(client, calls, tag, version):
     assert calls["cancel"][1]["version"] == version
 
 
-@pytest.mark.parametrize("tag", ['"somebody-elses"', 'W/"2"', '"9", "8"', '"0"'])
+@pytest.mark.parametrize(
+    "tag",
+    ['W/"2-0123abcd"', '"2-0123abcd-gzip"', '"2-0123abcd--gzip"', 'W/"2-0123abcd-br"', 'W/"2"',
+     '"9-0123abcd", W/"2-0123abcd"'],
+)  # fmt: skip
+def test_the_tag_of_a_compressed_answer_names_the_same_version(client, calls, tag):
+    response = client.post(f"/orders/{NUMBER}/cancel", headers={"If-Match": tag})
+
+    assert response.status_code == 200
+    assert calls["cancel"][1]["version"] == 2
+
+
+@pytest.mark.parametrize("mark", ['W/{}"', '{}-gzip"', 'W/{}-zstd"'])
+@pytest.mark.parametrize("path", [f"/orders/{NUMBER}/status", "/static/pizza.css"])
+def test_a_compressed_answer_still_holds(client, path, mark):
+    tag = client.get(path).headers["ETag"]
+    known = {"If-None-Match": mark.format(tag[:-1])}
+
+    assert client.get(path, headers=known).status_code == 304
+
+
+@pytest.mark.parametrize("tag", ['"somebody-elses"', '"2-gzip-x"', '"9", "8"', '"0"'])
 def test_no_tag_of_the_order_is_412(client, calls, tag):
     response = client.post(f"/orders/{NUMBER}/cancel", headers={"If-Match": tag})
     assert response.status_code == 412

@@ -1,0 +1,90 @@
+"""Cross-origin requests (CORS): pages of the origins in `--cors-origins` may use the API.
+
+A listed origin may also send the cookie of a session, and change what this service's own pages may
+change. `*` lets the pages of all sites ask without a cookie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+Headers = list[tuple[str, str]]
+
+_ALL = "*"
+_LISTED = "pizza.listed_origin"
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
+_REQUEST_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
+    "traceparent"
+)
+_RESPONSE_HEADERS = "ETag, Idempotent-Replayed, Link, Location, Retry-After, WWW-Authenticate"
+# How long a browser may remember the answer to a preflight.
+_MAX_AGE_SECONDS = "600"
+
+
+def allow_origins(app: Wsgi, origins: Collection[str]) -> Wsgi:
+    """Wrap a WSGI application: answers preflights, and adds the headers to each other answer.
+
+    origins: as `--cors-origins` has them. Without any the application is returned as it is.
+    """
+    if not origins:
+        return app
+
+    def crossing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        allowed = _headers(environ.get("HTTP_ORIGIN"), origins)
+        if environ.get("HTTP_ORIGIN") in origins:
+            environ[_LISTED] = True
+        if allowed and _is_preflight(environ):
+            start_response("204 No Content", _preflight(allowed))
+            return []
+
+        def start(status: str, headers: Headers, *more: Any) -> Any:
+            return start_response(status, [*headers, *allowed, *_VARY[_ALL in origins]], *more)
+
+        return app(environ, start)
+
+    return crossing
+
+
+def is_listed(environ: Mapping[str, Any]) -> bool:
+    """Whether a request comes from a page of a listed origin; `*` lists none."""
+    return bool(environ.get(_LISTED))
+
+
+# An answer that says which origin may read it is for no cache of another one's.
+_VARY: dict[bool, Headers] = {True: [], False: [("Vary", "Origin")]}
+
+
+def _headers(origin: str | None, origins: Collection[str]) -> Headers:
+    """What lets pages of `origin` read an answer; nothing for others."""
+    exposed = ("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
+    if origin is None:
+        return []
+    if _ALL in origins:
+        return [("Access-Control-Allow-Origin", _ALL), exposed]
+    if origin not in origins:
+        return []
+    return [
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        exposed,
+    ]
+
+
+def _is_preflight(environ: Environ) -> bool:
+    asked = "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+    return asked and environ["REQUEST_METHOD"] == "OPTIONS"
+
+
+def _preflight(allowed: Headers) -> Headers:
+    return [
+        *(each for each in allowed if each[0] != "Access-Control-Expose-Headers"),
+        ("Access-Control-Allow-Methods", _METHODS),
+        ("Access-Control-Allow-Headers", _REQUEST_HEADERS),
+        ("Access-Control-Max-Age", _MAX_AGE_SECONDS),
+        ("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+    ]

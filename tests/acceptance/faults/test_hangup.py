@@ -1,0 +1,56 @@
+"""SIGHUP, which a process gets when its terminal closes: it stops as at SIGTERM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..support import Restaurant
+
+
+def test_every_process_stops_in_order_when_its_terminal_closes(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    service = house.open(stations="quality")
+    cook = house.hire("mario", cooking_time=1.5, grace=10)
+    number = house.place()
+    house.ledger.wait_for("cooking", [number], 5)
+    tracking = house.track()
+    standby = house.track(ready=False)
+    standby.wait_for("standing_by")
+    webhooks = house.start("webhooks", "--mode=webhook-worker")
+    webhooks.wait_for("worker_connected")
+    station = house.hire("quality_1", station="quality", station_time=0)
+    subscriber = house.subscribe(name=f"screen_{house.port}")
+    processes = [service, cook, tracking, standby, webhooks, station, subscriber]
+    for each in processes:
+        each.hang_up()
+
+    for each in processes:
+        assert each.exit_code() == 0, each.name
+    assert house.ledger.orders()[number]["status"] == "ready"
+    assert cook.lines[-1]["action"] == "worker_disconnected"
+    assert service.lines[-1]["action"] == "service_stopped"
+    states = house.ledger.rows("select distinct status from workers")
+    assert states == [{"status": "offline"}]
+
+
+def test_processes_that_nohup_started_go_on_when_the_terminal_closes(
+    new_restaurant: Callable[[], Restaurant],
+) -> None:
+    house = new_restaurant()
+    flags = (f"--port={house.port}", "--stations=none", "--log-level=DEBUG")
+    service = house.start("order_service", "--mode=order-service", *flags, nohup=True)
+    cook = house.start("mario", "--mode=kitchen-worker", "--worker-name=mario", nohup=True)
+    service.wait_for("service_started")
+    cook.wait_for("worker_connected")
+
+    for each in (service, cook):
+        each.hang_up()
+
+    number = house.place()
+    house.ledger.wait_for("cooking", [number], 5)
+    assert not service.said("worker_respawned")
+    cook.hang_up()
+    assert [each.stop() for each in (cook, service)] == [0, 0]
+    assert house.ledger.orders()[number]["status"] == "ready"
