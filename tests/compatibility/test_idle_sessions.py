@@ -19,6 +19,11 @@ SIZE = 3
 _END_ALL = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'idle pool'
 """
+_OF_SERVICE = """
+select pid from pg_stat_activity
+where application_name = 'order-service' and datname = current_database()
+"""
+_STILL_THERE = "select pid from pg_stat_activity where pid = any(%s)"
 _OF_POOL = "select count(*) from pg_stat_activity where application_name = 'idle pool'"
 
 
@@ -84,7 +89,11 @@ def test_no_order_notices_that_a_firewall_has_cut_the_idle_connections(
 ) -> None:
     house.open()
     for _ in range(3):
-        assert wire.reset()
+        idle = [row["pid"] for row in house.ledger.rows(_OF_SERVICE)]
+        assert idle
+        wire.reset()
+        gone = lambda old=idle: not house.ledger.rows(_STILL_THERE, old)  # noqa: E731
+        wait_until(gone, 5, "the sessions have ended")
         answers = [house.client.order(meal()) for _ in range(8)]
         assert [answer.status for answer in answers] == [201] * 8
         wait_until(house.client.answers, 10, "all of the service is connected again")
