@@ -48,7 +48,9 @@ Order Service Options:
   --port                   HTTP port for REST API (default: 3000)
   --share-port             yes: listen on the port beside an order service that is to end, so that
                            an upgrade refuses nobody (default: no)
-  --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit)
+  --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit). Counts for an order
+                           service that starts alone; what flask --app pizza kitchen max-concurrent
+                           has set stays
   --client-places          Of those, how many one client may have that shows no staff key and is
                            not on this machine (default: half of them; 0: no limit)
   --rate-limit             Requests a minute of such a client, in each HTTP worker
@@ -201,7 +203,7 @@ Troubleshooting:
     An order with a dish that is on no menu needs a cook without menu tags
   - Orders stay "ready": is each station of --stations staffed? Dine-in and takeout wait to be
     handed over: POST /orders/{number}/deliver
-  - Orders are answered 503: the restaurant is full (--max-concurrent), paused (flask --app pizza
+  - Orders are answered 503: the restaurant is full (kitchen max-concurrent), paused (flask --app pizza
     kitchen resume), or without its database; the answer says which
   - Staff is answered 401: there is a staff key, by STAFF_KEY or flask --app pizza keys list; 403
     is for a customer's token

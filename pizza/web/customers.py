@@ -42,7 +42,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
             return _answer(staff.set_vip(conn, name, form.vip, by=form.by))
 
     @app.get(
-        "/customers/<named:name>",
+        "/customers/<named('vip'):name>",
         tags=[TAG],
         summary="What is known of a customer",
         operation_id="customer",

@@ -74,7 +74,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     marked: dict[str | int, Any] = {200: docs.answer(DishResponse, DISH_EXAMPLE)}
 
     @app.delete(
-        "/menu/<named:name>",
+        "/menu/<named('sold-out','available'):name>",
         tags=[TAG],
         summary="Take a dish off the menu",
         operation_id="remove_dish",

@@ -34,7 +34,7 @@ def test_schemathesis_finds_nothing(service, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stdout
-    assert "35 selected / 39 total" in done.stdout
+    assert "40 selected / 44 total" in done.stdout
     errors = [line for line in service.program.lines if line["level"] == "ERROR"]
     assert errors == []
 

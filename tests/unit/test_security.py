@@ -52,7 +52,7 @@ def test_every_address_is_described():
     app.doors.closed = lambda: True
     described = app.test_client().get("/openapi.json").json["paths"]
     there = {
-        re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+        re.sub(r"<(?:[^<:]+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/") or "/"
         for rule in app.url_map.iter_rules()
         if not rule.endpoint.startswith(("openapi", "swagger", "pages."))
     }

@@ -18,7 +18,8 @@ def customers() -> None:
 @click.argument("name")
 @desk.as_json
 def show(name: str, as_json: bool) -> None:
-    """Show what is known of a customer; capitals and spacing do not matter.
+    """Show what is known of a customer; capitals, spacing and Unicode form do
+    not matter.
 
     \b
     Example:

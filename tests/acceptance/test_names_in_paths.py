@@ -1,0 +1,162 @@
+"""Every name that can be stored can be addressed, directly and through a real nginx."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from devservices import GuardedProcess, free_port
+from devservices.web_proxies_install import find_or_fetch
+
+from ..pace import wait_until
+from .api_service import TIMEOUT_S, Service, module_service
+from .support import Restaurant, eventually
+
+# With nothing but what a site needs; below a path nginx decodes addresses and merges slashes.
+_NGINX = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log; {user}
+events {{ }}
+http {{
+    access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};
+    fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+    server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass http://127.0.0.1:{service}; }} }}
+    server {{ listen 127.0.0.1:{below};
+              location /pizza/ {{ proxy_pass http://127.0.0.1:{service}/; }} }}
+}}
+"""
+IN_ANY_PATH = [
+    "Fish/Chips", "AC/DC", "a/b/c", "x/sold-out/y", "vip/x", "sold-outs",
+    "%", "100 %2F", "?", "a?b=c", "#", ";", "a;b=c", "a&b=c+d", "+", " lead", "trail ", "\\", "'\"",
+    "🍕 4/4", "Crème brûlée", "…", "two\nlines",
+]  # fmt: skip
+UNMERGED = ["a//b", "/x"]
+IN_NO_PATH = [
+    ".", "..", "../..", "/", "x/", "//", "sold-out", "available", "vip", "x/sold-out", "x/vip",
+]  # fmt: skip
+
+service = module_service("--max-concurrent=0", "--web-workers=1")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to the order service."""
+
+    port: int
+    prefix: str = ""
+    merges: bool = False
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """The status of the answer, and its document if it has one."""
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
+        with closing(link):
+            sent = None if body is None else json.dumps(body).encode()
+            link.request(method, self.prefix + path, sent)
+            answer = link.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text else None
+
+
+@pytest.fixture(scope="module")
+def ways(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Way]]:
+    folder = tmp_path_factory.mktemp("nginx")
+    folder.chmod(0o755)
+    plain, below = free_port(), free_port()
+    user = "user root root;" if os.geteuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(
+        _NGINX.format(folder=folder, user=user, plain=plain, below=below, service=service.port)
+    )
+    found = find_or_fetch()
+    command = [str(found.programs["nginx"]), "-c", str(config), "-p", str(folder)]
+    command += ["-e", str(folder / "nginx.log")]
+    routes = {
+        "direct": Way(service.port),
+        "nginx": Way(plain),
+        "nginx below a path": Way(below, "/pizza", merges=True),
+    }
+    with (folder / "output").open("ab") as log:
+        nginx = GuardedProcess(
+            command, env={**os.environ, **found.environment}, cwd=folder, output=log
+        )
+        try:
+            wait_until(lambda: answers(routes["nginx"]), 20, f"nginx answers, {folder / 'output'}")
+            yield routes
+        finally:
+            nginx.stop()
+
+
+def answers(way: Way) -> bool:
+    try:
+        return way.ask("GET", "/healthz")[0] == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(params=["direct", "nginx", "nginx below a path"])
+def way(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Way:
+    return ways[request.param]
+
+
+def test_every_name_is_addressed_by_a_parameter(way: Way) -> None:
+    for name in [*IN_ANY_PATH, *UNMERGED, *IN_NO_PATH]:
+        query = urlencode({"name": name})
+        dish = {"name": name, "tag": "special", "price": None, "sold_out": False}
+        assert way.ask("POST", "/menu", {"name": name, "tag": "special"}) == (200, dish)
+        sold_out = dish | {"sold_out": True}
+        assert way.ask("POST", f"/menu/sold-out?{query}") == (200, sold_out), name
+        assert way.ask("POST", f"/menu/available?{query}") == (200, dish), name
+        assert way.ask("DELETE", f"/menu?{query}") == (204, None), name
+        assert way.ask("DELETE", f"/menu?{query}")[0] == 404, name
+        status, customer = way.ask("POST", f"/customers/vip?{query}", {"vip": True})
+        assert (status, customer["name"], customer["vip"]) == (200, name, True)
+        assert way.ask("GET", f"/customers?{query}") == (200, customer), name
+
+
+def test_a_name_is_addressed_by_a_path_with_its_slashes(way: Way) -> None:
+    for name in [*IN_ANY_PATH, *([] if way.merges else UNMERGED)]:
+        path = quote(name, safe="")
+        dish = {"name": name, "tag": "special", "price": None, "sold_out": False}
+        assert way.ask("POST", "/menu", {"name": name, "tag": "special"}) == (200, dish)
+        sold_out = dish | {"sold_out": True}
+        assert way.ask("POST", f"/menu/{path}/sold-out") == (200, sold_out), name
+        assert way.ask("POST", f"/menu/{path}/available/") == (200, dish), name
+        assert way.ask("DELETE", f"/menu/{path}") == (204, None), name
+        assert way.ask("DELETE", f"/menu/{path}")[0] == 404, name
+        status, customer = way.ask("POST", f"/customers/{path}/vip", {"vip": True})
+        assert (status, customer["name"], customer["vip"]) == (200, name, True)
+        assert way.ask("GET", f"/customers/{path}") == (200, customer), name
+
+
+def test_a_parameter_that_is_missing_or_unknown_is_told(way: Way) -> None:
+    status, problem = way.ask("POST", "/menu/sold-out")
+    assert (status, problem["errors"]) == (422, [{"field": "name", "message": "is missing"}])
+    status, problem = way.ask("GET", "/customers?nam=x")
+    assert (status, problem["errors"]) == (422, [{"field": "nam", "message": "is no parameter"}])
+    assert way.ask("DELETE", "/menu?name=nothing")[0] == 404
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "100 %2F? #;"])
+def test_a_worker_of_any_name_cooks_and_is_found(restaurant: Restaurant, name: str) -> None:
+    cook = restaurant.start(
+        "cook", "--mode=kitchen-worker", f"--worker-name={name}", "--cooking-time=0"
+    )
+    cook.wait_for("worker_connected")
+    number = restaurant.place()
+    restaurant.ledger.wait_for("ready", [number], 20)
+    query = f"/workers/status?{urlencode({'name': name})}"
+    (found,) = restaurant.client.get(query).document
+    assert (found["worker_name"], found["status"]) == (name, "online")
+    order = restaurant.client.get(f"/orders/{number}").document
+    assert order["processed_by"] == name
+    assert cook.stop() == 0
+    eventually(
+        lambda: restaurant.client.get(query).document[0]["status"] == "offline", 10, "it has left"
+    )
