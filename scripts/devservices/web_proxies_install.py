@@ -13,6 +13,7 @@ from .process import ProcessFailed
 from .rabbitmq_install import one_fetch_at_a_time
 
 ROOT = Path(__file__).resolve().parents[2]
+SYSTEM = Path("/")
 FETCHED = ROOT / ".pizza" / "web-proxies"
 # By program, the Debian package that has it.
 PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "apache2": "apache2-bin"}
@@ -48,24 +49,24 @@ def find_or_fetch() -> WebProxies:
 
 def find() -> WebProxies | None:
     """What is on the PATH and in /usr/sbin, or what an earlier run unpacked."""
-    for root in (Path("/"), FETCHED):
+    for root in (SYSTEM, FETCHED):
         programs = {name: path for name in PACKAGES if (path := _program(root, name))}
         modules = root / "usr/lib/apache2/modules"
         if len(programs) == len(PACKAGES) and modules.is_dir():
-            return WebProxies(programs, modules, {} if root == Path("/") else _environment(root))
+            return WebProxies(programs, modules, {} if root == SYSTEM else _environment(root))
     return None
 
 
 def _program(root: Path, name: str) -> Path | None:
     folders = f"{root / 'usr/sbin'}:{root / 'usr/bin'}"
-    if root == Path("/"):
+    if root == SYSTEM:
         folders = f"{os.environ.get('PATH', '')}:{folders}"
     found = shutil.which(name, path=folders)
     return Path(found) if found else None
 
 
 def _missing() -> str:
-    return ", ".join(name for name in PACKAGES if not _program(Path("/"), name)) or "nothing"
+    return ", ".join(name for name in PACKAGES if not _program(SYSTEM, name)) or "nothing"
 
 
 def _environment(root: Path) -> dict[str, str]:
