@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from datafolder import ROOT
-from devservices import GuardedProcess, ProcessFailed, chromium_install, rabbitmq_install
+from devservices import (
+    GuardedProcess,
+    ProcessFailed,
+    chromium_install,
+    rabbitmq_install,
+    web_proxies_install,
+)
 from progress import step
 from stopping import Stopped, stop_on_signals
 
@@ -44,6 +50,9 @@ def main() -> int:
         if needs_browser(sys.argv[1:]) and not chromium_install.find():
             with step("Fetching Chromium, which this machine does not have"):
                 chromium_install.find_or_fetch()
+        if needs_web_proxies(sys.argv[1:]) and not web_proxies_install.find():
+            with step("Fetching nginx, HAProxy, Caddy and Apache, which this machine lacks"):
+                web_proxies_install.find_or_fetch()
         with tempfile.TemporaryDirectory() as folder:
             return run(sys.argv[1:], Path(folder))
     except Stopped as stop:
@@ -80,6 +89,12 @@ def run(arguments: list[str], folder: Path) -> int:
             output.seek(0)
             sys.stdout.write(output.read().decode("utf-8", "replace"))
     return report(max(codes), results)
+
+
+def needs_web_proxies(arguments: list[str]) -> bool:
+    """Whether an environment is among them whose tests stand behind nginx and its like."""
+    names = split(arguments)[0]
+    return not names or bool({"acceptance", "browser"} & set(names))
 
 
 def needs_browser(arguments: list[str]) -> bool:

@@ -102,7 +102,7 @@ def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
         log = running.enter_context((folder / "output").open("ab"))
         for command in commands:
             process = GuardedProcess(command, env=environment, cwd=folder, output=log)
-            running.callback(process.stop)
+            running.callback(process.kill)
         for name, port in sites.items():
             what = f"{name} listens; {folder / 'output'}"
             wait_until(lambda port=port: listens(port), 10, what)

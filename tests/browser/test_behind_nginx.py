@@ -34,7 +34,7 @@ def site(closed_house: Service, tmp_path_factory: pytest.TempPathFactory) -> Ite
         wait_until(lambda: listens(port), 10, "nginx listens")
         yield f"http://pizza.example:{port}"
     finally:
-        nginx.stop()
+        nginx.kill()
 
 
 @pytest.mark.parametrize("scripts", [True, False])
