@@ -229,7 +229,7 @@ def test_production_refuses_what_is_not_safe(
 ) -> None:
     given = {"RABBITMQ": servers.rabbitmq.url, **variables}
     running = Service(
-        tmp_path, "postgres://h/d", given.pop("RABBITMQ"), "--env=production", **given
+        tmp_path, "postgres://127.0.0.1/d", given.pop("RABBITMQ"), "--env=production", **given
     )
 
     running.program.refused(f"{sentence} See restaurant-system --help.")
