@@ -64,7 +64,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
 
 
 class _Map(Map):
-    """Routes with or without a closing slash: Werkzeug would redirect with a page of HTML."""
+    """Routes with or without a trailing slash: Werkzeug would redirect with a page of HTML."""
 
     def __init__(self, **options: Any) -> None:
         options.update(strict_slashes=False, merge_slashes=False)
@@ -135,7 +135,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
     pages.install(app, backend, doors, intake)
-    names.accept_closing_slashes(app)
+    names.accept_trailing_slashes(app)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -2,7 +2,7 @@
 
 In a path a name stands percent-encoded: `/customers/AC%2FDC`. WSGI servers decode that before the
 path is matched, and so do some proxies; so a name in a path takes all slashes, whatever they were.
-Clients and proxies take `.`, `..`, doubled and closing slashes out of paths, and a name may end
+Clients and proxies take `.`, `..`, doubled and trailing slashes out of paths, and a name may end
 like an operation (`x/vip`). Such a name is given as the parameter `name` (`/customers?name=..`),
 which nothing between here and there changes.
 """
@@ -26,7 +26,7 @@ BY_PARAMETER = (
 
 
 class NameConverter(BaseConverter):
-    """The part of a path that is a name: everything but a closing slash."""
+    """The part of a path that is a name: everything but a trailing slash."""
 
     part_isolating = False
     weight = 200
@@ -61,7 +61,7 @@ def install(app: Flask) -> None:
     app.url_map.converters[CONVERTER] = NameConverter
 
 
-def accept_closing_slashes(app: Flask) -> None:
+def accept_trailing_slashes(app: Flask) -> None:
     """Let a path with a name end with a slash, as all others may; after all rules are added.
 
     Werkzeug's `strict_slashes=False` is not for converters that take slashes.
