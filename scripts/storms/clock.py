@@ -13,7 +13,7 @@ from storms.world import World
 HOUR_SECONDS = 3600
 CURABLE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 FOLDER = Path(__file__).with_name("shifted")
 
 

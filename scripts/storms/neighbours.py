@@ -42,7 +42,7 @@ HEAD_START_SECONDS = 1.5
 FOREIGN, SOUND = 1100, 100
 SEEN_SECONDS = 8.0
 RETURNED_SECONDS = 5.0
-SETTLED_SECONDS = 40.0
+SETTLED_SECONDS = 120.0
 _ARRIVED = "select exists (select from tracking_event where occurred_at > %(moment)s)"
 
 

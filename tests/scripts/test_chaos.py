@@ -21,7 +21,7 @@ BESIDE_THE_GUESTS = (
 )  # fmt: skip
 BEFORE_THE_GUESTS = ("clock", "one-way")
 # What these do takes seconds, at any size.
-CROWDED = ("backlog-burst", "wrong-address", "row-lock", "unroutable", "foreign-garbage")
+CROWDED = ("backlog-burst", "wrong-address", "foreign-garbage")
 # The others, at the size of a test of their own.
 ELSEWHERE = {
     "rolling-restart": "acceptance/crew/test_upgrade.py::"
@@ -40,6 +40,10 @@ ELSEWHERE = {
     "test_a_job_may_hold_its_transaction_for_long",
     "two-trackings": "acceptance/crew/test_two_trackings.py::"
     "test_two_of_them_go_on_within_seconds_of_any_restart",
+    "row-lock": "framework/outbox/test_locked_rows.py::"
+    "test_locked_messages_in_every_state_hold_up_no_others",
+    "unroutable": "framework/outbox/test_refusals.py::"
+    "test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end",
     "servers-late": "acceptance/faults/test_start.py::"
     "test_processes_that_come_before_their_servers_come_up_by_themselves",
     "broker-killed": "acceptance/faults/test_broker.py::"
