@@ -33,6 +33,4 @@ def test_two_of_them_go_on_within_seconds_of_any_restart(new_restaurant: Make) -
         standby = house.track(ready=False)
         assert_flow()
         assert not standby.said("event_gap") + killed.said("event_gap")
-        eventually(
-            lambda new=standby: new.lines, 60, "it has come up"
-        )
+        eventually(lambda new=standby: new.lines, 60, "it has come up")
