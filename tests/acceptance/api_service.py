@@ -52,6 +52,7 @@ class Service:
         self, folder: Path, db_url: str, broker: str, *flags: str, **variables: str
     ) -> None:
         self.db_url = db_url
+        self.broker_url = broker
         self.port = free_port()
         servers = {"DB_URL": db_url, "RABBITMQ": broker, **variables}
         all_flags = ["--mode=order-service", f"--port={self.port}", *flags]

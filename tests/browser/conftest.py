@@ -33,11 +33,15 @@ _FLAGS = (
 
 
 def _house(servers: Servers, template: str, folder: Path, **variables: str) -> Iterator[Service]:
+    """A restaurant with a database and a virtual host of its own: queues have the same names."""
     name = f"pages_{uuid4().hex[:12]}"
     db_url = servers.postgres.create_database(name, template=template)
-    setup_queues(servers.rabbitmq.url)
+    servers.rabbitmq.ctl("add_vhost", name)
+    servers.rabbitmq.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+    broker_url = servers.rabbitmq.url.removesuffix("/") + name
+    setup_queues(broker_url)
     flags = ["--max-concurrent=0", "--stations=none"]
-    running = Service(folder, db_url, servers.rabbitmq.url, *flags, **variables)
+    running = Service(folder, db_url, broker_url, *flags, **variables)
     try:
         running.program.wait_for("service_started")
         yield running
@@ -57,7 +61,7 @@ def house(
     for service in _house(servers, _template, folder):
         flags = ["--mode=kitchen-worker", "--worker-name=chef_mario", "--cooking-time=0",
                  "--order-types=takeout,delivery"]  # fmt: skip
-        where = {"DB_URL": service.db_url, "RABBITMQ": servers.rabbitmq.url}
+        where = {"DB_URL": service.db_url, "RABBITMQ": service.broker_url}
         cook = Program(folder, "cook", flags, where)
         try:
             cook.wait_for("worker_connected")

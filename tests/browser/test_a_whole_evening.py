@@ -9,7 +9,7 @@ from .visitor import DESK, PHONE
 
 
 def test_from_the_menu_to_the_door_and_nobody_touches_what_is_not_theirs(
-    closed_house, servers, visitor, tmp_path
+    closed_house, visitor, tmp_path
 ):
     visitor.looks(PHONE)
     visitor.go(closed_house, "/")
@@ -33,7 +33,7 @@ def test_from_the_menu_to_the_door_and_nobody_touches_what_is_not_theirs(
     assert closed_house.request("GET", other).status == 404
 
     flags = ["--mode=kitchen-worker", "--worker-name=chef_anna", "--cooking-time=0"]
-    where = {"DB_URL": closed_house.db_url, "RABBITMQ": servers.rabbitmq.url}
+    where = {"DB_URL": closed_house.db_url, "RABBITMQ": closed_house.broker_url}
     cook = Program(tmp_path, "cook", flags, where)
     try:
         visitor.sees("h1", "Your order is ready", 20)

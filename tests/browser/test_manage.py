@@ -69,9 +69,9 @@ def test_what_somebody_else_changes_shows_by_itself(house, visitor):
         house.request("POST", "/kitchen/resume")
 
 
-def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(house, servers, visitor):
+def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(house, visitor):
     headers = {"reason": "The dough is off", "died_in": "no_such_queue", "task": "bake"}
-    with kombu.Connection(servers.rabbitmq.url) as link:
+    with kombu.Connection(house.broker_url) as link:
         producer = link.Producer()
         for number in (1, 2):
             producer.publish(
@@ -80,7 +80,7 @@ def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(house, serv
                 content_type="application/json",
             )  # fmt: skip
     rows = lambda: house.query("select count(*) from dead_message")[0][0]  # noqa: E731
-    wait_until(lambda: rows() == 2, 15, "the keeper has found them")
+    wait_until(lambda: rows() == 2, 30, "the keeper has found them")
     visitor.go(house, "/manage/dead-letters")
     visitor.sees(".letters", "The dough is off")
     assert len(visitor.all(".letters > li")) == 2
