@@ -16,7 +16,8 @@ with room as materialized (
     for no key update skip locked
 ), staged as (
     update message m set state = 'pending', position = default
-    from due where m.ctid = due.ctid
+    -- One by one, in this order. A join with `due` itself would read the whole table.
+    from unnest(array(select ctid from due)) as d (ctid) where m.ctid = d.ctid
     returning 1
 )
 select (select count(*) from staged)::integer as staged,
@@ -66,7 +67,7 @@ with gone as materialized (
     update message m
     set state = 'pending', token = m.token + 1, holder = null, lease_until = null,
         position = case when m.sent_at is null then nextval('message_position_seq') else m.position end
-    from orphaned where m.ctid = orphaned.ctid
+    where m.ctid = any(array(select ctid from orphaned))
     returning m.id, m.task, m.queue
 )
 select id, task, queue, outbox_wake() as woken from rescued
@@ -79,13 +80,14 @@ with noted as materialized (
     select message_id from redelivery
     where noted_at < clock_timestamp() - interval '1 second' limit %(limit)s
 ), free as materialized (
-    select m.ctid, m.id, m.state from message m join noted n on n.message_id = m.id
-    for no key update of m skip locked
+    select ctid, id, state from message where id = any(array(select message_id from noted))
+    for no key update skip locked
 ), sent as (
     update message m
     set state = 'pending',
-        position = case when free.state = 'sent' then m.position else nextval('message_position_seq') end
-    from free where m.ctid = free.ctid and free.state in ('sent', 'pending')
+        position = case when m.state = 'sent' then m.position else nextval('message_position_seq') end
+    from unnest(array(select ctid from free where state in ('sent', 'pending'))) as f (ctid)
+    where m.ctid = f.ctid
     returning m.id
 ), over as (
     delete from redelivery

@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import amqp
 
+from devservices import RabbitMQ
+
 from ..stage import Stage
 
 _INSERT = """
@@ -22,6 +24,12 @@ select outbox_task(gen_random_uuid(), 'play', %s, %s, %s, 0, convert_to('{"mode"
 from generate_series(1, %s)
 """
 ONE_BY_ONE = "now() - %(count)s * interval '1 millisecond' + n * interval '1 millisecond'"
+
+
+def give_memory(rabbitmq: RabbitMQ, count: int) -> None:
+    """Let RabbitMQ hold so many messages: ours blocks its publishers at 512 MB otherwise."""
+    if count > 100_000:
+        rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "4GB")
 
 
 def send_tasks(stage: Stage, count: int, colour: str = "red") -> None:

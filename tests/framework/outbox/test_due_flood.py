@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from devservices import Servers
+
 from ...pace import Stopwatch, full_size, wait_until
 from ..event_probe import EventProbe
 from ..stage import Stage
-from .backlog import ONE_BY_ONE, insert_tasks
+from .backlog import ONE_BY_ONE, give_memory, insert_tasks
 
 # Between the place of a message by its due time, and the place in which it was published.
 _FURTHEST = """
@@ -19,7 +21,10 @@ from (select row_number() over (order by available_at) as by_time,
 
 
 @pytest.mark.parametrize("count", [50_000, pytest.param(400_000, marks=full_size)])
-def test_events_go_out_while_a_flood_of_due_messages_is_published(stage: Stage, count: int) -> None:
+def test_events_go_out_while_a_flood_of_due_messages_is_published(
+    servers: Servers, stage: Stage, count: int
+) -> None:
+    give_memory(servers.rabbitmq, count)
     insert_tasks(stage, count, "scheduled", available=ONE_BY_ONE)
     stage.relay()
     watch = Stopwatch()

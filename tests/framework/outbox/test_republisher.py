@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from devservices import Servers
 from pizza.database.connection import connect
 from pizza.framework.broker import Broker
 from pizza.framework.outbox import republisher
@@ -14,13 +15,14 @@ from pizza.framework.outbox.republisher import Republisher
 from ...pace import Stopwatch, full_size, wait_until
 from ..event_probe import EventProbe
 from ..stage import Stage
-from .backlog import insert_tasks, put_external, send_tasks
+from .backlog import give_memory, insert_tasks, put_external, send_tasks
 
 
 @pytest.mark.parametrize("count", [30_000, pytest.param(300_000, marks=full_size)])
 def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
-    stage: Stage, count: int
+    servers: Servers, stage: Stage, count: int
 ) -> None:
+    give_memory(servers.rabbitmq, count)
     insert_tasks(stage, count, "sent", age=20)
     stage.relay()
     red = stage.toy.queue("red")

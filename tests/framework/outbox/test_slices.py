@@ -1,0 +1,79 @@
+"""Housekeeping works in slices: none of them reads the whole table of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.framework.outbox import rescuer
+from pizza.framework.outbox.rescuer import Rescuer
+from pizza.framework.outbox.stager import PENDING_LIMIT, Stager
+
+from ..stage import Stage
+from .backlog import ONE_BY_ONE, insert_tasks
+
+COUNT = 20_000
+# PostgreSQL plans a prepared statement anew for its first five times; psycopg prepares after five.
+TIMES = 12
+_SCANS = "select seq_scan from pg_stat_user_tables where relid = 'message'::regclass"
+_PUBLISHED = "update message set state = 'sent', sent_at = now() where state = 'pending'"
+
+
+def scans(conn: BoundedConnection) -> int:
+    """How often the table of messages has been read from end to end."""
+    conn.execute("select pg_stat_force_next_flush()")
+    row = conn.execute(_SCANS).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def assert_no_scan(
+    conn: BoundedConnection, prepare: Callable[[], object], work: Callable[[], object], each: int
+) -> None:
+    """None of several slices reads the whole table, and each makes so many messages pending."""
+    for _ in range(TIMES):
+        prepare()
+        conn.execute("vacuum analyze message")
+        before = scans(conn)
+        work()
+        assert scans(conn) == before
+        conn.execute("set enable_seqscan = off")
+        assert conn.execute(_PUBLISHED).rowcount == each
+        conn.execute("reset enable_seqscan")
+
+
+def test_due_messages_are_staged_in_their_order(stage: Stage) -> None:
+    insert_tasks(stage, COUNT, "scheduled", available=ONE_BY_ONE)
+    with connect(stage.db_url, name="keeper") as conn:
+        assert_no_scan(conn, lambda: None, Stager(conn).stage, PENDING_LIMIT)
+    staged = stage.rows("select available_at from message where state = 'sent' order by position")
+    assert staged == sorted(staged)
+
+
+def test_orphaned_claims_are_freed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rescuer, "_GAP_S", 0.0)
+    insert_tasks(stage, COUNT, "sent")
+    stage.conn.execute(
+        "insert into worker_session (id, name, lease_expires_at) "
+        "values (7, 'gone', now() - interval '20 s')"
+    )
+    claim = (
+        "update message set state = 'claimed', holder = 7 "
+        "where id in (select id from message where state = 'sent' limit 600)"
+    )
+    with connect(stage.db_url, name="keeper") as conn:
+        work = Rescuer(conn, lambda *_: None).rescue
+        assert_no_scan(conn, lambda: stage.conn.execute(claim), work, 600)
+
+
+def test_lost_deliveries_that_were_noted_come_back(stage: Stage) -> None:
+    insert_tasks(stage, COUNT, "sent")
+    note = (
+        "insert into redelivery (message_id, noted_at) "
+        "select id, now() - interval '1 min' from message where state = 'sent' limit 400"
+    )
+    with connect(stage.db_url, name="keeper") as conn:
+        work = Rescuer(conn, lambda *_: None).rescue
+        assert_no_scan(conn, lambda: stage.conn.execute(note), work, 400)
