@@ -200,7 +200,7 @@ class RabbitMQ:
             "log.console = false",
             "log.file.level = info",
             "disk_free_limit.absolute = 50MB",
-            "vm_memory_high_watermark.absolute = 512MB",
+            "vm_memory_high_watermark.absolute = 1GB",
         ]
         if self.management_port:
             lines.append(f"management.tcp.ip = {LOOPBACK}")

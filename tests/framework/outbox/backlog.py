@@ -27,7 +27,7 @@ ONE_BY_ONE = "now() - %(count)s * interval '1 millisecond' + n * interval '1 mil
 
 
 def give_memory(rabbitmq: RabbitMQ, count: int) -> None:
-    """Let RabbitMQ hold so many messages: ours blocks its publishers at 512 MB otherwise."""
+    """Let RabbitMQ hold so many messages: ours blocks its publishers at 1 GB otherwise."""
     if count > 100_000:
         rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "4GB")
 
