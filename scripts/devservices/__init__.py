@@ -19,6 +19,7 @@ from .postgres import Postgres
 from .process import GuardedProcess, ProcessFailed
 from .proxy import Proxy
 from .rabbitmq import RabbitMQ
+from .rabbitmq_4 import find_or_fetch as find_or_fetch_rabbitmq_4
 from .rabbitmq_install import find_or_fetch
 from .servers import Servers
 
@@ -33,5 +34,6 @@ __all__ = [
     "claim",
     "find_or_fetch",
     "find_or_fetch_chromium",
+    "find_or_fetch_rabbitmq_4",
     "free_port",
 ]
