@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from pizza import values
+from pizza import broker_address, values
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
@@ -108,15 +108,8 @@ class Settings:
         `--rabbitmq-user` and `--rabbitmq-pass` win over what an amqp:// URL carries, and that
         wins over guest.
         """
-        url = urlsplit(self.rabbitmq if "://" in self.rabbitmq else f"amqp://{self.rabbitmq}")
-        user = self.rabbitmq_user or unquote(url.username or "guest")
-        secret = self.rabbitmq_pass or unquote(url.password or "guest")
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-        port = url.port or (5671 if url.scheme == "amqps" else 5672)
-        # `amqp://host` and `amqp://host/` both mean the virtual host "/", which kombu writes "//".
-        path = url.path if len(url.path) > 1 else "//"
-        netloc = f"{quote(user, safe='')}:{quote(secret, safe='')}@{host}:{port}"
-        return urlunsplit((url.scheme, netloc, path, url.query, ""))
+        address = broker_address.parse(self.rabbitmq)
+        return address.with_login(self.rabbitmq_user, self.rabbitmq_pass).url
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -236,7 +229,7 @@ OPTIONS = (
     _option(
         "--db", values.db_url, "PostgreSQL connection string", name="db_url", variable="DB_URL"
     ),
-    _option("--rabbitmq", values.broker_address, "RabbitMQ server address"),
+    _option("--rabbitmq", values.broker_url, "RabbitMQ server address"),
     _option("--rabbitmq-user", values.text, "RabbitMQ user name"),
     _option("--rabbitmq-pass", values.text, "RabbitMQ password"),
     _option("--host", values.host, "address to listen on", variable="LISTEN_HOST"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from pizza import broker_address
 from pizza.domain.order import ORDER_TYPES
 
 WORKER_NAME_LENGTH = 50
@@ -153,16 +154,9 @@ def db_url(raw: str) -> str:
     return raw
 
 
-def broker_address(raw: str) -> str:
-    """A host, host:port or amqp:// URL."""
-    problem = "must be a host, host:port or amqp:// URL"
-    try:
-        url = urlsplit(raw if "://" in raw else f"amqp://{raw}")
-        sound = url.scheme in ("amqp", "amqps") and url.hostname and url.port != 0
-    except ValueError:
-        sound = False
-    if not sound or not raw.isprintable() or " " in raw:
-        raise ValueError(problem)
+def broker_url(raw: str) -> str:
+    """A host, host:port, several of them, or an amqp:// URL."""
+    broker_address.parse(raw)
     return raw
 
 
