@@ -6,15 +6,19 @@ calls deprecated is forbidden there.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from devservices import RabbitMQ, Servers, find_or_fetch_rabbitmq_4
+from devservices import RabbitMQ, Servers, find_or_fetch_rabbitmq_4, free_port
 from pizza.services.setup import setup_queues
 
 from ..support import Restaurant
 
+NAME = "rabbit.example"
 VHOST = "quorum by default"
 DEPRECATED = ("global_qos", "transient_nonexcl_queues", "queue_master_locator", "ram_node_type")
 CONSUMER_TIMEOUT_S = 2
@@ -43,13 +47,47 @@ def version(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@dataclass(frozen=True)
+class Tls:
+    """The TLS listener of RabbitMQ 4.
+
+    ca: the file of its authority. Its certificate is for `NAME` and 127.0.0.1, not for localhost.
+    """
+
+    port: int
+    ca: Path
+    name: str = NAME
+
+
 @pytest.fixture(scope="session")
-def _rabbitmq_4(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """An authority, a certificate that it has signed, a port to listen on."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "2"]
+    names = f"subjectAltName=DNS:{NAME},IP:127.0.0.1"
+    signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-addext", names]
+    for who, more in {
+        "ca": ["-subj", "/CN=Test CA"],
+        "node": ["-subj", "/CN=node", *signed],
+    }.items():
+        files = ["-keyout", f"{who}.key", "-out", f"{who}.pem"]
+        command = ["openssl", "req", "-x509", *key, *files, *more]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return Tls(free_port(), folder / "ca.pem")
+
+
+@pytest.fixture(scope="session")
+def _rabbitmq_4(tmp_path_factory: pytest.TempPathFactory, tls: Tls) -> Iterator[RabbitMQ]:
+    listener = [
+        f"listeners.ssl.1 = 127.0.0.1:{tls.port}",
+        f"ssl_options.certfile = {tls.ca.with_name('node.pem')}",
+        f"ssl_options.keyfile = {tls.ca.with_name('node.key')}",
+    ]
     forbidden = [f"deprecated_features.permit.{each} = false" for each in DEPRECATED]
     broker = RabbitMQ(
         tmp_path_factory.mktemp("rabbitmq-4"),
         installation=find_or_fetch_rabbitmq_4(),
-        settings=[*forbidden, TIMEOUT],
+        settings=[*forbidden, *listener, TIMEOUT],
     )
     try:
         broker.start().ctl("eval", LOOK_AT_TIMEOUTS)
