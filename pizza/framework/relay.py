@@ -184,8 +184,7 @@ class Relay(threading.Thread):
                 self._wake_up(conn)
                 self._end.wait(min(_SLEEP_S, self._link.next_try_in()))
                 continue
-            if not self._link.blocked:
-                self._state = "leading"
+            self._state = "leading, broker blocked" if self._link.is_blocked() else "leading"
             try:
                 published = self._publish(conn)
             except BrokerUnavailable as error:

@@ -34,6 +34,7 @@ class RelayLink:
         self.publisher: Publisher | None = None
         self.away = False
         self.blocked = False
+        self._told = False  # by the connection that is open now
         self._trouble = Repeated()
         self._backoff = Backoff()
         self._try_from = 0.0
@@ -54,6 +55,7 @@ class RelayLink:
             subscriptions.declare_all(conn, self.broker, self._app.topology)
             self.publisher = Publisher(self.broker, on_wait)
         except BrokerUnavailable as error:
+            self.blocked = False  # it cannot even be reached
             self.lost(error)
             return False
         self.away = False
@@ -63,20 +65,30 @@ class RelayLink:
         return True
 
     def is_blocked(self) -> bool:
-        """Whether RabbitMQ takes no messages; logs when that begins."""
-        if self.broker is not None and self.broker.blocked and not self.blocked:
-            self.blocked = True
-            log.warning(
-                "RabbitMQ takes no messages: it is short of memory or disk space",
-                extra={"action": "broker_blocked"},
-            )
+        """Whether RabbitMQ takes no messages, as of what was read from it; logs each change.
+
+        RabbitMQ tells a connection at the first message that it publishes meanwhile.
+        """
+        if self.broker is not None and self.broker.blocked:
+            self._told = True
+            if not self.blocked:
+                self.blocked = True
+                log.warning(
+                    "RabbitMQ takes no messages: it is short of memory or disk space",
+                    extra={"action": "broker_blocked"},
+                )
+        elif self._told:
+            self._set_unblocked()
         return self.blocked
 
     def confirmed(self) -> None:
-        """RabbitMQ has confirmed messages, so it is not blocked."""
-        if self.blocked:
-            self.blocked = False
-            log.info("RabbitMQ takes messages again", extra={"action": "broker_unblocked"})
+        """RabbitMQ has confirmed messages: unless this connection is blocked, none is."""
+        if self.blocked and self.broker is not None and not self.broker.blocked:
+            self._set_unblocked()
+
+    def _set_unblocked(self) -> None:
+        self.blocked = self._told = False
+        log.info("RabbitMQ takes messages again", extra={"action": "broker_unblocked"})
 
     def lost(self, error: BrokerUnavailable) -> None:
         """Drop the connection, and say so once."""
@@ -95,3 +107,4 @@ class RelayLink:
         if self.broker is not None:
             self.broker.close()
         self.broker = self.publisher = None
+        self._told = False

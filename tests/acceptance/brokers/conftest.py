@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -112,21 +113,21 @@ def virtual_host(broker: RabbitMQ) -> VirtualHost:
     return VirtualHost(broker, VHOST)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_restaurant(
     servers: Servers,
     virtual_host: VirtualHost,
     _template: str,
-    version: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Restaurant]:
     """An open restaurant on that virtual host, which is set up by its command's function."""
-    name = f"restaurant_rabbitmq_{version.replace('.', '_')}"
+    name = f"restaurant_{uuid4().hex[:12]}"
     db_url = servers.postgres.create_database(name, template=_template)
     setup_queues(virtual_host.url)
     site = Site(servers, virtual_host)
     house = Restaurant(site, tmp_path_factory.mktemp("restaurant"), db_url)  # type: ignore[arg-type]
     try:
+        house.empty_queues()
         house.open()
         yield house
     finally:

@@ -49,10 +49,11 @@ def test_orders_wait_for_a_broker_that_is_short_of_memory(
         eventually(is_told(restaurant, "blocked", 1), 10, "the broker is called blocked")
         restaurant.service.wait_for("broker_blocked")
         assert restaurant.client.get("/readyz").document["status"] == "degraded"
-        assert restaurant.ledger.count("received") == 3
+        numbers += [restaurant.place() for _ in range(3)]  # the first ones may have got through
+        assert restaurant.ledger.count("received") >= 3
     restaurant.ledger.wait_for("ready", numbers, 15)
     eventually(is_told(restaurant, "ok", 0), 10, "the broker is ok again")
-    assert len(restaurant.ledger.cookings()) == 4
+    assert len(restaurant.ledger.cookings()) == 1 + len(numbers)
 
 
 @ON_4
@@ -60,12 +61,13 @@ def test_an_order_service_stops_and_starts_while_the_broker_is_short_of_memory(
     restaurant: Restaurant, broker: RabbitMQ
 ) -> None:
     assert restaurant.service is not None
-    restaurant.hire("luigi")
     with short_of_memory(broker):
         numbers = [restaurant.place() for _ in range(3)]
         eventually(is_told(restaurant, "blocked", 1), 10, "the broker is called blocked")
         assert restaurant.service.stop() == 0
         restaurant.open()
+        numbers.append(restaurant.place())  # RabbitMQ tells a connection at its first message
         eventually(is_told(restaurant, "blocked", 1), 15, "the next one says so too")
+    restaurant.hire("luigi")  # not before: its relay would lead meanwhile, and tell its own log
     restaurant.ledger.wait_for("ready", numbers, 15)
-    assert len(restaurant.ledger.cookings()) == 3
+    assert len(restaurant.ledger.cookings()) == len(numbers)
