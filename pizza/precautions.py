@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from urllib.parse import unquote, urlsplit
 
 from pizza import values
 from pizza.database import address
+from pizza.framework import broker_address
 from pizza.settings import PRODUCTION, Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -69,19 +69,19 @@ def _is_here(host: str) -> bool:
 
 
 def _check_broker(settings: Settings) -> None:
-    url = urlsplit(settings.broker_url)
-    user, password = unquote(url.username or ""), unquote(url.password or "")
-    if (user, password) != ("guest", "guest") or values.is_loopback(url.hostname or ""):
+    address = broker_address.parse(settings.broker_url)
+    elsewhere = [name for name, _ in address.hosts if not values.is_loopback(name)]
+    if (address.user, address.password) != ("guest", "guest") or not elsewhere:
         return
     if settings.environment == PRODUCTION:
         raise SettingsError(
-            f"The broker at {url.hostname} is asked for as guest, with the password guest, which "
+            f"The broker at {elsewhere[0]} is asked for as guest, with the password guest, which "
             "everybody knows: give --rabbitmq-user and RABBITMQ_PASS."
         )
     log.warning(
         "The broker at %s is used as guest, with the password guest, which everybody knows: "
         "give --rabbitmq-user and RABBITMQ_PASS",
-        url.hostname,
+        elsewhere[0],
         extra={"action": "guest_at_broker"},
     )
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pizza import values
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
 from pizza.domain.targets import HTTPS, SCHEMES
+from pizza.framework import broker_address
 
 MODES = (
     "order-service",
@@ -104,15 +104,8 @@ class Settings:
         `--rabbitmq-user` and `--rabbitmq-pass` win over what an amqp:// URL carries, and that
         wins over guest.
         """
-        url = urlsplit(self.rabbitmq if "://" in self.rabbitmq else f"amqp://{self.rabbitmq}")
-        user = self.rabbitmq_user or unquote(url.username or "guest")
-        secret = self.rabbitmq_pass or unquote(url.password or "guest")
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-        port = url.port or (5671 if url.scheme == "amqps" else 5672)
-        # `amqp://host` and `amqp://host/` both mean the virtual host "/", which kombu writes "//".
-        path = url.path if len(url.path) > 1 else "//"
-        netloc = f"{quote(user, safe='')}:{quote(secret, safe='')}@{host}:{port}"
-        return urlunsplit((url.scheme, netloc, path, url.query, ""))
+        address = broker_address.parse(self.rabbitmq)
+        return address.with_login(self.rabbitmq_user, self.rabbitmq_pass).url
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -223,7 +216,7 @@ OPTIONS = (
     ),
     _option("--db-pool", values.db_url, "a pooler for HTTP requests", variable="DB_POOL_URL"),
     _option("--db-trusted-network", values.yes_or_no, "a database elsewhere needs no TLS"),
-    _option("--rabbitmq", values.broker_address, "RabbitMQ server address"),
+    _option("--rabbitmq", values.broker_url, "RabbitMQ server address"),
     _option("--rabbitmq-user", values.text, "RabbitMQ user name"),
     _option("--rabbitmq-pass", values.text, "RabbitMQ password"),
     _option("--host", values.host, "address to listen on", variable="LISTEN_HOST"),

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pizza.database import address
 from pizza.domain.order import ORDER_TYPES
+from pizza.framework import broker_address
 
 WORKER_NAME_LENGTH = 50
 
@@ -143,16 +144,9 @@ def db_url(raw: str) -> str:
     return raw
 
 
-def broker_address(raw: str) -> str:
-    """A host, host:port or amqp:// URL."""
-    problem = "must be a host, host:port or amqp:// URL"
-    try:
-        url = urlsplit(raw if "://" in raw else f"amqp://{raw}")
-        sound = url.scheme in ("amqp", "amqps") and url.hostname and url.port != 0
-    except ValueError:
-        sound = False
-    if not sound or not raw.isprintable() or " " in raw:
-        raise ValueError(problem)
+def broker_url(raw: str) -> str:
+    """A host, host:port, several of them, or an amqp:// URL."""
+    broker_address.parse(raw)
     return raw
 
 

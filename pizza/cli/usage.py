@@ -32,7 +32,8 @@ Connection Options:
   --db-trusted-network     yes: in production a database on another machine need not prove by TLS
                            that it is the one that is meant (default: no; sslmode=verify-full)
   --rabbitmq               RabbitMQ server address (default: localhost:5672)
-                           Format: host, host:port or amqp://user:pass@host:port/vhost
+                           Format: host, host:port, several of them with commas between, or
+                           amqp://user:pass@host:port,host:port/vhost (amqps:// for TLS)
   --rabbitmq-user          RabbitMQ username (default: guest)
   --rabbitmq-pass          RabbitMQ password (default: guest)
                            Rather in the environment: what stands on a command line is hidden

@@ -1,13 +1,11 @@
 """One connection to RabbitMQ, owned by one thread, on which no wait lasts for ever.
 
-kombu makes the connection and describes the topology. What runs on it is the raw
-py-amqp connection underneath: kombu's own reconnects silently and without its consumers,
-this one raises, and whoever owns it builds everything anew.
+kombu describes the topology. The connection is py-amqp's: kombu's own reconnects silently and
+without its consumers, this one raises, and its owner makes a new one.
 """
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -19,7 +17,9 @@ import kombu
 from amqp import spec
 from amqp.exceptions import AMQPError
 
-from pizza.framework.amqp_errors import broker_errors, explain_login
+from pizza.framework import broker_address
+from pizza.framework.amqp_errors import broker_errors
+from pizza.framework.broker_connection import IO_TIMEOUT_S, connect
 from pizza.framework.declaration import declare
 from pizza.framework.errors import BrokerUnavailable, QueueTaken, TopologyRefused
 from pizza.framework.frames import FrameReader
@@ -29,8 +29,6 @@ from pizza.framework.wire import Wire
 
 __all__ = ["HEARTBEAT_S", "Broker", "broker_errors"]
 
-CONNECT_TIMEOUT_S = 3
-IO_TIMEOUT_S = 5.0
 HEARTBEAT_S = 10
 
 
@@ -38,31 +36,30 @@ class Broker:
     """An open connection with one channel. Not thread-safe; does not survive a fork.
 
     lost: the BrokerUnavailable that `wait` or `settle` has raised.
+    blocked: whether RabbitMQ takes no messages from this connection, because it is short of memory
+        or disk. It says so at the first message that is published meanwhile.
     closed_reason: why the connection or its channel has failed, in any call; None until then.
     """
 
     def __init__(self, url: str, *, name: str, heartbeat: int = HEARTBEAT_S) -> None:
-        """Connect. name: shown by `rabbitmqctl list_connections`. Raises BrokerUnavailable."""
+        """Connect. url: as `broker_address.parse` reads it. name: shown by
+        `rabbitmqctl list_connections`. heartbeat: seconds.
+
+        Raises BrokerUnavailable, and ValueError for an address that cannot be read.
+        """
         self._heartbeat = heartbeat
         self._frames = FrameReader()
         self.lost: BrokerUnavailable | None = None
         self.closed_reason: str | None = None
-        link = kombu.Connection(
-            url,
-            connect_timeout=CONNECT_TIMEOUT_S,
+        self.blocked = False
+        self.connection: amqp.Connection = connect(
+            broker_address.parse(url),
+            name=name,
             heartbeat=heartbeat,
-            transport_options={
-                "client_properties": {"connection_name": name},
-                "socket_settings": {socket.TCP_NODELAY: 1},
-                "read_timeout": int(IO_TIMEOUT_S),
-                "write_timeout": int(IO_TIMEOUT_S),
-                "frame_handler": self._frames,
-            },
+            frames=self._frames,
+            on_blocked=lambda _reason: self._set_blocked(True),
+            on_unblocked=lambda: self._set_blocked(False),
         )
-        try:
-            self.connection: amqp.Connection = link.transport.establish_connection()
-        except (AMQPError, OSError) as error:
-            raise explain_login(error, link.userid or "guest") from error
         try:
             with broker_errors():
                 self.connection.transport.sock.settimeout(IO_TIMEOUT_S)
@@ -73,6 +70,9 @@ class Broker:
             self.close()
             raise
         self._beaten = time.monotonic()
+
+    def _set_blocked(self, blocked: bool) -> None:
+        self.blocked = blocked
 
     @contextmanager
     def _errors(self) -> Generator[None, None, None]:

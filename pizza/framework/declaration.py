@@ -12,12 +12,17 @@ from kombu import Exchange, binding
 from pizza.framework.amqp_errors import text_of
 from pizza.framework.topology import Topology
 
+# A virtual host may have another default type; only classic queues know x-max-priority, and a
+# queue's consumers rely on its order. RabbitMQ treats classic and no type as equal where classic is
+# the default, so a release that declares without a type works with the same queues.
+_CLASSIC = {"x-queue-type": "classic"}
 _DIFFERENCE = re.compile(r"inequivalent arg '([^']*)'.* but current is (.*)")
 
 
 def declare(channel: amqp.Channel, topology: Topology) -> list[str]:
     """Declare exchanges, queues and bindings; what exists stays as it is.
 
+    A queue that names no type in its arguments (x-queue-type) is declared as a classic queue.
     channel: used for nothing else, because each refusal closes it (py-amqp opens it again).
     Returns a sentence for each refusal; everything else is declared. What the user may not
     configure counts as declared when it exists. Raises what py-amqp raises for a lost connection.
@@ -50,6 +55,8 @@ def _declare_exchange(channel: amqp.Channel, exchange: Exchange) -> list[str]:
 
 
 def _declare_queue(queue: Any) -> list[str]:
+    queue.queue_arguments = _CLASSIC | (queue.queue_arguments or {})
+
     def attempt(passive: bool) -> None:
         queue.queue_declare(passive=passive)
 

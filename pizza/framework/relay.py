@@ -14,7 +14,6 @@ import threading
 import time
 from typing import Any
 
-import amqp
 import psycopg
 from psycopg.rows import namedtuple_row
 
@@ -22,14 +21,12 @@ from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.framework.app import App
-from pizza.framework.broker import Broker
 from pizza.framework.errors import BrokerUnavailable
-from pizza.framework.outbox import subscriptions
 from pizza.framework.outbox.batch import BATCH, BATCH_BYTES, Batches
 from pizza.framework.outbox.keeper import Keeper
 from pizza.framework.outbox.periodic import PeriodicRunner
-from pizza.framework.outbox.publisher import Publisher
-from pizza.framework.retry import Backoff, Repeated
+from pizza.framework.outbox.relay_link import RelayLink
+from pizza.framework.retry import Backoff
 from pizza.framework.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
@@ -64,7 +61,7 @@ class Relay(threading.Thread):
         self._title = f"{name} relay"
         self._end = threading.Event()
         self._state = "starting"
-        self._link = _Link(app, broker_url, self._title)
+        self._link = RelayLink(app, broker_url, self._title)
         self._batches = Batches()
         self._asleep = False
         self._nap = _LINGER_S
@@ -73,7 +70,9 @@ class Relay(threading.Thread):
         self._campaign_from = 0.0
 
     def state(self) -> str:
-        """One of: starting, standby, leading, leading, broker away, database away, stopped."""
+        """One of: starting, standby, leading, leading, broker away, leading, broker blocked,
+        database away, stopped.
+        """
         return self._state
 
     def stop(self, timeout: float) -> None:
@@ -180,17 +179,21 @@ class Relay(threading.Thread):
                     self._resign(conn)
                     return
                 self._batches.mark_the_rest(conn)
-            if not self._link.connected(conn, lambda: self._heartbeat(conn)):
-                self._state = "leading, broker away"
+            if not self._link.connected(conn, lambda: self._while_unconfirmed(conn)):
+                self._state = self._state_without_broker()
                 self._wake_up(conn)
                 self._end.wait(min(_SLEEP_S, self._link.next_try_in()))
                 continue
-            self._state = "leading"
+            self._state = "leading, broker blocked" if self._link.is_blocked() else "leading"
             try:
                 published = self._publish(conn)
             except BrokerUnavailable as error:
                 self._link.lost(error)
                 continue
+            except _Stopping:
+                return
+            if published:
+                self._link.confirmed()
             if published == 0:
                 self._linger = _LINGER_S
                 self._sleep(conn)
@@ -198,6 +201,17 @@ class Relay(threading.Thread):
                 self._nap = _LINGER_S
                 self._end.wait(self._linger)
                 self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
+
+    def _state_without_broker(self) -> str:
+        return "leading, broker blocked" if self._link.blocked else "leading, broker away"
+
+    def _while_unconfirmed(self, conn: BoundedConnection) -> None:
+        """Called each second while confirms are awaited. Raises _Stopping if none may come."""
+        self._heartbeat(conn)
+        if self._link.is_blocked():
+            self._state = "leading, broker blocked"
+            if self._end.is_set():
+                raise _Stopping
 
     def _resign(self, conn: BoundedConnection) -> None:
         self._wake_up(conn)
@@ -247,6 +261,10 @@ class Relay(threading.Thread):
             conn.execute(_SQL.wake_up)
 
 
+class _Stopping(Exception):
+    """The relay stops while RabbitMQ takes no messages; the next leader publishes them again."""
+
+
 class _WatchedLeader:
     """What a candidate has seen of the leader's heartbeat."""
 
@@ -265,58 +283,3 @@ class _WatchedLeader:
             return False
         self._stale_since = None
         return True
-
-
-class _Link:
-    """The publisher's connection to RabbitMQ, made again after each loss, after growing pauses."""
-
-    def __init__(self, app: App, url: str, name: str) -> None:
-        self._app = app
-        self._url = url
-        self._name = name
-        self.broker: Broker | None = None
-        self.publisher: Publisher | None = None
-        self.away = False
-        self._trouble = Repeated()
-        self._backoff = Backoff()
-        self._try_from = 0.0
-
-    def next_try_in(self) -> float:
-        """Seconds until the next try to connect."""
-        return max(0.02, self._try_from - time.monotonic())
-
-    def connected(self, conn: BoundedConnection, on_wait: Any = lambda: None) -> bool:
-        """Whether there is a connection, with everything declared; makes one if it is time to."""
-        if self.broker is not None:
-            return True
-        if time.monotonic() < self._try_from:
-            return False
-        try:
-            self.broker = Broker(self._url, name=self._name)
-            self.broker.declare(self._app.topology)
-            subscriptions.declare_all(conn, self.broker, self._app.topology)
-            self.publisher = Publisher(self.broker, on_wait)
-        except BrokerUnavailable as error:
-            self.lost(error)
-            return False
-        self.away = False
-        if self._trouble.is_over():
-            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
-        self._backoff.reset()
-        return True
-
-    def lost(self, error: BrokerUnavailable) -> None:
-        """Drop the connection, and say so once."""
-        self.drop()
-        if isinstance(error.__cause__, amqp.ChannelError):
-            return  # one message was wrong, the broker is not; see Batches
-        self._try_from = time.monotonic() + self._backoff.next()
-        self.away = True
-        if self._trouble.is_due(error):
-            log.warning("Relay: %s; trying again", error, extra={"action": "broker_lost"})
-
-    def drop(self) -> None:
-        """Close the connection if there is one."""
-        if self.broker is not None:
-            self.broker.close()
-        self.broker = self.publisher = None

@@ -65,6 +65,8 @@ def _broker(relay: str) -> str:
     # Only the relay that leads has a connection to the broker, and knows.
     if "broker away" in relay:
         return "unavailable"
+    if "broker blocked" in relay:
+        return "blocked"
     return "ok" if relay == "leading" else "unknown"
 
 

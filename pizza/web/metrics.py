@@ -57,6 +57,8 @@ HELP = {
     "kitchen_paused": "1 while the kitchen takes no orders",
     "database_up": "1 when the database answers",
     "broker_up": "0 when the relay that leads here cannot reach the broker",
+    "broker_blocked": "1 while RabbitMQ takes no messages from the relay that leads here: it is "
+    "short of memory or disk space",
     "relay_leading": "1 when the relay of this process publishes, 0 when it stands by or cannot",
 }
 COUNTERS = frozenset(
@@ -119,6 +121,7 @@ def _of_this_process(backend: Backend) -> list[Sample]:
     return [
         Sample("relay_leading", {}, float(relay.startswith("leading"))),
         Sample("broker_up", {}, float("broker away" not in relay)),
+        Sample("broker_blocked", {}, float("broker blocked" in relay)),
     ]
 
 

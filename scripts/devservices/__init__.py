@@ -21,6 +21,7 @@ from .postgres_install import find_or_fetch_postgres
 from .process import GuardedProcess, ProcessFailed
 from .proxy import Proxy
 from .rabbitmq import RabbitMQ
+from .rabbitmq_4 import find_or_fetch as find_or_fetch_rabbitmq_4
 from .rabbitmq_install import find_or_fetch
 from .servers import Servers
 from .web_proxies_install import WebProxies
@@ -40,6 +41,7 @@ __all__ = [
     "find_or_fetch",
     "find_or_fetch_chromium",
     "find_or_fetch_postgres",
+    "find_or_fetch_rabbitmq_4",
     "find_or_fetch_web_proxies",
     "free_port",
 ]

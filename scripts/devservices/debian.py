@@ -59,10 +59,52 @@ def unpack(packages: Sequence[str], target: Path) -> None:
         versions = _missing(packages, private)
         if not _download(versions, private, target):
             raise PackageError(f"apt-get could not download {', '.join(packages)}")
+    _unpack_archives(target)
+
+
+def _unpack_archives(target: Path) -> None:
     for archive in sorted(target.glob("*.deb")):
         _run(["dpkg", "-x", str(archive), str(target)])
         archive.unlink()
     shutil.rmtree(target / "apt", ignore_errors=True)
+
+
+def unpack_of(source: str, packages: Sequence[str], wanted: re.Pattern[str], target: Path) -> None:
+    """Unpack packages of another release below `target`, with what they depend on.
+
+    source: a line of sources.list, checked with this machine's keys. wanted: matches the names to
+    unpack, of all that would be installed on a machine that has nothing. A target that is there is
+    replaced. Raises PackageError.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    folder = target / "apt"
+    folder.mkdir(parents=True)
+    (folder / "sources.list").write_text(f"{source}\n")
+    (folder / "status").touch()
+    options = _private_lists(
+        folder,
+        folder / "status",
+        f"Dir::Etc::SourceList={folder / 'sources.list'}",
+        "Dir::Etc::SourceParts=-",
+        "APT::Sandbox::User=root",  # apt's own user could not reach the folder
+    )
+    versions = [
+        each for each in _missing(packages, options) if wanted.fullmatch(each.split("=")[0])
+    ]
+    if not _download(versions, options, target):
+        raise PackageError(f"apt-get could not download {', '.join(packages)}")
+    _unpack_archives(target)
+
+
+def mirrors() -> list[str]:
+    """The addresses of Debian mirrors that apt is told of, the first one first; no others."""
+    form = "$(ORIGIN) $(COMPONENT) $(REPO_URI)"
+    try:
+        lines = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
+    except PackageError:
+        return []
+    found = (line.split() for line in lines.splitlines())
+    return [words[2] for words in found if words[:2] == ["Debian", "main"]]
 
 
 def _missing(packages: Sequence[str], options: Sequence[str]) -> list[str]:
@@ -82,14 +124,16 @@ def _download(versions: Sequence[str], options: Sequence[str], folder: Path) -> 
     return bool(versions)
 
 
-def _private_lists(folder: Path) -> list[str]:
+def _private_lists(
+    folder: Path, status: Path = Path("/var/lib/dpkg/status"), *settings: str
+) -> list[str]:
     """Make package lists of our own, as any account may; gives the options that select them."""
-    options = []
+    options = [word for setting in settings for word in ("-o", setting)]
     for name in ("State", "Cache", "Log"):
         path = folder / name.lower()
         path.mkdir(parents=True, exist_ok=True)
         options += ["-o", f"Dir::{name}={path}"]
-    options += ["-o", "Dir::State::status=/var/lib/dpkg/status"]
+    options += ["-o", f"Dir::State::status={status}"]
     _run(["apt-get", *options, "update", "-q"])
     return options
 

@@ -34,14 +34,19 @@ class RabbitMQ:
         port: int | None = None,
         plugins: Sequence[str] = (),
         installation: Installation | None = None,
+        settings: Sequence[str] = (),
     ) -> None:
-        """Nothing is started yet. `name` is the node's; `plugins` such as rabbitmq_management."""
+        """Nothing is started yet. `name` is the node's; `plugins` such as rabbitmq_management.
+
+        settings: further lines of rabbitmq.conf.
+        """
         self.folder = Path(folder).resolve()
         self.node = f"{name}@localhost"
         self.port = port or free_port()
         self.management_port = free_port() if "rabbitmq_management" in plugins else None
         self.log = self.folder / "rabbitmq.log"
         self._plugins = tuple(plugins)
+        self._settings = tuple(settings)
         self._node_port, self._epmd_port = free_port(), free_port()
         self._installation = installation
         self._sbin = Path()
@@ -205,7 +210,7 @@ class RabbitMQ:
         if self.management_port:
             lines.append(f"management.tcp.ip = {LOOPBACK}")
             lines.append(f"management.tcp.port = {self.management_port}")
-        return lines
+        return [*lines, *self._settings]
 
     def _environment(self) -> dict[str, str]:
         """Ours without what could mislead the node, with every path and port of its own."""

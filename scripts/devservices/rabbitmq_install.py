@@ -43,7 +43,8 @@ def find_or_fetch() -> Installation:
                 debian.install([PACKAGE])
             else:
                 debian.unpack([PACKAGE], FETCHED)
-                _relocate_erlang(FETCHED)
+                relocate_erlang(FETCHED)
+                mark_complete(FETCHED)
         except debian.PackageError as error:
             reason = f"No RabbitMQ was found and fetching it failed ({error}): {ADVICE}"
             raise ProcessFailed(reason) from error
@@ -75,7 +76,7 @@ def _find_epmd(path: str) -> Path | None:
 def _find_unpacked(tree: Path) -> Installation | None:
     """An unpacked tree that was relocated, with the variables that make it work."""
     sbin, programs = tree / "usr/lib/rabbitmq/bin", tree / "usr/bin"
-    if not (tree / "relocated").exists() or (tree / "relocated").read_text() != str(tree):
+    if not is_complete(tree):
         return None
     libraries = [
         str(path) for base in ("usr/lib", "lib") for path in (tree / base).glob("*-linux-*")
@@ -87,7 +88,7 @@ def _find_unpacked(tree: Path) -> Installation | None:
     return Installation(sbin, programs / "epmd", environment)
 
 
-def _relocate_erlang(tree: Path) -> None:
+def relocate_erlang(tree: Path) -> None:
     """Make the unpacked Erlang find itself: its start scripts name /usr/lib/erlang."""
     erlang = tree / "usr/lib/erlang"
     for script in [*erlang.glob("bin/*"), *erlang.glob("erts-*/bin/*")]:
@@ -95,7 +96,17 @@ def _relocate_erlang(tree: Path) -> None:
             content = script.read_bytes()
             if content.startswith(b"#!"):
                 script.write_bytes(content.replace(b"/usr/lib/erlang", str(erlang).encode()))
+
+
+def mark_complete(tree: Path) -> None:
+    """Record that a fetched tree works where it is: it names its own path and cannot be moved."""
     (tree / "relocated").write_text(str(tree))
+
+
+def is_complete(tree: Path) -> bool:
+    """Whether a tree was marked complete, at this path."""
+    mark = tree / "relocated"
+    return mark.exists() and mark.read_text() == str(tree)
 
 
 @contextmanager

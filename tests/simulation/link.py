@@ -40,6 +40,7 @@ class Broker:
 
     def __init__(self, server: Server, process: Process) -> None:
         self.lost: BrokerUnavailable | None = None
+        self.blocked = False
         self.ended = self.closed = False
         self.process = process
         self.channel = Channel(self)

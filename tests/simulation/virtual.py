@@ -26,6 +26,7 @@ from pizza.framework.outbox import (
     periodic,
     publisher,
     queue_stats,
+    relay_link,
     republisher,
     rescuer,
     stager,
@@ -207,9 +208,10 @@ _CLOCK = {"time": _TIME}
 _THREADS = {"time": _TIME, "threading": _THREADING, "connect": _connect}
 _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (relay, _THREADS | {
-        "Broker": _broker, "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
+        "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
         "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
+    (relay_link, _CLOCK | {"Broker": _broker}),
     (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _THREADS), (periodic, _CLOCK),

@@ -65,9 +65,16 @@ def test_a_guest_at_a_broker_elsewhere_is_warned_of(caplog, mode):
     assert taken(caplog, given)[1] == [("WARNING", "guest_at_broker")]
 
 
+def test_a_guest_at_one_of_several_brokers_elsewhere_is_warned_of(caplog):
+    given = {"MODE": "kitchen-worker", "RABBITMQ": "localhost,broker.example"}
+
+    assert taken(caplog, given)[1] == [("WARNING", "guest_at_broker")]
+
+
 @pytest.mark.parametrize(
     "given",
     [{"RABBITMQ": "localhost"}, {"RABBITMQ": "127.0.0.1:5672"}, {"RABBITMQ": "amqp://[::1]/x"},
+     {"RABBITMQ": "localhost:1,127.0.0.1:2"},
      {**ELSEWHERE, "RABBITMQ_PASS": "sound"}, {"RABBITMQ": "amqp://cook:sound@broker.example"}],
 )  # fmt: skip
 def test_a_guest_here_and_somebody_elsewhere_are_fine(caplog, given):

@@ -36,7 +36,7 @@ class Refusal(Enum):
 class Publisher:
     """Owns the channel of a broker connection from its beginning (delivery tags start at 1).
 
-    on_wait: called about every second while confirms are awaited.
+    on_wait: called about every second while confirms are awaited. What it raises ends `publish`.
     """
 
     def __init__(self, broker: Broker, on_wait: Callable[[], None] = lambda: None) -> None:
@@ -58,8 +58,9 @@ class Publisher:
     def publish(self, batch: Sequence[Outgoing]) -> list[Refusal | None]:
         """Publish (exchange, routing key, message) each; None where the broker took it over.
 
-        Raises BrokerUnavailable when a confirm does not come in time; what became of the batch is
-        unknown then.
+        Waits for as long as RabbitMQ says that it takes no messages (`Broker.blocked`). Raises
+        BrokerUnavailable when a confirm does not come in time otherwise; what became of the batch
+        is unknown then.
         """
         refusals: list[Refusal | None] = [
             None if self._exists(exchange) else Refusal.NO_EXCHANGE for exchange, _, _ in batch
@@ -116,6 +117,8 @@ class Publisher:
         ticked = time.monotonic()
         while self._open:
             now = time.monotonic()
+            if self._broker.blocked:
+                until = now + CONFIRM_TIMEOUT_S
             if now >= until:
                 raise BrokerUnavailable(f"RabbitMQ did not confirm within {CONFIRM_TIMEOUT_S:g} s")
             if now - ticked >= _TICK_S:

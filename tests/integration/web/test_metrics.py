@@ -86,13 +86,15 @@ def test_what_the_relay_does_is_told(client: FlaskClient, db_url: str) -> None:
             raise DatabaseUnavailable("away")
             yield
 
-    for state, leading, broker in (
-        ("leading", 1, 1), ("leading, broker away", 1, 0), ("standby", 0, 1),
+    for state, leading, broker, blocked in (
+        ("leading", 1, 1, 0), ("leading, broker away", 1, 0, 0), ("standby", 0, 1, 0),
+        ("leading, broker blocked", 1, 1, 1),
     ):  # fmt: skip
         backend = Backend(Away(), lambda state=state: state)  # type: ignore[misc]
         found = scrape(create_app(Settings(), backend).test_client())
         assert found["pizza_relay_leading"] == [({}, leading)]
         assert found["pizza_broker_up"] == [({}, broker)]
+        assert found["pizza_broker_blocked"] == [({}, blocked)]
         assert found["pizza_database_up"] == [({}, 0)], "a scrape without the database says so"
 
 

@@ -201,6 +201,7 @@ def test_options_says_what_is_allowed_and_nothing_else(client):
         ("leading", "ready", "ok"),
         ("standby", "ready", "unknown"),
         ("leading, broker away", "degraded", "unavailable"),
+        ("leading, broker blocked", "degraded", "blocked"),
         ("unknown", "degraded", "unknown"),
     ],
 )
