@@ -149,7 +149,7 @@ class Relay(threading.Thread):
     def _heartbeat(self, conn: BoundedConnection) -> bool:
         """Say that the leader is alive; answers whether a better candidate is waiting."""
         self._heartbeat_at = time.monotonic()
-        return bool(conn.first(_SQL.heartbeat, {"broker_lost": self._link.away})[0])
+        return bool(conn.first(_SQL.heartbeat, {"broker": self._link.broker_state()})[0])
 
     # -- leading --------------------------------------------------------------------
 
@@ -207,8 +207,9 @@ class Relay(threading.Thread):
 
     def _while_unconfirmed(self, conn: BoundedConnection) -> None:
         """Called each second while confirms are awaited. Raises _Stopping if none may come."""
+        is_blocked = self._link.is_blocked()
         self._heartbeat(conn)
-        if self._link.is_blocked():
+        if is_blocked:
             self._state = "leading, broker blocked"
             if self._end.is_set():
                 raise _Stopping

@@ -11,7 +11,7 @@ import psycopg
 from pizza.database.migrate import scripts
 from pizza.database.queries import Queries
 
-_STANDING = Queries("health").standing
+_SQL = Queries("health")
 
 CURRENT, MISSING, NEWER, OTHER = "current", "missing", "newer", "other functions"
 
@@ -38,12 +38,20 @@ class Standing:
 def standing(conn: psycopg.Connection[Any]) -> Standing:
     """Look, in one round trip. Raises DatabaseUnavailable."""
     try:
-        row = conn.execute(_STANDING).fetchone()
+        row = conn.execute(_SQL.standing).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
         return Standing(read_only=False, schema=MISSING)
     assert row is not None
     read_only, applied, paused, cooks = row
     return Standing(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
+
+
+def broker(conn: psycopg.Connection[Any]) -> str | None:
+    """How RabbitMQ looks to the process that publishes: `ok`, `away` or `blocked` (it takes no
+    messages); None when no process has said so within ten seconds. Raises DatabaseUnavailable.
+    """
+    row = conn.execute(_SQL.broker).fetchone()
+    return None if row is None else row[0]
 
 
 @cache

@@ -19,6 +19,8 @@ TAG = Tag(name="health", description="For load balancers and people")
 # A relay that does not lead stands by for one in another process. Any other state degrades the
 # service, no more: orders are taken all the same, and published once the broker is back.
 _GOOD_RELAY_STATES = ("leading", "standby")
+_GOOD_BROKER_STATES = ("ok", "unknown")
+_BROKER = {"ok": "ok", "away": "unavailable", "blocked": "blocked", None: "unknown"}
 
 
 def register(app: OpenAPI, backend: Backend) -> None:
@@ -48,11 +50,13 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def ready() -> Response:
         relay = backend.relay_state()
         checks, can_store = _stands_on(backend)
+        checks["relay"] = relay
         if not can_store:
             status = "unavailable"
+        elif relay in _GOOD_RELAY_STATES and checks["broker"] in _GOOD_BROKER_STATES:
+            status = "ready"
         else:
-            status = "ready" if relay in _GOOD_RELAY_STATES else "degraded"
-        checks |= {"broker": _broker(relay), "relay": relay}
+            status = "degraded"
         return Response(
             json.dumps({"status": status, "checks": checks}) + "\n",
             200 if can_store else 503,
@@ -61,25 +65,18 @@ def register(app: OpenAPI, backend: Backend) -> None:
         )
 
 
-def _broker(relay: str) -> str:
-    # Only the relay that leads has a connection to the broker, and knows.
-    if "broker away" in relay:
-        return "unavailable"
-    if "broker blocked" in relay:
-        return "blocked"
-    return "ok" if relay == "leading" else "unknown"
-
-
 def _stands_on(backend: Backend) -> tuple[dict[str, str], bool]:
     """The checks of what the database knows, and whether an order can be stored."""
     try:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = health.standing(conn)
+            broker = health.broker(conn) if found.can_store else None
     except DatabaseUnavailable:
-        return {"database": "unavailable"}, False
+        return {"database": "unavailable", "broker": _BROKER[None]}, False
     checks = {"database": "read-only" if found.read_only else "ok", "schema": found.schema}
     if found.cooks is not None:
         # Orders are taken all the same: they wait. So it degrades nothing.
         open_now = "ok" if found.cooks else "no cook on shift"
         checks["kitchen"] = "paused" if found.paused else open_now
+    checks["broker"] = _BROKER[broker]
     return checks, found.can_store

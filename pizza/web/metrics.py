@@ -56,9 +56,8 @@ HELP = {
     "cooking_seconds_average": "Mean cooking time of the latest orders, by type",
     "kitchen_paused": "1 while the kitchen takes no orders",
     "database_up": "1 when the database answers",
-    "broker_up": "0 when the relay that leads here cannot reach the broker",
-    "broker_blocked": "1 while RabbitMQ takes no messages from the relay that leads here: it is "
-    "short of memory or disk space",
+    "broker_up": "0 while the process that publishes cannot reach RabbitMQ; absent while none does",
+    "broker_blocked": "1 while RabbitMQ takes no messages, as it is short of memory or disk space",
     "relay_leading": "1 when the relay of this process publishes, 0 when it stands by or cannot",
 }
 COUNTERS = frozenset(
@@ -117,12 +116,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
 
 
 def _of_this_process(backend: Backend) -> list[Sample]:
-    relay = backend.relay_state()
-    return [
-        Sample("relay_leading", {}, float(relay.startswith("leading"))),
-        Sample("broker_up", {}, float("broker away" not in relay)),
-        Sample("broker_blocked", {}, float("broker blocked" in relay)),
-    ]
+    return [Sample("relay_leading", {}, float(backend.relay_state().startswith("leading")))]
 
 
 def _of_the_database(backend: Backend) -> tuple[list[Sample], list[Times]]:

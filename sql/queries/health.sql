@@ -1,3 +1,9 @@
+-- broker --
+-- How the broker looks to the process that leads; no row when none has said so lately.
+select broker_state from leader
+where role = 'publisher' and broker_state is not null
+  and heartbeat_at > clock_timestamp() - interval '10 seconds'
+
 -- standing --
 -- What an order service stands on. A standby, or an operator's switch, answers and stores nothing.
 select current_setting('transaction_read_only') = 'on',

@@ -79,6 +79,13 @@ from broker_queue q
 cross join lateral (values ('queue_depth', q.messages), ('queue_consumers', q.consumers)) m(name, value)
 where q.seen_at > clock_timestamp() - interval '30 seconds'
 union all
+select f.name, '{}', f.holds::integer::float8
+from leader l
+cross join lateral (values ('broker_up', l.broker_state <> 'away'), ('broker_blocked', l.broker_state = 'blocked'))
+     as f(name, holds)
+where l.role = 'publisher' and l.broker_state is not null
+  and l.heartbeat_at > clock_timestamp() - interval '10 seconds'
+union all
 select 'relay_beat_age_seconds', '{}', greatest(0, extract(epoch from clock_timestamp() - beat_at))::float8
 from relay
 

@@ -25,7 +25,8 @@ with old as (
 )
 update leader
 set pid = pg_backend_pid(), heartbeat_at = clock_timestamp(),
-    broker_lost_at = case when %(broker_lost)s then coalesce(broker_lost_at, clock_timestamp()) end
+    broker_state = %(broker)s::text,
+    broker_lost_at = case when %(broker)s::text = 'away' then coalesce(broker_lost_at, clock_timestamp()) end
 where role = 'publisher'
 returning candidate_at > clock_timestamp() - interval '3 seconds' as wanted
 

@@ -39,6 +39,14 @@ class RelayLink:
         self._backoff = Backoff()
         self._try_from = 0.0
 
+    def broker_state(self) -> str | None:
+        """How RabbitMQ looks from here: ok, away or blocked; None before the first try."""
+        if self.blocked:
+            return "blocked"
+        if self.away:
+            return "away"
+        return "ok" if self.broker is not None else None
+
     def next_try_in(self) -> float:
         """Seconds until the next try to connect."""
         return max(0.02, self._try_from - time.monotonic())

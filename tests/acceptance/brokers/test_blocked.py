@@ -22,7 +22,7 @@ def short_of_memory(broker: RabbitMQ) -> Iterator[None]:
     try:
         yield
     finally:
-        broker.ctl(*MEMORY, "512MB")
+        broker.ctl(*MEMORY, "1GB")
 
 
 def is_told(restaurant: Restaurant, state: str, blocked: int) -> Callable[[], bool]:
@@ -61,13 +61,13 @@ def test_an_order_service_stops_and_starts_while_the_broker_is_short_of_memory(
     restaurant: Restaurant, broker: RabbitMQ
 ) -> None:
     assert restaurant.service is not None
+    restaurant.hire("luigi")  # whose relay leads when the order service has stopped
     with short_of_memory(broker):
         numbers = [restaurant.place() for _ in range(3)]
         eventually(is_told(restaurant, "blocked", 1), 10, "the broker is called blocked")
         assert restaurant.service.stop() == 0
         restaurant.open()
         numbers.append(restaurant.place())  # RabbitMQ tells a connection at its first message
-        eventually(is_told(restaurant, "blocked", 1), 15, "the next one says so too")
-    restaurant.hire("luigi")  # not before: its relay would lead meanwhile, and tell its own log
+        eventually(is_told(restaurant, "blocked", 1), 15, "the next one says what a cook has seen")
     restaurant.ledger.wait_for("ready", numbers, 15)
     assert len(restaurant.ledger.cookings()) == len(numbers)

@@ -41,6 +41,18 @@ def test_a_restaurant_without_cooks_takes_orders_and_says_so(
 
 
 @pytest.mark.parametrize(
+    ("state", "broker"), [("ok", "ok"), ("away", "unavailable"), ("blocked", "blocked")]
+)
+def test_a_service_that_does_not_publish_says_how_the_broker_looks_to_the_one_that_does(
+    client: FlaskClient, conn: BoundedConnection, state: str, broker: str
+) -> None:
+    conn.execute("update leader set broker_state = %s, heartbeat_at = now()", [state])
+    assert ready(client)[1]["broker"] == broker
+    conn.execute("update leader set heartbeat_at = now() - interval '11 seconds'")
+    assert ready(client)[1]["broker"] == "unknown"
+
+
+@pytest.mark.parametrize(
     ("change", "status", "schema"),
     [
         ("insert into schema_migration (name, checksum) values ('9999_more.sql', 'x')",

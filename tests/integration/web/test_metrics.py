@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -86,16 +87,25 @@ def test_what_the_relay_does_is_told(client: FlaskClient, db_url: str) -> None:
             raise DatabaseUnavailable("away")
             yield
 
-    for state, leading, broker, blocked in (
-        ("leading", 1, 1, 0), ("leading, broker away", 1, 0, 0), ("standby", 0, 1, 0),
-        ("leading, broker blocked", 1, 1, 1),
-    ):  # fmt: skip
+    for state, leading in (("leading", 1), ("leading, broker away", 1), ("standby", 0)):
         backend = Backend(Away(), lambda state=state: state)  # type: ignore[misc]
         found = scrape(create_app(Settings(), backend).test_client())
         assert found["pizza_relay_leading"] == [({}, leading)]
-        assert found["pizza_broker_up"] == [({}, broker)]
-        assert found["pizza_broker_blocked"] == [({}, blocked)]
         assert found["pizza_database_up"] == [({}, 0)], "a scrape without the database says so"
+
+
+@pytest.mark.parametrize(
+    ("state", "up", "blocked"), [("ok", 1, 0), ("away", 0, 0), ("blocked", 1, 1)]
+)
+def test_every_process_tells_how_the_broker_looks_to_the_one_that_leads(
+    client: FlaskClient, conn: BoundedConnection, state: str, up: int, blocked: int
+) -> None:
+    conn.execute("update leader set broker_state = %s, heartbeat_at = now()", [state])
+    found = scrape(client)
+    assert found["pizza_broker_up"] == [({}, up)]
+    assert found["pizza_broker_blocked"] == [({}, blocked)]
+    conn.execute("update leader set heartbeat_at = now() - interval '11 seconds'")
+    assert "pizza_broker_up" not in scrape(client)
 
 
 def test_changes_that_tracking_heard_are_counted_and_timed(

@@ -22,7 +22,7 @@ _CANDIDATE_S, _WITHOUT_BROKER_S, _LED_BEFORE_S = 3, 2, 30
 
 def heartbeat(tx: Transaction, p: dict[str, Any]) -> Rows:
     leader = tx.get("leader", "publisher")
-    lost_at = leader.broker_lost_at or tx.now if p["broker_lost"] else None
+    lost_at = leader.broker_lost_at or tx.now if p["broker"] == "away" else None
     beaten = leader.changed(heartbeat_at=tx.now, broker_lost_at=lost_at, connection=tx.connection)
     tx.put("leader", "publisher", beaten)
     candidate_at = leader.candidate_at

@@ -39,6 +39,7 @@ class FakeRestaurant:
 
     failure: Exception | None = None
     relay: str = "leading"
+    broker: str | None = "ok"
     placed: list = field(default_factory=list)
     keys: list = field(default_factory=list)
 
@@ -54,6 +55,9 @@ class FakeRestaurant:
             # What pizza.storage.health.standing asks for.
             applied = [f"{script.name} {script.checksum}" for script in scripts()]
             return _Nothing((False, applied, False, 1))
+        if "broker_state" in sql:
+            # What pizza.storage.health.broker asks for.
+            return _Nothing(None if self.broker is None else (self.broker,))
         return _Nothing(locks if "house_secret" in sql else None)
 
     def _fail(self):

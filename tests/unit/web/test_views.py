@@ -196,19 +196,21 @@ def test_options_says_what_is_allowed_and_nothing_else(client):
 
 
 @pytest.mark.parametrize(
-    ("relay", "status", "broker"),
+    ("relay", "state", "status", "broker"),
     [
-        ("leading", "ready", "ok"),
-        ("standby", "ready", "unknown"),
-        ("leading, broker away", "degraded", "unavailable"),
-        ("leading, broker blocked", "degraded", "blocked"),
-        ("unknown", "degraded", "unknown"),
+        ("leading", "ok", "ready", "ok"),
+        ("standby", "ok", "ready", "ok"),
+        ("standby", None, "ready", "unknown"),
+        ("standby", "away", "degraded", "unavailable"),
+        ("standby", "blocked", "degraded", "blocked"),
+        ("leading, broker blocked", "blocked", "degraded", "blocked"),
+        ("unknown", None, "degraded", "unknown"),
     ],
 )
 def test_without_a_broker_the_service_is_ready_all_the_same(
-    client, restaurant, relay, status, broker
+    client, restaurant, relay, state, status, broker
 ):
-    restaurant.relay = relay
+    restaurant.relay, restaurant.broker = relay, state
     response = client.get("/readyz")
     assert response.status_code == 200
     checks = {
