@@ -127,7 +127,7 @@ class Comparison(WorkerSteps):
         leads = leader.ask(R.lead)[0][0]
         if leads and not leader.ask(R.led_before)[0][0]:
             leader.ask(R.lead_before)
-            leader.ask(R.heartbeat, {"broker_lost": self.rng.random() < 0.5})
+            leader.ask(R.heartbeat, {"broker": self.rng.choice(["ok", "away", "blocked"])})
         if leads:
             other.ask(R.lead)
         self.tables.refresh()
@@ -137,7 +137,7 @@ class Comparison(WorkerSteps):
             other.ask(R.stand_for_election)
         if leads:
             self.tables.refresh()
-            leader.ask(R.heartbeat, {"broker_lost": self.rng.random() < 0.5})
+            leader.ask(R.heartbeat, {"broker": self.rng.choice(["ok", "away", "blocked"])})
         if self.rng.random() < 0.7:
             leader.ask(R.resign)
         else:
