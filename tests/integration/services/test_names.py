@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from devservices import Postgres, debian_postgres
+from devservices import Postgres, find_or_fetch_debian_postgres
 from pizza.database import migrate as migration
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import SoldOut, UnknownDish
@@ -72,7 +72,7 @@ class Sites:
 @pytest.fixture(scope="module")
 def sites(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     folder: Path = tmp_path_factory.mktemp("icu")
-    server = Postgres(folder, binaries=debian_postgres.find_or_fetch())
+    server = Postgres(folder, binaries=find_or_fetch_debian_postgres())
     server.start()
     try:
         yield Sites((postgres, server))
