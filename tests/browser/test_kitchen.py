@@ -58,6 +58,16 @@ def test_a_new_order_shows_by_itself_with_its_badges_and_counts(house, visitor):
     ).get_attribute("textContent")
 
 
+def test_what_is_still_to_cook_is_counted_by_dish_however_it_is_spelled(house, visitor):
+    for name, quantity in ("Straße", 2), ("STRASSE", 1), ("Crème  brûlée", 1), ("crème Brûlée", 3):
+        house.order({"customer_name": "Guest", "order_type": "dine-in", "table_number": 4,
+                     "items": [{"name": name, "quantity": quantity, "price": 9}]})  # fmt: skip
+    visitor.go(house, "/kitchen")
+    visitor.sees(".column[data-column=received] .number", "4")
+    visitor.sees("#allday", "4 × ")
+    assert [each.text.split(" × ")[0] for each in visitor.all("#allday li")] == ["4", "3"]
+
+
 def test_a_new_order_shows_within_a_second(house, visitor):
     visitor.go(house, "/kitchen")
     visitor.sees(".column[data-column=received] .number", "0")

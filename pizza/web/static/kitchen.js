@@ -148,10 +148,14 @@ function allDay() {
   const counts = new Map();
   for (const { order } of tickets.values()) {
     if (!isShown(order) || !["received", "cooking"].includes(order.status)) continue;
-    for (const { name, quantity } of order.items) counts.set(name, (counts.get(name) || 0) + quantity);
+    for (const { name, quantity } of order.items) {
+      const dish = sameDish(name);
+      const counted = counts.get(dish) || [name, 0];
+      counts.set(dish, [counted[0], counted[1] + quantity]);
+    }
   }
   const list = document.getElementById("allday");
-  const lines = [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
+  const lines = [...counts.values()].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
   const text = JSON.stringify(lines);
   if (list.dataset.text === text) return;
   list.dataset.text = text;
@@ -162,6 +166,11 @@ function allDay() {
     line.append(number, name);
     return line;
   }));
+}
+
+/** One text for all spellings of a dish, as pizza/domain/names.py has it. */
+function sameDish(name) {
+  return name.normalize("NFC").trim().split(/\s+/).join(" ").toUpperCase().toLowerCase();
 }
 
 function show(orders) {
