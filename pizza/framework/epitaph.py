@@ -16,7 +16,14 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from pizza.database.queries import Queries
-from pizza.framework.message import CONTENT_TYPE, PERSISTENT, Ticket, clean
+from pizza.framework.message import (
+    CONTENT_TYPE,
+    CORRELATION_ID,
+    PERSISTENT,
+    REPLY_TO,
+    Ticket,
+    clean,
+)
 from pizza.framework.topology import DEAD_LETTER_EXCHANGE
 
 __all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain", "traceback_text"]
@@ -71,7 +78,7 @@ def dead_letter(
     ticket: Ticket, reason: str, *, error: BaseException | None = None, **more: Any
 ) -> Letter:
     """The dead letter of a delivery; `more` are further headers. error: what it died of."""
-    headers = epitaph(ticket.queue, reason, **(plain(ticket.headers) | more))
+    headers = epitaph(ticket.queue, reason, **(kept_headers(ticket) | more))
     id = None
     if ticket.message_id is not None:
         headers["message_id"] = ticket.message_id
@@ -79,6 +86,16 @@ def dead_letter(
         id = uuid5(NAMESPACE_OID, f"{ticket.queue}/{ticket.message_id}/{body}")
     stack = traceback_text(error) if error is not None else None
     return Letter(ticket.queue, ticket.body, headers, id, stack)
+
+
+def kept_headers(ticket: Ticket) -> dict[str, Any]:
+    """The headers of a delivery, as `plain` has them, and where its sender waits for an answer.
+
+    That may be in properties, which a row has no place for. Sent again, the message is answered.
+    """
+    sender = {REPLY_TO: ticket.reply_to, CORRELATION_ID: ticket.correlation_id}
+    waiting = {name: text for name, text in sender.items() if text is not None}
+    return waiting | plain(ticket.headers)
 
 
 def traceback_text(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pizza.database.queries import Queries
 from pizza.framework.adoption import adopt
 from pizza.framework.app import App
 from pizza.framework.dead_message import DeadMessage, call_on_dead
-from pizza.framework.epitaph import epitaph, plain, traceback_text
+from pizza.framework.epitaph import Letter, epitaph, kept_headers, traceback_text
 from pizza.framework.errors import (
     ClaimLost,
     HandedBack,
@@ -229,7 +229,7 @@ class Executor:
             identity = ticket.id()
         except PoisonMessage:
             identity = None
-        headers = epitaph(ticket.queue, str(poison), **plain(ticket.headers))
+        headers = epitaph(ticket.queue, str(poison), **kept_headers(ticket))
         conn = self._bench.line.connection()
         with available(), conn.transaction():
             buried = conn.execute(
@@ -244,17 +244,7 @@ class Executor:
             if not buried and identity and isinstance(ticket.headers.get("position"), int):
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
             if not buried:
-                conn.execute(
-                    _SQL.bury_raw,
-                    {
-                        "exchange": DEAD_LETTER_EXCHANGE,
-                        "routing_key": ticket.queue,
-                        "body": ticket.body,
-                        "headers": Jsonb(headers),
-                        "id": None,
-                        "traceback": None,
-                    },
-                )
+                Letter(ticket.queue, ticket.body, headers).write(conn)
             task = self._app.tasks.get(str(ticket.headers.get("task")))
             call_on_dead(conn, task, DeadMessage.from_delivery(ticket, poison))
         log.error(

@@ -126,6 +126,8 @@ def ticket(queue: str, message: Any) -> Ticket:
 
 def clean(text: str) -> str:
     """What text and jsonb can hold: "?" for each NUL and each lone surrogate; never longer."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "?").encode("utf-8", "replace").decode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -169,6 +170,29 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
     (letter,) = stage.drain(DEAD_LETTERS)
     assert letter.properties["message_id"] == third
     assert letter.properties["application_headers"]["reason"] == "Hopeless: no use"
+
+
+def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
+    stage: Stage,
+) -> None:
+    # Given a message from outside that nobody can read, whose sender waits for an answer
+    worker = stage.worker("w")
+    asks = {"reply_to": "answers", "correlation_id": "7"}
+    with stage.broker() as channel:
+        message = amqp.Message("no json", message_id="a-1", content_type="application/json", **asks)
+        channel.basic_publish(message, "", stage.toy.queue("red"))
+    rows = "select id, headers ->> 'reply_to', headers ->> 'correlation_id' from dead_message"
+    ((id, *kept),) = wait_until(lambda: stage.rows(rows), 15, "it is dead")
+    assert kept == list(asks.values())
+    # When it is sent again
+    worker.signal(signal.SIGTERM)
+    worker.ends(within=10)
+    stage.relay()
+    assert dead_letters.retry(stage.conn, str(id)).count == 1
+    # Then the next delivery has both
+    (again,) = wait_until(lambda: stage.drain(stage.toy.queue("red")), 15, "it is delivered")
+    assert again.properties["correlation_id"] == "7"
+    assert again.properties["application_headers"]["reply_to"] == "answers"
 
 
 def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Stage) -> None:
