@@ -7,6 +7,7 @@ server. Startup parameters would need no statement, but poolers refuse them. The
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,6 +54,7 @@ _SINCE = {
     170000: {"transaction_timeout": "0"},
 }
 
+_TRIES = 5
 # As an integer: no setting changes how it looks.
 _FACTS = """
 select (extract(epoch from clock_timestamp()) * 1000000)::bigint, pg_backend_pid(),
@@ -88,11 +90,20 @@ def session_settings(server_version: int) -> dict[str, str]:
 
 
 def apply(conn: psycopg.Connection[Any]) -> Facts:
-    """Make the settings of a new session, in one round trip.
+    """Make the settings of a new session, in one round trip, or in a few where the server's
+    statement_timeout is very short.
 
     Raises DatabaseUnsupported for a server that cannot serve this program.
     """
-    return _run(conn, session_settings(conn.info.server_version))
+    settings = session_settings(conn.info.server_version)
+    for _ in range(_TRIES):
+        # The server's own time-out holds for the statement that ends it, too.
+        try:
+            return _run(conn, settings)
+        except psycopg.errors.QueryCanceled:
+            with suppress(psycopg.errors.QueryCanceled):
+                conn.execute("set statement_timeout = 0")
+    return _run(conn, settings)
 
 
 def apply_reported(conn: psycopg.Connection[Any]) -> Facts:

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from devservices import Postgres, Servers
 from pizza.database.connection import connect
-from pizza.database.session_settings import session_settings
+from pizza.database.session_settings import _FACTS, session_settings
 
 from ..acceptance.support import Program, Restaurant, meal
 from .conftest import MakeDatabase, restaurant_on
@@ -124,6 +124,17 @@ def test_options_of_the_address_stay_but_for_what_we_rely_on(
         names = ("work_mem", "statement_timeout", "TimeZone", "DateStyle")
         found = [conn.execute("select current_setting(%s)", [name]).fetchone() for name in names]
     assert found == [("7MB",), ("0",), ("UTC",), ("ISO, MDY",)]
+
+
+def test_a_time_out_of_the_server_that_ends_our_first_statement_does_no_harm(
+    db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a first statement that takes longer than the server allows
+    slow = _FACTS.replace("1000000", "1000000 + length(pg_sleep(0.5)::text)")
+    monkeypatch.setattr("pizza.database.session_settings._FACTS", slow)
+    url = make_conninfo(db_url, options="-c statement_timeout=200")
+    with connect(url, name="test") as conn:
+        assert conn.execute("select current_setting('statement_timeout')").fetchone() == ("0",)
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
