@@ -40,7 +40,7 @@ class Crew:
         for thread in threads:
             thread.start()
         while not stop.is_set() and all(thread.is_alive() for thread in threads):
-            stop.event.wait(_TICK_S)
+            stop.wait(_TICK_S)
         for worker in self._workers:
             worker.stop()
         for thread in threads:

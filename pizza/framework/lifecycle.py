@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import socket
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import FrameType
@@ -71,20 +70,31 @@ class Wake:
 
 
 class Stop:
-    """The wish that this process ends. `is_set` is for loops, `wake` for select()."""
+    """The wish that this process ends. `is_set` and `wait` are for loops, `wake` for select().
+
+    No threading.Event: the handler of a signal may interrupt a thread that holds the event's lock,
+    and would then wait for it for ever.
+    """
 
     def __init__(self) -> None:
-        self.event = threading.Event()
         self.wake = Wake()
+        self._asked = Wake()  # never cleared
+        self._is_set = False
         self._interrupted = False
 
     def is_set(self) -> bool:
         """Whether to stop."""
-        return self.event.is_set()
+        return self._is_set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the stop is asked for, or for `timeout` seconds; whether it is. Any thread."""
+        readable([self._asked], timeout)
+        return self._is_set
 
     def set(self) -> None:
-        """Ask for the stop."""
-        self.event.set()
+        """Ask for the stop. Safe from any thread and from a signal handler."""
+        self._is_set = True
+        self._asked.set()
         self.wake.set()
 
     def listen(self) -> None:

@@ -66,7 +66,7 @@ def serve(*parts: Part) -> None:
     for part in parts:
         part.start()
     while not stop.is_set() and all(part.is_alive() for part in parts):
-        stop.event.wait(_TICK_S)
+        stop.wait(_TICK_S)
     until = time.monotonic() + _LAST_SECONDS
     for part in parts:
         part.stop(0)

@@ -147,7 +147,7 @@ class Subscriber(threading.Thread):
     def _pause(self, seconds: float) -> bool:
         """For the database connection: wait, and say whether to give up."""
         if threading.current_thread() is self:
-            return self._ending.event.wait(seconds)
+            return self._ending.wait(seconds)
         return self._over.wait(seconds)
 
     def _subscribe_until_stopped(self) -> None:
@@ -172,13 +172,13 @@ class Subscriber(threading.Thread):
                     self._line.close()
             except QueueTaken as taken:
                 self._wait_for_other(str(taken))
-                self._ending.event.wait(min(_STANDBY_S, backoff.next()))
+                self._ending.wait(min(_STANDBY_S, backoff.next()))
             except BrokerUnavailable as error:
                 if trouble.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
                 if time.monotonic() - began > Backoff.LONGEST_S:
                     backoff.reset()
-                self._ending.event.wait(backoff.next())
+                self._ending.wait(backoff.next())
             finally:
                 if broker is not None:
                     broker.close()
@@ -202,7 +202,7 @@ class Subscriber(threading.Thread):
                 text = NO_TABLES if missing else str(error)
                 if trouble.is_due(text):
                     log.warning("%s", text, extra={"action": "database_refused"})
-            if self._ending.event.wait(min(_STANDBY_S, backoff.next())):
+            if self._ending.wait(min(_STANDBY_S, backoff.next())):
                 raise HandedBack("the subscriber stops while another has its name")
 
     def _try_lock(self, conn: BoundedConnection) -> bool:

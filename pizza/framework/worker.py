@@ -116,7 +116,7 @@ class Worker:
             self._relay.start()
         try:
             while work.is_alive() and not self._stop.is_set():
-                self._stop.event.wait(_TICK_S)
+                self._stop.wait(_TICK_S)
                 self._keep_alive()
             self._let_finish(work)
         finally:
@@ -196,7 +196,7 @@ class Worker:
             if found is not None:
                 self._run(found, forced=True)
             else:
-                self._stop.event.wait(_MATCH_S)
+                self._stop.wait(_MATCH_S)
 
     def _serve_until_stopped(self) -> None:
         backoff = Backoff()
@@ -210,7 +210,7 @@ class Worker:
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
                 if time.monotonic() - began > Backoff.LONGEST_S:
                     backoff.reset()
-                self._stop.event.wait(backoff.next())
+                self._stop.wait(backoff.next())
             finally:
                 self._is_ready = False
                 if self._broker is not None:

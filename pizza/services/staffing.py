@@ -100,7 +100,7 @@ def _known_tags(settings: Settings) -> set[str]:
         if not told:
             log.warning("%s; trying again", why, extra={"action": "database_lost"})
         told = True
-        stop.event.wait(backoff.next())
+        stop.wait(backoff.next())
     raise SystemExit(0)
 
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 from pizza.framework.lifecycle import Stop, Wake, readable
+
+STOPS = 3000
+_STOPPED_AGAIN_AND_AGAIN = f"""
+from pizza.framework.lifecycle import Stop
+for _ in range({STOPS}):
+    stop = Stop()
+    stop.listen()
+    print(flush=True)
+    while not stop.is_set():
+        stop.wait(0.00001)
+"""
 
 
 def test_a_wake_is_readable_once_set_and_until_cleared() -> None:
@@ -35,6 +49,21 @@ def test_a_stop_is_heard_in_loops_and_in_waits() -> None:
     assert not stop.is_set()
     stop.set()
     assert stop.is_set() and readable([stop.wake], 0)
+
+
+def test_a_signal_in_any_moment_of_a_wait_is_heard() -> None:
+    command = [sys.executable, "-c", _STOPPED_AGAIN_AND_AGAIN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        hung = threading.Timer(120, process.kill)
+        hung.start()
+        for _ in process.stdout:
+            until = time.perf_counter() + random.random() * 0.0003
+            while time.perf_counter() < until:
+                pass
+            process.send_signal(signal.SIGTERM)
+        hung.cancel()
+        assert process.wait() == 0
 
 
 def test_a_sigterm_and_a_sigint_are_one_wish_and_no_hurry() -> None:
