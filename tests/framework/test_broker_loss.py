@@ -47,9 +47,13 @@ def test_queues_deleted_and_purged_by_hand(stage: Stage) -> None:
     relay.await_log("messages_sent_again", 25, count=2)
     stage.await_states(sent=41)
     worker = stage.worker("w", "red,green,blue", no_relay=True)
-    # And when a worker's own queue is deleted under it, it begins anew
+    stage.await_all_done(25)
+    # And when a queue is deleted that an idle worker consumes, it connects again
+    blue = stage.toy.queue("blue")
     with stage.broker() as channel:
-        channel.queue_delete(stage.toy.queue("blue"))
+        idle = lambda: channel.queue_declare(blue, passive=True).consumer_count == 1  # noqa: E731
+        wait_until(idle, 10, "the worker consumes")
+        channel.queue_delete(blue)
     worker.await_log("broker_reconnected", 10)
     jobs += [orphan, stage.send(colour="blue")]
     stage.await_all_done(25)
