@@ -203,11 +203,12 @@ with old as materialized (
     limit %(limit)s
     for no key update skip locked
 ), looked_at as (
-    update adopted_message a set seen_at = now(), is_over = not old.lives
-    from old where a.id = old.id and (old.lives or not old.is_over)
+    update adopted_message
+    set seen_at = now(), is_over = id <> all(array(select id from old where lives))
+    where id = any(array(select id from old where lives or not is_over))
 ), gone as (
-    delete from adopted_message a using old
-    where a.id = old.id and old.is_over and not old.lives
+    delete from adopted_message
+    where id = any(array(select id from old where is_over and not lives))
     returning 1
 )
 select count(*)::integer as forgotten from gone

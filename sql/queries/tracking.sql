@@ -65,7 +65,7 @@ on conflict do nothing
 -- moved_estimates --
 -- Take over the estimates of waiting orders that have moved by more than `least`, and by more than
 -- `share` of the wait that is left. Answers them, the most urgent first. Rows that are locked have
--- another turn.
+-- another turn. (Each row is looked up: see retention.sql.)
 with far as (
     select o.number, o.priority, o.created_at, o.estimated_completion
     from tracking_order t join orders o on o.number = t.order_number
@@ -79,7 +79,7 @@ with far as (
     update tracking_order t
     set estimated = f.estimated_completion
     from far f
-    where t.order_number = f.number
+    where t.order_number = f.number and t.order_number = any(array(select number from far))
     returning f.number, f.priority, f.created_at, t.estimated
 )
 select number, estimated from moved order by priority desc, created_at
@@ -100,7 +100,7 @@ with waiting as (
     update tracking_order t
     set told = (w.an_order).estimated_completion
     from waiting w
-    where w.number = t.order_number
+    where w.number = t.order_number and t.order_number = any(array(select number from waiting))
     returning w.number, w.an_order
 )
 select number, (an_order).estimated_completion from noted where estimate_tell(an_order, %(by)s)

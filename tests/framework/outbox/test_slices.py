@@ -1,4 +1,4 @@
-"""Housekeeping works in slices: none of them reads the whole table of messages."""
+"""Housekeeping works in slices: none of them reads the whole of a large table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
+from pizza.database.queries import Queries
 from pizza.framework.outbox import rescuer
 from pizza.framework.outbox.rescuer import Rescuer
 from pizza.framework.outbox.stager import PENDING_LIMIT, Stager
@@ -17,14 +18,14 @@ from .backlog import ONE_BY_ONE, insert_tasks
 COUNT = 20_000
 # PostgreSQL plans a prepared statement anew for its first five times; psycopg prepares after five.
 TIMES = 12
-_SCANS = "select seq_scan from pg_stat_user_tables where relid = 'message'::regclass"
+_SCANS = "select seq_scan from pg_stat_user_tables where relid = %s::regclass"
 _PUBLISHED = "update message set state = 'sent', sent_at = now() where state = 'pending'"
 
 
-def scans(conn: BoundedConnection) -> int:
-    """How often the table of messages has been read from end to end."""
+def scans(conn: BoundedConnection, table: str = "message") -> int:
+    """How often a table has been read from end to end."""
     conn.execute("select pg_stat_force_next_flush()")
-    row = conn.execute(_SCANS).fetchone()
+    row = conn.execute(_SCANS, (table,)).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -77,3 +78,23 @@ def test_lost_deliveries_that_were_noted_come_back(stage: Stage) -> None:
     with connect(stage.db_url, name="keeper") as conn:
         work = Rescuer(conn, lambda *_: None).rescue
         assert_no_scan(conn, lambda: stage.conn.execute(note), work, 400)
+
+
+def test_ids_that_are_over_are_forgotten(stage: Stage) -> None:
+    stage.conn.execute(
+        "insert into adopted_message (id, seen_at, is_over)"
+        " select gen_random_uuid(), now() - interval '13 hours', mod(n, 2) = 0"
+        " from generate_series(1, %s) n",
+        [COUNT],
+    )
+    with connect(stage.db_url, name="keeper") as conn:
+        conn.execute("vacuum analyze adopted_message")
+        for _ in range(TIMES):
+            before = scans(conn, "adopted_message")
+            conn.execute(Queries("keeper").prune_identities, {"limit": 500})
+            assert scans(conn, "adopted_message") == before
+    ((left, looked_at),) = stage.rows(
+        "select count(*), count(*) filter (where seen_at > now() - interval '1 hour')"
+        " from adopted_message"
+    )
+    assert COUNT - left + looked_at == TIMES * 500
