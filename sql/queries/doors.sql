@@ -27,8 +27,9 @@ with slice as (
     delete from order_client
     where order_number = any(array(
         select c.order_number
-        from slice join order_client c using (order_number) join orders o on o.number = c.order_number
-        where o.status not in ('received', 'cooking')
+        from order_client c join orders o on o.number = c.order_number
+        where c.order_number = any(array(select order_number from slice))
+          and o.status not in ('received', 'cooking')
         for update of c skip locked
     ))
 )
