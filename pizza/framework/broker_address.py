@@ -161,8 +161,8 @@ def _check_files(options: Mapping[str, str]) -> None:
         path = options["cacertfile"]
         raise ValueError(f"names a cacertfile that has no readable certificate: {path}") from None
     try:
-        if "certfile" in options:  # the password: OpenSSL would ask a terminal for one
-            context.load_cert_chain(options["certfile"], options["keyfile"], password="")
+        if "certfile" in options:  # without a password OpenSSL would ask a terminal for one
+            context.load_cert_chain(options["certfile"], options["keyfile"], lambda: "")
     except OSError:
         raise ValueError(
             "names a certfile and a keyfile that cannot be used together: "

@@ -90,14 +90,17 @@ class Stop:
     """lifecycle.Stop without signals."""
 
     def __init__(self) -> None:
-        self.event = Event()
+        self._event = Event()
         self.wake = Wake()
 
     def is_set(self) -> bool:
-        return self.event.is_set()
+        return self._event.is_set()
+
+    def wait(self, timeout: float) -> bool:
+        return self._event.wait(timeout)
 
     def set(self) -> None:
-        self.event.set()
+        self._event.set()
         self.wake.set()
 
     def listen(self) -> None:

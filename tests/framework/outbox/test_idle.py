@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from pizza.framework import relay as relay_module
 from pizza.framework.broker import Broker
 from pizza.framework.outbox import keeper as keeper_module
+from pizza.framework.outbox import relay_link as link_module
 from pizza.framework.relay import Relay
 
 from ...pace import wait_until
@@ -28,7 +28,7 @@ def test_nobody_loses_the_broker_while_nothing_happens(
 ) -> None:
     # Given frequent heartbeats, and a message that waits where nobody works
     beating = partial(Broker, heartbeat=HEARTBEAT_S)
-    monkeypatch.setattr(relay_module, "Broker", beating)
+    monkeypatch.setattr(link_module, "Broker", beating)
     monkeypatch.setattr(keeper_module, "Broker", beating)
     stage.send(colour="blue")
     caplog.set_level(logging.INFO)
