@@ -73,7 +73,7 @@ class Stop:
     """The wish that this process ends. `is_set` and `wait` are for loops, `wake` for select().
 
     No threading.Event: the handler of a signal may interrupt a thread that holds the event's lock,
-    and would then wait for it for ever.
+    and would then wait for it indefinitely.
     """
 
     def __init__(self) -> None:

@@ -132,7 +132,7 @@ class Relay(threading.Thread):
                 conn.execute(_SQL.depose)
             if not without_broker:
                 self._link.drop()
-            elif self._link.connected(conn):
+            elif self._connected(conn):
                 conn.execute(_SQL.stand_for_election)
         return False
 
@@ -179,7 +179,7 @@ class Relay(threading.Thread):
                     self._resign(conn)
                     return
                 self._batches.mark_the_rest(conn)
-            if not self._link.connected(conn, lambda: self._while_unconfirmed(conn)):
+            if not self._connected(conn):
                 self._state = self._state_without_broker()
                 self._wake_up(conn)
                 self._end.wait(min(_SLEEP_S, self._link.next_try_in()))
@@ -201,6 +201,9 @@ class Relay(threading.Thread):
                 self._nap = _LINGER_S
                 self._end.wait(self._linger)
                 self._linger = min(_LINGER_LONGEST_S, self._linger * 2)
+
+    def _connected(self, conn: BoundedConnection) -> bool:
+        return self._link.connected(conn, lambda: self._while_unconfirmed(conn))
 
     def _state_without_broker(self) -> str:
         return "leading, broker blocked" if self._link.blocked else "leading, broker away"

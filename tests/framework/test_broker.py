@@ -14,6 +14,8 @@ from kombu import Exchange, Queue, binding
 from devservices import RabbitMQ
 from pizza.framework.broker import Broker
 from pizza.framework.errors import BrokerUnavailable, QueueMissing, TopologyRefused
+from pizza.framework.outbox import publisher
+from pizza.framework.outbox.publisher import Publisher
 from pizza.framework.topology import Topology
 
 from ..pace import wait_until
@@ -233,3 +235,30 @@ def test_several_messages_go_back_to_their_places(broker: Broker, queue: str) ->
     found = [message.body for _ in range(3) if (message := broker.get(queue))]
     assert found == [b"1", b"2", b"3"]
     broker.requeue_many([])
+
+
+def test_only_a_publisher_that_can_be_ended_waits_for_a_blocked_broker(
+    monkeypatch: pytest.MonkeyPatch, broker: Broker, queue: str
+) -> None:
+    class Ended(Exception):
+        pass
+
+    ticks: list[float] = []
+
+    def end_late() -> None:
+        ticks.append(time.monotonic())
+        if len(ticks) == 3:
+            raise Ended
+
+    # Given a broker that has said that it is blocked, and no confirm
+    monkeypatch.setattr(publisher, "CONFIRM_TIMEOUT_S", 1.5)
+    broker.blocked = True
+    monkeypatch.setattr(Publisher, "_on_ack", lambda *_: None)
+    batch = [("", queue, amqp.Message("x", message_id="1"))]
+    # Then one that has nobody to end it gives up, and the other one goes on
+    with pytest.raises(BrokerUnavailable, match="did not confirm"):
+        Publisher(broker).publish(batch)
+    with broker.connection.channel() as channel:
+        monkeypatch.setattr(broker, "channel", channel)
+        with pytest.raises(Ended):
+            Publisher(broker, end_late).publish(batch)

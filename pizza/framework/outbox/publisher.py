@@ -36,10 +36,11 @@ class Refusal(Enum):
 class Publisher:
     """Owns the channel of a broker connection from its beginning (delivery tags start at 1).
 
-    on_wait: called about every second while confirms are awaited. What it raises ends `publish`.
+    on_wait: called about every second while confirms are awaited. What it raises ends `publish`, so
+        a publisher that has one may wait for as long as RabbitMQ takes no messages.
     """
 
-    def __init__(self, broker: Broker, on_wait: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, broker: Broker, on_wait: Callable[[], None] | None = None) -> None:
         self._broker = broker
         self._on_wait = on_wait
         self._sent = 0
@@ -58,9 +59,9 @@ class Publisher:
     def publish(self, batch: Sequence[Outgoing]) -> list[Refusal | None]:
         """Publish (exchange, routing key, message) each; None where the broker took it over.
 
-        Waits for as long as RabbitMQ says that it takes no messages (`Broker.blocked`). Raises
-        BrokerUnavailable when a confirm does not come in time otherwise; what became of the batch
-        is unknown then.
+        With `on_wait` it waits for as long as RabbitMQ says that it takes no messages
+        (`Broker.blocked`). Raises BrokerUnavailable when a confirm does not come in time otherwise;
+        what became of the batch is unknown then.
         """
         refusals: list[Refusal | None] = [
             None if self._exists(exchange) else Refusal.NO_EXCHANGE for exchange, _, _ in batch
@@ -117,11 +118,11 @@ class Publisher:
         ticked = time.monotonic()
         while self._open:
             now = time.monotonic()
-            if self._broker.blocked:
+            if self._broker.blocked and self._on_wait is not None:
                 until = now + CONFIRM_TIMEOUT_S
             if now >= until:
                 raise BrokerUnavailable(f"RabbitMQ did not confirm within {CONFIRM_TIMEOUT_S:g} s")
-            if now - ticked >= _TICK_S:
+            if now - ticked >= _TICK_S and self._on_wait is not None:
                 ticked = now
                 self._on_wait()
             self._broker.wait(min(_TICK_S, until - now))

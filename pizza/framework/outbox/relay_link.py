@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
 
 import amqp
 
@@ -51,8 +51,11 @@ class RelayLink:
         """Seconds until the next try to connect."""
         return max(0.02, self._try_from - time.monotonic())
 
-    def connected(self, conn: BoundedConnection, on_wait: Any = lambda: None) -> bool:
-        """Whether there is a connection, with everything declared; makes one if it is time to."""
+    def connected(self, conn: BoundedConnection, on_wait: Callable[[], None]) -> bool:
+        """Whether there is a connection, with everything declared; makes one if it is time to.
+
+        on_wait: for the Publisher of a new connection.
+        """
         if self.broker is not None:
             return True
         if time.monotonic() < self._try_from:
