@@ -28,6 +28,7 @@ MODES = (
 )
 LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 DEVELOPMENT, PRODUCTION = "development", "production"
+MENU, GIVEN = "menu", "given"
 
 
 class SettingsError(Exception):
@@ -77,6 +78,7 @@ class Settings:
     environment: str = DEVELOPMENT
     staff_keys: tuple[values.Key, ...] = field(default=(), repr=False)
     staff_key_file: tuple[values.Key, ...] = field(default=(), repr=False)
+    prices: str | None = None
     client_places: int | None = None
     rate_limit: int = 600
     trusted_proxies: tuple[values.Network, ...] = ()
@@ -268,6 +270,7 @@ OPTIONS = (
     ),
     Option("staff_keys", "", "STAFF_KEY", values.keys, "the staff's key"),
     Option("staff_key_file", "", "STAFF_KEY_FILE", values.keys_of_file, "file of the staff's keys"),
+    _option("--prices", values.one_of(MENU, GIVEN), "whose prices an order has"),
     _option("--client-places", values.integer(0, 1_000_000), "orders at a time of one client"),
     _option("--rate-limit", values.integer(0, 1_000_000), "requests a minute of one client"),
     _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-… is believed"),

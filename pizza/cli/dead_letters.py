@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import click
 
-from pizza.cli import desk, verbs
+from pizza.cli import desk, terminal, verbs
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.framework import dead_letters
-from pizza.framework.dead_letters import DeadLetter, Settled, printable
+from pizza.framework.dead_letters import DeadLetter, Settled
 from pizza.settings import Settings
 
 _MAX_REASON = 200
@@ -49,12 +49,12 @@ def group(settings: Settings) -> click.Group:
             shown = 0
             for each in found:
                 shown += 1
-                click.echo(_line(each))
+                terminal.echo(_line(each))
             total = dead_letters.count(conn)
         if total > shown:
-            click.echo(f"{_letters(total)}; the oldest {shown} are shown.")
+            terminal.echo(f"{_letters(total)}; the oldest {shown} are shown.")
         else:
-            click.echo(f"{_letters(shown)}.")
+            terminal.echo(f"{_letters(shown)}.")
 
     @commands.command()
     @click.argument("id")
@@ -69,9 +69,9 @@ def group(settings: Settings) -> click.Group:
         if found is None:
             desk.fail(f"There is no dead letter {id}")
         if as_json or not sys.stdout.isatty():
-            click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+            terminal.echo(json.dumps(dataclasses.asdict(found), indent=2))
         else:
-            click.echo(_text(found))
+            terminal.echo(_text(found))
 
     @commands.command()
     @click.argument("id", required=False)
@@ -126,11 +126,12 @@ def _report(done: Settled, id: str | None, what: str) -> None:
     """Say how many were settled, which were not, and why. Exits with 1 if there are such."""
     if id is not None and done.count == 0 and not done.failures:
         desk.fail(f"There is no dead letter {id}")
-    click.echo(f"{_letters(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
+    terminal.echo(f"{_letters(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
     for failed, reason in list(done.failures.items())[:_MAX_FAILURES]:
-        click.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)
-    if len(done.failures) > _MAX_FAILURES:
-        click.echo(f"pizza: {len(done.failures) - _MAX_FAILURES} more were not {what}.", err=True)
+        terminal.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)
+    more = len(done.failures) - _MAX_FAILURES
+    if more > 0:
+        terminal.echo(f"pizza: {more} more were not {what}.", err=True)
     if done.failures:
         sys.exit(verbs.FAILED)
 
@@ -139,9 +140,9 @@ def _print_array(found: Iterable[DeadLetter]) -> None:
     """A JSON array, written as it is read: there may be more than fit into memory."""
     separator = "["
     for each in found:
-        click.echo(f"{separator}\n{json.dumps(dataclasses.asdict(each), indent=2)}", nl=False)
+        terminal.echo(f"{separator}\n{json.dumps(dataclasses.asdict(each), indent=2)}", nl=False)
         separator = ","
-    click.echo("\n]" if separator == "," else "[]")
+    terminal.echo("\n]" if separator == "," else "[]")
 
 
 def _line(letter: DeadLetter) -> str:
@@ -170,14 +171,14 @@ def _text(letter: DeadLetter) -> str:
     }
     lines = [f"{name:10}{_one_line(str(value))}" for name, value in fields.items()]
     for name, value in (("headers", letter.headers), ("body", letter.body)):
-        lines += ["", name, printable(json.dumps(value, indent=2, ensure_ascii=False))]
+        lines += ["", name, json.dumps(value, indent=2, ensure_ascii=False)]
     if letter.traceback:
-        lines += ["", printable(letter.traceback)]
+        lines += ["", letter.traceback]
     return "\n".join(lines)
 
 
 def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
+    return " ".join(text.split())
 
 
 def _letters(count: int) -> str:

@@ -22,6 +22,7 @@ from pizza.cli import terminal, verbs
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.domain.errors import DomainError, InvalidOrder, InvalidRequest
+from pizza.framework.printable import printable
 from pizza.settings import Settings, SettingsError, load
 from pizza.web import render
 
@@ -67,13 +68,13 @@ def database() -> Iterator[BoundedConnection]:
 def need_database(settings: Settings) -> None:
     """End the program with 2 where DB_URL is not set; there is no flag to give it by here."""
     if not settings.db_url:
-        click.echo("pizza: DB_URL is missing: set it, or write it into .env.", err=True)
+        terminal.echo("pizza: DB_URL is missing: set it, or write it into .env.", err=True)
         sys.exit(verbs.USAGE)
 
 
 def fail(sentence: str) -> NoReturn:
     """End the program because something could not be done."""
-    click.echo(f"pizza: {sentence.rstrip('.')}.", err=True)
+    terminal.echo(f"pizza: {sentence.rstrip('.')}.", err=True)
     sys.exit(verbs.FAILED)
 
 
@@ -82,9 +83,9 @@ def show_list(
 ) -> None:
     """Print documents, one on each line. columns: titles and the fields that stand under them."""
     if as_json:
-        click.echo(terminal.json_text(render.dump_lines(map(dict, documents))), nl=False)
+        terminal.echo(terminal.json_text(render.dump_lines(map(dict, documents))), nl=False)
     elif not documents:
-        click.echo(nothing)
+        terminal.echo(nothing)
     else:
         rows = [[cell(document[name]) for name in columns.values()] for document in documents]
         print_table(list(columns), rows)
@@ -93,7 +94,7 @@ def show_list(
 def show(document: Document, *, as_json: bool) -> None:
     """Print one document: a field on each line."""
     if as_json:
-        click.echo(terminal.json_text(render.dump(dict(document))), nl=False)
+        terminal.echo(terminal.json_text(render.dump(dict(document))), nl=False)
         return
     fields = [[name.replace("_", " "), cell(value)] for name, value in document.items()]
     print_table(None, fields)
@@ -104,7 +105,7 @@ def done(sentence: str, document: Document, *, as_json: bool) -> None:
     if as_json:
         show(document, as_json=True)
     else:
-        click.echo(sentence)
+        terminal.echo(sentence)
 
 
 def cell(value: object) -> str:
@@ -136,7 +137,7 @@ def print_table(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> 
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+        terminal.echo("  ".join(padded).rstrip())
 
 
 def _draw(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
@@ -148,7 +149,7 @@ def _draw(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
     table = Table(*titles or (), box=box.SIMPLE_HEAD, show_header=titles is not None)
     for row in rows:
         # As Text, so that a name with brackets is no markup.
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(text)) for text in row))
     # Wider than the terminal it goes over the edge: a name cut to three letters helps nobody.
     needed = Console(width=10_000).measure(table).maximum
     Console(width=max(Console().width, needed)).print(table)

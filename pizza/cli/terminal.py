@@ -15,6 +15,7 @@ from io import TextIOWrapper
 import click
 
 from pizza import values
+from pizza.framework.printable import printable
 from pizza.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,15 @@ def accept_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print text that may have come from other people or programs.
+
+    What a terminal would obey instead of showing it is replaced (pizza.framework.printable).
+    err: on stderr. nl: end the line.
+    """
+    click.echo(printable(text), err=err, nl=nl)  # noqa: TID251
 
 
 def json_text(document: str) -> str:
@@ -57,9 +67,9 @@ def sentences(program: str, settings: Settings | None = None) -> Generator[None,
         debug = settings is not None and settings.log_level == "DEBUG"
         sentence = f"{program}: unexpected error: {_words(error)}"
         for text in [sentence, *([stack] if debug else [])]:
-            click.echo(_without_secrets(text, settings), err=True)
+            echo(_without_secrets(text, settings), err=True)
         if not debug:
-            click.echo(f"{program}: LOG_LEVEL=DEBUG shows where.", err=True)
+            echo(f"{program}: LOG_LEVEL=DEBUG shows where.", err=True)
         sys.exit(_FAILED)
 
 

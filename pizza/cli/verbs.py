@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 
-import click
-
 from pizza import values
+from pizza.cli import terminal
 from pizza.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ def run(settings: Settings) -> int:
 
 def refuse(sentence: str) -> int:
     """Tell a person on stderr why nothing was done; the exit code says the same to a program."""
-    click.echo(f"restaurant-system: {values.mask(sentence)}", err=True)
+    terminal.echo(f"restaurant-system: {values.mask(sentence)}", err=True)
     return USAGE
 
 

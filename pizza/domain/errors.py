@@ -2,6 +2,7 @@
 
 DomainError
 ├── InvalidOrder       the order breaks rules; one FieldError for each bad field
+├── PricesDiffer       an InvalidOrder: dishes or prices that are not the menu's
 ├── InvalidRequest     what staff asks for makes no sense; one FieldError for each bad field
 ├── OrderNotFound      nobody placed an order of this number
 ├── RestaurantFull     as many orders as the restaurant takes at a time are waiting or cooking
@@ -55,6 +56,10 @@ class InvalidOrder(DomainError):
             f"{e.field}: {e.message}" if e.field else e.message for e in self.errors
         )
         super().__init__(f"The order is not valid: {reasons}")
+
+
+class PricesDiffer(InvalidOrder):
+    """The menu has other prices, or lacks a dish; `errors` names the field and the right price."""
 
 
 class InvalidRequest(DomainError):

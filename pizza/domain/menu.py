@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pizza.domain.errors import FieldError, UnknownOrderTypes
-from pizza.domain.names import fold
-from pizza.domain.order import ORDER_TYPES, name_error, price_error
+from pizza.domain.errors import FieldError, InvalidOrder, UnknownOrderTypes
+from pizza.domain.names import fold, name_error
+from pizza.domain.order import ORDER_TYPES, OrderDraft, price_error, total_error
 
 UNKNOWN = "?"
 """The need of an item that no tag fits: only a cook without tags takes it."""
@@ -66,6 +66,47 @@ def specialities(
     if unknown:
         raise UnknownOrderTypes(unknown, (*ORDER_TYPES, *sorted(tags)))
     return types or ORDER_TYPES, skills or None
+
+
+def with_menu_prices(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> OrderDraft:
+    """The draft with the menu's price for each item that has none and is on the menu.
+
+    prices: by the keys of dish names. Raises InvalidOrder if the order costs too much then.
+    """
+    if all(item.price is not None for item in draft.items):
+        return draft
+    items = (
+        replace(item, price=prices.get(fold(item.name))) if item.price is None else item
+        for item in draft.items
+    )
+    priced = replace(draft, items=tuple(items))
+    if message := total_error(priced):
+        raise InvalidOrder([FieldError("items", message)])
+    return priced
+
+
+def menu_errors(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> list[FieldError]:
+    """One entry for each item whose dish or price is not the menu's."""
+    found = []
+    for index, item in enumerate(draft.items):
+        key = fold(item.name)
+        price = prices.get(key)
+        if price is None or price != item.price:
+            found.append(menu_error(index, item.name, on_menu=key in prices, price=price))
+    return found
+
+
+def menu_error(index: int, name: str, *, on_menu: bool, price: Decimal | None) -> FieldError:
+    """What is wrong with an item whose dish or price is not the menu's.
+
+    index: of the item in its order. price: the menu's; None if staff says the price.
+    """
+    if not on_menu:
+        return FieldError(f"items[{index}].name", f"{name} is not on the menu")
+    field = f"items[{index}].price"
+    if price is None:
+        return FieldError(field, f"the price of {name} is for our staff to say")
+    return FieldError(field, f"must be {price:.2f}, the price of {name} on the menu")
 
 
 def dish_errors(name: str, tag: str, price: Decimal | None) -> list[FieldError]:

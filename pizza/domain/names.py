@@ -1,8 +1,17 @@
-"""The one rule by which names are compared: of dishes and of customers."""
+"""Names, addresses and reasons: which text they may have, and how names are compared.
+
+The lengths are those of the specification's tables.
+"""
 
 from __future__ import annotations
 
 import unicodedata
+
+NAME_LENGTH = 100
+ADDRESS_MIN, ADDRESS_MAX = 5, 200
+_CONTROL = ("Cc", "Zl", "Zp")
+# Bidirectional embeddings, overrides and isolates (UAX #9). Right-to-left scripts need none.
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def fold(name: str) -> str:
@@ -13,3 +22,56 @@ def fold(name: str) -> str:
     """
     composed = " ".join(unicodedata.normalize("NFC", name).split())
     return unicodedata.normalize("NFC", composed.casefold())
+
+
+def words_error(text: str, longest: int) -> str | None:
+    """Say what is wrong with a name of who did something, or with a reason for the log, or None."""
+    if not 1 <= len(text) <= longest:
+        return f"must be 1 to {longest} characters long"
+    if not text.isprintable():
+        return "must be printable characters in one line"
+    return None if text.strip() else "must not be blank"
+
+
+def name_error(text: str) -> str | None:
+    """Say what is wrong with a name, or None. Emoji and any script are legal."""
+    if not 1 <= len(text) <= NAME_LENGTH:
+        return f"must be 1 to {NAME_LENGTH} characters long"
+    if text.isprintable():
+        return None if text.strip() else "must not be blank"
+    return _invisible_error(text)
+
+
+def _invisible_error(text: str) -> str | None:
+    kinds = {unicodedata.category(char) for char in text}
+    if "Cs" in kinds:
+        return "must be valid Unicode text"
+    if not kinds.isdisjoint(_CONTROL):
+        return "must not contain control characters"
+    if not _DIRECTIONS.isdisjoint(text):
+        return "must not change the direction of the text around it"
+    return "must not be blank" if kinds <= {"Zs", "Cf"} else None
+
+
+def may_be_stored(text: str) -> bool:
+    """Whether a name can be in the database, where older releases have stored more kinds of names.
+
+    PostgreSQL takes neither NUL nor half a surrogate pair.
+    """
+    return len(text) <= NAME_LENGTH and not any(
+        char == "\0" or unicodedata.category(char) == "Cs" for char in text
+    )
+
+
+def address_error(text: str) -> str | None:
+    """Say what is wrong with an address, or None (decisions.md, "valid address format")."""
+    if not ADDRESS_MIN <= len(text) <= ADDRESS_MAX:
+        return f"must be {ADDRESS_MIN} to {ADDRESS_MAX} characters long"
+    if not _DIRECTIONS.isdisjoint(text):
+        return "must not change the direction of the text around it"
+    kinds = [unicodedata.category(char) for char in text]
+    if not {"Cc", "Cs", "Zl", "Zp"}.isdisjoint(kinds):
+        return "must be printable characters in one line"
+    if not any(char.isalpha() for char in text) or not any(char.isdecimal() for char in text):
+        return "must have at least one letter and one digit"
+    return None

@@ -6,38 +6,40 @@ The limits are those of the specification's tables (`varchar(100)`, `decimal(8,2
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from pizza.domain.errors import FieldError
+from pizza.domain.names import address_error, name_error
 
 DINE_IN, TAKEOUT, DELIVERY = "dine-in", "takeout", "delivery"
 ORDER_TYPES = (DINE_IN, TAKEOUT, DELIVERY)
 REGULAR, VIP = "regular", "vip"
 CUSTOMER_TYPES = (REGULAR, VIP)
 
-NAME_LENGTH = 100
 MAX_ITEMS = 100
 MAX_QUANTITY = 1_000
 MAX_PRICE = Decimal("999999.99")
 MAX_TOTAL = Decimal("99999999.99")
 MAX_TABLE = 9_999
 MIN_PRIORITY, MAX_PRIORITY = 1, 10
-ADDRESS_MIN, ADDRESS_MAX = 5, 200
 
 _CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
 class OrderItem:
-    """One line of an order; `price` is for a single piece, with at most two decimal places."""
+    """One line of an order; `price` is for a single piece, with at most two decimal places.
+
+    price: None in a draft that leaves it to the menu (pizza.domain.menu.with_menu_prices).
+    """
 
     name: str
     quantity: int
-    price: Decimal
+    price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,11 @@ class OrderDraft:
 
     @property
     def total(self) -> Decimal:
-        """The exact sum with two places (15.99 + 8.99 = 24.98), for a draft that `check` passes."""
-        whole = sum((item.price * item.quantity for item in self.items), Decimal(0))
+        """The exact sum with two places (15.99 + 8.99 = 24.98), for a draft that `check` passes.
+
+        Items without a price count as 0.
+        """
+        whole = sum((item.price * item.quantity for item in self.items if item.price), Decimal(0))
         return whole.quantize(_CENT)
 
 
@@ -73,6 +78,7 @@ class PlacedOrder:
     """
 
     number: str
+    id: UUID
     status: str
     total_amount: Decimal
     priority: int
@@ -208,8 +214,8 @@ def _errors(draft: OrderDraft) -> Iterator[FieldError]:
     item_errors = list(_item_errors(draft))
     yield from item_errors
     # Only sound prices have a total that means something.
-    if not item_errors and draft.total > MAX_TOTAL:
-        yield FieldError("items", f"cost more than {MAX_TOTAL} together")
+    if not item_errors and (message := total_error(draft)):
+        yield FieldError("items", message)
 
 
 def _item_errors(draft: OrderDraft) -> Iterator[FieldError]:
@@ -221,8 +227,13 @@ def _item_errors(draft: OrderDraft) -> Iterator[FieldError]:
             yield FieldError(f"items[{index}].name", message)
         if not _is_int(item.quantity, 1, MAX_QUANTITY):
             yield FieldError(f"items[{index}].quantity", f"must be from 1 to {MAX_QUANTITY}")
-        if message := price_error(item.price):
+        if item.price is not None and (message := price_error(item.price)):
             yield FieldError(f"items[{index}].price", message)
+
+
+def total_error(draft: OrderDraft) -> str | None:
+    """Say what is wrong with the sum of a draft whose items are sound, or None."""
+    return f"cost more than {MAX_TOTAL} together" if draft.total > MAX_TOTAL else None
 
 
 def _table_error(draft: OrderDraft) -> str | None:
@@ -247,53 +258,14 @@ def _delivery_error(draft: OrderDraft) -> str | None:
     return None
 
 
-def words_error(text: str, longest: int) -> str | None:
-    """Say what is wrong with a name of who did something, or with a reason for the log, or None."""
-    if not 1 <= len(text) <= longest:
-        return f"must be 1 to {longest} characters long"
-    if not text.isprintable():
-        return "must be printable characters in one line"
-    return None if text.strip() else "must not be blank"
-
-
 def price_error(price: Decimal) -> str | None:
     """Say what is wrong with a price, or None. `26`, `26.0` and `26.000` are the same price."""
     if not price.is_finite():
         return "must be a finite number"
     if not 0 <= price <= MAX_PRICE:
         return f"must be from 0 to {MAX_PRICE}"
-    # In this range only the digits behind the second place can make the difference.
-    if price.as_tuple().exponent < -2 and price % _CENT:  # type: ignore[operator]
-        return "must have at most two decimal places"
-    return None
-
-
-def name_error(text: str) -> str | None:
-    """Say what is wrong with a name, or None. Emoji, any script, newline and tab are legal."""
-    if not 1 <= len(text) <= NAME_LENGTH:
-        return f"must be 1 to {NAME_LENGTH} characters long"
-    if text.isprintable():
-        return None if text.strip() else "must not be blank"
-    kinds = [unicodedata.category(char) for char in text if char not in "\n\t"]
-    if "Cc" in kinds:
-        return "must not contain control characters"
-    if "Cs" in kinds:
-        return "must be valid Unicode text"
-    if all(kind in ("Zs", "Zl", "Zp", "Cf") for kind in kinds):
-        return "must not be blank"
-    return None
-
-
-def address_error(text: str) -> str | None:
-    """Say what is wrong with an address, or None (decisions.md, "valid address format")."""
-    if not ADDRESS_MIN <= len(text) <= ADDRESS_MAX:
-        return f"must be {ADDRESS_MIN} to {ADDRESS_MAX} characters long"
-    kinds = [unicodedata.category(char) for char in text]
-    if not {"Cc", "Cs", "Zl", "Zp"}.isdisjoint(kinds):
-        return "must be printable characters in one line"
-    if not any(char.isalpha() for char in text) or not any(char.isdecimal() for char in text):
-        return "must have at least one letter and one digit"
-    return None
+    # Compared, not calculated with: 1e-999999999999999999 would be rounded to 0.
+    return None if price == price.quantize(_CENT) else "must have at most two decimal places"
 
 
 def _is_int(value: object, low: int, high: int) -> bool:

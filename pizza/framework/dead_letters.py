@@ -135,15 +135,6 @@ def drop_all(conn: psycopg.Connection[Any]) -> Settled:
     return _settle_all(conn, _SQL.drop)
 
 
-def printable(text: str) -> str:
-    """Text of another program, safe for a terminal or a page.
-
-    U+FFFD stands for each character that moves the cursor, colours the terminal, turns the text
-    around, or cannot be written as UTF-8. Line ends and tabs stay.
-    """
-    return "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
-
-
 def _settle(conn: psycopg.Connection[Any], query: str, id: str) -> Settled:
     identity = _uuid(id)
     return _settle_page(conn, query, [identity]) if identity is not None else Settled(0, {})

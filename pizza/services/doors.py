@@ -2,9 +2,10 @@
 
 The doors are closed, so that staff has to show a key, when the environment has one or the table
 `staff_key` has a row, be it a revoked one. Otherwise everybody is staff, as the specification has
-it. A tracking token is the order's number and a keyed hash of it: nothing is stored for it, and
-nobody without the house's secret can make one. So it is with the session of a browser that has
-shown a key: the moment it ends, and a keyed hash of that and of the key, so it is void with it.
+it. A tracking token is the order's number and a keyed hash of its number and id: nothing is stored
+for it, and nobody without the house's secret can make one. So it is with the session of a browser
+that has shown a key: the moment it ends, and a keyed hash of that and of the key, so it is void
+with it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
-from pizza.domain.order import VIP, OrderDraft, words_error
+from pizza.domain.names import words_error
+from pizza.domain.order import VIP, OrderDraft
 from pizza.storage import doors as storage
 from pizza.storage.doors import Locks, StaffKey
 
@@ -119,9 +122,14 @@ class Doors:
         until = str(int(time.time()) + SESSION_SECONDS)
         return f"{until}.{self._session_mark(until, _digest(key))}"
 
-    def token(self, number: str) -> str:
-        """The tracking token of an order: always the same one."""
-        return f"{number.removeprefix(_PREFIX)}.{self._mark(b'track', number)[:20].hex()}"
+    def token(self, number: str, order_id: UUID) -> str:
+        """The tracking token of an order: always the same one.
+
+        It is bound to the order's id: after a database is restored, an order that gets a number
+        again gets another token.
+        """
+        mark = self._mark(b"track", f"{number} {order_id}")
+        return f"{number.removeprefix(_PREFIX)}.{mark[:20].hex()}"
 
     def mark(self, address: str) -> bytes:
         """A client's address as it may be stored: nobody without the secret can find it again."""
@@ -138,7 +146,11 @@ class Doors:
             return None
         number = _PREFIX + parts[1]
         self._look()
-        return number if hmac.compare_digest(token, self.token(number)) else None
+        with self._connection() as conn:
+            order_id = storage.order_id(conn, number)
+        if order_id is None or not hmac.compare_digest(token, self.token(number, order_id)):
+            return None
+        return number
 
     def _is_key(self, credential: str) -> bool:
         digest = _digest(credential)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from pizza.domain import names
 from pizza.domain import order as rules
 from pizza.domain.errors import FieldError, InvalidOrder
 from pizza.domain.order import OrderDraft, OrderItem
@@ -20,13 +21,13 @@ from pizza.domain.order import OrderDraft, OrderItem
 _NAME = {
     "type": "string",
     "minLength": 1,
-    "maxLength": rules.NAME_LENGTH,
+    "maxLength": names.NAME_LENGTH,
     "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$",
 }
 _ADDRESS = {
     "type": "string",
-    "minLength": rules.ADDRESS_MIN,
-    "maxLength": rules.ADDRESS_MAX,
+    "minLength": names.ADDRESS_MIN,
+    "maxLength": names.ADDRESS_MAX,
     "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
 }
 
@@ -64,7 +65,13 @@ class ItemRequest(_Strict):
 
     name: Annotated[str, WithJsonSchema(_NAME)]
     quantity: Annotated[int, _whole(1, rules.MAX_QUANTITY)]
-    price: Annotated[Price, Field(description="for one piece, at most two decimal places")]
+    price: Annotated[
+        Price | None,
+        Field(
+            description="for one piece, at most two decimal places; needed unless the restaurant "
+            "takes its menu's prices alone (--prices=menu)"
+        ),
+    ] = None
 
 
 _TABLE = {"type": "integer", "minimum": 1, "maximum": rules.MAX_TABLE}
@@ -119,9 +126,10 @@ class OrderRequest(_Strict):
     ] = Field(None, description="overrides the rules")
 
 
-def read_order(document: object) -> OrderDraft:
+def read_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
     """Make a draft of a JSON document that keeps every rule.
 
+    prices_needed: whether each item has to have a price. Without it, items may have None.
     Raises InvalidOrder with one entry for each bad field, whatever the document is.
     """
     try:
@@ -129,10 +137,21 @@ def read_order(document: object) -> OrderDraft:
     except ValidationError as error:
         raise InvalidOrder(_all_errors(document, error)) from None
     items = tuple(OrderItem(item.name, item.quantity, item.price) for item in request.items)
-    if errors := rules.check(_draft(request, items)):
+    errors = rules.check(_draft(request, items))
+    if prices_needed:
+        errors += [
+            FieldError(f"items[{index}].price", _WORDS["missing"])
+            for index, item in enumerate(items)
+            if item.price is None
+        ]
+    if errors:
         raise InvalidOrder(errors)
-    exact = tuple(OrderItem(i.name, i.quantity, rules.normal_price(i.price)) for i in items)
+    exact = tuple(OrderItem(i.name, i.quantity, _normal_price(i.price)) for i in items)
     return _draft(request, exact)
+
+
+def _normal_price(price: Decimal | None) -> Decimal | None:
+    return None if price is None else rules.normal_price(price)
 
 
 def _draft(request: OrderRequest, items: tuple[OrderItem, ...]) -> OrderDraft:

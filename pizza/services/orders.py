@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,10 +24,11 @@ from pizza.domain.errors import (
     KitchenPaused,
     OrderNotFound,
     OrderTwice,
+    PricesDiffer,
     RestaurantFull,
     SoldOut,
 )
-from pizza.domain.menu import needs
+from pizza.domain.menu import menu_error, needs
 from pizza.domain.order import (
     ORDER_TYPES,
     VIP,
@@ -67,6 +69,7 @@ def place_order(
     by: str = ORDER_SERVICE,
     key: RequestKey | None = None,
     client: Client | None = None,
+    menu_prices: bool = False,
 ) -> PlacedOrder:
     """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
 
@@ -78,9 +81,15 @@ def place_order(
     key: under which the order is placed only once; the second time the first one comes back,
         as it was placed, whatever has happened since.
     client: who may hold only so many places of the kitchen at a time.
-    Raises RestaurantFull, ClientFull, KitchenPaused, SoldOut, OrderTwice, KeyReused, KeyInFlight,
-    DatabaseUnavailable.
+    menu_prices: each item has to be on the menu, at the menu's price, when the order is stored.
+    Raises PricesDiffer, RestaurantFull, ClientFull, KitchenPaused, SoldOut, OrderTwice, KeyReused,
+    KeyInFlight, DatabaseUnavailable.
     """
+    if not menu_prices and any(item.price is None for item in draft.items):
+        raise PricesDiffer([
+            menu_error(index, item.name, on_menu=False, price=None)
+            for index, item in enumerate(draft.items) if item.price is None
+        ])  # fmt: skip
     total = draft.total
     verdict, placed = orders.place(
         conn,
@@ -97,10 +106,26 @@ def place_order(
         deadline=_begin_by(conn, deadline),
         key=key,
         client=client,
+        menu_prices=menu_prices,
     )
     if isinstance(placed, PlacedOrder):
         return placed
+    if verdict == "other prices":
+        raise PricesDiffer(_menu_errors(draft, placed or "[]"))
     raise _refusal(verdict, placed)
+
+
+def _menu_errors(draft: OrderDraft, found: str) -> list[FieldError]:
+    """found: what the SQL function menu_price_errors answers."""
+    return [
+        menu_error(
+            each["index"],
+            draft.items[each["index"]].name,
+            on_menu=each["dish"],
+            price=None if each["price"] is None else Decimal(each["price"]),
+        )
+        for each in json.loads(found)
+    ]
 
 
 def _refusal(verdict: str, why: str | None) -> Exception:

@@ -14,7 +14,8 @@ import psycopg
 
 from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest, UnknownDish
 from pizza.domain.menu import Dish, dish_errors
-from pizza.domain.order import DELIVERY, name_error, normal_price, words_error
+from pizza.domain.names import may_be_stored, name_error, words_error
+from pizza.domain.order import DELIVERY, normal_price
 from pizza.domain.status import CANCELLED, CUSTOMER, DELIVERED, OUT_FOR_DELIVERY, READY, RECEIVED
 from pizza.domain.status import STAFF as STAFF_ROLE
 from pizza.services import moves
@@ -143,7 +144,7 @@ def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
 
 def _dish_name(conn: Connection, name: str) -> str:
     """The name, for a search by its key. Raises UnknownDish for what no dish can be called."""
-    if name_error(name):  # PostgreSQL would refuse a NUL
+    if not may_be_stored(name):
         raise UnknownDish(name[:100])
     fold_names(conn)
     return name
@@ -154,7 +155,7 @@ def _dish_name(conn: Connection, name: str) -> str:
 
 def customer(conn: Connection, name: str) -> Customer:
     """What is known of a customer. Raises CustomerNotFound."""
-    if name_error(name):
+    if not may_be_stored(name):
         raise CustomerNotFound(name[:100])
     fold_names(conn)
     return customers.find(conn, name)

@@ -20,7 +20,7 @@ from pizza.domain.errors import (
     NoSuchWebhook,
     WebhookDisabled,
 )
-from pizza.domain.order import words_error
+from pizza.domain.names import words_error
 from pizza.domain.targets import HTTPS, BadTarget, read_url
 from pizza.services.http_post import CallFailed, TargetRefused, refuse_private, resolve
 from pizza.services.webhook_events import note, send

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -69,6 +70,12 @@ def revoke(conn: Connection, key_id: str) -> StaffKey:
     if row is None:
         raise NoSuchKey(key_id)
     return StaffKey(*row)
+
+
+def order_id(conn: Connection, number: str) -> UUID | None:
+    """The id of the order with this number; None if there is none."""
+    row = conn.execute(_SQL.order_id, {"number": number}).fetchone()
+    return None if row is None else row[0]
 
 
 class ClientRetention:

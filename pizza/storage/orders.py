@@ -71,6 +71,7 @@ def place(
     deadline: datetime | None,
     key: RequestKey | None = None,
     client: Client | None = None,
+    menu_prices: bool = False,
 ) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
 
@@ -78,11 +79,11 @@ def place(
     needs: the tags that a cook must have; source: the message from outside that it comes from.
     key: places it only once; without one nothing is asked of the keys.
     client: places it only while that client holds less than its share of the kitchen.
+    menu_prices: places it only if each item is on the menu, at the menu's price.
     Returns the verdict and, when `placed` or `replayed`, the order; with `full` and `client full`
     the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the number that it
-    has already; with all others None.
+    has already, with `other prices` what menu_price_errors found; with all others None.
     """
-    total = draft.total
     row = first_row(
         conn,
         _PLACE_FOR if client else _PLACE if key is None else _PLACE_ONCE,
@@ -96,7 +97,7 @@ def place(
             "table": draft.table_number,
             "address": draft.delivery_address,
             "rush": draft.rush,
-            "total": total,
+            "total": draft.total,
             "items": _items(draft.items),
             "priority": first.priority,
             "rule": first.rule,
@@ -112,14 +113,16 @@ def place(
             "exchange": exchange,
             "by": changed_by,
             "trace": trace.current(),
+            "menu_prices": menu_prices,
         },
     )
     assert row is not None
-    verdict, number, priority, rule, created_at, estimated_completion = row
+    verdict, number, priority, rule, created_at, estimated_completion, order_id, total = row
     if verdict not in ("placed", "replayed"):
         return verdict, number if verdict == "twice" else rule
     return verdict, PlacedOrder(
         number=number,
+        id=order_id,
         status="received",
         total_amount=total,
         priority=priority,
@@ -147,9 +150,13 @@ def forget_keys(conn: Connection) -> None:
 
 
 def _items(items: tuple[OrderItem, ...]) -> str:
-    """The items as JSON; prices keep their two places, which no float would."""
+    """The items as JSON; prices keep their two places, which no float would.
+
+    An item without a price has null, which the function refuses if the menu's prices are asked for.
+    """
     lines = (
-        f'{{"name": {_quoted(item.name)}, "quantity": {item.quantity}, "price": {item.price}}}'
+        f'{{"name": {_quoted(item.name)}, "quantity": {item.quantity}, '
+        f'"price": {"null" if item.price is None else item.price}}}'
         for item in items
     )
     return f"[{', '.join(lines)}]"

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.menu import TAG_LENGTH
-from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY, NAME_LENGTH
+from pizza.domain.names import NAME_LENGTH
+from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
 from pizza.services import staff
 from pizza.services.forms import Price
 from pizza.web import body

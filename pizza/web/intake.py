@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from pizza.domain.order import PlacedOrder
+from pizza.database.connection import BoundedConnection
+from pizza.domain.errors import InvalidOrder
+from pizza.domain.menu import menu_errors, with_menu_prices
+from pizza.domain.order import OrderDraft, PlacedOrder
 from pizza.services import orders as service
 from pizza.services.forms import read_order
-from pizza.services.menu import MenuCard
-from pizza.settings import Settings
+from pizza.services.menu import Menu, MenuCache
+from pizza.settings import MENU, PRODUCTION, Settings
 from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import parse, read_bytes
@@ -45,7 +48,7 @@ class Intake:
         self._limits = limits
         self._settings = settings
         self._backend = backend
-        self._menu = MenuCard()
+        self._menu = MenuCache()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         """Answer one request; never raises."""
@@ -70,7 +73,7 @@ class Intake:
         headers = [("Content-Type", JSON), ("Location", location), *HEADERS]
         if order.replayed:
             headers.append(REPLAYED)
-        token = self._gate.doors.token(order.number)
+        token = self._gate.doors.token(order.number, order.id)
         return 201, headers, render.placed(order, token, root).encode()
 
     def _place(self, environ: Environ) -> PlacedOrder:
@@ -81,19 +84,40 @@ class Intake:
         client = self._limits.order(environ, guest)
         body = read_bytes(environ)
         key = request_key(environ, body)
-        draft = read_order(parse(body))
+        by_menu = self._takes_menu_prices()
+        draft = read_order(parse(body), prices_needed=not by_menu)
         self._gate.check_wishes(draft, guest, environ)
-        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            order = service.place_order(
+
+        def place(conn: BoundedConnection, menu: Menu) -> PlacedOrder:
+            return service.place_order(
                 conn,
-                draft,
+                with_menu_prices(draft, menu.prices),
                 base_seconds=self._settings.cooking_time,
-                menu=self._menu.tags(conn),
+                menu=menu.tags,
                 key=key,
                 client=client,
+                menu_prices=by_menu and not guest.key,
             )
+
+        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            menu = self._menu.read(conn)
+            try:
+                order = place(conn, menu)
+            except InvalidOrder:
+                # The menu may have changed since it was read.
+                if all(item.price is not None for item in draft.items):
+                    raise
+                order = place(conn, self._menu.read(conn, fresh=True))
+        if by_menu and guest.key:
+            _log_deviation(order, draft, menu)
         _log_received(order, time.monotonic() - started)
         return order
+
+    def _takes_menu_prices(self) -> bool:
+        """Whether prices have to be the menu's. Raises DatabaseUnavailable."""
+        if self._settings.prices is not None:
+            return self._settings.prices == MENU
+        return self._settings.environment == PRODUCTION or self._gate.doors.closed()
 
 
 class Shortcut:
@@ -108,6 +132,18 @@ class Shortcut:
         if environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST":
             return self._intake(environ, start_response)
         return self._rest(environ, start_response)
+
+
+def _log_deviation(order: PlacedOrder, draft: OrderDraft, menu: Menu) -> None:
+    """Log what staff has sold at other prices than the menu's, or without being on it."""
+    errors = menu_errors(with_menu_prices(draft, menu.prices), menu.prices)
+    if not errors or order.replayed:
+        return
+    sold = {each.field: each.message for each in errors}
+    log.info(
+        "Order has other prices than the menu",
+        extra={"action": "prices_deviate", "order_number": order.number, "details": sold},
+    )
 
 
 def _log_received(order: PlacedOrder, seconds: float) -> None:

@@ -11,9 +11,10 @@ create or replace function order_place_for(
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
     p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
-    p_trace text default null,
+    p_trace text default null, p_menu_prices boolean default false,
     out verdict text, out number text, out priority integer, out rule text,
-    out created_at timestamptz, out estimated_completion timestamptz
+    out created_at timestamptz, out estimated_completion timestamptz,
+    out order_id uuid, out total numeric
 )
 language plpgsql as $$
 declare
@@ -32,20 +33,22 @@ begin
         return;
     end if;
     if p_key is null then
-        select p.* into verdict, number, priority, rule, created_at, estimated_completion
+        select p.* into verdict, number, priority, rule, created_at, estimated_completion,
+                        order_id, total
         from order_place(p_expires, p_customer_name, p_customer_key, p_customer_type,
                          p_type, p_table, p_address, p_rush, p_total, p_items,
                          p_priority, p_rule, p_repeat_priority, p_repeat_rule,
                          p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
-                         p_cooking, p_queue, p_exchange, p_by, p_trace) p;
+                         p_cooking, p_queue, p_exchange, p_by, p_trace, p_menu_prices) p;
     else
-        select p.* into verdict, number, priority, rule, created_at, estimated_completion
+        select p.* into verdict, number, priority, rule, created_at, estimated_completion,
+                        order_id, total
         from order_place_once(p_key, p_digest,
                               p_expires, p_customer_name, p_customer_key, p_customer_type,
                               p_type, p_table, p_address, p_rush, p_total, p_items,
                               p_priority, p_rule, p_repeat_priority, p_repeat_rule,
                               p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
-                              p_cooking, p_queue, p_exchange, p_by, p_trace) p;
+                              p_cooking, p_queue, p_exchange, p_by, p_trace, p_menu_prices) p;
     end if;
     if verdict = 'placed' and places > 0 then
         insert into order_client (order_number, client) values (order_place_for.number, p_client);

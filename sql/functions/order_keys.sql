@@ -13,9 +13,10 @@ create or replace function order_place_once(
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
     p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
-    p_trace text default null,
+    p_trace text default null, p_menu_prices boolean default false,
     out verdict text, out number text, out priority integer, out rule text,
-    out created_at timestamptz, out estimated_completion timestamptz
+    out created_at timestamptz, out estimated_completion timestamptz,
+    out order_id uuid, out total numeric
 )
 language plpgsql as $$
 declare
@@ -45,14 +46,17 @@ begin
         rule := k.rule;
         created_at := k.ordered_at;
         estimated_completion := k.estimated_completion;
+        select o.id, o.total_amount into order_id, total from orders o
+        where o.number = k.order_number;
         return;
     end if;
-    select p.* into verdict, number, priority, rule, created_at, estimated_completion
+    select p.* into verdict, number, priority, rule, created_at, estimated_completion,
+                    order_id, total
     from order_place(p_expires, p_customer_name, p_customer_key, p_customer_type,
                      p_type, p_table, p_address, p_rush, p_total, p_items,
                      p_priority, p_rule, p_repeat_priority, p_repeat_rule,
                      p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
-                     p_cooking, p_queue, p_exchange, p_by, p_trace) p;
+                     p_cooking, p_queue, p_exchange, p_by, p_trace, p_menu_prices) p;
     if verdict = 'placed' then
         insert into order_key (key, digest, order_number, priority, rule, ordered_at,
                                estimated_completion)

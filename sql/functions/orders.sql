@@ -208,12 +208,25 @@ begin
     end if;
 end $$;
 
+-- Compare items with the menu: null if each item is on the menu at the menu's price. Otherwise a JSON
+-- list of the items that are not: `index` from 0, `dish` whether the menu has it, `price` of the menu
+-- (null: staff says the price). p_names: the keys of the items' names, in the order of the items.
+create or replace function menu_price_errors(p_items json, p_names text[]) returns text
+language sql stable as $$
+    select json_agg(json_build_object('index', i.position - 1, 'dish', m.name is not null,
+                                      'price', m.price::text) order by i.position)::text
+    from rows from (json_to_recordset(p_items) as (price numeric)) with ordinality as i(price, position)
+    left join menu m on coalesce(m.key, lower(m.name)) = p_names[i.position]
+    where m.price is distinct from i.price or m.price is null
+$$;
+
 -- Place an order. One call, one round trip, one transaction: place in the kitchen, number,
 -- priority, order, items, log, the kitchen's task and the notification.
 -- p_items are the items as they stand in the order message: name, quantity, price.
 -- p_names are the keys of the items' names (release 0.2: the names in lower case); p_needs what a cook has to be good at.
 -- Verdicts: placed, full (`rule` is the limit), late (the caller has given up waiting: nothing is stored), paused and
--- sold out (`rule` says why, and what), twice (p_source has become the order `number` before).
+-- sold out (`rule` says why, and what), twice (p_source has become the order `number` before), and with
+-- p_menu_prices `other prices` (`rule`: menu_price_errors).
 create or replace function order_place(
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
     p_type text, p_table integer, p_address text, p_rush boolean, p_total numeric,
@@ -221,9 +234,10 @@ create or replace function order_place(
     p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
     p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
     p_cooking interval, p_queue text, p_exchange text, p_by text,
-    p_trace text default null,
+    p_trace text default null, p_menu_prices boolean default false,
     out verdict text, out number text, out priority integer, out rule text,
-    out created_at timestamptz, out estimated_completion timestamptz
+    out created_at timestamptz, out estimated_completion timestamptz,
+    out order_id uuid, out total numeric
 )
 language plpgsql as $$
 declare
@@ -260,6 +274,13 @@ begin
         select e.number into number from orders e where e.source_id = p_source;
         if found then
             verdict := 'twice';
+            return;
+        end if;
+    end if;
+    if p_menu_prices then
+        rule := menu_price_errors(p_items, p_names);
+        if rule is not null then
+            verdict := 'other prices';
             return;
         end if;
     end if;
@@ -323,6 +344,8 @@ begin
     told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';
     created_at := o.created_at;
+    order_id := o.id;
+    total := o.total_amount;
 end $$;
 
 -- In how long an order that is just being placed will be ready: what is ahead of it by priority,

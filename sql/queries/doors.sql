@@ -4,6 +4,9 @@ select (select secret from house_secret),
        exists (select from staff_key),
        coalesce((select array_agg(hash) from staff_key where revoked_at is null), '{}')
 
+-- order_id --
+select id from orders where number = %(number)s
+
 -- add --
 insert into staff_key (id, name, hash) values (%(id)s, %(name)s, %(hash)s)
 returning id, name, created_at, revoked_at

@@ -1,31 +1,31 @@
 -- place --
-select verdict, number, priority, rule, created_at, estimated_completion
+select verdict, number, priority, rule, created_at, estimated_completion, order_id, total
 from order_place(%(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
                  %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s)
 
 -- place_once --
-select verdict, number, priority, rule, created_at, estimated_completion
+select verdict, number, priority, rule, created_at, estimated_completion, order_id, total
 from order_place_once(%(key)s, %(digest)s,
                  %(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
                  %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s)
 
 -- place_for --
-select verdict, number, priority, rule, created_at, estimated_completion
+select verdict, number, priority, rule, created_at, estimated_completion, order_id, total
 from order_place_for(%(client)s, %(places)s, %(key)s, %(digest)s,
                  %(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
                  %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s)
 
 -- forget_keys --
 -- Oldest first and not all at once: after a long pause there may be many.

@@ -21,7 +21,7 @@ MEAL = {
     "customer_name": "Jane Roe",
     "order_type": "delivery",
     "delivery_address": "123 Main St",
-    "items": [{"name": "Pizza", "quantity": 1, "price": 13}],
+    "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}],
 }
 # The tests are on the service's own machine; a trusted proxy there says who it asks for.
 FAR, FARTHER = ({"X-Forwarded-For": f"203.0.113.{n}"} for n in (7, 8))
@@ -233,3 +233,71 @@ def test_production_refuses_what_is_not_safe(
     )
 
     running.program.refused(f"{sentence} See restaurant-system --help.")
+
+
+def test_prices_and_dishes_are_the_menus_for_guests(service: Service) -> None:
+    def items(*found: dict[str, Any]) -> Reply:
+        return service.order({**MEAL, "items": list(found)}, FAR)
+
+    made_up = items({"name": "Premium Steak", "quantity": 3, "price": 0.01},
+                    {"name": "Unicorn flambé", "quantity": 1, "price": 999.0})  # fmt: skip
+    assert made_up.status == 422
+    assert {each["field"]: each["message"] for each in made_up.json["errors"]} == {
+        "items[0].price": "must be 45.99, the price of Premium Steak on the menu",
+        "items[1].name": "Unicorn flambé is not on the menu",
+    }
+
+    left_out = items({"name": "premium steak", "quantity": 2})
+    assert (left_out.status, left_out.json["total_amount"]) == (201, 91.98)
+    assert items({"name": "Unicorn flambé", "quantity": 1}).status == 422
+
+
+def test_staff_may_sell_at_other_prices_and_it_is_logged(service: Service) -> None:
+    special = [
+        {"name": "Unicorn flambé", "quantity": 1, "price": 5},
+        {"name": "Steak", "quantity": 1, "price": 20},
+        {"name": "Lasagne", "quantity": 1},
+    ]
+
+    order = placed(service, STAFF, items=special)
+
+    assert order["total_amount"] == 39.2
+    (line,) = service.program.said("prices_deviate")
+    assert line["order_number"] == order["order_number"]
+    assert set(line["details"]) == {"items[0].name", "items[1].price"}
+    without_price = [{"name": "Unicorn flambé", "quantity": 1}]
+    assert service.order({**MEAL, "items": without_price}, STAFF).status == 422
+
+
+def test_a_price_that_is_changed_counts_for_the_next_order(service: Service) -> None:
+    def put(price: float) -> None:
+        body = json.dumps({"name": "Espresso", "tag": "drink", "price": price}).encode()
+        assert service.request("POST", "/menu", body, STAFF).status in (200, 201)
+
+    def order(**price: float) -> Reply:
+        items = [{"name": "Espresso", "quantity": 1, **price}]
+        return service.order({**MEAL, "items": items}, FARTHER)
+
+    assert order().json["total_amount"] == 2.4
+    put(2.9)
+    assert order(price=2.4).status == 422
+    # Other HTTP workers may have the menu of two seconds ago; what is stored is checked again.
+    assert [order().json["total_amount"], order(price=2.9).json["total_amount"]] == [2.9, 2.9]
+
+
+def test_a_tracking_token_belongs_to_the_order_and_not_to_its_number(service: Service) -> None:
+    first = placed(service)
+    path = f"/track/{first['tracking_token']}"
+    assert service.request("GET", path).status == 200
+
+    # As after a restore: another order is given the number.
+    renumber = "update orders set number = %s where number = %s returning number"
+    number = first["order_number"]
+    service.query(renumber, "ORD_20200101_001", number)
+    service.query(renumber, number, placed(service)["order_number"])
+
+    assert service.request("GET", path).status == 404
+    assert post(service, number, "cancel", shown(first["tracking_token"])).status == 401
+    assert service.request("POST", f"{path}/cancel").status == 404
+    status = service.request("GET", f"/orders/{number}/status").json
+    assert status["current_status"] == "received"

@@ -16,7 +16,7 @@ STAFF = {"Authorization": f"Bearer {KEY}"}
 MEAL = {
     "customer_name": "Jane Roe",
     "order_type": "takeout",
-    "items": [{"name": "Pizza", "quantity": 1, "price": 13}],
+    "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}],
 }
 MOST = 12
 WHOLE = {

@@ -20,7 +20,7 @@ from .support.events import Event, EventStream
 MEAL = {
     "customer_name": "Jane Roe",
     "order_type": "takeout",
-    "items": [{"name": "Pizza", "quantity": 1, "price": 13}],
+    "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}],
 }
 # What psql is left with: a change of an order that is not committed.
 CHANGE = """

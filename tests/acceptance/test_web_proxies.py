@@ -19,7 +19,7 @@ from .api_service import TIMEOUT_S, Reply, Service, module_service
 KEY = "a-sound-key-of-the-staff"
 STAFF = {"Authorization": f"Bearer {KEY}"}
 LIMIT = 20
-MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
+MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}]}
 BROWSER = {"Accept": "text/html"}
 ROOTS = (
     "nginx", "deploy/nginx.conf", "deploy/Caddyfile", "haproxy", "apache",

@@ -11,7 +11,7 @@ from ..pace import wait_until
 from .visitor import Visitor
 
 KEY = "a-sound-key-of-the-staff"
-MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
+MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}]}
 
 
 def log_in(visitor: Visitor, key: str) -> None:

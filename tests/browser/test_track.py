@@ -26,7 +26,7 @@ window.fetch = async (...question) => {
 
 def placed(house, kind: str, name: str = "Tracy Track") -> dict:
     order = {"customer_name": name, "order_type": kind, **MEALS[kind],
-             "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}  # fmt: skip
+             "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}]}  # fmt: skip
     reply = house.order(order)
     assert reply.status == 201, reply.body
     return reply.json

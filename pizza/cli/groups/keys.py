@@ -6,7 +6,7 @@ import dataclasses
 
 import click
 
-from pizza.cli import desk
+from pizza.cli import desk, terminal
 from pizza.services import doors
 
 _COLUMNS = {
@@ -34,8 +34,8 @@ def add(name: str, as_json: bool) -> None:
     if as_json:
         desk.show({**dataclasses.asdict(kept), "key": key}, as_json=True)
         return
-    click.echo(key)
-    click.echo(
+    terminal.echo(key)
+    terminal.echo(
         f"This is the key {kept.id} of {kept.name}. It is not shown again. From now on the order "
         "service asks staff for a key: Authorization: Bearer …",
         err=True,

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pizza.cli import desk
+from pizza.cli import desk, terminal
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.status import STAFF, STATUSES
 from pizza.services import orders as service
@@ -69,10 +69,10 @@ def show(number: str, as_json: bool) -> None:
         return
     del document["items"]
     desk.show(document, as_json=False)
-    click.echo()
+    terminal.echo()
     items = [[item.name, f"{item.quantity}", f"{item.price:.2f}"] for item in found.items]
     desk.print_table(["Item", "Quantity", "Price"], [[*map(desk.cell, row)] for row in items])
-    click.echo()
+    terminal.echo()
     rows = [[row.timestamp, row.status, row.changed_by, row.notes] for row in history]
     desk.print_table(["Time (UTC)", "Status", "By", "Notes"], [[*map(desk.cell, r)] for r in rows])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pizza.cli import desk
+from pizza.cli import desk, terminal
 from pizza.services import reports
 from pizza.storage.reports import Figures
 from pizza.web import documents
@@ -33,7 +33,7 @@ def report(day: str, as_json: bool) -> None:
     if as_json:
         desk.show(documents.report(found), as_json=True)
         return
-    click.echo(f"Orders of {found.day} (UTC)\n")
+    terminal.echo(f"Orders of {found.day} (UTC)\n")
     rows = [_row("all", found.all)]
     rows += [_row(kind, part) for kind, part in found.by_type.items()]
     rows += [_row(f"priority {level}", part) for level, part in found.by_priority.items()]

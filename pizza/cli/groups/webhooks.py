@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from pizza.cli import desk, verbs
+from pizza.cli import desk, terminal, verbs
 from pizza.domain.webhooks import TYPES
 from pizza.services import webhooks as service
 from pizza.services.webhooks import Change, Policy
@@ -51,8 +51,8 @@ def add(url: str, types: str | None, description: str | None, as_json: bool) -> 
     if as_json:
         desk.show(documents.webhook(found, secret), as_json=True)
         return
-    click.echo(secret)
-    click.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
+    terminal.echo(secret)
+    terminal.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
 
 
 @webhooks.command("list")

@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request
 
 from pizza.database.connection import BoundedConnection
 from pizza.framework import dead_letters as service
-from pizza.framework.dead_letters import DeadLetter, Settled, printable
+from pizza.framework.dead_letters import DeadLetter, Settled
+from pizza.framework.printable import printable
 from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.body import read_form
 from pizza.web.errors import Problem

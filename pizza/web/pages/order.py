@@ -6,11 +6,13 @@ import io
 import json
 import uuid
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from typing import Any
 
 from flask import Blueprint, Response, request
 
+from pizza.domain import names
 from pizza.domain import order as rules
 from pizza.domain.menu import Dish
 from pizza.services import staff
@@ -20,7 +22,7 @@ from pizza.web.intake import Intake
 from pizza.web.pages import paper
 from pizza.web.render import TRACK
 
-_QUANTITY = "quantity:"
+_QUANTITY, _PRICE = "quantity:", "price:"
 # The courses as a menu has them; those that it does not know come between.
 _BEGIN, _END = ("pizza", "pasta", "grill", "soup", "salad"), ("dessert", "drink")
 _TYPES = (
@@ -66,11 +68,13 @@ def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any])
         form=form,
         types=_TYPES,
         limits=rules,
+        names=names,
         detail=problem.get("detail", ""),
         errors=errors,
         # The same key when the same order is sent again, so that it is one order.
         key=form.get("key") or str(uuid.uuid4()),
         prefix=_QUANTITY,
+        price_prefix=_PRICE,
     )
     # Whoever comes back to it begins another order.
     response.headers["Cache-Control"] = "no-store"
@@ -85,13 +89,13 @@ def _courses(menu: list[Dish]) -> list[tuple[str, list[Dish]]]:
 
 
 def _document(form: Mapping[str, str], menu: list[Dish]) -> dict[str, Any]:
-    """The order as POST /orders takes it; the prices are the menu's."""
+    """The order as POST /orders takes it, at the prices that the guest has seen."""
     order_type = form.get("order_type", rules.TAKEOUT)
     found: dict[str, Any] = {
         "customer_name": form.get("customer_name", ""),
         "order_type": order_type,
         "items": [
-            {"name": dish.name, "quantity": quantity, "price": float(dish.price)}
+            {"name": dish.name, "quantity": quantity, "price": _seen(form, dish)}
             for dish in menu
             if dish.price is not None
             and (quantity := _whole(form.get(f"{_QUANTITY}{dish.name}", ""))) not in ("", 0)
@@ -102,6 +106,15 @@ def _document(form: Mapping[str, str], menu: list[Dish]) -> dict[str, Any]:
     if order_type == rules.DELIVERY and form.get("delivery_address", "").strip():
         found["delivery_address"] = form["delivery_address"].strip()
     return found
+
+
+def _seen(form: Mapping[str, str], dish: Dish) -> float:
+    """The price that stood on the page; the menu's if the form has none that can be read."""
+    try:
+        seen = Decimal(form.get(f"{_PRICE}{dish.name}", ""))
+    except InvalidOperation:
+        seen = dish.price or Decimal(0)
+    return float(seen if seen.is_finite() else dish.price or 0)
 
 
 def _whole(text: str) -> int | str:

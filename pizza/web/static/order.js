@@ -12,7 +12,7 @@ const KEPT = "pizza.order"; // survives a reload: the key of this basket, and wh
 
 function chosen() {
   return [...form.querySelectorAll(".dish")].flatMap((dish) => {
-    const field = dish.querySelector("input");
+    const field = dish.querySelector("input[type=number]");
     const quantity = field ? field.value.trim() : "";
     if (quantity === "" || quantity === "0") return [];
     return [{ name: dish.dataset.name, quantity: Number(quantity), price: Number(dish.dataset.price) }];
@@ -104,6 +104,19 @@ function showErrors(detail, errors) {
   if (detail) (bad || problem).focus();
 }
 
+/** Show the menu's present prices: they have changed since this page was loaded. */
+async function showMenuPrices() {
+  const answer = await fetch(`${ROOT}/`, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15_000) });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const dish of form.querySelectorAll(".dish")) {
+    const now = [...page.querySelectorAll(".dish")].find((each) => each.dataset.name === dish.dataset.name);
+    if (!now || !now.dataset.price) continue;
+    dish.dataset.price = now.dataset.price;
+    dish.querySelector(".price").textContent = now.querySelector(".price").textContent;
+  }
+  showBasket();
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (send.disabled) return;
@@ -115,7 +128,9 @@ form.addEventListener("submit", async (event) => {
       location.assign(answer.tracking_url);
       return; // the button stays as it is until the tracker is there
     }
-    showErrors(answer.detail, answer.errors || []);
+    const errors = answer.errors || [];
+    if (errors.some((each) => /^items\[\d+\]\.(price|name)$/.test(each.field))) await showMenuPrices();
+    showErrors(answer.detail, errors);
   } catch {
     showErrors("No answer came. Press the button again: it will be one order.", []);
   }
@@ -125,7 +140,7 @@ form.addEventListener("submit", async (event) => {
 // --- the fields --------------------------------------------------------------------------------
 
 for (const dish of form.querySelectorAll(".dish")) {
-  const field = dish.querySelector("input");
+  const field = dish.querySelector("input[type=number]");
   if (!field) continue;
   for (const [name, by] of [["less", -1], ["more", 1]]) {
     const button = dish.querySelector(`.${name}`);

@@ -93,14 +93,19 @@ def test_a_token_opens_its_order_alone_and_only_in_its_house(
 ) -> None:
     at = house()
     at.prepare()
-    token = at.token(NUMBER)
-    other = at.token("ORD_20241216_002")
+    order, another = (orders.place_order(conn, DRAFT) for _ in range(2))
+    token = at.token(order.number, order.id)
+    other = at.token(another.number, another.id)
     doors.add_key(conn, "Anna")
 
-    assert at.caller(token) == at.customer(token) == Caller(number=NUMBER)
+    assert at.caller(token) == at.customer(token) == Caller(number=order.number)
     assert token.partition(".")[2] != other.partition(".")[2]
     assert len(bytes.fromhex(token.partition(".")[2])) * 8 >= 128
-    assert at.token(NUMBER) == token == house().token(NUMBER)
+    assert at.token(order.number, order.id) == token == house().token(order.number, order.id)
+    with pytest.raises(CredentialUnknown):
+        at.customer(at.token(order.number, another.id))
+    with pytest.raises(CredentialUnknown):
+        at.customer(at.token("ORD_20200101_001", order.id))
 
     conn.execute("update house_secret set secret = sha256(secret)")
     for ask in (at.caller, at.customer):

@@ -106,9 +106,8 @@ def test_an_order_has_one_to_a_hundred_items(count):
         "李小龍",
         "مريم",
         "👩‍🍳",
-        "two\nlines\tand a tab",
         " spaces around ",
-        "\u202ertl",
+        "\u200frtl",
         "x" * 100,
         "\\u0000",
         "${jndi:ldap://x}",
@@ -132,6 +131,11 @@ def test_a_name_that_is_odd_but_legal_is_good(name):
         "a\rb",
         "a\x7f",
         "a\x85b",
+        "a\nb",
+        "a\tb",
+        "a\u2028b",
+        "\u202egnp.exe",
+        "a\u2066b\u2069",
         "\ud800",
     ],
 )
@@ -148,7 +152,18 @@ def test_an_address_with_a_letter_and_a_digit_is_good(address):
 
 
 @pytest.mark.parametrize(
-    "address", [None, "", "1 Rd", "12345", "Main Street", "1 Main\nStreet", "A1" * 101, "a1 \0 bcd"]
+    "address",
+    [
+        None,
+        "",
+        "1 Rd",
+        "12345",
+        "Main Street",
+        "1 Main\nStreet",
+        "A1" * 101,
+        "a1 \0 bcd",
+        "1 Main \u202eStreet",
+    ],
 )
 def test_an_address_that_is_none_is_refused(address):
     assert bad_fields(replace(DELIVERY, delivery_address=address)) == ["delivery_address"]

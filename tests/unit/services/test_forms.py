@@ -45,9 +45,15 @@ def test_null_is_as_good_as_left_out_where_the_order_message_has_null():
 
 
 def test_text_is_kept_as_given():
-    name = " O'Brien\n\t👩‍🍳 "
+    name = " O'Brien\u200f  \u200d👩‍🍳 "
     draft = read_order({**ORDER, "customer_name": name, "items": [{**ITEM, "name": name}]})
     assert draft.customer_name == draft.items[0].name == name
+
+
+def test_a_price_may_be_left_to_the_menu_where_it_is_not_needed():
+    document = {**ORDER, "items": [{"name": "Pizza", "quantity": 1}]}
+    assert read_order(document, prices_needed=False).items[0].price is None
+    assert errors_of(document) == {"items[0].price": "is required"}
 
 
 @pytest.mark.parametrize(("price", "kept"), [(26, "26.00"), ("1E+1", "10.00"), ("-0.0", "0.00")])
@@ -86,6 +92,11 @@ def test_prices_are_kept_with_two_places(price, kept):
         ({"items": [{**ITEM, "price": None}]}, "items[0].price"),
         ({"items": [{**ITEM, "price": Decimal("NaN")}]}, "items[0].price"),
         ({"items": [{**ITEM, "price": Decimal("15.999")}]}, "items[0].price"),
+        ({"items": [{**ITEM, "price": Decimal("1e-999999999999999999")}]}, "items[0].price"),
+        ({"items": [{**ITEM, "name": "one\ntwo"}]}, "items[0].name"),
+        ({"customer_name": "Jo\u202egnp.exe"}, "customer_name"),
+        ({"customer_name": "Jo\u2066x"}, "customer_name"),
+        ({"customer_name": "\x1b[2J"}, "customer_name"),
         ({"items": [{**ITEM, "quantity": True}]}, "items[0].quantity"),
         ({"items": [{**ITEM, "quantity": Decimal("1.0")}]}, "items[0].quantity"),
         ({"items": [{**ITEM, "quantity": 10**4000}]}, "items[0].quantity"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from types import SimpleNamespace
+from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
@@ -20,6 +21,11 @@ NUMBER = "ORD_20241216_001"
 
 
 SECRET = b"a secret of the house"
+
+
+def order_id(number):
+    """The id of the order with this number."""
+    return uuid5(NAMESPACE_OID, number)
 
 
 class _Nothing:
@@ -47,8 +53,11 @@ class FakeRestaurant:
     def connection(self, timeout=1.0):
         yield SimpleNamespace(execute=self._execute)
 
-    def _execute(self, sql):
+    def _execute(self, sql, values=None):
         self._fail()
+        if "select id from orders" in sql:
+            # What pizza.storage.doors.order_id asks for.
+            return _Nothing((order_id(values["number"]),))
         # What pizza.storage.doors.look asks for.
         locks = (SECRET, bool(self.keys), [sha256(key.encode()).digest() for key in self.keys])
         if "transaction_read_only" in sql:
@@ -68,8 +77,8 @@ class FakeRestaurant:
         self._fail()
         self.placed.append((draft, options))
         return PlacedOrder(
-            NUMBER, "received", draft.total, 5, "repeat customer", draft.order_type,
-            draft.customer_name, NOON, None,
+            NUMBER, order_id(NUMBER), "received", draft.total, 5, "repeat customer",
+            draft.order_type, draft.customer_name, NOON, None,
         )  # fmt: skip
 
     def order_status(self, conn, number):

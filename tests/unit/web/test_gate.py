@@ -11,7 +11,7 @@ from pizza.web import Backend, create_app
 from pizza.web.access import access_log
 from pizza.web.gate import RULES, Rule, rule_of
 
-from .conftest import NUMBER
+from .conftest import NUMBER, order_id
 
 KEY = "a key of the staff"
 OTHER = "ORD_20241216_002"
@@ -33,7 +33,7 @@ def closed(app):
 @pytest.fixture
 def token(app):
     app.doors.prepare()
-    return app.doors.token(NUMBER)
+    return app.doors.token(NUMBER, order_id(NUMBER))
 
 
 def shown(credential):
@@ -80,7 +80,7 @@ def test_with_a_key_nobody_knows_they_are_401_and_say_so(closed):
 
 
 def test_with_the_token_of_another_order_they_are_403(app, closed, token):
-    for what, answer in answers(closed, shown(app.doors.token(OTHER))):
+    for what, answer in answers(closed, shown(app.doors.token(OTHER, order_id(OTHER)))):
         assert (answer.status_code, answer.content_type) == (403, PROBLEM), what
 
 
