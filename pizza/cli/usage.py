@@ -52,6 +52,9 @@ Order Service Options:
   --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit). Counts for an order
                            service that starts alone; what flask --app pizza kitchen max-concurrent
                            has set stays
+  --prices                 menu: dishes and prices of an order have to be the menu's, and a price
+                           may be left out; staff with a key may deviate. given: any are taken
+                           (default: menu with PIZZA_ENV=production or once there is a staff key)
   --client-places          Of those, how many one client may have that shows no staff key and is
                            not on this machine (default: half of them; 0: no limit)
   --rate-limit             Requests a minute of such a client, in each HTTP worker
@@ -184,7 +187,7 @@ Environment Variables:
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
   CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
-  PIZZA_ENV, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS, WEBHOOK_SCHEMES,
+  PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS, WEBHOOK_SCHEMES,
   WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.

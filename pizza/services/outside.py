@@ -18,8 +18,7 @@ from pizza.domain.order import OrderDraft
 from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.dead_message import DeadMessage
 from pizza.framework.errors import PoisonMessage
-from pizza.framework.task import publish
-from pizza.services import orders
+from pizza.services import orders, replies
 from pizza.services.menu import tags_by_name
 from pizza.services.topology import KITCHEN_QUEUE
 
@@ -64,8 +63,7 @@ def answer_dead(conn: BoundedConnection, dead: DeadMessage) -> None:
 
 
 def _reply(conn: BoundedConnection, to: Job | DeadMessage, answer: dict[str, Any]) -> None:
-    if to.reply_to:
-        publish(conn, "", to.reply_to, answer, correlation_id=to.correlation_id)
+    replies.send(conn, to.reply_to, answer, to.correlation_id)
 
 
 def outside(base_seconds: float) -> Blueprint:

@@ -18,8 +18,7 @@ from pizza.domain.status import STAFF
 from pizza.framework.epitaph import clean
 from pizza.framework.errors import PoisonMessage
 from pizza.framework.event import Event
-from pizza.framework.task import publish
-from pizza.services import moves
+from pizza.services import moves, replies
 from pizza.services.status_messages import NUMBER_LENGTH, read_status, read_text
 from pizza.storage import tracking
 
@@ -93,14 +92,7 @@ def carry_out(conn: BoundedConnection, request: StatusRequest) -> dict[str, Any]
 
 
 def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> None:
-    if event.reply_to:
-        publish(
-            conn,
-            "",
-            clean(event.reply_to),
-            answer,
-            correlation_id=clean(event.correlation_id) if event.correlation_id else None,
-        )
+    replies.send(conn, event.reply_to, answer, event.correlation_id)
 
 
 def _log_done(request: StatusRequest, answer: dict[str, Any]) -> None:

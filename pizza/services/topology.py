@@ -5,7 +5,7 @@ from __future__ import annotations
 from kombu import Exchange, Queue, binding
 
 from pizza.domain.stations import STATIONS
-from pizza.framework.topology import Topology
+from pizza.framework.topology import DEAD_LETTER_QUEUE, Topology
 
 MAX_PRIORITY = 10
 _KITCHEN = {"x-max-priority": MAX_PRIORITY}
@@ -25,6 +25,7 @@ NOTIFICATIONS_QUEUE = "notifications_queue"
 TRACKING_STATUS_QUEUE = "tracking_status_queue"
 TRACKING_STATUS_KEY = "tracking.status"
 WEBHOOKS_QUEUE = "webhooks_queue"
+_SUBSCRIBERS = "notifications"
 STATION_QUEUES = tuple(station.queue for station in STATIONS)
 
 # What orders_topic cannot route falls through this exchange into kitchen_queue.
@@ -67,6 +68,25 @@ TOPOLOGY = Topology(
 )
 
 
+_OUR_QUEUES = frozenset(
+    {*(queue.name for queue in TOPOLOGY.queues), DEAD_LETTER_QUEUE, _SUBSCRIBERS}
+)
+# Queues that RabbitMQ names for clients, and its direct reply-to.
+_CLIENT_QUEUES = ("amq.gen-", "amq.rabbitmq.reply-to")
+
+
+def is_ours(queue: str) -> bool:
+    """Whether a queue is the restaurant's, and so no place for answers to other programs.
+
+    Also true for the server's own names (`amq.…`) that are no queues of clients.
+    """
+    return (
+        queue in _OUR_QUEUES
+        or queue.startswith(f"{_SUBSCRIBERS}.")
+        or (queue.startswith("amq.") and not queue.startswith(_CLIENT_QUEUES))
+    )
+
+
 def kitchen_queues(order_types: tuple[str, ...]) -> list[str]:
     """The queues a cook serves: those of its order types, or all with the catch-all."""
     if set(order_types) == set(TYPED_QUEUES):
@@ -77,5 +97,5 @@ def kitchen_queues(order_types: tuple[str, ...]) -> list[str]:
 def subscriber_queue(name: str | None) -> Queue:
     """A notification subscriber's own queue: kept while it is away if it has a name."""
     if name:
-        return Queue(f"notifications.{name}", _fanout, durable=True)
-    return Queue("notifications", _fanout, durable=False, exclusive=True)
+        return Queue(f"{_SUBSCRIBERS}.{name}", _fanout, durable=True)
+    return Queue(_SUBSCRIBERS, _fanout, durable=False, exclusive=True)

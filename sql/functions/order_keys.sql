@@ -46,8 +46,10 @@ begin
         rule := k.rule;
         created_at := k.ordered_at;
         estimated_completion := k.estimated_completion;
-        select o.id, o.total_amount into order_id, total from orders o
-        where o.number = k.order_number;
+        select o.id, sum(i.quantity * i.price) into order_id, total
+        from orders o join order_items i on i.order_id = o.id
+        where o.number = k.order_number
+        group by o.id;
         return;
     end if;
     select p.* into verdict, number, priority, rule, created_at, estimated_completion,

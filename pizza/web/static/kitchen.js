@@ -4,6 +4,7 @@ import { minutes } from "./clock.js";
 import { Moves } from "./moves.js";
 import { ROOT } from "./root.js";
 import { Sound } from "./sound.js";
+import { isolated } from "./text.js";
 
 const BOARD = document.getElementById("board");
 const COLUMNS = {
@@ -56,12 +57,12 @@ function draw(ticket) {
     const line = document.createElement("li");
     const count = document.createElement("b");
     count.textContent = `${item.quantity} × `;
-    line.append(count, item.name);
+    line.append(count, isolated(item.name));
     return line;
   }));
   const table = order.table_number ? `, table ${order.table_number}` : "";
-  const cook = order.processed_by ? ` · ${order.processed_by}` : "";
-  element.querySelector(".who").textContent = `${order.customer_name}${table}${cook}`;
+  const cook = order.processed_by ? [" · ", isolated(order.processed_by)] : [];
+  element.querySelector(".who").replaceChildren(isolated(order.customer_name), table, ...cook);
   article.setAttribute("aria-label", `Order ${short}, ${badges.map((each) => each.textContent).join(", ")}`);
   const bump = element.querySelector(".bump");
   bump.textContent = bumpName(order);
@@ -163,7 +164,7 @@ function allDay() {
     const line = document.createElement("li");
     const number = document.createElement("b");
     number.textContent = `${count} × `;
-    line.append(number, name);
+    line.append(number, isolated(name));
     return line;
   }));
 }

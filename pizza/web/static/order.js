@@ -1,5 +1,6 @@
 // The order: a basket that adds up, one request for one basket, errors beside their fields.
 import { ROOT } from "./root.js";
+import { isolated } from "./text.js";
 
 const form = document.getElementById("order");
 const send = document.getElementById("send");
@@ -25,7 +26,7 @@ function showBasket() {
     const line = document.createElement("li");
     const what = document.createElement("span");
     const price = document.createElement("span");
-    what.textContent = `${item.quantity} × ${item.name}`;
+    what.append(`${item.quantity} × `, isolated(item.name));
     price.textContent = dollars.format(item.quantity * item.price);
     price.className = "price";
     line.append(what, price);

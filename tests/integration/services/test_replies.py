@@ -1,0 +1,41 @@
+"""Answers to other programs: where they may go, on the real outbox."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pizza.database.connection import BoundedConnection
+from pizza.services import replies
+from pizza.services.topology import TOPOLOGY, subscriber_queue
+
+OURS = [
+    *(queue.name for queue in TOPOLOGY.queues), subscriber_queue("front desk").name,
+    subscriber_queue(None).name, "dead_letter_queue", "amq.direct",
+]  # fmt: skip
+
+
+def sent(conn: BoundedConnection, reply_to: str | None) -> list[tuple[str, str]]:
+    with conn.transaction():
+        replies.send(conn, reply_to, {"ok": True}, "our 17")
+    rows = conn.execute("select exchange, routing_key from message").fetchall()
+    conn.execute("delete from message")
+    return rows
+
+
+@pytest.mark.parametrize("queue", ["answers", "amq.gen-JzTY20BRgKO", "amq.rabbitmq.reply-to.g1h2"])
+def test_an_answer_goes_to_the_queue_of_the_sender(conn: BoundedConnection, queue: str) -> None:
+    assert sent(conn, queue) == [("", queue)]
+
+
+def test_no_answer_is_sent_into_a_queue_of_the_restaurant(
+    conn: BoundedConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert {queue: sent(conn, queue) for queue in OURS} == {queue: [] for queue in OURS}
+    assert len(caplog.records) == len(OURS)
+
+
+def test_nobody_is_answered_who_has_not_asked_for_it(conn: BoundedConnection) -> None:
+    assert sent(conn, None) == sent(conn, "") == []

@@ -1,0 +1,43 @@
+"""What commands print of other people's text: nothing that a terminal obeys."""
+
+import sys
+
+import pytest
+
+from pizza.cli import desk, terminal
+from pizza.framework.printable import printable
+
+# Clear the screen; set the title; the C1 form of the same; turn the text around; a lone surrogate.
+HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b2J", "\u202egnp.exe", "\u2066x\u2069", "\ud800", "\r"]
+PLAIN = ["Zoë", "李小龍", "مريم", "👩‍🍳", "two\nlines\tand a tab", "a\u00a0b", "נגד\u200f"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_terminal_obeys_is_replaced(text, capsys):
+    terminal.echo(f"502 {text} Bad")
+    shown = capsys.readouterr().out
+    assert shown.startswith("502 ")
+    assert not any(char in shown for char in "\x1b\x07\x9b\u202e\u2066\u2069\ud800\r")
+    assert "\ufffd" in shown
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_all_other_text_stays_as_it_is(text):
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_table_shows_it_too(on_terminal, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: on_terminal)
+    desk.print_table(["Answer"], [[desk.cell(each)] for each in HOSTILE])
+    shown = capsys.readouterr().out.replace("\x1b[1m", "").replace("\x1b[0m", "")
+    assert not any(char in shown for char in "\x07\x9b\u202e\u2066\u2069\ud800")
+    assert "[2J" in shown and "\x1b[2J" not in shown
+
+
+def test_an_error_and_what_was_done_show_it_too(capsys):
+    with pytest.raises(SystemExit):
+        desk.fail("There is no dish \x1b[2J")
+    desk.done("Dish \x1b[2J is sold out", {}, as_json=False)
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
