@@ -128,3 +128,28 @@ def test_a_sold_out_dish_cannot_be_put_into_the_basket(house, visitor):
         assert not visitor.all("[data-name=Lasagne] input")
     finally:
         house.request("POST", "/menu/Lasagne/available")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_price_that_has_changed_is_shown_before_it_is_paid(closed_house, visitor, scripts):
+    def cost(price):
+        put = "update menu set price = %s where name = 'Lasagne' returning name"
+        closed_house.query(put, price)
+
+    cost("14.20")
+    before = len(orders(closed_house))
+    visitor.expect("422")
+    visitor.looks(PHONE, scripts=scripts)
+    visitor.go(closed_house, "/")
+    visitor.find("#dish-lasagne").send_keys("2")
+    visitor.fill("customer_name", "Pia Price")
+    cost("15.00")
+    visitor.click("#send")
+
+    visitor.sees("#error-items", "must be 15.00, the price of Lasagne on the menu")
+    assert len(orders(closed_house)) == before
+    if scripts:
+        assert visitor.text("#sum") == "Together $30.00"
+    visitor.click("#send")
+    on_the_tracker(visitor)
+    assert str(orders(closed_house)[0][5]) == "30.00"

@@ -8,7 +8,15 @@ from pizza.cli import desk, terminal
 from pizza.framework.printable import printable
 
 # Clear the screen; set the title; the C1 form of the same; turn the text around; a lone surrogate.
-HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b2J", "\u202egnp.exe", "\u2066x\u2069", "\ud800", "\r"]
+HOSTILE = [
+    "\x1b[2J",
+    "\x1b]0;owned\x07",
+    "\x9b2J",
+    "\u202egnp.exe",
+    "\u2066x\u2069",
+    "\ud800",
+    "\r",
+]
 PLAIN = ["Zoë", "李小龍", "مريم", "👩‍🍳", "two\nlines\tand a tab", "a\u00a0b", "נגד\u200f"]
 
 
