@@ -52,7 +52,7 @@ _LIBRARIES = {
     "_granian": logging.ERROR,
     "werkzeug": logging.INFO,
     # Says of each request that there was one too many; the client is told.
-    "flask-limiter": logging.ERROR,
+    "limits": logging.ERROR,
 }
 
 # A password as short as these is no secret, and blotting it out would only maul the log.

@@ -83,6 +83,7 @@ class Settings:
     rate_limit: int = 600
     trusted_proxies: tuple[values.Network, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] | None = None
 
     @property
     def keys(self) -> tuple[values.Key, ...]:
@@ -275,6 +276,7 @@ OPTIONS = (
     _option("--rate-limit", values.integer(0, 1_000_000), "requests a minute of one client"),
     _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-… is believed"),
     _option("--cors-origins", values.origins, "origins whose pages may use the API"),
+    _option("--allowed-hosts", values.host_names, "host names that requests may be for"),
 )  # fmt: skip
 
 _BY_NAME = {option.name: option for option in OPTIONS}

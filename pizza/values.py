@@ -27,6 +27,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SOUND_KEY = 16
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _USUAL_PORTS = {"http": ":80", "https": ":443"}
 _CONNINFO_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:\\.|[^'\\])*)'|(\S+))")
 
@@ -207,6 +208,16 @@ def _origin(word: str) -> str:
         raise ValueError(f"must be origins such as https://shop.example, not {word!r}")
     scheme, host, port = found.groups()
     return f"{scheme}://{host}{'' if port == _USUAL_PORTS[scheme] else port or ''}"
+
+
+def host_names(raw: str) -> tuple[str, ...]:
+    """Host names or addresses with commas between, without ports; `*.example.org` for all below."""
+    words = tuple(dict.fromkeys(word.strip().lower() for word in raw.split(",")))
+    if not all(map(_HOST_NAME.fullmatch, words)):
+        raise ValueError(
+            f"must be host names such as pizza.example or *.example.org, without ports, not {raw!r}"
+        )
+    return words
 
 
 def is_loopback(name: str) -> bool:

@@ -64,6 +64,9 @@ Order Service Options:
                            Format: addresses or networks: 127.0.0.1,10.0.0.0/8
   --cors-origins           Origins whose pages may use the API from a browser (default: none)
                            Format: https://shop.example,http://localhost:5173, or * for all
+  --allowed-hosts          Host names that requests may be for, besides localhost (default: all with
+                           a staff key, none without)
+                           Format: pizza.example,*.example.org
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none
   --ageing                 Seconds after which a waiting order goes first, as all processes are
@@ -187,8 +190,8 @@ Environment Variables:
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
   CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
-  PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS, WEBHOOK_SCHEMES,
-  WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
+  PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS, ALLOWED_HOSTS,
+  WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.

@@ -2,7 +2,8 @@
 
 The doors are closed, so that staff has to show a key, when the environment has one or the table
 `staff_key` has a row, be it a revoked one. Otherwise everybody is staff, as the specification has
-it. A tracking token is the order's number and a keyed hash of its number and id: nothing is stored
+it. Once closed they stay closed until the service is restarted, even if the rows are deleted.
+A tracking token is the order's number and a keyed hash of its number and id: nothing is stored
 for it, and nobody without the house's secret can make one. So it is with the session of a browser
 that has shown a key: the moment it ends, and a keyed hash of that and of the key, so it is void
 with it.
@@ -20,7 +21,8 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from threading import Event
+from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
@@ -66,6 +68,16 @@ class Caller:
 OPEN, STAFF, ANYBODY = Caller(staff=True), Caller(staff=True, key=True), Caller()
 
 
+class Flag(Protocol):
+    """What threading.Event can do: set once, by any thread or process."""
+
+    def is_set(self) -> bool:
+        """Whether it has been set."""
+
+    def set(self) -> None:
+        """Set it."""
+
+
 class Doors:
     """What a process knows of the keys: at most a second old, while the database answers."""
 
@@ -73,8 +85,14 @@ class Doors:
         self,
         connection: Callable[[], AbstractContextManager[Connection]],
         digests: Iterable[bytes] = (),
+        required: Flag | None = None,
     ) -> None:
-        """connection: lends one; digests: SHA-256 of the keys of the environment."""
+        """connection: lends one; digests: SHA-256 of the keys of the environment.
+
+        required: set as soon as there is a key, and never reset.
+        """
+        self._required = Event() if required is None else required
+        self._warned = False
         self._connection = connection
         self._digests = tuple(digests)
         self._seen: Locks | None = None
@@ -83,7 +101,7 @@ class Doors:
 
     def closed(self) -> bool:
         """Whether staff has to show a key. Raises DatabaseUnavailable while that is not known."""
-        return bool(self._digests) or self._look().fitted
+        return bool(self._digests) or self._required.is_set() or self._look().fitted
 
     def caller(self, credential: str | None) -> Caller:
         """Who shows this key, token or session; a session that is over is as good as nothing.
@@ -197,6 +215,7 @@ class Doors:
             with self._connection() as conn:
                 self._seen = seen = storage.look(conn)
             self._seen_at = time.monotonic()
+            self._remember(seen.fitted)
         except DatabaseUnavailable:
             if seen is None:
                 raise
@@ -204,6 +223,18 @@ class Doors:
             if looking:
                 self._looking.release()
         return seen
+
+    def _remember(self, fitted: bool) -> None:
+        """Keep authentication required, although the last key may have vanished from the table."""
+        if fitted:
+            self._required.set()
+        elif self._required.is_set() and not self._digests and not self._warned:
+            self._warned = True
+            log.warning(
+                "The staff keys have vanished from the database; a staff key stays required until "
+                "the order service is restarted",
+                extra={"action": "staff_keys_vanished"},
+            )
 
 
 def looks_like_session(text: str) -> bool:

@@ -40,11 +40,14 @@ from pizza.web import (
 )
 from pizza.web.access import access_log
 from pizza.web.backend import LOOK_SECONDS, Backend
+from pizza.web.credentials import Credentials
 from pizza.web.feeder import Feeder
 from pizza.web.gate import Gate
+from pizza.web.hosts import HostCheck
 from pizza.web.intake import Intake
 from pizza.web.limits import Limits
 from pizza.web.proxies import behind_proxies
+from pizza.web.request_checks import check_requests
 from pizza.web.schemas import (
     ChangeResponse,
     HealthResponse,
@@ -114,29 +117,32 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.doors = doors = Doors(
         lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
+        backend.authentication,
     )
-    gate = Gate(doors)
-    limits = Limits(settings, doors)
-    limits.install(app)
+    credentials = Credentials(doors)
+    gate = Gate(doors, credentials)
+    limits = Limits(settings, doors, credentials)
     gate.install(app)
     etags.install(app)
     intake = Intake(settings, backend, gate, limits)
     orders.register(app, backend, intake)
-    tracker.register(app, backend, doors)
+    tracker.register(app, backend, credentials)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
     feeder = Feeder(lambda: connect(settings.db_url, name=f"{settings.service} streams"))
     app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
-    live.register(app, app.live, doors)
+    live.register(app, app.live, credentials)
     webhooks.register(app, backend, settings)
     health.register(app, backend)
     metrics.register(app, backend)
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in docs.components(*_MODELS).items()}
     )
-    pages.install(app, backend, doors, intake)
+    pages.install(app, backend, doors, credentials, intake)
     names.accept_trailing_slashes(app)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
+    hosts = HostCheck(settings.allowed_hosts, doors.closed)
+    app.wsgi_app = check_requests(app.wsgi_app, hosts, limits)  # type: ignore[method-assign, assignment]
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign, assignment]

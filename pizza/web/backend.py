@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Any, Protocol
+
+from pizza.services.doors import Flag
 
 JSON = "application/json"
 
@@ -28,7 +31,11 @@ def _unknown() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The database, and how the relay does that publishes what it holds."""
+    """The database, and how the relay does that publishes what it holds.
+
+    authentication: set once there has been a staff key; the order service's processes share it.
+    """
 
     pool: Connections
     relay_state: Callable[[], str] = _unknown
+    authentication: Flag = field(default_factory=Event)

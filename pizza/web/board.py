@@ -13,17 +13,34 @@ _LENGTH = 64
 _STALE_SECONDS = 5.0
 
 
+class SharedFlag:
+    """A flag in shared memory that is set once; like threading.Event for processes."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def is_set(self) -> bool:
+        """Whether a process has set it."""
+        return bool(self._value.value)
+
+    def set(self) -> None:
+        """Set it, for all processes."""
+        self._value.value = 1
+
+
 class Board:
     """One short text with the time of its last writing: one writer, any number of readers. And
     whether there is a worker that listens.
 
+    authentication: set once a staff key was seen, and still set in a worker that is started later.
     Travels to spawned processes as an argument, and only so.
     """
 
-    def __init__(self, text: Any, written_at: Any, is_open: Any) -> None:
+    def __init__(self, text: Any, written_at: Any, is_open: Any, authentication: Any) -> None:
         self._text = text
         self._written_at = written_at
         self._open = is_open
+        self.authentication = SharedFlag(authentication)
 
     @classmethod
     def create(cls) -> Board:
@@ -31,6 +48,7 @@ class Board:
         return cls(
             sharedctypes.RawArray("c", _LENGTH),
             sharedctypes.RawValue("d", 0.0),
+            sharedctypes.RawValue("b", 0),
             sharedctypes.RawValue("b", 0),
         )
 

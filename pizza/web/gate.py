@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainErro
 from pizza.domain.order import OrderDraft
 from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
 from pizza.web.cors import is_listed
+from pizza.web.credentials import Credentials
 from pizza.web.proxies import came_by_proxy, client_of, host_is_unknown
 
 log = logging.getLogger(__name__)
@@ -117,8 +118,9 @@ def rule_of(endpoint: str) -> Rule:
 class Gate:
     """Lets requests in by the rules."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, credentials: Credentials) -> None:
         self.doors = doors
+        self._credentials = credentials
 
     def install(self, app: Flask) -> None:
         """Stand before every view of `app`."""
@@ -129,11 +131,11 @@ class Gate:
         if request.endpoint is None or request.method == "OPTIONS":
             return
         rule = rule_of(request.endpoint)
-        self._check_origin(rule)
+        self.check_origin(request.environ, rule)
         if rule is Rule.EVERYBODY:
             return
         try:
-            g.caller = self.doors.caller(credential(request.environ))
+            g.caller = self._credentials.caller(request.environ, credential(request.environ))
             _check(rule, g.caller, (request.view_args or {}).get("number", ""))
         except (CredentialMissing, CredentialUnknown, NotAllowed) as refusal:
             refuse(refusal, request.environ)
@@ -141,20 +143,27 @@ class Gate:
             if rule is not Rule.MONITOR:
                 raise
 
-    def _check_origin(self, rule: Rule) -> None:
-        if request.method in _SAFE or not is_foreign(request.environ):
-            return
-        if not _is_harmless(request.environ, rule):
-            refuse(NotAllowed(_foreign_sentence(request.environ)), request.environ)
+    def check_origin(self, environ: Mapping[str, Any], rule: Rule) -> None:
+        """Refuse a change that a page of another site has its visitor's browser send.
 
-    def caller(self, environ: Mapping[str, Any]) -> Caller:
-        """Who sends this WSGI request, by its header. CredentialUnknown, DatabaseUnavailable."""
+        environ: a WSGI request; rule: of its operation. Raises NotAllowed.
+        """
+        if environ["REQUEST_METHOD"] in _SAFE or not is_foreign(environ):
+            return
+        if not _is_harmless(environ, rule):
+            refuse(NotAllowed(_foreign_sentence(environ)), environ)
+
+    def caller(self, environ: MutableMapping[str, Any]) -> Caller:
+        """Who sends this WSGI request, by its header.
+
+        Raises CredentialUnknown, DatabaseUnavailable, Problem 429.
+        """
         try:
-            return self.doors.caller(bearer(environ))
+            return self._credentials.caller(environ, bearer(environ))
         except CredentialUnknown as refusal:
             refuse(refusal, environ)
 
-    def guest(self, environ: Mapping[str, Any]) -> Caller:
+    def guest(self, environ: MutableMapping[str, Any]) -> Caller:
         """The same for who places an order: nothing is looked at for one who shows nothing."""
         return self.caller(environ) if bearer(environ) is not None else ANYBODY
 

@@ -25,7 +25,7 @@ from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import parse, read_bytes
 from pizza.web.errors import CONTENT_TYPE, problem_for
-from pizza.web.gate import HEADERS, Gate
+from pizza.web.gate import HEADERS, Gate, Rule
 from pizza.web.idempotency import REPLAYED, request_key
 from pizza.web.limits import Limits
 
@@ -78,6 +78,7 @@ class Intake:
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
+        self._gate.check_origin(environ, Rule.EVERYBODY)
         # Before a connection is taken: this may take one.
         self._gate.doors.prepare()
         guest = self._gate.guest(environ)

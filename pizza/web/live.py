@@ -21,6 +21,7 @@ from pizza.storage import live as storage
 from pizza.storage.live import Change
 from pizza.web import docs, gate, sse
 from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.credentials import Credentials
 from pizza.web.errors import Problem
 from pizza.web.feeder import Feeder
 from pizza.web.limits import Limits
@@ -156,7 +157,7 @@ class Live:
         )
 
 
-def register(app: OpenAPI, live: Live, doors: Doors) -> None:
+def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
     """Add the streams to `app`."""
 
     @app.get(
@@ -179,7 +180,7 @@ def register(app: OpenAPI, live: Live, doors: Doors) -> None:
     )
     def tracked_events(path: TokenPath, header: LastEventId) -> Response:
         try:
-            number = doors.customer(path.token).number or ""
+            number = credentials.customer(request.environ, path.token).number or ""
         except CredentialUnknown:
             raise Problem(404, "There is no order with this token.") from None
         return live.of_order(number, header.last_event_id, whole=True, known=True)

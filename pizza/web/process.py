@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+import psycopg
 from flask import Flask
 
 from pizza import logs
@@ -48,7 +49,10 @@ def load_app(settings: Settings, board: Board) -> Flask:
             pooled=settings.db_pool is not None,
         )
         _warm(pool)
-        app = create_app(settings, Backend(Breaker(pool), board.read))
+        app = create_app(settings, Backend(Breaker(pool), board.read, board.authentication))
+        # A key that vanishes before the first request was there all the same.
+        with contextlib.suppress(DatabaseUnavailable, psycopg.Error):
+            app.doors.prepare()
         drain.end_streams = app.live.close
         turns = Turns(settings.web_threads)
         _report_listening(board)

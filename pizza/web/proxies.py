@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pizza.values import Network
@@ -26,16 +27,26 @@ _HOST_UNKNOWN = "pizza.host_unknown"
 def client_of(environ: Mapping[str, Any]) -> str | None:
     """The client whose requests are to be limited: an address, of IPv6 its /64.
 
-    None for this machine itself. What comes through a trusted proxy always is somebody's: where the
-    proxy does not say whose, or nothing readable, the proxy itself is the client.
+    None for this machine itself. What comes through a proxy always is somebody's: where a trusted
+    one does not say whose, or nothing readable, and where another one on this machine forwards
+    (--trusted-proxies was forgotten), the proxy itself is the client.
     """
     if _CLIENT in environ:
         return str(environ[_CLIENT])
     address = read_address(environ.get("REMOTE_ADDR", ""))
     # What comes over no network (a socket file) has no address.
-    if address is None or address.is_loopback:
+    if address is None:
+        return None
+    if address.is_loopback and not any(header in environ for header in CLIENT_HEADERS):
         return None
     return _client(address)
+
+
+@lru_cache(maxsize=4096)
+def network_of(client: str) -> str:
+    """The network of a client of `client_of`, as providers hand them out: IPv4 /24, IPv6 /48."""
+    address = ipaddress.ip_network(client).network_address
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
 def came_by_proxy(environ: Mapping[str, Any]) -> bool:
@@ -59,11 +70,14 @@ def behind_proxies(app: Wsgi, trusted: Iterable[Network]) -> Wsgi:
         return address is not None and any(address in network for network in networks)
 
     warned: list[Address] = []
+    silent: list[Address] = []
 
     def forwarded(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         remote = read_address(environ.get("REMOTE_ADDR", ""))
         if remote is not None and is_trusted(remote):
-            _believe(environ, remote, is_trusted)
+            if not _believe(environ, remote, is_trusted) and not silent:
+                silent.append(remote)
+                _warn_of_silence(remote)
         elif (
             remote is not None
             and remote.is_private
@@ -79,8 +93,11 @@ def behind_proxies(app: Wsgi, trusted: Iterable[Network]) -> Wsgi:
 
 def _believe(
     environ: Environ, remote: Address, is_trusted: Callable[[Address | None], bool]
-) -> None:
-    """Put what the proxy at `remote` says of a request into its environment."""
+) -> bool:
+    """Put what the proxy at `remote` says of a request into its environment.
+
+    Returns whether it says for whom it forwards the request, readably.
+    """
     said = Forwarding(environ)
     found = [_walk(remote, chain, is_trusted) for chain in said.chains]
     client, proxies = found[0] if found else (remote, 1)
@@ -98,6 +115,7 @@ def _believe(
         environ["HTTP_HOST"] = _with_port(host or inner, port, environ["wsgi.url_scheme"])
     if prefix := said.prefix(proxies):
         environ["SCRIPT_NAME"] = prefix
+    return bool(said.chains) and all(chain and chain[0] is not None for chain in said.chains)
 
 
 def _walk(
@@ -141,7 +159,16 @@ def _with_port(host: str, port: str | None, scheme: str) -> str:
 def _warn(remote: Address) -> None:
     log.warning(
         "Requests from %s name another client, but %s is not among --trusted-proxies: all of them "
-        "count as one client, and those of this machine are not limited",
+        "count as one limited client",
         remote, remote,
         extra={"action": "proxy_not_trusted", "details": {"proxy": str(remote)}},
     )  # fmt: skip
+
+
+def _warn_of_silence(remote: Address) -> None:
+    log.warning(
+        "The trusted proxy at %s forwards a request and names no client that can be read: all such "
+        "requests count as one limited client. Have it set X-Forwarded-For",
+        remote,
+        extra={"action": "proxy_names_no_client", "details": {"proxy": str(remote)}},
+    )

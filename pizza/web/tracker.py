@@ -9,9 +9,9 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
 from pizza.services import orders as service
-from pizza.services.doors import Doors
 from pizza.web import docs, documents, etags, render
 from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.credentials import Credentials
 from pizza.web.orders import TAG
 from pizza.web.pages import paper, track
 from pizza.web.schemas import ChangeResponse
@@ -33,7 +33,7 @@ class TrackedResponse(WholeResponse):
 TRACKED_EXAMPLE = {**WHOLE_EXAMPLE, "history": docs.HISTORY_EXAMPLE}
 
 
-def register(app: OpenAPI, backend: Backend, doors: Doors) -> None:
+def register(app: OpenAPI, backend: Backend, credentials: Credentials) -> None:
     """Add the view to `app`."""
 
     @app.get(
@@ -48,7 +48,7 @@ def register(app: OpenAPI, backend: Backend, doors: Doors) -> None:
         },
     )
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
-        number = track.number_of(doors, path.token)
+        number = track.number_of(credentials, path.token)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, number)
             steps = service.order_history(conn, number)

@@ -81,7 +81,7 @@ class Service:
 
     def post_bytes(self, body: bytes) -> Reply:
         """POST a body of any size; reads the answer even when not all of the body is wanted."""
-        head = f"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         return self.talk(head.encode() + body)
 
     def talk(self, data: bytes, *, finish: bool = False) -> Reply:

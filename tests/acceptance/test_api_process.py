@@ -89,7 +89,7 @@ def place_many(service, count, *, within=None):
 def test_a_stop_takes_a_moment_even_with_clients_that_hold_on(start):
     service = start()
     with socket.create_connection(("127.0.0.1", service.port)) as idle:
-        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200" in idle.recv(4096)
         asked = Stopwatch()
         assert service.program.stop(STOP_S) == 0
@@ -131,7 +131,7 @@ def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
 def test_a_stop_while_the_database_hangs_ends_in_time_and_answers_who_waits(start, postgres):
     """With a body that never comes to its end beside, and a second signal of another kind."""
     service = start("--max-concurrent=0")
-    half = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", service.port)) as slow:
         slow.sendall(half)
         postgres.pause()
@@ -218,7 +218,7 @@ def test_while_the_database_hangs_everybody_hears_503_within_two_seconds(start, 
 
 def test_clients_that_stop_in_the_middle_of_a_body_keep_nobody_waiting(start):
     service = start("--max-concurrent=0")
-    half = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
     with contextlib.ExitStack() as stack:
         for _ in range(40):
             slow = socket.create_connection(("127.0.0.1", service.port))

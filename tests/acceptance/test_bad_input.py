@@ -208,7 +208,7 @@ def test_odd_addresses_and_methods_are_problems(service, method, path, status):
     assert bool(answer.headers["Allow"]) == (status == 405)
 
 
-END = b" HTTP/1.1\r\nHost: x\r\n\r\n"
+END = b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -218,12 +218,12 @@ END = b" HTTP/1.1\r\nHost: x\r\n\r\n"
         b"GET /\xff\xfe" + END,
         b"GET /a\0b" + END,
         b"GET /" + b"a" * 70_000 + END,
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 300 + b"\r\n",
-        b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n{}",
-        b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}",
-        b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
-        b"POST /orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X: a\r\n" * 300 + b"\r\n",
+        b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n{}",
+        b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n{}",
+        b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /orders HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
     ],
     ids=["TLS", "bytes", "NUL", "long path", "long header", "300 headers", "length many",
          "length -1", "two lengths", "bad chunk"],
@@ -237,7 +237,7 @@ def test_what_is_hardly_http_is_a_4xx_and_never_html(service, data):
 
 
 def test_a_chunked_body_is_read_and_measured(service):
-    head = b"POST /orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = json.dumps(ORDER).encode()
     halves = [body[:20], body[20:], b""]
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(half), half) for half in halves)
@@ -249,7 +249,9 @@ def test_a_chunked_body_is_read_and_measured(service):
 def test_a_body_cut_short_places_nothing(service):
     before = service.stored()
     body = json.dumps(ORDER).encode()
-    head = b"POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (len(body) + 5)
+    head = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (
+        len(body) + 5
+    )
     answer = service.talk(head + body, finish=True)
     assert answer.status == 400
     answer.problem()

@@ -114,7 +114,7 @@ def test_a_client_that_never_heard_its_answer_asks_again(start: Start) -> None:
     service = start()
     key, body = str(uuid4()), json.dumps(meal()).encode()
     head = (
-        f"POST /orders HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {key}\r\n"
+        f"POST /orders HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
 

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, request
 from pizza.services.doors import Doors
 from pizza.web import errors
 from pizza.web.backend import Backend
+from pizza.web.credentials import Credentials
 from pizza.web.intake import Intake
 from pizza.web.pages import dead_letters, files, manage, order, paper, staff, track
 
@@ -20,13 +21,15 @@ NAME = "pages"
 _SHARED = ("tracked_order", "kitchen")
 
 
-def install(app: Flask, backend: Backend, doors: Doors, intake: Intake) -> None:
+def install(
+    app: Flask, backend: Backend, doors: Doors, credentials: Credentials, intake: Intake
+) -> None:
     """Add the pages to `app`, and have errors be pages for who asks for one."""
     pages = Blueprint(NAME, __name__)
     files.register(pages)
     order.register(pages, backend, intake)
-    track.register(pages, backend, doors)
-    staff.register(pages, doors)
+    track.register(pages, backend, credentials)
+    staff.register(pages, doors, credentials)
     manage.register(pages, backend)
     dead_letters.register(pages, backend)
     app.register_blueprint(pages)

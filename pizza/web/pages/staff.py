@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from pizza.domain.errors import CredentialUnknown
 from pizza.services.doors import SESSION_SECONDS, Doors
 from pizza.web.body import read_form
+from pizza.web.credentials import Credentials
 from pizza.web.gate import COOKIE, refuse
 from pizza.web.pages import paper
 
@@ -16,7 +17,7 @@ _FIRST = "/kitchen"
 _UNKNOWN = "This key is not known here, or not any more."
 
 
-def register(pages: Blueprint, doors: Doors) -> None:
+def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
     """Add login and logout to `pages`."""
 
     @pages.get("/login")
@@ -30,7 +31,7 @@ def register(pages: Blueprint, doors: Doors) -> None:
         form = read_form(request.environ)
         following = _local(form.get("next"))
         try:
-            session = doors.session(form.get("key", "").strip())
+            session = credentials.session(request.environ, form.get("key", "").strip())
         except CredentialUnknown as refusal:
             try:
                 refuse(refusal, request.environ)  # for the log

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from pizza.domain.errors import CredentialUnknown, IllegalTransition
 from pizza.domain.order import DELIVERY, DINE_IN, TAKEOUT, Order, StatusChange
@@ -21,8 +21,8 @@ from pizza.domain.status import (
     allowed,
 )
 from pizza.services import staff
-from pizza.services.doors import Doors
 from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.credentials import Credentials
 from pizza.web.errors import Problem
 from pizza.web.pages import paper
 from pizza.web.render import TRACK
@@ -76,12 +76,12 @@ class Line:
     words: str
 
 
-def register(pages: Blueprint, backend: Backend, doors: Doors) -> None:
+def register(pages: Blueprint, backend: Backend, credentials: Credentials) -> None:
     """Add the form of the page to `pages`; the page itself is at the operation's address."""
 
     @pages.post("/track/<token>/cancel")
     def cancel(token: str) -> Response:
-        number = number_of(doors, token)
+        number = number_of(credentials, token)
         try:
             with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 staff.cancel(conn, number, role=CUSTOMER)
@@ -90,10 +90,10 @@ def register(pages: Blueprint, backend: Backend, doors: Doors) -> None:
         return paper.go(f"{TRACK}{token}")
 
 
-def number_of(doors: Doors, token: str) -> str:
-    """The order of a token. Raises Problem 404, DatabaseUnavailable."""
+def number_of(credentials: Credentials, token: str) -> str:
+    """The order of a token. Raises Problem 404 or 429, DatabaseUnavailable."""
     try:
-        return doors.customer(token).number or ""
+        return credentials.customer(request.environ, token).number or ""
     except CredentialUnknown:
         raise Problem(404, NO_ORDER) from None
 

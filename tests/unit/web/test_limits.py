@@ -74,6 +74,8 @@ def test_a_client_from_elsewhere_may_have_half_of_the_places(restaurant):
                           ({"CLIENT_PLACES": "0"}, (False, None))],
 )  # fmt: skip
 def test_without_a_setting_the_database_says_how_many_places_that_are(given, client):
-    limits = Limits(load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(mark=str.encode))
+    limits = Limits(
+        load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(mark=str.encode), None
+    )
     found = limits.order(FAR, ANYBODY)
     assert (found is not None, found and found.places) == client

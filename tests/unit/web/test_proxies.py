@@ -8,7 +8,7 @@ import pytest
 from pizza.settings import Settings, load
 from pizza.web import Backend, create_app
 from pizza.web.forwarded import Forwarding
-from pizza.web.proxies import behind_proxies, client_of
+from pizza.web.proxies import behind_proxies, client_of, network_of
 
 KEY = "a key of the staff"
 HOUSE = {"REMOTE_ADDR": "10.0.0.1"}
@@ -84,6 +84,7 @@ def test_forwarded_is_read_as_well(forwarded, found):
 def test_what_cannot_be_read_is_the_proxys_own_request_and_limited(restaurant, proxy, value):
     networks = load({}, {"TRUSTED_PROXIES": "127.0.0.1,10.0.0.1"}, None).trusted_proxies
     settings = Settings(rate_limit=2, trusted_proxies=networks)
+    restaurant.keys.append(KEY)
     http = create_app(settings, Backend(restaurant)).test_client()
     headers = {"X-Forwarded-For": value}
     ask = lambda: http.get("/menu", environ_base={"REMOTE_ADDR": proxy}, headers=headers)  # noqa: E731
@@ -236,6 +237,40 @@ def test_with_open_doors_a_proxy_that_hides_the_name_opens_nothing(restaurant):
         "both are the same site, have the proxy pass Host on, and name the proxy in "
         "--trusted-proxies."
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "readable"),
+    [({}, False), ({"HTTP_X_FORWARDED_FOR": "unknown"}, False), ({"HTTP_FORWARDED": "for=x"}, False),
+     ({"HTTP_X_FORWARDED_FOR": "203.0.113.7:4711"}, True), ({"HTTP_FORWARDED": "for=1.2.3.4"}, True)],
+)  # fmt: skip
+def test_a_trusted_proxy_that_names_no_client_is_logged_once(caplog, said, readable):
+    caplog.set_level(logging.WARNING)
+    trusted = load({}, {"TRUSTED_PROXIES": "127.0.0.1"}, None).trusted_proxies
+    wrapped = behind_proxies(lambda env, start: [], trusted)
+    for _ in range(3):
+        wrapped({"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", **said}, lambda *_: None)
+
+    logged = [each.action for each in caplog.records]
+    assert logged == ([] if readable else ["proxy_names_no_client"])
+
+
+def test_a_proxy_on_this_machine_that_is_not_named_is_one_limited_client(restaurant):
+    restaurant.keys.append(KEY)
+    http = create_app(Settings(rate_limit=2), Backend(restaurant)).test_client()
+    headers = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(3)]
+    ask = lambda said: http.get("/menu", headers=said).status_code  # noqa: E731
+
+    assert [ask(each) for each in headers] == [200, 200, 429]
+    assert ask({}) == 200
+
+
+@pytest.mark.parametrize(
+    ("client", "network"),
+    [("203.0.113.7", "203.0.113.0/24"), ("2001:db8:1:2::/64", "2001:db8:1::/48")],
+)
+def test_the_network_of_a_client_is_what_a_provider_hands_out(client, network):
+    assert network_of(client) == network
 
 
 def test_a_proxy_that_is_not_named_is_told_of_once(caplog):
