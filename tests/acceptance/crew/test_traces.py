@@ -41,7 +41,7 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
         lambda: [x for x in tracker.said("status_changed") if x["order_number"] == number][2:],
         20, "tracking has heard of all changes",
     )  # fmt: skip
-    eventually(lambda: len(guest.said("notification_received")) == 3, 20, "and so has Jane")
+    eventually(lambda: len(guest.said("notification_received")) >= 3, 20, "and so has Jane")
 
     eventually(
         lambda: [line for line in anna.lines if line.get("trace_id") == ID],
