@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 
@@ -85,6 +86,8 @@ def _dumped(value: object) -> str:
             return _time(value)
         case float():
             return json.dumps(round(value, 3))
+        case UUID():
+            value = str(value)
     return json.dumps(value)
 
 
