@@ -32,6 +32,7 @@ from pizza.web import (
     orders,
     pages,
     reports,
+    response_headers,
     staff_schemas,
     tracker,
     webhook_schemas,
@@ -111,6 +112,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     )
     errors.install(app)
     names.install(app)
+    response_headers.install(app)
     app.doors = doors = Doors(
         lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
@@ -139,6 +141,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = response_headers.with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign, assignment]
     app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app
