@@ -62,6 +62,7 @@ class Settings:
     notification_types: tuple[str, ...] = STATUSES
     subscriber_name: str = ""
     history_days: float = 90.0
+    personal_data_days: float = 365.0
     stuck_factor: float = 3.0
     watch_interval: float = 2.0
     webhook_schemes: tuple[str, ...] = (HTTPS,)
@@ -241,6 +242,10 @@ OPTIONS = (
     _option("--name", values.subscriber_name, "name of a subscriber", **_SUBSCRIBER),
     _option(
         "--history-days", values.number(0, 36_500), "days that tracked events are kept, 0 for ever"
+    ),
+    _option(
+        "--personal-data-days", values.number(0, 36_500),
+        "days that orders keep their customer, 0 for ever",
     ),
     _option(
         "--stuck-factor", values.number(0.1, 1000), "times its estimate until an order is stuck"

@@ -18,13 +18,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pizza.database import address
 from pizza.domain.order import ORDER_TYPES
 from pizza.framework import broker_address
+from pizza.weak_secrets import weakness
 
 WORKER_NAME_LENGTH = 50
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# A key of so many characters cannot be found by trying.
-_SOUND_KEY = 16
+_DIGEST_MARK = "sha256:"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?")
 _HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
@@ -34,10 +34,19 @@ _CONNINFO_PASSWORD = re.compile(r"password\s*=\s*(?:'((?:\\.|[^'\\])*)'|(\S+))")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A secret that is known by its SHA-256 only. short: it could be found by trying."""
+    """A secret that is known by its SHA-256 only.
+
+    weakness: why it could be found by trying, as the rest of "it …"; empty for a sound one, and for
+    one that was given by its SHA-256.
+    """
 
     digest: bytes
-    short: bool = False
+    weakness: str = ""
+
+    @property
+    def short(self) -> bool:
+        """Whether it could be found by trying."""
+        return bool(self.weakness)
 
 
 def one_of(*choices: str, fold: Callable[[str], str] = str) -> Callable[[str], str]:
@@ -173,14 +182,17 @@ def keys_of_file(path: str) -> tuple[Key, ...]:
         return keys(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
         raise ValueError(f"cannot be read: {type(problem).__name__}") from None
-    except ValueError:
-        raise ValueError("must name a file with a key on each line") from None
+    except ValueError as problem:
+        raise ValueError(f"must name a file with a key on each line: it {problem}") from None
 
 
 def _key(word: str) -> Key:
     if given := _DIGEST.fullmatch(word):
         return Key(bytes.fromhex(given[1]))
-    return Key(hashlib.sha256(word.encode()).digest(), short=len(word) < _SOUND_KEY)
+    if word.lower().startswith(_DIGEST_MARK):
+        # Taken for a key, it would be one that stands in a file for everybody to read.
+        raise ValueError(f"has a key that begins with {_DIGEST_MARK} and has no 64 hex digits")
+    return Key(hashlib.sha256(word.encode()).digest(), weakness(word) or "")
 
 
 def networks(raw: str) -> tuple[Network, ...]:

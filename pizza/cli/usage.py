@@ -73,6 +73,8 @@ Order Service Options:
                            told it (default: 300; 0: never)
   --history-days           Days that tracked events and deliveries are kept, as all processes are
                            told it (default: 90; 0: for ever)
+  --personal-data-days     Days after which an ended order no longer names its customer, as all
+                           processes are told it (default: 365; 0: for ever)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
   --max-streams            Streams (/events) open at a time, shared by the HTTP workers; one client
@@ -188,10 +190,11 @@ Environment Variables:
 
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT, SHARE_PORT,
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
-  STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, HEARTBEAT, LEASE,
-  CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL, LOG_FILE, GRACE, MODE,
-  PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS, ALLOWED_HOSTS,
-  WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
+  STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, PERSONAL_DATA_DAYS,
+  HEARTBEAT, LEASE, CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL,
+  LOG_FILE, GRACE, MODE, PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS,
+  ALLOWED_HOSTS, WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL,
+  DB_TRUSTED_NETWORK.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.

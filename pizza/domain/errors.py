@@ -16,6 +16,7 @@ DomainError
 ├── ReasonMissing      this change needs a reason, for the log
 ├── VersionConflict    the order is not what the caller has looked at any more
 ├── CustomerNotFound   nobody of this name has ordered, and staff has said nothing of one
+├── CustomerHasOrders  a customer with open orders cannot be erased yet
 ├── UnknownDish        the menu has no dish of this name
 ├── NoSuchKey          no staff key has this id
 ├── NoSuchWebhook      no webhook has this id
@@ -237,6 +238,17 @@ class CustomerNotFound(DomainError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"There is no customer {name!r}.")
+
+
+class CustomerHasOrders(DomainError):
+    """Somebody still works on these orders of the customer, and needs to know whose they are."""
+
+    def __init__(self, orders: Sequence[str]) -> None:
+        self.orders = list(orders)
+        super().__init__(
+            f"These orders have not ended: {', '.join(self.orders)}. Deliver or cancel them, and "
+            "erase the customer then."
+        )
 
 
 class UnknownDish(DomainError):

@@ -8,7 +8,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.framework import App
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
-from pizza.services import estimates
+from pizza.services import estimates, personal_data
 from pizza.services.names import fold_names
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
@@ -30,6 +30,8 @@ def make_app(settings: Settings | None = None) -> App:
         _age(app, settings.ageing)
     if settings is not None and settings.history_days > 0:
         _forget(app, timedelta(days=settings.history_days))
+    if settings is not None and settings.personal_data_days > 0:
+        _forget_customers(app, timedelta(days=settings.personal_data_days))
     return app
 
 
@@ -50,6 +52,14 @@ def _forget(app: App, keep: timedelta) -> None:
     @app.periodic(_FORGET, "history")
     def forget_history(conn: BoundedConnection) -> None:
         retention.forget(conn, keep)
+
+
+def _forget_customers(app: App, keep: timedelta) -> None:
+    """Orders are kept, and those who ordered are not: personal data has a time."""
+
+    @app.periodic(_FORGET, "personal data")
+    def forget_customers(conn: BoundedConnection) -> None:
+        personal_data.forget(conn, keep)
 
 
 def start_relay(settings: Settings) -> Relay:

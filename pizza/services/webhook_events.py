@@ -12,9 +12,11 @@ from uuid import UUID, uuid5
 import psycopg
 
 from pizza.domain import webhooks as domain
+from pizza.domain.personal_data import erased_event
 from pizza.framework import Job, Task
 from pizza.services.status_messages import StatusMessage
 from pizza.services.topology import WEBHOOKS_QUEUE
+from pizza.storage import personal_data
 from pizza.storage import webhooks as storage
 
 Connection = psycopg.Connection[Any]
@@ -31,12 +33,17 @@ _OUTGOING = Task(TASK, _elsewhere, WEBHOOKS_QUEUE)
 
 
 def tell(conn: Connection, message: StatusMessage) -> None:
-    """Have every webhook told that wants to be, in the caller's transaction; twice is as once."""
+    """Have every webhook told that wants to be, in the caller's transaction; twice is as once.
+
+    A notification that comes after its customer was erased names nobody.
+    """
     type = domain.event_type(message.old, message.new)
     ids = storage.wanted(conn, type)
     if not ids:
         return
     data = message.body | {"event_id": str(message.event_id)}
+    if personal_data.is_erased(conn, message.number):
+        data = erased_event(data)
     body = domain.payload(type, message.at, data)
     for id in ids:
         note(conn, id, message.event_id, type=type, number=message.number, body=body)

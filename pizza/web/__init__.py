@@ -32,6 +32,7 @@ from pizza.web import (
     orders,
     pages,
     reports,
+    response_headers,
     staff_schemas,
     tracker,
     webhook_schemas,
@@ -114,6 +115,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     )
     errors.install(app)
     names.install(app)
+    response_headers.install(app)
     app.doors = doors = Doors(
         lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
@@ -145,6 +147,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.wsgi_app = check_requests(app.wsgi_app, hosts, limits)  # type: ignore[method-assign, assignment]
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = response_headers.with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign, assignment]
     app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
     return app

@@ -285,10 +285,8 @@ def _check(rule: Rule, caller: Caller, number: str) -> None:
 
 
 def _mark(response: Response) -> Response:
-    """What depends on who asks is not for a cache that others share."""
+    """What depends on who asks is not for a cache that others share (web/response_headers.py)."""
     response.headers.update(HEADERS)
     if "caller" in g:
-        # Streams and some pages say no-store.
-        response.headers.setdefault("Cache-Control", "private, no-cache")
         response.vary.update(("Authorization", "Cookie"))
     return response

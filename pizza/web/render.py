@@ -9,7 +9,9 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
+from pizza.domain.actors import KITCHEN, role_of
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 
 _text = json.encoder.encode_basestring_ascii
@@ -34,7 +36,11 @@ def placed(order: PlacedOrder, token: str, root: str = "") -> str:
 
 
 def status(order: OrderStatus, *, whole: bool = True) -> str:
-    """The answer to GET /orders/{number}/status; whole: also what it costs and how urgent it is."""
+    """The answer to GET /orders/{number}/status.
+
+    whole: also what it costs, how urgent it is, and who cooks it; a stranger is told a role.
+    """
+    cook = order.processed_by if whole or order.processed_by is None else KITCHEN
     more = (
         f',"priority":{order.priority},"rush":{_bool(order.rush)},'
         f'"total_amount":{_money(order.total_amount)}'
@@ -43,7 +49,7 @@ def status(order: OrderStatus, *, whole: bool = True) -> str:
         f'{{"order_number":{_text(order.number)},"current_status":{_text(order.status)},'
         f'"updated_at":{_time(order.updated_at)},'
         f'"estimated_completion":{_time(order.estimated_completion)},'
-        f'"processed_by":{_text_or_null(order.processed_by)},'
+        f'"processed_by":{_text_or_null(cook)},'
         f'"order_type":{_text(order.order_type)},'
         f'"completed_at":{_time(order.completed_at)},'
         f'"stage":{_text_or_null(order.stage)}{more if whole else ""}}}\n'
@@ -51,13 +57,17 @@ def status(order: OrderStatus, *, whole: bool = True) -> str:
 
 
 def history(changes: list[StatusChange], *, whole: bool = True) -> str:
-    """The answer to GET /orders/{number}/history; whole: with the notes, which may name people."""
+    """The answer to GET /orders/{number}/history; whole: with names and notes, else with roles."""
     return _lines(
         f'{{"status":{_text(change.status)},"timestamp":{_time(change.timestamp)},'
-        f'"changed_by":{_text(change.changed_by)},'
+        f'"changed_by":{_text(_actor(change, whole=whole))},'
         f'"notes":{_text_or_null(change.notes if whole else None)}}}'
         for change in changes
     )
+
+
+def _actor(change: StatusChange, *, whole: bool) -> str:
+    return change.changed_by if whole else role_of(change.changed_by, change.status)
 
 
 def dump(document: object) -> str:
@@ -85,6 +95,8 @@ def _dumped(value: object) -> str:
             return _time(value)
         case float():
             return json.dumps(round(value, 3))
+        case UUID():
+            value = str(value)
     return json.dumps(value)
 
 

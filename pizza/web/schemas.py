@@ -25,7 +25,11 @@ class OrderResponse(BaseModel):
 
 
 class StatusResponse(BaseModel):
-    """Where an order stands; what it costs and how urgent it is only for its customer and staff."""
+    """Where an order stands.
+
+    What it costs and how urgent it is only for its customer and staff. To others processed_by is
+    a role.
+    """
 
     order_number: str
     current_status: str

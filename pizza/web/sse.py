@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pizza.domain.actors import role_of
 from pizza.services.cursor import Cursor
 from pizza.storage.live import Change
 from pizza.web import render
@@ -23,7 +24,10 @@ _PERSONAL = ("priority", "customer_name", "notes")
 
 
 def update(change: Change, *, whole: bool = True) -> dict[str, object]:
-    """The status update of docs/asyncapi.yaml; whole: with what strangers are not told."""
+    """The status update of docs/asyncapi.yaml.
+
+    whole: with what strangers are not told; they get a role instead of a name.
+    """
     document: dict[str, object] = {
         "order_number": change.number,
         "old_status": change.old_status,
@@ -39,7 +43,10 @@ def update(change: Change, *, whole: bool = True) -> dict[str, object]:
         "customer_name": change.customer_name,
         "notes": change.notes,
     }
-    return document if whole else {k: v for k, v in document.items() if k not in _PERSONAL}
+    if whole:
+        return document
+    known = {k: v for k, v in document.items() if k not in _PERSONAL}
+    return known | {"changed_by": role_of(change.changed_by, change.status)}
 
 
 class News:

@@ -59,8 +59,7 @@ def register(app: OpenAPI, backend: Backend, credentials: Credentials) -> None:
             "history": [dataclasses.asdict(step) for step in steps],
         }
         response = etags.answer(render.dump(document), found.version)
-        # The address must not travel: not to another site, not into a cache.
+        # The address must not travel to another site.
         response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "private, no-cache"
         response.vary.add("Accept")
         return response

@@ -15,6 +15,7 @@
 --   order key KEY         transaction  requests with one Idempotency-Key, one after the other
 --   client HASH           transaction  orders of one client, one after the other, so that the count is right
 --   webhook ID            session      deliveries to one webhook, one at a time
+--   personal data         transaction  an erasure of a customer; shared: a notification becomes deliveries
 --
 -- The id of a worker's session (`worker_session.id`) is a key itself: 62 random bits. The session that
 -- renews its lease holds the id, the session that its job works on holds the id negated.

@@ -10,6 +10,8 @@ from pizza.settings import SettingsError, load
 DB = "postgres://localhost/restaurant"
 SOUND = "5f2a90bc77d1e02b4c6a8d9e"
 ELSEWHERE = {"RABBITMQ": "broker.example:5672"}
+KEYED = {"MODE": "order-service", "STAFF_KEY": SOUND}
+VERIFIED = "postgres://db.example/restaurant?sslmode=verify-full&sslrootcert=/ca.pem"
 OPEN = {"MODE": "order-service", "LISTEN_HOST": "0.0.0.0"}
 
 
@@ -87,6 +89,22 @@ def test_a_guest_here_and_somebody_elsewhere_are_fine(caplog, given):
         (ELSEWHERE, "give --rabbitmq-user and RABBITMQ_PASS"),
         ({"MODE": "order-service"}, "needs a staff key: set STAFF_KEY"),
         ({"MODE": "order-service", "STAFF_KEY": "s3cret"}, "can be guessed"),
+        ({**KEYED, "STAFF_KEY": "changemechangeme"}, "repeats itself, and can be guessed"),
+        ({**KEYED, "STAFF_KEY": "the-kitchen-password-2026"}, "is made of common words"),
+        ({**KEYED, "STAFF_KEY": "aaaaaaaaaaaabbbbbbbbbbbb"}, "neighbouring characters"),
+        ({**KEYED, "STAFF_KEY": "abcdefghijklmnopqrstuv"}, "neighbouring characters"),
+        ({**KEYED, "STAFF_KEY": "axaxbxaaxxbbxaxbbaxxa"}, "too few different characters"),
+        ({**KEYED, "TRUSTED_PROXIES": "127.0.0.1,0.0.0.0/0"}, "--trusted-proxies=0.0.0.0/0"),
+        ({**KEYED, "TRUSTED_PROXIES": "::/0"}, "--trusted-proxies=::/0"),
+        ({**KEYED, "TRUSTED_PROXIES": "128.0.0.0/1"}, "addresses of your proxies alone"),
+        ({**KEYED, "RATE_LIMIT": "0"}, "give --rate-limit a number"),
+        ({"RABBITMQ_USER": "pizza", "RABBITMQ_PASS": "CHANGE"}, "RabbitMQ is still the one of"),
+        ({**ELSEWHERE, "RABBITMQ_USER": "cook", "RABBITMQ_PASS": "Pizza"}, "tries at broker.exa"),
+        ({"RABBITMQ": "amqp://cook:cook@broker.example"}, "tries at broker.example"),
+        ({**ELSEWHERE, "RABBITMQ_PASS": "secret"}, "tries at broker.example"),
+        ({"DB_URL": "postgres://pizza:CHANGE@localhost/d"}, "in DB_URL is still the one of"),
+        ({"DB_URL": f"{VERIFIED}&user=a&password=password"}, "tries at db.example"),
+        ({"DB_POOL_URL": "postgres://pizza:change-me@localhost/d"}, "in DB_POOL_URL is still"),
     ],
 )
 def test_production_refuses_all_of_it(caplog, given, said):
@@ -99,6 +117,43 @@ def test_production_takes_what_is_safe(caplog):
 
     assert taken(caplog, given)[0].host == "0.0.0.0"
     assert taken(caplog, {"PIZZA_ENV": "production", "MODE": "kitchen-worker"})[1] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"STAFF_KEY": "0c6ed1f42a90bc77d1e02b4c6a8d9e0f1a2b3c4d"},
+        {"STAFF_KEY": "f03b9a51c7e2d846"},
+        {"STAFF_KEY": "Zr3k_8vQm1xWb-0LtYc7Ng"},
+        {"STAFF_KEY": "correct-horse-battery-staple"},
+        {"TRUSTED_PROXIES": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,127.0.0.1,fd00::/8,::1"},
+        {"TRUSTED_PROXIES": "104.16.0.0/13,104.64.0.0/10,2a06:98c0::/29"},
+        {"RABBITMQ_USER": "pizza", "RABBITMQ_PASS": "pizza"},
+        {"DB_URL": "postgres://pizza:pizza@localhost/d"},
+        {"DB_URL": f"{VERIFIED}&user=a&password=5f2a90bc77d1e02b"},
+        {**ELSEWHERE, "RABBITMQ_USER": "cook", "RABBITMQ_PASS": "5f2a90bc77d1e02b"},
+    ],
+    ids=str,
+)
+def test_production_takes_what_nobody_guesses(caplog, given):
+    assert taken(caplog, {"PIZZA_ENV": "production", **KEYED, **given})[1] == []
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+@pytest.mark.parametrize("key", ["sha256:(1234)", "SHA256:1234", "sha256:" + "G" * 64, "sha256:"])
+def test_a_hash_that_is_none_is_refused_everywhere(environment, key, tmp_path):
+    file = tmp_path / "keys"
+    file.write_text(f"{SOUND}\n{key}\n")
+    for given in ({"STAFF_KEY": f"{SOUND} {key}"}, {"STAFF_KEY_FILE": str(file)}):
+        with pytest.raises(SettingsError, match="sha256: and has no 64 hex digits") as problem:
+            load({}, {"PIZZA_ENV": environment, **given}, None)
+        assert "1234" not in str(problem.value)
+
+
+def test_development_is_warned_of_proxies_all_over_the_world(caplog):
+    assert taken(caplog, {**KEYED, "TRUSTED_PROXIES": "0.0.0.0/0"})[1] == [
+        ("WARNING", "proxies_too_wide")
+    ]
 
 
 @pytest.mark.parametrize("mode", ["order-service", "webhook-worker"])
@@ -130,7 +185,6 @@ def test_what_makes_no_sense_is_a_sentence_without_the_key(given, said):
 
 
 PRODUCTION = {"PIZZA_ENV": "production"}
-VERIFIED = "postgres://db.example/restaurant?sslmode=verify-full&sslrootcert=/ca.pem"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pizza.cli.groups import GROUPS
+from pizza.cli.groups.customers import customers
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.services import orders
@@ -317,3 +318,22 @@ def test_a_key_is_made_printed_once_listed_and_revoked(run: Run, conn: BoundedCo
     assert document["revoked_at"] and "hash" not in document
     assert "no staff key 'x'" in run("keys", "revoke", "x", code=1).stderr
     assert json.loads(run("keys", "add", "Bert", "--json").stdout)["key"].startswith("pizza_")
+
+
+def test_a_customer_is_exported_and_erased(run: Run, conn: BoundedConnection) -> None:
+    number = place(conn, name="Zoë")
+    refused = run("customers", "erase", "zoë", "--yes", code=1)
+    assert number in refused.stderr
+    run("orders", "cancel", number)
+    conn.execute("insert into broker_queue values ('notifications.board', 3, 0, now())")
+
+    document = json.loads(run("customers", "export", "ZOË").stdout)
+    assert [order["number"] for order in document["orders"]] == [number]
+    assert CliRunner().invoke(customers, ["erase", "Zoë"], input="n\n").exit_code == 1
+    erased = run("customers", "erase", "Zoë", "--yes")
+    assert erased.stdout == (
+        "The customer is erased from 1 orders and 2 waiting messages; 0 dead messages are"
+        " deleted.\n"
+    )
+    assert "3 notifications wait in notifications.board" in erased.stderr
+    assert "no customer" in run("customers", "export", "Zoë", code=1).stderr

@@ -20,6 +20,7 @@ REFUSALS = [
     errors.VersionConflict("ORD_20241216_001", 1, 2),
     errors.InvalidRequest([errors.FieldError("day", "must be a day")]),
     errors.CustomerNotFound("Jo"),
+    errors.CustomerHasOrders(["ORD_20241216_001"]),
     errors.UnknownDish("Sushi"),
     errors.UnknownOrderTypes(["sushi"], ["dine-in", "pizza"]),
     errors.ClientFull(25),

@@ -160,10 +160,11 @@ def test_a_number_alone_tells_of_no_person(closed, token):
         "order_number", "current_status", "updated_at", "estimated_completion", "processed_by",
         "order_type", "completed_at", "stage",
     }  # fmt: skip
-    assert step["notes"] is None
+    assert status.json["processed_by"] == "kitchen"
+    assert (step["changed_by"], step["notes"]) == ("order-service", None)
     for credential in (token, KEY):
         whole = closed.get(f"/orders/{NUMBER}/status", headers=shown(credential))
-        assert whole.json["total_amount"] == 0
+        assert (whole.json["total_amount"], whole.json["processed_by"]) == (0, "chef_mario")
         assert whole.headers["ETag"] != status.headers["ETag"]
         (step,) = closed.get(f"/orders/{NUMBER}/history", headers=shown(credential)).json
         assert step["notes"] == "priority 1"
@@ -172,7 +173,7 @@ def test_a_number_alone_tells_of_no_person(closed, token):
 def test_what_depends_on_who_asks_is_for_no_shared_cache(closed):
     answer = closed.get(f"/orders/{NUMBER}/status")
 
-    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Cache-Control"] == "no-store"
     assert set(answer.headers["Vary"].split(", ")) == {"Authorization", "Cookie"}
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
