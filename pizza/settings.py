@@ -81,6 +81,8 @@ class Settings:
     rate_limit: int = 600
     trusted_proxies: tuple[values.Network, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    session_idle: float = 7200.0
+    audit_days: float = 730.0
 
     @property
     def keys(self) -> tuple[values.Key, ...]:
@@ -272,6 +274,12 @@ OPTIONS = (
     _option("--rate-limit", values.integer(0, 1_000_000), "requests a minute of one client"),
     _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-… is believed"),
     _option("--cors-origins", values.origins, "origins whose pages may use the API"),
+    _option(
+        "--session-idle", values.seconds(2, 604_800), "seconds until an unused session ends"
+    ),
+    _option(
+        "--audit-days", values.number(0, 36_500), "days that the audit log is kept, 0 for ever"
+    ),
 )  # fmt: skip
 
 _BY_NAME = {option.name: option for option in OPTIONS}

@@ -114,6 +114,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
     app.doors = doors = Doors(
         lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
+        idle_seconds=settings.session_idle,
     )
     gate = Gate(doors)
     limits = Limits(settings, doors)
@@ -125,7 +126,9 @@ def create_app(settings: Settings, backend: Backend) -> App:
     tracker.register(app, backend, doors)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
-    feeder = Feeder(lambda: connect(settings.db_url, name=f"{settings.service} streams"))
+    feeder = Feeder(
+        lambda: connect(settings.db_url, name=f"{settings.service} streams"), doors.refresh
+    )
     app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
     live.register(app, app.live, doors)
     webhooks.register(app, backend, settings)
