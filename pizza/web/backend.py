@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from pizza.web.reads import Reads
 
 JSON = "application/json"
 
@@ -28,7 +30,8 @@ def _unknown() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The database, and how the relay does that publishes what it holds."""
+    """The database, how the relay does that publishes what it holds, and who reads of people."""
 
     pool: Connections
     relay_state: Callable[[], str] = _unknown
+    reads: Reads = field(default_factory=Reads)

@@ -22,7 +22,7 @@ from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import parse, read_bytes
 from pizza.web.errors import CONTENT_TYPE, problem_for
-from pizza.web.gate import HEADERS, Gate
+from pizza.web.gate import HEADERS, Gate, address_of
 from pizza.web.idempotency import REPLAYED, request_key
 from pizza.web.limits import Limits
 
@@ -92,7 +92,7 @@ class Intake:
                 key=key,
                 client=client,
             )
-        _log_received(order, time.monotonic() - started)
+        _log_received(order, time.monotonic() - started, address_of(environ))
         return order
 
 
@@ -110,8 +110,9 @@ class Shortcut:
         return self._rest(environ, start_response)
 
 
-def _log_received(order: PlacedOrder, seconds: float) -> None:
+def _log_received(order: PlacedOrder, seconds: float, client: str) -> None:
     details = {
+        "client": client,
         "customer_name": order.customer_name,
         "order_type": order.order_type,
         "priority": order.priority,

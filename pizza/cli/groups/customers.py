@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pizza.cli import desk
-from pizza.services import staff
+from pizza.services import audit, staff
 from pizza.web import documents
 
 
@@ -27,6 +27,7 @@ def show(name: str, as_json: bool) -> None:
     """
     with desk.database() as conn:
         found = staff.customer(conn, name)
+        audit.record_read(conn, desk.actor(), "customer_read", audit.customer(conn, name))
     desk.show(documents.customer(found), as_json=as_json)
 
 
@@ -60,6 +61,6 @@ def no_vip(name: str, by: str, as_json: bool) -> None:
 
 def _set(name: str, is_vip: bool, by: str, as_json: bool) -> None:
     with desk.database() as conn:
-        found = staff.set_vip(conn, name, is_vip, by=by)
+        found = staff.set_vip(conn, name, is_vip, by=by, actor=desk.actor())
     sentence = f"{found.name} is {'a VIP' if found.vip else 'no VIP'}."
     desk.done(sentence, documents.customer(found), as_json=as_json)
