@@ -45,7 +45,7 @@ def audit(as_json: bool, **asked: Any) -> None:
     """Show the audit log, newest first: changes, and reads of personal data.
 
     \b
-    Examples:
+    Example:
       flask --app pizza audit --actor Anna --since 2024-12-16
       flask --app pizza audit --object "dish Margherita Pizza"
     """

@@ -53,7 +53,7 @@ def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: 
     that, and read and change orders; a manager may do everything.
 
     \b
-    Examples:
+    Example:
       flask --app pizza keys add "Anna"
       flask --app pizza keys add "Pass tablet" --role station --device --expires 30d
     """
