@@ -85,6 +85,8 @@ class Settings:
     trusted_proxies: tuple[values.Network, ...] = ()
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] | None = None
+    session_idle: float = 7200.0
+    audit_days: float = 730.0
 
     @property
     def keys(self) -> tuple[values.Key, ...]:
@@ -282,6 +284,12 @@ OPTIONS = (
     _option("--trusted-proxies", values.networks, "proxies whose X-Forwarded-… is believed"),
     _option("--cors-origins", values.origins, "origins whose pages may use the API"),
     _option("--allowed-hosts", values.host_names, "host names that requests may be for"),
+    _option(
+        "--session-idle", values.seconds(2, 604_800), "seconds until an unused session ends"
+    ),
+    _option(
+        "--audit-days", values.number(0, 36_500), "days that the audit log is kept, 0 for ever"
+    ),
 )  # fmt: skip
 
 _BY_NAME = {option.name: option for option in OPTIONS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 
 import click
@@ -18,6 +18,7 @@ from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.framework import dead_letters
 from pizza.framework.dead_letters import DeadLetter, Settled
+from pizza.services import dead_letters as settling
 from pizza.settings import Settings
 
 _MAX_REASON = 200
@@ -83,7 +84,7 @@ def group(settings: Settings) -> click.Group:
         """
         _check(id, everything)
         with _database(settings) as conn:
-            done = dead_letters.retry(conn, id) if id else dead_letters.retry_all(conn)
+            done = _settle(conn, id, settling.retry, settling.retry_all)
         _report(done, id, "sent again")
 
     @commands.command()
@@ -96,7 +97,7 @@ def group(settings: Settings) -> click.Group:
         """
         _check(id, everything)
         with _database(settings) as conn:
-            done = dead_letters.drop(conn, id) if id else dead_letters.drop_all(conn)
+            done = _settle(conn, id, settling.drop, settling.drop_all)
         _report(done, id, "dropped")
 
     return commands
@@ -115,6 +116,16 @@ def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
         sys.exit(verbs.refuse(f"{problem}."))
     except DatabaseError as problem:
         desk.fail(str(problem))
+
+
+def _settle(
+    conn: BoundedConnection,
+    id: str | None,
+    one: Callable[..., Settled],
+    every: Callable[..., Settled],
+) -> Settled:
+    actor = desk.actor()
+    return one(conn, id, actor) if id else every(conn, actor)
 
 
 def _check(id: str | None, everything: bool) -> None:

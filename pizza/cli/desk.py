@@ -6,7 +6,9 @@ table on a terminal, as plain text anywhere else. Exit codes: 0 done, 1 failed, 
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from pizza import precautions
 from pizza.cli import terminal, verbs
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
+from pizza.domain.actor import Actor
 from pizza.domain.errors import DomainError, InvalidOrder, InvalidRequest
 from pizza.framework.printable import printable
 from pizza.settings import Settings, SettingsError, load
@@ -33,6 +36,15 @@ by = click.option("--by", default="staff", show_default=True, help="Who does it,
 
 NO_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
 NO_TABLES_YET = "The database is not set up yet: run flask --app pizza setup-db."
+
+
+def actor() -> Actor:
+    """Who runs this command, for the audit log: the user of the operating system."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Actor(source=f"command line ({user})")
 
 
 @contextmanager

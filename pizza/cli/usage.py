@@ -67,6 +67,8 @@ Order Service Options:
   --allowed-hosts          Host names that requests may be for, besides localhost (default: all with
                            a staff key, none without)
                            Format: pizza.example,*.example.org
+  --session-idle           Seconds until an unused session of staff ends (default: 7200)
+  --audit-days             Days that the audit log is kept, at least 30, 0 for ever (default: 730)
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none
   --ageing                 Seconds after which a waiting order goes first, as all processes are
@@ -178,7 +180,9 @@ Other Commands:
   flask --app pizza orders|workers|menu|customers      Look at them and change them
   flask --app pizza kitchen pause|resume               Take no orders for a while
   flask --app pizza report --day 2024-12-16            A day's figures
-  flask --app pizza keys add|list|revoke               Staff keys: who may do what staff may
+  flask --app pizza keys add|list|revoke               Keys of people and devices, each with a role
+  flask --app pizza sessions list|end                  Browsers that are logged in
+  flask --app pizza audit                              Who has changed what, or read whose data
   flask --app pizza webhooks add|list|deliveries|…     Other programs that are told over HTTP
   flask --app pizza dead-letters list|show|retry|drop  Messages that nobody could process
   Each has --help with examples. They read DB_URL, RABBITMQ and .env.
@@ -191,10 +195,10 @@ Environment Variables:
   Every option has its variable: RABBITMQ_USER, RABBITMQ_PASS, LISTEN_HOST, LISTEN_PORT, SHARE_PORT,
   MAX_CONCURRENT, WEB_WORKERS, WEB_THREADS, MAX_STREAMS, WORKER_NAME, ORDER_TYPES, COOKING_TIME,
   STATION, STATIONS, STATION_TIME, SEND_BACK_PERCENT, AGEING, HISTORY_DAYS, PERSONAL_DATA_DAYS,
-  HEARTBEAT, LEASE, CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR, WATCH_INTERVAL,
-  LOG_FILE, GRACE, MODE, PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT, TRUSTED_PROXIES, CORS_ORIGINS,
-  ALLOWED_HOSTS, WEBHOOK_SCHEMES, WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL,
-  DB_TRUSTED_NETWORK.
+  AUDIT_DAYS, HEARTBEAT, LEASE, CUSTOMER, NOTIFICATION_TYPES, SUBSCRIBER_NAME, STUCK_FACTOR,
+  WATCH_INTERVAL, LOG_FILE, GRACE, MODE, PIZZA_ENV, PRICES, CLIENT_PLACES, RATE_LIMIT,
+  TRUSTED_PROXIES, CORS_ORIGINS, ALLOWED_HOSTS, SESSION_IDLE, WEBHOOK_SCHEMES,
+  WEBHOOK_PRIVATE_TARGETS, WEBHOOK_THREADS, DB_POOL_URL, DB_TRUSTED_NETWORK.
   STAFF_KEY and STAFF_KEY_FILE have no option, so that no key is ever on a command line: one or
   several keys, which staff then has to show (Authorization: Bearer …), or a file of them.
   An option wins over a variable, a variable over the same name in the file .env.
@@ -216,7 +220,7 @@ Troubleshooting:
   - Orders are answered 503: the restaurant is full (kitchen max-concurrent), paused (flask --app pizza
     kitchen resume), or without its database; the answer says which
   - Staff is answered 401: there is a staff key, by STAFF_KEY or flask --app pizza keys list; 403
-    is for a customer's token
+    is for a customer's token, and for a key whose role is too small; the answer says which it needs
   - "already at work": another process has that worker name; of one that was killed it is free
     within seconds. Ten workers are the most, all stations together
   - Orders of other programs do not arrive: flask --app pizza dead-letters list says why

@@ -19,6 +19,7 @@ DomainError
 ├── CustomerHasOrders  a customer with open orders cannot be erased yet
 ├── UnknownDish        the menu has no dish of this name
 ├── NoSuchKey          no staff key has this id
+├── NoSuchSession      no session that has not ended has this id
 ├── NoSuchWebhook      no webhook has this id
 ├── NoSuchDelivery     this webhook has no delivery of this id
 ├── WebhookDisabled    nothing is sent to this webhook until it is enabled again
@@ -107,6 +108,14 @@ class NoSuchKey(DomainError):
     def __init__(self, key_id: str) -> None:
         self.key_id = key_id
         super().__init__(f"There is no staff key {key_id!r}.")
+
+
+class NoSuchSession(DomainError):
+    """No session, or more than one, has an id that begins so."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        super().__init__(f"There is no one session {session_id!r}.")
 
 
 class NoSuchWebhook(DomainError):

@@ -1,26 +1,23 @@
 """Who may do what: the staff's keys, and the token by which a customer reaches an order.
 
 The doors are closed, so that staff has to show a key, when the environment has one or the table
-`staff_key` has a row, be it a revoked one. Otherwise everybody is staff, as the specification has
-it. Once closed they stay closed until the service is restarted, even if the rows are deleted.
-A tracking token is the order's number and a keyed hash of its number and id: nothing is stored
-for it, and nobody without the house's secret can make one. So it is with the session of a browser
-that has shown a key: the moment it ends, and a keyed hash of that and of the key, so it is void
-with it.
+`staff_key` has a row, be it a revoked one. Otherwise everybody is a manager, as the specification
+has it. Once closed they stay closed until the service is restarted, even if the rows are deleted.
+A tracking token is the order's number and a keyed hash of its number and id: nothing is stored for
+it, and nobody without the house's secret can make one. A browser that has shown a key has a session
+(pizza.services.sessions), which counts as long as that key does.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
+from datetime import timedelta
 from threading import Event
 from typing import Any, Protocol
 from uuid import UUID
@@ -28,11 +25,19 @@ from uuid import UUID
 import psycopg
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
-from pizza.domain.names import words_error
+from pizza.domain.errors import CredentialUnknown, FieldError
 from pizza.domain.order import VIP, OrderDraft
+from pizza.domain.roles import MANAGER
+from pizza.services import sessions
+from pizza.services.caller import ANYBODY, OPEN, Caller
+from pizza.services.keys import ENVIRONMENT, add_key, digest, environment_id, list_keys, revoke_key
 from pizza.storage import doors as storage
-from pizza.storage.doors import Locks, StaffKey
+from pizza.storage import sessions as session_storage
+from pizza.storage.doors import ActiveKey, ActiveSession, Locks
+
+__all__ = [
+    "ANYBODY", "OPEN", "Caller", "Doors", "add_key", "list_keys", "revoke_key", "staff_fields",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -40,32 +45,10 @@ Connection = psycopg.Connection[Any]
 
 # A key that is revoked is good for so long, at most.
 _FRESH_SECONDS = 1.0
-KEY_BYTES = 20
-NAME_LENGTH = 50
 _PREFIX = "ORD_"
 _TOKEN = re.compile(r"([0-9]{8}_[0-9]{3,8})\.[0-9a-f]{40}")
 _STAFF_FIELDS = "is for staff"
-SESSION_SECONDS = 12 * 60 * 60
-_SESSION = re.compile(r"([0-9]{10,11})\.([0-9a-f]{40})")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: staff, or the customer of the order `number`, or anybody (neither).
-
-    key: it is staff because it has shown a key, not because the doors are open.
-    """
-
-    staff: bool = False
-    number: str | None = None
-    key: bool = False
-
-    def may_see(self, number: str) -> bool:
-        """Whether it may know whose order that is."""
-        return self.staff or self.number == number
-
-
-OPEN, STAFF, ANYBODY = Caller(staff=True), Caller(staff=True, key=True), Caller()
+_SESSION = re.compile(r"s\.([0-9a-f]{40})\.([0-9a-f]{20})")
 
 
 class Flag(Protocol):
@@ -86,15 +69,22 @@ class Doors:
         connection: Callable[[], AbstractContextManager[Connection]],
         digests: Iterable[bytes] = (),
         required: Flag | None = None,
+        *,
+        idle_seconds: float = sessions.IDLE_SECONDS,
     ) -> None:
         """connection: lends one; digests: SHA-256 of the keys of the environment.
 
-        required: set as soon as there is a key, and never reset.
+        required: set as soon as there is a key, and never reset; idle_seconds: after so long
+        without a request or an open stream a session ends.
         """
         self._required = Event() if required is None else required
         self._warned = False
         self._connection = connection
-        self._digests = tuple(digests)
+        self._digests = tuple(
+            ActiveKey(environment_id(each), ENVIRONMENT, MANAGER, each) for each in digests
+        )
+        self._idle = timedelta(seconds=idle_seconds)
+        self._uses = sessions.UseRecorder(connection, self._idle)
         self._seen: Locks | None = None
         self._seen_at = float("-inf")
         self._looking = threading.Lock()
@@ -112,13 +102,31 @@ class Doors:
             return OPEN
         if credential is None:
             return ANYBODY
-        if parts := _SESSION.fullmatch(credential):
-            return STAFF if self._is_session(parts[1], parts[2]) else ANYBODY
+        if looks_like_session(credential):
+            return self._of_session(credential) or ANYBODY
         if number := self._number_of(credential):
             return Caller(number=number)
-        if self._is_key(credential):
-            return STAFF
-        raise CredentialUnknown
+        return self._of_key(credential)
+
+    def still(self, credential: str | None) -> Caller:
+        """The same by what this process knows already, without a statement: see `refresh`.
+
+        ANYBODY for what does not count any more.
+        """
+        if not self._digests and not self._known().fitted:
+            return OPEN
+        if credential is None:
+            return ANYBODY
+        if looks_like_session(credential):
+            found = self._session(sessions.session_id(credential))
+            return self._caller_of(found) or ANYBODY
+        key = self._key(credential)
+        return self._used(key) if key else Caller(number=self._number_of(credential))
+
+    def refresh(self, seconds: float) -> None:
+        """Look again if the last look is older than `seconds`. Without an answer all stays."""
+        with suppress(DatabaseUnavailable):
+            self._look(seconds)
 
     def customer(self, token: str) -> Caller:
         """The customer of a tracking token, whether the doors are open or not.
@@ -130,15 +138,27 @@ class Doors:
             raise CredentialUnknown
         return Caller(number=number)
 
-    def session(self, key: str) -> str:
-        """A session for a browser that shows this key.
+    def log_in(self, key: str, *, source: str, agent: str) -> str:
+        """Begin a session for a browser that shows this key; returns its cookie.
 
-        Raises CredentialUnknown, DatabaseUnavailable.
+        source: the client's address; agent: its User-Agent. Raises CredentialUnknown,
+        DatabaseUnavailable.
         """
-        if not self._is_key(key):
-            raise CredentialUnknown
-        until = str(int(time.time()) + SESSION_SECONDS)
-        return f"{until}.{self._session_mark(until, _digest(key))}"
+        caller = self._of_key(key)
+        random = sessions.new_cookie()
+        cookie = f"s.{random}.{self._session_mark(random)}"
+        with self._connection() as conn:
+            sessions.begin(conn, cookie, caller.actor(source), idle=self._idle, agent=agent)
+        return cookie
+
+    def log_out(self, cookie: str, *, source: str) -> None:
+        """End the session of a cookie, if it is one. Raises DatabaseUnavailable."""
+        if not self._is_ours(cookie):
+            return
+        caller = self._of_session(cookie)
+        with self._connection() as conn:
+            sessions.log_out(conn, cookie, (caller or ANYBODY).actor(source))
+        self._seen_at = float("-inf")
 
     def token(self, number: str, order_id: UUID) -> str:
         """The tracking token of an order: always the same one.
@@ -163,36 +183,72 @@ class Doors:
         if parts is None:
             return None
         number = _PREFIX + parts[1]
-        self._look()
+        self.prepare()
         with self._connection() as conn:
             order_id = storage.order_id(conn, number)
         if order_id is None or not hmac.compare_digest(token, self.token(number, order_id)):
             return None
         return number
 
-    def _is_key(self, credential: str) -> bool:
-        digest = _digest(credential)
-        # All of them each time, so that the time tells nothing.
-        return sum(hmac.compare_digest(digest, each) for each in self._that_count()) > 0
-
-    def _is_session(self, until: str, mark: str) -> bool:
-        if int(until) < time.time():
-            return False
-        marks = [self._session_mark(until, each) for each in self._that_count()]
-        return sum(hmac.compare_digest(mark, each) for each in marks) > 0
-
-    def _session_mark(self, until: str, digest: bytes) -> str:
-        return self._mark(b"session", f"{until} {digest.hex()}")[:20].hex()
-
-    def _that_count(self) -> tuple[bytes, ...]:
-        """The hashes of all keys that count now."""
-        known = self._digests
+    def _of_key(self, credential: str) -> Caller:
         try:
-            known += tuple(self._look().hashes)
+            self._look()
         except DatabaseUnavailable:
-            if not known:
+            if not self._digests:
                 raise
-        return known
+        key = self._key(credential)
+        if key is None:
+            raise CredentialUnknown
+        return self._used(key)
+
+    def _key(self, credential: str) -> ActiveKey | None:
+        shown = digest(credential)
+        # All of them each time, so that the time tells nothing.
+        found = [each for each in self._keys() if hmac.compare_digest(shown, each.digest)]
+        return found[0] if found else None
+
+    def _keys(self) -> tuple[ActiveKey, ...]:
+        """The keys that count now, by what was seen last."""
+        if (seen := self._seen) is None:
+            return self._digests
+        since = time.monotonic() - seen.at
+        return (*self._digests, *(k for k in seen.keys if k.left is None or k.left > since))
+
+    def _of_session(self, cookie: str) -> Caller | None:
+        """Whose session that is; None for one that has ended, or that nobody has begun."""
+        if not self._is_ours(cookie):
+            return None
+        id = sessions.session_id(cookie)
+        self._look()
+        found = self._session(id)
+        if found is None:
+            # Begun by another process a moment ago, or over.
+            with self._connection() as conn:
+                found = session_storage.find(conn, id)
+        return self._caller_of(found)
+
+    def _session(self, id: str) -> ActiveSession | None:
+        if (seen := self._seen) is None:
+            return None
+        since = time.monotonic() - seen.at
+        return next((each for each in seen.sessions if each.id == id and each.left > since), None)
+
+    def _caller_of(self, session: ActiveSession | None) -> Caller | None:
+        if session is None:
+            return None
+        key = next((each for each in self._keys() if each.id == session.key_id), None)
+        return self._used(key, session.id) if key else None
+
+    def _used(self, key: ActiveKey, session: str | None = None) -> Caller:
+        self._uses.used(key.id, session)
+        return Caller(key.role, name=key.name, key_id=key.id, session=session)
+
+    def _is_ours(self, cookie: str) -> bool:
+        parts = _SESSION.fullmatch(cookie)
+        return parts is not None and hmac.compare_digest(parts[2], self._session_mark(parts[1]))
+
+    def _session_mark(self, random: str) -> str:
+        return self._mark(b"session", random)[:10].hex()
 
     def _mark(self, what: bytes, text: str) -> bytes:
         return hmac.digest(self._known().secret, what + b"\0" + text.encode(), "sha256")
@@ -200,13 +256,15 @@ class Doors:
     def _known(self) -> Locks:
         return self._seen if self._seen is not None else self._look()
 
-    def _look(self) -> Locks:
+    def _look(self, fresh: float | None = None) -> Locks:
         """What there is now; while the database is away, or another thread asks, what there was.
 
-        Nobody waits for another, who may be waiting for a database that hangs.
+        Nobody waits for another, who may be waiting for a database that hangs. fresh: seconds that
+        what was seen is good for.
         """
         seen = self._seen
-        if seen is not None and time.monotonic() - self._seen_at < _FRESH_SECONDS:
+        patience = _FRESH_SECONDS if fresh is None else fresh
+        if seen is not None and time.monotonic() - self._seen_at < patience:
             return seen
         looking = self._looking.acquire(blocking=False)
         if seen is not None and not looking:
@@ -214,7 +272,7 @@ class Doors:
         try:
             with self._connection() as conn:
                 self._seen = seen = storage.look(conn)
-            self._seen_at = time.monotonic()
+            self._seen_at = seen.at
             self._remember(seen.fitted)
         except DatabaseUnavailable:
             if seen is None:
@@ -242,10 +300,6 @@ def looks_like_session(text: str) -> bool:
     return _SESSION.fullmatch(text) is not None
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
 def staff_fields(draft: OrderDraft) -> list[FieldError]:
     """The wishes of an order that only staff may have; none in most orders."""
     wishes = (
@@ -254,34 +308,3 @@ def staff_fields(draft: OrderDraft) -> list[FieldError]:
         ("priority", draft.priority is not None),
     )
     return [FieldError(name, _STAFF_FIELDS) for name, wished in wishes if wished]
-
-
-def add_key(conn: Connection, name: str) -> tuple[StaffKey, str]:
-    """Make a key; its text comes back this once and is kept nowhere. Raises InvalidRequest.
-
-    From the first key on the doors are closed, in running services within a second.
-    """
-    if message := words_error(name, NAME_LENGTH):
-        raise InvalidRequest([FieldError("name", message)])
-    key_id = secrets.token_hex(4)
-    key = f"pizza_{key_id}_{secrets.token_hex(KEY_BYTES)}"
-    kept = storage.add(conn, key_id, name, _digest(key))
-    _log("staff_key_added", kept)
-    return kept, key
-
-
-def revoke_key(conn: Connection, key_id: str) -> StaffKey:
-    """Let a key count no more, in running services within a second. Raises NoSuchKey."""
-    kept = storage.revoke(conn, key_id)
-    _log("staff_key_revoked", kept)
-    return kept
-
-
-def list_keys(conn: Connection) -> list[StaffKey]:
-    """All keys, oldest first, the revoked ones too."""
-    return storage.keys(conn)
-
-
-def _log(action: str, key: StaffKey) -> None:
-    log.info("Staff keys have changed", extra={"action": action,
-             "details": {"id": key.id, "name": key.name}})  # fmt: skip

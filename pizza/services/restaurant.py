@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 from pizza.database.connection import BoundedConnection
 from pizza.framework import App
 from pizza.framework.middleware import timing
 from pizza.framework.relay import Relay
-from pizza.services import estimates, personal_data
+from pizza.services import estimates, keys, personal_data
 from pizza.services.names import fold_names
 from pizza.services.topology import TOPOLOGY
 from pizza.settings import Settings
-from pizza.storage import doors, orders, retention
+from pizza.storage import audit, doors, orders, retention, sessions
 
 AGED_PRIORITY = 10
+_AUDIT_SLICE = 500
 _AGEING, _ESTIMATES, _PACE, _FORGET, _NAMES = 2.0, 2.0, 10.0, 5.0, 5.0
 
 
@@ -26,6 +28,12 @@ def make_app(settings: Settings | None = None) -> App:
     app.periodic(_NAMES, "names")(fold_names)
     app.periodic(_FORGET, "order keys")(orders.forget_keys)
     app.periodic(_FORGET, "clients")(doors.ClientRetention().run)
+    app.periodic(_FORGET, "sessions")(sessions.forget)
+    app.periodic(_FORGET, "keys")(keys.disable_void_webhooks)
+    if settings is not None and settings.audit_days > 0:
+        app.periodic(_FORGET, "audit log")(
+            partial(audit.prune, keep=timedelta(days=settings.audit_days), limit=_AUDIT_SLICE)
+        )
     if settings is not None and settings.ageing > 0:
         _age(app, settings.ageing)
     if settings is not None and settings.history_days > 0:

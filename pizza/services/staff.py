@@ -1,29 +1,34 @@
 """The staff's verbs, as HTTP and the command line both use them.
 
-Each takes a connection and plain words, checks them, and leaves a row in the log or a name beside
-the change. `version` is that of an order its caller has looked at (see pizza.services.moves).
+Each takes a connection and plain words, and checks them. An order's history names who changed it
+(the actor's key; `by` is a note next to it); everything else gets an entry in the audit log, in the
+transaction of the change. `version` is that of an order its caller has looked at (see
+pizza.services.moves).
 """
 
 from __future__ import annotations
 
 import logging
-from decimal import Decimal
 from typing import Any
 
 import psycopg
 
-from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest, UnknownDish
-from pizza.domain.menu import Dish, dish_errors
+from pizza.domain.actor import UNNAMED, Actor
+from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest
 from pizza.domain.names import may_be_stored, name_error, words_error
-from pizza.domain.order import DELIVERY, normal_price
+from pizza.domain.order import DELIVERY
 from pizza.domain.status import CANCELLED, CUSTOMER, DELIVERED, OUT_FOR_DELIVERY, READY, RECEIVED
 from pizza.domain.status import STAFF as STAFF_ROLE
-from pizza.services import moves
+from pizza.services import audit, moves
+from pizza.services.audit import Subject
+from pizza.services.dishes import add_dish, dishes, remove_dish, set_sold_out
 from pizza.services.names import fold_names
 from pizza.services.orders import checked_number
-from pizza.storage import customers, kitchen, menu, orders, stations
+from pizza.storage import customers, kitchen, orders, stations
 from pizza.storage.customers import Customer
 from pizza.storage.kitchen import KitchenState
+
+__all__ = ["add_dish", "dishes", "remove_dish", "set_sold_out"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,7 @@ def cancel(
     by: str | None = None,
     version: int | None = None,
     role: str | None = None,
+    actor: Actor = UNNAMED,
 ) -> None:
     """Cancel an order: without a reason as its customer may, with one as staff may.
 
@@ -50,15 +56,21 @@ def cancel(
     Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
     """
     role = role or (STAFF_ROLE if reason is not None else CUSTOMER)
-    who = by if by is not None else STAFF if role == STAFF_ROLE else CUSTOMER
-    _check(by=who, reason=reason)
+    _check(by=by, reason=reason)
+    is_staff = role == STAFF_ROLE or actor.key_id is not None
+    who = actor.signature(by) if is_staff else by or CUSTOMER
     moves.move(
         conn, checked_number(number), CANCELLED, by=who, role=role, reason=reason, version=version
     )
 
 
 def deliver(
-    conn: Connection, number: str, *, by: str | None = None, version: int | None = None
+    conn: Connection,
+    number: str,
+    *,
+    by: str | None = None,
+    version: int | None = None,
+    actor: Actor = UNNAMED,
 ) -> None:
     """Lead an order a step towards its guest: handed over, or carried out, or brought.
 
@@ -69,9 +81,8 @@ def deliver(
     _check(by=by)
     now = orders.status(conn, checked_number(number))
     leaves = now.order_type == DELIVERY and now.status == READY
-    moves.move(
-        conn, number, OUT_FOR_DELIVERY if leaves else DELIVERED, by=by or STAFF, version=version
-    )
+    to = OUT_FOR_DELIVERY if leaves else DELIVERED
+    moves.move(conn, number, to, by=actor.signature(by), version=version)
 
 
 def send_back(
@@ -81,6 +92,7 @@ def send_back(
     reason: str,
     by: str | None = None,
     version: int | None = None,
+    actor: Actor = UNNAMED,
 ) -> None:
     """Send a ready order back to the kitchen, to be cooked again before all others.
 
@@ -88,8 +100,9 @@ def send_back(
     """
     _check(by=by, reason=reason)
     moves.move(
-        conn, checked_number(number), RECEIVED, by=by or STAFF, reason=reason, version=version
-    )
+        conn, checked_number(number), RECEIVED, by=actor.signature(by), reason=reason,
+        version=version,
+    )  # fmt: skip
 
 
 def set_priority(
@@ -100,6 +113,7 @@ def set_priority(
     reason: str,
     by: str | None = None,
     version: int | None = None,
+    actor: Actor = UNNAMED,
 ) -> None:
     """Give an order that waits or cooks another priority.
 
@@ -107,47 +121,9 @@ def set_priority(
     """
     _check(by=by, reason=reason)
     moves.prioritise(
-        conn, checked_number(number), priority, by=by or STAFF, reason=reason, version=version
-    )
-
-
-# --- menu -----------------------------------------------------------------------------------------
-
-
-def dishes(conn: Connection) -> list[Dish]:
-    """The whole menu, by tag and name."""
-    return menu.dishes(conn)
-
-
-def add_dish(conn: Connection, name: str, tag: str, price: Decimal | None = None) -> Dish:
-    """Put a dish on the menu, or change the one of this name. Raises InvalidRequest."""
-    if errors := dish_errors(name, tag, price):
-        raise InvalidRequest(errors)
-    fold_names(conn)
-    dish = menu.add(conn, name, tag, None if price is None else normal_price(price))
-    _log("menu_changed", "Dish is on the menu", dish=dish.name, tag=dish.tag, price=dish.price)
-    return dish
-
-
-def remove_dish(conn: Connection, name: str) -> None:
-    """Take a dish off the menu. Raises UnknownDish."""
-    menu.remove(conn, _dish_name(conn, name))
-    _log("menu_changed", "Dish is off the menu", dish=name)
-
-
-def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
-    """Say that a dish is sold out, or to be had again. Raises UnknownDish."""
-    dish = menu.set_sold_out(conn, _dish_name(conn, name), sold_out)
-    _log("menu_changed", f"Dish is {'sold out' if sold_out else 'available'}", dish=dish.name)
-    return dish
-
-
-def _dish_name(conn: Connection, name: str) -> str:
-    """The name, for a search by its key. Raises UnknownDish for what no dish can be called."""
-    if not may_be_stored(name):
-        raise UnknownDish(name[:100])
-    fold_names(conn)
-    return name
+        conn, checked_number(number), priority, by=actor.signature(by), reason=reason,
+        version=version,
+    )  # fmt: skip
 
 
 # --- customers ------------------------------------------------------------------------------------
@@ -161,13 +137,21 @@ def customer(conn: Connection, name: str) -> Customer:
     return customers.find(conn, name)
 
 
-def set_vip(conn: Connection, name: str, vip: bool, *, by: str | None = None) -> Customer:
+def set_vip(
+    conn: Connection, name: str, vip: bool, *, by: str | None = None, actor: Actor = UNNAMED
+) -> Customer:
     """Say whether a customer, even one who was never here, is a VIP. Raises InvalidRequest."""
     _check(by=by)
     if message := name_error(name):
         raise InvalidRequest([FieldError("name", message)])
     fold_names(conn)
-    customers.set_vip(conn, name, vip, by or STAFF)
+    with conn.transaction():
+        before = customers.lock_vip(conn, name)
+        customers.set_vip(conn, name, vip, actor.signature(by))
+        audit.record(
+            conn, actor.called(by), "vip_changed", audit.customer(conn, name),
+            before={"vip": before}, after={"vip": vip},
+        )  # fmt: skip
     _log("customer_changed", f"Customer is {'a' if vip else 'no'} VIP", customer_name=name)
     return customers.find(conn, name)
 
@@ -176,24 +160,46 @@ def set_vip(conn: Connection, name: str, vip: bool, *, by: str | None = None) ->
 
 
 def pause_kitchen(
-    conn: Connection, *, reason: str | None = None, by: str | None = None
+    conn: Connection,
+    *,
+    reason: str | None = None,
+    by: str | None = None,
+    actor: Actor = UNNAMED,
 ) -> KitchenState:
     """Take no orders until `resume_kitchen`; what was taken is cooked. Raises InvalidRequest."""
     _check(by=by, reason=reason)
-    state = kitchen.set_paused(conn, True, reason, by or STAFF)
+    state = _set_paused(conn, True, reason, by, actor)
     _log("kitchen_paused", "Kitchen takes no orders", reason=reason, by=state.changed_by)
     return state
 
 
-def resume_kitchen(conn: Connection, *, by: str | None = None) -> KitchenState:
+def resume_kitchen(
+    conn: Connection, *, by: str | None = None, actor: Actor = UNNAMED
+) -> KitchenState:
     """Take orders again. Raises InvalidRequest."""
     _check(by=by)
-    state = kitchen.set_paused(conn, False, None, by or STAFF)
+    state = _set_paused(conn, False, None, by, actor)
     _log("kitchen_resumed", "Kitchen takes orders", by=state.changed_by)
     return state
 
 
-def set_max_concurrent(conn: Connection, limit: int, *, by: str | None = None) -> KitchenState:
+def _set_paused(
+    conn: Connection, paused: bool, reason: str | None, by: str | None, actor: Actor
+) -> KitchenState:
+    with conn.transaction():
+        before = kitchen.state(conn)
+        state = kitchen.set_paused(conn, paused, reason, actor.signature(by))
+        audit.record(
+            conn, actor.called(by), "kitchen_paused" if paused else "kitchen_resumed",
+            Subject("kitchen"), before={"paused": before.paused, "reason": before.reason},
+            after={"paused": paused, "reason": reason},
+        )  # fmt: skip
+    return state
+
+
+def set_max_concurrent(
+    conn: Connection, limit: int, *, by: str | None = None, actor: Actor = UNNAMED
+) -> KitchenState:
     """Set how many orders may be received or cooking at a time, 0 for no limit.
 
     From then on no order service changes it at its start. Raises InvalidRequest.
@@ -201,7 +207,13 @@ def set_max_concurrent(conn: Connection, limit: int, *, by: str | None = None) -
     _check(by=by)
     if not 0 <= limit <= MAX_CONCURRENT_LIMIT:
         raise InvalidRequest([FieldError("limit", f"must be from 0 to {MAX_CONCURRENT_LIMIT}")])
-    orders.set_capacity(conn, limit, by or STAFF)
+    with conn.transaction():
+        before = kitchen.state(conn)
+        orders.set_capacity(conn, limit, actor.signature(by))
+        audit.record(
+            conn, actor.called(by), "max_concurrent_set", Subject("kitchen"),
+            before={"max_concurrent": before.max_concurrent}, after={"max_concurrent": limit},
+        )  # fmt: skip
     state = kitchen.state(conn)
     _log(
         "max_concurrent_set", "The restaurant has another limit of orders at a time",

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
 
 from pizza.domain import webhooks as domain
+from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import (
     FieldError,
     InvalidRequest,
@@ -22,7 +24,10 @@ from pizza.domain.errors import (
 )
 from pizza.domain.names import words_error
 from pizza.domain.targets import HTTPS, BadTarget, read_url
+from pizza.services import audit
+from pizza.services.audit import Subject
 from pizza.services.http_post import CallFailed, TargetRefused, refuse_private, resolve
+from pizza.services.keys import ENVIRONMENT_PREFIX
 from pizza.services.webhook_events import note, send
 from pizza.storage import webhooks as storage
 from pizza.storage.webhooks import Delivery, Webhook
@@ -76,13 +81,24 @@ def check(policy: Policy, change: Change) -> None:
 
 
 def add_webhook(
-    conn: Connection, url: str, types: Sequence[str] | None = None, description: str | None = None
+    conn: Connection,
+    url: str,
+    types: Sequence[str] | None = None,
+    description: str | None = None,
+    *,
+    actor: Actor = UNNAMED,
 ) -> tuple[Webhook, str]:
-    """Register one that was checked; its secret comes back this once. types: none for all."""
+    """Register one that was checked; its secret comes back this once. types: none for all.
+
+    It is disabled when the actor's key is revoked or expires (a key of the environment does not).
+    """
     secret = secrets.token_bytes(domain.SECRET_BYTES)
-    id = storage.add(conn, url, description or None, types, secret)
+    with conn.transaction():
+        id = storage.add(conn, url, description or None, types, secret, key_id=_owner(actor))
+        found = find_webhook(conn, str(id))
+        _audit(conn, actor, "webhook_added", id, after=_facts(found))
     _log("webhook_added", "Webhook registered", id)
-    return find_webhook(conn, str(id)), domain.secret_text(secret)
+    return found, domain.secret_text(secret)
 
 
 def list_webhooks(conn: Connection) -> list[Webhook]:
@@ -98,53 +114,67 @@ def find_webhook(conn: Connection, id: str) -> Webhook:
     return found[0]
 
 
-def change_webhook(conn: Connection, id: str, change: Change) -> Webhook:
-    """Change one as was checked, disable it, or enable it again. Raises NoSuchWebhook."""
+def change_webhook(conn: Connection, id: str, change: Change, *, actor: Actor = UNNAMED) -> Webhook:
+    """Change one as was checked, disable it, or enable it again. Raises NoSuchWebhook.
+
+    One that is enabled belongs to the actor's key from then on.
+    """
     number = _read_id(id)
-    changed = storage.change(
-        conn,
-        number,
-        url=change.url,
-        set_types=change.types is not None,
-        types=change.types,
-        set_description=change.description is not None,
-        description=change.description or None,
-        enabled=change.enabled,
-        reason=BY_STAFF,
-    )
-    if not changed:
-        raise NoSuchWebhook(id)
+    with conn.transaction():
+        storage.lock(conn, number)
+        before = find_webhook(conn, id)
+        storage.change(
+            conn,
+            number,
+            url=change.url,
+            set_types=change.types is not None,
+            types=change.types,
+            set_description=change.description is not None,
+            description=change.description or None,
+            enabled=change.enabled,
+            reason=BY_STAFF,
+            key_id=_owner(actor),
+        )
+        after = find_webhook(conn, id)
+        facts = {**_facts(after), "url_changed": after.url != before.url}
+        _audit(conn, actor, "webhook_changed", number, before=_facts(before), after=facts)
     _log("webhook_changed", "Webhook changed", number)
-    return find_webhook(conn, id)
+    return after
 
 
-def remove_webhook(conn: Connection, id: str) -> None:
+def remove_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None:
     """Forget one, with the log of its deliveries. Raises NoSuchWebhook."""
     number = _read_id(id)
-    if not storage.remove(conn, number):
-        raise NoSuchWebhook(id)
+    with conn.transaction():
+        storage.lock(conn, number)
+        before = find_webhook(conn, id)
+        storage.remove(conn, number)
+        _audit(conn, actor, "webhook_removed", number, before=_facts(before))
     _log("webhook_removed", "Webhook removed", number)
 
 
-def rotate_secret(conn: Connection, id: str) -> tuple[Webhook, str]:
+def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple[Webhook, str]:
     """Give one another secret, which comes back this once; for a day both count.
 
     Raises NoSuchWebhook.
     """
     number, secret = _read_id(id), secrets.token_bytes(domain.SECRET_BYTES)
-    if not storage.rotate(conn, number, secret, BOTH_SECRETS):
-        raise NoSuchWebhook(id)
+    with conn.transaction():
+        if not storage.rotate(conn, number, secret, BOTH_SECRETS):
+            raise NoSuchWebhook(id)
+        _audit(conn, actor, "webhook_rotated", number)
     _log("webhook_rotated", "Webhook has another secret", number)
     return find_webhook(conn, id), domain.secret_text(secret)
 
 
-def test_webhook(conn: Connection, id: str) -> Delivery:
+def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> Delivery:
     """Have an event of the type webhook.test delivered. Raises NoSuchWebhook, WebhookDisabled."""
     event_id = uuid4()
     with conn.transaction():
         found = _enabled(conn, id)
         body = domain.payload(domain.TEST, datetime.now(UTC), {"event_id": str(event_id)})
         delivery = note(conn, found.id, event_id, type=domain.TEST, number=None, body=body)
+        _audit(conn, actor, "webhook_tested", found.id)
         return _found(storage.delivery(conn, found.id, delivery), str(delivery))
 
 
@@ -168,7 +198,9 @@ def list_deliveries(
     return storage.deliveries(conn, webhook, position, limit)
 
 
-def retry_delivery(conn: Connection, id: str, delivery_id: str) -> Delivery:
+def retry_delivery(
+    conn: Connection, id: str, delivery_id: str, *, actor: Actor = UNNAMED
+) -> Delivery:
     """Make a delivery anew, at once, whatever has become of it. Its receiver may get it twice.
 
     Raises NoSuchWebhook, NoSuchDelivery, WebhookDisabled.
@@ -183,6 +215,7 @@ def retry_delivery(conn: Connection, id: str, delivery_id: str) -> Delivery:
         if not storage.retry(conn, webhook, delivery, message_id):
             raise NoSuchDelivery(delivery_id)
         send(conn, delivery, message_id)
+        _audit(conn, actor, "delivery_retried", webhook, after={"delivery": str(delivery)})
         return _found(storage.delivery(conn, webhook, delivery), delivery_id)
 
 
@@ -222,6 +255,24 @@ def _addresses(host: str, port: int) -> list[str]:
         return resolve(host, port, _LOOK_UP_S)
     except CallFailed:
         return []  # looked up again, and judged, whenever something is delivered
+
+
+def _owner(actor: Actor) -> str | None:
+    """The key to which a webhook belongs; none for a key of the environment, which has no row."""
+    key_id = actor.key_id
+    return None if key_id is None or key_id.startswith(ENVIRONMENT_PREFIX) else key_id
+
+
+def _facts(webhook: Webhook) -> dict[str, object]:
+    """What the audit log keeps of a webhook: of its URL the host, as the rest may be a secret."""
+    return {
+        "host": urlsplit(webhook.url).hostname, "types": webhook.types,
+        "description": webhook.description, "enabled": webhook.disabled_at is None,
+    }  # fmt: skip
+
+
+def _audit(conn: Connection, actor: Actor, action: str, id: int, **facts: Any) -> None:
+    audit.record(conn, actor, action, Subject("webhook", str(id)), **facts)
 
 
 def _log(action: str, text: str, id: int) -> None:

@@ -50,6 +50,12 @@ def find(conn: Connection, name: str) -> Customer:
     return Customer(*row)
 
 
+def lock_vip(conn: Connection, name: str) -> bool:
+    """Whether a customer is a VIP; a row that there is is locked until the transaction ends."""
+    row = conn.execute(_SQL.lock_vip, {"key": fold(name)}).fetchone()
+    return row is not None and bool(row[0])
+
+
 def set_vip(conn: Connection, name: str, vip: bool, by: str) -> None:
     """Say whether a customer is a VIP; one who has never been here may be."""
     conn.execute(_SET_VIP, {"key": fold(name), "name": name, "vip": vip, "by": by})

@@ -1,10 +1,10 @@
-"""The staff's keys and the house's secret in the database; of the keys their hashes only."""
+"""What authentication reads: the house's secret, and the keys and sessions that count."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,9 @@ import psycopg
 
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
-from pizza.domain.errors import NoSuchKey
 
 _SQL = Queries("doors")
-_LOOK, _ADD, _LIST, _REVOKE, _FORGET_CLIENTS = (
-    _SQL.look, _SQL.add, _SQL.list, _SQL.revoke, _SQL.forget_clients,
-)  # fmt: skip
+_LOOK, _FORGET_CLIENTS = _SQL.look, _SQL.forget_clients
 
 Connection = psycopg.Connection[Any]
 
@@ -26,50 +23,53 @@ SLICE = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class StaffKey:
-    """A staff key as it is listed; the key itself is nowhere."""
+class ActiveKey:
+    """A key that counts. left: seconds until it expires, None for never."""
 
     id: str
     name: str
-    created_at: datetime
-    revoked_at: datetime | None
+    role: str
+    digest: bytes
+    left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveSession:
+    """A session that has not ended. id: SHA-256 of its cookie, in hexadecimal; left: seconds."""
+
+    id: str
+    key_id: str
+    left: float
 
 
 @dataclass(frozen=True, slots=True)
 class Locks:
-    """secret: the house's; fitted: there is or was a key; hashes: of the keys that count."""
+    """secret: the house's; fitted: there is or was a key; keys, sessions: those that count.
+
+    at: when it was asked for, by time.monotonic(); seconds of keys and sessions count from then.
+    """
 
     secret: bytes
     fitted: bool
-    hashes: Sequence[bytes]
+    keys: Sequence[ActiveKey]
+    sessions: Sequence[ActiveSession]
+    at: float
 
 
 def look(conn: Connection) -> Locks:
     """All that is needed to know who may do what, in one round trip."""
+    at = time.monotonic()
     row = conn.execute(_LOOK).fetchone()
     assert row is not None
-    secret, fitted, hashes = row
-    return Locks(bytes(secret), fitted, tuple(map(bytes, hashes)))
-
-
-def add(conn: Connection, key_id: str, name: str, digest: bytes) -> StaffKey:
-    """Keep a key by its hash."""
-    row = conn.execute(_ADD, {"id": key_id, "name": name, "hash": digest}).fetchone()
-    assert row is not None
-    return StaffKey(*row)
-
-
-def keys(conn: Connection) -> list[StaffKey]:
-    """All keys, oldest first, the revoked ones too."""
-    return [StaffKey(*row) for row in conn.execute(_LIST).fetchall()]
-
-
-def revoke(conn: Connection, key_id: str) -> StaffKey:
-    """Let a key count no more; twice is as good as once. Raises NoSuchKey."""
-    row = conn.execute(_REVOKE, {"id": key_id}).fetchone()
-    if row is None:
-        raise NoSuchKey(key_id)
-    return StaffKey(*row)
+    secret, fitted, keys, sessions = row
+    return Locks(
+        bytes(secret),
+        fitted,
+        tuple(ActiveKey(id, name, role, bytes.fromhex(digest), left)
+              for id, name, role, digest, left in keys),
+        tuple(ActiveSession(*each) for each in sessions),
+        at,
+    )  # fmt: skip
 
 
 def order_id(conn: Connection, number: str) -> UUID | None:

@@ -42,6 +42,12 @@ def add(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
     return Dish(*row)
 
 
+def lock(conn: Connection, name: str) -> Dish | None:
+    """A dish, locked until the transaction ends; None when there is none of this name."""
+    row = conn.execute(_SQL.lock, {"key": fold(name)}).fetchone()
+    return Dish(*row) if row else None
+
+
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
     """Mark a dish as sold out, or as to be had again. Raises UnknownDish."""
     row = conn.execute(_SET_SOLD_OUT, {"key": fold(name), "sold_out": sold_out}).fetchone()

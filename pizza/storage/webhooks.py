@@ -128,12 +128,18 @@ def note(
 
 
 def add(
-    conn: Connection, url: str, description: str | None, types: Sequence[str] | None, secret: bytes
+    conn: Connection,
+    url: str,
+    description: str | None,
+    types: Sequence[str] | None,
+    secret: bytes,
+    *,
+    key_id: str | None = None,
 ) -> int:
-    """Register a webhook; returns its id."""
+    """Register a webhook; returns its id. key_id: of the key with which it ends."""
     values = {
         "url": url, "description": description, "types": list(types) if types else None,
-        "secret": secret,
+        "secret": secret, "key": key_id,
     }  # fmt: skip
     row = conn.execute(_SQL.add, values).fetchone()
     assert row is not None
@@ -156,14 +162,23 @@ def change(
     description: str | None,
     enabled: bool | None,
     reason: str,
+    key_id: str | None = None,
 ) -> bool:
-    """Change what is given; False when there is no such webhook. reason: why it is disabled."""
+    """Change what is given; False when there is no such webhook.
+
+    reason: why it is disabled; key_id: the key to which it belongs when it is enabled.
+    """
     values = {
         "id": id, "url": url, "set_types": set_types, "types": list(types) if types else None,
         "set_description": set_description, "description": description, "enabled": enabled,
-        "reason": reason,
+        "reason": reason, "key": key_id,
     }  # fmt: skip
     return conn.execute(_SQL.change, values).fetchone() is not None
+
+
+def lock(conn: Connection, id: int) -> None:
+    """Lock a webhook, if there is one, until the transaction ends."""
+    conn.execute(_SQL.lock, {"id": id})
 
 
 def remove(conn: Connection, id: int) -> bool:

@@ -120,6 +120,7 @@ def create_app(settings: Settings, backend: Backend) -> App:
         lambda: backend.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
         backend.authentication,
+        idle_seconds=settings.session_idle,
     )
     credentials = Credentials(doors)
     gate = Gate(doors, credentials)
@@ -131,7 +132,9 @@ def create_app(settings: Settings, backend: Backend) -> App:
     tracker.register(app, backend, credentials)
     for topic in (listing, moves, workers, menu, kitchen, customers, reports):
         topic.register(app, backend)
-    feeder = Feeder(lambda: connect(settings.db_url, name=f"{settings.service} streams"))
+    feeder = Feeder(
+        lambda: connect(settings.db_url, name=f"{settings.service} streams"), doors.refresh
+    )
     app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
     live.register(app, app.live, credentials)
     webhooks.register(app, backend, settings)

@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from pizza.services.doors import Flag
+from pizza.web.reads import Reads
 
 JSON = "application/json"
 
@@ -31,7 +32,7 @@ def _unknown() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The database, and how the relay does that publishes what it holds.
+    """The database, how the relay does that publishes what it holds, and who reads of people.
 
     authentication: set once there has been a staff key; the order service's processes share it.
     """
@@ -39,3 +40,4 @@ class Backend:
     pool: Connections
     relay_state: Callable[[], str] = _unknown
     authentication: Flag = field(default_factory=Event)
+    reads: Reads = field(default_factory=Reads)

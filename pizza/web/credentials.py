@@ -67,9 +67,14 @@ class Credentials:
         """The customer of a tracking token. Raises as `caller`."""
         return self._look_up(environ, token, self._doors.customer)
 
-    def session(self, environ: Mapping[str, Any], key: str) -> str:
-        """A session for a browser that shows this key. Raises as `caller`."""
-        return self._look_up(environ, key, self._doors.session)
+    def log_in(self, environ: Mapping[str, Any], key: str, *, source: str, agent: str) -> str:
+        """The cookie of a new session for a browser that shows this key (`Doors.log_in`).
+
+        Raises as `caller`.
+        """
+        return self._look_up(
+            environ, key, lambda shown: self._doors.log_in(shown, source=source, agent=agent)
+        )
 
     def _look_up(
         self, environ: Mapping[str, Any], shown: str, look_up: Callable[[str], Found]

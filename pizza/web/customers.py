@@ -10,7 +10,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
 from pizza.services import staff
-from pizza.web import docs, documents, render
+from pizza.web import docs, documents, gate, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import VipRequest, read
 from pizza.web.names import BY_PARAMETER, NameQuery
@@ -34,12 +34,14 @@ def register(app: OpenAPI, backend: Backend) -> None:
 
     def find(name: str) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(staff.customer(conn, name))
+            found = staff.customer(conn, name)
+            backend.reads.record(conn, "customer_read", "customer", name)
+            return _answer(found)
 
     def change(name: str) -> Response:
         form = read(VipRequest)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(staff.set_vip(conn, name, form.vip, by=form.by))
+            return _answer(staff.set_vip(conn, name, form.vip, by=form.by, actor=gate.actor()))
 
     @app.get(
         "/customers/<named('vip'):name>",

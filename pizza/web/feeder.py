@@ -32,6 +32,9 @@ TICK_SECONDS = 0.25
 # Most gaps are those of a transaction that is just being committed.
 _GAP_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
+# A stream ends within a second of its key or session: what is known may be so old, and is looked at
+# after so long, and a tick.
+_RIGHTS_SECONDS = 0.3
 # As often as estimates are made anew.
 _ESTIMATES_SECONDS = 2.0
 _MOVED = "expected to be ready at another time"
@@ -43,9 +46,16 @@ _QUERY_SECONDS = 5.0
 class Feeder:
     """The streams of this process, and what they are fed by."""
 
-    def __init__(self, connect: Callable[[], BoundedConnection]) -> None:
-        """connect: opens a connection of the feeder's own; raises DatabaseUnavailable."""
-        self._connect = connect
+    def __init__(
+        self,
+        connect: Callable[[], BoundedConnection],
+        refresh: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        """connect: opens a connection of the feeder's own; raises DatabaseUnavailable. refresh: has
+        this process learn which keys and sessions count, if it learned it so many seconds ago.
+        """
+        self._connect, self._refresh = connect, refresh
+        self._rights_at = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._follower: Follower | None = None
@@ -119,6 +129,7 @@ class Feeder:
         conn: BoundedConnection | None = None
         away = False
         while not self._is_over():
+            self._end_forbidden()
             try:
                 if conn is None:
                     conn = self._open(follower)
@@ -135,6 +146,18 @@ class Feeder:
             self._wake.wait(pause)
             self._wake.clear()
         _close(conn)
+
+    def _end_forbidden(self) -> None:
+        """End the streams whose keys or sessions count no more. One statement for all of them."""
+        if time.monotonic() < self._rights_at:
+            return
+        limited = [(stream, stream.allowed) for stream in self._all() if stream.allowed]
+        if limited:
+            self._refresh(_RIGHTS_SECONDS)
+        for stream, allowed in limited:
+            if not allowed():
+                stream.cut()
+        self._rights_at = time.monotonic() + _RIGHTS_SECONDS
 
     def _is_over(self) -> bool:
         with self._lock:

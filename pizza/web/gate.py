@@ -1,4 +1,4 @@
-"""Who may ask for what: one rule for each operation, and staff only where there is none.
+"""Who may ask for what: one rule for each operation, and managers only where there is none.
 
 A key or a token comes as `Authorization: Bearer …`, or a key as the session that it opened, in a
 cookie (pizza.web.pages.staff). The rules hold for Flask's views, before anything of a request is
@@ -7,7 +7,6 @@ read; POST /orders asks by itself (pizza.web.intake), and knows no cookie.
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, NoReturn
@@ -17,102 +16,28 @@ from flask import Flask, Response, g, request
 from werkzeug.http import parse_cookie
 
 from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.actor import Actor
 from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
 from pizza.domain.order import OrderDraft
+from pizza.domain.roles import STAFF
 from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
 from pizza.web.cors import is_listed
 from pizza.web.credentials import Credentials
 from pizza.web.proxies import came_by_proxy, client_of, host_is_unknown
+from pizza.web.rules import LEAST, RULES, Rule, rule_of
+
+__all__ = ["LEAST", "RULES", "Gate", "Rule", "rule_of"]
 
 log = logging.getLogger(__name__)
 
 COOKIE = "pizza_staff"
+# Over HTTPS and without a path prefix: browsers let no other host and no plain HTTP set it.
+HOST_COOKIE = f"__Host-{COOKIE}"
 HEADERS = (("X-Content-Type-Options", "nosniff"),)
 _SAFE = ("GET", "HEAD")
 _FOREIGN = "This was sent by a page of another site, which may change nothing here."
 _NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
 _NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authorization: Bearer …."
-
-
-class Rule(enum.Enum):
-    """Who may use an operation, once the doors are closed."""
-
-    EVERYBODY = "everybody, and nothing is looked at"
-    PART = "everybody; without token or key only what tells of no person"
-    OWN = "the order's customer, and staff"
-    STAFF = "staff"
-    MONITOR = "staff; anybody while the database is away, when there is little to tell"
-
-
-# By endpoint. What is not here is for staff.
-RULES = {
-    "place_order": Rule.EVERYBODY,  # fields that need a key are looked at by the intake
-    "tracked_order": Rule.EVERYBODY,  # its address is the token
-    "tracked_events": Rule.EVERYBODY,
-    "menu": Rule.EVERYBODY,
-    "alive": Rule.EVERYBODY,
-    "ready": Rule.EVERYBODY,
-    "order_status": Rule.PART,
-    "order_history": Rule.PART,
-    "order_events": Rule.PART,
-    "whole_order": Rule.OWN,
-    "cancel_order": Rule.OWN,
-    "list_orders": Rule.STAFF,
-    "all_events": Rule.STAFF,
-    "deliver_order": Rule.STAFF,
-    "send_back_order": Rule.STAFF,
-    "prioritise_order": Rule.STAFF,
-    "workers_status": Rule.STAFF,
-    "kitchen": Rule.STAFF,
-    "pause_kitchen": Rule.STAFF,
-    "resume_kitchen": Rule.STAFF,
-    "add_dish": Rule.STAFF,
-    "remove_dish": Rule.STAFF,
-    "dish_sold_out": Rule.STAFF,
-    "dish_available": Rule.STAFF,
-    "remove_dish_named": Rule.STAFF,
-    "dish_sold_out_named": Rule.STAFF,
-    "dish_available_named": Rule.STAFF,
-    "customer": Rule.STAFF,
-    "set_vip": Rule.STAFF,
-    "customer_named": Rule.STAFF,
-    "set_vip_named": Rule.STAFF,
-    "day_report": Rule.STAFF,
-    "priority_metrics": Rule.STAFF,
-    "list_webhooks": Rule.STAFF,
-    "add_webhook": Rule.STAFF,
-    "webhook": Rule.STAFF,
-    "change_webhook": Rule.STAFF,
-    "remove_webhook": Rule.STAFF,
-    "rotate_webhook": Rule.STAFF,
-    "test_webhook": Rule.STAFF,
-    "webhook_deliveries": Rule.STAFF,
-    "retry_delivery": Rule.STAFF,
-    "metrics": Rule.MONITOR,
-    "kitchen_board": Rule.STAFF,
-    # The API's description, and the page that shows it.
-    "openapi_json": Rule.EVERYBODY,
-    # Pages, beside those that have an operation's address.
-    "pages.file": Rule.EVERYBODY,
-    "pages.order": Rule.EVERYBODY,
-    "pages.order_form": Rule.EVERYBODY,
-    "pages.cancel": Rule.EVERYBODY,  # its address is the token
-    "pages.login": Rule.EVERYBODY,
-    "pages.login_form": Rule.EVERYBODY,
-    "pages.logout": Rule.EVERYBODY,
-    "pages.manage": Rule.STAFF,
-    "pages.manage_form": Rule.STAFF,
-    "pages.dead_letters": Rule.STAFF,
-    "pages.dead_letters_form": Rule.STAFF,
-}
-_DESCRIPTION = ("openapi.", "swagger.")
-
-
-def rule_of(endpoint: str) -> Rule:
-    """The rule of a Flask endpoint, which for our operations is also their operationId."""
-    if endpoint.startswith(_DESCRIPTION):
-        return Rule.EVERYBODY
-    return RULES.get(endpoint, Rule.STAFF)
 
 
 class Gate:
@@ -173,6 +98,9 @@ class Gate:
         if not wishes or guest.staff or not self.doors.closed():
             return
         named = " and ".join(each.field for each in wishes)
+        if guest.role is not None:
+            has = f"this key has the role {guest.role}"
+            refuse(NotAllowed(f"{named} needs the role {STAFF}; {has}.", wishes), environ)
         if guest.number is not None:
             refuse(
                 NotAllowed(f"A tracking token is no staff key, which {named} needs.", wishes),
@@ -187,6 +115,16 @@ def current() -> Caller:
     return caller
 
 
+def actor() -> Actor:
+    """Who sends the current request, for the audit log, in a view whose rule is not EVERYBODY."""
+    return current().actor(address_of(request.environ))
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """The address from which a WSGI request comes, as far as the proxies say it, for logs."""
+    return str(client_of(environ) or environ.get("REMOTE_ADDR") or "unknown")
+
+
 def bearer(environ: Mapping[str, Any]) -> str | None:
     """What a WSGI request shows as `Authorization: Bearer`; None for anything else."""
     scheme, _, value = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
@@ -195,9 +133,20 @@ def bearer(environ: Mapping[str, Any]) -> str | None:
 
 def session(environ: Mapping[str, Any]) -> str | None:
     """The session that a browser shows in its cookie; None for what cannot be one."""
-    cookies = environ.get("HTTP_COOKIE", "")
-    shown = parse_cookie(cookies).get(COOKIE) if COOKIE in cookies else None
+    cookies, name = environ.get("HTTP_COOKIE", ""), cookie_name(environ)
+    shown = parse_cookie(cookies).get(name) if name in cookies else None
     return shown if shown is not None and looks_like_session(shown) else None
+
+
+def cookie_name(environ: Mapping[str, Any]) -> str:
+    """The name of the session's cookie on this scheme and path; the other one is not looked at."""
+    return HOST_COOKIE if is_https(environ) and not environ.get("SCRIPT_NAME") else COOKIE
+
+
+def is_https(environ: Mapping[str, Any]) -> bool:
+    """Whether the browser speaks HTTPS; a proxy that says so need not be a trusted one."""
+    said = environ.get("HTTP_X_FORWARDED_PROTO")
+    return environ.get("wsgi.url_scheme") == "https" or said == "https"
 
 
 # Where a key or a token may stand; the first place that has something counts.
@@ -269,14 +218,19 @@ def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
         "Refused: %s", refusal,
         extra={"action": "access_denied",
                "details": {"error": type(refusal).__name__, "method": environ["REQUEST_METHOD"],
-                           "client": client_of(environ) or environ.get("REMOTE_ADDR")}},
+                           "client": address_of(environ)}},
     )  # fmt: skip
     raise refusal
 
 
 def _check(rule: Rule, caller: Caller, number: str) -> None:
-    if rule is Rule.PART or caller.staff or (rule is Rule.OWN and caller.may_see(number)):
+    if rule is Rule.PART or (rule is Rule.OWN and caller.number == number):
         return
+    least = LEAST[rule]
+    if caller.may(least):
+        return
+    if caller.role is not None:
+        raise NotAllowed(f"This needs the role {least}; this key has the role {caller.role}.")
     if caller.number is None:
         raise CredentialMissing(_NEEDS_EITHER if rule is Rule.OWN else _NEEDS_KEY)
     if rule is Rule.OWN:

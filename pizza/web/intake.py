@@ -25,7 +25,7 @@ from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import parse, read_bytes
 from pizza.web.errors import CONTENT_TYPE, problem_for
-from pizza.web.gate import HEADERS, Gate, Rule
+from pizza.web.gate import HEADERS, Gate, Rule, address_of
 from pizza.web.idempotency import REPLAYED, request_key
 from pizza.web.limits import Limits
 
@@ -111,7 +111,7 @@ class Intake:
                 order = place(conn, self._menu.read(conn, fresh=True))
         if by_menu and guest.key:
             _log_deviation(order, draft, menu)
-        _log_received(order, time.monotonic() - started)
+        _log_received(order, time.monotonic() - started, address_of(environ))
         return order
 
     def _takes_menu_prices(self) -> bool:
@@ -147,8 +147,9 @@ def _log_deviation(order: PlacedOrder, draft: OrderDraft, menu: Menu) -> None:
     )
 
 
-def _log_received(order: PlacedOrder, seconds: float) -> None:
+def _log_received(order: PlacedOrder, seconds: float, client: str) -> None:
     details = {
+        "client": client,
         "customer_name": order.customer_name,
         "order_type": order.order_type,
         "priority": order.priority,

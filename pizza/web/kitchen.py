@@ -11,10 +11,11 @@ from flask_openapi3.openapi import OpenAPI
 
 from pizza.services import staff
 from pizza.storage import board
-from pizza.web import docs, documents, render
+from pizza.web import docs, documents, gate, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import ByRequest, ReasonRequest, read
 from pizza.web.pages import paper
+from pizza.web.reads import BOARD_SECONDS
 from pizza.web.staff_schemas import (
     BOARD_EXAMPLE,
     KITCHEN_EXAMPLE,
@@ -59,6 +60,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def kitchen_board() -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = board.live(conn)
+            backend.reads.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
         response = Response(render.dump_lines(map(dataclasses.asdict, found)), content_type=JSON)
         response.add_etag(weak=True)
         response.make_conditional(request.environ)
@@ -77,7 +79,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def pause_kitchen() -> Response:
         form = read(ReasonRequest, optional=True)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(conn, staff.pause_kitchen(conn, reason=form.reason, by=form.by))
+            return _answer(conn, _pause(conn, form))
 
     @app.post(
         "/kitchen/resume",
@@ -90,7 +92,11 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def resume_kitchen() -> Response:
         form = read(ByRequest, optional=True)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(conn, staff.resume_kitchen(conn, by=form.by))
+            return _answer(conn, staff.resume_kitchen(conn, by=form.by, actor=gate.actor()))
+
+
+def _pause(conn: staff.Connection, form: ReasonRequest) -> staff.KitchenState:
+    return staff.pause_kitchen(conn, reason=form.reason, by=form.by, actor=gate.actor())
 
 
 def _answer(conn: staff.Connection, state: staff.KitchenState) -> Response:

@@ -60,6 +60,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
             found = service.list_orders(
                 conn, status=query.status, order_type=query.type, limit=limit, before=query.before
             )
+            backend.reads.record(conn, "orders_read", "order")
         response = Response(render.dump_lines(map(documents.summary, found)), content_type=JSON)
         if len(found) == limit:
             response.headers["Link"] = _next(query, limit, found)

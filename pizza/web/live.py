@@ -10,9 +10,9 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
 from pizza.domain.order import ORDER_TYPES
+from pizza.domain.roles import STATION
 from pizza.domain.status import ENDED, STATUSES
 from pizza.services import orders as service
 from pizza.services.cursor import Cursor
@@ -112,7 +112,7 @@ class Live:
         """Follow all orders, from now on or from what came after the event `last`."""
         if request.method == "HEAD":
             return Response(headers=sse.HEADERS)
-        stream = self._open(None, wanted=wanted, check=lambda caller: caller.staff)
+        stream = self._open(None, wanted=wanted, check=lambda caller: caller.may(STATION))
         try:
             with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 after = Cursor.parse(last) if last is not None else None
@@ -135,17 +135,12 @@ class Live:
         wanted: Callable[[Change], bool] = lambda change: True,
         check: Callable[[Caller], bool] | None = None,
     ) -> Stream:
-        """A stream that has a place. check: who asks, which is looked at again at each ping."""
+        """A stream that has a place. check: whether its caller may go on; asked again and again."""
         shown = gate.credential(request.environ)
         client = self._limits.stream_client(request.environ)
 
         def allowed() -> bool:
-            try:
-                return check is None or check(self._doors.caller(shown))
-            except CredentialUnknown:
-                return False
-            except DatabaseUnavailable:
-                return True
+            return check is not None and check(self._doors.still(shown))
 
         def close(stream: Stream) -> None:
             self._feeder.leave(stream)
@@ -153,8 +148,9 @@ class Live:
 
         self._places.take(client)
         return Stream(
-            number, status=status, whole=whole, wanted=wanted, allowed=allowed, on_close=close
-        )
+            number, status=status, whole=whole, wanted=wanted, on_close=close,
+            allowed=allowed if check is not None else None,
+        )  # fmt: skip
 
 
 def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from pizza.domain.menu import Dish
 from pizza.services import staff
-from pizza.web import docs, documents, render
+from pizza.web import docs, documents, gate, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import DishRequest, read
 from pizza.web.names import BY_PARAMETER, NameQuery
@@ -31,11 +31,11 @@ def register(app: OpenAPI, backend: Backend) -> None:
 
     def mark(name: str, sold_out: bool) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(staff.set_sold_out(conn, name, sold_out))
+            return _answer(staff.set_sold_out(conn, name, sold_out, actor=gate.actor()))
 
     def remove(name: str) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            staff.remove_dish(conn, name)
+            staff.remove_dish(conn, name, actor=gate.actor())
         response = Response(status=204)
         del response.headers["Content-Type"]
         return response
@@ -68,7 +68,8 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def add_dish() -> Response:
         form = read(DishRequest)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(staff.add_dish(conn, form.name, form.tag, form.price))
+            dish = staff.add_dish(conn, form.name, form.tag, form.price, actor=gate.actor())
+        return _answer(dish)
 
     removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
     marked: dict[str | int, Any] = {200: docs.answer(DishResponse, DISH_EXAMPLE)}

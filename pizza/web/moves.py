@@ -33,7 +33,8 @@ def register(app: OpenAPI, backend: Backend) -> None:
 
     def change(number: str, verb: Callable[..., None], **words: Any) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            verb(conn, number, version=etags.expected_version(conn, number), **words)
+            version = etags.expected_version(conn, number)
+            verb(conn, number, version=version, actor=gate.actor(), **words)
             found = service.order_status(conn, number)
         return etags.answer(render.status(found), found.version)
 

@@ -58,6 +58,7 @@ def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
     def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, path.number)
+            backend.reads.record(conn, "order_read", "order", found.number)
         return etags.answer(render.dump(documents.order(found)), found.version)
 
     @app.get(

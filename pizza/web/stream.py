@@ -38,19 +38,19 @@ class Stream:
         status: str | None = None,
         whole: bool = True,
         wanted: Callable[[Change], bool] = lambda change: True,
-        allowed: Callable[[], bool] = lambda: True,
+        allowed: Callable[[], bool] | None = None,
         on_close: Callable[[Stream], None] = lambda stream: None,
     ) -> None:
         """Nothing is sent before `begin`, but how soon to come again.
 
-        status: of the order, as its client knows it; wanted: which changes; allowed: asked at every
-        ping, and false ends it; on_close: called once.
+        status: of the order, as its client knows it; wanted: which changes; allowed: whether its
+        client still has the right to it (None: for ever); on_close: called once.
         """
         self.number = number
         self._after = 0
         self._received: Cursor | None = None
         self._known: frozenset[int] = frozenset()
-        self._whole, self._wanted, self._allowed = whole, wanted, allowed
+        self._whole, self._wanted, self.allowed = whole, wanted, allowed
         self._on_close = on_close
         self._ready = threading.Condition()
         self._early: list[sse.News] | None = []
@@ -172,8 +172,6 @@ class Stream:
                     self._ready.wait(left)
                     continue
                 self._ping_at = time.monotonic() + PING_SECONDS
-            if not self._allowed():
-                raise StopIteration
             return sse.PING
 
     def _next(self) -> bytes | None:

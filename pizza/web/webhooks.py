@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pizza.services import webhooks as service
 from pizza.services.webhooks import Change, Delivery, Policy, Webhook
 from pizza.settings import Settings
-from pizza.web import docs, documents, paging, render
+from pizza.web import docs, documents, gate, paging, render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.forms import read
 from pizza.web.webhook_schemas import (
@@ -95,7 +95,9 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         form = read(WebhookRequest)
         service.check(policy, Change(form.url, form.types, form.description))
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            found, secret = service.add_webhook(conn, form.url, form.types, form.description)
+            found, secret = service.add_webhook(
+                conn, form.url, form.types, form.description, actor=gate.actor()
+            )
         response = _answer(found, secret, status=201)
         response.headers["Location"] = f"{request.script_root}/webhooks/{found.id}"
         return response
@@ -124,7 +126,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         change = Change(form.url, form.types, form.description, form.enabled)
         service.check(policy, change)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(service.change_webhook(conn, path.id, change))
+            return _answer(service.change_webhook(conn, path.id, change, actor=gate.actor()))
 
     @app.delete(
         "/webhooks/<id>",
@@ -138,7 +140,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
     )
     def remove_webhook(path: WebhookPath) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            service.remove_webhook(conn, path.id)
+            service.remove_webhook(conn, path.id, actor=gate.actor())
         response = Response(status=204)
         del response.headers["Content-Type"]
         return response
@@ -155,7 +157,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
     )
     def rotate_webhook(path: WebhookPath) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(*service.rotate_secret(conn, path.id))
+            return _answer(*service.rotate_secret(conn, path.id, actor=gate.actor()))
 
 
 def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
@@ -173,7 +175,7 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
     )
     def test_webhook(path: WebhookPath) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _accepted(service.test_webhook(conn, path.id))
+            return _accepted(service.test_webhook(conn, path.id, actor=gate.actor()))
 
     @app.get(
         "/webhooks/<id>/deliveries",
@@ -190,6 +192,7 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
         limit = paging.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
+            backend.reads.record(conn, "deliveries_read", "webhook", path.id)
         response = Response(render.dump_lines(map(documents.delivery, found)), content_type=JSON)
         if len(found) == limit:
             response.headers["Link"] = _next(path.id, limit, found)
@@ -204,7 +207,9 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
     )
     def retry_delivery(path: DeliveryPath) -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _accepted(service.retry_delivery(conn, path.id, path.delivery))
+            return _accepted(
+                service.retry_delivery(conn, path.id, path.delivery, actor=gate.actor())
+            )
 
 
 def _answer(found: Webhook, secret: str | None = None, status: int = 200) -> Response:

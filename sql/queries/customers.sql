@@ -11,6 +11,9 @@ from (select count(*)::integer as orders,
 full join (select * from customers where key = %(key)s) c on true
 where c.key is not null or o.orders > 0
 
+-- lock_vip --
+select vip from customers where key = %(key)s for update
+
 -- set_vip --
 insert into customers as c (key, name, vip, set_by)
 values (%(key)s, %(name)s, %(vip)s, %(by)s)

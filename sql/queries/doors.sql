@@ -1,22 +1,18 @@
 -- look --
--- One row: the house's secret, whether there has ever been a key, and the keys that count.
+-- One row: the house's secret, whether there has ever been a key, the keys that count, and the sessions
+-- that have not ended. Times are seconds from now, so that no two clocks are compared.
 select (select secret from house_secret),
        exists (select from staff_key),
-       coalesce((select array_agg(hash) from staff_key where revoked_at is null), '{}')
+       (select coalesce(json_agg(json_build_array(
+                   id, name, role, encode(coalesce(limited_hash, hash), 'hex'),
+                   extract(epoch from expires_at - now())::float)), '[]')
+        from staff_key where revoked_at is null and (expires_at is null or expires_at > now())),
+       (select coalesce(json_agg(json_build_array(
+                   id, key_id, extract(epoch from expires_at - now())::float)), '[]')
+        from staff_session where expires_at > now())
 
 -- order_id --
 select id from orders where number = %(number)s
-
--- add --
-insert into staff_key (id, name, hash) values (%(id)s, %(name)s, %(hash)s)
-returning id, name, created_at, revoked_at
-
--- list --
-select id, name, created_at, revoked_at from staff_key order by created_at, id
-
--- revoke --
-update staff_key set revoked_at = coalesce(revoked_at, now()) where id = %(id)s
-returning id, name, created_at, revoked_at
 
 -- forget_clients --
 -- Of the next rows by order number: drop those whose orders have left the kitchen, but for locked ones.

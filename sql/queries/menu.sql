@@ -10,6 +10,9 @@ on conflict (key) do update
 set tag = excluded.tag, price = excluded.price, changed_at = now()
 returning name, tag, price, sold_out
 
+-- lock --
+select name, tag, price, sold_out from menu where key = %(key)s for update
+
 -- set_sold_out --
 update menu set sold_out = %(sold_out)s, changed_at = now()
 where key = %(key)s

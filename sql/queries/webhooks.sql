@@ -1,6 +1,7 @@
 -- wanted --
 -- The webhooks that want to hear of a type.
-select id from webhook where disabled_at is null and (types is null or %(type)s = any(types)) order by id
+select id from webhook where disabled_at is null and (types is null or %(type)s = any(types)) and not key_is_void(key_id)
+order by id
 
 -- note --
 insert into webhook_delivery (id, webhook_id, event_id, type, order_number, payload, message_id)
@@ -8,8 +9,8 @@ values (%(id)s, %(webhook)s, %(event_id)s, %(type)s, %(number)s, %(payload)s, %(
 on conflict do nothing
 
 -- add --
-insert into webhook (url, description, types, secret)
-values (%(url)s, %(description)s, %(types)s, %(secret)s)
+insert into webhook (url, description, types, secret, key_id)
+values (%(url)s, %(description)s, %(types)s, %(secret)s, %(key)s)
 returning id
 
 -- find --
@@ -30,11 +31,15 @@ set url = coalesce(%(url)s, url), types = case when %(set_types)s then %(types)s
     disabled_reason = case when %(enabled)s then null
                            when not %(enabled)s then coalesce(disabled_reason, %(reason)s)
                            else disabled_reason end,
+    key_id = case when %(enabled)s then %(key)s else key_id end,
     failing_since = case when %(enabled)s then null else failing_since end,
     timeouts = case when %(enabled)s then 0 else timeouts end,
     rests_until = case when %(enabled)s then null else rests_until end
 where id = %(id)s
 returning id
+
+-- lock --
+select from webhook where id = %(id)s for update
 
 -- remove --
 -- Tasks that are left of it find no delivery, and end.
@@ -70,7 +75,7 @@ select webhook_retry(%(webhook)s, %(id)s, %(message_id)s)
 -- tried soon.
 select d.event_id, d.type, d.payload, d.attempts, w.id, w.url, w.secret,
        case when w.former_until > now() then w.former_secret end as former_secret,
-       w.disabled_at is not null as disabled,
+       w.disabled_at is not null or key_is_void(w.key_id) as disabled,
        greatest(0, coalesce(extract(epoch from w.rests_until - clock_timestamp()), 0))::float as rests,
        w.pace,
        (select count(*) from (

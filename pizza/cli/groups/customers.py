@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from pizza.cli import desk, terminal
-from pizza.services import personal_data, staff
+from pizza.services import audit, personal_data, staff
 from pizza.web import documents
 
 
@@ -29,6 +29,7 @@ def show(name: str, as_json: bool) -> None:
     """
     with desk.database() as conn:
         found = staff.customer(conn, name)
+        audit.record_read(conn, desk.actor(), "customer_read", audit.customer(conn, name))
     desk.show(documents.customer(found), as_json=as_json)
 
 
@@ -110,6 +111,6 @@ def erase(name: str, yes: bool, as_json: bool) -> None:
 
 def _set(name: str, is_vip: bool, by: str, as_json: bool) -> None:
     with desk.database() as conn:
-        found = staff.set_vip(conn, name, is_vip, by=by)
+        found = staff.set_vip(conn, name, is_vip, by=by, actor=desk.actor())
     sentence = f"{found.name} is {'a VIP' if found.vip else 'no VIP'}."
     desk.done(sentence, documents.customer(found), as_json=as_json)

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from datetime import timedelta
 
 import click
 
 from pizza.cli import desk, terminal
-from pizza.services import doors
+from pizza.domain.roles import DEVICE, MANAGER, PERSON, ROLES
+from pizza.services import keys as service
 
 _COLUMNS = {
-    "Id": "id", "Name": "name", "Made (UTC)": "created_at", "Revoked (UTC)": "revoked_at",
+    "Id": "id", "Name": "name", "Role": "role", "Kind": "kind", "Made (UTC)": "created_at",
+    "Last use (UTC)": "last_used_at", "Expires (UTC)": "expires_at", "Revoked (UTC)": "revoked_at",
 }  # fmt: skip
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=3650)
+
+
+class _Length(click.ParamType):
+    name = "length"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        found = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", str(value))
+        if found is None or (length := timedelta(**{_UNITS[found[2]]: int(found[1])})) > _LONGEST:
+            self.fail(f"{value!r} is no length of time such as 12h, 30d or 8w", param, ctx)
+        return length
 
 
 @click.group()
@@ -21,23 +39,36 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("name")
+@click.option(
+    "--role", type=click.Choice(ROLES), default=MANAGER, show_default=True,
+    help="What it is good for.",
+)  # fmt: skip
+@click.option("--device", is_flag=True, help="It is for a device, not for a person.")
+@click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
 @desk.as_json
-def add(name: str, as_json: bool) -> None:
+def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: bool) -> None:
     """Make a key, for a person or a device, and print it: this once, it is kept nowhere.
+
+    A monitor may read /metrics; a station the kitchen's board and move its orders; staff may do
+    that, and read and change orders; a manager may do everything.
 
     \b
     Example:
-      flask --app pizza keys add "Anna's tablet"
+      flask --app pizza keys add "Anna"
+      flask --app pizza keys add "Pass tablet" --role station --device --expires 30d
     """
     with desk.database() as conn:
-        kept, key = doors.add_key(conn, name)
+        kept, key = service.add_key(
+            conn, name, role=role, kind=DEVICE if device else PERSON, good_for=expires,
+            actor=desk.actor(),
+        )  # fmt: skip
     if as_json:
         desk.show({**dataclasses.asdict(kept), "key": key}, as_json=True)
         return
     terminal.echo(key)
     terminal.echo(
-        f"This is the key {kept.id} of {kept.name}. It is not shown again. From now on the order "
-        "service asks staff for a key: Authorization: Bearer …",
+        f"This is the key {kept.id} of {kept.name}, role {kept.role}. It is not shown again. "
+        "From now on the order service asks staff for a key: Authorization: Bearer …",
         err=True,
     )
 
@@ -45,14 +76,14 @@ def add(name: str, as_json: bool) -> None:
 @keys.command("list")
 @desk.as_json
 def list_(as_json: bool) -> None:
-    """Show all keys, oldest first, the revoked ones too; no key itself.
+    """Show all keys, oldest first, the expired and revoked ones too; no key itself.
 
     \b
     Example:
       flask --app pizza keys list
     """
     with desk.database() as conn:
-        found = doors.list_keys(conn)
+        found = service.list_keys(conn)
     desk.show_list(
         [dataclasses.asdict(each) for each in found], _COLUMNS,
         as_json=as_json, nothing="There are no keys in the database.",
@@ -65,11 +96,13 @@ def list_(as_json: bool) -> None:
 def revoke(id: str, as_json: bool) -> None:
     """Let a key count no more, in running services within a second.
 
+    Its sessions and open streams end, and its webhooks are disabled.
+
     \b
     Example:
       flask --app pizza keys revoke 1f2e3d4c
     """
     with desk.database() as conn:
-        kept = doors.revoke_key(conn, id)
+        kept = service.revoke_key(conn, id, actor=desk.actor())
     sentence = f"The key {kept.id} of {kept.name} is revoked."
     desk.done(sentence, dataclasses.asdict(kept), as_json=as_json)

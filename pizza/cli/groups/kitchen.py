@@ -26,7 +26,7 @@ def pause(reason: str | None, by: str, as_json: bool) -> None:
       flask --app pizza kitchen pause --reason "The oven is cold"
     """
     with desk.database() as conn:
-        state = staff.pause_kitchen(conn, reason=reason, by=by)
+        state = staff.pause_kitchen(conn, reason=reason, by=by, actor=desk.actor())
         document = documents.kitchen(state, staff.open_stations(conn))
     desk.done("The kitchen takes no orders.", document, as_json=as_json)
 
@@ -42,7 +42,7 @@ def resume(by: str, as_json: bool) -> None:
       flask --app pizza kitchen resume
     """
     with desk.database() as conn:
-        state = staff.resume_kitchen(conn, by=by)
+        state = staff.resume_kitchen(conn, by=by, actor=desk.actor())
         document = documents.kitchen(state, staff.open_stations(conn))
     desk.done("The kitchen takes orders.", document, as_json=as_json)
 
@@ -62,7 +62,7 @@ def max_concurrent(limit: int, by: str, as_json: bool) -> None:
       flask --app pizza kitchen max-concurrent 80 --by anna
     """
     with desk.database() as conn:
-        state = staff.set_max_concurrent(conn, limit, by=by)
+        state = staff.set_max_concurrent(conn, limit, by=by, actor=desk.actor())
         document = documents.kitchen(state, staff.open_stations(conn))
     amount = f"{limit} orders at a time" if limit else "any number of orders at a time"
     desk.done(f"The restaurant takes {amount}.", document, as_json=as_json)

@@ -60,7 +60,7 @@ def add(name: str, tag: str, price: Decimal | None, as_json: bool) -> None:
       flask --app pizza menu add "Pizza Funghi" --tag pizza --price 16.50
     """
     with desk.database() as conn:
-        dish = staff.add_dish(conn, name, tag, price)
+        dish = staff.add_dish(conn, name, tag, price, actor=desk.actor())
     desk.done(f"{dish.name} is on the menu.", documents.dish(dish), as_json=as_json)
 
 
@@ -75,7 +75,7 @@ def remove(name: str, as_json: bool) -> None:
       flask --app pizza menu remove "Pizza Funghi"
     """
     with desk.database() as conn:
-        staff.remove_dish(conn, name)
+        staff.remove_dish(conn, name, actor=desk.actor())
     desk.done(f"{name} is off the menu.", {"removed": name}, as_json=as_json)
 
 
@@ -107,6 +107,6 @@ def available(name: str, as_json: bool) -> None:
 
 def _mark(name: str, sold_out: bool, as_json: bool) -> None:
     with desk.database() as conn:
-        dish = staff.set_sold_out(conn, name, sold_out)
+        dish = staff.set_sold_out(conn, name, sold_out, actor=desk.actor())
     state = "sold out" if dish.sold_out else "to be had"
     desk.done(f"{dish.name} is {state}.", documents.dish(dish), as_json=as_json)

@@ -11,8 +11,9 @@ import click
 from pizza.cli import desk, terminal
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.status import STAFF, STATUSES
+from pizza.services import audit, staff
 from pizza.services import orders as service
-from pizza.services import staff
+from pizza.services.audit import Subject
 from pizza.web import documents
 
 _COLUMNS = {
@@ -43,6 +44,7 @@ def list_(as_json: bool, **asked: Any) -> None:
     """
     with desk.database() as conn:
         found = service.list_orders(conn, **asked)
+        audit.record_read(conn, desk.actor(), "orders_read", Subject("order"))
     desk.show_list(
         [documents.summary(each) for each in found], _COLUMNS,
         as_json=as_json, nothing="There are no such orders.",
@@ -62,6 +64,7 @@ def show(number: str, as_json: bool) -> None:
     with desk.database() as conn:
         found = service.whole_order(conn, number)
         history = service.order_history(conn, number)
+        audit.record_read(conn, desk.actor(), "order_read", Subject("order", found.number))
     document = documents.order(found)
     if as_json:
         steps = [dataclasses.asdict(step) for step in history]
@@ -139,7 +142,7 @@ def priority(number: str, as_json: bool, **words: Any) -> None:
 
 def _change(number: str, verb: Callable[..., None], as_json: bool, **words: Any) -> None:
     with desk.database() as conn:
-        verb(conn, number, **words)
+        verb(conn, number, actor=desk.actor(), **words)
         found = service.whole_order(conn, number)
     sentence = f"Order {number} is {found.status}, priority {found.priority}."
     desk.done(sentence, documents.order(found), as_json=as_json)

@@ -47,7 +47,9 @@ def add(url: str, types: str | None, description: str | None, as_json: bool) -> 
     change = Change(url, _words(types), description)
     with desk.database() as conn:
         service.check(_policy(), change)
-        found, secret = service.add_webhook(conn, url, change.types, description)
+        found, secret = service.add_webhook(
+            conn, url, change.types, description, actor=desk.actor()
+        )
     if as_json:
         desk.show(documents.webhook(found, secret), as_json=True)
         return
@@ -109,7 +111,7 @@ def remove(id: str, as_json: bool) -> None:
       flask --app pizza webhooks remove 1
     """
     with desk.database() as conn:
-        service.remove_webhook(conn, id)
+        service.remove_webhook(conn, id, actor=desk.actor())
     desk.done(f"Webhook {id} is removed.", {"removed": id}, as_json=as_json)
 
 
@@ -124,7 +126,7 @@ def rotate(id: str, as_json: bool) -> None:
       flask --app pizza webhooks rotate 1
     """
     with desk.database() as conn:
-        found, secret = service.rotate_secret(conn, id)
+        found, secret = service.rotate_secret(conn, id, actor=desk.actor())
     desk.done(secret, documents.webhook(found, secret), as_json=as_json)
 
 
@@ -139,7 +141,7 @@ def test(id: str, as_json: bool) -> None:
       flask --app pizza webhooks test 1
     """
     with desk.database() as conn:
-        found = service.test_webhook(conn, id)
+        found = service.test_webhook(conn, id, actor=desk.actor())
     desk.done(f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json)
 
 
@@ -175,13 +177,13 @@ def retry(id: str, delivery: str, as_json: bool) -> None:
       flask --app pizza webhooks retry 1 0b7a52f4-7f19-5d0a-9a4e-3c2f2f4c1d11
     """
     with desk.database() as conn:
-        found = service.retry_delivery(conn, id, delivery)
+        found = service.retry_delivery(conn, id, delivery, actor=desk.actor())
     desk.done(f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json)
 
 
 def _change(id: str, change: Change, as_json: bool) -> None:
     with desk.database() as conn:
-        found = service.change_webhook(conn, id, change)
+        found = service.change_webhook(conn, id, change, actor=desk.actor())
     sentence = f"Webhook {found.id} is {'enabled' if change.enabled else 'disabled'}."
     desk.done(sentence, documents.webhook(found), as_json=as_json)
 

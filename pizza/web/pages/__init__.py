@@ -14,7 +14,17 @@ from pizza.web import errors
 from pizza.web.backend import Backend
 from pizza.web.credentials import Credentials
 from pizza.web.intake import Intake
-from pizza.web.pages import dead_letters, files, manage, order, paper, staff, track
+from pizza.web.pages import (
+    audit,
+    dead_letters,
+    files,
+    manage,
+    order,
+    paper,
+    sessions,
+    staff,
+    track,
+)
 
 NAME = "pages"
 # Operations whose address is also a page's.
@@ -32,6 +42,8 @@ def install(
     staff.register(pages, doors, credentials)
     manage.register(pages, backend)
     dead_letters.register(pages, backend)
+    audit.register(pages, backend)
+    sessions.register(pages, backend)
     app.register_blueprint(pages)
     app.register_error_handler(Exception, _respond)
 

@@ -8,9 +8,12 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from pizza.database.connection import BoundedConnection
+from pizza.domain.actor import Actor
 from pizza.framework import dead_letters as service
 from pizza.framework.dead_letters import DeadLetter, Settled
 from pizza.framework.printable import printable
+from pizza.services import dead_letters
+from pizza.web import gate
 from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.body import read_form
 from pizza.web.errors import Problem
@@ -30,6 +33,7 @@ def register(pages: Blueprint, backend: Backend) -> None:
     @pages.get(_ADDRESS)
     def dead_letters() -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            backend.reads.record(conn, "dead_letters_read", "dead letter")
             return _page(conn)
 
     @pages.post(_ADDRESS)
@@ -37,22 +41,22 @@ def register(pages: Blueprint, backend: Backend) -> None:
         form = read_form(request.environ)
         verb, id = form.get("do", ""), form.get("id", "")
         with backend.pool.connection(timeout=_SETTLE_SECONDS) as conn:
-            done = _settle(conn, verb, id)
+            done = _settle(conn, verb, id, gate.actor())
             if not done.failures:
                 return paper.go(_ADDRESS)
             return _page(conn, done, verb)
 
 
-def _settle(conn: BoundedConnection, verb: str, id: str) -> Settled:
+def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> Settled:
     match verb, id:
         case "retry", "*":
-            return service.retry_all(conn)
+            return dead_letters.retry_all(conn, actor)
         case "retry", _:
-            return service.retry(conn, id)
+            return dead_letters.retry(conn, id, actor)
         case "drop", "*":
-            return service.drop_all(conn)
+            return dead_letters.drop_all(conn, actor)
         case "drop", _:
-            return service.drop(conn, id)
+            return dead_letters.drop(conn, id, actor)
     raise Problem(400, "A dead letter can be sent again (retry) or dropped (drop).")
 
 

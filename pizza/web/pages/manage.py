@@ -14,6 +14,7 @@ from pizza.services.staff import Connection
 from pizza.storage import metrics
 from pizza.storage import reports as figures
 from pizza.storage.metrics import Sample
+from pizza.web import gate
 from pizza.web.backend import DATABASE_SECONDS, Backend
 from pizza.web.body import read_form
 from pizza.web.pages import paper, plots
@@ -52,18 +53,19 @@ def register(pages: Blueprint, backend: Backend) -> None:
 
 def _do(conn: Connection, form: dict[str, str]) -> None:
     """What a button of the page asks for. Raises DomainError for what cannot be done."""
-    dish, reason = form.get("dish", ""), form.get("reason", "").strip()
+    dish, reason, actor = form.get("dish", ""), form.get("reason", "").strip(), gate.actor()
     match form.get("do"):
         case "pause":
-            staff.pause_kitchen(conn, reason=reason or None)
+            staff.pause_kitchen(conn, reason=reason or None, actor=actor)
         case "resume":
-            staff.resume_kitchen(conn)
+            staff.resume_kitchen(conn, actor=actor)
         case "sold-out" | "available" as what:
-            staff.set_sold_out(conn, dish, what == "sold-out")
+            staff.set_sold_out(conn, dish, what == "sold-out", actor=actor)
         case "remove":
-            staff.remove_dish(conn, dish)
+            staff.remove_dish(conn, dish, actor=actor)
         case "add":
-            staff.add_dish(conn, dish.strip(), form.get("tag", "").strip(), _price(form))
+            tag = form.get("tag", "").strip()
+            staff.add_dish(conn, dish.strip(), tag, _price(form), actor=actor)
         case _:
             raise InvalidRequest([FieldError("do", "is nothing that this page can do")])
 

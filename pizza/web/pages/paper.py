@@ -77,6 +77,11 @@ def _clock(value: datetime | None) -> str:
     return f"{value.astimezone(UTC):%H:%M} UTC" if value else ""
 
 
+def _second(value: datetime) -> str:
+    """A time to the second, for lists that go back some days."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def _money(value: Decimal | None) -> str:
     return f"${value:,.2f}" if value is not None else ""
 
@@ -103,4 +108,6 @@ _TEMPLATES = Environment(
     loader=PackageLoader("pizza.web"), autoescape=True, undefined=StrictUndefined,
     trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
-_TEMPLATES.filters.update(moment=_moment, clock=_clock, money=_money, seconds=_seconds, slug=_slug)
+_TEMPLATES.filters.update(
+    moment=_moment, clock=_clock, second=_second, money=_money, seconds=_seconds, slug=_slug
+)

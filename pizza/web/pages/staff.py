@@ -1,4 +1,4 @@
-"""`/login`: a staff key, posted once, opens a session for this browser."""
+"""`/login`: a staff key, posted once, opens a session for this browser; `/logout` ends it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 
 from pizza.domain.errors import CredentialUnknown
-from pizza.services.doors import SESSION_SECONDS, Doors
+from pizza.services import sessions
+from pizza.services.doors import Doors
+from pizza.web import gate
 from pizza.web.body import read_form
 from pizza.web.credentials import Credentials
-from pizza.web.gate import COOKIE, refuse
+from pizza.web.gate import refuse
 from pizza.web.pages import paper
 
 _FIRST = "/kitchen"
-_UNKNOWN = "This key is not known here, or not any more."
+_UNKNOWN = "Wrong or revoked key."
 
 
 def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
@@ -30,8 +32,11 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
     def login_form() -> Response:
         form = read_form(request.environ)
         following = _local(form.get("next"))
+        source, agent = gate.address_of(request.environ), request.headers.get("User-Agent", "")
         try:
-            session = credentials.session(request.environ, form.get("key", "").strip())
+            cookie = credentials.log_in(
+                request.environ, form.get("key", "").strip(), source=source, agent=agent
+            )
         except CredentialUnknown as refusal:
             try:
                 refuse(refusal, request.environ)  # for the log
@@ -39,18 +44,22 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
                 return paper.page("login.html", status=403, following=following, error=_UNKNOWN)
         response = paper.go(following)
         response.set_cookie(
-            COOKIE, session, max_age=SESSION_SECONDS, httponly=True, samesite="Strict",
-            path=request.script_root or "/",
-            secure=request.is_secure or request.headers.get("X-Forwarded-Proto") == "https",
+            gate.cookie_name(request.environ), cookie, httponly=True, samesite="Strict",
+            max_age=int(sessions.LONGEST.total_seconds()), path=request.script_root or "/",
+            secure=gate.is_https(request.environ),
         )  # fmt: skip
         return response
 
     @pages.post("/logout")
     def logout() -> Response:
+        cookie = gate.session(request.environ)
+        if cookie is not None:
+            doors.log_out(cookie, source=gate.address_of(request.environ))
         response = paper.go("/")
         response.delete_cookie(
-            COOKIE, path=request.script_root or "/", httponly=True, samesite="Strict"
-        )
+            gate.cookie_name(request.environ), httponly=True, samesite="Strict",
+            path=request.script_root or "/", secure=gate.is_https(request.environ),
+        )  # fmt: skip
         return response
 
 

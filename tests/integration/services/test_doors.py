@@ -13,8 +13,9 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import ClientFull, CredentialUnknown, InvalidRequest, NoSuchKey
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
+from pizza.domain.roles import MANAGER
 from pizza.services import doors, orders
-from pizza.services.doors import ANYBODY, OPEN, STAFF, Caller, Doors
+from pizza.services.doors import ANYBODY, OPEN, Caller, Doors
 from pizza.storage.doors import ClientRetention
 
 NUMBER = "ORD_20241216_001"
@@ -22,13 +23,14 @@ DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
 
 
 @pytest.fixture
-def house(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Doors]:
+def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Doors]:
     """Makes doors of this database, which look anew each time."""
     monkeypatch.setattr(doors, "_FRESH_SECONDS", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:
-        yield conn
+        with connect(db_url, name="doors") as own:
+            yield own
 
     return lambda *digests: Doors(lend, digests)
 
@@ -44,12 +46,13 @@ def test_the_first_key_closes_the_doors_and_each_key_opens_them(
     at = house()
     assert at.caller(None) == OPEN
 
-    _, anna = doors.add_key(conn, "Anna's tablet")
-    _, bert = doors.add_key(conn, "Bert")
+    first, anna = doors.add_key(conn, "Anna's tablet")
+    second, bert = doors.add_key(conn, "Bert")
 
     assert at.closed()
     assert at.caller(None) == ANYBODY
-    assert at.caller(anna) == at.caller(bert) == STAFF
+    assert at.caller(anna) == Caller(MANAGER, name="Anna's tablet", key_id=first.id)
+    assert at.caller(bert) == Caller(MANAGER, name="Bert", key_id=second.id)
     with pytest.raises(CredentialUnknown):
         at.caller(anna[:-1])
 
@@ -59,7 +62,7 @@ def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
 ) -> None:
     kept, key = doors.add_key(conn, "Anna's tablet")
     at = house()
-    assert at.caller(key) == STAFF
+    assert at.caller(key).role == MANAGER
 
     first = doors.revoke_key(conn, kept.id)
     assert doors.revoke_key(conn, kept.id) == first

@@ -1,6 +1,6 @@
 """The application over fakes: no database, a service that answers what the test says."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -48,10 +48,14 @@ class FakeRestaurant:
     broker: str | None = "ok"
     placed: list = field(default_factory=list)
     keys: list = field(default_factory=list)
+    roles: dict = field(default_factory=dict)
+    names: dict = field(default_factory=dict)
+    sessions: dict = field(default_factory=dict)
+    audit: list = field(default_factory=list)
 
     @contextmanager
     def connection(self, timeout=1.0):
-        yield SimpleNamespace(execute=self._execute)
+        yield SimpleNamespace(execute=self._execute, transaction=nullcontext)
 
     def _execute(self, sql, values=None):
         self._fail()
@@ -59,7 +63,22 @@ class FakeRestaurant:
             # What pizza.storage.doors.order_id asks for.
             return _Nothing((order_id(values["number"]),))
         # What pizza.storage.doors.look asks for.
-        locks = (SECRET, bool(self.keys), [sha256(key.encode()).digest() for key in self.keys])
+        keys = [
+            [digest[:8], self.names.get(key, "Anna"), self.roles.get(key, "manager"), digest, None]
+            for key in self.keys
+            for digest in (sha256(key.encode()).hexdigest(),)
+        ]  # fmt: skip
+        locks = (SECRET, bool(self.keys), keys, [*map(list, self.sessions.values())])
+        if "insert into staff_session" in sql:
+            self.sessions[values["id"]] = (values["id"], values["key"], 7200.0)
+            return _Nothing()
+        if sql.startswith("delete from staff_session where id = %(id)s"):
+            return _Nothing(self.sessions.pop(values["id"], None))
+        if "from staff_session where id = " in sql:
+            found = self.sessions.get(values["id"])
+            return _Nothing(found if found and found[2] > 0 else None)
+        if "insert into audit_log" in sql:
+            self.audit.append(values)
         if "transaction_read_only" in sql:
             # What pizza.storage.health.standing asks for.
             applied = [f"{script.name} {script.checksum}" for script in scripts()]

@@ -119,16 +119,53 @@ def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(closed, restaura
         return closed.get("/workers/status").status_code
 
     assert status(value) == 200
-    until, _, mark = value.partition(".")
-    for spoilt in (f"{int(until) + 1}.{mark}", value[:-1], f"{until}.{'0' * 40}", "x", f".{mark}"):
+    _, random, mark = value.split(".")
+    former = f"{int(time.time()) + 3600}.{'0' * 40}"  # as release 0.2 signed them
+    for spoilt in (f"s.{'0' * 40}.{mark}", value[:-1], f"s.{random}.{'0' * 20}", "x", former):
         assert status(spoilt) == 401, spoilt
-    now = time.time()
-    with monkeypatch.context() as patch:
-        patch.setattr(doors.time, "time", lambda: now + doors.SESSION_SECONDS + 1)
-        assert status(value) == 401
     monkeypatch.setattr(doors, "_FRESH_SECONDS", 0)
+    (kept,) = restaurant.sessions.values()
+    restaurant.sessions.clear()
+    assert status(value) == 401
+    restaurant.sessions[kept[0]] = (kept[0], kept[1], 0.0)
+    assert status(value) == 401
+    restaurant.sessions[kept[0]] = kept
+    assert status(value) == 200
     restaurant.keys[:] = ["a key that came later"]
     assert status(value) == 401
+
+
+def test_logging_out_ends_a_copied_cookie(closed, restaurant):
+    log_in(closed)
+    copied = closed.get_cookie(COOKIE).value
+    assert closed.post("/logout", headers=HERE).headers["Location"] == "/"
+
+    assert restaurant.sessions == {}
+    closed.set_cookie(COOKIE, copied)
+    assert closed.get("/workers/status").status_code == 401
+    assert [each["action"] for each in restaurant.audit] == ["logged_in", "logged_out"]
+
+
+def test_over_https_the_cookie_is_bound_to_this_host(closed):
+    https = {"X-Forwarded-Proto": "https"}
+    cookie = closed.post("/login", data={"key": KEY}, headers=HERE | https).headers["Set-Cookie"]
+
+    assert cookie.startswith("__Host-pizza_staff=s.")
+    assert "Secure" in cookie and "Path=/;" in cookie and "Domain" not in cookie
+    value = cookie.partition("=")[2].partition(";")[0]
+    browser = closed.application.test_client(use_cookies=False)
+    for name, status in (("pizza_staff", 401), ("__Host-pizza_staff", 200)):
+        answer = browser.get("/workers/status", headers={**https, "Cookie": f"{name}={value}"})
+        assert answer.status_code == status, name
+
+
+def test_below_a_path_prefix_the_cookie_keeps_its_plain_name(closed):
+    answer = closed.post(
+        "/login", data={"key": KEY}, headers={**HERE, "X-Forwarded-Proto": "https"},
+        environ_overrides={"SCRIPT_NAME": "/pizza"},
+    )  # fmt: skip
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("pizza_staff=") and "Path=/pizza" in cookie and "Secure" in cookie
 
 
 # --- strangers' forms ----------------------------------------------------------------------------

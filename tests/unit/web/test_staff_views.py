@@ -19,7 +19,7 @@ def calls(monkeypatch, restaurant):
     made = {"failure": None}
 
     def record(name):
-        def verb(conn, *args, **words):
+        def verb(conn, *args, actor, **words):
             made[name] = (*args, words)
             if made["failure"]:
                 raise made["failure"]

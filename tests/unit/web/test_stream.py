@@ -10,6 +10,7 @@ from pizza.services.cursor import Cursor
 from pizza.storage.live import Change
 from pizza.web import sse, stream
 from pizza.web.errors import Problem
+from pizza.web.feeder import _RIGHTS_SECONDS, Feeder
 from pizza.web.places import Places
 from pizza.web.stream import Stream
 
@@ -109,13 +110,24 @@ def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
         next(body)
 
 
-def test_a_sign_of_life_comes_in_time_and_looks_whether_it_is_still_allowed(monkeypatch):
+def test_a_sign_of_life_comes_in_time(monkeypatch):
     monkeypatch.setattr(stream, "PING_SECONDS", 0.0)
-    allowed = [True, False]
-    body = Stream(allowed=lambda: allowed.pop(0))
-    assert next(body) == sse.PING
-    with pytest.raises(StopIteration):
-        next(body)
+    body = Stream()
+    assert next(body) == next(body) == sse.PING
+
+
+def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
+    asked = []
+    feeder = Feeder(lambda: None, asked.append)
+    bodies = [Stream(allowed=lambda: True), Stream(allowed=lambda: False), Stream()]
+    for body in bodies:
+        feeder._by_number[None].add(body)
+    feeder._end_forbidden()
+
+    heard = [next(body, "end") for body in bodies]
+    assert heard == [sse.RETRY, "end", sse.RETRY]
+    feeder._end_forbidden()
+    assert asked == [_RIGHTS_SECONDS]  # one look for all of them, and not again at once
 
 
 @pytest.mark.parametrize("wake", ["cut", "close", "ping"])

@@ -1,0 +1,47 @@
+"""Who makes a change or reads personal data, as the audit log and an order's history name them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+# As long as the column changed_by of an order's history.
+SIGNATURE_LENGTH = 50
+STAFF_NAME = "staff"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """name: of the key, or what a caller without a key calls itself.
+
+    role, key_id: of the key; None without one. source: the client's address, or the command line
+    and its user.
+    """
+
+    name: str = STAFF_NAME
+    role: str | None = None
+    key_id: str | None = None
+    source: str = ""
+
+    def called(self, by: str | None) -> Actor:
+        """The same actor under the name `by`; a key's name is never replaced."""
+        if by is None or self.key_id is not None:
+            return self
+        return dataclasses.replace(self, name=by)
+
+    def signature(self, by: str | None) -> str:
+        """What stands as `changed_by`: the key's name, with `by` (free text) as a note before it.
+
+        At most SIGNATURE_LENGTH characters; the note is shortened, the key's name is not.
+        """
+        if self.key_id is None or by is None or by == self.name:
+            return self.called(by).name[:SIGNATURE_LENGTH]
+        ending = f" (key: {self.name})"
+        room = SIGNATURE_LENGTH - len(ending)
+        if room < 1:
+            return self.name[:SIGNATURE_LENGTH]
+        note = by if len(by) <= room else f"{by[: room - 1]}…"
+        return f"{note}{ending}"
+
+
+UNNAMED = Actor()

@@ -1,0 +1,92 @@
+"""The audit log in the database: rows are added and read, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pizza.database.queries import Queries
+from pizza.domain.actor import Actor
+
+_SQL = Queries("audit")
+
+Connection = psycopg.Connection[Any]
+Details = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the log. before, after: what the change was about, as JSON; None where that is
+    nothing.
+    """
+
+    id: int
+    at: datetime
+    actor: str
+    key_id: str | None
+    role: str | None
+    action: str
+    object_kind: str
+    object_id: str
+    source: str
+    before: Details | None
+    after: Details | None
+
+
+def record(
+    conn: Connection,
+    actor: Actor,
+    action: str,
+    *,
+    kind: str,
+    id: str,
+    before: Details | None,
+    after: Details | None,
+) -> None:
+    """Add a row, in the caller's transaction."""
+    conn.execute(
+        _SQL.record,
+        {"actor": actor.name, "key_id": actor.key_id, "role": actor.role, "action": action,
+         "kind": kind, "id": id, "source": actor.source,
+         "before": None if before is None else Jsonb(before),
+         "after": None if after is None else Jsonb(after)},
+    )  # fmt: skip
+
+
+def entries(
+    conn: Connection,
+    *,
+    actor: str | None = None,
+    action: str | None = None,
+    kind: str | None = None,
+    object_id: str | None = None,
+    since: datetime | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[Entry]:
+    """The newest rows that fit all that is given, newest first; before: only older ids."""
+    rows = conn.execute(
+        _SQL.list,
+        {"actor": actor, "action": action, "kind": kind, "object": object_id, "since": since,
+         "before": before, "limit": limit},
+    ).fetchall()  # fmt: skip
+    return [Entry(*row) for row in rows]
+
+
+def customer_mark(conn: Connection, key: str) -> str:
+    """What stands for a customer in the log, by the folded name: a keyed hash, not the name."""
+    row = conn.execute(_SQL.customer, {"key": key}).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def prune(conn: Connection, keep: timedelta, limit: int) -> int:
+    """Drop up to `limit` rows that are older than `keep` (30 days at least); returns how many."""
+    row = conn.execute(_SQL.prune, {"keep": keep, "limit": limit}).fetchone()
+    assert row is not None
+    return int(row[0])

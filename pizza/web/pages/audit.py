@@ -1,0 +1,65 @@
+"""`/manage/audit`: who has changed what, or read whose data; newest first, 50 on a page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request
+
+from pizza.domain.errors import FieldError, InvalidRequest
+from pizza.framework.printable import printable
+from pizza.services import audit
+from pizza.services.audit import Details, Entry
+from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.pages import paper
+
+_ADDRESS = "/manage/audit"
+_PAGE = 50
+_LARGEST_ID = 2**63 - 1
+_FILTERS = ("actor", "action", "object")
+
+
+def register(pages: Blueprint, backend: Backend) -> None:
+    """Add the page to `pages`."""
+
+    @pages.get(_ADDRESS)
+    def audit_log() -> Response:
+        asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = audit.entries(
+                conn, actor=asked["actor"], action=asked["action"], about=asked["object"],
+                before=_before(request.args.get("before")), limit=_PAGE,
+            )  # fmt: skip
+        older = {**asked, "before": found[-1].id} if len(found) == _PAGE else {}
+        return paper.page(
+            "audit.html", here="manage", entries=list(map(_shown, found)), asked=asked,
+            older=f"{_ADDRESS}?{urlencode(older)}" if older else "",
+        )  # fmt: skip
+
+
+def _before(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _LARGEST_ID):
+        raise InvalidRequest([FieldError("before", "must be the id of an entry")])
+    return int(text)
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    """What the template shows of it; names of keys and dishes are other people's text."""
+    texts = ("actor", "action", "object_kind", "object_id", "source")
+    return {
+        **{name: printable(getattr(entry, name)) for name in texts},
+        "id": entry.id,
+        "at": entry.at,
+        "role": entry.role,
+        "key_id": entry.key_id,
+        "before": _facts(entry.before),
+        "after": _facts(entry.after),
+    }
+
+
+def _facts(details: Details | None) -> str:
+    return "" if details is None else printable(json.dumps(details, ensure_ascii=False))

@@ -1,0 +1,58 @@
+"""`/manage/sessions`: the browsers that are logged in, each with a button that ends it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from flask import Blueprint, Response, request
+
+from pizza.domain.errors import NoSuchSession
+from pizza.framework.printable import printable
+from pizza.services import sessions as service
+from pizza.services.sessions import SHORT_ID, StaffSession
+from pizza.web import gate
+from pizza.web.backend import DATABASE_SECONDS, Backend
+from pizza.web.body import read_form
+from pizza.web.errors import Problem
+from pizza.web.pages import paper
+
+_ADDRESS = "/manage/sessions"
+
+
+def register(pages: Blueprint, backend: Backend) -> None:
+    """Add the page and its form to `pages`."""
+
+    @pages.get(_ADDRESS)
+    def sessions() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.list_sessions(conn)
+        own = gate.current().session
+        return paper.page(
+            "sessions.html", here="manage", sessions=[_shown(each, own) for each in found]
+        )
+
+    @pages.post(_ADDRESS)
+    def sessions_form() -> Response:
+        id = read_form(request.environ).get("id", "")
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            if id == "*":
+                service.end_all(conn, actor=gate.actor())
+            else:
+                _end(conn, id)
+        return paper.go(_ADDRESS)
+
+
+def _end(conn: service.Connection, id: str) -> None:
+    if not (id.isascii() and id.isalnum()):
+        raise Problem(400, "A session is ended by its id, all of them by *.")
+    with suppress(NoSuchSession):  # it may have ended meanwhile
+        service.end(conn, id, actor=gate.actor())
+
+
+def _shown(session: StaffSession, own: str | None) -> dict[str, object]:
+    return {
+        "id": session.id[:SHORT_ID], "key": printable(service.owner(session)),
+        "created_at": session.created_at, "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at, "client": session.client,
+        "agent": printable(session.user_agent), "own": session.id == own,
+    }  # fmt: skip

@@ -1,0 +1,275 @@
+"""Keys, sessions and the audit log over HTTP, on a real database with a real feeder."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.pool import open_pool
+from pizza.domain.roles import MANAGER, STAFF, STATION
+from pizza.services import audit, keys, sessions
+from pizza.settings import Settings
+from pizza.web import App, Backend, create_app, feeder
+
+from ...pace import wait_until
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+HERE = {"Sec-Fetch-Site": "same-origin"}
+FAR = {"REMOTE_ADDR": "203.0.113.7"}
+MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Tea", "quantity": 1, "price": 2}]}
+Shown = dict[str, str]
+
+
+@pytest.fixture
+def app(db_url: str, conn: BoundedConnection) -> Iterator[App]:
+    pool = open_pool(db_url, size=3, name="test pool")
+    made = create_app(Settings(db_url=db_url), Backend(pool))
+    try:
+        yield made
+    finally:
+        made.live.close()
+        pool.close()
+
+
+@pytest.fixture
+def browser(app: Flask) -> Callable[[], FlaskClient]:
+    """Makes a browser from elsewhere, with cookies of its own."""
+
+    def make() -> FlaskClient:
+        client = app.test_client()
+        client.environ_base.update(FAR)
+        return client
+
+    return make
+
+
+def shown(key: str) -> Shown:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def log_in(client: FlaskClient, key: str) -> None:
+    assert client.post("/login", data={"key": key}, headers=HERE).status_code == 303
+
+
+def actions(conn: BoundedConnection, **asked: Any) -> list[str]:
+    return [each.action for each in reversed(audit.entries(conn, **asked))]
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["revoke", "expire", "end", "log out"])
+def test_an_open_stream_ends_within_a_second(
+    app: App, browser: Callable[[], FlaskClient], conn: BoundedConnection, end: str
+) -> None:
+    kept, key = keys.add_key(conn, "Anna", role=STATION)
+    ours, theirs = browser(), browser()
+    log_in(ours, key)
+    headers = {} if end in ("end", "log out") else shown(key)
+    _, other = keys.add_key(conn, "Bert")
+    # The same process learns of the new key with its next look.
+    wait_until(lambda: theirs.get("/orders", headers=shown(other)).status_code == 200, 5, "known")
+    streams = [
+        client.get("/events", headers=given).response
+        for client, given in ((ours, headers), (theirs, shown(other)))
+    ]
+    ended = [threading.Event(), threading.Event()]
+
+    def read(number: int) -> None:
+        for _ in streams[number]:
+            pass
+        ended[number].set()
+
+    for number in (0, 1):
+        threading.Thread(target=read, args=(number,), daemon=True).start()
+    assert not ended[0].wait(0.5)
+
+    if end == "revoke":
+        keys.revoke_key(conn, kept.id)
+    elif end == "expire":
+        conn.execute("update staff_key set expires_at = now() where id = %s", [kept.id])
+    elif end == "end":
+        (session,) = sessions.list_sessions(conn)
+        sessions.end(conn, session.id)
+    else:
+        ours.post("/logout", headers=HERE)
+    since = time.monotonic()
+
+    assert ended[0].wait(10)
+    # A second, by the constants below; the rest is for a machine that is busy.
+    assert time.monotonic() - since < 5
+    assert not ended[1].is_set()
+    app.live.close()
+    assert ended[1].wait(10)
+
+
+def test_it_ends_within_a_second_by_how_often_the_feeder_looks() -> None:
+    """What is known may be that old; it is looked at that often; and a tick is the longest pause."""
+    assert 2 * feeder._RIGHTS_SECONDS + feeder.TICK_SECONDS < 1
+
+
+# --- who did it -----------------------------------------------------------------------------------
+
+
+def test_an_orders_history_names_the_key_and_the_note(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    _, key = keys.add_key(conn, "Front tablet", role=STAFF)
+    client = browser()
+    number = client.post("/orders", json=MEAL).json["order_number"]
+
+    words = {"priority": 9, "reason": "Birthday", "by": "anna"}
+    answer = client.post(f"/orders/{number}/priority", json=words, headers=shown(key))
+    assert answer.status_code == 200
+    client.post(f"/orders/{number}/cancel", json={"reason": "Gone"}, headers=shown(key))
+
+    history = client.get(f"/orders/{number}/history", headers=shown(key)).json
+    assert [each["changed_by"] for each in history] == [
+        "order-service", "anna (key: Front tablet)", "Front tablet",
+    ]  # fmt: skip
+
+
+def test_changes_over_http_have_the_key_and_the_clients_address(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    kept, key = keys.add_key(conn, "Anna")
+    client = browser()
+    log_in(client, key)
+    dish = {"name": "Calzone", "tag": "pizza", "price": 9}
+    requests: list[tuple[str, str, Any]] = [
+        ("POST", "/menu", dish),
+        ("POST", "/menu/Calzone/sold-out", None),
+        ("DELETE", "/menu/Calzone", None),
+        ("POST", "/customers/Jane/vip", {"vip": True, "by": "somebody else"}),
+        ("POST", "/kitchen/pause", {"by": "somebody else"}),
+        ("POST", "/kitchen/resume", None),
+    ]
+    for method, path, words in requests:
+        answer = client.open(path, method=method, json=words, headers=HERE)
+        assert answer.status_code in (200, 204), answer.data
+    for form in ({"do": "pause"}, {"do": "resume"}, {"do": "add", "dish": "Calzone", "tag": "x"}):
+        assert client.post("/manage", data=form, headers=HERE).status_code == 303
+
+    made = [each for each in audit.entries(conn) if each.action != "key_added"]
+    assert {(e.actor, e.key_id, e.role, e.source) for e in made} == {
+        ("Anna", kept.id, MANAGER, "203.0.113.7")
+    }
+    assert actions(conn, actor="Anna") == [
+        "logged_in", "dish_added", "dish_changed", "dish_removed", "vip_changed",
+        "kitchen_paused", "kitchen_resumed", "kitchen_paused", "kitchen_resumed", "dish_added",
+    ]  # fmt: skip
+
+
+def test_without_keys_the_name_is_what_the_client_says(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    browser().post("/kitchen/pause", json={"by": "anna"})
+    (entry,) = audit.entries(conn)
+    assert (entry.actor, entry.key_id, entry.role, entry.source) == (
+        "anna", None, None, "203.0.113.7",
+    )  # fmt: skip
+
+
+def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    client = browser()
+    placed = client.post("/orders", json=MEAL).json
+    number = placed["order_number"]
+    paths = [f"/orders/{number}", "/orders", "/customers/Jane%20Roe", "/kitchen/board",
+             "/manage/dead-letters"]  # fmt: skip
+    for path in paths:
+        assert client.get(path).status_code == 200
+    assert audit.entries(conn) == []
+
+    _, key = keys.add_key(conn, "Anna")
+    wait_until(lambda: client.get("/orders").status_code == 401, 5, "the doors are closed")
+    for path in (f"/orders/{number}", f"/track/{placed['tracking_token']}"):
+        headers = shown(placed["tracking_token"])
+        assert client.get(path, headers=headers).status_code == 200
+    for _ in range(2):
+        for path in paths:
+            assert client.get(path, headers=shown(key)).status_code == 200
+
+    assert actions(conn)[1:] == [
+        "order_read", "orders_read", "customer_read", "board_read", "dead_letters_read",
+    ]  # fmt: skip
+    (read,) = audit.entries(conn, about=f"order {number}")
+    assert (read.actor, read.source) == ("Anna", "203.0.113.7")
+    assert audit.entries(conn, about="customer jane roe")
+    assert "Jane" not in str(conn.execute("select a::text from audit_log a").fetchall())
+
+
+def test_a_database_that_takes_no_writes_can_be_read(
+    browser: Callable[[], FlaskClient],
+    conn: BoundedConnection,
+    reading_only: Callable[[], AbstractContextManager[None]],
+) -> None:
+    _, key = keys.add_key(conn, "Anna")
+    client = browser()
+    wait_until(lambda: client.get("/orders", headers=shown(key)).status_code == 200, 5, "known")
+    with reading_only():
+        assert client.get("/kitchen/board", headers=shown(key)).status_code == 200
+        assert client.post("/kitchen/pause", headers=shown(key)).status_code == 503
+
+
+# --- pages ----------------------------------------------------------------------------------------
+
+
+def test_the_page_of_sessions_lists_and_ends_them(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    _, key = keys.add_key(conn, "<b>Anna</b>")
+    ours, theirs = browser(), browser()
+    for client in (ours, theirs):
+        log_in(client, key)
+    first, second = (each.id[: sessions.SHORT_ID] for each in sessions.list_sessions(conn))
+    page = ours.get("/manage/sessions", headers=HTML).text
+    assert "&lt;b&gt;Anna&lt;/b&gt;" in page and "<b>Anna" not in page
+    assert page.count("this browser</span>") == 1 and "203.0.113.7" in page
+    assert f"session-{first}" in page and f"session-{second}" in page
+
+    ended = ours.post("/manage/sessions", data={"id": second}, headers=HERE)
+    assert ended.status_code == 303
+    wait_until(lambda: theirs.get("/manage").status_code == 401, 5, "the other one is out")
+    assert ours.get("/manage").status_code == 200
+    for bad, status in ((second, 303), ("", 400), ("%", 400)):
+        answer = ours.post("/manage/sessions", data={"id": bad}, headers=HERE)
+        assert answer.status_code == status, bad
+    ours.post("/manage/sessions", data={"id": "*"}, headers=HERE)
+    assert sessions.list_sessions(conn) == []
+
+
+def test_the_page_of_the_audit_log_is_filtered_and_paged(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    for number in range(52):
+        conn.execute(
+            "insert into audit_log (actor, action, object_kind, object_id, source, after)"
+            " values (%s, 'dish_added', 'dish', %s, 'here', %s)",
+            ["<i>A</i>\u202e", f"Dish {number}", json.dumps({"price": "1.00"})],
+        )
+    client = browser()
+
+    def rows(path: str) -> list[str]:
+        text = client.get(path, headers=HTML).text
+        assert "<i>A" not in text and "\u202e" not in text
+        return [part.partition("</bdi>")[0] for part in text.split("dish <bdi>")[1:]]
+
+    first = rows("/manage/audit")
+    assert (len(first), first[0], first[-1]) == (50, "Dish 51", "Dish 2")
+    older = client.get("/manage/audit", headers=HTML).text.split('id="older" href="')[1]
+    assert rows(older.partition('"')[0].replace("&amp;", "&")) == ["Dish 1", "Dish 0"]
+    assert rows("/manage/audit?object=dish+Dish+7") == ["Dish 7"]
+    assert rows("/manage/audit?actor=nobody") == []
+    for bad in ("before=x", "before=-1", "before=99999999999999999999", "actor=%00"):
+        assert client.get(f"/manage/audit?{bad}").status_code == 422, bad
