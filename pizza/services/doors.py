@@ -45,6 +45,8 @@ Connection = psycopg.Connection[Any]
 
 # A key that is revoked is good for so long, at most.
 _FRESH_SECONDS = 1.0
+# A key that is not known is looked for again, unless it was looked for so short a time ago.
+_MOMENT_SECONDS = 0.1
 _PREFIX = "ORD_"
 _TOKEN = re.compile(r"([0-9]{8}_[0-9]{3,8})\.[0-9a-f]{40}")
 _STAFF_FIELDS = "is for staff"
@@ -111,17 +113,19 @@ class Doors:
     def still(self, credential: str | None) -> Caller:
         """The same by what this process knows already, without a statement: see `refresh`.
 
-        ANYBODY for what does not count any more.
+        ANYBODY for what no longer counts. The token of an order is not looked at: it has no end.
         """
-        if not self._digests and not self._known().fitted:
+        if not self._digests and not self._required.is_set() and not self._known().fitted:
             return OPEN
         if credential is None:
             return ANYBODY
         if looks_like_session(credential):
             found = self._session(sessions.session_id(credential))
             return self._caller_of(found) or ANYBODY
+        if parts := _TOKEN.fullmatch(credential):
+            return Caller(number=_PREFIX + parts[1])
         key = self._key(credential)
-        return self._used(key) if key else Caller(number=self._number_of(credential))
+        return self._used(key) if key else ANYBODY
 
     def refresh(self, seconds: float) -> None:
         """Look again if the last look is older than `seconds`. Without an answer all stays."""
@@ -183,7 +187,7 @@ class Doors:
         if parts is None:
             return None
         number = _PREFIX + parts[1]
-        self.prepare()
+        self._look()
         with self._connection() as conn:
             order_id = storage.order_id(conn, number)
         if order_id is None or not hmac.compare_digest(token, self.token(number, order_id)):
@@ -197,6 +201,11 @@ class Doors:
             if not self._digests:
                 raise
         key = self._key(credential)
+        if key is None:
+            # It may have been made a moment ago.
+            with suppress(DatabaseUnavailable):
+                self._look(_MOMENT_SECONDS)
+            key = self._key(credential)
         if key is None:
             raise CredentialUnknown
         return self._used(key)

@@ -14,9 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
+from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
 from pizza.domain.names import fold, may_be_stored
 from pizza.domain.personal_data import ERASED, Traces, erased_event
+from pizza.services import audit
 from pizza.storage import personal_data as storage
 from pizza.storage.personal_data import Message
 
@@ -47,7 +49,7 @@ class _Found:
     merged: list[tuple[int, dict[str, Any]]]
 
 
-def export(conn: BoundedConnection, name: str) -> dict[str, Any]:
+def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dict[str, Any]:
     """All personal data of a customer as one JSON document. Raises CustomerNotFound.
 
     Runs in a transaction of its own, which sees one moment of the database.
@@ -66,11 +68,12 @@ def export(conn: BoundedConnection, name: str) -> dict[str, Any]:
         "waiting_messages": [_readable(each) for each in found.waiting],
         "merged_names": [merged for _, merged in found.merged],
     }
+    audit.record_read(conn, actor, "customer_exported", audit.customer(conn, name))
     _log("customer_exported", "Personal data of a customer was exported", len(found.numbers.all))
     return document
 
 
-def erase(conn: BoundedConnection, name: str) -> Erased:
+def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Erased:
     """Erase a customer in one transaction: orders, items, sums and times stay, the person does not.
 
     Raises CustomerNotFound, and CustomerHasOrders while an order has not ended.
@@ -90,6 +93,7 @@ def erase(conn: BoundedConnection, name: str) -> Erased:
         for each in found.waiting:
             storage.erase_message(conn, each.id, _without_person(each))
         unread = storage.unread(conn)
+        audit.record(conn, actor, "customer_erased", audit.customer(conn, name))
     _log("customer_erased", "A customer was erased", len(found.numbers.all))
     return Erased(len(found.numbers.all), len(found.dead), len(found.waiting), unread)
 

@@ -46,6 +46,11 @@ CUSTOMER: dict[str, str] = {
 # The employer keeps and deletes them; erasing a customer leaves them.
 STAFF: frozenset[str] = frozenset(
     {
+        # Who did what, from where. A customer stands there as a keyed hash (`object_id`).
+        "audit_log.actor",
+        "audit_log.source",
+        "audit_log.before",
+        "audit_log.after",
         "customers.set_by",
         "kitchen_state.changed_by",
         "kitchen_state.max_concurrent_by",
@@ -53,6 +58,8 @@ STAFF: frozenset[str] = frozenset(
         "order_stage.worker",
         "orders.processed_by",
         "staff_key.name",
+        "staff_session.client",
+        "staff_session.user_agent",
         "webhook.description",
         "worker_session.name",
         "workers.name",
@@ -63,6 +70,7 @@ STAFF: frozenset[str] = frozenset(
 NOBODY: dict[str, str] = {
     # A hash of a message of another program, for a day.
     "adopted_message": "id body_hash adopted_at seen_at is_over",
+    "audit_log": "id at key_id role action object_kind object_id",
     "broker_queue": "name messages consumers seen_at",
     "customers": "changed_at",
     "dead_message": (
@@ -101,7 +109,8 @@ NOBODY: dict[str, str] = {
     "redelivery": "message_id noted_at",
     "relay": "only_one pid beat_at",
     "schema_migration": "name checksum applied_at",
-    "staff_key": "id hash created_at revoked_at",
+    "staff_key": ("id hash created_at revoked_at role kind expires_at last_used_at limited_hash"),
+    "staff_session": "id key_id created_at last_used_at expires_at",
     "station": "name position queue task order_types open",
     "tracking_event": (
         "event_id order_number sequence old_status new_status occurred_at received_at"
@@ -112,7 +121,7 @@ NOBODY: dict[str, str] = {
     "tracking_stuck": "id order_number status since noticed_at resolved_at",
     "webhook": (
         "id url types secret former_secret former_until created_at disabled_at disabled_reason"
-        " failing_since timeouts rests_until pace"
+        " failing_since timeouts rests_until pace key_id"
     ),
     "webhook_delivery": (
         "id position webhook_id event_id type order_number created_at state message_id attempts"

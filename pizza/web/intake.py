@@ -10,14 +10,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.domain.errors import InvalidOrder
+from pizza.domain.actor import Actor
+from pizza.domain.errors import FieldError, InvalidOrder
 from pizza.domain.menu import menu_errors, with_menu_prices
-from pizza.domain.order import OrderDraft, PlacedOrder
+from pizza.domain.order import PlacedOrder
+from pizza.services import audit
 from pizza.services import orders as service
+from pizza.services.audit import Subject
 from pizza.services.forms import read_order
 from pizza.services.menu import Menu, MenuCache
 from pizza.settings import MENU, PRODUCTION, Settings
@@ -89,16 +93,24 @@ class Intake:
         draft = read_order(parse(body), prices_needed=not by_menu)
         self._gate.check_wishes(draft, guest, environ)
 
+        may_deviate = by_menu and guest.key and guest.staff
+        actor = guest.actor(address_of(environ))
+
         def place(conn: BoundedConnection, menu: Menu) -> PlacedOrder:
-            return service.place_order(
-                conn,
-                with_menu_prices(draft, menu.prices),
-                base_seconds=self._settings.cooking_time,
-                menu=menu.tags,
-                key=key,
-                client=client,
-                menu_prices=by_menu and not guest.key,
-            )
+            priced = with_menu_prices(draft, menu.prices)
+            with conn.transaction() if may_deviate else nullcontext():
+                order = service.place_order(
+                    conn,
+                    priced,
+                    base_seconds=self._settings.cooking_time,
+                    menu=menu.tags,
+                    key=key,
+                    client=client,
+                    menu_prices=by_menu and not may_deviate,
+                )
+                if may_deviate:
+                    _record_deviation(conn, order, menu_errors(priced, menu.prices), actor)
+            return order
 
         with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             menu = self._menu.read(conn)
@@ -109,9 +121,7 @@ class Intake:
                 if all(item.price is not None for item in draft.items):
                     raise
                 order = place(conn, self._menu.read(conn, fresh=True))
-        if by_menu and guest.key:
-            _log_deviation(order, draft, menu)
-        _log_received(order, time.monotonic() - started, address_of(environ))
+        _log_received(order, time.monotonic() - started, actor.source)
         return order
 
     def _takes_menu_prices(self) -> bool:
@@ -135,12 +145,17 @@ class Shortcut:
         return self._rest(environ, start_response)
 
 
-def _log_deviation(order: PlacedOrder, draft: OrderDraft, menu: Menu) -> None:
-    """Log what staff has sold at other prices than the menu's, or without being on it."""
-    errors = menu_errors(with_menu_prices(draft, menu.prices), menu.prices)
+def _record_deviation(
+    conn: BoundedConnection, order: PlacedOrder, errors: list[FieldError], actor: Actor
+) -> None:
+    """Record that staff sells at other prices than the menu's, or what is not on it.
+
+    In the transaction of the order.
+    """
     if not errors or order.replayed:
         return
     sold = {each.field: each.message for each in errors}
+    audit.record(conn, actor, "prices_deviated", Subject("order", order.number), after=sold)
     log.info(
         "Order has other prices than the menu",
         extra={"action": "prices_deviate", "order_number": order.number, "details": sold},

@@ -73,7 +73,7 @@ def export(name: str, as_json: bool) -> None:
       flask --app pizza customers export "John Doe" > john-doe.json
     """
     with desk.database() as conn:
-        document = personal_data.export(conn, name)
+        document = personal_data.export(conn, name, actor=desk.actor())
     desk.show(document, as_json=True)
 
 
@@ -94,7 +94,7 @@ def erase(name: str, yes: bool, as_json: bool) -> None:
     if not yes:
         click.confirm(f"Erase the personal data of {name!r} for good?", abort=True, err=True)
     with desk.database() as conn:
-        erased = personal_data.erase(conn, name)
+        erased = personal_data.erase(conn, name, actor=desk.actor())
     desk.done(
         f"The customer is erased from {erased.orders} orders and {erased.messages} waiting "
         f"messages; {erased.dead_messages} dead messages are deleted.",

@@ -25,7 +25,7 @@ from ...pace import wait_until
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HERE = {"Sec-Fetch-Site": "same-origin"}
 FAR = {"REMOTE_ADDR": "203.0.113.7"}
-MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Tea", "quantity": 1, "price": 2}]}
+MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Lemonade", "quantity": 1, "price": 3.9}]}
 Shown = dict[str, str]
 
 
