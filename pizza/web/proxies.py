@@ -20,6 +20,7 @@ Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 _CLIENT = "pizza.client"
+_ADDRESS = "pizza.address"
 _HOST_UNKNOWN = "pizza.host_unknown"
 
 
@@ -36,6 +37,11 @@ def client_of(environ: Mapping[str, Any]) -> str | None:
     if address is None or address.is_loopback:
         return None
     return _client(address)
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """The address of the client, whole, for logs: as a trusted proxy says it, or of the peer."""
+    return str(environ.get(_ADDRESS) or environ.get("REMOTE_ADDR") or "unknown")
 
 
 def came_by_proxy(environ: Mapping[str, Any]) -> bool:
@@ -87,7 +93,7 @@ def _believe(
     if any(other != client for other, _ in found):
         # A proxy writes one of the two headers and passes on the other one, which its client wrote.
         client = remote
-    environ[_CLIENT] = _client(client)
+    environ[_CLIENT], environ[_ADDRESS] = _client(client), str(client)
     if scheme := said.scheme(proxies):
         environ["wsgi.url_scheme"] = scheme
     host, port = said.host(proxies), said.port(proxies)
