@@ -239,8 +239,8 @@ class Doors:
     def _session(self, id: str) -> ActiveSession | None:
         if (seen := self._seen) is None:
             return None
-        since = time.monotonic() - seen.at
-        return next((each for each in seen.sessions if each.id == id and each.left > since), None)
+        found = seen.sessions.get(id)
+        return found if found and found.left > time.monotonic() - seen.at else None
 
     def _caller_of(self, session: ActiveSession | None) -> Caller | None:
         if session is None:

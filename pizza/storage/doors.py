@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -44,7 +44,7 @@ class ActiveSession:
 
 @dataclass(frozen=True, slots=True)
 class Locks:
-    """secret: the house's; fitted: there is or was a key; keys, sessions: those that count.
+    """secret: the house's; fitted: there is or was a key; keys, sessions (by id): those that count.
 
     at: when it was asked for, by time.monotonic(); seconds of keys and sessions count from then.
     """
@@ -52,7 +52,7 @@ class Locks:
     secret: bytes
     fitted: bool
     keys: Sequence[ActiveKey]
-    sessions: Sequence[ActiveSession]
+    sessions: Mapping[str, ActiveSession]
     at: float
 
 
@@ -67,7 +67,7 @@ def look(conn: Connection) -> Locks:
         fitted,
         tuple(ActiveKey(id, name, role, bytes.fromhex(digest), left)
               for id, name, role, digest, left in keys),
-        tuple(ActiveSession(*each) for each in sessions),
+        {each[0]: ActiveSession(*each) for each in sessions},
         at,
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ from pizza.domain.roles import STAFF
 from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
 from pizza.web.cors import is_listed
 from pizza.web.credentials import Credentials
-from pizza.web.proxies import came_by_proxy, client_of, host_is_unknown
+from pizza.web.proxies import address_of, came_by_proxy, host_is_unknown
 from pizza.web.rules import LEAST, RULES, Rule, rule_of
 
 __all__ = ["LEAST", "RULES", "Gate", "Rule", "rule_of"]
@@ -118,11 +118,6 @@ def current() -> Caller:
 def actor() -> Actor:
     """Who sends the current request, for the audit log, in a view whose rule is not EVERYBODY."""
     return current().actor(address_of(request.environ))
-
-
-def address_of(environ: Mapping[str, Any]) -> str:
-    """The address from which a WSGI request comes, as far as the proxies say it, for logs."""
-    return str(client_of(environ) or environ.get("REMOTE_ADDR") or "unknown")
 
 
 def bearer(environ: Mapping[str, Any]) -> str | None:

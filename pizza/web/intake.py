@@ -29,9 +29,10 @@ from pizza.web import render
 from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
 from pizza.web.body import parse, read_bytes
 from pizza.web.errors import CONTENT_TYPE, problem_for
-from pizza.web.gate import HEADERS, Gate, Rule, address_of
+from pizza.web.gate import HEADERS, Gate, Rule
 from pizza.web.idempotency import REPLAYED, request_key
 from pizza.web.limits import Limits
+from pizza.web.proxies import address_of
 
 log = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ from pizza.web.limits import Limits
 from pizza.web.listing import one_of
 from pizza.web.orders import OrderPath
 from pizza.web.places import Places
+from pizza.web.reads import BOARD_SECONDS
 from pizza.web.stream import Stream
 from pizza.web.tracker import TokenPath
 
@@ -119,6 +120,7 @@ class Live:
                 if after is not None and after.position > storage.given(conn):
                     after = None  # of another database
                 position = self._feeder.join(stream, conn, after)
+                self._backend.reads.record(conn, "events_read", "order", seconds=BOARD_SECONDS)
                 if after is None:
                     stream.begin_all(known=storage.positions(conn, position))
         except BaseException:

@@ -21,6 +21,7 @@ Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 _CLIENT = "pizza.client"
+_ADDRESS = "pizza.address"
 _HOST_UNKNOWN = "pizza.host_unknown"
 
 
@@ -47,6 +48,11 @@ def network_of(client: str) -> str:
     """The network of a client of `client_of`, as providers hand them out: IPv4 /24, IPv6 /48."""
     address = ipaddress.ip_network(client).network_address
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
+def address_of(environ: Mapping[str, Any]) -> str:
+    """The address of the client, whole, for logs: as a trusted proxy says it, or of the peer."""
+    return str(environ.get(_ADDRESS) or environ.get("REMOTE_ADDR") or "unknown")
 
 
 def came_by_proxy(environ: Mapping[str, Any]) -> bool:
@@ -104,7 +110,7 @@ def _believe(
     if any(other != client for other, _ in found):
         # A proxy writes one of the two headers and passes on the other one, which its client wrote.
         client = remote
-    environ[_CLIENT] = _client(client)
+    environ[_CLIENT], environ[_ADDRESS] = _client(client), str(client)
     if scheme := said.scheme(proxies):
         environ["wsgi.url_scheme"] = scheme
     host, port = said.host(proxies), said.port(proxies)

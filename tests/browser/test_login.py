@@ -31,7 +31,7 @@ def test_a_wrong_key_opens_nothing(closed_house, visitor):
     visitor.expect("403")
     visitor.go(closed_house, "/kitchen")
     log_in(visitor, "not-the-key")
-    visitor.sees("#error-key", "not known here")
+    visitor.sees("#error-key", "Wrong or revoked key")
     visitor.go(closed_house, "/manage")
     assert visitor.path.startswith("/login")
 

@@ -14,6 +14,7 @@ from pizza.web.body import read_form
 from pizza.web.credentials import Credentials
 from pizza.web.gate import refuse
 from pizza.web.pages import paper
+from pizza.web.proxies import address_of
 
 _FIRST = "/kitchen"
 _UNKNOWN = "Wrong or revoked key."
@@ -32,7 +33,7 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
     def login_form() -> Response:
         form = read_form(request.environ)
         following = _local(form.get("next"))
-        source, agent = gate.address_of(request.environ), request.headers.get("User-Agent", "")
+        source, agent = address_of(request.environ), request.headers.get("User-Agent", "")
         try:
             cookie = credentials.log_in(
                 request.environ, form.get("key", "").strip(), source=source, agent=agent
@@ -54,7 +55,7 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
     def logout() -> Response:
         cookie = gate.session(request.environ)
         if cookie is not None:
-            doors.log_out(cookie, source=gate.address_of(request.environ))
+            doors.log_out(cookie, source=address_of(request.environ))
         response = paper.go("/")
         response.delete_cookie(
             gate.cookie_name(request.environ), httponly=True, samesite="Strict",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,9 @@ from click.testing import CliRunner, Result
 from pizza.cli.groups import GROUPS
 from pizza.cli.groups.customers import customers
 from pizza.database.connection import BoundedConnection, connect
+from pizza.domain.actor import Actor
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import orders
+from pizza.services import orders, sessions
 
 Run = Callable[..., Result]
 
@@ -337,3 +340,59 @@ def test_a_customer_is_exported_and_erased(run: Run, conn: BoundedConnection) ->
     )
     assert "3 notifications wait in notifications.board" in erased.stderr
     assert "no customer" in run("customers", "export", "Zoë", code=1).stderr
+
+
+def test_a_key_has_a_role_a_kind_and_an_end(run: Run, conn: BoundedConnection) -> None:
+    run("keys", "add", "Pass tablet", "--role", "station", "--device", "--expires", "30d")
+    (document,) = json.loads(run("keys", "list", "--json").stdout)
+    assert (document["role"], document["kind"], document["last_used_at"]) == (
+        "station", "device", None,
+    )  # fmt: skip
+    lasts = conn.execute("select expires_at - created_at from staff_key").fetchone()
+    assert lasts == (timedelta(days=30),)
+    listed = run("keys", "list").stdout
+    assert "Last use (UTC)" in listed and "station" in listed and "device" in listed
+    for bad in (("--role", "owner"), ("--expires", "soon"), ("--expires", "999999w")):
+        run("keys", "add", "x", *bad, code=2)
+
+
+def test_sessions_are_listed_and_ended(run: Run, conn: BoundedConnection) -> None:
+    assert "Nobody is logged in." in run("sessions", "list").stdout
+    for number, key_id in enumerate(("env-0a1b2c3d", "env-0a1b2c3d", "0a1b2c3d")):
+        actor = Actor("environment", "manager", key_id, "203.0.113.7")
+        idle = timedelta(hours=1)
+        sessions.begin(conn, f"cookie {number}", actor, idle=idle, agent="Firefox")
+    first, *_ = json.loads(run("sessions", "list", "--json").stdout)
+    assert (first["key"], first["client"], first["user_agent"]) == (
+        "environment", "203.0.113.7", "Firefox",
+    )  # fmt: skip
+
+    assert run("sessions", "end", first["id"]).stdout == "1 session has ended.\n"
+    assert "There is no one session" in run("sessions", "end", first["id"], code=1).stderr
+    run("sessions", "end", code=2)
+    assert run("sessions", "end", "--all").stdout == "2 sessions have ended.\n"
+    assert "Nobody is logged in." in run("sessions", "list").stdout
+
+
+def test_the_audit_log_says_that_it_was_a_command_and_whose(
+    run: Run, conn: BoundedConnection
+) -> None:
+    number = place(conn)
+    run("menu", "add", "Calzone", "--tag", "pizza", "--price", "9.50")
+    run("customers", "vip", "Jo", "--by", "anna")
+    run("orders", "show", number)
+    key_id = json.loads(run("keys", "add", "Bert", "--json").stdout)["id"]
+    run("keys", "revoke", key_id)
+
+    user = getpass.getuser()
+    lines = json.loads(run("audit", "--json").stdout)
+    assert [(each["action"], each["actor"]) for each in lines] == [
+        ("key_revoked", "staff"), ("key_added", "staff"), ("order_read", "staff"),
+        ("vip_changed", "anna"), ("dish_added", "staff"),
+    ]  # fmt: skip
+    assert {each["source"] for each in lines} == {f"command line ({user})"}
+    assert '"price": "9.50"' in run("audit", "--object", "dish Calzone").stdout
+    assert "vip_changed" in run("audit", "--actor", "anna", "--since", "2024-12-16").stdout
+    assert "There are no such entries." in run("audit", "--since", "2999-01-01").stdout
+    run("audit", "--since", "yesterday", code=2)
+    run("audit", "--limit", "0", code=2)

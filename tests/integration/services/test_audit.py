@@ -23,7 +23,8 @@ from pizza.storage.audit import Entry
 ANNA = Actor("Anna", MANAGER, "0a1b2c3d", "203.0.113.7")
 URL = "https://hooks.example/T0/secret-of-the-address"
 OLD = (
-    "insert into audit_log (at, actor, action, object_kind, source) values ({}, 'a', 'b', 'c', '')"
+    "insert into audit_log (at, actor, action, object_kind, source)"
+    " values (now() - interval '{} days', 'a', 'b', 'c', '')"
 )
 Do = Callable[[BoundedConnection], Any]
 

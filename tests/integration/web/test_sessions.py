@@ -113,7 +113,7 @@ def test_an_open_stream_ends_within_a_second(
 
 
 def test_it_ends_within_a_second_by_how_often_the_feeder_looks() -> None:
-    """What is known may be that old; it is looked at that often; and a tick is the longest pause."""
+    """What is known may be that old, it is looked at that often, and a tick is the pause."""
     assert 2 * feeder._RIGHTS_SECONDS + feeder.TICK_SECONDS < 1
 
 

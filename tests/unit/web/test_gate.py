@@ -198,6 +198,23 @@ def test_who_is_refused_is_logged_without_what_was_shown(closed, caplog):
     assert "s3cret" not in str(record.__dict__)
 
 
+@pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8::7"])
+def test_the_log_has_the_address_of_the_client_and_not_of_the_proxy(restaurant, caplog, address):
+    restaurant.keys.append(KEY)
+    settings = load({}, {"TRUSTED_PROXIES": "127.0.0.1"}, None)
+    client = create_app(settings, Backend(restaurant)).test_client()
+    caplog.set_level(logging.INFO)
+    behind = {"X-Forwarded-For": address}
+
+    client.post("/orders", data=json.dumps(BODY), headers=behind)
+    client.get("/orders", headers=behind)
+    client.post("/login", data={"key": KEY}, headers={**behind, "Sec-Fetch-Site": "same-origin"})
+
+    found = {record.action: record.details["client"] for record in caplog.records}
+    assert found == {"order_received": address, "access_denied": address}
+    assert [each["source"] for each in restaurant.audit] == [address]
+
+
 def test_the_access_log_shows_no_token(app, token, caplog):
     caplog.set_level(logging.DEBUG)
     app.wsgi_app = access_log(app.wsgi_app)
