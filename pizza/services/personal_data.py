@@ -101,8 +101,8 @@ def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Eras
 def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH) -> int:
     """Erase the customers of orders that ended longer ago than `keep`, at most `limit` orders.
 
-    A periodic task: runs in the caller's transaction, waits for no row, and returns how many orders
-    it was. Dead messages older than `keep` are deleted. VIPs stay what staff has said of them.
+    A periodic task: runs in the caller's transaction, skips orders that are locked, and returns how
+    many it was. Dead messages older than `keep` are deleted. VIPs stay what staff has said of them.
     """
     numbers = storage.expired_orders(conn, keep, limit)
     if numbers:

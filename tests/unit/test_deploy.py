@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from pizza.settings import OPTIONS, load
 from pizza.web.metrics import COUNTERS, HELP, HISTOGRAMS
@@ -88,6 +90,102 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
     assert complaints == []
 
 
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
+# The exposure that systemd-analyze calls OK; above it is what a unit without a sandbox has (9.6).
+MOST_EXPOSED = 4.0
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
+def test_each_unit_is_a_sandbox(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "unrecognized option" in done.stderr:
+        pytest.skip("this systemd cannot judge a unit that is not loaded")
+    exposure = re.search(r"exposure level for .*: ([\d.]+)", done.stdout)
+    assert exposure is not None, done.stderr
+    assert float(exposure[1]) < MOST_EXPOSED
+
+
+def test_all_units_have_the_same_sandbox() -> None:
+    sandboxes = {
+        unit.read_text().split("UMask=")[1].split("\n[Install]")[0].strip() for unit in SERVICES
+    }
+    assert len(sandboxes) == 1
+    (sandbox,) = sandboxes
+    for line in ("NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict",
+                 "MemoryDenyWriteExecute=yes", "SystemCallFilter=@system-service"):  # fmt: skip
+        assert line in sandbox.splitlines()
+
+
+def test_every_image_has_a_version_and_a_digest() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    images = {each["image"] for each in compose["services"].values()} - {"pizza"}
+    images |= set(re.findall(r"^ARG \w+=(.+)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
+    assert len(images) == 3
+    for image in images:
+        assert re.fullmatch(r"[a-z]+:\d[\w.-]*@sha256:[0-9a-f]{64}", image), image
+    bases = re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(bases) == {"${PYTHON}"}
+
+
+def test_an_image_holds_what_is_installed_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    let_in = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert let_in == {"pizza", "sql", "setup.cfg", "pyproject.toml", "README.md", "LICENSE",
+                      "deploy/requirements.txt"}  # fmt: skip
+    assert all((ROOT / each).exists() for each in let_in)
+    last_stage = (DEPLOY / "Dockerfile").read_text().split("\nFROM ")[-1]
+    assert re.search(r"^USER \d+$", last_stage, re.MULTILINE)
+    assert "--require-hashes" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_what_is_installed_has_the_tested_versions_and_hashes() -> None:
+    text = (DEPLOY / "requirements.txt").read_text().replace("\\\n", " ")
+    pins = re.findall(
+        r"^([\w.-]+)==(\S+)((?: +--hash=sha256:[0-9a-f]{64})+) *$", text, re.MULTILINE
+    )
+    entries = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert len(pins) == len(entries)
+    locked = {normal(name): version for name, version, _ in pins}
+    tested = {
+        normal(name): version
+        for name, version in re.findall(
+            r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE
+        )
+    }
+    assert {name: version for name, version in locked.items() if name != "setuptools"} == {
+        name: tested[name] for name in locked if name != "setuptools"
+    }
+    assert needed("pizza") <= set(locked), "run the command in deploy/requirements.txt again"
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def needed(name: str) -> set[str]:
+    """Whatever is installed because this package needs it."""
+    found: set[str] = set()
+    pending = [Requirement(each) for each in metadata.requires(name) or ()]
+    while pending:
+        each = pending.pop()
+        extras = ["", *each.extras]
+        if each.marker and not each.marker.evaluate({"extra": ""}):
+            continue
+        if normal(each.name) in found:
+            continue
+        found.add(normal(each.name))
+        for text in metadata.requires(each.name) or ():
+            inner = Requirement(text)
+            if inner.marker is None or any(inner.marker.evaluate({"extra": e}) for e in extras):
+                inner.marker = None
+                pending.append(inner)
+    return found
+
+
 def test_units_and_containers_start_the_program_with_flags_that_it_has() -> None:
     known = {option.flag for option in OPTIONS if option.flag} | {"--setup-db", "--setup-queues"}
     texts = [unit.read_text() for unit in UNITS] + [(DEPLOY / "compose.yaml").read_text()]
@@ -143,10 +241,29 @@ class TestCompose:
         assert secrets
         assert all(secret.startswith("${") and ":?" in secret for secret in secrets)
 
+    def test_containers_of_the_program_write_nothing_and_have_no_right(self) -> None:
+        ours = [each for each in self.services.values() if each.get("image") == "pizza"]
+        for each in ours:
+            assert each["read_only"] is True
+            assert each["cap_drop"] == ["ALL"]
+            assert each["security_opt"] == ["no-new-privileges:true"]
+
+    def test_the_program_is_no_superuser_of_the_database(self) -> None:
+        database = self.services["postgres"]
+        assert "POSTGRES_USER" not in database["environment"]
+        (script,) = [each for each in database["volumes"] if "initdb.d" in each]
+        path = DEPLOY / script.split(":")[0]
+        assert path.stat().st_mode & 0o111
+        assert "create role pizza login nosuperuser" in path.read_text()
+        for each in self.services.values():
+            if each.get("image") == "pizza":
+                assert each["environment"]["DB_URL"].startswith("postgres://pizza:${PIZZA_DB_PASS")
+
     def test_volumes_are_declared(self) -> None:
         used = {
             volume.split(":")[0]
             for each in self.services.values()
             for volume in each.get("volumes", [])
+            if not volume.startswith(".")
         }
         assert used == set(self.document["volumes"])

@@ -1,4 +1,4 @@
-"""docs/security.md holds: its tests exist, and what it says of the code."""
+"""docs/security.md and docs/asvs.md hold: their tests exist, and what they say of the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,25 @@ from pizza.web import Backend, create_app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
-NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE)))
+ASVS = (ROOT / "docs" / "asvs.md").read_text()
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", PAGE + ASVS)))
+# How many sections each chapter of ASVS 4.0.3 has.
+SECTIONS = {
+    1: 14,
+    2: 10,
+    3: 7,
+    4: 3,
+    5: 5,
+    6: 4,
+    7: 4,
+    8: 3,
+    9: 2,
+    10: 3,
+    11: 1,
+    12: 6,
+    13: 4,
+    14: 5,
+}
 # Whatever can fetch an address that somebody else has chosen.
 FETCHERS = {"aiohttp", "http", "httpx", "requests", "urllib3", "pycurl", "ftplib", "smtplib"}
 # The one place that does, after it has judged the address.
@@ -25,6 +43,14 @@ def test_each_of_the_ten_risks_has_a_test():
     assert rows == [str(n) for n in range(1, 11)]
     for row in re.findall(r"^\| API.*$", PAGE, re.MULTILINE):
         assert "::test_" in row
+
+
+def test_each_section_of_asvs_has_a_test_or_a_reason():
+    rows = re.findall(r"^\| (V\d+\.\d+) \| .+ \| (.+) \|$", ASVS, re.MULTILINE)
+    expected = [f"V{chapter}.{n + 1}" for chapter, most in SECTIONS.items() for n in range(most)]
+    assert [section for section, _ in rows] == expected
+    for section, answer in rows:
+        assert "::test_" in answer or answer.startswith(("not applicable", "no test: ")), section
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])

@@ -13,6 +13,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from pizza.database.connection import BoundedConnection
+from pizza.database.planning import index_plans
+from pizza.database.queries import Queries
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
 from pizza.framework.task import publish
@@ -310,6 +312,22 @@ def test_a_locked_order_has_another_turn(conn: BoundedConnection, db_url: str) -
         with conn.within(2):
             assert personal_data.forget(conn, KEEP) == 0
     assert personal_data.forget(conn, KEEP) == 1
+
+
+def test_old_orders_are_found_by_their_index(conn: BoundedConnection) -> None:
+    conn.execute(
+        "insert into orders (number, customer_name, customer_key, type, total_amount, status,"
+        " in_kitchen, created_at, updated_at)"
+        " select 'ORD_20200101_' || n, 'Jo', case when n % 50 = 0 then 'jo' else '' end, 'takeout',"
+        " 9, 'delivered', false, '2020-01-01', '2020-01-01' from generate_series(1, 5000) n"
+    )
+    with index_plans(conn):
+        query = f"explain {Queries('personal_data').expired_orders}"
+        lines = conn.execute(query, {"keep": KEEP, "limit": 500}).fetchall()
+    plan = "\n".join(line for (line,) in lines)
+    assert "orders_with_customer" in plan
+    assert "Seq Scan on orders" not in plan
+    assert personal_data.forget(conn, KEEP) == 100
 
 
 @pytest.mark.parametrize(("days", "is_kept"), [(365.0, False), (0.0, True)])
