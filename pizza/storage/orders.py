@@ -78,9 +78,9 @@ def place(
     needs: the tags that a cook must have; source: the message from outside that it comes from.
     key: places it only once; without one nothing is asked of the keys.
     client: places it only while that client holds less than its share of the kitchen.
-    Returns the verdict and, when `placed` or `replayed`, the order; with `full` and `client full`
-    the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the number that it
-    has already; with all others None.
+    Returns the verdict and, when `placed` or `replayed`, the order; with `full`, `client full` and
+    `network full` the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the
+    number that it has already; with all others None.
     """
     total = draft.total
     row = first_row(
@@ -137,7 +137,14 @@ def _bounds(key: RequestKey | None, client: Client | None) -> dict[str, object]:
     found: dict[str, object] = {} if key is None else {"key": key.key, "digest": key.digest}
     if client is None:
         return found
-    return {"key": None, "digest": None, **found, "client": client.mark, "places": client.places}
+    return {
+        "key": None,
+        "digest": None,
+        **found,
+        "client": client.mark,
+        "places": client.places,
+        "network": client.network,
+    }
 
 
 def forget_keys(conn: Connection) -> None:
