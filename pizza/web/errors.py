@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_DATABASE_SECONDS = 2
-# A body of a megabyte can hold more mistakes than anyone wants to read about.
+# A body can hold more mistakes than anyone wants to read about.
 MOST_ERRORS = 100
 _SCHEME = 'Bearer realm="pizza"'
 

@@ -1,4 +1,4 @@
-"""Half-sent bodies and silent connections by the thousand: everybody else is answered."""
+"""Half-sent bodies and silent connections by the thousand, a hung broker: others are answered."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import json
 import resource
 import selectors
 import socket
+import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
 from ..pace import Stopwatch
+from devservices import RabbitMQ
+
 from .api_service import Service, module_service
 
 KEY = "a-sound-key-of-the-staff"
@@ -167,3 +171,52 @@ def test_what_does_not_come_to_its_end_is_given_up_head_and_body(service: Servic
         assert answer.rpartition(b"HTTP/1.1 ")[2].startswith(b"408 ")
         assert b"application/problem+json" in answer
     assert service.stored() == stored
+
+
+def looked_at(service: Service, over: threading.Event) -> Counter[str]:
+    """Ask again and again for everything that tells of messages; what the answers were."""
+    form = {**STAFF, "Content-Type": "application/x-www-form-urlencoded"}
+    asked = (
+        ("GET", "/manage/dead-letters", None, STAFF),
+        ("POST", "/manage/dead-letters", b"do=retry&id=*", form),
+        ("GET", "/readyz", None, {}),
+        ("GET", "/metrics", None, STAFF),
+    )
+    found: Counter[str] = Counter()
+    while not over.is_set():
+        for method, path, body, headers in asked:
+            found[f"{path} {service.request(method, path, body, headers).status}"] += 1
+    return found
+
+
+def median_of_orders(service: Service) -> tuple[float, Counter[str]]:
+    """How long an order takes meanwhile, and what the others were answered."""
+    over = threading.Event()
+    with ThreadPoolExecutor(3) as crowd:
+        looking = [crowd.submit(looked_at, service, over) for _ in range(3)]
+        try:
+            seconds = []
+            for _ in range(15):
+                began = time.monotonic()
+                assert service.order(MEAL).status == 201
+                seconds.append(time.monotonic() - began)
+        finally:
+            over.set()
+        return statistics.median(seconds), sum((each.result() for each in looking), Counter())
+
+
+def test_while_rabbitmq_hangs_orders_take_as_long_as_before(
+    service: Service, rabbitmq: RabbitMQ
+) -> None:
+    """Whatever tells of dead letters and of the broker asks PostgreSQL alone."""
+    median_of_orders(service)
+    before, answers = median_of_orders(service)
+    rabbitmq.pause()
+    try:
+        during, answers_then = median_of_orders(service)
+    finally:
+        rabbitmq.resume()
+
+    assert during < 5 * before + 0.2
+    assert set(answers) == set(answers_then)
+    assert {each.rpartition(" ")[2] for each in answers_then} <= {"200", "303"}
