@@ -16,9 +16,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from ..pace import Stopwatch
 from devservices import RabbitMQ
 
+from ..pace import Stopwatch
 from .api_service import Service, module_service
 
 KEY = "a-sound-key-of-the-staff"

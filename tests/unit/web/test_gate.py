@@ -201,14 +201,14 @@ def test_who_is_refused_is_logged_without_what_was_shown(closed, caplog):
     ("path", "logged"),
     [("/track/{}", "/track/***"), ("//track/{}", "//track/***"), ("/track//{}", "/track//***"),
      ("/track/{}/events", "/track/***"), ("/sub/track/{}", "/sub/track/***"),
-     ("/%74rack/{}", "/track/***"), ("/TRACK/{}", "/TRACK/***"), ("/{}", "/***"),
-     ("/orders/{}", "/orders/***"), ("/track%5C{}", "/track\\***"),
+     ("/TRACK/{}", "/TRACK/***"), ("/{}", "/***"),
+     ("/orders/{}", "/orders/***"), ("/track\\{}", "/track\\***"),
      ("/orders/ORD_20241216_001", "/orders/ORD_20241216_001")],
 )  # fmt: skip
 def test_the_access_log_shows_no_token(app, token, caplog, path, logged):
     caplog.set_level(logging.DEBUG)
     app.wsgi_app = access_log(app.wsgi_app)
-    app.test_client().get(path.format(token))
+    app.test_client().get("/", environ_overrides={"PATH_INFO": path.format(token)})
 
     assert f"GET {logged}: " in caplog.text
     assert token not in caplog.text
