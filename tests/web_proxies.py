@@ -128,6 +128,8 @@ def _nginx(program: str, folder: Path, service: int, sites: Sites) -> list[str]:
     below = _deployed_nginx(folder, service, sites | {
         "redirect": free_port(), "deploy/nginx.conf": sites["deploy/nginx.conf below a path"],
     })  # fmt: skip
+    # What stands before the servers is there once.
+    below = below[below.index("\nserver {") :]
     # Puts what stands in comments in the place of the location above it.
     commented = re.search(r"    # location /pizza/ \{.*?\n    # \}\n", below, re.DOTALL)
     assert commented is not None
@@ -159,6 +161,7 @@ def _deployed_nginx(folder: Path, service: int, sites: Mapping[str, int]) -> str
         "/etc/ssl/pizza/fullchain.pem": str(certificate),
         "/etc/ssl/pizza/privkey.pem": str(key),
         "127.0.0.1:3000": f"127.0.0.1:{service}",
+        "/var/log/nginx/": f"{folder}/deployed-",
     }.items():
         assert old in text, old
         text = text.replace(old, new)

@@ -56,7 +56,8 @@ Order Service Options:
                            may be left out; staff with a key may deviate. given: any are taken
                            (default: menu with PIZZA_ENV=production or once there is a staff key)
   --client-places          Of those, how many one client may have that shows no staff key and is
-                           not on this machine (default: half of them; 0: no limit)
+                           not on this machine (default: a quarter; 0: no limit). Its
+                           network may have half, and a tenth is kept for staff
   --rate-limit             Requests a minute of such a client, in each HTTP worker
                            (default: 600; 0: no limit)
   --trusted-proxies        Proxies whose X-Forwarded-For, -Host, -Proto, -Port and -Prefix, or
@@ -80,7 +81,8 @@ Order Service Options:
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
   --max-streams            Streams (/events) open at a time, shared by the HTTP workers; one client
-                           may have a tenth (default: 1000; 0: none)
+                           may have a tenth, its network a quarter, and a tenth is kept for staff
+                           (default: 1000; 0: none)
 
 Kitchen Worker Options:
   --worker-name            Unique worker name (required)

@@ -91,14 +91,18 @@ class RestaurantFull(DomainError):
 
 
 class ClientFull(DomainError):
-    """This client holds `places` places of the kitchen; try again in `retry_after_seconds`."""
+    """This client holds `places` places of the kitchen; try again in `retry_after_seconds`.
 
-    def __init__(self, places: int, retry_after_seconds: int = 5) -> None:
+    network: all clients of its network together hold them.
+    """
+
+    def __init__(self, places: int, retry_after_seconds: int = 5, *, network: bool = False) -> None:
         self.places = places
         self.retry_after_seconds = retry_after_seconds
+        here, most = ("this network", "one network") if network else ("here", "one client")
         super().__init__(
-            f"From here {places} orders are waiting or cooking already, which is the most that one "
-            "client may have."
+            f"From {here} {places} orders are waiting or cooking already, which is the most that "
+            f"{most} may have."
         )
 
 

@@ -102,11 +102,13 @@ class RequestKey:
 class Client:
     """Who sends an order, as a mark that tells clients apart, and how many places it may hold.
 
-    places: None for half as many as the restaurant takes at a time, rounded up.
+    places: None for a quarter of what the restaurant takes at a time, rounded up.
+    network: a mark of the network that the client belongs to, if it is known.
     """
 
     mark: bytes
     places: int | None
+    network: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

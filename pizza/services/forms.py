@@ -6,6 +6,7 @@ limits printed in the OpenAPI page are read from there.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -133,7 +134,7 @@ def read_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
     Raises InvalidOrder with one entry for each bad field, whatever the document is.
     """
     try:
-        request = OrderRequest.model_validate(document)
+        request = OrderRequest.model_validate(_bounded(document))
     except ValidationError as error:
         raise InvalidOrder(_all_errors(document, error)) from None
     items = tuple(OrderItem(item.name, item.quantity, item.price) for item in request.items)
@@ -152,6 +153,43 @@ def read_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
 
 def _normal_price(price: Decimal | None) -> Decimal | None:
     return None if price is None else rules.normal_price(price)
+
+
+def _bounded(document: object) -> object:
+    """The document without what could only add to a hundred errors: the cost stays small.
+
+    Of each object the first unknown names, MAX_UNKNOWN in the whole document, and of the items one
+    more than there may be.
+    """
+    if not isinstance(document, dict):
+        return document
+    items = document.get("items")
+    objects = [document, *(items if isinstance(items, list) else ())]
+    # An order that keeps the rules is shorter than that.
+    if len(objects) <= rules.MAX_ITEMS + 1 and (
+        sum(len(each) for each in objects if isinstance(each, dict)) <= MAX_UNKNOWN
+    ):
+        return document
+    left = MAX_UNKNOWN
+
+    def known(value: Any, names: Container[str]) -> Any:
+        nonlocal left
+        if not isinstance(value, dict):
+            return value
+        found = {}
+        for name, each in value.items():
+            if name not in names:
+                if left == 0:
+                    continue
+                left -= 1
+            found[name] = each
+        return found
+
+    found = known(document, OrderRequest.model_fields)
+    if isinstance(items, list):
+        some = items[: rules.MAX_ITEMS + 1]
+        found["items"] = [known(item, ItemRequest.model_fields) for item in some]
+    return found
 
 
 def _draft(request: OrderRequest, items: tuple[OrderItem, ...]) -> OrderDraft:
@@ -183,19 +221,22 @@ _WORDS = {
     "too_long": f"must be 1 to {rules.MAX_ITEMS} items",
 }
 _FIELD_LENGTH = 100
+# As many errors as an answer has (pizza.web.errors.MOST_ERRORS).
+MAX_UNKNOWN = 100
 
 
 def _all_errors(document: object, error: ValidationError) -> list[FieldError]:
     """Pydantic's findings, and the domain's about the fields that have the right shape."""
-    found = {
-        _path(item["loc"]): _words(item)
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    }
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    found = {_path(item["loc"]): _words(item) for item in errors}
     if isinstance(document, dict):
+        # A field is bad as well when a part of it is.
+        bad = {
+            _path(item["loc"][:end]) for item in errors for end in range(1, len(item["loc"]) + 1)
+        }
         for rule_error in rules.check(_sound_part(document)):
-            about = rule_error.field
-            if not any(bad == about or bad.startswith((f"{about}.", f"{about}[")) for bad in found):
-                found.setdefault(about, rule_error.message)
+            if rule_error.field not in bad:
+                found.setdefault(rule_error.field, rule_error.message)
     return [FieldError(field, message) for field, message in found.items()]
 
 

@@ -130,9 +130,8 @@ def _menu_errors(draft: OrderDraft, found: str) -> list[FieldError]:
 
 def _refusal(verdict: str, why: str | None) -> Exception:
     match verdict:
-        case "full" | "client full":
-            limit = int(why or 0)
-            return RestaurantFull(limit) if verdict == "full" else ClientFull(limit)
+        case "full" | "client full" | "network full":
+            return _no_place(verdict, int(why or 0))
         case "paused":
             return KitchenPaused(why)
         case "sold out":
@@ -142,6 +141,12 @@ def _refusal(verdict: str, why: str | None) -> Exception:
         case "key reused" | "in flight":
             return KeyReused() if verdict == "key reused" else KeyInFlight()
     return DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
+
+
+def _no_place(verdict: str, limit: int) -> Exception:
+    if verdict == "full":
+        return RestaurantFull(limit)
+    return ClientFull(limit, network=verdict == "network full")
 
 
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:

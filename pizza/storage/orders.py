@@ -80,9 +80,10 @@ def place(
     key: places it only once; without one nothing is asked of the keys.
     client: places it only while that client holds less than its share of the kitchen.
     menu_prices: places it only if each item is on the menu, at the menu's price.
-    Returns the verdict and, when `placed` or `replayed`, the order; with `full` and `client full`
-    the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the number that it
-    has already, with `other prices` what menu_price_errors found; with all others None.
+    Returns the verdict and, when `placed` or `replayed`, the order; with `full`, `client full` and
+    `network full` the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the
+    number that it has already, with `other prices` what menu_price_errors found; with all others
+    None.
     """
     row = first_row(
         conn,
@@ -140,7 +141,14 @@ def _bounds(key: RequestKey | None, client: Client | None) -> dict[str, object]:
     found: dict[str, object] = {} if key is None else {"key": key.key, "digest": key.digest}
     if client is None:
         return found
-    return {"key": None, "digest": None, **found, "client": client.mark, "places": client.places}
+    return {
+        "key": None,
+        "digest": None,
+        **found,
+        "client": client.mark,
+        "places": client.places,
+        "network": client.network,
+    }
 
 
 def forget_keys(conn: Connection) -> None:

@@ -21,8 +21,9 @@ CUSTOMER: dict[str, str] = {
     # Chosen by the customer's program, and a checksum of the request.
     "order_key.key": "erase_keys",
     "order_key.digest": "erase_keys",
-    # A keyed hash of the network address.
+    # Keyed hashes of the network address, and of its network.
     "order_client.client": "erase_clients",
+    "order_client.network": "erase_clients",
     "customers.key": "erase_customers",
     "customers.name": "erase_customers",
     "customers.vip": "erase_customers",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pizza.web.render import TRACK
-
 log = logging.getLogger(__name__)
+
+_BEHIND_TRACK = re.compile(r"(track[/\\]+).*", re.IGNORECASE | re.DOTALL)
+# A token that stands elsewhere.
+_SECRET = re.compile(r"[0-9A-Za-z_.~-]*[0-9a-fA-F]{32}[0-9A-Za-z_.~-]*")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -38,5 +41,8 @@ def access_log(app: Wsgi) -> Wsgi:
 
 
 def _shown(path: str) -> str:
-    """The path without a tracking token, which is as good as a key."""
-    return f"{TRACK}***" if path.startswith(TRACK) else path
+    """The path without a tracking token, which is as good as a key.
+
+    Whoever mistypes an address (`//track/…`, `/Track/…`) shows the token all the same.
+    """
+    return _SECRET.sub("***", _BEHIND_TRACK.sub(r"\1***", path))

@@ -106,6 +106,12 @@ class Credentials:
                 self._accepted.popitem(last=False)
 
 
+def shows_key(environ: Mapping[str, Any]) -> bool:
+    """Whether a request has shown a staff key; only what was looked up before counts."""
+    known = environ.get(_LOOKED_UP)
+    return known is not None and isinstance(known[1], Caller) and known[1].key
+
+
 def too_many() -> Problem:
     """The answer to a client that has shown too many wrong credentials."""
     return Problem(

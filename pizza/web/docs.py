@@ -136,6 +136,7 @@ def order_body() -> dict[str, Any]:
     return {
         "requestBody": {
             "required": True,
+            "description": "at most 64 kB (65,536 bytes), like every body",
             "content": {
                 "application/json": {
                     "schema": {"$ref": _REF.format(model="OrderRequest")},

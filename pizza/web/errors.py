@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_DATABASE_SECONDS = 2
-# A body of a megabyte can hold more mistakes than anyone wants to read about.
+# A body can hold more mistakes than anyone wants to read about.
 MOST_ERRORS = 100
 _SCHEME = 'Bearer realm="pizza"'
 
@@ -49,6 +49,7 @@ _SENTENCES = {
     400: "The request could not be understood.",
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
+    408: "The request has not come to its end in time.",
     413: "The body is too large.",
     414: "The address is too long.",
     500: "Something went wrong on our side; the order service has logged it.",

@@ -40,6 +40,9 @@ _ESTIMATES_SECONDS = 2.0
 _MOVED = "expected to be ready at another time"
 # A page that is loaded anew leaves, and is back a moment later.
 _LINGER_SECONDS = 5.0
+# Between two rounds in which all streams are pinged because one was refused, at least.
+_PING_SECONDS = 5.0
+_PING_SLICE = 50
 _QUERY_SECONDS = 5.0
 
 
@@ -67,6 +70,8 @@ class Feeder:
         self._behind: dict[Stream, CatchUp] = {}
         self._empty_since = 0.0
         self._estimates_at = 0.0
+        self._pings: list[Stream] = []
+        self._pinged_at = float("-inf")
 
     def join(
         self, stream: Stream, conn: psycopg.Connection[Any], after: Cursor | None = None
@@ -110,9 +115,18 @@ class Feeder:
             self._empty_since = time.monotonic()
 
     def ping(self) -> None:
-        """Have all streams look whether their clients are still there."""
-        for stream in self._all():
-            stream.ping()
+        """Have all streams look whether their clients are still there, soon and in slices.
+
+        Returns at once; a call within _PING_SECONDS of the last one changes nothing. The feeder's
+        thread pings _PING_SLICE streams in each round, so that nobody can wake all of them at once
+        by having streams refused.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._pings or now - self._pinged_at < _PING_SECONDS:
+                return
+            self._pinged_at = now
+            self._pings = [stream for group in self._by_number.values() for stream in group]
 
     def close(self) -> None:
         """End all streams at once, and those that are still to come."""
@@ -143,6 +157,7 @@ class Feeder:
                 away, pause = True, _RETRY_SECONDS
                 _close(conn)
                 conn = None
+            self._ping_some()
             self._wake.wait(pause)
             self._wake.clear()
         _close(conn)
@@ -158,6 +173,12 @@ class Feeder:
             if not allowed():
                 stream.cut()
         self._rights_at = time.monotonic() + _RIGHTS_SECONDS
+
+    def _ping_some(self) -> None:
+        with self._lock:
+            now, self._pings = self._pings[:_PING_SLICE], self._pings[_PING_SLICE:]
+        for stream in now:
+            stream.ping()
 
     def _is_over(self) -> bool:
         with self._lock:

@@ -5,6 +5,8 @@ Pydantic checks the shape, the services check the words.
 
 from __future__ import annotations
 
+from collections.abc import Container
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from flask import request
@@ -15,7 +17,7 @@ from pizza.domain.menu import TAG_LENGTH
 from pizza.domain.names import NAME_LENGTH
 from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
 from pizza.services import staff
-from pizza.services.forms import Price
+from pizza.services.forms import MAX_UNKNOWN, Price
 from pizza.web import body
 
 # Printable, on one line: the domain looks closer.
@@ -114,7 +116,7 @@ def read(model: type[Read], *, optional: bool = False) -> Read:
     """
     document = (body.read_optional if optional else body.read_document)(request.environ)
     try:
-        return model.model_validate(document)
+        return model.model_validate(_bounded(document, model.model_fields))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidRequest(
@@ -126,3 +128,12 @@ def read(model: type[Read], *, optional: bool = False) -> Read:
                 for each in found
             ]
         ) from None
+
+
+def _bounded(document: Any, names: Container[str]) -> Any:
+    """The document with the first MAX_UNKNOWN of its unknown names: more change no answer."""
+    if not isinstance(document, dict) or len(document) <= MAX_UNKNOWN:
+        return document
+    unknown = islice((name for name in document if name not in names), MAX_UNKNOWN)
+    kept = {name for name in document if name in names}.union(unknown)
+    return {name: value for name, value in document.items() if name in kept}

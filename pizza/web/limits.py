@@ -22,7 +22,7 @@ from pizza.settings import Settings
 from pizza.web.credentials import Credentials
 from pizza.web.errors import Problem
 from pizza.web.gate import credential
-from pizza.web.proxies import client_of
+from pizza.web.proxies import client_of, network_of
 
 _RETRY_SECONDS = 60
 
@@ -57,7 +57,9 @@ class Limits:
         places = self._settings.client_places
         if address is None or places == 0:
             return None
-        return Client(self._doors.mark(address), places)
+        return Client(
+            self._doors.mark(address), places, network=self._doors.mark(network_of(address))
+        )
 
     def stream_client(self, environ: MutableMapping[str, Any]) -> str | None:
         """Whose stream a request asks for; None for staff with a key, and for this machine."""

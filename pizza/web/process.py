@@ -24,6 +24,7 @@ from pizza.web.breaker import Breaker
 from pizza.web.cors import allow_origins
 from pizza.web.drain import Drain, hold_signals
 from pizza.web.listening import give_up_after, is_listening, stop_listening
+from pizza.web.slow_clients import SlowClients
 from pizza.web.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,9 @@ def load_app(settings: Settings, board: Board) -> Flask:
         drain.end_streams = app.live.close
         turns = Turns(settings.web_threads)
         _report_listening(board)
-        refusing = drain.around(turns.around(app.wsgi_app))
+        slow = SlowClients(settings.trusted_proxies)
+        slow.start()
+        refusing = drain.around(slow.around(turns.around(app.wsgi_app)))
         app.wsgi_app = allow_origins(refusing, settings.cors_origins)  # type: ignore[method-assign, assignment]
         return app
     except Exception as error:

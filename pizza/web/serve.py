@@ -41,8 +41,11 @@ _OPENING_STOP_SECONDS = 0.5
 # As many requests may wait in a worker, for a turn or for their clients (see pizza.web.turns).
 # Each stream has a thread besides, which sleeps until there is something to send.
 _THREADS = 128
-# As many connections a worker has, besides those of streams.
-_CONNECTIONS = 1024
+# As many connections a worker has, besides those of streams. One on which nothing comes costs
+# memory until _HEAD_SECONDS are over; with fewer, silent ones would keep everybody else out.
+_CONNECTIONS = 8192
+# From the first byte of a request to the end of its head, and of a connection without a request.
+_HEAD_SECONDS = 10
 _TICK_SECONDS = 0.2
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 _MAX_HEADERS = 64 * 1024
@@ -171,10 +174,12 @@ def _server(settings: Settings) -> _Server:
         port=settings.port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(max_buffer_size=_MAX_HEADERS),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=_MAX_HEADERS
+        ),
         workers=settings.web_workers,
         blocking_threads=_THREADS + settings.streams_per_worker,
-        backpressure=_CONNECTIONS // settings.web_workers + settings.streams_per_worker,
+        backpressure=_CONNECTIONS + settings.streams_per_worker,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,

@@ -25,7 +25,8 @@ from order_place_for(%(client)s, %(places)s, %(key)s, %(digest)s,
                  %(items)s::json,
                  %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
                  %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s)
+                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s,
+                 %(network)s)
 
 -- forget_keys --
 -- Oldest first and not all at once: after a long pause there may be many.

@@ -6,13 +6,16 @@ import gzip
 import http.client
 import json
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
 from urllib.parse import urldefrag, urlencode, urljoin
 
 import pytest
 
+from ..pace import wait_until
 from ..web_proxies import Sites, web_proxies
 from .api_service import TIMEOUT_S, Reply, Service, module_service
 
@@ -34,9 +37,15 @@ service = module_service(
 
 
 @pytest.fixture(scope="module")
-def sites(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    folder = tmp_path_factory.mktemp("proxies")
-    folder.chmod(0o755)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the proxies have their files."""
+    found = tmp_path_factory.mktemp("proxies")
+    found.chmod(0o755)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sites(service: Service, folder: Path) -> Iterator[Sites]:
     with web_proxies(folder, service.port) as running:
         yield running
 
@@ -82,6 +91,13 @@ class Visitor:
         alone = {"X-Forwarded-For": self.address}
         link.request(method, path, body, {**alone, **(headers or {})})
         return link, link.getresponse()
+
+    def connect(self) -> socket.socket:
+        """A connection of TLS that sends and receives bytes."""
+        link = socket.create_connection(
+            ("127.0.0.1", self.port), timeout=TIMEOUT_S, source_address=(self.address, 0)
+        )
+        return ssl._create_unverified_context().wrap_socket(link)
 
     def ask(
         self,
@@ -246,6 +262,39 @@ def test_everything_works_below_a_path(sites: Sites, site: str) -> None:
         visitor.form(f"{PREFIX}/manage", {"do": "resume"}, **cookie).headers["Location"]
         == f"{PREFIX}/manage"
     )
+
+
+def test_nginx_holds_back_half_sent_bodies_and_bounds_the_connections_of_an_address(
+    sites: Sites,
+) -> None:
+    slow, other = (Visitor(sites, "deploy/nginx.conf") for _ in range(2))
+    half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
+    with ExitStack() as closing:
+        links = [closing.enter_context(slow.connect()) for _ in range(105)]
+        for link in links:
+            link.sendall(half)
+        # Beyond a hundred of them nginx refuses at once.
+        refused = links[-1].recv(4096)
+        assert slow.ask("GET", "/menu", headers=STAFF).status == 429
+        assert placed(other)
+        heard = [b"".join(iter(lambda: link.recv(4096), b"")) for link in links[:20]]  # noqa: B023
+    assert refused.startswith(b"HTTP/1.1 429 ")
+    # It gives up after ten seconds, some versions without a word.
+    assert set(heard) == {b""} or all(each.startswith(b"HTTP/1.1 408 ") for each in heard)
+
+
+def test_nginx_logs_no_token(sites: Sites, folder: Path) -> None:
+    visitor = Visitor(sites, "deploy/nginx.conf")
+    token = placed(visitor)["tracking_token"]
+    for path in (f"/track/{token}", f"//track/{token}", f"/track/{token}/events?x=1"):
+        with closing(visitor.open("GET", path)[0]):
+            pass
+    visitor.ask("GET", "/menu?the-last-one")
+
+    log = folder / "deployed-access.log"
+    wait_until(lambda: "the-last-one" in log.read_text(), 10, "nginx has written its log")
+    assert token not in log.read_text()
+    assert token not in (folder / "deployed-error.log").read_text()
 
 
 def test_http_is_sent_on_to_https(sites: Sites) -> None:

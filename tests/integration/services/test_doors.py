@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.domain.errors import ClientFull, CredentialUnknown, InvalidRequest, NoSuchKey
+from pizza.database.errors import DatabaseUnavailable
+from pizza.domain.errors import (
+    ClientFull,
+    CredentialUnknown,
+    InvalidRequest,
+    NoSuchKey,
+    RestaurantFull,
+)
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
 from pizza.domain.roles import MANAGER
 from pizza.services import doors, orders
@@ -130,8 +137,8 @@ def test_a_client_has_so_many_places_and_no_more(conn: BoundedConnection) -> Non
     assert orders.place_order(conn, DRAFT, client=client)
 
 
-@pytest.mark.parametrize(("limit", "places"), [(5, 3), (2, 1), (1, 1)])
-def test_a_client_has_half_the_places_that_the_restaurant_has_now(
+@pytest.mark.parametrize(("limit", "places"), [(5, 2), (8, 2), (2, 1), (1, 1)])
+def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
     conn: BoundedConnection, limit: int, places: int
 ) -> None:
     client = Client(b"one", None)
@@ -171,6 +178,97 @@ def test_racing_orders_of_one_client_get_exactly_its_places(db_url: str) -> None
 
     with ThreadPoolExecutor(8) as crowd:
         assert sum(crowd.map(place, range(16))) == 5
+
+
+def taken(conn: BoundedConnection, clients: Iterable[Client]) -> int:
+    """How many of these clients get a place, one order each."""
+    count = 0
+    for client in clients:
+        with suppress(ClientFull, RestaurantFull):
+            orders.place_order(conn, DRAFT, client=client)
+            count += 1
+    return count
+
+
+def neighbours(network: int, count: int) -> list[Client]:
+    return [Client(b"%d.%d" % (network, n), None, b"%d" % network) for n in range(count)]
+
+
+def strangers(count: int) -> list[Client]:
+    return [neighbours(network, 1)[0] for network in range(count)]
+
+
+@pytest.mark.parametrize(("limit", "places"), [(20, 10), (9, 5)])
+def test_the_clients_of_a_network_have_half_of_the_places(
+    conn: BoundedConnection, limit: int, places: int
+) -> None:
+    orders.set_capacity(conn, limit)
+    assert taken(conn, neighbours(1, limit)) == places
+
+    with pytest.raises(ClientFull, match="From this network") as full:
+        orders.place_order(conn, DRAFT, client=neighbours(1, 50)[-1])
+    assert full.value.places == places
+    assert taken(conn, neighbours(2, 1)) == 1
+
+
+def test_a_client_that_may_have_more_than_half_is_no_network_that_may_not(
+    conn: BoundedConnection,
+) -> None:
+    orders.set_capacity(conn, 10)
+    assert taken(conn, [Client(b"one", 8, b"net")] * 10) == 8
+
+
+@pytest.mark.parametrize(("limit", "places"), [(10, 9), (21, 18), (3, 2)])
+def test_all_clients_together_leave_a_tenth_to_staff(
+    conn: BoundedConnection, limit: int, places: int
+) -> None:
+    orders.set_capacity(conn, limit)
+    assert taken(conn, strangers(2 * limit)) == places
+
+    with pytest.raises(RestaurantFull) as full:
+        orders.place_order(conn, DRAFT, client=Client(b"last", None, b"last"))
+    assert full.value.limit == limit
+    for _ in range(limit - places):
+        orders.place_order(conn, DRAFT)
+    with pytest.raises(RestaurantFull):
+        orders.place_order(conn, DRAFT)
+
+
+@pytest.mark.parametrize(
+    ("clients", "places"), [(strangers(40), 18), (neighbours(1, 40), 10)], ids=["all", "network"]
+)
+def test_racing_orders_get_exactly_the_places_there_are(
+    db_url: str, clients: list[Client], places: int
+) -> None:
+    def place(some: list[Client]) -> int:
+        with connect(db_url, name="guest") as own:
+            return taken(own, some)
+
+    with connect(db_url, name="test") as conn:
+        orders.set_capacity(conn, 20)
+    with ThreadPoolExecutor(8) as crowd:
+        assert sum(crowd.map(place, [clients[n::8] for n in range(8)])) == places
+
+
+@pytest.mark.parametrize(("limit", "waits"), [(5000, False), (50, True)])
+def test_only_near_the_reserve_guests_of_other_networks_wait_for_each_other(
+    db_url: str, limit: int, waits: bool
+) -> None:
+    first, second = strangers(2)
+    with connect(db_url, name="one") as one, connect(db_url, name="two") as two:
+        orders.set_capacity(one, limit)
+        orders.place_order(one, DRAFT)  # the others of a day wait for the first
+        two.limit = 1.0
+        with one.transaction():
+            orders.place_order(one, DRAFT, client=first)
+            if waits:
+                with pytest.raises(DatabaseUnavailable):
+                    orders.place_order(two, DRAFT, client=second)
+            else:
+                orders.place_order(two, DRAFT, client=second)
+            # An order of staff, or of this machine, waits in neither case.
+            with connect(db_url, name="staff") as staff:
+                orders.place_order(staff, DRAFT)
 
 
 def test_clients_are_forgotten_once_their_orders_are_through(conn: BoundedConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -177,3 +178,25 @@ def test_a_head_opens_no_stream(client: FlaskClient, place: Place) -> None:
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert answer.data == b""
+
+
+def test_refused_streams_have_the_open_ones_pinged_seldom_and_in_another_thread(
+    join: Join, feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can have streams refused, as often as they like."""
+    monkeypatch.setattr(feeding, "_PING_SLICE", 2)
+    pinged: list[tuple[Stream, str]] = []
+    monkeypatch.setattr(
+        Stream, "ping", lambda stream: pinged.append((stream, threading.current_thread().name))
+    )
+    streams = [join() for _ in range(5)]
+
+    for _ in range(100):
+        feeder.ping()
+    wait_until(lambda: len(pinged) >= 5, 10, "all are pinged")
+    for _ in range(100):
+        feeder.ping()
+
+    assert {thread for _, thread in pinged} == {"feeder"}
+    assert {stream for stream, _ in pinged} == set(streams)
+    assert len(pinged) == 5

@@ -1,5 +1,6 @@
 """JSON document to order, or one error for each bad field."""
 
+import tracemalloc
 from decimal import Decimal
 
 import pytest
@@ -184,3 +185,49 @@ def test_whatever_is_good_has_an_exact_total(lines):
     items = [{"name": "x", "quantity": n, "price": price} for n, price in lines]
     draft = read_order({"customer_name": "Jo", "items": items})
     assert draft.total * 100 == sum(n * int(price * 100) for n, price in lines)
+
+
+def names(count):
+    return {f"field {n}": n for n in range(count)}
+
+
+HUGE = {
+    "unknown fields": names(120_000),
+    "unknown fields of an item": {"items": [names(120_000)]},
+    "unknown fields of each item": {"items": [names(2_000) for _ in range(60)]},
+    "bad items": {"items": [{}] * 120_000},
+    "items that are no objects": {"items": [None] * 120_000},
+    "deep values of unknown fields": {"x": {"y": [names(1000)] * 100}},
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_what_is_wrong_by_the_thousand_costs_no_more_than_by_the_hundred(kind):
+    document = HUGE[kind]
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidOrder) as refused:
+            read_order(document)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 1 < len(refused.value.errors) < 500
+    # 120,000 errors took 450 MB.
+    assert peak < 3_000_000
+    assert any(each.field == "customer_name" for each in refused.value.errors)
+
+
+def test_the_first_hundred_unknown_fields_are_named_and_the_known_ones_kept():
+    document = {**names(150), **ORDER, "last": 1}
+    with pytest.raises(InvalidOrder) as refused:
+        read_order(document)
+
+    assert [each.field for each in refused.value.errors] == list(names(100))
+
+
+def test_an_order_of_a_hundred_items_is_read_as_it_is():
+    lines = [{"name": f"Dish {n}", "quantity": 1, "price": 1} for n in range(100)]
+    assert len(read_order({**ORDER, "items": lines}).items) == 100
+    with pytest.raises(InvalidOrder, match="1 to 100 items"):
+        read_order({**ORDER, "items": [*lines, lines[0]]})

@@ -117,9 +117,7 @@ def test_what_is_not_json_is_400_with_a_sentence(body):
     assert problem.detail.endswith(".")
 
 
-@pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000]
-)
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"a":' * 13_000, b"[" * 30_000 + b"]" * 30_000])
 def test_a_bomb_of_brackets_is_400(body):
     assert refusal(body).status == 400
 
@@ -136,7 +134,8 @@ def test_a_byte_order_mark_is_forgiven():
     assert read(b"\xef\xbb\xbf{}") == {}
 
 
-def test_a_body_may_have_a_megabyte_and_no_byte_more():
+def test_a_body_may_have_64_kilobytes_and_no_byte_more():
+    assert MAX_BODY == 64 * 1024
     assert read(b" " * (MAX_BODY - 2) + b"{}") == {}
     assert refusal(b" " * (MAX_BODY - 1) + b"{}").status == 413
 

@@ -56,7 +56,7 @@ def test_no_limit_is_a_limit_too(restaurant):
     assert 429 not in statuses(client, "/menu", FAR)
 
 
-def test_a_client_from_elsewhere_may_have_half_of_the_places(restaurant):
+def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
     client = create_app(Settings(), Backend(restaurant)).test_client()
     client.post("/orders", data=BODY, environ_base=FAR)
     client.post("/orders", data=BODY)
@@ -66,6 +66,7 @@ def test_a_client_from_elsewhere_may_have_half_of_the_places(restaurant):
     far, near, house, same_house = (options["client"] for _, options in restaurant.placed)
     assert (far.places, near) == (None, None)
     assert b"203" not in far.mark
+    assert far.network != house.network
     assert far != house == same_house
 
 

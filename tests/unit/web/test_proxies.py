@@ -241,9 +241,14 @@ def test_with_open_doors_a_proxy_that_hides_the_name_opens_nothing(restaurant):
 
 @pytest.mark.parametrize(
     ("said", "readable"),
-    [({}, False), ({"HTTP_X_FORWARDED_FOR": "unknown"}, False), ({"HTTP_FORWARDED": "for=x"}, False),
-     ({"HTTP_X_FORWARDED_FOR": "203.0.113.7:4711"}, True), ({"HTTP_FORWARDED": "for=1.2.3.4"}, True)],
-)  # fmt: skip
+    [
+        ({}, False),
+        ({"HTTP_X_FORWARDED_FOR": "unknown"}, False),
+        ({"HTTP_FORWARDED": "for=x"}, False),
+        ({"HTTP_X_FORWARDED_FOR": "203.0.113.7:4711"}, True),
+        ({"HTTP_FORWARDED": "for=1.2.3.4"}, True),
+    ],
+)
 def test_a_trusted_proxy_that_names_no_client_is_logged_once(caplog, said, readable):
     caplog.set_level(logging.WARNING)
     trusted = load({}, {"TRUSTED_PROXIES": "127.0.0.1"}, None).trusted_proxies

@@ -9,9 +9,7 @@ import pytest
 from pizza.services.cursor import Cursor
 from pizza.storage.live import Change
 from pizza.web import sse, stream
-from pizza.web.errors import Problem
 from pizza.web.feeder import _RIGHTS_SECONDS, Feeder
-from pizza.web.places import Places
 from pizza.web.stream import Stream
 
 NOON = datetime(2024, 12, 16, 12, tzinfo=UTC)
@@ -149,26 +147,3 @@ def test_it_is_closed_once():
     body.close()
     body.close()
     assert closed == [body]
-
-
-def test_places_are_counted_for_all_and_for_each_client():
-    looked = []
-    places = Places(20, lambda: looked.append(1))
-    for client in ("a", "a", "b", None):
-        places.take(client)
-    with pytest.raises(Problem, match="one place") as refused:
-        places.take("a")
-    assert refused.value.status == 503
-    assert dict(refused.value.headers)["Retry-After"]
-    assert looked == [1]
-    places.free("a")
-    places.take("a")
-    for _ in range(16):
-        places.take(None)
-    with pytest.raises(Problem, match="As many"):
-        places.take(None)
-
-
-def test_there_may_be_no_places_at_all():
-    with pytest.raises(Problem):
-        Places(0).take(None)

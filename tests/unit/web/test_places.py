@@ -1,0 +1,61 @@
+"""How many streams a client, a network and all of them together may have open."""
+
+import pytest
+
+from pizza.web.errors import Problem
+from pizza.web.places import Places
+
+
+def opened(places, *clients):
+    """Of these clients, those whose stream is opened."""
+    found = []
+    for client in clients:
+        try:
+            places.take(client)
+        except Problem as problem:
+            assert problem.status == 503
+            assert dict(problem.headers)["Retry-After"]
+        else:
+            found.append(client)
+    return found
+
+
+def hosts(network, count):
+    return [f"203.0.{network}.{host}" for host in range(count)]
+
+
+def test_a_client_has_a_tenth():
+    places = Places(40)
+    assert len(opened(places, *["203.0.113.7"] * 10)) == 4
+    assert opened(places, "203.0.114.7", None)
+
+
+@pytest.mark.parametrize("clients", [hosts(113, 30), [f"2001:db8:1:{n:x}::/64" for n in range(30)]])
+def test_the_clients_of_a_network_have_a_quarter(clients):
+    places = Places(40)
+    assert opened(places, *clients) == clients[:10]
+    assert opened(places, "198.51.100.1", "2001:db8:2::/64", None)
+    places.free(clients[0])
+    assert opened(places, *clients[20:]) == clients[20:21]
+
+
+def test_a_tenth_is_left_to_staff():
+    places = Places(41)
+    strangers = [f"203.{n}.113.7" for n in range(60)]
+    assert opened(places, *strangers) == strangers[:36]
+    assert len(opened(places, *[None] * 9)) == 5
+    for client in strangers[:36]:
+        places.free(client)
+    assert opened(places, *strangers) == strangers[:36]
+
+
+@pytest.mark.parametrize(("limit", "client"), [(0, 0), (1, 1), (2, 1), (12, 1)])
+def test_a_small_number_leaves_a_client_one_stream(limit, client):
+    assert len(opened(Places(limit), *["203.0.113.7"] * 3)) == client
+
+
+def test_a_refusal_is_told_to_who_frees_lost_places():
+    told = []
+    places = Places(1, lambda: told.append(True))
+    opened(places, None, None, None)
+    assert told == [True, True]
