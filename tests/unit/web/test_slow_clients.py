@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pizza.services.doors import STAFF
+from pizza.services.doors import Caller
 from pizza.web import connections, slow_clients
 from pizza.web.connections import accepted
 from pizza.web.errors import Problem
@@ -72,7 +72,7 @@ def test_a_client_may_have_so_many_bodies_that_wait():
     assert not is_refused(slow, address="203.0.113.8")
     assert not is_refused(slow, address="127.0.0.1")
     # Staff at the same address, as it was looked up before.
-    assert not is_refused(slow, **{"pizza.looked_up": ("a key", STAFF)})
+    assert not is_refused(slow, **{"pizza.looked_up": ("a key", Caller("staff", key_id="1"))})
     slow.end(waiting[0])
     assert not is_refused(slow)
 
