@@ -7,14 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from packaging.requirements import Requirement
 
+import sbom
 from pizza.settings import OPTIONS, load
 from pizza.web.metrics import COUNTERS, HELP, HISTOGRAMS
 
@@ -149,9 +148,9 @@ def test_what_is_installed_has_the_tested_versions_and_hashes() -> None:
     )
     entries = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert len(pins) == len(entries)
-    locked = {normal(name): version for name, version, _ in pins}
+    locked = {sbom.normalized(name): version for name, version, _ in pins}
     tested = {
-        normal(name): version
+        sbom.normalized(name): version
         for name, version in re.findall(
             r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE
         )
@@ -159,31 +158,8 @@ def test_what_is_installed_has_the_tested_versions_and_hashes() -> None:
     assert {name: version for name, version in locked.items() if name != "setuptools"} == {
         name: tested[name] for name in locked if name != "setuptools"
     }
-    assert needed("pizza") <= set(locked), "run the command in deploy/requirements.txt again"
-
-
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def needed(name: str) -> set[str]:
-    """Whatever is installed because this package needs it."""
-    found: set[str] = set()
-    pending = [Requirement(each) for each in metadata.requires(name) or ()]
-    while pending:
-        each = pending.pop()
-        extras = ["", *each.extras]
-        if each.marker and not each.marker.evaluate({"extra": ""}):
-            continue
-        if normal(each.name) in found:
-            continue
-        found.add(normal(each.name))
-        for text in metadata.requires(each.name) or ():
-            inner = Requirement(text)
-            if inner.marker is None or any(inner.marker.evaluate({"extra": e}) for e in extras):
-                inner.marker = None
-                pending.append(inner)
-    return found
+    needed = {name for name, _ in sbom.packages()} - {"pizza"}
+    assert needed <= set(locked), "run the command in deploy/requirements.txt again"
 
 
 def test_units_and_containers_start_the_program_with_flags_that_it_has() -> None:
