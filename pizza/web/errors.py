@@ -152,7 +152,7 @@ def _database_refuses(error: DatabaseRefused) -> Problem:
 
 
 def _no_schema(error: psycopg.Error) -> Problem:
-    log.error("The database has no tables yet: run --setup-db", extra={"action": "no_schema"})
+    log.error("The database lacks tables or columns: run --setup-db", extra={"action": "no_schema"})
     sentence = "The database of the order service is not set up yet."
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
@@ -211,5 +211,6 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     DatabaseUnavailable: _database_away,
     psycopg.errors.UndefinedTable: _no_schema,
     psycopg.errors.UndefinedFunction: _no_schema,
+    psycopg.errors.UndefinedColumn: _no_schema,
     HTTPException: _from_werkzeug,
 }

@@ -6,6 +6,7 @@ from importlib import resources
 
 import pytest
 
+from ..pace import wait_until
 from .test_track import placed, post, ready
 from .visitor import DESK, PHONE, PICTURES, Visitor
 
@@ -105,3 +106,23 @@ def test_the_managers_page(house, visitor):
 def test_the_login(closed_house, visitor):
     visitor.go(closed_house, "/kitchen")
     look(visitor, "login")
+
+
+def test_sessions_and_the_audit_log(closed_house, visitor):
+    visitor.go(closed_house, "/login?next=/manage/sessions")
+    visitor.find("#key").send_keys("a-sound-key-of-the-staff")
+    visitor.press("ENTER")
+    visitor.sees("#sessions", "this browser")
+    look(visitor, "sessions")
+    visitor.go(closed_house, "/manage/audit?action=logged_in")
+    visitor.sees("#entries", "environment")
+    look(visitor, "audit")
+    visitor.go(closed_house, "/manage/sessions")
+    visitor.click("tr:has(.quiet) .danger")
+
+    def is_out() -> bool:
+        """Within a second, in which another worker of the service may still know the session."""
+        visitor.go(closed_house, "/manage/sessions")
+        return visitor.path.startswith("/login")
+
+    wait_until(is_out, 10, "its own session is over")

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pizza.domain.roles import MANAGER
 from pizza.web.errors import Problem
 from pizza.web.gate import session
 
@@ -36,6 +37,7 @@ def page(template: str, *, status: int = 200, live: bool = False, **words: Any) 
     """
     words["root"] = request.script_root
     words["logged_in"] = session(request.environ) is not None
+    words["manages"] = "caller" in g and g.caller.may(MANAGER)
     text = _TEMPLATES.get_template(template).render(words)
     response = mark(Response(text, status, content_type=HTML))
     if live:

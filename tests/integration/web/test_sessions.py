@@ -222,6 +222,17 @@ def test_a_database_that_takes_no_writes_can_be_read(
         assert client.post("/kitchen/pause", headers=shown(key)).status_code == 503
 
 
+def test_on_the_tables_of_a_former_release_it_says_so(
+    browser: Callable[[], FlaskClient], conn: BoundedConnection
+) -> None:
+    conn.execute("alter table staff_key rename role to kept")
+    try:
+        for answer in (browser().post("/orders", json=MEAL), browser().get("/orders")):
+            assert (answer.status_code, "not set up" in answer.json["detail"]) == (503, True)
+    finally:
+        conn.execute("alter table staff_key rename kept to role")
+
+
 # --- pages ----------------------------------------------------------------------------------------
 
 

@@ -86,6 +86,13 @@ def test_only_staff_hurries_an_order(closed, restaurant, role):
     assert closed.post("/orders", data=body, headers=shown("key-staff")).status_code == 201
 
 
+def test_only_a_manager_is_offered_the_managers_page(closed):
+    for role in ROLES[1:]:
+        headers = {**shown(f"key-{role}"), "Accept": "text/html"}
+        page = closed.get("/kitchen", headers=headers).text
+        assert ("/manage" in page) == (role == MANAGER)
+
+
 def test_a_monitor_is_told_of_no_person(closed):
     for role, notes in ((MONITOR, None), (STATION, "priority 1")):
         headers = shown(f"key-{role}")
