@@ -100,10 +100,9 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sends an order, as a mark that tells clients apart, and how many places it may hold.
+    """Who sends an order: marks of client and network, and the places it may hold at a time.
 
-    places: None for a quarter of what the restaurant takes at a time, rounded up.
-    network: a mark of the network that the client belongs to, if it is known.
+    places: None for a quarter of what the restaurant takes, rounded up. network: None if unknown.
     """
 
     mark: bytes

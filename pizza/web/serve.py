@@ -44,6 +44,8 @@ _THREADS = 128
 # As many connections a worker has, besides those of streams. One on which nothing comes costs
 # memory until _HEAD_SECONDS are over; with fewer, silent ones would keep everybody else out.
 _CONNECTIONS = 8192
+# As many at least, however few descriptors the system allows.
+_FEW_CONNECTIONS = 256
 # From the first byte of a request to the end of its head, and of a connection without a request.
 _HEAD_SECONDS = 10
 _TICK_SECONDS = 0.2
@@ -65,7 +67,7 @@ def serve(settings: Settings) -> int:
         log.error("%s", problem, extra={"action": "start_failed"})
         return 1
     multiprocessing.set_start_method("spawn", force=True)
-    _allow_descriptors(_CONNECTIONS + 2 * settings.streams_per_worker)
+    _allow_descriptors(2 * _CONNECTIONS + 2 * settings.streams_per_worker)
     board = Board.create()
     end = threading.Event()
     relay = restaurant.start_relay(settings)
@@ -179,7 +181,7 @@ def _server(settings: Settings) -> _Server:
         ),
         workers=settings.web_workers,
         blocking_threads=_THREADS + settings.streams_per_worker,
-        backpressure=_CONNECTIONS + settings.streams_per_worker,
+        backpressure=_connections() + settings.streams_per_worker,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,
@@ -217,6 +219,15 @@ def _allow_descriptors(count: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < count:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def _connections() -> int:
+    """How many connections besides streams a worker may have with the descriptors it may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _CONNECTIONS
+    # The other half is for streams and for what is neither: files, the database.
+    return min(_CONNECTIONS, max(_FEW_CONNECTIONS, soft // 2))
 
 
 def _in_background(work: Callable[..., None], *args: Any) -> None:

@@ -28,7 +28,7 @@ GREEDY, OTHER = "203.0.113.7", {"X-Forwarded-For": "198.51.100.1"}
 BODIES, SILENT = 1500, 2200
 DEADLINE_S = 10.0
 # How long an answer may take while the attack is on; without a deadline none came for 110 s.
-SOON_S = 4.0
+SOON_S = 2.0
 
 service = module_service(
     "--max-concurrent=0", "--rate-limit=0", "--trusted-proxies=127.0.0.1", "--max-streams=100",

@@ -1,0 +1,78 @@
+"""Pages of other sites in a real browser, at a service without a staff key."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ..acceptance.api_service import Service
+from .visitor import Visitor
+
+MEAL = {
+    "customer_name": "Eve", "rush": True, "priority": 10,
+    "items": [{"name": "Pizza", "quantity": 1, "price": 0.01}],
+}  # fmt: skip
+# What a page may send without being asked for leave.
+_SEND = """
+const [address, body, done] = arguments;
+fetch(address, {method: 'POST', mode: 'no-cors', credentials: 'include', body})
+    .then(answer => done(answer.status), error => done(String(error)));
+"""
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>Another site</title>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def other_site() -> Iterator[str]:
+    """The origin of another site."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://pizza.example:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+def send(visitor: Visitor, address: str) -> object:
+    """The status that a page hears of its order: 0 for an answer that it may not read."""
+    visitor.browser.set_script_timeout(60)
+    return visitor.browser.execute_async_script(_SEND, address, json.dumps(MEAL))
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/"])
+def test_a_page_of_another_site_places_no_order(
+    house: Service, visitor: Visitor, other_site: str, path: str
+) -> None:
+    visitor.expect("403")
+    visitor.go(other_site, "/")
+    before = house.stored()
+
+    assert send(visitor, f"http://127.0.0.1:{house.port}{path}") == 0
+    assert house.stored() == before
+
+
+def test_a_page_whose_name_is_made_to_mean_this_machine_is_refused(
+    house: Service, visitor: Visitor
+) -> None:
+    """DNS rebinding: to the browser all of it is one origin."""
+    visitor.expect("421")
+    origin = f"http://pizza.example:{house.port}"
+    visitor.go(origin, "/")
+    before = house.stored()
+
+    assert "does not answer to this host name" in visitor.text("body")
+    assert send(visitor, f"{origin}/orders") == 421
+    assert house.stored() == before
