@@ -87,7 +87,7 @@ def evening(conn: BoundedConnection) -> list[str]:
     numbers = [
         place(
             conn, first, order_type="delivery", delivery_address=ADDRESS,
-            key=RequestKey(f"{NEEDLE}-1", b"digest of Quexwobble"), client=Client(b"\1" * 32, 25),
+            key=RequestKey(f"{NEEDLE}-1", b"digest of Quexwobble"), client=Client(b"\1" * 32, 25, b"\2" * 32),
         ),
         place(conn, second, order_type="dine-in", table_number=7),
         place(conn, third),
