@@ -17,16 +17,15 @@ $$;
 create or replace function client_leaves_reserve(p_limit integer) returns boolean
 language plpgsql as $$
 declare
-    key bigint := lock_key('limited clients');
     reserve integer := least((p_limit + 9) / 10, p_limit - 1);
     others integer := current_setting('max_connections')::integer;
 begin
     if (select sum(free) from kitchen_capacity) > reserve + 2 * others then
-        perform pg_advisory_xact_lock_shared(key);
+        perform pg_advisory_xact_lock_shared(lock_key('limited clients'));
         -- Others may have been quicker; the second `others` above makes that unlikely.
         return (select sum(free) from kitchen_capacity) > reserve + others;
     end if;
-    perform pg_advisory_xact_lock(key);
+    perform pg_advisory_xact_lock(lock_key('limited clients'));
     return (select sum(free) from kitchen_capacity) > reserve;
 end $$;
 
