@@ -356,6 +356,7 @@ set enable_seqscan = off
 as $$
 declare
     candidate uuid;
+    still_waits boolean;
     old_priority integer;
     o orders;
     raised integer := 0;
@@ -363,11 +364,14 @@ declare
 begin
     foreach candidate in array orders_overdue(p_patience, p_priority, 500) loop
         exit when raised = 100;
-        select e.priority into old_priority
+        -- By the primary keys alone: a condition on state or status could lead a plan, made when next to
+        -- nothing waited, through the index of all that wait.
+        select m.state = 'sent' and m.priority < p_priority and e.status = 'received', e.priority
+        into still_waits, old_priority
         from message m join orders e on e.id = m.id
-        where m.id = candidate and m.state = 'sent' and m.priority < p_priority and e.status = 'received'
+        where m.id = candidate
         for no key update of m, e skip locked;
-        continue when not found;
+        continue when still_waits is not true;
         raised := raised + 1;
         update orders u
         set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1

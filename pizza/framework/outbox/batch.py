@@ -116,7 +116,7 @@ class Batches:
             return True
         lately = time.monotonic() - self._declared_at < _DECLARED_S
         if why is Refusal.NO_EXCHANGE and lately:
-            self._park(conn, row, f"{why.value}: {row.exchange!r}")
+            self._park(conn, row, _reason(row, why))
             return True
         return False
 
@@ -132,7 +132,7 @@ class Batches:
         ]
         for row, why in refused:
             if row.position not in unbound:
-                self._park(conn, row, why.value)
+                self._park(conn, row, _reason(row, why))
         if not unbound:
             return
         dropped = _unless_locked(conn, _SQL.drop_events, {"positions": unbound})
@@ -199,6 +199,12 @@ class Batches:
         self._said = {key: at for key, at in self._said.items() if now - at < _SAY_AGAIN_S}
         self._said[about] = now
         log.log(level, text, extra={"action": action, "details": details})
+
+
+def _reason(row: Any, why: Refusal) -> str:
+    if why is Refusal.NO_EXCHANGE:
+        return f"{why.value}: {row.exchange!r}"
+    return why.value
 
 
 def _unless_locked(conn: BoundedConnection, query: str, values: dict[str, Any]) -> list[Any] | None:
