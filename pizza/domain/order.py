@@ -100,10 +100,9 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sends an order: marks of client and network, and the places it may hold at a time.
+    """Who sends an order: marks of client and network, and how many orders it may have at a time.
 
-    places: None for a quarter of what the restaurant takes, rounded up. network: None if unknown.
-    """
+    places: None for a quarter of what the restaurant takes, rounded up."""
 
     mark: bytes
     places: int | None
