@@ -202,9 +202,8 @@ class Batches:
 
 
 def _reason(row: Any, why: Refusal) -> str:
-    if why is Refusal.NO_EXCHANGE:
-        return f"{why.value}: {row.exchange!r}"
-    return why.value
+    where = f": {row.exchange!r}" if why is Refusal.NO_EXCHANGE else ""
+    return f"{why.value}{where}"
 
 
 def _unless_locked(conn: BoundedConnection, query: str, values: dict[str, Any]) -> list[Any] | None:
