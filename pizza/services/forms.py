@@ -18,18 +18,20 @@ from pizza.domain import order as rules
 from pizza.domain.errors import FieldError, InvalidOrder
 from pizza.domain.order import OrderDraft, OrderItem
 
-# What patterns can say of the domain's rules: no control characters, something to be seen.
+# What a pattern can say of the domain's rules (pizza.domain.names): no control characters, and none
+# that change the direction of the text around them.
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 _NAME = {
     "type": "string",
     "minLength": 1,
     "maxLength": names.NAME_LENGTH,
-    "pattern": r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$",
+    "pattern": _PRINTABLE,
 }
 _ADDRESS = {
     "type": "string",
     "minLength": names.ADDRESS_MIN,
     "maxLength": names.ADDRESS_MAX,
-    "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$",
+    "pattern": _PRINTABLE,
 }
 
 

@@ -35,7 +35,7 @@ http {{
 IN_ANY_PATH = [
     "Fish/Chips", "AC/DC", "a/b/c", "x/sold-out/y", "vip/x", "sold-outs",
     "%", "100 %2F", "?", "a?b=c", "#", ";", "a;b=c", "a&b=c+d", "+", " lead", "trail ", "\\", "'\"",
-    "🍕 4/4", "Crème brûlée", "…", "two\nlines",
+    "🍕 4/4", "Crème brûlée", "…", "👩‍🍳",
 ]  # fmt: skip
 UNMERGED = ["a//b", "/x"]
 IN_NO_PATH = [

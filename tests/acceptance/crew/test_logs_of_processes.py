@@ -72,7 +72,7 @@ def test_times_are_utc_and_never_go_back(day: tuple[Program, Program, str]) -> N
 
 
 def test_odd_names_stay_on_one_line(restaurant: Restaurant) -> None:
-    name = 'Bobby\n{"level":"ERROR","message":"forged"}\tTables\u2028"'
+    name = 'Bobby\\n{"level":"ERROR","message":"forged"}\\tTables\u200f"\u00a0'
     restaurant.hire("mario")
 
     number = restaurant.place(customer_name=name)
