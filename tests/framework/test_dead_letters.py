@@ -313,11 +313,6 @@ def test_whatever_the_body_it_is_shown(
     assert dead_letters.letters(conn)[0].body == shown
 
 
-def test_text_of_other_programs_is_made_safe_for_a_terminal() -> None:
-    text = "a\x1b[2Jb\u202ec\x00d\ud800e\tf\n<b>ü"
-    assert dead_letters.printable(text) == "a\ufffd[2Jb\ufffdc\ufffdd\ufffde\tf\n<b>ü"
-
-
 def test_two_messages_with_one_id_keep_their_bodies(stage: Stage) -> None:
     (id,) = insert(stage, body=b'"first"')
     again = "select message_bury_raw('dead_letters', 'q', %s, '{\"reason\": \"r\"}', %s::uuid)"

@@ -29,6 +29,11 @@ def test_what_a_terminal_obeys_is_replaced(text, capsys):
     assert "\ufffd" in shown
 
 
+def test_one_character_stands_for_each_that_is_replaced():
+    text = "a\x1b[2Jb\u202ec\x00d\ud800e\tf\n<b>ü"
+    assert printable(text) == "a\ufffd[2Jb\ufffdc\ufffdd\ufffde\tf\n<b>ü"
+
+
 @pytest.mark.parametrize("text", PLAIN)
 def test_all_other_text_stays_as_it_is(text):
     assert printable(text) == text
