@@ -270,3 +270,13 @@ def price_error(price: Decimal) -> str | None:
 
 def _is_int(value: object, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
+
+
+def staff_fields(draft: OrderDraft) -> list[FieldError]:
+    """The wishes of an order that only staff may have; none in most orders."""
+    wishes = (
+        ("customer_type", draft.customer_type == VIP),
+        ("rush", draft.rush),
+        ("priority", draft.priority is not None),
+    )
+    return [FieldError(name, "is for staff") for name, wished in wishes if wished]

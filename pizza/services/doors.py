@@ -25,8 +25,7 @@ from uuid import UUID
 import psycopg
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import CredentialUnknown, FieldError
-from pizza.domain.order import VIP, OrderDraft
+from pizza.domain.errors import CredentialUnknown
 from pizza.domain.roles import MANAGER
 from pizza.services import sessions
 from pizza.services.caller import ANYBODY, OPEN, Caller
@@ -36,7 +35,7 @@ from pizza.storage import sessions as session_storage
 from pizza.storage.doors import ActiveKey, ActiveSession, Locks
 
 __all__ = [
-    "ANYBODY", "OPEN", "Caller", "Doors", "add_key", "list_keys", "revoke_key", "staff_fields",
+    "ANYBODY", "OPEN", "Caller", "Doors", "add_key", "list_keys", "revoke_key",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ _FRESH_SECONDS = 1.0
 _MOMENT_SECONDS = 0.1
 _PREFIX = "ORD_"
 _TOKEN = re.compile(r"([0-9]{8}_[0-9]{3,8})\.[0-9a-f]{40}")
-_STAFF_FIELDS = "is for staff"
 _SESSION = re.compile(r"s\.([0-9a-f]{40})\.([0-9a-f]{20})")
 
 
@@ -307,13 +305,3 @@ class Doors:
 def looks_like_session(text: str) -> bool:
     """Whether this may be a session at all."""
     return _SESSION.fullmatch(text) is not None
-
-
-def staff_fields(draft: OrderDraft) -> list[FieldError]:
-    """The wishes of an order that only staff may have; none in most orders."""
-    wishes = (
-        ("customer_type", draft.customer_type == VIP),
-        ("rush", draft.rush),
-        ("priority", draft.priority is not None),
-    )
-    return [FieldError(name, _STAFF_FIELDS) for name, wished in wishes if wished]

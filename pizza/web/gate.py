@@ -18,9 +18,9 @@ from werkzeug.http import parse_cookie
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import Actor
 from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
-from pizza.domain.order import OrderDraft
+from pizza.domain.order import OrderDraft, staff_fields
 from pizza.domain.roles import STAFF
-from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session, staff_fields
+from pizza.services.doors import ANYBODY, Caller, Doors, looks_like_session
 from pizza.web.cors import is_listed
 from pizza.web.credentials import Credentials
 from pizza.web.proxies import address_of, came_by_proxy, host_is_unknown
