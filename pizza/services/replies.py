@@ -33,6 +33,5 @@ def send(
             extra={"action": "reply_refused", "details": {"reply_to": queue}},
         )  # fmt: skip
         return
-    publish(
-        conn, "", queue, answer, correlation_id=clean(correlation_id) if correlation_id else None
-    )
+    echoed = None if correlation_id is None else clean(correlation_id)
+    publish(conn, "", queue, answer, correlation_id=echoed)
