@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from collections.abc import Iterator
@@ -279,9 +280,12 @@ def test_a_price_that_is_changed_counts_for_the_next_order(service: Service) -> 
         body = json.dumps({"name": "Espresso", "tag": "drink", "price": price}).encode()
         assert service.request("POST", "/menu", body, STAFF).status in (200, 201)
 
+    networks = itertools.count(1)
+
     def order(**price: float) -> Reply:
         items = [{"name": "Espresso", "quantity": 1, **price}]
-        return service.order({**MEAL, "items": items}, FARTHER)
+        elsewhere = {"X-Forwarded-For": f"198.51.{next(networks)}.7"}
+        return service.order({**MEAL, "items": items}, elsewhere)
 
     assert order().json["total_amount"] == 2.4
     put(2.9)

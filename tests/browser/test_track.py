@@ -56,7 +56,7 @@ def way(visitor: Visitor) -> list[tuple[str, str]]:
 
 def told(visitor: Visitor) -> list[str]:
     return visitor.run(
-        "return [...document.querySelectorAll('#told li span')].map(each => each.textContent)"
+        "return [...document.querySelectorAll('#told li bdi')].map(each => each.textContent)"
     )
 
 

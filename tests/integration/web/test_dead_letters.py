@@ -49,9 +49,9 @@ def test_it_shows_what_is_known_of_each(client: FlaskClient, conn: BoundedConnec
     insert(conn, task=None)
     text = client.get(PAGE, headers=HTML).text
     for piece in (
-        "bake", "Event", "from <bdi>bakery</bdi>", "KeyError: &#39;flour&#39;", "attempt 3", "5 runs",
-        "priority 4", "needs oven", "2026-01-01T12:00:00.001Z", "&#34;loaf&#34;: 1", "Zoë",
-        "in &lt;module&gt;", "2 in all",
+        "bake", "Event", "from <bdi>bakery</bdi>", "KeyError: &#39;flour&#39;", "attempt 3",
+        "5 runs", "priority 4", "needs oven", "2026-01-01T12:00:00.001Z", "&#34;loaf&#34;: 1",
+        "Zoë", "in &lt;module&gt;", "2 in all",
     ):  # fmt: skip
         assert piece in text
     assert text.count("<summary>Traceback</summary>") == 1
