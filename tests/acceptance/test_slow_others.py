@@ -23,7 +23,7 @@ from .api_service import Service, module_service
 
 KEY = "a-sound-key-of-the-staff"
 STAFF = {"Authorization": f"Bearer {KEY}"}
-MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
+MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}]}
 GREEDY, OTHER = "203.0.113.7", {"X-Forwarded-For": "198.51.100.1"}
 BODIES, SILENT = 1500, 2200
 DEADLINE_S = 10.0
