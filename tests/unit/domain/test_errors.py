@@ -25,6 +25,7 @@ REFUSALS = [
     errors.UnknownOrderTypes(["sushi"], ["dine-in", "pizza"]),
     errors.ClientFull(25),
     errors.NoSuchKey("1f2e3d4c"),
+    errors.NoSuchSession("1f2e3d4c"),
     errors.CredentialMissing("This needs a staff key."),
     errors.CredentialUnknown(),
     errors.NoSuchWebhook("7"),
