@@ -247,7 +247,7 @@ OPTIONS = (
     ),
     _option(
         "--personal-data-days", values.number(0, 36_500),
-        "days that orders keep their customer, 0 for ever",
+        "days that orders keep their customer, 0 for no limit",
     ),
     _option(
         "--stuck-factor", values.number(0.1, 1000), "times its estimate until an order is stuck"
@@ -288,7 +288,7 @@ OPTIONS = (
         "--session-idle", values.seconds(2, 604_800), "seconds until an unused session ends"
     ),
     _option(
-        "--audit-days", values.number(0, 36_500), "days that the audit log is kept, 0 for ever"
+        "--audit-days", values.number(0, 36_500), "days that the audit log is kept, 0 for no limit"
     ),
 )  # fmt: skip
 

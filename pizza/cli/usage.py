@@ -69,7 +69,7 @@ Order Service Options:
                            a staff key, none without)
                            Format: pizza.example,*.example.org
   --session-idle           Seconds until an unused session of staff ends (default: 7200)
-  --audit-days             Days that the audit log is kept, at least 30, 0 for ever (default: 730)
+  --audit-days             Days that the audit log is kept, at least 30; 0: no limit (default: 730)
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none
   --ageing                 Seconds after which a waiting order goes first, as all processes are
@@ -77,7 +77,7 @@ Order Service Options:
   --history-days           Days that tracked events and deliveries are kept, as all processes are
                            told it (default: 90; 0: for ever)
   --personal-data-days     Days after which an ended order no longer names its customer, as all
-                           processes are told it (default: 365; 0: for ever)
+                           processes are told it (default: 365; 0: no limit)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
   --max-streams            Streams (/events) open at a time, shared by the HTTP workers; one client

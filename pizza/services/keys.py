@@ -51,9 +51,9 @@ def add_key(
     good_for: timedelta | None = None,
     actor: Actor = UNNAMED,
 ) -> tuple[StaffKey, str]:
-    """Make a key; its text comes back this once and is stored nowhere. good_for: None for ever.
+    """Make a key; its text comes back this once and is stored nowhere. good_for: None for no end.
 
-    In a transaction of its own or the caller's. Running services know the key within a second, and
+    In its own transaction or the caller's. Running services know the key within a second, and
     ask for one from the first key on. Raises InvalidRequest.
     """
     _check(name, role, kind, good_for)

@@ -52,7 +52,7 @@ class _Found:
 def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dict[str, Any]:
     """All personal data of a customer as one JSON document. Raises CustomerNotFound.
 
-    Runs in a transaction of its own, which sees one moment of the database.
+    Runs in its own transaction, which sees one moment of the database.
     """
     with conn.within(_STATEMENT_LIMIT_S), conn.transaction():
         conn.execute("set transaction isolation level repeatable read, read only")
