@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import amqp
 import pytest
 
 from devservices import Servers
@@ -94,10 +95,18 @@ def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(sta
     stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
     wait_until(lambda: stage.ready(red) < 1200, 15, "most of them are taken out")
     assert relay.log("messages_sent_again")
-    left = stage.drain(red)
-    external = [m for m in left if "task" not in m.properties.get("application_headers", {})]
-    assert len(external) == 40
-    assert str(waiting) in {m.properties["message_id"] for m in left}
+    left: list[amqp.Message] = []
+
+    def external() -> int:
+        # The keeper may have some in hand, and puts them back.
+        left.extend(stage.drain(red))
+        return sum("task" not in m.properties.get("application_headers", {}) for m in left)
+
+    wait_until(lambda: external() >= 40, 10, "those of others are all there")
+    wait_until(
+        lambda: external() == 40 and str(waiting) in {m.properties["message_id"] for m in left},
+        10, "and so is the one that waits",
+    )  # fmt: skip
 
 
 class CountingBroker(Broker):
