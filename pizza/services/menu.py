@@ -17,14 +17,9 @@ from pizza.storage import menu
 _FRESH_SECONDS = 2.0
 
 
-def tags_by_name(conn: psycopg.Connection[Any]) -> dict[str, str]:
-    """The keys of dish names (pizza.domain.names), and their tags."""
-    return {fold(dish.name): dish.tag for dish in menu.dishes(conn)}
-
-
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """Tags and prices of the dishes, by the keys of their names.
+    """Tags and prices of the dishes, by the keys of their names (pizza.domain.names).
 
     prices: None for a dish whose price staff says.
     """

@@ -19,7 +19,7 @@ from pizza.framework import Blueprint, Job, RetryPolicy
 from pizza.framework.dead_message import DeadMessage
 from pizza.framework.errors import PoisonMessage
 from pizza.services import orders, replies
-from pizza.services.menu import tags_by_name
+from pizza.services.menu import read_menu
 from pizza.services.topology import KITCHEN_QUEUE
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def outside(base_seconds: float) -> Blueprint:
         with job.completion() as conn:
             try:
                 placed = orders.place_order(
-                    conn, job.body, base_seconds=base_seconds, menu=tags_by_name(conn),
+                    conn, job.body, base_seconds=base_seconds, menu=read_menu(conn).tags,
                     source=job.id, by=PRODUCER,
                 )  # fmt: skip
                 number, answer = placed.number, {"status": placed.status}

@@ -19,7 +19,7 @@ from pizza.domain.errors import SoldOut, UnknownDish
 from pizza.domain.names import fold
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.services import orders, setup, staff
-from pizza.services.menu import tags_by_name
+from pizza.services.menu import read_menu
 from pizza.services.names import fold_names
 from pizza.services.notifications import Wanted
 from pizza.services.status_messages import read_status_message
@@ -99,7 +99,7 @@ def conn(url: str) -> Iterator[BoundedConnection]:
 
 def order(conn: BoundedConnection, dish: str = "Pizza", guest: str = "Jane") -> Any:
     items = (OrderItem(dish, 1, Decimal("5.00")),)
-    return orders.place_order(conn, OrderDraft(guest, items), menu=tags_by_name(conn))
+    return orders.place_order(conn, OrderDraft(guest, items), menu=read_menu(conn).tags)
 
 
 @pytest.mark.parametrize("name", [name for names in SAME for name in names])
