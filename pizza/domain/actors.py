@@ -19,7 +19,7 @@ KITCHEN, DELIVERY = "kitchen", "delivery"
 _PROGRAMS = frozenset(
     {"order-service", "tracking-service", "outside", "ageing", KITCHEN, DELIVERY, CUSTOMER, STAFF}
 )
-# Whoever leads an order to a status.
+# The role that leads an order to each status.
 _ROLES = {
     RECEIVED: STAFF,
     COOKING: KITCHEN,

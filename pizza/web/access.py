@@ -43,6 +43,6 @@ def access_log(app: Wsgi) -> Wsgi:
 def _shown(path: str) -> str:
     """The path without a tracking token, which is as good as a key.
 
-    Whoever mistypes an address (`//track/…`, `/Track/…`) shows the token all the same.
+    A mistyped address (`//track/…`, `/Track/…`) holds the token as well.
     """
     return _SECRET.sub("***", _BEHIND_TRACK.sub(r"\1***", path))
