@@ -18,9 +18,9 @@ from counter import cancel_one, hurry_one
 from datafolder import ROOT, DataFolderError, data_folder
 from demo_board import Board
 from devservices import ProcessFailed, claim, free_port
+from pizza.config.settings import SettingsError, read_dotenv
 from pizza.domain.stations import STATION_NAMES
 from pizza.domain.status import COOKING, RECEIVED
-from pizza.settings import SettingsError, read_dotenv
 from progress import step
 from restaurant import Restaurant, RestaurantFailed
 from rush import follow, one_more, orders, place, verify

@@ -12,7 +12,7 @@ from pathlib import Path
 from backing import Backing
 from datafolder import ROOT, DataFolderError, data_folder
 from devservices import GuardedProcess, ProcessFailed, claim
-from pizza.settings import SettingsError, read_dotenv
+from pizza.config.settings import SettingsError, read_dotenv
 from restaurant import Restaurant, RestaurantFailed
 from stopping import Stopped, stop_on_signals
 

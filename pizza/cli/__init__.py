@@ -12,11 +12,12 @@ from typing import Any
 
 import click
 
-from pizza import logs, precautions
-from pizza.cli import disguise, terminal, verbs
-from pizza.cli.usage import USAGE
-from pizza.framework.lifecycle import handle_stop_signals
-from pizza.settings import MODES, OPTIONS, SettingsError, load
+from pizza.cli import commands, hide_passwords, terminal
+from pizza.cli.help import USAGE
+from pizza.config import preflight
+from pizza.config.settings import MODES, OPTIONS, SettingsError, load
+from pizza.observability import logging_config
+from pizza.taskqueue.lifecycle import handle_stop_signals
 
 _NEEDS = {
     "order-service": ("db_url",),
@@ -33,7 +34,7 @@ class _Command(click.Command):
 
 
 def _command() -> click.Command:
-    # Values are read by pizza.settings, so that a flag and its variable are refused alike.
+    # Values are read by pizza.config.settings, so that a flag and its variable are refused alike.
     options: list[click.Parameter] = [
         click.Option([option.flag, option.name], help=option.meaning)
         for option in OPTIONS
@@ -41,7 +42,7 @@ def _command() -> click.Command:
     ]
     options += [
         click.Option([f"--{verb.replace('_', '-')}", verb], is_flag=True)
-        for verb in verbs.SETUP_VERBS
+        for verb in commands.SETUP_VERBS
     ]
     return _Command(
         "restaurant-system",
@@ -54,7 +55,7 @@ def _command() -> click.Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns the exit code. `argv` without the program's name."""
     if argv is None:
-        disguise.hide_secrets()
+        hide_passwords.hide_secrets()
         terminal.accept_any_text()
     try:
         code = _command().main(
@@ -64,16 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except click.ClickException as problem:
         sentence = problem.format_message().rstrip(".")
-        return verbs.refuse(f"{sentence}. See restaurant-system --help.")
+        return commands.refuse(f"{sentence}. See restaurant-system --help.")
     except SettingsError as problem:
-        return verbs.refuse(f"{problem} See restaurant-system --help.")
+        return commands.refuse(f"{problem} See restaurant-system --help.")
     except (KeyboardInterrupt, click.Abort):
-        return verbs.FAILED
-    return code if isinstance(code, int) else verbs.DONE
+        return commands.FAILED
+    return code if isinstance(code, int) else commands.DONE
 
 
 def _run(**given: Any) -> int:
-    asked = [verb for verb in verbs.SETUP_VERBS if given.pop(verb)]
+    asked = [verb for verb in commands.SETUP_VERBS if given.pop(verb)]
     return _set_up(given, asked) if asked else _serve(given)
 
 
@@ -84,13 +85,13 @@ def _set_up(given: Mapping[str, str | None], asked: list[str]) -> int:
     settings = dataclasses.replace(load(given), mode=None)
     if set(asked) - {"setup_queues"}:
         settings.require("db_url")
-    logs.setup(settings)
+    logging_config.setup(settings)
     if "setup_queues" in asked:
-        precautions.take(settings)
+        preflight.take(settings)
     else:
-        precautions.check_database(settings)
+        preflight.check_database(settings)
     with terminal.sentences("restaurant-system", settings):
-        return verbs.set_up(settings, asked)
+        return commands.set_up(settings, asked)
 
 
 def _serve(given: Mapping[str, str | None]) -> int:
@@ -99,8 +100,8 @@ def _serve(given: Mapping[str, str | None]) -> int:
         raise SettingsError(f"Say what to do: --mode={'|'.join(MODES)}, or a setup command.")
     settings.require(*_NEEDS[settings.mode])
     # Until the service has its own handlers there is nothing to finish.
-    handle_stop_signals(lambda *_: sys.exit(verbs.DONE))
-    logs.setup(settings)
-    settings = precautions.take(settings)
+    handle_stop_signals(lambda *_: sys.exit(commands.DONE))
+    logging_config.setup(settings)
+    settings = preflight.take(settings)
     with terminal.sentences("restaurant-system", settings):
-        return verbs.run(settings)
+        return commands.run(settings)

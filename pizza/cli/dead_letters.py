@@ -13,13 +13,14 @@ from contextlib import contextmanager
 
 import click
 
-from pizza.cli import desk, terminal, verbs
+from pizza.cli import commands as verbs
+from pizza.cli import output, terminal
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, available, connect
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
-from pizza.framework import dead_letters
-from pizza.framework.dead_letters import DeadLetter, Settled
-from pizza.services import dead_letters as settling
-from pizza.settings import Settings
+from pizza.operations import dead_letters as settling
+from pizza.taskqueue.dead_letters import management
+from pizza.taskqueue.dead_letters.management import DeadLetter, Settled
 
 _MAX_REASON = 200
 # How many failures are printed; the log has them all.
@@ -42,7 +43,7 @@ def group(settings: Settings) -> click.Group:
         Example: flask --app pizza dead-letters list --limit 20
         """
         with _database(settings) as conn:
-            pages = dead_letters.pages(conn, limit)
+            pages = management.pages(conn, limit)
             found = (each for page in pages for each in page)
             if as_json:
                 _print_array(found)
@@ -51,7 +52,7 @@ def group(settings: Settings) -> click.Group:
             for each in found:
                 shown += 1
                 terminal.echo(_line(each))
-            total = dead_letters.count(conn)
+            total = management.count(conn)
         if total > shown:
             terminal.echo(f"{_letters(total)}; the oldest {shown} are shown.")
         else:
@@ -66,9 +67,9 @@ def group(settings: Settings) -> click.Group:
         Example: flask --app pizza dead-letters show 0b6c7c3e-…
         """
         with _database(settings) as conn:
-            found = dead_letters.find(conn, id)
+            found = management.find(conn, id)
         if found is None:
-            desk.fail(f"There is no dead letter {id}")
+            output.fail(f"There is no dead letter {id}")
         if as_json or not sys.stdout.isatty():
             terminal.echo(json.dumps(dataclasses.asdict(found), indent=2))
         else:
@@ -106,16 +107,16 @@ def group(settings: Settings) -> click.Group:
 @contextmanager
 def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
     """A connection; what goes wrong with the database ends the program with a sentence."""
-    desk.need_database(settings)
+    output.need_database(settings)
     try:
         with connect(settings.db_url, name="dead letters") as conn, available():
             yield conn
-    except desk.NO_TABLES:
-        desk.fail(desk.NO_TABLES_YET)
+    except output.NO_TABLES:
+        output.fail(output.NO_TABLES_YET)
     except DatabaseUnsupported as problem:
         sys.exit(verbs.refuse(f"{problem}."))
     except DatabaseError as problem:
-        desk.fail(str(problem))
+        output.fail(str(problem))
 
 
 def _settle(
@@ -124,7 +125,7 @@ def _settle(
     one: Callable[..., Settled],
     every: Callable[..., Settled],
 ) -> Settled:
-    actor = desk.actor()
+    actor = output.actor()
     return one(conn, id, actor) if id else every(conn, actor)
 
 
@@ -136,7 +137,7 @@ def _check(id: str | None, everything: bool) -> None:
 def _report(done: Settled, id: str | None, what: str) -> None:
     """Say how many were settled, which were not, and why. Exits with 1 if there are such."""
     if id is not None and done.count == 0 and not done.failures:
-        desk.fail(f"There is no dead letter {id}")
+        output.fail(f"There is no dead letter {id}")
     terminal.echo(f"{_letters(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
     for failed, reason in list(done.failures.items())[:_MAX_FAILURES]:
         terminal.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)

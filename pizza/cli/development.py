@@ -12,18 +12,18 @@ from typing import Any
 import click
 from flask import Flask
 
-from pizza import logs
-from pizza.cli import dead_letters, desk, terminal, verbs
-from pizza.cli.groups import GROUPS
+from pizza import app as restaurant
+from pizza.cli import commands, dead_letters, output, terminal
+from pizza.cli.staff import GROUPS
+from pizza.config.settings import Settings, SettingsError, load
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import open_pool
-from pizza.framework.relay import Relay
-from pizza.services import restaurant
-from pizza.settings import Settings, SettingsError, load
-from pizza.web import Backend
-from pizza.web import create_app as create_web_app
-from pizza.web.breaker import Breaker
-from pizza.web.cors import allow_origins
+from pizza.observability import logging_config
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.web.app import create_app as create_web_app
+from pizza.web.dependencies import Backend
+from pizza.web.http.cors import allow_origins
+from pizza.web.server.breaker import Breaker
 
 
 def create_app() -> Flask:
@@ -31,13 +31,13 @@ def create_app() -> Flask:
     terminal.accept_any_text()
     try:
         settings = dataclasses.replace(load({}), mode="order-service")
-        logs.setup(settings)
+        logging_config.setup(settings)
     except SettingsError as problem:
-        sys.exit(verbs.refuse(str(problem)))
+        sys.exit(commands.refuse(str(problem)))
     house = _House(settings)
     app = create_web_app(settings, Backend(house, house.relay_state))
     app.wsgi_app = allow_origins(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign, assignment]
-    setup = (_command(verb, settings) for verb in verbs.SETUP_VERBS)
+    setup = (_command(verb, settings) for verb in commands.SETUP_VERBS)
     for command in (*setup, dead_letters.group(settings), *GROUPS):
         app.cli.add_command(_with_sentences(command, settings))
     return app
@@ -58,11 +58,11 @@ def _with_sentences(command: click.Command, settings: Settings) -> click.Command
 def _command(verb: str, settings: Settings) -> click.Command:
     def run() -> None:
         if verb != "setup_queues":
-            desk.need_database(settings)
-        logs.setup(dataclasses.replace(settings, mode=None))
-        sys.exit(verbs.set_up(settings, [verb]))
+            output.need_database(settings)
+        logging_config.setup(dataclasses.replace(settings, mode=None))
+        sys.exit(commands.set_up(settings, [verb]))
 
-    return click.Command(verb.replace("_", "-"), callback=run, help=verbs.SETUP_HELP[verb])
+    return click.Command(verb.replace("_", "-"), callback=run, help=commands.SETUP_HELP[verb])
 
 
 class _House:

@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 
+from pizza.config.settings import Settings
 from pizza.database.connection import check
 from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.poolers import TRANSACTION_MODE
-from pizza.framework.retry import Backoff
-from pizza.settings import Settings
+from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
 

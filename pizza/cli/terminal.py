@@ -14,9 +14,9 @@ from io import TextIOWrapper
 
 import click
 
-from pizza import values
-from pizza.framework.printable import printable
-from pizza.settings import Settings, SettingsError
+from pizza.config import parsers
+from pizza.config.settings import Settings, SettingsError
+from pizza.taskqueue.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def accept_any_text() -> None:
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text that may have come from other people or programs.
 
-    What a terminal would obey instead of showing it is replaced (pizza.framework.printable).
+    What a terminal would obey instead of showing it is replaced (pizza.taskqueue.printable).
     err: on stderr. nl: end the line.
     """
     click.echo(printable(text), err=err, nl=nl)  # noqa: TID251
@@ -85,4 +85,4 @@ def _words(error: BaseException) -> str:
 def _without_secrets(text: str, settings: Settings | None) -> str:
     for secret in settings.secrets if settings is not None else ():
         text = text.replace(secret, "***")
-    return values.mask(text)
+    return parsers.mask(text)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from pizza.domain.errors import FieldError, InvalidRequest
+from pizza.domain.names import words_error
+
 # As long as the column changed_by of an order's history.
 SIGNATURE_LENGTH = 50
+REASON_LENGTH = 300
 STAFF_NAME = "staff"
 
 
@@ -45,3 +49,15 @@ class Actor:
 
 
 UNNAMED = Actor()
+
+
+def check_signature(*, by: str | None = None, reason: str | None = None) -> None:
+    """Check who makes a change, and why, as they will be logged. Raises InvalidRequest."""
+    texts = (("by", by, SIGNATURE_LENGTH), ("reason", reason, REASON_LENGTH))
+    errors = [
+        FieldError(name, message)
+        for name, text, longest in texts
+        if text is not None and (message := words_error(text, longest))
+    ]
+    if errors:
+        raise InvalidRequest(errors)

@@ -10,6 +10,20 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pizza.domain.order import DELIVERY, DINE_IN, TAKEOUT
+
+BASE_SECONDS = 10.0
+
+FACTORS = {DINE_IN: 0.8, TAKEOUT: 1.0, DELIVERY: 1.2}
+
+
+def cooking_seconds(order_type: str, base: float = BASE_SECONDS) -> float:
+    """The cooking time of one order in seconds.
+
+    base: the time of a takeout (`--cooking-time`); 0 cooks at once.
+    """
+    return FACTORS[order_type] * base
+
 
 @dataclass(frozen=True, slots=True)
 class Cook:

@@ -1,6 +1,6 @@
 """The line behind the kitchen as a table: what an order passes on its way to the guest.
 
-To add a station, add a row here and a task of the row's name in pizza/services/stations.py
+To add a station, add a row here and a task of the row's name in pizza/kitchen/stations.py
 (docs/stations.md walks through it). Which stations a restaurant staffs is the setting STATIONS.
 """
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.stage import Site
 from devservices.guard import descendants
-from pizza.framework.broker import Broker
-from pizza.services.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
+from pizza.taskqueue.broker.connection import Broker
+from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
 
 # Rows of these live for seconds, or are changed again and again: their size must not follow the
 # number of orders. All other tables are history, and grow by so many bytes an order.

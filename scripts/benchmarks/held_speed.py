@@ -19,8 +19,8 @@ from benchmarks.figures import MeasurementFailed
 from benchmarks.stage import Site
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
-from pizza.services.orders import place_order
-from pizza.services.topology import TYPED_QUEUES
+from pizza.orders.orders import place_order
+from pizza.topology import TYPED_QUEUES
 
 SAMPLES = 600
 REFERENCE, HTTP_REFERENCE = "reference", "GET /healthz"

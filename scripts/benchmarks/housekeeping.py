@@ -9,9 +9,9 @@ from kombu import Queue
 from benchmarks.figures import Figure
 from benchmarks.stage import Site, Stage
 from pizza.database.connection import connect
-from pizza.framework.broker import Broker
-from pizza.framework.outbox.rescuer import Rescuer
-from pizza.framework.topology import Topology
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox.rescuer import Rescuer
+from pizza.taskqueue.topology import Topology
 from progress import step
 
 WORKERS, QUEUES = 1000, 200

@@ -3,7 +3,7 @@
 from benchmarks import cpu, load, pgbench
 from benchmarks.figures import Figure, MeasurementFailed, latencies
 from benchmarks.stage import Site, Stage
-from pizza.services.orders import set_capacity
+from pizza.orders.orders import set_capacity
 from progress import step
 
 MANY, FEW = 32, 8

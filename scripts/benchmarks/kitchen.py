@@ -13,7 +13,7 @@ from benchmarks import cpu, peers, sample
 from benchmarks.figures import Figure, MeasurementFailed
 from benchmarks.stage import Site, Stage
 from pizza.database.connection import BoundedConnection
-from pizza.services.orders import place_order, set_capacity
+from pizza.orders.orders import place_order, set_capacity
 from progress import step
 
 COOKS = 4

@@ -14,7 +14,7 @@ from benchmarks.figures import MeasurementFailed
 from benchmarks.stage import Site
 from pizza.database.connection import BoundedConnection
 from pizza.database.session_settings import session_settings
-from pizza.services.orders import place_order
+from pizza.orders.orders import place_order
 
 RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 PARAMETER = re.compile(r"%\((\w+)\)s")

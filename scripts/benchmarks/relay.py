@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.figures import Figure, MeasurementFailed
 from benchmarks.stage import Site, Stage
-from pizza.services.restaurant import start_relay
+from pizza.app import start_relay
 from progress import step
 
 MESSAGES, GOAL = 20_000, 6000

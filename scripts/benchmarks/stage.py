@@ -15,11 +15,11 @@ from benchmarks.figures import MeasurementFailed
 from client import Client
 from datafolder import ROOT
 from devservices import GuardedProcess, Servers, free_port
+from pizza.config.settings import OPTIONS, Settings
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework.broker import Broker
-from pizza.services import setup
-from pizza.services.topology import TOPOLOGY
-from pizza.settings import OPTIONS, Settings
+from pizza.processes import setup
+from pizza.taskqueue.broker.connection import Broker
+from pizza.topology import TOPOLOGY
 
 PEER_QUEUES = ("bench_celery", "bench_dramatiq", "bench_dramatiq.DQ", "bench_dramatiq.XQ")
 STOP_SECONDS = 6.0

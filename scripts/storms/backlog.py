@@ -3,7 +3,7 @@
 import time
 from random import Random
 
-from pizza.services.topology import ORDERS_DIRECT
+from pizza.topology import ORDERS_DIRECT
 from storms import effects, queues
 from storms.broker import wipe
 from storms.dead_letters import dead_letters

@@ -6,7 +6,7 @@ from random import Random
 from amqp import Channel
 from kombu import Connection
 
-from pizza.services.topology import ORDERS_TOPIC, STATION_QUEUES, TYPED_QUEUES
+from pizza.topology import ORDERS_TOPIC, STATION_QUEUES, TYPED_QUEUES
 from storms import questions
 from storms.outages import crash, hang
 from storms.storm import storm, turns

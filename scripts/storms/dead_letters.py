@@ -1,6 +1,6 @@
 """The dead letters, where this release keeps them: in rows, or in messages at the broker."""
 
-from pizza.framework.topology import DEAD_LETTER_QUEUE
+from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
 from storms import queues
 from storms.world import World
 

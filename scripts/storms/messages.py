@@ -7,7 +7,7 @@ from typing import Any
 import amqp
 from kombu import Connection
 
-from pizza.services.topology import NOTIFICATIONS_FANOUT, ORDERS_TOPIC, TOPOLOGY, subscriber_queue
+from pizza.topology import NOTIFICATIONS_FANOUT, ORDERS_TOPIC, TOPOLOGY, subscriber_queue
 from storms.roster import SUBSCRIBER
 from storms.storm import storm
 from storms.world import World

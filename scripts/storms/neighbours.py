@@ -10,7 +10,7 @@ import amqp
 from kombu import Connection
 
 from devservices import free_port
-from pizza.services.topology import (
+from pizza.topology import (
     KITCHEN_QUEUE,
     NOTIFICATIONS_QUEUE,
     ORDERS_DIRECT,

@@ -10,7 +10,7 @@ import psycopg
 from kombu import Connection
 
 from client import ApiError
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 from storms.latency import percentile
 from storms.world import World
 

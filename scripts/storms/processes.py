@@ -9,7 +9,7 @@ from random import Random
 
 from devservices import Postgres, RabbitMQ
 from devservices.guard import descendants
-from pizza.domain.cooking import FACTORS
+from pizza.domain.estimate import FACTORS
 from pizza.domain.stations import STATION_NAMES
 from storms import roster
 from storms.roster import LEASE_SECONDS

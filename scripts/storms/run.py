@@ -12,9 +12,9 @@ import kombu
 from benchmarks.stage import empty_broker
 from client import ApiError, Client
 from devservices import Servers
-from pizza.framework.topology import DEAD_LETTER_QUEUE
-from pizza.services import setup
-from pizza.services.topology import subscriber_queue
+from pizza.processes import setup
+from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
+from pizza.topology import subscriber_queue
 from progress import step
 from storms import questions, vitals
 from storms.clients import RETRY_UNANSWERED, Clients

@@ -11,12 +11,12 @@ import os
 import sys
 import time
 
-from pizza import logs
-from pizza.framework import App, Job
-from pizza.framework.worker import Worker
-from pizza.framework.worker_context import WorkerOptions
-from pizza.services.topology import TOPOLOGY, WEBHOOKS_QUEUE
-from pizza.settings import Settings
+from pizza.config.settings import Settings
+from pizza.observability import logging_config
+from pizza.taskqueue import App, Job
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.worker import Worker
+from pizza.topology import TOPOLOGY, WEBHOOKS_QUEUE
 from storms.roster import LEASE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def main(name: str) -> int:
         db_url=os.environ["DB_URL"],
         rabbitmq=os.environ["RABBITMQ"],
     )
-    logs.setup(settings)
+    logging_config.setup(settings)
     options = WorkerOptions(
         name, (QUEUE,), grace=4.0, lease=LEASE_SECONDS, heartbeat=HEARTBEAT_SECONDS, relay=False
     )

@@ -351,7 +351,7 @@ end $$;
 -- In how long an order that is just being placed will be ready: what is ahead of it by priority,
 -- shared by the cooks on shift who may cook it, and its own cooking; by the times measured where
 -- there are any (kitchen_pace). With hundreds in the kitchen all of them count as ahead, so that
--- the look stays cheap; the estimates are kept current afterwards (services/estimates.py).
+-- the look stays cheap; the estimates are kept current afterwards (kitchen/estimates.py).
 -- p_waiting is how many there were at the last count (kitchen_state).
 create or replace function kitchen_outlook(
     p_priority integer, p_cooks bigint, p_pace interval, p_waiting integer, p_capped boolean

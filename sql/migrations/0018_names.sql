@@ -1,5 +1,5 @@
 -- Names are compared by one key, which pizza/domain/names.py computes; the locale of the database has no
--- influence (ADR 0028). Where a key is missing, pizza/storage/names.py computes it: at set-up, and within
+-- influence (ADR 0028). Where a key is missing, pizza/operations/name_key_storage.py computes it: at set-up, and within
 -- seconds for a row that a process of release 0.2 has inserted.
 
 -- Keys of release 0.2 were case-folded and trimmed, but not normalized.

@@ -1,4 +1,4 @@
--- Where personal data of customers is looked for (pizza/storage/personal_columns.py).
+-- Where personal data of customers is looked for (pizza/customers/personal_columns.py).
 
 -- An order whose customer was erased has the empty customer_key, which no name has. The index leads
 -- retention to the oldest orders that still name somebody. New rows go to its right end, and no change

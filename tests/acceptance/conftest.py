@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from devservices import Servers
-from pizza.services.setup import setup_queues
+from pizza.processes.setup import setup_queues
 
 from .support import Restaurant
 

@@ -165,14 +165,14 @@ def listing(service: Service, key: str) -> int:
 
 
 def keys(service: Service, *words: str) -> tuple[str, str]:
-    """What `pizza.services.doors` does for the command: the id, and the key."""
+    """What `pizza.auth.authenticator` does for the command: the id, and the key."""
+    from pizza.auth import authenticator
     from pizza.database.connection import connect
-    from pizza.services import doors
 
     with connect(service.db_url, name="test") as conn:
         if words[0] == "revoke":
-            return doors.revoke_key(conn, words[1]).id, ""
-        kept, key = doors.add_key(conn, words[1])
+            return authenticator.revoke_key(conn, words[1]).id, ""
+        kept, key = authenticator.add_key(conn, words[1])
         return kept.id, key
 
 

@@ -17,7 +17,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service as DriverService
 
 from devservices import Servers, find_or_fetch_chromium
-from pizza.services.setup import setup_queues
+from pizza.processes.setup import setup_queues
 
 from ..acceptance.api_service import Service
 from ..acceptance.support import Program

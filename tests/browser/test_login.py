@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pizza.auth import authenticator
 from pizza.database.connection import connect
-from pizza.services import doors
 
 from ..pace import wait_until
 from .visitor import Visitor
@@ -54,7 +54,7 @@ def test_the_board_works_with_a_session_and_ends_with_it(closed_house, visitor):
 
 def test_a_revoked_key_voids_its_sessions(closed_house, visitor):
     with connect(closed_house.db_url, name="keys") as conn:
-        kept, key = doors.add_key(conn, "tablet")
+        kept, key = authenticator.add_key(conn, "tablet")
     visitor.go(closed_house, "/login?next=/manage")
 
     def is_in() -> bool:
@@ -66,7 +66,7 @@ def test_a_revoked_key_voids_its_sessions(closed_house, visitor):
     visitor.expect("403")  # the key is known within a second
     wait_until(is_in, 10, "the new key is known")
     with connect(closed_house.db_url, name="keys") as conn:
-        doors.revoke_key(conn, kept.id)
+        authenticator.revoke_key(conn, kept.id)
 
     visitor.expect("401")
 

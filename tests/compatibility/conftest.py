@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
 from devservices import Postgres, Servers
-from pizza.services.setup import setup_queues
+from pizza.processes.setup import setup_queues
 
 from ..acceptance.support import Ledger, Restaurant
 

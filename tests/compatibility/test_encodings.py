@@ -14,7 +14,7 @@ import pytest
 from devservices import Servers
 from pizza.database.connection import connect
 from pizza.database.errors import DatabaseUnsupported
-from pizza.storage import menu
+from pizza.menu import storage as menu
 
 from .conftest import MakeDatabase, restaurant_on
 

@@ -16,7 +16,7 @@ from pizza.database.connection import BoundedConnection, check, connect, paramet
 from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.pool import open_pool
 from pizza.database.poolers import TRANSACTION_MODE
-from pizza.services.setup import setup_db
+from pizza.processes.setup import setup_db
 
 from ..acceptance.support import Restaurant, meal
 from .conftest import MakeDatabase, restaurant_on

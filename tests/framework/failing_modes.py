@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from pizza.database.connection import connect
-from pizza.framework import Job
+from pizza.taskqueue import Job
 
 _EFFECT = "insert into effect (message_id, label, worker, attempt) values (%s, %s, %s, %s)"
 _CUT = "select pg_terminate_backend(pg_backend_pid())"

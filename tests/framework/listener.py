@@ -22,12 +22,13 @@ import psycopg
 from kombu import Queue
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework import RetryPolicy, handler_session
-from pizza.framework.errors import Duplicate, PoisonMessage
-from pizza.framework.event import Afterwards, Event
-from pizza.framework.relay import Relay
-from pizza.framework.service import serve
-from pizza.framework.subscriber import Subscriber, SubscriberOptions
+from pizza.taskqueue import RetryPolicy
+from pizza.taskqueue.errors import Duplicate, PoisonMessage
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.service import serve
+from pizza.taskqueue.subscriber import session as handler_session
+from pizza.taskqueue.subscriber.event import Afterwards, Event
+from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 
 SCHEMA = """
 create table heard (

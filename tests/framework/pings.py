@@ -10,7 +10,7 @@ from uuid import UUID
 
 import psycopg
 
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import wait_until
 from .stage import Stage

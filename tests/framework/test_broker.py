@@ -12,11 +12,11 @@ import pytest
 from kombu import Exchange, Queue, binding
 
 from devservices import RabbitMQ
-from pizza.framework.broker import Broker
-from pizza.framework.errors import BrokerUnavailable, QueueMissing, TopologyRefused
-from pizza.framework.outbox import publisher
-from pizza.framework.outbox.publisher import Publisher
-from pizza.framework.topology import Topology
+from pizza.taskqueue.broker import publisher
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.publisher import Publisher
+from pizza.taskqueue.errors import BrokerUnavailable, QueueMissing, TopologyRefused
+from pizza.taskqueue.topology import Topology
 
 from ..pace import wait_until
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 import psycopg
 
 from devservices import RabbitMQ
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import Stopwatch, wait_until
 from .stage import Process, Stage

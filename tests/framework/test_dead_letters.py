@@ -14,8 +14,8 @@ from psycopg.rows import namedtuple_row
 
 from devservices import RabbitMQ
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework import dead_letters
-from pizza.framework.message import outgoing
+from pizza.taskqueue.dead_letters import management
+from pizza.taskqueue.message import outgoing
 
 from ..pace import Stopwatch, wait_until
 from .listener import SCHEMA as LISTENER_SCHEMA
@@ -61,24 +61,24 @@ def insert(stage: Stage, number: int = 1, **columns: Any) -> list[str]:
 
 
 def listed(conn: BoundedConnection) -> list[str]:
-    return [letter.id for letter in dead_letters.letters(conn)]
+    return [letter.id for letter in management.letters(conn)]
 
 
 def test_a_list_shows_the_reason_and_changes_nothing(stage: Stage, conn: BoundedConnection) -> None:
     stage.worker("w")
     jobs = bury(stage, "first", "second")
     for _ in range(2):
-        found = dead_letters.letters(conn)
+        found = management.letters(conn)
         assert [letter.id for letter in found] == jobs
     assert found[0].reason == "Hopeless: no use"
     assert (found[0].task, found[0].queue) == ("play", stage.toy.queue("red"))
     assert (found[0].attempt, found[0].runs) == (1, 1)
     assert found[0].body == {"mode": "hopeless", "label": "first"}
     assert listed(conn) == jobs
-    assert [letter.id for letter in dead_letters.letters(conn, limit=1)] == jobs[:1]
-    assert dead_letters.find(conn, jobs[1]) == found[1]
-    assert dead_letters.find(conn, str(uuid4())) is None
-    assert dead_letters.find(conn, "no UUID") is None
+    assert [letter.id for letter in management.letters(conn, limit=1)] == jobs[:1]
+    assert management.find(conn, jobs[1]) == found[1]
+    assert management.find(conn, str(uuid4())) is None
+    assert management.find(conn, "no UUID") is None
 
 
 def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
@@ -88,7 +88,7 @@ def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
     job = str(stage.send("fail"))
     line = worker.await_log("job_dead", within=20)
     (retried, *_) = worker.log("job_retried")
-    letter = dead_letters.find(conn, job)
+    letter = management.find(conn, job)
     assert letter is not None and letter.traceback is not None
     for text in (line["traceback"], retried["traceback"], letter.traceback):
         assert "Traceback (most recent call last)" in text
@@ -100,11 +100,11 @@ def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
 def test_one_is_sent_again_and_the_others_stay(stage: Stage, conn: BoundedConnection) -> None:
     worker = stage.worker("w")
     jobs = bury(stage, "first", "second", "third")
-    assert dead_letters.retry(conn, jobs[1]).count == 1
+    assert management.retry(conn, jobs[1]).count == 1
     # It is tried once more, and dies once more: behind the others now.
     worker.await_log("job_dead", count=4)
     wait_until(lambda: listed(conn) == [jobs[0], jobs[2], jobs[1]], 10, "it is back")
-    assert dead_letters.retry(conn, str(uuid4())) == dead_letters.Settled(0, {})
+    assert management.retry(conn, str(uuid4())) == management.Settled(0, {})
 
 
 def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
@@ -114,7 +114,7 @@ def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
     (later,) = insert(stage)
     stage.rows("update dead_message set died_at = now() + interval '1 min' "
                "where id = %s returning 1", later)  # fmt: skip
-    assert dead_letters.retry_all(conn) == dead_letters.Settled(2, {})
+    assert management.retry_all(conn) == management.Settled(2, {})
     assert listed(conn) == [later]
 
 
@@ -126,18 +126,18 @@ def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
         channel.basic_publish(amqp.Message(b"{no json"), "", stage.toy.queue("red"))
     worker.await_log("message_dead")
     wait_until(lambda: dead(stage) == 1, 10, "it is dead")
-    assert dead_letters.letters(conn)[0].body == "{no json"
-    assert dead_letters.retry_all(conn).count == 1
+    assert management.letters(conn)[0].body == "{no json"
+    assert management.retry_all(conn).count == 1
     worker.await_log("message_dead", count=2)
     wait_until(lambda: dead(stage) == 1, 10, "it is dead again")
 
 
 def test_what_is_dropped_is_gone(stage: Stage, conn: BoundedConnection) -> None:
     first, second, third = insert(stage, 3)
-    assert dead_letters.drop(conn, first).count == 1
-    assert dead_letters.drop(conn, first).count == 0
+    assert management.drop(conn, first).count == 1
+    assert management.drop(conn, first).count == 0
     assert listed(conn) == [second, third]
-    assert dead_letters.drop_all(conn).count == 2
+    assert management.drop_all(conn).count == 2
     assert listed(conn) == []
 
 
@@ -150,7 +150,7 @@ def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
     rabbitmq.kill9()
     rabbitmq.wipe()
     assert listed(conn) == jobs
-    assert dead_letters.retry_all(conn).count == 2
+    assert management.retry_all(conn).count == 2
     worker.await_log("job_dead", within=30, count=4)
     wait_until(lambda: sorted(listed(conn)) == sorted(jobs), 10, "both have died again")
 
@@ -162,10 +162,10 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
     stage.worker("w", no_relay=True)
     first, second, third = bury(stage, "first", "second", "third")
     wait_until(lambda: stage.ready(DEAD_LETTERS) == 3, 10, "there are copies")
-    dead_letters.drop(conn, first)
+    management.drop(conn, first)
     # The message of the second is on its way again, and not dead.
     stage.conn.execute("update dead_message set queue = 'nobody serves it' where id = %s", [second])
-    dead_letters.retry(conn, second)
+    management.retry(conn, second)
     wait_until(lambda: stage.ready(DEAD_LETTERS) == 1, 15, "two copies have gone")
     (letter,) = stage.drain(DEAD_LETTERS)
     assert letter.properties["message_id"] == third
@@ -188,7 +188,7 @@ def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
     worker.signal(signal.SIGTERM)
     worker.ends(within=10)
     stage.relay()
-    assert dead_letters.retry(stage.conn, str(id)).count == 1
+    assert management.retry(stage.conn, str(id)).count == 1
     # Then the next delivery has both
     (again,) = wait_until(lambda: stage.drain(stage.toy.queue("red")), 15, "it is delivered")
     assert again.properties["correlation_id"] == "7"
@@ -232,11 +232,11 @@ def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
         channel.basic_publish(
             amqp.Message(b'{"n": 1, "mode": "poison"}', message_id=event), stage.prefix, "event.x"
         )
-    found = wait_until(lambda: len(x := dead_letters.letters(conn)) == 2 and x, 15, "two are dead")
+    found = wait_until(lambda: len(x := management.letters(conn)) == 2 and x, 15, "two are dead")
     queues = {letter.queue: letter for letter in found}
     assert set(queues) == {stage.toy.events, f"{stage.prefix}.kept"}
     assert {letter.headers["message_id"] for letter in found} == {event}
-    assert dead_letters.retry(conn, queues[stage.toy.events].id).count == 1
+    assert management.retry(conn, queues[stage.toy.events].id).count == 1
     first.await_log("event_dead", count=2)
     assert len(second.log("event_dead")) == 1
 
@@ -245,7 +245,7 @@ def test_an_event_sent_again_waits_for_its_queue(stage: Stage, conn: BoundedConn
     relay = stage.relay()
     queue = f"{stage.prefix}.kept"  # which nobody has declared
     insert(stage, task=None, queue=queue)
-    assert dead_letters.retry_all(conn).count == 1
+    assert management.retry_all(conn).count == 1
     relay.await_log("message_parked", within=15)
     stage.await_states(scheduled=1)
     with stage.broker() as channel:
@@ -262,7 +262,7 @@ def test_one_that_cannot_be_sent_hinders_no_other(stage: Stage, conn: BoundedCon
     with psycopg.connect(stage.db_url) as other:
         other.execute("select from dead_message where id = %s for update", [locked])
         watch = Stopwatch()
-        done = dead_letters.retry_all(conn)
+        done = management.retry_all(conn)
         watch.assert_within(2)
     assert done.count == 40
     assert done.failures == {
@@ -272,7 +272,7 @@ def test_one_that_cannot_be_sent_hinders_no_other(stage: Stage, conn: BoundedCon
     assert set(listed(conn)) == {homeless, locked}
     sent = {str(id) for (id,) in stage.rows("select id from message")}
     assert len(sent) == 40 and set(before) <= sent
-    assert dead_letters.drop_all(conn) == dead_letters.Settled(2, {})
+    assert management.drop_all(conn) == management.Settled(2, {})
 
 
 def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
@@ -281,16 +281,16 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
     body = b'{"mode": "ok", "label": "' + b"x" * 10_000 + b'"}'
     ids = insert(stage, MANY, body=body)
     watch = Stopwatch()
-    found = dead_letters.letters(conn, 100)
+    found = management.letters(conn, 100)
     watch.assert_within(0.5)
     assert [letter.id for letter in found] == ids[:100]
-    assert {len(letter.body) for letter in found} == {dead_letters.PREVIEW}
+    assert {len(letter.body) for letter in found} == {management.PREVIEW}
     assert {letter.size for letter in found} == {len(body)}
-    assert dead_letters.find(conn, ids[0]).body["mode"] == "ok"
-    pages = [len(page) for page in dead_letters.pages(conn, 250)]
+    assert management.find(conn, ids[0]).body["mode"] == "ok"
+    pages = [len(page) for page in management.pages(conn, 250)]
     assert pages == [100, 100, 50]
     watch = Stopwatch()
-    assert dead_letters.retry_all(conn) == dead_letters.Settled(MANY, {})
+    assert management.retry_all(conn) == management.Settled(MANY, {})
     watch.assert_within(5)
     assert stage.states() == {"pending": MANY}
     assert dead(stage) == 0
@@ -302,7 +302,7 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
         (b"caf\xc3\xa9", "café"),
         (b"\xff\x00", {"base64": "/wA="}),
         (b"[" * 100 + b"]" * 100, "[" * 100 + "]" * 100),
-        (b"1" * 5000, "1" * dead_letters.PREVIEW),
+        (b"1" * 5000, "1" * management.PREVIEW),
         (b'"\\ud800"', "\ud800"),
     ],
 )
@@ -310,7 +310,7 @@ def test_whatever_the_body_it_is_shown(
     stage: Stage, conn: BoundedConnection, body: bytes, shown: Any
 ) -> None:
     insert(stage, body=body)
-    assert dead_letters.letters(conn)[0].body == shown
+    assert management.letters(conn)[0].body == shown
 
 
 def test_two_messages_with_one_id_keep_their_bodies(stage: Stage) -> None:

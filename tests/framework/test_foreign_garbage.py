@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pizza.framework import dead_letters
-from pizza.framework.broker import Broker
-from pizza.framework.dead_letters import DeadLetter
-from pizza.framework.topology import DEAD_LETTERS
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.dead_letters import management
+from pizza.taskqueue.dead_letters.management import DeadLetter
+from pizza.taskqueue.topology import DEAD_LETTERS
 
 from ..pace import wait_until
 from ..raw_amqp import all_properties, drawn_properties, properties, publish, table
@@ -47,7 +47,7 @@ def read_dead_letters(stage: Stage, count: int) -> list[DeadLetter]:
     found: list[DeadLetter] = []
 
     def enough() -> bool:
-        found[:] = dead_letters.letters(stage.conn, 10_000)
+        found[:] = management.letters(stage.conn, 10_000)
         return len(found) >= count
 
     wait_until(enough, 20, f"{count} dead letters")
@@ -78,7 +78,7 @@ def assert_unmoved(process: Process, stage: Stage, queue: str) -> None:
 def accepted_and_dead(stage: Stage, sent: set[int]) -> None:
     """Each had its effect, or is a dead letter with its reason; none both, none twice."""
     count = lambda: stage.rows("select count(*) from effect")[0][0]  # noqa: E731
-    dead = lambda: dead_letters.count(stage.conn)  # noqa: E731
+    dead = lambda: management.count(stage.conn)  # noqa: E731
     wait_until(lambda: count() + dead() >= len(sent), 30, f"{len(sent)} have ended")
     letters = read_dead_letters(stage, dead())
     done = [int(label) for (label,) in stage.rows("select label from effect")]
@@ -130,7 +130,7 @@ def test_a_subscriber(stage: Stage, db: bool) -> None:
     heard = lambda: [line["n"] for line in stage.runs("heard")]  # noqa: E731
     dead = lambda: stage.ready("dead_letter_queue")  # noqa: E731
     if db:
-        dead = lambda: dead_letters.count(stage.conn)  # noqa: E731
+        dead = lambda: management.count(stage.conn)  # noqa: E731
     wait_until(lambda: len(heard()) + dead() >= len(sent), 30, "all have ended")
     if not db:
         stage.relay()  # which makes rows of them

@@ -7,7 +7,7 @@ import time
 from typing import Any
 from uuid import UUID
 
-from pizza.framework import dead_letters
+from pizza.taskqueue.dead_letters import management
 
 from .stage import DEAD_LETTERS, Stage, wait_until
 from .toy import make
@@ -114,10 +114,10 @@ def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(stage: Stage) -> N
     wait_until(lambda: stage.ready(DEAD_LETTERS) == 1, 15, "it is dead")
     for process in stage.processes:
         process.kill9()
-    (letter,) = dead_letters.letters(stage.conn)
+    (letter,) = management.letters(stage.conn)
     assert (letter.body, letter.attempt, letter.runs) == (body, 1, 1)
     assert "Hopeless: no use" in (letter.traceback or "")
-    assert dead_letters.retry(stage.conn, letter.id)
+    assert management.retry(stage.conn, letter.id)
     columns = "id, task, convert_from(body, 'UTF8')::json, headers, priority, needs"
     assert stage.rows(f"select {columns} from message where task is not null") == [
         (dead, "play", body, {"new": UNKNOWN}, 3, ["draw"])

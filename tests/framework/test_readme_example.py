@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pizza.framework.worker import Worker
-from pizza.framework.worker_context import WorkerOptions
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.worker import Worker
 
 from ..pace import wait_until
 from .stage import Stage

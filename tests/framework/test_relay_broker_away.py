@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from devservices import RabbitMQ
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import Stopwatch, wait_until
 from .stage import Process, Stage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import wait_until
 from .stage import Stage

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
-from pizza.framework.relay import Relay
-from pizza.framework.task import publish
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.task import publish
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage

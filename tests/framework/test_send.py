@@ -15,8 +15,8 @@ from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
 
 from devservices import Postgres, RabbitMQ
 from pizza.database.queries import Queries
-from pizza.framework.errors import PoisonMessage
-from pizza.framework.task import publish, reprioritise, withdraw
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.task import publish, reprioritise, withdraw
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage

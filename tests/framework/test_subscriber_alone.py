@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from devservices import Postgres, RabbitMQ
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import Stopwatch, wait_until
 from .listener import SCHEMA

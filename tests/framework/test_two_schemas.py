@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from devservices import Postgres
 from pizza.database.errors import MigrationError
 from pizza.database.migrate import migrate
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ..pace import wait_until
 from .listener import SCHEMA

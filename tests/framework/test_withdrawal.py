@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizza.database.queries import Queries
-from pizza.framework.task import reprioritise, withdraw
+from pizza.taskqueue.task import reprioritise, withdraw
 
 from ..pace import Stopwatch, wait_until
 from .stage import Stage

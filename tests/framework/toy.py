@@ -24,17 +24,17 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
-from pizza.framework import App, Job, RetryPolicy, Task
-from pizza.framework import relay as relay_module
-from pizza.framework.crew import Crew
-from pizza.framework.dead_message import DeadMessage
-from pizza.framework.errors import PoisonMessage, SessionRefused
-from pizza.framework.middleware import timing
-from pizza.framework.relay import Relay
-from pizza.framework.task import publish
-from pizza.framework.topology import Topology
-from pizza.framework.worker import Worker
-from pizza.framework.worker_context import WorkerOptions
+from pizza.taskqueue import App, Job, RetryPolicy, Task
+from pizza.taskqueue.dead_letters.callback import DeadMessage
+from pizza.taskqueue.errors import PoisonMessage, SessionRefused
+from pizza.taskqueue.middleware import timing
+from pizza.taskqueue.outbox import relay as relay_module
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.task import publish
+from pizza.taskqueue.topology import Topology
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.pool import Crew
+from pizza.taskqueue.worker.worker import Worker
 
 COLOURS = ("red", "green", "blue")
 ATTEMPTS = 3

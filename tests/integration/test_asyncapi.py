@@ -18,11 +18,11 @@ import pytest
 import yaml
 
 from devservices import GuardedProcess
+from pizza.app import make_app
 from pizza.domain.stations import STATION_NAMES, STATIONS
-from pizza.services import moves
-from pizza.services.restaurant import make_app
-from pizza.services.setup import setup_queues
-from pizza.storage.stations import set_line
+from pizza.kitchen.station_storage import set_line
+from pizza.orders import transitions
+from pizza.processes.setup import setup_queues
 
 from ..pace import wait_until
 
@@ -272,7 +272,7 @@ def test_what_is_sent_back_travels_again_and_fits_the_file(wire):
     wire.hire("cook")
     number = wire.place()
     with psycopg.connect(wire.db_url, autocommit=True) as conn:
-        moves.move(conn, number, "received", by="quality", reason="burnt")
+        transitions.move(conn, number, "received", by="quality", reason="burnt")
     wait_until(lambda: len(wire.all("orders_topic")) == 2, 20, "the second order message")
     first, again = (check_message("order", each) for each in wire.all("orders_topic"))
     assert "stage" not in first

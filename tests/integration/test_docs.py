@@ -119,9 +119,9 @@ def test_a_row_and_a_task_are_a_station(db_url, broker_url, tmp_path):
     where = with_the_station_of_the_page(tmp_path)
     script = (
         "import pizza, sys\n"
-        "from pizza.services.stations import Work, stations\n"
-        "from pizza.services.opening import open_restaurant\n"
-        "from pizza.settings import load\n"
+        "from pizza.kitchen.stations import Work, stations\n"
+        "from pizza.processes.order_service import open_restaurant\n"
+        "from pizza.config.settings import load\n"
         "from pizza.database.connection import connect\n"
         "assert 'add_sauces' in stations(Work()).tasks\n"
         "with connect(sys.argv[1], name='test') as conn:\n"
@@ -156,6 +156,6 @@ def place(conn: psycopg.Connection[Any]) -> None:
     from decimal import Decimal
 
     from pizza.domain.order import OrderDraft, OrderItem
-    from pizza.services.orders import place_order
+    from pizza.orders.orders import place_order
 
     place_order(conn, OrderDraft("Jane", (OrderItem("Pizza", 1, Decimal("18.99")),)))

@@ -13,10 +13,10 @@ import pytest
 from kombu import Connection
 
 from devservices import Servers
-from pizza.framework.topology import DEAD_LETTER_QUEUE
-from pizza.services.restaurant import start_relay
-from pizza.services.setup import setup_queues
-from pizza.settings import Settings
+from pizza.app import start_relay
+from pizza.config.settings import Settings
+from pizza.processes.setup import setup_queues
+from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
 from storms import effects, neighbours, queues
 from storms.answers import Answers
 from storms.dead_letters import dead_letters

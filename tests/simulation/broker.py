@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pizza.framework.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
+from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
 from .scheduler import Process, Scheduler
 

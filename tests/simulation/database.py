@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pizza.framework.job import REFUSED
+from pizza.taskqueue.job import REFUSED
 
 from .scheduler import Process, Scheduler, Waiters
 

@@ -24,10 +24,10 @@ from typing import Any
 from unittest.mock import patch
 
 from pizza.database.connection import available
-from pizza.framework.job import _COMPLETE, Job
-from pizza.framework.outbox.publisher import Publisher
-from pizza.framework.outbox.republisher import Republisher
-from pizza.framework.relay import Relay
+from pizza.taskqueue.broker.publisher import Publisher
+from pizza.taskqueue.job import _COMPLETE, Job
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.outbox.republisher import Republisher
 
 GUARDS = (
     "claim", "fencing", "confirm", "completion", "order", "rescue", "republish", "redelivery",

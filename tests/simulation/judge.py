@@ -6,7 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from pizza.framework.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
+from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
 from .broker import EVENTS, Copy
 from .database import Row

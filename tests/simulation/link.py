@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from pizza.framework.errors import BrokerUnavailable
+from pizza.taskqueue.errors import BrokerUnavailable
 
 from .broker import Copy, Delivery, Server
 from .scheduler import Killed, Process, Waiters
@@ -36,7 +36,7 @@ class Channel:
 
 
 class Broker:
-    """What stands in for pizza.framework.broker.Broker: one connection with its channel."""
+    """Stands in for pizza.taskqueue.broker.connection.Broker: one connection with its channel."""
 
     def __init__(self, server: Server, process: Process) -> None:
         self.lost: BrokerUnavailable | None = None

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from kombu import Exchange, Queue
 
-from pizza.framework.app import App
-from pizza.framework.job import Job
-from pizza.framework.retry import RetryPolicy
-from pizza.framework.task import publish
-from pizza.framework.topology import Topology
+from pizza.taskqueue.app import App
+from pizza.taskqueue.job import Job
+from pizza.taskqueue.retry import RetryPolicy
+from pizza.taskqueue.task import publish
+from pizza.taskqueue.topology import Topology
 
 from .broker import EVENTS
 from .rules.base import Rule

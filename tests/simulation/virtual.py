@@ -17,22 +17,24 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from pizza.database import application, connection
-from pizza.framework import executor, job, line, relay, retry, session, worker
-from pizza.framework.outbox import (
+from pizza.taskqueue import db_session, job, retry
+from pizza.taskqueue.broker import publisher  # fmt: skip
+from pizza.taskqueue.dead_letters import importer  # fmt: skip
+from pizza.taskqueue.outbox import (
     batch,
-    dead_letter_import,
+    broker_link,
     keeper,
     leader_thread,
     periodic,
-    publisher,
     queue_stats,
-    relay_link,
+    relay,
     republisher,
     rescuer,
     stager,
     vacuum,
 )  # fmt: skip
-from pizza.framework.retry import RetryPolicy
+from pizza.taskqueue.retry import RetryPolicy
+from pizza.taskqueue.worker import executor, session, worker
 
 from .connection import Connection
 from .guards import taken_out
@@ -214,7 +216,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
         "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
-    (relay_link, _CLOCK | {"Broker": _broker}),
+    (broker_link, _CLOCK | {"Broker": _broker}),
     (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _THREADS), (periodic, _CLOCK),
@@ -225,14 +227,14 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "_SLICE": 2, "_SHORTEST_PAUSE_S": 1.0, "_LONGEST_PAUSE_S": 3.0,
         "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),
-    (queue_stats, _CLOCK), (vacuum, _THREADS), (dead_letter_import, _CLOCK),
+    (queue_stats, _CLOCK), (vacuum, _THREADS), (importer, _CLOCK),
     (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_LIMIT_S": 2.0}),
     (worker, {
         "time": _TIME, "threading": _THREADING, "Broker": _broker, "Stop": Stop,
         "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),
-    (line, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),
+    (db_session, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),
     (job, _CLOCK), (executor, _CLOCK), (application, _CLOCK), (connection, _CLOCK),
 ]  # fmt: skip
 
@@ -264,7 +266,7 @@ class _Lines(logging.Handler):
 @contextmanager
 def logged(traced: bool) -> Generator[None]:
     """The program's log goes to the trace, or nowhere."""
-    log, handler = logging.getLogger("pizza.framework"), _Lines()
+    log, handler = logging.getLogger("pizza.taskqueue"), _Lines()
     before = logging.root.manager.disable, log.level, log.propagate
     log.propagate = False
     if traced:

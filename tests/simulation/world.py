@@ -13,10 +13,10 @@ from uuid import UUID
 import psycopg
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.framework.app import App
-from pizza.framework.task import publish
-from pizza.framework.worker import Worker
-from pizza.framework.worker_context import WorkerOptions
+from pizza.taskqueue.app import App
+from pizza.taskqueue.task import publish
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.worker import Worker
 
 from . import toy, virtual
 from .broker import EVENTS, Server

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from pizza.cli import main, verbs
-from pizza.cli.usage import USAGE
-from pizza.settings import OPTIONS
+from pizza.cli import commands, main
+from pizza.cli.help import USAGE
+from pizza.config.settings import OPTIONS
 
 DB = "--db=postgres://user:s3cret-word@127.0.0.1:1/restaurant"
 
@@ -19,7 +19,7 @@ def bare_environment(monkeypatch, tmp_path):
     for option in OPTIONS:
         monkeypatch.delenv(option.variable, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pizza.logs.setup", lambda settings: None)
+    monkeypatch.setattr("pizza.observability.logging_config.setup", lambda settings: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
@@ -44,7 +44,7 @@ def test_the_help_page_has_every_option_and_every_verb():
     for option in OPTIONS:
         assert f"{option.flag} " in USAGE or f"{option.flag}=" in USAGE
         assert option.variable in USAGE
-    for verb in verbs.SETUP_VERBS:
+    for verb in commands.SETUP_VERBS:
         assert f"--{verb.replace('_', '-')} " in USAGE
 
 
@@ -111,8 +111,8 @@ def test_a_file_that_cannot_be_logged_to_is_a_sentence_and_exit_2(capsys, monkey
 
 def test_the_modes_are_told_apart(monkeypatch):
     ran = []
-    monkeypatch.setitem(verbs._MODES, "order-service", lambda s: ran.append(s.port) or 0)
-    monkeypatch.setitem(verbs._MODES, "kitchen-worker", lambda s: ran.append(s.worker_name) or 0)
+    monkeypatch.setitem(commands._MODES, "order-service", lambda s: ran.append(s.port) or 0)
+    monkeypatch.setitem(commands._MODES, "kitchen-worker", lambda s: ran.append(s.worker_name) or 0)
     assert main(["--mode=order-service", DB, "--port=3001"]) == 0
     assert main(["--mode", "kitchen-worker", DB, "--worker-name", "chef"]) == 0
     assert ran == [3001, "chef"]
@@ -120,21 +120,21 @@ def test_the_modes_are_told_apart(monkeypatch):
 
 def test_setup_verbs_combine_and_run_in_their_order(monkeypatch):
     ran = []
-    monkeypatch.setattr("pizza.services.setup.setup_db", lambda url: ran.append("db"))
-    monkeypatch.setattr("pizza.services.setup.migrate_db", lambda url: ran.append("migrate"))
-    monkeypatch.setattr("pizza.services.setup.setup_queues", lambda url: ran.append(url))
+    monkeypatch.setattr("pizza.processes.setup.setup_db", lambda url: ran.append("db"))
+    monkeypatch.setattr("pizza.processes.setup.migrate_db", lambda url: ran.append("migrate"))
+    monkeypatch.setattr("pizza.processes.setup.setup_queues", lambda url: ran.append(url))
     assert main(["--setup-queues", "--migrate-db", "--setup-db", DB]) == 0
     assert ran == ["db", "migrate", "amqp://guest:guest@localhost:5672//"]
 
 
 def test_queues_are_set_up_without_a_database(monkeypatch):
-    monkeypatch.setattr("pizza.services.setup.setup_queues", lambda url: None)
+    monkeypatch.setattr("pizza.processes.setup.setup_queues", lambda url: None)
     assert main(["--setup-queues"]) == 0
 
 
 def test_a_mode_in_the_environment_does_not_hinder_a_setup(monkeypatch):
     monkeypatch.setenv("MODE", "order-service")
-    monkeypatch.setattr("pizza.services.setup.setup_db", lambda url: None)
+    monkeypatch.setattr("pizza.processes.setup.setup_db", lambda url: None)
     assert main(["--setup-db", DB]) == 0
 
 
@@ -144,23 +144,23 @@ def test_a_server_that_is_missing_is_exit_1(capsys):
 
 
 def test_a_refused_worker_is_a_sentence_and_exit_2(capsys, monkeypatch):
-    from pizza.framework.errors import SessionRefused
+    from pizza.taskqueue.errors import SessionRefused
 
     def refuse(settings):
         raise SessionRefused("A worker named 'chef' is already at work; choose another name.")
 
-    monkeypatch.setattr("pizza.services.staffing.run_worker", refuse)
+    monkeypatch.setattr("pizza.processes.kitchen_worker.run_worker", refuse)
     line = refused(capsys, "--mode=kitchen-worker", "--worker-name=chef", DB)
     assert "already at work" in line
 
 
 def test_a_refused_subscriber_is_a_sentence_and_exit_2(capsys, monkeypatch):
-    from pizza.framework.errors import SessionRefused
+    from pizza.taskqueue.errors import SessionRefused
 
     def refuse(settings):
         raise SessionRefused("A subscriber named 'a' is already at work; choose another name.")
 
-    monkeypatch.setattr("pizza.services.notifications.run_subscriber", refuse)
+    monkeypatch.setattr("pizza.processes.notification_subscriber.run_subscriber", refuse)
     line = refused(capsys, "--mode=notification-subscriber", "--name=a")
     assert "already at work" in line
 
@@ -197,7 +197,7 @@ def test_flask_has_the_same_verbs():
 
 
 def test_a_stop_that_comes_while_a_service_is_still_being_loaded_is_a_clean_one(monkeypatch):
-    monkeypatch.setattr(verbs, "run", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(commands, "run", lambda _: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as ended:
         main(["--mode=notification-subscriber"])
     assert ended.value.code == 0

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import sbom
-from pizza.settings import OPTIONS, load
-from pizza.web.metrics import COUNTERS, HELP, HISTOGRAMS
+from pizza.config.settings import OPTIONS, load
+from pizza.web.api.metrics import COUNTERS, HELP, HISTOGRAMS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pizza.cli.disguise import without_secrets
-from pizza.settings import load
+from pizza.cli.hide_passwords import without_secrets
+from pizza.config.settings import load
 
 DB = "postgres://cook:p%40ss/w@db/restaurant"
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 import pytest
 
-from pizza import logs
-from pizza.settings import Settings, SettingsError
+from pizza.config.settings import Settings, SettingsError
+from pizza.observability import logging_config
 
 SETTINGS = Settings(
     mode="kitchen-worker", worker_name="chef_mario", db_url="postgres://u:s3cret-word@h/d"
@@ -25,7 +25,7 @@ def logger(settings=SETTINGS):
     """A logger that formats as `settings` say, and the list of its lines."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logs.LineFormatter(settings))
+    handler.setFormatter(logging_config.LineFormatter(settings))
     log = logging.Logger("test")
     log.addHandler(handler)
     lines = []
@@ -132,8 +132,8 @@ def test_a_callers_mistakes_lose_no_event():
 
 
 def test_a_context_adds_its_fields_and_takes_them_away_again():
-    with logger() as (log, lines), logs.context(order_number="ORD_1"):
-        with logs.context(action="cook"):
+    with logger() as (log, lines), logging_config.context(order_number="ORD_1"):
+        with logging_config.context(action="cook"):
             log.info("inside")
             log.info("mine", extra={"action": "other"})
         log.info("outside")
@@ -145,7 +145,7 @@ def test_a_context_adds_its_fields_and_takes_them_away_again():
 
 def test_a_log_file_that_cannot_be_opened_is_a_sentence():
     with pytest.raises(SettingsError, match=r"--log-file \(LOG_FILE\) cannot be opened"):
-        logs.setup(Settings(log_file="/no/such/folder/log"))
+        logging_config.setup(Settings(log_file="/no/such/folder/log"))
 
 
 # What replaces hooks of the interpreter is tried in an interpreter of its own.
@@ -155,7 +155,7 @@ def run(script, *arguments):
     code = textwrap.dedent("""
         import logging, sys, threading, warnings
         from pizza import logs
-        from pizza.settings import Settings
+        from pizza.config.settings import Settings
         logs.setup(Settings(mode="order-service", log_file=sys.argv[1] if sys.argv[1:] else None))
     """)
     return subprocess.run(
@@ -197,7 +197,7 @@ def test_a_process_without_stdout_logs_into_no_other_file(tmp_path):
         import logging, os
         os.close(1)
         from pizza import logs
-        from pizza.settings import Settings
+        from pizza.config.settings import Settings
         logs.setup(Settings(mode="order-service"))
         assert os.open({str(victim)!r}, os.O_CREAT | os.O_WRONLY) == 1
         logging.getLogger().error("x")

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from pizza import precautions
-from pizza.settings import SettingsError, load
+from pizza.config import preflight
+from pizza.config.settings import SettingsError, load
 
 DB = "postgres://localhost/restaurant"
 SOUND = "5f2a90bc77d1e02b4c6a8d9e"
@@ -17,7 +17,7 @@ OPEN = {"MODE": "order-service", "LISTEN_HOST": "0.0.0.0"}
 
 def taken(caplog, environ):
     caplog.set_level(logging.INFO)
-    settings = precautions.take(load({}, {"DB_URL": DB, **environ}, None))
+    settings = preflight.take(load({}, {"DB_URL": DB, **environ}, None))
     return settings, [(record.levelname, record.action) for record in caplog.records]
 
 

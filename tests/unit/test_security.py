@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pizza.settings import Settings
-from pizza.web import Backend, create_app
+from pizza.config.settings import Settings
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()

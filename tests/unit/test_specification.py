@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pizza.cli import verbs
-from pizza.cli.usage import USAGE
-from pizza.settings import OPTIONS, Settings
-from pizza.web import Backend, create_app
+from pizza.cli import commands as verbs
+from pizza.cli.help import USAGE
+from pizza.config.settings import OPTIONS, Settings
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "specification.md").read_text()

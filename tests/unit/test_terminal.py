@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from pizza.cli import desk, terminal
-from pizza.framework.printable import printable
+from pizza.cli import output, terminal
+from pizza.taskqueue.printable import printable
 
 # Clear the screen; set the title; the C1 form of the same; turn the text around; a lone surrogate.
 HOSTILE = [
@@ -42,7 +42,7 @@ def test_all_other_text_stays_as_it_is(text):
 @pytest.mark.parametrize("on_terminal", [True, False])
 def test_a_table_shows_it_too(on_terminal, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: on_terminal)
-    desk.print_table(["Answer"], [[desk.cell(each)] for each in HOSTILE])
+    output.print_table(["Answer"], [[output.cell(each)] for each in HOSTILE])
     shown = capsys.readouterr().out.replace("\x1b[1m", "").replace("\x1b[0m", "")
     assert not any(char in shown for char in "\x07\x9b\u202e\u2066\u2069\ud800")
     assert "[2J" in shown and "\x1b[2J" not in shown
@@ -50,7 +50,7 @@ def test_a_table_shows_it_too(on_terminal, monkeypatch, capsys):
 
 def test_an_error_and_what_was_done_show_it_too(capsys):
     with pytest.raises(SystemExit):
-        desk.fail("There is no dish \x1b[2J")
-    desk.done("Dish \x1b[2J is sold out", {}, as_json=False)
+        output.fail("There is no dish \x1b[2J")
+    output.done("Dish \x1b[2J is sold out", {}, as_json=False)
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err

@@ -5,11 +5,11 @@ import logging
 
 import pytest
 
-from pizza import logs, trace
-from pizza.framework import App
-from pizza.framework.task import publish
-from pizza.framework.testing import Recorder, run
-from pizza.settings import Settings
+from pizza.config.settings import Settings
+from pizza.observability import logging_config
+from pizza.taskqueue import App, trace
+from pizza.taskqueue.task import publish
+from pizza.taskqueue.testing import Recorder, run
 
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = f"00-{ID}-00f067aa0ba902b7-01"
@@ -65,7 +65,7 @@ def test_each_request_has_a_trace_of_its_own():
 
 
 def test_a_line_names_the_trace_it_is_written_for():
-    formatter = logs.LineFormatter(Settings(mode="order-service"))
+    formatter = logging_config.LineFormatter(Settings(mode="order-service"))
     record = logging.LogRecord("x", logging.INFO, "", 0, "Hello", (), None)
     assert "trace_id" not in json.loads(formatter.format(record))
     with trace.following(GIVEN):

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, request
 
-from pizza.services.doors import Doors
-from pizza.web import errors
-from pizza.web.backend import Backend
-from pizza.web.credentials import Credentials
-from pizza.web.intake import Intake
+from pizza.auth.authenticator import Doors
+from pizza.web.api.place_order import Intake
+from pizza.web.dependencies import Backend
+from pizza.web.http import problems as errors
 from pizza.web.pages import (
     audit,
     dead_letters,
-    files,
+    login,
     manage,
     order,
-    paper,
     sessions,
-    staff,
+    static_files,
     track,
 )
+from pizza.web.pages import (
+    html as paper,
+)
+from pizza.web.security.credentials import Credentials
 
 NAME = "pages"
 # Operations whose address is also a page's.
@@ -36,10 +38,10 @@ def install(
 ) -> None:
     """Add the pages to `app`, and have errors be pages for who asks for one."""
     pages = Blueprint(NAME, __name__)
-    files.register(pages)
+    static_files.register(pages)
     order.register(pages, backend, intake)
     track.register(pages, backend, credentials)
-    staff.register(pages, doors, credentials)
+    login.register(pages, doors, credentials)
     manage.register(pages, backend)
     dead_letters.register(pages, backend)
     audit.register(pages, backend)
@@ -55,5 +57,5 @@ def _respond(error: Exception) -> Response:
         return errors.respond(error)
     problem = errors.problem_for(error)
     if problem.status == 401 and request.method == "GET":
-        return paper.go(staff.login_address(request.full_path.rstrip("?")))
+        return paper.go(login.login_address(request.full_path.rstrip("?")))
     return paper.problem(problem)

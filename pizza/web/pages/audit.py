@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
+from pizza.audit import audit_log as audit
+from pizza.audit.audit_log import Details, Entry
 from pizza.domain.errors import FieldError, InvalidRequest
-from pizza.framework.printable import printable
-from pizza.services import audit
-from pizza.services.audit import Details, Entry
-from pizza.web.backend import DATABASE_SECONDS, Backend
-from pizza.web.pages import paper
+from pizza.taskqueue.printable import printable
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.pages import html as paper
 
 _ADDRESS = "/manage/audit"
 _PAGE = 50

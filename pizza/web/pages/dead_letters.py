@@ -9,15 +9,15 @@ from flask import Blueprint, Response, request
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
-from pizza.framework import dead_letters as service
-from pizza.framework.dead_letters import DeadLetter, Settled
-from pizza.framework.printable import printable
-from pizza.services import dead_letters
-from pizza.web import gate
-from pizza.web.backend import DATABASE_SECONDS, Backend
-from pizza.web.body import read_form
-from pizza.web.errors import Problem
-from pizza.web.pages import paper
+from pizza.operations import dead_letters
+from pizza.taskqueue.dead_letters import management as service
+from pizza.taskqueue.dead_letters.management import DeadLetter, Settled
+from pizza.taskqueue.printable import printable
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http.problems import Problem
+from pizza.web.http.request_body import read_form
+from pizza.web.pages import html as paper
+from pizza.web.security import authorization
 
 _ADDRESS = "/manage/dead-letters"
 _MAX_SHOWN = 100
@@ -41,7 +41,7 @@ def register(pages: Blueprint, backend: Backend) -> None:
         form = read_form(request.environ)
         verb, id = form.get("do", ""), form.get("id", "")
         with backend.pool.connection(timeout=_SETTLE_SECONDS) as conn:
-            done = _settle(conn, verb, id, gate.actor())
+            done = _settle(conn, verb, id, authorization.actor())
             if not done.failures:
                 return paper.go(_ADDRESS)
             return _page(conn, done, verb)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
+import psycopg
 from flask import Blueprint, Response, request
 
 from pizza.domain.errors import DomainError, FieldError, InvalidRequest
-from pizza.services import reports, staff, workers
-from pizza.services.staff import Connection
-from pizza.storage import metrics
-from pizza.storage import reports as figures
-from pizza.storage.metrics import Sample
-from pizza.web import gate
-from pizza.web.backend import DATABASE_SECONDS, Backend
-from pizza.web.body import read_form
-from pizza.web.pages import paper, plots
+from pizza.kitchen import control, workers
+from pizza.menu import dishes
+from pizza.reports import metrics_storage, reports
+from pizza.reports import storage as figures
+from pizza.reports.metrics_storage import Sample
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http.request_body import read_form
+from pizza.web.pages import charts
+from pizza.web.pages import html as paper
+from pizza.web.security import authorization
 
 _ADDRESS = "/manage"
 _MINUTES = 30
@@ -51,21 +54,25 @@ def register(pages: Blueprint, backend: Backend) -> None:
         return paper.go(_ADDRESS)
 
 
-def _do(conn: Connection, form: dict[str, str]) -> None:
+def _do(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
     """What a button of the page asks for. Raises DomainError for what cannot be done."""
-    dish, reason, actor = form.get("dish", ""), form.get("reason", "").strip(), gate.actor()
+    dish, reason, actor = (
+        form.get("dish", ""),
+        form.get("reason", "").strip(),
+        authorization.actor(),
+    )
     match form.get("do"):
         case "pause":
-            staff.pause_kitchen(conn, reason=reason or None, actor=actor)
+            control.pause_kitchen(conn, reason=reason or None, actor=actor)
         case "resume":
-            staff.resume_kitchen(conn, actor=actor)
+            control.resume_kitchen(conn, actor=actor)
         case "sold-out" | "available" as what:
-            staff.set_sold_out(conn, dish, what == "sold-out", actor=actor)
+            dishes.set_sold_out(conn, dish, what == "sold-out", actor=actor)
         case "remove":
-            staff.remove_dish(conn, dish, actor=actor)
+            dishes.remove_dish(conn, dish, actor=actor)
         case "add":
             tag = form.get("tag", "").strip()
-            staff.add_dish(conn, dish.strip(), tag, _price(form), actor=actor)
+            dishes.add_dish(conn, dish.strip(), tag, _price(form), actor=actor)
         case _:
             raise InvalidRequest([FieldError("do", "is nothing that this page can do")])
 
@@ -78,8 +85,8 @@ def _price(form: dict[str, str]) -> Decimal | None:
         raise InvalidRequest([FieldError("price", "must be a number")]) from None
 
 
-def _page(conn: Connection, relay: str, problem: str = "") -> Response:
-    samples = metrics.samples(conn)
+def _page(conn: psycopg.Connection[Any], relay: str, problem: str = "") -> Response:
+    samples = metrics_storage.samples(conn)
     return paper.page(
         "manage.html",
         status=422 if problem else 200,
@@ -87,8 +94,8 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         here="manage",
         problem=problem,
         relay=relay,
-        kitchen=staff.kitchen_state(conn),
-        stations=staff.open_stations(conn),
+        kitchen=control.kitchen_state(conn),
+        stations=control.open_stations(conn),
         workers=workers.workers_status(conn),
         queues=_queues(samples),
         states=_STATES,
@@ -97,7 +104,7 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         stuck=sum(each.value for each in samples if each.name == "orders_stuck"),
         plots=[_throughput(conn), _waits(conn)],
         report=reports.day_report(conn, reports.read_day(reports.TODAY)),
-        dishes=staff.dishes(conn),
+        dishes=dishes.dishes(conn),
     )
 
 
@@ -116,18 +123,18 @@ def _one(samples: Iterable[Sample], name: str) -> float:
     return next((each.value for each in samples if each.name == name), 0.0)
 
 
-def _throughput(conn: Connection) -> plots.Plot:
+def _throughput(conn: psycopg.Connection[Any]) -> charts.Plot:
     minutes = figures.throughput(conn, _MINUTES)
     columns = [(f"{each.at:%H:%M}", (each.placed, each.ready)) for each in minutes]
     title = f"Orders in each of the last {_MINUTES} minutes (UTC)"
-    return plots.bars(title, ("placed", "ready"), columns, every=5)
+    return charts.bars(title, ("placed", "ready"), columns, every=5)
 
 
-def _waits(conn: Connection) -> plots.Plot:
+def _waits(conn: psycopg.Connection[Any]) -> charts.Plot:
     waits = reports.priority_waits(conn)
     columns = [
         (f"priority {each.priority}", (each.avg_wait_seconds or 0.0, each.p90_wait_seconds or 0.0))
         for each in waits
     ]
-    return plots.bars("Waiting for a cook, newest 5,000 orders", ("on average", "9 of 10 within"),
+    return charts.bars("Waiting for a cook, newest 5,000 orders", ("on average", "9 of 10 within"),
                       columns, unit=" s")  # fmt: skip

@@ -15,12 +15,12 @@ from flask import Blueprint, Response, request
 from pizza.domain import names
 from pizza.domain import order as rules
 from pizza.domain.menu import Dish
-from pizza.services import staff
-from pizza.web.backend import DATABASE_SECONDS, JSON, Backend
-from pizza.web.body import read_form
-from pizza.web.intake import Intake
-from pizza.web.pages import paper
-from pizza.web.render import TRACK
+from pizza.menu import dishes
+from pizza.web.api.place_order import Intake
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.http.request_body import read_form
+from pizza.web.pages import html as paper
+from pizza.web.schemas.serializers import TRACK
 
 _QUANTITY, _PRICE = "quantity:", "price:"
 # The courses as a menu has them; those that it does not know come between.
@@ -35,18 +35,18 @@ _TYPES = (
 def register(pages: Blueprint, backend: Backend, intake: Intake) -> None:
     """Add the page and its form to `pages`."""
 
-    def dishes() -> list[Dish]:
+    def read_menu() -> list[Dish]:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return staff.dishes(conn)
+            return dishes.dishes(conn)
 
     @pages.get("/")
     def order() -> Response:
-        return _page(dishes(), {}, {})
+        return _page(read_menu(), {}, {})
 
     @pages.post("/")
     def order_form() -> Response:
         form = read_form(request.environ)
-        menu = dishes()
+        menu = read_menu()
         body = json.dumps(_document(form, menu)).encode()
         status, _, answer = intake.answer(_as_api(request.environ, body, form.get("key", "")))
         document = json.loads(answer)

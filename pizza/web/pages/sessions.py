@@ -6,15 +6,15 @@ from contextlib import suppress
 
 from flask import Blueprint, Response, request
 
+from pizza.auth import sessions as service
+from pizza.auth.sessions import SHORT_ID, StaffSession
 from pizza.domain.errors import NoSuchSession
-from pizza.framework.printable import printable
-from pizza.services import sessions as service
-from pizza.services.sessions import SHORT_ID, StaffSession
-from pizza.web import gate
-from pizza.web.backend import DATABASE_SECONDS, Backend
-from pizza.web.body import read_form
-from pizza.web.errors import Problem
-from pizza.web.pages import paper
+from pizza.taskqueue.printable import printable
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http.problems import Problem
+from pizza.web.http.request_body import read_form
+from pizza.web.pages import html as paper
+from pizza.web.security import authorization
 
 _ADDRESS = "/manage/sessions"
 
@@ -26,7 +26,7 @@ def register(pages: Blueprint, backend: Backend) -> None:
     def sessions() -> Response:
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_sessions(conn)
-        own = gate.current().session
+        own = authorization.current().session
         return paper.page(
             "sessions.html", here="manage", sessions=[_shown(each, own) for each in found]
         )
@@ -36,7 +36,7 @@ def register(pages: Blueprint, backend: Backend) -> None:
         id = read_form(request.environ).get("id", "")
         with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
             if id == "*":
-                service.end_all(conn, actor=gate.actor())
+                service.end_all(conn, actor=authorization.actor())
             else:
                 _end(conn, id)
         return paper.go(_ADDRESS)
@@ -46,7 +46,7 @@ def _end(conn: service.Connection, id: str) -> None:
     if not (id.isascii() and id.isalnum()):
         raise Problem(400, "A session is ended by its id, all of them by *.")
     with suppress(NoSuchSession):  # it may have ended meanwhile
-        service.end(conn, id, actor=gate.actor())
+        service.end(conn, id, actor=authorization.actor())
 
 
 def _shown(session: StaffSession, own: str | None) -> dict[str, object]:

@@ -20,12 +20,12 @@ from pizza.domain.status import (
     RECEIVED,
     allowed,
 )
-from pizza.services import staff
-from pizza.web.backend import DATABASE_SECONDS, Backend
-from pizza.web.credentials import Credentials
-from pizza.web.errors import Problem
-from pizza.web.pages import paper
-from pizza.web.render import TRACK
+from pizza.orders import actions
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http.problems import Problem
+from pizza.web.pages import html as paper
+from pizza.web.schemas.serializers import TRACK
+from pizza.web.security.credentials import Credentials
 
 NO_ORDER = "There is no order with this token."
 _ENDED = (DELIVERED, CANCELLED)
@@ -84,7 +84,7 @@ def register(pages: Blueprint, backend: Backend, credentials: Credentials) -> No
         number = number_of(credentials, token)
         try:
             with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-                staff.cancel(conn, number, role=CUSTOMER)
+                actions.cancel(conn, number, role=CUSTOMER)
         except IllegalTransition:
             pass  # the page says where it is by now
         return paper.go(f"{TRACK}{token}")

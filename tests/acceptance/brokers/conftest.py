@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from devservices import ProcessFailed, RabbitMQ, Servers, find_or_fetch_rabbitmq_4, free_port
-from pizza.services.setup import setup_queues
+from pizza.processes.setup import setup_queues
 
 from ..support import Restaurant
 

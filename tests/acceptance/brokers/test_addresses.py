@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from devservices import RabbitMQ, free_port
-from pizza.framework.broker import Broker
-from pizza.framework.errors import BrokerUnavailable
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.errors import BrokerUnavailable
 
 from ..support import Restaurant
 from .conftest import Tls

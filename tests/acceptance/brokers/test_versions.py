@@ -9,9 +9,9 @@ import kombu
 import pytest
 
 from devservices import RabbitMQ
-from pizza.framework.broker import Broker
-from pizza.framework.topology import Topology
-from pizza.services.restaurant import make_app
+from pizza.app import make_app
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.topology import Topology
 
 from ..support import Restaurant, eventually, meal
 from ..support.meals import KINDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizza.database.connection import connect
-from pizza.services.moves import move
+from pizza.orders.transitions import move
 
 from ...pace import Stopwatch
 from ..support import eventually

@@ -14,11 +14,11 @@ import psycopg
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework import dead_letters
-from pizza.framework.broker import Broker
-from pizza.framework.errors import BrokerUnavailable
-from pizza.framework.outbox.dead_letter_import import DeadLetterImport
-from pizza.framework.topology import DEAD_LETTERS
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.dead_letters import management
+from pizza.taskqueue.dead_letters.importer import DeadLetterImport
+from pizza.taskqueue.errors import BrokerUnavailable
+from pizza.taskqueue.topology import DEAD_LETTERS
 
 from ...pace import wait_until
 from ..stage import DEAD_LETTERS as QUEUE
@@ -84,13 +84,13 @@ def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
     headers = of_release_0_2(stage, needs=["draw"], format=2)
     put(stage, b'{"mode": "ok"}', headers, message_id=id, priority=7)
     import_all(conn, broker)
-    (letter,) = dead_letters.letters(conn)
+    (letter,) = management.letters(conn)
     assert (letter.id, letter.task, letter.queue) == (id, "play", stage.toy.queue("red"))
     assert (letter.reason, letter.attempt) == ("KeyError: 'missing'", 3)
     assert (letter.needs, letter.priority) == (["draw"], 7)
     assert letter.headers == {"format": 2}
     assert stage.ready(QUEUE) == 0
-    assert dead_letters.retry(conn, id).count == 1
+    assert management.retry(conn, id).count == 1
     sent = stage.rows(
         "select id::text, task, queue, routing_key, exchange, priority, needs, headers, body"
         " from message where task is not null"
@@ -106,7 +106,7 @@ def test_an_event_of_release_0_2_goes_to_its_queue_again(
     del headers["task"]
     put(stage, b'{"n": 7}', headers, message_id=str(uuid4()))
     import_all(conn, broker)
-    assert dead_letters.retry_all(conn).count == 1
+    assert management.retry_all(conn).count == 1
     red = stage.toy.queue("red")
     sent = stage.rows("select exchange, routing_key, body from message where exchange = ''")
     assert sent == [("", red, b'{"n": 7}')]
@@ -137,11 +137,11 @@ def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
         put(stage, body, headers, **properties)
     put(stage, b'{"mode": "ok"}', of_release_0_2(stage), message_id=good[-1])
     import_all(conn, broker)
-    letters = dead_letters.letters(conn)
+    letters = management.letters(conn)
     assert len(letters) == len(good) + len(FORGED)
     assert json.dumps([letter.body for letter in letters])
     assert stage.ready(QUEUE) == 0
-    done = dead_letters.retry_all(conn)
+    done = management.retry_all(conn)
     sent = {str(id) for (id,) in stage.rows("select id from message where task = 'play'")}
     assert sent >= set(good)
     assert done.count == len(letters) - len(done.failures)
@@ -155,10 +155,10 @@ def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
     put(stage, b"\xff", {"task": "nope", "died_in": stage.toy.queue("red"), "needs": [1]})
     import_all(conn, broker)
     stage.conn.execute("update dead_message set needs = null")
-    assert dead_letters.retry_all(conn).count == 1
+    assert management.retry_all(conn).count == 1
     worker.await_log("message_dead")
-    wait_until(lambda: dead_letters.count(conn) == 1, 10, "it is dead again")
-    assert dead_letters.letters(conn)[0].reason == "there is no task named 'nope'"
+    wait_until(lambda: management.count(conn) == 1, 10, "it is dead again")
+    assert management.letters(conn)[0].reason == "there is no task named 'nope'"
 
 
 def test_two_letters_with_one_id_are_two(
@@ -169,7 +169,7 @@ def test_two_letters_with_one_id_are_two(
     put(stage, b'"second"', of_release_0_2(stage), message_id=id)
     put(stage, b'"second"', of_release_0_2(stage), message_id=id)
     import_all(conn, broker)
-    bodies = [letter.body for letter in dead_letters.letters(conn)]
+    bodies = [letter.body for letter in management.letters(conn)]
     assert bodies[:2] == ["first", "second"]
 
 
@@ -183,8 +183,8 @@ def test_copies_of_rows_that_are_gone_are_taken_out_and_the_others_keep_their_or
     assert len(ids) == stage.ready(QUEUE) == 4
     import_all(conn, broker)
     assert stage.ready(QUEUE) == 4
-    dead_letters.drop(conn, ids[1])
-    dead_letters.retry(conn, ids[3])
+    management.drop(conn, ids[1])
+    management.retry(conn, ids[3])
     import_all(conn, broker)
     assert [letter.body for letter in stage.drain(QUEUE)] == [b"0", b"2"]
 
@@ -210,7 +210,7 @@ def test_a_letter_that_the_database_refuses_stays_and_holds_up_no_other(
         put(stage, body, of_release_0_2(stage), message_id=str(uuid4()))
     with caplog.at_level(logging.WARNING):
         import_all(conn, broker)
-    assert [letter.body for letter in dead_letters.letters(conn)] == [1, 3]
+    assert [letter.body for letter in management.letters(conn)] == [1, 3]
     assert [record.__dict__["action"] for record in caplog.records] == ["dead_letter_failed"]
     assert [letter.body for letter in stage.drain(QUEUE)] == [b"2" * 200]
 
@@ -277,8 +277,8 @@ def test_the_keeper_lists_what_another_program_has_put_there(
 ) -> None:
     stage.relay()
     put(stage, b"", {"reason": "forged"}, message_id="x")
-    wait_until(lambda: dead_letters.count(conn) == 1, 12, "it is listed")
+    wait_until(lambda: management.count(conn) == 1, 12, "it is listed")
     wait_until(lambda: stage.ready(QUEUE) == 1, 10, "and has a copy")
     (letter,) = stage.drain(QUEUE)
-    row = dead_letters.letters(conn)[0]
+    row = management.letters(conn)[0]
     assert letter.properties["application_headers"]["dead_message"] == row.id

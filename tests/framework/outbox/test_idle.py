@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
-from pizza.framework.broker import Broker
-from pizza.framework.outbox import keeper as keeper_module
-from pizza.framework.outbox import relay_link as link_module
-from pizza.framework.relay import Relay
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox import broker_link as link_module
+from pizza.taskqueue.outbox import keeper as keeper_module
+from pizza.taskqueue.outbox.relay import Relay
 
 from ...pace import wait_until
 from ..stage import Stage

@@ -6,7 +6,7 @@ import time
 
 import psycopg
 
-from pizza.framework.task import publish
+from pizza.taskqueue.task import publish
 
 from ...pace import Stopwatch
 from ..event_probe import EventProbe

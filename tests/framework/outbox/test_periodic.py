@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework import App
-from pizza.framework.outbox.periodic import PeriodicRunner, PeriodicTask
-from pizza.framework.relay import Relay
+from pizza.taskqueue import App
+from pizza.taskqueue.outbox.periodic import PeriodicRunner, PeriodicTask
+from pizza.taskqueue.outbox.relay import Relay
 
 from ...pace import Stopwatch, wait_until
 from ..stage import Stage

@@ -9,9 +9,9 @@ import pytest
 
 from devservices import Servers
 from pizza.database.connection import connect
-from pizza.framework.broker import Broker
-from pizza.framework.outbox import republisher
-from pizza.framework.outbox.republisher import Republisher
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox import republisher
+from pizza.taskqueue.outbox.republisher import Republisher
 
 from ...pace import Stopwatch, full_size, wait_until
 from ..event_probe import EventProbe

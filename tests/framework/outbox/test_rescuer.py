@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from pizza.database.connection import connect
-from pizza.framework.outbox import rescuer
+from pizza.taskqueue.outbox import rescuer
 
 _REGISTER = """
 insert into worker_session (id, name, lease_expires_at)

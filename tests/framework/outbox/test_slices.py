@@ -8,9 +8,9 @@ import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
-from pizza.framework.outbox import rescuer
-from pizza.framework.outbox.rescuer import Rescuer
-from pizza.framework.outbox.stager import PENDING_LIMIT, Stager
+from pizza.taskqueue.outbox import rescuer
+from pizza.taskqueue.outbox.rescuer import Rescuer
+from pizza.taskqueue.outbox.stager import PENDING_LIMIT, Stager
 
 from ..stage import Stage
 from .backlog import ONE_BY_ONE, insert_tasks

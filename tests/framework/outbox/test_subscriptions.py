@@ -10,9 +10,9 @@ from kombu import Queue
 
 from devservices import RabbitMQ
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework.broker import Broker
-from pizza.framework.outbox import subscriptions
-from pizza.framework.task import publish
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox import subscriptions
+from pizza.taskqueue.task import publish
 
 from ...pace import wait_until
 from ..listener import SCHEMA

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.framework.outbox.vacuum import Vacuum
+from pizza.taskqueue.outbox.vacuum import Vacuum
 
 DEAD = "select n_dead_tup from pg_stat_all_tables where relid = 'message'::regclass"
 

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pizza.cli import dead_letters as module
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
-from pizza.settings import Settings
 
 from ...pace import Stopwatch
 

@@ -19,12 +19,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from pizza.cli.groups import GROUPS
-from pizza.cli.groups.customers import customers
+from pizza.auth import sessions
+from pizza.cli.staff import GROUPS
+from pizza.cli.staff.customers import customers
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.actor import Actor
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import orders, sessions
+from pizza.orders import orders
 
 Run = Callable[..., Result]
 

@@ -14,7 +14,7 @@ from devservices import Postgres
 from pizza.database.connection import connect
 from pizza.database.migrate import migrate
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import orders
+from pizza.orders import orders
 
 SCRIPT = Path(__file__).parents[3] / "deploy" / "postgres" / "10-role.sh"
 ROLE, DATABASE, PASSWORD = "deployed_role", "deployed_restaurant", "5f2a90bc77d1e02b"

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.framework.event import Event
-from pizza.framework.message import Ticket
-from pizza.services import orders
+from pizza.orders import orders
+from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.subscriber.event import Event
 
 NUMBER = "ORD_20241216_001"
 

@@ -10,15 +10,20 @@ from typing import Any
 import psycopg
 import pytest
 
+from pizza.audit import audit_log, storage
+from pizza.audit.audit_log import Subject
+from pizza.audit.storage import Entry
+from pizza.auth import keys, sessions
+from pizza.customers import profiles
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
 from pizza.domain.errors import InvalidRequest, UnknownDish
 from pizza.domain.roles import MANAGER
-from pizza.services import audit, dead_letters, keys, sessions, staff, webhooks
-from pizza.services.audit import Subject
-from pizza.services.webhooks import Change
-from pizza.storage import audit as storage
-from pizza.storage.audit import Entry
+from pizza.kitchen import control
+from pizza.menu import dishes
+from pizza.operations import dead_letters
+from pizza.webhooks import webhooks
+from pizza.webhooks.webhooks import Change
 
 ANNA = Actor("Anna", MANAGER, "0a1b2c3d", "203.0.113.7")
 URL = "https://hooks.example/T0/secret-of-the-address"
@@ -30,7 +35,7 @@ Do = Callable[[BoundedConnection], Any]
 
 
 def newest(conn: BoundedConnection) -> Entry:
-    return audit.entries(conn, limit=1)[0]
+    return audit_log.entries(conn, limit=1)[0]
 
 
 def hook(conn: BoundedConnection) -> str:
@@ -48,7 +53,7 @@ def dead(conn: BoundedConnection) -> str:
 
 
 def add_dish(conn: BoundedConnection, price: str = "9.50") -> None:
-    staff.add_dish(conn, "Calzone", "pizza", Decimal(price), actor=ANNA)
+    dishes.add_dish(conn, "Calzone", "pizza", Decimal(price), actor=ANNA)
 
 
 def add_key(conn: BoundedConnection) -> str:
@@ -59,12 +64,12 @@ CHANGES: dict[str, tuple[Do, str]] = {
     "dish_added": (add_dish, "dish Calzone"),
     "dish_changed": (lambda c: (add_dish(c), add_dish(c, "11")), "dish Calzone"),
     "dish_removed": (
-        lambda c: (add_dish(c), staff.remove_dish(c, "calzone", actor=ANNA)), "dish Calzone",
+        lambda c: (add_dish(c), dishes.remove_dish(c, "calzone", actor=ANNA)), "dish Calzone",
     ),
-    "vip_changed": (lambda c: staff.set_vip(c, "Jane Roe", True, actor=ANNA), "customer *"),
-    "kitchen_paused": (lambda c: staff.pause_kitchen(c, reason="cold", actor=ANNA), "kitchen"),
-    "kitchen_resumed": (lambda c: staff.resume_kitchen(c, actor=ANNA), "kitchen"),
-    "max_concurrent_set": (lambda c: staff.set_max_concurrent(c, 7, actor=ANNA), "kitchen"),
+    "vip_changed": (lambda c: profiles.set_vip(c, "Jane Roe", True, actor=ANNA), "customer *"),
+    "kitchen_paused": (lambda c: control.pause_kitchen(c, reason="cold", actor=ANNA), "kitchen"),
+    "kitchen_resumed": (lambda c: control.resume_kitchen(c, actor=ANNA), "kitchen"),
+    "max_concurrent_set": (lambda c: control.set_max_concurrent(c, 7, actor=ANNA), "kitchen"),
     "webhook_added": (hook, "webhook *"),
     "webhook_changed": (
         lambda c: webhooks.change_webhook(c, hook(c), Change(enabled=False), actor=ANNA),
@@ -110,13 +115,13 @@ def test_each_kind_of_change_says_who_what_and_from_where(
 
 def test_it_says_what_was_there_before_and_after(conn: BoundedConnection) -> None:
     add_dish(conn)
-    staff.set_sold_out(conn, "CALZONE", True, actor=ANNA)
+    dishes.set_sold_out(conn, "CALZONE", True, actor=ANNA)
     entry = newest(conn)
     dish = {"name": "Calzone", "tag": "pizza", "price": "9.50"}
     assert entry.before == {**dish, "sold_out": False}
     assert entry.after == {**dish, "sold_out": True}
 
-    staff.set_vip(conn, "Jane Roe", True, by="Anna", actor=ANNA)
+    profiles.set_vip(conn, "Jane Roe", True, by="Anna", actor=ANNA)
     entry = newest(conn)
     assert (entry.before, entry.after) == ({"vip": False}, {"vip": True})
 
@@ -125,19 +130,19 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
     conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UnknownDish):
-        staff.set_sold_out(conn, "nothing of ours", True, actor=ANNA)
-    assert audit.entries(conn) == []
+        dishes.set_sold_out(conn, "nothing of ours", True, actor=ANNA)
+    assert audit_log.entries(conn) == []
 
     def fail(*_: object, **__: object) -> None:
         raise psycopg.errors.InsufficientPrivilege("says the test")
 
     monkeypatch.setattr(storage, "record", fail)
-    for change in (add_dish, hook, add_key, lambda c: staff.pause_kitchen(c, actor=ANNA)):
+    for change in (add_dish, hook, add_key, lambda c: control.pause_kitchen(c, actor=ANNA)):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             change(conn)
-    assert "Calzone" not in [dish.name for dish in staff.dishes(conn)]
+    assert "Calzone" not in [dish.name for dish in dishes.dishes(conn)]
     assert webhooks.list_webhooks(conn) == [] and keys.list_keys(conn) == []
-    assert not staff.kitchen_state(conn).paused
+    assert not control.kitchen_state(conn).paused
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,7 @@ def test_nothing_in_it_is_changed_or_dropped(conn: BoundedConnection, statement:
     add_dish(conn)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
         conn.execute(statement.encode())
-    assert len(audit.entries(conn)) == 1
+    assert len(audit_log.entries(conn)) == 1
     conn.execute("reset pizza.audit_prune")
 
 
@@ -168,12 +173,12 @@ def test_only_what_is_older_than_it_is_kept_is_pruned(conn: BoundedConnection) -
 def test_it_is_filtered_and_paged(conn: BoundedConnection) -> None:
     bert = Actor("Bert", MANAGER, "ffffffff", "198.51.100.9")
     add_dish(conn)
-    staff.set_vip(conn, "Jane Roe", True, actor=bert)
-    staff.set_vip(conn, "John Doe", True, actor=bert)
-    staff.pause_kitchen(conn, by="carla")
+    profiles.set_vip(conn, "Jane Roe", True, actor=bert)
+    profiles.set_vip(conn, "John Doe", True, actor=bert)
+    control.pause_kitchen(conn, by="carla")
 
     def found(**asked: Any) -> list[str]:
-        return [each.action for each in audit.entries(conn, **asked)]
+        return [each.action for each in audit_log.entries(conn, **asked)]
 
     everything = ["kitchen_paused", "vip_changed", "vip_changed", "dish_added"]
     assert found() == found(actor="", about="") == everything
@@ -181,7 +186,7 @@ def test_it_is_filtered_and_paged(conn: BoundedConnection) -> None:
     assert found(actor="carla") == found(about="kitchen") == ["kitchen_paused"]
     assert found(about="customer  jane  ROE") == ["vip_changed"]
     assert found(about="dish Calzone") == ["dish_added"]
-    first, *_ = audit.entries(conn, limit=2)
+    first, *_ = audit_log.entries(conn, limit=2)
     assert found(before=first.id, limit=1) == ["vip_changed"]
     assert found(since=first.at) == ["kitchen_paused"]
     for bad in ({"limit": 0}, {"limit": 1001}, {"actor": "\0"}):
@@ -193,7 +198,7 @@ def test_a_read_that_cannot_be_recorded_is_logged_and_hinders_nobody(
     conn: BoundedConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
     conn.execute("set default_transaction_read_only = on")
-    assert not audit.record_read(conn, ANNA, "order_read", Subject("order", "ORD_20241216_001"))
+    assert not audit_log.record_read(conn, ANNA, "order_read", Subject("order", "ORD_20241216_001"))
     conn.execute("reset default_transaction_read_only")
     (record,) = caplog.records
     assert record.action == "audit_failed"  # type: ignore[attr-defined]

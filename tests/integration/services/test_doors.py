@@ -10,6 +10,9 @@ from decimal import Decimal
 
 import pytest
 
+from pizza.auth import authenticator
+from pizza.auth.authenticator import ANYBODY, OPEN, Caller, Doors
+from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import (
@@ -21,9 +24,7 @@ from pizza.domain.errors import (
 )
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
 from pizza.domain.roles import MANAGER
-from pizza.services import doors, orders
-from pizza.services.doors import ANYBODY, OPEN, Caller, Doors
-from pizza.storage.doors import ClientRetention
+from pizza.orders import orders
 
 NUMBER = "ORD_20241216_001"
 DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
@@ -32,7 +33,7 @@ DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
 @pytest.fixture
 def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Doors]:
     """Makes doors of this database, which look anew each time."""
-    monkeypatch.setattr(doors, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:
@@ -53,8 +54,8 @@ def test_the_first_key_closes_the_doors_and_each_key_opens_them(
     at = house()
     assert at.caller(None) == OPEN
 
-    first, anna = doors.add_key(conn, "Anna's tablet")
-    second, bert = doors.add_key(conn, "Bert")
+    first, anna = authenticator.add_key(conn, "Anna's tablet")
+    second, bert = authenticator.add_key(conn, "Bert")
 
     assert at.closed()
     assert at.caller(None) == ANYBODY
@@ -67,23 +68,23 @@ def test_the_first_key_closes_the_doors_and_each_key_opens_them(
 def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
     conn: BoundedConnection, house: Callable[..., Doors]
 ) -> None:
-    kept, key = doors.add_key(conn, "Anna's tablet")
+    kept, key = authenticator.add_key(conn, "Anna's tablet")
     at = house()
     assert at.caller(key).role == MANAGER
 
-    first = doors.revoke_key(conn, kept.id)
+    first = authenticator.revoke_key(conn, kept.id)
     # Its use is written by another thread, perhaps only now.
-    assert doors.revoke_key(conn, kept.id).revoked_at == first.revoked_at
+    assert authenticator.revoke_key(conn, kept.id).revoked_at == first.revoked_at
 
     with pytest.raises(CredentialUnknown):
         at.caller(key)
     assert at.caller(None) == ANYBODY
-    (listed,) = doors.list_keys(conn)
+    (listed,) = authenticator.list_keys(conn)
     assert (listed.name, listed.revoked_at) == ("Anna's tablet", first.revoked_at)
 
 
 def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnection) -> None:
-    kept, key = doors.add_key(conn, "Anna")
+    kept, key = authenticator.add_key(conn, "Anna")
     rows = conn.execute("select k::text, hash from staff_key k").fetchall()
 
     assert key.startswith(f"pizza_{kept.id}_")
@@ -94,9 +95,9 @@ def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnectio
 
 def test_a_name_or_an_id_that_is_none_is_refused(conn: BoundedConnection) -> None:
     with pytest.raises(InvalidRequest, match="name must be printable"):
-        doors.add_key(conn, "a\nb")
+        authenticator.add_key(conn, "a\nb")
     with pytest.raises(NoSuchKey):
-        doors.revoke_key(conn, "nothing")
+        authenticator.revoke_key(conn, "nothing")
 
 
 def test_a_token_opens_its_order_alone_and_only_in_its_house(
@@ -107,7 +108,7 @@ def test_a_token_opens_its_order_alone_and_only_in_its_house(
     order, another = (orders.place_order(conn, DRAFT) for _ in range(2))
     token = at.token(order.number, order.id)
     other = at.token(another.number, another.id)
-    doors.add_key(conn, "Anna")
+    authenticator.add_key(conn, "Anna")
 
     assert at.caller(token) == at.customer(token) == Caller(number=order.number)
     assert token.partition(".")[2] != other.partition(".")[2]

@@ -9,12 +9,12 @@ from decimal import Decimal
 import psycopg
 import pytest
 
+from pizza.changes import feed as following
+from pizza.changes import storage as live
+from pizza.changes.feed import Follower
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import follower as following
-from pizza.services import orders
-from pizza.services.follower import Follower
-from pizza.storage import live
+from pizza.orders import orders
 
 TEA = OrderDraft(customer_name="Jo", items=(OrderItem("Tea", 1, Decimal(2)),))
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from pizza.changes import storage as live
+from pizza.changes.feed import Follower
 from pizza.database.connection import BoundedConnection, connect
-from pizza.services.follower import Follower
-from pizza.storage import live
 
 from ...pace import Stopwatch
 from .test_follower import change, order, read

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from pizza.domain.targets import read_url
-from pizza.services import http_post
-from pizza.services.http_post import Answer, CallFailed, TargetRefused, post, retry_after
+from pizza.webhooks import client
+from pizza.webhooks.client import Answer, CallFailed, TargetRefused, post, retry_after
 
 from ...pace import PATIENCE, wait_until
 from ...receiver import Receiver
@@ -97,8 +97,8 @@ def test_it_connects_to_what_was_judged_and_not_to_the_next_answer_of_the_name(
     # Given a name that is public when it is judged, and this machine when it is asked again
     names[NAME] = [["192.0.2.1"], ["127.0.0.1"]]
     judged: list[str] = []
-    monkeypatch.setattr(http_post, "is_public", lambda address: not judged.append(address))
-    monkeypatch.setattr(http_post, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(client, "is_public", lambda address: not judged.append(address))
+    monkeypatch.setattr(client, "_CONNECT_S", 0.2)
     with pytest.raises(CallFailed):
         call(receiver.url(host=NAME), private=False)
     assert judged == ["192.0.2.1"]
@@ -128,7 +128,7 @@ def test_a_name_that_is_looked_up_for_ever_holds_nobody(
             call(f"http://{NAME}/", seconds=0.3)
         assert caught.value.late
         with pytest.raises(CallFailed) as caught:
-            http_post.resolve(NAME, 80, 0.2)
+            client.resolve(NAME, 80, 0.2)
         assert caught.value.late
     finally:
         over.set()

@@ -10,15 +10,16 @@ from uuid import uuid4
 
 import pytest
 
+from pizza.auth import authenticator, keys, sessions
+from pizza.auth.authenticator import ANYBODY, Caller, Doors
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
 from pizza.domain.errors import CredentialUnknown, InvalidRequest, NoSuchSession
 from pizza.domain.roles import DEVICE, MANAGER, MONITOR, ROLES, STATION
-from pizza.services import doors, keys, sessions, webhooks
-from pizza.services.doors import ANYBODY, Caller, Doors
-from pizza.services.webhook_events import note
-from pizza.services.webhooks import Change
-from pizza.storage import webhooks as webhook_storage
+from pizza.webhooks import storage as webhook_storage
+from pizza.webhooks import webhooks
+from pizza.webhooks.events import note
+from pizza.webhooks.webhooks import Change
 
 PAST = "update staff_key set expires_at = now() - interval '1 second' where id = %s"
 # What release 0.2 takes for the hashes of keys that count.
@@ -30,7 +31,7 @@ Open = Callable[..., Doors]
 @pytest.fixture
 def house(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Makes doors of this database, which look again each time."""
-    monkeypatch.setattr(doors, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:
@@ -97,7 +98,7 @@ def test_a_session_of_one_process_counts_in_another_at_once(
     kept, key = keys.add_key(conn, "Anna", role=STATION)
     one, other = house(), house()
     assert other.caller(None) == ANYBODY
-    monkeypatch.setattr(doors, "_FRESH_SECONDS", 60.0)
+    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 60.0)
 
     cookie = log_in(one, key)
 
@@ -211,7 +212,7 @@ def test_a_session_is_ended_by_the_beginning_of_its_id(
 def test_a_key_has_no_more_sessions_than_it_may(
     conn: BoundedConnection, house: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pizza.storage.sessions.MOST_OF_A_KEY", 3)
+    monkeypatch.setattr("pizza.auth.session_storage.MOST_OF_A_KEY", 3)
     _, key = keys.add_key(conn, "Anna")
     at = house()
     cookies = [log_in(at, key) for _ in range(5)]

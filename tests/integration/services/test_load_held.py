@@ -14,10 +14,10 @@ from devservices import Postgres
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
 from pizza.domain.order import OrderDraft, OrderItem, RequestKey
-from pizza.framework.outbox.rescuer import Rescuer
-from pizza.framework.outbox.stager import Stager
-from pizza.services import estimates
-from pizza.services.orders import (
+from pizza.kitchen import estimates, worker_storage
+from pizza.operations import retention_storage
+from pizza.orders import storage as orders
+from pizza.orders.orders import (
     list_orders,
     order_history,
     order_status,
@@ -25,7 +25,11 @@ from pizza.services.orders import (
     set_capacity,
     whole_order,
 )
-from pizza.storage import metrics, orders, reports, retention, tracking, workers
+from pizza.reports import metrics_storage
+from pizza.reports import storage as reports
+from pizza.taskqueue.outbox.rescuer import Rescuer
+from pizza.taskqueue.outbox.stager import Stager
+from pizza.tracking import storage as tracking
 
 from .history import fill
 
@@ -107,7 +111,7 @@ def track(conn: BoundedConnection) -> None:
 
 def forget(conn: BoundedConnection) -> None:
     """The periodic tasks that drop what is old, with something to drop."""
-    assert retention.forget(conn, timedelta(days=2), limit=20) == 40
+    assert retention_storage.forget(conn, timedelta(days=2), limit=20) == 40
     orders.forget_keys(conn)
 
 
@@ -137,8 +141,12 @@ def test_what_runs_all_the_time_reads_no_table_whole(conn: BoundedConnection, wo
 def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
     conn: BoundedConnection,
 ) -> None:
-    assert "order_stage" not in read_whole(conn, workers.status)
-    assert not read_whole(conn, metrics.samples) & {"order_stage", "message", "tracking_event"}
+    assert "order_stage" not in read_whole(conn, worker_storage.status)
+    assert not read_whole(conn, metrics_storage.samples) & {
+        "order_stage",
+        "message",
+        "tracking_event",
+    }
 
 
 def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -> None:
@@ -155,7 +163,7 @@ def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -
         orders.forget_keys(conn)
     before = rows_read()
     orders.forget_keys(conn)
-    retention.forget(conn, timedelta(days=900))
+    retention_storage.forget(conn, timedelta(days=900))
     assert rows_read() - before < 10
 
 

@@ -18,12 +18,12 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.domain.status import STAFF
-from pizza.services import moves, orders, webhooks
-from pizza.services.webhook_events import note
-from pizza.storage import orders as stored
-from pizza.storage import stations
-from pizza.storage import webhooks as storage
-from pizza.storage.webhooks import Attempt
+from pizza.kitchen import station_storage
+from pizza.orders import orders, transitions
+from pizza.orders import storage as stored
+from pizza.webhooks import storage, webhooks
+from pizza.webhooks.events import note
+from pizza.webhooks.storage import Attempt
 
 from ...pace import wait_until
 
@@ -127,7 +127,7 @@ def test_a_delivery_ends_while_staff_removes_its_webhook(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda conn, number: moves.move(
+        lambda conn, number: transitions.move(
             conn, number, "cancelled", by="staff", role=STAFF, reason="burnt"
         ),
         lambda conn, number: stored.prioritise(conn, number, 1, 10, by="staff", notes="late"),
@@ -138,7 +138,7 @@ def test_an_order_goes_on_to_another_station_while_staff_acts_on_it(
     conn: BoundedConnection, sessions: Sessions, act: Any
 ) -> None:
     orders.set_capacity(conn, 50)
-    stations.set_line(conn, ["quality", "packaging"])
+    station_storage.set_line(conn, ["quality", "packaging"])
     draft = OrderDraft(customer_name="Jo", items=(OrderItem("Pizza", 1, Decimal(9)),))
     number = orders.place_order(conn, draft).number
     first, second = uuid4(), uuid4()

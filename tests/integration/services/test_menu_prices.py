@@ -9,7 +9,8 @@ import pytest
 from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import PricesDiffer
 from pizza.domain.order import Client, OrderDraft, OrderItem, PlacedOrder, RequestKey
-from pizza.services import orders, staff
+from pizza.menu import dishes
+from pizza.orders import orders
 
 KEY = RequestKey("a-key", b"a digest of the body")
 
@@ -37,7 +38,7 @@ def test_the_menus_price_is_taken_however_the_dish_is_spelled(conn: BoundedConne
 def test_another_price_is_refused_with_the_right_one_and_nothing_is_stored(
     conn: BoundedConnection,
 ) -> None:
-    staff.add_dish(conn, "Lobster", "grill", None)
+    dishes.add_dish(conn, "Lobster", "grill", None)
 
     found = errors_of(conn, draft(
         ("Premium Steak", 3, "0.01"), ("Lasagne", 1, "14.20"), ("Unicorn flambé", 1, "999"),
@@ -58,7 +59,7 @@ def test_another_price_is_refused_with_the_right_one_and_nothing_is_stored(
 
 
 def test_a_price_that_changes_counts_for_the_next_order(conn: BoundedConnection) -> None:
-    staff.add_dish(conn, "Steak", "grill", Decimal("30.00"))
+    dishes.add_dish(conn, "Steak", "grill", Decimal("30.00"))
 
     assert errors_of(conn, draft(("Steak", 1, "25.99")))
     assert place(conn, "30.00").total_amount == Decimal("60.00")
@@ -68,7 +69,7 @@ def test_a_request_sent_again_is_answered_again_after_the_price_has_changed(
     conn: BoundedConnection,
 ) -> None:
     first = place(conn, "25.99", KEY)
-    staff.add_dish(conn, "Steak", "grill", Decimal("30.00"))
+    dishes.add_dish(conn, "Steak", "grill", Decimal("30.00"))
 
     again = place(conn, "25.99", KEY)
 

@@ -13,16 +13,19 @@ import psycopg
 import pytest
 
 from devservices import Postgres, find_or_fetch_debian_postgres
+from pizza.customers import profiles
 from pizza.database import migrate as migration
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import SoldOut, UnknownDish
 from pizza.domain.names import fold
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import orders, setup, staff
-from pizza.services.menu import read_menu
-from pizza.services.names import fold_names
-from pizza.services.notifications import Wanted
-from pizza.services.status_messages import read_status_message
+from pizza.menu import dishes
+from pizza.menu.cache import read_menu
+from pizza.notifications.handler import Wanted
+from pizza.operations.name_keys import fold_names
+from pizza.orders import orders
+from pizza.orders.status_messages import read_status_message
+from pizza.processes import setup
 
 # By name: on which server, and what `create database` is told.
 LOCALES = {
@@ -104,11 +107,11 @@ def order(conn: BoundedConnection, dish: str = "Pizza", guest: str = "Jane") -> 
 
 @pytest.mark.parametrize("name", [name for names in SAME for name in names])
 def test_what_is_sold_out_is_refused_letter_for_letter(conn: BoundedConnection, name: str) -> None:
-    staff.add_dish(conn, name, "special")
-    staff.set_sold_out(conn, name, True)
+    dishes.add_dish(conn, name, "special")
+    dishes.set_sold_out(conn, name, True)
     with pytest.raises(SoldOut):
         order(conn, name)
-    staff.set_sold_out(conn, name, False)
+    dishes.set_sold_out(conn, name, False)
     assert order(conn, name)
 
 
@@ -116,25 +119,25 @@ def test_what_is_sold_out_is_refused_letter_for_letter(conn: BoundedConnection, 
 def test_a_dish_is_known_however_its_name_is_typed(
     conn: BoundedConnection, typed: str, other: str
 ) -> None:
-    staff.add_dish(conn, typed, "special")
-    assert staff.add_dish(conn, other, "dessert").name == typed
-    assert [dish.name for dish in staff.dishes(conn) if dish.tag == "dessert"].count(typed) == 1
+    dishes.add_dish(conn, typed, "special")
+    assert dishes.add_dish(conn, other, "dessert").name == typed
+    assert [dish.name for dish in dishes.dishes(conn) if dish.tag == "dessert"].count(typed) == 1
     order(conn, other)
     assert conn.execute("select needs from orders").fetchone() == (["dessert"],)
     assert conn.execute("select name from order_items").fetchone() == (other,)
-    staff.set_sold_out(conn, other, True)
+    dishes.set_sold_out(conn, other, True)
     with pytest.raises(SoldOut):
         order(conn, typed)
-    staff.remove_dish(conn, other)
+    dishes.remove_dish(conn, other)
     with pytest.raises(UnknownDish):
-        staff.remove_dish(conn, typed)
+        dishes.remove_dish(conn, typed)
 
 
 def test_names_of_other_letters_are_other_dishes(conn: BoundedConnection) -> None:
     for name in ("ISI", "ısı", "ısi"):
-        staff.add_dish(conn, name, "special")
-    assert {"ISI", "ısı", "ısi"} <= {dish.name for dish in staff.dishes(conn)}
-    staff.set_sold_out(conn, "ısı", True)
+        dishes.add_dish(conn, name, "special")
+    assert {"ISI", "ısı", "ısi"} <= {dish.name for dish in dishes.dishes(conn)}
+    dishes.set_sold_out(conn, "ısı", True)
     assert order(conn, "isi")
 
 
@@ -142,11 +145,11 @@ def test_names_of_other_letters_are_other_dishes(conn: BoundedConnection) -> Non
 def test_a_vip_is_known_however_the_name_is_typed(
     conn: BoundedConnection, typed: str, other: str
 ) -> None:
-    staff.set_vip(conn, typed, True)
+    profiles.set_vip(conn, typed, True)
     assert order(conn, guest=other).priority == 10
-    assert staff.customer(conn, other).name == typed
-    staff.set_vip(conn, other, False)
-    assert not staff.customer(conn, typed).vip
+    assert profiles.customer(conn, other).name == typed
+    profiles.set_vip(conn, other, False)
+    assert not profiles.customer(conn, typed).vip
     assert order(conn, guest=typed).priority == 5  # a repeat customer
 
 
@@ -212,16 +215,16 @@ def test_an_upgrade_makes_names_with_one_key_one_and_loses_nothing(
         )
     setup.setup_db(url)
     with connect(url, name="test") as conn:
-        added = [dish for dish in staff.dishes(conn) if dish.tag == "special"]
+        added = [dish for dish in dishes.dishes(conn) if dish.tag == "special"]
         names = {accents[-1], "pad thai", "ЩИ"} | ({"pizza funghi"} if "T" in locale else set())
         assert {dish.name for dish in added} == names
         assert [dish.name for dish in added if dish.sold_out] == ["pad thai"]
         assert conn.execute("select count(*) from menu where key is null").fetchone() == (0,)
         merged = conn.execute("select merged ->> 'name' from merged_name where kind = 'dish'")
         assert {row[0] for row in merged} == {*accents, *doubles} - names
-        assert not staff.customer(conn, "JOSÉ").vip  # what staff said last
-        assert staff.customer(conn, "Zoë").vip
-        assert staff.customer(conn, "Zoë").orders == 1
+        assert not profiles.customer(conn, "JOSÉ").vip  # what staff said last
+        assert profiles.customer(conn, "Zoë").vip
+        assert profiles.customer(conn, "Zoë").orders == 1
         kept = conn.execute(
             "select merged ->> 'vip' from merged_name where kind = 'customer'"
         ).fetchall()
@@ -240,13 +243,13 @@ def test_what_release_0_2_writes_next_to_us_has_its_key_within_a_look(
     set_vip_as_0_2(conn, decomposed("Zoë"), True)
     fold_names(conn)
     assert order(conn, guest="ZOË").priority == 10
-    staff.set_sold_out(conn, "μουσακας", True)
+    dishes.set_sold_out(conn, "μουσακας", True)
     with pytest.raises(SoldOut):
         order(conn, "ΜΟΥΣΑΚΑΣ")
 
 
 def test_staff_finds_at_once_what_release_0_2_has_added(conn: BoundedConnection) -> None:
     add_as_0_2(conn, "Щи")
-    assert staff.set_sold_out(conn, "щи", True).name == "Щи"
+    assert dishes.set_sold_out(conn, "щи", True).name == "Щи"
     set_vip_as_0_2(conn, decomposed("Zoë"), True)
-    assert staff.customer(conn, "Zoë").vip
+    assert profiles.customer(conn, "Zoë").vip

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework.errors import Duplicate, PoisonMessage
-from pizza.services.notifications import Deliveries, Wanted, sentence
-from pizza.services.status_messages import StatusMessage, read_status_message
+from pizza.notifications.handler import Deliveries, Wanted, sentence
+from pizza.orders.status_messages import StatusMessage, read_status_message
+from pizza.taskqueue.errors import Duplicate, PoisonMessage
 
 from .events import NUMBER, event, status
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
-from pizza.services import staff
-from pizza.services.opening import OpenRestaurant, open_restaurant
-from pizza.settings import Settings
+from pizza.kitchen import control
+from pizza.processes.order_service import OpenRestaurant, open_restaurant
 
 from ...pace import wait_until
 
@@ -22,8 +22,8 @@ NAME = "order-service start"
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience with others, and frequent looks."""
-    monkeypatch.setattr("pizza.services.opening._ALONE_SECONDS", 0.2)
-    monkeypatch.setattr("pizza.services.opening._LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("pizza.processes.order_service._ALONE_SECONDS", 0.2)
+    monkeypatch.setattr("pizza.processes.order_service._LOOK_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def start(db_url: str) -> Iterator[Start]:
 
 
 def limit(conn: BoundedConnection) -> int:
-    return staff.kitchen_state(conn).max_concurrent
+    return control.kitchen_state(conn).max_concurrent
 
 
 def differences(caplog: pytest.LogCaptureFixture) -> list[tuple[object, object]]:
@@ -87,7 +87,7 @@ def test_what_a_command_has_set_stays_whoever_starts(
     conn: BoundedConnection, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     start(7).stop(5)
-    staff.set_max_concurrent(conn, 3, by="anna")
+    control.set_max_concurrent(conn, 3, by="anna")
     start(7)
     start(None)
     conn.execute("select capacity_set(20)")  # as an order service of release 0.2 starts
@@ -99,7 +99,7 @@ def test_one_that_has_just_ended_does_not_count(
     conn: BoundedConnection, db_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends the session of a killed process a moment after the process."""
-    monkeypatch.setattr("pizza.services.opening._ALONE_SECONDS", 60)
+    monkeypatch.setattr("pizza.processes.order_service._ALONE_SECONDS", 60)
     looked = "select from pg_stat_activity where pid = %s and query like '%%order service%%'"
     with connect(db_url, name="former") as former, connect(db_url, name="new") as new:
         open_restaurant(former, Settings(max_concurrent=7))

@@ -12,7 +12,8 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import OrderNotFound, RestaurantFull
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.services import estimates, kitchen, orders
+from pizza.kitchen import cooking, estimates
+from pizza.orders import orders
 
 
 def draft(total: str = "10.00", **fields: Any) -> OrderDraft:
@@ -42,10 +43,10 @@ def test_order_messages_have_the_fields_that_their_readers_know_as_ours(
 ) -> None:
     orders.place_order(conn, draft())
     written = "select json_object_keys(convert_from(order_message(o), 'UTF8')::json) from orders o"
-    assert {name for (name,) in conn.execute(written)} == kitchen.FIELDS
+    assert {name for (name,) in conn.execute(written)} == cooking.FIELDS
     first = "select convert_from(body, 'UTF8')::json from message where task = 'cook_order'"
     (sent,) = conn.execute(first).fetchone()
-    assert sent.keys() <= kitchen.FIELDS
+    assert sent.keys() <= cooking.FIELDS
 
 
 @pytest.mark.parametrize(

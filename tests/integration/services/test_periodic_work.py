@@ -10,11 +10,13 @@ from uuid import uuid4
 
 import pytest
 
+from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
-from pizza.services import estimates
-from pizza.storage import orders, retention, tracking, workers
-from pizza.storage.doors import ClientRetention
-from pizza.storage.workers import Post
+from pizza.kitchen import estimates, worker_storage
+from pizza.kitchen.worker_storage import Post
+from pizza.operations import retention_storage
+from pizza.orders import storage as orders
+from pizza.tracking import storage as tracking
 
 PATIENCE = timedelta(seconds=60)
 KEEP = timedelta(days=30)
@@ -113,7 +115,7 @@ def test_ageing_raises_the_oldest_of_all_queues_first(conn: BoundedConnection) -
 
 def test_estimates_leave_out_a_locked_order(conn: BoundedConnection, hold: Hold) -> None:
     first = wait_in_kitchen(conn, 3)[0]
-    workers.enter(conn, "mario", Post("cook", "kitchen"), 10)
+    worker_storage.enter(conn, "mario", Post("cook", "kitchen"), 10)
     unknown = "select number from orders where estimated_completion is null order by number"
     with hold("select from orders where number = %s for update", first):
         assert estimates.refresh(conn) == 2
@@ -212,9 +214,9 @@ def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
         ]
 
     with hold(f"select from {table} where order_number = 'ORD_A' for update"):
-        retention.forget(conn, KEEP)
+        retention_storage.forget(conn, KEEP)
         assert left() == [{"ORD_A"}] * 3
-    retention.forget(conn, KEEP)
+    retention_storage.forget(conn, KEEP)
     assert left() == [set()] * 3
 
 
@@ -223,8 +225,8 @@ def test_a_gone_worker_whose_row_is_locked_is_offline_later(
 ) -> None:
     conn.execute("insert into workers (name, type) values ('locked', 'cook'), ('gone', 'cook')")
     with hold("select from workers where name = 'locked' for update"):
-        assert workers.mark_the_dead(conn) == ["gone"]
-    assert workers.mark_the_dead(conn) == ["locked"]
+        assert worker_storage.mark_the_dead(conn) == ["gone"]
+    assert worker_storage.mark_the_dead(conn) == ["locked"]
 
 
 def test_a_worker_registers_while_the_row_of_another_is_locked(
@@ -232,7 +234,7 @@ def test_a_worker_registers_while_the_row_of_another_is_locked(
 ) -> None:
     conn.execute("insert into workers (name, type) values ('locked', 'cook')")
     with hold("select from workers where name = 'locked' for update"):
-        assert workers.enter(conn, "mario", Post("cook", "kitchen"), 1) == "welcome"
+        assert worker_storage.enter(conn, "mario", Post("cook", "kitchen"), 1) == "welcome"
 
 
 def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(

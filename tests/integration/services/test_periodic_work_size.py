@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection
-from pizza.services import estimates
-from pizza.storage import orders
-from pizza.storage.doors import ClientRetention
+from pizza.kitchen import estimates
+from pizza.orders import storage as orders
 
 from .test_periodic_work import age, priorities, wait_in_kitchen
 

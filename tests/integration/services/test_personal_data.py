@@ -12,16 +12,19 @@ from uuid import uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
+from pizza.app import make_app
+from pizza.config.settings import Settings
+from pizza.customers import personal_data, profiles
+from pizza.customers.personal_columns import CUSTOMER, NOBODY, STAFF
 from pizza.database.connection import BoundedConnection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
-from pizza.framework.task import publish
-from pizza.services import orders, personal_data, staff, tracking, webhooks
-from pizza.services.restaurant import make_app
-from pizza.settings import Settings
-from pizza.storage.personal_columns import CUSTOMER, NOBODY, STAFF
+from pizza.orders import actions, orders
+from pizza.taskqueue.task import publish
+from pizza.tracking import recorder
+from pizza.webhooks import webhooks
 
 from .events import event, status
 
@@ -55,7 +58,7 @@ def finish(conn: BoundedConnection, *numbers: str) -> None:
             [number],
         )
         conn.execute("delete from message where task is not null")
-        staff.deliver(conn, number, by="Anna")
+        actions.deliver(conn, number, by="Anna")
 
 
 def hear(conn: BoundedConnection) -> None:
@@ -64,7 +67,7 @@ def hear(conn: BoundedConnection) -> None:
         "select id, body from message where exchange = 'notifications_fanout' order by position"
     )
     for id, body in rows.fetchall():
-        tracking.on_notification(event(json.loads(bytes(body)), str(id)), conn)
+        recorder.on_notification(event(json.loads(bytes(body)), str(id)), conn)
 
 
 def places(conn: BoundedConnection) -> Iterator[str]:
@@ -83,7 +86,7 @@ def evening(conn: BoundedConnection) -> list[str]:
     """Orders of one customer and one neighbour that have used everything there is."""
     webhooks.add_webhook(conn, "https://hooks.example/pizza", None, None)
     first, second, third = SPELLINGS
-    staff.set_vip(conn, NAME, True, by="Anna")
+    profiles.set_vip(conn, NAME, True, by="Anna")
     numbers = [
         place(
             conn, first, order_type="delivery", delivery_address=ADDRESS,
@@ -95,8 +98,8 @@ def evening(conn: BoundedConnection) -> list[str]:
         place(conn, "Neighbour"),
     ]  # fmt: skip
     delivered, moved, cancelled, neighbours = numbers
-    staff.set_priority(conn, moved, 9, reason=f"Birthday of {NAME}", by="Anna")
-    staff.cancel(conn, cancelled, reason=f"{NAME} has called", by=NAME)
+    actions.set_priority(conn, moved, 9, reason=f"Birthday of {NAME}", by="Anna")
+    actions.cancel(conn, cancelled, reason=f"{NAME} has called", by=NAME)
     hear(conn)
     finish(conn, delivered, moved, neighbours)
     conn.execute("update orders set status = 'delivered' where number = %s", [delivered])
@@ -144,7 +147,9 @@ def test_every_column_is_declared_as_personal_or_not(conn: BoundedConnection) ->
     ]  # fmt: skip
     assert len(declared) == len(set(declared))
     existing = {f"{table}.{column}" for table, column, _ in conn.execute(COLUMNS).fetchall()}
-    assert set(declared) == existing, "pizza/storage/personal_columns.py has to say whose they are"
+    assert set(declared) == existing, (
+        "pizza/customers/personal_columns.py has to say whose they are"
+    )
 
 
 def test_an_erased_name_is_in_no_column_of_the_database(
@@ -197,14 +202,14 @@ def test_an_erased_customer_is_neither_a_vip_nor_a_repeat_customer(
 ) -> None:
     personal_data.erase(conn, NAME)
     with pytest.raises(CustomerNotFound):
-        staff.customer(conn, NAME)
+        profiles.customer(conn, NAME)
     with pytest.raises(CustomerNotFound):
         personal_data.erase(conn, NAME)
     with pytest.raises(CustomerNotFound):
         personal_data.export(conn, "(erased)")
     again = orders.whole_order(conn, place(conn, NAME))
     assert (again.customer_type, again.priority) == ("regular", 1)
-    assert not staff.customer(conn, NAME).vip
+    assert not profiles.customer(conn, NAME).vip
 
 
 def test_a_notification_that_comes_late_names_nobody(
@@ -212,7 +217,7 @@ def test_a_notification_that_comes_late_names_nobody(
 ) -> None:
     personal_data.erase(conn, NAME)
     late = status(None, "delivered", order_number=evening[0], customer_name=NAME, courier=NAME)
-    tracking.on_notification(event(late), conn)
+    recorder.on_notification(event(late), conn)
     rows = conn.execute(
         "select payload from webhook_delivery where event_id = %s", [late["event_id"]]
     ).fetchall()
@@ -225,12 +230,12 @@ def test_an_order_that_has_not_ended_is_refused_by_number(conn: BoundedConnectio
     with pytest.raises(CustomerHasOrders, match=number):
         personal_data.erase(conn, NAME)
     assert orders.whole_order(conn, number).customer_name == NAME
-    staff.cancel(conn, number)
+    actions.cancel(conn, number)
     assert personal_data.erase(conn, NAME).orders == 1
 
 
 def test_an_order_that_another_program_has_just_sent_is_refused(conn: BoundedConnection) -> None:
-    staff.cancel(conn, place(conn, NAME))
+    actions.cancel(conn, place(conn, NAME))
     body = json.dumps({"customer_name": NAME, "items": []}).encode()
     conn.execute(
         "select outbox_task(%s, 'accept_order', 'kitchen_queue', '', 'kitchen_queue', 1, %s, null)",
@@ -248,13 +253,13 @@ def test_an_order_nobody_has_fetched_for_a_day_may_be_erased(conn: BoundedConnec
         " updated_at = now() - interval '25 hours'"
     )
     assert personal_data.erase(conn, NAME).orders == 1
-    staff.deliver(conn, number)
+    actions.deliver(conn, number)
     assert orders.whole_order(conn, number).customer_name == "(erased)"
 
 
 def test_events_of_other_customers_stay_as_they_are(conn: BoundedConnection) -> None:
-    staff.cancel(conn, place(conn, NAME))
-    staff.cancel(conn, place(conn, "Neighbour"))
+    actions.cancel(conn, place(conn, NAME))
+    actions.cancel(conn, place(conn, "Neighbour"))
     publish(conn, "elsewhere", "key", {"any": "thing"})
     query = "select id, body from message where body::text not like %s order by id"
     mark = "%" + NEEDLE.encode().hex()[1:] + "%"
@@ -301,12 +306,12 @@ def test_orders_that_ended_long_ago_lose_their_customer(
 
     names = dict(conn.execute("select number, customer_name from orders").fetchall())
     assert names == {**dict.fromkeys(evening, "(erased)"), young: NAME, old_open: NAME}
-    assert staff.customer(conn, NAME).vip
+    assert profiles.customer(conn, NAME).vip
 
 
 def test_a_locked_order_has_another_turn(conn: BoundedConnection, db_url: str) -> None:
     number = place(conn, NAME)
-    staff.cancel(conn, number)
+    actions.cancel(conn, number)
     conn.execute("update orders set created_at = '2020-01-01', updated_at = '2020-01-01'")
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from orders for update")

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.services import replies
-from pizza.services.topology import TOPOLOGY, subscriber_queue
+from pizza.orders import replies
+from pizza.topology import TOPOLOGY, subscriber_queue
 
 OURS = [
     *(queue.name for queue in TOPOLOGY.queues), subscriber_queue("front desk").name,

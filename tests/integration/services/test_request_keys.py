@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from pizza.app import make_app
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import KeyInFlight, KeyReused, KitchenPaused, RestaurantFull
 from pizza.domain.order import OrderDraft, OrderItem, PlacedOrder, RequestKey
-from pizza.services import orders
-from pizza.services.restaurant import make_app
+from pizza.orders import orders
 
 KEY = RequestKey("a key", b"digest")
 DRAFT = OrderDraft("John Doe", (OrderItem("Pizza", 1, Decimal("10.00")),))

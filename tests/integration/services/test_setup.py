@@ -9,9 +9,9 @@ import kombu
 import pytest
 
 from devservices import RabbitMQ
-from pizza.framework.errors import FrameworkError
-from pizza.services import setup
-from pizza.services.topology import KITCHEN_QUEUE, TYPED_QUEUES
+from pizza.processes import setup
+from pizza.taskqueue.errors import FrameworkError
+from pizza.topology import KITCHEN_QUEUE, TYPED_QUEUES
 
 OTHERS = {"notifications_queue", "tracking_status_queue"}
 QUEUES = {KITCHEN_QUEUE, *TYPED_QUEUES.values(), *OTHERS}

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.services.status_requests import on_request
+from pizza.tracking.status_requests import on_request
 
 from .events import event, place
 

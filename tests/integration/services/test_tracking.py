@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.framework.errors import Duplicate, PoisonMessage
-from pizza.services.tracking import on_notification
+from pizza.taskqueue.errors import Duplicate, PoisonMessage
+from pizza.tracking.recorder import on_notification
 
 from .events import NUMBER, event, status
 

@@ -15,17 +15,17 @@ import pytest
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import InvalidRequest, NoSuchDelivery, NoSuchWebhook, WebhookDisabled
-from pizza.framework import App
-from pizza.framework.executor import Executor
-from pizza.framework.line import Line
-from pizza.framework.message import Ticket
-from pizza.framework.outcome import Outcome
-from pizza.framework.worker_context import Bench
-from pizza.services import http_post, webhooks
-from pizza.services.tracking import on_notification
-from pizza.services.webhook_worker import Pace, deliveries
-from pizza.services.webhooks import Change, Policy
-from pizza.storage.webhooks import Delivery, Webhook
+from pizza.taskqueue import App
+from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.worker.executor import Executor
+from pizza.taskqueue.worker.outcome import Outcome
+from pizza.tracking.recorder import on_notification
+from pizza.webhooks import client, webhooks
+from pizza.webhooks.delivery import Pace, deliveries
+from pizza.webhooks.storage import Delivery, Webhook
+from pizza.webhooks.webhooks import Change, Policy
 
 from ...receiver import Receiver
 from .events import NUMBER, event, status
@@ -388,10 +388,10 @@ def test_a_name_that_leads_to_a_private_address_is_refused_when_saved_and_an_unk
 
     def look_up(host: str, port: int) -> list[str]:
         if host not in known:
-            raise http_post.CallFailed(f"{host} cannot be looked up")
+            raise client.CallFailed(f"{host} cannot be looked up")
         return [known[host]]
 
-    monkeypatch.setattr(http_post, "_look_up", look_up)
+    monkeypatch.setattr(client, "_look_up", look_up)
     webhooks.check(Policy(), Change("https://public.example"))
     webhooks.check(Policy(), Change("https://not-yet.example"))
     with pytest.raises(InvalidRequest, match=r"leads to 192\.168\.0\.9"):

@@ -10,10 +10,10 @@ import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseError
-from pizza.framework.errors import SessionRefused
-from pizza.services import workers
-from pizza.services.workers import MAX_WORKERS, Shift
-from pizza.storage.workers import Post
+from pizza.kitchen import workers
+from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.workers import MAX_WORKERS, Shift
+from pizza.taskqueue.errors import SessionRefused
 
 from ...pace import wait_until
 

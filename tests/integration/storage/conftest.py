@@ -12,7 +12,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem, PlacedOrder
 from pizza.domain.priority import Assignment
-from pizza.storage import orders
+from pizza.orders import storage as orders
 
 Place = Callable[..., tuple[str, PlacedOrder | None]]
 

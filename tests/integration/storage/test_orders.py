@@ -15,7 +15,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import PlacedOrder
 from pizza.domain.priority import Assignment
-from pizza.storage import orders
+from pizza.orders import storage as orders
 
 Place = Callable[..., tuple[str, PlacedOrder]]
 

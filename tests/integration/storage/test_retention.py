@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from pizza.app import make_app
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
-from pizza.services.restaurant import make_app
-from pizza.settings import Settings
-from pizza.storage import orders, retention
+from pizza.operations import retention_storage
+from pizza.orders import storage as orders
 
 KEEP = timedelta(days=30)
 # old and done; old, but still waiting; young
@@ -71,7 +72,7 @@ def numbers(conn: BoundedConnection, table: str) -> list[str]:
 def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit: int) -> None:
     conn.execute(FILL)
     turns = 0
-    while retention.forget(conn, KEEP, limit):
+    while retention_storage.forget(conn, KEEP, limit):
         turns += 1
     assert {table: numbers(conn, table) for table in LEFT} == LEFT
     assert turns == (1 if limit == 500 else 3)
@@ -79,7 +80,7 @@ def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit
 
 def test_a_turn_takes_so_many_of_each_kind_the_oldest_first(conn: BoundedConnection) -> None:
     conn.execute(FILL)
-    assert retention.forget(conn, KEEP, limit=2) == 2 + 1 + 2 + 2 + 1
+    assert retention_storage.forget(conn, KEEP, limit=2) == 2 + 1 + 2 + 2 + 1
     left = conn.execute("select sequence from tracking_event where order_number = 'old'")
     assert left.fetchall() == [(3,)]
 
@@ -89,9 +90,9 @@ def test_what_somebody_holds_is_left_for_another_turn(conn: BoundedConnection, d
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from tracking_event where order_number = 'old' for update")
         with conn.within(2):
-            retention.forget(conn, KEEP)
+            retention_storage.forget(conn, KEEP)
     assert numbers(conn, "tracking_event") == ["old", "open", "young"]
-    retention.forget(conn, KEEP)
+    retention_storage.forget(conn, KEEP)
     assert numbers(conn, "tracking_event") == LEFT["tracking_event"]
 
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from pizza.database.connection import BoundedConnection, connect
-from pizza.storage import workers
-from pizza.storage.workers import Post
+from pizza.kitchen import worker_storage
+from pizza.kitchen.worker_storage import Post
 
 from ...pace import wait_until
 
@@ -16,14 +16,14 @@ COOK = Post("cook", "kitchen")
 
 
 def by_name(conn: BoundedConnection) -> dict[str, str]:
-    return {worker.name: worker.status for worker in workers.status(conn)}
+    return {worker.name: worker.status for worker in worker_storage.status(conn)}
 
 
 @contextmanager
 def shift(db_url: str, name: str, limit: int = 10) -> Iterator[tuple[BoundedConnection, str]]:
     """A session that comes to work: its connection, and the verdict."""
     with connect(db_url, name=name) as conn:
-        yield conn, workers.enter(conn, name, COOK, limit)
+        yield conn, worker_storage.enter(conn, name, COOK, limit)
 
 
 def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_url: str) -> None:
@@ -51,7 +51,7 @@ def test_a_worker_of_version_0_2_0_keeps_its_name(conn: BoundedConnection, db_ur
     with connect(db_url, name="version 0.2.0") as former:
         former.execute("select pg_advisory_lock(hashtextextended('worker mario', 0))")
         assert by_name(conn) == {"mario": "online"}
-        assert workers.mark_the_dead(conn) == []
+        assert worker_storage.mark_the_dead(conn) == []
         with shift(db_url, "mario") as (_, verdict):
             assert verdict == "taken"
 
@@ -67,7 +67,7 @@ def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
     with ExitStack() as shifts:
         sessions = [shifts.enter_context(connect(db_url, name=f"{n}")) for n in range(16)]
         with ThreadPoolExecutor(16) as door:
-            enter = lambda n: workers.enter(sessions[n], f"cook {n}", COOK, 10)  # noqa: E731
+            enter = lambda n: worker_storage.enter(sessions[n], f"cook {n}", COOK, 10)  # noqa: E731
             verdicts = list(door.map(enter, range(16)))
 
     assert sorted(verdicts) == ["full"] * 6 + ["welcome"] * 10
@@ -82,39 +82,39 @@ def test_one_who_was_refused_keeps_no_name(db_url: str) -> None:
 
 def test_a_worker_finds_itself_alive_and_marks_only_others(db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
-        assert workers.mark_the_dead(mine) == []
+        assert worker_storage.mark_the_dead(mine) == []
         assert by_name(mine) == {"mario": "online"}
 
 
 def test_a_beat_moves_last_seen(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
-        (came,) = workers.status(conn)
-        workers.beat(mine, "mario")
-        (seen,) = workers.status(conn)
+        (came,) = worker_storage.status(conn)
+        worker_storage.beat(mine, "mario")
+        (seen,) = worker_storage.status(conn)
 
     assert seen.last_seen > came.last_seen
 
 
 def test_the_dead_are_marked_and_named_once(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario"), shift(db_url, "luigi"):
-        assert workers.mark_the_dead(conn) == []
+        assert worker_storage.mark_the_dead(conn) == []
     rows = conn.execute("select status from workers").fetchall()
     assert rows == [("online",), ("online",)]  # nobody said goodbye
 
     named: list[str] = []
 
     def both() -> bool:
-        named.extend(workers.mark_the_dead(conn))
+        named.extend(worker_storage.mark_the_dead(conn))
         return len(named) >= 2
 
     wait_until(both, 5, "their sessions have ended, a moment after their connections")
     assert sorted(named) == ["luigi", "mario"]
-    assert workers.mark_the_dead(conn) == []
+    assert worker_storage.mark_the_dead(conn) == []
 
 
 def test_who_leaves_in_good_order_is_offline_at_once(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
-        workers.leave(mine, "mario")
+        worker_storage.leave(mine, "mario")
 
         assert conn.execute("select status from workers").fetchall() == [("offline",)]
 
@@ -125,7 +125,7 @@ def test_who_is_silent_for_two_heartbeats_is_offline_until_it_is_heard_again(
     with shift(db_url, "mario") as (mine, _):
         conn.execute("update workers set last_seen = now() - interval '70 seconds'")
         assert by_name(conn) == {"mario": "offline"}
-        assert workers.mark_the_dead(conn) == ["mario"]
-        workers.beat(mine, "mario")
+        assert worker_storage.mark_the_dead(conn) == ["mario"]
+        worker_storage.beat(mine, "mario")
         assert by_name(conn) == {"mario": "online"}
-        assert workers.mark_the_dead(conn) == []
+        assert worker_storage.mark_the_dead(conn) == []

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.pool import open_pool
-from pizza.settings import Settings
-from pizza.storage import stations
-from pizza.web import Backend, create_app
+from pizza.kitchen import station_storage
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
 
 from ...pace import wait_until
 
@@ -42,7 +43,7 @@ where number = %(number)s
 @pytest.fixture
 def conn(db_url: str) -> Iterator[BoundedConnection]:
     with connect(db_url, name="test") as open_connection:
-        stations.set_line(open_connection, [])
+        station_storage.set_line(open_connection, [])
         yield open_connection
 
 

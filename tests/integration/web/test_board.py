@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection
-from pizza.storage import reports
+from pizza.reports import storage as reports
 
 
 def numbers(client: FlaskClient) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pizza.changes.cursor import Cursor
+from pizza.changes.feed import Follower
 from pizza.database.connection import BoundedConnection, connect
-from pizza.services.cursor import Cursor
-from pizza.services.follower import Follower
-from pizza.web import catch_up
-from pizza.web.catch_up import CatchUp
-from pizza.web.sse import News
+from pizza.web.streams import catch_up
+from pizza.web.streams.catch_up import CatchUp
+from pizza.web.streams.sse import News
 
 from .conftest import Place
 from .test_live_gaps import change

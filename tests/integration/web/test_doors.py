@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from pizza.auth import authenticator
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
-from pizza.services import doors
-from pizza.settings import Settings
-from pizza.web import Backend, create_app
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
 
 MEAL = {"customer_name": "Jo", "items": [{"name": "Lemonade", "quantity": 1, "price": 3.9}]}
 FAR = {"REMOTE_ADDR": "203.0.113.7"}
@@ -42,14 +43,14 @@ def test_an_order_is_one_statement(
 ) -> None:
     with connect(db_url, name="test") as conn:
         if closed:
-            doors.add_key(conn, "Anna")
+            authenticator.add_key(conn, "Anna")
         pool = Counting(conn, monkeypatch)
         client = create_app(Settings(), Backend(pool)).test_client()
         post = lambda: client.post("/orders", json=MEAL, environ_base=environ)  # noqa: E731
         assert post().status_code == 201  # this one learns the secret and the menu
-        monkeypatch.setattr("pizza.services.menu._FRESH_SECONDS", 1e9)
+        monkeypatch.setattr("pizza.menu.cache._FRESH_SECONDS", 1e9)
         # Of the keys a process asks once a second, however many orders come.
-        monkeypatch.setattr(doors, "_FRESH_SECONDS", 1e9)
+        monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 1e9)
 
         before = pool.count
         assert [post().status_code for _ in range(5)] == [201] * 5

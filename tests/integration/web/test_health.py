@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.migrate import scripts
-from pizza.storage import workers
-from pizza.storage.workers import Post
+from pizza.kitchen import worker_storage
+from pizza.kitchen.worker_storage import Post
 
 
 def ready(client: FlaskClient) -> tuple[int, dict[str, Any]]:
@@ -34,7 +34,7 @@ def test_a_restaurant_without_cooks_takes_orders_and_says_so(
         },
     )
     with connect(db_url, name="mario") as mario:
-        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert worker_storage.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
         assert ready(client)[1]["kitchen"] == "ok"
         mario.execute("update kitchen_state set paused = true")
         assert ready(client)[1]["kitchen"] == "paused"

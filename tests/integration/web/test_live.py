@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask.testing import FlaskClient
 
+from pizza.changes import storage as live
+from pizza.changes.cursor import Cursor
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
-from pizza.services.cursor import Cursor
-from pizza.storage import live
-from pizza.web import catch_up
-from pizza.web import feeder as feeding
-from pizza.web.feeder import Feeder
-from pizza.web.stream import Stream
+from pizza.web.streams import catch_up
+from pizza.web.streams import hub as feeding
+from pizza.web.streams.hub import Feeder
+from pizza.web.streams.stream import Stream
 
 from ...pace import wait_until
 from .conftest import Place

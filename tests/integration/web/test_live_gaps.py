@@ -11,13 +11,13 @@ from contextlib import ExitStack
 import psycopg
 import pytest
 
+from pizza.changes import storage as live
+from pizza.changes.cursor import MAX_RANGES, Cursor
 from pizza.database.connection import BoundedConnection, connect
-from pizza.services.cursor import MAX_RANGES, Cursor
-from pizza.storage import live
-from pizza.web import catch_up
-from pizza.web import feeder as feeding
-from pizza.web.feeder import Feeder
-from pizza.web.stream import Stream
+from pizza.web.streams import catch_up
+from pizza.web.streams import hub as feeding
+from pizza.web.streams.hub import Feeder
+from pizza.web.streams.stream import Stream
 
 from ...pace import Stopwatch, wait_until
 from .conftest import Place

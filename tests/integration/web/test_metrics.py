@@ -11,13 +11,15 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
-from pizza.settings import Settings
-from pizza.storage import tracking, workers
-from pizza.storage.workers import Post
-from pizza.web import Backend, create_app
+from pizza.kitchen import worker_storage
+from pizza.kitchen.worker_storage import Post
+from pizza.tracking import storage as tracking
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
 
 from ...pace import wait_until
 from .conftest import Cook, Place
@@ -69,7 +71,7 @@ def test_workers_are_there_or_gone(
     client: FlaskClient, conn: BoundedConnection, db_url: str
 ) -> None:
     with connect(db_url, name="mario") as mario:
-        assert workers.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert worker_storage.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
         (here,) = scrape(client)["pizza_worker_online"]
     assert here == ({"worker": "mario", "type": "cook", "station": "kitchen"}, 1)
     # Its session ends a moment after its connection

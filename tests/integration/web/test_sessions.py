@@ -13,12 +13,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from pizza.audit import audit_log
+from pizza.auth import keys, sessions
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
 from pizza.database.pool import open_pool
 from pizza.domain.roles import MANAGER, STAFF, STATION
-from pizza.services import audit, keys, sessions
-from pizza.settings import Settings
-from pizza.web import App, Backend, create_app, feeder
+from pizza.web.app import App, create_app
+from pizza.web.dependencies import Backend
+from pizza.web.streams import hub
 
 from ...pace import wait_until
 
@@ -61,7 +64,7 @@ def log_in(client: FlaskClient, key: str) -> None:
 
 
 def actions(conn: BoundedConnection, **asked: Any) -> list[str]:
-    return [each.action for each in reversed(audit.entries(conn, **asked))]
+    return [each.action for each in reversed(audit_log.entries(conn, **asked))]
 
 
 # --- streams --------------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ def test_an_open_stream_ends_within_a_second(
 
 def test_it_ends_within_a_second_by_how_often_the_feeder_looks() -> None:
     """What is known may be that old, it is looked at that often, and a tick is the pause."""
-    assert 2 * feeder._RIGHTS_SECONDS + feeder.TICK_SECONDS < 1
+    assert 2 * hub._RIGHTS_SECONDS + hub.TICK_SECONDS < 1
 
 
 # --- who did it -----------------------------------------------------------------------------------
@@ -159,7 +162,7 @@ def test_changes_over_http_have_the_key_and_the_clients_address(
     for form in ({"do": "pause"}, {"do": "resume"}, {"do": "add", "dish": "Calzone", "tag": "x"}):
         assert client.post("/manage", data=form, headers=HERE).status_code == 303
 
-    made = [each for each in audit.entries(conn) if each.action != "key_added"]
+    made = [each for each in audit_log.entries(conn) if each.action != "key_added"]
     assert {(e.actor, e.key_id, e.role, e.source) for e in made} == {
         ("Anna", kept.id, MANAGER, "203.0.113.7")
     }
@@ -173,7 +176,7 @@ def test_without_keys_the_name_is_what_the_client_says(
     browser: Callable[[], FlaskClient], conn: BoundedConnection
 ) -> None:
     browser().post("/kitchen/pause", json={"by": "anna"})
-    (entry,) = audit.entries(conn)
+    (entry,) = audit_log.entries(conn)
     assert (entry.actor, entry.key_id, entry.role, entry.source) == (
         "anna", None, None, "203.0.113.7",
     )  # fmt: skip
@@ -189,7 +192,7 @@ def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(
              "/manage/dead-letters"]  # fmt: skip
     for path in paths:
         assert client.get(path).status_code == 200
-    assert audit.entries(conn) == []
+    assert audit_log.entries(conn) == []
 
     _, key = keys.add_key(conn, "Anna")
     wait_until(lambda: client.get("/orders").status_code == 401, 5, "the doors are closed")
@@ -203,9 +206,9 @@ def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(
     assert actions(conn)[1:] == [
         "order_read", "orders_read", "customer_read", "board_read", "dead_letters_read",
     ]  # fmt: skip
-    (read,) = audit.entries(conn, about=f"order {number}")
+    (read,) = audit_log.entries(conn, about=f"order {number}")
     assert (read.actor, read.source) == ("Anna", "203.0.113.7")
-    assert audit.entries(conn, about="customer jane roe")
+    assert audit_log.entries(conn, about="customer jane roe")
     assert "Jane" not in str(conn.execute("select a::text from audit_log a").fetchall())
 
 

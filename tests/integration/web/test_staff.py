@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection
-from pizza.storage import workers
-from pizza.storage.workers import Post
+from pizza.kitchen import worker_storage
+from pizza.kitchen.worker_storage import Post
 
 
 def numbers(answer: Any) -> list[str]:
@@ -174,7 +174,7 @@ def staff(conn: BoundedConnection) -> None:
         "quinn": Post("quality", "quality"),
     }
     for name, post in posts.items():
-        assert workers.enter(conn, name, post, 10) == "welcome"
+        assert worker_storage.enter(conn, name, post, 10) == "welcome"
 
 
 def test_workers_are_shown_with_their_post_and_figures(

@@ -7,7 +7,7 @@ import json
 from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection
-from pizza.storage import stations
+from pizza.kitchen import station_storage
 
 from .conftest import Cook
 
@@ -62,7 +62,7 @@ def test_later_changes_are_told_in_the_orders_trace_not_in_that_of_who_asked(
     client: FlaskClient, conn: BoundedConnection, cook: Cook
 ) -> None:
     number = place(client, traceparent=GIVEN)
-    stations.set_line(conn, ["quality"])
+    station_storage.set_line(conn, ["quality"])
     conn.execute("delete from message where task is null")
     raised = client.post(f"/orders/{number}/priority", json={"priority": 9, "reason": "late"})
     assert raised.status_code == 200

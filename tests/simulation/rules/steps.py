@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from pizza.framework.topology import DEAD_LETTER_EXCHANGE
+from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
 from ..database import Database
 from ..scheduler import Scheduler

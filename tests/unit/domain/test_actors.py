@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizza.domain.actors import role_of
+from pizza.domain.actor_display import role_of
 from pizza.domain.status import STATUSES
 
 

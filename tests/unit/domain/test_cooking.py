@@ -2,7 +2,7 @@
 
 import pytest
 
-from pizza.domain.cooking import cooking_seconds
+from pizza.domain.estimate import cooking_seconds
 
 
 @pytest.mark.parametrize(("kind", "seconds"), [("dine-in", 8), ("takeout", 10), ("delivery", 12)])

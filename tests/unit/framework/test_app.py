@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from kombu import Exchange, Queue
 
-from pizza.framework import App, Blueprint, RetryPolicy, Task
-from pizza.framework.errors import ConfigurationError
-from pizza.framework.middleware import timing, wrap
-from pizza.framework.testing import Recorder
-from pizza.framework.topology import DEAD_LETTER_QUEUE, Topology
+from pizza.taskqueue import App, Blueprint, RetryPolicy, Task
+from pizza.taskqueue.errors import ConfigurationError
+from pizza.taskqueue.middleware import timing, wrap
+from pizza.taskqueue.testing import Recorder
+from pizza.taskqueue.topology import DEAD_LETTER_QUEUE, Topology
 
 
 def test_a_decorated_function_becomes_a_task() -> None:

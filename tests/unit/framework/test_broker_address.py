@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pizza.framework.broker_address import parse
-from pizza.settings import SettingsError, load
+from pizza.config.settings import SettingsError, load
+from pizza.taskqueue.broker.address import parse
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import pytest
 
-from pizza.framework import App, crew
-from pizza.framework.crew import Crew
-from pizza.framework.worker_context import WorkerOptions
+from pizza.taskqueue import App
+from pizza.taskqueue.worker import pool
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.pool import Crew
 
 
 class FakeWorker:
@@ -43,7 +44,7 @@ def signals() -> Iterator[None]:
 
 
 def test_a_worker_that_fails_ends_its_crew(signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "Worker", FakeWorker)
+    monkeypatch.setattr(pool, "Worker", FakeWorker)
     with pytest.raises(RuntimeError, match="second"):
         Crew(App("toy"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
     assert all(worker.stopped.is_set() for worker in FakeWorker.made)

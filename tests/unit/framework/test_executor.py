@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.framework import App, Job, RetryPolicy
-from pizza.framework.errors import FrameworkError, PoisonMessage
-from pizza.framework.outcome import Outcome
-from pizza.framework.task import publish
-from pizza.framework.testing import Recorder, TokenRefused, run
+from pizza.taskqueue import App, Job, RetryPolicy
+from pizza.taskqueue.errors import FrameworkError, PoisonMessage
+from pizza.taskqueue.task import publish
+from pizza.taskqueue.testing import Recorder, TokenRefused, run
+from pizza.taskqueue.worker.outcome import Outcome
 
 app = App("test")
 RETRY = RetryPolicy(attempts=3, base=8, factor=2, jitter=0, never=(LookupError, PoisonMessage))

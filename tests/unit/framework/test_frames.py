@@ -15,11 +15,11 @@ from amqp.serialization import dumps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pizza.framework.epitaph import dead_letter
-from pizza.framework.errors import PoisonMessage
-from pizza.framework.event import read
-from pizza.framework.frames import FrameReader
-from pizza.framework.message import Ticket, ticket
+from pizza.taskqueue.broker.frames import FrameReader
+from pizza.taskqueue.dead_letters.headers import dead_letter
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.message import Ticket, ticket
+from pizza.taskqueue.subscriber.event import read
 
 from ...raw_amqp import all_properties, drawn_properties, nested, properties, table
 

@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 
-from pizza.framework.lifecycle import Stop, Wake, readable
+from pizza.taskqueue.lifecycle import Stop, Wake, readable
 
 STOPS = 3000
 _STOPPED_AGAIN_AND_AGAIN = f"""
-from pizza.framework.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Stop
 for _ in range({STOPS}):
     stop = Stop()
     stop.listen()

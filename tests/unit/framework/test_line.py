@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
-from pizza.framework import line as module
-from pizza.framework.errors import HandedBack
-from pizza.framework.line import Line
+from pizza.taskqueue import db_session as module
+from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.errors import HandedBack
 
 REFUSED = DatabaseRefused("read-only")
 

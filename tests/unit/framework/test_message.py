@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pizza.framework.errors import PoisonMessage
-from pizza.framework.message import encode, named, outgoing, ticket
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.message import encode, named, outgoing, ticket
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text()

@@ -8,12 +8,12 @@ import pytest
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
-from pizza.framework import App, Job, RetryPolicy
-from pizza.framework.dead_message import DeadMessage
-from pizza.framework.errors import AttemptsExhausted, PoisonMessage
-from pizza.framework.outcome import Outcome
-from pizza.framework.task import publish
-from pizza.framework.testing import Report, run
+from pizza.taskqueue import App, Job, RetryPolicy
+from pizza.taskqueue.dead_letters.callback import DeadMessage
+from pizza.taskqueue.errors import AttemptsExhausted, PoisonMessage
+from pizza.taskqueue.task import publish
+from pizza.taskqueue.testing import Report, run
+from pizza.taskqueue.worker.outcome import Outcome
 
 app = App("test")
 seen: list[DeadMessage] = []

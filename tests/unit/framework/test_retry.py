@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pizza.framework import RetryPolicy
-from pizza.framework.errors import ConfigurationError, PoisonMessage
-from pizza.framework.retry import Backoff
+from pizza.taskqueue import RetryPolicy
+from pizza.taskqueue.errors import ConfigurationError, PoisonMessage
+from pizza.taskqueue.retry import Backoff
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pizza.framework.service import Later
+from pizza.taskqueue.service import Later
 
 
 class Part:

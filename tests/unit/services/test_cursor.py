@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from pizza.services import cursor as module
-from pizza.services.cursor import MAX_RANGES, Cursor, added, between, bounded, cursors, without
+from pizza.changes import cursor as module
+from pizza.changes.cursor import MAX_RANGES, Cursor, added, between, bounded, cursors, without
 
 TEXTS = {
     "0": Cursor(0),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pizza.domain.errors import InvalidOrder
 from pizza.domain.order import check
-from pizza.services.forms import read_order
-from pizza.web.docs import DELIVERY_EXAMPLE, DINE_IN_EXAMPLE, TAKEOUT_EXAMPLE
+from pizza.orders.schema import read_order
+from pizza.web.openapi import DELIVERY_EXAMPLE, DINE_IN_EXAMPLE, TAKEOUT_EXAMPLE
 
 ITEM = {"name": "Pizza", "quantity": 1, "price": Decimal("15.99")}
 ORDER = {"customer_name": "Jo", "items": [ITEM]}

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from pizza.services.notice import Screen, line
-from pizza.services.status_messages import read_status_message
+from pizza.notifications.terminal import Screen, line
+from pizza.orders.status_messages import read_status_message
 
 BODY = {
     "order_number": "ORD_20241216_001",

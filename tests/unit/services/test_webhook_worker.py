@@ -7,11 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from pizza.framework import App
-from pizza.framework.errors import PoisonMessage
-from pizza.services import webhook_worker
-from pizza.services.webhooks import Policy
-from pizza.settings import Settings, load
+from pizza.config.settings import Settings, load
+from pizza.processes import webhook_worker
+from pizza.taskqueue import App
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.webhooks import delivery
+from pizza.webhooks.webhooks import Policy
 
 HERE = {"WEBHOOK_PRIVATE_TARGETS": "yes", "WEBHOOK_SCHEMES": "https,http"}
 
@@ -53,6 +54,6 @@ def test_private_targets_and_http_have_to_be_allowed(
 @pytest.mark.parametrize("body", [None, [], {}, {"delivery": 7}, {"delivery": "x"}, "x"])
 def test_a_message_that_names_no_delivery_is_poison(body: Any) -> None:
     with pytest.raises(PoisonMessage):
-        webhook_worker.read_delivery(body)
+        delivery.read_delivery(body)
     one = uuid4()
-    assert webhook_worker.read_delivery({"delivery": str(one)}) == one
+    assert delivery.read_delivery({"delivery": str(one)}) == one

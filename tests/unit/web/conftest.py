@@ -9,12 +9,15 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from pizza.config.settings import Settings
 from pizza.database.migrate import scripts
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
-from pizza.settings import Settings
-from pizza.storage.workers import WorkerStatus
-from pizza.web import Backend, create_app, intake, orders, workers
+from pizza.kitchen.worker_storage import WorkerStatus
+from pizza.web.api import orders, workers
+from pizza.web.api import place_order as intake
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
 
 NOON = datetime(2024, 12, 16, 12, 0, 0, 123456, tzinfo=UTC)
 NUMBER = "ORD_20241216_001"
@@ -60,9 +63,9 @@ class FakeRestaurant:
     def _execute(self, sql, values=None):
         self._fail()
         if "select id from orders" in sql:
-            # What pizza.storage.doors.order_id asks for.
+            # What pizza.auth.storage.order_id asks for.
             return _Nothing((order_id(values["number"]),))
-        # What pizza.storage.doors.look asks for.
+        # What pizza.auth.storage.look asks for.
         keys = [
             [digest[:8], self.names.get(key, "Anna"), self.roles.get(key, "manager"), digest, None]
             for key in self.keys
@@ -80,11 +83,11 @@ class FakeRestaurant:
         if "insert into audit_log" in sql:
             self.audit.append(values)
         if "transaction_read_only" in sql:
-            # What pizza.storage.health.standing asks for.
+            # What pizza.operations.health_storage.standing asks for.
             applied = [f"{script.name} {script.checksum}" for script in scripts()]
             return _Nothing((False, applied, False, 1))
         if "broker_state" in sql:
-            # What pizza.storage.health.broker asks for.
+            # What pizza.operations.health_storage.broker asks for.
             return _Nothing(None if self.broker is None else (self.broker,))
         return _Nothing(locks if "house_secret" in sql else None)
 

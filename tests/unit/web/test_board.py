@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 
-from pizza.web.board import Board
+from pizza.web.server.shared_state import Board
 
 
 def read_into(board, connection):

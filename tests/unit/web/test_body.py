@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from pizza.web.body import MAX_BODY, parse, read_document
-from pizza.web.errors import Problem
+from pizza.web.http.problems import Problem
+from pizza.web.http.request_body import MAX_BODY, parse, read_document
 
 
 def read(body=b"{}", content_type="", length=..., **headers):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
-from pizza.web.breaker import Breaker
+from pizza.web.server.breaker import Breaker
 
 
 class FakeConnection:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pizza.settings import Settings, SettingsError, load
-from pizza.web import Backend, create_app
-from pizza.web.cors import allow_origins
+from pizza.config.settings import Settings, SettingsError, load
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.http.cors import allow_origins
 
 SHOP, EVIL = {"Origin": "https://shop.example"}, {"Origin": "https://evil.example"}
 PREFLIGHT = {"Access-Control-Request-Method": "POST"}

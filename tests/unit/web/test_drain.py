@@ -3,7 +3,7 @@
 import threading
 import time
 
-from pizza.web.drain import Drain
+from pizza.web.server.shutdown import Drain
 
 
 class Answer:
@@ -61,7 +61,7 @@ def test_after_closing_a_request_is_refused_and_not_begun():
 
 
 def test_closing_ends_even_when_a_request_does_not(monkeypatch):
-    monkeypatch.setattr("pizza.web.drain.LONGEST_SECONDS", 0.2)
+    monkeypatch.setattr("pizza.web.server.shutdown.LONGEST_SECONDS", 0.2)
     drain, begun, go = Drain(), threading.Event(), threading.Event()
 
     def app(environ, start_response):

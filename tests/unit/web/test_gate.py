@@ -5,11 +5,12 @@ import logging
 
 import pytest
 
+from pizza.config.settings import Settings, load
 from pizza.database.errors import DatabaseUnavailable
-from pizza.settings import Settings, load
-from pizza.web import Backend, create_app
-from pizza.web.access import access_log
-from pizza.web.gate import LEAST, RULES, Rule, rule_of
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.http.access_log import access_log
+from pizza.web.security.authorization import LEAST, RULES, Rule, rule_of
 
 from .conftest import NUMBER, order_id
 

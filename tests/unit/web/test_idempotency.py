@@ -6,8 +6,8 @@ import json
 import pytest
 
 from pizza.domain.errors import KeyInFlight, KeyReused
-from pizza.web.errors import Problem
-from pizza.web.idempotency import request_key
+from pizza.web.http.idempotency import request_key
+from pizza.web.http.problems import Problem
 
 ORDER = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
 

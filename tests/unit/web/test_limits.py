@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pizza.services.doors import ANYBODY
-from pizza.settings import Settings, load
-from pizza.web import Backend, create_app
-from pizza.web.limits import Limits
+from pizza.auth.authenticator import ANYBODY
+from pizza.config.settings import Settings, load
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.security.rate_limits import Limits
 
 KEY = "a key of the staff"
 BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})

@@ -4,13 +4,13 @@ import socket
 
 import pytest
 
-from pizza.web import listening
+from pizza.web.server import sockets
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system has no such option")
 def test_connections_are_given_up_when_their_client_takes_nothing():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        listening.give_up_after(30)
+        sockets.give_up_after(30)
         with socket.create_connection(server.getsockname()), server.accept()[0] as accepted:
             found = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
     assert found == 30_000

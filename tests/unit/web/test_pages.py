@@ -5,13 +5,14 @@ import time
 
 import pytest
 
+from pizza.auth import authenticator
+from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.menu import Dish
-from pizza.services import doors
-from pizza.settings import Settings
-from pizza.web import Backend, create_app
-from pizza.web.gate import COOKIE
-from pizza.web.pages import order, plots
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.pages import charts, order
+from pizza.web.security.authorization import COOKIE
 
 from .conftest import NUMBER
 
@@ -123,7 +124,7 @@ def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(closed, restaura
     former = f"{int(time.time()) + 3600}.{'0' * 40}"  # as release 0.2 signed them
     for spoilt in (f"s.{'0' * 40}.{mark}", value[:-1], f"s.{random}.{'0' * 20}", "x", former):
         assert status(spoilt) == 401, spoilt
-    monkeypatch.setattr(doors, "_FRESH_SECONDS", 0)
+    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 0)
     (kept,) = restaurant.sessions.values()
     restaurant.sessions.clear()
     assert status(value) == 401
@@ -227,7 +228,7 @@ def test_the_menu_begins_with_pizza_and_ends_with_drinks():
 
 
 def test_bars_are_as_high_as_their_values_and_say_them():
-    plot = plots.bars("T", ("a", "b"), [("one", (0, 40)), ("two", (20, 5))], unit=" s")
+    plot = charts.bars("T", ("a", "b"), [("one", (0, 40)), ("two", (20, 5))], unit=" s")
     heights = {bar.title: bar.height for bar in plot.bars}
     assert heights["one: 0 s a"] == 0
     assert heights["one: 40 s b"] == 2 * heights["two: 20 s a"] > 0
@@ -236,5 +237,5 @@ def test_bars_are_as_high_as_their_values_and_say_them():
 
 
 def test_a_plot_of_nothing_is_a_plot():
-    assert plots.bars("T", ("a",), []).bars == []
-    assert plots.bars("T", ("a",), [("one", (0.0,))]).bars[0].height == 0
+    assert charts.bars("T", ("a",), []).bars == []
+    assert charts.bars("T", ("a",), [("one", (0.0,))]).bars[0].height == 0

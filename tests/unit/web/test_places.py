@@ -2,8 +2,8 @@
 
 import pytest
 
-from pizza.web.errors import Problem
-from pizza.web.places import Places
+from pizza.web.http.problems import Problem
+from pizza.web.streams.limiter import Places
 
 
 def opened(places, *clients):

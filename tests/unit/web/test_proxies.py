@@ -5,10 +5,11 @@ import logging
 
 import pytest
 
-from pizza.settings import Settings, load
-from pizza.web import Backend, create_app
-from pizza.web.forwarded import Forwarding
-from pizza.web.proxies import behind_proxies, client_of, network_of
+from pizza.config.settings import Settings, load
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.security.forwarded import Forwarding
+from pizza.web.security.proxies import behind_proxies, client_of, network_of
 
 KEY = "a key of the staff"
 HOUSE = {"REMOTE_ADDR": "10.0.0.1"}

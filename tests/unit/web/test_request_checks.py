@@ -5,10 +5,11 @@ import logging
 
 import pytest
 
+from pizza.config.settings import Settings, SettingsError, load
 from pizza.database.errors import DatabaseUnavailable
-from pizza.settings import Settings, SettingsError, load
-from pizza.web import Backend, create_app
-from pizza.web.board import Board
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.server.shared_state import Board
 
 KEY = "a key of the staff"
 BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})
@@ -257,7 +258,7 @@ def test_while_nobody_knows_whether_there_is_a_key_it_is_503(make, restaurant):
 def test_when_the_last_key_vanishes_from_the_table_a_key_stays_required(
     restaurant, monkeypatch, caplog
 ):
-    monkeypatch.setattr("pizza.services.doors._FRESH_SECONDS", 0.0)
+    monkeypatch.setattr("pizza.auth.authenticator._FRESH_SECONDS", 0.0)
     restaurant.keys.append(KEY)
     board = Board.create()
     backend = Backend(restaurant, board.read, board.authentication)

@@ -13,11 +13,14 @@ from uuid import UUID
 
 import pytest
 
+from pizza.changes.storage import Change
+from pizza.config.settings import Settings
 from pizza.domain.order import StatusChange
-from pizza.settings import Settings
-from pizza.storage.live import Change
-from pizza.web import Backend, create_app, render, sse
-from pizza.web.response_headers import DATA_POLICY, HSTS
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.http.response_headers import DATA_POLICY, HSTS
+from pizza.web.schemas import serializers
+from pizza.web.streams import sse
 
 from .conftest import NUMBER
 
@@ -106,9 +109,9 @@ def test_a_stranger_reads_roles_and_no_name_of_the_staff():
     moment = datetime(2024, 12, 16, tzinfo=UTC)
     steps = [StatusChange("cooking", moment, "chef_mario", "for Anna"),
              StatusChange("cancelled", moment, "Anna", None)]  # fmt: skip
-    stranger = json.loads(render.history(steps, whole=False))
+    stranger = json.loads(serializers.history(steps, whole=False))
     assert [step["changed_by"] for step in stranger] == ["kitchen", "staff"]
-    assert [step["changed_by"] for step in json.loads(render.history(steps))] == [
+    assert [step["changed_by"] for step in json.loads(serializers.history(steps))] == [
         "chef_mario", "Anna",
     ]  # fmt: skip
 

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from pizza.config.settings import Settings
 from pizza.domain.roles import MANAGER, MONITOR, ROLES, STAFF, STATION, includes
-from pizza.settings import Settings
-from pizza.web import Backend, create_app
-from pizza.web.gate import LEAST, Rule, rule_of
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.security.authorization import LEAST, Rule, rule_of
 
 from .conftest import NUMBER
 from .test_gate import GUARDED, ROUTES, shown

@@ -6,11 +6,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pizza.services.doors import Caller
-from pizza.web import connections, slow_clients
-from pizza.web.connections import accepted
-from pizza.web.errors import Problem
-from pizza.web.slow_clients import BODY_SECONDS, WAITING_IN_ALL, WAITING_PER_CLIENT, SlowClients
+from pizza.auth.authenticator import Caller
+from pizza.web.http.problems import Problem
+from pizza.web.server import connections, slow_clients
+from pizza.web.server.connections import accepted
+from pizza.web.server.slow_clients import (
+    BODY_SECONDS,
+    WAITING_IN_ALL,
+    WAITING_PER_CLIENT,
+    SlowClients,
+)
 
 from ...pace import wait_until
 

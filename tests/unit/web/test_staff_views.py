@@ -8,7 +8,7 @@ import pytest
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import IllegalTransition, ReasonMissing, VersionConflict
 from pizza.domain.menu import Dish
-from pizza.web import moves
+from pizza.web.api import order_actions
 
 NUMBER = "ORD_20241216_001"
 
@@ -28,8 +28,8 @@ def calls(monkeypatch, restaurant):
         return verb
 
     for name in ("cancel", "deliver", "send_back", "set_priority", "add_dish", "set_sold_out"):
-        monkeypatch.setattr(moves.staff, name, record(name))
-    monkeypatch.setattr(moves.service, "order_status", restaurant.order_status)
+        monkeypatch.setattr(order_actions.staff, name, record(name))
+    monkeypatch.setattr(order_actions.service, "order_status", restaurant.order_status)
     return made
 
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from pizza.services.cursor import Cursor
-from pizza.storage.live import Change
-from pizza.web import sse, stream
-from pizza.web.feeder import _RIGHTS_SECONDS, Feeder
-from pizza.web.stream import Stream
+from pizza.changes.cursor import Cursor
+from pizza.changes.storage import Change
+from pizza.web.streams import sse, stream
+from pizza.web.streams.hub import _RIGHTS_SECONDS, Feeder
+from pizza.web.streams.stream import Stream
 
 NOON = datetime(2024, 12, 16, 12, tzinfo=UTC)
 NUMBER = "ORD_20241216_001"

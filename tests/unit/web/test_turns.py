@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pizza.web.turns import Turns
+from pizza.web.server.concurrency import Turns
 
 WAIT_S = 10.0
 

@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from pizza.database.queries import Queries
-from pizza.framework.errors import BrokerUnavailable
-from pizza.framework.outbox.batch import BATCH, PARKING, Batches
-from pizza.framework.outbox.publisher import Refusal
-from pizza.framework.testing import Recorder
+from pizza.taskqueue.broker.publisher import Refusal
+from pizza.taskqueue.errors import BrokerUnavailable
+from pizza.taskqueue.outbox.batch import BATCH, PARKING, Batches
+from pizza.taskqueue.testing import Recorder
 
 SQL = Queries("relay")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

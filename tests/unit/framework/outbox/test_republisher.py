@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 
 from pizza.database.queries import Queries
-from pizza.framework.outbox import republisher as module
-from pizza.framework.outbox.republisher import LOOK_S, MAX_IN_HAND, Republisher
-from pizza.framework.testing import Recorder
-from pizza.framework.topology import Topology
+from pizza.taskqueue.outbox import republisher as module
+from pizza.taskqueue.outbox.republisher import LOOK_S, MAX_IN_HAND, Republisher
+from pizza.taskqueue.testing import Recorder
+from pizza.taskqueue.topology import Topology
 
 SQL = Queries("keeper")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

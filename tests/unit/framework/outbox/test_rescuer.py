@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 
 from pizza.database.queries import Queries
-from pizza.framework.outbox import rescuer as module
-from pizza.framework.outbox.rescuer import Rescuer
-from pizza.framework.testing import Recorder
+from pizza.taskqueue.outbox import rescuer as module
+from pizza.taskqueue.outbox.rescuer import Rescuer
+from pizza.taskqueue.testing import Recorder
 
 SQL = Queries("keeper")
 

@@ -1,0 +1,1 @@
+"""Authentication: staff keys, sessions, and customers' tokens."""

@@ -1,0 +1,139 @@
+"""The staff's keys: made, listed, revoked; and what ends with a key."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.audit import audit_log
+from pizza.audit.audit_log import Subject
+from pizza.auth import key_storage as storage
+from pizza.auth import session_storage
+from pizza.auth.key_storage import StaffKey
+from pizza.domain.actor import UNNAMED, Actor
+from pizza.domain.errors import FieldError, InvalidRequest
+from pizza.domain.names import words_error
+from pizza.domain.roles import KINDS, MANAGER, PERSON, ROLES
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+KEY_BYTES = 20
+# A key's name signs an order's history, next to the note of whoever used it.
+NAME_LENGTH = 50
+# Keys of the environment have no row; this is the name of all of them.
+ENVIRONMENT, ENVIRONMENT_PREFIX = "environment", "env-"
+_EXPIRY = Actor("key expiry", source="periodic task")
+
+
+def digest(key: str) -> bytes:
+    """SHA-256 of a key. Keys are random, so that no slow hash is needed."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def environment_id(key_digest: bytes) -> str:
+    """The id of a key of the environment, from its digest, which cannot be found again by it."""
+    return f"{ENVIRONMENT_PREFIX}{hashlib.sha256(b'id' + key_digest).hexdigest()[:8]}"
+
+
+def add_key(
+    conn: Connection,
+    name: str,
+    *,
+    role: str = MANAGER,
+    kind: str = PERSON,
+    good_for: timedelta | None = None,
+    actor: Actor = UNNAMED,
+) -> tuple[StaffKey, str]:
+    """Make a key; its text comes back this once and is stored nowhere. good_for: None for no end.
+
+    In its own transaction or the caller's. Running services know the key within a second, and
+    ask for one from the first key on. Raises InvalidRequest.
+    """
+    _check(name, role, kind, good_for)
+    key_id = secrets.token_hex(4)
+    key = f"pizza_{key_id}_{secrets.token_hex(KEY_BYTES)}"
+    limited = role != MANAGER or good_for is not None
+    with conn.transaction():
+        kept = storage.add(
+            conn, key_id, name, role=role, kind=kind, good_for=good_for,
+            # A hash of random bits that nobody knows is that of no key.
+            hash=secrets.token_bytes(32) if limited else digest(key),
+            limited_hash=digest(key) if limited else None,
+        )  # fmt: skip
+        audit_log.record(conn, actor, "key_added", Subject("key", key_id), after=_facts(kept))
+    _log("staff_key_added", kept)
+    return kept, key
+
+
+def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> StaffKey:
+    """Let a key count no more, in running services within a second. Raises NoSuchKey.
+
+    Its sessions end and its webhooks are disabled in the same transaction.
+    """
+    with conn.transaction():
+        before = storage.lock(conn, key_id)
+        kept = storage.revoke(conn, key_id)
+        if before.revoked_at is None:
+            ended = session_storage.end_of_key(conn, key_id)
+            audit_log.record(
+                conn, actor, "key_revoked", Subject("key", key_id),
+                before=_facts(before), after={**_facts(kept), "sessions_ended": ended},
+            )  # fmt: skip
+            _disable_webhooks(conn, actor, key_id)
+    _log("staff_key_revoked", kept)
+    return kept
+
+
+def list_keys(conn: Connection) -> list[StaffKey]:
+    """All keys, oldest first, the revoked and the expired ones too."""
+    return storage.keys(conn)
+
+
+def disable_void_webhooks(conn: Connection) -> None:
+    """Disable the webhooks whose keys have expired; a periodic task."""
+    with conn.transaction():
+        _disable_webhooks(conn, _EXPIRY, None)
+
+
+def _disable_webhooks(conn: Connection, actor: Actor, key_id: str | None) -> None:
+    for id, reason in storage.disable_webhooks(conn, key_id):
+        audit_log.record(
+            conn, actor, "webhook_disabled", Subject("webhook", str(id)), after={"reason": reason}
+        )
+        log.warning(
+            "Webhook disabled: %s", reason,
+            extra={"action": "webhook_disabled", "details": {"webhook": id}},
+        )  # fmt: skip
+
+
+def _check(name: str, role: str, kind: str, good_for: timedelta | None) -> None:
+    errors = []
+    if message := words_error(name, NAME_LENGTH):
+        errors.append(FieldError("name", message))
+    if role not in ROLES:
+        errors.append(FieldError("role", f"must be one of {', '.join(ROLES)}"))
+    if kind not in KINDS:
+        errors.append(FieldError("kind", f"must be one of {', '.join(KINDS)}"))
+    if good_for is not None and good_for <= timedelta():
+        errors.append(FieldError("expires", "must be in the future"))
+    if errors:
+        raise InvalidRequest(errors)
+
+
+def _facts(key: StaffKey) -> dict[str, object]:
+    return {
+        "name": key.name, "role": key.role, "kind": key.kind, "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }  # fmt: skip
+
+
+def _log(action: str, key: StaffKey) -> None:
+    details = {"id": key.id, "name": key.name, "role": key.role}
+    log.info("Staff keys have changed", extra={"action": action, "details": details})

@@ -1,0 +1,1 @@
+"""The change feed: all changes of orders, each once."""

@@ -1,0 +1,75 @@
+"""`flask --app pizza audit`: who has changed what, or read whose data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from pizza.audit import audit_log as service
+from pizza.audit.audit_log import Entry
+from pizza.cli import output
+from pizza.taskqueue.printable import printable
+
+_COLUMNS = {
+    "Time (UTC)": "at", "Actor": "actor", "Key": "key_id", "Role": "role", "Action": "action",
+    "Object": "object", "From": "source", "Before": "before", "After": "after",
+}  # fmt: skip
+
+
+class _Moment(click.ParamType):
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        try:
+            found = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time such as 2024-12-16 or 2024-12-16T18:30", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.option("--actor", help="Only what was done with the key, or in the name, of this.")
+@click.option("--action", help="Only this, such as dish_changed.")
+@click.option("--object", "about", help='Only about this: webhook, "webhook 3", "customer Jo Doe".')
+@click.option("--since", type=_Moment(), metavar="TIME", help="Only from this time on (UTC).")
+@click.option("--before", type=int, metavar="ID", help="Only older entries than this one.")
+@click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
+@output.as_json
+def audit(as_json: bool, **asked: Any) -> None:
+    """Show the audit log, newest first: changes, and reads of personal data.
+
+    \b
+    Example:
+      flask --app pizza audit --actor Anna --since 2024-12-16
+      flask --app pizza audit --object "dish Margherita Pizza"
+    """
+    with output.database() as conn:
+        found = service.entries(conn, **asked)
+    if as_json:
+        output.show_list(
+            [dataclasses.asdict(each) for each in found], _COLUMNS, as_json=True, nothing=""
+        )
+        return
+    output.show_list(
+        list(map(_row, found)), _COLUMNS, as_json=False, nothing="There are no such entries."
+    )
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    return {
+        **dataclasses.asdict(entry),
+        "actor": printable(entry.actor),
+        "object": printable(f"{entry.object_kind} {entry.object_id}").rstrip(),
+        "before": _facts(entry.before),
+        "after": _facts(entry.after),
+    }
+
+
+def _facts(details: service.Details | None) -> str | None:
+    return None if details is None else printable(json.dumps(details, ensure_ascii=False))

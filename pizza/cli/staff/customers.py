@@ -1,0 +1,117 @@
+"""`flask --app pizza customers …`: what is known of one, who is a VIP, export, erasure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from pizza.audit import audit_log
+from pizza.cli import output, terminal
+from pizza.customers import personal_data, profiles
+from pizza.web.schemas import documents
+
+
+@click.group()
+def customers() -> None:
+    """Customers: what is known of one, who is a VIP, export and erasure."""
+
+
+@customers.command()
+@click.argument("name")
+@output.as_json
+def show(name: str, as_json: bool) -> None:
+    """Show what is known of a customer; capitals, spacing and Unicode form do
+    not matter.
+
+    \b
+    Example:
+      flask --app pizza customers show "John Doe"
+    """
+    with output.database() as conn:
+        found = profiles.customer(conn, name)
+        audit_log.record_read(conn, output.actor(), "customer_read", audit_log.customer(conn, name))
+    output.show(documents.customer(found), as_json=as_json)
+
+
+@customers.command()
+@click.argument("name")
+@output.by
+@output.as_json
+def vip(name: str, by: str, as_json: bool) -> None:
+    """Make a customer a VIP: from the next order on served with priority 10.
+
+    \b
+    Example:
+      flask --app pizza customers vip "John Doe" --by anna
+    """
+    _set(name, True, by, as_json)
+
+
+@customers.command("no-vip")
+@click.argument("name")
+@output.by
+@output.as_json
+def no_vip(name: str, by: str, as_json: bool) -> None:
+    """Make a customer no VIP any more.
+
+    \b
+    Example:
+      flask --app pizza customers no-vip "John Doe"
+    """
+    _set(name, False, by, as_json)
+
+
+@customers.command()
+@click.argument("name")
+@output.as_json
+def export(name: str, as_json: bool) -> None:
+    """Print all that the database holds of a customer, as JSON: the answer to a
+    request for access. It is JSON with and without --json.
+
+    \b
+    Example:
+      flask --app pizza customers export "John Doe" > john-doe.json
+    """
+    with output.database() as conn:
+        document = personal_data.export(conn, name, actor=output.actor())
+    output.show(document, as_json=True)
+
+
+@customers.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output.as_json
+def erase(name: str, yes: bool, as_json: bool) -> None:
+    """Erase a customer for good. Orders stay with items, sums and times; name,
+    address, table, notes, keys of requests and contents of messages go.
+
+    An order that has not ended is refused: deliver or cancel it first.
+
+    \b
+    Example:
+      flask --app pizza customers erase "John Doe"
+    """
+    if not yes:
+        click.confirm(f"Erase the personal data of {name!r} for good?", abort=True, err=True)
+    with output.database() as conn:
+        erased = personal_data.erase(conn, name, actor=output.actor())
+    output.done(
+        f"The customer is erased from {erased.orders} orders and {erased.messages} waiting "
+        f"messages; {erased.dead_messages} dead messages are deleted.",
+        dataclasses.asdict(erased),
+        as_json=as_json,
+    )
+    for queue, messages in erased.unread.items():
+        terminal.echo(
+            f"{messages} notifications wait in {queue} and may still name the customer, until "
+            "their subscriber has received them.",
+            err=True,
+        )
+
+
+def _set(name: str, is_vip: bool, by: str, as_json: bool) -> None:
+    with output.database() as conn:
+        found = profiles.set_vip(conn, name, is_vip, by=by, actor=output.actor())
+    sentence = f"{found.name} is {'a VIP' if found.vip else 'no VIP'}."
+    output.done(sentence, documents.customer(found), as_json=as_json)

@@ -1,0 +1,108 @@
+"""`flask --app pizza keys …`: who may do what staff may."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import timedelta
+
+import click
+
+from pizza.auth import keys as service
+from pizza.cli import output, terminal
+from pizza.domain.roles import DEVICE, MANAGER, PERSON, ROLES
+
+_COLUMNS = {
+    "Id": "id", "Name": "name", "Role": "role", "Kind": "kind", "Made (UTC)": "created_at",
+    "Last use (UTC)": "last_used_at", "Expires (UTC)": "expires_at", "Revoked (UTC)": "revoked_at",
+}  # fmt: skip
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=3650)
+
+
+class _Length(click.ParamType):
+    name = "length"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        found = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", str(value))
+        if found is None or (length := timedelta(**{_UNITS[found[2]]: int(found[1])})) > _LONGEST:
+            self.fail(f"{value!r} is no length of time such as 12h, 30d or 8w", param, ctx)
+        return length
+
+
+@click.group()
+def keys() -> None:
+    """Staff keys: with the first one the doors are closed to all others."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--role", type=click.Choice(ROLES), default=MANAGER, show_default=True,
+    help="What it is good for.",
+)  # fmt: skip
+@click.option("--device", is_flag=True, help="It is for a device, not for a person.")
+@click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
+@output.as_json
+def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: bool) -> None:
+    """Make a key, for a person or a device, and print it: this once, it is kept nowhere.
+
+    A monitor may read /metrics; a station the kitchen's board and move its orders; staff may do
+    that, and read and change orders; a manager may do everything.
+
+    \b
+    Example:
+      flask --app pizza keys add "Anna"
+      flask --app pizza keys add "Pass tablet" --role station --device --expires 30d
+    """
+    with output.database() as conn:
+        kept, key = service.add_key(
+            conn, name, role=role, kind=DEVICE if device else PERSON, good_for=expires,
+            actor=output.actor(),
+        )  # fmt: skip
+    if as_json:
+        output.show({**dataclasses.asdict(kept), "key": key}, as_json=True)
+        return
+    terminal.echo(key)
+    terminal.echo(
+        f"This is the key {kept.id} of {kept.name}, role {kept.role}. It is not shown again. "
+        "From now on the order service asks staff for a key: Authorization: Bearer …",
+        err=True,
+    )
+
+
+@keys.command("list")
+@output.as_json
+def list_(as_json: bool) -> None:
+    """Show all keys, oldest first, the expired and revoked ones too; no key itself.
+
+    \b
+    Example:
+      flask --app pizza keys list
+    """
+    with output.database() as conn:
+        found = service.list_keys(conn)
+    output.show_list(
+        [dataclasses.asdict(each) for each in found], _COLUMNS,
+        as_json=as_json, nothing="There are no keys in the database.",
+    )  # fmt: skip
+
+
+@keys.command()
+@click.argument("id", metavar="ID")
+@output.as_json
+def revoke(id: str, as_json: bool) -> None:
+    """Let a key count no more, in running services within a second.
+
+    Its sessions and open streams end, and its webhooks are disabled.
+
+    \b
+    Example:
+      flask --app pizza keys revoke 1f2e3d4c
+    """
+    with output.database() as conn:
+        kept = service.revoke_key(conn, id, actor=output.actor())
+    sentence = f"The key {kept.id} of {kept.name} is revoked."
+    output.done(sentence, dataclasses.asdict(kept), as_json=as_json)

@@ -1,0 +1,82 @@
+"""`flask --app pizza kitchen …`: pause and resume the intake of orders, and limit it."""
+
+from __future__ import annotations
+
+import click
+
+from pizza.cli import output
+from pizza.kitchen import control
+from pizza.web.schemas import documents
+
+
+@click.group()
+def kitchen() -> None:
+    """The kitchen: whether it takes orders, and how many at a time."""
+
+
+@kitchen.command()
+@click.option("--reason", help="Why; guests are told.")
+@output.by
+@output.as_json
+def pause(reason: str | None, by: str, as_json: bool) -> None:
+    """Take no orders until `resume`; what was taken is cooked.
+
+    \b
+    Example:
+      flask --app pizza kitchen pause --reason "The oven is cold"
+    """
+    with output.database() as conn:
+        state = control.pause_kitchen(conn, reason=reason, by=by, actor=output.actor())
+        document = documents.kitchen(state, control.open_stations(conn))
+    output.done("The kitchen takes no orders.", document, as_json=as_json)
+
+
+@kitchen.command()
+@output.by
+@output.as_json
+def resume(by: str, as_json: bool) -> None:
+    """Take orders again.
+
+    \b
+    Example:
+      flask --app pizza kitchen resume
+    """
+    with output.database() as conn:
+        state = control.resume_kitchen(conn, by=by, actor=output.actor())
+        document = documents.kitchen(state, control.open_stations(conn))
+    output.done("The kitchen takes orders.", document, as_json=as_json)
+
+
+@kitchen.command("max-concurrent")
+@click.argument("limit", type=click.IntRange(0, control.MAX_CONCURRENT_LIMIT))
+@output.by
+@output.as_json
+def max_concurrent(limit: int, by: str, as_json: bool) -> None:
+    """Set how many orders may wait or cook at a time; 0 for no limit.
+
+    It holds at once, for every order service, and stays when one starts with another
+    --max-concurrent.
+
+    \b
+    Example:
+      flask --app pizza kitchen max-concurrent 80 --by anna
+    """
+    with output.database() as conn:
+        state = control.set_max_concurrent(conn, limit, by=by, actor=output.actor())
+        document = documents.kitchen(state, control.open_stations(conn))
+    amount = f"{limit} orders at a time" if limit else "any number of orders at a time"
+    output.done(f"The restaurant takes {amount}.", document, as_json=as_json)
+
+
+@kitchen.command()
+@output.as_json
+def status(as_json: bool) -> None:
+    """Show whether the kitchen takes orders, how many at a time, and which stations are staffed.
+
+    \b
+    Example:
+      flask --app pizza kitchen status --json
+    """
+    with output.database() as conn:
+        document = documents.kitchen(control.kitchen_state(conn), control.open_stations(conn))
+    output.show(document, as_json=as_json)

@@ -1,0 +1,151 @@
+"""`flask --app pizza orders …`: find orders, and change them by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pizza.audit import audit_log
+from pizza.audit.audit_log import Subject
+from pizza.cli import output, terminal
+from pizza.domain.order import ORDER_TYPES
+from pizza.domain.status import STAFF, STATUSES
+from pizza.orders import actions
+from pizza.orders import orders as service
+from pizza.web.schemas import documents
+
+_COLUMNS = {
+    "Number": "order_number", "Status": "status", "Stage": "stage", "Type": "order_type",
+    "Priority": "priority", "Total": "total_amount", "Customer": "customer_name",
+    "Received (UTC)": "created_at", "Expected": "estimated_completion",
+}  # fmt: skip
+_REASON = "Why, for the log."
+
+
+@click.group()
+def orders() -> None:
+    """Orders: find them, and change them by hand."""
+
+
+@orders.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only those.")
+@click.option("--type", "order_type", type=click.Choice(ORDER_TYPES), help="Only those.")
+@click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
+@click.option("--before", metavar="NUMBER", help="Only older ones than this order.")
+@output.as_json
+def list_(as_json: bool, **asked: Any) -> None:
+    """Show orders, newest first.
+
+    \b
+    Example:
+      flask --app pizza orders list --status ready --limit 20
+    """
+    with output.database() as conn:
+        found = service.list_orders(conn, **asked)
+        audit_log.record_read(conn, output.actor(), "orders_read", Subject("order"))
+    output.show_list(
+        [documents.summary(each) for each in found], _COLUMNS,
+        as_json=as_json, nothing="There are no such orders.",
+    )  # fmt: skip
+
+
+@orders.command()
+@click.argument("number")
+@output.as_json
+def show(number: str, as_json: bool) -> None:
+    """Show an order with its items and its history.
+
+    \b
+    Example:
+      flask --app pizza orders show ORD_20241216_001
+    """
+    with output.database() as conn:
+        found = service.whole_order(conn, number)
+        history = service.order_history(conn, number)
+        audit_log.record_read(conn, output.actor(), "order_read", Subject("order", found.number))
+    document = documents.order(found)
+    if as_json:
+        steps = [dataclasses.asdict(step) for step in history]
+        output.show({**document, "history": steps}, as_json=True)
+        return
+    del document["items"]
+    output.show(document, as_json=False)
+    terminal.echo()
+    items = [[item.name, f"{item.quantity}", f"{item.price:.2f}"] for item in found.items]
+    output.print_table(["Item", "Quantity", "Price"], [[*map(output.cell, row)] for row in items])
+    terminal.echo()
+    rows = [[row.timestamp, row.status, row.changed_by, row.notes] for row in history]
+    output.print_table(
+        ["Time (UTC)", "Status", "By", "Notes"], [[*map(output.cell, r)] for r in rows]
+    )
+
+
+@orders.command()
+@click.argument("number")
+@click.option("--reason", help=f"{_REASON} Needed once it cooks.")
+@output.by
+@output.as_json
+def cancel(number: str, as_json: bool, **words: Any) -> None:
+    """Cancel an order.
+
+    \b
+    Example:
+      flask --app pizza orders cancel ORD_20241216_001 --reason "The guest has left"
+    """
+    _change(number, actions.cancel, as_json, role=STAFF, **words)
+
+
+@orders.command()
+@click.argument("number")
+@output.by
+@output.as_json
+def deliver(number: str, as_json: bool, **words: Any) -> None:
+    """Hand an order over; a delivery goes out first, and is delivered the next time.
+
+    \b
+    Example:
+      flask --app pizza orders deliver ORD_20241216_001 --by anna
+    """
+    _change(number, actions.deliver, as_json, **words)
+
+
+@orders.command("send-back")
+@click.argument("number")
+@click.option("--reason", required=True, help=_REASON)
+@output.by
+@output.as_json
+def send_back(number: str, as_json: bool, **words: Any) -> None:
+    """Send a ready order back to the kitchen; it is cooked again before all others.
+
+    \b
+    Example:
+      flask --app pizza orders send-back ORD_20241216_001 --reason "Burnt"
+    """
+    _change(number, actions.send_back, as_json, **words)
+
+
+@orders.command()
+@click.argument("number")
+@click.argument("priority", type=int)
+@click.option("--reason", required=True, help=_REASON)
+@output.by
+@output.as_json
+def priority(number: str, as_json: bool, **words: Any) -> None:
+    """Give an order another priority, 1 to 10; one that waits moves at once.
+
+    \b
+    Example:
+      flask --app pizza orders priority ORD_20241216_001 9 --reason "Birthday"
+    """
+    _change(number, actions.set_priority, as_json, **words)
+
+
+def _change(number: str, verb: Callable[..., None], as_json: bool, **words: Any) -> None:
+    with output.database() as conn:
+        verb(conn, number, actor=output.actor(), **words)
+        found = service.whole_order(conn, number)
+    sentence = f"Order {number} is {found.status}, priority {found.priority}."
+    output.done(sentence, documents.order(found), as_json=as_json)

@@ -1,0 +1,49 @@
+"""`flask --app pizza report`: how a day went."""
+
+from __future__ import annotations
+
+import click
+
+from pizza.cli import output, terminal
+from pizza.reports import reports
+from pizza.reports.storage import Figures
+from pizza.web.schemas import documents
+
+_TITLES = (
+    "Orders", "Count", "Cancelled", "Prepared", "Average s", "90 % within s", "Late", "Late share",
+)  # fmt: skip
+
+
+@click.command()
+@click.option("--day", default=reports.TODAY, show_default=True, metavar="YYYY-MM-DD",
+              help="The day (UTC), or today.")  # fmt: skip
+@output.as_json
+def report(day: str, as_json: bool) -> None:
+    """Show a day's orders: how many, how fast, how many late, by type and by priority.
+
+    Preparation is from received to ready; late is what was ready more than a second after its
+    first estimate.
+
+    \b
+    Example:
+      flask --app pizza report --day 2024-12-16
+    """
+    with output.database() as conn:
+        found = reports.day_report(conn, reports.read_day(day))
+    if as_json:
+        output.show(documents.report(found), as_json=True)
+        return
+    terminal.echo(f"Orders of {found.day} (UTC)\n")
+    rows = [_row("all", found.all)]
+    rows += [_row(kind, part) for kind, part in found.by_type.items()]
+    rows += [_row(f"priority {level}", part) for level, part in found.by_priority.items()]
+    output.print_table(_TITLES, rows)
+
+
+def _row(name: str, part: Figures) -> list[str]:
+    share = "-" if part.late_share is None else f"{part.late_share:.1%}"
+    numbers = (
+        part.orders, part.cancelled, part.prepared,
+        part.avg_preparation_seconds, part.p90_preparation_seconds, part.late,
+    )  # fmt: skip
+    return [name, *map(output.cell, numbers), share]

@@ -1,0 +1,67 @@
+"""`flask --app pizza sessions …`: the browsers that are logged in."""
+
+from __future__ import annotations
+
+import click
+
+from pizza.auth import sessions as service
+from pizza.auth.sessions import SHORT_ID, StaffSession
+from pizza.cli import output
+
+_COLUMNS = {
+    "Id": "id", "Key": "key", "Since (UTC)": "created_at", "Last use (UTC)": "last_used_at",
+    "Ends (UTC)": "expires_at", "From": "client", "Browser": "user_agent",
+}  # fmt: skip
+
+
+@click.group()
+def sessions() -> None:
+    """Sessions: the browsers that have logged in with a key."""
+
+
+@sessions.command("list")
+@output.as_json
+def list_(as_json: bool) -> None:
+    """Show the sessions that have not ended, oldest first.
+
+    \b
+    Example:
+      flask --app pizza sessions list
+    """
+    with output.database() as conn:
+        found = service.list_sessions(conn)
+    output.show_list(
+        list(map(_document, found)), _COLUMNS, as_json=as_json, nothing="Nobody is logged in.",
+    )  # fmt: skip
+
+
+@sessions.command()
+@click.argument("id", metavar="ID", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@output.as_json
+def end(id: str | None, everything: bool, as_json: bool) -> None:
+    """Log a browser out, in running services within a second. Its key stays good.
+
+    \b
+    Example:
+      flask --app pizza sessions end 1f2e3d4c5b6a
+    """
+    if bool(id) == everything:
+        raise click.UsageError("Name one session, or say --all.")
+    with output.database() as conn:
+        if id:
+            service.end(conn, id, actor=output.actor())
+            count = 1
+        else:
+            count = service.end_all(conn, actor=output.actor())
+    sentence = f"{count} session{' has' if count == 1 else 's have'} ended."
+    output.done(sentence, {"ended": count}, as_json=as_json)
+
+
+def _document(session: StaffSession) -> dict[str, object]:
+    return {
+        "id": session.id[:SHORT_ID], "key": service.owner(session), "key_id": session.key_id,
+        "created_at": session.created_at, "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at, "client": session.client,
+        "user_agent": session.user_agent,
+    }  # fmt: skip

@@ -1,0 +1,200 @@
+"""`flask --app pizza webhooks …`: other programs that are told over HTTP."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pizza.cli import commands, output, terminal
+from pizza.config.settings import SettingsError, load
+from pizza.domain.webhooks import TYPES
+from pizza.web.schemas import documents
+from pizza.webhooks import webhooks as service
+from pizza.webhooks.webhooks import Change, Policy
+
+_COLUMNS = {
+    "Id": "id", "URL": "url", "Types": "types", "Enabled": "enabled", "Why not": "disabled_reason",
+    "Failing since (UTC)": "failing_since", "Description": "description",
+}  # fmt: skip
+_DELIVERIES = {
+    "Id": "id", "Type": "type", "Order": "order_number", "State": "state", "Attempts": "attempts",
+    "Last (UTC)": "last_attempt_at", "Next (UTC)": "next_attempt_at", "Problem": "problem",
+}  # fmt: skip
+_ID = click.argument("id", metavar="ID")
+_TYPES = click.option(
+    "--types", metavar="TYPES", help=f"Only those, with commas between: {', '.join(TYPES)}."
+)
+
+
+@click.group()
+def webhooks() -> None:
+    """Webhooks: other programs that are told over HTTP of what happens to orders."""
+
+
+@webhooks.command()
+@click.argument("url")
+@_TYPES
+@click.option("--description", help="What it is, for people.")
+@output.as_json
+def add(url: str, types: str | None, description: str | None, as_json: bool) -> None:
+    """Register a webhook, and print its signing secret: this once.
+
+    \b
+    Example:
+      flask --app pizza webhooks add https://hooks.example/pizza --types order.ready
+    """
+    change = Change(url, _words(types), description)
+    with output.database() as conn:
+        service.check(_policy(), change)
+        found, secret = service.add_webhook(
+            conn, url, change.types, description, actor=output.actor()
+        )
+    if as_json:
+        output.show(documents.webhook(found, secret), as_json=True)
+        return
+    terminal.echo(secret)
+    terminal.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
+
+
+@webhooks.command("list")
+@output.as_json
+def list_(as_json: bool) -> None:
+    """Show all webhooks, oldest first.
+
+    \b
+    Example:
+      flask --app pizza webhooks list
+    """
+    with output.database() as conn:
+        found = service.list_webhooks(conn)
+    output.show_list(
+        [documents.webhook(each) for each in found], _COLUMNS,
+        as_json=as_json, nothing="There are no webhooks.",
+    )  # fmt: skip
+
+
+@webhooks.command()
+@_ID
+@output.as_json
+def enable(id: str, as_json: bool) -> None:
+    """Enable a webhook again.
+
+    \b
+    Example:
+      flask --app pizza webhooks enable 1
+    """
+    _change(id, Change(enabled=True), as_json)
+
+
+@webhooks.command()
+@_ID
+@output.as_json
+def disable(id: str, as_json: bool) -> None:
+    """Send nothing to a webhook from now on.
+
+    \b
+    Example:
+      flask --app pizza webhooks disable 1
+    """
+    _change(id, Change(enabled=False), as_json)
+
+
+@webhooks.command()
+@_ID
+@output.as_json
+def remove(id: str, as_json: bool) -> None:
+    """Forget a webhook, with the log of its deliveries.
+
+    \b
+    Example:
+      flask --app pizza webhooks remove 1
+    """
+    with output.database() as conn:
+        service.remove_webhook(conn, id, actor=output.actor())
+    output.done(f"Webhook {id} is removed.", {"removed": id}, as_json=as_json)
+
+
+@webhooks.command()
+@_ID
+@output.as_json
+def rotate(id: str, as_json: bool) -> None:
+    """Give a webhook another secret, and print it; for a day deliveries are signed with both.
+
+    \b
+    Example:
+      flask --app pizza webhooks rotate 1
+    """
+    with output.database() as conn:
+        found, secret = service.rotate_secret(conn, id, actor=output.actor())
+    output.done(secret, documents.webhook(found, secret), as_json=as_json)
+
+
+@webhooks.command()
+@_ID
+@output.as_json
+def test(id: str, as_json: bool) -> None:
+    """Deliver an event of the type webhook.test.
+
+    \b
+    Example:
+      flask --app pizza webhooks test 1
+    """
+    with output.database() as conn:
+        found = service.test_webhook(conn, id, actor=output.actor())
+    output.done(f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json)
+
+
+@webhooks.command()
+@_ID
+@click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
+@click.option("--before", metavar="DELIVERY", help="Only older ones than this delivery.")
+@output.as_json
+def deliveries(id: str, limit: int, before: str | None, as_json: bool) -> None:
+    """Show what became of a webhook's deliveries, newest first.
+
+    \b
+    Example:
+      flask --app pizza webhooks deliveries 1 --limit 20
+    """
+    with output.database() as conn:
+        found = service.list_deliveries(conn, id, limit=limit, before=before)
+    output.show_list(
+        [documents.delivery(each) for each in found], _DELIVERIES,
+        as_json=as_json, nothing="There are no deliveries.",
+    )  # fmt: skip
+
+
+@webhooks.command()
+@_ID
+@click.argument("delivery", metavar="DELIVERY")
+@output.as_json
+def retry(id: str, delivery: str, as_json: bool) -> None:
+    """Make a delivery anew, at once, whatever has become of it.
+
+    \b
+    Example:
+      flask --app pizza webhooks retry 1 0b7a52f4-7f19-5d0a-9a4e-3c2f2f4c1d11
+    """
+    with output.database() as conn:
+        found = service.retry_delivery(conn, id, delivery, actor=output.actor())
+    output.done(f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json)
+
+
+def _change(id: str, change: Change, as_json: bool) -> None:
+    with output.database() as conn:
+        found = service.change_webhook(conn, id, change, actor=output.actor())
+    sentence = f"Webhook {found.id} is {'enabled' if change.enabled else 'disabled'}."
+    output.done(sentence, documents.webhook(found), as_json=as_json)
+
+
+def _words(text: str | None) -> list[str] | None:
+    return [word.strip() for word in text.split(",")] if text else None
+
+
+def _policy() -> Policy:
+    try:
+        settings = load({})
+    except SettingsError as problem:
+        sys.exit(commands.refuse(str(problem)))
+    return Policy(settings.webhook_schemes, settings.webhook_private_targets)

@@ -1,0 +1,40 @@
+"""`flask --app pizza workers …`: who is at work, how much and how fast each has done it."""
+
+from __future__ import annotations
+
+import click
+
+from pizza.cli import output
+from pizza.kitchen import workers as service
+from pizza.web.schemas import documents
+
+_COLUMNS = {
+    "Name": "worker_name", "Status": "status", "Station": "station", "Types": "order_types",
+    "Tags": "tags", "Orders": "orders_processed", "Cooking s": "avg_cooking_seconds",
+    "p90": "p90_cooking_seconds", "Waiting s": "avg_waiting_seconds",
+    "p90 ": "p90_waiting_seconds", "Last seen (UTC)": "last_seen", "Last order": "last_order_at",
+}  # fmt: skip
+
+
+@click.group()
+def workers() -> None:
+    """Workers: who is at work, and what each has done."""
+
+
+@workers.command("list")
+@click.option("--name", help="Only this one, letter for letter.")
+@output.as_json
+def list_(name: str | None, as_json: bool) -> None:
+    """Show all workers; times are averages and 90th percentiles over the newest orders.
+
+    \b
+    Example:
+      flask --app pizza workers list --json
+    """
+    with output.database() as conn:
+        found = service.workers_status(conn, name=name)
+    nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
+    output.show_list(
+        [documents.worker(each) for each in found], _COLUMNS,
+        as_json=as_json, nothing=nothing,
+    )  # fmt: skip

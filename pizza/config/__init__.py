@@ -1,0 +1,1 @@
+"""Settings: read, checked, and refused where they are unsafe."""

@@ -1,0 +1,197 @@
+"""What is not safe to run like that: no authentication, a password that everybody knows.
+
+In development it is a warning, with `--env=production` it is refused. Looked at before a process
+opens anything, so only what needs no database to be known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import logging
+from collections.abc import Sequence
+
+from pizza.config import parsers
+from pizza.config.settings import PRODUCTION, Settings, SettingsError
+from pizza.config.weak_secrets import is_placeholder, is_well_known
+from pizza.database import address
+from pizza.taskqueue.broker import address as broker_address
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+_VERIFIED = "verify-full"
+_ORDER_SERVICE = "order-service"
+_CALLS_WEBHOOKS = (_ORDER_SERVICE, "webhook-worker")
+_RANDOM = "such as the output of openssl rand -hex 20"
+# Loopback, private and shared addresses, and those of a link: who is there is known.
+_PRIVATE = tuple(
+    ipaddress.ip_network(each)
+    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8",
+                 "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128")
+)  # fmt: skip
+# By IP version: the shortest prefix that a provider of proxies has is /10, and /29.
+_WIDEST = {4: 10, 6: 24}
+_SET_A_KEY = "set STAFF_KEY, or STAFF_KEY_FILE to a file with a key on each line"
+
+
+def take(settings: Settings) -> Settings:
+    """Warn of what is not safe; gives the settings to run with, on another host if need be.
+
+    Raises SettingsError for what production must not have.
+    """
+    check_database(settings)
+    _check_broker(settings)
+    _check_webhooks(settings)
+    if settings.mode == _ORDER_SERVICE:
+        _check_limits(settings)
+        _check_proxies(settings)
+    return _guard_the_door(settings) if settings.mode == _ORDER_SERVICE else settings
+
+
+def check_database(settings: Settings) -> None:
+    """In production a database elsewhere has to prove that it is the one that is meant.
+
+    Raises SettingsError, unless the network between is said to be trusted: then it is a warning.
+    """
+    if settings.environment != PRODUCTION:
+        return
+    given = (("DB_URL", settings.db_url), ("DB_POOL_URL", settings.db_pool))
+    for variable, url in given:
+        if not url:
+            continue
+        _check_database_password(variable, url)
+        host = next((each for each in address.hosts(url) if not _is_here(each)), None)
+        mode = address.parameters(url).get("sslmode", "")
+        if host is None or mode == _VERIFIED:
+            continue
+        if not settings.db_trusted_network:
+            raise SettingsError(
+                f"The database at {host} is asked for with sslmode={mode}, so another server could "
+                f"take its place and read the password: give it sslmode={_VERIFIED} in {variable}, "
+                "with sslrootcert, or say --db-trusted-network=yes."
+            )
+        log.warning(
+            "The database at %s is asked for with sslmode=%s, and need not prove that it is the "
+            "right one (--db-trusted-network=yes)",
+            host, mode,
+            extra={"action": "database_not_verified"},
+        )  # fmt: skip
+
+
+def _check_database_password(variable: str, url: str) -> None:
+    found = address.parameters(url)
+    elsewhere = [host for host in address.hosts(url) if not _is_here(host)]
+    _refuse_password(
+        found.get("password", ""), found.get("user", ""), elsewhere,
+        f"The password of the database in {variable}",
+    )  # fmt: skip
+
+
+def _refuse_password(password: str, user: str, elsewhere: Sequence[str], what: str) -> None:
+    """Refuse the password of an example; at a server elsewhere also one that everybody tries.
+
+    Raises SettingsError. An empty password means that there is another way to log in.
+    """
+    if not password:
+        return
+    if is_placeholder(password):
+        raise SettingsError(f"{what} is still the one of the example: set one, {_RANDOM}.")
+    if elsewhere and is_well_known(password, user):
+        raise SettingsError(
+            f"{what} is one of the first that anybody tries at {elsewhere[0]}: set another, "
+            f"{_RANDOM}."
+        )
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host of a database address is this machine: a socket, or a loopback address."""
+    return host == "" or host[0] in "/@" or parsers.is_loopback(host)
+
+
+def _check_broker(settings: Settings) -> None:
+    address = broker_address.parse(settings.broker_url)
+    elsewhere = [name for name, _ in address.hosts if not parsers.is_loopback(name)]
+    is_guest = (address.user, address.password) == ("guest", "guest")
+    if settings.environment == PRODUCTION and not is_guest:
+        _refuse_password(address.password, address.user, elsewhere, "The password of RabbitMQ")
+    if (address.user, address.password) != ("guest", "guest") or not elsewhere:
+        return
+    if settings.environment == PRODUCTION:
+        raise SettingsError(
+            f"The broker at {elsewhere[0]} is asked for as guest, with the password guest, which "
+            "everybody knows: give --rabbitmq-user and RABBITMQ_PASS."
+        )
+    log.warning(
+        "The broker at %s is used as guest, with the password guest, which everybody knows: "
+        "give --rabbitmq-user and RABBITMQ_PASS",
+        elsewhere[0],
+        extra={"action": "guest_at_broker"},
+    )
+
+
+def _check_webhooks(settings: Settings) -> None:
+    """A house may have webhooks of its own network, so even production only hears of it."""
+    allowed = settings.webhook_private_targets and settings.mode in _CALLS_WEBHOOKS
+    if allowed and settings.environment == PRODUCTION:
+        log.warning(
+            "Webhooks may call this machine and its networks (--webhook-private-targets=yes): "
+            "whoever has a staff key can have a service there called",
+            extra={"action": "private_webhook_targets"},
+        )
+
+
+def _check_limits(settings: Settings) -> None:
+    if settings.rate_limit == 0 and settings.environment == PRODUCTION:
+        raise SettingsError(
+            "Without a limit of requests (--rate-limit=0) anybody may try keys as often as they "
+            "like: give --rate-limit a number of requests a minute, such as 600."
+        )
+
+
+def _check_proxies(settings: Settings) -> None:
+    """Who is believed as a proxy says whose request it is, so that must not be the whole world."""
+    for network in settings.trusted_proxies:
+        if not _is_too_wide(network):
+            continue
+        if settings.environment == PRODUCTION:
+            raise SettingsError(
+                f"--trusted-proxies={network} believes addresses all over the internet, each of "
+                "which could pass for any client: name the addresses of your proxies alone."
+            )
+        log.warning(
+            "--trusted-proxies=%s believes addresses all over the internet: name the addresses of "
+            "your proxies alone",
+            network,
+            extra={"action": "proxies_too_wide"},
+        )
+
+
+def _is_too_wide(network: parsers.Network) -> bool:
+    """Whether a network is larger than that of any provider, and not a private one."""
+    if any(
+        private.version == network.version and network.subnet_of(private)  # type: ignore[arg-type]
+        for private in _PRIVATE
+    ):
+        return False
+    return network.prefixlen < _WIDEST[network.version]
+
+
+def _guard_the_door(settings: Settings) -> Settings:
+    production = settings.environment == PRODUCTION
+    if weak := next((key.weakness for key in settings.keys if key.weakness), ""):
+        if production:
+            raise SettingsError(f"A staff key {weak}, and can be guessed: set one, {_RANDOM}.")
+        log.warning("A staff key %s, and can be guessed", weak, extra={"action": "weak_staff_key"})
+    if settings.keys:
+        return settings
+    if production:
+        raise SettingsError(f"In production the order service needs a staff key: {_SET_A_KEY}.")
+    if parsers.is_loopback(settings.host):
+        return settings  # said when it has started (pizza.web.server.serve)
+    log.warning(
+        "STAFF_KEY is not set: listening on %s only, not on %s as told; %s",
+        LOOPBACK, settings.host, _SET_A_KEY,
+        extra={"action": "doors_open"},
+    )  # fmt: skip
+    return dataclasses.replace(settings, host=LOOPBACK)

@@ -1,0 +1,1 @@
+"""Customers: VIPs, and personal data."""

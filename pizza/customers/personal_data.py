@@ -1,0 +1,161 @@
+"""A customer's personal data: exported, erased, and kept for a limited time only.
+
+Names are compared by pizza.domain.names.fold. pizza.customers.personal_columns lists the columns
+with personal data. Log files are not covered (docs/personal-data.md).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pizza.audit import audit_log
+from pizza.customers import personal_data_storage as storage
+from pizza.customers.personal_data_storage import Message
+from pizza.database.connection import BoundedConnection
+from pizza.domain.actor import UNNAMED, Actor
+from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
+from pizza.domain.names import fold, may_be_stored
+from pizza.domain.personal_data import ERASED, Traces, erased_event
+
+log = logging.getLogger(__name__)
+
+# Both commands read tables from beginning to end.
+_STATEMENT_LIMIT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased. unread: notifications in queues of the broker, which may name somebody."""
+
+    orders: int
+    dead_messages: int
+    messages: int
+    unread: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All that is stored of a customer, but the rows of the orders."""
+
+    keys: list[str]
+    numbers: storage.Numbers
+    dead: list[Message]
+    waiting: list[Message]
+    merged: list[tuple[int, dict[str, Any]]]
+
+
+def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dict[str, Any]:
+    """All personal data of a customer as one JSON document. Raises CustomerNotFound.
+
+    Runs in its own transaction, which sees one moment of the database.
+    """
+    with conn.within(_STATEMENT_LIMIT_S), conn.transaction():
+        conn.execute("set transaction isolation level repeatable read, read only")
+        found = _find(conn, name)
+        rows = storage.read(conn, found.keys, found.numbers.all)
+    if not _is_known(found, rows["customers"]):
+        raise CustomerNotFound(name)
+    document = {
+        "name": name,
+        "exported_at": datetime.now(UTC),
+        **rows,
+        "dead_messages": [_readable(each) for each in found.dead],
+        "waiting_messages": [_readable(each) for each in found.waiting],
+        "merged_names": [merged for _, merged in found.merged],
+    }
+    audit_log.record_read(conn, actor, "customer_exported", audit_log.customer(conn, name))
+    _log("customer_exported", "Personal data of a customer was exported", len(found.numbers.all))
+    return document
+
+
+def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Erased:
+    """Erase a customer in one transaction: orders, items, sums and times stay, the person does not.
+
+    Raises CustomerNotFound, and CustomerHasOrders while an order has not ended.
+    """
+    with conn.within(_STATEMENT_LIMIT_S), conn.transaction():
+        keys = _keys(conn, name)
+        storage.lock(conn, keys)
+        found = _find(conn, name)
+        tasks = [each for each in found.waiting if each.task is not None]
+        if open_orders := [*found.numbers.open, *(f"message {each.id}" for each in tasks)]:
+            raise CustomerHasOrders(open_orders)
+        if not _is_known(found, storage.read(conn, keys, [])["customers"]):
+            raise CustomerNotFound(name)
+        storage.erase_orders(conn, found.numbers.all)
+        storage.erase_customer(conn, keys, [id for id, _ in found.merged])
+        storage.erase_dead_messages(conn, [each.id for each in found.dead])
+        for each in found.waiting:
+            storage.erase_message(conn, each.id, _without_person(each))
+        unread = storage.unread(conn)
+        audit_log.record(conn, actor, "customer_erased", audit_log.customer(conn, name))
+    _log("customer_erased", "A customer was erased", len(found.numbers.all))
+    return Erased(len(found.numbers.all), len(found.dead), len(found.waiting), unread)
+
+
+def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH) -> int:
+    """Erase the customers of orders that ended longer ago than `keep`, at most `limit` orders.
+
+    A periodic task: runs in the caller's transaction, skips orders that are locked, and returns how
+    many it was. Dead messages older than `keep` are deleted. VIPs stay what staff has said of them.
+    """
+    numbers = storage.expired_orders(conn, keep, limit)
+    if numbers:
+        storage.erase_orders(conn, numbers)
+        _log("personal_data_expired", "Personal data of old orders was erased", len(numbers))
+    if dropped := storage.drop_expired(conn, keep, limit):
+        log.info(
+            "Old dead messages were deleted",
+            extra={"action": "dead_messages_expired", "details": {"messages": dropped}},
+        )
+    return len(numbers)
+
+
+def _keys(conn: BoundedConnection, name: str) -> list[str]:
+    # The second name stands where others were.
+    if not may_be_stored(name) or fold(name) == ERASED:
+        raise CustomerNotFound(name[:100])
+    return storage.keys_of(conn, name)
+
+
+def _find(conn: BoundedConnection, name: str) -> _Found:
+    keys = _keys(conn, name)
+    numbers = storage.orders_of(conn, keys)
+    traces = Traces(keys, numbers.all)
+    dead = [
+        each
+        for each in storage.dead_messages(conn)
+        if traces.in_message(each.body, each.headers, each.reason, each.traceback)
+    ]
+    waiting = [
+        each
+        for each in storage.waiting_messages(conn)
+        if "dead_message" not in each.headers and traces.in_message(each.body, each.headers)
+    ]
+    return _Found(keys, numbers, dead, waiting, storage.merged_names(conn, traces))
+
+
+def _is_known(found: _Found, customers: Sequence[Any]) -> bool:
+    return bool(customers or found.numbers.all or found.dead or found.waiting or found.merged)
+
+
+def _without_person(message: Message) -> bytes:
+    """The body of an event, as a notification without its person."""
+    try:
+        body = json.loads(message.body)
+    except (ValueError, RecursionError):
+        body = None
+    return json.dumps(erased_event(body) if isinstance(body, dict) else {}).encode()
+
+
+def _readable(message: Message) -> dict[str, Any]:
+    return asdict(message) | {"body": message.body.decode(errors="replace")}
+
+
+def _log(action: str, text: str, orders: int) -> None:
+    log.info(text, extra={"action": action, "details": {"orders": orders}})

@@ -1,0 +1,53 @@
+"""What staff knows of a customer, and whether the customer is a VIP.
+
+A change has an entry in the audit log, in its transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import psycopg
+
+from pizza.audit import audit_log
+from pizza.customers import storage
+from pizza.customers.storage import Customer
+from pizza.domain.actor import UNNAMED, Actor, check_signature
+from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest
+from pizza.domain.names import may_be_stored, name_error
+from pizza.operations.name_keys import fold_names
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+
+def customer(conn: Connection, name: str) -> Customer:
+    """What is known of a customer. Raises CustomerNotFound."""
+    if not may_be_stored(name):
+        raise CustomerNotFound(name[:100])
+    fold_names(conn)
+    return storage.find(conn, name)
+
+
+def set_vip(
+    conn: Connection, name: str, vip: bool, *, by: str | None = None, actor: Actor = UNNAMED
+) -> Customer:
+    """Say whether a customer, even one who was never here, is a VIP. Raises InvalidRequest."""
+    check_signature(by=by)
+    if message := name_error(name):
+        raise InvalidRequest([FieldError("name", message)])
+    fold_names(conn)
+    with conn.transaction():
+        before = storage.lock_vip(conn, name)
+        storage.set_vip(conn, name, vip, actor.signature(by))
+        audit_log.record(
+            conn, actor.called(by), "vip_changed", audit_log.customer(conn, name),
+            before={"vip": before}, after={"vip": vip},
+        )  # fmt: skip
+    log.info(
+        f"Customer is {'a' if vip else 'no'} VIP",
+        extra={"action": "customer_changed", "details": {"customer_name": name}},
+    )
+    return storage.find(conn, name)

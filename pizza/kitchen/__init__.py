@@ -1,0 +1,1 @@
+"""The kitchen: workers, the tasks of cooks and stations, estimates."""

@@ -1,0 +1,133 @@
+"""The cook's task: received → cooking → ready, in two steps that each are one transaction."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pizza.database.queries import Queries
+from pizza.domain.estimate import cooking_seconds
+from pizza.domain.order import ORDER_TYPES
+from pizza.taskqueue import Blueprint, Job, RetryPolicy
+from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.task import TIME_LIMIT_S
+from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("kitchen")
+_START, _FINISH = _SQL.start, _SQL.finish
+
+# An order is never given up lightly: with these waits it is tried for about an hour.
+_RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)
+_HIGH_PRIORITY = 10
+# What the database writes into an order message (the function order_message).
+FIELDS = frozenset((
+    "order_number", "customer_name", "customer_type", "order_type", "table_number",
+    "delivery_address", "items", "total_amount", "priority", "rush", "created_at", "stage",
+))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMessage:
+    """What a cook needs of an order message.
+
+    more: what else it had, by turns a name and its value's JSON, for the order's next message.
+    """
+
+    number: str
+    order_type: str
+    more: list[str] | None = None
+
+
+def read_order(body: Any) -> OrderMessage:
+    """Read an order message. Raises PoisonMessage, naming the field that is bad."""
+    if not isinstance(body, dict):
+        raise PoisonMessage("the order message is not a JSON object")
+    number, order_type = body.get("order_number"), body.get("order_type")
+    if not isinstance(number, str) or not number:
+        raise PoisonMessage("order_number is missing or not text")
+    if order_type not in ORDER_TYPES:
+        raise PoisonMessage(f"order_type is not one of {', '.join(ORDER_TYPES)}")
+    # A release after this one may have put them there.
+    unknown = body.keys() - FIELDS
+    return OrderMessage(number, order_type, _fields(body, unknown) if unknown else None)
+
+
+def _fields(body: dict[str, Any], names: Iterable[str]) -> list[str]:
+    """Some fields of a message; without those whose names the database cannot hold."""
+    kept = [name for name in sorted(names) if clean(name) == name]
+    return [part for name in kept for part in (name, json.dumps(body[name]))]
+
+
+def kitchen(base_seconds: float) -> Blueprint:
+    """The cook's tasks; base_seconds is the cooking time of a takeout."""
+    blueprint = Blueprint("kitchen")
+
+    @blueprint.task(
+        "cook_order",
+        queue=KITCHEN_QUEUE,
+        exchange=ORDERS_TOPIC,
+        retry=_RETRY,
+        decode=read_order,
+        claims_itself=True,
+        time_limit=TIME_LIMIT_S + 2 * base_seconds,
+    )
+    def cook_order(job: Job) -> None:
+        message: OrderMessage = job.body
+        number = message.number
+        seconds = cooking_seconds(message.order_type, base_seconds)
+        order = job.step(
+            _START,
+            number=number,
+            worker=job.worker_name,
+            cooking=timedelta(seconds=seconds),
+        )
+        if order["status"] is None:
+            raise PoisonMessage(f"there is no order {number}")
+        if order["status"] != "cooking":
+            _log(number, "order_skipped", f"Order is {order['status']}; nothing to cook")
+            return
+        _begun(number, order)
+        job.sleep(seconds)
+        done = job.finish(
+            _FINISH, number=number, type=message.order_type, worker=job.worker_name,
+            more=message.more,
+        )  # fmt: skip
+        _ended(number, done)
+
+    return blueprint
+
+
+def _begun(number: str, order: dict[str, Any]) -> None:
+    high = order["priority"] >= _HIGH_PRIORITY
+    details = {"priority": order["priority"], "order_type": order["type"]}
+    if order["taken_from"]:
+        details["taken_from"] = order["taken_from"]
+    text = "Processing HIGH PRIORITY order" if high else "Processing order"
+    _log(number, "order_processing", text, details=details)
+
+
+def _ended(number: str, done: dict[str, Any] | None) -> None:
+    if done is None or done["status"] is None:
+        _log(number, "order_ended_elsewhere", "Order was ended by somebody else")
+        return
+    _log(
+        number,
+        "order_completed",
+        "Order is ready",
+        duration_ms=round(done["cooked"] * 1000),
+        details={
+            "waited_s": round(done["waited"], 3),
+            "cooked_s": round(done["cooked"], 3),
+        },
+    )
+
+
+def _log(number: str, action: str, text: str, **more: Any) -> None:
+    log.info(text, extra={"action": action, "order_number": number, **more})

@@ -1,0 +1,89 @@
+"""Keeps the estimated completion of waiting orders current while the line moves."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from pizza.database.planning import index_plans
+from pizza.database.queries import Queries
+from pizza.domain.estimate import Cook, Waiting, completions, cooking_seconds
+from pizza.topology import KITCHEN_QUEUE, TYPED_QUEUES
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("orders")
+_WORKERS = Queries("workers")
+_WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _COUNT, _SHIFT = (
+    _SQL.waiting, _SQL.cooking, _SQL.estimate, _SQL.measure_pace, _SQL.pace, _SQL.count_waiting,
+    _WORKERS.shift,
+)  # fmt: skip
+
+# Beyond that many the guess is rough anyway, and the look would be long.
+_MOST = 300
+_QUEUES = [KITCHEN_QUEUE, *TYPED_QUEUES.values()]
+_NEWEST = 500
+# An estimate is written anew when it has moved by so much.
+_MOVED = timedelta(seconds=1)
+
+Connection = psycopg.Connection[Any]
+
+
+def refresh(conn: Connection) -> int:
+    """Estimate the best of the waiting orders; returns how many estimates were changed.
+
+    In the caller's transaction. Waits for no row: an order that is locked keeps its estimate until
+    the next run.
+    """
+    with index_plans(conn):
+        return _refresh(conn)
+
+
+def _refresh(conn: Connection) -> int:
+    conn.execute(_COUNT, {"queues": _QUEUES})
+    rows = conn.execute(_WAITING, {"queues": _QUEUES, "limit": _MOST}).fetchall()
+    if not rows:
+        return 0
+    pace = {kind: float(seconds) for kind, seconds in conn.execute(_PACE).fetchall()}
+    line = [
+        Waiting(number, kind, pace.get(kind, cooking_seconds(kind)), frozenset(needs or ("?",)))
+        for number, kind, needs, _, _ in rows
+    ]
+    ready_in = completions(_shift(conn), line)
+    now = datetime.now(UTC)
+    moved: dict[str, datetime] = {}
+    for number, _, _, _, before in rows:
+        seconds = ready_in[number]
+        if seconds is None:
+            continue
+        moment = now + timedelta(seconds=seconds)
+        if before is None or abs(moment - before) > _MOVED:
+            moved[number] = moment
+    if not moved:
+        return 0
+    changes = {"numbers": list(moved), "moments": list(moved.values())}
+    return conn.execute(_ESTIMATE, changes).rowcount
+
+
+def measure_pace(conn: Connection) -> None:
+    """Take the time that cooking takes from the latest orders. Waits for no row."""
+    with index_plans(conn):
+        conn.execute(_MEASURE_PACE, {"newest": _NEWEST})
+
+
+def _shift(conn: Connection) -> list[Cook]:
+    busy: dict[str, float] = defaultdict(float)
+    for name, left in conn.execute(_COOKING, {"queues": _QUEUES}).fetchall():
+        busy[name] = max(0.0, left or 0.0)
+    return [
+        Cook(
+            frozenset(order_types) if order_types else None,
+            frozenset(tags) if tags else None,
+            busy[name],
+        )
+        for name, order_types, tags in conn.execute(_SHIFT).fetchall()
+    ]

@@ -1,0 +1,90 @@
+"""The menu as staff changes it; every change has an entry in the audit log, in its transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from pizza.audit import audit_log
+from pizza.audit.audit_log import Subject
+from pizza.domain.actor import UNNAMED, Actor
+from pizza.domain.errors import InvalidRequest, UnknownDish
+from pizza.domain.menu import Dish, dish_errors
+from pizza.domain.names import may_be_stored
+from pizza.domain.order import normal_price
+from pizza.menu import storage as menu
+from pizza.operations.name_keys import fold_names
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+
+def dishes(conn: Connection) -> list[Dish]:
+    """The whole menu, by tag and name."""
+    return menu.dishes(conn)
+
+
+def add_dish(
+    conn: Connection,
+    name: str,
+    tag: str,
+    price: Decimal | None = None,
+    *,
+    actor: Actor = UNNAMED,
+) -> Dish:
+    """Put a dish on the menu, or change the one of this name. Raises InvalidRequest."""
+    if errors := dish_errors(name, tag, price):
+        raise InvalidRequest(errors)
+    fold_names(conn)
+    with conn.transaction():
+        before = menu.lock(conn, name)
+        dish = menu.add(conn, name, tag, None if price is None else normal_price(price))
+        _audit_dish(conn, actor, "dish_changed" if before else "dish_added", before, dish)
+    _log("menu_changed", "Dish is on the menu", dish=dish.name, tag=dish.tag, price=dish.price)
+    return dish
+
+
+def remove_dish(conn: Connection, name: str, *, actor: Actor = UNNAMED) -> None:
+    """Take a dish off the menu. Raises UnknownDish."""
+    name = _dish_name(conn, name)
+    with conn.transaction():
+        before = menu.lock(conn, name)
+        menu.remove(conn, name)
+        _audit_dish(conn, actor, "dish_removed", before, None)
+    _log("menu_changed", "Dish is off the menu", dish=name)
+
+
+def set_sold_out(conn: Connection, name: str, sold_out: bool, *, actor: Actor = UNNAMED) -> Dish:
+    """Say that a dish is sold out, or to be had again. Raises UnknownDish."""
+    name = _dish_name(conn, name)
+    with conn.transaction():
+        before = menu.lock(conn, name)
+        dish = menu.set_sold_out(conn, name, sold_out)
+        _audit_dish(conn, actor, "dish_changed", before, dish)
+    _log("menu_changed", f"Dish is {'sold out' if sold_out else 'available'}", dish=dish.name)
+    return dish
+
+
+def _audit_dish(
+    conn: Connection, actor: Actor, action: str, before: Dish | None, after: Dish | None
+) -> None:
+    name = next(dish.name for dish in (before, after) if dish is not None)
+    facts = [None if dish is None else dataclasses.asdict(dish) for dish in (before, after)]
+    audit_log.record(conn, actor, action, Subject("dish", name), before=facts[0], after=facts[1])
+
+
+def _dish_name(conn: Connection, name: str) -> str:
+    """The name, for a search by its key. Raises UnknownDish for what no dish can be called."""
+    if not may_be_stored(name):
+        raise UnknownDish(name[:100])
+    fold_names(conn)
+    return name
+
+
+def _log(action: str, text: str, **details: Any) -> None:
+    log.info(text, extra={"action": action, "details": details})

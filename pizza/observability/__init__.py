@@ -1,0 +1,1 @@
+"""Logs: their format, and how they are written."""

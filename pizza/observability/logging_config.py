@@ -1,0 +1,255 @@
+"""The log: one JSON object on one line for each event, from every process.
+
+A line has exactly the fields of the specification, in its order, and leaves out what it has
+nothing for: timestamp, level, service, worker_name, order_number, action, message, duration_ms,
+priority, details; and behind them trace_id, by which the lines that follow from one request are
+found in all processes (pizza.taskqueue.trace). Callers write
+
+    log.info("Order received", extra={"action": "order_received", "order_number": number,
+                                      "duration_ms": 4, "details": {"priority": 10}})
+
+Whatever else writes (warnings, libraries, exceptions nobody caught, in any thread) comes out the
+same way. An exception becomes its type and text in `details`; its stack only at DEBUG.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
+from decimal import Decimal
+from typing import Any
+
+from pythonjsonlogger.json import JsonEncoder, JsonFormatter
+
+from pizza.config.parsers import mask
+from pizza.config.settings import Settings, SettingsError
+from pizza.observability.log_handler import LineWriter
+from pizza.taskqueue import trace
+
+_LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+}
+_LEVEL_NAMES = {"WARNING": "WARN", "CRITICAL": "ERROR", "NOTSET": "DEBUG"}
+
+# From which level on libraries are heard; at DEBUG from INFO on, what they say below is noise.
+_LIBRARIES = {
+    "amqp": logging.WARNING,
+    "kombu": logging.WARNING,
+    # Warns of every attempt to connect, in words of its own; ours says it once.
+    "psycopg": logging.ERROR,
+    # Warns of counts of threads and workers that we chose after measuring.
+    "_granian": logging.ERROR,
+    "werkzeug": logging.INFO,
+    # Says of each request that there was one too many; the client is told.
+    "limits": logging.ERROR,
+}
+
+# A password as short as these is no secret, and blotting it out would only maul the log.
+_SHORTEST_SECRET = 6
+
+_context: ContextVar[dict[str, Any] | None] = ContextVar("log_context", default=None)
+
+log = logging.getLogger("pizza")
+
+
+def setup(settings: Settings) -> None:
+    """Send all logging of this process to stdout, or to `--log-file`, as JSON lines.
+
+    May be called again; the last call counts. Raises SettingsError for a log file that cannot be
+    opened.
+    """
+    handler = _handler(settings)
+    handler.setFormatter(LineFormatter(settings))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    root.addHandler(handler)
+    level = _LEVELS[settings.log_level]
+    root.setLevel(level)
+    for name, least in _LIBRARIES.items():
+        heard = logging.INFO if level == logging.DEBUG else max(level, least)
+        logging.getLogger(name).setLevel(heard)
+    logging.captureWarnings(True)
+    _leave_out_of_records()
+    logging.raiseExceptions = False  # a closed stdout must not spill tracebacks on stderr
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    sys.unraisablehook = _unraisable
+
+
+def _leave_out_of_records() -> None:
+    """What our lines never show need not be found out for each (the documentation's own list)."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def _handler(settings: Settings) -> logging.Handler:
+    if settings.log_file is not None:
+        try:
+            return LineWriter.to_file(settings.log_file)
+        except OSError as problem:
+            reason = problem.strerror or type(problem).__name__
+            raise SettingsError(f"--log-file (LOG_FILE) cannot be opened: {reason}.") from None
+    try:
+        return LineWriter(os.dup(sys.__stdout__.fileno() if sys.__stdout__ else 1))
+    except (OSError, ValueError):  # started with stdout closed: there is nobody to tell
+        return logging.NullHandler()
+
+
+@contextlib.contextmanager
+def context(**fields: Any) -> Iterator[None]:
+    """Add fields (order_number, action, …) to every line logged in the block, in this thread."""
+    token = _context.set({**(_context.get() or {}), **fields})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class LineFormatter(JsonFormatter):
+    """Formats a record as one JSON line, without the detours that its base class offers."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._service = settings.service
+        self._worker_name = (
+            settings.worker_name or None if settings.mode == "kitchen-worker" else None
+        )
+        self._secrets = tuple(s for s in settings.secrets if len(s) >= _SHORTEST_SECRET)
+        self._encoded_secrets = tuple(json.dumps(secret)[1:-1] for secret in self._secrets)
+        self._stacks = settings.log_level == "DEBUG"
+        # ASCII only: no line separator of Unicode can then break a line, whoever reads it.
+        self._encode = _Encoder(separators=(",", ":")).encode
+        self._second: tuple[int, str] = (-1, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Build the line; never raises, whatever was logged."""
+        line: dict[str, Any] = {
+            "timestamp": self._timestamp(record.created),
+            "level": _LEVEL_NAMES.get(record.levelname, record.levelname),
+            "service": self._service,
+        }
+        around = _context.get()
+        given = {**around, **record.__dict__} if around else record.__dict__
+        _put(line, "worker_name", given.get("worker_name") or self._worker_name)
+        _put(line, "order_number", given.get("order_number"))
+        _put(line, "action", given.get("action"))
+        line["message"] = self._clean(_message(record))
+        _put(line, "duration_ms", given.get("duration_ms"))
+        _put(line, "priority", given.get("priority"))
+        _put(line, "details", self._details(record, given.get("details")))
+        _put(line, "trace_id", trace.current_id())
+        try:
+            text = self._encode(line)
+            # Only then is it worth the time to look where.
+            if any(secret in text for secret in self._encoded_secrets):
+                text = self._encode(self._clean_all(line))
+            return text
+        except (TypeError, ValueError, RecursionError):
+            line["details"] = {"unprintable": self._clean(repr(type(given.get("details"))))}
+            return json.dumps(line, default=str)
+
+    def _timestamp(self, created: float) -> str:
+        seconds, fraction = divmod(created, 1)
+        cached = self._second
+        if cached[0] != seconds:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+            cached = self._second = (int(seconds), text)
+        return f"{cached[1]}.{int(fraction * 1000):03d}Z"
+
+    def _details(self, record: logging.LogRecord, details: Any) -> Any:
+        if not record.exc_info or record.exc_info[0] is None:
+            return details
+        kind, error, stack = record.exc_info
+        found = dict(details) if isinstance(details, dict) else {}
+        found["error"] = kind.__name__
+        found["reason"] = self._clean(_one_line(error))
+        if self._stacks:
+            found["stack"] = self._clean("".join(traceback.format_exception(kind, error, stack)))
+        return found
+
+    def _clean_all(self, value: Any) -> Any:
+        """The same with no secret in any text; the names of fields stay."""
+        match value:
+            case str():
+                return self._clean(value)
+            case dict():
+                return {name: self._clean_all(each) for name, each in value.items()}
+            case list() | tuple():
+                return [self._clean_all(each) for each in value]
+        return value
+
+    def _clean(self, text: str) -> str:
+        # Also a password that is nobody's setting, or too short to be looked for.
+        if "://" in text:
+            text = mask(text)
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, "***")
+        return text
+
+
+class _Encoder(JsonEncoder):
+    """Prices as numbers; the rest as python-json-logger writes it."""
+
+    def default(self, o: Any) -> Any:
+        # At most ten digits (decimal(10,2)): a float prints them all.
+        return float(o) if isinstance(o, Decimal) else super().default(o)
+
+
+def _put(line: dict[str, Any], name: str, value: Any) -> None:
+    if value is not None and value != {}:
+        line[name] = value
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # a caller's wrong % arguments must not lose the event
+        return str(record.msg)
+
+
+def _one_line(error: BaseException | None) -> str:
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # any class may have a broken __str__
+        return "(this exception has no text)"
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, stack: Any) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    log.error("Unexpected error", exc_info=(kind, error, stack), extra={"action": "crash"})
+
+
+def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_type is SystemExit or args.exc_value is None:
+        return
+    name = args.thread.name if args.thread else "?"
+    log.error(
+        "Unexpected error in thread %s",
+        name,
+        exc_info=(args.exc_type, args.exc_value, args.exc_traceback),
+        extra={"action": "crash"},
+    )
+
+
+def _unraisable(args: Any) -> None:
+    error = args.exc_value or RuntimeError("unknown")
+    log.warning(
+        "Error while cleaning up",
+        exc_info=(type(error), error, args.exc_traceback),
+        extra={"action": "unraisable"},
+    )

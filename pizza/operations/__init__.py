@@ -1,0 +1,1 @@
+"""Upkeep of the database, its health, and dead letters."""

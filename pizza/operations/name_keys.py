@@ -1,0 +1,27 @@
+"""Keeps the keys of names complete while processes of release 0.2 may insert rows without one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import psycopg
+
+from pizza.operations import name_key_storage
+
+log = logging.getLogger(__name__)
+
+
+def fold_names(conn: psycopg.Connection[Any]) -> None:
+    """Compute missing keys of dishes and customers, and log every merge.
+
+    Runs at set-up and as a periodic task; opens transactions of its own when there is work.
+    """
+    for merge in (*name_key_storage.fold_dishes(conn), *name_key_storage.fold_customers(conn)):
+        log.warning(
+            "Names that differ only in case, spaces or Unicode form are one %s now", merge.kind,
+            extra={
+                "action": "names_merged",
+                "details": {"kept": merge.kept, "merged": list(merge.merged)},
+            },
+        )  # fmt: skip

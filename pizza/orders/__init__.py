@@ -1,0 +1,1 @@
+"""Orders: placed, moved from status to status, listed."""

@@ -1,0 +1,37 @@
+"""Answers to messages of other programs: an order by message, a status request."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pizza.database.connection import BoundedConnection
+from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.task import publish
+from pizza.topology import is_ours
+
+log = logging.getLogger(__name__)
+
+
+def send(
+    conn: BoundedConnection,
+    reply_to: str | None,
+    answer: dict[str, Any],
+    correlation_id: str | None,
+) -> None:
+    """Send an answer to the queue `reply_to` when the caller's transaction commits.
+
+    Nothing is sent without a queue, and none to a queue of the restaurant: the answer is published
+    with our rights, and the sender may not write there with its own.
+    """
+    if not reply_to:
+        return
+    queue = clean(reply_to)
+    if is_ours(queue):
+        log.warning(
+            "No answer is sent: reply_to names %s, a queue of the restaurant", queue,
+            extra={"action": "reply_refused", "details": {"reply_to": queue}},
+        )  # fmt: skip
+        return
+    echoed = None if correlation_id is None else clean(correlation_id)
+    publish(conn, "", queue, answer, correlation_id=echoed)

@@ -1,0 +1,117 @@
+"""Changes to an order by hand: cancel, hand over, send back, another priority.
+
+The state machine is the table of pizza.domain.status; the change is made only to the version that
+it was checked against, so of two at once one sees what the other has done.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import psycopg
+
+from pizza.domain.errors import (
+    FieldError,
+    IllegalTransition,
+    InvalidOrder,
+    ReasonMissing,
+    VersionConflict,
+)
+from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY, OrderMoved, OrderStatus
+from pizza.domain.status import ACTIVE, STAFF, allowed, transition
+from pizza.orders import storage as orders
+from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+# Somebody else has changed the order between look and change: looked at again so often.
+_TRIES = 5
+
+
+def move(
+    conn: Connection,
+    number: str,
+    to: str,
+    *,
+    by: str,
+    role: str = STAFF,
+    reason: str | None = None,
+    version: int | None = None,
+) -> OrderMoved:
+    """Lead an order to the status `to`, with its log row and its notification, in one commit.
+
+    by: who does it; role: as whom (pizza.domain.status); reason: for the log.
+    version: refuse when the order has another one by now (from an If-Match header).
+    Raises OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
+    """
+    for _ in range(_TRIES):
+        now = _look(conn, number, version)
+        arrow = transition(now.status, to, now.order_type, role)
+        if arrow.needs_reason and not reason:
+            raise ReasonMissing(now.status, to)
+        moved = orders.move(
+            conn, number, now.version, to, by=by, notes=_notes(reason, role),
+            queue=TYPED_QUEUES[now.order_type], exchange=ORDERS_TOPIC,
+        )  # fmt: skip
+        if moved is not None:
+            log.info(
+                "Order is %s", to,
+                extra={"action": "order_moved", "order_number": number,
+                       "details": {"from": now.status, "to": to, "by": by, "reason": reason}},
+            )  # fmt: skip
+            return moved
+    raise VersionConflict(number, now.version, now.version + 1)
+
+
+def prioritise(
+    conn: Connection,
+    number: str,
+    priority: int,
+    *,
+    by: str,
+    reason: str,
+    version: int | None = None,
+) -> OrderMoved:
+    """Give an order that waits or cooks another priority; a waiting one moves at once.
+
+    Raises OrderNotFound, InvalidOrder, IllegalTransition (it is past the kitchen),
+    VersionConflict.
+    """
+    if not MIN_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InvalidOrder(
+            [FieldError("priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")]
+        )
+    for _ in range(_TRIES):
+        now = _look(conn, number, version)
+        if now.status not in ACTIVE:
+            raise IllegalTransition(
+                now.status,
+                "reprioritised",
+                allowed(now.status, now.order_type),
+                f"An order that is {now.status} cannot get another priority any more.",
+            )
+        notes = f"priority {now.priority} → {priority}: manual override: {reason}"
+        moved = orders.prioritise(conn, number, now.version, priority, by=by, notes=notes)
+        if moved is not None:
+            log.info(
+                "Order has another priority",
+                extra={"action": "order_prioritised", "order_number": number,
+                       "details": {"from": now.priority, "to": priority, "by": by,
+                                   "reason": reason}},
+            )  # fmt: skip
+            return moved
+    raise VersionConflict(number, now.version, now.version + 1)
+
+
+def _look(conn: Connection, number: str, version: int | None) -> OrderStatus:
+    now = orders.status(conn, number)
+    if version is not None and version != now.version:
+        raise VersionConflict(number, version, now.version)
+    return now
+
+
+def _notes(reason: str | None, role: str) -> str | None:
+    return f"{role}: {reason}" if reason else None

@@ -1,0 +1,1 @@
+"""The processes of the restaurant, one module for each."""

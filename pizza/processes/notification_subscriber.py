@@ -1,0 +1,81 @@
+"""The notification subscriber: shows changes of orders, of one customer or of all.
+
+Without a name it has a temporary queue and receives what happens while it runs. With a name its
+queue is durable: it also receives what happened while it was away, once and in order.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+from typing import Any
+
+from pizza.app import make_app
+from pizza.config.settings import Settings
+from pizza.domain.names import fold
+from pizza.notifications.handler import Deliveries, Show, Wanted, write_line
+from pizza.taskqueue.errors import SessionRefused
+from pizza.taskqueue.service import serve
+from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
+from pizza.topology import subscriber_queue
+
+log = logging.getLogger(__name__)
+
+
+def run_subscriber(settings: Settings) -> int:
+    """Run a subscriber until it is told to stop; returns the process's exit code.
+
+    Raises SessionRefused when another one of its name is at work.
+    """
+    name = settings.subscriber_name
+    deliveries = Deliveries(
+        name or f"anonymous-{secrets.token_hex(4)}",
+        Wanted(
+            fold(settings.customer) if settings.customer else None,
+            settings.notification_types,
+        ),
+        _shower(settings),
+    )
+    queue = subscriber_queue(name)
+    subscriber = Subscriber(
+        make_app(),
+        settings.broker_url,
+        SubscriberOptions(
+            name=queue.name,
+            queue=queue,
+            heartbeat=int(settings.heartbeat_seconds),
+            alone=bool(name),
+            ready=lambda: _announce(settings),
+            buried=deliveries.give_up,
+        ),
+        deliveries.deliver,
+        settings.db_url or None,
+    )
+    try:
+        serve(subscriber)
+    except SessionRefused as refusal:
+        raise SessionRefused(
+            f"A subscriber named {name!r} is already at work; choose another name."
+        ) from refusal
+    log.info("Subscriber disconnected", extra={"action": "unsubscribed"})
+    return 0
+
+
+def _announce(settings: Settings) -> None:
+    details: dict[str, Any] = {"types": list(settings.notification_types)}
+    if settings.subscriber_name:
+        details["name"] = settings.subscriber_name
+    text = "Subscribed to all notifications"
+    if settings.customer:
+        text = f"Subscribed to notifications for customer: {settings.customer}"
+    log.info("%s", text, extra={"action": "subscribed", "details": details})
+
+
+def _shower(settings: Settings) -> Show:
+    """People read lines, programs read the log."""
+    if settings.log_file is None and sys.stdout is not None and sys.stdout.isatty():
+        from pizza.notifications.terminal import Screen  # noqa: PLC0415  (rich only for a terminal)
+
+        return Screen().show
+    return write_line

@@ -1,0 +1,127 @@
+"""An order service at its start: what it decides for the restaurant, and that it is there.
+
+How many orders may be received or cooking at a time is a setting of the restaurant. An order
+service sets it at its start only where no command has set it and no other order service runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import psycopg
+
+from pizza.config.settings import Settings
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.errors import DatabaseUnavailable
+from pizza.kitchen import station_storage
+from pizza.orders import storage as orders
+from pizza.orders.storage import Opening
+
+log = logging.getLogger(__name__)
+
+MAX_CONCURRENT = 50
+_RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+# The session of an order service that has just ended ends a moment later.
+_ALONE_SECONDS, _AGAIN_SECONDS = 2.0, 0.1
+
+
+class OpenRestaurant(threading.Thread):
+    """Holds a session for as long as this order service runs, so that others know that it does.
+
+    tried: set once the restaurant was opened, or the first try to do so has failed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(name="open restaurant", daemon=True)
+        self.tried = threading.Event()
+        self._settings = settings
+        self._end = threading.Event()
+        self._opened = False
+
+    def stop(self, timeout: float) -> None:
+        """End the session. Waits up to `timeout` seconds."""
+        self._end.set()
+        if self.is_alive():
+            self.join(timeout)
+
+    def run(self) -> None:
+        """Open the restaurant as soon as the database can be reached; then hold the session."""
+        while not self._end.is_set():
+            try:
+                with connect(self._settings.db_url, name=f"{self._settings.service} start") as conn:
+                    self._hold(conn)
+            except DatabaseUnavailable as error:
+                if not self._opened:
+                    log.warning("%s", error, extra={"action": "database_unavailable"})
+            except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+                log.error(
+                    "The database has no tables yet: run --setup-db", extra={"action": "no_schema"}
+                )
+            except psycopg.Error as error:
+                if not self._opened:
+                    log.error("The cap is not set", exc_info=error, extra={"action": "cap_failed"})
+            finally:
+                self.tried.set()
+            self._end.wait(_RETRY_SECONDS)
+
+    def _hold(self, conn: BoundedConnection) -> None:
+        if self._opened:
+            orders.join_order_services(conn)
+        else:
+            open_restaurant(conn, self._settings)
+        self._opened = True
+        self.tried.set()
+        while not self._end.wait(_LOOK_SECONDS):
+            conn.execute("select 1")  # a lost connection shows itself here
+
+
+def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
+    """Write what the order service decides for all processes: the limit and the stations.
+
+    The session of `conn` counts as this order service until it ends. Logs a limit that changes, and
+    warns of a --max-concurrent that does not hold.
+    """
+    wanted = MAX_CONCURRENT if settings.max_concurrent is None else settings.max_concurrent
+    found = orders.open_capacity(conn, wanted)
+    until = time.monotonic() + _ALONE_SECONDS
+    while _is_put_off(found, wanted) and time.monotonic() < until:
+        orders.leave_order_services(conn)
+        time.sleep(_AGAIN_SECONDS)
+        found = orders.open_capacity(conn, wanted)
+    if found.max_concurrent != found.before:
+        log.info(
+            "The restaurant takes %s orders at a time, not %s as before",
+            _amount(found.max_concurrent), _amount(found.before),
+            extra={
+                "action": "max_concurrent_set",
+                "details": {"max_concurrent": found.max_concurrent, "before": found.before},
+            },
+        )  # fmt: skip
+    if settings.max_concurrent is not None and settings.max_concurrent != found.max_concurrent:
+        _warn(settings.max_concurrent, found)
+    station_storage.set_line(conn, settings.stations)
+
+
+def _is_put_off(found: Opening, wanted: int) -> bool:
+    """Whether only another order service keeps the limit from being the one that is wanted."""
+    return found.max_concurrent != wanted and found.set_by is None and not found.alone
+
+
+def _warn(given: int, found: Opening) -> None:
+    held_by = f"{found.set_by} set that" if found.set_by else "another order service runs with that"
+    log.warning(
+        "--max-concurrent=%d is not used: the restaurant takes %s orders at a time (%s); "
+        "change it with `flask --app pizza kitchen max-concurrent %d`",
+        given, _amount(found.max_concurrent), held_by, given,
+        extra={
+            "action": "max_concurrent_differs",
+            "details": {"given": given, "holds": found.max_concurrent, "set_by": found.set_by},
+        },
+    )  # fmt: skip
+
+
+def _amount(limit: int) -> str:
+    return str(limit) if limit else "any number of"

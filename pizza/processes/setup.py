@@ -1,0 +1,34 @@
+"""Setting up a database and a broker."""
+
+from __future__ import annotations
+
+from pizza.app import make_app
+from pizza.database import migrate
+from pizza.database.connection import available, connect
+from pizza.operations.name_keys import fold_names
+from pizza.taskqueue.broker.connection import Broker
+
+
+def setup_db(db_url: str) -> list[str]:
+    """Create or bring up to date all tables and functions; returns the scripts that ran.
+
+    Names in rows of release 0.2 get their keys. Raises DatabaseUnavailable, MigrationError.
+    """
+    done = migrate.migrate(db_url)
+    with connect(db_url, name="pizza setup") as conn, available():
+        fold_names(conn)
+    return done
+
+
+def migrate_db(db_url: str) -> list[str]:
+    """The same as `setup_db`: set-up is all migrations on an empty database."""
+    return setup_db(db_url)
+
+
+def setup_queues(broker_url: str) -> None:
+    """Declare all exchanges, queues and bindings. Raises BrokerUnavailable."""
+    broker = Broker(broker_url, name="pizza setup")
+    try:
+        broker.declare(make_app().topology)
+    finally:
+        broker.close()

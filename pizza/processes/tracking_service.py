@@ -1,0 +1,82 @@
+"""The tracking service: records notifications, answers status requests, watches over orders.
+
+It consumes `notifications_queue` (pizza.tracking.recorder) and the queue of status requests
+(pizza.tracking.status_requests), and runs the monitor (pizza.tracking.monitor).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from typing import Any
+
+from pizza.app import make_app
+from pizza.config.settings import Settings
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.service import Later, serve
+from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
+from pizza.topology import NOTIFICATIONS, TRACKING_STATUS
+from pizza.tracking import status_requests
+from pizza.tracking.monitor import Watch
+from pizza.tracking.recorder import on_notification
+
+log = logging.getLogger(__name__)
+
+
+def run_tracking(settings: Settings) -> int:
+    """Run the tracking service until it is told to stop; returns the process's exit code.
+
+    A second one stands by until the first is gone, so that events stay in order.
+    """
+    assert settings.db_url, "the command line insists on it"
+    app = make_app(settings)
+    title = settings.mode or "tracking-service"
+    relay = Later(Relay(app, settings.db_url, settings.broker_url, name=title))
+    opening = _Opening(2, relay)
+
+    def options(name: str, queue: Any) -> SubscriberOptions:
+        return SubscriberOptions(
+            name=name,
+            queue=queue,
+            heartbeat=int(settings.heartbeat_seconds),
+            alone=True,
+            patience=math.inf,
+            ready=opening.ready,
+        )
+
+    serve(
+        Subscriber(
+            app, settings.broker_url, options("tracking-events", NOTIFICATIONS),
+            on_notification, settings.db_url,
+        ),
+        Subscriber(
+            app, settings.broker_url, options("tracking-requests", TRACKING_STATUS),
+            status_requests.on_request, settings.db_url,
+        ),
+        Watch(
+            settings.db_url,
+            factor=settings.stuck_factor,
+            interval=settings.watch_interval,
+            name=f"{title} watch",
+        ),
+        relay,
+    )  # fmt: skip
+    log.info("Tracking service stopped", extra={"action": "service_stopped"})
+    return 0
+
+
+class _Opening:
+    """The service has started when its last subscriber is ready; then its relay begins."""
+
+    def __init__(self, parts: int, relay: Later) -> None:
+        self._left = parts
+        self._relay = relay
+        self._counting = threading.Lock()
+
+    def ready(self) -> None:
+        with self._counting:
+            self._left -= 1
+            if self._left == 0:
+                log.info("Tracking service started", extra={"action": "service_started"})
+                self._relay.begin()

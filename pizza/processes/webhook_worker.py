@@ -1,0 +1,34 @@
+"""The webhook worker (`--mode webhook-worker`): delivers webhooks, several at a time."""
+
+from __future__ import annotations
+
+import logging
+
+from pizza.app import make_app
+from pizza.config.settings import Settings
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.pool import Crew
+from pizza.topology import WEBHOOKS_QUEUE
+from pizza.webhooks.delivery import deliveries
+from pizza.webhooks.webhooks import Policy
+
+log = logging.getLogger(__name__)
+
+
+def run_webhook_worker(settings: Settings) -> int:
+    """Deliver until told to stop; returns the process's exit code."""
+    assert settings.db_url, "the command line insists on it"
+    app = make_app(settings)
+    app.include(deliveries(Policy(settings.webhook_schemes, settings.webhook_private_targets)))
+    options = WorkerOptions(
+        name=settings.worker_name or "webhooks",
+        queues=[WEBHOOKS_QUEUE],
+        grace=settings.grace,
+        lease=settings.lease_seconds,
+        heartbeat=int(settings.heartbeat_seconds),
+    )
+    crew = Crew(app, settings.db_url, settings.broker_url, options, settings.webhook_threads)
+    log.info("Webhook worker started", extra={"action": "service_started"})
+    crew.run()
+    log.info("Webhook worker stopped", extra={"action": "service_stopped"})
+    return 0

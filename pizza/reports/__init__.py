@@ -1,0 +1,1 @@
+"""Reports for managers, and the values of metrics."""

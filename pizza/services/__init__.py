@@ -1,1 +1,0 @@
-"""The restaurant's use cases, on the task framework and the storage."""

@@ -1,1 +1,0 @@
-"""Reading and writing the restaurant's tables; every function takes a connection."""

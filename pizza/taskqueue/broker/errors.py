@@ -1,0 +1,67 @@
+"""What py-amqp raises, as errors of the framework with a sentence for the operator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import amqp
+from amqp.exceptions import AMQPError, ConsumerCancelled
+
+from pizza.taskqueue.errors import BrokerUnavailable, QueueMissing, QueueTaken
+
+_NO_QUEUE = re.compile(r"no queue '(.*)' in vhost", re.DOTALL)
+_NO_VHOST = re.compile(r"vhost '?(.*?)'? not found", re.DOTALL)
+_VHOST_REFUSED = re.compile(r"access to vhost '(.*)' refused", re.DOTALL)
+
+
+@contextmanager
+def broker_errors() -> Generator[None, None, None]:
+    """Turn what py-amqp raises when the broker is away, or refuses, into BrokerUnavailable.
+
+    Only around calls to the broker: OSError is among the errors, and a job's own must
+    not pass for them.
+    """
+    try:
+        yield
+    except (AMQPError, OSError) as error:
+        raise explain(error) from error
+
+
+def explain(error: Exception) -> BrokerUnavailable:
+    """The framework's error for one of py-amqp's, on an open connection."""
+    text = text_of(error)
+    if isinstance(error, amqp.NotFound) and (queue := _NO_QUEUE.search(text)):
+        return QueueMissing(queue[1], f"RabbitMQ has no queue {queue[1]!r}; declare it first")
+    if isinstance(error, ConsumerCancelled):
+        return QueueMissing(text, f"RabbitMQ ended the consumer of {text!r}: the queue is gone")
+    if isinstance(error, amqp.AccessRefused) and "exclusive use" in text:
+        return QueueTaken(f"another consumer has a queue for itself: {text}")
+    return BrokerUnavailable(f"RabbitMQ is not available: {text}")
+
+
+def explain_login(error: Exception, user: str) -> BrokerUnavailable:
+    """The same, for an error while a connection is being opened."""
+    text = text_of(error)
+    if isinstance(error, amqp.AccessRefused):
+        return BrokerUnavailable(
+            f"RabbitMQ refuses the login of user {user!r}: check the name and the password"
+        )
+    if isinstance(error, amqp.NotAllowed) and (vhost := _NO_VHOST.search(text)):
+        return BrokerUnavailable(
+            f"RabbitMQ has no virtual host {vhost[1]!r}: create it, or name another in the address"
+        )
+    if isinstance(error, amqp.NotAllowed) and (vhost := _VHOST_REFUSED.search(text)):
+        return BrokerUnavailable(
+            f"user {user!r} may not use RabbitMQ's virtual host {vhost[1]!r}: "
+            "grant it permissions there"
+        )
+    return explain(error)
+
+
+def text_of(error: Exception) -> str:
+    """The broker's words in one line of at most 300 characters, without its error's name."""
+    text = (error.reply_text if isinstance(error, AMQPError) else None) or str(error)
+    text = " ".join(str(text).split())
+    return re.sub(r"^[A-Z_]+ - ", "", text)[:300] or type(error).__name__

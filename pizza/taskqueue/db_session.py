@@ -1,0 +1,105 @@
+"""A thread's one database connection, made anew when it breaks, waiting while it cannot be."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.taskqueue.errors import HandedBack
+from pizza.taskqueue.retry import Backoff
+
+log = logging.getLogger(__name__)
+
+
+class Line:
+    """Owned by one thread.
+
+    pause: waits the given seconds, or less when asked to stop, and answers whether to
+    give up then. on_connect: called with each new connection before anything else is done on it.
+    """
+
+    def __init__(
+        self,
+        db_url: str,
+        *,
+        name: str,
+        pause: Callable[[float], bool],
+        on_connect: Callable[[BoundedConnection], None] = lambda conn: None,
+    ) -> None:
+        self._db_url = db_url
+        self._name = name
+        self._pause = pause
+        self._on_connect = on_connect
+        self._conn: BoundedConnection | None = None
+        self._backoff = Backoff()
+        self._away = False
+        self._refused = False
+        self._refused_at: float | None = None
+
+    def connection(self) -> BoundedConnection:
+        """The open connection; waits with back-off while the server is away, or after a refusal.
+
+        Raises HandedBack when the worker has to stop before it is back.
+        """
+        if self._refused:
+            self._refused = False
+            if self._pause(self._backoff.next()):
+                raise HandedBack("the worker stops while the database refuses its work")
+        if self._conn is not None and not self._conn.closed and self._refused_lately():
+            return self._conn
+        while self._conn is None or self._conn.closed:
+            try:
+                self._conn = self._open()
+            except DatabaseUnavailable as error:
+                self.lost(error)
+                if self._pause(self._backoff.next()):
+                    raise HandedBack("the worker stops while the database is away") from error
+        if self._away:
+            self._away = False
+            log.info("PostgreSQL is back", extra={"action": "database_reconnected"})
+        self._backoff.reset()
+        return self._conn
+
+    def _open(self) -> BoundedConnection:
+        conn = connect(self._db_url, name=self._name)
+        try:
+            with available():
+                self._on_connect(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def lost(self, error: DatabaseUnavailable | None = None) -> None:
+        """Drop the connection; the next call of `connection` makes a new one.
+
+        After a DatabaseRefused the connection is kept, and the next call waits.
+        """
+        if isinstance(error, DatabaseRefused):
+            self._refused, self._refused_at = True, time.monotonic()
+        else:
+            self.close()
+        if not self._away:
+            self._away = True
+            log.warning(
+                "%s, trying again: %s",
+                "PostgreSQL refuses" if self._refused else "PostgreSQL is away",
+                error or "connection lost",
+                extra={"action": "database_lost"},
+            )
+
+    def _refused_lately(self) -> bool:
+        """Whether it is too early to call the server back: a part of its work it may still do."""
+        if self._refused_at is None or time.monotonic() - self._refused_at > Backoff.LONGEST_S:
+            self._refused_at = None
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connection if there is one."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None

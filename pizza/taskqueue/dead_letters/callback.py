@@ -1,0 +1,75 @@
+"""What a task may do when one of its messages becomes a dead letter, such as answer its sender."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pizza.database.connection import BoundedConnection, unavailable
+from pizza.taskqueue.message import Ticket
+
+if TYPE_CHECKING:
+    from pizza.taskqueue.task import Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessage:
+    """A message that no worker will run again.
+
+    message_id: as the delivery has it; body: as it came, perhaps no JSON; error: what ended it
+    (PoisonMessage for a message that could not be read); attempt: the last one, 0 for a message
+    that was never begun; reply_to, correlation_id: of the sender, as Job has them.
+    """
+
+    message_id: str | None
+    queue: str
+    body: bytes
+    headers: dict[str, Any]
+    error: Exception
+    attempt: int
+    reply_to: str | None
+    correlation_id: str | None
+
+    @classmethod
+    def from_delivery(cls, ticket: Ticket, error: Exception, attempt: int = 0) -> DeadMessage:
+        """Of the delivery that a worker has in hand."""
+        return cls(
+            message_id=ticket.message_id,
+            queue=ticket.queue,
+            body=ticket.body,
+            headers=ticket.headers,
+            error=error,
+            attempt=attempt,
+            reply_to=ticket.reply_to,
+            correlation_id=ticket.correlation_id,
+        )
+
+
+OnDead = Callable[[BoundedConnection, DeadMessage], object]
+"""Called in the transaction that makes the message a dead letter."""
+
+
+def call_on_dead(conn: BoundedConnection, task: Task | None, message: DeadMessage) -> None:
+    """Call the task's on_dead in the open transaction of `conn`.
+
+    If it fails, its own effects are rolled back and logged, and the message still becomes a dead
+    letter. Raises only what says that PostgreSQL is away.
+    """
+    if task is None or task.on_dead is None:
+        return
+    try:
+        with conn.transaction():
+            task.on_dead(conn, message)
+    except Exception as error:
+        if conn.closed or unavailable(error):
+            raise
+        log.error(
+            "on_dead of task %s failed: %s", task.name, error,
+            exc_info=error,
+            extra={"action": "on_dead_failed",
+                   "details": {"task": task.name, "message_id": str(message.message_id)}},
+        )  # fmt: skip

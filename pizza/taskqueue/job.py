@@ -1,0 +1,316 @@
+"""A job: one claimed message being worked on, and the only ways it may have an effect.
+
+Every transaction of a job checks its fencing token, so a worker that was frozen, cut off
+or slow, and whose message somebody else has taken over, can change nothing any more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pizza.database.application import ApplicationError, application_block
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.taskqueue.errors import (
+    AttemptsExhausted,
+    ClaimLost,
+    ConfigurationError,
+    HandedBack,
+    JobInterrupted,
+    NotClaimed,
+    TimeLimitExceeded,
+)
+from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.task import Task
+from pizza.taskqueue.worker.context import Bench
+
+_SQL = Queries("framework")
+_CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
+_END_PROMISE, _POSTPONE = _SQL.end_promise, _SQL.postpone
+
+REFUSED = "PZ001"
+_SWAP_S = 0.01
+
+
+class Job:
+    """Passed to the task's function.
+
+    id, task, attempt (from 1), priority, queue, headers, format (from 1); body: what the task's
+    `decode` made of it; worker_name: who works on it; duration_ms: set by the timing middleware;
+    reply_to, correlation_id: where the sender wants an answer, and what the answer has to repeat
+    (None: the sender did not say).
+    """
+
+    def __init__(self, task: Task, ticket: Ticket, bench: Bench, *, forced: bool = False) -> None:
+        self.task = task
+        self.id = ticket.id()
+        self.priority = ticket.priority
+        self.queue = ticket.queue
+        self.headers = ticket.headers
+        self.format = ticket.format
+        self.reply_to = ticket.reply_to
+        self.correlation_id = ticket.correlation_id
+        self.worker_name = bench.worker_name
+        self.attempt = 0
+        self.duration_ms: int | None = None
+        self.body: Any = None
+        self.token: int | None = None
+        self.completed = self.postponed = False
+        # The last loss of this job's own connection, and whether one was lost within a block.
+        self.outage: DatabaseUnavailable | None = None
+        self.lost_in_block = False
+        self.next_queue: str | None = None
+        self._bench = bench
+        self._forced = forced
+        self.delivery = ticket
+        self._has_ticket = ticket.delivery_tag > 0
+
+    # -- transactions ---------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Generator[BoundedConnection, None, None]:
+        """A transaction of the job: commits at the end of the block, if the job still may.
+
+        The block may take as long as the task's time limit. An error of its statements, and any
+        other error in it, fails the attempt; only the loss of this very connection does not.
+        Raises ClaimLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass: the job runs
+        again from its beginning once the server is back), TimeLimitExceeded.
+        """
+        with self._guarded() as conn:
+            yield conn
+
+    @contextmanager
+    def completion(self) -> Generator[BoundedConnection, None, None]:
+        """The job's last transaction: its effect and the end of its message, in one commit.
+
+        Raises as `transaction` does.
+        """
+        ended: list[Any] = []
+
+        def complete(conn: BoundedConnection) -> None:
+            row = conn.first(_COMPLETE, self._guard())
+            assert row is not None
+            ended.extend(row)
+
+        with self._guarded(complete) as conn:
+            yield conn
+        self._ended(*ended)
+
+    @contextmanager
+    def again(self, delay: float | timedelta) -> Generator[BoundedConnection, None, None]:
+        """The run's last transaction: its effect, and the message due again, in one commit.
+
+        delay: seconds from now, for a task that knows better than its policy when to run again. It
+        is no failure, and may be asked for any number of times: `attempt` stays. Raises as
+        `transaction` does.
+        """
+        pause = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+
+        def postpone(conn: BoundedConnection) -> None:
+            values = {"job_id": self.id, "job_token": self.token, "delay": pause}
+            conn.execute(_POSTPONE, values)
+
+        with self._guarded(postpone) as conn:
+            yield conn
+        self.completed = self.postponed = True
+
+    def _ended(self, next_queue: str | None, promise: int | None) -> None:
+        self.completed = True
+        self.next_queue, self._bench.promise = next_queue, promise
+
+    @contextmanager
+    def _guarded(
+        self, end: Callable[[BoundedConnection], None] | None = None
+    ) -> Generator[BoundedConnection, None, None]:
+        """A transaction that claims the message or checks the token, and `end`s the run.
+
+        What goes wrong in our own statements is judged by its SQLSTATE; what goes wrong in the
+        application's block is the application's, unless this connection is lost.
+        """
+        if self.completed:
+            raise ConfigurationError(f"task {self.task.name} went on after its completion")
+        conn = self._bench.line.connection()
+        fresh = self.token is None
+        try:
+            with available(), conn.transaction():
+                if fresh:
+                    self._claim(conn)
+                else:
+                    conn.execute(_FENCE, self._guard())
+                with application_block(
+                    conn, until=self._bench.deadline, given_up=self._bench.silent
+                ):
+                    yield conn
+                if end is not None:
+                    end(conn)
+        except BaseException as error:
+            if fresh:
+                self.token = self._bench.held = None  # rolled back with the rest
+            outage = isinstance(error, DatabaseUnavailable)
+            if isinstance(error, ApplicationError):
+                outage = error.outage
+                error = self._judged(error)
+            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
+                raise ClaimLost(str(error).splitlines()[0]) from error
+            if outage and isinstance(error, DatabaseUnavailable):
+                self._lost(error)
+            raise error from error.__cause__
+
+    def _judged(self, raised: ApplicationError) -> BaseException:
+        error = raised.error
+        self.lost_in_block |= raised.lost
+        if raised.late and isinstance(error, Exception) and not isinstance(error, JobInterrupted):
+            return TimeLimitExceeded(self._time_limit_text())
+        return error
+
+    def _lost(self, error: DatabaseUnavailable) -> None:
+        self.outage = error
+        self._bench.line.lost(error)
+
+    def _is_over_time(self) -> bool:
+        deadline = self._bench.deadline
+        return deadline is not None and time.monotonic() >= deadline
+
+    def _time_limit_text(self) -> str:
+        return f"the job took longer than its time limit of {self.task.time_limit:g} s"
+
+    # -- single statements ----------------------------------------------------------
+
+    def step(self, query: str, **parameters: Any) -> dict[str, Any]:
+        """Run one statement that guards itself, as a transaction of its own.
+
+        The statement takes `%(job_id)s` and the other job_* parameters and passes them to
+        `message_claim` (its row then begins with that function's columns) or
+        `message_fence`. While the server is away this waits, and tries again.
+        Raises as `transaction` does, without DatabaseUnavailable.
+        """
+        row = self._statement(query, parameters)
+        if row is None:
+            raise ClaimLost(f"message {self.id} was completed by somebody else")
+        if self.token is None:
+            self._adopt(row)
+        return row
+
+    def finish(self, query: str, **parameters: Any) -> dict[str, Any] | None:
+        """Run one statement that completes the job (through `message_complete`).
+
+        Its row has that function's columns `next_queue` and `promise`. None: the connection
+        broke at the commit and the message is gone since; it was completed, by this very
+        statement or by whoever took it over.
+        """
+        row = self._statement(query, parameters)
+        self._ended(*((row["next_queue"], row["promise"]) if row else (None, None)))
+        return row
+
+    def _statement(self, query: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
+        if "%(job_id)s" not in query:
+            raise ConfigurationError("a job's statement must guard itself with %(job_id)s")
+        uncertain = False
+        while True:
+            conn = self._bench.line.connection()
+            try:
+                with available():
+                    row: dict[str, Any] | None = conn.first(
+                        query, self._guard() | parameters, dict_row
+                    )
+                    return row
+            except DatabaseUnavailable as error:
+                self._lost(error)
+                uncertain = True
+            except psycopg.DatabaseError as error:
+                if error.sqlstate != REFUSED:
+                    raise
+                if uncertain and not self._known():
+                    return None
+                raise ClaimLost(str(error).splitlines()[0]) from error
+
+    def _known(self) -> bool:
+        """Whether the message is still there: neither ended nor withdrawn."""
+        return self._bench.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
+
+    # -- claiming -------------------------------------------------------------------
+
+    def claim(self, *, last: bool = False) -> None:
+        """Claim the message in a transaction of its own. Raises NotClaimed.
+
+        last: only to settle a failed job, however many attempts there were.
+        """
+        conn = self._bench.line.connection()
+        try:
+            with available():
+                self._claim(conn, last=last)
+        except DatabaseUnavailable as error:
+            self._lost(error)
+            raise
+
+    def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
+        row = conn.first(_CLAIM, self._guard(), dict_row)
+        assert row is not None
+        self._adopt(row, last=last)
+
+    def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
+        self._bench.promise = row["promise"]
+        if row["verdict"] != "claimed":
+            raise NotClaimed(row["verdict"], row["better_queue"])
+        self.token, self.attempt = int(row["token"]), int(row["attempt"])
+        self._bench.held = (self.id, self.token)
+        self._bench.begun()
+        if self.attempt > self.task.retry.attempts and not last:
+            # A failure would have ended it before: its workers died instead.
+            raise AttemptsExhausted(f"{self.attempt - 1} attempts failed, or their workers died")
+
+    def _guard(self) -> dict[str, Any]:
+        return {
+            "job_id": self.id,
+            "job_token": self.token,
+            "job_holder": self._bench.holder,
+            "job_lease": None,
+            "job_queues": self._bench.queue_array,
+            "job_forced": self._forced,
+            "job_promise": self._bench.promise,
+            "job_priority": self.priority if self._has_ticket else None,
+        }
+
+    # -- waiting --------------------------------------------------------------------
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, holding nothing.
+
+        Raises ClaimLost or HandedBack as soon as either is known, and TimeLimitExceeded.
+        """
+        until = time.monotonic() + seconds
+        if self._bench.promise is not None and seconds > _SWAP_S:
+            # Our ticket was another's, and he has had the time to take ours.
+            self._bench.interrupt.wait(_SWAP_S)
+            self._end_promise()
+        while True:
+            self.check()
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            if self._bench.deadline is not None:
+                left = max(0.0, min(left, self._bench.deadline - time.monotonic()))
+            self._bench.interrupt.wait(left)
+
+    def _end_promise(self) -> None:
+        with suppress(DatabaseUnavailable), available():
+            promise = {"promise": self._bench.promise}
+            self._bench.line.connection().execute(_END_PROMISE, promise)
+        self._bench.promise = None
+
+    def check(self) -> None:
+        """For loops of one's own: raise ClaimLost, HandedBack or TimeLimitExceeded."""
+        if self._bench.lost.is_set():
+            raise ClaimLost(f"message {self.id} was taken over by another worker")
+        if self._bench.abandon.is_set():
+            raise HandedBack(f"message {self.id} is handed back: the worker stops")
+        if self._is_over_time():
+            raise TimeLimitExceeded(self._time_limit_text())

@@ -1,0 +1,119 @@
+"""The keeper: housekeeping of the leader, in slices that never wait for a row lock.
+
+Due messages become pending, claims of dead workers are freed, what the broker has lost is published
+again, queues are counted, ids and dead rows go. The publisher waits for none of it.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.queries import Queries
+from pizza.taskqueue.app import App
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.dead_letters.importer import DeadLetterImport
+from pizza.taskqueue.errors import BrokerUnavailable
+from pizza.taskqueue.outbox import subscriptions
+from pizza.taskqueue.outbox.leader_thread import LeaderThread
+from pizza.taskqueue.outbox.queue_stats import QueueStats
+from pizza.taskqueue.outbox.republisher import Republisher
+from pizza.taskqueue.outbox.rescuer import Rescuer
+from pizza.taskqueue.outbox.stager import Stager
+from pizza.taskqueue.outbox.vacuum import Vacuum
+from pizza.taskqueue.retry import Backoff
+
+_SQL = Queries("keeper")
+_CHANNEL = Queries("relay").channel
+
+TICK_S = 1.0
+_PRUNE_S = 30.0
+_PRUNE_LIMIT = 2000
+_STATEMENT_LIMIT_S = 10.0
+_LOCK_TIMEOUT = "500ms"
+
+
+class Keeper(LeaderThread):
+    """One leader's keeper."""
+
+    def __init__(self, app: App, db_url: str, broker_url: str, *, name: str) -> None:
+        super().__init__(db_url, name="keeper", title=f"{name} keeper")
+        self._app = app
+        self._broker_url = broker_url
+        self._vacuum = Vacuum(db_url)
+        self._broker: Broker | None = None
+        self._backoff = Backoff()
+        self._try_from = 0.0
+        self._pruned_at = 0.0
+
+    def work(self, conn: BoundedConnection) -> None:
+        """Keep house until `stop`."""
+        conn.limit = _STATEMENT_LIMIT_S
+        conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
+        conn.execute("set synchronous_commit = off")
+        row = conn.execute(_CHANNEL, {"name": "keeper"}).fetchone()
+        assert row is not None
+        conn.execute(f'listen "{row[0]}"')
+        stager, rescuer = Stager(conn), Rescuer(conn, self.say)
+        republisher, stats = Republisher(conn, self._app.topology), QueueStats(conn)
+        letters = DeadLetterImport(conn)
+        ticked = -TICK_S
+        try:
+            while not self._ending.is_set():
+                self.attempt("staging of due messages", conn, stager.stage)
+                if time.monotonic() - ticked >= TICK_S:
+                    ticked = time.monotonic()
+                    self.attempt("rescue of messages", conn, rescuer.rescue)
+                    self.attempt("vacuum", conn, lambda: self._vacuum.maybe_run(conn, self.say))
+                    self.attempt("pruning", conn, lambda: self._prune(conn))
+                self._at_broker(conn, republisher, stats, letters)
+                is_busy = republisher.is_busy or letters.is_busy
+                pause = min(stager.pause, 0.0 if is_busy else TICK_S)
+                for _ in conn.notifies(timeout=pause, stop_after=1):
+                    pass
+        finally:
+            self._vacuum.wait(0)
+            self._drop_broker()
+
+    def _at_broker(
+        self,
+        conn: BoundedConnection,
+        republisher: Republisher,
+        stats: QueueStats,
+        letters: DeadLetterImport,
+    ) -> None:
+        """What needs the broker; without it all of that waits."""
+        try:
+            broker = self._connected(conn, republisher)
+            if broker is None:
+                return
+            self.attempt("queue statistics", conn, lambda: stats.record(broker, self._app.topology))
+            self.attempt("publishing of lost messages", conn, lambda: republisher.step(broker))
+            self.attempt("import of dead letters", conn, lambda: letters.step(broker))
+            broker.wait(0)
+        except BrokerUnavailable:
+            # The publisher has said so.
+            self._drop_broker()
+            self._try_from = time.monotonic() + self._backoff.next()
+
+    def _connected(self, conn: BoundedConnection, republisher: Republisher) -> Broker | None:
+        if self._broker is None and time.monotonic() >= self._try_from:
+            self._broker = Broker(self._broker_url, name=self._title)
+            self._broker.declare(self._app.topology)
+            subscriptions.declare_all(conn, self._broker, self._app.topology)
+            republisher.connected(self._broker)
+            self._backoff.reset()
+        return self._broker
+
+    def _drop_broker(self) -> None:
+        if self._broker is not None:
+            self._broker.close()
+        self._broker = None
+
+    def _prune(self, conn: BoundedConnection) -> None:
+        now = time.monotonic()
+        if now - self._pruned_at < _PRUNE_S:
+            return
+        self._pruned_at = now
+        conn.execute(_SQL.prune_identities, {"limit": _PRUNE_LIMIT})
+        subscriptions.prune(conn)

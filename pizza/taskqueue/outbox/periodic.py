@@ -1,0 +1,93 @@
+"""Periodic tasks: what an application does every so often, in one process at a time.
+
+The last run is a row, written in the transaction of the run. So a restart or another leader does
+not run a task again before it is due, and a run that failed is not taken for one that succeeded.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.taskqueue.errors import ConfigurationError
+from pizza.taskqueue.outbox.leader_thread import LeaderThread
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("keeper")
+
+# How long a task may wait for a row lock: other tasks wait behind it.
+_LOCK_TIMEOUT = "2s"
+_STATEMENT_LIMIT_S = 300.0
+_TICK_S = 0.1
+# After a failure a task is tried again after its interval, or after this, if that is shorter.
+_RETRY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicTask:
+    """name: unique in the app; seconds: from one run to the next; run: gets an open transaction."""
+
+    name: str
+    seconds: float
+    run: Callable[[BoundedConnection], object]
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise ConfigurationError(f"periodic task {self.name} needs more than 0 seconds")
+
+
+class PeriodicRunner(LeaderThread):
+    """One leader's periodic tasks, one after the other, on a connection of their own."""
+
+    def __init__(self, tasks: Iterable[PeriodicTask], db_url: str, *, name: str) -> None:
+        super().__init__(db_url, name="periodic tasks", title=f"{name} periodic")
+        self._tasks = tuple(tasks)
+        self._due: dict[str, float] = {}
+
+    def work(self, conn: BoundedConnection) -> None:
+        """Run what is due, until `stop`."""
+        conn.limit = _STATEMENT_LIMIT_S
+        conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
+        ages = dict(conn.execute(_SQL.periodic_last_runs).fetchall())
+        now = time.monotonic()
+        self._due = {
+            task.name: now + task.seconds - min(task.seconds, ages.get(task.name, task.seconds))
+            for task in self._tasks
+        }
+        while not self._ending.is_set():
+            for task in self._tasks:
+                if time.monotonic() >= self._due[task.name] and not self._ending.is_set():
+                    self._run(conn, task)
+            soonest = min(self._due.values(), default=now + _RETRY_S)
+            self._ending.wait(min(1.0, max(_TICK_S / 10, soonest - time.monotonic())))
+            if self._ending.is_set():
+                return
+            if soonest - time.monotonic() > _TICK_S:
+                conn.execute("select 1")  # a lost connection shows itself here
+
+    def _run(self, conn: BoundedConnection, task: PeriodicTask) -> None:
+        self._due[task.name] = time.monotonic() + task.seconds
+        claim = {"name": task.name, "interval": timedelta(seconds=task.seconds * 0.9)}
+        try:
+            with available(), conn.transaction():
+                if conn.execute(_SQL.periodic_due, claim).fetchone() is not None:
+                    task.run(conn)
+        except Exception as error:
+            if conn.closed or (
+                isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefused)
+            ):
+                raise
+            pause = min(task.seconds, _RETRY_S)
+            self._due[task.name] = time.monotonic() + pause
+            log.warning(
+                "Periodic task %s failed; its next run is in %g s: %s", task.name, pause, error,
+                exc_info=None if isinstance(error, DatabaseRefused) else error,
+                extra={"action": "periodic_task_failed", "details": {"task": task.name}},
+            )  # fmt: skip

@@ -1,0 +1,49 @@
+"""How much lies in the broker's queues, recorded in the database by the keeper.
+
+So every program that reads the database knows it, and needs no way to the broker: the depth of the
+dead-letter queue, of a subscriber's queue that nobody reads, the number of consumers.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.queries import Queries
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox.subscriptions import TTL
+from pizza.taskqueue.topology import Topology
+
+_SQL = Queries("keeper")
+_SUBSCRIPTIONS = Queries("subscriber").kept
+
+INTERVAL_S = 5.0
+
+
+class QueueStats:
+    """On the keeper's connection."""
+
+    def __init__(self, conn: BoundedConnection) -> None:
+        self._conn = conn
+        self._recorded_at = 0.0
+
+    def record(self, broker: Broker, topology: Topology) -> None:
+        """Every INTERVAL_S seconds, record each queue of the topology and each subscription's.
+
+        A queue that is gone is forgotten. Raises BrokerUnavailable.
+        """
+        now = time.monotonic()
+        if self._recorded_at and now - self._recorded_at < INTERVAL_S:
+            return
+        self._recorded_at = now
+        kept = self._conn.execute(_SUBSCRIPTIONS, {"memory": TTL}).fetchall()
+        names = sorted({queue.name for queue in topology.queues} | {row[0] for row in kept})
+        found = broker.depths(names)
+        self._conn.execute(
+            _SQL.queue_stats,
+            {
+                "names": list(found),
+                "messages": [messages for messages, _ in found.values()],
+                "consumers": [consumers for _, consumers in found.values()],
+            },
+        )

@@ -1,0 +1,266 @@
+"""Publishes again what the broker has lost, and takes out of its queues what leads nowhere.
+
+The broker may lose its disk, or a queue. The table `message` is the truth; the broker has one
+delivery for each message that waits. Three looks compare the two:
+
+- fewer ready deliveries in a queue than messages that wait: those sent before the look are sent
+  again;
+- a message still waits although a worker got one that was sent later: that message is sent again;
+- many more deliveries than messages: those whose message is gone are taken out. What other programs
+  have put there stays; a queue is never purged.
+
+A delivery too many does no harm, since the claim decides. All work is done in slices on the
+keeper's own connections, so the publisher's new messages do not wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import namedtuple_row
+
+from pizza.database.connection import BoundedConnection
+from pizza.database.queries import Queries
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.publisher import Publisher
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.message import Ticket, outgoing, ticket
+from pizza.taskqueue.topology import Topology
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("keeper")
+
+LOOK_S = 2.0
+# A message that waits in an empty queue is given so long to reach a worker.
+LOST_AFTER = timedelta(seconds=5)
+# Deliveries may be on their way between queue, worker and claim; so many fewer are no loss,
+# unless the queue is empty.
+MAX_IN_HAND = 50
+# Stale deliveries of what tagged workers took lie about until there are so many.
+SURPLUS = 1000
+_SLICE = 500
+# After sending a queue again, the next time is at least so far away; it doubles each time.
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
+# A worker holds a message for a moment before it claims it.
+_OVERTAKEN_AFTER = timedelta(seconds=2)
+# So many deliveries are looked at in one go: no worker can get them meanwhile, and all other
+# housekeeping waits. What leads nowhere and lies deeper comes to the head in time.
+_MAX_TRIM = 2000
+# Looking takes at most this share of the time.
+_MAX_DUTY_CYCLE = 0.1
+_HIGHEST = 32_767
+
+
+@dataclass(slots=True)
+class _Pass:
+    """One queue being sent again: what was sent before a moment, from the best message on."""
+
+    queue: str
+    before: datetime
+    priority: int = _HIGHEST
+    position: int = -1
+    sent: int = 0
+
+
+class Republisher:
+    """On the keeper's database connection, and on its connection to the broker."""
+
+    def __init__(self, conn: BoundedConnection, topology: Topology) -> None:
+        self._conn = conn
+        self._topology = topology
+        self._publisher: Publisher | None = None
+        self._pass: _Pass | None = None
+        self._look_at = 0.0
+        self._short: dict[str, datetime] = {}
+        self._pauses: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._overtaken: set[UUID] = set()
+        # Queues in which messages of tasks were seen; nothing is ever taken out of others.
+        self._task_queues: set[str] = set()
+        self._trim_depth = _SLICE
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether another slice can be sent at once."""
+        return self._pass is not None
+
+    def connected(self, broker: Broker) -> None:
+        """Use a new connection to the broker."""
+        self._publisher = Publisher(broker)
+
+    def step(self, broker: Broker) -> None:
+        """Send one slice, or look, if it is time. Raises BrokerUnavailable."""
+        if self._pass is not None:
+            self._send_slice(self._pass)
+            return
+        began = time.monotonic()
+        if began < self._look_at:
+            return
+        self._look(broker)
+        took = time.monotonic() - began
+        self._look_at = time.monotonic() + max(LOOK_S, took / _MAX_DUTY_CYCLE)
+
+    # -- lost deliveries --------------------------------------------------------------
+
+    def _look(self, broker: Broker) -> None:
+        before = self._value(_SQL.now)
+        waiting = [queue for (queue,) in self._conn.execute(_SQL.queues_waiting).fetchall()]
+        self._task_queues.update(waiting)
+        queues = sorted(self._task_queues)
+        depths = broker.depths(queues)
+        if any(queue not in depths for queue in waiting):
+            broker.declare(self._topology)
+        in_hand = max(MAX_IN_HAND, self._value(_SQL.worker_count))
+        short: dict[str, datetime] = {}
+        for queue in queues:
+            ready = depths.get(queue, (0, 0))[0]
+            if self._is_short(queue, ready, in_hand, before):
+                short[queue] = self._short.get(queue, before)
+            elif not self._trim(broker, queue, ready, in_hand, before):
+                self._pauses.pop(queue, None)
+        lost = [queue for queue in short if queue in self._short]
+        self._short = short
+        self._look_for_overtaken()
+        for queue in lost:
+            if time.monotonic() >= self._not_before.get(queue, 0.0):
+                self._pass = _Pass(queue, short[queue])
+                del self._short[queue]
+                return
+
+    def _is_short(self, queue: str, ready: int, in_hand: int, before: datetime) -> bool:
+        """Whether fewer deliveries are ready than messages wait that were sent before."""
+        if ready == 0:
+            return self._waiting(queue, before - LOST_AFTER, 1) > 0
+        # The ready ones were counted first: what was consumed since is no longer waiting.
+        return self._waiting(queue, before, ready + in_hand + 1) > ready + in_hand
+
+    def _waiting(self, queue: str, before: datetime, limit: int) -> int:
+        values = {"queue": queue, "before": before, "limit": limit}
+        return int(self._value(_SQL.count_waiting, values))
+
+    def _send_slice(self, current: _Pass) -> None:
+        page = {
+            "queue": current.queue, "priority": current.priority, "after": current.position,
+            "before": current.before, "limit": _SLICE,
+        }  # fmt: skip
+        rows = self._rows(_SQL.waiting_page, page)
+        if rows:
+            self._publish(rows)
+            current.sent += len(rows)
+            current.position = rows[-1].position
+        if len(rows) == _SLICE:
+            return
+        below = {"queue": current.queue, "below": current.priority}
+        priority = self._value(_SQL.next_priority, below)
+        if priority is not None:
+            current.priority, current.position = priority, -1
+            return
+        self._pass = None
+        self._rest(current.queue)
+        if current.sent:
+            self._say(current.queue, current.sent, "The broker has lost messages; published again")
+
+    def _publish(self, rows: list[Any]) -> None:
+        assert self._publisher is not None
+        refusals = self._publisher.publish(
+            [(row.exchange, row.routing_key, outgoing(row)) for row in rows]
+        )
+        taken = [row.id for row, why in zip(rows, refusals, strict=True) if why is None]
+        self._conn.execute(_SQL.sent_again, {"ids": taken})
+
+    # -- overtaken messages -------------------------------------------------------------
+
+    def _look_for_overtaken(self) -> None:
+        """Send again what two looks in a row have found waiting behind a later message."""
+        seen: set[UUID] = set()
+        lost: list[Any] = []
+        for queue, priority, sent_at in self._conn.execute(_SQL.newest_claims).fetchall():
+            self._task_queues.add(queue)
+            values = {
+                "queue": queue, "priority": priority, "before": sent_at - _OVERTAKEN_AFTER,
+                "limit": _SLICE,
+            }  # fmt: skip
+            rows = self._rows(_SQL.overtaken, values)
+            seen |= {row.id for row in rows}
+            lost += [row for row in rows if row.id in self._overtaken]
+        self._overtaken = seen - {row.id for row in lost}
+        if lost:
+            self._publish(lost)
+            text = "Messages were overtaken by later ones; published again"
+            self._say(None, len(lost), text)
+
+    # -- stale deliveries ---------------------------------------------------------------
+
+    def _trim(self, broker: Broker, queue: str, ready: int, in_hand: int, before: datetime) -> bool:
+        """Take deliveries out whose message is gone; whether there are many too many."""
+        most = ready - SURPLUS - in_hand
+        if most <= 0 or self._waiting(queue, before, most) >= most:
+            return False
+        if time.monotonic() < self._not_before.get(queue, 0.0):
+            return True
+        found: list[Ticket] = []
+        while len(found) < self._trim_depth and (message := broker.get(queue)) is not None:
+            found.append(replace(ticket(queue, message), body=b""))  # bodies may be large
+        stale = self._stale(found)
+        for each in found:
+            if each.delivery_tag in stale:
+                broker.ack(each.delivery_tag)
+            else:
+                broker.requeue(each.delivery_tag)
+        if len(stale) * 2 < len(found):
+            # They lie deeper, or are not ours.
+            self._trim_depth = min(_MAX_TRIM, self._trim_depth * 2)
+            self._rest(queue)
+        if stale:
+            self._say(queue, len(stale), "Deliveries of messages that are gone; taken out")
+        return True
+
+    def _rest(self, queue: str) -> None:
+        """Leave a queue alone for a while, longer each time."""
+        pause = self._pauses.get(queue, _SHORTEST_PAUSE_S)
+        self._not_before[queue] = time.monotonic() + pause
+        self._pauses[queue] = min(_LONGEST_PAUSE_S, pause * 2)
+
+    def _stale(self, found: Iterable[Ticket]) -> set[int]:
+        """The delivery tags of those that the framework has published and that lead nowhere."""
+        ours: dict[UUID, tuple[int, int]] = {}
+        doubled = set()
+        for each in found:
+            if each.foreign or not isinstance(each.headers.get("position"), int):
+                continue
+            try:
+                id = each.id()
+            except PoisonMessage:
+                continue
+            if id in ours:
+                doubled.add(each.delivery_tag)
+            else:
+                ours[id] = (each.delivery_tag, each.priority)
+        values = {"ids": list(ours), "priorities": [priority for _, priority in ours.values()]}
+        known = {id for (id,) in self._conn.execute(_SQL.known, values).fetchall()}
+        return doubled | {tag for id, (tag, _) in ours.items() if id not in known}
+
+    # -- helpers --------------------------------------------------------------------------
+
+    def _value(self, query: str, values: Any = None) -> Any:
+        row = self._conn.execute(query, values).fetchone()
+        assert row is not None
+        return row[0]
+
+    def _rows(self, query: str, values: Any) -> list[Any]:
+        with self._conn.cursor(row_factory=namedtuple_row) as cursor:
+            return cursor.execute(query, values).fetchall()
+
+    @staticmethod
+    def _say(queue: str | None, number: int, text: str) -> None:
+        log.warning(
+            text,
+            extra={"action": "messages_sent_again", "details": {"queue": queue, "number": number}},
+        )

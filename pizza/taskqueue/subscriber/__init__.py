@@ -1,0 +1,1 @@
+"""Subscribers: they handle events."""

@@ -1,0 +1,1 @@
+"""Workers: they fetch messages and run their tasks."""

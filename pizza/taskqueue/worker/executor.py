@@ -1,0 +1,303 @@
+"""The way of one ticket: decode → claim → run → complete, ending in an Outcome."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.taskqueue import trace
+from pizza.taskqueue.app import App
+from pizza.taskqueue.dead_letters.callback import DeadMessage, call_on_dead
+from pizza.taskqueue.dead_letters.headers import Letter, epitaph, kept_headers, traceback_text
+from pizza.taskqueue.errors import (
+    ClaimLost,
+    HandedBack,
+    JobInterrupted,
+    NotClaimed,
+    PoisonMessage,
+    TimeLimitExceeded,
+)
+from pizza.taskqueue.job import REFUSED, Job
+from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.middleware import wrap
+from pizza.taskqueue.task import Task
+from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
+from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.worker.inbox import adopt
+from pizza.taskqueue.worker.outcome import Outcome, Result
+from pizza.taskqueue.worker.versioning import Newer
+
+log = logging.getLogger(__name__)
+
+_SQL = Queries("framework")
+
+# A delivery that comes back while its holder's session still stands is most often the first
+# sign of a crash: RabbitMQ has noticed it, and PostgreSQL will in a moment. Other messages wait
+# meanwhile, so it is dropped soon: the keeper publishes the message when the session has ended.
+_HELD_AGAIN_S = (0.02, 0.05, 0.1)
+# A job that has lost its connection so often within its own block may be what ends it.
+_MAX_LOST_IN_BLOCK = 5
+
+
+class Executor:
+    """Runs tickets for one worker, in its job thread."""
+
+    job_class = Job
+
+    def __init__(self, app: App, bench: Bench) -> None:
+        self._app = app
+        self._bench = bench
+        self._newer = Newer(app)
+
+    def execute(self, ticket: Ticket, *, forced: bool = False) -> Result:
+        """Work on a ticket to its end; waits while the database is away.
+
+        forced: take this message even if a better one waits elsewhere.
+        """
+        with trace.following(ticket.headers.get(trace.HEADER)):
+            return self._execute(ticket, forced)
+
+    def _execute(self, ticket: Ticket, forced: bool) -> Result:
+        lost_in_block = 0
+        while True:
+            try:
+                return self._attempt(ticket, forced, lost_in_block >= _MAX_LOST_IN_BLOCK)
+            except DatabaseUnavailable as error:
+                self._bench.line.lost(error)
+                job = self._bench.running
+                lost_in_block += job is not None and job.lost_in_block
+            except HandedBack:
+                return Result(Outcome.HANDED_BACK)
+            finally:
+                self._bench.held = self._bench.deadline = self._bench.running = None
+
+    def _attempt(self, ticket: Ticket, forced: bool, last: bool) -> Result:
+        """last: whether the loss of the connection within the job counts as its failure."""
+        try:
+            adopter = self._app.adopters.get(ticket.queue)
+            if adopter is not None and ticket.foreign:
+                return self._adopted(ticket, adopter)
+            if self._newer.than_known(ticket):
+                left = self._newer.leave(self._bench.line.connection(), ticket)
+                return Result(Outcome.LEFT if left else Outcome.SKIPPED)
+            task = self._task(ticket)
+            job = self.job_class(task, ticket, self._bench, forced=forced)
+            job.body = self._decode(task, ticket)
+        except PoisonMessage as poison:
+            return self.bury_unread(ticket, poison)
+        try:
+            self._run(task, job, ticket)
+            return Result(Outcome.RETRIED if job.postponed else Outcome.DONE, job.next_queue)
+        except JobInterrupted as interruption:
+            return self._interrupted(job, interruption)
+        except Exception as error:
+            if error is job.outage and not (last and job.lost_in_block):
+                raise
+            return self._failed(task, job, ticket, error)
+
+    def _adopted(self, ticket: Ticket, task: Task) -> Result:
+        with available():
+            new = adopt(self._bench.line.connection(), ticket, task)
+        log.info(
+            "Message from outside taken over" if new else "Duplicate from outside dropped",
+            extra={"action": "message_adopted" if new else "message_skipped",
+                   "details": {"queue": ticket.queue, "task": task.name}},
+        )  # fmt: skip
+        return Result(Outcome.ADOPTED)
+
+    # -- decode ---------------------------------------------------------------------
+
+    def _task(self, ticket: Ticket) -> Task:
+        name = ticket.task_name()
+        try:
+            return self._app.tasks[name]
+        except KeyError:
+            raise PoisonMessage(f"there is no task named {name!r}") from None
+
+    def _decode(self, task: Task, ticket: Ticket) -> Any:
+        body = ticket.json()
+        if task.decode is None:
+            return body
+        try:
+            return task.decode(body)
+        except PoisonMessage:
+            raise
+        except Exception as error:  # it has only looked at the body, so that is what is wrong
+            raise PoisonMessage(
+                f"the body does not fit task {task.name}: {type(error).__name__}: {error}"[:300]
+            ) from error
+
+    # -- claim, run, complete -------------------------------------------------------
+
+    def _run(self, task: Task, job: Job, ticket: Ticket) -> None:
+        waits = list(_HELD_AGAIN_S) if ticket.redelivered else []
+        self._bench.running = job
+        if task.time_limit is not None:
+            self._bench.deadline = time.monotonic() + task.time_limit
+        while True:
+            try:
+                if not task.claims_itself:
+                    job.claim()
+                wrap(self._app.middleware, job, lambda: task.function(job))()
+                break
+            except NotClaimed as no:
+                if no.verdict != "held" or not waits:
+                    raise
+                job.check()
+                time.sleep(waits.pop(0))
+        if not job.completed:
+            with job.completion():
+                pass
+
+    def _interrupted(self, job: Job, interruption: JobInterrupted) -> Result:
+        if isinstance(interruption, NotClaimed):
+            if interruption.verdict == "better":
+                return Result(Outcome.BETTER, interruption.better_queue)
+            if interruption.verdict == "locked":
+                # The delivery goes, and the keeper publishes another once the row is free.
+                with available():
+                    self._bench.line.connection().execute(_SQL.redeliver, {"id": job.id})
+                self._log(job, logging.INFO, "job_deferred", "Its row is locked; delivered later")
+                return Result(Outcome.SKIPPED)
+            self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
+            return Result(Outcome.SKIPPED)
+        if isinstance(interruption, ClaimLost):
+            if self._bench.withdrawn == job.id:
+                self._log(job, logging.INFO, "job_withdrawn", "Withdrawn while it ran")
+                return Result(Outcome.WITHDRAWN)
+            self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
+            return Result(Outcome.LOST)
+        if job.token is not None:
+            with available():
+                self._bench.line.connection().execute(_SQL.release, self._mark(job))
+        self._log(job, logging.WARNING, "job_handed_back", f"Handed back: {interruption}")
+        return Result(Outcome.HANDED_BACK)
+
+    # -- failure --------------------------------------------------------------------
+
+    def _failed(self, task: Task, job: Job, ticket: Ticket, error: Exception) -> Result:
+        reason = f"{type(error).__name__}: {error}"[:1000]
+        if job.completed:
+            self._log(
+                job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}", error
+            )
+            return Result(Outcome.DONE, job.next_queue)
+        self._bench.deadline = None
+        try:
+            if job.token is None:
+                job.claim(last=True)
+            conn = self._bench.line.connection()
+            with available():
+                if task.retry.again(job.attempt, error):
+                    delay = task.retry.delay(job.attempt)
+                    conn.execute(_SQL.retry, self._mark(job) | {"delay": delay})
+                    self._log(
+                        job, logging.WARNING, "job_retried",
+                        f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: "
+                        f"{reason}", error,
+                    )  # fmt: skip
+                    return Result(Outcome.RETRIED)
+                headers = epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
+                dead = self._mark(job)
+                dead |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
+                dead |= {"traceback": traceback_text(error)}
+                with conn.transaction():
+                    conn.execute(_SQL.bury, dead)
+                    message = DeadMessage.from_delivery(ticket, error, job.attempt)
+                    call_on_dead(conn, task, message)
+        except JobInterrupted as interruption:
+            return self._interrupted(job, interruption)
+        except psycopg.DatabaseError as refusal:
+            if refusal.sqlstate != REFUSED:
+                raise
+            return self._interrupted(job, ClaimLost(str(refusal).splitlines()[0]))
+        text = f"Dead after attempt {job.attempt}: {reason}"
+        self._log(job, logging.ERROR, "job_dead", text, error)
+        return Result(Outcome.BURIED)
+
+    def bury_unread(self, ticket: Ticket, poison: PoisonMessage) -> Result:
+        """A message nobody can work on: to the dead letters as it is, with the reason."""
+        try:
+            identity = ticket.id()
+        except PoisonMessage:
+            identity = None
+        headers = epitaph(ticket.queue, str(poison), **kept_headers(ticket))
+        conn = self._bench.line.connection()
+        with available(), conn.transaction():
+            buried = conn.execute(
+                _SQL.bury_unclaimed,
+                {
+                    "id": identity,
+                    "exchange": DEAD_LETTER_EXCHANGE,
+                    "headers": Jsonb(headers),
+                    "holder": self._bench.holder,
+                },
+            ).rowcount
+            if not buried and identity and isinstance(ticket.headers.get("position"), int):
+                return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
+            if not buried:
+                Letter(ticket.queue, ticket.body, headers).write(conn)
+            task = self._app.tasks.get(str(ticket.headers.get("task")))
+            call_on_dead(conn, task, DeadMessage.from_delivery(ticket, poison))
+        log.error(
+            "Poison message: %s", poison,
+            extra={
+                "action": "message_dead",
+                "details": {"queue": ticket.queue, "message_id": ticket.message_id,
+                            "body": base64.b64encode(ticket.body[:200]).decode()},
+            },
+        )  # fmt: skip
+        return Result(Outcome.BURIED)
+
+    @staticmethod
+    def _mark(job: Job) -> dict[str, Any]:
+        return {"job_id": job.id, "job_token": job.token}
+
+    @staticmethod
+    def _log(job: Job, level: int, action: str, text: str, error: Exception | None = None) -> None:
+        log.log(
+            level, "%s", text, exc_info=error,
+            extra={
+                "action": action,
+                "duration_ms": job.duration_ms,
+                "details": {"task": job.task.name, "message_id": str(job.id),
+                            "attempt": job.attempt, "queue": job.queue},
+            },
+        )  # fmt: skip
+
+
+def fail_hung(conn: BoundedConnection, job: Job) -> None:
+    """Fail the attempt of a job that its own thread cannot end, from another thread."""
+    error = TimeLimitExceeded(
+        f"the job was still running after its time limit of {job.task.time_limit:g} s"
+    )
+    reason = f"TimeLimitExceeded: {error}"
+    values: dict[str, Any] = {"job_id": job.id, "job_token": job.token}
+    try:
+        if job.task.retry.again(job.attempt, error):
+            conn.execute(_SQL.retry, values | {"delay": job.task.retry.delay(job.attempt)})
+        else:
+            headers = epitaph(job.queue, reason, task=job.task.name, attempt=job.attempt)
+            values |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
+            with conn.transaction():
+                conn.execute(_SQL.bury, values | {"traceback": None})
+                call_on_dead(
+                    conn, job.task, DeadMessage.from_delivery(job.delivery, error, job.attempt)
+                )
+    except psycopg.DatabaseError as refusal:
+        if refusal.sqlstate != REFUSED:
+            raise
+    log.error(
+        "A job does not end; its attempt has failed: %s", reason,
+        extra={"action": "job_hung",
+               "details": {"task": job.task.name, "message_id": str(job.id),
+                           "attempt": job.attempt, "queue": job.queue}},
+    )  # fmt: skip

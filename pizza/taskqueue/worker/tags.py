@@ -1,0 +1,31 @@
+"""Choosing by skill: the best waiting message that needs nothing but what a worker is good at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pizza.database.connection import available
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.queries import Queries
+from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.errors import HandedBack
+from pizza.taskqueue.message import Ticket, named
+
+_MATCH = Queries("framework").match
+
+
+def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Ticket | None:
+    """The message in place of a ticket; None when none waits, or the worker stops meanwhile."""
+    try:
+        with available():
+            row = (
+                line.connection()
+                .execute(_MATCH, {"queues": list(queues), "skills": list(skills)})
+                .fetchone()
+            )
+    except DatabaseUnavailable as error:
+        line.lost(error)
+        return None
+    except HandedBack:
+        return None
+    return named(row) if row is not None else None

@@ -1,0 +1,78 @@
+"""Messages of a newer format than this worker knows: left for a worker of the newer release.
+
+While an upgrade is under way workers of two releases serve the same queues. A message that only
+the newer one understands is neither poison nor a failed attempt for the older one: it becomes a
+row that is due again later, and by then most probably another's. (An event needs none of this: it
+can only grow; see docs/tasks.md.)
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+
+from pizza.database.connection import BoundedConnection, available
+from pizza.database.queries import Queries
+from pizza.taskqueue.app import App
+from pizza.taskqueue.message import Ticket
+
+log = logging.getLogger(__name__)
+
+_LEAVE = Queries("framework").leave
+
+SHORTEST = timedelta(seconds=0.5)
+LONGEST = timedelta(seconds=10)
+# A backlog of them comes by again and again; the log hears of each kind so often.
+_SAY_AGAIN_S = 30.0
+
+
+class Newer:
+    """What one worker leaves to others."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._said: dict[tuple[str, int], float] = {}
+        self._unsaid: dict[tuple[str, int], int] = {}
+
+    def than_known(self, ticket: Ticket) -> bool:
+        """Whether a ticket is of a format that this program does not know.
+
+        A task that there is not here counts as known in format 1: such a ticket is poison, unless
+        it says that it is newer. Raises PoisonMessage when it names no task.
+        """
+        if ticket.format <= 1:
+            return False
+        task = self._app.tasks.get(ticket.task_name())
+        return ticket.format > (task.format if task is not None else 1)
+
+    def leave(self, conn: BoundedConnection, ticket: Ticket) -> bool:
+        """Let it wait for somebody else; False when it is nobody's to leave any more.
+
+        Raises PoisonMessage for a ticket without an id, DatabaseUnavailable.
+        """
+        values = {"id": ticket.id(), "shortest": SHORTEST, "longest": LONGEST}
+        with available():
+            row = conn.execute(_LEAVE, values).fetchone()
+        if row is None or row[0] is None:
+            return False
+        self._say(ticket, row[0])
+        return True
+
+    def _say(self, ticket: Ticket, pause: timedelta) -> None:
+        kind, now = (ticket.task_name(), ticket.format), time.monotonic()
+        if now - self._said.get(kind, -_SAY_AGAIN_S) < _SAY_AGAIN_S:
+            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+            return
+        self._said[kind] = now
+        name, format = kind
+        others = self._unsaid.pop(kind, 0)
+        log.warning(
+            "A message of task %s has format %d, which this release does not know; "
+            "left to a newer worker, for %.1f s", name, format, pause.total_seconds(),
+            extra={
+                "action": "message_newer",
+                "details": {"task": name, "format": format, "queue": ticket.queue,
+                            "message_id": ticket.message_id, "since_last": others},
+            },
+        )  # fmt: skip

@@ -1,0 +1,315 @@
+"""A worker process: tickets from its queues, one job at a time, ack only after the commit.
+
+One thread works: it fetches a ticket, runs the job, acks. The main thread hears the
+signals, and while a job runs it keeps the broker's connection alive in the work thread's
+stead: whoever holds `_at_broker` owns the connection.
+
+How tickets are fetched, and why in the right order, is told in pizza.taskqueue.worker.fetcher.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+
+from pizza.taskqueue.app import App
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.errors import (
+    BrokerUnavailable,
+    PoisonMessage,
+    SessionRefused,
+    TimeLimitExceeded,
+)
+from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.retry import Backoff, Repeated
+from pizza.taskqueue.worker.context import Bench, WorkerOptions
+from pizza.taskqueue.worker.executor import Executor
+from pizza.taskqueue.worker.fetcher import Fetcher
+from pizza.taskqueue.worker.outcome import Outcome, Result
+from pizza.taskqueue.worker.session import NoRoster, Roster, Session, hold_job_key, new_key
+from pizza.taskqueue.worker.tags import match
+
+log = logging.getLogger(__name__)
+
+_LAST_SECONDS = 1.5
+_TICK_S = 0.5
+# Between two looks of a worker that chooses by skill; each costs the database about 0.2 ms.
+_MATCH_S = 0.2
+# A delivery that fails so often outside its task is a dead letter.
+_MAX_UNSETTLED = 3
+
+
+class Worker:
+    """Runs an app's tasks until it is told to stop."""
+
+    def __init__(
+        self,
+        app: App,
+        db_url: str,
+        broker_url: str,
+        options: WorkerOptions,
+        *,
+        roster: Roster | None = None,
+    ) -> None:
+        self._app = app
+        self._broker_url = broker_url
+        self._options = options
+        self._stop = Stop()
+        self._title = f"{app.name} {options.name}"
+        holder = new_key()
+        line = Line(
+            db_url,
+            name=f"{self._title} job",
+            pause=self._pause,
+            on_connect=lambda conn: hold_job_key(conn, holder),
+        )
+        self._bench = Bench(
+            worker_name=options.name,
+            holder=holder,
+            lease=timedelta(seconds=options.lease),
+            # Who chooses by skill is promised nothing and has no tickets to compare.
+            queues=() if options.skills is not None else tuple(options.queues),
+            line=line,
+        )
+        self._session = Session(db_url, self._title, self._bench, roster or NoRoster(), self._stop)
+        self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
+        self._executor = Executor(app, self._bench)
+        self._broker: Broker | None = None
+        self._at_broker = threading.Lock()
+        self._fetcher: Fetcher | None = None
+        self._bench.begun = self._hand_back
+        self._failure: BaseException | None = None
+        self._unsettled: Counter[tuple[str, str | None, int]] = Counter()
+        self._trouble = Repeated()
+        self._was_ready = self._is_ready = False
+
+    # -- the main thread, or one of a crew ------------------------------------------
+
+    def run(self) -> None:
+        """Work until SIGTERM, SIGHUP or SIGINT. Raises SessionRefused."""
+        self._stop.listen()
+        try:
+            self.work()
+        finally:
+            self._stop.ignore()
+
+    def stop(self) -> None:
+        """Ask for the end of `work`, from any thread."""
+        self._stop.set()
+
+    def work(self) -> None:
+        """Work until `stop`: as `run`, in any thread, without an ear for signals."""
+        self._session.start()
+        if not self._present():
+            return
+        work = threading.Thread(target=self._work_until_stopped, name="work", daemon=True)
+        work.start()
+        if self._relay:
+            self._relay.start()
+        try:
+            while work.is_alive() and not self._stop.is_set():
+                self._stop.wait(_TICK_S)
+                self._keep_alive()
+            self._let_finish(work)
+        finally:
+            if self._relay:
+                self._relay.stop(_LAST_SECONDS)
+            self._session.close(_LAST_SECONDS)
+        if self._session.hung is not None:
+            raise TimeLimitExceeded(f"message {self._session.hung.id} did not end in time")
+        if self._failure is not None:
+            raise self._failure
+
+    def _present(self) -> bool:
+        """Wait for the first entry; False when stopped before."""
+        while not self._session.present.is_set():
+            if self._session.refused is not None:
+                raise SessionRefused(self._session.refused)
+            if self._stop.is_set():
+                self._session.close(_LAST_SECONDS)
+                return False
+            self._stop.wake.wait(1.0)
+        return True
+
+    def _keep_alive(self) -> None:
+        """While a job runs: heartbeat, and notice a broker that is gone."""
+        if not self._at_broker.acquire(blocking=False):
+            return
+        try:
+            if self._broker is not None and self._broker.lost is None:
+                self._broker.wait(0)
+        except BrokerUnavailable as error:
+            log.warning("%s; the job goes on without it", error, extra={"action": "broker_lost"})
+        finally:
+            self._at_broker.release()
+
+    def _let_finish(self, work: threading.Thread) -> None:
+        """Give the job in hand its grace, then take it away, then leave it behind."""
+        hung = self._session.hung is not None
+        until = time.monotonic() + (0 if hung else self._options.grace)
+        while work.is_alive() and time.monotonic() < until:
+            work.join(0.1)
+            self._keep_alive()
+        self._bench.abandon.set()
+        self._bench.interrupt.set()
+        work.join(_LAST_SECONDS)
+        if work.is_alive():
+            # It is stuck where nothing can interrupt it. To end now is a crash that is
+            # meant: the servers free what it holds, and another worker takes over. A process
+            # manager starts a worker again whose job was hung.
+            log.error("The job does not end; leaving it", extra={"action": "job_abandoned"})
+            logging.shutdown()
+            os._exit(1 if hung else 0)
+
+    # -- the work thread ------------------------------------------------------------
+
+    def _work_until_stopped(self) -> None:
+        try:
+            with self._at_broker:
+                if self._options.skills is None:
+                    self._serve_until_stopped()
+                else:
+                    self._serve_by_skill(sorted(self._options.skills))
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._bench.line.close()
+            self._stop.set()
+
+    def _serve_by_skill(self, skills: list[str]) -> None:
+        """Work on what the database names: a queue cannot be searched for what one is good at.
+
+        The tickets of what is taken this way stay behind, and are dropped as duplicates.
+        """
+        log.info("Worker connected and ready", extra={"action": "worker_connected"})
+        while not self._stop.is_set():
+            present = self._session.present.is_set()
+            found = match(self._bench.line, self._options.queues, skills) if present else None
+            if found is not None:
+                self._run(found, forced=True)
+            else:
+                self._stop.wait(_MATCH_S)
+
+    def _serve_until_stopped(self) -> None:
+        backoff = Backoff()
+        while not self._stop.is_set():
+            began = time.monotonic()
+            try:
+                self._broker = self._connect()
+                self._serve(self._broker)
+            except BrokerUnavailable as error:
+                if self._trouble.is_due(error):
+                    log.warning("%s; trying again", error, extra={"action": "broker_lost"})
+                if time.monotonic() - began > Backoff.LONGEST_S:
+                    backoff.reset()
+                self._stop.wait(backoff.next())
+            finally:
+                self._is_ready = False
+                if self._broker is not None:
+                    self._broker.close()
+                    self._broker = self._fetcher = None
+
+    def _become_ready(self, broker: Broker) -> None:
+        """Log that it consumes. Raises BrokerUnavailable when RabbitMQ refuses the consumers."""
+        # It works in order, so the refusal of a consumer comes before the answer to this.
+        broker.prefetch(1)
+        self._is_ready = True
+        was_away = self._trouble.is_over()
+        if not self._was_ready:
+            self._was_ready = True
+            log.info("Worker connected and ready", extra={"action": "worker_connected"})
+        elif was_away:
+            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
+
+    def _connect(self) -> Broker:
+        broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
+        try:
+            broker.declare(self._app.topology_for(self._options.queues))
+            broker.prefetch(1)
+        except BrokerUnavailable:
+            broker.close()
+            raise
+        return broker
+
+    def _pause(self, seconds: float) -> bool:
+        """For the job's connection: wait, and say whether to give up."""
+        self._bench.abandon.wait(seconds)
+        return self._bench.abandon.is_set()
+
+    def _serve(self, broker: Broker) -> None:
+        fetcher = self._fetcher = Fetcher(broker, self._bench.queues)
+        while not self._stop.is_set():
+            if not self._session.present.is_set():
+                self._idle(broker)
+                continue
+            found = fetcher.next(lambda: self._await_arrival(broker))
+            if found is not None:
+                result = self._run(found.ticket, found.forced)
+                if broker.lost is not None:
+                    raise broker.lost
+                fetcher.settle(found.ticket, result)
+
+    def _await_arrival(self, broker: Broker) -> bool:
+        """While consuming, as `_idle`; at once when the connection has just become ready."""
+        if self._is_ready:
+            return self._idle(broker)
+        self._become_ready(broker)
+        return self._wants_work()
+
+    def _idle(self, broker: Broker) -> bool:
+        """Wait for an arrival or a wake-up; False when no more work is wanted."""
+        broker.wait(1.0, [self._stop.wake])
+        self._stop.wake.clear()
+        return self._wants_work()
+
+    def _wants_work(self) -> bool:
+        return not self._stop.is_set() and self._session.present.is_set()
+
+    def _hand_back(self) -> None:
+        """In a job, once it is claimed: what came beside it need not wait for its end."""
+        fetcher = self._fetcher
+        if fetcher is not None and fetcher.holds_more:
+            with self._at_broker, suppress(BrokerUnavailable):
+                fetcher.hand_back()
+
+    def _run(self, best: Ticket, forced: bool) -> Result:
+        """Run the job, with the connection left to the main thread."""
+        self._bench.lost.clear()
+        self._bench.interrupt.clear()
+        if self._bench.abandon.is_set():
+            return Result(Outcome.HANDED_BACK)
+        self._at_broker.release()
+        try:
+            return self._executor.execute(best, forced=forced)
+        except Exception as error:
+            return self._not_settled(best, error)
+        finally:
+            self._at_broker.acquire()
+
+    def _not_settled(self, ticket: Ticket, error: Exception) -> Result:
+        """A delivery that the executor failed on: back to its queue, in the end a dead letter."""
+        log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
+        self._bench.line.close()
+        key = (ticket.queue, ticket.message_id, hash(ticket.body))
+        if len(self._unsettled) > 1000:
+            self._unsettled.clear()
+        self._unsettled[key] += 1
+        if self._unsettled[key] >= _MAX_UNSETTLED:
+            del self._unsettled[key]
+            reason = f"could not be settled: {type(error).__name__}: {error}"
+            try:
+                return self._executor.bury_unread(ticket, PoisonMessage(reason))
+            except Exception:
+                log.exception(
+                    "A dead letter cannot be written", extra={"action": "executor_failed"}
+                )
+        self._bench.abandon.wait(1.0)
+        return Result(Outcome.HANDED_BACK)

@@ -1,0 +1,1 @@
+"""Tracking: events recorded, stuck orders found, status requests answered."""

@@ -1,0 +1,130 @@
+"""Status requests by message: read, carried out, answered, in one transaction.
+
+Whoever may publish to `orders_direct` is of the house, and may do what staff may. Cooking and
+ready are for cooks alone, who hold the order's message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pizza.database.connection import BoundedConnection
+from pizza.domain.errors import DomainError
+from pizza.domain.status import STAFF
+from pizza.orders import replies, transitions
+from pizza.orders.status_messages import NUMBER_LENGTH, read_status, read_text
+from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.subscriber.event import Event
+from pizza.tracking import storage as tracking
+
+log = logging.getLogger(__name__)
+
+_NAME_LENGTH, _REASON_LENGTH = 50, 500
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Lead an order into a status."""
+
+    number: str
+    to: str
+    by: str
+    reason: str | None
+
+
+def read_request(body: Any) -> StatusRequest:
+    """Read a request. Raises PoisonMessage, naming the field that is bad."""
+    if not isinstance(body, dict):
+        raise PoisonMessage("the status request is not a JSON object")
+    unknown = sorted(set(body) - {"order_number", "new_status", "changed_by", "reason"})
+    if unknown:
+        raise PoisonMessage(f"a status request has no field {clean(unknown[0])[:50]!r}")
+    return StatusRequest(
+        number=read_text(body, "order_number", NUMBER_LENGTH),
+        to=read_status(body, "new_status"),
+        by=read_text(body, "changed_by", _NAME_LENGTH),
+        reason=None
+        if body.get("reason") is None
+        else read_text(body, "reason", _REASON_LENGTH),
+    )  # fmt: skip
+
+
+def on_request(event: Event, conn: BoundedConnection | None) -> Callable[[], None]:
+    """Carry out a request and answer it; one that was answered before gets that answer again.
+
+    A bad one goes to the dead letters, and is answered as well if it says where to.
+    """
+    assert conn is not None, "tracking has a database"
+    try:
+        request = read_request(event.body)
+    except PoisonMessage as bad:
+        event.dead_letter(str(bad)).write(conn)
+        _reply(conn, event, {"ok": False, "error": str(bad)})
+        return partial(_log_bad, event, str(bad))
+    known = clean(event.id) if event.id else None
+    if known and (before := tracking.answer_to(conn, known)) is not None:
+        _reply(conn, event, before)
+        return partial(_log_repeated, request, known)
+    answer = carry_out(conn, request)
+    if known:
+        tracking.note_answer(
+            conn, known, number=request.number, new=request.to, by=request.by, answer=answer
+        )
+    _reply(conn, event, answer)
+    return partial(_log_done, request, answer)
+
+
+def carry_out(conn: BoundedConnection, request: StatusRequest) -> dict[str, Any]:
+    """Make the move; returns the answer. A move that is refused leaves nothing behind."""
+    try:
+        with conn.transaction():
+            moved = transitions.move(
+                conn, request.number, request.to, by=request.by, role=STAFF, reason=request.reason
+            )  # fmt: skip
+    except DomainError as refusal:
+        return {"ok": False, "error": str(refusal)}
+    return {"order_number": moved.number, "status": moved.status, "ok": True}
+
+
+def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> None:
+    replies.send(conn, event.reply_to, answer, event.correlation_id)
+
+
+def _log_done(request: StatusRequest, answer: dict[str, Any]) -> None:
+    extra = {
+        "order_number": request.number,
+        "details": {"new_status": request.to, "changed_by": request.by, "reason": request.reason},
+    }
+    if answer["ok"]:
+        log.info(
+            "Status request carried out: %s", request.to,
+            extra={"action": "status_request_done", **extra},
+        )  # fmt: skip
+    else:
+        log.warning(
+            "Status request refused: %s", answer["error"],
+            extra={"action": "status_request_refused", **extra},
+        )  # fmt: skip
+
+
+def _log_repeated(request: StatusRequest, message_id: str) -> None:
+    log.info(
+        "Status request was answered before",
+        extra={
+            "action": "status_request_repeated",
+            "order_number": request.number,
+            "details": {"message_id": message_id},
+        },
+    )
+
+
+def _log_bad(event: Event, reason: str) -> None:
+    log.error(
+        "Bad status request: %s", reason,
+        extra={"action": "status_request_bad", "details": {"message_id": event.id}},
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""Customers over HTTP: what is known of one, and whether it is a VIP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.customers import profiles
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.requests import VipRequest, read
+from pizza.web.schemas.staff import CUSTOMER_EXAMPLE, CustomerResponse
+from pizza.web.security import authorization
+
+TAG = Tag(name="customers", description="Who orders, and who is a VIP")
+
+
+class CustomerPath(BaseModel):
+    """Which customer."""
+
+    name: str = Field(
+        description="as on the orders; capitals, spaces and Unicode form do not matter"
+    )
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the views of customers to `app`."""
+
+    ok: dict[str | int, Any] = {200: openapi.answer(CustomerResponse, CUSTOMER_EXAMPLE)}
+
+    def find(name: str) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = profiles.customer(conn, name)
+            backend.reads.record(conn, "customer_read", "customer", name)
+            return _answer(found)
+
+    def change(name: str) -> Response:
+        form = read(VipRequest)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(
+                profiles.set_vip(conn, name, form.vip, by=form.by, actor=authorization.actor())
+            )
+
+    @app.get(
+        "/customers/<named('vip'):name>",
+        tags=[TAG],
+        summary="What is known of a customer",
+        operation_id="customer",
+        responses={**ok, **openapi.problems(404, 503)},
+    )
+    def customer(path: CustomerPath) -> Response:
+        return find(path.name)
+
+    @app.get(
+        "/customers",
+        tags=[TAG],
+        summary="What is known of a customer, by the name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="customer_named",
+        responses={**ok, **openapi.problems(404, 422, 503)},
+    )
+    def customer_named(query: NameQuery) -> Response:
+        return find(query.read())
+
+    @app.post(
+        "/customers/<named:name>/vip",
+        tags=[TAG],
+        summary="Make a customer a VIP from the next order on, or no VIP any more",
+        operation_id="set_vip",
+        openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
+        responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
+    )
+    def set_vip(path: CustomerPath) -> Response:
+        return change(path.name)
+
+    @app.post(
+        "/customers/vip",
+        tags=[TAG],
+        summary="Make a customer a VIP, or no VIP any more, by the name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="set_vip_named",
+        openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
+        responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
+    )
+    def set_vip_named(query: NameQuery) -> Response:
+        return change(query.read())
+
+
+def _answer(customer: profiles.Customer) -> Response:
+    return Response(serializers.dump(documents.customer(customer)), content_type=JSON)

@@ -1,0 +1,84 @@
+"""Health over HTTP: `/healthz` says that the process lives, `/readyz` what it stands on."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.operations import health_storage
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.schemas.orders import HealthResponse
+
+TAG = Tag(name="health", description="For load balancers and people")
+
+# A relay that does not lead stands by for one in another process. Any other state degrades the
+# service, no more: orders are taken all the same, and published once the broker is back.
+_GOOD_RELAY_STATES = ("leading", "standby")
+_GOOD_BROKER_STATES = ("ok", "unknown")
+_BROKER = {"ok": "ok", "away": "unavailable", "blocked": "blocked", None: "unknown"}
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the health views to `app`."""
+
+    @app.get(
+        "/healthz",
+        tags=[TAG],
+        summary="The process is alive; looks at nothing else",
+        operation_id="alive",
+        responses={200: openapi.answer(HealthResponse, {"status": "ok"}), **openapi.problems()},
+    )
+    def alive() -> Response:
+        return Response('{"status":"ok"}\n', content_type=JSON)
+
+    @app.get(
+        "/readyz",
+        tags=[TAG],
+        summary="Whether orders can be taken; says which server is missing",
+        operation_id="ready",
+        responses={
+            200: openapi.answer(HealthResponse, openapi.READY_EXAMPLE),
+            503: openapi.answer(
+                HealthResponse, openapi.UNREADY_EXAMPLE, headers=openapi.RETRY_AFTER
+            ),
+            **openapi.problems(),
+        },
+    )
+    def ready() -> Response:
+        relay = backend.relay_state()
+        checks, can_store = _stands_on(backend)
+        checks["relay"] = relay
+        if not can_store:
+            status = "unavailable"
+        elif relay in _GOOD_RELAY_STATES and checks["broker"] in _GOOD_BROKER_STATES:
+            status = "ready"
+        else:
+            status = "degraded"
+        return Response(
+            json.dumps({"status": status, "checks": checks}) + "\n",
+            200 if can_store else 503,
+            headers=[] if can_store else [("Retry-After", "2")],
+            content_type=JSON,
+        )
+
+
+def _stands_on(backend: Backend) -> tuple[dict[str, str], bool]:
+    """The checks of what the database knows, and whether an order can be stored."""
+    try:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = health_storage.standing(conn)
+            broker = health_storage.broker(conn) if found.can_store else None
+    except DatabaseUnavailable:
+        return {"database": "unavailable", "broker": _BROKER[None]}, False
+    checks = {"database": "read-only" if found.read_only else "ok", "schema": found.schema}
+    if found.cooks is not None:
+        # Orders are taken all the same: they wait. So it degrades nothing.
+        open_now = "ok" if found.cooks else "no cook on shift"
+        checks["kitchen"] = "paused" if found.paused else open_now
+    checks["broker"] = _BROKER[broker]
+    return checks, found.can_store

@@ -1,0 +1,110 @@
+"""The kitchen over HTTP: whether it takes orders, pause and resume, and the orders on its board."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import psycopg
+from flask import Response, request
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+
+from pizza.kitchen import active_orders_storage, control
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.pages import html as paper
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.requests import ByRequest, ReasonRequest, read
+from pizza.web.schemas.staff import (
+    BOARD_EXAMPLE,
+    KITCHEN_EXAMPLE,
+    BoardOrderResponse,
+    KitchenResponse,
+)
+from pizza.web.security import authorization
+from pizza.web.security.read_audit import BOARD_SECONDS
+
+TAG = Tag(name="kitchen", description="Whether the kitchen takes orders")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the kitchen's views to `app`."""
+
+    ok: dict[str | int, Any] = {200: openapi.answer(KitchenResponse, KITCHEN_EXAMPLE)}
+
+    @app.get(
+        "/kitchen",
+        tags=[TAG],
+        summary="Whether the kitchen takes orders, how many at a time, and its staffed stations",
+        operation_id="kitchen",
+        responses={**ok, **openapi.problems(503)},
+    )
+    def kitchen() -> Response:
+        if paper.wanted():
+            return paper.page("kitchen.html", here="kitchen")
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            response = _answer(conn, control.kitchen_state(conn))
+        response.vary.add("Accept")
+        return response
+
+    @app.get(
+        "/kitchen/board",
+        tags=[TAG],
+        summary="The orders that wait, cook, are ready or on the road, most urgent first",
+        operation_id="kitchen_board",
+        responses={
+            200: openapi.answers(BoardOrderResponse, [BOARD_EXAMPLE]),
+            304: {"description": "Not Modified", "content": {}},
+            **openapi.problems(503),
+        },
+    )
+    def kitchen_board() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = active_orders_storage.live(conn)
+            backend.reads.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
+        response = Response(
+            serializers.dump_lines(map(dataclasses.asdict, found)), content_type=JSON
+        )
+        response.add_etag(weak=True)
+        response.make_conditional(request.environ)
+        return response
+
+    @app.post(
+        "/kitchen/pause",
+        tags=[TAG],
+        summary="Take no orders for a while: each is answered 503 with Retry-After",
+        operation_id="pause_kitchen",
+        openapi_extensions=openapi.body(
+            ReasonRequest, {"reason": "The oven is cold", "by": "anna"}, required=False
+        ),
+        responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
+    )
+    def pause_kitchen() -> Response:
+        form = read(ReasonRequest, optional=True)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(conn, _pause(conn, form))
+
+    @app.post(
+        "/kitchen/resume",
+        tags=[TAG],
+        summary="Take orders again",
+        operation_id="resume_kitchen",
+        openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
+        responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
+    )
+    def resume_kitchen() -> Response:
+        form = read(ByRequest, optional=True)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(
+                conn, control.resume_kitchen(conn, by=form.by, actor=authorization.actor())
+            )
+
+
+def _pause(conn: psycopg.Connection[Any], form: ReasonRequest) -> control.KitchenState:
+    return control.pause_kitchen(conn, reason=form.reason, by=form.by, actor=authorization.actor())
+
+
+def _answer(conn: psycopg.Connection[Any], state: control.KitchenState) -> Response:
+    document = documents.kitchen(state, control.open_stations(conn))
+    return Response(serializers.dump(document), content_type=JSON)

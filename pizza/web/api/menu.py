@@ -1,0 +1,146 @@
+"""The menu over HTTP: what there is, what each dish asks of a cook, what is sold out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.domain.menu import Dish
+from pizza.menu import dishes
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.requests import DishRequest, read
+from pizza.web.schemas.staff import DISH_EXAMPLE, DishResponse
+from pizza.web.security import authorization
+
+TAG = Tag(name="menu", description="What there is to eat")
+
+
+class DishPath(BaseModel):
+    """Which dish."""
+
+    name: str = Field(description="as on the menu; capitals, spaces and Unicode form do not matter")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the menu views to `app`."""
+
+    def mark(name: str, sold_out: bool) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(dishes.set_sold_out(conn, name, sold_out, actor=authorization.actor()))
+
+    def remove(name: str) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            dishes.remove_dish(conn, name, actor=authorization.actor())
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
+
+    @app.get(
+        "/menu",
+        tags=[TAG],
+        summary="The menu, by tag and name",
+        operation_id="menu",
+        responses={200: openapi.answers(DishResponse, [DISH_EXAMPLE]), **openapi.problems(503)},
+    )
+    def menu() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = dishes.dishes(conn)
+        return Response(serializers.dump_lines(map(documents.dish, found)), content_type=JSON)
+
+    @app.post(
+        "/menu",
+        tags=[TAG],
+        summary="Put a dish on the menu, or change the tag and price of the one of this name",
+        operation_id="add_dish",
+        openapi_extensions=openapi.body(
+            DishRequest, {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
+        ),
+        responses={
+            200: openapi.answer(DishResponse, DISH_EXAMPLE),
+            **openapi.problems(400, 413, 415, 422, 503),
+        },
+    )
+    def add_dish() -> Response:
+        form = read(DishRequest)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            dish = dishes.add_dish(
+                conn, form.name, form.tag, form.price, actor=authorization.actor()
+            )
+        return _answer(dish)
+
+    removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
+    marked: dict[str | int, Any] = {200: openapi.answer(DishResponse, DISH_EXAMPLE)}
+
+    @app.delete(
+        "/menu/<named('sold-out','available'):name>",
+        tags=[TAG],
+        summary="Take a dish off the menu",
+        operation_id="remove_dish",
+        responses={**removed, **openapi.problems(404, 503)},
+    )
+    def remove_dish(path: DishPath) -> Response:
+        return remove(path.name)
+
+    @app.delete(
+        "/menu",
+        tags=[TAG],
+        summary="Take a dish off the menu, by its name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="remove_dish_named",
+        responses={**removed, **openapi.problems(404, 422, 503)},
+    )
+    def remove_dish_named(query: NameQuery) -> Response:
+        return remove(query.read())
+
+    @app.post(
+        "/menu/<named:name>/sold-out",
+        tags=[TAG],
+        summary="A dish is sold out: orders with it are refused from now on",
+        operation_id="dish_sold_out",
+        responses={**marked, **openapi.problems(404, 503)},
+    )
+    def dish_sold_out(path: DishPath) -> Response:
+        return mark(path.name, True)
+
+    @app.post(
+        "/menu/sold-out",
+        tags=[TAG],
+        summary="A dish is sold out, by its name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="dish_sold_out_named",
+        responses={**marked, **openapi.problems(404, 422, 503)},
+    )
+    def dish_sold_out_named(query: NameQuery) -> Response:
+        return mark(query.read(), True)
+
+    @app.post(
+        "/menu/<named:name>/available",
+        tags=[TAG],
+        summary="A dish is to be had again",
+        operation_id="dish_available",
+        responses={**marked, **openapi.problems(404, 503)},
+    )
+    def dish_available(path: DishPath) -> Response:
+        return mark(path.name, False)
+
+    @app.post(
+        "/menu/available",
+        tags=[TAG],
+        summary="A dish is to be had again, by its name as a parameter",
+        description=BY_PARAMETER,
+        operation_id="dish_available_named",
+        responses={**marked, **openapi.problems(404, 422, 503)},
+    )
+    def dish_available_named(query: NameQuery) -> Response:
+        return mark(query.read(), False)
+
+
+def _answer(dish: Dish) -> Response:
+    return Response(serializers.dump(documents.dish(dish)), content_type=JSON)

@@ -1,0 +1,111 @@
+"""Changes to an order by hand: cancel, deliver, send back, another priority.
+
+Each answers with the order's status as it is then. With If-Match the change is made only to the
+order as its caller has looked at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response
+from flask_openapi3.openapi import OpenAPI
+
+from pizza.domain.errors import FieldError, NotAllowed
+from pizza.domain.status import CUSTOMER
+from pizza.orders import actions
+from pizza.orders import orders as service
+from pizza.web import openapi
+from pizza.web.api.orders import TAG, OrderPath
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http import etags
+from pizza.web.schemas import serializers
+from pizza.web.schemas.orders import StatusResponse
+from pizza.web.schemas.requests import (
+    ByRequest,
+    PriorityRequest,
+    ReasonRequest,
+    SendBackRequest,
+    read,
+)
+from pizza.web.security import authorization
+
+_ANSWERS: dict[str | int, Any] = {
+    **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
+    **openapi.problems(400, 404, 409, 412, 413, 415, 422, 503),
+}
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the four changes to `app`."""
+
+    def change(number: str, verb: Callable[..., None], **words: Any) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            version = etags.expected_version(conn, number)
+            verb(conn, number, version=version, actor=authorization.actor(), **words)
+            found = service.order_status(conn, number)
+        return etags.answer(serializers.status(found), found.version)
+
+    @app.post(
+        "/orders/<number>/cancel",
+        tags=[TAG],
+        summary="Cancel an order: its customer while it is received, staff with a reason later",
+        operation_id="cancel_order",
+        openapi_extensions=openapi.body(
+            ReasonRequest, {"reason": "The guest has left", "by": "anna"}, required=False
+        ),
+        responses=_ANSWERS,
+    )
+    def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(ReasonRequest, optional=True)
+        if authorization.current().staff:
+            return change(path.number, actions.cancel, reason=form.reason, by=form.by)
+        if form.by is not None:
+            words = [FieldError("by", "is for staff")]
+            raise NotAllowed("A customer cancels in no other name.", words)
+        return change(path.number, actions.cancel, reason=form.reason, role=CUSTOMER)
+
+    @app.post(
+        "/orders/<number>/deliver",
+        tags=[TAG],
+        summary="Hand an order over; a delivery goes out first and is delivered the next time",
+        operation_id="deliver_order",
+        openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
+        responses=_ANSWERS,
+    )
+    def deliver_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(ByRequest, optional=True)
+        return change(path.number, actions.deliver, by=form.by)
+
+    @app.post(
+        "/orders/<number>/send-back",
+        tags=[TAG],
+        summary="Send a ready order back to the kitchen, to be cooked again before all others",
+        operation_id="send_back_order",
+        openapi_extensions=openapi.body(SendBackRequest, {"reason": "Burnt", "by": "anna"}),
+        responses=_ANSWERS,
+    )
+    def send_back_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(SendBackRequest)
+        return change(path.number, actions.send_back, reason=form.reason, by=form.by)
+
+    @app.post(
+        "/orders/<number>/priority",
+        tags=[TAG],
+        summary="Give an order another priority; one that waits moves at once",
+        operation_id="prioritise_order",
+        openapi_extensions=openapi.body(
+            PriorityRequest, {"priority": 9, "reason": "Birthday", "by": "anna"}
+        ),
+        responses=_ANSWERS,
+    )
+    def prioritise_order(path: OrderPath, header: etags.IfMatch) -> Response:
+        form = read(PriorityRequest)
+        return change(
+            path.number,
+            actions.set_priority,
+            priority=form.priority,
+            reason=form.reason,
+            by=form.by,
+        )

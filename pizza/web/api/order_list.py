@@ -1,0 +1,76 @@
+"""GET /orders: the orders, newest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from flask import Response
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from pizza.domain.order import ORDER_TYPES, OrderSummary
+from pizza.domain.status import STATUSES
+from pizza.orders import orders as service
+from pizza.web import openapi
+from pizza.web.api.orders import TAG
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.http import pagination
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.staff import SUMMARY_EXAMPLE, SummaryResponse
+
+_LIMIT = pagination.limit_schema(service.MOST_LISTED)
+
+
+def one_of(words: Sequence[str]) -> WithJsonSchema:
+    """A parameter that is one of these, for the description alone."""
+    return WithJsonSchema({"type": "string", "enum": list(words)})
+
+
+class ListQuery(BaseModel):
+    """Which orders. All are strings to the library, so that a bad one is refused in our words."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Annotated[str | None, one_of(STATUSES)] = None
+    type: Annotated[str | None, one_of(ORDER_TYPES)] = None
+    limit: Annotated[str | None, WithJsonSchema(_LIMIT)] = Field(
+        None, description=f"how many, {service.LISTED} unless told"
+    )
+    before: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="number of the last order of the page before, as Link has it"
+    )
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the list to `app`."""
+
+    @app.get(
+        "/orders",
+        tags=[TAG],
+        summary="Orders, newest first",
+        operation_id="list_orders",
+        responses={
+            200: openapi.answers(SummaryResponse, [SUMMARY_EXAMPLE]) | {"headers": pagination.LINK},
+            **openapi.problems(422, 503),
+        },
+    )
+    def list_orders(query: ListQuery) -> Response:
+        pagination.refuse_unknown(query)
+        limit = pagination.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.list_orders(
+                conn, status=query.status, order_type=query.type, limit=limit, before=query.before
+            )
+            backend.reads.record(conn, "orders_read", "order")
+        response = Response(
+            serializers.dump_lines(map(documents.summary, found)), content_type=JSON
+        )
+        if len(found) == limit:
+            response.headers["Link"] = _next(query, limit, found)
+        return response
+
+
+def _next(query: ListQuery, limit: int, found: Sequence[OrderSummary]) -> str:
+    asked = {"status": query.status, "type": query.type, "limit": limit, "before": found[-1].number}
+    return pagination.next_page("/orders", asked)

@@ -1,0 +1,102 @@
+"""Orders over HTTP: place one (see place_order.py), read its status and its history."""
+
+from __future__ import annotations
+
+from flask import Response, request
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.orders import orders as service
+from pizza.web import openapi
+from pizza.web.api.place_order import PATH, Intake, Shortcut
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http import etags
+from pizza.web.http.idempotency import IdempotencyKey
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.orders import ChangeResponse, StatusResponse
+from pizza.web.schemas.staff import WHOLE_EXAMPLE, WholeResponse
+from pizza.web.security import authorization
+
+TAG = Tag(name="orders", description="Place orders and follow them")
+
+
+class OrderPath(BaseModel):
+    """Which order."""
+
+    number: str = Field(description="such as ORD_20241216_001")
+
+
+def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
+    """Add the order views to `app`."""
+    app.wsgi_app = Shortcut(intake, app.wsgi_app)  # type: ignore[method-assign]
+
+    @app.post(
+        PATH,
+        tags=[TAG],
+        summary="Place an order",
+        operation_id="place_order",
+        openapi_extensions=openapi.order_body(),
+        responses={
+            201: openapi.placed(),
+            **openapi.problems(400, 401, 403, 409, 413, 415, 422, 429, 503),
+            409: openapi.placing_conflict(),
+        },
+    )
+    def place_order(header: IdempotencyKey) -> Response:
+        status, headers, body = intake.answer(request.environ)
+        return Response(body, status, headers)
+
+    @app.get(
+        "/orders/<number>",
+        tags=[TAG],
+        summary="An order with its items, its customer and its times",
+        operation_id="whole_order",
+        responses={
+            **openapi.versioned(WholeResponse, WHOLE_EXAMPLE),
+            **openapi.unchanged(),
+            **openapi.problems(400, 404, 503),
+        },
+    )
+    def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.whole_order(conn, path.number)
+            backend.reads.record(conn, "order_read", "order", found.number)
+        return etags.answer(serializers.dump(documents.order(found)), found.version)
+
+    @app.get(
+        "/orders/<number>/status",
+        tags=[TAG],
+        summary="Where an order stands",
+        operation_id="order_status",
+        responses={
+            **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
+            **openapi.unchanged(),
+            **openapi.problems(400, 404, 503),
+        },
+    )
+    def order_status(path: OrderPath, header: etags.IfNoneMatch) -> Response:
+        number = service.checked_number(path.number)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.order_status(conn, number)
+        whole = authorization.current().may_see(number)
+        return etags.answer(serializers.status(found, whole=whole), found.version)
+
+    @app.get(
+        "/orders/<number>/history",
+        tags=[TAG],
+        summary="Every status an order has had, oldest first",
+        operation_id="order_history",
+        responses={
+            200: openapi.answers(ChangeResponse, openapi.HISTORY_EXAMPLE, headers=openapi.ETAG),
+            **openapi.unchanged(),
+            **openapi.problems(400, 404, 503),
+        },
+    )
+    def order_history(path: OrderPath, header: etags.IfNoneMatch) -> Response:
+        number = service.checked_number(path.number)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            changes = service.order_history(conn, number)
+        whole = authorization.current().may_see(number)
+        # One line for each version of the order.
+        return etags.answer(serializers.history(changes, whole=whole), len(changes))

@@ -1,0 +1,61 @@
+"""Figures over HTTP: a day's report, and how long each priority waits."""
+
+from __future__ import annotations
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.reports import reports as service
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.staff import (
+    REPORT_EXAMPLE,
+    WAIT_EXAMPLE,
+    ReportResponse,
+    WaitResponse,
+)
+
+TAG = Tag(name="reports", description="How it goes")
+
+
+class DayPath(BaseModel):
+    """Which day."""
+
+    day: str = Field(description="such as 2024-12-16 (UTC), or today")
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the views of figures to `app`."""
+
+    @app.get(
+        "/reports/<day>",
+        tags=[TAG],
+        summary="A day's orders: how many, how fast, how many late, by type and by priority",
+        operation_id="day_report",
+        responses={
+            200: openapi.answer(ReportResponse, REPORT_EXAMPLE),
+            **openapi.problems(404, 422, 503),
+        },
+    )
+    def day_report(path: DayPath) -> Response:
+        day = service.read_day(path.day)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.day_report(conn, day)
+        return Response(serializers.dump(documents.report(found)), content_type=JSON)
+
+    @app.get(
+        "/metrics/priority",
+        tags=[TAG],
+        summary="How long the newest 5,000 orders waited for a cook, by priority",
+        operation_id="priority_metrics",
+        responses={200: openapi.answers(WaitResponse, [WAIT_EXAMPLE]), **openapi.problems(503)},
+    )
+    def priority_metrics() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.priority_waits(conn)
+        return Response(
+            serializers.dump_lines(map(documents.priority_wait, found)), content_type=JSON
+        )

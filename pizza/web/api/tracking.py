@@ -1,0 +1,68 @@
+"""An order by its tracking token alone: what its customer follows, as JSON or as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flask import Response
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field
+
+from pizza.orders import orders as service
+from pizza.web import openapi
+from pizza.web.api.orders import TAG
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http import etags
+from pizza.web.pages import html as paper
+from pizza.web.pages import track
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.orders import ChangeResponse
+from pizza.web.schemas.staff import WHOLE_EXAMPLE, WholeResponse
+from pizza.web.security.credentials import Credentials
+
+
+class TokenPath(BaseModel):
+    """Whose order."""
+
+    token: str = Field(description="tracking_token of the answer to the order")
+
+
+class TrackedResponse(WholeResponse):
+    """An order as its customer follows it, with every status it has had."""
+
+    history: list[ChangeResponse]
+
+
+TRACKED_EXAMPLE = {**WHOLE_EXAMPLE, "history": openapi.HISTORY_EXAMPLE}
+
+
+def register(app: OpenAPI, backend: Backend, credentials: Credentials) -> None:
+    """Add the view to `app`."""
+
+    @app.get(
+        "/track/<token>",
+        tags=[TAG],
+        summary="An order, with its history, for its customer: the address is the key",
+        operation_id="tracked_order",
+        responses={
+            **openapi.versioned(TrackedResponse, TRACKED_EXAMPLE),
+            **openapi.unchanged(),
+            **openapi.problems(400, 404, 503),
+        },
+    )
+    def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
+        number = track.number_of(credentials, path.token)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.whole_order(conn, number)
+            steps = service.order_history(conn, number)
+        if paper.wanted():
+            return track.page(found, steps, path.token)
+        document = {
+            **documents.order(found),
+            "history": [dataclasses.asdict(step) for step in steps],
+        }
+        response = etags.answer(serializers.dump(document), found.version)
+        # The address must not travel to another site.
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.vary.add("Accept")
+        return response

@@ -1,0 +1,237 @@
+"""Webhooks over HTTP: registered by staff, changed, tested, and the log of their deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from flask import Response, request
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from pizza.config.settings import Settings
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.http import pagination
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.requests import read
+from pizza.web.schemas.webhooks import (
+    CHANGE_EXAMPLE,
+    DELIVERY_EXAMPLE,
+    REQUEST_EXAMPLE,
+    SECRET_EXAMPLE,
+    WEBHOOK_EXAMPLE,
+    DeliveryResponse,
+    WebhookChangeRequest,
+    WebhookRequest,
+    WebhookResponse,
+    WebhookSecretResponse,
+)
+from pizza.web.security import authorization
+from pizza.webhooks import webhooks as service
+from pizza.webhooks.webhooks import Change, Delivery, Policy, Webhook
+
+TAG = Tag(name="webhooks", description="Other programs that are told over HTTP (docs/webhooks.md)")
+_LIMIT = pagination.limit_schema(service.MOST_LISTED)
+_LOCATION = {"Location": {"description": "the webhook", "schema": {"type": "string"}}}
+
+
+class WebhookPath(BaseModel):
+    """Which webhook."""
+
+    id: str = Field(description="its id, as the answer to POST /webhooks has it")
+
+
+class DeliveryPath(WebhookPath):
+    """Which of its deliveries."""
+
+    delivery: str = Field(description="id of the delivery")
+
+
+class DeliveriesQuery(BaseModel):
+    """Which deliveries; strings to the library, so that a bad one is refused in our words."""
+
+    model_config = ConfigDict(extra="allow")
+
+    limit: Annotated[str | None, WithJsonSchema(_LIMIT)] = Field(
+        None, description=f"how many, {service.LISTED} unless told"
+    )
+    before: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="id of the last delivery of the page before, as Link has it"
+    )
+
+
+def register(app: OpenAPI, backend: Backend, settings: Settings) -> None:
+    """Add the views of webhooks to `app`."""
+    _add_registry(app, backend, Policy(settings.webhook_schemes, settings.webhook_private_targets))
+    _add_deliveries(app, backend)
+
+
+def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
+    one: dict[str | int, Any] = {200: openapi.answer(WebhookResponse, WEBHOOK_EXAMPLE)}
+
+    @app.get(
+        "/webhooks",
+        tags=[TAG],
+        summary="All webhooks, oldest first",
+        operation_id="list_webhooks",
+        responses={
+            200: openapi.answers(WebhookResponse, [WEBHOOK_EXAMPLE]),
+            **openapi.problems(503),
+        },
+    )
+    def list_webhooks() -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.list_webhooks(conn)
+        return Response(serializers.dump_lines(map(documents.webhook, found)), content_type=JSON)
+
+    @app.post(
+        "/webhooks",
+        tags=[TAG],
+        summary="Register a webhook; its signing secret is in this answer alone",
+        operation_id="add_webhook",
+        openapi_extensions=openapi.body(WebhookRequest, REQUEST_EXAMPLE),
+        responses={
+            201: openapi.answer(WebhookSecretResponse, SECRET_EXAMPLE, headers=_LOCATION),
+            **openapi.problems(400, 413, 415, 422, 503),
+        },
+    )
+    def add_webhook() -> Response:
+        form = read(WebhookRequest)
+        service.check(policy, Change(form.url, form.types, form.description))
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found, secret = service.add_webhook(
+                conn, form.url, form.types, form.description, actor=authorization.actor()
+            )
+        response = _answer(found, secret, status=201)
+        response.headers["Location"] = f"{request.script_root}/webhooks/{found.id}"
+        return response
+
+    @app.get(
+        "/webhooks/<id>",
+        tags=[TAG],
+        summary="A webhook, and how it does",
+        operation_id="webhook",
+        responses={**one, **openapi.problems(404, 503)},
+    )
+    def webhook(path: WebhookPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(service.find_webhook(conn, path.id))
+
+    @app.patch(
+        "/webhooks/<id>",
+        tags=[TAG],
+        summary="Change a webhook, disable it, or enable it again",
+        operation_id="change_webhook",
+        openapi_extensions=openapi.body(WebhookChangeRequest, CHANGE_EXAMPLE),
+        responses={**one, **openapi.problems(400, 404, 413, 415, 422, 503)},
+    )
+    def change_webhook(path: WebhookPath) -> Response:
+        form = read(WebhookChangeRequest)
+        change = Change(form.url, form.types, form.description, form.enabled)
+        service.check(policy, change)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(
+                service.change_webhook(conn, path.id, change, actor=authorization.actor())
+            )
+
+    @app.delete(
+        "/webhooks/<id>",
+        tags=[TAG],
+        summary="Forget a webhook, with the log of its deliveries",
+        operation_id="remove_webhook",
+        responses={
+            204: {"description": "It is forgotten", "content": {}},
+            **openapi.problems(404, 503),
+        },
+    )
+    def remove_webhook(path: WebhookPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            service.remove_webhook(conn, path.id, actor=authorization.actor())
+        response = Response(status=204)
+        del response.headers["Content-Type"]
+        return response
+
+    @app.post(
+        "/webhooks/<id>/rotate",
+        tags=[TAG],
+        summary="Give a webhook another secret; for a day deliveries are signed with both",
+        operation_id="rotate_webhook",
+        responses={
+            200: openapi.answer(WebhookSecretResponse, SECRET_EXAMPLE),
+            **openapi.problems(404, 503),
+        },
+    )
+    def rotate_webhook(path: WebhookPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _answer(*service.rotate_secret(conn, path.id, actor=authorization.actor()))
+
+
+def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
+    accepted: dict[str | int, Any] = {
+        202: openapi.answer(DeliveryResponse, DELIVERY_EXAMPLE),
+        **openapi.problems(404, 409, 503),
+    }
+
+    @app.post(
+        "/webhooks/<id>/test",
+        tags=[TAG],
+        summary="Deliver an event of the type webhook.test",
+        operation_id="test_webhook",
+        responses=accepted,
+    )
+    def test_webhook(path: WebhookPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _accepted(service.test_webhook(conn, path.id, actor=authorization.actor()))
+
+    @app.get(
+        "/webhooks/<id>/deliveries",
+        tags=[TAG],
+        summary="What became of a webhook's deliveries, newest first",
+        operation_id="webhook_deliveries",
+        responses={
+            200: openapi.answers(DeliveryResponse, [DELIVERY_EXAMPLE])
+            | {"headers": pagination.LINK},
+            **openapi.problems(404, 422, 503),
+        },
+    )
+    def webhook_deliveries(path: WebhookPath, query: DeliveriesQuery) -> Response:
+        pagination.refuse_unknown(query)
+        limit = pagination.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
+            backend.reads.record(conn, "deliveries_read", "webhook", path.id)
+        response = Response(
+            serializers.dump_lines(map(documents.delivery, found)), content_type=JSON
+        )
+        if len(found) == limit:
+            response.headers["Link"] = _next(path.id, limit, found)
+        return response
+
+    @app.post(
+        "/webhooks/<id>/deliveries/<delivery>/retry",
+        tags=[TAG],
+        summary="Make a delivery anew, at once, whatever has become of it",
+        operation_id="retry_delivery",
+        responses=accepted,
+    )
+    def retry_delivery(path: DeliveryPath) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _accepted(
+                service.retry_delivery(conn, path.id, path.delivery, actor=authorization.actor())
+            )
+
+
+def _answer(found: Webhook, secret: str | None = None, status: int = 200) -> Response:
+    document = documents.webhook(found, secret)
+    return Response(serializers.dump(document), status, content_type=JSON)
+
+
+def _accepted(found: Delivery) -> Response:
+    return Response(serializers.dump(documents.delivery(found)), 202, content_type=JSON)
+
+
+def _next(id: str, limit: int, found: Sequence[Delivery]) -> str:
+    asked = {"limit": limit, "before": found[-1].id}
+    return pagination.next_page(f"/webhooks/{int(id)}/deliveries", asked)

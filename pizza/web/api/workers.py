@@ -1,0 +1,45 @@
+"""The workers over HTTP: who is at work, and how much and how fast each has done it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Response
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from pizza.kitchen import workers as service
+from pizza.web import openapi
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.schemas import documents, serializers
+from pizza.web.schemas.staff import WORKERS_EXAMPLE, WorkerResponse
+
+TAG = Tag(name="workers", description="The kitchen's staff")
+
+
+class WorkersQuery(BaseModel):
+    """Which worker; all without a name."""
+
+    name: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, description="of one worker, letter for letter"
+    )
+
+
+def register(app: OpenAPI, backend: Backend) -> None:
+    """Add the worker views to `app`."""
+
+    @app.get(
+        "/workers/status",
+        tags=[TAG],
+        summary="Every worker that ever registered, or the one of a name; who is at work",
+        operation_id="workers_status",
+        responses={
+            200: openapi.answers(WorkerResponse, WORKERS_EXAMPLE),
+            **openapi.problems(503),
+        },
+    )
+    def workers_status(query: WorkersQuery) -> Response:
+        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.workers_status(conn, name=query.name)
+        return Response(serializers.dump_lines(map(documents.worker, found)), content_type=JSON)

@@ -1,0 +1,152 @@
+"""The HTTP side of the order service: a Flask application that documents itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+from flask_openapi3.models.info import Info
+from flask_openapi3.models.schema import Schema
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel
+from werkzeug.routing import Map
+
+from pizza.auth.authenticator import Doors
+from pizza.config.settings import Settings
+from pizza.database.connection import connect
+from pizza.taskqueue import trace
+from pizza.web import openapi, pages
+from pizza.web.api import (
+    customers,
+    health,
+    kitchen,
+    menu,
+    metrics,
+    order_actions,
+    order_list,
+    orders,
+    reports,
+    tracking,
+    webhooks,
+    workers,
+)
+from pizza.web.api.place_order import Intake
+from pizza.web.dependencies import LOOK_SECONDS, Backend
+from pizza.web.http import etags, name_paths, response_headers
+from pizza.web.http import problems as errors
+from pizza.web.http.access_log import access_log
+from pizza.web.openapi_security import SCHEMES, secured
+from pizza.web.schemas import requests, staff
+from pizza.web.schemas import webhooks as webhook_schemas
+from pizza.web.schemas.orders import (
+    ChangeResponse,
+    HealthResponse,
+    OrderResponse,
+    ProblemResponse,
+    StatusResponse,
+)
+from pizza.web.security.authorization import Gate
+from pizza.web.security.credentials import Credentials
+from pizza.web.security.hosts import HostCheck
+from pizza.web.security.proxies import behind_proxies
+from pizza.web.security.rate_limits import Limits
+from pizza.web.security.request_checks import check_requests
+from pizza.web.streams import endpoints as live
+from pizza.web.streams.hub import Feeder
+
+__all__ = ["App", "Backend", "create_app"]
+
+_MODELS: tuple[type[BaseModel], ...] = (
+    OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
+    tracking.TrackedResponse, *staff.MODELS, *requests.FORMS,
+    *webhook_schemas.MODELS,
+)  # fmt: skip
+
+
+class _Map(Map):
+    """Routes with or without a trailing slash: Werkzeug would redirect with a page of HTML."""
+
+    def __init__(self, **options: Any) -> None:
+        options.update(strict_slashes=False, merge_slashes=False)
+        super().__init__(**options)
+
+
+class App(OpenAPI):
+    """The application.
+
+    live: its streams, which have to be closed before the process can end.
+    """
+
+    url_map_class: type[Map] = _Map
+    doors: Doors
+    live: live.Live
+
+    @property
+    def api_doc(self) -> dict[str, Any]:
+        """The description of the API, as the doors are now."""
+        described = secured(super().api_doc, self.doors)
+        if request and request.script_root:
+            described["servers"] = [{"url": request.script_root}]
+        return described
+
+    def make_default_options_response(self) -> Response:
+        """Answer OPTIONS with the methods and no body; Flask would call the empty body HTML."""
+        response = super().make_default_options_response()
+        response.status_code = 204
+        del response.headers["Content-Type"]
+        return response
+
+
+def create_app(settings: Settings, backend: Backend) -> App:
+    """Build the application; opens nothing, starts nothing."""
+    app = App(
+        "pizza",
+        info=Info(title="Where's my pizza", version="1"),
+        security_schemes=SCHEMES,
+        doc_prefix="/docs",
+        # Documented for every operation by us, so that the library adds nothing of its own.
+        validation_error_status=500,
+        validation_error_model=ProblemResponse,
+        static_folder=None,
+    )
+    errors.install(app)
+    name_paths.install(app)
+    response_headers.install(app)
+    app.doors = doors = Doors(
+        lambda: backend.pool.connection(timeout=LOOK_SECONDS),
+        (key.digest for key in settings.keys),
+        backend.authentication,
+        idle_seconds=settings.session_idle,
+    )
+    credentials = Credentials(doors)
+    gate = Gate(doors, credentials)
+    limits = Limits(settings, doors, credentials)
+    gate.install(app)
+    etags.install(app)
+    intake = Intake(settings, backend, gate, limits)
+    orders.register(app, backend, intake)
+    tracking.register(app, backend, credentials)
+    for topic in (order_list, order_actions, workers, menu, kitchen, customers, reports):
+        topic.register(app, backend)
+    feeder = Feeder(
+        lambda: connect(settings.db_url, name=f"{settings.service} streams"), doors.refresh
+    )
+    app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
+    live.register(app, app.live, credentials)
+    webhooks.register(app, backend, settings)
+    health.register(app, backend)
+    metrics.register(app, backend)
+    app.components_schemas.update(
+        {name: Schema(**schema) for name, schema in openapi.components(*_MODELS).items()}
+    )
+    pages.install(app, backend, doors, credentials, intake)
+    name_paths.accept_trailing_slashes(app)
+    app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
+    hosts = HostCheck(settings.allowed_hosts, doors.closed)
+    app.wsgi_app = check_requests(app.wsgi_app, hosts, limits)  # type: ignore[method-assign, assignment]
+    if settings.log_level == "DEBUG":
+        app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = response_headers.with_headers(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = trace.each_request(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    return app

@@ -1,0 +1,1 @@
+"""HTTP: bodies, problems, ETags, pages of lists, headers."""

@@ -1,0 +1,115 @@
+"""What all pages have in common: their templates, their headers, who gets one."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from flask import Response, g, request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pizza.domain.roles import MANAGER
+from pizza.web.http.problems import Problem
+from pizza.web.security.authorization import session
+
+HTML = "text/html; charset=utf-8"
+# Nothing from elsewhere, nothing inline; no other site shows these pages in a frame of its own.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+# A form of a page that said no-referrer would come with the origin `null`, like a stranger's.
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+}
+
+
+def wanted() -> bool:
+    """Whether the current request prefers a page to JSON, which only a browser does."""
+    accepts = request.accept_mimetypes
+    return bool(accepts["text/html"] > accepts["application/json"])
+
+
+def page(template: str, *, status: int = 200, live: bool = False, **words: Any) -> Response:
+    """A page of this template.
+
+    live: who has it already is told so (ETag, 304), so that it can be asked for every moment.
+    """
+    words["root"] = request.script_root
+    words["logged_in"] = session(request.environ) is not None
+    words["manages"] = "caller" in g and g.caller.may(MANAGER)
+    text = _TEMPLATES.get_template(template).render(words)
+    response = mark(Response(text, status, content_type=HTML))
+    if live:
+        response.add_etag(weak=True)
+        response.make_conditional(request.environ)
+    return response
+
+
+def problem(found: Problem) -> Response:
+    """An error as a page."""
+    response = page("problem.html", status=found.status, problem=found)
+    response.headers.extend(found.headers)
+    return response
+
+
+def go(address: str) -> Response:
+    """Send the browser on to a page of ours, after a form. address: below the root of the pages."""
+    location = f"{request.script_root}{address}"
+    return mark(Response(status=303, headers={"Location": location}, content_type=HTML))
+
+
+def mark(response: Response) -> Response:
+    """Put on what every page has in its head."""
+    response.headers.update(_HEADERS)
+    response.vary.add("Accept")
+    return response
+
+
+def _moment(value: datetime | None) -> str:
+    """A time for `<time datetime>`; the browser shows it as its clock does."""
+    if value is None:
+        return ""
+    utc = value.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _clock(value: datetime | None) -> str:
+    """The same for people whose browser runs no scripts."""
+    return f"{value.astimezone(UTC):%H:%M} UTC" if value else ""
+
+
+def _second(value: datetime) -> str:
+    """A time to the second, for lists that go back some days."""
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _money(value: Decimal | None) -> str:
+    return f"${value:,.2f}" if value is not None else ""
+
+
+def _seconds(value: float | None) -> str:
+    """A length of time, short: 8.2 s, 3 min 20 s."""
+    if value is None:
+        return "–"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, seconds = divmod(round(value), 60)
+    return (
+        f"{minutes} min {seconds:02} s"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60:02} min"
+    )
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("pizza.web"), autoescape=True, undefined=StrictUndefined,
+    trim_blocks=True, lstrip_blocks=True,
+)  # fmt: skip
+_TEMPLATES.filters.update(
+    moment=_moment, clock=_clock, second=_second, money=_money, seconds=_seconds, slug=_slug
+)

@@ -1,0 +1,143 @@
+"""What staff sends, as pydantic models, and how they are read; an order's form is the services'.
+
+Pydantic checks the shape, the services check the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from itertools import islice
+from typing import Annotated, Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from pizza.domain import actor
+from pizza.domain.errors import FieldError, InvalidRequest
+from pizza.domain.menu import TAG_LENGTH
+from pizza.domain.names import NAME_LENGTH
+from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
+from pizza.orders.schema import MAX_UNKNOWN, Price
+from pizza.web.http import request_body
+
+# Printable, on one line: the domain looks closer.
+_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+
+def _words(longest: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _LINE}
+
+
+def _or_null(schema: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
+
+
+Reason = Annotated[str, WithJsonSchema(_words(actor.REASON_LENGTH))]
+OptionalReason = Annotated[str | None, _or_null(_words(actor.REASON_LENGTH))]
+By = Annotated[
+    str | None,
+    _or_null(_words(actor.SIGNATURE_LENGTH)),
+    Field(description="who does it, for the log"),
+]
+_PRIORITY = {"type": "integer", "minimum": MIN_PRIORITY, "maximum": MAX_PRIORITY}
+
+
+class Form(BaseModel):
+    """A request of the staff; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ByRequest(Form):
+    """Who does it; may be left out altogether."""
+
+    by: By = None
+
+
+class ReasonRequest(ByRequest):
+    """Why, and who does it; both may be left out."""
+
+    reason: OptionalReason = None
+
+
+class SendBackRequest(ByRequest):
+    """Why an order has to be cooked again."""
+
+    reason: Reason
+
+
+class PriorityRequest(ByRequest):
+    """Another priority for an order, and why."""
+
+    priority: Annotated[int, WithJsonSchema(_PRIORITY)]
+    reason: Reason
+
+
+class VipRequest(ByRequest):
+    """Whether a customer is a VIP."""
+
+    vip: bool
+
+
+class DishRequest(Form):
+    """A dish for the menu; one of the same name is changed."""
+
+    name: Annotated[str, WithJsonSchema(_words(NAME_LENGTH))]
+    tag: Annotated[
+        str,
+        WithJsonSchema(
+            {"type": "string", "pattern": r"^[a-z][a-z0-9-]*$", "maxLength": TAG_LENGTH}
+        ),
+        Field(description="what a cook must be good at, such as pizza"),
+    ]
+    price: Annotated[Price | None, _or_null({"type": "number", "minimum": 0})] = None
+
+
+FORMS: tuple[type[Form], ...] = (
+    ByRequest, ReasonRequest, SendBackRequest, PriorityRequest, VipRequest, DishRequest,
+)  # fmt: skip
+
+Read = TypeVar("Read", bound=Form)
+
+_WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field of this request",
+    "string_type": "must be a string",
+    "string_unicode": "must be valid Unicode text",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+}
+
+
+def read(model: type[Read], *, optional: bool = False) -> Read:
+    """Read the body of the current request; optional: an empty one will do.
+
+    Raises Problem for a body that is not JSON, InvalidRequest with an entry for each bad field.
+    """
+    document = (request_body.read_optional if optional else request_body.read_document)(
+        request.environ
+    )
+    try:
+        return model.model_validate(_bounded(document, model.model_fields))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidRequest(
+            [
+                FieldError(
+                    ".".join(map(str, each["loc"]))[:NAME_LENGTH],
+                    _WORDS.get(each["type"], each["msg"]),
+                )
+                for each in found
+            ]
+        ) from None
+
+
+def _bounded(document: Any, names: Container[str]) -> Any:
+    """The document with the first MAX_UNKNOWN of its unknown names: more change no answer."""
+    if not isinstance(document, dict) or len(document) <= MAX_UNKNOWN:
+        return document
+    unknown = islice((name for name in document if name not in names), MAX_UNKNOWN)
+    kept = {name for name in document if name in names}.union(unknown)
+    return {name: value for name, value in document.items() if name in kept}

@@ -1,0 +1,123 @@
+"""JSON with exact money and times in UTC with a `Z`; what is asked for often is written by hand.
+
+What the documents of the staff hold is in pizza.web.schemas.documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from pizza.domain.actor_display import KITCHEN, role_of
+from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
+
+_text = json.encoder.encode_basestring_ascii
+
+
+TRACK = "/track/"
+
+
+def placed(order: PlacedOrder, token: str, root: str = "") -> str:
+    """The answer to POST /orders; the amount is a JSON number with two places.
+
+    token: its tracking token; root: the path below which a proxy has us. Neither needs escapes.
+    """
+    return (
+        f'{{"order_number":{_text(order.number)},"status":{_text(order.status)},'
+        f'"total_amount":{_money(order.total_amount)},"priority":{order.priority},'
+        f'"order_type":{_text(order.order_type)},"customer_name":{_text(order.customer_name)},'
+        f'"created_at":{_time(order.created_at)},'
+        f'"estimated_completion":{_time(order.estimated_completion)},'
+        f'"tracking_token":"{token}","tracking_url":"{root}{TRACK}{token}"}}\n'
+    )
+
+
+def status(order: OrderStatus, *, whole: bool = True) -> str:
+    """The answer to GET /orders/{number}/status.
+
+    whole: also what it costs, how urgent it is, and who cooks it; a stranger is told a role.
+    """
+    cook = order.processed_by if whole or order.processed_by is None else KITCHEN
+    more = (
+        f',"priority":{order.priority},"rush":{_bool(order.rush)},'
+        f'"total_amount":{_money(order.total_amount)}'
+    )
+    return (
+        f'{{"order_number":{_text(order.number)},"current_status":{_text(order.status)},'
+        f'"updated_at":{_time(order.updated_at)},'
+        f'"estimated_completion":{_time(order.estimated_completion)},'
+        f'"processed_by":{_text_or_null(cook)},'
+        f'"order_type":{_text(order.order_type)},'
+        f'"completed_at":{_time(order.completed_at)},'
+        f'"stage":{_text_or_null(order.stage)}{more if whole else ""}}}\n'
+    )
+
+
+def history(changes: list[StatusChange], *, whole: bool = True) -> str:
+    """The answer to GET /orders/{number}/history; whole: with names and notes, else with roles."""
+    return _lines(
+        f'{{"status":{_text(change.status)},"timestamp":{_time(change.timestamp)},'
+        f'"changed_by":{_text(_actor(change, whole=whole))},'
+        f'"notes":{_text_or_null(change.notes if whole else None)}}}'
+        for change in changes
+    )
+
+
+def _actor(change: StatusChange, *, whole: bool) -> str:
+    return change.changed_by if whole else role_of(change.changed_by, change.status)
+
+
+def dump(document: object) -> str:
+    """Any document of dicts, lists and plain values, on one line; used where speed is no matter.
+
+    Decimals become numbers with two places, floats have three at most.
+    """
+    return f"{_dumped(document)}\n"
+
+
+def dump_lines(documents: Iterable[object]) -> str:
+    """A JSON array with one document on each line."""
+    return _lines(map(_dumped, documents))
+
+
+def _dumped(value: object) -> str:
+    match value:
+        case dict():
+            return f"{{{','.join(f'{_text(str(k))}:{_dumped(v)}' for k, v in value.items())}}}"
+        case list() | tuple():
+            return f"[{','.join(map(_dumped, value))}]"
+        case Decimal():
+            return _money(value)
+        case datetime():
+            return _time(value)
+        case float():
+            return json.dumps(round(value, 3))
+        case UUID():
+            value = str(value)
+    return json.dumps(value)
+
+
+def _lines(objects: Iterable[str]) -> str:
+    return "[" + ",\n ".join(objects) + "]\n"
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _text_or_null(text: str | None) -> str:
+    return "null" if text is None else _text(text)
+
+
+def _money(amount: Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def _time(moment: datetime | None) -> str:
+    if moment is None:
+        return "null"
+    utc = moment.astimezone(UTC)
+    return f'"{utc.isoformat(timespec="milliseconds")[:-6]}Z"'

@@ -1,0 +1,108 @@
+"""The headers with which a proxy says for whom and under which address it forwards a request.
+
+`Forwarded` (RFC 7239) and the older `X-Forwarded-…`. Nothing here decides whether they are true
+(pizza.web.security.proxies).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_PAIR = re.compile(rf'\s*({_NAME})=("(?:[^"\\]|\\.)*"|[^\s";,]*)\s*([;,]|$)')
+_ESCAPE = re.compile(r"\\(.)")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)+")
+# Either says for whom a request is forwarded.
+CLIENT_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED")
+
+
+# One client sends many requests.
+@lru_cache(maxsize=4096)
+def read_address(text: str) -> Address | None:
+    """An IP address, also with a port, in brackets or in quotes; None for all else.
+
+    Proxies also write `unknown` and made-up names such as `_hidden`.
+    """
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text, _, behind = text[1:].partition("]")
+        if behind and not (behind[0] == ":" and behind[1:].isdigit()):
+            return None
+    elif text.count(":") == 1:  # an IPv4 address with a port
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+class Forwarding:
+    """What the proxies of one request say. Lists begin with the nearest proxy.
+
+    chains: for each header that says it, the addresses from which the proxies got the request;
+    None for one that cannot be read.
+    """
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        """environ: a WSGI request."""
+        self._environ = environ
+        self._elements = _elements(environ.get("HTTP_FORWARDED"))
+        self.chains: list[list[Address | None]] = []
+        if header := environ.get("HTTP_X_FORWARDED_FOR"):
+            self.chains.append([read_address(each) for each in reversed(header.split(","))])
+        if self._elements:
+            self.chains.append([read_address(each.get("for", "")) for each in self._elements])
+
+    def scheme(self, proxies: int) -> str | None:
+        """http or https, as the farthest of so many proxies got it."""
+        found = (self._listed("PROTO", proxies) or self._element("proto", proxies)).lower()
+        return found if found in ("http", "https") else None
+
+    def host(self, proxies: int) -> str | None:
+        """The Host header that the farthest of so many proxies got."""
+        found = self._listed("HOST", proxies) or self._element("host", proxies)
+        return found if _HOST.fullmatch(found) else None
+
+    def port(self, proxies: int) -> str | None:
+        """The port at which it listens."""
+        found = self._listed("PORT", proxies)
+        return found if found.isascii() and found.isdigit() and 0 < int(found) < 65536 else None
+
+    def prefix(self, proxies: int) -> str | None:
+        """The path that it has removed from the beginning of the request's."""
+        found = self._listed("PREFIX", proxies).rstrip("/")
+        return found if _PREFIX.fullmatch(found) else None
+
+    def _listed(self, name: str, proxies: int) -> str:
+        values = self._environ.get(f"HTTP_X_FORWARDED_{name}", "").split(",")
+        return str(values[-min(proxies, len(values))]).strip()
+
+    def _element(self, name: str, proxies: int) -> str:
+        found = self._elements[:proxies]
+        return found[-1].get(name, "") if found else ""
+
+
+def _elements(header: str | None) -> list[dict[str, str]]:
+    """The elements of a Forwarded header, the last one first; one without pairs if unreadable."""
+    found: list[dict[str, str]] = [{}] if header else []
+    position = 0
+    while header and position < len(header):
+        pair = _PAIR.match(header, position)
+        if pair is None:
+            return [{}]
+        name, value, end = pair.groups()
+        if value.startswith('"'):
+            value = _ESCAPE.sub(r"\1", value[1:-1])
+        found[-1].setdefault(name.lower(), value)
+        if end == ",":
+            found.append({})
+        position = pair.end()
+    return found[::-1]

@@ -1,0 +1,117 @@
+"""Which Host header a request may carry, and whether a proxy or tunnel has forwarded it.
+
+A page of another host name whose DNS answer changes to this machine (DNS rebinding) is same-origin
+to a browser. Its requests carry that host name, and nothing else tells them from our own pages'.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from pizza.config.parsers import is_loopback
+from pizza.web.http.problems import Problem
+from pizza.web.security.proxies import host_is_unknown
+
+log = logging.getLogger(__name__)
+
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# Each is added by a reverse proxy, a tunnel or a content delivery network.
+FORWARDING_HEADERS = frozenset(
+    "HTTP_" + name.upper().replace("-", "_")
+    for name in (
+        "Forwarded", "Via", "X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP",
+        "X-Forwarded", "X-Forwarded-By", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
+        "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Forwarded-Scheme",
+        "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Uri", "X-Original-Forwarded-For",
+        "X-Original-Host", "X-Original-URL", "CDN-Loop", "CF-Connecting-IP", "CF-Connecting-IPv6",
+        "CF-IPCountry", "CF-Ray", "CF-Visitor", "Fastly-Client-IP", "Fly-Client-IP",
+        "X-Appengine-User-IP", "X-Azure-ClientIP", "X-Envoy-External-Address",
+        "X-ProxyUser-IP", "Tailscale-User-Login",
+    )
+)  # fmt: skip
+_NO_HOST = Problem(400, "An HTTP/1.1 request needs exactly one Host header that names a host.")
+_NOT_OURS = "This service does not answer to this host name."
+_FORWARDED = (
+    "This service has no staff key, so it answers no request that a proxy or tunnel has forwarded."
+)
+
+
+class HostCheck:
+    """Checks Host and the forwarding headers of each request. One for each HTTP worker."""
+
+    def __init__(
+        self, allowed: tuple[str, ...] | None, authentication_required: Callable[[], bool]
+    ) -> None:
+        """allowed: `--allowed-hosts`, in lower case; None: any name once authentication is
+        required, and until then only loopback names and addresses.
+
+        authentication_required: whether there is a staff key; raises DatabaseUnavailable.
+        """
+        self._allowed = allowed
+        self._required = authentication_required
+        self._logged: set[str] = set()
+
+    def check(self, environ: Mapping[str, Any]) -> None:
+        """Raises Problem 400, 403 or 421; DatabaseUnavailable while it is not known whether
+        there is a staff key and the answer depends on it."""
+        name = self._name(environ)
+        if not FORWARDING_HEADERS.isdisjoint(environ) and not self._required():
+            self._log_once(
+                "forwarded_without_key", None,
+                "A proxy or tunnel forwards requests to this service, which has no staff key: they "
+                "are refused. Set STAFF_KEY and name the proxy in --trusted-proxies",
+            )  # fmt: skip
+            raise Problem(403, _FORWARDED)
+        if name is None or self._is_ours(name) or host_is_unknown(environ):
+            return
+        self._log_once(
+            "host_refused", name,
+            "Requests for the host %r are refused; if it is a name of this service, add it to "
+            "--allowed-hosts",
+        )  # fmt: skip
+        raise Problem(421, _NOT_OURS)
+
+    def _name(self, environ: Mapping[str, Any]) -> str | None:
+        """The host in lower case without its port; None for HTTP/1.0 without the header."""
+        host = environ.get("HTTP_HOST", "")
+        if not host and environ.get("SERVER_PROTOCOL") in ("HTTP/1", "HTTP/1.0"):
+            return None
+        # The server joins the values of two headers with a comma, which no name has.
+        if (name := _parse(host)) is None:
+            raise _NO_HOST
+        return name
+
+    def _is_ours(self, name: str) -> bool:
+        if _is_local(name):
+            return True
+        if self._allowed is None:
+            return self._required()
+        return any(
+            name.endswith(each[1:]) if each.startswith("*.") else name == each
+            for each in self._allowed
+        )
+
+    def _log_once(self, action: str, name: str | None, sentence: str) -> None:
+        if action in self._logged:
+            return
+        self._logged.add(action)
+        details = {} if name is None else {"host": name}
+        log.warning(
+            sentence, *details.values(), extra={"action": action, "details": details}
+        )  # fmt: skip
+
+
+# A client sends the same name again and again.
+@lru_cache(maxsize=256)
+def _parse(host: str) -> str | None:
+    found = _HOST.fullmatch(host)
+    return found[1].lower().rstrip(".") or None if found else None
+
+
+@lru_cache(maxsize=256)
+def _is_local(name: str) -> bool:
+    return is_loopback(name)

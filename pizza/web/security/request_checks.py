@@ -1,0 +1,49 @@
+"""What every request passes before its address is looked at: Host, and the rate limit.
+
+POST /orders, static files, unknown addresses and views pass the same checks, so no address goes
+round them. (Whether a page of another site has sent a request is judged by the operation's rule:
+`Gate.check_origin`, for every operation.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from pizza.database.errors import DatabaseUnavailable
+from pizza.web.http.problems import CONTENT_TYPE, Problem, problem_for
+from pizza.web.security.authorization import HEADERS
+from pizza.web.security.hosts import HostCheck
+from pizza.web.security.rate_limits import Limits
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+def check_requests(app: Wsgi, hosts: HostCheck, limits: Limits) -> Wsgi:
+    """Wrap a WSGI application: a request that fails a check is answered with a problem."""
+
+    def checked(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            hosts.check(environ)
+            limits.count(environ)
+        except (Problem, DatabaseUnavailable) as error:
+            return answer(problem_for(error), start_response)
+        return app(environ, start_response)
+
+    return checked
+
+
+def answer(problem: Problem, start_response: StartResponse) -> list[bytes]:
+    """Answer a WSGI request with a problem."""
+    body = problem.body()
+    headers = [
+        ("Content-Type", CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+        *problem.headers,
+        *HEADERS,
+    ]
+    start_response(f"{problem.status} {HTTPStatus(problem.status).phrase}", headers)
+    return [body]

@@ -1,0 +1,101 @@
+"""What runs in each HTTP worker process before its first request."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+
+import psycopg
+from flask import Flask
+
+from pizza.config.settings import Settings
+from pizza.database.errors import DatabaseUnavailable
+from pizza.database.pool import Pool, open_pool
+from pizza.observability import logging_config
+from pizza.web.app import create_app
+from pizza.web.dependencies import Backend
+from pizza.web.http.cors import allow_origins
+from pizza.web.server.breaker import Breaker
+from pizza.web.server.concurrency import Turns
+from pizza.web.server.shared_state import Board
+from pizza.web.server.shutdown import Drain, hold_signals
+from pizza.web.server.slow_clients import SlowClients
+from pizza.web.server.sockets import give_up_after, is_listening, stop_listening
+
+log = logging.getLogger(__name__)
+
+_WARM_SECONDS = 1.0
+_LAST_REQUESTS_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
+# As two pings of a stream that nobody has taken.
+_SILENCE_SECONDS = 30.0
+
+
+def load_app(settings: Settings, board: Board) -> Flask:
+    """Build the application of this worker process. Ends the process when it cannot."""
+    logging_config.setup(settings)
+    drain = Drain(stop_listening)
+    hold_signals(drain)
+    try:
+        _follow_parent()
+        pool = open_pool(
+            settings.db_pool or settings.db_url,
+            size=settings.web_threads,
+            name=settings.service,
+            pooled=settings.db_pool is not None,
+        )
+        _warm(pool)
+        app = create_app(settings, Backend(Breaker(pool), board.read, board.authentication))
+        # A key that vanishes before the first request was there all the same.
+        with contextlib.suppress(DatabaseUnavailable, psycopg.Error):
+            app.doors.prepare()
+        drain.end_streams = app.live.close
+        turns = Turns(settings.web_threads)
+        _report_listening(board)
+        slow = SlowClients(settings.trusted_proxies)
+        slow.start()
+        refusing = drain.around(slow.around(turns.around(app.wsgi_app)))
+        app.wsgi_app = allow_origins(refusing, settings.cors_origins)  # type: ignore[method-assign, assignment]
+        return app
+    except Exception as error:
+        log.error("HTTP worker cannot start", exc_info=error, extra={"action": "start_failed"})
+        sys.exit(1)
+
+
+def _follow_parent() -> None:
+    """End with the main process, even when that is killed: nobody else would end this one."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LAST_REQUESTS_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=follow, name="parent-watch", daemon=True).start()
+
+
+def _report_listening(board: Board) -> None:
+    """Tell the main process as soon as this one listens, which granian does later on."""
+
+    def report() -> None:
+        while not is_listening():
+            time.sleep(_LOOK_SECONDS)
+        give_up_after(_SILENCE_SECONDS)
+        board.opened()
+
+    threading.Thread(target=report, name="listening", daemon=True).start()
+
+
+def _warm(pool: Pool) -> None:
+    """Wait a moment for the first connection, so that the first request need not."""
+    with contextlib.suppress(DatabaseUnavailable), pool.connection(timeout=_WARM_SECONDS) as conn:
+        conn.execute("select 1")

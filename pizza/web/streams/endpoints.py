@@ -1,0 +1,234 @@
+"""Live updates: the changes of an order, and of all orders, as server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from flask import Response, request
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from pizza.auth.authenticator import Caller, Doors
+from pizza.changes import storage
+from pizza.changes.cursor import Cursor
+from pizza.changes.storage import Change
+from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
+from pizza.domain.order import ORDER_TYPES
+from pizza.domain.roles import STATION
+from pizza.domain.status import ENDED, STATUSES
+from pizza.orders import orders as service
+from pizza.web import openapi
+from pizza.web.api.order_list import one_of
+from pizza.web.api.orders import OrderPath
+from pizza.web.api.tracking import TokenPath
+from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.http.problems import Problem
+from pizza.web.security import authorization
+from pizza.web.security.credentials import Credentials
+from pizza.web.security.rate_limits import Limits
+from pizza.web.security.read_audit import BOARD_SECONDS
+from pizza.web.streams import sse
+from pizza.web.streams.hub import Feeder
+from pizza.web.streams.limiter import Places
+from pizza.web.streams.stream import Stream
+
+TAG = Tag(name="live", description="Told at once, instead of asking again and again")
+
+_EXAMPLE = (
+    "retry: 2000\n\nid: 2\nevent: order\n"
+    'data: {"order_number":"ORD_20241216_001","old_status":"received","new_status":"cooking",'
+    '"changed_by":"chef_mario","timestamp":"2024-12-16T10:32:00.000Z",'
+    '"estimated_completion":"2024-12-16T10:42:00.000Z",'
+    '"event_id":"0b54e0a3-5b1f-6a43-9d2c-8f1a54c1f1aa","sequence":2,"order_type":"takeout",'
+    '"priority":1,"stage":"kitchen","customer_name":"John Doe","notes":null}\n\n: ping\n\n'
+)
+_IDS = (
+    "The changes of one order come in their order. A change whose transaction commits late comes "
+    "late. An id is the position of the newest change sent, and behind `~` the positions below it "
+    "that have not been sent, each or as a range: `105`, `105~98.101-103`. It has at most 16 of "
+    "these; beyond that some changes come again after a reconnect, with the same `event_id` and "
+    "`sequence`. Send an id back as it is."
+)
+
+
+class LastEventId(BaseModel):
+    """The header with which a browser comes again."""
+
+    last_event_id: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
+        None, alias="Last-Event-ID", description="id of the last event that has come, as it was"
+    )
+
+
+class EventsQuery(BaseModel):
+    """Which changes; with a status those that lead to it, and away from it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Annotated[str | None, one_of(STATUSES)] = None
+    type: Annotated[str | None, one_of(ORDER_TYPES)] = None
+
+
+class Live:
+    """The streams of this HTTP worker."""
+
+    def __init__(
+        self, backend: Backend, doors: Doors, limits: Limits, feeder: Feeder, most: int
+    ) -> None:
+        """most: how many may be open in this process."""
+        self._backend, self._doors, self._limits, self._feeder = backend, doors, limits, feeder
+        self._places = Places(most, feeder.ping)
+
+    def close(self) -> None:
+        """End all streams at once; the process is about to stop."""
+        self._feeder.close()
+
+    def of_order(self, number: str, last: str | None, *, whole: bool, known: bool) -> Response:
+        """Follow an order. whole: with what strangers are not told; known: for ever, by its token.
+
+        Begins with its present state, or with what came after the event `last`. Raises
+        OrderNotFound.
+        """
+        number = service.checked_number(number)
+        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            found = service.order_status(conn, number)
+            after = _number(last)
+            if after is None or after > found.version:
+                after = found.version - 1
+            if found.status in ENDED and after == found.version:
+                # A browser that hears this comes no more.
+                return Response(status=204, headers={"Cache-Control": "no-store"})
+            if request.method == "HEAD":
+                return Response(headers=sse.HEADERS)
+            check = (lambda caller: caller.may_see(number)) if whole and not known else None
+            stream = self._open(number, status=found.status, whole=whole, check=check)
+            try:
+                self._feeder.join(stream, conn)
+                stream.begin(after, storage.order_changes(conn, number, after))
+            except BaseException:
+                stream.close()
+                raise
+        return Response(stream, headers=sse.HEADERS)
+
+    def of_all(self, last: str | None, wanted: Callable[[Change], bool]) -> Response:
+        """Follow all orders, from now on or from what came after the event `last`."""
+        if request.method == "HEAD":
+            return Response(headers=sse.HEADERS)
+        stream = self._open(None, wanted=wanted, check=lambda caller: caller.may(STATION))
+        try:
+            with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+                after = Cursor.parse(last) if last is not None else None
+                if after is not None and after.position > storage.given(conn):
+                    after = None  # of another database
+                position = self._feeder.join(stream, conn, after)
+                self._backend.reads.record(conn, "events_read", "order", seconds=BOARD_SECONDS)
+                if after is None:
+                    stream.begin_all(known=storage.positions(conn, position))
+        except BaseException:
+            stream.close()
+            raise
+        return Response(stream, headers=sse.HEADERS)
+
+    def _open(
+        self,
+        number: str | None,
+        *,
+        status: str | None = None,
+        whole: bool = True,
+        wanted: Callable[[Change], bool] = lambda change: True,
+        check: Callable[[Caller], bool] | None = None,
+    ) -> Stream:
+        """A stream that has a place. check: whether its caller may go on; asked again and again."""
+        shown = authorization.credential(request.environ)
+        client = self._limits.stream_client(request.environ)
+
+        def allowed() -> bool:
+            return check is not None and check(self._doors.still(shown))
+
+        def close(stream: Stream) -> None:
+            self._feeder.leave(stream)
+            self._places.free(client)
+
+        self._places.take(client)
+        return Stream(
+            number, status=status, whole=whole, wanted=wanted, on_close=close,
+            allowed=allowed if check is not None else None,
+        )  # fmt: skip
+
+
+def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
+    """Add the streams to `app`."""
+
+    @app.get(
+        "/orders/<number>/events",
+        tags=[TAG],
+        summary="The changes of an order as they come, beginning with where it is",
+        operation_id="order_events",
+        responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
+    )
+    def order_events(path: OrderPath, header: LastEventId) -> Response:
+        whole = authorization.current().may_see(path.number)
+        return live.of_order(path.number, header.last_event_id, whole=whole, known=False)
+
+    @app.get(
+        "/track/<token>/events",
+        tags=[TAG],
+        summary="The same for its customer: the address is the key",
+        operation_id="tracked_events",
+        responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
+    )
+    def tracked_events(path: TokenPath, header: LastEventId) -> Response:
+        try:
+            number = credentials.customer(request.environ, path.token).number or ""
+        except CredentialUnknown:
+            raise Problem(404, "There is no order with this token.") from None
+        return live.of_order(number, header.last_event_id, whole=True, known=True)
+
+    @app.get(
+        "/events",
+        tags=[TAG],
+        summary="The changes of all orders as they come, from now on",
+        description=_IDS,
+        operation_id="all_events",
+        responses={200: _answer(), **openapi.problems(422, 503)},
+    )
+    def all_events(query: EventsQuery, header: LastEventId) -> Response:
+        return live.of_all(header.last_event_id, _filter(query))
+
+
+def _filter(query: EventsQuery) -> Callable[[Change], bool]:
+    """Raises InvalidRequest with one entry for each parameter that makes no sense."""
+    status, kind = query.status, query.type
+    errors = []
+    if status is not None and status not in STATUSES:
+        errors.append(FieldError("status", f"must be one of {', '.join(STATUSES)}"))
+    if kind is not None and kind not in ORDER_TYPES:
+        errors.append(FieldError("type", f"must be one of {', '.join(ORDER_TYPES)}"))
+    if errors:
+        raise InvalidRequest(errors)
+
+    def wanted(change: Change) -> bool:
+        # Who shows the orders of a status has to hear when one leaves it.
+        of_status = status is None or status in (change.status, change.old_status)
+        return of_status and kind in (None, change.order_type)
+
+    return wanted
+
+
+def _number(last: str | None) -> int | None:
+    """An event's id; None for what cannot be one of ours."""
+    if last is None or not (last.isascii() and last.isdigit() and len(last) < 19):
+        return None
+    return int(last)
+
+
+def _answer() -> dict[str, object]:
+    return openapi.plain(sse.CONTENT_TYPE, _EXAMPLE) | {
+        "description": "Server-sent events: `order` with a status update of docs/asyncapi.yaml, "
+        "and `end` after the last one of an order."
+    }
+
+
+def _ended() -> dict[str, object]:
+    return {"description": "The order has ended, and its last event has come.", "content": {}}

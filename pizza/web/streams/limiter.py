@@ -1,0 +1,71 @@
+"""How many streams may be open: in this HTTP worker, for one client of it, for one network."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from pizza.web.http.problems import Problem
+from pizza.web.security.proxies import network_of
+
+_RETRY_SECONDS = 2
+_FULL = "As many streams are open as the order service holds; ask for the status instead."
+_MANY = "Too many streams are open from one place; close some of them."
+
+
+class Places:
+    """Counts the open streams of this process.
+
+    One client may have a tenth, the clients of one network a quarter; all of them together leave a
+    tenth, rounded up, to staff with a key.
+    """
+
+    def __init__(self, limit: int, on_refusal: Callable[[], None] = lambda: None) -> None:
+        """on_refusal: called when a stream is refused; has the places of lost clients freed."""
+        self.limit = limit
+        self.per_client = max(1, limit // 10)
+        self.per_network = max(1, limit // 4)
+        self.for_clients = limit - min(-(-limit // 10), max(0, limit - 1))
+        self._on_refusal = on_refusal
+        self._lock = threading.Lock()
+        self._taken = self._taken_by_clients = 0
+        self._of_client: Counter[str] = Counter()
+        self._of_network: Counter[str] = Counter()
+
+    def take(self, client: str | None) -> None:
+        """Take a place; client: None for one that is not limited. Raises Problem 503."""
+        with self._lock:
+            refusal = self._refusal(client)
+            if refusal is None:
+                self._count(client, 1)
+                return
+        self._on_refusal()
+        raise Problem(503, refusal, headers=(("Retry-After", str(_RETRY_SECONDS)),))
+
+    def free(self, client: str | None) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._count(client, -1)
+            # Forgets clients and networks without a stream.
+            self._of_client += Counter()
+            self._of_network += Counter()
+
+    def _refusal(self, client: str | None) -> str | None:
+        if self._taken >= self.limit:
+            return _FULL
+        if client is None:
+            return None
+        if (
+            self._of_client[client] >= self.per_client
+            or self._of_network[network_of(client)] >= self.per_network
+        ):
+            return _MANY
+        return _FULL if self._taken_by_clients >= self.for_clients else None
+
+    def _count(self, client: str | None, change: int) -> None:
+        self._taken += change
+        if client is not None:
+            self._taken_by_clients += change
+            self._of_client[client] += change
+            self._of_network[network_of(client)] += change

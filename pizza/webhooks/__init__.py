@@ -1,0 +1,1 @@
+"""Webhooks: registered, fed with events, delivered."""
