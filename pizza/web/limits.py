@@ -10,21 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
-
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialUnknown
 from pizza.domain.order import Client
 from pizza.services.doors import Caller, Doors
 from pizza.settings import Settings
 from pizza.web.credentials import Credentials
-from pizza.web.errors import Problem
 from pizza.web.gate import credential
+from pizza.web.minute_limit import MinuteLimit, too_many
 from pizza.web.proxies import client_of, network_of
-
-_RETRY_SECONDS = 60
 
 
 class Limits:
@@ -34,9 +28,7 @@ class Limits:
         self._settings = settings
         self._doors = doors
         self._credentials = credentials
-        per_minute = settings.rate_limit
-        self._requests = RateLimitItemPerMinute(per_minute) if per_minute else None
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._requests = MinuteLimit(settings.rate_limit) if settings.rate_limit else None
 
     def count(self, environ: MutableMapping[str, Any]) -> None:
         """Count a WSGI request for its client. Raises Problem 429.
@@ -46,8 +38,8 @@ class Limits:
         address = client_of(environ)
         if address is None or self._shows_key(environ):
             return
-        if self._requests is not None and not self._limiter.hit(self._requests, address):
-            raise too_many()
+        if self._requests is not None and not self._requests.hit(address):
+            raise too_many("Too many requests; try again in a minute.")
 
     def order(self, environ: Mapping[str, Any], guest: Caller) -> Client | None:
         """Whose places a request that places an order takes; None if it is not limited."""
@@ -71,11 +63,3 @@ class Limits:
             return shown is not None and self._credentials.caller(environ, shown).key
         except (CredentialUnknown, DatabaseUnavailable):
             return False
-
-
-def too_many() -> Problem:
-    """The answer to a client that sends too many requests."""
-    return Problem(
-        429, "Too many requests; try again in a minute.",
-        headers=(("Retry-After", str(_RETRY_SECONDS)),),
-    )  # fmt: skip
