@@ -117,7 +117,7 @@ select clock_timestamp()
 select count(*)::integer from (
     select from message
     where state = 'sent' and queue = %(queue)s and sent_at < %(before)s
-      and not exists (select from redelivery r where r.message_id = message.id)
+      and (select r.noted_at from redelivery r where r.message_id = message.id) is null
     limit %(limit)s
 ) counted
 
@@ -150,7 +150,7 @@ select position, id, task, exchange, routing_key, priority, headers, body, attem
 from message
 where state = 'sent' and queue = %(queue)s and priority = %(priority)s
   and sent_at < %(before)s and needs is null
-  and not exists (select from redelivery r where r.message_id = message.id)
+  and (select r.noted_at from redelivery r where r.message_id = message.id) is null
 order by position
 limit %(limit)s
 

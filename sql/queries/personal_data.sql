@@ -29,7 +29,7 @@ select number from orders where customer_key = any(%(keys)s) order by id for no 
 select number from orders
 where customer_key <> '' and created_at < now() - %(keep)s::interval
   and updated_at < now() - %(keep)s::interval and not in_kitchen
-  and not exists (select from message m where m.id = coalesce(task_id, orders.id))
+  and (select m.state from message m where m.id = coalesce(task_id, orders.id)) is null
 order by created_at
 limit %(limit)s
 for no key update skip locked

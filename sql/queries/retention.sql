@@ -4,13 +4,14 @@
 
 -- forget_events --
 -- With the last event of an order goes what else tracking knows of it. An order of which any row is
--- locked keeps them all until another turn.
+-- locked keeps them all until another turn. The status is read event by event: a join, planned when the
+-- tables were small, compares all with all.
 with oldest as materialized (
     select e.ctid as place, e.order_number
     from tracking_event e
     where e.received_at < now() - %(keep)s::interval
-      and not exists (select from tracking_order t
-                      where t.order_number = e.order_number and t.status in ('received', 'cooking'))
+      and (select t.status in ('received', 'cooking') from tracking_order t
+           where t.order_number = e.order_number) is not true
     order by e.received_at
     limit %(limit)s
     for update skip locked

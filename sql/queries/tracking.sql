@@ -53,12 +53,13 @@ where order_number = %(number)s and %(sequence)s between first and last and miss
 returning missing
 
 -- census --
--- Orders whose notifications have not come yet: the broker was away, or nobody tracked.
+-- Orders whose notifications have not come yet: the broker was away, or nobody tracked. Each order is
+-- looked up by its number: a join, planned when next to nothing waits, compares all with all.
 insert into tracking_order (order_number, sequence, status, since, promised)
 select o.number, 0, o.status, o.created_at, o.estimated_completion
 from orders o
 where o.in_kitchen and o.status in ('received', 'cooking')
-  and not exists (select from tracking_order t where t.order_number = o.number)
+  and (select t.sequence from tracking_order t where t.order_number = o.number) is null
 limit %(limit)s
 on conflict do nothing
 

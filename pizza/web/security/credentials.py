@@ -15,18 +15,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
-
 from pizza.auth.authenticator import ANYBODY, OPEN, Caller, Doors
 from pizza.domain.errors import CredentialUnknown
 from pizza.web.http.problems import Problem
+from pizza.web.security.minute_limit import MinuteLimit, too_many
 from pizza.web.security.proxies import client_of
 
 FAILURES_PER_MINUTE = 20
 ACCEPTED_SECONDS = 600.0
 _MAX_ACCEPTED = 10_000
+_TOO_MANY = "Too many wrong keys or tokens were shown from here; try again in a minute."
 _LOOKED_UP = "pizza.looked_up"
 
 Found = TypeVar("Found")
@@ -37,8 +35,7 @@ class Credentials:
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._failures = RateLimitItemPerMinute(FAILURES_PER_MINUTE)
+        self._failures = MinuteLimit(FAILURES_PER_MINUTE)
         self._lock = threading.Lock()
         # When each credential of a client was accepted last, the oldest first.
         self._accepted: OrderedDict[bytes, float] = OrderedDict()
@@ -83,12 +80,12 @@ class Credentials:
         if client is None:
             return look_up(shown)
         mark = hashlib.sha256(f"{client}\0{shown}".encode("utf-8", "surrogateescape")).digest()
-        if not (self._is_accepted(mark) or self._limiter.test(self._failures, client)):
-            raise too_many()
+        if not (self._is_accepted(mark) or self._failures.test(client)):
+            raise too_many(_TOO_MANY)
         try:
             found = look_up(shown)
         except CredentialUnknown:
-            self._limiter.hit(self._failures, client)
+            self._failures.hit(client)
             raise
         if found not in (OPEN, ANYBODY):
             self._accept(mark)
@@ -110,11 +107,3 @@ def shows_key(environ: Mapping[str, Any]) -> bool:
     """Whether a request has shown a staff key; only what was looked up before counts."""
     known = environ.get(_LOOKED_UP)
     return known is not None and isinstance(known[1], Caller) and known[1].key
-
-
-def too_many() -> Problem:
-    """The answer to a client that has shown too many wrong credentials."""
-    return Problem(
-        429, "Too many wrong keys or tokens were shown from here; try again in a minute.",
-        headers=(("Retry-After", "60"),),
-    )  # fmt: skip

@@ -1,7 +1,7 @@
 """How much of the service one client may have: requests a minute, and places in the kitchen.
 
-A client is an address, or the /64 network of an IPv6 address (pizza.web.security.proxies). Staff
-with a key, and this machine, are not limited. Requests are counted in each HTTP worker by itself,
+A client is an address (of IPv6 its /64, which one house has; pizza.web.proxies). Staff that shows a
+key, and this machine itself, are not limited. Requests are counted in each HTTP worker by itself,
 in memory, before their address is looked at; the places by the database, exactly.
 """
 
@@ -10,21 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
-
 from pizza.auth.authenticator import Caller, Doors
 from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CredentialUnknown
 from pizza.domain.order import Client
-from pizza.web.http.problems import Problem
 from pizza.web.security.authorization import credential
 from pizza.web.security.credentials import Credentials
+from pizza.web.security.minute_limit import MinuteLimit, too_many
 from pizza.web.security.proxies import client_of, network_of
-
-_RETRY_SECONDS = 60
 
 
 class Limits:
@@ -34,9 +28,7 @@ class Limits:
         self._settings = settings
         self._doors = doors
         self._credentials = credentials
-        per_minute = settings.rate_limit
-        self._requests = RateLimitItemPerMinute(per_minute) if per_minute else None
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._requests = MinuteLimit(settings.rate_limit) if settings.rate_limit else None
 
     def count(self, environ: MutableMapping[str, Any]) -> None:
         """Count a WSGI request for its client. Raises Problem 429.
@@ -46,8 +38,8 @@ class Limits:
         address = client_of(environ)
         if address is None or self._shows_key(environ):
             return
-        if self._requests is not None and not self._limiter.hit(self._requests, address):
-            raise too_many()
+        if self._requests is not None and not self._requests.hit(address):
+            raise too_many("Too many requests; try again in a minute.")
 
     def order(self, environ: Mapping[str, Any], guest: Caller) -> Client | None:
         """Whose places a request that places an order takes; None if it is not limited."""
@@ -71,11 +63,3 @@ class Limits:
             return shown is not None and self._credentials.caller(environ, shown).key
         except (CredentialUnknown, DatabaseUnavailable):
             return False
-
-
-def too_many() -> Problem:
-    """The answer to a client that sends too many requests."""
-    return Problem(
-        429, "Too many requests; try again in a minute.",
-        headers=(("Retry-After", str(_RETRY_SECONDS)),),
-    )  # fmt: skip

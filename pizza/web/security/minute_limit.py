@@ -1,0 +1,39 @@
+"""A limit of so many a minute for each client, counted in the memory of one process."""
+
+from __future__ import annotations
+
+import threading
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from pizza.web.http.problems import Problem
+
+
+class MinuteLimit:
+    """At most `most` hits a minute for each client, in windows of a minute. Thread-safe.
+
+    The lock is needed: of two threads in the library's storage at the same time, one may start
+    the other's timer, and fails with "threads can only be started once".
+    """
+
+    def __init__(self, most: int) -> None:
+        self._item = RateLimitItemPerMinute(most)
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+
+    def hit(self, client: str) -> bool:
+        """Count one of this client's; False when it has had as many in this minute."""
+        with self._lock:
+            return self._limiter.hit(self._item, client)
+
+    def test(self, client: str) -> bool:
+        """Whether the client may have one more in this minute; counts nothing."""
+        with self._lock:
+            return self._limiter.test(self._item, client)
+
+
+def too_many(sentence: str) -> Problem:
+    """The answer to a client beyond its limit: 429 with Retry-After."""
+    return Problem(429, sentence, headers=(("Retry-After", "60"),))
