@@ -29,9 +29,9 @@ TOX_GRACE_SECONDS = 20.0
 # They mostly wait for processes, so five run at the same time, each on servers of its own.
 # `security` is not among them: `audit` and `unit` together have all that is in it.
 LANES = (
-    ("lint", "types", "floors", "audit", "integration", "compatibility"),
+    ("lint", "types", "layers", "audit", "integration", "compatibility"),
     ("acceptance", "unit"),
-    ("framework",),
+    ("taskqueue",),
     ("crew",),
     ("outbox", "browser", "faults"),
 )

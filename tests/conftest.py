@@ -13,8 +13,8 @@ import pytest
 from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
 
-from .pace import wait_until
-from .shelf import Shelf
+from .support.shared_database import Shelf
+from .support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")

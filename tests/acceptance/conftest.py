@@ -11,7 +11,7 @@ import pytest
 from devservices import Servers
 from pizza.processes.setup import setup_queues
 
-from .support import Restaurant
+from ..support.restaurant import Restaurant
 
 
 @pytest.fixture(scope="session")

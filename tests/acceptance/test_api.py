@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .api_service import module_service
+from ..support.api_service import module_service
 
 service = module_service("--max-concurrent=0")
 

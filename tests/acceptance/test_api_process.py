@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ..pace import PATIENCE, Stopwatch
-from ..processes import is_alive
-from .api_service import Service
-from .support import eventually
+from ..support.api_service import Service
+from ..support.processes import is_alive
+from ..support.restaurant import eventually
+from ..support.waiting import PATIENCE, Stopwatch
 
 ORDER = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
 STOP_S = 4.0

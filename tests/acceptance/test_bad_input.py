@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from .api_service import module_service
+from ..support.api_service import module_service
 
 ITEM = {"name": "Pizza", "quantity": 1, "price": 15.99}
 ORDER = {"customer_name": "Jo", "items": [ITEM]}

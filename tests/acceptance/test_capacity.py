@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from .support import Answer, Ledger, Restaurant, eventually, meal
-from .support.meals import KINDS
+from ..support.restaurant import Answer, Ledger, Restaurant, eventually, meal
+from ..support.restaurant.sample_orders import KINDS
 
 CAP = 50
 

@@ -13,8 +13,8 @@ import pytest
 
 from devservices import Servers
 
-from .api_service import Reply, Service, module_service
-from .support import Program, eventually
+from ..support.api_service import Reply, Service, module_service
+from ..support.restaurant import Program, eventually
 
 KEY = "a-sound-key-of-the-staff"
 STAFF = {"Authorization": f"Bearer {KEY}"}

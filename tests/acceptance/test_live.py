@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from .api_service import Service, module_service
-from .support import eventually
-from .support.events import EventStream
+from ..support.api_service import Service, module_service
+from ..support.restaurant import eventually
+from ..support.restaurant.sse_client import EventStream
 
 KEY = "a-sound-key-of-the-staff"
 STAFF = {"Authorization": f"Bearer {KEY}"}

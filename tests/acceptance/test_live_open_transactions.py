@@ -13,9 +13,9 @@ import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 
-from ..pace import Stopwatch
-from .api_service import Service, module_service
-from .support.events import Event, EventStream
+from ..support.api_service import Service, module_service
+from ..support.restaurant.sse_client import Event, EventStream
+from ..support.waiting import Stopwatch
 
 MEAL = {
     "customer_name": "Jane Roe",

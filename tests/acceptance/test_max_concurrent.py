@@ -13,8 +13,8 @@ import pytest
 
 from devservices import free_port
 
-from .support import Program, Restaurant, eventually, meal
-from .support.client import Client
+from ..support.restaurant import Program, Restaurant, eventually, meal
+from ..support.restaurant.http_client import Client
 
 COMMAND = "change it with `flask --app pizza kitchen max-concurrent"
 

@@ -16,9 +16,9 @@ import pytest
 from devservices import GuardedProcess, free_port
 from devservices.web_proxies_install import find_or_fetch
 
-from ..pace import wait_until
-from .api_service import TIMEOUT_S, Service, module_service
-from .support import Restaurant, eventually
+from ..support.api_service import TIMEOUT_S, Service, module_service
+from ..support.restaurant import Restaurant, eventually
+from ..support.waiting import wait_until
 
 # With nothing but what a site needs; below a path nginx decodes addresses and merges slashes.
 _NGINX = """

@@ -15,10 +15,10 @@ import pytest
 
 from devservices import Servers
 
-from ..pace import PATIENCE
-from .api_service import Reply, Service
-from .support import eventually, meal
-from .support.outages import down
+from ..support.api_service import Reply, Service
+from ..support.restaurant import eventually, meal
+from ..support.restaurant.outages import down
+from ..support.waiting import PATIENCE
 
 Start = Callable[..., Service]
 _STOP_S = 4.0

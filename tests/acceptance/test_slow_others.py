@@ -18,8 +18,8 @@ import pytest
 
 from devservices import RabbitMQ
 
-from ..pace import Stopwatch
-from .api_service import Service, module_service
+from ..support.api_service import Service, module_service
+from ..support.waiting import Stopwatch
 
 KEY = "a-sound-key-of-the-staff"
 STAFF = {"Authorization": f"Bearer {KEY}"}

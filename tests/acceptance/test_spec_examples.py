@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from .api_service import module_service
+from ..support.api_service import module_service
 
 TAKEOUT = b"""{
         "customer_name": "John Doe",

@@ -15,9 +15,9 @@ from urllib.parse import urldefrag, urlencode, urljoin
 
 import pytest
 
-from ..pace import wait_until
-from ..web_proxies import Sites, web_proxies
-from .api_service import TIMEOUT_S, Reply, Service, module_service
+from ..support.api_service import TIMEOUT_S, Reply, Service, module_service
+from ..support.waiting import wait_until
+from ..support.web_proxies import Sites, web_proxies
 
 KEY = "a-sound-key-of-the-staff"
 STAFF = {"Authorization": f"Bearer {KEY}"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ..receiver import Receiver
-from .support import Program, Restaurant, eventually
+from ..support.restaurant import Program, Restaurant, eventually
+from ..support.webhook_receiver import Receiver
 
 Make = Callable[[], Restaurant]
 HERE: dict[str, Any] = {"webhook_private_targets": "yes", "webhook_schemes": "https,http"}

@@ -19,9 +19,9 @@ from selenium.webdriver.chrome.service import Service as DriverService
 from devservices import Servers, find_or_fetch_chromium
 from pizza.processes.setup import setup_queues
 
-from ..acceptance.api_service import Service
-from ..acceptance.support import Program
-from .visitor import Visitor
+from ..support.api_service import Service
+from ..support.page_driver import Visitor
+from ..support.restaurant import Program
 
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..acceptance.support import Program
-from ..pace import wait_until
+from ..support.page_driver import DESK, PHONE
+from ..support.restaurant import Program
+from ..support.waiting import wait_until
 from .test_login import KEY, log_in
-from .visitor import DESK, PHONE
 
 
 def test_from_the_menu_to_the_door_and_nobody_touches_what_is_not_theirs(

@@ -11,11 +11,11 @@ import pytest
 
 from devservices import GuardedProcess, free_port
 
-from ..acceptance.api_service import Service
-from ..pace import wait_until
-from ..web_proxies import listens, nginx_site
+from ..support.api_service import Service
+from ..support.page_driver import Visitor
+from ..support.waiting import wait_until
+from ..support.web_proxies import listens, nginx_site
 from .test_login import KEY, MEAL, log_in
-from .visitor import Visitor
 
 _LOCATION = """
     location /sub/ {{

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ..acceptance.api_service import Service
-from ..pace import wait_until
+from ..support.api_service import Service
+from ..support.page_driver import PHONE, Visitor
+from ..support.waiting import wait_until
 from .test_for_everybody import found_by_axe
-from .visitor import PHONE, Visitor
 
 WALL = (1920, 1080)
 PAGE = "/manage/dead-letters"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..acceptance.api_service import Service
-from .visitor import Visitor
+from ..support.api_service import Service
+from ..support.page_driver import Visitor
 
 
 def test_the_description_is_drawn_and_nothing_in_it_is_refused(

@@ -6,9 +6,9 @@ from importlib import resources
 
 import pytest
 
-from ..pace import wait_until
+from ..support.page_driver import DESK, PHONE, PICTURES, Visitor
+from ..support.waiting import wait_until
 from .test_track import placed, post, ready
-from .visitor import DESK, PHONE, PICTURES, Visitor
 
 AXE = resources.files("axe_core_python").joinpath("axe.min.js").read_text("utf-8")
 # Sizes do not change colours, so two views see both of each; pictures are taken of all.

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..pace import Stopwatch, wait_until
+from ..support.page_driver import PHONE, Visitor
+from ..support.waiting import Stopwatch, wait_until
 from .test_track import placed, ready
-from .visitor import PHONE, Visitor
 
 _MANY = """
 insert into orders (number, customer_name, customer_key, type, table_number, total_amount,

@@ -7,8 +7,8 @@ import pytest
 from pizza.auth import authenticator
 from pizza.database.connection import connect
 
-from ..pace import wait_until
-from .visitor import Visitor
+from ..support.page_driver import Visitor
+from ..support.waiting import wait_until
 
 KEY = "a-sound-key-of-the-staff"
 MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}]}

@@ -6,7 +6,7 @@ import json
 
 import kombu
 
-from ..pace import wait_until
+from ..support.waiting import wait_until
 from .test_track import ready
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..pace import wait_until
-from .visitor import PHONE, Visitor
+from ..support.page_driver import PHONE, Visitor
+from ..support.waiting import wait_until
 
 MARGHERITA = "#dish-margherita-pizza"
 

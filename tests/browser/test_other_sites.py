@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ..acceptance.api_service import Service
-from .visitor import Visitor
+from ..support.api_service import Service
+from ..support.page_driver import Visitor
 
 MEAL = {
     "customer_name": "Eve", "rush": True, "priority": 10,
@@ -74,6 +74,6 @@ def test_a_page_whose_name_is_made_to_mean_this_machine_is_refused(
 
     visitor.go(origin, "/")
 
-    # What such a page would send is refused as well (unit/web/test_request_checks.py).
+    # What such a page would send is refused as well (unit/web/security/test_request_checks.py).
     assert "does not answer to this host name" in visitor.text("body")
     assert house.stored() == before

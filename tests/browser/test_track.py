@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ..acceptance.support import stays
-from ..pace import wait_until
-from .visitor import PHONE, Visitor
+from ..support.page_driver import PHONE, Visitor
+from ..support.restaurant import stays
+from ..support.waiting import wait_until
 
 MEALS = {
     "dine-in": {"table_number": 3},

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from devservices import Postgres, Servers
 from pizza.processes.setup import setup_queues
 
-from ..acceptance.support import Ledger, Restaurant
+from ..support.restaurant import Ledger, Restaurant
 
 # The books are read by other sessions than the product's, and need settings, too.
 _READABLE = "-c datestyle=ISO,MDY -c timezone=UTC -c intervalstyle=postgres"

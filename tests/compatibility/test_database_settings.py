@@ -12,7 +12,7 @@ from devservices import Postgres, Servers
 from pizza.database.connection import connect
 from pizza.database.session_settings import _FACTS, session_settings
 
-from ..acceptance.support import Program, Restaurant, meal
+from ..support.restaurant import Program, Restaurant, meal
 from .conftest import MakeDatabase, restaurant_on
 
 # For each setting of ours a value that the program could not work with, or would not expect.

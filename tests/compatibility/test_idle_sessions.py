@@ -11,8 +11,8 @@ from devservices import Postgres, Proxy, Servers
 from pizza.database.connection import connect
 from pizza.database.pool import Pool, open_pool
 
-from ..acceptance.support import Restaurant, meal
-from ..pace import wait_until
+from ..support.restaurant import Restaurant, meal
+from ..support.waiting import wait_until
 from .conftest import MakeDatabase, restaurant_on
 
 SIZE = 3

@@ -18,7 +18,7 @@ from pizza.database.pool import open_pool
 from pizza.database.poolers import TRANSACTION_MODE
 from pizza.processes.setup import setup_db
 
-from ..acceptance.support import Restaurant, meal
+from ..support.restaurant import Restaurant, meal
 from .conftest import MakeDatabase, restaurant_on
 
 ORDERS = 30

@@ -24,7 +24,7 @@ from pizza.kitchen.station_storage import set_line
 from pizza.orders import transitions
 from pizza.processes.setup import setup_queues
 
-from ..pace import wait_until
+from ..support.waiting import wait_until
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "asyncapi.yaml"
 DOCUMENT: dict[str, Any] = yaml.safe_load(FILE.read_text())

@@ -17,7 +17,7 @@ import pytest
 
 from devservices import GuardedProcess
 
-from ..pace import wait_until
+from ..support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCED = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -28,21 +28,21 @@ ELSEWHERE = {
     "test_the_order_service_is_followed_by_another_and_no_request_fails_twice",
     "order-service": "acceptance/faults/test_kills.py::"
     "test_the_process_that_publishes_may_die_at_any_moment",
-    "relay-killed": "framework/test_relay_lead.py::"
+    "relay-killed": "taskqueue/relay/test_leadership.py::"
     "test_one_leads_and_a_killed_leader_is_followed_within_a_second",
     "frozen-cook": "acceptance/faults/test_stopping.py::"
     "test_a_frozen_cook_changes_nothing_more_when_it_thaws",
-    "long-cook": "framework/test_worker_ack.py::"
+    "long-cook": "taskqueue/worker/test_ack.py::"
     "test_a_job_longer_than_the_brokers_patience_is_delivered_once",
-    "frozen-in-transaction": "framework/test_open_transactions.py::"
+    "frozen-in-transaction": "taskqueue/jobs/test_open_transactions.py::"
     "test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits",
-    "long-transaction": "framework/test_open_transactions.py::"
+    "long-transaction": "taskqueue/jobs/test_open_transactions.py::"
     "test_a_job_may_hold_its_transaction_for_long",
     "two-trackings": "acceptance/crew/test_two_trackings.py::"
     "test_two_of_them_go_on_within_seconds_of_any_restart",
-    "row-lock": "framework/outbox/test_locked_rows.py::"
+    "row-lock": "taskqueue/outbox/test_locked_rows.py::"
     "test_locked_messages_in_every_state_hold_up_no_others",
-    "unroutable": "framework/outbox/test_refusals.py::"
+    "unroutable": "taskqueue/outbox/test_refusals.py::"
     "test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end",
     "servers-late": "acceptance/faults/test_start.py::"
     "test_processes_that_come_before_their_servers_come_up_by_themselves",
@@ -50,7 +50,7 @@ ELSEWHERE = {
     "test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once",
     "broker-wiped": "acceptance/faults/test_broker.py::"
     "test_a_broker_that_lost_its_disk_is_filled_again",
-    "backlog-wiped": "framework/outbox/test_republisher.py::"
+    "backlog-wiped": "taskqueue/outbox/test_republisher.py::"
     "test_all_of_an_emptied_queue_is_there_again_while_events_go_out",
     "broker-hung": "acceptance/faults/test_broker.py::"
     "test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests",
@@ -60,7 +60,7 @@ ELSEWHERE = {
     "test_what_was_refused_during_a_hang_is_not_stored_after_it",
     "read-only": "acceptance/faults/test_read_only.py::"
     "test_guests_hear_503_meanwhile_and_201_after_it",
-    "network": "framework/test_network.py::"
+    "network": "taskqueue/outages/test_network.py::"
     "test_connections_that_break_at_random_lose_and_double_nothing",
 }
 

@@ -29,7 +29,7 @@ from storms.storm import Storm
 from storms.verdict import Verdict, judge_times, read
 from storms.world import World
 
-from ..pace import wait_until
+from ..support.waiting import wait_until
 
 QUEUE = "test_chaos_scenarios"
 

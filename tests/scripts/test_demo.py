@@ -13,8 +13,8 @@ from client import Client
 from demo import mention_older
 from devservices.guard import descendants
 
-from ..pace import wait_until
-from ..processes import command_of, is_alive, kill
+from ..support.processes import command_of, is_alive, kill
+from ..support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 

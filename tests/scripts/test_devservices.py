@@ -8,7 +8,7 @@ from kombu import Connection
 
 from devservices import Postgres, ProcessFailed, RabbitMQ, Servers
 
-from ..pace import wait_until
+from ..support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import pytest
 
 from devservices import GuardedProcess, ProcessFailed
 
-from ..pace import Stopwatch, wait_until
-from ..processes import is_alive
+from ..support.processes import is_alive
+from ..support.waiting import Stopwatch, wait_until
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # A command with a child in a session of its own, as servers have them; both ids go to a file.

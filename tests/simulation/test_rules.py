@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.pace import wait_until
+from tests.support.waiting import wait_until
 
 from .rules.comparison import Answers, Client, D, F, K, R
 from .rules.steps import Comparison

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .database import Row
-from .judge import short
+from .invariants import short
 
 if TYPE_CHECKING:
     from .world import Cook, World

@@ -18,11 +18,12 @@ from pizza.taskqueue.task import publish
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.worker import Worker
 
-from . import toy, virtual
+from . import sample_app as toy
+from . import virtual
 from .broker import EVENTS, Server
 from .connection import Connection
 from .database import Database
-from .judge import Judge, short
+from .invariants import Judge, short
 from .rules import RULES
 from .scheduler import Process, Scheduler
 from .storms import Storms

@@ -17,7 +17,7 @@ import pytest
 from devservices import ProcessFailed, RabbitMQ, Servers, find_or_fetch_rabbitmq_4, free_port
 from pizza.processes.setup import setup_queues
 
-from ..support import Restaurant
+from ...support.restaurant import Restaurant
 
 NAME = "rabbit.example"
 VHOST = "quorum by default"

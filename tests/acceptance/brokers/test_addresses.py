@@ -12,7 +12,7 @@ from devservices import RabbitMQ, free_port
 from pizza.taskqueue.broker.connection import Broker
 from pizza.taskqueue.errors import BrokerUnavailable
 
-from ..support import Restaurant
+from ...support.restaurant import Restaurant
 from .conftest import Tls
 
 ON_4 = pytest.mark.parametrize("version", ["4.0"], indirect=True)

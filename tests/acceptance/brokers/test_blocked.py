@@ -10,7 +10,7 @@ import pytest
 
 from devservices import RabbitMQ
 
-from ..support import Restaurant, eventually
+from ...support.restaurant import Restaurant, eventually
 
 ON_4 = pytest.mark.parametrize("version", ["4.0"], indirect=True)
 MEMORY = ("set_vm_memory_high_watermark", "absolute")

@@ -13,8 +13,8 @@ from pizza.app import make_app
 from pizza.taskqueue.broker.connection import Broker
 from pizza.taskqueue.topology import Topology
 
-from ..support import Restaurant, eventually, meal
-from ..support.meals import KINDS
+from ...support.restaurant import Restaurant, eventually, meal
+from ...support.restaurant.sample_orders import KINDS
 from .conftest import CONSUMER_TIMEOUT_S, VHOST
 
 # The session's RabbitMQ 3.10 has a consumer time-out of 30 minutes and calls nothing deprecated.

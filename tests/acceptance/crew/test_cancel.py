@@ -5,8 +5,8 @@ from __future__ import annotations
 from pizza.database.connection import connect
 from pizza.orders.transitions import move
 
-from ...pace import Stopwatch
-from ..support import eventually
+from ...support.restaurant import eventually
+from ...support.waiting import Stopwatch
 
 
 def cancel(house, number):

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from ..support import eventually
+from ...support.restaurant import eventually
 
 
 def command(house, *words, db_url=None):

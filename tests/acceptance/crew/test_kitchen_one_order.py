@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ...pace import Stopwatch
-from ..support import Answer, LogRow, Program, Restaurant, Tap, meal
-from ..support.meals import KINDS
-from ..support.program import TIMESTAMP
-from ..support.tap import Copy
+from ...support.restaurant import Answer, LogRow, Program, Restaurant, Tap, meal
+from ...support.restaurant.amqp_tap import Copy
+from ...support.restaurant.program import TIMESTAMP
+from ...support.restaurant.sample_orders import KINDS
+from ...support.waiting import Stopwatch
 
 SECONDS = {"dine-in": 0.8, "takeout": 1.0, "delivery": 1.2}
 ORDER_FIELDS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..support import Restaurant, eventually, meal
-from ..support.meals import KINDS
+from ...support.restaurant import Restaurant, eventually, meal
+from ...support.restaurant.sample_orders import KINDS
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from ...pace import Stopwatch
-from ..support import Restaurant, eventually, meal
-from ..support.meals import KINDS
+from ...support.restaurant import Restaurant, eventually, meal
+from ...support.restaurant.sample_orders import KINDS
+from ...support.waiting import Stopwatch
 
 COOKS = ("mario", "luigi", "anna")
 

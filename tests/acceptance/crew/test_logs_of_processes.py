@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ..support import Program, Restaurant, meal
-from ..support.program import TIMESTAMP
+from ...support.restaurant import Program, Restaurant, meal
+from ...support.restaurant.program import TIMESTAMP
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from typing import Any
 import kombu
 import pytest
 
-from ..support import Program, Restaurant, eventually
-from ..support.outages import down
-from ..support.post import Post, notification
-from ..support.program import PROGRAM
+from ...support.restaurant import Program, Restaurant, eventually
+from ...support.restaurant.amqp_messages import Post, notification
+from ...support.restaurant.outages import down
+from ...support.restaurant.program import PROGRAM
 
 Make = Callable[[], Restaurant]
 DAY = [(None, "received"), ("received", "cooking"), ("cooking", "ready")]

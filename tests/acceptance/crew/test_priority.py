@@ -6,8 +6,8 @@ import random
 from itertools import product
 from typing import Any
 
-from ..support import LogRow, Restaurant, eventually, meal
-from ..support.meals import KINDS
+from ...support.restaurant import LogRow, Restaurant, eventually, meal
+from ...support.restaurant.sample_orders import KINDS
 
 # Two orders fewer than all kinds and priorities twice over, in an order that helps nobody.
 RUSH = 60

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ...pace import Stopwatch
-from ..support import Restaurant, meal
+from ...support.restaurant import Restaurant, meal
+from ...support.waiting import Stopwatch
 
 House = Callable[[], Restaurant]
 

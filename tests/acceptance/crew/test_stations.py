@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.cpu import tree_seconds
 
-from ..support import Restaurant, eventually, meal
+from ...support.restaurant import Restaurant, eventually, meal
 
 WALKS = {
     "dine-in": ["quality"],

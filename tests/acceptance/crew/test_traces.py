@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from ..support import Restaurant, eventually, meal
+from ...support.restaurant import Restaurant, eventually, meal
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from ...pace import Stopwatch
-from ..support import Program, Restaurant, eventually, meal
-from ..support.outages import down
-from ..support.post import Post, notification
-from ..support.program import Line
+from ...support.restaurant import Program, Restaurant, eventually, meal
+from ...support.restaurant.amqp_messages import Post, notification
+from ...support.restaurant.outages import down
+from ...support.restaurant.program import Line
+from ...support.waiting import Stopwatch
 
 Make = Callable[[], Restaurant]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...pace import Stopwatch
-from ..support import eventually
+from ...support.restaurant import eventually
+from ...support.waiting import Stopwatch
 from .test_tracking import Make, tracked
 
 FLOWS_WITHIN_S = 5.0

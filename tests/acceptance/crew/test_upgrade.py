@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import psycopg
 
-from ..support import Restaurant, eventually, meal
+from ...support.restaurant import Restaurant, eventually, meal
 
 TIMEOUT_S = 15.0
 # The message that a new order sends has more fields than we know of.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ...pace import Stopwatch
-from ..support import Restaurant, eventually, meal
-from ..support.meals import KINDS
-from ..support.program import TIMESTAMP
+from ...support.restaurant import Restaurant, eventually, meal
+from ...support.restaurant.program import TIMESTAMP
+from ...support.restaurant.sample_orders import KINDS
+from ...support.waiting import Stopwatch
 
 TAKEN = "A worker named 'mario' is already at work; choose another name."
 FULL = "10 workers are already at work, and there is room for no more."

@@ -7,10 +7,10 @@ from statistics import median
 
 import kombu
 
-from ...pace import Stopwatch
-from ..support import Restaurant, eventually, meal
-from ..support.meals import KINDS
-from ..support.outages import down, hung
+from ...support.restaurant import Restaurant, eventually, meal
+from ...support.restaurant.outages import down, hung
+from ...support.restaurant.sample_orders import KINDS
+from ...support.waiting import Stopwatch
 
 GUESTS = 30
 

@@ -10,9 +10,9 @@ import pytest
 
 from devservices import Postgres
 
-from ...pace import Stopwatch
-from ..support import Restaurant, eventually, meal
-from ..support.outages import down, hung
+from ...support.restaurant import Restaurant, eventually, meal
+from ...support.restaurant.outages import down, hung
+from ...support.waiting import Stopwatch
 
 Outage = Callable[[Postgres], AbstractContextManager[None]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..support import Restaurant
+from ...support.restaurant import Restaurant
 
 
 def test_every_process_stops_in_order_when_its_terminal_closes(

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from devservices.guard import descendants
 
-from ...pace import Stopwatch
-from ...processes import command_of
-from ..support import LogRow, Program, Restaurant, eventually, meal
-from ..support.meals import KINDS
+from ...support.processes import command_of
+from ...support.restaurant import LogRow, Program, Restaurant, eventually, meal
+from ...support.restaurant.sample_orders import KINDS
+from ...support.waiting import Stopwatch
 
 Kills = list[tuple[str, datetime]]
 

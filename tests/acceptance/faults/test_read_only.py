@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from ..support import Restaurant, eventually, meal
+from ...support.restaurant import Restaurant, eventually, meal
 
 Block = Callable[[], AbstractContextManager[None]]
 

@@ -10,8 +10,8 @@ import pytest
 
 from devservices import Postgres
 
-from ..support import Program, Restaurant, eventually, stays
-from ..support.outages import down
+from ...support.restaurant import Program, Restaurant, eventually, stays
+from ...support.restaurant.outages import down
 
 TABLES = {"orders", "order_items", "order_status_log", "workers", "message", "schema_migration"}
 

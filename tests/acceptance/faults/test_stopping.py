@@ -6,9 +6,9 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ...pace import Stopwatch
-from ..support import Program, Restaurant, eventually
-from ..support.outages import hung
+from ...support.restaurant import Program, Restaurant, eventually
+from ...support.restaurant.outages import hung
+from ...support.waiting import Stopwatch
 
 
 def test_a_cook_told_to_stop_finishes_what_is_in_the_oven(restaurant: Restaurant) -> None:

@@ -19,7 +19,7 @@ from pizza.cli import dead_letters as module
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 
-from ...pace import Stopwatch
+from ...support.waiting import Stopwatch
 
 Run = Callable[..., Result]
 

@@ -14,7 +14,7 @@ from pizza.database.connection import connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import Pool, open_pool
 
-from ...pace import Stopwatch, wait_until
+from ...support.waiting import Stopwatch, wait_until
 
 
 @contextmanager

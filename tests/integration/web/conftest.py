@@ -16,7 +16,7 @@ from pizza.kitchen import station_storage
 from pizza.web.app import create_app
 from pizza.web.dependencies import Backend
 
-from ...pace import wait_until
+from ...support.waiting import wait_until
 
 Place = Callable[..., str]
 Cook = Callable[..., None]

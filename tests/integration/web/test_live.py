@@ -18,7 +18,7 @@ from pizza.web.streams import hub as feeding
 from pizza.web.streams.hub import Feeder
 from pizza.web.streams.stream import Stream
 
-from ...pace import wait_until
+from ...support.waiting import wait_until
 from .conftest import Place
 
 CONNECTIONS = "select pid from pg_stat_activity where application_name = 'feeder under test'"

@@ -19,7 +19,7 @@ from pizza.web.streams import hub as feeding
 from pizza.web.streams.hub import Feeder
 from pizza.web.streams.stream import Stream
 
-from ...pace import Stopwatch, wait_until
+from ...support.waiting import Stopwatch, wait_until
 from .conftest import Place
 
 # One more change of an order, by a transaction that updates its row as all do.

@@ -21,7 +21,7 @@ from pizza.tracking import storage as tracking
 from pizza.web.app import create_app
 from pizza.web.dependencies import Backend
 
-from ...pace import wait_until
+from ...support.waiting import wait_until
 from .conftest import Cook, Place
 
 

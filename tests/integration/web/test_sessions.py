@@ -23,7 +23,7 @@ from pizza.web.app import App, create_app
 from pizza.web.dependencies import Backend
 from pizza.web.streams import hub
 
-from ...pace import wait_until
+from ...support.waiting import wait_until
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HERE = {"Sec-Fetch-Site": "same-origin"}

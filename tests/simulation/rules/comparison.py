@@ -12,7 +12,7 @@ from pizza.database.queries import Queries
 
 from ..connection import Connection
 from ..database import Database
-from ..toy import LOCK
+from ..sample_app import LOCK
 from ..transaction import Transaction
 from . import RULES
 from .base import moment

@@ -12,8 +12,8 @@ from psycopg.types.json import Jsonb
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
 from ..database import Database
+from ..sample_app import LOCK
 from ..scheduler import Scheduler
-from ..toy import LOCK
 from .comparison import Answers, Both, Client, F, K, R
 from .tables import Tables
 from .worker_steps import QUEUES, WORKERS, WorkerSteps

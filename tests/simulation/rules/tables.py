@@ -7,7 +7,7 @@ from typing import Any
 
 from pizza.database.connection import BoundedConnection
 
-from ...pace import wait_until
+from ...support.waiting import wait_until
 from ..database import Database
 
 _MESSAGES = """

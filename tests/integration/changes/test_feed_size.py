@@ -1,0 +1,175 @@
+"""The reader of all changes next to transactions that stay open: its cost and its bounds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from pizza.changes import storage as live
+from pizza.changes.feed import Follower
+from pizza.database.connection import BoundedConnection, connect
+
+from ...support.waiting import Stopwatch
+from .test_feed import change, order, read
+
+CHANGES = """
+insert into order_status_log (order_id, status, changed_by, sequence)
+select id, status, 'test', n from orders, generate_series(%(first)s::int, %(last)s) as n
+where number = %(number)s
+"""
+# Each other position is given to nobody, as if its transaction had been rolled back.
+GAPS = """
+insert into order_status_log (order_id, status, changed_by, sequence, position)
+select id, status, 'test', n,
+       nextval('order_change_position') + 0 * nextval('order_change_position')
+from orders, generate_series(%(first)s::int, %(last)s) as n where number = %(number)s
+"""
+
+
+@pytest.fixture
+def first(conn: BoundedConnection) -> str:
+    return order(conn)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each query was asked, and how many rows came."""
+    counts: Counter[str] = Counter()
+
+    def counted(name: str) -> None:
+        query = getattr(live, name)
+
+        def ask(*values: Any) -> Any:
+            answer = query(*values)
+            counts[name] += 1
+            counts[f"{name} rows"] += len(answer)
+            return answer
+
+        monkeypatch.setattr(live, name, ask)
+
+    for name in ("changes", "changes_within", "writers"):
+        counted(name)
+    return counts
+
+
+def add(conn: BoundedConnection, statement: str, number: str, first: int, last: int) -> None:
+    with conn.within(300):  # it is only the set-up
+        conn.execute(statement, {"number": number, "first": first, "last": last})
+
+
+def read_all(follower: Follower, conn: BoundedConnection) -> int:
+    """Read until nothing more comes; returns how many changes came."""
+    count = 0
+    while (page := len(follower.read(conn))) or follower.waits:
+        count += page
+    return count
+
+
+def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
+    conn: BoundedConnection, db_url: str, first: str, asked: Counter[str]
+) -> None:
+    second = order(conn)
+    follower = Follower.begin(conn)
+    with connect(db_url, name="slow") as slow, slow.transaction():
+        change(slow, second)
+        add(conn, CHANGES, first, 2, 100_001)
+        watch = Stopwatch()
+        came = read_all(follower, conn)
+        watch.assert_within(20)
+        # 100 pages, one that stops at the new gap, and one that finds nothing.
+        assert asked["changes"] <= 103
+        assert asked["changes rows"] <= 101_000
+        # The gap is read when it is passed; then its writer is only looked at.
+        assert asked["changes_within"] == 1
+        assert len(follower.missing) == 1
+    assert came == 100_000
+    assert read(follower, conn) == [second]
+    assert follower.missing == ()
+
+
+def test_thousands_of_gaps_are_looked_up_only_when_one_of_their_writers_ends(
+    conn: BoundedConnection, db_url: str, first: str, asked: Counter[str]
+) -> None:
+    second = order(conn)
+    follower = Follower.begin(conn)
+    with connect(db_url, name="slow") as slow, slow.transaction():
+        change(slow, second)
+        with connect(db_url, name="slow too") as other, other.transaction():
+            change(other, first)
+            add(conn, GAPS, first, 3, 9_000)
+            read_all(follower, conn)
+            assert len(follower.missing) > 8_990
+            asked.clear()
+            watch = Stopwatch()
+            assert read(follower, conn, times=100) == []
+            watch.assert_within(5)
+            assert asked == {"changes": 100, "writers": 100, "changes rows": 0,
+                             "writers rows": 200}  # fmt: skip
+        asked.clear()
+        watch = Stopwatch()
+        assert read(follower, conn, times=1) == [first]
+        watch.assert_within(2)
+        assert read(follower, conn, times=10) == []
+        assert asked["changes_within"] == 1
+        third = order(conn)
+        assert read(follower, conn) == [third]
+    assert read(follower, conn) == [second]
+    assert follower.missing == ()
+
+
+def test_a_reader_that_begins_finds_a_gap_behind_tens_of_thousands_of_changes(
+    conn: BoundedConnection, db_url: str, first: str
+) -> None:
+    second = order(conn)
+    with connect(db_url, name="slow") as slow, slow.transaction():
+        change(slow, second)
+        add(conn, CHANGES, first, 2, 50_000)
+        watch = Stopwatch()
+        follower = Follower.begin(conn)
+        watch.assert_within(2)
+        assert len(follower.missing) == 1
+        assert read(follower, conn) == []
+    assert read(follower, conn) == [second]
+
+
+def test_no_plan_reads_a_whole_table(conn: BoundedConnection, first: str) -> None:
+    """Those of the feeder are made on its own connection, those of a request on any."""
+    add(conn, CHANGES, first, 2, 20_000)
+    conn.execute("analyze order_status_log")
+    queries = {
+        "gaps": (live._GAPS.replace("%(upto)s", "$1"), "(9223372036854775807)"),
+        "positions": (live._POSITIONS.replace("%(after)s", "$1"), "(0)"),
+        "newest": (live._NEWEST, ""),
+    }
+    for name, (query, values) in queries.items():
+        conn.execute(f"prepare {name} as {query}")
+        plan = str(conn.execute(f"explain execute {name}{values}").fetchall())
+        assert "order_status_log_position" in plan, plan
+        assert "Seq Scan" not in plan, plan
+    assert Follower.begin(conn).position == live.newest(conn)
+    conn.execute("set enable_seqscan = off")
+    values = {"after": 0, "limit": 1000, "lows": [1, 9], "highs": [1, 9]}
+    for query in (live._AFTER, live._WITHIN):
+        plan = str(conn.execute("explain " + query, values).fetchall())
+        assert "order_status_log_position" in plan
+        assert "Seq Scan" not in plan
+        assert "Hash" not in plan
+
+
+def test_a_jump_of_the_positions_is_one_gap(
+    conn: BoundedConnection, db_url: str, first: str
+) -> None:
+    """After a failover the sequence may go on far above."""
+    follower = Follower.begin(conn)
+    with connect(db_url, name="slow") as slow, slow.transaction():
+        change(slow, first)
+        conn.execute("select setval('order_change_position', 1000000000000)")
+        second = order(conn)
+        watch = Stopwatch()
+        assert read(follower, conn) == [second]
+        assert len(follower.missing) == 1
+    assert read(follower, conn) == [first]
+    watch.assert_within(2)
+    assert follower.missing == ()

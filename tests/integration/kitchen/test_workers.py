@@ -1,0 +1,105 @@
+"""The restaurant's roster, as the framework's session uses it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.errors import DatabaseError
+from pizza.kitchen import workers
+from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.workers import MAX_WORKERS, Shift
+from pizza.taskqueue.errors import SessionRefused
+
+from ...support.waiting import wait_until
+
+
+def shift(name: str = "mario") -> Shift:
+    return Shift(name, Post("cook", "kitchen"), "Worker registered for all order types")
+
+
+def test_a_shift_registers_beats_and_leaves(
+    conn: BoundedConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    mario = shift()
+
+    mario.enter(conn)
+    mario.beat(conn)
+    assert [(each.name, each.type, each.status) for each in workers.workers_status(conn)] == [
+        ("mario", "cook", "online")
+    ]
+    mario.leave(conn)
+
+    assert caplog.messages == ["Worker registered for all order types", "Worker disconnected"]
+
+
+def test_without_tables_it_says_what_to_do(postgres: Any) -> None:
+    url = postgres.create_database("workers_without_tables")
+    with (
+        connect(url, name="test") as conn,
+        pytest.raises(DatabaseError, match="no tables yet: run --setup-db"),
+    ):
+        shift().enter(conn)
+
+
+def test_a_taken_name_is_refused_after_a_moment_of_patience(
+    conn: BoundedConnection, db_url: str
+) -> None:
+    shift().enter(conn)
+
+    with (
+        connect(db_url, name="second") as second,
+        pytest.raises(SessionRefused, match="named 'mario' is already at work"),
+    ):
+        shift().enter(second)
+
+
+def test_a_name_that_comes_free_within_the_patience_is_given(
+    conn: BoundedConnection, db_url: str
+) -> None:
+    """As after a kill -9: the session of the dead ends a moment after the new one has asked."""
+    first = connect(db_url, name="first")
+    shift().enter(first)
+    leaving = threading.Timer(0.3, first.close)
+    leaving.start()
+
+    shift().enter(conn)
+
+    leaving.join()
+    assert workers.workers_status(conn)[0].status == "online"
+
+
+def test_the_eleventh_is_refused(conn: BoundedConnection, db_url: str) -> None:
+    staff = [connect(db_url, name=f"{place}") for place in range(MAX_WORKERS)]
+    for place, session in enumerate(staff):
+        shift(f"chef {place}").enter(session)
+
+    with pytest.raises(SessionRefused, match="10 workers are already at work"):
+        shift("one too many").enter(conn)
+
+    staff[0].close()
+    shift("one too many").enter(conn)
+    for session in staff:
+        session.close()
+
+
+def test_a_beat_reports_the_dead(
+    conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(db_url, name="luigi") as lost:
+        shift("luigi").enter(lost)
+    shift("mario").enter(conn)
+    conn.execute("update workers set status = 'online'")
+
+    def reported() -> bool:
+        shift("mario").beat(conn)
+        return any(each.levelno == logging.WARNING for each in caplog.records)
+
+    wait_until(reported, 5, "the session of luigi has ended")
+    (record,) = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert record.getMessage() == "Worker luigi is gone"

@@ -1,0 +1,66 @@
+"""The one database of many tests is after each as a new one would be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from devservices import Postgres
+
+from ..support.shared_database import Shelf
+
+
+@pytest.fixture
+def shelf(postgres: Postgres, _template: str) -> Shelf:
+    return Shelf(postgres, _template)
+
+
+def content(url: str) -> dict[str, Any]:
+    """All rows of all tables, and where all sequences stand."""
+    with psycopg.connect(url) as conn:
+        tables = conn.execute("select tablename from pg_tables where schemaname = 'public'")
+        found: dict[str, Any] = {
+            name: sorted(map(str, conn.execute(f"select * from {name}".encode())))
+            for (name,) in tables.fetchall()
+        }
+        sequences = conn.execute("select sequencename from pg_sequences").fetchall()
+        for (name,) in sequences:
+            query = f"select last_value, is_called from {name}"
+            found[name] = conn.execute(query.encode()).fetchone()
+    return found
+
+
+def test_rows_sequences_tables_and_sessions_of_a_test_are_gone(
+    shelf: Shelf, postgres: Postgres
+) -> None:
+    url = shelf.take()
+    new = content(url)
+    left_open = psycopg.connect(url, autocommit=True)
+    left_open.execute("create table mine (id serial)")
+    left_open.execute("update kitchen_capacity set free = 0")
+    left_open.execute("delete from menu")
+    left_open.execute("select nextval('order_number')")
+
+    shelf.give_back()
+
+    assert shelf.take() == url
+    assert content(url) == new
+    with pytest.raises(psycopg.OperationalError):
+        left_open.execute("select 1")
+    postgres.drop_database(url.rpartition("/")[2])
+
+
+def test_one_with_another_shape_is_thrown_away(shelf: Shelf, postgres: Postgres) -> None:
+    url = shelf.take()
+    new = content(url)
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute("alter table orders add column mine int")
+
+    shelf.give_back()
+
+    other = shelf.take()
+    assert other != url
+    assert content(other) == new
+    postgres.drop_database(other.rpartition("/")[2])

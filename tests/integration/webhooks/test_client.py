@@ -1,0 +1,210 @@
+"""A POST to a stranger's address: bounded, to the address that was judged, and nowhere else."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pizza.domain.targets import read_url
+from pizza.webhooks import client
+from pizza.webhooks.client import Answer, CallFailed, TargetRefused, post, retry_after
+
+from ...support.waiting import PATIENCE, wait_until
+from ...support.webhook_receiver import Receiver
+
+NAME = "hooks.example"
+LONG = 30.0
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+    """What each look-up of a name answers, one after the other; the last one for good."""
+    known: dict[str, list[list[str]]] = {}
+    system = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *more: Any, **words: Any) -> Any:
+        if host not in known:
+            return system(host, port, *more, **words)
+        answers = known[host]
+        found = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return known
+
+
+def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) -> Answer:
+    return post(read_url(url), b"{}", {"X-One": "1"}, private=private, seconds=seconds, **more)
+
+
+def test_it_posts_to_the_address_under_the_name(receiver: Receiver, names: Any) -> None:
+    names[NAME] = [["127.0.0.1"]]
+    assert call(receiver.url("/a?b=c", NAME)) == Answer(204)
+    (heard,) = receiver.heard
+    assert (heard.path, heard.body, heard.headers["x-one"]) == ("/a?b=c", b"{}", "1")
+    assert heard.headers["host"] == f"{NAME}:{receiver.port}"
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Receiver) -> None:
+    receiver.answers = [(302, {"Location": receiver.url("/elsewhere")}, "moved")]
+    assert call(receiver.url()) == Answer(302, text="moved")
+    assert len(receiver.heard) == 1
+
+
+def test_of_a_bad_answer_the_first_words_are_kept(receiver: Receiver) -> None:
+    receiver.answers = [(500, {}, "no\ndough " + "x" * 5000)]
+    text = call(receiver.url()).text
+    assert text.startswith("no dough xxx") and len(text) <= 1024
+
+
+@pytest.mark.parametrize("private_address", ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
+def test_a_name_that_leads_to_a_private_address_is_not_called(
+    receiver: Receiver, names: Any, private_address: str
+) -> None:
+    # One of several is enough
+    names[NAME] = [["93.184.216.34", private_address]]
+    with pytest.raises(TargetRefused, match=private_address):
+        call(receiver.url(host=NAME), private=False)
+    assert not receiver.heard
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0.0.0.0"])
+def test_nor_is_an_address_in_whatever_form(receiver: Receiver, host: str) -> None:
+    with pytest.raises(CallFailed, match=r"not a public address|cannot be looked up"):
+        call(receiver.url(host=host), private=False)
+    assert not receiver.heard
+
+
+def test_it_connects_to_what_was_judged_and_not_to_the_next_answer_of_the_name(
+    receiver: Receiver, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a name that is public when it is judged, and this machine when it is asked again
+    names[NAME] = [["192.0.2.1"], ["127.0.0.1"]]
+    judged: list[str] = []
+    monkeypatch.setattr(client, "is_public", lambda address: not judged.append(address))
+    monkeypatch.setattr(client, "_CONNECT_S", 0.2)
+    with pytest.raises(CallFailed):
+        call(receiver.url(host=NAME), private=False)
+    assert judged == ["192.0.2.1"]
+    assert names[NAME] == [["127.0.0.1"]]  # it was asked once
+    assert not receiver.heard
+
+
+@pytest.mark.parametrize("how", ["hang", "drip"])
+def test_nothing_lasts_longer_than_it_may(receiver: Receiver, how: str) -> None:
+    receiver.always = getattr(receiver, how)
+    began = time.monotonic()
+    with pytest.raises(CallFailed, match=r"no answer within 0\.6 s") as caught:
+        call(receiver.url(), seconds=0.6)
+    assert caught.value.late
+    assert time.monotonic() - began < 0.6 + 2 * PATIENCE
+    gone = lambda: not any(t.name == "webhook call" for t in threading.enumerate())  # noqa: E731
+    wait_until(gone, 10, "its thread has ended")
+
+
+def test_a_name_that_is_looked_up_for_ever_holds_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: over.wait(60) and [])
+    try:
+        with pytest.raises(CallFailed) as caught:
+            call(f"http://{NAME}/", seconds=0.3)
+        assert caught.value.late
+        with pytest.raises(CallFailed) as caught:
+            client.resolve(NAME, 80, 0.2)
+        assert caught.value.late
+    finally:
+        over.set()
+
+
+def test_who_stops_meanwhile_is_heard(receiver: Receiver) -> None:
+    receiver.always = receiver.hang
+
+    def stop() -> None:
+        if receiver.heard:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        call(receiver.url(), check=stop)
+
+
+def test_who_is_not_there_has_failed_and_says_why(receiver: Receiver) -> None:
+    receiver.close()
+    with pytest.raises(CallFailed, match="refused") as caught:
+        call(receiver.url())
+    assert not caught.value.late
+
+
+def test_bytes_that_are_no_answer_have_failed(receiver: Receiver) -> None:
+    receiver.answers = [lambda handler: handler.wfile.write(b"\x00\xff nonsense\r\n\r\n")]
+    with pytest.raises(CallFailed):
+        call(receiver.url())
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key, and a certificate for NAME that only itself vouches for."""
+    both = tmp_path / "both.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-days", "2",
+         "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    both.write_text((tmp_path / "key.pem").read_text() + (tmp_path / "cert.pem").read_text())
+    return both
+
+
+def test_tls_is_verified_for_the_name(
+    certificate: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names[NAME] = names["other.example"] = [["127.0.0.1"]]
+    receiver = Receiver(certificate)
+    try:
+        with pytest.raises(CallFailed, match=r"(?i)certificate"):
+            call(receiver.url(host=NAME))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_name("cert.pem")))
+        with pytest.raises(CallFailed, match=r"(?i)certificate|match"):
+            call(receiver.url(host="other.example"))
+        assert call(receiver.url(host=NAME)) == Answer(204)
+    finally:
+        receiver.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("120", 120),
+        (" 7 ", 7),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("1.5", None),
+    ],
+)
+def test_a_retry_after_in_seconds(header: str | None, seconds: float | None) -> None:
+    assert retry_after(header) == seconds
+
+
+def test_a_retry_after_as_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3500 < (retry_after(later) or 0) <= 3600
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0

@@ -1,0 +1,479 @@
+"""Webhooks on a real database and a real receiver: what is written, sent, and noted of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from pizza.database.connection import BoundedConnection
+from pizza.domain.errors import InvalidRequest, NoSuchDelivery, NoSuchWebhook, WebhookDisabled
+from pizza.taskqueue import App
+from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.worker.executor import Executor
+from pizza.taskqueue.worker.outcome import Outcome
+from pizza.tracking.recorder import on_notification
+from pizza.webhooks import client, webhooks
+from pizza.webhooks.delivery import Pace, deliveries
+from pizza.webhooks.storage import Delivery, Webhook
+from pizza.webhooks.webhooks import Change, Policy
+
+from ...support.order_events import NUMBER, event, status
+from ...support.webhook_receiver import Receiver
+
+PRIVATE = Policy(("https", "http"), private=True)
+QUICK = Pace(timeout=0.5, rest=60)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.close()
+
+
+class Desk:
+    """A webhook at the receiver, events, and a worker that takes what is due by hand."""
+
+    def __init__(self, conn: BoundedConnection, db_url: str, receiver: Receiver) -> None:
+        self.conn = conn
+        self.receiver = receiver
+        self._line = Line(db_url, name="test job", pause=lambda _: True)
+        self._holder = 0
+
+    def add(self, *types: str, path: str = "/hook") -> tuple[Webhook, str]:
+        return webhooks.add_webhook(self.conn, self.receiver.url(path), types)
+
+    def track(self, sequence: int = 1, new: str = "cooking", **more: Any) -> dict[str, Any]:
+        body = status(sequence, new, **more)
+        with self.conn.transaction():
+            on_notification(event(body, None), self.conn)
+        return body
+
+    def log(self, webhook: Webhook) -> list[Delivery]:
+        return webhooks.list_deliveries(self.conn, str(webhook.id))
+
+    def messages(self) -> list[tuple[UUID, str, float | None]]:
+        """What waits: id, body, seconds until it is due."""
+        return self.conn.execute(
+            """select id, convert_from(body, 'UTF8'),
+                      extract(epoch from available_at - now())::float
+               from message where task = 'deliver_webhook' order by position"""
+        ).fetchall()
+
+    def work(self, pace: Pace = QUICK, policy: Policy = PRIVATE, line: Line | None = None) -> Any:
+        """Run what waits, due or not, once each; gives the outcomes."""
+        return [self.run(id, body, pace, policy, line) for id, body, _ in self.messages()]
+
+    def run(
+        self,
+        id: UUID,
+        body: str,
+        pace: Pace = QUICK,
+        policy: Policy = PRIVATE,
+        line: Line | None = None,
+    ) -> Outcome:
+        """Run one message as a worker would, whatever it waits for."""
+        self.conn.execute("update message set state = 'sent' where id = %s", [id])
+        app = App("test")
+        app.include(deliveries(policy, pace))
+        self._holder += 1
+        bench = Bench("test", self._holder, timedelta(seconds=30), (), line or self._line)
+        ticket = Ticket(
+            queue="webhooks_queue", delivery_tag=0, redelivered=False, message_id=str(id),
+            priority=0, headers={"task": "deliver_webhook"}, body=body.encode(),
+        )  # fmt: skip
+        return Executor(app, bench).execute(ticket, forced=True).outcome
+
+    def close(self) -> None:
+        self._line.close()
+
+
+@pytest.fixture
+def desk(conn: BoundedConnection, db_url: str, receiver: Receiver) -> Iterator[Desk]:
+    found = Desk(conn, db_url, receiver)
+    yield found
+    found.close()
+
+
+# --- from an event to its deliveries --------------------------------------------------------------
+
+
+def test_an_event_is_a_delivery_with_its_task_for_each_webhook_that_wants_it(desk: Desk) -> None:
+    all_of_it, _ = desk.add()
+    ready, _ = desk.add("order.ready", "order.delivered")
+    disabled, _ = desk.add()
+    webhooks.change_webhook(desk.conn, str(disabled.id), Change(enabled=False))
+
+    body = desk.track(1, "cooking")
+    desk.track(2, "ready")
+
+    assert [each.type for each in desk.log(all_of_it)] == ["order.ready", "order.cooking"]
+    assert [each.type for each in desk.log(ready)] == ["order.ready"]
+    assert desk.log(disabled) == []
+    first = desk.log(all_of_it)[-1]
+    assert (first.state, first.attempts, first.order_number) == ("waiting", 0, NUMBER)
+    assert str(first.event_id) == body["event_id"]
+    assert json.loads(first.payload) == {
+        "type": "order.cooking", "timestamp": "2024-12-16T10:32:00.000Z", "data": body,
+    }  # fmt: skip
+    assert {id for id, _, _ in desk.messages()} == {
+        each.id for webhook in (all_of_it, ready) for each in desk.log(webhook)
+    }
+
+
+def test_an_event_that_is_not_kept_leaves_no_delivery_and_one_that_comes_twice_one(
+    desk: Desk,
+) -> None:
+    webhook, _ = desk.add()
+    body = status(1)
+    with pytest.raises(RuntimeError), desk.conn.transaction():
+        on_notification(event(body, None), desk.conn)
+        raise RuntimeError
+    assert desk.log(webhook) == [] and desk.messages() == []
+    desk.conn.execute("delete from tracking_event")
+    for _ in range(2):
+        with desk.conn.transaction():
+            on_notification(event(body, None), desk.conn)
+        desk.conn.execute("delete from tracking_event")  # as if tracking had forgotten it
+    assert len(desk.log(webhook)) == len(desk.messages()) == 1
+
+
+def test_without_a_webhook_nothing_is_written(desk: Desk) -> None:
+    desk.track()
+    assert desk.conn.execute("select count(*) from message").fetchone() == (0,)
+
+
+# --- delivering -----------------------------------------------------------------------------------
+
+
+def test_a_delivery_is_signed_and_noted(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    webhook, secret = desk.add()
+    body = desk.track()
+
+    assert desk.work() == [Outcome.DONE]
+
+    (heard,) = desk.receiver.heard
+    assert heard.verified_by(secret)
+    assert heard.id == body["event_id"]
+    assert heard.headers["content-type"] == "application/json"
+    assert heard.json["data"] == body
+    (noted,) = desk.log(webhook)
+    assert (noted.state, noted.attempts, noted.answer, noted.problem) == ("delivered", 1, 204, None)
+    assert noted.tried_at and noted.duration is not None and noted.next_at is None
+    assert desk.messages() == []
+    # Then no secret is in any line
+    assert secret not in caplog.text and secret[10:30] not in caplog.text
+
+
+def test_after_a_rotation_it_is_signed_with_both_secrets_for_a_day(desk: Desk) -> None:
+    webhook, former = desk.add()
+    changed, newer = webhooks.rotate_secret(desk.conn, str(webhook.id))
+    assert newer != former and changed.former_until is not None
+    desk.track(1)
+    desk.work()
+    assert all(desk.receiver.heard[0].verified_by(secret) for secret in (former, newer))
+
+    desk.conn.execute("update webhook set former_until = now()")
+    desk.track(2, "ready")
+    desk.work()
+    assert desk.receiver.heard[1].verified_by(newer)
+    assert not desk.receiver.heard[1].verified_by(former)
+
+
+def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(desk: Desk) -> None:
+    webhook, secret = desk.add()
+    desk.receiver.answers = [(500, {}, "out of dough"), (302, {"Location": "/x"}, "")]
+    desk.track()
+
+    assert desk.work() == [Outcome.RETRIED]
+    (noted,) = desk.log(webhook)
+    assert (noted.state, noted.attempts, noted.answer) == ("waiting", 1, 500)
+    assert noted.problem == "answered 500: out of dough"
+    (_, _, due) = desk.messages()[0]
+    assert due is not None and 3.5 < due <= 5
+    assert noted.next_at is not None
+    assert webhooks.find_webhook(desk.conn, str(webhook.id)).failing_since is not None
+
+    assert desk.work() == [Outcome.RETRIED]  # a redirect is no success
+    assert desk.work() == [Outcome.DONE]
+    assert len({each.id for each in desk.receiver.heard}) == 1
+    assert all(each.verified_by(secret) for each in desk.receiver.heard)
+    assert [each.path for each in desk.receiver.heard] == ["/hook"] * 3
+    assert desk.log(webhook)[0].attempts == 3
+    assert webhooks.find_webhook(desk.conn, str(webhook.id)).failing_since is None
+
+
+def test_the_waits_span_about_a_day(desk: Desk) -> None:
+    schedule = Pace().schedule
+    waits = [schedule.delay(n).total_seconds() for n in range(1, schedule.attempts)]
+    assert waits[0] <= 5
+    assert waits == sorted(waits) or waits[-1] > 28_000
+    assert 15 * 3600 < sum(waits) < 30 * 3600
+
+
+def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    desk.receiver.always = 500
+    desk.track()
+    attempts = Pace().schedule.attempts
+    outcomes = [desk.work()[0] for _ in range(attempts)]
+    assert outcomes == [Outcome.RETRIED] * (attempts - 1) + [Outcome.DONE]
+    (noted,) = desk.log(webhook)
+    assert (noted.state, noted.attempts, noted.next_at) == ("failed", attempts, None)
+    assert desk.conn.execute("select count(*) from message").fetchone() == (0,)
+    # And staff can have it made anew
+    desk.receiver.always = 200
+    retried = webhooks.retry_delivery(desk.conn, str(webhook.id), str(noted.id))
+    assert (retried.state, retried.attempts) == ("waiting", 0)
+    assert desk.work() == [Outcome.DONE]
+    assert desk.log(webhook)[0].state == "delivered"
+
+
+@pytest.mark.parametrize("answer", [429, 503])
+def test_a_retry_after_is_the_least_wait_for_all_of_its_deliveries(desk: Desk, answer: int) -> None:
+    webhook, _ = desk.add()
+    desk.receiver.answers = [(answer, {"Retry-After": "600"}, "")]
+    desk.track(1)
+    desk.work()
+    assert 595 < (desk.messages()[0][2] or 0) <= 600
+    # Then what comes now is put off for as long, unattempted
+    desk.track(2, "ready")
+    assert desk.work() == [Outcome.RETRIED] * 2
+    assert all(595 < (due or 0) <= 610 for _, _, due in desk.messages())
+    assert [each.attempts for each in desk.log(webhook)] == [0, 1]
+    assert len(desk.receiver.heard) == 1
+
+
+def test_410_disables(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    desk.receiver.always = 410
+    desk.track(1)
+    desk.track(2, "ready")
+    assert desk.work() == [Outcome.DONE] * 2
+    found = webhooks.find_webhook(desk.conn, str(webhook.id))
+    assert found.disabled_at is not None and found.disabled_reason == "answered 410 Gone"
+    assert [each.state for each in desk.log(webhook)] == ["failed", "failed"]
+    assert desk.log(webhook)[0].problem == "the webhook is disabled"
+    assert len(desk.receiver.heard) == 1
+    desk.track(3, "delivered")
+    assert desk.messages() == []
+
+
+def test_who_fails_for_days_is_disabled(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    desk.receiver.always = 500
+    desk.conn.execute("update webhook set failing_since = now() - interval '73 hours'")
+    desk.track()
+    desk.work()
+    found = webhooks.find_webhook(desk.conn, str(webhook.id))
+    assert found.disabled_reason == "has failed for 3 days"
+    # And enabled again it begins with a clean sheet
+    enabled = webhooks.change_webhook(desk.conn, str(webhook.id), Change(enabled=True))
+    assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None,) * 3
+
+
+def test_who_gives_no_answer_in_time_is_left_alone_longer_each_time(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    desk.receiver.always = desk.receiver.hang
+    desk.track(1)
+    desk.track(2, "ready")
+    # The first one waits in vain, the second is put off without a request
+    assert desk.work() == [Outcome.RETRIED] * 2
+    assert len(desk.receiver.heard) == 1
+    assert [each.attempts for each in desk.log(webhook)] == [0, 1]
+    assert desk.log(webhook)[1].problem == "no answer within 0.5 s"
+    assert 59 < (desk.messages()[1][2] or 0) < 70
+    rests = []
+    for _ in range(2):
+        desk.conn.execute("update webhook set rests_until = null")
+        desk.run(*desk.messages()[0][:2])
+        row = desk.conn.execute(
+            "select extract(epoch from rests_until - now())::float from webhook"
+        )
+        rests.append(row.fetchone()[0])
+    assert 110 < rests[0] <= 120 and 230 < rests[1] <= 240
+
+
+def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
+    desk: Desk, db_url: str
+) -> None:
+    slow, _ = desk.add()
+    webhooks.add_webhook(desk.conn, desk.receiver.url("/quick"))
+    began, go = threading.Event(), threading.Event()
+
+    def wait(handler: Any) -> None:
+        began.set()
+        go.wait(60)
+        handler.send_response(200)
+        handler.end_headers()
+
+    desk.track(1)
+    desk.track(2, "ready")
+    by_hook = {each.id: each for each in desk.log(slow)}
+    mine = [m for m in desk.messages() if m[0] in by_hook]
+    others = [m for m in desk.messages() if m[0] not in by_hook]
+    desk.receiver.answers = [wait]
+    line = Line(db_url, name="test other job", pause=lambda _: True)
+    patient = replace(QUICK, timeout=60)
+    try:
+        held = threading.Thread(target=desk.run, args=(*mine[0][:2], patient, PRIVATE, line))
+        held.start()
+        assert began.wait(30)
+        # Then a second one of the same webhook is put off, and the other webhook hears its own
+        assert desk.run(*mine[1][:2]) is Outcome.RETRIED
+        assert [desk.run(*each[:2]) for each in others] == [Outcome.DONE] * 2
+        assert [each.path for each in desk.receiver.heard] == ["/hook", "/quick", "/quick"]
+        go.set()
+        held.join(30)
+        # And when the first one is done, it is its turn
+        assert desk.run(*mine[1][:2]) is Outcome.DONE
+    finally:
+        go.set()
+        line.close()
+    assert [each.state for each in desk.log(slow)] == ["delivered"] * 2
+
+
+def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    desk.track()
+    assert desk.work(policy=Policy(("http",))) == [Outcome.RETRIED]
+    assert desk.log(webhook)[0].problem == "127.0.0.1 is not a public address"
+    assert desk.work(policy=Policy(("https",), private=True)) == [Outcome.RETRIED]
+    assert desk.log(webhook)[0].problem == "must begin with https://"
+    assert not desk.receiver.heard
+
+
+def test_what_belongs_to_a_removed_webhook_ends_quietly(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    desk.track()
+    webhooks.remove_webhook(desk.conn, str(webhook.id))
+    assert desk.work() == [Outcome.DONE]
+    assert not desk.receiver.heard and desk.messages() == []
+
+
+# --- staff ----------------------------------------------------------------------------------------
+
+
+def fields(caught: pytest.ExceptionInfo[InvalidRequest]) -> dict[str, str]:
+    return {each.field: each.message for each in caught.value.errors}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://127.0.0.1/x", "https://10.1.2.3", "https://[::1]/", "https://169.254.169.254/latest",
+     "https://localhost/", "https://[::ffff:10.0.0.1]/"],
+)  # fmt: skip
+def test_private_targets_are_refused_when_saved_unless_allowed(url: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        webhooks.check(Policy(), Change(url))
+    assert fields(caught)["url"].startswith("must be public: ")
+    webhooks.check(PRIVATE, Change(url))
+
+
+def test_a_name_that_leads_to_a_private_address_is_refused_when_saved_and_an_unknown_one_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"private.example": "192.168.0.9", "public.example": "93.184.216.34"}
+
+    def look_up(host: str, port: int) -> list[str]:
+        if host not in known:
+            raise client.CallFailed(f"{host} cannot be looked up")
+        return [known[host]]
+
+    monkeypatch.setattr(client, "_look_up", look_up)
+    webhooks.check(Policy(), Change("https://public.example"))
+    webhooks.check(Policy(), Change("https://not-yet.example"))
+    with pytest.raises(InvalidRequest, match=r"leads to 192\.168\.0\.9"):
+        webhooks.check(Policy(), Change("https://private.example"))
+
+
+def test_what_makes_no_sense_is_refused_field_by_field() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        webhooks.check(Policy(), Change("http://a.example", ["order.eaten"], "x\ny"))
+    assert set(fields(caught)) == {"url", "types", "description"}
+
+
+def test_what_is_left_out_of_a_change_stays(desk: Desk) -> None:
+    webhook, _ = webhooks.add_webhook(desk.conn, "https://a.example", ["order.ready"], "screen")
+    changed = webhooks.change_webhook(desk.conn, str(webhook.id), Change(url="https://b.example"))
+    assert changed == replace(webhook, url="https://b.example")
+    changed = webhooks.change_webhook(desk.conn, str(webhook.id), Change(types=[], description=""))
+    assert (changed.types, changed.description) == (None, None)
+    off = webhooks.change_webhook(desk.conn, str(webhook.id), Change(enabled=False))
+    assert off.disabled_at is not None and off.disabled_reason == "by staff"
+    with pytest.raises(WebhookDisabled):
+        webhooks.test_webhook(desk.conn, str(webhook.id))
+
+
+def test_a_test_is_delivered_whatever_types_it_wants(desk: Desk) -> None:
+    webhook, secret = desk.add("order.ready")
+    sent = webhooks.test_webhook(desk.conn, str(webhook.id))
+    assert sent.type == "webhook.test"
+    desk.work()
+    assert desk.receiver.heard[0].json["type"] == "webhook.test"
+    assert desk.receiver.heard[0].verified_by(secret)
+
+
+def test_a_delivery_that_waits_for_hours_is_made_at_once_and_by_its_new_task_alone(
+    desk: Desk,
+) -> None:
+    webhook, _ = desk.add()
+    desk.receiver.answers = [(503, {"Retry-After": "9999"}, "")]
+    desk.track()
+    former = desk.messages()[0][:2]
+    desk.work()
+    desk.conn.execute("update webhook set rests_until = null")
+    webhooks.retry_delivery(desk.conn, str(webhook.id), str(desk.log(webhook)[0].id))
+    ((_, _, due),) = desk.messages()
+    assert due is None
+    assert desk.run(*former) is Outcome.SKIPPED
+    assert desk.work() == [Outcome.DONE]
+    assert len(desk.receiver.heard) == 2
+
+
+def test_the_log_has_pages(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    for n in range(1, 6):
+        desk.track(n)
+    whole = desk.log(webhook)
+    page = webhooks.list_deliveries(desk.conn, str(webhook.id), limit=2)
+    rest = webhooks.list_deliveries(desk.conn, str(webhook.id), before=str(page[-1].id))
+    assert page + rest == whole and len(whole) == 5
+    other, _ = desk.add()
+    for bad in (str(whole[0].id), "x", str(uuid4())):
+        with pytest.raises(InvalidRequest):
+            webhooks.list_deliveries(desk.conn, str(other.id), before=bad)
+
+
+@pytest.mark.parametrize("id", ["7", "x", "-1", "99999999999", "2147483648", "1 ", "\x00"])
+def test_who_is_not_there_is_not_found(conn: BoundedConnection, id: str) -> None:
+    verbs: list[Callable[[], Any]] = [
+        lambda: webhooks.find_webhook(conn, id),
+        lambda: webhooks.change_webhook(conn, id, Change(enabled=True)),
+        lambda: webhooks.remove_webhook(conn, id),
+        lambda: webhooks.rotate_secret(conn, id),
+        lambda: webhooks.test_webhook(conn, id),
+        lambda: webhooks.list_deliveries(conn, id),
+        lambda: webhooks.retry_delivery(conn, id, str(uuid4())),
+    ]
+    for verb in verbs:
+        with pytest.raises(NoSuchWebhook):
+            verb()
+
+
+def test_a_delivery_that_is_not_there_is_not_found(desk: Desk) -> None:
+    webhook, _ = desk.add()
+    for id in ("x", str(uuid4()), "\x00"):
+        with pytest.raises(NoSuchDelivery):
+            webhooks.retry_delivery(desk.conn, str(webhook.id), id)

@@ -1,0 +1,179 @@
+"""No property and no header of another program stops a worker, a subscriber or the dead letters."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.dead_letters import management
+from pizza.taskqueue.dead_letters.management import DeadLetter
+from pizza.taskqueue.topology import DEAD_LETTERS
+
+from ...support.raw_amqp import all_properties, drawn_properties, properties, publish, table
+from ...support.taskqueue.sample_subscriber import SCHEMA
+from ...support.taskqueue.worker_process import Process, Stage
+from ...support.waiting import wait_until
+
+drawn = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=3,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+TASK = table((b"task", b"S\x00\x00\x00\x04play"))
+
+
+def body(n: int) -> bytes:
+    return json.dumps({"mode": "ok", "label": str(n), "n": n}).encode()
+
+
+def send(
+    stage: Stage, headers: Iterable[dict[str, bytes]], exchange: str, key: str | bytes
+) -> set[int]:
+    """Publish a message with each set of properties; the numbers of those that were accepted."""
+    messages = [(body(n), properties(**each)) for n, each in enumerate(headers)]
+    accepted = publish(stage.broker_url, messages, exchange, key)
+    return {json.loads(each)["n"] for each in accepted}
+
+
+def read_dead_letters(stage: Stage, count: int) -> list[DeadLetter]:
+    """What `dead-letters list` prints, once there are so many; it can print all of them."""
+    found: list[DeadLetter] = []
+
+    def enough() -> bool:
+        found[:] = management.letters(stage.conn, 10_000)
+        return len(found) >= count
+
+    wait_until(enough, 20, f"{count} dead letters")
+    json.dumps([dataclasses.asdict(each) for each in found])
+    return found
+
+
+def empty_dead_letters(stage: Stage) -> None:
+    """Declare the queue, and throw away what is in it, and all rows."""
+    stage.conn.execute("truncate dead_message")
+    broker = Broker(stage.broker_url, name="test")
+    broker.declare(DEAD_LETTERS)
+    broker.channel.queue_purge("dead_letter_queue")
+    broker.close()
+
+
+def numbers(letters: list[DeadLetter]) -> list[int]:
+    return sorted(each.body["n"] for each in letters)
+
+
+def assert_unmoved(process: Process, stage: Stage, queue: str) -> None:
+    wait_until(lambda: stage.ready(queue) == 0, 10, "the queue is empty")
+    assert process.running and not process.tracebacks()
+    for action in ("broker_lost", "executor_failed"):
+        assert not process.log(action)
+
+
+def accepted_and_dead(stage: Stage, sent: set[int]) -> None:
+    """Each had its effect, or is a dead letter with its reason; none both, none twice."""
+    count = lambda: stage.rows("select count(*) from effect")[0][0]  # noqa: E731
+    dead = lambda: management.count(stage.conn)  # noqa: E731
+    wait_until(lambda: count() + dead() >= len(sent), 30, f"{len(sent)} have ended")
+    letters = read_dead_letters(stage, dead())
+    done = [int(label) for (label,) in stage.rows("select label from effect")]
+    assert sorted(done + numbers(letters)) == sorted(sent)
+    assert all(each.reason not in ("", "unknown") for each in letters)
+
+
+def test_a_worker_that_accepts_external_messages(stage: Stage) -> None:
+    green = stage.toy.queue("green")
+    worker = stage.worker("w", "green,red")
+    sent = send(stage, all_properties(), "", green)
+    assert len(sent) > 200
+    accepted_and_dead(stage, sent)
+    assert_unmoved(worker, stage, green)
+    stage.await_all_done()
+    good = stage.send()
+    stage.await_all_done()
+    assert stage.effects()[good] == 1
+
+
+def test_a_worker_of_a_queue_for_its_own_messages(stage: Stage) -> None:
+    red = stage.toy.queue("red")
+    worker = stage.worker("w")
+    own = ({"headers": TASK} | each for each in all_properties())
+    sent = send(stage, own, "", red)
+    good = stage.send()
+    stage.await_all_done()
+    assert_unmoved(worker, stage, red)
+    stage.assert_each_once([good])
+    dead = numbers(read_dead_letters(stage, 1))
+    assert set(dead) <= sent and len(dead) == len(set(dead))
+
+
+@pytest.mark.parametrize("db", [True, False])
+def test_a_subscriber(stage: Stage, db: bool) -> None:
+    stage.conn.execute(SCHEMA)
+    subscriber = stage.subscriber(db=db, attempts=1, relay=db)
+    sent = send(
+        stage,
+        ({"message_id": b"event %d" % n} | each for n, each in enumerate(all_properties())),
+        stage.prefix,
+        "event.x",
+    )
+    assert len(sent) > 200
+    for key in (b"event.\xff", b"event.\xed\xa0\x80", b"event.a\x00b"):
+        message = (body(1000 + len(sent)), properties(message_id=b"id of " + key.hex().encode()))
+        assert publish(stage.broker_url, [message], stage.prefix, key)
+        sent.add(1000 + len(sent))
+    heard = lambda: [line["n"] for line in stage.runs("heard")]  # noqa: E731
+    dead = lambda: stage.ready("dead_letter_queue")  # noqa: E731
+    if db:
+        dead = lambda: management.count(stage.conn)  # noqa: E731
+    wait_until(lambda: len(heard()) + dead() >= len(sent), 30, "all have ended")
+    if not db:
+        stage.relay()  # which makes rows of them
+    letters = read_dead_letters(stage, len(sent) - len(heard()))
+    assert sorted(heard() + numbers(letters)) == sorted(sent)
+    assert_unmoved(subscriber, stage, stage.toy.events)
+
+
+@drawn
+@given(st.lists(drawn_properties, min_size=40, max_size=40))
+def test_a_worker_gets_whatever_is_drawn(stage: Stage, headers: list[dict[str, bytes]]) -> None:
+    if not stage.processes:
+        stage.worker("w", "green,red")
+    stage.rows("delete from effect returning 1")
+    empty_dead_letters(stage)
+    sent = send(stage, without_twins(headers), "", stage.toy.queue("green"))
+    accepted_and_dead(stage, sent)
+    assert_unmoved(stage.processes[0], stage, stage.toy.queue("green"))
+
+
+@drawn
+@given(st.lists(drawn_properties, min_size=40, max_size=40))
+def test_a_list_of_forged_dead_letters(stage: Stage, headers: list[dict[str, bytes]]) -> None:
+    if not stage.processes:
+        stage.relay()
+    empty_dead_letters(stage)
+    sent = send(stage, without_twins(headers), "", "dead_letter_queue")
+    assert set(numbers(read_dead_letters(stage, len(sent)))) == sent
+
+
+def test_a_list_of_dead_letters_with_every_property(stage: Stage) -> None:
+    stage.relay()
+    empty_dead_letters(stage)
+    sent = send(stage, all_properties(), "", "dead_letter_queue")
+    assert set(numbers(read_dead_letters(stage, len(sent)))) == sent
+
+
+def without_twins(headers: list[dict[str, bytes]]) -> Iterable[dict[str, bytes]]:
+    """One of each message_id: a second message of the same id would be a duplicate."""
+    seen = set()
+    for each in headers:
+        identity = each.get("message_id")
+        if identity not in seen:
+            yield each
+        if identity:
+            seen.add(identity)

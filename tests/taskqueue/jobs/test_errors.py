@@ -1,0 +1,156 @@
+"""Which errors fail an attempt, and which are an outage that is waited for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from devservices import Postgres
+from devservices.ports import free_port
+
+from ...support.taskqueue.sample_app import ATTEMPTS
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import wait_until
+
+# So many losses of its connection within the job's block are no failure (executor.py).
+LOST_IN_BLOCK = 5
+
+
+@pytest.fixture
+def pair(stage: Stage) -> Iterator[psycopg.Connection]:
+    """Two rows, and somebody else's connection."""
+    stage.conn.execute("create table pair (id integer primary key)")
+    stage.conn.execute("insert into pair values (1), (2)")
+    with psycopg.connect(stage.db_url) as conn:
+        yield conn
+
+
+def reasons(stage: Stage) -> dict[UUID, tuple[str, int]]:
+    """Of each dead message its reason, and how many attempts it had."""
+    rows = stage.rows("select id, reason, attempts from dead_message")
+    return {id: (reason, attempts) for id, reason, attempts in rows}
+
+
+def await_dead(stage: Stage, jobs: list[UUID]) -> dict[UUID, tuple[str, int]]:
+    wait_until(lambda: set(reasons(stage)) >= set(jobs), 20, "all are dead")
+    return reasons(stage)
+
+
+def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(stage: Stage) -> None:
+    worker = stage.worker("w")
+    job = stage.send("statement", sql="select pg_sleep(12)")
+    stage.await_all_done(20)
+    stage.assert_each_once([job])
+    assert len(stage.runs("begin", job)) == 1
+    assert not worker.log("database_lost") + worker.log("claim_lost")
+
+
+def test_a_row_that_somebody_holds_fails_the_attempt(
+    stage: Stage, pair: psycopg.Connection
+) -> None:
+    worker = stage.worker("w")
+    pair.execute("select from pair where id = 1 for update")
+    nowait = "select from pair where id = 1 for update nowait"
+    job, once = (stage.send("statement", task=task, sql=nowait) for task in ("play", "once"))
+    for reason, attempts in await_dead(stage, [job, once]).values():
+        assert attempts == ATTEMPTS
+        assert reason.startswith("LockNotAvailable: ")
+    assert [len(stage.runs("begin", each)) for each in (job, once)] == [ATTEMPTS] * 2
+    assert len(worker.log("job_retried")) == 2 * (ATTEMPTS - 1)
+    assert not worker.log("database_lost")
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+@pytest.mark.parametrize("by", ["psycopg", "ours"])
+def test_an_error_of_another_database_fails_the_attempt(
+    stage: Stage, by: str, inside: bool
+) -> None:
+    worker = stage.worker("w")
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere"
+    job = stage.send("elsewhere", by=by, inside=inside, url=url)
+    ((reason, attempts),) = await_dead(stage, [job]).values()
+    assert attempts == len(stage.runs("begin", job)) == ATTEMPTS
+    assert reason.startswith("OperationalError: " if by == "psycopg" else "DatabaseUnavailable: ")
+    assert not worker.log("database_lost")
+    assert not stage.effects()
+
+
+def test_a_deadlock_fails_the_attempt(stage: Stage, pair: psycopg.Connection) -> None:
+    worker = stage.worker("w")
+    # Given somebody who notices a deadlock later than the job, and holds what it wants second
+    pair.execute("set local deadlock_timeout = '60s'")
+    pair.execute("select from pair where id = 2 for update")
+    gate = stage.gate()
+    job = stage.send("lock_two", until=gate)
+    holds_one = "select from pair where id = 1 for update skip locked"
+    wait_until(lambda: not stage.rows(holds_one), 10, "the job holds the first row")
+    other = threading.Thread(target=pair.execute, args=["select from pair where id = 1 for update"])
+    other.start()
+    waits = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+    wait_until(lambda: stage.rows(waits, pair.info.backend_pid), 10, "the other waits for it")
+    gate.open()
+    line = worker.await_log("job_retried", 15)
+    other.join()
+    pair.rollback()
+    stage.await_all_done()
+    assert line["message"].startswith("Attempt 1 failed") and "DeadlockDetected" in line["message"]
+    assert stage.rows("select attempt from effect where message_id = %s", job) == [(2,)]
+
+
+def test_an_error_that_the_job_swallows_fails_the_attempt(stage: Stage) -> None:
+    worker = stage.worker("w")
+    job = stage.send("swallow")
+    stage.await_all_done()
+    assert stage.rows("select attempt from effect where message_id = %s", job) == [(2,)]
+    (line,) = worker.log("job_retried")
+    assert "InFailedSqlTransaction" in line["message"]
+
+
+@pytest.mark.parametrize("task", ["play", "once"])
+def test_the_loss_of_its_own_connection_is_no_failure(
+    stage: Stage, tmp_path: Path, task: str
+) -> None:
+    worker = stage.worker("w")
+    job = stage.send("cut", task=task, times=1, count=str(tmp_path / "count"))
+    stage.await_all_done()
+    assert stage.rows("select attempt from effect where message_id = %s", job) == [(1,)]
+    assert len(stage.runs("begin", job)) == 2
+    assert not worker.log("job_retried") + worker.tracebacks()
+
+
+@pytest.mark.parametrize("task", ["play", "once"])
+def test_a_job_that_always_loses_its_connection_fails_in_the_end(
+    stage: Stage, tmp_path: Path, task: str
+) -> None:
+    worker = stage.worker("w")
+    runs = LOST_IN_BLOCK + 1
+    job = stage.send("cut", task=task, times=runs, count=str(tmp_path / "count"))
+    line = worker.await_log("job_retried", 30)
+    assert line["message"].startswith("Attempt 1 failed")
+    stage.await_all_done(30)
+    assert stage.rows("select attempt from effect where message_id = %s", job) == [(2,)]
+    assert len(stage.runs("begin", job)) == runs + 1
+    assert len(worker.log("job_retried")) == 1
+
+
+def test_a_hung_server_in_a_statement_is_no_failure(stage: Stage, postgres: Postgres) -> None:
+    worker = stage.worker("w")
+    gate = stage.gate()
+    job = stage.send("hold", until=gate)
+    name = "toy w job"
+    inside = """select 1 from pg_stat_activity where application_name = %s
+                and datname = current_database() and state = 'idle in transaction'"""
+    wait_until(lambda: stage.rows(inside, name), 10, "the job is in its transaction")
+    postgres.pause()
+    gate.open()
+    worker.await_log("database_lost", 20)
+    postgres.resume()
+    stage.reconnect()
+    stage.await_all_done(30)
+    assert stage.rows("select attempt from effect where message_id = %s", job) == [(1,)]
+    assert not worker.log("job_retried") + worker.tracebacks()

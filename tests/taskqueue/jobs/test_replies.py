@@ -1,0 +1,29 @@
+"""Answers to requests: to the queue that waits for them, and nowhere when it is gone."""
+
+from __future__ import annotations
+
+from pizza.taskqueue.task import publish
+
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import wait_until
+
+
+def test_an_answer_finds_its_request(stage: Stage) -> None:
+    relay = stage.relay()
+    with stage.broker() as channel:
+        queue = channel.queue_declare("", exclusive=True).queue
+        publish(stage.conn, "", queue, {"ok": True}, correlation_id="7", headers={"a": 1})
+        found = wait_until(lambda: channel.basic_get(queue, no_ack=True), 5, "the answer")
+    assert found.body in (b'{"ok":true}', '{"ok":true}')
+    assert found.properties["correlation_id"] == "7"
+    assert found.properties["application_headers"] == {"a": 1}
+    assert not relay.tracebacks()
+
+
+def test_an_answer_that_nobody_waits_for_is_dropped(stage: Stage) -> None:
+    relay = stage.relay()
+    publish(stage.conn, "", "gone", {"ok": True}, correlation_id="7")
+    publish(stage.conn, stage.prefix, "event.x", {"n": 1})
+    wait_until(lambda: stage.ready(stage.toy.events) == 1, 10, "others go their way")
+    stage.await_all_done()
+    assert not relay.tracebacks()

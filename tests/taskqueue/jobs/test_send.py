@@ -1,0 +1,196 @@
+"""A message is part of the transaction that sends it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
+
+from devservices import Postgres, RabbitMQ
+from pizza.database.queries import Queries
+from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.task import publish, reprioritise, withdraw
+
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import Stopwatch, wait_until
+
+PRUNE = Queries("keeper").prune_identities
+
+
+def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> None:
+    stage.relay()
+    with pytest.raises(ZeroDivisionError), stage.conn.transaction():
+        stage.send()
+        publish(stage.conn, stage.prefix, "event.undone", {})
+        raise ZeroDivisionError
+    with stage.conn.transaction():
+        event = publish(
+            stage.conn, stage.prefix, "event.done", {"n": 1}, headers={"source": "test"}
+        )
+        job = stage.send()
+        # Not before the commit, however long that takes
+        time.sleep(0.7)  # more than a doze
+        assert stage.ready(stage.toy.events) == stage.ready(stage.toy.queue("red")) == 0
+    stage.await_states(sent=1)
+    wait_until(lambda: stage.ready(stage.toy.events) == 1, 3, "the event is there")
+    (message,) = stage.drain()
+    assert message.properties["message_id"] == str(event)
+    assert message.properties["application_headers"] == {"source": "test"}
+    assert message.properties["delivery_mode"] == 2
+    (ticket,) = stage.drain(stage.toy.queue("red"))
+    assert ticket.properties["message_id"] == str(job)
+    assert ticket.properties["application_headers"]["task"] == "play"
+
+
+def test_the_effect_and_what_it_sends_are_one_commit(stage: Stage) -> None:
+    stage.worker("w")
+    # Given a completion that sends on, and fails at its very end in the first attempt
+    job = stage.send("send_and_fail", times=1)
+    stage.await_all_done()
+    stage.assert_each_once([job])
+    wait_until(lambda: stage.ready(stage.toy.events) == 1, 3, "the event is there")
+    (event,) = stage.drain()
+    assert event.body == b'{"attempt":2}'
+
+
+def test_id_and_priority_are_as_given(stage: Stage) -> None:
+    stage.relay()
+    identity = uuid4()
+    assert stage.send(message_id=identity, priority=7) == identity
+    stage.await_states(sent=1)
+    (ticket,) = stage.drain(stage.toy.queue("red"))
+    assert (ticket.properties["message_id"], ticket.properties["priority"]) == (str(identity), 7)
+
+
+def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: Stage) -> None:
+    identity = uuid4()
+    # Given a message that waits, then another with its id, in a transaction that goes on
+    with stage.conn.transaction():
+        assert stage.send(message_id=identity, label="first") == identity
+        assert stage.send(message_id=identity, label="second") == identity
+    with stage.conn.transaction():
+        assert stage.send(message_id=identity, label="third") == identity
+        other = stage.send(label="other")
+    assert len(stage.rows("select 1 from message")) == 2
+    stage.worker("w")
+    stage.await_all_done()
+    # And once it has had its effect, one more changes nothing
+    assert stage.send(message_id=identity, label="late") == identity
+    assert not stage.states()
+    stage.assert_each_once([identity, other])
+    assert stage.rows("select label from effect where message_id = %s", identity) == [("first",)]
+
+
+def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_one_longer(
+    stage: Stage,
+) -> None:
+    ended, living, fresh = uuid4(), uuid4(), uuid4()
+    for id in (ended, living, fresh):
+        stage.send(message_id=id)
+    stage.conn.execute("delete from message where id = any(%s)", [[ended, fresh]])
+    # Given looks of the keeper, each when half a day has passed since the last; one id is new
+    for looks, kept in enumerate([{ended, living, fresh}, {ended, living, fresh}, {living, fresh}]):
+        stage.conn.execute(
+            "update adopted_message set seen_at = now() - %s::interval where id <> %s",
+            ["11:59" if looks == 0 else "12:01", fresh],
+        )
+        stage.conn.execute(PRUNE, {"limit": 100})
+        assert {id for (id,) in stage.rows("select id from adopted_message")} == kept
+        # And at once again, which changes nothing
+        stage.conn.execute(PRUNE, {"limit": 100})
+        assert {id for (id,) in stage.rows("select id from adopted_message")} == kept
+    # Then only the forgotten one can be sent again
+    for id in (ended, living, fresh):
+        stage.send(message_id=id)
+    assert {id for (id,) in stage.rows("select id from message")} == {ended, living}
+
+
+def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Stage) -> None:
+    identity = uuid4()
+    with psycopg.connect(stage.db_url) as first, psycopg.connect(stage.db_url) as second:
+        stage.toy.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
+        late = threading.Thread(
+            target=stage.toy.play.send,
+            args=(second, {"mode": "ok"}),
+            kwargs={"routing_key": "red", "message_id": identity},
+        )
+        late.start()
+        first.commit()
+        late.join(30)
+        second.commit()
+    assert stage.rows("select id from message") == [(identity,)]
+
+
+@pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])
+def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Stage, body: object) -> None:
+    with pytest.raises(PoisonMessage):
+        stage.toy.play.send(stage.conn, body)
+    assert not stage.states()
+
+
+@dataclass
+class Row:
+    outbox_task: Any = None
+    outbox_event: Any = None
+    message_withdraw: Any = None
+    message_reprioritise: Any = None
+
+
+@pytest.mark.parametrize("factory", [dict_row, namedtuple_row, class_row(Row), scalar_row])
+def test_any_row_factory_will_do(stage: Stage, factory: Any) -> None:
+    with psycopg.connect(stage.db_url, row_factory=factory) as conn:
+        first, second = (
+            stage.toy.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
+        )
+        assert reprioritise(conn, first, 7)
+        assert not reprioritise(conn, first, 7)
+        assert withdraw(conn, second)
+        assert not withdraw(conn, second)
+        publish(conn, stage.prefix, "event.x", {})
+    assert stage.rows("select id, priority from message where task is not null") == [(first, 7)]
+
+
+@pytest.mark.parametrize(
+    "conn", [object.__new__(psycopg.AsyncConnection), object(), None], ids=["async", "odd", "none"]
+)
+def test_a_connection_that_would_send_nothing_is_refused(stage: Stage, conn: Any) -> None:
+    identity = uuid4()
+    for send in (
+        lambda: stage.toy.play.send(conn, {}),
+        lambda: publish(conn, stage.prefix, "event.x", {}),
+        lambda: withdraw(conn, identity),
+        lambda: reprioritise(conn, identity, 1),
+    ):
+        with pytest.raises(TypeError, match=r"has to be a psycopg\.Connection, .*, not "):
+            send()
+
+
+def test_a_countdown_outlives_a_restart_of_everything(
+    stage: Stage, postgres: Postgres, rabbitmq: RabbitMQ
+) -> None:
+    worker = stage.worker("before")
+    watch, sent = Stopwatch(), time.time()
+    soon, late = stage.send(countdown=0.5), stage.send(countdown=9)
+    # A short one is due in time, not with some poll
+    took = stage.await_run(soon)["at"] - sent
+    assert took >= 0.5
+    watch.assert_within(1.1, took)
+    # When everything goes down and comes back
+    with ThreadPoolExecutor() as pool:
+        worker.kill9()
+        list(pool.map(lambda server: server.restart(), (postgres, rabbitmq)))
+    stage.worker("after")
+    stage.await_all_done(20)
+    run = stage.await_run(late)
+    assert run["worker"] == "after"
+    took = run["at"] - sent
+    assert took >= 9
+    watch.assert_within(9 + 3.5, took)
+    stage.assert_each_once([soon, late])

@@ -1,0 +1,75 @@
+"""A task may say how long it takes at most; beyond that the attempt has failed, and is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ...support.taskqueue.sample_app import ATTEMPTS, TIME_LIMIT_S
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import Stopwatch, wait_until
+
+PROMISED_S = TIME_LIMIT_S + 1.0
+ON_DEAD = "select label, attempt from effect where message_id = %s"
+
+
+@pytest.mark.parametrize("body", [
+    {"mode": "sleep", "seconds": 600},
+    {"mode": "statement", "sql": "select pg_sleep(600)"},
+    {"mode": "statement_outside", "sql": "select pg_sleep(600)"},
+], ids=["in job.sleep", "in its last transaction", "in another transaction"])  # fmt: skip
+def test_a_job_that_takes_longer_fails(stage: Stage, body: dict[str, object]) -> None:
+    worker = stage.worker("w", lease=600)
+    watch = Stopwatch()
+    job = stage.send(task="limited", **body)
+    dead = "select id, attempts, reason from dead_message"
+    wait_until(lambda: stage.rows(dead), 20, "the message is dead")
+    ((id, attempts, reason),) = stage.rows(dead)
+    assert (id, attempts) == (job, ATTEMPTS)
+    assert stage.rows(ON_DEAD, job) == [("dead", ATTEMPTS)]
+    assert reason == "TimeLimitExceeded: the job took longer than its time limit of 1 s"
+    for begin, end in zip(stage.runs("begin", job), stage.runs("end", job), strict=True):
+        took = end["at"] - begin["at"]
+        assert took >= TIME_LIMIT_S / 2  # it counts from before the claim
+        watch.assert_within(PROMISED_S, took)
+        assert end["how"] == "TimeLimitExceeded"
+    # And its worker is free for others
+    assert stage.await_run(stage.send(), event="end")["worker"] == "w"
+    assert worker.running and not worker.tracebacks()
+    left = """select 1 from pg_stat_activity
+              where application_name = 'toy w job' and datname = current_database()
+                and state = 'active' and query = 'select pg_sleep(600)'"""
+    wait_until(lambda: not stage.rows(left), 10, "its statement is over at the server too")
+
+
+def test_a_job_that_cannot_be_interrupted_loses_its_claim(stage: Stage, tmp_path: Path) -> None:
+    stage.relay()
+    worker = stage.worker("hung", no_relay=True, lease=600)
+    job = stage.send("loop", task="limited", times=1, count=str(tmp_path / "count"))
+    stage.await_run(job)
+    heir = stage.worker("heir", no_relay=True)
+    # Then its attempt is counted, another makes the next, and its process asks to be started again
+    line = worker.await_log("job_hung", 20)
+    assert line["level"] == "ERROR" and "time limit of 1 s" in line["message"]
+    assert worker.ends(10) == 1
+    stage.await_all_done()
+    rows = stage.rows("select worker, attempt from effect where message_id = %s", job)
+    assert rows == [("heir", 2)]
+    assert heir.running
+    tally = dict(stage.rows("select what, number from message_tally"))
+    assert tally == {"retried": 1}
+
+
+def test_a_job_that_cannot_be_interrupted_is_dead_after_its_last_attempt(
+    stage: Stage, tmp_path: Path
+) -> None:
+    stage.relay()
+    job = stage.send("loop", task="limited", times=99, count=str(tmp_path / "count"))
+    for number in range(ATTEMPTS):
+        worker = stage.worker(f"hung{number}", no_relay=True)
+        assert worker.ends(20) == 1
+    dead = stage.rows("select id, attempts, reason from dead_message")
+    assert [(id, attempts) for id, attempts, _ in dead] == [(job, ATTEMPTS)]
+    assert "TimeLimitExceeded" in dead[0][2]
+    assert stage.rows(ON_DEAD, job) == [("dead", ATTEMPTS)]

@@ -1,0 +1,71 @@
+"""PostgreSQL refuses writes, or cuts connections: jobs wait, and no attempt is counted for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from ...support.taskqueue.sample_app import ATTEMPTS
+from ...support.taskqueue.worker_process import Process, Stage
+from ...support.waiting import wait_until
+
+Block = Callable[[], AbstractContextManager[None]]
+
+_CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
+
+
+def labels(stage: Stage, job: object) -> dict[str, int]:
+    """How often each effect of a job was made."""
+    query = "select label, count(*) from effect where message_id = %s group by 1"
+    return dict(stage.rows(query, job))
+
+
+def calm(process: Process, action: str) -> bool:
+    """It said once what is wrong, as a warning, and showed no traceback."""
+    levels = [line["level"] for line in process.log(action)]
+    return process.running and levels == ["WARNING"] and not process.tracebacks()
+
+
+def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
+    stage: Stage, reading_only: Block
+) -> None:
+    worker = stage.worker("w", lease=3, no_relay=True)
+    relay = stage.relay()
+    gate = stage.gate()
+    job = stage.send("two", until=gate)
+    wait_until(lambda: labels(stage, job), 10, "its first step has committed")
+
+    with reading_only():
+        gate.open()
+        worker.await_log("database_lost", 20)
+        relay.await_log("relay_lost", 20)
+
+    later = stage.send()
+    stage.await_all_done(30)
+    assert {run["attempt"] for run in stage.runs("end", job)} == {1}
+    assert labels(stage, job)[" ended"] == 1
+    assert stage.effects()[later] == 1
+    assert calm(worker, "database_lost") and calm(relay, "relay_lost")
+    assert not worker.log("session_lost")
+    assert not worker.log("job_retried") and not worker.log("job_dead")
+
+
+def test_more_cut_connections_than_attempts_do_not_bury_a_job(stage: Stage) -> None:
+    worker = stage.worker("w")
+    gate = stage.gate()
+    job = stage.send("two", until=gate, shut=True)
+    for count in range(1, ATTEMPTS + 2):
+        stage.await_run(job, count=count, within=20)
+        begun = lambda n=count: labels(stage, job).get(" begun", 0) == n  # noqa: E731
+        wait_until(begun, 10, "its first step has committed")
+        wait_until(lambda: stage.rows(_CUT, "toy w job"), 10, "its connection is cut")
+        gate.open()
+
+    stage.await_run(job, count=ATTEMPTS + 2, within=20)
+    gate.open()
+    stage.await_all_done(20)
+    assert {run["attempt"] for run in stage.runs("end", job)} == {1}
+    assert labels(stage, job)[" ended"] == 1
+    assert worker.running
+    assert not worker.log("job_retried") and not worker.log("job_dead")
+    assert not worker.tracebacks()

@@ -1,0 +1,140 @@
+"""What an operator has to mend is said once, with the remedy; nobody claims to be ready before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from kombu import Queue
+
+from devservices import Postgres, RabbitMQ
+from pizza.database.migrate import migrate
+
+from ...support.taskqueue.sample_app import SCHEMA
+from ...support.taskqueue.worker_process import DEAD_LETTERS, Process, Stage
+from ...support.waiting import wait_until
+
+WATCHED_S = 10.0
+MOST_LINES = 2
+MOST_CONNECTIONS = 12  # in that time, of one worker
+READY = ("worker_connected", "subscribed", "broker_reconnected", "worker_reconnected")
+
+
+def watched(*processes: Process) -> list[str]:
+    """What each process says in some seconds: one thing, and nothing of being ready."""
+    for each in processes:
+        wait_until(each.log, 20, f"{each.name} says what is wrong")
+    used = [each.cpu_seconds() for each in processes]
+    time.sleep(WATCHED_S)
+    texts = []
+    for each, before in zip(processes, used, strict=True):
+        assert each.running and not each.tracebacks()
+        assert each.cpu_seconds() - before < 0.15 * WATCHED_S + 0.3
+        said = [line for line in each.log() if line["action"] != "relay_leading"]
+        assert 1 <= len(said) <= MOST_LINES, said
+        assert not [line for line in said if line["action"] in READY]
+        texts.append(said[0]["message"])
+    return texts
+
+
+@pytest.fixture
+def guest(rabbitmq: RabbitMQ, stage: Stage) -> Iterator[str]:
+    """The address of a user who may read and write, and configure nothing."""
+    rabbitmq.ctl("add_user", stage.prefix, "secret")
+    rabbitmq.ctl("set_permissions", "-p", "/", stage.prefix, "", ".*", ".*")
+    yield rabbitmq.url.replace("guest:guest", f"{stage.prefix}:secret")
+    rabbitmq.ctl("delete_user", stage.prefix)
+
+
+def declare_otherwise(stage: Stage) -> None:
+    """The red queue without the priorities that the toy declares."""
+    with stage.broker() as channel:
+        channel.queue_delete(stage.toy.queue("red"))
+        Queue(stage.toy.queue("red"), durable=True)(channel).declare()
+
+
+def test_a_queue_with_other_arguments(stage: Stage) -> None:
+    declare_otherwise(stage)
+    worker = stage.worker("w", ready=False, no_relay=True)
+    subscriber, relay = stage.subscriber(ready=False), stage.relay(ready=False)
+    red = stage.toy.queue("red")
+    for text in watched(worker, subscriber, relay):
+        assert f"queue {red} cannot be declared" in text
+        assert "delete the queue, or declare it with x-max-priority being none" in text
+    # When the operator has done it, all begin by themselves
+    with stage.broker() as channel:
+        channel.queue_delete(red)
+    relay.await_log("broker_reconnected", 15)
+    subscriber.await_log("subscribed", 15)
+    stage.await_run(stage.send(), 15)
+    assert worker.log("worker_connected")
+
+
+def test_a_user_who_may_not_configure(stage: Stage, guest: str) -> None:
+    red = stage.toy.queue("red")
+    with stage.broker() as channel:
+        channel.queue_delete(red)
+    worker = stage.worker("w", ready=False, no_relay=True, broker=guest)
+    (text,) = watched(worker)
+    assert f"grant configure on {red}, or declare it beforehand" in text
+    # When somebody else has declared it, that is all it needs
+    with stage.broker() as channel:
+        stage.declare(channel)
+    worker.await_log("worker_connected", 15)
+    stage.relay()
+    stage.await_run(stage.send(), 15)
+
+
+def test_a_user_who_may_not_configure_needs_not_to(stage: Stage, guest: str) -> None:
+    with stage.broker() as channel:
+        stage.declare(channel)
+        Queue(DEAD_LETTERS, durable=True)(channel).declare()
+    worker = stage.worker("w", broker=guest)
+    stage.await_run(stage.send(), 15)
+    assert not worker.log("broker_lost") + worker.tracebacks()
+
+
+@pytest.fixture
+def empty_database(postgres: Postgres) -> Iterator[str]:
+    """A database without tables."""
+    yield postgres.create_database("before_setup")
+    postgres.drop_database("before_setup")
+
+
+def test_anything_before_setup(stage: Stage, empty_database: str) -> None:
+    options = {"ready": False, "db": empty_database}
+    ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"crew": 1}]
+    workers = [stage.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)]
+    subscriber, relay = stage.subscriber(alone=True, **options), stage.relay(**options)
+    for text in watched(*workers, subscriber, relay):
+        assert "the database has no tables of this version: run --setup-db" in text
+    migrate(empty_database)
+    with psycopg.connect(empty_database, autocommit=True) as conn:
+        conn.execute(SCHEMA)
+    for worker in workers:
+        worker.await_log("worker_connected", 15)
+    subscriber.await_log("subscribed", 15)
+    relay.await_log("relay_leading", 15)
+
+
+def test_a_queue_that_nobody_declares_is_declared_by_its_worker(
+    stage: Stage, rabbitmq: RabbitMQ
+) -> None:
+    before = connections(rabbitmq)
+    stage.worker("w", "red,purple", no_relay=True)
+    stage.relay()
+    try:
+        assert stage.ready(stage.toy.queue("purple")) == 0
+        stage.await_run(stage.send(), 15)
+        assert connections(rabbitmq) - before <= MOST_CONNECTIONS + 4
+    finally:
+        with stage.broker() as channel:
+            channel.queue_delete(stage.toy.queue("purple"))
+
+
+def connections(rabbitmq: RabbitMQ) -> int:
+    """How many connections the broker has accepted so far."""
+    return rabbitmq.log.read_text(errors="replace").count("accepting AMQP connection")

@@ -1,0 +1,52 @@
+"""An idle system is quiet: no healthy connection is taken for a lost one."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+import pytest
+
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox import broker_link as link_module
+from pizza.taskqueue.outbox import keeper as keeper_module
+from pizza.taskqueue.outbox.relay import Relay
+
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import wait_until
+
+# The queue of a message that waits is asked about every two seconds. Between such answers RabbitMQ
+# has no reason to send a heartbeat of its own.
+HEARTBEAT_S = 6
+# Two missing heartbeats are a loss.
+IDLE_S = 3 * HEARTBEAT_S + 1
+
+
+def test_nobody_loses_the_broker_while_nothing_happens(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given frequent heartbeats, and a message that waits where nobody works
+    beating = partial(Broker, heartbeat=HEARTBEAT_S)
+    monkeypatch.setattr(link_module, "Broker", beating)
+    monkeypatch.setattr(keeper_module, "Broker", beating)
+    stage.send(colour="blue")
+    caplog.set_level(logging.INFO)
+    worker = stage.worker("w", no_relay=True, heartbeat=HEARTBEAT_S)
+    subscriber = stage.subscriber(heartbeat=HEARTBEAT_S)
+    relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="relay")
+    relay.start()
+    try:
+        wait_until(lambda: relay.state() == "leading", 10, "it leads")
+        stage.await_states(sent=1)
+        # When nothing happens for a while
+        time.sleep(IDLE_S)
+    finally:
+        relay.stop(5)
+    # Then nobody has anything to say about it
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+    for process in (worker, subscriber):
+        assert [line for line in process.log() if line["level"] != "INFO"] == []
+        assert not process.log("broker_lost") and not process.log("broker_reconnected")
+    actions = [record.__dict__.get("action") for record in caplog.records]
+    assert actions.count("relay_leading") == 1

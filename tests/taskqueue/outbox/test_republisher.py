@@ -1,0 +1,148 @@
+"""What the broker has lost is published again, whatever its number and whatever lies beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import amqp
+import pytest
+
+from devservices import Servers
+from pizza.database.connection import connect
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox import republisher
+from pizza.taskqueue.outbox.republisher import Republisher
+
+from ...support.taskqueue.backlog import give_memory, insert_tasks, put_external, send_tasks
+from ...support.taskqueue.event_probe import EventProbe
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import Stopwatch, full_size, wait_until
+
+
+@pytest.mark.parametrize("count", [30_000, pytest.param(300_000, marks=full_size)])
+def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
+    servers: Servers, stage: Stage, count: int
+) -> None:
+    give_memory(servers.rabbitmq, count)
+    insert_tasks(stage, count, "sent", age=20)
+    stage.relay()
+    red = stage.toy.queue("red")
+    watch = Stopwatch()
+    with EventProbe(stage) as probe, stage.broker() as channel:
+        ready = lambda: channel.queue_declare(red, passive=True).message_count  # noqa: E731
+        wait_until(lambda: ready() >= count, 60, f"{count} messages are there again")
+        watch.assert_within(60)
+        print(f"{count} messages in {watch.seconds:.1f} s, {watch.slowness():.1f} times as slow")
+    print(f"events: median {probe.percentile(0.5):.3f} s, 99 % {probe.percentile(0.99):.3f} s")
+    probe.assert_on_time()
+    assert stage.ready(red) == count
+
+
+def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Stage) -> None:
+    relay = stage.relay()
+    red = stage.toy.queue("red")
+    send_tasks(stage, 5000)
+    wait_until(lambda: stage.ready(red) == 5000, 30, "all wait")
+    stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
+    with EventProbe(stage) as probe:
+        with stage.broker() as channel:
+            channel.queue_delete(red)
+        coming = [stage.send() for _ in range(50)]
+        relay.await_log("messages_sent_again", 20)
+        coming += [stage.send() for _ in range(50)]
+        wait_until(lambda: stage.ready(red) >= 5100, 20, "all are there again")
+    probe.assert_on_time()
+    stage.await_states(sent=5100)
+    delivered = {message.properties["message_id"] for message in stage.drain(red)}
+    assert len(delivered) == 5100
+    assert delivered >= {str(id) for id in coming}
+
+
+def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtaken(
+    stage: Stage,
+) -> None:
+    relay = stage.relay()
+    lost = stage.send(priority=5, label="lost")
+    stage.await_states(sent=1)
+    wait_until(lambda: stage.drain(stage.toy.queue("red")), 5, "its delivery is gone")
+    stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
+    # Given so many others that the queue does not look short
+    put_external(stage, 200, "red")
+    gate = stage.gate()
+    later = stage.send("block", priority=5, until=gate)
+    # When a worker gets what was sent later
+    worker = stage.worker("w", no_relay=True)
+    stage.await_run(later)
+    # Then the lost one is sent again, and is the next
+    relay.await_log("messages_sent_again", 15)
+    gate.open()
+    stage.await_run(lost)
+    stage.await_run(later, event="end")
+    assert worker.running
+
+
+def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(stage: Stage) -> None:
+    relay = stage.relay()
+    red = stage.toy.queue("red")
+    send_tasks(stage, 1250)
+    wait_until(lambda: stage.ready(red) == 1250, 10, "half of them wait")
+    put_external(stage, 40, "red")
+    send_tasks(stage, 1250)
+    wait_until(lambda: stage.ready(red) == 2540, 10, "all of them wait")
+    waiting = stage.send()
+    # When workers have taken all but one by their tags, without their deliveries
+    stage.rows("delete from message where id <> %s returning 1", waiting)
+    stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
+    wait_until(lambda: stage.ready(red) < 1200, 15, "most of them are taken out")
+    assert relay.log("messages_sent_again")
+    left: list[amqp.Message] = []
+
+    def external() -> int:
+        # The keeper may have some in hand, and puts them back.
+        left.extend(stage.drain(red))
+        return sum("task" not in m.properties.get("application_headers", {}) for m in left)
+
+    wait_until(lambda: external() >= 40, 10, "those of others are all there")
+    wait_until(
+        lambda: external() == 40 and str(waiting) in {m.properties["message_id"] for m in left},
+        10, "and so is the one that waits",
+    )  # fmt: skip
+
+
+class CountingBroker(Broker):
+    """Counts how many deliveries it has in hand at most."""
+
+    in_hand = most = 0
+
+    def get(self, queue: str) -> Any:
+        message = super().get(queue)
+        self.in_hand += message is not None
+        self.most = max(self.most, self.in_hand)
+        return message
+
+    def requeue(self, tag: int) -> None:
+        super().requeue(tag)
+        self.in_hand -= 1
+
+
+def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given very many messages of other programs, so that each look goes deeper than the last
+    green = stage.toy.queue("green")
+    put_external(stage, 3000, "green")
+    insert_tasks(stage, 1, "sent", colour="green")
+    for name in ("LOOK_S", "_SHORTEST_PAUSE_S"):
+        monkeypatch.setattr(republisher, name, 0.0)
+    monkeypatch.setattr(republisher, "_MAX_DUTY_CYCLE", 1e6)
+    broker = CountingBroker(stage.broker_url, name="test")
+    with connect(stage.db_url, name="test") as conn:
+        looking = Republisher(conn, stage.toy.app.topology)
+        looking.connected(broker)
+        for _ in range(4):
+            wait_until(lambda: stage.ready(green) == 3000, 5, "all are there")
+            looking.step(broker)
+    # Then none holds many back from workers, and none holds up the keeper for seconds
+    assert 500 < broker.most <= 2000
+    broker.close()
+    wait_until(lambda: stage.ready(green) == 3000, 5, "all have come back")

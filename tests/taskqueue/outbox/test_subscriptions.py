@@ -1,0 +1,109 @@
+"""The queue of a named subscriber that is away comes back with the relay, before its owner does."""
+
+from __future__ import annotations
+
+import logging
+
+import amqp
+import pytest
+from kombu import Queue
+
+from devservices import RabbitMQ
+from pizza.database.connection import BoundedConnection, connect
+from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.outbox import subscriptions
+from pizza.taskqueue.task import publish
+
+from ...support.taskqueue.sample_subscriber import SCHEMA
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import wait_until
+
+
+def say(stage: Stage, *numbers: int) -> None:
+    for n in numbers:
+        publish(stage.conn, stage.prefix, "event.x", {"n": n, "mode": "ok"})
+
+
+def test_what_is_published_after_the_disk_was_lost_is_heard(
+    stage: Stage, rabbitmq: RabbitMQ
+) -> None:
+    stage.conn.execute(SCHEMA)
+    stage.relay()
+    # Given a subscriber who has been there once, and is away
+    stage.subscriber(kept=True, alone=True).kill9()
+    say(stage, 0)
+    stage.await_states()  # the broker has it, and nobody else
+    # When the broker loses its disk, and more is said before and after
+    rabbitmq.kill9()
+    say(stage, 1, 2)
+    rabbitmq.wipe()
+    say(stage, 3)
+    stage.await_states(within=15)
+    # Then all of that waits for the subscriber
+    stage.subscriber(kept=True, alone=True)
+    heard = "select n from heard order by position"
+    wait_until(lambda: len(stage.rows(heard)) == 3, 10, "it is heard")
+    assert stage.rows(heard) == [(1,), (2,), (3,)]
+
+
+def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(stage: Stage) -> None:
+    stage.conn.execute(SCHEMA)
+    subscriber = stage.subscriber(kept=True, alone=True)
+    stage.conn.execute(
+        "insert into kept_queue select 'gone', 'gone', exchange, routing_key from kept_queue"
+    )
+    stage.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
+    with connect(stage.db_url, name="keeper") as conn:
+        subscriptions.prune(conn)
+        assert stage.rows("select name from kept_queue") == [(f"{stage.prefix}.kept",)]
+        subscriber.kill9()
+        wait_until(lambda: left_after_a_week(stage, conn) == [], 5, "its name is free")
+
+
+def left_after_a_week(stage: Stage, conn: BoundedConnection) -> list[tuple[str]]:
+    stage.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
+    subscriptions.prune(conn)
+    return stage.rows("select name from kept_queue")
+
+
+def test_what_is_registered_is_declared_until_its_time_is_over(stage: Stage) -> None:
+    names = {kind: f"{stage.prefix}.{kind}" for kind in ("kept", "own")}
+    exchange = stage.toy.app.topology.exchanges[0]
+    with connect(stage.db_url, name="keeper") as conn:
+        for name in names.values():
+            subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
+        old = subscriptions.TTL.days + 1
+        conn.execute(
+            "update kept_queue set seen_at = seen_at - %s * interval '1 day' where name = %s",
+            [old, names["own"]],
+        )
+        broker = Broker(stage.broker_url, name="keeper")
+        try:
+            subscriptions.declare_all(conn, broker, stage.toy.app.topology)
+            assert set(broker.depths(list(names.values()))) == {names["kept"]}
+            # To register it again renews it.
+            subscriptions.register(conn, "s", Queue(names["own"], exchange, routing_key="event.#"))
+            subscriptions.declare_all(conn, broker, stage.toy.app.topology)
+            assert set(broker.depths(list(names.values()))) == set(names.values())
+            broker.channel.queue_delete(names["own"])
+        finally:
+            broker.close()
+
+
+def test_a_queue_with_other_properties_is_left_as_it_is(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = f"{stage.prefix}.kept"
+    exchange = stage.toy.app.topology.exchanges[0]
+    with stage.broker() as channel:
+        channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-max-length": 5})
+        channel.basic_publish(amqp.Message(b"x"), "", name)
+    with connect(stage.db_url, name="keeper") as conn, caplog.at_level(logging.WARNING):
+        subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
+        broker = Broker(stage.broker_url, name="keeper")
+        try:
+            subscriptions.declare_all(conn, broker, stage.toy.app.topology)
+            wait_until(lambda: broker.ready(name) == 1, 5, "its message is still there")
+        finally:
+            broker.close()
+    assert [record.__dict__["action"] for record in caplog.records] == ["queue_differs"]

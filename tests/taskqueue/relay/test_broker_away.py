@@ -1,0 +1,66 @@
+"""A leader that cannot reach RabbitMQ leaves the lead to one that can, and keeps it otherwise."""
+
+from __future__ import annotations
+
+import time
+
+from devservices import RabbitMQ
+from pizza.taskqueue.task import publish
+
+from ...support.taskqueue.worker_process import Process, Stage
+from ...support.waiting import Stopwatch, wait_until
+
+NOWHERE = "amqp://guest:guest@127.0.0.1:1//"
+PROMISED_S = 10.0
+WATCHED_S = 15.0
+
+
+def publish_one(stage: Stage) -> Stopwatch:
+    """Publish an event, and wait until it is at the broker."""
+    watch = Stopwatch()
+    publish(stage.conn, stage.prefix, "event.x", {})
+    wait_until(lambda: stage.drain(), 20, "the event is published")
+    return watch
+
+
+def test_a_leader_with_a_wrong_address_gives_way(stage: Stage) -> None:
+    wrong = stage.relay("wrong", broker=NOWHERE)
+    healthy = stage.relay("healthy", ready=False)
+    publish_one(stage).assert_within(PROMISED_S)
+    assert len(healthy.log("relay_leading")) == 1
+    publish_one(stage).assert_within(1)
+    # When the healthy one is gone, then the wrong one leads again, and gives way again
+    healthy.kill9()
+    wrong.await_log("relay_leading", 10, count=2)
+    stage.relay("third", ready=False)
+    publish_one(stage).assert_within(PROMISED_S)
+    wrong.await_log("relay_resigned", count=2)
+    # And it has said once what is wrong
+    (line,) = wrong.log("broker_lost")
+    assert line["level"] == "WARNING" and "Connection refused" in line["message"]
+    assert len(wrong.log("relay_resigned")) == 2
+    assert not wrong.tracebacks()
+
+
+def elections(relays: list[Process]) -> int:
+    return sum(len(each.log("relay_leading") + each.log("relay_resigned")) for each in relays)
+
+
+def test_without_a_broker_one_leads_and_keeps_the_lead(stage: Stage, rabbitmq: RabbitMQ) -> None:
+    relays = [stage.relay("one"), stage.relay("two", ready=False)]
+    relays.append(stage.relay("wrong", ready=False, broker=NOWHERE))
+    standby = """select count(*) from pg_stat_activity
+                 where application_name like '%% relay' and datname = current_database()"""
+    wait_until(lambda: stage.rows(standby) == [(3,)], 10, "all stand by, or lead")
+    rabbitmq.kill9()
+    relays[0].await_log("broker_lost")
+    since = time.monotonic(), [each.cpu_seconds() for each in relays]
+    time.sleep(WATCHED_S)
+    passed = time.monotonic() - since[0]
+    assert elections(relays) == 1, "one was elected at the start, and nobody since"
+    for relay, before in zip(relays, since[1], strict=True):
+        assert relay.cpu_seconds() - before < 0.15 * passed + 0.3
+        assert len(relay.log("broker_lost")) <= 1
+    rabbitmq.start()
+    publish_one(stage).assert_within(5)
+    assert not [line for each in relays for line in each.tracebacks()]

@@ -1,0 +1,154 @@
+"""The relay hears of a commit at once, from any process, and does not tax commits for it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+
+from pizza.taskqueue.outbox.relay import Relay
+from pizza.taskqueue.task import publish
+
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import Stopwatch, wait_until
+
+DOZE = "(lock_key('publisher asleep') & 4294967295)::oid"
+
+
+def awake(stage: Stage) -> bool:
+    """Whether the relay is up; asleep it holds its doze lock."""
+    held = stage.rows(
+        f"""select 1 from pg_locks
+           where locktype = 'advisory' and objid = {DOZE} and mode = 'ExclusiveLock'"""
+    )
+    return not held
+
+
+def keeps_awake(stage: Stage, pid: int) -> bool:
+    """Whether an open transaction of the backend has sent something and need not notify."""
+    held = stage.rows(
+        f"""select 1 from pg_locks
+           where locktype = 'advisory' and objid = {DOZE} and mode = 'ShareLock' and pid = %s""",
+        pid,
+    )
+    return bool(held)
+
+
+def latencies(stage: Stage, count: int) -> list[float]:
+    """From commit to the hands of a consumer, one message after the other, in seconds."""
+    found: list[float] = []
+    arrived: list[float] = []
+    with stage.broker() as channel:
+        note = lambda _: arrived.append(time.monotonic())  # noqa: E731
+        channel.basic_consume(stage.toy.events, no_ack=True, callback=note)
+        for number in range(count):
+            # Given a relay that has gone to sleep
+            wait_until(lambda: not awake(stage), 5, "the relay dozes")
+            publish(stage.conn, stage.prefix, "event.tick", {"number": number})
+            committed = time.monotonic()
+            while len(arrived) <= number:
+                channel.connection.drain_events(timeout=25)
+            found.append(arrived[-1] - committed)
+    return found
+
+
+def assert_at_once(found: list[float], watch: Stopwatch) -> None:
+    """Its doze would end by itself after half a second: a wake that is lost takes that long.
+
+    One in twelve may, since on a crowded machine a wake that arrives can take as long, too.
+    """
+    watch.assert_within(0.05, statistics.median(found))
+    assert sum(each > 0.45 for each in found) <= 2, found
+
+
+def test_another_process_is_woken_at_once(stage: Stage) -> None:
+    stage.relay()
+    watch = Stopwatch()
+    found = latencies(stage, 25)
+    assert_at_once(found, watch)
+
+
+def test_the_own_process_is_woken_at_once(stage: Stage) -> None:
+    relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="inside")
+    relay.start()
+    try:
+        wait_until(lambda: relay.state() == "leading", 10, "it leads")
+        watch = Stopwatch()
+        found = latencies(stage, 25)
+    finally:
+        relay.stop(3)
+    assert relay.state() == "stopped"
+    assert_at_once(found, watch)
+
+
+def test_a_transaction_that_stays_open_is_not_forgotten(stage: Stage) -> None:
+    relay = stage.relay()
+    wait_until(lambda: not awake(stage), 5, "the relay dozes")
+    # Given transactions that have sent and stay open, begun while it sleeps and while it wakes
+    openers = [psycopg.connect(stage.db_url) for _ in range(3)]
+    for conn in openers:
+        stage.toy.play.send(conn, {"mode": "ok"}, routing_key="red")
+        publish(stage.conn, stage.prefix, "event.tick", {})
+        wait_until(lambda: not stage.states()["pending"], 5, "what was committed is published")
+    cpu = relay.cpu_seconds()
+    time.sleep(2)
+    assert relay.cpu_seconds() - cpu < 0.8  # awake, but no hot loop
+    # When they commit, then each is published at once
+    for number, conn in enumerate(openers):
+        assert stage.states()["sent"] == number
+        conn.commit()
+        committed = Stopwatch()
+        wait_until(lambda number=number: stage.states()["sent"] == number + 1, 5, "it is sent")
+        committed.assert_within(0.3)
+        conn.close()
+
+
+def test_nobody_notifies_while_the_relay_is_awake(stage: Stage) -> None:
+    stage.relay()
+    listener = psycopg.connect(stage.db_url, autocommit=True)
+    (channel,) = listener.execute("select channel_name('outbox')").fetchone()
+    listener.execute(f'listen "{channel}"')
+    wait_until(lambda: not awake(stage), 5, "the relay dozes")
+    # Asleep, one commit wakes it
+    publish(stage.conn, stage.prefix, "event.tick", {})
+    assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
+    # Awake it is kept by a transaction that has sent; then a hundred commits say nothing
+    with psycopg.connect(stage.db_url) as sender:
+        pid, sent = sender.info.backend_pid, 1
+        # (one commit wakes it, and the next message is sent before it dozes off again)
+        while not (sent > 1 and keeps_awake(stage, pid)):
+            sender.commit()
+            publish(sender, stage.prefix, "event.tick", {})
+            sent += 1
+        list(listener.notifies(timeout=0.3))
+        for _ in range(100):
+            publish(stage.conn, stage.prefix, "event.tick", {})
+        assert list(listener.notifies(timeout=0.3)) == []
+    wait_until(lambda: not stage.states(), 5, "all are published")
+    assert len(stage.drain()) == sent + 100
+    listener.close()
+
+
+def test_many_senders_at_once_are_all_heard(stage: Stage) -> None:
+    stage.relay()
+
+    def send(_: int) -> None:
+        with psycopg.connect(stage.db_url, autocommit=True) as conn:
+            for number in range(100):
+                publish(conn, stage.prefix, "event.tick", {"number": number})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(8)))
+    wait_until(lambda: not stage.states(), 10, "all are published")
+    assert len(stage.drain()) == 800
+
+
+def test_a_backlog_goes_in_batches(stage: Stage) -> None:
+    stage.send_many(5000)
+    stage.relay()
+    watch = Stopwatch()
+    stage.await_states(sent=5000, within=15)
+    watch.assert_within(4)  # a confirm for each alone would allow about 1,000 a second
+    assert stage.ready(stage.toy.queue("red")) == 5000

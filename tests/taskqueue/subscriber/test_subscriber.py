@@ -1,0 +1,206 @@
+"""Events have their effect once and in order, whatever they bring and however they fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import amqp
+import pytest
+
+from ...support.taskqueue.sample_subscriber import ATTEMPTS, SCHEMA
+from ...support.taskqueue.worker_process import Process, Stage
+from ...support.waiting import wait_until
+
+Shout = Callable[..., str]
+
+
+@pytest.fixture
+def heard(stage: Stage) -> Callable[[], list[int]]:
+    """The numbers of the events that had an effect, in the order of the commits."""
+    stage.conn.execute(SCHEMA)
+    return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
+
+
+def shout(stage: Stage, n: int, mode: str = "ok", *, id: str | None = None, **body: Any) -> str:
+    """Publish one event, past the outbox: its id."""
+    return shout_all(stage, [{"n": n, "mode": mode, **body}], id)[0]
+
+
+def shout_all(stage: Stage, bodies: list[dict[str, Any]], id: str | None = None) -> list[str]:
+    ids = []
+    with stage.broker() as channel:
+        channel.confirm_select()
+        for body in bodies:
+            ids.append(id or str(uuid4()))
+            message = amqp.Message(json.dumps(body), message_id=ids[-1], delivery_mode=2)
+            channel.basic_publish_confirm(message, stage.prefix, "event.x")
+    return ids
+
+
+def ns(stage: Stage, event: str = "begin") -> list[int]:
+    return [line["n"] for line in stage.runs(event)]
+
+
+def await_heard(heard: Callable[[], list[int]], count: int, within: float = 15) -> None:
+    wait_until(lambda: len(heard()) >= count, within, f"{count} events are heard")
+
+
+def reason(letter: amqp.Message) -> str:
+    return letter.properties["application_headers"]["reason"]
+
+
+def assert_calm(subscriber: Process) -> None:
+    assert subscriber.running and not subscriber.tracebacks()
+
+
+def test_in_order_with_all_that_is_known_of_it(
+    stage: Stage, heard: Callable[[], list[int]]
+) -> None:
+    subscriber = stage.subscriber()
+    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(200)])
+    with stage.broker() as channel:
+        channel.basic_publish(
+            amqp.Message('{"n": 200, "mode": "ok"}', message_id="x", reply_to="q",
+                         correlation_id="c"),
+            stage.prefix, "event.last",
+        )  # fmt: skip
+    await_heard(heard, 201)
+    assert heard() == list(range(201))
+    wait_until(lambda: ns(stage, "heard") == list(range(201)), 5, "each is told of after")
+    last = stage.runs()[-1]
+    assert (last["key"], last["reply_to"], last["correlation_id"]) == ("event.last", "q", "c")
+    wait_until(lambda: stage.ready(stage.toy.events) == 0, 5, "the queue is empty")
+    subscriber.signal(15)
+    assert subscriber.ends(3) == 0
+    assert stage.ready(stage.toy.events) == 0, "all was acknowledged"
+
+
+def test_a_duplicate_has_no_effect(stage: Stage, heard: Callable[[], list[int]]) -> None:
+    subscriber = stage.subscriber()
+    first = shout(stage, 1)
+    shout(stage, 2, id=first)
+    shout(stage, 3)
+    await_heard(heard, 2)
+    assert heard() == [1, 3]
+    assert subscriber.await_log("event_skipped")["details"]["message_id"] == first
+    assert_calm(subscriber)
+
+
+def test_without_a_database(stage: Stage) -> None:
+    subscriber = stage.subscriber(db=False)
+    first = shout(stage, 1)
+    shout(stage, 2, id=first)
+    shout(stage, 3, "fail", times=1)
+    shout(stage, 4, "fail")
+    shout(stage, 5)
+    wait_until(lambda: 5 in ns(stage, "heard"), 10, "the last is heard")
+    assert ns(stage, "heard") == [1, 3, 5]
+    (letter,) = stage.await_dead()
+    assert json.loads(letter.body)["n"] == 4
+    assert reason(letter) == f"Flaky: attempt {ATTEMPTS} fails as it should"
+    assert_calm(subscriber)
+
+
+def test_a_failing_event_is_held_in_its_place(stage: Stage, heard: Callable[[], list[int]]) -> None:
+    subscriber = stage.subscriber()
+    stage.relay()
+    ids = shout_all(
+        stage,
+        [
+            {"n": 1, "mode": "fail", "times": 2},
+            {"n": 2, "mode": "ok"},
+            {"n": 3, "mode": "fail"},
+            {"n": 4, "mode": "oserror"},
+            {"n": 5, "mode": "ok"},
+        ],
+    )
+    await_heard(heard, 3)
+    assert heard() == [1, 2, 5]
+    assert ns(stage) == [1] * 3 + [2] + [3] * ATTEMPTS + [4] * ATTEMPTS + [5]
+    letters = stage.await_dead(2)
+    assert [json.loads(letter.body)["n"] for letter in letters] == [3, 4]
+    headers = letters[0].properties["application_headers"]
+    assert headers["reason"] == f"Flaky: attempt {ATTEMPTS} fails as it should"
+    assert (headers["died_in"], headers["attempt"]) == (stage.toy.events, ATTEMPTS)
+    assert headers["message_id"] == ids[2]
+    assert len(subscriber.log("event_retried")) == 2 + 2 * (ATTEMPTS - 1)
+    assert len(subscriber.log("event_dead")) == 2
+    assert not subscriber.log("broker_lost"), "an OSError of the handler is not the broker's"
+    assert_calm(subscriber)
+
+
+@pytest.mark.parametrize("db", [True, False])
+def test_poison_is_dead_at_once(stage: Stage, heard: Callable[[], list[int]], db: bool) -> None:
+    subscriber = stage.subscriber(db=db)
+    if db:
+        stage.relay()
+    garbage = [b"{", b"\xff\x00", b"", b"[" * 100_000, b"\xe9"]
+    with stage.broker() as channel:
+        for body in garbage:
+            message = amqp.Message(
+                body, application_headers={"b": b"\xff", "n": 2.5, "t": "a\x00"}, message_id="\x00"
+            )
+            channel.basic_publish(message, stage.prefix, "event.x")
+    shout(stage, 1, "poison")
+    shout(stage, 2)
+    wait_until(lambda: 2 in ns(stage, "heard"), 10, "the queue moves on")
+    letters = stage.await_dead(len(garbage) + 1)
+    bodies = [x.body.encode() if isinstance(x.body, str) else bytes(x.body) for x in letters]
+    assert bodies[:-1] == garbage
+    assert reason(letters[-1]) == "not to my taste"
+    assert ns(stage) == [1, 2]
+    assert_calm(subscriber)
+
+
+def test_killed_in_the_middle_and_before_the_ack(
+    stage: Stage, heard: Callable[[], list[int]]
+) -> None:
+    first = stage.subscriber("first")
+    flag = stage._folder / "once"
+    shout_all(
+        stage,
+        [{"n": n, "mode": "ok"} for n in range(5)]
+        + [{"n": 5, "mode": "exit", "once": str(flag)}]
+        + [{"n": n, "mode": "ok"} for n in range(6, 10)],
+    )
+    wait_until(lambda: not first.running, 10, "the first is gone")
+    second = stage.subscriber("second")
+    await_heard(heard, 10)
+    assert heard() == list(range(10))
+    # And killed at any moment, each once and in order all the same
+    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(10, 400)])
+    await_heard(heard, 60)
+    second.kill9()
+    third = stage.subscriber("third")
+    await_heard(heard, 400)
+    assert heard() == list(range(400))
+    assert_calm(third)
+
+
+def test_each_with_a_queue_of_its_own_hears_all(
+    stage: Stage, heard: Callable[[], list[int]]
+) -> None:
+    both = [stage.subscriber(name, db=False, own=True) for name in ("one", "two")]
+    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(10)])
+    wait_until(lambda: len(ns(stage, "heard")) == 20, 10, "both hear all")
+    assert sorted(ns(stage, "heard")) == sorted([*range(10), *range(10)])
+    for each in both:
+        assert_calm(each)
+
+
+@pytest.mark.parametrize("db", [True, False])
+def test_the_second_of_a_name_is_refused(
+    stage: Stage, heard: Callable[[], list[int]], db: bool
+) -> None:
+    first = stage.subscriber("one", alone=True, db=db)
+    second = stage.subscriber("one", alone=True, db=db, ready=False)
+    assert second.ends(10) == 1
+    assert "SessionRefused: A subscriber named 'one' is already at work." in second.tail(1)[0]
+    shout(stage, 1)
+    wait_until(lambda: ns(stage, "heard") == [1], 5, "the first goes on")
+    first.kill9()
+    third = stage.subscriber("one", alone=True, db=db)
+    assert_calm(third)

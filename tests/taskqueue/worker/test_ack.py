@@ -1,0 +1,57 @@
+"""One job at a time, a live heartbeat meanwhile, and the ack only after the commit."""
+
+from __future__ import annotations
+
+import signal
+
+from ...support.taskqueue.worker_process import Process, Stage
+from ...support.waiting import wait_until
+
+
+def assert_all_acked(stage: Stage, worker: Process) -> None:
+    """Nothing comes back when the worker goes home.
+
+    Not when it is killed: that may come between the commit that a test sees and its ack.
+    """
+    worker.signal(signal.SIGTERM)
+    assert worker.ends(10) == 0
+    assert stage.ready(stage.toy.queue("red")) == 0
+
+
+def test_a_job_longer_than_the_brokers_patience_is_delivered_once(stage: Stage) -> None:
+    # Given a worker whose connection the broker drops after 2 silent seconds
+    worker = stage.worker("patient", heartbeat=1)
+    # When a job takes 5 s, and is deaf all the while
+    job = stage.send("block", seconds=5)
+    stage.await_all_done(14)
+    # Then it ran once, was acked, and the connection has never been lost
+    stage.assert_each_once([job])
+    assert len(stage.runs()) == 1
+    assert not worker.log("broker_lost")
+    assert_all_acked(stage, worker)
+
+
+def test_a_worker_killed_between_commit_and_ack_leaves_one_effect(stage: Stage, tmp_path) -> None:
+    stage.relay()
+    worker = stage.worker("first", no_relay=True)
+    job = stage.send("exit_before_ack", once=str(tmp_path / "mark"))
+    assert worker.ends(10) == 137
+    # Given that the ticket is still there, unacked
+    wait_until(lambda: stage.ready(stage.toy.queue("red")) == 1, 5, "the ticket is back")
+    # When another worker gets it
+    second = stage.worker("second", no_relay=True)
+    second.await_log("job_skipped")
+    # Then the effect stays single, and the ticket is gone
+    stage.assert_each_once([job])
+    assert len(stage.runs()) == 1
+    assert_all_acked(stage, second)
+
+
+def test_a_worker_does_one_job_at_a_time(stage: Stage) -> None:
+    stage.worker("single", "red,green,blue")
+    with stage.conn.transaction():
+        for colour in ("red", "green", "blue") * 3:
+            stage.send("sleep", colour, seconds=0.1)
+    stage.await_all_done()
+    runs = zip(stage.runs("begin")[1:], stage.runs("end"), strict=False)
+    assert all(end["at"] <= begin["at"] for begin, end in runs)

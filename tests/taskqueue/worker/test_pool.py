@@ -1,0 +1,26 @@
+"""Several workers in one process: side by side, each with a name, and stopped as one."""
+
+from __future__ import annotations
+
+import signal
+
+from ...support.taskqueue.worker_process import Stage
+
+
+def test_a_crew_works_side_by_side_and_stops_as_one(stage: Stage) -> None:
+    # Given two workers in one process, and a job that waits for a gate
+    crew = stage.worker("crew", crew=2)
+    gate = stage.gate()
+    held = stage.send("block", until=gate)
+    stage.await_run(held)
+    # Then others are done meanwhile, by the other one
+    others = stage.send_many(3)
+    stage.await_states(claimed=1)
+    first = stage.runs("begin", held)[0]["worker"]
+    assert set(stage.shares()) == {"crew.1", "crew.2"} - {first}
+    # When it is told to stop, what is in hand is finished
+    crew.signal(signal.SIGTERM)
+    gate.open()
+    assert crew.guarded.wait() == 0
+    stage.assert_each_once([held, *others])
+    assert not crew.tracebacks()

@@ -1,0 +1,80 @@
+"""A message whose delivery is gone while its worker has it is run once that worker lets go."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from devservices import Proxy, RabbitMQ
+
+from ...support.taskqueue.worker_process import Stage
+from ...support.waiting import Stopwatch, wait_until
+
+PROMISED_S = 5.0
+BACKLOG = 30
+
+
+@contextmanager
+def busy_queue(stage: Stage) -> Iterator[list[UUID]]:
+    """A queue that never runs empty: 30 messages of lower priority wait in it all along."""
+    sent: list[UUID] = []
+    over = threading.Event()
+    waiting = "select count(*) from message where state in ('pending', 'sent') and priority = 1"
+
+    def send() -> None:
+        with psycopg.connect(stage.db_url, autocommit=True) as conn:
+            while not over.wait(0.05):
+                row = conn.execute(waiting).fetchone()
+                assert row is not None
+                for _ in range(BACKLOG - row[0]):
+                    body = {"mode": "sleep", "seconds": 0.05}
+                    place = {"queue": stage.toy.queue("red"), "routing_key": "red"}
+                    sent.append(stage.toy.play.send(conn, body, priority=1, **place))
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        wait_until(lambda: len(sent) > BACKLOG, 10, "the queue is full, and moves")
+        yield sent
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("end", ["told to stop", "killed"])
+def test_a_message_that_was_acknowledged_elsewhere_does_not_starve(
+    stage: Stage, rabbitmq: RabbitMQ, end: str
+) -> None:
+    stage.relay()
+    wire = Proxy(rabbitmq.address)
+    try:
+        address = rabbitmq.url.replace(rabbitmq.address, wire.address)
+        first = stage.worker("first", broker=address, no_relay=True, grace=0.5)
+        gate = stage.gate()
+        job = stage.send("sleep", priority=5, until=gate)
+        stage.await_run(job)
+        second = stage.worker("second", no_relay=True)
+        # Given that its worker's connection is cut, and the delivery is dropped by another
+        wire.reset()
+        second.await_log("job_skipped", 15)
+        with busy_queue(stage) as others:
+            if end == "killed":
+                first.kill9()
+            else:
+                first.signal(signal.SIGTERM)
+                first.await_log("job_handed_back", 10)
+            ended = Stopwatch()
+            gate.open()
+            wait_until(lambda: stage.effects()[job], 30, "the job is done")
+            ended.assert_within(PROMISED_S)
+        stage.await_all_done(30)
+        stage.assert_each_once([job, *others])
+        assert stage.rows("select worker from effect where message_id = %s", job) == [("second",)]
+    finally:
+        wire.close()

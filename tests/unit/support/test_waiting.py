@@ -1,0 +1,38 @@
+"""Bounds of tests: strict on a machine of their own, stretched by those who share it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ...support.waiting import Stopwatch, wait_until
+
+
+def test_a_promise_holds_strictly_where_nobody_waits_for_a_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Stopwatch()
+    monkeypatch.setattr(watch, "slowness", lambda: 1.0)
+    watch.assert_within(2, 1.9)
+    with pytest.raises(AssertionError, match=r"2\.10 s instead of 2 s"):
+        watch.assert_within(2, 2.1)
+
+
+def test_a_promise_is_stretched_by_those_who_share_the_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Stopwatch()
+    monkeypatch.setattr(watch, "slowness", lambda: 3.0)
+    watch.assert_within(2, 5.9)
+    with pytest.raises(AssertionError, match=r"3\.0 times as slow"):
+        watch.assert_within(2, 6.1)
+
+
+def test_nobody_is_quicker_than_on_a_machine_of_ones_own() -> None:
+    assert Stopwatch().slowness() >= 1.0
+
+
+def test_a_wait_ends_with_the_first_true_answer_or_says_for_what_it_was() -> None:
+    answers = iter([None, 0, "yes"])
+    assert wait_until(lambda: next(answers), 5, "an answer") == "yes"
+    with pytest.raises(AssertionError, match="an answer"):
+        wait_until(lambda: None, 0.01, "an answer")
