@@ -1,6 +1,6 @@
 """The staff's desk: what all commands of `flask --app pizza` for the staff share.
 
-A command opens the database, does its work by pizza.services, and shows a document: as JSON, as a
+A command opens the database, calls a feature, and shows a document: as JSON, as a
 table on a terminal, as plain text anywhere else. Exit codes: 0 done, 1 failed, 2 bad usage.
 """
 

@@ -65,7 +65,7 @@ def with_the_station_of_the_page(folder: Path) -> Path:
     shutil.copytree(ROOT / "sql", copy / "sql", ignore=ignore)
     table, task = examples("docs/stations.md")
     change_table(copy / "domain" / "stations.py", table)
-    file = copy / "services" / "stations.py"
+    file = copy / "kitchen" / "stations.py"
     before = "    return blueprint\n"
     replace(file, before, indent(task, " " * 4) + "\n" + before)
     return folder

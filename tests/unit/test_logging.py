@@ -154,7 +154,7 @@ def test_a_log_file_that_cannot_be_opened_is_a_sentence():
 def run(script, *arguments):
     code = textwrap.dedent("""
         import logging, sys, threading, warnings
-        from pizza import logs
+        from pizza.observability import logging_config as logs
         from pizza.config.settings import Settings
         logs.setup(Settings(mode="order-service", log_file=sys.argv[1] if sys.argv[1:] else None))
     """)
@@ -196,7 +196,7 @@ def test_a_process_without_stdout_logs_into_no_other_file(tmp_path):
     code = textwrap.dedent(f"""
         import logging, os
         os.close(1)
-        from pizza import logs
+        from pizza.observability import logging_config as logs
         from pizza.config.settings import Settings
         logs.setup(Settings(mode="order-service"))
         assert os.open({str(victim)!r}, os.O_CREAT | os.O_WRONLY) == 1

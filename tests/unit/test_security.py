@@ -36,7 +36,7 @@ SECTIONS = {
 # Whatever can fetch an address that somebody else has chosen.
 FETCHERS = {"aiohttp", "http", "httpx", "requests", "urllib3", "pycurl", "ftplib", "smtplib"}
 # The one place that does, after it has judged the address.
-FETCHER = ROOT / "pizza" / "services" / "http_post.py"
+FETCHER = ROOT / "pizza" / "webhooks" / "client.py"
 
 
 def test_each_of_the_ten_risks_has_a_test():

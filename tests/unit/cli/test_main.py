@@ -165,10 +165,12 @@ def test_a_refused_subscriber_is_a_sentence_and_exit_2(capsys, monkeypatch):
     assert "already at work" in line
 
 
-@pytest.mark.parametrize("service", ["staffing", "tracking", "notifications"])
+@pytest.mark.parametrize(
+    "service", ["kitchen_worker", "tracking_service", "notification_subscriber"]
+)
 def test_a_cook_does_not_carry_the_web_about(service):
     script = (
-        f"import sys, pizza.cli, pizza.services.{service}\n"
+        f"import sys, pizza.cli, pizza.processes.{service}\n"
         "print([m for m in ('flask', 'granian', 'pydantic', 'rich') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -8,6 +8,7 @@ import pytest
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import IllegalTransition, ReasonMissing, VersionConflict
 from pizza.domain.menu import Dish
+from pizza.menu import dishes
 from pizza.web.api import order_actions
 
 NUMBER = "ORD_20241216_001"
@@ -27,8 +28,10 @@ def calls(monkeypatch, restaurant):
 
         return verb
 
-    for name in ("cancel", "deliver", "send_back", "set_priority", "add_dish", "set_sold_out"):
-        monkeypatch.setattr(order_actions.staff, name, record(name))
+    for name in ("cancel", "deliver", "send_back", "set_priority"):
+        monkeypatch.setattr(order_actions.actions, name, record(name))
+    for name in ("add_dish", "set_sold_out"):
+        monkeypatch.setattr(dishes, name, record(name))
     monkeypatch.setattr(order_actions.service, "order_status", restaurant.order_status)
     return made
 
