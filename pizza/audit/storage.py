@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.queries import Queries
 from pizza.domain.actor import Actor
 
-_SQL = Queries("audit")
+_SQL = Queries("restaurant/audit")
 
 Connection = psycopg.Connection[Any]
 Details = Mapping[str, Any]

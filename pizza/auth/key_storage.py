@@ -11,7 +11,7 @@ import psycopg
 from pizza.database.queries import Queries
 from pizza.domain.errors import NoSuchKey
 
-_SQL = Queries("keys")
+_SQL = Queries("restaurant/keys")
 
 Connection = psycopg.Connection[Any]
 

@@ -12,7 +12,7 @@ from pizza.auth.storage import ActiveSession
 from pizza.database.queries import Queries
 from pizza.domain.errors import NoSuchSession
 
-_SQL = Queries("sessions")
+_SQL = Queries("restaurant/sessions")
 
 Connection = psycopg.Connection[Any]
 

@@ -13,7 +13,7 @@ import psycopg
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
-_SQL = Queries("doors")
+_SQL = Queries("restaurant/auth")
 _LOOK, _FORGET_CLIENTS = _SQL.look, _SQL.forget_clients
 
 Connection = psycopg.Connection[Any]

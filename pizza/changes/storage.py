@@ -12,7 +12,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_SQL = Queries("live")
+_SQL = Queries("restaurant/changes")
 _AFTER, _WITHIN, _OF_ORDER, _ESTIMATES, _NEWEST, _GAPS, _POSITIONS, _GIVEN, _WRITERS = (
     _SQL.after, _SQL.within, _SQL.of_order, _SQL.estimates, _SQL.newest, _SQL.gaps,
     _SQL.positions, _SQL.given, _SQL.writers,

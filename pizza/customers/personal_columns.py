@@ -6,7 +6,7 @@ fills every feature with one name, erases it, and looks through the whole databa
 
 from __future__ import annotations
 
-# Columns about customers, and the statement of sql/queries/personal_data.sql that erases each.
+# Columns about customers, and the statement of queries/personal_data.sql that erases each.
 CUSTOMER: dict[str, str] = {
     "orders.customer_name": "erase_orders",
     "orders.customer_key": "erase_orders",

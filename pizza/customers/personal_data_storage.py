@@ -20,7 +20,7 @@ from pizza.database.queries import Queries
 from pizza.domain.names import fold
 from pizza.domain.personal_data import ERASED, Traces, erased_payload
 
-_SQL = Queries("personal_data")
+_SQL = Queries("restaurant/personal_data")
 
 Connection = psycopg.Connection[Any]
 Row = dict[str, Any]

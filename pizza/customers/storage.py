@@ -13,7 +13,7 @@ from pizza.database.queries import Queries
 from pizza.domain.errors import CustomerNotFound
 from pizza.domain.names import fold
 
-_SQL = Queries("customers")
+_SQL = Queries("restaurant/customers")
 _FIND, _SET_VIP = _SQL.find, _SQL.set_vip
 
 Connection = psycopg.Connection[Any]

@@ -1,9 +1,9 @@
-"""Bring a database to the schema in `sql/`, safely twice and by two at once.
+"""Bring a database to the schema in `sql/`, safely twice and by two at the same time.
 
-`sql/migrations/NNNN_name.sql` run once each, in order; their checksums are kept, and a
-file that changed after it ran is an error. `sql/functions/*.sql` hold only
+`sql/*/migrations/NNNN_name.sql` run once each, by their numbers; their checksums are stored, and a
+file that changed after it ran is an error. `sql/*/functions/*.sql` contain only
 `create or replace` and run again whenever their text changes. Functions are replaced in their
-place, so that programs of the last release may go on calling them meanwhile.
+place, so that programs of the last release can call them meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 
 import psycopg
 
@@ -29,6 +30,10 @@ select oid, proname, format('drop function %%s', oid::regprocedure) from pg_proc
 where proname = any(%s) and pronamespace = current_schema()::regnamespace
 """
 _NUMBERED = re.compile(r"^\d{4}_\w+\.sql$")
+# Files of functions that have another name now. Their rows stay, as programs of 0.2 look for them.
+RETIRED = frozenset(
+    f"functions/{name}.sql" for name in ("framework", "line", "order_keys", "tally", "withdrawal")
+)
 
 _LEDGER = """
 create table if not exists schema_migration (
@@ -59,20 +64,24 @@ class Script:
 
 def scripts() -> list[Script]:
     """All files in the order in which they run: migrations by number, then functions."""
-    migrations = sorted(
-        (f for f in (sql_root() / "migrations").iterdir() if f.name.endswith(".sql")),
-        key=lambda f: f.name,
-    )
+    migrations, functions = _files("migrations"), _files("functions")
     for file in migrations:
         if not _NUMBERED.match(file.name):
-            raise MigrationError(f"sql/migrations/{file.name} is not named NNNN_name.sql")
-    functions = sorted(
-        (f for f in (sql_root() / "functions").iterdir() if f.name.endswith(".sql")),
-        key=lambda f: f.name,
-    )
+            raise MigrationError(f"the migration {file.name} is not named NNNN_name.sql")
     return [Script(f.name, f.read_text("utf-8"), False) for f in migrations] + [
         Script(f"functions/{f.name}", f.read_text("utf-8"), True) for f in functions
     ]
+
+
+def _files(kind: str) -> list[Traversable]:
+    """The files of both folders of `sql/`, by their names."""
+    found = [
+        file
+        for folder in ("taskqueue", "restaurant")
+        for file in (sql_root() / folder / kind).iterdir()
+        if file.name.endswith(".sql")
+    ]
+    return sorted(found, key=lambda file: file.name)
 
 
 def migrate(db_url: str) -> list[str]:
@@ -111,7 +120,7 @@ def _check_schema(conn: BoundedConnection) -> None:
 def _apply(conn: BoundedConnection) -> list[str]:
     applied = dict(conn.execute("select name, checksum from schema_migration").fetchall())
     wanted = scripts()
-    unknown = sorted(set(applied) - {script.name for script in wanted})
+    unknown = sorted(set(applied) - RETIRED - {script.name for script in wanted})
     if unknown:
         raise MigrationError(
             f"the database has {', '.join(unknown)}, which this version does not know; "

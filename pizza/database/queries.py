@@ -21,15 +21,18 @@ def sql_root() -> Traversable:
 
 
 class Queries:
-    """The queries of one file as attributes: `Queries("relay").pending`.
+    """The queries of one file as attributes: `Queries("taskqueue/relay").pending`.
+
+    name: `folder/file`, for the file `sql/folder/queries/file.sql`.
 
     Raises QueryNotFound, with the names that exist, for one that the file does not hold;
     callers bind their queries at import, so a wrong name fails at load.
     """
 
     def __init__(self, name: str) -> None:
-        self._file = f"queries/{name}.sql"
-        parts = _HEADER.split((sql_root() / "queries" / f"{name}.sql").read_text("utf-8"))
+        folder, _, file = name.partition("/")
+        self._file = f"sql/{folder}/queries/{file}.sql"
+        parts = _HEADER.split((sql_root() / folder / "queries" / f"{file}.sql").read_text("utf-8"))
         self._queries = {
             title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)
         }

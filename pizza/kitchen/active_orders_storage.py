@@ -10,7 +10,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_LIVE = Queries("board").live
+_LIVE = Queries("restaurant/active_orders").live
 
 Connection = psycopg.Connection[Any]
 

@@ -20,7 +20,7 @@ from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("kitchen")
+_SQL = Queries("restaurant/kitchen")
 _START, _FINISH = _SQL.start, _SQL.finish
 
 # An order is never given up lightly: with these waits it is tried for about an hour.

@@ -16,8 +16,8 @@ from pizza.topology import KITCHEN_QUEUE, TYPED_QUEUES
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("orders")
-_WORKERS = Queries("workers")
+_SQL = Queries("restaurant/orders")
+_WORKERS = Queries("restaurant/workers")
 _WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _COUNT, _SHIFT = (
     _SQL.waiting, _SQL.cooking, _SQL.estimate, _SQL.measure_pace, _SQL.pace, _SQL.count_waiting,
     _WORKERS.shift,

@@ -10,7 +10,7 @@ import psycopg
 from pizza.database.queries import Queries
 from pizza.domain.stations import STATIONS
 
-_SQL = Queries("stations")
+_SQL = Queries("restaurant/stations")
 _SET_LINE, _CLOSE_OTHERS, _LINE = _SQL.set_line, _SQL.close_others, _SQL.line
 
 

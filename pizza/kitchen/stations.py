@@ -22,7 +22,7 @@ from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("stations")
+_SQL = Queries("restaurant/stations")
 _START, _FINISH, _SEND_BACK = _SQL.start, _SQL.finish, _SQL.send_back
 
 _RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)

@@ -10,7 +10,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_SQL = Queries("kitchen")
+_SQL = Queries("restaurant/kitchen")
 _SET_PAUSED, _STATE = _SQL.set_paused, _SQL.state
 
 

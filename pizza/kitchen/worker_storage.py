@@ -10,7 +10,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_SQL = Queries("workers")
+_SQL = Queries("restaurant/workers")
 _ENTER, _BEAT, _LEAVE, _STATUS, _DEAD = (
     _SQL.enter, _SQL.beat, _SQL.leave, _SQL.status, _SQL.mark_the_dead,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from pizza.domain.errors import UnknownDish
 from pizza.domain.menu import Dish
 from pizza.domain.names import fold
 
-_SQL = Queries("menu")
+_SQL = Queries("restaurant/menu")
 _ALL, _TAGS, _ADD, _SET_SOLD_OUT, _REMOVE = (
     _SQL.all, _SQL.tags, _SQL.add, _SQL.set_sold_out, _SQL.remove,
 )  # fmt: skip

@@ -9,7 +9,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_NOTE = Queries("notifications").note
+_NOTE = Queries("restaurant/notifications").note
 
 DELIVERED, DEAD = "delivered", "dead"
 

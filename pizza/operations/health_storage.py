@@ -8,10 +8,10 @@ from typing import Any
 
 import psycopg
 
-from pizza.database.migrate import scripts
+from pizza.database.migrate import RETIRED, scripts
 from pizza.database.queries import Queries
 
-_SQL = Queries("health")
+_SQL = Queries("restaurant/health")
 
 CURRENT, MISSING, NEWER, OTHER = "current", "missing", "newer", "other functions"
 
@@ -61,6 +61,7 @@ def _known() -> dict[str, str]:
 
 def _compare(applied: dict[str, str]) -> str:
     known = _known()
+    applied = {name: checksum for name, checksum in applied.items() if name not in RETIRED}
     if behind := sorted(set(known) - set(applied)):
         return "behind: " + ", ".join(behind)
     if set(applied) - set(known):

@@ -11,7 +11,7 @@ from pizza.database.arrays import text_array
 from pizza.database.queries import Queries
 from pizza.domain.names import fold
 
-_SQL = Queries("names")
+_SQL = Queries("restaurant/name_keys")
 _DISHES_WITHOUT_KEY, _LOCK_MENU, _DISHES, _MERGE_DISHES, _SET_DISH_KEY = (
     _SQL.dishes_without_key, _SQL.lock_menu, _SQL.dishes, _SQL.merge_dishes, _SQL.set_dish_key,
 )  # fmt: skip

@@ -15,7 +15,7 @@ import psycopg
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
-_SQL = Queries("retention")
+_SQL = Queries("restaurant/retention")
 _EVENTS, _STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS = (
     _SQL.forget_events, _SQL.forget_stuck, _SQL.forget_answers, _SQL.forget_deliveries,
     _SQL.forget_webhooks,

@@ -32,7 +32,7 @@ from pizza.domain.priority import Assignment
 from pizza.domain.status import ACTIVE
 from pizza.taskqueue import trace
 
-_SQL = Queries("orders")
+_SQL = Queries("restaurant/orders")
 _PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
     _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity, _SQL.move, _SQL.prioritise, _SQL.age,
 )  # fmt: skip

@@ -10,7 +10,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_SQL = Queries("metrics")
+_SQL = Queries("restaurant/metrics")
 _ALL, _TIMES = _SQL.all, _SQL.times
 
 Connection = psycopg.Connection[Any]

@@ -10,7 +10,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_SQL = Queries("reports")
+_SQL = Queries("restaurant/reports")
 _DAY, _PRIORITIES, _THROUGHPUT = _SQL.day, _SQL.priorities, _SQL.throughput
 
 Connection = psycopg.Connection[Any]

@@ -32,7 +32,7 @@ from pizza.taskqueue.message import Ticket
 from pizza.taskqueue.task import Task
 from pizza.taskqueue.worker.context import Bench
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
 _END_PROMISE, _POSTPONE = _SQL.end_promise, _SQL.postpone
 

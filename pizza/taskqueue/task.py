@@ -23,7 +23,7 @@ from pizza.taskqueue.retry import RetryPolicy
 if TYPE_CHECKING:
     from pizza.taskqueue.job import Job
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 
 MAX_PRIORITY = 255
 # RabbitMQ takes a delivery back that nobody has acknowledged for 30 minutes.

@@ -32,7 +32,7 @@ from pizza.taskqueue.worker.context import Bench
 from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.outcome import Outcome
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 _CLAIMED = {
     "verdict": "claimed", "token": 1, "better_queue": None, "promise": None, "next_queue": None,
 }  # fmt: skip

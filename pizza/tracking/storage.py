@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
-_SQL = Queries("tracking")
+_SQL = Queries("restaurant/tracking")
 _RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.open_gap, _SQL.fill_gap
 _CENSUS, _STUCK, _UNSTUCK = _SQL.census, _SQL.stuck, _SQL.unstuck
 _ANSWERED, _ANSWER, _MOVED, _TELL = (

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 
 from pizza.database.queries import Queries
 
-_SQL = Queries("webhooks")
+_SQL = Queries("restaurant/webhooks")
 
 WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
 

@@ -41,7 +41,7 @@ _NUMBERS = "select number from orders order by random() limit %(limit)s"
 LOOKS = ("/orders?status=received", "/orders", "/workers/status", "/metrics")
 LOOK_SAMPLES = 30
 _PAUSE = 0.0005
-_ORDERS, _KITCHEN = Queries("orders"), Queries("kitchen")
+_ORDERS, _KITCHEN = Queries("restaurant/orders"), Queries("restaurant/kitchen")
 _STATUS, _START, _FINISH = _ORDERS.status, _KITCHEN.start, _KITCHEN.finish
 
 

@@ -32,7 +32,7 @@ __all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain", "traceback_text
 # have to fit into one frame (128 KB), and may take three times as much there.
 _HEADERS_KEPT = 32_768
 
-_BURY_RAW = Queries("framework").bury_raw
+_BURY_RAW = Queries("taskqueue/messages").bury_raw
 
 
 @dataclass(frozen=True, slots=True)

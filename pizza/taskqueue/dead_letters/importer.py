@@ -26,7 +26,7 @@ from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("dead_messages")
+_SQL = Queries("taskqueue/dead_letters")
 
 INTERVAL_S = 10.0
 # A queue and a table that both look unchanged are compared after this all the same.

@@ -24,7 +24,7 @@ from pizza.database.queries import Queries
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("dead_messages")
+_SQL = Queries("taskqueue/dead_letters")
 
 # Octets of a body that a list shows.
 PREVIEW = 4096

@@ -27,7 +27,7 @@ from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("relay")
+_SQL = Queries("taskqueue/relay")
 
 BATCH = 500
 BATCH_BYTES = 4_000_000

@@ -23,8 +23,8 @@ from pizza.taskqueue.outbox.stager import Stager
 from pizza.taskqueue.outbox.vacuum import Vacuum
 from pizza.taskqueue.retry import Backoff
 
-_SQL = Queries("keeper")
-_CHANNEL = Queries("relay").channel
+_SQL = Queries("taskqueue/keeper")
+_CHANNEL = Queries("taskqueue/relay").channel
 
 TICK_S = 1.0
 _PRUNE_S = 30.0

@@ -20,7 +20,7 @@ from pizza.taskqueue.outbox.leader_thread import LeaderThread
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("keeper")
+_SQL = Queries("taskqueue/keeper")
 
 # How long a task may wait for a row lock: other tasks wait behind it.
 _LOCK_TIMEOUT = "2s"

@@ -14,8 +14,8 @@ from pizza.taskqueue.broker.connection import Broker
 from pizza.taskqueue.outbox.subscriptions import TTL
 from pizza.taskqueue.topology import Topology
 
-_SQL = Queries("keeper")
-_SUBSCRIPTIONS = Queries("subscriber").kept
+_SQL = Queries("taskqueue/keeper")
+_SUBSCRIPTIONS = Queries("taskqueue/subscriber").kept
 
 INTERVAL_S = 5.0
 

@@ -31,7 +31,7 @@ from pizza.taskqueue.worker.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("relay")
+_SQL = Queries("taskqueue/relay")
 
 HEARTBEAT_S = 1.0
 LEADER_TIMEOUT_S = 8.0

@@ -35,7 +35,7 @@ from pizza.taskqueue.topology import Topology
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("keeper")
+_SQL = Queries("taskqueue/keeper")
 
 LOOK_S = 2.0
 # A message that waits in an empty queue is given so long to reach a worker.

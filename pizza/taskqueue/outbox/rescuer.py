@@ -11,7 +11,7 @@ from pizza.database.queries import Queries
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("keeper")
+_SQL = Queries("taskqueue/keeper")
 
 _SLICE = 500
 _EXPIRED_LIMIT = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 
-_SQL = Queries("keeper")
+_SQL = Queries("taskqueue/keeper")
 
 # The publisher takes messages by position. New work waits behind this many due ones at most.
 PENDING_LIMIT = 1000

@@ -19,7 +19,7 @@ from pizza.taskqueue.topology import Topology
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("subscriber")
+_SQL = Queries("taskqueue/subscriber")
 
 # So long a queue is declared again without its subscriber having shown itself. One that is
 # abandoned for good would fill up for ever.

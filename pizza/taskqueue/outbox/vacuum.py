@@ -17,7 +17,7 @@ from pizza.database.queries import Queries
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("keeper")
+_SQL = Queries("taskqueue/keeper")
 
 INTERVAL_S = 2.0
 # Passing over so many costs some tens of microseconds; vacuuming them some tens of milliseconds.

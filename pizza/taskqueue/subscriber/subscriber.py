@@ -45,7 +45,7 @@ from pizza.taskqueue.worker.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("subscriber")
+_SQL = Queries("taskqueue/subscriber")
 
 _TICK_S = 1.0
 # A subscriber that stands by takes over within so long.

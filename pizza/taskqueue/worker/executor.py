@@ -37,7 +37,7 @@ from pizza.taskqueue.worker.versioning import Newer
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 
 # A delivery that comes back while its holder's session still stands is most often the first
 # sign of a crash: RabbitMQ has noticed it, and PostgreSQL will in a moment. Other messages wait

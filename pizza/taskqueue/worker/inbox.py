@@ -17,7 +17,7 @@ from pizza.taskqueue import trace
 from pizza.taskqueue.message import CORRELATION_ID, REPLY_TO, Ticket
 from pizza.taskqueue.task import MAX_PRIORITY, Task
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 _ADOPT = _SQL.adopt
 
 

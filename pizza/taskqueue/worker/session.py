@@ -26,7 +26,7 @@ from pizza.taskqueue.worker.executor import fail_hung
 
 log = logging.getLogger(__name__)
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 
 BEAT_S = 30.0
 # A job that is over its time limit has so long to notice that it is interrupted.

@@ -11,7 +11,7 @@ from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.errors import HandedBack
 from pizza.taskqueue.message import Ticket, named
 
-_MATCH = Queries("framework").match
+_MATCH = Queries("taskqueue/messages").match
 
 
 def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Ticket | None:

@@ -19,7 +19,7 @@ from pizza.taskqueue.message import Ticket
 
 log = logging.getLogger(__name__)
 
-_LEAVE = Queries("framework").leave
+_LEAVE = Queries("taskqueue/messages").leave
 
 SHORTEST = timedelta(seconds=0.5)
 LONGEST = timedelta(seconds=10)

@@ -66,8 +66,8 @@ def test_a_function_that_changed_runs_again(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     migrate(empty_url)
-    pretend(monkeypatch, changed="functions/framework.sql")
-    assert migrate(empty_url) == ["functions/framework.sql"]
+    pretend(monkeypatch, changed="functions/messages.sql")
+    assert migrate(empty_url) == ["functions/messages.sql"]
     assert migrate(empty_url) == []
 
 
@@ -102,7 +102,7 @@ def test_functions_are_changed_in_their_place(
 ) -> None:
     """So that a call that is under way does not find its function gone."""
     migrate(empty_url)
-    pretend(monkeypatch, changed="functions/framework.sql")
+    pretend(monkeypatch, changed="functions/messages.sql")
     query = "select oid from pg_proc where proname like 'message_%' order by oid"
     with psycopg.connect(empty_url, autocommit=True) as conn:
         before = conn.execute(query).fetchall()

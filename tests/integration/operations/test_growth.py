@@ -35,7 +35,11 @@ from ...support.order_history import fill
 
 ORDERS = 6000
 NUMBER = "ORD_20200101_003000"
-KITCHEN, RELAY, KEEPER = Queries("kitchen"), Queries("relay"), Queries("keeper")
+KITCHEN, RELAY, KEEPER = (
+    Queries("restaurant/kitchen"),
+    Queries("taskqueue/relay"),
+    Queries("taskqueue/keeper"),
+)
 HISTORY = {
     "orders", "order_items", "order_status_log", "order_stage", "order_key", "tracking_event",
     "tracking_order", "notification_delivery", "adopted_message", "message",

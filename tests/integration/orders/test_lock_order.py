@@ -1,4 +1,4 @@
-"""Transactions that need the same rows take them in one order (sql/functions/line.sql).
+"""Transactions lock the same rows in one order (sql/restaurant/functions/stations.sql).
 
 Each test stops the transactions where they would wait for each other if they did not.
 """

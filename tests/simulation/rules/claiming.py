@@ -11,7 +11,7 @@ from ..transaction import Transaction
 from .base import Rows, Rule
 from .sessions import alive
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 _LOOKS = 7
 _FIRST_PAUSE_S = 0.002
 

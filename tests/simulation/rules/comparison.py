@@ -18,7 +18,15 @@ from . import RULES
 from .base import moment
 from .tables import alike
 
-F, R, K, D = (Queries(name) for name in ("framework", "relay", "keeper", "dead_messages"))
+F, R, K, D = (
+    Queries(name)
+    for name in (
+        "taskqueue/messages",
+        "taskqueue/relay",
+        "taskqueue/keeper",
+        "taskqueue/dead_letters",
+    )
+)
 # Answers whose rows come in no order.
 UNORDERED = (
     R.confirmed_unlocked, R.drop_events, K.rescue, K.known, K.newest_claims, K.periodic_last_runs,

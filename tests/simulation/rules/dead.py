@@ -12,7 +12,7 @@ from .base import Rows, Rule, plain
 from .sending import publish, send
 from .tokens import count
 
-_SQL, _DEAD = Queries("framework"), Queries("dead_messages")
+_SQL, _DEAD = Queries("taskqueue/messages"), Queries("taskqueue/dead_letters")
 _OF_THE_END = ("reason", "died_in", "died_at", "attempt", "task", "position", "needs")
 
 
@@ -174,5 +174,6 @@ def state(tx: Transaction, _p: dict[str, Any]) -> Rows:
 DEAD: dict[str, Rule] = {
     _SQL.bury: bury, _SQL.bury_unclaimed: bury_unclaimed, _SQL.bury_raw: bury_raw,
     _DEAD.retry: retry_dead, _DEAD.drop: drop_dead, _DEAD.existing: existing,
-    _DEAD.import_letter: import_letter, Queries("relay").give_up: give_up, _DEAD.state: state,
+    _DEAD.import_letter: import_letter, Queries("taskqueue/relay").give_up: give_up,
+    _DEAD.state: state,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The rules of sql/queries/keeper.sql: housekeeping in slices that wait for no row lock."""
+"""The rules of keeper.sql: housekeeping in slices that wait for no row lock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..transaction import Transaction
 from .base import Rows, Rule, moment, outgoing, seconds, unlocked, wake_publisher
 from .sessions import alive
 
-_SQL, _SUBSCRIBER = Queries("keeper"), Queries("subscriber")
+_SQL, _SUBSCRIBER = Queries("taskqueue/keeper"), Queries("taskqueue/subscriber")
 _NOTED_S = 1
 
 

@@ -1,4 +1,4 @@
-"""The rules of sql/queries/relay.sql: the election of the leader, and its batches."""
+"""The rules of sql/taskqueue/queries/relay.sql: the election of the leader, and its batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..transaction import Transaction
 from .base import ASLEEP, Pending, Rows, Rule, pending_row, unlocked
 from .tokens import count
 
-_SQL = Queries("relay")
+_SQL = Queries("taskqueue/relay")
 _LEAD, _LEAD_BEFORE = "leader publisher", "leader of release 0.2"
 _CANDIDATE_S, _WITHOUT_BROKER_S, _LED_BEFORE_S = 3, 2, 30
 

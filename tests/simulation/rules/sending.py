@@ -1,4 +1,4 @@
-"""Sending: sql/functions/framework.sql, from outbox_wake to outbox_event."""
+"""Sending: sql/taskqueue/functions/messages.sql, from outbox_wake to outbox_event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..database import Row
 from ..transaction import Transaction
 from .base import EPOCH, Rows, Rule, plain, wake_keeper, wake_publisher
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 
 
 def send(tx: Transaction, p: dict[str, Any]) -> Rows:

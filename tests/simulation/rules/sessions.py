@@ -10,7 +10,7 @@ from ..database import Record
 from ..transaction import Transaction
 from .base import Rows, Rule
 
-_SQL, _KEEPER = Queries("framework"), Queries("keeper")
+_SQL, _KEEPER = Queries("taskqueue/messages"), Queries("taskqueue/keeper")
 # Leases from before the server's start count for so long.
 _GRACE_S = 10
 _FORGOTTEN_S = 60

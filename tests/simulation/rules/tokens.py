@@ -11,7 +11,7 @@ from ..transaction import Transaction
 from .base import Rows, Rule, wake_keeper, wake_publisher
 from .claiming import names, reserve
 
-_SQL = Queries("framework")
+_SQL = Queries("taskqueue/messages")
 
 
 def held(tx: Transaction, id: Any, token: int) -> Row:

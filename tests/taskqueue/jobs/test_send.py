@@ -21,7 +21,7 @@ from pizza.taskqueue.task import publish, reprioritise, withdraw
 from ...support.taskqueue.worker_process import Stage
 from ...support.waiting import Stopwatch, wait_until
 
-PRUNE = Queries("keeper").prune_identities
+PRUNE = Queries("taskqueue/keeper").prune_identities
 
 
 def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
 
-PRUNE = Queries("keeper").prune_identities
+PRUNE = Queries("taskqueue/keeper").prune_identities
 HALF_A_DAY = "12 hours 1 minute"
 
 

@@ -115,7 +115,7 @@ def test_ids_that_are_over_are_forgotten(stage: Stage, statistics: Callable[[], 
         statistics()
         for _ in range(TIMES):
             scans, rows = read(conn, "adopted_message")
-            conn.execute(Queries("keeper").prune_identities, {"limit": 500})
+            conn.execute(Queries("taskqueue/keeper").prune_identities, {"limit": 500})
             scans_after, rows_after = read(conn, "adopted_message")
             assert scans_after == scans
             assert rows_after - rows <= READ_FOR_EACH * 500

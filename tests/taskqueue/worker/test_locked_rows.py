@@ -16,7 +16,7 @@ from pizza.database.queries import Queries
 
 from ...support.waiting import wait_until
 
-_F, _R, _K = Queries("framework"), Queries("relay"), Queries("keeper")
+_F, _R, _K = Queries("taskqueue/messages"), Queries("taskqueue/relay"), Queries("taskqueue/keeper")
 _LOCK = "select from message where id = %s for update"
 _WAITS = "select wait_event_type = 'Lock' from pg_stat_activity where pid = %s"
 _HOLDER = 7_000_000_001

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pizza
 from pizza.database.queries import sql_root
 
-REGISTRY = "functions/locks.sql"
+REGISTRY = "taskqueue/functions/locks.sql"
 # Before there is a table, lock_key cannot be called.
 SETUP = "database/migrate.py"
 # The key that workers of version 0.2.0 hold. It is looked for, and never held.
@@ -31,10 +32,10 @@ _ENTRY = re.compile(r"^--   ([a-z][a-z ]*?)(?: [A-Z]+)? +(?:session|transaction)
 def sources() -> Iterator[tuple[str, str]]:
     """Name and text of all SQL but migrations, and of all modules."""
     root = sql_root()
-    for folder in ("functions", "queries"):
-        for file in (root / folder).iterdir():
+    for folder, kind in product(("taskqueue", "restaurant"), ("functions", "queries")):
+        for file in (root / folder / kind).iterdir():
             if file.name.endswith(".sql"):
-                yield f"{folder}/{file.name}", file.read_text("utf-8")
+                yield f"{folder}/{kind}/{file.name}", file.read_text("utf-8")
     package = Path(pizza.__file__).parent
     for module in package.rglob("*.py"):
         yield module.relative_to(package).as_posix(), module.read_text("utf-8")
@@ -50,7 +51,7 @@ def registered() -> list[str]:
 
 def test_no_lock_has_a_number() -> None:
     assert [name for name, text in mine().items() if re.search(r"\b70200\d\d\b", text)] == [
-        "queries/relay.sql"
+        "taskqueue/queries/relay.sql"
     ]
 
 

@@ -17,7 +17,7 @@ from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.outbox.batch import BATCH, PARKING, Batches
 from pizza.taskqueue.testing import Recorder
 
-SQL = Queries("relay")
+SQL = Queries("taskqueue/relay")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

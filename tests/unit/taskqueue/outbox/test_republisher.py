@@ -17,7 +17,7 @@ from pizza.taskqueue.outbox.republisher import LOOK_S, MAX_IN_HAND, Republisher
 from pizza.taskqueue.testing import Recorder
 from pizza.taskqueue.topology import Topology
 
-SQL = Queries("keeper")
+SQL = Queries("taskqueue/keeper")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

@@ -13,7 +13,7 @@ from pizza.taskqueue.outbox import rescuer as module
 from pizza.taskqueue.outbox.rescuer import Rescuer
 from pizza.taskqueue.testing import Recorder
 
-SQL = Queries("keeper")
+SQL = Queries("taskqueue/keeper")
 
 
 class Clock:

@@ -28,7 +28,7 @@ create index staff_session_key on staff_session (key_id);
 alter table webhook add column key_id text;
 create index webhook_key on webhook (key_id) where key_id is not null;
 
--- Append-only: sql/functions/audit.sql refuses every other change. No names of guests, no secrets.
+-- Append-only: sql/restaurant/functions/audit.sql refuses every other change. No names of guests, no secrets.
 create table audit_log (
     id           bigint       primary key generated always as identity,
     at           timestamptz  not null default clock_timestamp(),
