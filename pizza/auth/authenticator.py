@@ -29,7 +29,7 @@ from pizza.auth.keys import ENVIRONMENT, add_key, digest, environment_id, list_k
 from pizza.auth.principal import ANYBODY, OPEN, Caller
 from pizza.auth.storage import ActiveKey, ActiveSession, Locks
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import CredentialUnknown
+from pizza.domain.errors import InvalidCredential
 from pizza.domain.roles import MANAGER
 
 __all__ = [
@@ -94,7 +94,7 @@ class Doors:
     def caller(self, credential: str | None) -> Caller:
         """Who shows this key, token or session; a session that is over is as good as nothing.
 
-        Raises CredentialUnknown, DatabaseUnavailable.
+        Raises InvalidCredential, DatabaseUnavailable.
         """
         if not self.closed():
             return OPEN
@@ -131,17 +131,17 @@ class Doors:
     def customer(self, token: str) -> Caller:
         """The customer of a tracking token, whether the doors are open or not.
 
-        Raises CredentialUnknown, DatabaseUnavailable.
+        Raises InvalidCredential, DatabaseUnavailable.
         """
         number = self._number_of(token)
         if number is None:
-            raise CredentialUnknown
+            raise InvalidCredential
         return Caller(number=number)
 
     def log_in(self, key: str, *, source: str, agent: str) -> str:
         """Begin a session for a browser that shows this key; returns its cookie.
 
-        source: the client's address; agent: its User-Agent. Raises CredentialUnknown,
+        source: the client's address; agent: its User-Agent. Raises InvalidCredential,
         DatabaseUnavailable.
         """
         caller = self._of_key(key)
@@ -203,7 +203,7 @@ class Doors:
                 self._look(_MOMENT_SECONDS)
             key = self._key(credential)
         if key is None:
-            raise CredentialUnknown
+            raise InvalidCredential
         return self._used(key)
 
     def _key(self, credential: str) -> ActiveKey | None:

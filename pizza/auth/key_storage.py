@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from pizza.database.queries import Queries
-from pizza.domain.errors import NoSuchKey
+from pizza.domain.errors import StaffKeyNotFound
 
 _SQL = Queries("restaurant/keys")
 
@@ -57,12 +57,12 @@ def keys(conn: Connection) -> list[StaffKey]:
 
 
 def lock(conn: Connection, key_id: str) -> StaffKey:
-    """One key, locked until the transaction ends. Raises NoSuchKey."""
+    """One key, locked until the transaction ends. Raises StaffKeyNotFound."""
     return _one(conn, _SQL.lock, key_id)
 
 
 def revoke(conn: Connection, key_id: str) -> StaffKey:
-    """Let a key count no more; twice is as good as once. Raises NoSuchKey."""
+    """Let a key count no more; twice is as good as once. Raises StaffKeyNotFound."""
     return _one(conn, _SQL.revoke, key_id)
 
 
@@ -83,5 +83,5 @@ def used(conn: Connection, ids: list[str], every: timedelta) -> None:
 def _one(conn: Connection, query: str, key_id: str) -> StaffKey:
     row = conn.execute(query, {"id": key_id}).fetchone()
     if row is None:
-        raise NoSuchKey(key_id)
+        raise StaffKeyNotFound(key_id)
     return StaffKey(*row)

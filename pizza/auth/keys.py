@@ -73,7 +73,7 @@ def add_key(
 
 
 def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> StaffKey:
-    """Let a key count no more, in running services within a second. Raises NoSuchKey.
+    """Let a key count no more, in running services within a second. Raises StaffKeyNotFound.
 
     Its sessions end and its webhooks are disabled in the same transaction.
     """

@@ -10,7 +10,7 @@ import psycopg
 
 from pizza.auth.storage import ActiveSession
 from pizza.database.queries import Queries
-from pizza.domain.errors import NoSuchSession
+from pizza.domain.errors import SessionNotFound
 
 _SQL = Queries("restaurant/sessions")
 
@@ -74,10 +74,10 @@ def sessions(conn: Connection) -> list[StaffSession]:
 
 
 def whole_id(conn: Connection, start: str) -> str:
-    """The id that begins so. Raises NoSuchSession for none, and for several."""
+    """The id that begins so. Raises SessionNotFound for none, and for several."""
     rows = conn.execute(_SQL.begins_with, {"start": start}).fetchall()
     if len(rows) != 1:
-        raise NoSuchSession(start)
+        raise SessionNotFound(start)
     return str(rows[0][0])
 
 

@@ -26,7 +26,7 @@ from pizza.auth.keys import ENVIRONMENT
 from pizza.auth.session_storage import StaffSession
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import UNNAMED, Actor
-from pizza.domain.errors import NoSuchSession
+from pizza.domain.errors import SessionNotFound
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +60,12 @@ def begin(conn: Connection, cookie: str, actor: Actor, *, idle: timedelta, agent
 
 
 def end(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None:
-    """End a session by its id, or by an unambiguous beginning of it. Raises NoSuchSession."""
+    """End a session by its id, or by an unambiguous beginning of it. Raises SessionNotFound."""
     with conn.transaction():
         id = storage.whole_id(conn, id)
         key_id = storage.end(conn, id)
         if key_id is None:
-            raise NoSuchSession(id)
+            raise SessionNotFound(id)
         audit_log.record(conn, actor, "session_ended", _subject(id), before={"key": key_id})
 
 

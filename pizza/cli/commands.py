@@ -82,7 +82,7 @@ def _order_service(settings: Settings) -> int:
 
 
 def _kitchen_worker(settings: Settings) -> int:
-    from pizza.domain.errors import UnknownOrderTypes
+    from pizza.domain.errors import InvalidSpecialities
     from pizza.processes.kitchen_worker import run_worker
     from pizza.taskqueue.errors import SessionRefused
 
@@ -91,7 +91,7 @@ def _kitchen_worker(settings: Settings) -> int:
     except SessionRefused as refusal:
         log.error("%s", refusal, extra={"action": "worker_refused"})
         return refuse(str(refusal))
-    except UnknownOrderTypes as unknown:
+    except InvalidSpecialities as unknown:
         return refuse(str(unknown))
 
 

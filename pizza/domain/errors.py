@@ -1,34 +1,34 @@
-"""What the restaurant may refuse, one class for each reason; each message is a sentence for people.
+"""Refusals of the restaurant: one class for each reason; each message is a sentence for people.
 
 DomainError
-├── InvalidOrder       the order breaks rules; one FieldError for each bad field
-├── PricesDiffer       an InvalidOrder: dishes or prices that are not the menu's
-├── InvalidRequest     what staff asks for makes no sense; one FieldError for each bad field
-├── OrderNotFound      nobody placed an order of this number
-├── RestaurantFull     as many orders as the restaurant takes at a time are waiting or cooking
-├── ClientFull         one client has as many of those as one may have
-├── KitchenPaused      staff has stopped the intake for a while
-├── SoldOut            something of the order is not to be had today
-├── OrderTwice         this message from outside has become an order before
-├── KeyReused          this key came with another request before
-├── KeyInFlight        a request with this key is being answered at this moment
-├── IllegalTransition  the state machine does not lead from here to there
-├── ReasonMissing      this change needs a reason, for the log
-├── VersionConflict    the order is not what the caller has looked at any more
-├── CustomerNotFound   nobody of this name has ordered, and staff has said nothing of one
-├── CustomerHasOrders  a customer with open orders cannot be erased yet
-├── UnknownDish        the menu has no dish of this name
-├── NoSuchKey          no staff key has this id
-├── NoSuchSession      no session that has not ended has this id
-├── NoSuchWebhook      no webhook has this id
-├── NoSuchDelivery     this webhook has no delivery of this id
-├── WebhookDisabled    nothing is sent to this webhook until it is enabled again
-├── CredentialMissing  this is for those who show a key or a token
-├── CredentialUnknown  what was shown is neither a key that counts nor the token of an order
-├── NotAllowed         what was shown is known, and not good for this
-├── UnknownOrderTypes  a cook's specialities are neither order types nor on the menu
-├── WorkerNameTaken    a worker of this name is at work
-└── TooManyWorkers     every place in the kitchen is taken
+├── InvalidOrder             the order breaks rules; one FieldError for each bad field
+│   └── PricesDiffer         dishes or prices differ from the menu
+├── InvalidRequest           a staff request breaks rules; one FieldError for each bad field
+├── OrderNotFound            no order has this number
+├── CapacityReached          the restaurant has as many received and cooking orders as it may have
+├── ClientLimitReached       one client has as many of those as it may have
+├── KitchenPaused            staff has paused the intake of orders
+├── SoldOut                  a dish of the order is sold out
+├── DuplicateOrder           this external message has become an order before
+├── IdempotencyKeyReused     this key was used with another request
+├── IdempotencyConflict      a request with this key is still being processed
+├── IllegalTransition        the order's status does not allow this transition
+├── ReasonRequired           this change needs a reason
+├── VersionConflict          the order has changed since the caller read it
+├── CustomerNotFound         neither the orders nor the staff's entries have this customer
+├── CustomerHasOrders        a customer with open orders cannot be erased
+├── DishNotFound             the menu has no dish of this name
+├── StaffKeyNotFound         no staff key has this id
+├── SessionNotFound          no open session has this id
+├── WebhookNotFound          no webhook has this id
+├── WebhookDeliveryNotFound  this webhook has no delivery with this id
+├── WebhookDisabled          the webhook is disabled
+├── Unauthenticated          a key or a token is required
+├── InvalidCredential        neither a valid key nor the token of an order
+├── Forbidden                the credential is valid, but does not permit this
+├── InvalidSpecialities      a cook's specialities are neither order types nor tags of the menu
+├── WorkerNameTaken          a running worker has this name
+└── TooManyWorkers           as many workers run as may run
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One bad field: where it is (`items[0].price`; empty: everywhere) and what is wrong."""
+    """One bad field: its path (`items[0].price`; empty: the whole document) and what is wrong."""
 
     field: str
     message: str
 
 
 class DomainError(Exception):
-    """Root of everything the restaurant refuses on purpose."""
+    """Base class of all refusals."""
 
 
 class InvalidOrder(DomainError):
@@ -61,11 +61,11 @@ class InvalidOrder(DomainError):
 
 
 class PricesDiffer(InvalidOrder):
-    """The menu has other prices, or lacks a dish; `errors` names the field and the right price."""
+    """The menu has other prices, or lacks a dish; `errors` has the field and the menu's price."""
 
 
 class InvalidRequest(DomainError):
-    """A request of the staff with at least one bad field; `errors` has one entry for each."""
+    """A staff request with at least one bad field; `errors` has one entry for each."""
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         self.errors = list(errors)
@@ -81,8 +81,8 @@ class OrderNotFound(DomainError):
         super().__init__(f"There is no order {number}.")
 
 
-class RestaurantFull(DomainError):
-    """`limit` orders are waiting or cooking; try again in `retry_after_seconds`."""
+class CapacityReached(DomainError):
+    """`limit` orders are received or cooking; retry in `retry_after_seconds`."""
 
     def __init__(self, limit: int, retry_after_seconds: int = 5) -> None:
         self.limit = limit
@@ -90,39 +90,39 @@ class RestaurantFull(DomainError):
         super().__init__(f"The restaurant takes {limit} orders at a time and is full.")
 
 
-class ClientFull(DomainError):
-    """This client holds `places` places of the kitchen; try again in `retry_after_seconds`.
+class ClientLimitReached(DomainError):
+    """This client has `limit` orders received or cooking; retry in `retry_after_seconds`.
 
-    network: all clients of its network together hold them.
+    network: all clients of its network together have them.
     """
 
-    def __init__(self, places: int, retry_after_seconds: int = 5, *, network: bool = False) -> None:
-        self.places = places
+    def __init__(self, limit: int, retry_after_seconds: int = 5, *, network: bool = False) -> None:
+        self.limit = limit
         self.retry_after_seconds = retry_after_seconds
         here, most = ("this network", "one network") if network else ("here", "one client")
         super().__init__(
-            f"From {here} {places} orders are waiting or cooking already, which is the most that "
+            f"From {here} {limit} orders are waiting or cooking already, which is the most that "
             f"{most} may have."
         )
 
 
-class NoSuchKey(DomainError):
-    """There is no staff key with this id."""
+class StaffKeyNotFound(DomainError):
+    """No staff key has this id."""
 
     def __init__(self, key_id: str) -> None:
         self.key_id = key_id
         super().__init__(f"There is no staff key {key_id!r}.")
 
 
-class NoSuchSession(DomainError):
-    """No session, or more than one, has an id that begins so."""
+class SessionNotFound(DomainError):
+    """No session has an id with this prefix, or more than one has."""
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         super().__init__(f"There is no one session {session_id!r}.")
 
 
-class NoSuchWebhook(DomainError):
+class WebhookNotFound(DomainError):
     """No webhook has this id."""
 
     def __init__(self, webhook_id: str) -> None:
@@ -130,8 +130,8 @@ class NoSuchWebhook(DomainError):
         super().__init__(f"There is no webhook {webhook_id!r}.")
 
 
-class NoSuchDelivery(DomainError):
-    """The webhook has no delivery of this id; it may have been forgotten since."""
+class WebhookDeliveryNotFound(DomainError):
+    """The webhook has no delivery with this id; it may have been pruned."""
 
     def __init__(self, delivery_id: str) -> None:
         self.delivery_id = delivery_id
@@ -146,23 +146,23 @@ class WebhookDisabled(DomainError):
         super().__init__(f"Webhook {webhook_id} is disabled; enable it first.")
 
 
-class CredentialMissing(DomainError):
-    """This needs a key or token, and none was shown; `errors` names the fields that do."""
+class Unauthenticated(DomainError):
+    """A key or token is required; `errors` has the fields that require one."""
 
     def __init__(self, sentence: str, errors: Sequence[FieldError] = ()) -> None:
         self.errors = list(errors)
         super().__init__(sentence)
 
 
-class CredentialUnknown(DomainError):
-    """What was shown is neither a staff key that counts nor the tracking token of an order."""
+class InvalidCredential(DomainError):
+    """The credential is neither a valid staff key nor the tracking token of an order."""
 
     def __init__(self) -> None:
         super().__init__("This key or token is not known here, or not any more.")
 
 
-class NotAllowed(DomainError):
-    """Who asks is known, and may not do this; `errors` names the fields that are not theirs."""
+class Forbidden(DomainError):
+    """The principal may not do this; `errors` has the fields that it may not set."""
 
     def __init__(self, sentence: str, errors: Sequence[FieldError] = ()) -> None:
         self.errors = list(errors)
@@ -170,9 +170,9 @@ class NotAllowed(DomainError):
 
 
 class IllegalTransition(DomainError):
-    """An order in `current` cannot become `wanted`; `allowed` says what it can become.
+    """An order in `current` cannot become `wanted`; `allowed`: the statuses it can get.
 
-    sentence: the message, where `wanted` is no status.
+    sentence: the message, if `wanted` is not a status.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class IllegalTransition(DomainError):
 
 
 class KitchenPaused(DomainError):
-    """The kitchen takes no orders for now; try again in `retry_after_seconds`."""
+    """The intake of orders is paused; retry in `retry_after_seconds`."""
 
     def __init__(self, reason: str | None = None, retry_after_seconds: int = 30) -> None:
         self.reason = reason
@@ -196,38 +196,38 @@ class KitchenPaused(DomainError):
 
 
 class SoldOut(DomainError):
-    """Items of the order are sold out; `names` says which, as the menu calls them."""
+    """Items of the order are sold out; `names`: their names on the menu, joined by commas."""
 
     def __init__(self, names: str) -> None:
         self.names = names
         super().__init__(f"Sold out today: {names}.")
 
 
-class OrderTwice(DomainError):
-    """The message has become the order `number` before; nothing is stored again."""
+class DuplicateOrder(DomainError):
+    """The message has become the order `number` before; nothing was stored."""
 
     def __init__(self, number: str) -> None:
         self.number = number
         super().__init__(f"This message has become order {number} before.")
 
 
-class KeyReused(DomainError):
-    """An order was placed under this key, from another body."""
+class IdempotencyKeyReused(DomainError):
+    """An order was placed with this key and another body."""
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key was used before, with another body.")
 
 
-class KeyInFlight(DomainError):
-    """A request with this key is not answered yet; try again in `retry_after_seconds`."""
+class IdempotencyConflict(DomainError):
+    """A request with this key is still being processed; retry in `retry_after_seconds`."""
 
     def __init__(self, retry_after_seconds: int = 1) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__("A request with this Idempotency-Key is being answered right now.")
 
 
-class ReasonMissing(DomainError):
-    """The change is allowed to who asks for it, with a reason."""
+class ReasonRequired(DomainError):
+    """The change is permitted only with a reason."""
 
     def __init__(self, current: str, wanted: str) -> None:
         self.current = current
@@ -236,7 +236,7 @@ class ReasonMissing(DomainError):
 
 
 class VersionConflict(DomainError):
-    """The order has version `current`, not `expected`: look again before changing it."""
+    """The order has version `current`, not `expected`; read it again before changing it."""
 
     def __init__(self, number: str, expected: int, current: int) -> None:
         self.number = number
@@ -246,7 +246,7 @@ class VersionConflict(DomainError):
 
 
 class CustomerNotFound(DomainError):
-    """Neither the orders nor the staff know a customer of this name."""
+    """Neither the orders nor the staff's entries have a customer of this name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -254,7 +254,7 @@ class CustomerNotFound(DomainError):
 
 
 class CustomerHasOrders(DomainError):
-    """Somebody still works on these orders of the customer, and needs to know whose they are."""
+    """These orders of the customer are still open, so the name is still needed."""
 
     def __init__(self, orders: Sequence[str]) -> None:
         self.orders = list(orders)
@@ -264,7 +264,7 @@ class CustomerHasOrders(DomainError):
         )
 
 
-class UnknownDish(DomainError):
+class DishNotFound(DomainError):
     """The menu has no such dish."""
 
     def __init__(self, name: str) -> None:
@@ -272,8 +272,8 @@ class UnknownDish(DomainError):
         super().__init__(f"There is no {name!r} on the menu.")
 
 
-class UnknownOrderTypes(DomainError):
-    """A cook cannot specialise in these words; `known` are those that it can."""
+class InvalidSpecialities(DomainError):
+    """`words` are neither order types nor tags of the menu; `known` lists those."""
 
     def __init__(self, words: Sequence[str], known: Sequence[str]) -> None:
         self.words = tuple(words)
@@ -283,7 +283,7 @@ class UnknownOrderTypes(DomainError):
 
 
 class WorkerNameTaken(DomainError):
-    """A live worker has this name."""
+    """A running worker has this name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -291,7 +291,7 @@ class WorkerNameTaken(DomainError):
 
 
 class TooManyWorkers(DomainError):
-    """The kitchen has `limit` places and a live worker in each."""
+    """`limit` workers are running, the most that may."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pizza.domain.errors import FieldError, InvalidOrder, UnknownOrderTypes
+from pizza.domain.errors import FieldError, InvalidOrder, InvalidSpecialities
 from pizza.domain.names import fold, name_error
 from pizza.domain.order import ORDER_TYPES, OrderDraft, price_error, total_error
 
@@ -57,14 +57,14 @@ def specialities(
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """Split `--order-types` into order types and menu tags (None: everything on the menu).
 
-    Tags alone mean orders of every type. Raises UnknownOrderTypes for a word that is neither.
+    Tags alone mean orders of every type. Raises InvalidSpecialities for a word that is neither.
     """
     given = [word.strip() for word in words]
     types = tuple(dict.fromkeys(word for word in given if word in ORDER_TYPES))
     skills = tuple(dict.fromkeys(fold(w) for w in given if w not in ORDER_TYPES))
     unknown = [word for word in skills if word not in tags]
     if unknown:
-        raise UnknownOrderTypes(unknown, (*ORDER_TYPES, *sorted(tags)))
+        raise InvalidSpecialities(unknown, (*ORDER_TYPES, *sorted(tags)))
     return types or ORDER_TYPES, skills or None
 
 

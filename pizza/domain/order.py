@@ -174,7 +174,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderMoved:
+class UpdatedOrder:
     """An order after a change by hand: what it is now, and its new version."""
 
     number: str

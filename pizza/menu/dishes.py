@@ -12,7 +12,7 @@ import psycopg
 from pizza.audit import audit_log
 from pizza.audit.audit_log import Subject
 from pizza.domain.actor import UNNAMED, Actor
-from pizza.domain.errors import InvalidRequest, UnknownDish
+from pizza.domain.errors import DishNotFound, InvalidRequest
 from pizza.domain.menu import Dish, dish_errors
 from pizza.domain.names import may_be_stored
 from pizza.domain.order import normal_price
@@ -50,7 +50,7 @@ def add_dish(
 
 
 def remove_dish(conn: Connection, name: str, *, actor: Actor = UNNAMED) -> None:
-    """Take a dish off the menu. Raises UnknownDish."""
+    """Take a dish off the menu. Raises DishNotFound."""
     name = _dish_name(conn, name)
     with conn.transaction():
         before = menu.lock(conn, name)
@@ -60,7 +60,7 @@ def remove_dish(conn: Connection, name: str, *, actor: Actor = UNNAMED) -> None:
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool, *, actor: Actor = UNNAMED) -> Dish:
-    """Say that a dish is sold out, or to be had again. Raises UnknownDish."""
+    """Say that a dish is sold out, or to be had again. Raises DishNotFound."""
     name = _dish_name(conn, name)
     with conn.transaction():
         before = menu.lock(conn, name)
@@ -79,9 +79,9 @@ def _audit_dish(
 
 
 def _dish_name(conn: Connection, name: str) -> str:
-    """The name, for a search by its key. Raises UnknownDish for what no dish can be called."""
+    """The name, for a search by its key. Raises DishNotFound for what no dish can be called."""
     if not may_be_stored(name):
-        raise UnknownDish(name[:100])
+        raise DishNotFound(name[:100])
     fold_names(conn)
     return name
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from pizza.database.queries import Queries
-from pizza.domain.errors import UnknownDish
+from pizza.domain.errors import DishNotFound
 from pizza.domain.menu import Dish
 from pizza.domain.names import fold
 
@@ -49,14 +49,14 @@ def lock(conn: Connection, name: str) -> Dish | None:
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
-    """Mark a dish as sold out, or as to be had again. Raises UnknownDish."""
+    """Mark a dish as sold out, or as to be had again. Raises DishNotFound."""
     row = conn.execute(_SET_SOLD_OUT, {"key": fold(name), "sold_out": sold_out}).fetchone()
     if row is None:
-        raise UnknownDish(name)
+        raise DishNotFound(name)
     return Dish(*row)
 
 
 def remove(conn: Connection, name: str) -> None:
-    """Take a dish off the menu. Raises UnknownDish."""
+    """Take a dish off the menu. Raises DishNotFound."""
     if conn.execute(_REMOVE, {"key": fold(name)}).fetchone() is None:
-        raise UnknownDish(name)
+        raise DishNotFound(name)

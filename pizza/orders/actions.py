@@ -42,7 +42,7 @@ def cancel(
 
     role: which of the two it is, where that is known. Staff needs a reason for what is not
         `received` any more; a customer may not do that at all.
-    Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
+    Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonRequired, VersionConflict.
     """
     role = role or (STAFF if reason is not None else CUSTOMER)
     check_signature(by=by, reason=reason)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.domain.errors import DomainError, InvalidOrder, OrderTwice
+from pizza.domain.errors import DomainError, DuplicateOrder, InvalidOrder
 from pizza.domain.order import OrderDraft
 from pizza.menu.cache import read_menu
 from pizza.orders import orders, replies
@@ -81,7 +81,7 @@ def outside(base_seconds: float) -> Blueprint:
                     source=job.id, by=PRODUCER,
                 )  # fmt: skip
                 number, answer = placed.number, {"status": placed.status}
-            except OrderTwice as twice:
+            except DuplicateOrder as twice:
                 number, answer = twice.number, {"status": "received"}
             _reply(conn, job, {"order_number": number, **answer})
         log.info(

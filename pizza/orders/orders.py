@@ -15,16 +15,16 @@ import psycopg
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import (
-    ClientFull,
+    CapacityReached,
+    ClientLimitReached,
+    DuplicateOrder,
     FieldError,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
     InvalidRequest,
-    KeyInFlight,
-    KeyReused,
     KitchenPaused,
     OrderNotFound,
-    OrderTwice,
     PricesDiffer,
-    RestaurantFull,
     SoldOut,
 )
 from pizza.domain.estimate import BASE_SECONDS, cooking_seconds
@@ -82,8 +82,8 @@ def place_order(
         as it was placed, whatever has happened since.
     client: who may hold only so many places of the kitchen at a time.
     menu_prices: each item has to be on the menu, at the menu's price, when the order is stored.
-    Raises PricesDiffer, RestaurantFull, ClientFull, KitchenPaused, SoldOut, OrderTwice, KeyReused,
-    KeyInFlight, DatabaseUnavailable.
+    Raises PricesDiffer, CapacityReached, ClientLimitReached, KitchenPaused, SoldOut,
+    DuplicateOrder, IdempotencyKeyReused, IdempotencyConflict, DatabaseUnavailable.
     """
     if not menu_prices and any(item.price is None for item in draft.items):
         raise PricesDiffer([
@@ -137,16 +137,16 @@ def _refusal(verdict: str, why: str | None) -> Exception:
         case "sold out":
             return SoldOut(why or "")
         case "twice":
-            return OrderTwice(why or "")
+            return DuplicateOrder(why or "")
         case "key reused" | "in flight":
-            return KeyReused() if verdict == "key reused" else KeyInFlight()
+            return IdempotencyKeyReused() if verdict == "key reused" else IdempotencyConflict()
     return DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
 
 
 def _no_place(verdict: str, limit: int) -> Exception:
     if verdict == "full":
-        return RestaurantFull(limit)
-    return ClientFull(limit, network=verdict == "network full")
+        return CapacityReached(limit)
+    return ClientLimitReached(limit, network=verdict == "network full")
 
 
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:

@@ -21,12 +21,12 @@ from pizza.domain.order import (
     Order,
     OrderDraft,
     OrderItem,
-    OrderMoved,
     OrderStatus,
     OrderSummary,
     PlacedOrder,
     RequestKey,
     StatusChange,
+    UpdatedOrder,
 )
 from pizza.domain.priority import Assignment
 from pizza.domain.status import ACTIVE
@@ -271,7 +271,7 @@ def move(
     notes: str | None,
     queue: str,
     exchange: str,
-) -> OrderMoved | None:
+) -> UpdatedOrder | None:
     """Lead an order to another status; None when it has not this version any more.
 
     queue, exchange: where it waits if it has to be cooked again.
@@ -285,7 +285,7 @@ def move(
 
 def prioritise(
     conn: Connection, number: str, version: int, priority: int, *, by: str, notes: str
-) -> OrderMoved | None:
+) -> UpdatedOrder | None:
     """Give an order another priority; None when it has not this version any more."""
     parameters = {
         "number": number, "version": version, "priority": priority, "by": by, "notes": notes,
@@ -293,10 +293,10 @@ def prioritise(
     return _moved(number, conn.execute(_PRIORITISE, parameters).fetchone())
 
 
-def _moved(number: str, row: Any) -> OrderMoved | None:
+def _moved(number: str, row: Any) -> UpdatedOrder | None:
     assert row is not None
     verdict, status, version, updated_at = row
-    return OrderMoved(number, status, version, updated_at) if verdict == "moved" else None
+    return UpdatedOrder(number, status, version, updated_at) if verdict == "moved" else None
 
 
 def age(conn: Connection, patience: timedelta, *, priority: int, by: str, rule: str) -> int:

@@ -15,10 +15,10 @@ from pizza.domain.errors import (
     FieldError,
     IllegalTransition,
     InvalidOrder,
-    ReasonMissing,
+    ReasonRequired,
     VersionConflict,
 )
-from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY, OrderMoved, OrderStatus
+from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY, OrderStatus, UpdatedOrder
 from pizza.domain.status import ACTIVE, STAFF, allowed, transition
 from pizza.orders import storage as orders
 from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
@@ -40,18 +40,18 @@ def move(
     role: str = STAFF,
     reason: str | None = None,
     version: int | None = None,
-) -> OrderMoved:
+) -> UpdatedOrder:
     """Lead an order to the status `to`, with its log row and its notification, in one commit.
 
     by: who does it; role: as whom (pizza.domain.status); reason: for the log.
     version: refuse when the order has another one by now (from an If-Match header).
-    Raises OrderNotFound, IllegalTransition, ReasonMissing, VersionConflict.
+    Raises OrderNotFound, IllegalTransition, ReasonRequired, VersionConflict.
     """
     for _ in range(_TRIES):
         now = _look(conn, number, version)
         arrow = transition(now.status, to, now.order_type, role)
         if arrow.needs_reason and not reason:
-            raise ReasonMissing(now.status, to)
+            raise ReasonRequired(now.status, to)
         moved = orders.move(
             conn, number, now.version, to, by=by, notes=_notes(reason, role),
             queue=TYPED_QUEUES[now.order_type], exchange=ORDERS_TOPIC,
@@ -74,7 +74,7 @@ def prioritise(
     by: str,
     reason: str,
     version: int | None = None,
-) -> OrderMoved:
+) -> UpdatedOrder:
     """Give an order that waits or cooks another priority; a waiting one moves at once.
 
     Raises OrderNotFound, InvalidOrder, IllegalTransition (it is past the kitchen),

@@ -33,7 +33,7 @@ COOK = "cook"
 def run_worker(settings: Settings) -> int:
     """Run a worker until it is told to stop; returns the process's exit code.
 
-    Raises SessionRefused when its name is taken or there are ten workers; UnknownOrderTypes for
+    Raises SessionRefused when its name is taken or there are ten workers; InvalidSpecialities for
     specialities that are neither order types nor on the menu.
     """
     assert settings.db_url and settings.worker_name, "the command line insists on both"

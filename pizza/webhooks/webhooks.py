@@ -21,9 +21,9 @@ from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import (
     FieldError,
     InvalidRequest,
-    NoSuchDelivery,
-    NoSuchWebhook,
+    WebhookDeliveryNotFound,
     WebhookDisabled,
+    WebhookNotFound,
 )
 from pizza.domain.names import words_error
 from pizza.domain.targets import HTTPS, BadTarget, read_url
@@ -107,15 +107,15 @@ def list_webhooks(conn: Connection) -> list[Webhook]:
 
 
 def find_webhook(conn: Connection, id: str) -> Webhook:
-    """One webhook. Raises NoSuchWebhook."""
+    """One webhook. Raises WebhookNotFound."""
     found = storage.find(conn, _read_id(id))
     if not found:
-        raise NoSuchWebhook(id[:100])
+        raise WebhookNotFound(id[:100])
     return found[0]
 
 
 def change_webhook(conn: Connection, id: str, change: Change, *, actor: Actor = UNNAMED) -> Webhook:
-    """Change one as was checked, disable it, or enable it again. Raises NoSuchWebhook.
+    """Change one as was checked, disable it, or enable it again. Raises WebhookNotFound.
 
     One that is enabled belongs to the actor's key from then on.
     """
@@ -143,7 +143,7 @@ def change_webhook(conn: Connection, id: str, change: Change, *, actor: Actor = 
 
 
 def remove_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None:
-    """Forget one, with the log of its deliveries. Raises NoSuchWebhook."""
+    """Forget one, with the log of its deliveries. Raises WebhookNotFound."""
     number = _read_id(id)
     with conn.transaction():
         storage.lock(conn, number)
@@ -156,19 +156,19 @@ def remove_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None
 def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple[Webhook, str]:
     """Give one another secret, which comes back this once; for a day both count.
 
-    Raises NoSuchWebhook.
+    Raises WebhookNotFound.
     """
     number, secret = _read_id(id), secrets.token_bytes(domain.SECRET_BYTES)
     with conn.transaction():
         if not storage.rotate(conn, number, secret, BOTH_SECRETS):
-            raise NoSuchWebhook(id)
+            raise WebhookNotFound(id)
         _audit(conn, actor, "webhook_rotated", number)
     _log("webhook_rotated", "Webhook has another secret", number)
     return find_webhook(conn, id), domain.secret_text(secret)
 
 
 def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> Delivery:
-    """Have an event of the type webhook.test delivered. Raises NoSuchWebhook, WebhookDisabled."""
+    """Have an event of the type webhook.test delivered. Raises WebhookNotFound, WebhookDisabled."""
     event_id = uuid4()
     with conn.transaction():
         found = _enabled(conn, id)
@@ -183,7 +183,7 @@ def list_deliveries(
 ) -> list[Delivery]:
     """Deliveries of a webhook, newest first. before: the id of the last one of the page before.
 
-    Raises NoSuchWebhook, InvalidRequest.
+    Raises WebhookNotFound, InvalidRequest.
     """
     if not 1 <= limit <= MOST_LISTED:
         message = f"must be a whole number from 1 to {MOST_LISTED}"
@@ -193,7 +193,7 @@ def list_deliveries(
     if before is not None:
         try:
             position = _found(storage.delivery(conn, webhook, UUID(before)), before).position
-        except (ValueError, NoSuchDelivery):
+        except (ValueError, WebhookDeliveryNotFound):
             raise InvalidRequest([FieldError("before", "is no delivery of this webhook")]) from None
     return storage.deliveries(conn, webhook, position, limit)
 
@@ -203,17 +203,17 @@ def retry_delivery(
 ) -> Delivery:
     """Make a delivery anew, at once, whatever has become of it. Its receiver may get it twice.
 
-    Raises NoSuchWebhook, NoSuchDelivery, WebhookDisabled.
+    Raises WebhookNotFound, WebhookDeliveryNotFound, WebhookDisabled.
     """
     try:
         delivery = UUID(delivery_id)
     except ValueError:
-        raise NoSuchDelivery(delivery_id[:100]) from None
+        raise WebhookDeliveryNotFound(delivery_id[:100]) from None
     message_id = uuid4()
     with conn.transaction():
         webhook = _enabled(conn, id).id
         if not storage.retry(conn, webhook, delivery, message_id):
-            raise NoSuchDelivery(delivery_id)
+            raise WebhookDeliveryNotFound(delivery_id)
         send(conn, delivery, message_id)
         _audit(conn, actor, "delivery_retried", webhook, after={"delivery": str(delivery)})
         return _found(storage.delivery(conn, webhook, delivery), delivery_id)
@@ -228,14 +228,14 @@ def _enabled(conn: Connection, id: str) -> Webhook:
 
 def _found(delivery: Delivery | None, id: str) -> Delivery:
     if delivery is None:
-        raise NoSuchDelivery(id[:100])
+        raise WebhookDeliveryNotFound(id[:100])
     return delivery
 
 
 def _read_id(id: str) -> int:
     if id.isascii() and id.isdigit() and len(id) < 11 and int(id) <= _LARGEST_ID:
         return int(id)
-    raise NoSuchWebhook(id[:100])
+    raise WebhookNotFound(id[:100])
 
 
 def _url_error(policy: Policy, url: str) -> str | None:

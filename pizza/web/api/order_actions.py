@@ -12,7 +12,7 @@ from typing import Any
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
 
-from pizza.domain.errors import FieldError, NotAllowed
+from pizza.domain.errors import FieldError, Forbidden
 from pizza.domain.status import CUSTOMER
 from pizza.orders import actions
 from pizza.orders import orders as service
@@ -63,7 +63,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
             return change(path.number, actions.cancel, reason=form.reason, by=form.by)
         if form.by is not None:
             words = [FieldError("by", "is for staff")]
-            raise NotAllowed("A customer cancels in no other name.", words)
+            raise Forbidden("A customer cancels in no other name.", words)
         return change(path.number, actions.cancel, reason=form.reason, role=CUSTOMER)
 
     @app.post(

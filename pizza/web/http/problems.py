@@ -14,27 +14,27 @@ from werkzeug.exceptions import HTTPException
 
 from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
 from pizza.domain.errors import (
-    ClientFull,
-    CredentialMissing,
-    CredentialUnknown,
+    CapacityReached,
+    ClientLimitReached,
     CustomerNotFound,
+    DishNotFound,
     FieldError,
+    Forbidden,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
     IllegalTransition,
+    InvalidCredential,
     InvalidOrder,
     InvalidRequest,
-    KeyInFlight,
-    KeyReused,
     KitchenPaused,
-    NoSuchDelivery,
-    NoSuchWebhook,
-    NotAllowed,
     OrderNotFound,
-    ReasonMissing,
-    RestaurantFull,
+    ReasonRequired,
     SoldOut,
-    UnknownDish,
+    Unauthenticated,
     VersionConflict,
+    WebhookDeliveryNotFound,
     WebhookDisabled,
+    WebhookNotFound,
 )
 
 log = logging.getLogger(__name__)
@@ -114,24 +114,24 @@ def respond(error: Exception) -> Response:
     return response
 
 
-def _full(error: RestaurantFull | KitchenPaused) -> Problem:
+def _full(error: CapacityReached | KitchenPaused) -> Problem:
     return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
-def _client_full(error: ClientFull) -> Problem:
+def _client_full(error: ClientLimitReached) -> Problem:
     return Problem(429, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
-def _who_is_it(error: CredentialMissing) -> Problem:
+def _who_is_it(error: Unauthenticated) -> Problem:
     return Problem(401, str(error), errors=error.errors, headers=[("WWW-Authenticate", _SCHEME)])
 
 
-def _nobody_known(error: CredentialUnknown) -> Problem:
+def _nobody_known(error: InvalidCredential) -> Problem:
     scheme = f'{_SCHEME}, error="invalid_token"'
     return Problem(401, str(error), headers=[("WWW-Authenticate", scheme)])
 
 
-def _in_flight(error: KeyInFlight) -> Problem:
+def _in_flight(error: IdempotencyConflict) -> Problem:
     return Problem(409, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
@@ -187,23 +187,23 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
     InvalidRequest: lambda error: Problem(422, "The request is not valid.", errors=error.errors),
     OrderNotFound: lambda error: Problem(404, str(error)),
     CustomerNotFound: lambda error: Problem(404, str(error)),
-    RestaurantFull: _full,
-    ClientFull: _client_full,
-    CredentialMissing: _who_is_it,
-    CredentialUnknown: _nobody_known,
-    NotAllowed: lambda error: Problem(403, str(error), errors=error.errors),
+    CapacityReached: _full,
+    ClientLimitReached: _client_full,
+    Unauthenticated: _who_is_it,
+    InvalidCredential: _nobody_known,
+    Forbidden: lambda error: Problem(403, str(error), errors=error.errors),
     KitchenPaused: _full,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
-    KeyReused: lambda error: Problem(
+    IdempotencyKeyReused: lambda error: Problem(
         422, str(error), errors=[FieldError("Idempotency-Key", "belongs to another order")]
     ),
-    KeyInFlight: _in_flight,
-    UnknownDish: lambda error: Problem(404, str(error)),
-    NoSuchWebhook: lambda error: Problem(404, str(error)),
-    NoSuchDelivery: lambda error: Problem(404, str(error)),
+    IdempotencyConflict: _in_flight,
+    DishNotFound: lambda error: Problem(404, str(error)),
+    WebhookNotFound: lambda error: Problem(404, str(error)),
+    WebhookDeliveryNotFound: lambda error: Problem(404, str(error)),
     WebhookDisabled: lambda error: Problem(409, str(error)),
     IllegalTransition: _conflict,
-    ReasonMissing: lambda error: Problem(
+    ReasonRequired: lambda error: Problem(
         422, str(error), errors=[FieldError("reason", "is required for this change")]
     ),
     VersionConflict: lambda error: Problem(412, str(error), more={"version": error.current}),

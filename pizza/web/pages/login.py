@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from pizza.auth import sessions
 from pizza.auth.authenticator import Doors
-from pizza.domain.errors import CredentialUnknown
+from pizza.domain.errors import InvalidCredential
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html as paper
 from pizza.web.security import authorization
@@ -38,10 +38,10 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
             cookie = credentials.log_in(
                 request.environ, form.get("key", "").strip(), source=source, agent=agent
             )
-        except CredentialUnknown as refusal:
+        except InvalidCredential as refusal:
             try:
                 refuse(refusal, request.environ)  # for the log
-            except CredentialUnknown:
+            except InvalidCredential:
                 return paper.page("login.html", status=403, following=following, error=_UNKNOWN)
         response = paper.go(following)
         response.set_cookie(

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from pizza.auth import sessions as service
 from pizza.auth.sessions import SHORT_ID, StaffSession
-from pizza.domain.errors import NoSuchSession
+from pizza.domain.errors import SessionNotFound
 from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Backend
 from pizza.web.http.problems import Problem
@@ -45,7 +45,7 @@ def register(pages: Blueprint, backend: Backend) -> None:
 def _end(conn: service.Connection, id: str) -> None:
     if not (id.isascii() and id.isalnum()):
         raise Problem(400, "A session is ended by its id, all of them by *.")
-    with suppress(NoSuchSession):  # it may have ended meanwhile
+    with suppress(SessionNotFound):  # it may have ended meanwhile
         service.end(conn, id, actor=authorization.actor())
 
 

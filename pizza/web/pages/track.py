@@ -8,7 +8,7 @@ from datetime import datetime
 
 from flask import Blueprint, Response, request
 
-from pizza.domain.errors import CredentialUnknown, IllegalTransition
+from pizza.domain.errors import IllegalTransition, InvalidCredential
 from pizza.domain.order import DELIVERY, DINE_IN, TAKEOUT, Order, StatusChange
 from pizza.domain.status import (
     CANCELLED,
@@ -94,7 +94,7 @@ def number_of(credentials: Credentials, token: str) -> str:
     """The order of a token. Raises Problem 404 or 429, DatabaseUnavailable."""
     try:
         return credentials.customer(request.environ, token).number or ""
-    except CredentialUnknown:
+    except InvalidCredential:
         raise Problem(404, NO_ORDER) from None
 
 

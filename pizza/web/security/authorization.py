@@ -18,7 +18,7 @@ from werkzeug.http import parse_cookie
 from pizza.auth.authenticator import ANYBODY, Caller, Doors, looks_like_session
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import Actor
-from pizza.domain.errors import CredentialMissing, CredentialUnknown, DomainError, NotAllowed
+from pizza.domain.errors import DomainError, Forbidden, InvalidCredential, Unauthenticated
 from pizza.domain.order import OrderDraft, staff_fields
 from pizza.domain.roles import STAFF
 from pizza.web.http.cors import is_listed
@@ -62,7 +62,7 @@ class Gate:
         try:
             g.caller = self._credentials.caller(request.environ, credential(request.environ))
             _check(rule, g.caller, (request.view_args or {}).get("number", ""))
-        except (CredentialMissing, CredentialUnknown, NotAllowed) as refusal:
+        except (Unauthenticated, InvalidCredential, Forbidden) as refusal:
             refuse(refusal, request.environ)
         except DatabaseUnavailable:
             if rule is not Rule.MONITOR:
@@ -71,21 +71,21 @@ class Gate:
     def check_origin(self, environ: Mapping[str, Any], rule: Rule) -> None:
         """Refuse a change that a page of another site has its visitor's browser send.
 
-        environ: a WSGI request; rule: of its operation. Raises NotAllowed.
+        environ: a WSGI request; rule: of its operation. Raises Forbidden.
         """
         if environ["REQUEST_METHOD"] in _SAFE or not is_foreign(environ):
             return
         if not _is_harmless(environ, rule):
-            refuse(NotAllowed(_foreign_sentence(environ)), environ)
+            refuse(Forbidden(_foreign_sentence(environ)), environ)
 
     def caller(self, environ: MutableMapping[str, Any]) -> Caller:
         """Who sends this WSGI request, by its header.
 
-        Raises CredentialUnknown, DatabaseUnavailable, Problem 429.
+        Raises InvalidCredential, DatabaseUnavailable, Problem 429.
         """
         try:
             return self._credentials.caller(environ, bearer(environ))
-        except CredentialUnknown as refusal:
+        except InvalidCredential as refusal:
             refuse(refusal, environ)
 
     def guest(self, environ: MutableMapping[str, Any]) -> Caller:
@@ -93,20 +93,20 @@ class Gate:
         return self.caller(environ) if bearer(environ) is not None else ANYBODY
 
     def check_wishes(self, draft: OrderDraft, guest: Caller, environ: Mapping[str, Any]) -> None:
-        """Let only staff hurry an order. Raises CredentialMissing, NotAllowed."""
+        """Let only staff hurry an order. Raises Unauthenticated, Forbidden."""
         wishes = staff_fields(draft)
         if not wishes or guest.staff or not self.doors.closed():
             return
         named = " and ".join(each.field for each in wishes)
         if guest.role is not None:
             has = f"this key has the role {guest.role}"
-            refuse(NotAllowed(f"{named} needs the role {STAFF}; {has}.", wishes), environ)
+            refuse(Forbidden(f"{named} needs the role {STAFF}; {has}.", wishes), environ)
         if guest.number is not None:
             refuse(
-                NotAllowed(f"A tracking token is no staff key, which {named} needs.", wishes),
+                Forbidden(f"A tracking token is no staff key, which {named} needs.", wishes),
                 environ,
             )
-        refuse(CredentialMissing(f"An order with {named} needs a staff key.", wishes), environ)
+        refuse(Unauthenticated(f"An order with {named} needs a staff key.", wishes), environ)
 
 
 def current() -> Caller:
@@ -225,12 +225,12 @@ def _check(rule: Rule, caller: Caller, number: str) -> None:
     if caller.may(least):
         return
     if caller.role is not None:
-        raise NotAllowed(f"This needs the role {least}; this key has the role {caller.role}.")
+        raise Forbidden(f"This needs the role {least}; this key has the role {caller.role}.")
     if caller.number is None:
-        raise CredentialMissing(_NEEDS_EITHER if rule is Rule.OWN else _NEEDS_KEY)
+        raise Unauthenticated(_NEEDS_EITHER if rule is Rule.OWN else _NEEDS_KEY)
     if rule is Rule.OWN:
-        raise NotAllowed("This tracking token is that of another order.")
-    raise NotAllowed("This needs a staff key; a tracking token was shown.")
+        raise Forbidden("This tracking token is that of another order.")
+    raise Forbidden("This needs a staff key; a tracking token was shown.")
 
 
 def _mark(response: Response) -> Response:

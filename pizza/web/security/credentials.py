@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
 from pizza.auth.authenticator import ANYBODY, OPEN, Caller, Doors
-from pizza.domain.errors import CredentialUnknown
+from pizza.domain.errors import InvalidCredential
 from pizza.web.http.problems import Problem
 from pizza.web.security.minute_limit import MinuteLimit, too_many
 from pizza.web.security.proxies import client_of
@@ -43,7 +43,7 @@ class Credentials:
     def caller(self, environ: MutableMapping[str, Any], shown: str | None) -> Caller:
         """Who shows this in a WSGI request; looked up once for each request.
 
-        Raises CredentialUnknown, DatabaseUnavailable, Problem 429.
+        Raises InvalidCredential, DatabaseUnavailable, Problem 429.
         """
         if shown is None:
             return self._doors.caller(None)
@@ -54,7 +54,7 @@ class Credentials:
             return found
         try:
             found = self._look_up(environ, shown, self._doors.caller)
-        except (CredentialUnknown, Problem) as refusal:
+        except (InvalidCredential, Problem) as refusal:
             environ[_LOOKED_UP] = (shown, refusal)
             raise
         environ[_LOOKED_UP] = (shown, found)
@@ -84,7 +84,7 @@ class Credentials:
             raise too_many(_TOO_MANY)
         try:
             found = look_up(shown)
-        except CredentialUnknown:
+        except InvalidCredential:
             self._failures.hit(client)
             raise
         if found not in (OPEN, ANYBODY):

@@ -13,7 +13,7 @@ from typing import Any
 from pizza.auth.authenticator import Caller, Doors
 from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import CredentialUnknown
+from pizza.domain.errors import InvalidCredential
 from pizza.domain.order import Client
 from pizza.web.security.authorization import credential
 from pizza.web.security.credentials import Credentials
@@ -61,5 +61,5 @@ class Limits:
         shown = credential(environ)
         try:
             return shown is not None and self._credentials.caller(environ, shown).key
-        except (CredentialUnknown, DatabaseUnavailable):
+        except (InvalidCredential, DatabaseUnavailable):
             return False

@@ -14,7 +14,7 @@ from pizza.auth.authenticator import Caller, Doors
 from pizza.changes import storage
 from pizza.changes.cursor import Cursor
 from pizza.changes.storage import Change
-from pizza.domain.errors import CredentialUnknown, FieldError, InvalidRequest
+from pizza.domain.errors import FieldError, InvalidCredential, InvalidRequest
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.roles import STATION
 from pizza.domain.status import ENDED, STATUSES
@@ -181,7 +181,7 @@ def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
     def tracked_events(path: TokenPath, header: LastEventId) -> Response:
         try:
             number = credentials.customer(request.environ, path.token).number or ""
-        except CredentialUnknown:
+        except InvalidCredential:
             raise Problem(404, "There is no order with this token.") from None
         return live.of_order(number, header.last_event_id, whole=True, known=True)
 

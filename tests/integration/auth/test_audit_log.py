@@ -17,7 +17,7 @@ from pizza.auth import keys, sessions
 from pizza.customers import profiles
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
-from pizza.domain.errors import InvalidRequest, UnknownDish
+from pizza.domain.errors import DishNotFound, InvalidRequest
 from pizza.domain.roles import MANAGER
 from pizza.kitchen import control
 from pizza.menu import dishes
@@ -129,7 +129,7 @@ def test_it_says_what_was_there_before_and_after(conn: BoundedConnection) -> Non
 def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_change(
     conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UnknownDish):
+    with pytest.raises(DishNotFound):
         dishes.set_sold_out(conn, "nothing of ours", True, actor=ANNA)
     assert audit_log.entries(conn) == []
 

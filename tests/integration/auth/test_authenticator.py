@@ -16,11 +16,11 @@ from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import (
-    ClientFull,
-    CredentialUnknown,
+    CapacityReached,
+    ClientLimitReached,
+    InvalidCredential,
     InvalidRequest,
-    NoSuchKey,
-    RestaurantFull,
+    StaffKeyNotFound,
 )
 from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
 from pizza.domain.roles import MANAGER
@@ -61,7 +61,7 @@ def test_the_first_key_closes_the_doors_and_each_key_opens_them(
     assert at.caller(None) == ANYBODY
     assert at.caller(anna) == Caller(MANAGER, name="Anna's tablet", key_id=first.id)
     assert at.caller(bert) == Caller(MANAGER, name="Bert", key_id=second.id)
-    with pytest.raises(CredentialUnknown):
+    with pytest.raises(InvalidCredential):
         at.caller(anna[:-1])
 
 
@@ -76,7 +76,7 @@ def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
     # Its use is written by another thread, perhaps only now.
     assert authenticator.revoke_key(conn, kept.id).revoked_at == first.revoked_at
 
-    with pytest.raises(CredentialUnknown):
+    with pytest.raises(InvalidCredential):
         at.caller(key)
     assert at.caller(None) == ANYBODY
     (listed,) = authenticator.list_keys(conn)
@@ -96,7 +96,7 @@ def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnectio
 def test_a_name_or_an_id_that_is_none_is_refused(conn: BoundedConnection) -> None:
     with pytest.raises(InvalidRequest, match="name must be printable"):
         authenticator.add_key(conn, "a\nb")
-    with pytest.raises(NoSuchKey):
+    with pytest.raises(StaffKeyNotFound):
         authenticator.revoke_key(conn, "nothing")
 
 
@@ -114,14 +114,14 @@ def test_a_token_opens_its_order_alone_and_only_in_its_house(
     assert token.partition(".")[2] != other.partition(".")[2]
     assert len(bytes.fromhex(token.partition(".")[2])) * 8 >= 128
     assert at.token(order.number, order.id) == token == house().token(order.number, order.id)
-    with pytest.raises(CredentialUnknown):
+    with pytest.raises(InvalidCredential):
         at.customer(at.token(order.number, another.id))
-    with pytest.raises(CredentialUnknown):
+    with pytest.raises(InvalidCredential):
         at.customer(at.token("ORD_20200101_001", order.id))
 
     conn.execute("update house_secret set secret = sha256(secret)")
     for ask in (at.caller, at.customer):
-        with pytest.raises(CredentialUnknown):
+        with pytest.raises(InvalidCredential):
             ask(token)
 
 
@@ -129,9 +129,9 @@ def test_a_client_has_so_many_places_and_no_more(conn: BoundedConnection) -> Non
     client = Client(b"one", 2)
     first, _ = (orders.place_order(conn, DRAFT, client=client) for _ in range(2))
 
-    with pytest.raises(ClientFull) as full:
+    with pytest.raises(ClientLimitReached) as full:
         orders.place_order(conn, DRAFT, client=client)
-    assert full.value.places == 2
+    assert full.value.limit == 2
     assert orders.place_order(conn, DRAFT, client=Client(b"two", 2))
     assert orders.place_order(conn, DRAFT)
 
@@ -147,9 +147,9 @@ def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
     orders.set_capacity(conn, limit)
     for _ in range(places):
         orders.place_order(conn, DRAFT, client=client)
-    with pytest.raises(ClientFull) as full:
+    with pytest.raises(ClientLimitReached) as full:
         orders.place_order(conn, DRAFT, client=client)
-    assert full.value.places == places
+    assert full.value.limit == places
 
     orders.set_capacity(conn, 0)
     assert orders.place_order(conn, DRAFT, client=client)
@@ -165,7 +165,7 @@ def test_what_was_answered_is_answered_again_to_a_client_that_is_full(
     again = orders.place_order(conn, DRAFT, client=client, key=key)
     assert replace(again, replayed=False, status=first.status) == first
 
-    with pytest.raises(ClientFull):
+    with pytest.raises(ClientLimitReached):
         orders.place_order(conn, DRAFT, client=client, key=RequestKey("other", b"d"))
 
 
@@ -174,7 +174,7 @@ def test_racing_orders_of_one_client_get_exactly_its_places(db_url: str) -> None
         with connect(db_url, name="guest") as own:
             try:
                 orders.place_order(own, DRAFT, client=Client(b"one", 5))
-            except ClientFull:
+            except ClientLimitReached:
                 return False
         return True
 
@@ -186,7 +186,7 @@ def taken(conn: BoundedConnection, clients: Iterable[Client]) -> int:
     """How many of these clients get a place, one order each."""
     count = 0
     for client in clients:
-        with suppress(ClientFull, RestaurantFull):
+        with suppress(ClientLimitReached, CapacityReached):
             orders.place_order(conn, DRAFT, client=client)
             count += 1
     return count
@@ -207,9 +207,9 @@ def test_the_clients_of_a_network_have_half_of_the_places(
     orders.set_capacity(conn, limit)
     assert taken(conn, neighbours(1, limit)) == places
 
-    with pytest.raises(ClientFull, match="From this network") as full:
+    with pytest.raises(ClientLimitReached, match="From this network") as full:
         orders.place_order(conn, DRAFT, client=neighbours(1, 50)[-1])
-    assert full.value.places == places
+    assert full.value.limit == places
     assert taken(conn, neighbours(2, 1)) == 1
 
 
@@ -227,12 +227,12 @@ def test_all_clients_together_leave_a_tenth_to_staff(
     orders.set_capacity(conn, limit)
     assert taken(conn, strangers(2 * limit)) == places
 
-    with pytest.raises(RestaurantFull) as full:
+    with pytest.raises(CapacityReached) as full:
         orders.place_order(conn, DRAFT, client=Client(b"last", None, b"last"))
     assert full.value.limit == limit
     for _ in range(limit - places):
         orders.place_order(conn, DRAFT)
-    with pytest.raises(RestaurantFull):
+    with pytest.raises(CapacityReached):
         orders.place_order(conn, DRAFT)
 
 

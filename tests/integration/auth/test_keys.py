@@ -14,7 +14,7 @@ from pizza.auth import authenticator, keys, sessions
 from pizza.auth.authenticator import ANYBODY, Caller, Doors
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
-from pizza.domain.errors import CredentialUnknown, InvalidRequest, NoSuchSession
+from pizza.domain.errors import InvalidCredential, InvalidRequest, SessionNotFound
 from pizza.domain.roles import DEVICE, MANAGER, MONITOR, ROLES, STATION
 from pizza.webhooks import storage as webhook_storage
 from pizza.webhooks import webhooks
@@ -73,7 +73,7 @@ def test_an_expired_key_counts_no_more_and_neither_do_its_sessions(
     conn.execute(PAST, [kept.id])
     at.refresh(0)
 
-    with pytest.raises(CredentialUnknown):
+    with pytest.raises(InvalidCredential):
         at.caller(key)
     assert at.caller(cookie) == at.still(cookie) == at.still(key) == ANYBODY
     assert at.closed()
@@ -203,7 +203,7 @@ def test_a_session_is_ended_by_the_beginning_of_its_id(
     sessions.end(conn, id[: sessions.SHORT_ID])
     assert [at.caller(each).key for each in cookies] == [False, True, True]
     for none in (id, "", "zz"):
-        with pytest.raises(NoSuchSession):
+        with pytest.raises(SessionNotFound):
             sessions.end(conn, none)
     assert sessions.end_all(conn) == 2
     assert not any(at.caller(each).key for each in cookies)

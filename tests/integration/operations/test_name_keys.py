@@ -16,7 +16,7 @@ from devservices import Postgres, find_or_fetch_debian_postgres
 from pizza.customers import profiles
 from pizza.database import migrate as migration
 from pizza.database.connection import BoundedConnection, connect
-from pizza.domain.errors import SoldOut, UnknownDish
+from pizza.domain.errors import DishNotFound, SoldOut
 from pizza.domain.names import fold
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.menu import dishes
@@ -129,7 +129,7 @@ def test_a_dish_is_known_however_its_name_is_typed(
     with pytest.raises(SoldOut):
         order(conn, typed)
     dishes.remove_dish(conn, other)
-    with pytest.raises(UnknownDish):
+    with pytest.raises(DishNotFound):
         dishes.remove_dish(conn, typed)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import OrderNotFound, RestaurantFull
+from pizza.domain.errors import CapacityReached, OrderNotFound
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.kitchen import cooking, estimates
 from pizza.orders import orders
@@ -78,7 +78,7 @@ def test_a_full_restaurant_says_how_many_it_takes(conn: BoundedConnection) -> No
     orders.set_capacity(conn, 1)
     orders.place_order(conn, draft())
 
-    with pytest.raises(RestaurantFull, match="takes 1 orders at a time"):
+    with pytest.raises(CapacityReached, match="takes 1 orders at a time"):
         orders.place_order(conn, draft())
 
 

@@ -14,7 +14,12 @@ import pytest
 from pizza.app import make_app
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import KeyInFlight, KeyReused, KitchenPaused, RestaurantFull
+from pizza.domain.errors import (
+    CapacityReached,
+    IdempotencyConflict,
+    IdempotencyKeyReused,
+    KitchenPaused,
+)
 from pizza.domain.order import OrderDraft, OrderItem, PlacedOrder, RequestKey
 from pizza.orders import orders
 
@@ -63,7 +68,7 @@ def test_the_answer_stays_what_it_was_whatever_has_happened_to_the_order(
 def test_another_body_under_the_same_key_is_refused(conn: BoundedConnection) -> None:
     place(conn)
 
-    with pytest.raises(KeyReused):
+    with pytest.raises(IdempotencyKeyReused):
         place(conn, RequestKey(KEY.key, b"another"))
     assert count(conn, "orders") == 1
 
@@ -78,7 +83,7 @@ def test_without_a_key_nothing_is_kept(conn: BoundedConnection) -> None:
 def test_a_refusal_leaves_the_key_free(conn: BoundedConnection) -> None:
     orders.set_capacity(conn, 1)
     place(conn, None)
-    with pytest.raises(RestaurantFull):
+    with pytest.raises(CapacityReached):
         place(conn)
     assert count(conn, "order_key") == 0
 
@@ -86,12 +91,12 @@ def test_a_refusal_leaves_the_key_free(conn: BoundedConnection) -> None:
     assert not place(conn).replayed
 
 
-@pytest.mark.parametrize("refusal", [RestaurantFull, KitchenPaused])
+@pytest.mark.parametrize("refusal", [CapacityReached, KitchenPaused])
 def test_a_repetition_is_answered_though_nothing_more_is_taken(
     conn: BoundedConnection, refusal: type[Exception]
 ) -> None:
     first = place(conn)
-    if refusal is RestaurantFull:
+    if refusal is CapacityReached:
         orders.set_capacity(conn, 1)
     else:
         conn.execute("update kitchen_state set paused = true")
@@ -116,7 +121,7 @@ def test_a_key_in_flight_is_waited_for_and_then_refused(
     place(conn, None)  # the first order of a day holds up all others
     with conn.transaction():
         first = place(conn)
-        with pytest.raises(KeyInFlight):
+        with pytest.raises(IdempotencyConflict):
             place(other)
         # Whoever waits in vain leaves nothing behind on its connection.
         assert other.execute("show lock_timeout").fetchone() == ("0",)

@@ -13,7 +13,7 @@ from pizza.domain.errors import (
     InvalidOrder,
     KitchenPaused,
     OrderNotFound,
-    ReasonMissing,
+    ReasonRequired,
     SoldOut,
     VersionConflict,
 )
@@ -71,7 +71,7 @@ def test_what_cooks_only_staff_cancels_and_says_why(conn: BoundedConnection) -> 
     with pytest.raises(IllegalTransition) as refused:
         transitions.move(conn, number, "cancelled", by="Jo", role=CUSTOMER)
     assert refused.value.allowed == ()
-    with pytest.raises(ReasonMissing):
+    with pytest.raises(ReasonRequired):
         transitions.move(conn, number, "cancelled", by="boss", role=STAFF)
     transitions.move(conn, number, "cancelled", by="boss", role=STAFF, reason="guest left")
     assert free(conn) == 50

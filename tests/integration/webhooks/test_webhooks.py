@@ -14,7 +14,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.domain.errors import InvalidRequest, NoSuchDelivery, NoSuchWebhook, WebhookDisabled
+from pizza.domain.errors import (
+    InvalidRequest,
+    WebhookDeliveryNotFound,
+    WebhookDisabled,
+    WebhookNotFound,
+)
 from pizza.taskqueue import App
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.message import Ticket
@@ -468,12 +473,12 @@ def test_who_is_not_there_is_not_found(conn: BoundedConnection, id: str) -> None
         lambda: webhooks.retry_delivery(conn, id, str(uuid4())),
     ]
     for verb in verbs:
-        with pytest.raises(NoSuchWebhook):
+        with pytest.raises(WebhookNotFound):
             verb()
 
 
 def test_a_delivery_that_is_not_there_is_not_found(desk: Desk) -> None:
     webhook, _ = desk.add()
     for id in ("x", str(uuid4()), "\x00"):
-        with pytest.raises(NoSuchDelivery):
+        with pytest.raises(WebhookDeliveryNotFound):
             webhooks.retry_delivery(desk.conn, str(webhook.id), id)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pizza.domain.errors import UnknownOrderTypes
+from pizza.domain.errors import InvalidSpecialities
 from pizza.domain.menu import UNKNOWN, needs, specialities
 
 MENU = {"margherita pizza": "pizza", "caesar salad": "salad", "lasagne": "pasta", "steak": "grill"}
@@ -34,7 +34,7 @@ def test_words_are_order_types_or_tags():
 
 
 def test_a_word_that_is_neither_is_refused_with_those_that_are():
-    with pytest.raises(UnknownOrderTypes) as refused:
+    with pytest.raises(InvalidSpecialities) as refused:
         specialities(["pizza", "sushi"], {"pizza"})
     assert refused.value.words == ("sushi",)
     assert refused.value.known == ("dine-in", "takeout", "delivery", "pizza")

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import IllegalTransition, ReasonMissing, VersionConflict
+from pizza.domain.errors import IllegalTransition, ReasonRequired, VersionConflict
 from pizza.domain.menu import Dish
 from pizza.menu import dishes
 from pizza.web.api import order_actions
@@ -156,7 +156,7 @@ def test_an_etag_that_holds_spares_the_answer(client, calls):
             {"current_status": "ready", "allowed_statuses": ["delivered"]},
         ),
         (VersionConflict(NUMBER, 1, 3), 412, {"version": 3}),
-        (ReasonMissing("cooking", "cancelled"), 422, {}),
+        (ReasonRequired("cooking", "cancelled"), 422, {}),
         (DatabaseUnavailable("10.0.0.1"), 503, {}),
     ],
 )  # fmt: skip

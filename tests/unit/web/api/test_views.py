@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.errors import RestaurantFull
+from pizza.domain.errors import CapacityReached
 
 NUMBER = "ORD_20241216_001"
 BODY = b'{"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 2, "price": 13}]}'
@@ -80,7 +80,7 @@ def test_no_answer_lists_more_than_a_hundred_errors(client):
 
 
 def test_a_full_restaurant_is_503_with_retry_after(client, restaurant):
-    restaurant.failure = RestaurantFull(50, 7)
+    restaurant.failure = CapacityReached(50, 7)
     response = client.post("/orders", data=BODY)
     assert "50" in problem(response, 503)["detail"]
     assert response.headers["Retry-After"] == "7"

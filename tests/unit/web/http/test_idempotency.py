@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pizza.domain.errors import KeyInFlight, KeyReused
+from pizza.domain.errors import IdempotencyConflict, IdempotencyKeyReused
 from pizza.web.http.idempotency import request_key
 from pizza.web.http.problems import Problem
 
@@ -55,7 +55,7 @@ def test_a_first_answer_does_not_say_that_it_is_a_repetition(client):
 
 
 def test_a_key_that_came_with_another_body_is_422(client, restaurant):
-    restaurant.failure = KeyReused()
+    restaurant.failure = IdempotencyKeyReused()
 
     answer = post(client)
 
@@ -65,7 +65,7 @@ def test_a_key_that_came_with_another_body_is_422(client, restaurant):
 
 
 def test_a_key_in_flight_is_409_with_a_time_to_wait(client, restaurant):
-    restaurant.failure = KeyInFlight()
+    restaurant.failure = IdempotencyConflict()
 
     answer = post(client)
 

@@ -195,7 +195,7 @@ def test_who_is_refused_is_logged_without_what_was_shown(closed, caplog):
     closed.get("/orders", headers=shown("guessed-s3cret"))
 
     (record,) = caplog.records
-    assert (record.action, record.details["error"]) == ("access_denied", "CredentialUnknown")
+    assert (record.action, record.details["error"]) == ("access_denied", "InvalidCredential")
     assert "s3cret" not in str(record.__dict__)
 
 
