@@ -16,7 +16,7 @@ import click
 from pizza.cli import commands as verbs
 from pizza.cli import output, terminal
 from pizza.config.settings import Settings
-from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.operations import dead_letters as settling
 from pizza.taskqueue.dead_letters import management
@@ -109,7 +109,7 @@ def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
     """A connection; what goes wrong with the database ends the program with a sentence."""
     output.need_database(settings)
     try:
-        with connect(settings.db_url, name="dead letters") as conn, available():
+        with connect(settings.db_url, name="dead letters") as conn, translate_errors():
             yield conn
     except output.NO_TABLES:
         output.fail(output.NO_TABLES_YET)

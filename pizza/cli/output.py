@@ -22,7 +22,7 @@ import psycopg
 from pizza.cli import commands, terminal
 from pizza.config import preflight
 from pizza.config.settings import Settings, SettingsError, load
-from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.domain.actor import Actor
 from pizza.domain.errors import DomainError, InvalidOrder, InvalidRequest
@@ -64,7 +64,7 @@ def database() -> Iterator[BoundedConnection]:
         # The log goes to stdout, where a person or a program waits for the answer alone.
         logging.getLogger().setLevel(logging.CRITICAL)
     try:
-        with connect(settings.db_url, name="pizza staff") as conn, available():
+        with connect(settings.db_url, name="pizza staff") as conn, translate_errors():
             yield conn
     except (InvalidRequest, InvalidOrder) as problem:
         reasons = "; ".join(f"{each.field} {each.message}" for each in problem.errors)

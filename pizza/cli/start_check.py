@@ -8,7 +8,7 @@ import signal
 import threading
 
 from pizza.config.settings import Settings
-from pizza.database.connection import check
+from pizza.database.connection import check_connection
 from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.poolers import TRANSACTION_MODE
 from pizza.taskqueue.retry import Backoff
@@ -54,9 +54,9 @@ class StartCheck(threading.Thread):
         settings = self._settings
         name = f"{settings.service} check"
         try:
-            check(settings.db_url, name=name)
+            check_connection(settings.db_url, name=name)
             if settings.mode == _ORDER_SERVICE and settings.db_pool is not None:
-                check(settings.db_pool, name=name, pooled=True)
+                check_connection(settings.db_pool, name=name, pooled=True)
         except DatabaseUnsupported as error:
             self.problem = self._sentence(str(error))
             log.error("%s", self.problem, extra={"action": "database_unsupported"})

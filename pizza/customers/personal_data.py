@@ -25,7 +25,7 @@ from pizza.domain.personal_data import ERASED, Traces, erased_event
 log = logging.getLogger(__name__)
 
 # Both commands read tables from beginning to end.
-_STATEMENT_LIMIT_S = 600.0
+_STATEMENT_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dic
 
     Runs in its own transaction, which sees one moment of the database.
     """
-    with conn.within(_STATEMENT_LIMIT_S), conn.transaction():
+    with conn.timeout_scope(_STATEMENT_TIMEOUT_S), conn.transaction():
         conn.execute("set transaction isolation level repeatable read, read only")
         found = _find(conn, name)
         rows = storage.read(conn, found.keys, found.numbers.all)
@@ -78,7 +78,7 @@ def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Eras
 
     Raises CustomerNotFound, and CustomerHasOrders while an order has not ended.
     """
-    with conn.within(_STATEMENT_LIMIT_S), conn.transaction():
+    with conn.timeout_scope(_STATEMENT_TIMEOUT_S), conn.transaction():
         keys = _keys(conn, name)
         storage.lock(conn, keys)
         found = _find(conn, name)

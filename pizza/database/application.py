@@ -10,8 +10,8 @@ from threading import Event
 import psycopg
 
 from pizza.database.connection import BoundedConnection
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
-from pizza.database.sqlstates import Trouble, trouble_of
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
+from pizza.database.sqlstates import FailureKind, classify_error
 
 
 class ApplicationError(BaseException):
@@ -34,8 +34,8 @@ class ApplicationError(BaseException):
 def application_block(
     conn: BoundedConnection,
     *,
-    until: float | None,
-    given_up: Event | None = None,
+    deadline: float | None,
+    abort_event: Event | None = None,
     conflicts: bool = False,
 ) -> Generator[None, None, None]:
     """Run the application's own code on a connection, inside a transaction of ours.
@@ -45,19 +45,19 @@ def application_block(
     had) is the server's trouble, too, instead of the block's error. Raises ApplicationError for
     everything that the block raises.
     """
-    limit = conn.limit
-    conn.limit, conn.until, conn.given_up = None, until, given_up
+    statement_timeout = conn.statement_timeout
+    conn.statement_timeout, conn.deadline, conn.abort_event = None, deadline, abort_event
     try:
         yield
     except BaseException as error:
-        late = until is not None and time.monotonic() >= until
+        late = deadline is not None and time.monotonic() >= deadline
         lost = not late and _is_lost(conn, error)
         outage = _outage(conn, error, lost=lost, conflicts=conflicts)
         raise ApplicationError(
             outage or _own_error(error), outage=outage is not None, lost=lost, late=late
         ) from error
     finally:
-        conn.limit, conn.until, conn.given_up = limit, None, None
+        conn.statement_timeout, conn.deadline, conn.abort_event = statement_timeout, None, None
 
 
 def _is_lost(conn: BoundedConnection, error: BaseException) -> bool:
@@ -71,9 +71,9 @@ def _outage(
         return None
     if lost:
         return DatabaseUnavailable(f"the connection was lost: {error}")
-    trouble = trouble_of(error) if conn.raised(error) else None
-    if trouble is Trouble.UNABLE or (conflicts and trouble is Trouble.CONFLICT):
-        return DatabaseRefused(f"PostgreSQL cannot do this now: {error}")
+    trouble = classify_error(error) if conn.raised(error) else None
+    if trouble is FailureKind.UNABLE or (conflicts and trouble is FailureKind.CONFLICT):
+        return DatabaseTransientError(f"PostgreSQL cannot do this now: {error}")
     return None
 
 

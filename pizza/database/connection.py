@@ -2,7 +2,7 @@
 
 A server that is stopped, or hangs behind a dead network, must not hang its clients
 with it: every wait on the socket ends after `limit` seconds, and what the driver then
-raises is told apart from the errors of a statement by `unavailable()`.
+raises is told apart from the errors of a statement by `is_unavailable()`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
 from pizza.database import poolers, session_settings
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnsupported
-from pizza.database.sqlstates import Trouble, trouble_of
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable, DatabaseUnsupported
+from pizza.database.sqlstates import FailureKind, classify_error
 
 CONNECT_TIMEOUT_S = 3
-STATEMENT_LIMIT_S = 10.0
+STATEMENT_TIMEOUT_S = 10.0
 
 _REFUSED_PARAMETER = re.compile(r"unsupported startup parameter(?: in options)?: (\w+)")
 
@@ -48,17 +48,17 @@ class BoundedConnection(psycopg.Connection[Any]):
     ahead: by how much the server's clock was ahead of ours when the connection was made.
     """
 
-    limit: float | None = STATEMENT_LIMIT_S
-    until: float | None = None
-    given_up: threading.Event | None = None
+    statement_timeout: float | None = STATEMENT_TIMEOUT_S
+    deadline: float | None = None
+    abort_event: threading.Event | None = None
     last_error: BaseException | None = None
-    ahead: timedelta = timedelta()
+    clock_offset: timedelta = timedelta()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._kept: dict[str, psycopg.Cursor[Any]] = {}
 
-    def first(self, query: str, parameters: Any = None, row: Any = tuple_row) -> Any:
+    def fetch_first(self, query: str, parameters: Any = None, row: Any = tuple_row) -> Any:
         """Run one of the program's own statements, and return its first row (None without one).
 
         Each keeps its cursor, and with it what psycopg has found out about parameters and
@@ -75,12 +75,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         A connection that did not answer in time is of no further use: the answer to
         the old statement could be taken for that of the next one.
         """
-        patience = self.patience
+        patience = self.remaining
         try:
-            if patience is None and self.given_up is None:
+            if patience is None and self.abort_event is None:
                 return super().wait(gen, *args, **kwargs)
             until = None if patience is None else time.monotonic() + patience
-            return super().wait(_bounded(gen, until, self.given_up), *args, **kwargs)
+            return super().wait(_bounded(gen, until, self.abort_event), *args, **kwargs)
         except DatabaseUnavailable as error:
             self.last_error = error
             self.close()
@@ -115,27 +115,27 @@ class BoundedConnection(psycopg.Connection[Any]):
         return False
 
     @property
-    def patience(self) -> float | None:
+    def remaining(self) -> float | None:
         """How many seconds a wait that begins now may last (None: without end)."""
-        if self.until is None:
-            return self.limit
-        left = self.until - time.monotonic()
-        return left if self.limit is None else min(self.limit, left)
+        if self.deadline is None:
+            return self.statement_timeout
+        left = self.deadline - time.monotonic()
+        return left if self.statement_timeout is None else min(self.statement_timeout, left)
 
     @contextmanager
-    def within(self, seconds: float | None) -> Generator[Self, None, None]:
+    def timeout_scope(self, seconds: float | None) -> Generator[Self, None, None]:
         """Let each wait in the block last up to `seconds` (None: without end)."""
-        before, self.limit = self.limit, seconds
+        before, self.statement_timeout = self.statement_timeout, seconds
         try:
             yield self
         finally:
-            self.limit = before
+            self.statement_timeout = before
 
 
-def first(conn: psycopg.Connection[Any], query: str, parameters: Any = None) -> Any:
+def fetch_first(conn: psycopg.Connection[Any], query: str, parameters: Any = None) -> Any:
     """The first row of a statement, on any connection; ours keep their cursors."""
     if isinstance(conn, BoundedConnection):
-        return conn.first(query, parameters)
+        return conn.fetch_first(query, parameters)
     return conn.execute(query, parameters).fetchone()
 
 
@@ -164,13 +164,13 @@ def connect(db_url: str, *, name: str) -> BoundedConnection:
     Raises DatabaseUnavailable when the server cannot be reached in time, DatabaseUnsupported when
     this program cannot use it, such as behind a pooler in transaction mode.
     """
-    with available():
+    with translate_errors():
         conn = BoundedConnection.connect(db_url, **parameters(db_url, name))
         configure(conn, db_url)
         return conn
 
 
-def check(db_url: str, *, name: str, pooled: bool = False) -> None:
+def check_connection(db_url: str, *, name: str, pooled: bool = False) -> None:
     """Find out whether this program can use a database, by one connection.
 
     pooled: whether its sessions may change with each transaction. Raises DatabaseUnsupported when
@@ -179,7 +179,7 @@ def check(db_url: str, *, name: str, pooled: bool = False) -> None:
     if not pooled:
         connect(db_url, name=name).close()
         return
-    with available():
+    with translate_errors():
         given = parameters(db_url, name) | {"prepare_threshold": None}
         conn = BoundedConnection.connect(db_url, **given)
         configure_pooled(conn)
@@ -203,8 +203,8 @@ def configure(conn: BoundedConnection, db_url: str) -> None:
     """
     try:
         facts = session_settings.apply(conn)
-        conn.ahead = facts.ahead
-        poolers.insist_on_session(conn, facts.backend, db_url, lambda: _second(db_url))
+        conn.clock_offset = facts.clock_offset
+        poolers.require_session(conn, facts.backend, db_url, lambda: _second(db_url))
     except BaseException:
         conn.close()
         raise
@@ -213,26 +213,26 @@ def configure(conn: BoundedConnection, db_url: str) -> None:
 def _second(db_url: str) -> BoundedConnection:
     """Another connection to the same address, on which no setting is made."""
     conn = BoundedConnection.connect(db_url, **parameters(db_url, "pooler check"))
-    conn.limit = poolers.WAIT_S
+    conn.statement_timeout = poolers.WAIT_S
     return conn
 
 
 def configure_pooled(conn: BoundedConnection) -> None:
     """The same for a connection whose sessions may change with each transaction."""
     try:
-        with poolers.transactions_work(), conn.transaction():
-            conn.ahead = session_settings.apply_reported(conn).ahead
+        with poolers.reject_statement_pooling(), conn.transaction():
+            conn.clock_offset = session_settings.apply_reported(conn).clock_offset
     except BaseException:
         conn.close()
         raise
 
 
-def unavailable(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether an error says that the server is away, or cannot serve now, whatever is asked.
 
     Everything else says that a statement was wrong.
     """
-    return isinstance(error, DatabaseUnavailable) or trouble_of(error) is not None
+    return isinstance(error, DatabaseUnavailable) or classify_error(error) is not None
 
 
 def _reason(error: Exception) -> str:
@@ -242,22 +242,22 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def available() -> Generator[None, None, None]:
+def translate_errors() -> Generator[None, None, None]:
     """Turn the driver's words for a server that cannot serve into DatabaseUnavailable.
 
-    It is a DatabaseRefused when the server is there, and has only refused the statement.
+    It is a DatabaseTransientError when the server is there, and has only refused the statement.
     """
     try:
         yield
     except DatabaseUnavailable:
         raise
     except psycopg.Error as error:
-        trouble = trouble_of(error)
-        if trouble is None:
+        kind = classify_error(error)
+        if kind is None:
             raise
-        if trouble is not Trouble.UNREACHABLE:
-            raise DatabaseRefused(f"PostgreSQL cannot do this now: {_reason(error)}") from error
         reason = _reason(error)
+        if kind is not FailureKind.UNREACHABLE:
+            raise DatabaseTransientError(f"PostgreSQL cannot do this now: {reason}") from error
         if unknown := _REFUSED_PARAMETER.search(str(error)):
             raise DatabaseUnsupported(
                 f"The pooler refuses the startup parameter {unknown[1]}: take it out of the "

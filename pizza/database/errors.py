@@ -1,36 +1,36 @@
 """What the database layer raises.
 
 DatabaseError
-├── DatabaseUnavailable   absent, hung, restarting, or no connection free in time
-│   ├── DatabaseRefused   there, but it cannot do this now: disk full, reading only, a deadlock
-│   └── DatabaseUnsupported  there, but this program cannot use it as it is set up
-├── MigrationError        a migration file was changed, is missing, or failed
-└── QueryNotFound         a named query that no file holds
+├── DatabaseUnavailable         absent, hung, restarting, or no connection free in time
+│   ├── DatabaseTransientError  reachable, but it failed for now: disk full, read-only, deadlock
+│   └── DatabaseUnsupported     reachable, but this program cannot use it as it is set up
+├── MigrationError              a migration file was changed, is missing, or failed
+└── QueryNotFound               no query of that name in the file
 """
 
 
 class DatabaseError(Exception):
-    """Root of what pizza.database raises."""
+    """Base class of the errors of pizza.database."""
 
 
 class DatabaseUnavailable(DatabaseError):
     """The server could not be reached or did not answer in time; try again later."""
 
 
-class DatabaseRefused(DatabaseUnavailable):
-    """The server has rolled back what another time would have passed; the connection is sound."""
+class DatabaseTransientError(DatabaseUnavailable):
+    """The statement was rolled back for a temporary reason; the connection can still be used."""
 
 
 class DatabaseUnsupported(DatabaseUnavailable):
     """The program cannot use this server, database or pooler as it is set up.
 
-    The text is one sentence for an operator: what is wrong, and what to do.
+    The text is one sentence for an operator: the problem and its remedy.
     """
 
 
 class MigrationError(DatabaseError):
-    """The schema cannot be brought to the state the files describe."""
+    """The migrations could not be applied; the text says why."""
 
 
 class QueryNotFound(DatabaseError):
-    """A query was asked for by a name that its file does not hold."""
+    """The SQL file has no query of that name."""

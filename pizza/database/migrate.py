@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 
 import psycopg
 
-from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import MigrationError
 from pizza.database.queries import sql_root
 
@@ -93,8 +93,8 @@ def migrate(db_url: str) -> list[str]:
     """
     with (
         connect(db_url, name="pizza migrate") as conn,
-        available(),
-        conn.within(_WAIT_FOR_OTHERS_S),
+        translate_errors(),
+        conn.timeout_scope(_WAIT_FOR_OTHERS_S),
         conn.transaction(),
     ):
         _check_schema(conn)

@@ -13,13 +13,13 @@ import psycopg_pool
 
 from pizza.database.connection import (
     BoundedConnection,
-    available,
     configure,
     configure_pooled,
+    is_unavailable,
     parameters,
-    unavailable,
+    translate_errors,
 )
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +63,22 @@ class Pool:
 
         timeout: seconds, for the wait for a free connection and all answers together.
         Raises DatabaseUnavailable when the server is absent, hung or restarting, or when
-        no connection came free in time, DatabaseRefused when it cannot do this now.
+        no connection came free in time, DatabaseTransientError when it cannot do this now.
         """
         until = time.monotonic() + timeout
         conn = self._open_connection(until)
-        conn.limit, conn.until = timeout, until
+        conn.statement_timeout, conn.deadline = timeout, until
         try:
-            with available():
+            with translate_errors():
                 yield conn
-        except DatabaseRefused:
+        except DatabaseTransientError:
             raise
         except DatabaseUnavailable:
             conn.close()
             self._drop_the_dead()
             raise
         finally:
-            conn.until = None
+            conn.deadline = None
             self._pool.putconn(conn)
 
     def _open_connection(self, until: float) -> BoundedConnection:
@@ -102,7 +102,7 @@ class Pool:
         try:
             self._pool.check()
         except Exception as error:
-            if not unavailable(error):
+            if not is_unavailable(error):
                 log.warning("checking idle connections failed", exc_info=error)
         finally:
             self._checking.release()

@@ -38,7 +38,7 @@ _FULL = "The pooler has no free backend for a second connection: raise its pool 
 _keep_sessions: set[str] = set()
 
 
-def insist_on_session(
+def require_session(
     conn: BoundedConnection,
     backend: int,
     db_url: str,
@@ -53,7 +53,7 @@ def insist_on_session(
     if backend == conn.info.backend_pid or db_url in _keep_sessions:
         return
     try:
-        with transactions_work(), open_second() as second:
+        with reject_statement_pooling(), open_second() as second:
             shared = _share_backends(conn, second, backend)
     except DatabaseUnsupported:
         raise
@@ -88,7 +88,7 @@ def _backend_of(conn: BoundedConnection) -> int:
 
 
 @contextlib.contextmanager
-def transactions_work() -> Generator[None, None, None]:
+def reject_statement_pooling() -> Generator[None, None, None]:
     """Raise DatabaseUnsupported where a pooler says that it allows no transaction."""
     try:
         yield

@@ -70,13 +70,13 @@ order by w.name
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ServerFacts:
     """What a new connection has said of its server.
 
     ahead: by how much its clock is ahead of ours. backend: the process that serves the session.
     """
 
-    ahead: timedelta
+    clock_offset: timedelta
     backend: int
 
 
@@ -89,7 +89,7 @@ def session_settings(server_version: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def apply(conn: psycopg.Connection[Any]) -> Facts:
+def apply(conn: psycopg.Connection[Any]) -> ServerFacts:
     """Make the settings of a new session, in one round trip, or in a few where the server's
     statement_timeout is very short.
 
@@ -106,7 +106,7 @@ def apply(conn: psycopg.Connection[Any]) -> Facts:
     return _run(conn, settings)
 
 
-def apply_reported(conn: psycopg.Connection[Any]) -> Facts:
+def apply_reported(conn: psycopg.Connection[Any]) -> ServerFacts:
     """The same for a pooler in transaction mode: only what such poolers take from one statement
     of a client to the next.
 
@@ -125,7 +125,7 @@ def apply_reported(conn: psycopg.Connection[Any]) -> Facts:
     return facts
 
 
-def _run(conn: psycopg.Connection[Any], settings: dict[str, str]) -> Facts:
+def _run(conn: psycopg.Connection[Any], settings: dict[str, str]) -> ServerFacts:
     version = conn.info.server_version
     if version < OLDEST_VERSION * 10_000:
         raise DatabaseUnsupported(
@@ -142,4 +142,4 @@ def _run(conn: psycopg.Connection[Any], settings: dict[str, str]) -> Facts:
             f"with `create database … encoding '{ENCODING}' template template0`"
         )
     server_time = datetime.fromtimestamp(clock / 1_000_000, UTC)
-    return Facts(server_time - datetime.now(UTC), backend)
+    return ServerFacts(server_time - datetime.now(UTC), backend)

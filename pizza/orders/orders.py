@@ -151,10 +151,10 @@ def _no_place(verdict: str, limit: int) -> Exception:
 
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
     """The deadline by the server's clock, which judges it; ours may be another."""
-    if not isinstance(conn, BoundedConnection) or (patience := conn.patience) is None:
+    if not isinstance(conn, BoundedConnection) or (patience := conn.remaining) is None:
         return deadline
     latest = datetime.now(UTC) + timedelta(seconds=patience * _BEGUN_WITHIN)
-    return (min(deadline, latest) if deadline else latest) + conn.ahead
+    return (min(deadline, latest) if deadline else latest) + conn.clock_offset
 
 
 def _facts(draft: OrderDraft, total: Decimal, *, repeat: bool, vip: bool = False) -> Facts:

@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 
 from pizza.database.arrays import text_array
-from pizza.database.connection import first as first_row
+from pizza.database.connection import fetch_first
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
@@ -85,7 +85,7 @@ def place(
     number that it has already, with `other prices` what menu_price_errors found; with all others
     None.
     """
-    row = first_row(
+    row = fetch_first(
         conn,
         _PLACE_FOR if client else _PLACE if key is None else _PLACE_ONCE,
         {

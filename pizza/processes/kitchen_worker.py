@@ -8,7 +8,7 @@ import psycopg
 
 from pizza.app import make_app
 from pizza.config.settings import Settings
-from pizza.database.connection import available, connect
+from pizza.database.connection import connect, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.menu import specialities
 from pizza.domain.order import ORDER_TYPES
@@ -91,7 +91,7 @@ def _known_tags(settings: Settings) -> set[str]:
     while not stop.is_set():
         try:
             name = f"{settings.worker_name} start"
-            with connect(settings.db_url, name=name) as conn, available():
+            with connect(settings.db_url, name=name) as conn, translate_errors():
                 return menu.tags(conn)
         except DatabaseUnavailable as error:
             why = str(error)

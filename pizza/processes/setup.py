@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pizza.app import make_app
 from pizza.database import migrate
-from pizza.database.connection import available, connect
+from pizza.database.connection import connect, translate_errors
 from pizza.operations.name_keys import fold_names
 from pizza.taskqueue.broker.connection import Broker
 
@@ -15,7 +15,7 @@ def setup_db(db_url: str) -> list[str]:
     Names in rows of release 0.2 get their keys. Raises DatabaseUnavailable, MigrationError.
     """
     done = migrate.migrate(db_url)
-    with connect(db_url, name="pizza setup") as conn, available():
+    with connect(db_url, name="pizza setup") as conn, translate_errors():
         fold_names(conn)
     return done
 

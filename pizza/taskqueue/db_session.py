@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from pizza.database.connection import BoundedConnection, available, connect
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import BoundedConnection, connect, translate_errors
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue.errors import HandedBack
 from pizza.taskqueue.retry import Backoff
 
@@ -66,7 +66,7 @@ class Line:
     def _open(self) -> BoundedConnection:
         conn = connect(self._db_url, name=self._name)
         try:
-            with available():
+            with translate_errors():
                 self._on_connect(conn)
         except BaseException:
             conn.close()
@@ -76,9 +76,9 @@ class Line:
     def lost(self, error: DatabaseUnavailable | None = None) -> None:
         """Drop the connection; the next call of `connection` makes a new one.
 
-        After a DatabaseRefused the connection is kept, and the next call waits.
+        After a DatabaseTransientError the connection is kept, and the next call waits.
         """
-        if isinstance(error, DatabaseRefused):
+        if isinstance(error, DatabaseTransientError):
             self._refused, self._refused_at = True, time.monotonic()
         else:
             self.close()

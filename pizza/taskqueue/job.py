@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pizza.database.application import ApplicationError, application_block
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import (
@@ -96,7 +96,7 @@ class Job:
         ended: list[Any] = []
 
         def complete(conn: BoundedConnection) -> None:
-            row = conn.first(_COMPLETE, self._guard())
+            row = conn.fetch_first(_COMPLETE, self._guard())
             assert row is not None
             ended.extend(row)
 
@@ -140,13 +140,13 @@ class Job:
         conn = self._bench.line.connection()
         fresh = self.token is None
         try:
-            with available(), conn.transaction():
+            with translate_errors(), conn.transaction():
                 if fresh:
                     self._claim(conn)
                 else:
                     conn.execute(_FENCE, self._guard())
                 with application_block(
-                    conn, until=self._bench.deadline, given_up=self._bench.silent
+                    conn, deadline=self._bench.deadline, abort_event=self._bench.silent
                 ):
                     yield conn
                 if end is not None:
@@ -217,8 +217,8 @@ class Job:
         while True:
             conn = self._bench.line.connection()
             try:
-                with available():
-                    row: dict[str, Any] | None = conn.first(
+                with translate_errors():
+                    row: dict[str, Any] | None = conn.fetch_first(
                         query, self._guard() | parameters, dict_row
                     )
                     return row
@@ -245,14 +245,14 @@ class Job:
         """
         conn = self._bench.line.connection()
         try:
-            with available():
+            with translate_errors():
                 self._claim(conn, last=last)
         except DatabaseUnavailable as error:
             self._lost(error)
             raise
 
     def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
-        row = conn.first(_CLAIM, self._guard(), dict_row)
+        row = conn.fetch_first(_CLAIM, self._guard(), dict_row)
         assert row is not None
         self._adopt(row, last=last)
 
@@ -301,7 +301,7 @@ class Job:
             self._bench.interrupt.wait(left)
 
     def _end_promise(self) -> None:
-        with suppress(DatabaseUnavailable), available():
+        with suppress(DatabaseUnavailable), translate_errors():
             promise = {"promise": self._bench.promise}
             self._bench.line.connection().execute(_END_PROMISE, promise)
         self._bench.promise = None

@@ -100,9 +100,9 @@ class Recorder:
         self.closed = False
         self.claimed: dict[str, Any] = {}
         self.broken = False
-        self.limit: float | None = None
-        self.until: float | None = None
-        self.given_up: threading.Event | None = None
+        self.statement_timeout: float | None = None
+        self.deadline: float | None = None
+        self.abort_event: threading.Event | None = None
         self._last_error: BaseException | None = None
         self._answers = dict(answers or {})
         self._failures = dict(failures or {})
@@ -141,7 +141,7 @@ class Recorder:
         """Itself; answers have to have the shape that the caller's row factory makes."""
         yield self
 
-    def first(self, query: str, parameters: Any = None, _row: Any = None) -> Any:
+    def fetch_first(self, query: str, parameters: Any = None, _row: Any = None) -> Any:
         """Record a statement, and give its first row."""
         return self.execute(query, parameters).fetchone()
 

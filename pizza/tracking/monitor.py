@@ -7,7 +7,7 @@ import threading
 import time
 from datetime import datetime, timedelta
 
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.kitchen import worker_storage
 from pizza.taskqueue.db_session import Line
@@ -53,7 +53,7 @@ class Watch(threading.Thread):
         while not self._ending.wait(self._interval):
             try:
                 conn = self._line.connection()
-                with available():
+                with translate_errors():
                     self.look(conn)
             except HandedBack:
                 break

@@ -18,7 +18,7 @@ from uuid import UUID
 
 import psycopg
 
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain import webhooks as domain
 from pizza.domain.targets import BadTarget, read_url
@@ -200,7 +200,7 @@ class _Delivering:
 
 def _let_others(conn: BoundedConnection, webhook: int) -> None:
     # The lock is the session's; where that is gone, so is the lock.
-    with suppress(DatabaseUnavailable, psycopg.Error), available():
+    with suppress(DatabaseUnavailable, psycopg.Error), translate_errors():
         if not conn.closed:
             storage.end(conn, webhook)
 

@@ -114,7 +114,7 @@ class Probe:
         conn, self._turn = self._conn, self._turn + 1
 
         def timed(name: str, query: str, values: dict[str, Any]) -> Any:
-            return self._timed(speed, name, lambda: conn.first(query, values))
+            return self._timed(speed, name, lambda: conn.fetch_first(query, values))
 
         timed(REFERENCE, _REFERENCE, {"id": 1 + self._turn % 1000})
         timed("status", _STATUS, {"number": number})
@@ -122,7 +122,7 @@ class Probe:
         _get(speed, "GET status", web, f"/orders/{number}/status")
         with conn.transaction(force_rollback=True):
             placed = self._timed(speed, "intake", lambda: place_order(conn, sample.draft()))
-            id, priority = conn.first(_ID, {"number": placed.number})
+            id, priority = conn.fetch_first(_ID, {"number": placed.number})
             queues = list(TYPED_QUEUES.values())
             claim = {
                 "job_id": id, "job_holder": -secrets.randbits(60), "job_queues": queues,

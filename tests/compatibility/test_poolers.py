@@ -12,7 +12,7 @@ import pytest
 
 from devservices import PgBouncer, Postgres, Servers
 from pizza.database import poolers
-from pizza.database.connection import BoundedConnection, check, connect, parameters
+from pizza.database.connection import BoundedConnection, check_connection, connect, parameters
 from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.pool import open_pool
 from pizza.database.poolers import TRANSACTION_MODE
@@ -136,7 +136,7 @@ def test_statement_mode_and_startup_parameters_are_refused_by_name(
     with PgBouncer(tmp_path, postgres, "statement") as pooler:
         for pooled in (False, True):
             with pytest.raises(DatabaseUnsupported, match="statement mode, which allows no trans"):
-                check(pooler.url_of("pizza"), name="test", pooled=pooled)
+                check_connection(pooler.url_of("pizza"), name="test", pooled=pooled)
     with pytest.raises(DatabaseUnsupported, match="startup parameter options: take it out"):
         connect(f"{session_pooler.url_of('pizza')}?options=-cwork_mem%3D7MB", name="test")
 
@@ -185,7 +185,9 @@ def test_a_default_that_transaction_mode_cannot_change_is_refused(
     with pytest.raises(
         DatabaseUnsupported, match="default_transaction_isolation is 'serializable'"
     ):
-        check(transaction_pooler.url_of(url.rpartition("/")[2]), name="test", pooled=True)
+        check_connection(
+            transaction_pooler.url_of(url.rpartition("/")[2]), name="test", pooled=True
+        )
 
 
 def test_no_statement_is_prepared_in_transaction_mode(
@@ -195,7 +197,7 @@ def test_no_statement_is_prepared_in_transaction_mode(
     try:
         for number in range(20):
             with pool.connection(timeout=5) as conn:
-                assert conn.first("select %s::integer", [number]) == (number,)
+                assert conn.fetch_first("select %s::integer", [number]) == (number,)
                 found = conn.execute("select count(*) from pg_prepared_statements").fetchone()
                 assert found == (0,)
     finally:
@@ -207,4 +209,4 @@ def test_a_connection_without_a_pooler_asks_for_no_second_one(
 ) -> None:
     monkeypatch.setattr(poolers, "_share_backends", None)
     with BoundedConnection.connect(db_url, **parameters(db_url, "test")) as conn:
-        poolers.insist_on_session(conn, conn.info.backend_pid, db_url, lambda: conn)
+        poolers.require_session(conn, conn.info.backend_pid, db_url, lambda: conn)

@@ -315,7 +315,7 @@ def test_a_locked_order_has_another_turn(conn: BoundedConnection, db_url: str) -
     conn.execute("update orders set created_at = '2020-01-01', updated_at = '2020-01-01'")
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from orders for update")
-        with conn.within(2):
+        with conn.timeout_scope(2):
             assert personal_data.forget(conn, KEEP) == 0
     assert personal_data.forget(conn, KEEP) == 1
 

@@ -42,13 +42,13 @@ class Rows:
 class Connection:
     """What stands in for BoundedConnection. Each statement is a place for another to go on."""
 
-    ahead = timedelta()
-    limit: float | None = LIMIT_S
-    until: float | None = None
-    given_up: Any = None
+    clock_offset = timedelta()
+    statement_timeout: float | None = LIMIT_S
+    deadline: float | None = None
+    abort_event: Any = None
     last_error: BaseException | None = None
     lock_timeout: float | None = None
-    patience = BoundedConnection.patience
+    remaining = BoundedConnection.remaining
     raised = BoundedConnection.raised
 
     def __init__(self, database: Database, process: Process, statements: Any, travel: Any) -> None:
@@ -135,7 +135,7 @@ class Connection:
             assert query == "select 1", query
         return [(1,)]
 
-    def first(self, query: str, parameters: Any = None, row: Any = None) -> Any:
+    def fetch_first(self, query: str, parameters: Any = None, row: Any = None) -> Any:
         found = self.execute(query, parameters).fetchone()
         if row is None and isinstance(found, dict):
             return tuple(found.values())

@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from pizza.database.connection import available
+from pizza.database.connection import translate_errors
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.job import _COMPLETE, Job
 from pizza.taskqueue.outbox.relay import Relay
@@ -39,8 +39,8 @@ GUARDS = (
 def _late_completion(self: Job) -> Generator[Any]:
     with self._guarded() as conn:
         yield conn
-    with self._guarded() as conn, available():
-        row = conn.first(_COMPLETE, self._guard())
+    with self._guarded() as conn, translate_errors():
+        row = conn.fetch_first(_COMPLETE, self._guard())
     self._ended(*row)
 
 

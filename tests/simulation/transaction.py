@@ -108,21 +108,21 @@ class Transaction:
             return
         if owner is not None:
             connection = self.connection
-            until = self._from_now(connection.patience)
+            until = self._from_now(connection.remaining)
             timeout = connection.lock_timeout if self.guarded("skip locked") else None
             lock_until = self._from_now(timeout)
-            given_up = [connection.given_up.waiters] if connection.given_up is not None else []
+            abort = connection.abort_event
+            aborted = [abort.waiters] if abort is not None else []
             while owner is not None:
                 if scheduler.current is None or self.now >= lock_until:
                     raise psycopg.errors.LockNotAvailable("a lock is not to be had in time")
                 end = min(until, lock_until)
                 left = None if end == _NEVER else end - self.now
-                scheduler.block(left, database.waiting, *given_up)
+                scheduler.block(left, database.waiting, *aborted)
                 connection.check()
                 owner = database.locks.get(key)
                 if owner is not None and (
-                    self.now >= until
-                    or (connection.given_up is not None and connection.given_up.is_set())
+                    self.now >= until or (abort is not None and abort.is_set())
                 ):
                     raise DatabaseUnavailable("PostgreSQL did not answer in time")
         database.locks[key] = self

@@ -220,7 +220,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _THREADS), (periodic, _CLOCK),
-    (keeper, _CLOCK | {"Broker": _broker, "_STATEMENT_LIMIT_S": 2.0, "TICK_S": 0.6}),
+    (keeper, _CLOCK | {"Broker": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),
     (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
     (republisher, _CLOCK | {
         "LOOK_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 0,
@@ -228,7 +228,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),
     (queue_stats, _CLOCK), (vacuum, _THREADS), (importer, _CLOCK),
-    (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_LIMIT_S": 2.0}),
+    (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_TIMEOUT_S": 2.0}),
     (worker, {
         "time": _TIME, "threading": _THREADING, "Broker": _broker, "Stop": Stop,
         "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),

@@ -205,7 +205,7 @@ class World:
         def hold() -> None:
             try:
                 conn = self.connect()
-                conn.limit = None
+                conn.statement_timeout = None
                 with conn.transaction():
                     conn.execute(toy.LOCK, {"ids": ids})
                     self.scheduler.pause(seconds)

@@ -61,7 +61,7 @@ set session_replication_role = default
 
 def fill(conn: BoundedConnection, orders: int) -> None:
     """Store `orders` orders with what belongs to them; then vacuum and count."""
-    with conn.within(None):
+    with conn.timeout_scope(None):
         for statement in _FILL.split(";"):
             conn.execute(statement.encode(), {"orders": orders} if "%" in statement else None)
         conn.execute("vacuum analyze")

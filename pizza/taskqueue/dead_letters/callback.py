@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pizza.database.connection import BoundedConnection, unavailable
+from pizza.database.connection import BoundedConnection, is_unavailable
 from pizza.taskqueue.message import Ticket
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def call_on_dead(conn: BoundedConnection, task: Task | None, message: DeadMessag
         with conn.transaction():
             task.on_dead(conn, message)
     except Exception as error:
-        if conn.closed or unavailable(error):
+        if conn.closed or is_unavailable(error):
             raise
         log.error(
             "on_dead of task %s failed: %s", task.name, error,

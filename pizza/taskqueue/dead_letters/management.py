@@ -18,8 +18,8 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import namedtuple_row, scalar_row
 
-from pizza.database.connection import available
-from pizza.database.errors import DatabaseRefused
+from pizza.database.connection import translate_errors
+from pizza.database.errors import DatabaseTransientError
 from pizza.database.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[DeadLetter
             "died_at": after[0], "id": after[1], "limit": min(limit, _LIST_PAGE),
             "preview": PREVIEW,
         }  # fmt: skip
-        with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+        with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
             rows: list[Any] = cursor.execute(_SQL.listed, page).fetchall()
         if rows:
             yield list(map(_letter, rows))
@@ -96,7 +96,7 @@ def find(conn: psycopg.Connection[Any], id: str) -> DeadLetter | None:
     identity = _uuid(id)
     if identity is None:
         return None
-    with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+    with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
         row = cursor.execute(_SQL.shown, {"id": identity}).fetchone()
     return _letter(row) if row is not None else None
 
@@ -146,7 +146,7 @@ def _settle_all(conn: psycopg.Connection[Any], query: str) -> Settled:
     after, until = _FIRST, _value(conn, "select clock_timestamp()")
     while True:
         page = {"died_at": after[0], "id": after[1], "until": until, "limit": _SETTLE_PAGE}
-        with available(), conn.cursor(row_factory=namedtuple_row) as cursor:
+        with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
             rows: list[Any] = cursor.execute(_SQL.ids, page).fetchall()
         settled = _settle_page(conn, query, [row.id for row in rows])
         number += settled.count
@@ -163,7 +163,7 @@ def _settle_page(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUID])
     try:
         with conn.transaction():
             return Settled(int(_value(conn, query, {"ids": list(ids)})), {})
-    except (psycopg.Error, DatabaseRefused) as error:
+    except (psycopg.Error, DatabaseTransientError) as error:
         reason = _refusal(conn, error)
     if len(ids) > 1:
         middle = len(ids) // 2
@@ -179,18 +179,18 @@ def _settle_page(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUID])
 
 def _refusal(conn: psycopg.Connection[Any], error: Exception) -> str:
     """Why PostgreSQL refuses a dead message. Raises what would be the same for every other."""
-    cause = error.__cause__ if isinstance(error, DatabaseRefused) else error
+    cause = error.__cause__ if isinstance(error, DatabaseTransientError) else error
     locked = isinstance(cause, psycopg.errors.LockNotAvailable)
     state = getattr(cause, "sqlstate", None) or ""
     # Class 42: no such table or function, or no right to it.
-    of_all = state.startswith("42") or (isinstance(error, DatabaseRefused) and not locked)
+    of_all = state.startswith("42") or (isinstance(error, DatabaseTransientError) and not locked)
     if conn.closed or of_all:
         raise error
     return str(cause).splitlines()[0]
 
 
 def _value(conn: psycopg.Connection[Any], query: str, values: Any = None) -> Any:
-    with available(), conn.cursor(row_factory=scalar_row) as cursor:
+    with translate_errors(), conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(query, values).fetchone()
 
 

@@ -29,7 +29,7 @@ _CHANNEL = Queries("taskqueue/relay").channel
 TICK_S = 1.0
 _PRUNE_S = 30.0
 _PRUNE_LIMIT = 2000
-_STATEMENT_LIMIT_S = 10.0
+_STATEMENT_TIMEOUT_S = 10.0
 _LOCK_TIMEOUT = "500ms"
 
 
@@ -48,7 +48,7 @@ class Keeper(LeaderThread):
 
     def work(self, conn: BoundedConnection) -> None:
         """Keep house until `stop`."""
-        conn.limit = _STATEMENT_LIMIT_S
+        conn.statement_timeout = _STATEMENT_TIMEOUT_S
         conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         conn.execute("set synchronous_commit = off")
         row = conn.execute(_CHANNEL, {"name": "keeper"}).fetchone()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.taskqueue.retry import Backoff
 
@@ -43,7 +43,7 @@ class LeaderThread(threading.Thread):
         while not self._ending.is_set():
             began = time.monotonic()
             try:
-                with connect(self._db_url, name=self._title) as conn, available():
+                with connect(self._db_url, name=self._title) as conn, translate_errors():
                     away = False
                     self.work(conn)
             except (DatabaseUnavailable, psycopg.DatabaseError) as error:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pizza.database.connection import BoundedConnection, available
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import BoundedConnection, translate_errors
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import ConfigurationError
 from pizza.taskqueue.outbox.leader_thread import LeaderThread
@@ -24,7 +24,7 @@ _SQL = Queries("taskqueue/keeper")
 
 # How long a task may wait for a row lock: other tasks wait behind it.
 _LOCK_TIMEOUT = "2s"
-_STATEMENT_LIMIT_S = 300.0
+_STATEMENT_TIMEOUT_S = 300.0
 _TICK_S = 0.1
 # After a failure a task is tried again after its interval, or after this, if that is shorter.
 _RETRY_S = 60.0
@@ -53,7 +53,7 @@ class PeriodicRunner(LeaderThread):
 
     def work(self, conn: BoundedConnection) -> None:
         """Run what is due, until `stop`."""
-        conn.limit = _STATEMENT_LIMIT_S
+        conn.statement_timeout = _STATEMENT_TIMEOUT_S
         conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         ages = dict(conn.execute(_SQL.periodic_last_runs).fetchall())
         now = time.monotonic()
@@ -76,18 +76,19 @@ class PeriodicRunner(LeaderThread):
         self._due[task.name] = time.monotonic() + task.seconds
         claim = {"name": task.name, "interval": timedelta(seconds=task.seconds * 0.9)}
         try:
-            with available(), conn.transaction():
+            with translate_errors(), conn.transaction():
                 if conn.execute(_SQL.periodic_due, claim).fetchone() is not None:
                     task.run(conn)
         except Exception as error:
             if conn.closed or (
-                isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefused)
+                isinstance(error, DatabaseUnavailable)
+                and not isinstance(error, DatabaseTransientError)
             ):
                 raise
             pause = min(task.seconds, _RETRY_S)
             self._due[task.name] = time.monotonic() + pause
             log.warning(
                 "Periodic task %s failed; its next run is in %g s: %s", task.name, pause, error,
-                exc_info=None if isinstance(error, DatabaseRefused) else error,
+                exc_info=None if isinstance(error, DatabaseTransientError) else error,
                 extra={"action": "periodic_task_failed", "details": {"task": task.name}},
             )  # fmt: skip

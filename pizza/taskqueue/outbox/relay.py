@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
@@ -87,7 +87,7 @@ class Relay(threading.Thread):
         while not self._end.is_set():
             began = time.monotonic()
             try:
-                with connect(self._db_url, name=self._title) as conn, available():
+                with connect(self._db_url, name=self._title) as conn, translate_errors():
                     conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
                     if self._campaign(conn):
                         self._lead(conn)
@@ -126,7 +126,7 @@ class Relay(threading.Thread):
             if time.monotonic() - looked_at < HEARTBEAT_S:
                 continue
             gap, looked_at = time.monotonic() - looked_at, time.monotonic()
-            age, without_broker = conn.first(_SQL.leader)
+            age, without_broker = conn.fetch_first(_SQL.leader)
             if watched.is_frozen(gap, age):
                 log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
                 conn.execute(_SQL.depose)
@@ -137,9 +137,9 @@ class Relay(threading.Thread):
         return False
 
     def _elected(self, conn: BoundedConnection) -> bool:
-        if not conn.first(_SQL.lead)[0]:
+        if not conn.fetch_first(_SQL.lead)[0]:
             return False
-        if conn.first(_SQL.led_before)[0]:
+        if conn.fetch_first(_SQL.led_before)[0]:
             conn.execute(_SQL.resign)
             return False
         conn.execute(_SQL.lead_before)
@@ -149,12 +149,12 @@ class Relay(threading.Thread):
     def _heartbeat(self, conn: BoundedConnection) -> bool:
         """Say that the leader is alive; answers whether a better candidate is waiting."""
         self._heartbeat_at = time.monotonic()
-        return bool(conn.first(_SQL.heartbeat, {"broker": self._link.broker_state()})[0])
+        return bool(conn.fetch_first(_SQL.heartbeat, {"broker": self._link.broker_state()})[0])
 
     # -- leading --------------------------------------------------------------------
 
     def _lead(self, conn: BoundedConnection) -> None:
-        conn.execute(f'listen "{conn.first(_SQL.channel, {"name": "outbox"})[0]}"')
+        conn.execute(f'listen "{conn.fetch_first(_SQL.channel, {"name": "outbox"})[0]}"')
         conn.execute("set synchronous_commit = off")
         self._asleep = False
         helpers = (
@@ -248,13 +248,13 @@ class Relay(threading.Thread):
 
     def _sleep(self, conn: BoundedConnection) -> None:
         """Sleep until a transaction that sent something commits, or for a while."""
-        if not conn.first(_SQL.sleep)[0]:
+        if not conn.fetch_first(_SQL.sleep)[0]:
             self._end.wait(self._nap)  # somebody has sent something and is yet to commit
             self._nap = min(_LONGEST_NAP_S, self._nap * 2)
             return
         self._asleep = True
         unmarked = {"unmarked": list(self._batches.unmarked)}
-        if not conn.first(_SQL.has_pending, unmarked)[0]:
+        if not conn.fetch_first(_SQL.has_pending, unmarked)[0]:
             for _ in conn.notifies(timeout=_SLEEP_S, stop_after=1):
                 self._nap = _LINGER_S
 

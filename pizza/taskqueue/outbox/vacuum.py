@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pizza.database.connection import BoundedConnection, available, connect
+from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.queries import Queries
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ class Vacuum:
         began = time.monotonic()
         pause = 0.0
         try:
-            with connect(self._db_url, name="vacuum") as conn, available():
-                conn.limit = _LONGEST_S
+            with connect(self._db_url, name="vacuum") as conn, translate_errors():
+                conn.statement_timeout = _LONGEST_S
                 conn.execute(_SQL.vacuum)
         except Exception as error:
             log.warning("Vacuum failed: %s", error, extra={"action": "vacuum_failed"})

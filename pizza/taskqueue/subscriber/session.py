@@ -9,8 +9,8 @@ from collections.abc import Callable
 import psycopg
 
 from pizza.database.application import ApplicationError, application_block
-from pizza.database.connection import BoundedConnection, available
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import BoundedConnection, translate_errors
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.errors import FrameworkError, TimeLimitExceeded
 from pizza.taskqueue.lifecycle import readable
@@ -63,7 +63,7 @@ class HandlerSession:
             if conn is self._conn and time.monotonic() < self._renew_at:
                 return conn
             try:
-                with available():
+                with translate_errors():
                     if conn is not self._conn:
                         self._enter(conn)
                     self._renew(conn)
@@ -84,7 +84,7 @@ class HandlerSession:
             return
         if conn.closed or readable([conn], 0):
             try:
-                with available():
+                with translate_errors():
                     conn.execute("select 1")
             except DatabaseUnavailable as error:
                 self._line.lost(error)
@@ -108,11 +108,13 @@ class HandlerSession:
                     raise error from error.__cause__
             except DatabaseUnavailable as unavailable:
                 error = unavailable
-            if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefused):
+            if isinstance(error, DatabaseUnavailable) and not isinstance(
+                error, DatabaseTransientError
+            ):
                 self._line.lost(error)
             elif trouble.is_due(error):
                 log.log(
-                    logging.WARNING if isinstance(error, DatabaseRefused) else logging.ERROR,
+                    logging.WARNING if isinstance(error, DatabaseTransientError) else logging.ERROR,
                     "PostgreSQL cannot do this now, trying again: %s", error,
                     extra={"action": "database_refused", "details": {"queue": self._queue}},
                 )  # fmt: skip
@@ -125,9 +127,9 @@ class HandlerSession:
         until = time.monotonic() + self._time_limit
         try:
             with (
-                available(),
+                translate_errors(),
                 conn.transaction(),
-                application_block(conn, until=until, conflicts=True),
+                application_block(conn, deadline=until, conflicts=True),
             ):
                 step(conn)
         except ApplicationError as raised:

@@ -27,7 +27,7 @@ from datetime import timedelta
 import psycopg
 from kombu import Queue
 
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
@@ -186,7 +186,7 @@ class Subscriber(threading.Thread):
         backoff, trouble = Backoff(), Repeated()
         while True:
             try:
-                with available():
+                with translate_errors():
                     if self._try_lock(line.connection()):
                         return
                 self._wait_for_other(f"another session holds the name {self._options.name}")

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue import trace
@@ -104,7 +104,7 @@ class Executor:
             return self._failed(task, job, ticket, error)
 
     def _adopted(self, ticket: Ticket, task: Task) -> Result:
-        with available():
+        with translate_errors():
             new = adopt(self._bench.line.connection(), ticket, task)
         log.info(
             "Message from outside taken over" if new else "Duplicate from outside dropped",
@@ -163,7 +163,7 @@ class Executor:
                 return Result(Outcome.BETTER, interruption.better_queue)
             if interruption.verdict == "locked":
                 # The delivery goes, and the keeper publishes another once the row is free.
-                with available():
+                with translate_errors():
                     self._bench.line.connection().execute(_SQL.redeliver, {"id": job.id})
                 self._log(job, logging.INFO, "job_deferred", "Its row is locked; delivered later")
                 return Result(Outcome.SKIPPED)
@@ -176,7 +176,7 @@ class Executor:
             self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
             return Result(Outcome.LOST)
         if job.token is not None:
-            with available():
+            with translate_errors():
                 self._bench.line.connection().execute(_SQL.release, self._mark(job))
         self._log(job, logging.WARNING, "job_handed_back", f"Handed back: {interruption}")
         return Result(Outcome.HANDED_BACK)
@@ -195,7 +195,7 @@ class Executor:
             if job.token is None:
                 job.claim(last=True)
             conn = self._bench.line.connection()
-            with available():
+            with translate_errors():
                 if task.retry.again(job.attempt, error):
                     delay = task.retry.delay(job.attempt)
                     conn.execute(_SQL.retry, self._mark(job) | {"delay": delay})
@@ -231,7 +231,7 @@ class Executor:
             identity = None
         headers = epitaph(ticket.queue, str(poison), **kept_headers(ticket))
         conn = self._bench.line.connection()
-        with available(), conn.transaction():
+        with translate_errors(), conn.transaction():
             buried = conn.execute(
                 _SQL.bury_unclaimed,
                 {

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import psycopg
 
-from pizza.database.connection import BoundedConnection, available, connect
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import BoundedConnection, connect, translate_errors
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import SessionRefused
 from pizza.taskqueue.job import Job
@@ -32,7 +32,7 @@ BEAT_S = 30.0
 # A job that is over its time limit has so long to notice that it is interrupted.
 HANG_GRACE_S = 1.0
 _TICK_S = 0.5
-_STATEMENT_LIMIT_S = 5.0
+_STATEMENT_TIMEOUT_S = 5.0
 NO_TABLES = "the database has no tables of this version: run --setup-db"
 MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
 
@@ -96,8 +96,8 @@ class Session(threading.Thread):
         backoff = Backoff()
         while not self._end.is_set() and self.refused is None:
             try:
-                with connect(self._db_url, name=self._application) as conn, available():
-                    conn.limit = _STATEMENT_LIMIT_S
+                with connect(self._db_url, name=self._application) as conn, translate_errors():
+                    conn.statement_timeout = _STATEMENT_TIMEOUT_S
                     self._enter(conn)
                     backoff.reset()
                     if self._said is not None:
@@ -115,7 +115,7 @@ class Session(threading.Thread):
                     return
                 self._say(error)
                 if isinstance(error, DatabaseUnavailable) and not isinstance(
-                    error, DatabaseRefused
+                    error, DatabaseTransientError
                 ):
                     self._bench.silent.set()
                 self._end.wait(backoff.next())
@@ -154,7 +154,7 @@ class Session(threading.Thread):
         while not self._end.wait(_TICK_S):
             now = time.monotonic()
             try:
-                with available():
+                with translate_errors():
                     # Something to read while nothing was asked: the end of the connection, or the
                     # news that the message in hand was withdrawn.
                     if now - renewed >= lease / 3 or readable([conn], 0):
@@ -165,7 +165,7 @@ class Session(threading.Thread):
                         beaten = now
                     self._end_hung_job(conn)
                     refused = False
-            except DatabaseRefused as error:
+            except DatabaseTransientError as error:
                 # The lock stands, so nobody takes the worker for dead; what was refused is tried
                 # at the next tick.
                 if not refused:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pizza.database.connection import available
+from pizza.database.connection import translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.db_session import Line
@@ -17,7 +17,7 @@ _MATCH = Queries("taskqueue/messages").match
 def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Ticket | None:
     """The message in place of a ticket; None when none waits, or the worker stops meanwhile."""
     try:
-        with available():
+        with translate_errors():
             row = (
                 line.connection()
                 .execute(_MATCH, {"queues": list(queues), "skills": list(skills)})

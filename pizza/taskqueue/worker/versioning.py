@@ -12,7 +12,7 @@ import logging
 import time
 from datetime import timedelta
 
-from pizza.database.connection import BoundedConnection, available
+from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
 from pizza.taskqueue.message import Ticket
@@ -52,7 +52,7 @@ class Newer:
         Raises PoisonMessage for a ticket without an id, DatabaseUnavailable.
         """
         values = {"id": ticket.id(), "shortest": SHORTEST, "longest": LONGEST}
-        with available():
+        with translate_errors():
             row = conn.execute(_LEAVE, values).fetchone()
         if row is None or row[0] is None:
             return False

@@ -12,7 +12,7 @@ import psycopg
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.domain.errors import (
     CapacityReached,
     ClientLimitReached,
@@ -146,7 +146,7 @@ def _database_away(error: DatabaseUnavailable) -> Problem:
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
 
-def _database_refuses(error: DatabaseRefused) -> Problem:
+def _database_refuses(error: DatabaseTransientError) -> Problem:
     sentence = "The database of the order service cannot do this at the moment; try again soon."
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
@@ -207,7 +207,7 @@ _ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
         422, str(error), errors=[FieldError("reason", "is required for this change")]
     ),
     VersionConflict: lambda error: Problem(412, str(error), more={"version": error.current}),
-    DatabaseRefused: _database_refuses,
+    DatabaseTransientError: _database_refuses,
     DatabaseUnavailable: _database_away,
     psycopg.errors.UndefinedTable: _no_schema,
     psycopg.errors.UndefinedFunction: _no_schema,

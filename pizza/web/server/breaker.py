@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.web.dependencies import Connections
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Breaker:
             log.warning("%s", error, extra={"action": "database_unavailable"})
             slow = time.monotonic() - started > _SLOW_SECONDS
             # Who refuses is there: a deadlock takes a second, and is one request's alone.
-            if slow and not isinstance(error, DatabaseRefused):
+            if slow and not isinstance(error, DatabaseTransientError):
                 self._break()
             raise
 

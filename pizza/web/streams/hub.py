@@ -191,7 +191,7 @@ class Feeder:
 
     def _open(self, follower: Follower) -> BoundedConnection:
         conn = self._connect()
-        conn.limit = _QUERY_SECONDS
+        conn.statement_timeout = _QUERY_SECONDS
         # Plans made while the tables are small are kept: none may read them whole.
         conn.execute("set enable_seqscan = off")
         follower.resume(conn)

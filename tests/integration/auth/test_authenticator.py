@@ -263,7 +263,7 @@ def test_only_near_the_reserve_guests_of_other_networks_wait_for_each_other(
         with one.transaction():
             orders.place_order(one, DRAFT, client=first)
             if waits:
-                with two.within(1.0), pytest.raises(DatabaseUnavailable):
+                with two.timeout_scope(1.0), pytest.raises(DatabaseUnavailable):
                     orders.place_order(two, DRAFT, client=second)
             else:
                 orders.place_order(two, DRAFT, client=second)

@@ -55,7 +55,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def add(conn: BoundedConnection, statement: str, number: str, first: int, last: int) -> None:
-    with conn.within(300):  # it is only the set-up
+    with conn.timeout_scope(300):  # it is only the set-up
         conn.execute(statement, {"number": number, "first": first, "last": last})
 
 

@@ -64,14 +64,14 @@ def test_a_hung_server_is_told_in_bounded_time(postgres: Postgres, db_url: str) 
         with hung(postgres):
             with within(8), pytest.raises(DatabaseUnavailable):
                 connect(db_url, name="test")
-            with within(2), conn.within(1), pytest.raises(DatabaseUnavailable):
+            with within(2), conn.timeout_scope(1), pytest.raises(DatabaseUnavailable):
                 conn.execute("select 1")
     # An answer that came too late could be taken for that of the next statement
     assert conn.closed
 
 
 def test_a_slow_statement_is_given_up_and_a_quick_one_is_not(db_url: str) -> None:
-    with connect(db_url, name="test") as conn, conn.within(1):
+    with connect(db_url, name="test") as conn, conn.timeout_scope(1):
         assert conn.execute("select pg_sleep(0.2)").fetchone() == ("",)
         with within(2), pytest.raises(DatabaseUnavailable, match="in time"):
             conn.execute("select pg_sleep(30)")

@@ -48,7 +48,7 @@ def wait_in_kitchen(conn: BoundedConnection, count: int) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _no_wait(conn: BoundedConnection) -> Iterator[None]:
-    with conn.within(LONGEST_RUN_S):
+    with conn.timeout_scope(LONGEST_RUN_S):
         yield
 
 

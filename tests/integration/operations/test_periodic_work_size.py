@@ -65,7 +65,7 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
     for _ in range(8):
         for run in (bounded | each).values():
             run()
-    with conn.within(120):
+    with conn.timeout_scope(120):
         conn.execute("delete from message")
         conn.execute("delete from orders")
         conn.execute("delete from tracking_order")

@@ -89,7 +89,7 @@ def test_what_somebody_holds_is_left_for_another_turn(conn: BoundedConnection, d
     conn.execute(FILL)
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from tracking_event where order_number = 'old' for update")
-        with conn.within(2):
+        with conn.timeout_scope(2):
             retention_storage.forget(conn, KEEP)
     assert numbers(conn, "tracking_event") == ["old", "open", "young"]
     retention_storage.forget(conn, KEEP)

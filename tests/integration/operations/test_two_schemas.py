@@ -56,7 +56,7 @@ def both(urls: tuple[str, str]) -> Iterator[tuple[BoundedConnection, BoundedConn
     with ExitStack() as closing:
         one, two = (closing.enter_context(connect(url, name="test")) for url in urls)
         for conn in (one, two):
-            conn.limit = PATIENCE_S
+            conn.statement_timeout = PATIENCE_S
         yield one, two
 
 

@@ -101,7 +101,7 @@ def test_an_order_that_reaches_the_server_when_nobody_waits_for_the_answer_is_no
     conn: BoundedConnection,
 ) -> None:
     """The connection's own limit counts, however late the caller's deadline is."""
-    with conn.within(0), pytest.raises(DatabaseUnavailable):
+    with conn.timeout_scope(0), pytest.raises(DatabaseUnavailable):
         orders.place_order(conn, draft(), deadline=datetime.now(UTC) + timedelta(hours=1))
 
 

@@ -131,7 +131,7 @@ def test_a_key_in_flight_is_waited_for_and_then_refused(
 
 
 def test_an_answer_that_comes_too_late_leaves_the_key_free(conn: BoundedConnection) -> None:
-    conn.limit = -1.0
+    conn.statement_timeout = -1.0
     with pytest.raises(DatabaseUnavailable):
         place(conn)
 

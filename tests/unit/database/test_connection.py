@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from pizza.database.connection import available, unavailable
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.connection import is_unavailable, translate_errors
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.database.migrate import scripts
 
 
@@ -18,10 +18,10 @@ from pizza.database.migrate import scripts
     errors.ConnectionFailure(),
 ])  # fmt: skip
 def test_the_server_is_away(error: Exception) -> None:
-    assert unavailable(error)
-    with pytest.raises(DatabaseUnavailable) as caught, available():
+    assert is_unavailable(error)
+    with pytest.raises(DatabaseUnavailable) as caught, translate_errors():
         raise error
-    assert not isinstance(caught.value, DatabaseRefused)
+    assert not isinstance(caught.value, DatabaseTransientError)
 
 
 @pytest.mark.parametrize("error", [
@@ -31,8 +31,8 @@ def test_the_server_is_away(error: Exception) -> None:
     errors.QueryCanceled(),
 ])  # fmt: skip
 def test_the_server_is_there_but_refuses(error: Exception) -> None:
-    assert unavailable(error)
-    with pytest.raises(DatabaseRefused), available():
+    assert is_unavailable(error)
+    with pytest.raises(DatabaseTransientError), translate_errors():
         raise error
 
 
@@ -41,13 +41,13 @@ def test_the_server_is_there_but_refuses(error: Exception) -> None:
     OSError("a file"), ValueError(),
 ])  # fmt: skip
 def test_the_statement_was_wrong(error: Exception) -> None:
-    assert not unavailable(error)
-    with pytest.raises(type(error)), available():
+    assert not is_unavailable(error)
+    with pytest.raises(type(error)), translate_errors():
         raise error
 
 
 def test_the_reason_is_one_short_line() -> None:
-    with pytest.raises(DatabaseUnavailable) as caught, available():
+    with pytest.raises(DatabaseUnavailable) as caught, translate_errors():
         raise psycopg.OperationalError("connection refused\n\tIs the server running?\n" + "x" * 500)
     said = str(caught.value)
     assert said.startswith("PostgreSQL is not available: connection refused; xxx")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue import db_session as module
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.errors import HandedBack
 
-REFUSED = DatabaseRefused("read-only")
+REFUSED = DatabaseTransientError("read-only")
 
 
 class FakeConnection:

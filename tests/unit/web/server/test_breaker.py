@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pizza.database.errors import DatabaseRefused, DatabaseUnavailable
+from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.web.server.breaker import Breaker
 
 
@@ -107,8 +107,8 @@ def test_a_request_that_fails_for_another_reason_says_nothing_about_the_server(p
 
 def test_a_refusal_however_slow_is_one_requests_alone(pool):
     breaker = Breaker(pool)
-    with pytest.raises(DatabaseRefused), breaker.connection(1.0):
+    with pytest.raises(DatabaseTransientError), breaker.connection(1.0):
         time.sleep(0.45)  # a deadlock is found after a second
-        raise DatabaseRefused("deadlock detected")
+        raise DatabaseTransientError("deadlock detected")
 
     assert attempt(breaker)[1]
