@@ -64,7 +64,7 @@ def may_be_stored(text: str) -> bool:
 
 
 def address_error(text: str) -> str | None:
-    """Say what is wrong with an address, or None (decisions.md, "valid address format")."""
+    """Say what is wrong with an address, or None (docs/decisions.md, "valid address format")."""
     if not ADDRESS_MIN <= len(text) <= ADDRESS_MAX:
         return f"must be {ADDRESS_MIN} to {ADDRESS_MAX} characters long"
     if not _DIRECTIONS.isdisjoint(text):

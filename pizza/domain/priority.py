@@ -1,7 +1,7 @@
 """How urgent an order is: the rules of the specification as one table.
 
 The specification's own example calls an order of 106.92 priority 5; the rule "orders > $100" wins
-(decisions.md), so such an order has 10.
+(docs/decisions.md), so such an order has 10.
 """
 
 from __future__ import annotations

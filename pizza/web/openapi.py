@@ -124,7 +124,7 @@ _PROBLEM_EXAMPLES = {
     412: ("The order has changed since.", "", ""),
     413: ("The body is too large.", "", ""),
     415: ("The body has to be application/json.", "", ""),
-    422: ("The request is not valid.", "items[0].quantity", "must be from 1 to 10"),
+    422: ("The request is not valid.", "items[0].quantity", f"must be from 1 to {MAX_QUANTITY}"),
     429: ("Too many requests; try again soon.", "", ""),
     500: ("Something went wrong on our side; the order service has logged it.", "", ""),
     503: ("The order service cannot reach its database; try again soon.", "", ""),
