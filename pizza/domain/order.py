@@ -1,7 +1,7 @@
 """An order: what a customer may ask for, the rules it must keep, and what the restaurant answers.
 
 The limits are those of the specification's tables (`varchar(100)`, `decimal(8,2)`,
-`decimal(10,2)`) and of docs/decisions.md. They stand here once; the HTTP schema reads them from here.
+`decimal(10,2)`) and of docs/decisions.md. The HTTP schema reads them from here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The life of an order as a table: who may lead it from which status to which (docs/decisions.md)."""
+"""The status transitions of an order as a table, with who may make them (docs/decisions.md)."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pizza.domain.order import MAX_QUANTITY
 from pizza.orders.schema import OrderRequest
 from pizza.web.http.problems import CONTENT_TYPE
 from pizza.web.schemas.orders import OrderResponse, ProblemResponse

@@ -57,7 +57,7 @@ HEADERS = {
         (DINE_IN, b"25.99", {1, 5}, "dine-in"),
         (DELIVERY, b"18.99", {1, 5}, "delivery"),
         (VIP, b"45.99", {10}, "delivery"),
-        # The specification prints 5 here; its own rule, orders over $100, says 10 (docs/decisions.md).
+        # The specification prints 5 here; its rule, orders over $100, says 10 (docs/decisions.md).
         (LARGE, b"106.92", {10}, "takeout"),
     ],
     ids=["takeout", "dine-in", "delivery", "vip", "large"],
