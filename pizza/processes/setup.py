@@ -6,7 +6,7 @@ from pizza.app import make_app
 from pizza.database import migrate
 from pizza.database.connection import connect, translate_errors
 from pizza.operations.name_keys import fold_names
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 
 
 def setup_db(db_url: str) -> list[str]:
@@ -27,7 +27,7 @@ def migrate_db(db_url: str) -> list[str]:
 
 def setup_queues(broker_url: str) -> None:
     """Declare all exchanges, queues and bindings. Raises BrokerUnavailable."""
-    broker = Broker(broker_url, name="pizza setup")
+    broker = BrokerConnection(broker_url, name="pizza setup")
     try:
         broker.declare(make_app().topology)
     finally:

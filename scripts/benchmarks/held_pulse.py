@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.stage import Site
 from devservices.guard import descendants
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
 
 # Rows of these live for seconds, or are changed again and again: their size must not follow the
@@ -98,9 +98,9 @@ class Nurse:
     def queues_empty(self) -> bool:
         """Whether all that was published has been taken from every queue."""
         url = self._site.settings.broker_url
-        broker = Broker(url, name="held")
+        broker = BrokerConnection(url, name="held")
         try:
-            return not any(broker.ready(name) for name in _QUEUES)
+            return not any(broker.message_count(name) for name in _QUEUES)
         finally:
             broker.close()
 

@@ -9,7 +9,7 @@ from kombu import Queue
 from benchmarks.figures import Figure
 from benchmarks.stage import Site, Stage
 from pizza.database.connection import connect
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox.rescuer import Rescuer
 from pizza.taskqueue.topology import Topology
 from progress import step
@@ -59,10 +59,10 @@ def _rescue(site: Site) -> Figure:
 def _depths(site: Site) -> Figure:
     names = [f"bench {number}" for number in range(QUEUES)]
     queues = tuple(Queue(name, durable=False, exclusive=True) for name in names)
-    broker = Broker(site.settings.broker_url, name="bench", heartbeat=10)
+    broker = BrokerConnection(site.settings.broker_url, name="bench", heartbeat=10)
     try:
         broker.declare(Topology(queues=queues))
-        found = _milliseconds(lambda: broker.depths(names))
+        found = _milliseconds(lambda: broker.queue_stats(names))
     finally:
         broker.close()
     return Figure(f"one look at {QUEUES} queues", median(found), "ms")

@@ -18,7 +18,7 @@ from devservices import GuardedProcess, Servers, free_port
 from pizza.config.settings import OPTIONS, Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.processes import setup
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import TOPOLOGY
 
 PEER_QUEUES = ("bench_celery", "bench_dramatiq", "bench_dramatiq.DQ", "bench_dramatiq.XQ")
@@ -187,7 +187,7 @@ def stop_all(processes: Collection[GuardedProcess]) -> None:
 def empty_broker(rabbitmq: str, more: Iterable[str] = PEER_QUEUES) -> None:
     """Remove every queue of the restaurant, and `more`; declare the restaurant's again."""
     url = Settings(rabbitmq=rabbitmq).broker_url
-    broker = Broker(url, name="bench")
+    broker = BrokerConnection(url, name="bench")
     with suppress(AMQPError, OSError):
         for name in (*(queue.name for queue in TOPOLOGY.queues), *more):
             broker.channel.queue_delete(name)

@@ -15,7 +15,7 @@ from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 from .scheduler import Process, Scheduler
 
 if TYPE_CHECKING:
-    from .link import Broker
+    from .link import SimulatedBroker
 
 EVENTS = "events"
 
@@ -54,7 +54,7 @@ class Server:
         self.scheduler = scheduler
         self._accepted = accepted
         self.queues: dict[str, list[Copy]] = {}
-        self.links: list[Broker] = []
+        self.links: list[SimulatedBroker] = []
         self.down_until = 0.0
         self.refusing = 0.0
         self.losing = 0
@@ -149,7 +149,7 @@ class Server:
         copies += [copy for link in self.links for _, copy, _ in link.unacked.values()]
         return {copy.properties["message_id"] for copy in copies}
 
-    def end(self, link: Broker) -> None:
+    def end(self, link: SimulatedBroker) -> None:
         """The server's side of a connection's end."""
         if link.ended:
             return

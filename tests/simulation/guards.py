@@ -45,7 +45,7 @@ def _late_completion(self: Job) -> Generator[Any]:
 
 
 def _no_confirms(self: Publisher) -> None:
-    self._open.clear()
+    self._unconfirmed.clear()
 
 
 def _no_republishing(self: Republisher, broker: object) -> None:

@@ -16,7 +16,7 @@ from .scheduler import Killed, Process, Waiters
 class Channel:
     """What the publisher uses of py-amqp's channel."""
 
-    def __init__(self, link: Broker) -> None:
+    def __init__(self, link: SimulatedBroker) -> None:
         self.events: dict[str, set[Any]] = {
             name: set() for name in ("basic_ack", "basic_nack", "basic_return")
         }
@@ -35,8 +35,8 @@ class Channel:
             callback(*details)
 
 
-class Broker:
-    """Stands in for pizza.taskqueue.broker.connection.Broker: one connection with its channel."""
+class SimulatedBroker:
+    """Replaces taskqueue.broker.connection.BrokerConnection: one connection with its channel."""
 
     def __init__(self, server: Server, process: Process) -> None:
         self.lost: BrokerUnavailable | None = None
@@ -80,13 +80,13 @@ class Broker:
         if self.ended or self.closed:
             raise BrokerUnavailable("RabbitMQ closed the connection")
 
-    def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
+    def wait(self, timeout: float, wakeups: Sequence[Any] = ()) -> None:
         try:
             if self._acks:
                 self.travel()
-            if not self._inbox and timeout > 0 and not any(each.is_set() for each in also):
+            if not self._inbox and timeout > 0 and not any(each.is_set() for each in wakeups):
                 self.check()
-                self._scheduler.block(timeout, self.readers, *(each.waiters for each in also))
+                self._scheduler.block(timeout, self.readers, *(each.waiters for each in wakeups))
             while self._inbox:
                 self._inbox.pop(0)()
             self.check()
@@ -106,13 +106,13 @@ class Broker:
         for queue in topology.queues:
             self._server.queues.setdefault(queue.name, [])
 
-    def depths(self, queues: Any) -> dict[str, tuple[int, int]]:
+    def queue_stats(self, queues: Any) -> dict[str, tuple[int, int]]:
         self.travel()
         there = self._server.queues
         return {name: (len(there[name]), 0) for name in queues if name in there}
 
-    def ready(self, queue: str) -> int | None:
-        found = self.depths([queue]).get(queue)
+    def message_count(self, queue: str) -> int | None:
+        found = self.queue_stats([queue]).get(queue)
         return None if found is None else found[0]
 
     def exchange_exists(self, name: str) -> bool:
@@ -126,7 +126,7 @@ class Broker:
     # -- publishing -------------------------------------------------------------------------
 
     @contextmanager
-    def together(self) -> Generator[None]:
+    def corked(self) -> Generator[None]:
         yield
         rng, server = self._scheduler.rng, self._server
         out, self.channel.out = self.channel.out, []
@@ -198,7 +198,7 @@ class Broker:
         self._cancelled = list(queues)
         self.check()
 
-    def settle(self, _queues: Sequence[str]) -> None:
+    def drain_cancelled(self, _queues: Sequence[str]) -> None:
         try:
             self.travel()
         except BrokerUnavailable as error:

@@ -1,8 +1,8 @@
 """Stand-ins for threads, clocks and sockets, put in the place of the framework's own.
 
 The framework's modules name what they use of the outside (`time`, `threading`, `connect`,
-`Broker` …); those names are what is replaced, so that its logic runs unchanged. Some of its
-patience is made shorter, so that a schedule has few steps. One simulation at a time.
+`BrokerConnection` …). Those names are replaced; the logic runs unchanged. Some timeouts are
+shorter, so a schedule has few steps. One simulation at a time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pizza.taskqueue.worker import executor, session, worker
 
 from .connection import Connection
 from .guards import taken_out
-from .link import Broker
+from .link import SimulatedBroker
 from .scheduler import Fiber, Killed, Scheduler, Waiters
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ def _connect(_url: str, *, name: str) -> Connection:
     return now.world.connect()
 
 
-def _broker(_url: str, **_options: Any) -> Broker:
-    return Broker(now.world.broker, _process())
+def _broker(_url: str, **_options: Any) -> SimulatedBroker:
+    return SimulatedBroker(now.world.broker, _process())
 
 
 def _process() -> Any:
@@ -216,11 +216,11 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
         "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
-    (broker_link, _CLOCK | {"Broker": _broker}),
+    (broker_link, _CLOCK | {"BrokerConnection": _broker}),
     (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _THREADS), (periodic, _CLOCK),
-    (keeper, _CLOCK | {"Broker": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),
+    (keeper, _CLOCK | {"BrokerConnection": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),
     (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
     (republisher, _CLOCK | {
         "LOOK_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 0,
@@ -230,7 +230,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (queue_stats, _CLOCK), (vacuum, _THREADS), (importer, _CLOCK),
     (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_TIMEOUT_S": 2.0}),
     (worker, {
-        "time": _TIME, "threading": _THREADING, "Broker": _broker, "Stop": Stop,
+        "time": _TIME, "threading": _THREADING, "BrokerConnection": _broker, "Stop": Stop,
         "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),

@@ -15,17 +15,17 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 FORM = "must be a host, host:port, several with commas between, or an amqp:// URL"
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\s\[\]:;,@/?#]+)(?::(?P<port>\d{1,5}))?")
 _PORTS = {"amqp": 5672, "amqps": 5671}
-_FILES = ("cacertfile", "certfile", "keyfile")
-_OF_TLS = (*_FILES, "server_name_indication", "verify")
+_TLS_FILES = ("cacertfile", "certfile", "keyfile")
+_TLS_OPTIONS = (*_TLS_FILES, "server_name_indication", "verify")
 _TIMEOUT = "connection_timeout"
-KNOWN = (*_OF_TLS, _TIMEOUT)
+KNOWN = (*_TLS_OPTIONS, _TIMEOUT)
 _TIMEOUTS_MS = range(100, 5001)
 GUEST = "guest"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where RabbitMQ is. Made by `parse`.
+    """The address of RabbitMQ. `parse` makes it.
 
     hosts: names or IP addresses (IPv6 without brackets) with ports, to be tried in this order.
     options: the parameters of the URL as given, each in `KNOWN`.
@@ -130,7 +130,7 @@ def _options(query: str) -> dict[str, str]:
 
 def _check(address: BrokerAddress) -> None:
     options = address.options
-    found = [name for name in _OF_TLS if name in options]
+    found = [name for name in _TLS_OPTIONS if name in options]
     if found and not address.tls:
         raise ValueError(f"has the parameter {found[0]!r}, which needs amqps:// instead of amqp://")
     if options.get("verify", "verify_peer") != "verify_peer":
@@ -148,10 +148,10 @@ def _check(address: BrokerAddress) -> None:
     if ("certfile" in options) != ("keyfile" in options):
         raise ValueError("must name both certfile and keyfile, or none of them")
     if address.tls:
-        _check_files(options)
+        _check_tls_files(options)
 
 
-def _check_files(options: Mapping[str, str]) -> None:
+def _check_tls_files(options: Mapping[str, str]) -> None:
     """Load what py-amqp will load at each connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:

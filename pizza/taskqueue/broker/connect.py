@@ -1,4 +1,4 @@
-"""Opening a connection to RabbitMQ: each host in turn, with TLS where the address asks for it."""
+"""Opens a connection to RabbitMQ: tries each host in turn, with TLS if the address says so."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pizza.taskqueue.broker.errors import explain_login
 from pizza.taskqueue.errors import BrokerUnavailable
 
 CONNECT_TIMEOUT_S = 3.0
-# A relay that leads may not be silent for longer than its candidates wait for it.
+# Less than LEADER_TIMEOUT_S: a leader sends no heartbeat while it connects.
 _ALL_HOSTS_S = 6.0
 _LEAST_S = 1.0
 IO_TIMEOUT_S = 5.0
@@ -31,12 +31,11 @@ def connect(
     on_blocked: Callable[[str], None],
     on_unblocked: Callable[[], None],
 ) -> amqp.Connection:
-    """A connection to the first host that accepts it.
+    """Connect to the first host that accepts.
 
-    A host may take as long as the address says, or 3 s. More than two hosts may take less, down to
-    1 s each. name: shown by
-    `rabbitmqctl list_connections`; heartbeat: seconds; frames: py-amqp's `frame_handler`.
-    Raises BrokerUnavailable when no host does, with the reason of each.
+    The timeout of a host is that of the address, or 3 s; with more than two hosts less, but at
+    least 1 s. name: shown by `rabbitmqctl list_connections`; heartbeat: seconds; frames: py-amqp's
+    `frame_handler`. Raises BrokerUnavailable, with the reason of each host, when none accepts.
     """
     timeout = address.connection_timeout or CONNECT_TIMEOUT_S
     timeout = min(timeout, max(_LEAST_S, _ALL_HOSTS_S / len(address.hosts)))
@@ -44,7 +43,7 @@ def connect(
     for host, port in address.hosts:
         # kombu's class: its channels understand kombu's queues.
         connection = Connection(
-            # As kombu: a name with two addresses, the first of which often is another program's.
+            # As kombu: localhost may have an IPv6 address where another program listens.
             host=host_and_port(("127.0.0.1" if host == "localhost" else host, port)),
             userid=address.user,
             password=address.password,

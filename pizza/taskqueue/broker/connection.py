@@ -1,7 +1,7 @@
-"""One connection to RabbitMQ, owned by one thread, on which no wait lasts for ever.
+"""One connection to RabbitMQ, owned by one thread. Each wait has a limit.
 
-kombu describes the topology. The connection is py-amqp's: kombu's own reconnects silently and
-without its consumers, this one raises, and its owner makes a new one.
+kombu describes the topology. The connection is py-amqp's: kombu's reconnects silently and without
+its consumers; this one raises, and its owner makes a new one.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from amqp.exceptions import AMQPError
 from pizza.taskqueue.broker import address
 from pizza.taskqueue.broker.connect import IO_TIMEOUT_S, connect
 from pizza.taskqueue.broker.declare import declare
-from pizza.taskqueue.broker.errors import broker_errors
+from pizza.taskqueue.broker.errors import translate_amqp_errors
 from pizza.taskqueue.broker.frames import FrameReader
-from pizza.taskqueue.broker.transport import Wire
+from pizza.taskqueue.broker.transport import BufferedTransport
 from pizza.taskqueue.errors import BrokerUnavailable, QueueTaken, TopologyRefused
 from pizza.taskqueue.lifecycle import readable
 from pizza.taskqueue.topology import Topology
 
-__all__ = ["HEARTBEAT_S", "Broker", "broker_errors"]
+__all__ = ["HEARTBEAT_S", "BrokerConnection", "translate_amqp_errors"]
 
 HEARTBEAT_S = 10
 
 
-class Broker:
+class BrokerConnection:
     """An open connection with one channel. Not thread-safe; does not survive a fork.
 
-    lost: the BrokerUnavailable that `wait` or `settle` has raised.
-    blocked: whether RabbitMQ takes no messages from this connection, because it is short of memory
-        or disk. It says so at the first message that is published meanwhile.
-    closed_reason: why the connection or its channel has failed, in any call; None until then.
+    lost: the BrokerUnavailable that `wait` or `drain_cancelled` has raised.
+    blocked: whether RabbitMQ accepts no messages from this connection, because it is short of
+        memory or disk space. RabbitMQ notifies a connection after its next publish.
+    closed_reason: why the connection or its channel has failed, in any call; None before.
     """
 
     def __init__(self, url: str, *, name: str, heartbeat: int = HEARTBEAT_S) -> None:
-        """Connect. url: as `broker_address.parse` reads it. name: shown by
-        `rabbitmqctl list_connections`. heartbeat: seconds.
+        """Connect and open the channel.
 
-        Raises BrokerUnavailable, and ValueError for an address that cannot be read.
+        url: as `address.parse` reads it. name: shown by `rabbitmqctl list_connections`.
+        heartbeat: seconds. Raises BrokerUnavailable, and ValueError for an invalid address.
         """
         self._heartbeat = heartbeat
         self._frames = FrameReader()
@@ -61,36 +61,36 @@ class Broker:
             on_unblocked=lambda: self._set_blocked(False),
         )
         try:
-            with broker_errors():
+            with translate_amqp_errors():
                 self.connection.transport.sock.settimeout(IO_TIMEOUT_S)
-                self._wire = Wire(self.connection.transport)
+                self._transport = BufferedTransport(self.connection.transport)
                 self.channel: amqp.Channel = self.connection.channel()
-            self.channel.auto_decode = False  # bodies are bytes, whatever their sender called them
+            self.channel.auto_decode = False  # bodies stay bytes, whatever their content type
         except BrokerUnavailable:
             self.close()
             raise
-        self._beaten = time.monotonic()
+        self._heartbeat_sent_at = time.monotonic()
 
     def _set_blocked(self, blocked: bool) -> None:
         self.blocked = blocked
 
     @contextmanager
-    def _errors(self) -> Generator[None, None, None]:
-        """As `broker_errors`; `closed_reason` keeps the first."""
+    def _record_errors(self) -> Generator[None, None, None]:
+        """As `translate_amqp_errors`; `closed_reason` records the first error."""
         try:
-            with broker_errors():
+            with translate_amqp_errors():
                 yield
         except BrokerUnavailable as error:
             self.closed_reason = self.closed_reason or str(error)
             raise
 
     @contextmanager
-    def _probe(self) -> Generator[amqp.Channel, None, None]:
-        """A channel for questions that the broker may answer by closing it.
+    def _temporary_channel(self) -> Generator[amqp.Channel, None, None]:
+        """A second channel, for methods after which the broker may close it.
 
-        py-amqp opens it again after an error, so that it can be used for further questions.
+        py-amqp opens it again after such an error.
         """
-        with self._errors():
+        with self._record_errors():
             channel = self.connection.channel()
             yield channel
             channel.close()
@@ -98,17 +98,16 @@ class Broker:
     def declare(self, topology: Topology) -> None:
         """Declare all exchanges, queues and bindings; what exists stays as it is.
 
-        Raises TopologyRefused when something exists with other properties or may not be declared
-        or bound (the rest is declared then, and the connection is as good as before), and
-        BrokerUnavailable.
+        Raises BrokerUnavailable. Raises TopologyRefused when something exists with other
+        properties, or may not be declared or bound: the rest is declared, the connection open.
         """
-        with self._probe() as channel:
+        with self._temporary_channel() as channel:
             refusals = declare(channel, topology)
         if refusals:
             raise TopologyRefused(f"RabbitMQ refuses the topology: {'; '.join(refusals)}"[:2000])
 
-    def declare_apart(self, queue: kombu.Queue) -> bool:
-        """Declare a queue that is somebody else's; False when RabbitMQ refuses it.
+    def try_declare(self, queue: kombu.Queue) -> bool:
+        """Declare one queue; False when RabbitMQ refuses it.
 
         Raises BrokerUnavailable.
         """
@@ -119,10 +118,10 @@ class Broker:
         return True
 
     def exchange_exists(self, name: str) -> bool:
-        """Whether there is such an exchange. Raises BrokerUnavailable."""
+        """Whether the exchange exists. Raises BrokerUnavailable."""
         if not name or name.startswith("amq."):
             return True
-        with self._probe() as channel:
+        with self._temporary_channel() as channel:
             found = True
             try:
                 channel.exchange_declare(name, "direct", passive=True)
@@ -130,15 +129,15 @@ class Broker:
                 found = False
         return found
 
-    def ready(self, queue: str) -> int | None:
-        """How many messages are ready in a queue; None when there is no such queue."""
-        found = self.depths([queue]).get(queue)
+    def message_count(self, queue: str) -> int | None:
+        """The number of ready messages in a queue; None when the queue does not exist."""
+        found = self.queue_stats([queue]).get(queue)
         return found[0] if found is not None else None
 
-    def depths(self, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Of each queue that there is: how many messages are ready, how many consumers it has."""
+    def queue_stats(self, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Ready messages and consumers of each queue, by name; missing queues are left out."""
         found = {}
-        with self._probe() as channel:
+        with self._temporary_channel() as channel:
             for queue in queues:
                 try:
                     answer = channel.queue_declare(queue, passive=True)
@@ -147,79 +146,80 @@ class Broker:
                 found[queue] = (answer.message_count, answer.consumer_count)
         return found
 
-    def wait(self, timeout: float, also: Sequence[Any] = ()) -> None:
-        """Handle what arrives, for up to `timeout` seconds or until one of `also` is readable.
+    def wait(self, timeout: float, wakeups: Sequence[Any] = ()) -> None:
+        """Handle what arrives, for up to `timeout` seconds or until one of `wakeups` is readable.
 
-        Returns after the first arrivals were handled (their callbacks have run), and keeps
-        the heartbeat meanwhile. Raises BrokerUnavailable, also after two silent heartbeats;
-        `lost` keeps it then.
+        wakeups: further files to poll. Returns once the callbacks of the first arrivals have run.
+        Sends heartbeats. Raises BrokerUnavailable, also after two missing heartbeats, and sets
+        `lost`.
         """
         try:
-            with self._errors():
-                self._wait(timeout, also)
+            with self._record_errors():
+                self._wait(timeout, wakeups)
         except BrokerUnavailable as error:
             self.lost = error
             raise
 
-    def _wait(self, timeout: float, also: Sequence[Any]) -> None:
+    def _wait(self, timeout: float, wakeups: Sequence[Any]) -> None:
         sock = self._socket()
         if sock is None:
             raise BrokerUnavailable("RabbitMQ closed the connection")
         pause = min(timeout, self._heartbeat / 3)
         try:
-            self._wire.flush()
+            self._transport.flush()
             ours = sock.fileno()
-            while self._wire.ahead or ours in readable([sock, *also], pause):
+            while self._transport.has_buffered_input or ours in readable([sock, *wakeups], pause):
                 self.connection.blocking_read(timeout=IO_TIMEOUT_S)
-                pause, also = 0, ()
+                pause, wakeups = 0, ()
         except ValueError as error:  # the socket was closed meanwhile
             raise BrokerUnavailable(f"RabbitMQ is not available: {error}") from error
-        self._beat()
+        self._send_heartbeat()
 
     def _socket(self) -> Any | None:
         """None once the connection is closed: py-amqp would connect again if it were asked."""
         return self.connection.transport.sock if self.connection.connected else None
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         """Send a heartbeat when one is due; raise when two of the broker's are missing.
 
-        The broker sends none while it sends other frames, so each frame counts as one.
+        The broker sends no heartbeat while it sends other frames, so each frame counts as one.
         """
         now = time.monotonic()
         if now - self._frames.last_at > 2 * self._heartbeat:
             raise BrokerUnavailable(f"RabbitMQ has been silent for {2 * self._heartbeat} seconds")
-        if now - self._beaten > self._heartbeat / 3:
-            self._beaten = now
+        if now - self._heartbeat_sent_at > self._heartbeat / 3:
+            self._heartbeat_sent_at = now
             self.connection.send_heartbeat()
 
     def get(self, queue: str) -> Any | None:
         """The head of a queue, unacknowledged; None when it is empty. Raises QueueMissing."""
-        with self._errors():
+        with self._record_errors():
             return self.channel.basic_get(queue)
 
     def consume(self, queues: Sequence[str], callback: Callable[[str, Any], None]) -> None:
-        """Have up to the prefetch count of each queue's messages pushed, until `cancel`.
+        """Start a consumer of each queue, up to the prefetch count, until `cancel`.
 
-        When there is no such queue, the next call that reads from the broker raises QueueMissing.
+        callback: gets the queue's name and the message, on the thread that calls `wait`. When a
+        queue is missing, the next call that reads from the broker raises QueueMissing.
         """
-        with self._errors():
-            with self._wire.held():
+        with self._record_errors():
+            with self._transport.buffered_writes():
                 for queue in queues:
                     self.channel.basic_consume(
                         queue, consumer_tag=queue, nowait=True, callback=partial(callback, queue)
                     )
-            self._wire.flush()
+            self._transport.flush()
 
     def subscribe(
         self, queue: str, callback: Callable[[Any], None], *, exclusive: bool = False
     ) -> None:
-        """Have a queue's messages pushed for as long as the connection lasts.
+        """Start a consumer that lasts as long as the connection.
 
-        exclusive: be its only consumer. Raises BrokerUnavailable, QueueMissing, and QueueTaken
-        when there is another.
+        exclusive: as the queue's only consumer. Raises BrokerUnavailable, QueueMissing, and
+        QueueTaken when the queue has another consumer.
         """
         try:
-            with self._errors():
+            with self._record_errors():
                 self.channel.basic_consume(
                     queue, consumer_tag=queue, exclusive=exclusive, callback=callback
                 )
@@ -227,15 +227,15 @@ class Broker:
             raise QueueTaken(f"somebody else consumes from {queue}") from error
 
     def cancel(self, queues: Sequence[str]) -> None:
-        """Ask for the end of the consumers; what they still get is there after `settle`."""
-        with self._errors(), self.together():
+        """Cancel consumers. Deliveries may arrive until `drain_cancelled` returns."""
+        with self._record_errors(), self.corked():
             for queue in queues:
                 # The broker works in order, so the answer to the last one covers all.
                 nowait = queue != queues[-1]
                 self.channel.send_method(spec.Basic.Cancel, "sb", (queue, nowait))
 
-    def settle(self, queues: Sequence[str]) -> None:
-        """Wait for the end of the cancelled consumers. `lost` keeps a BrokerUnavailable."""
+    def drain_cancelled(self, queues: Sequence[str]) -> None:
+        """Wait until the cancelled consumers have ended. Raises BrokerUnavailable; sets `lost`."""
         until = time.monotonic() + IO_TIMEOUT_S
         while queues[-1] in self.channel.callbacks:
             self.wait(until - time.monotonic())
@@ -244,37 +244,37 @@ class Broker:
                 raise self.lost
 
     def prefetch(self, count: int) -> None:
-        """Unacknowledged messages that each consumer of the channel may hold."""
-        with self._errors():
+        """Limit the unacknowledged messages of each consumer that starts after this."""
+        with self._record_errors():
             self.channel.basic_qos(0, count, False)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
-        """Tell the broker that the message is dealt with, by the next call of this object.
+        """Acknowledge a message. The next call of this object sends it, in the same segment.
 
-        A worker asks for its next ticket then, in the same segment. multiple: and all before it.
+        multiple: also acknowledge all earlier messages.
         """
-        with self._errors(), self._wire.held():
+        with self._record_errors(), self._transport.buffered_writes():
             self.channel.basic_ack(tag, multiple)
 
     @contextmanager
-    def together(self) -> Generator[None, None, None]:
-        """Send what the block writes in few, large pieces. Only for what awaits no answer."""
-        with self._wire.held():
+    def corked(self) -> Generator[None, None, None]:
+        """Send what the block writes in few, large segments. The block must not await an answer."""
+        with self._transport.buffered_writes():
             yield
-        self._wire.flush()
+        self._transport.flush()
 
     def requeue(self, tag: int) -> None:
-        """Give the message back; it keeps its place in the queue."""
+        """Requeue a message; it keeps its place in the queue."""
         self.requeue_many((tag,))
 
     def requeue_many(self, tags: Iterable[int]) -> None:
-        """Give messages back in one write; each keeps its place in its queue."""
-        with self._errors(), self.together():
+        """Requeue messages in one write; each keeps its place in its queue."""
+        with self._record_errors(), self.corked():
             for tag in tags:
                 self.channel.basic_reject(tag, requeue=True)
 
     def close(self) -> None:
-        """Close the connection, politely only if that takes no time."""
+        """Close the connection; the close handshake gets at most half a second."""
         try:
             sock = self._socket()
             if sock is not None:

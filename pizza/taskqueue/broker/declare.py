@@ -1,4 +1,4 @@
-"""Declaring a topology, and what to do when RabbitMQ refuses a part of it."""
+"""Declares a topology, and explains what RabbitMQ refuses."""
 
 from __future__ import annotations
 

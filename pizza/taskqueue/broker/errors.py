@@ -1,4 +1,4 @@
-"""What py-amqp raises, as errors of the framework with a sentence for the operator."""
+"""Translates errors of py-amqp to errors of the framework, with a text for the operator."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ _VHOST_REFUSED = re.compile(r"access to vhost '(.*)' refused", re.DOTALL)
 
 
 @contextmanager
-def broker_errors() -> Generator[None, None, None]:
-    """Turn what py-amqp raises when the broker is away, or refuses, into BrokerUnavailable.
+def translate_amqp_errors() -> Generator[None, None, None]:
+    """Raise BrokerUnavailable for errors of py-amqp and for OSError.
 
-    Only around calls to the broker: OSError is among the errors, and a job's own must
-    not pass for them.
+    Use it around calls to the broker only: an OSError of a job must not be translated.
     """
     try:
         yield
@@ -61,7 +60,7 @@ def explain_login(error: Exception, user: str) -> BrokerUnavailable:
 
 
 def text_of(error: Exception) -> str:
-    """The broker's words in one line of at most 300 characters, without its error's name."""
+    """The broker's text in one line of at most 300 characters, without the error's name."""
     text = (error.reply_text if isinstance(error, AMQPError) else None) or str(error)
     text = " ".join(str(text).split())
     return re.sub(r"^[A-Z_]+ - ", "", text)[:300] or type(error).__name__

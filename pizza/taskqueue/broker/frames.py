@@ -1,9 +1,9 @@
-"""Reading the frames of a broker connection, whatever other programs have put into them.
+"""Reads the frames of a broker connection, also those with properties that cannot be decoded.
 
 py-amqp decodes properties and routing keys while it reads a frame. A value that it cannot decode
-raises there, in the middle of a connection, and looks like a lost broker; the message is
-redelivered and the next connection fails the same way. Here such a message is delivered with its
-body as it is, and says in `undecodable` why its properties are missing.
+raises an error there, as if the connection were lost; the message is redelivered and the next
+connection fails in the same way. Here such a message is delivered with its body, and its attribute
+`undecodable` is the reason why properties are missing.
 """
 
 from __future__ import annotations
@@ -25,11 +25,21 @@ _NO_PROPERTIES = b"\x00\x00"
 # The properties of AMQP 0-9-1 in the order of their flags: s short string, F table, o octet,
 # L eight octets.
 _PROPERTIES = (
-    ("content_type", "s"), ("content_encoding", "s"), ("application_headers", "F"),
-    ("delivery_mode", "o"), ("priority", "o"), ("correlation_id", "s"), ("reply_to", "s"),
-    ("expiration", "s"), ("message_id", "s"), ("timestamp", "L"), ("type", "s"),
-    ("user_id", "s"), ("app_id", "s"), ("cluster_id", "s"),
-)  # fmt: skip
+    ("content_type", "s"),
+    ("content_encoding", "s"),
+    ("application_headers", "F"),
+    ("delivery_mode", "o"),
+    ("priority", "o"),
+    ("correlation_id", "s"),
+    ("reply_to", "s"),
+    ("expiration", "s"),
+    ("message_id", "s"),
+    ("timestamp", "L"),
+    ("type", "s"),
+    ("user_id", "s"),
+    ("app_id", "s"),
+    ("cluster_id", "s"),
+)
 
 # Arguments of the methods that carry names or texts which other programs have chosen.
 _ARGUMENTS = {
@@ -81,7 +91,7 @@ class FrameReader:
 
 
 def decode_properties(payload: bytes) -> tuple[dict[str, Any], str | None]:
-    """The properties in a content header, and None; or those that can be read, and the reason."""
+    """The properties of a content header, and None; or the readable ones, and the reason."""
     try:
         return decode_properties_basic(payload, _FIXED_SIZE)[0], None
     except Exception as error:  # any kind: the decoder was written for well-formed input
@@ -90,7 +100,7 @@ def decode_properties(payload: bytes) -> tuple[dict[str, Any], str | None]:
 
 
 def _readable_properties(payload: bytes) -> dict[str, Any]:
-    """All but the headers, up to where the frame makes no sense; bytes for what is not UTF-8."""
+    """All but the headers, up to the first invalid one; bytes for what is not UTF-8."""
     found: dict[str, Any] = {}
     try:
         (flags,) = unpack_from(">H", payload, _FIXED_SIZE)
@@ -145,5 +155,5 @@ def decodable_arguments(method: Any, payload: bytes) -> bytes:
 
 
 def utf8(raw: bytes) -> bytes:
-    """The same octets, with "?" where they are not UTF-8; never longer."""
+    """The octets with "?" where they are not UTF-8; never longer."""
     return raw.decode("utf-8", "replace").replace("\ufffd", "?").encode()

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters.headers import plain
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import DEAD_MESSAGE, Ticket, ticket
@@ -49,7 +49,7 @@ class DeadLetterImport:
 
     def __init__(self, conn: BoundedConnection) -> None:
         self._conn = conn
-        self._broker: Broker | None = None
+        self._broker: BrokerConnection | None = None
         self._next_at = 0.0
         self._passed_at = -_LONGEST_INTERVAL_S
         self._began = 0.0
@@ -65,7 +65,7 @@ class DeadLetterImport:
         """Whether a pass goes on with the next step."""
         return self._is_reading
 
-    def step(self, broker: Broker) -> None:
+    def step(self, broker: BrokerConnection) -> None:
         """Read one slice; a pass begins every INTERVAL_S seconds. Raises BrokerUnavailable.
 
         What gets a row is acknowledged after its commit, and published again as a copy of the row.
@@ -91,9 +91,9 @@ class DeadLetterImport:
             self._give_back(broker)
             raise
 
-    def _is_unchanged(self, broker: Broker) -> bool:
+    def _is_unchanged(self, broker: BrokerConnection) -> bool:
         """Whether queue and table look as they did at the end of the last pass."""
-        ready = broker.ready(DEAD_LETTER_QUEUE)
+        ready = broker.message_count(DEAD_LETTER_QUEUE)
         if not ready:
             return True
         recent = time.monotonic() - self._passed_at < _LONGEST_INTERVAL_S
@@ -106,7 +106,7 @@ class DeadLetterImport:
         self._copies = {}
         self._kept = []
 
-    def _read_slice(self, broker: Broker) -> bool:
+    def _read_slice(self, broker: BrokerConnection) -> bool:
         """Read the next letters; whether there may be more."""
         for _ in range(_SLICE):
             message = broker.get(DEAD_LETTER_QUEUE)
@@ -124,7 +124,7 @@ class DeadLetterImport:
                 self._kept.append(letter.delivery_tag)
         return self._taken < _MAX_LETTERS
 
-    def _end(self, broker: Broker) -> None:
+    def _end(self, broker: BrokerConnection) -> None:
         """Take out the copies that lead to no row, and give the others back."""
         state = self._state()
         rows = self._conn.execute(_SQL.existing, {"ids": list(self._copies.values())}).fetchall()
@@ -141,7 +141,7 @@ class DeadLetterImport:
         took = self._passed_at - self._began
         self._next_at = self._passed_at + max(INTERVAL_S, took / _MAX_DUTY_CYCLE)
 
-    def _give_back(self, broker: Broker) -> None:
+    def _give_back(self, broker: BrokerConnection) -> None:
         tags, self._copies, self._kept = [*self._copies, *self._kept], {}, []
         self._is_reading = False
         broker.requeue_many(tags)

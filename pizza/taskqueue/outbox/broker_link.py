@@ -10,7 +10,7 @@ import amqp
 
 from pizza.database.connection import BoundedConnection
 from pizza.taskqueue.app import App
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.outbox import subscriptions
@@ -30,7 +30,7 @@ class RelayLink:
         self._app = app
         self._url = url
         self._name = name
-        self.broker: Broker | None = None
+        self.broker: BrokerConnection | None = None
         self.publisher: Publisher | None = None
         self.away = False
         self.blocked = False
@@ -61,7 +61,7 @@ class RelayLink:
         if time.monotonic() < self._try_from:
             return False
         try:
-            self.broker = Broker(self._url, name=self._name)
+            self.broker = BrokerConnection(self._url, name=self._name)
             self.broker.declare(self._app.topology)
             subscriptions.declare_all(conn, self.broker, self._app.topology)
             self.publisher = Publisher(self.broker, on_wait)

@@ -11,7 +11,7 @@ import time
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters.importer import DeadLetterImport
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.outbox import subscriptions
@@ -41,7 +41,7 @@ class Keeper(LeaderThread):
         self._app = app
         self._broker_url = broker_url
         self._vacuum = Vacuum(db_url)
-        self._broker: Broker | None = None
+        self._broker: BrokerConnection | None = None
         self._backoff = Backoff()
         self._try_from = 0.0
         self._pruned_at = 0.0
@@ -96,9 +96,11 @@ class Keeper(LeaderThread):
             self._drop_broker()
             self._try_from = time.monotonic() + self._backoff.next()
 
-    def _connected(self, conn: BoundedConnection, republisher: Republisher) -> Broker | None:
+    def _connected(
+        self, conn: BoundedConnection, republisher: Republisher
+    ) -> BrokerConnection | None:
         if self._broker is None and time.monotonic() >= self._try_from:
-            self._broker = Broker(self._broker_url, name=self._title)
+            self._broker = BrokerConnection(self._broker_url, name=self._title)
             self._broker.declare(self._app.topology)
             subscriptions.declare_all(conn, self._broker, self._app.topology)
             republisher.connected(self._broker)

@@ -10,7 +10,7 @@ import time
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox.subscriptions import TTL
 from pizza.taskqueue.topology import Topology
 
@@ -27,7 +27,7 @@ class QueueStats:
         self._conn = conn
         self._recorded_at = 0.0
 
-    def record(self, broker: Broker, topology: Topology) -> None:
+    def record(self, broker: BrokerConnection, topology: Topology) -> None:
         """Every INTERVAL_S seconds, record each queue of the topology and each subscription's.
 
         A queue that is gone is forgotten. Raises BrokerUnavailable.
@@ -38,7 +38,7 @@ class QueueStats:
         self._recorded_at = now
         kept = self._conn.execute(_SUBSCRIPTIONS, {"memory": TTL}).fetchall()
         names = sorted({queue.name for queue in topology.queues} | {row[0] for row in kept})
-        found = broker.depths(names)
+        found = broker.queue_stats(names)
         self._conn.execute(
             _SQL.queue_stats,
             {

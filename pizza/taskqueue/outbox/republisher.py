@@ -27,7 +27,7 @@ from psycopg.rows import namedtuple_row
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import Ticket, outgoing, ticket
@@ -91,11 +91,11 @@ class Republisher:
         """Whether another slice can be sent at once."""
         return self._pass is not None
 
-    def connected(self, broker: Broker) -> None:
+    def connected(self, broker: BrokerConnection) -> None:
         """Use a new connection to the broker."""
         self._publisher = Publisher(broker)
 
-    def step(self, broker: Broker) -> None:
+    def step(self, broker: BrokerConnection) -> None:
         """Send one slice, or look, if it is time. Raises BrokerUnavailable."""
         if self._pass is not None:
             self._send_slice(self._pass)
@@ -109,12 +109,12 @@ class Republisher:
 
     # -- lost deliveries --------------------------------------------------------------
 
-    def _look(self, broker: Broker) -> None:
+    def _look(self, broker: BrokerConnection) -> None:
         before = self._value(_SQL.now)
         waiting = [queue for (queue,) in self._conn.execute(_SQL.queues_waiting).fetchall()]
         self._task_queues.update(waiting)
         queues = sorted(self._task_queues)
-        depths = broker.depths(queues)
+        depths = broker.queue_stats(queues)
         if any(queue not in depths for queue in waiting):
             broker.declare(self._topology)
         in_hand = max(MAX_IN_HAND, self._value(_SQL.worker_count))
@@ -198,7 +198,9 @@ class Republisher:
 
     # -- stale deliveries ---------------------------------------------------------------
 
-    def _trim(self, broker: Broker, queue: str, ready: int, in_hand: int, before: datetime) -> bool:
+    def _trim(
+        self, broker: BrokerConnection, queue: str, ready: int, in_hand: int, before: datetime
+    ) -> bool:
         """Take deliveries out whose message is gone; whether there are many too many."""
         most = ready - SURPLUS - in_hand
         if most <= 0 or self._waiting(queue, before, most) >= most:

@@ -14,7 +14,7 @@ from kombu import Queue
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def prune(conn: BoundedConnection) -> None:
     conn.execute(_SQL.forget, {"memory": TTL})
 
 
-def declare_all(conn: BoundedConnection, broker: Broker, topology: Topology) -> None:
+def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Topology) -> None:
     """Declare what was noted, on exchanges of the topology. Raises BrokerUnavailable.
 
     A queue that exists with other properties is left as it is: its subscriber will say so.
@@ -55,7 +55,7 @@ def declare_all(conn: BoundedConnection, broker: Broker, topology: Topology) -> 
         if exchange not in exchanges:
             continue
         queue = Queue(name, exchanges[exchange], routing_key=routing_key, durable=True)
-        if not broker.declare_apart(queue):
+        if not broker.try_declare(queue):
             log.warning(
                 "Queue %s exists with other properties", name,
                 extra={"action": "queue_differs", "details": {"queue": name}},

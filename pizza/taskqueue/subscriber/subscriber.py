@@ -31,7 +31,7 @@ from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
-from pizza.taskqueue.broker.connection import HEARTBEAT_S, Broker
+from pizza.taskqueue.broker.connection import HEARTBEAT_S, BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.errors import BrokerUnavailable, HandedBack, QueueTaken, SessionRefused
@@ -152,7 +152,7 @@ class Subscriber(threading.Thread):
             broker = None
             try:
                 self._hold_name()
-                broker = Broker(
+                broker = BrokerConnection(
                     self._broker_url, name=self._title, heartbeat=self._options.heartbeat
                 )
                 hands = self._consume(broker)
@@ -203,7 +203,7 @@ class Subscriber(threading.Thread):
     def _try_lock(self, conn: BoundedConnection) -> bool:
         return conn.execute(_SQL.hold_name, {"name": self._options.name}).fetchone() == (True,)
 
-    def _consume(self, broker: Broker) -> Handling:
+    def _consume(self, broker: BrokerConnection) -> Handling:
         queue = self._options.queue
         if queue.exclusive:
             queue = copy(queue)
@@ -216,7 +216,7 @@ class Subscriber(threading.Thread):
         broker.subscribe(queue.name, hands.put, exclusive=self._options.alone)
         return hands
 
-    def _serve(self, broker: Broker, hands: Handling) -> None:
+    def _serve(self, broker: BrokerConnection, hands: Handling) -> None:
         publisher = Publisher(broker) if self._line is None else None
         hands.start()
         try:
@@ -233,7 +233,9 @@ class Subscriber(threading.Thread):
         self._acknowledge(broker, publisher, hands)
 
     @staticmethod
-    def _acknowledge(broker: Broker, publisher: Publisher | None, hands: Handling) -> None:
+    def _acknowledge(
+        broker: BrokerConnection, publisher: Publisher | None, hands: Handling
+    ) -> None:
         settled = hands.settled()
         letters = [each.letter.outgoing() for each in settled if each.letter is not None]
         if letters:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.message import Ticket, ticket
 from pizza.taskqueue.worker.outcome import Outcome, Result
 
@@ -33,7 +33,7 @@ class Found:
 class Fetcher:
     """One life of a broker connection, as the thread that works sees it."""
 
-    def __init__(self, broker: Broker, queues: Sequence[str]) -> None:
+    def __init__(self, broker: BrokerConnection, queues: Sequence[str]) -> None:
         self.broker = broker
         self._queues = queues
         self._arrived: list[Ticket] = []  # beside the best
@@ -76,7 +76,7 @@ class Fetcher:
         if not self._listening:
             return
         self._listening = False
-        self.broker.settle(self._queues)
+        self.broker.drain_cancelled(self._queues)
         for each in self._arrived:
             self.broker.requeue(each.delivery_tag)
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from pizza.taskqueue.app import App
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.errors import (
     BrokerUnavailable,
@@ -82,7 +82,7 @@ class Worker:
         self._session = Session(db_url, self._title, self._bench, roster or NoRoster(), self._stop)
         self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
         self._executor = Executor(app, self._bench)
-        self._broker: Broker | None = None
+        self._broker: BrokerConnection | None = None
         self._at_broker = threading.Lock()
         self._fetcher: Fetcher | None = None
         self._bench.begun = self._hand_back
@@ -217,7 +217,7 @@ class Worker:
                     self._broker.close()
                     self._broker = self._fetcher = None
 
-    def _become_ready(self, broker: Broker) -> None:
+    def _become_ready(self, broker: BrokerConnection) -> None:
         """Log that it consumes. Raises BrokerUnavailable when RabbitMQ refuses the consumers."""
         # It works in order, so the refusal of a consumer comes before the answer to this.
         broker.prefetch(1)
@@ -229,8 +229,10 @@ class Worker:
         elif was_away:
             log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
 
-    def _connect(self) -> Broker:
-        broker = Broker(self._broker_url, name=self._title, heartbeat=self._options.heartbeat)
+    def _connect(self) -> BrokerConnection:
+        broker = BrokerConnection(
+            self._broker_url, name=self._title, heartbeat=self._options.heartbeat
+        )
         try:
             broker.declare(self._app.topology_for(self._options.queues))
             broker.prefetch(1)
@@ -244,7 +246,7 @@ class Worker:
         self._bench.abandon.wait(seconds)
         return self._bench.abandon.is_set()
 
-    def _serve(self, broker: Broker) -> None:
+    def _serve(self, broker: BrokerConnection) -> None:
         fetcher = self._fetcher = Fetcher(broker, self._bench.queues)
         while not self._stop.is_set():
             if not self._session.present.is_set():
@@ -257,14 +259,14 @@ class Worker:
                     raise broker.lost
                 fetcher.settle(found.ticket, result)
 
-    def _await_arrival(self, broker: Broker) -> bool:
+    def _await_arrival(self, broker: BrokerConnection) -> bool:
         """While consuming, as `_idle`; at once when the connection has just become ready."""
         if self._is_ready:
             return self._idle(broker)
         self._become_ready(broker)
         return self._wants_work()
 
-    def _idle(self, broker: Broker) -> bool:
+    def _idle(self, broker: BrokerConnection) -> bool:
         """Wait for an arrival or a wake-up; False when no more work is wanted."""
         broker.wait(1.0, [self._stop.wake])
         self._stop.wake.clear()

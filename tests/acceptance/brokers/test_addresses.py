@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from devservices import RabbitMQ, free_port
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.errors import BrokerUnavailable
 
 from ...support.restaurant import Restaurant
@@ -28,7 +28,7 @@ def silent_host() -> Iterator[str]:
 
 def connected_to(url: str) -> int:
     """The port that a broker connection has found."""
-    broker = Broker(url, name="test")
+    broker = BrokerConnection(url, name="test")
     port: int = broker.connection.transport.port
     broker.close()
     return port
@@ -46,7 +46,7 @@ def test_hosts_are_tried_in_turn(broker: RabbitMQ) -> None:
 def test_each_host_that_does_not_answer_is_named(broker: RabbitMQ) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     with pytest.raises(BrokerUnavailable) as refusal:
-        Broker(f"amqp://guest:wrong@{nobody},{broker.address}/", name="test")
+        BrokerConnection(f"amqp://guest:wrong@{nobody},{broker.address}/", name="test")
     assert f"{nobody}: RabbitMQ is not available: [Errno 111]" in str(refusal.value)
     assert f"{broker.address}: RabbitMQ refuses the login of user 'guest'" in str(refusal.value)
     assert "wrong" not in str(refusal.value)
@@ -90,7 +90,7 @@ def test_a_certificate_for_another_name_is_refused(
     """Also when this machine trusts its authority."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca))
     with pytest.raises(BrokerUnavailable, match=r"at localhost is not .*mismatch"):
-        Broker(f"amqps://guest:guest@localhost:{tls.port}//", name="test")
+        BrokerConnection(f"amqps://guest:guest@localhost:{tls.port}//", name="test")
     assert connected_to(f"amqps://guest:guest@127.0.0.1:{tls.port}//") == tls.port
 
 
@@ -101,4 +101,4 @@ def test_the_name_in_the_certificate_can_be_given(broker: RabbitMQ, tls: Tls) ->
 
 def test_an_authority_that_nobody_knows_is_refused(broker: RabbitMQ, tls: Tls) -> None:
     with pytest.raises(BrokerUnavailable, match="its authority has to be known"):
-        Broker(f"amqps://guest:guest@127.0.0.1:{tls.port}//", name="test")
+        BrokerConnection(f"amqps://guest:guest@127.0.0.1:{tls.port}//", name="test")

@@ -10,7 +10,7 @@ import pytest
 
 from devservices import RabbitMQ
 from pizza.app import make_app
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.topology import Topology
 
 from ...support.restaurant import Restaurant, eventually, meal
@@ -74,7 +74,7 @@ def test_a_queue_that_was_declared_without_a_type_is_used_and_the_other_way_roun
 ) -> None:
     """As two releases do, the first of which names no type."""
     queue = kombu.Queue("two releases", durable=True, queue_arguments=arguments)
-    link = Broker(broker.url, name="test")
+    link = BrokerConnection(broker.url, name="test")
     former = link.connection.channel()
     for _ in range(2):
         former.queue_declare(queue.name, durable=True, auto_delete=False, arguments=arguments)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters import management
 from pizza.taskqueue.dead_letters.management import DeadLetter
 from pizza.taskqueue.topology import DEAD_LETTERS
@@ -58,7 +58,7 @@ def read_dead_letters(stage: Stage, count: int) -> list[DeadLetter]:
 def empty_dead_letters(stage: Stage) -> None:
     """Declare the queue, and throw away what is in it, and all rows."""
     stage.conn.execute("truncate dead_message")
-    broker = Broker(stage.broker_url, name="test")
+    broker = BrokerConnection(stage.broker_url, name="test")
     broker.declare(DEAD_LETTERS)
     broker.channel.queue_purge("dead_letter_queue")
     broker.close()

@@ -13,7 +13,7 @@ from kombu import Exchange, Queue, binding
 
 from devservices import RabbitMQ
 from pizza.taskqueue.broker import publisher
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.errors import BrokerUnavailable, QueueMissing, TopologyRefused
 from pizza.taskqueue.topology import Topology
@@ -29,8 +29,8 @@ def name() -> str:
 
 
 @pytest.fixture
-def broker(rabbitmq: RabbitMQ) -> Iterator[Broker]:
-    broker = Broker(rabbitmq.url, name="test", heartbeat=HEARTBEAT_S)
+def broker(rabbitmq: RabbitMQ) -> Iterator[BrokerConnection]:
+    broker = BrokerConnection(rabbitmq.url, name="test", heartbeat=HEARTBEAT_S)
     yield broker
     broker.close()
 
@@ -55,7 +55,7 @@ def durable(name: str, *bindings: binding, **arguments: int) -> Topology:
 
 
 @pytest.fixture
-def queue(broker: Broker, name: str) -> Iterator[str]:
+def queue(broker: BrokerConnection, name: str) -> Iterator[str]:
     """A durable queue without arguments."""
     broker.declare(durable(name))
     yield name
@@ -66,12 +66,12 @@ def queue(broker: Broker, name: str) -> Iterator[str]:
 # -- signs of life ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("question", ["ready", "get", "declare"])
+@pytest.mark.parametrize("question", ["message_count", "get", "declare"])
 def test_answers_alone_show_that_the_broker_is_there(
-    broker: Broker, queue: str, question: str
+    broker: BrokerConnection, queue: str, question: str
 ) -> None:
     ask = {
-        "ready": lambda: broker.ready(queue),
+        "message_count": lambda: broker.message_count(queue),
         "get": lambda: broker.get(queue),
         "declare": lambda: broker.declare(durable(queue)),
     }[question]
@@ -83,7 +83,7 @@ def test_answers_alone_show_that_the_broker_is_there(
     assert broker.closed_reason is None
 
 
-def test_a_hung_broker_is_called_silent(rabbitmq: RabbitMQ, broker: Broker) -> None:
+def test_a_hung_broker_is_called_silent(rabbitmq: RabbitMQ, broker: BrokerConnection) -> None:
     rabbitmq.pause()
     try:
         with pytest.raises(BrokerUnavailable, match=f"silent for {2 * HEARTBEAT_S} seconds"):
@@ -94,7 +94,7 @@ def test_a_hung_broker_is_called_silent(rabbitmq: RabbitMQ, broker: Broker) -> N
 
 
 def test_a_connection_that_the_broker_has_closed_is_not_opened_again(
-    rabbitmq: RabbitMQ, broker: Broker
+    rabbitmq: RabbitMQ, broker: BrokerConnection
 ) -> None:
     rabbitmq.ctl("close_all_connections", "over")
     with warnings.catch_warnings():
@@ -109,7 +109,9 @@ def test_a_connection_that_the_broker_has_closed_is_not_opened_again(
 # -- refusals --------------------------------------------------------------------------------
 
 
-def test_a_queue_with_other_arguments_is_named_with_the_remedy(broker: Broker, queue: str) -> None:
+def test_a_queue_with_other_arguments_is_named_with_the_remedy(
+    broker: BrokerConnection, queue: str
+) -> None:
     wanted = durable(queue, **{"x-max-priority": 10}) + durable(f"{queue}.next")
     with pytest.raises(TopologyRefused) as refusal:
         broker.declare(wanted)
@@ -120,12 +122,12 @@ def test_a_queue_with_other_arguments_is_named_with_the_remedy(broker: Broker, q
         "being none"
     )
     # Everything else is declared, and the connection is as good as before
-    assert broker.ready(f"{queue}.next") == 0
+    assert broker.message_count(f"{queue}.next") == 0
     assert broker.closed_reason is None
     broker.channel.queue_delete(f"{queue}.next")
 
 
-def test_an_exchange_of_another_type_is_named(broker: Broker, name: str) -> None:
+def test_an_exchange_of_another_type_is_named(broker: BrokerConnection, name: str) -> None:
     broker.declare(Topology((Exchange(name, "direct", durable=True),)))
     with pytest.raises(TopologyRefused, match=f"exchange {name} .*received 'topic'.* type being "):
         broker.declare(Topology((Exchange(name, "topic", durable=True),)))
@@ -133,28 +135,30 @@ def test_an_exchange_of_another_type_is_named(broker: Broker, name: str) -> None
 
 
 def test_who_may_not_configure_works_with_what_exists(
-    guest: str, broker: Broker, queue: str
+    guest: str, broker: BrokerConnection, queue: str
 ) -> None:
     exchange = Exchange(f"{queue}.x", "topic", durable=True)
     topology = Topology((exchange,)) + durable(queue, binding(exchange, routing_key="#"))
     broker.declare(topology)
-    theirs = Broker(guest, name="guest")
+    theirs = BrokerConnection(guest, name="guest")
     theirs.declare(topology)
     with pytest.raises(TopologyRefused) as refusal:
         theirs.declare(durable(f"{queue}.none") + Topology((Exchange(f"{queue}.nowhere"),)))
     for what in (f"{queue}.none", f"{queue}.nowhere"):
         assert f"grant configure on {what}, or declare it beforehand" in str(refusal.value)
-    assert theirs.ready(queue) == 0
+    assert theirs.message_count(queue) == 0
     theirs.close()
     broker.channel.exchange_delete(exchange.name)
 
 
 @pytest.mark.parametrize("guest", [("", ".*", "")], indirect=True)
-def test_a_binding_that_is_refused_is_named(guest: str, broker: Broker, queue: str) -> None:
+def test_a_binding_that_is_refused_is_named(
+    guest: str, broker: BrokerConnection, queue: str
+) -> None:
     exchange = Exchange(f"{queue}.x", "topic", durable=True)
     bound = durable(queue, binding(exchange, routing_key="k"))
     broker.declare(bound)
-    theirs = Broker(guest, name="guest")
+    theirs = BrokerConnection(guest, name="guest")
     with pytest.raises(TopologyRefused, match=f"grant write on {queue} and read on {queue}.x"):
         theirs.declare(bound)
     theirs.close()
@@ -165,7 +169,9 @@ def test_a_binding_that_is_refused_is_named(guest: str, broker: Broker, queue: s
 
 
 @pytest.mark.parametrize("way", ["get", "subscribe", "consume"])
-def test_a_queue_that_does_not_exist_is_named(broker: Broker, name: str, way: str) -> None:
+def test_a_queue_that_does_not_exist_is_named(
+    broker: BrokerConnection, name: str, way: str
+) -> None:
     with pytest.raises(QueueMissing, match=f"has no queue '{name}'") as missing:
         if way == "get":
             broker.get(name)
@@ -179,11 +185,11 @@ def test_a_queue_that_does_not_exist_is_named(broker: Broker, name: str, way: st
 
 
 def test_a_queue_that_is_deleted_while_it_is_consumed_is_named(
-    rabbitmq: RabbitMQ, broker: Broker, name: str
+    rabbitmq: RabbitMQ, broker: BrokerConnection, name: str
 ) -> None:
     broker.declare(durable(name))
     broker.subscribe(name, print)
-    other = Broker(rabbitmq.url, name="other")
+    other = BrokerConnection(rabbitmq.url, name="other")
     other.channel.queue_delete(name)
     other.close()
     with pytest.raises(QueueMissing, match=f"'{name}'.*gone"):
@@ -201,22 +207,24 @@ def test_a_login_and_a_virtual_host_that_are_refused_are_named(
         guest: f"user '{user}' may not use RabbitMQ's virtual host '/'",
     }.items():
         with pytest.raises(BrokerUnavailable, match=sentence) as refusal:
-            Broker(url, name="test")
+            BrokerConnection(url, name="test")
         assert "secret" not in str(refusal.value) and "wrong" not in str(refusal.value)
 
 
 # -- questions -------------------------------------------------------------------------------
 
 
-def test_questions_about_what_does_not_exist_use_up_no_channels(broker: Broker, name: str) -> None:
+def test_questions_about_what_does_not_exist_use_up_no_channels(
+    broker: BrokerConnection, name: str
+) -> None:
     before = set(broker.connection.channels)  # RabbitMQ allows 2,047 on a connection
-    assert broker.ready(name) is None
+    assert broker.message_count(name) is None
     assert not broker.exchange_exists(name)
-    assert not broker.depths([name] * 5)
+    assert not broker.queue_stats([name] * 5)
     assert set(broker.connection.channels) == before
 
 
-def test_which_exchanges_exist(broker: Broker, name: str) -> None:
+def test_which_exchanges_exist(broker: BrokerConnection, name: str) -> None:
     assert [broker.exchange_exists(each) for each in ("", "amq.topic", name)] == [True, True, False]
     for kind in ("fanout", "headers"):
         broker.declare(Topology((Exchange(name, kind, durable=True),)))
@@ -224,21 +232,21 @@ def test_which_exchanges_exist(broker: Broker, name: str) -> None:
         broker.channel.exchange_delete(name)
 
 
-def test_several_messages_go_back_to_their_places(broker: Broker, queue: str) -> None:
+def test_several_messages_go_back_to_their_places(broker: BrokerConnection, queue: str) -> None:
     for n in range(4):
         broker.channel.basic_publish(amqp.Message(b"%d" % n), "", queue)
-    wait_until(lambda: broker.ready(queue) == 4, 5, "all are there")
+    wait_until(lambda: broker.message_count(queue) == 4, 5, "all are there")
     tags = [message.delivery_tag for _ in range(4) if (message := broker.get(queue))]
     broker.requeue_many(tags[1:])
     broker.ack(tags[0])
-    wait_until(lambda: broker.ready(queue) == 3, 5, "three are back")
+    wait_until(lambda: broker.message_count(queue) == 3, 5, "three are back")
     found = [message.body for _ in range(3) if (message := broker.get(queue))]
     assert found == [b"1", b"2", b"3"]
     broker.requeue_many([])
 
 
 def test_only_a_publisher_that_can_be_ended_waits_for_a_blocked_broker(
-    monkeypatch: pytest.MonkeyPatch, broker: Broker, queue: str
+    monkeypatch: pytest.MonkeyPatch, broker: BrokerConnection, queue: str
 ) -> None:
     class Ended(Exception):
         pass

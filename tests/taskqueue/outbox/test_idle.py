@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox import broker_link as link_module
 from pizza.taskqueue.outbox import keeper as keeper_module
 from pizza.taskqueue.outbox.relay import Relay
@@ -27,9 +27,9 @@ def test_nobody_loses_the_broker_while_nothing_happens(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given frequent heartbeats, and a message that waits where nobody works
-    beating = partial(Broker, heartbeat=HEARTBEAT_S)
-    monkeypatch.setattr(link_module, "Broker", beating)
-    monkeypatch.setattr(keeper_module, "Broker", beating)
+    beating = partial(BrokerConnection, heartbeat=HEARTBEAT_S)
+    monkeypatch.setattr(link_module, "BrokerConnection", beating)
+    monkeypatch.setattr(keeper_module, "BrokerConnection", beating)
     stage.send(colour="blue")
     caplog.set_level(logging.INFO)
     worker = stage.worker("w", no_relay=True, heartbeat=HEARTBEAT_S)

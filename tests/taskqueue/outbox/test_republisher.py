@@ -9,7 +9,7 @@ import pytest
 
 from devservices import Servers
 from pizza.database.connection import connect
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox import republisher
 from pizza.taskqueue.outbox.republisher import Republisher
 
@@ -109,7 +109,7 @@ def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(sta
     )  # fmt: skip
 
 
-class CountingBroker(Broker):
+class CountingBroker(BrokerConnection):
     """Counts how many deliveries it has in hand at most."""
 
     in_hand = most = 0

@@ -10,7 +10,7 @@ from kombu import Queue
 
 from devservices import RabbitMQ
 from pizza.database.connection import BoundedConnection, connect
-from pizza.taskqueue.broker.connection import Broker
+from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.task import publish
 
@@ -77,14 +77,14 @@ def test_what_is_registered_is_declared_until_its_time_is_over(stage: Stage) -> 
             "update kept_queue set seen_at = seen_at - %s * interval '1 day' where name = %s",
             [old, names["own"]],
         )
-        broker = Broker(stage.broker_url, name="keeper")
+        broker = BrokerConnection(stage.broker_url, name="keeper")
         try:
             subscriptions.declare_all(conn, broker, stage.toy.app.topology)
-            assert set(broker.depths(list(names.values()))) == {names["kept"]}
+            assert set(broker.queue_stats(list(names.values()))) == {names["kept"]}
             # To register it again renews it.
             subscriptions.register(conn, "s", Queue(names["own"], exchange, routing_key="event.#"))
             subscriptions.declare_all(conn, broker, stage.toy.app.topology)
-            assert set(broker.depths(list(names.values()))) == set(names.values())
+            assert set(broker.queue_stats(list(names.values()))) == set(names.values())
             broker.channel.queue_delete(names["own"])
         finally:
             broker.close()
@@ -100,10 +100,10 @@ def test_a_queue_with_other_properties_is_left_as_it_is(
         channel.basic_publish(amqp.Message(b"x"), "", name)
     with connect(stage.db_url, name="keeper") as conn, caplog.at_level(logging.WARNING):
         subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
-        broker = Broker(stage.broker_url, name="keeper")
+        broker = BrokerConnection(stage.broker_url, name="keeper")
         try:
             subscriptions.declare_all(conn, broker, stage.toy.app.topology)
-            wait_until(lambda: broker.ready(name) == 1, 5, "its message is still there")
+            wait_until(lambda: broker.message_count(name) == 1, 5, "its message is still there")
         finally:
             broker.close()
     assert [record.__dict__["action"] for record in caplog.records] == ["queue_differs"]

@@ -38,7 +38,7 @@ class StubBroker:
         self.ready: int | None = 0
         self.declared = 0
 
-    def depths(self, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
+    def queue_stats(self, queues: Sequence[str]) -> dict[str, tuple[int, int]]:
         return {} if self.ready is None else dict.fromkeys(queues, (self.ready, 1))
 
     def declare(self, topology: Topology) -> None:
