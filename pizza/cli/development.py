@@ -21,7 +21,7 @@ from pizza.database.pool import open_pool
 from pizza.observability import logging_config
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.web.app import create_app as create_web_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.cors import allow_origins
 from pizza.web.server.breaker import Breaker
 
@@ -35,7 +35,7 @@ def create_app() -> Flask:
     except SettingsError as problem:
         sys.exit(commands.refuse(str(problem)))
     house = _House(settings)
-    app = create_web_app(settings, Backend(house, house.relay_state))
+    app = create_web_app(settings, Dependencies(house, house.relay_state))
     app.wsgi_app = allow_origins(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign, assignment]
     setup = (_command(verb, settings) for verb in commands.SETUP_VERBS)
     for command in (*setup, dead_letters.group(settings), *GROUPS):

@@ -30,8 +30,8 @@ from pizza.web.api import (
     webhooks,
     workers,
 )
-from pizza.web.api.place_order import Intake
-from pizza.web.dependencies import LOOK_SECONDS, Backend
+from pizza.web.api.place_order import PlaceOrder
+from pizza.web.dependencies import LOOK_SECONDS, Dependencies
 from pizza.web.http import etags, name_paths, response_headers
 from pizza.web.http import problems as errors
 from pizza.web.http.access_log import access_log
@@ -45,16 +45,16 @@ from pizza.web.schemas.orders import (
     ProblemResponse,
     StatusResponse,
 )
-from pizza.web.security.authorization import Gate
+from pizza.web.security.authorization import Authorizer
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.hosts import HostCheck
 from pizza.web.security.proxies import behind_proxies
-from pizza.web.security.rate_limits import Limits
+from pizza.web.security.rate_limits import RateLimits
 from pizza.web.security.request_checks import check_requests
-from pizza.web.streams import endpoints as live
-from pizza.web.streams.hub import Feeder
+from pizza.web.streams import endpoints
+from pizza.web.streams.hub import StreamHub
 
-__all__ = ["App", "Backend", "create_app"]
+__all__ = ["App", "Dependencies", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
@@ -74,12 +74,12 @@ class _Map(Map):
 class App(OpenAPI):
     """The application.
 
-    live: its streams, which have to be closed before the process can end.
+    streams: the open ones, which have to be closed before the process can end.
     """
 
     url_map_class: type[Map] = _Map
     doors: Doors
-    live: live.Live
+    streams: endpoints.StreamEndpoints
 
     @property
     def api_doc(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class App(OpenAPI):
         return response
 
 
-def create_app(settings: Settings, backend: Backend) -> App:
+def create_app(settings: Settings, dependencies: Dependencies) -> App:
     """Build the application; opens nothing, starts nothing."""
     app = App(
         "pizza",
@@ -113,33 +113,35 @@ def create_app(settings: Settings, backend: Backend) -> App:
     name_paths.install(app)
     response_headers.install(app)
     app.doors = doors = Doors(
-        lambda: backend.pool.connection(timeout=LOOK_SECONDS),
+        lambda: dependencies.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
-        backend.authentication,
+        dependencies.authentication,
         idle_seconds=settings.session_idle,
     )
     credentials = Credentials(doors)
-    gate = Gate(doors, credentials)
-    limits = Limits(settings, doors, credentials)
+    gate = Authorizer(doors, credentials)
+    limits = RateLimits(settings, doors, credentials)
     gate.install(app)
     etags.install(app)
-    intake = Intake(settings, backend, gate, limits)
-    orders.register(app, backend, intake)
-    tracking.register(app, backend, credentials)
+    place_order = PlaceOrder(settings, dependencies, gate, limits)
+    orders.register(app, dependencies, place_order)
+    tracking.register(app, dependencies, credentials)
     for topic in (order_list, order_actions, workers, menu, kitchen, customers, reports):
-        topic.register(app, backend)
-    feeder = Feeder(
+        topic.register(app, dependencies)
+    hub = StreamHub(
         lambda: connect(settings.db_url, name=f"{settings.service} streams"), doors.refresh
     )
-    app.live = live.Live(backend, doors, limits, feeder, settings.streams_per_worker)
-    live.register(app, app.live, credentials)
-    webhooks.register(app, backend, settings)
-    health.register(app, backend)
-    metrics.register(app, backend)
+    app.streams = endpoints.StreamEndpoints(
+        dependencies, doors, limits, hub, settings.streams_per_worker
+    )
+    endpoints.register(app, app.streams, credentials)
+    webhooks.register(app, dependencies, settings)
+    health.register(app, dependencies)
+    metrics.register(app, dependencies)
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in openapi.components(*_MODELS).items()}
     )
-    pages.install(app, backend, doors, credentials, intake)
+    pages.install(app, dependencies, doors, credentials, place_order)
     name_paths.accept_trailing_slashes(app)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
     hosts = HostCheck(settings.allowed_hosts, doors.closed)

@@ -9,7 +9,7 @@ from threading import Event
 from typing import Any, Protocol
 
 from pizza.auth.authenticator import Flag
-from pizza.web.security.read_audit import Reads
+from pizza.web.security.read_audit import ReadAudit
 
 JSON = "application/json"
 
@@ -31,7 +31,7 @@ def _unknown() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class Dependencies:
     """The database, how the relay does that publishes what it holds, and who reads of people.
 
     authentication: set once there has been a staff key; the order service's processes share it.
@@ -40,4 +40,4 @@ class Backend:
     pool: Connections
     relay_state: Callable[[], str] = _unknown
     authentication: Flag = field(default_factory=Event)
-    reads: Reads = field(default_factory=Reads)
+    reads: ReadAudit = field(default_factory=ReadAudit)

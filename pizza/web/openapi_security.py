@@ -8,7 +8,7 @@ from typing import Any
 from pizza.auth.authenticator import Doors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web import openapi
-from pizza.web.security.authorization import LEAST, Rule, rule_of
+from pizza.web.security.authorization import REQUIRED_ROLE, Permission, permission_of
 
 _KEY: dict[str, list[str]] = {"staffKey": []}
 _TOKEN: dict[str, list[str]] = {"trackingToken": []}
@@ -29,23 +29,23 @@ SCHEMES: dict[str, Any] = {
 }
 
 # What may be shown, and the answers of those who are let in and those who are not.
-_WAYS: dict[Rule, list[dict[str, list[str]]]] = {
-    Rule.EVERYBODY: [],
-    Rule.PART: [_NOTHING, _KEY, _TOKEN],
-    Rule.OWN: [_KEY, _TOKEN],
-    Rule.STATION: [_KEY],
-    Rule.STAFF: [_KEY],
-    Rule.MANAGER: [_KEY],
-    Rule.MONITOR: [_KEY],
+_WAYS: dict[Permission, list[dict[str, list[str]]]] = {
+    Permission.PUBLIC: [],
+    Permission.PARTIAL: [_NOTHING, _KEY, _TOKEN],
+    Permission.OWNER: [_KEY, _TOKEN],
+    Permission.STATION: [_KEY],
+    Permission.STAFF: [_KEY],
+    Permission.MANAGER: [_KEY],
+    Permission.MONITOR: [_KEY],
 }
 _REFUSALS = {
-    Rule.EVERYBODY: (429,),
-    Rule.PART: (401, 429),
-    Rule.OWN: (401, 403, 429),
-    Rule.STATION: (401, 403, 429),
-    Rule.STAFF: (401, 403, 429),
-    Rule.MANAGER: (401, 403, 429),
-    Rule.MONITOR: (401, 403, 429),
+    Permission.PUBLIC: (429,),
+    Permission.PARTIAL: (401, 429),
+    Permission.OWNER: (401, 403, 429),
+    Permission.STATION: (401, 403, 429),
+    Permission.STAFF: (401, 403, 429),
+    Permission.MANAGER: (401, 403, 429),
+    Permission.MONITOR: (401, 403, 429),
 }
 
 
@@ -58,13 +58,17 @@ def secured(document: dict[str, Any], doors: Doors) -> dict[str, Any]:
     found = copy.deepcopy(document)
     for item in found["paths"].values():
         for operation in item.values():
-            rule = rule_of(operation["operationId"])
-            ways = [_NOTHING, _KEY] if operation["operationId"] == "place_order" else _WAYS[rule]
+            permission = permission_of(operation["operationId"])
+            ways = (
+                [_NOTHING, _KEY] if operation["operationId"] == "place_order" else _WAYS[permission]
+            )
             operation["security"] = ways if closed or not ways else [_NOTHING, *_some(ways)]
-            if rule in LEAST:
-                operation["x-role"] = LEAST[rule]
-                _add_sentence(operation, f"A key needs at least the role {LEAST[rule]}.")
-            for status, answer in openapi.problems(*_REFUSALS[rule]).items():
+            if permission in REQUIRED_ROLE:
+                operation["x-role"] = REQUIRED_ROLE[permission]
+                _add_sentence(
+                    operation, f"A key needs at least the role {REQUIRED_ROLE[permission]}."
+                )
+            for status, answer in openapi.problems(*_REFUSALS[permission]).items():
                 operation["responses"].setdefault(str(status), answer)
     return found
 

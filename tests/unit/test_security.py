@@ -10,7 +10,7 @@ import pytest
 
 from pizza.config.settings import Settings
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
@@ -75,7 +75,7 @@ def test_one_place_in_the_product_fetches_an_address():
 
 
 def test_every_address_is_described():
-    app = create_app(Settings(), Backend(None))
+    app = create_app(Settings(), Dependencies(None))
     app.doors.closed = lambda: True
     described = app.test_client().get("/openapi.json").json["paths"]
     there = {

@@ -11,7 +11,7 @@ from pizza.cli import commands as verbs
 from pizza.cli.help import USAGE
 from pizza.config.settings import OPTIONS, Settings
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "specification.md").read_text()
@@ -52,7 +52,7 @@ def test_every_command_in_the_documents_has_flags_that_exist(document):
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_request_in_the_documents_has_an_address(document):
-    routes = create_app(Settings(), Backend(pool=None)).url_map.bind("localhost")
+    routes = create_app(Settings(), Dependencies(pool=None)).url_map.bind("localhost")
     address = r"curl (?:-N )?(?:-X (\w+) )?['\"]?(?:http://)?localhost:3000(/[^\s'\"]+)(.*)"
     requests = re.findall(address, DOCUMENTS[document])
     for method, path, rest in requests:

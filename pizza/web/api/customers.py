@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from pizza.customers import profiles
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.requests import VipRequest, read
@@ -29,20 +29,20 @@ class CustomerPath(BaseModel):
     )
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the views of customers to `app`."""
 
     ok: dict[str | int, Any] = {200: openapi.answer(CustomerResponse, CUSTOMER_EXAMPLE)}
 
     def find(name: str) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = profiles.customer(conn, name)
-            backend.reads.record(conn, "customer_read", "customer", name)
+            dependencies.reads.record(conn, "customer_read", "customer", name)
             return _answer(found)
 
     def change(name: str) -> Response:
         form = read(VipRequest)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 profiles.set_vip(conn, name, form.vip, by=form.by, actor=authorization.actor())
             )

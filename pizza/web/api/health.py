@@ -11,7 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pizza.database.errors import DatabaseUnavailable
 from pizza.operations import health_storage
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.schemas.orders import HealthResponse
 
 TAG = Tag(name="health", description="For load balancers and people")
@@ -23,7 +23,7 @@ _GOOD_BROKER_STATES = ("ok", "unknown")
 _BROKER = {"ok": "ok", "away": "unavailable", "blocked": "blocked", None: "unknown"}
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the health views to `app`."""
 
     @app.get(
@@ -50,8 +50,8 @@ def register(app: OpenAPI, backend: Backend) -> None:
         },
     )
     def ready() -> Response:
-        relay = backend.relay_state()
-        checks, can_store = _stands_on(backend)
+        relay = dependencies.relay_state()
+        checks, can_store = _stands_on(dependencies)
         checks["relay"] = relay
         if not can_store:
             status = "unavailable"
@@ -67,10 +67,10 @@ def register(app: OpenAPI, backend: Backend) -> None:
         )
 
 
-def _stands_on(backend: Backend) -> tuple[dict[str, str], bool]:
+def _stands_on(dependencies: Dependencies) -> tuple[dict[str, str], bool]:
     """The checks of what the database knows, and whether an order can be stored."""
     try:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = health_storage.standing(conn)
             broker = health_storage.broker(conn) if found.can_store else None
     except DatabaseUnavailable:

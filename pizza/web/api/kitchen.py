@@ -12,7 +12,7 @@ from flask_openapi3.openapi import OpenAPI
 
 from pizza.kitchen import active_orders_storage, control
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.pages import html as paper
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.requests import ByRequest, ReasonRequest, read
@@ -28,7 +28,7 @@ from pizza.web.security.read_audit import BOARD_SECONDS
 TAG = Tag(name="kitchen", description="Whether the kitchen takes orders")
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the kitchen's views to `app`."""
 
     ok: dict[str | int, Any] = {200: openapi.answer(KitchenResponse, KITCHEN_EXAMPLE)}
@@ -43,7 +43,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def kitchen() -> Response:
         if paper.wanted():
             return paper.page("kitchen.html", here="kitchen")
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             response = _answer(conn, control.kitchen_state(conn))
         response.vary.add("Accept")
         return response
@@ -60,9 +60,9 @@ def register(app: OpenAPI, backend: Backend) -> None:
         },
     )
     def kitchen_board() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = active_orders_storage.live(conn)
-            backend.reads.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
+            dependencies.reads.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
         response = Response(
             serializers.dump_lines(map(dataclasses.asdict, found)), content_type=JSON
         )
@@ -82,7 +82,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def pause_kitchen() -> Response:
         form = read(ReasonRequest, optional=True)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(conn, _pause(conn, form))
 
     @app.post(
@@ -95,7 +95,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def resume_kitchen() -> Response:
         form = read(ByRequest, optional=True)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 conn, control.resume_kitchen(conn, by=form.by, actor=authorization.actor())
             )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from pizza.domain.menu import Dish
 from pizza.menu import dishes
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.requests import DishRequest, read
@@ -28,15 +28,15 @@ class DishPath(BaseModel):
     name: str = Field(description="as on the menu; capitals, spaces and Unicode form do not matter")
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the menu views to `app`."""
 
     def mark(name: str, sold_out: bool) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(dishes.set_sold_out(conn, name, sold_out, actor=authorization.actor()))
 
     def remove(name: str) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             dishes.remove_dish(conn, name, actor=authorization.actor())
         response = Response(status=204)
         del response.headers["Content-Type"]
@@ -50,7 +50,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
         responses={200: openapi.answers(DishResponse, [DISH_EXAMPLE]), **openapi.problems(503)},
     )
     def menu() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = dishes.dishes(conn)
         return Response(serializers.dump_lines(map(documents.dish, found)), content_type=JSON)
 
@@ -69,7 +69,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def add_dish() -> Response:
         form = read(DishRequest)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             dish = dishes.add_dish(
                 conn, form.name, form.tag, form.price, actor=authorization.actor()
             )

@@ -24,7 +24,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.reports import metrics_storage as storage
 from pizza.reports.metrics_storage import Sample, Times
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 
 TAG = Tag(name="health", description="For load balancers and people")
 
@@ -98,7 +98,7 @@ def _histogram(name: str, timed: list[Times]) -> Metric:
     return family
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the view to `app`."""
 
     @app.get(
@@ -113,19 +113,19 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def metrics() -> Response:
         registry = CollectorRegistry()
-        samples, times = _of_the_database(backend)
-        registry.register(_Samples([*_of_this_process(backend), *samples], times))
+        samples, times = _of_the_database(dependencies)
+        registry.register(_Samples([*_of_this_process(dependencies), *samples], times))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _of_this_process(backend: Backend) -> list[Sample]:
-    return [Sample("relay_leading", {}, float(backend.relay_state().startswith("leading")))]
+def _of_this_process(dependencies: Dependencies) -> list[Sample]:
+    return [Sample("relay_leading", {}, float(dependencies.relay_state().startswith("leading")))]
 
 
-def _of_the_database(backend: Backend) -> tuple[list[Sample], list[Times]]:
+def _of_the_database(dependencies: Dependencies) -> tuple[list[Sample], list[Times]]:
     """A scrape without the database still says so: that is what one is paged for."""
     try:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return [*storage.samples(conn), Sample("database_up", {}, 1.0)], storage.times(conn)
     except DatabaseUnavailable:
         return [Sample("database_up", {}, 0.0)], []

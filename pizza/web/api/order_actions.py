@@ -18,7 +18,7 @@ from pizza.orders import actions
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.orders import TAG, OrderPath
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http import etags
 from pizza.web.schemas import serializers
 from pizza.web.schemas.orders import StatusResponse
@@ -37,11 +37,11 @@ _ANSWERS: dict[str | int, Any] = {
 }
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the four changes to `app`."""
 
     def change(number: str, verb: Callable[..., None], **words: Any) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             version = etags.expected_version(conn, number)
             verb(conn, number, version=version, actor=authorization.actor(), **words)
             found = service.order_status(conn, number)

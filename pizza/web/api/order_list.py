@@ -14,7 +14,7 @@ from pizza.domain.status import STATUSES
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.orders import TAG
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http import pagination
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.staff import SUMMARY_EXAMPLE, SummaryResponse
@@ -42,7 +42,7 @@ class ListQuery(BaseModel):
     )
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the list to `app`."""
 
     @app.get(
@@ -58,11 +58,11 @@ def register(app: OpenAPI, backend: Backend) -> None:
     def list_orders(query: ListQuery) -> Response:
         pagination.refuse_unknown(query)
         limit = pagination.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_orders(
                 conn, status=query.status, order_type=query.type, limit=limit, before=query.before
             )
-            backend.reads.record(conn, "orders_read", "order")
+            dependencies.reads.record(conn, "orders_read", "order")
         response = Response(
             serializers.dump_lines(map(documents.summary, found)), content_type=JSON
         )

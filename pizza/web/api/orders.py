@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 
 from pizza.orders import orders as service
 from pizza.web import openapi
-from pizza.web.api.place_order import PATH, Intake, Shortcut
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.api.place_order import PATH, FastPath, PlaceOrder
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http import etags
 from pizza.web.http.idempotency import IdempotencyKey
 from pizza.web.schemas import documents, serializers
@@ -27,9 +27,9 @@ class OrderPath(BaseModel):
     number: str = Field(description="such as ORD_20241216_001")
 
 
-def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
+def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> None:
     """Add the order views to `app`."""
-    app.wsgi_app = Shortcut(intake, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = FastPath(endpoint, app.wsgi_app)  # type: ignore[method-assign]
 
     @app.post(
         PATH,
@@ -44,7 +44,7 @@ def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
         },
     )
     def place_order(header: IdempotencyKey) -> Response:
-        status, headers, body = intake.answer(request.environ)
+        status, headers, body = endpoint.respond(request.environ)
         return Response(body, status, headers)
 
     @app.get(
@@ -59,9 +59,9 @@ def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
         },
     )
     def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, path.number)
-            backend.reads.record(conn, "order_read", "order", found.number)
+            dependencies.reads.record(conn, "order_read", "order", found.number)
         return etags.answer(serializers.dump(documents.order(found)), found.version)
 
     @app.get(
@@ -77,10 +77,12 @@ def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
     )
     def order_status(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.checked_number(path.number)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
-        whole = authorization.current().may_see(number)
-        return etags.answer(serializers.status(found, whole=whole), found.version)
+        include_private = authorization.current().may_see(number)
+        return etags.answer(
+            serializers.status(found, include_private=include_private), found.version
+        )
 
     @app.get(
         "/orders/<number>/history",
@@ -95,8 +97,10 @@ def register(app: OpenAPI, backend: Backend, intake: Intake) -> None:
     )
     def order_history(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.checked_number(path.number)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             changes = service.order_history(conn, number)
-        whole = authorization.current().may_see(number)
+        include_private = authorization.current().may_see(number)
         # One line for each version of the order.
-        return etags.answer(serializers.history(changes, whole=whole), len(changes))
+        return etags.answer(
+            serializers.history(changes, include_private=include_private), len(changes)
+        )

@@ -1,8 +1,8 @@
 """POST /orders, the one request that comes by the thousand, as a plain WSGI application.
 
 Flask spends about 160 µs on a request around its view, ten times what reading and checking an
-order takes. So this path is answered before Flask sees it (`Shortcut`); the Flask view of the
-same address, which documents it, calls the same `Intake`.
+order takes. So this path is answered before Flask sees it (`FastPath`); the Flask view of the
+same address, which documents it, calls the same `PlaceOrder`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pizza.domain.order import PlacedOrder
 from pizza.menu.cache import Menu, MenuCache
 from pizza.orders import orders as service
 from pizza.orders.schema import read_order
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.idempotency import REPLAYED, request_key
 from pizza.web.http.problems import CONTENT_TYPE, problem_for
 from pizza.web.http.request_body import parse, read_bytes
 from pizza.web.schemas import serializers
-from pizza.web.security.authorization import HEADERS, Gate, Rule
+from pizza.web.security.authorization import HEADERS, Authorizer, Permission
 from pizza.web.security.proxies import address_of
-from pizza.web.security.rate_limits import Limits
+from pizza.web.security.rate_limits import RateLimits
 
 log = logging.getLogger(__name__)
 
@@ -45,24 +45,26 @@ PATH = "/orders"
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-class Intake:
+class PlaceOrder:
     """Takes orders: a WSGI request in, a 201 with the order or a problem out."""
 
-    def __init__(self, settings: Settings, backend: Backend, gate: Gate, limits: Limits) -> None:
+    def __init__(
+        self, settings: Settings, dependencies: Dependencies, gate: Authorizer, limits: RateLimits
+    ) -> None:
         self._gate = gate
         self._limits = limits
         self._settings = settings
-        self._backend = backend
+        self._dependencies = dependencies
         self._menu = MenuCache()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         """Answer one request; never raises."""
-        status, headers, body = self.answer(environ)
+        status, headers, body = self.respond(environ)
         headers.append(("Content-Length", str(len(body))))
         start_response(_STATUS_LINES[status], headers)
         return [body]
 
-    def answer(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def respond(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
         """Place the order in the body of `environ`; returns status, headers, body."""
         try:
             order = self._place(environ)
@@ -83,7 +85,7 @@ class Intake:
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
-        self._gate.check_origin(environ, Rule.EVERYBODY)
+        self._gate.check_origin(environ, Permission.PUBLIC)
         # Before a connection is taken: this may take one.
         self._gate.doors.prepare()
         guest = self._gate.guest(environ)
@@ -113,7 +115,7 @@ class Intake:
                     _record_deviation(conn, order, menu_errors(priced, menu.prices), actor)
             return order
 
-        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             menu = self._menu.read(conn)
             try:
                 order = place(conn, menu)
@@ -132,17 +134,17 @@ class Intake:
         return self._settings.environment == PRODUCTION or self._gate.doors.closed()
 
 
-class Shortcut:
-    """Lets POST /orders go to the intake, and everything else to Flask."""
+class FastPath:
+    """Lets POST /orders go to PlaceOrder, and everything else to Flask."""
 
-    def __init__(self, intake: Intake, rest: Wsgi) -> None:
-        self._intake = intake
+    def __init__(self, endpoint: PlaceOrder, rest: Wsgi) -> None:
+        self._endpoint = endpoint
         self._rest = rest
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         if environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST":
-            return self._intake(environ, start_response)
+            return self._endpoint(environ, start_response)
         return self._rest(environ, start_response)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from pizza.reports import reports as service
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.staff import (
     REPORT_EXAMPLE,
@@ -27,7 +27,7 @@ class DayPath(BaseModel):
     day: str = Field(description="such as 2024-12-16 (UTC), or today")
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the views of figures to `app`."""
 
     @app.get(
@@ -42,7 +42,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
     )
     def day_report(path: DayPath) -> Response:
         day = service.read_day(path.day)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.day_report(conn, day)
         return Response(serializers.dump(documents.report(found)), content_type=JSON)
 
@@ -54,7 +54,7 @@ def register(app: OpenAPI, backend: Backend) -> None:
         responses={200: openapi.answers(WaitResponse, [WAIT_EXAMPLE]), **openapi.problems(503)},
     )
     def priority_metrics() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.priority_waits(conn)
         return Response(
             serializers.dump_lines(map(documents.priority_wait, found)), content_type=JSON

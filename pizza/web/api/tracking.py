@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.orders import TAG
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http import etags
 from pizza.web.pages import html as paper
 from pizza.web.pages import track
@@ -36,7 +36,7 @@ class TrackedResponse(WholeResponse):
 TRACKED_EXAMPLE = {**WHOLE_EXAMPLE, "history": openapi.HISTORY_EXAMPLE}
 
 
-def register(app: OpenAPI, backend: Backend, credentials: Credentials) -> None:
+def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials) -> None:
     """Add the view to `app`."""
 
     @app.get(
@@ -52,7 +52,7 @@ def register(app: OpenAPI, backend: Backend, credentials: Credentials) -> None:
     )
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
         number = track.number_of(credentials, path.token)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, number)
             steps = service.order_history(conn, number)
         if paper.wanted():

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from pizza.config.settings import Settings
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http import pagination
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.requests import read
@@ -62,13 +62,15 @@ class DeliveriesQuery(BaseModel):
     )
 
 
-def register(app: OpenAPI, backend: Backend, settings: Settings) -> None:
+def register(app: OpenAPI, dependencies: Dependencies, settings: Settings) -> None:
     """Add the views of webhooks to `app`."""
-    _add_registry(app, backend, Policy(settings.webhook_schemes, settings.webhook_private_targets))
-    _add_deliveries(app, backend)
+    _add_registry(
+        app, dependencies, Policy(settings.webhook_schemes, settings.webhook_private_targets)
+    )
+    _add_deliveries(app, dependencies)
 
 
-def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
+def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> None:
     one: dict[str | int, Any] = {200: openapi.answer(WebhookResponse, WEBHOOK_EXAMPLE)}
 
     @app.get(
@@ -82,7 +84,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         },
     )
     def list_webhooks() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_webhooks(conn)
         return Response(serializers.dump_lines(map(documents.webhook, found)), content_type=JSON)
 
@@ -100,7 +102,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
     def add_webhook() -> Response:
         form = read(WebhookRequest)
         service.check(policy, Change(form.url, form.types, form.description))
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found, secret = service.add_webhook(
                 conn, form.url, form.types, form.description, actor=authorization.actor()
             )
@@ -116,7 +118,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         responses={**one, **openapi.problems(404, 503)},
     )
     def webhook(path: WebhookPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(service.find_webhook(conn, path.id))
 
     @app.patch(
@@ -131,7 +133,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         form = read(WebhookChangeRequest)
         change = Change(form.url, form.types, form.description, form.enabled)
         service.check(policy, change)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 service.change_webhook(conn, path.id, change, actor=authorization.actor())
             )
@@ -147,7 +149,7 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         },
     )
     def remove_webhook(path: WebhookPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             service.remove_webhook(conn, path.id, actor=authorization.actor())
         response = Response(status=204)
         del response.headers["Content-Type"]
@@ -164,11 +166,11 @@ def _add_registry(app: OpenAPI, backend: Backend, policy: Policy) -> None:
         },
     )
     def rotate_webhook(path: WebhookPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(*service.rotate_secret(conn, path.id, actor=authorization.actor()))
 
 
-def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
+def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     accepted: dict[str | int, Any] = {
         202: openapi.answer(DeliveryResponse, DELIVERY_EXAMPLE),
         **openapi.problems(404, 409, 503),
@@ -182,7 +184,7 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
         responses=accepted,
     )
     def test_webhook(path: WebhookPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _accepted(service.test_webhook(conn, path.id, actor=authorization.actor()))
 
     @app.get(
@@ -199,9 +201,9 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
     def webhook_deliveries(path: WebhookPath, query: DeliveriesQuery) -> Response:
         pagination.refuse_unknown(query)
         limit = pagination.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
-            backend.reads.record(conn, "deliveries_read", "webhook", path.id)
+            dependencies.reads.record(conn, "deliveries_read", "webhook", path.id)
         response = Response(
             serializers.dump_lines(map(documents.delivery, found)), content_type=JSON
         )
@@ -217,7 +219,7 @@ def _add_deliveries(app: OpenAPI, backend: Backend) -> None:
         responses=accepted,
     )
     def retry_delivery(path: DeliveryPath) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _accepted(
                 service.retry_delivery(conn, path.id, path.delivery, actor=authorization.actor())
             )

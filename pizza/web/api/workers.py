@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.kitchen import workers as service
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.staff import WORKERS_EXAMPLE, WorkerResponse
 
@@ -26,7 +26,7 @@ class WorkersQuery(BaseModel):
     )
 
 
-def register(app: OpenAPI, backend: Backend) -> None:
+def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the worker views to `app`."""
 
     @app.get(
@@ -40,6 +40,6 @@ def register(app: OpenAPI, backend: Backend) -> None:
         },
     )
     def workers_status(query: WorkersQuery) -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.workers_status(conn, name=query.name)
         return Response(serializers.dump_lines(map(documents.worker, found)), content_type=JSON)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, request
 
 from pizza.auth.authenticator import Doors
-from pizza.web.api.place_order import Intake
-from pizza.web.dependencies import Backend
+from pizza.web.api.place_order import PlaceOrder
+from pizza.web.dependencies import Dependencies
 from pizza.web.http import problems as errors
 from pizza.web.pages import (
     audit,
@@ -34,18 +34,22 @@ _SHARED = ("tracked_order", "kitchen")
 
 
 def install(
-    app: Flask, backend: Backend, doors: Doors, credentials: Credentials, intake: Intake
+    app: Flask,
+    dependencies: Dependencies,
+    doors: Doors,
+    credentials: Credentials,
+    endpoint: PlaceOrder,
 ) -> None:
     """Add the pages to `app`, and have errors be pages for who asks for one."""
     pages = Blueprint(NAME, __name__)
     static_files.register(pages)
-    order.register(pages, backend, intake)
-    track.register(pages, backend, credentials)
+    order.register(pages, dependencies, endpoint)
+    track.register(pages, dependencies, credentials)
     login.register(pages, doors, credentials)
-    manage.register(pages, backend)
-    dead_letters.register(pages, backend)
-    audit.register(pages, backend)
-    sessions.register(pages, backend)
+    manage.register(pages, dependencies)
+    dead_letters.register(pages, dependencies)
+    audit.register(pages, dependencies)
+    sessions.register(pages, dependencies)
     app.register_blueprint(pages)
     app.register_error_handler(Exception, _respond)
 

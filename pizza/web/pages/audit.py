@@ -12,7 +12,7 @@ from pizza.audit import audit_log as audit
 from pizza.audit.audit_log import Details, Entry
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.taskqueue.printable import printable
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.pages import html as paper
 
 _ADDRESS = "/manage/audit"
@@ -21,13 +21,13 @@ _LARGEST_ID = 2**63 - 1
 _FILTERS = ("actor", "action", "object")
 
 
-def register(pages: Blueprint, backend: Backend) -> None:
+def register(pages: Blueprint, dependencies: Dependencies) -> None:
     """Add the page to `pages`."""
 
     @pages.get(_ADDRESS)
     def audit_log() -> Response:
         asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = audit.entries(
                 conn, actor=asked["actor"], action=asked["action"], about=asked["object"],
                 before=_before(request.args.get("before")), limit=_PAGE,

@@ -23,7 +23,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Tick:
     """A place on an axis with its words."""
 
     at: float
@@ -31,15 +31,15 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
+class Chart:
     """All that the template draws; `series` are the names of the kinds of bars."""
 
     title: str
     summary: str
     series: tuple[str, ...]
     bars: list[Bar]
-    across: list[Mark]
-    up: list[Mark]
+    across: list[Tick]
+    up: list[Tick]
     width: int = _WIDTH
     height: int = _HEIGHT
     left: int = _LEFT
@@ -53,7 +53,7 @@ def bars(
     *,
     unit: str = "",
     every: int = 1,
-) -> Plot:
+) -> Chart:
     """A plot of a column for each label, with a bar for each of the series.
 
     unit: behind each value; every: how many columns lie between two labels of the axis.
@@ -78,16 +78,16 @@ def bars(
                 )
             )
         if place % every == 0:
-            across.append(Mark(round(left + step / 2, 1), label))
+            across.append(Tick(round(left + step / 2, 1), label))
     up = [
-        Mark(round(_HEIGHT - _BOTTOM - room * share, 1), f"{_short(top * share)}{unit}")
+        Tick(round(_HEIGHT - _BOTTOM - room * share, 1), f"{_short(top * share)}{unit}")
         for share in (0, 0.5, 1)
     ]
     most = [max((values[n] for _, values in columns), default=0) for n in range(len(series))]
     words = ", ".join(
         f"{name} at most {_short(m)}{unit}" for name, m in zip(series, most, strict=True)
     )
-    return Plot(title, words, tuple(series), drawn, across, up)
+    return Chart(title, words, tuple(series), drawn, across, up)
 
 
 def _round_up(value: float) -> float:

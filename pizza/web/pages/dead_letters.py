@@ -13,7 +13,7 @@ from pizza.operations import dead_letters
 from pizza.taskqueue.dead_letters import management as service
 from pizza.taskqueue.dead_letters.management import DeadLetter, Settled
 from pizza.taskqueue.printable import printable
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html as paper
@@ -27,20 +27,20 @@ _MAX_FAILURES = 20
 _SETTLE_SECONDS = 20.0
 
 
-def register(pages: Blueprint, backend: Backend) -> None:
+def register(pages: Blueprint, dependencies: Dependencies) -> None:
     """Add the page and its form to `pages`."""
 
     @pages.get(_ADDRESS)
     def dead_letters() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            backend.reads.record(conn, "dead_letters_read", "dead letter")
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            dependencies.reads.record(conn, "dead_letters_read", "dead letter")
             return _page(conn)
 
     @pages.post(_ADDRESS)
     def dead_letters_form() -> Response:
         form = read_form(request.environ)
         verb, id = form.get("do", ""), form.get("id", "")
-        with backend.pool.connection(timeout=_SETTLE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=_SETTLE_SECONDS) as conn:
             done = _settle(conn, verb, id, authorization.actor())
             if not done.failures:
                 return paper.go(_ADDRESS)

@@ -16,7 +16,7 @@ from pizza.menu import dishes
 from pizza.reports import metrics_storage, reports
 from pizza.reports import storage as figures
 from pizza.reports.metrics_storage import Sample
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import charts
 from pizza.web.pages import html as paper
@@ -35,22 +35,22 @@ class Queue:
     counts: tuple[int, ...]
 
 
-def register(pages: Blueprint, backend: Backend) -> None:
+def register(pages: Blueprint, dependencies: Dependencies) -> None:
     """Add the page and its form to `pages`."""
 
     @pages.get(_ADDRESS)
     def manage() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _page(conn, backend.relay_state())
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            return _page(conn, dependencies.relay_state())
 
     @pages.post(_ADDRESS)
     def manage_form() -> Response:
         form = read_form(request.environ)
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             try:
                 _do(conn, form)
             except DomainError as refusal:
-                return _page(conn, backend.relay_state(), str(refusal))
+                return _page(conn, dependencies.relay_state(), str(refusal))
         return paper.go(_ADDRESS)
 
 
@@ -123,14 +123,14 @@ def _one(samples: Iterable[Sample], name: str) -> float:
     return next((each.value for each in samples if each.name == name), 0.0)
 
 
-def _throughput(conn: psycopg.Connection[Any]) -> charts.Plot:
+def _throughput(conn: psycopg.Connection[Any]) -> charts.Chart:
     minutes = figures.throughput(conn, _MINUTES)
     columns = [(f"{each.at:%H:%M}", (each.placed, each.ready)) for each in minutes]
     title = f"Orders in each of the last {_MINUTES} minutes (UTC)"
     return charts.bars(title, ("placed", "ready"), columns, every=5)
 
 
-def _waits(conn: psycopg.Connection[Any]) -> charts.Plot:
+def _waits(conn: psycopg.Connection[Any]) -> charts.Chart:
     waits = reports.priority_waits(conn)
     columns = [
         (f"priority {each.priority}", (each.avg_wait_seconds or 0.0, each.p90_wait_seconds or 0.0))

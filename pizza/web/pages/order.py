@@ -16,8 +16,8 @@ from pizza.domain import names
 from pizza.domain import order as rules
 from pizza.domain.menu import Dish
 from pizza.menu import dishes
-from pizza.web.api.place_order import Intake
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Backend
+from pizza.web.api.place_order import PlaceOrder
+from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html as paper
 from pizza.web.schemas.serializers import TRACK
@@ -32,11 +32,11 @@ _TYPES = (
 )
 
 
-def register(pages: Blueprint, backend: Backend, intake: Intake) -> None:
+def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder) -> None:
     """Add the page and its form to `pages`."""
 
     def read_menu() -> list[Dish]:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return dishes.dishes(conn)
 
     @pages.get("/")
@@ -48,7 +48,7 @@ def register(pages: Blueprint, backend: Backend, intake: Intake) -> None:
         form = read_form(request.environ)
         menu = read_menu()
         body = json.dumps(_document(form, menu)).encode()
-        status, _, answer = intake.answer(_as_api(request.environ, body, form.get("key", "")))
+        status, _, answer = endpoint.respond(_as_api(request.environ, body, form.get("key", "")))
         document = json.loads(answer)
         if status == 201:
             return paper.go(f"{TRACK}{document['tracking_token']}")

@@ -10,7 +10,7 @@ from pizza.auth import sessions as service
 from pizza.auth.sessions import SHORT_ID, StaffSession
 from pizza.domain.errors import SessionNotFound
 from pizza.taskqueue.printable import printable
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html as paper
@@ -19,12 +19,12 @@ from pizza.web.security import authorization
 _ADDRESS = "/manage/sessions"
 
 
-def register(pages: Blueprint, backend: Backend) -> None:
+def register(pages: Blueprint, dependencies: Dependencies) -> None:
     """Add the page and its form to `pages`."""
 
     @pages.get(_ADDRESS)
     def sessions() -> Response:
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_sessions(conn)
         own = authorization.current().session
         return paper.page(
@@ -34,7 +34,7 @@ def register(pages: Blueprint, backend: Backend) -> None:
     @pages.post(_ADDRESS)
     def sessions_form() -> Response:
         id = read_form(request.environ).get("id", "")
-        with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             if id == "*":
                 service.end_all(conn, actor=authorization.actor())
             else:

@@ -21,7 +21,7 @@ from pizza.domain.status import (
     allowed,
 )
 from pizza.orders import actions
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.pages import html as paper
 from pizza.web.schemas.serializers import TRACK
@@ -69,21 +69,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TimelineEntry:
     """One line of the history, in plain words."""
 
     at: datetime
     words: str
 
 
-def register(pages: Blueprint, backend: Backend, credentials: Credentials) -> None:
+def register(pages: Blueprint, dependencies: Dependencies, credentials: Credentials) -> None:
     """Add the form of the page to `pages`; the page itself is at the operation's address."""
 
     @pages.post("/track/<token>/cancel")
     def cancel(token: str) -> Response:
         number = number_of(credentials, token)
         try:
-            with backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 actions.cancel(conn, number, role=CUSTOMER)
         except IllegalTransition:
             pass  # the page says where it is by now
@@ -108,7 +108,7 @@ def page(order: Order, history: Sequence[StatusChange], token: str) -> Response:
         headline=_headline(order),
         stage=_stage(order),
         steps=steps(order, history),
-        history=[Line(each.timestamp, words) for each, words in told(order, history)],
+        history=[TimelineEntry(each.timestamp, words) for each, words in told(order, history)],
         due=order.estimated_completion if order.status in (RECEIVED, COOKING) else None,
         may_cancel=CANCELLED in allowed(order.status, order.order_type, CUSTOMER),
         ended=order.status in _ENDED,

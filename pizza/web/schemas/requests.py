@@ -42,13 +42,13 @@ By = Annotated[
 _PRIORITY = {"type": "integer", "minimum": MIN_PRIORITY, "maximum": MAX_PRIORITY}
 
 
-class Form(BaseModel):
+class StaffRequest(BaseModel):
     """A request of the staff; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class ByRequest(Form):
+class ByRequest(StaffRequest):
     """Who does it; may be left out altogether."""
 
     by: By = None
@@ -79,7 +79,7 @@ class VipRequest(ByRequest):
     vip: bool
 
 
-class DishRequest(Form):
+class DishRequest(StaffRequest):
     """A dish for the menu; one of the same name is changed."""
 
     name: Annotated[str, WithJsonSchema(_words(NAME_LENGTH))]
@@ -93,11 +93,11 @@ class DishRequest(Form):
     price: Annotated[Price | None, _or_null({"type": "number", "minimum": 0})] = None
 
 
-FORMS: tuple[type[Form], ...] = (
+FORMS: tuple[type[StaffRequest], ...] = (
     ByRequest, ReasonRequest, SendBackRequest, PriorityRequest, VipRequest, DishRequest,
 )  # fmt: skip
 
-Read = TypeVar("Read", bound=Form)
+RequestModel = TypeVar("RequestModel", bound=StaffRequest)
 
 _WORDS = {
     "missing": "is required",
@@ -111,7 +111,7 @@ _WORDS = {
 }
 
 
-def read(model: type[Read], *, optional: bool = False) -> Read:
+def read(model: type[RequestModel], *, optional: bool = False) -> RequestModel:
     """Read the body of the current request; optional: an empty one will do.
 
     Raises Problem for a body that is not JSON, InvalidRequest with an entry for each bad field.

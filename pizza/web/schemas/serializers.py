@@ -35,12 +35,12 @@ def placed(order: PlacedOrder, token: str, root: str = "") -> str:
     )
 
 
-def status(order: OrderStatus, *, whole: bool = True) -> str:
+def status(order: OrderStatus, *, include_private: bool = True) -> str:
     """The answer to GET /orders/{number}/status.
 
-    whole: also what it costs, how urgent it is, and who cooks it; a stranger is told a role.
+    include_private: with amount, priority and the cook's name; without it the cook is a role.
     """
-    cook = order.processed_by if whole or order.processed_by is None else KITCHEN
+    cook = order.processed_by if include_private or order.processed_by is None else KITCHEN
     more = (
         f',"priority":{order.priority},"rush":{_bool(order.rush)},'
         f'"total_amount":{_money(order.total_amount)}'
@@ -52,22 +52,25 @@ def status(order: OrderStatus, *, whole: bool = True) -> str:
         f'"processed_by":{_text_or_null(cook)},'
         f'"order_type":{_text(order.order_type)},'
         f'"completed_at":{_time(order.completed_at)},'
-        f'"stage":{_text_or_null(order.stage)}{more if whole else ""}}}\n'
+        f'"stage":{_text_or_null(order.stage)}{more if include_private else ""}}}\n'
     )
 
 
-def history(changes: list[StatusChange], *, whole: bool = True) -> str:
-    """The answer to GET /orders/{number}/history; whole: with names and notes, else with roles."""
+def history(changes: list[StatusChange], *, include_private: bool = True) -> str:
+    """The answer to GET /orders/{number}/history.
+
+    include_private: with names and notes; without it each name is a role.
+    """
     return _lines(
         f'{{"status":{_text(change.status)},"timestamp":{_time(change.timestamp)},'
-        f'"changed_by":{_text(_actor(change, whole=whole))},'
-        f'"notes":{_text_or_null(change.notes if whole else None)}}}'
+        f'"changed_by":{_text(_actor(change, include_private=include_private))},'
+        f'"notes":{_text_or_null(change.notes if include_private else None)}}}'
         for change in changes
     )
 
 
-def _actor(change: StatusChange, *, whole: bool) -> str:
-    return change.changed_by if whole else role_of(change.changed_by, change.status)
+def _actor(change: StatusChange, *, include_private: bool) -> str:
+    return change.changed_by if include_private else role_of(change.changed_by, change.status)
 
 
 def dump(document: object) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.domain.targets import URL_LENGTH
 from pizza.domain.webhooks import TYPES
-from pizza.web.schemas.requests import Form
+from pizza.web.schemas.requests import StaffRequest
 from pizza.web.schemas.staff import Time, TimeOrNull
 from pizza.webhooks.webhooks import DESCRIPTION_LENGTH
 
@@ -31,7 +31,7 @@ Types = Annotated[
 Description = Annotated[str | None, _or_null(_DESCRIPTION)]
 
 
-class WebhookRequest(Form):
+class WebhookRequest(StaffRequest):
     """Where to deliver, and what."""
 
     url: Url
@@ -39,7 +39,7 @@ class WebhookRequest(Form):
     description: Description = None
 
 
-class WebhookChangeRequest(Form):
+class WebhookChangeRequest(StaffRequest):
     """What to change; what is left out stays."""
 
     url: OptionalUrl = None

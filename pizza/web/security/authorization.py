@@ -18,15 +18,15 @@ from werkzeug.http import parse_cookie
 from pizza.auth.authenticator import ANYBODY, Caller, Doors, looks_like_session
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import Actor
-from pizza.domain.errors import DomainError, Forbidden, InvalidCredential, Unauthenticated
+from pizza.domain.errors import Unauthenticated, InvalidCredential, DomainError, Forbidden
 from pizza.domain.order import OrderDraft, staff_fields
 from pizza.domain.roles import STAFF
 from pizza.web.http.cors import is_listed
 from pizza.web.security.credentials import Credentials
+from pizza.web.security.permissions import PERMISSIONS, REQUIRED_ROLE, Permission, permission_of
 from pizza.web.security.proxies import address_of, came_by_proxy, host_is_unknown
-from pizza.web.security.rules import LEAST, RULES, Rule, rule_of
 
-__all__ = ["LEAST", "RULES", "Gate", "Rule", "rule_of"]
+__all__ = ["PERMISSIONS", "REQUIRED_ROLE", "Authorizer", "Permission", "permission_of"]
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
 _NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authorization: Bearer …."
 
 
-class Gate:
+class Authorizer:
     """Lets requests in by the rules."""
 
     def __init__(self, doors: Doors, credentials: Credentials) -> None:
@@ -55,27 +55,27 @@ class Gate:
     def _admit(self) -> None:
         if request.endpoint is None or request.method == "OPTIONS":
             return
-        rule = rule_of(request.endpoint)
-        self.check_origin(request.environ, rule)
-        if rule is Rule.EVERYBODY:
+        permission = permission_of(request.endpoint)
+        self.check_origin(request.environ, permission)
+        if permission is Permission.PUBLIC:
             return
         try:
             g.caller = self._credentials.caller(request.environ, credential(request.environ))
-            _check(rule, g.caller, (request.view_args or {}).get("number", ""))
+            _check(permission, g.caller, (request.view_args or {}).get("number", ""))
         except (Unauthenticated, InvalidCredential, Forbidden) as refusal:
             refuse(refusal, request.environ)
         except DatabaseUnavailable:
-            if rule is not Rule.MONITOR:
+            if permission is not Permission.MONITOR:
                 raise
 
-    def check_origin(self, environ: Mapping[str, Any], rule: Rule) -> None:
+    def check_origin(self, environ: Mapping[str, Any], permission: Permission) -> None:
         """Refuse a change that a page of another site has its visitor's browser send.
 
-        environ: a WSGI request; rule: of its operation. Raises Forbidden.
+        environ: a WSGI request; permission: of its operation. Raises Forbidden.
         """
         if environ["REQUEST_METHOD"] in _SAFE or not is_foreign(environ):
             return
-        if not _is_harmless(environ, rule):
+        if not _is_harmless(environ, permission):
             refuse(Forbidden(_foreign_sentence(environ)), environ)
 
     def caller(self, environ: MutableMapping[str, Any]) -> Caller:
@@ -110,13 +110,13 @@ class Gate:
 
 
 def current() -> Caller:
-    """Who sends the current request, in a view whose rule is not EVERYBODY."""
+    """Who sends the current request, in a view whose rule is not PUBLIC."""
     caller: Caller = g.caller
     return caller
 
 
 def actor() -> Actor:
-    """Who sends the current request, for the audit log, in a view whose rule is not EVERYBODY."""
+    """Who sends the current request, for the audit log, in a view whose rule is not PUBLIC."""
     return current().actor(address_of(request.environ))
 
 
@@ -184,7 +184,7 @@ def _is_same(origin: str, environ: Mapping[str, Any]) -> bool:
     return theirs != "" and theirs.removesuffix(usual) == ours.removesuffix(usual)
 
 
-def _is_harmless(environ: Mapping[str, Any], rule: Rule) -> bool:
+def _is_harmless(environ: Mapping[str, Any], permission: Permission) -> bool:
     """Whether a page may send this although it cannot be known whose page it is.
 
     A trusted proxy has replaced the name under which the browser knows this service. A session is
@@ -194,7 +194,7 @@ def _is_harmless(environ: Mapping[str, Any], rule: Rule) -> bool:
     says_little = "HTTP_SEC_FETCH_SITE" not in environ and environ.get("HTTP_ORIGIN") != "null"
     if not says_little or not host_is_unknown(environ):
         return False
-    return rule is Rule.EVERYBODY or session(environ) is not None
+    return permission is Permission.PUBLIC or session(environ) is not None
 
 
 def _foreign_sentence(environ: Mapping[str, Any]) -> str:
@@ -218,17 +218,19 @@ def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
     raise refusal
 
 
-def _check(rule: Rule, caller: Caller, number: str) -> None:
-    if rule is Rule.PART or (rule is Rule.OWN and caller.number == number):
+def _check(permission: Permission, caller: Caller, number: str) -> None:
+    if permission is Permission.PARTIAL or (
+        permission is Permission.OWNER and caller.number == number
+    ):
         return
-    least = LEAST[rule]
+    least = REQUIRED_ROLE[permission]
     if caller.may(least):
         return
     if caller.role is not None:
         raise Forbidden(f"This needs the role {least}; this key has the role {caller.role}.")
     if caller.number is None:
-        raise Unauthenticated(_NEEDS_EITHER if rule is Rule.OWN else _NEEDS_KEY)
-    if rule is Rule.OWN:
+        raise Unauthenticated(_NEEDS_EITHER if permission is Permission.OWNER else _NEEDS_KEY)
+    if permission is Permission.OWNER:
         raise Forbidden("This tracking token is that of another order.")
     raise Forbidden("This needs a staff key; a tracking token was shown.")
 

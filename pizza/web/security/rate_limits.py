@@ -21,7 +21,7 @@ from pizza.web.security.minute_limit import MinuteLimit, too_many
 from pizza.web.security.proxies import client_of, network_of
 
 
-class Limits:
+class RateLimits:
     """The limits of one HTTP worker."""
 
     def __init__(self, settings: Settings, doors: Doors, credentials: Credentials) -> None:

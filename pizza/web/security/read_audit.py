@@ -19,7 +19,7 @@ BOARD_SECONDS = 3600.0
 _MOST_REMEMBERED = 10_000
 
 
-class Reads:
+class ReadAudit:
     """Of equal reads of one session this process records the first, then none for a while."""
 
     def __init__(self) -> None:

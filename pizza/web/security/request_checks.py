@@ -1,8 +1,7 @@
 """What every request passes before its address is looked at: Host, and the rate limit.
 
-POST /orders, static files, unknown addresses and views pass the same checks, so no address goes
-round them. (Whether a page of another site has sent a request is judged by the operation's rule:
-`Gate.check_origin`, for every operation.)
+POST /orders, static files, unknown addresses and views pass the same checks. (Cross-site requests
+are checked for each operation, by `Authorizer.check_origin`.)
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.web.http.problems import CONTENT_TYPE, Problem, problem_for
 from pizza.web.security.authorization import HEADERS
 from pizza.web.security.hosts import HostCheck
-from pizza.web.security.rate_limits import Limits
+from pizza.web.security.rate_limits import RateLimits
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-def check_requests(app: Wsgi, hosts: HostCheck, limits: Limits) -> Wsgi:
+def check_requests(app: Wsgi, hosts: HostCheck, limits: RateLimits) -> Wsgi:
     """Wrap a WSGI application: a request that fails a check is answered with a problem."""
 
     def checked(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,9 +1,9 @@
-"""A few requests at work at a time, however many there are; a slow client's body keeps no turn.
+"""Limits how many requests run at a time. A request that waits for its body releases its slot.
 
-Three requests at once in a process are the fastest: with more of them, threads only take the
-interpreter from each other. But a thread that reads a body waits as long as its client likes, and
-granian has no limit for that. So there are many threads and few turns: one that has waited for its
-client for a moment loses its turn to the next, and queues again when the body is there.
+Three requests at a time in a process are the fastest: more threads only compete for the interpreter
+lock. A thread that reads a body waits for its client, and granian has no limit for that. So there
+are many threads and few slots: a request that has waited for its client for _HOLD_SECONDS loses its
+slot to the next in the queue, and queues again when the body has arrived.
 """
 
 from __future__ import annotations
@@ -14,93 +14,93 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-# As long as a body may take that is on its way; from then on the turn is anybody's.
-_MOMENT_SECONDS = 0.05
+# How long a request keeps its slot while it waits for its client.
+_HOLD_SECONDS = 0.05
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class Turns:
-    """At most `count` requests at work at a time."""
+class ConcurrencyLimiter:
+    """A semaphore of `count` slots, handed out in the order of arrival. Thread-safe."""
 
     def __init__(self, count: int) -> None:
         self._free = count
         self._lock = threading.Lock()
-        # One held lock for each that waits; to let it go is to hand the turn over, in their order.
+        # One held lock for each waiting request; releasing it hands over a slot.
         self._queue: deque[threading.Lock] = deque()
         self._reading: dict[_Body, float] = {}
 
-    def around(self, app: Wsgi) -> Wsgi:
-        """The application, one turn a request, until it returns: by then most answers are complete.
+    def wrap(self, app: Wsgi) -> Wsgi:
+        """Wrap a WSGI application: a request holds a slot until `app` returns.
 
-        A stream goes on after that, without a turn.
+        Most responses are complete by then. A stream continues without a slot.
         """
 
-        def in_turn(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        def limited(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             body = environ["wsgi.input"] = _Body(environ["wsgi.input"], self)
-            self.take()
+            self.acquire()
             try:
                 return app(environ, start_response)
             finally:
                 body.finish()
 
-        return in_turn
+        return limited
 
-    def take(self) -> None:
-        """Wait for a turn; who came first has it first."""
+    def acquire(self) -> None:
+        """Wait for a slot."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            turn = threading.Lock()
-            turn.acquire()
-            self._queue.append(turn)
-        while not turn.acquire(timeout=_MOMENT_SECONDS):
-            self._take_from_the_slow()
+            slot = threading.Lock()
+            slot.acquire()
+            self._queue.append(slot)
+        while not slot.acquire(timeout=_HOLD_SECONDS):
+            self._reclaim_from_slow_clients()
 
-    def give(self) -> None:
-        """Let the next have it."""
+    def release(self) -> None:
+        """Hand the slot to the next request in the queue."""
         with self._lock:
-            self._pass_on()
+            self._hand_over()
 
-    def _pass_on(self) -> None:
+    def _hand_over(self) -> None:
         if self._queue:
             self._queue.popleft().release()
         else:
             self._free += 1
 
-    def begin_reading(self, body: _Body) -> None:
-        """From now on this one waits for its client."""
+    def start_read(self, body: _Body) -> None:
+        """Record that the request of `body` waits for its client from now on."""
         with self._lock:
             self._reading[body] = time.monotonic()
 
-    def end_reading(self, body: _Body) -> bool:
-        """Its client has sent; whether its turn was kept."""
+    def finish_read(self, body: _Body) -> bool:
+        """Record that its client has sent; return whether the request still has its slot."""
         with self._lock:
             return self._reading.pop(body, None) is not None
 
-    def _take_from_the_slow(self) -> None:
+    def _reclaim_from_slow_clients(self) -> None:
         with self._lock:
-            before = time.monotonic() - _MOMENT_SECONDS
+            before = time.monotonic() - _HOLD_SECONDS
             for body in [each for each, since in self._reading.items() if since < before]:
                 del self._reading[body]
-                self._pass_on()
+                self._hand_over()
 
 
 class _Body:
-    """A request's `wsgi.input`, which tells when it waits for the client."""
+    """A request's `wsgi.input` that reports to the limiter when it waits for the client."""
 
-    def __init__(self, source: Any, turns: Turns) -> None:
+    def __init__(self, source: Any, limiter: ConcurrencyLimiter) -> None:
         self._source = source
-        self._turns = turns
-        self._has_turn = True
+        self._limiter = limiter
+        self._has_slot = True
 
     def finish(self) -> None:
-        """The request is answered."""
-        if self._has_turn:
-            self._turns.give()
+        """Release the slot at the end of the request."""
+        if self._has_slot:
+            self._limiter.release()
 
     def read(self, size: int = -1) -> bytes:
         return self._wait(self._source.read, size)
@@ -115,11 +115,11 @@ class _Body:
         return iter(self.readline, b"")
 
     def _wait(self, read: Callable[[int], bytes], size: int) -> bytes:
-        self._turns.begin_reading(self)
+        self._limiter.start_read(self)
         try:
             return read(size)
         finally:
-            if not self._turns.end_reading(self):
-                self._has_turn = False
-                self._turns.take()
-                self._has_turn = True
+            if not self._limiter.finish_read(self):
+                self._has_slot = False
+                self._limiter.acquire()
+                self._has_slot = True

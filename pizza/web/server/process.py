@@ -19,31 +19,31 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.database.pool import Pool, open_pool
 from pizza.observability import logging_config
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.cors import allow_origins
 from pizza.web.server.breaker import Breaker
-from pizza.web.server.concurrency import Turns
-from pizza.web.server.shared_state import Board
-from pizza.web.server.shutdown import Drain, hold_signals
+from pizza.web.server.concurrency import ConcurrencyLimiter
+from pizza.web.server.shared_state import SharedState
+from pizza.web.server.shutdown import Drain, install_signal_handlers
 from pizza.web.server.slow_clients import SlowClients
-from pizza.web.server.sockets import give_up_after, is_listening, stop_listening
+from pizza.web.server.sockets import is_listening, set_send_timeout, stop_listening
 
 log = logging.getLogger(__name__)
 
 _WARM_SECONDS = 1.0
 _LAST_REQUESTS_SECONDS = 3.0
-_LOOK_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 # As two pings of a stream that nobody has taken.
 _SILENCE_SECONDS = 30.0
 
 
-def load_app(settings: Settings, board: Board) -> Flask:
+def load_app(settings: Settings, shared: SharedState) -> Flask:
     """Build the application of this worker process. Ends the process when it cannot."""
     logging_config.setup(settings)
     drain = Drain(stop_listening)
-    hold_signals(drain)
+    install_signal_handlers(drain)
     try:
-        _follow_parent()
+        _exit_with_parent()
         pool = open_pool(
             settings.db_pool or settings.db_url,
             size=settings.web_threads,
@@ -51,16 +51,16 @@ def load_app(settings: Settings, board: Board) -> Flask:
             pooled=settings.db_pool is not None,
         )
         _warm(pool)
-        app = create_app(settings, Backend(Breaker(pool), board.read, board.authentication))
+        app = create_app(settings, Dependencies(Breaker(pool), shared.read, shared.authentication))
         # A key that vanishes before the first request was there all the same.
         with contextlib.suppress(DatabaseUnavailable, psycopg.Error):
             app.doors.prepare()
-        drain.end_streams = app.live.close
-        turns = Turns(settings.web_threads)
-        _report_listening(board)
+        drain.end_streams = app.streams.close
+        limiter = ConcurrencyLimiter(settings.web_threads)
+        _report_listening(shared)
         slow = SlowClients(settings.trusted_proxies)
         slow.start()
-        refusing = drain.around(slow.around(turns.around(app.wsgi_app)))
+        refusing = drain.wrap(slow.wrap(limiter.wrap(app.wsgi_app)))
         app.wsgi_app = allow_origins(refusing, settings.cors_origins)  # type: ignore[method-assign, assignment]
         return app
     except Exception as error:
@@ -68,7 +68,7 @@ def load_app(settings: Settings, board: Board) -> Flask:
         sys.exit(1)
 
 
-def _follow_parent() -> None:
+def _exit_with_parent() -> None:
     """End with the main process, even when that is killed: nobody else would end this one."""
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -83,14 +83,14 @@ def _follow_parent() -> None:
     threading.Thread(target=follow, name="parent-watch", daemon=True).start()
 
 
-def _report_listening(board: Board) -> None:
+def _report_listening(shared: SharedState) -> None:
     """Tell the main process as soon as this one listens, which granian does later on."""
 
     def report() -> None:
         while not is_listening():
-            time.sleep(_LOOK_SECONDS)
-        give_up_after(_SILENCE_SECONDS)
-        board.opened()
+            time.sleep(_POLL_SECONDS)
+        set_send_timeout(_SILENCE_SECONDS)
+        shared.set_open()
 
     threading.Thread(target=report, name="listening", daemon=True).start()
 

@@ -30,7 +30,7 @@ from pizza.config.settings import Settings
 from pizza.processes.order_service import OpenRestaurant
 from pizza.taskqueue.lifecycle import STOP_SIGNALS
 from pizza.web.server.process import load_app
-from pizza.web.server.shared_state import Board
+from pizza.web.server.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 
@@ -68,18 +68,18 @@ def serve(settings: Settings) -> int:
         return 1
     multiprocessing.set_start_method("spawn", force=True)
     _allow_descriptors(2 * _CONNECTIONS + 2 * settings.streams_per_worker)
-    board = Board.create()
+    shared = SharedState.create()
     end = threading.Event()
     relay = restaurant.start_relay(settings)
-    _in_background(_post_state, relay.state, board, end)
+    _start_thread(_publish_state, relay.state, shared, end)
     opening = OpenRestaurant(settings)
     opening.start()
-    _in_background(_announce, settings, board, opening.tried, end)
-    logging.getLogger("_granian").addFilter(_is_news)
+    _start_thread(_log_ready, settings, shared, opening.tried, end)
+    logging.getLogger("_granian").addFilter(_is_relevant)
     server = _server(settings)
     code = 0
     try:
-        server.serve(target_loader=functools.partial(load_app, settings, board), wrap_loader=False)
+        server.serve(target_loader=functools.partial(load_app, settings, shared), wrap_loader=False)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     finally:
@@ -108,11 +108,11 @@ class _Server(MPServer):
     def _spawn_workers(self, *args: Any) -> None:
         if self._hangup_is_ignored:  # by nohup; granian has just set a handler
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with _signals_held():
+        with _block_signals():
             super()._spawn_workers(*args)
 
     def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
-        with _signals_held():
+        with _block_signals():
             super()._respawn_workers(*args, **kwargs)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
@@ -140,14 +140,14 @@ class _Server(MPServer):
                 self.interrupt_children = fallen
                 return
             log.warning(
-                "HTTP worker died and is started anew",
+                "HTTP worker died and is restarted",
                 extra={"action": "worker_respawned", "details": {"workers": len(fallen)}},
             )
             self._respawn_workers(fallen, spawn_target, target_loader)
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def _block_signals() -> Iterator[None]:
     """Processes that start in the block receive STOP_SIGNALS only once they unblock them.
 
     Otherwise one that comes while such a process still imports ends it with a traceback.
@@ -164,7 +164,7 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_relevant(record: logging.LogRecord) -> bool:
     """Not what `_serve_loop` says itself, and only of workers that were not told to end."""
     return not record.getMessage().startswith("Unexpected exit from worker")
 
@@ -230,24 +230,24 @@ def _connections() -> int:
     return min(_CONNECTIONS, max(_FEW_CONNECTIONS, soft // 2))
 
 
-def _in_background(work: Callable[..., None], *args: Any) -> None:
+def _start_thread(work: Callable[..., None], *args: Any) -> None:
     threading.Thread(target=work, args=args, name=work.__name__.strip("_"), daemon=True).start()
 
 
-def _post_state(state: Callable[[], str], board: Board, end: threading.Event) -> None:
-    """Keep the notice board up to date."""
+def _publish_state(state: Callable[[], str], shared: SharedState, end: threading.Event) -> None:
+    """Write the state of the relay to shared memory until `end` is set."""
     while not end.is_set():
-        board.write(state())
+        shared.write(state())
         end.wait(0.25)
 
 
-def _announce(
-    settings: Settings, board: Board, tried: threading.Event, end: threading.Event
+def _log_ready(
+    settings: Settings, shared: SharedState, tried: threading.Event, end: threading.Event
 ) -> None:
     """Log that the service started, once it really answers and its cap holds."""
     tried.wait()
     while not end.wait(0.02):
-        if board.is_open:
+        if shared.is_open:
             log.info(
                 f"Service started on port {settings.port}",
                 extra={"action": "service_started", "details": {"host": settings.host}},

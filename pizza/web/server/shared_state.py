@@ -1,6 +1,7 @@
-"""A notice board in shared memory, for the processes of one order service.
+"""State in shared memory, for the processes of one order service.
 
-The main process writes how the relay does, and workers read it; they write that they listen.
+The main process writes the state of the relay, which HTTP workers read. A worker records that it
+listens.
 """
 
 from __future__ import annotations
@@ -24,16 +25,15 @@ class SharedFlag:
         return bool(self._value.value)
 
     def set(self) -> None:
-        """Set it, for all processes."""
+        """Set it for all processes."""
         self._value.value = 1
 
 
-class Board:
-    """One short text with the time of its last writing: one writer, any number of readers. And
-    whether there is a worker that listens.
+class SharedState:
+    """The relay's state with the time of its last write, and whether a worker listens.
 
-    authentication: set once a staff key was seen, and still set in a worker that is started later.
-    Travels to spawned processes as an argument, and only so.
+    One process writes the state, any number reads it. authentication: set when a staff key was
+    seen, and still set in a worker that starts later. Pass it to spawned processes as an argument.
     """
 
     def __init__(self, text: Any, written_at: Any, is_open: Any, authentication: Any) -> None:
@@ -43,8 +43,8 @@ class Board:
         self.authentication = SharedFlag(authentication)
 
     @classmethod
-    def create(cls) -> Board:
-        """Make an empty board in shared memory."""
+    def create(cls) -> SharedState:
+        """Allocate an empty one in shared memory."""
         return cls(
             sharedctypes.RawArray("c", _LENGTH),
             sharedctypes.RawValue("d", 0.0),
@@ -53,21 +53,21 @@ class Board:
         )
 
     def write(self, text: str) -> None:
-        """Pin up a text; longer ones than the board is wide are cut."""
+        """Write the state, truncated to 63 ASCII characters."""
         self._text.value = text.encode("ascii", "replace")[: _LENGTH - 1]
         self._written_at.value = time.monotonic()  # one clock for all processes of a machine
 
-    def opened(self) -> None:
-        """A worker listens."""
+    def set_open(self) -> None:
+        """Record that a worker listens."""
         self._open.value = 1
 
     @property
     def is_open(self) -> bool:
-        """Whether one has said so."""
+        """Whether a worker listens."""
         return bool(self._open.value)
 
     def read(self) -> str:
-        """What hangs there; `unknown` when nobody has looked after it for a while."""
+        """The state; `unknown` if it was not written within the last 5 seconds."""
         if time.monotonic() - self._written_at.value > _STALE_SECONDS:
             return "unknown"
         text: bytes = self._text.value

@@ -26,7 +26,7 @@ from pizza.web.http.problems import CONTENT_TYPE, Problem
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 # Requests are bound to about two seconds by themselves.
-LONGEST_SECONDS = 2.5
+DRAIN_TIMEOUT_SECONDS = 2.5
 # From the application's return to the answer's last byte on the socket.
 _FLUSH_SECONDS = 0.15
 
@@ -47,7 +47,7 @@ class Drain:
         self._ending = False
         self._closed = False
 
-    def around(self, app: Wsgi) -> Wsgi:
+    def wrap(self, app: Wsgi) -> Wsgi:
         """Wrap a WSGI application: what comes after `close` is refused, nothing of it is begun."""
 
         def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -65,7 +65,7 @@ class Drain:
         return counted
 
     def close(self) -> None:
-        """Let no more in, and wait for what was begun to be answered (LONGEST_SECONDS at most)."""
+        """Refuse new requests, and wait at most DRAIN_TIMEOUT_SECONDS for those under way."""
         self._ending = True
         self._stop_listening()
         # They are no requests under way: they would be for ever, and their clients come again.
@@ -74,7 +74,7 @@ class Drain:
         time.sleep(_FLUSH_SECONDS)
         with self._lock:
             self._closed = True
-        until = time.monotonic() + LONGEST_SECONDS
+        until = time.monotonic() + DRAIN_TIMEOUT_SECONDS
         time.sleep(_FLUSH_SECONDS)
         while self._running and time.monotonic() < until:
             time.sleep(0.01)
@@ -82,7 +82,7 @@ class Drain:
                 time.sleep(_FLUSH_SECONDS)
 
 
-def hold_signals(drain: Drain) -> None:
+def install_signal_handlers(drain: Drain) -> None:
     """Take the signals to stop in this process, and let granian hear of them after the drain.
 
     Granian is about to ask its own module to set up the signals; it gets what it would have got,

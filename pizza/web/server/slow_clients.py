@@ -81,7 +81,7 @@ class SlowClients:
         self._lock = threading.Lock()
         self._reads: set[BodyRead] = set()
 
-    def around(self, app: Wsgi) -> Wsgi:
+    def wrap(self, app: Wsgi) -> Wsgi:
         """Wrap a WSGI application: its reads of `wsgi.input` are bounded.
 
         They raise Problem 408, and 429 for a client with too many bodies that wait.

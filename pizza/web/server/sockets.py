@@ -33,7 +33,7 @@ def stop_listening() -> None:
             os.dup2(quiet.fileno(), number, inheritable=False)
 
 
-def give_up_after(seconds: float) -> None:
+def set_send_timeout(seconds: float) -> None:
     """Cut off clients that take nothing of what is sent to them for so long.
 
     Granian waits for them without an end, and a stream's thread with it. Connections inherit this

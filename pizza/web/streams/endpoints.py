@@ -23,15 +23,15 @@ from pizza.web import openapi
 from pizza.web.api.order_list import one_of
 from pizza.web.api.orders import OrderPath
 from pizza.web.api.tracking import TokenPath
-from pizza.web.dependencies import DATABASE_SECONDS, Backend
+from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.security import authorization
 from pizza.web.security.credentials import Credentials
-from pizza.web.security.rate_limits import Limits
+from pizza.web.security.rate_limits import RateLimits
 from pizza.web.security.read_audit import BOARD_SECONDS
 from pizza.web.streams import sse
-from pizza.web.streams.hub import Feeder
-from pizza.web.streams.limiter import Places
+from pizza.web.streams.hub import StreamHub
+from pizza.web.streams.limiter import StreamLimiter
 from pizza.web.streams.stream import Stream
 
 TAG = Tag(name="live", description="Told at once, instead of asking again and again")
@@ -70,28 +70,36 @@ class EventsQuery(BaseModel):
     type: Annotated[str | None, one_of(ORDER_TYPES)] = None
 
 
-class Live:
+class StreamEndpoints:
     """The streams of this HTTP worker."""
 
     def __init__(
-        self, backend: Backend, doors: Doors, limits: Limits, feeder: Feeder, most: int
+        self,
+        dependencies: Dependencies,
+        doors: Doors,
+        limits: RateLimits,
+        hub: StreamHub,
+        most: int,
     ) -> None:
         """most: how many may be open in this process."""
-        self._backend, self._doors, self._limits, self._feeder = backend, doors, limits, feeder
-        self._places = Places(most, feeder.ping)
+        self._dependencies, self._doors, self._limits, self._hub = dependencies, doors, limits, hub
+        self._limiter = StreamLimiter(most, hub.ping)
 
     def close(self) -> None:
         """End all streams at once; the process is about to stop."""
-        self._feeder.close()
+        self._hub.close()
 
-    def of_order(self, number: str, last: str | None, *, whole: bool, known: bool) -> Response:
-        """Follow an order. whole: with what strangers are not told; known: for ever, by its token.
+    def stream_order(
+        self, number: str, last: str | None, *, include_private: bool, by_token: bool
+    ) -> Response:
+        """Stream the changes of an order.
 
-        Begins with its present state, or with what came after the event `last`. Raises
-        OrderNotFound.
+        last: id of the last event that the client received, None for the present state.
+        include_private: with customer, notes, priority and names instead of roles. by_token: the
+        client has the tracking token, so its right does not end. Raises OrderNotFound.
         """
         number = service.checked_number(number)
-        with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
             after = _number(last)
             if after is None or after > found.version:
@@ -101,28 +109,34 @@ class Live:
                 return Response(status=204, headers={"Cache-Control": "no-store"})
             if request.method == "HEAD":
                 return Response(headers=sse.HEADERS)
-            check = (lambda caller: caller.may_see(number)) if whole and not known else None
-            stream = self._open(number, status=found.status, whole=whole, check=check)
+            check = (
+                (lambda caller: caller.may_see(number))
+                if include_private and not by_token
+                else None
+            )
+            stream = self._open(
+                number, status=found.status, include_private=include_private, check=check
+            )
             try:
-                self._feeder.join(stream, conn)
+                self._hub.subscribe(stream, conn)
                 stream.begin(after, storage.order_changes(conn, number, after))
             except BaseException:
                 stream.close()
                 raise
         return Response(stream, headers=sse.HEADERS)
 
-    def of_all(self, last: str | None, wanted: Callable[[Change], bool]) -> Response:
+    def stream_all(self, last: str | None, wanted: Callable[[Change], bool]) -> Response:
         """Follow all orders, from now on or from what came after the event `last`."""
         if request.method == "HEAD":
             return Response(headers=sse.HEADERS)
         stream = self._open(None, wanted=wanted, check=lambda caller: caller.may(STATION))
         try:
-            with self._backend.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 after = Cursor.parse(last) if last is not None else None
                 if after is not None and after.position > storage.given(conn):
                     after = None  # of another database
-                position = self._feeder.join(stream, conn, after)
-                self._backend.reads.record(conn, "events_read", "order", seconds=BOARD_SECONDS)
+                position = self._hub.subscribe(stream, conn, after)
+                self._dependencies.reads.record(conn, "events_read", "order", seconds=BOARD_SECONDS)
                 if after is None:
                     stream.begin_all(known=storage.positions(conn, position))
         except BaseException:
@@ -135,7 +149,7 @@ class Live:
         number: str | None,
         *,
         status: str | None = None,
-        whole: bool = True,
+        include_private: bool = True,
         wanted: Callable[[Change], bool] = lambda change: True,
         check: Callable[[Caller], bool] | None = None,
     ) -> Stream:
@@ -147,17 +161,17 @@ class Live:
             return check is not None and check(self._doors.still(shown))
 
         def close(stream: Stream) -> None:
-            self._feeder.leave(stream)
-            self._places.free(client)
+            self._hub.unsubscribe(stream)
+            self._limiter.release(client)
 
-        self._places.take(client)
+        self._limiter.acquire(client)
         return Stream(
-            number, status=status, whole=whole, wanted=wanted, on_close=close,
+            number, status=status, include_private=include_private, wanted=wanted, on_close=close,
             allowed=allowed if check is not None else None,
         )  # fmt: skip
 
 
-def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
+def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -> None:
     """Add the streams to `app`."""
 
     @app.get(
@@ -168,8 +182,10 @@ def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
         responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
     )
     def order_events(path: OrderPath, header: LastEventId) -> Response:
-        whole = authorization.current().may_see(path.number)
-        return live.of_order(path.number, header.last_event_id, whole=whole, known=False)
+        include_private = authorization.current().may_see(path.number)
+        return streams.stream_order(
+            path.number, header.last_event_id, include_private=include_private, by_token=False
+        )
 
     @app.get(
         "/track/<token>/events",
@@ -183,7 +199,9 @@ def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
             number = credentials.customer(request.environ, path.token).number or ""
         except InvalidCredential:
             raise Problem(404, "There is no order with this token.") from None
-        return live.of_order(number, header.last_event_id, whole=True, known=True)
+        return streams.stream_order(
+            number, header.last_event_id, include_private=True, by_token=True
+        )
 
     @app.get(
         "/events",
@@ -194,7 +212,7 @@ def register(app: OpenAPI, live: Live, credentials: Credentials) -> None:
         responses={200: _answer(), **openapi.problems(422, 503)},
     )
     def all_events(query: EventsQuery, header: LastEventId) -> Response:
-        return live.of_all(header.last_event_id, _filter(query))
+        return streams.stream_all(header.last_event_id, _filter(query))
 
 
 def _filter(query: EventsQuery) -> Callable[[Change], bool]:

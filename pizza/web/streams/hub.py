@@ -23,7 +23,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.orders.orders import ORDER_SERVICE
 from pizza.web.streams.catch_up import CatchUp
-from pizza.web.streams.sse import News
+from pizza.web.streams.sse import EncodedChange
 from pizza.web.streams.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _GAP_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
 # A stream ends within a second of its key or session: what is known may be so old, and is looked at
 # after so long, and a tick.
-_RIGHTS_SECONDS = 0.3
+_AUTHORIZATION_SECONDS = 0.3
 # As often as estimates are made anew.
 _ESTIMATES_SECONDS = 2.0
 _MOVED = "expected to be ready at another time"
@@ -46,7 +46,7 @@ _PING_SLICE = 50
 _QUERY_SECONDS = 5.0
 
 
-class Feeder:
+class StreamHub:
     """The streams of this process, and what they are fed by."""
 
     def __init__(
@@ -54,11 +54,11 @@ class Feeder:
         connect: Callable[[], BoundedConnection],
         refresh: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """connect: opens a connection of the feeder's own; raises DatabaseUnavailable. refresh: has
+        """connect: opens a connection of the hub's own; raises DatabaseUnavailable. refresh: has
         this process learn which keys and sessions count, if it learned it so many seconds ago.
         """
         self._connect, self._refresh = connect, refresh
-        self._rights_at = 0.0
+        self._authorized_at = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._follower: Follower | None = None
@@ -67,13 +67,13 @@ class Feeder:
         # Up to where the streams have everything that is not in a gap.
         self._position = 0
         # Streams of all orders that were away, and have not got yet what they missed.
-        self._behind: dict[Stream, CatchUp] = {}
+        self._catching_up: dict[Stream, CatchUp] = {}
         self._empty_since = 0.0
         self._estimates_at = 0.0
         self._pings: list[Stream] = []
         self._pinged_at = float("-inf")
 
-    def join(
+    def subscribe(
         self, stream: Stream, conn: psycopg.Connection[Any], after: Cursor | None = None
     ) -> int:
         """Feed a stream with all that it has not been fed with; gives the position behind it.
@@ -83,31 +83,33 @@ class Feeder:
         followed yet. Raises DatabaseUnavailable.
         """
         fresh: Follower | None = None
-        while (position := self._join(stream, fresh, after)) is None:
+        while (position := self._try_subscribe(stream, fresh, after)) is None:
             fresh = Follower.begin(conn)
         return position
 
-    def _join(self, stream: Stream, fresh: Follower | None, after: Cursor | None) -> int | None:
+    def _try_subscribe(
+        self, stream: Stream, fresh: Follower | None, after: Cursor | None
+    ) -> int | None:
         with self._lock:
             if self._follower is None:
                 if fresh is None:
                     return None
                 self._follower, self._position = fresh, fresh.position
-                work = threading.Thread(target=self._run, args=(fresh,), name="feeder")
+                work = threading.Thread(target=self._run, args=(fresh,), name="stream-hub")
                 work.daemon = True
                 work.start()
             self._by_number[stream.number].add(stream)
             if after is not None:
                 stream.begin_all(after)
-                self._behind[stream] = CatchUp(after)
+                self._catching_up[stream] = CatchUp(after)
             if self._closed:
                 stream.cut()
             return self._position
 
-    def leave(self, stream: Stream) -> None:
+    def unsubscribe(self, stream: Stream) -> None:
         """Feed it no more."""
         with self._lock:
-            self._behind.pop(stream, None)
+            self._catching_up.pop(stream, None)
             group = self._by_number[stream.number]
             group.discard(stream)
             if not group:
@@ -117,7 +119,7 @@ class Feeder:
     def ping(self) -> None:
         """Have all streams look whether their clients are still there, soon and in slices.
 
-        Returns at once; a call within _PING_SECONDS of the last one changes nothing. The feeder's
+        Returns at once; a call within _PING_SECONDS of the last one changes nothing. The hub's
         thread pings _PING_SLICE streams in each round, so that nobody can wake all of them at once
         by having streams refused.
         """
@@ -142,18 +144,18 @@ class Feeder:
     def _run(self, follower: Follower) -> None:
         conn: BoundedConnection | None = None
         away = False
-        while not self._is_over():
-            self._end_forbidden()
+        while not self._is_finished():
+            self._end_unauthorized()
             try:
                 if conn is None:
                     conn = self._open(follower)
-                pause = self._round(conn, follower)
+                pause = self._poll(conn, follower)
                 if away:
                     log.info("Streams go on", extra={"action": "streams_resumed"})
                 away = False
             except Exception as error:
                 if not away:
-                    self._tell(error)
+                    self._log_failure(error)
                 away, pause = True, _RETRY_SECONDS
                 _close(conn)
                 conn = None
@@ -162,17 +164,17 @@ class Feeder:
             self._wake.clear()
         _close(conn)
 
-    def _end_forbidden(self) -> None:
+    def _end_unauthorized(self) -> None:
         """End the streams whose keys or sessions count no more. One statement for all of them."""
-        if time.monotonic() < self._rights_at:
+        if time.monotonic() < self._authorized_at:
             return
         limited = [(stream, stream.allowed) for stream in self._all() if stream.allowed]
         if limited:
-            self._refresh(_RIGHTS_SECONDS)
+            self._refresh(_AUTHORIZATION_SECONDS)
         for stream, allowed in limited:
             if not allowed():
                 stream.cut()
-        self._rights_at = time.monotonic() + _RIGHTS_SECONDS
+        self._authorized_at = time.monotonic() + _AUTHORIZATION_SECONDS
 
     def _ping_some(self) -> None:
         with self._lock:
@@ -180,7 +182,7 @@ class Feeder:
         for stream in now:
             stream.ping()
 
-    def _is_over(self) -> bool:
+    def _is_finished(self) -> bool:
         with self._lock:
             idle = not self._by_number
             patient = time.monotonic() - self._empty_since < _LINGER_SECONDS
@@ -197,20 +199,20 @@ class Feeder:
         follower.resume(conn)
         return conn
 
-    def _round(self, conn: BoundedConnection, follower: Follower) -> float:
+    def _poll(self, conn: BoundedConnection, follower: Follower) -> float:
         """Hand out what has come; gives how long to wait for more."""
-        self._hand_out(follower.read(conn), follower.position)
-        self._tell_estimates(conn)
+        self._dispatch(follower.read(conn), follower.position)
+        self._send_estimates(conn)
         more = self._catch_up(conn, follower)
         if follower.more:
             return 0.0
         return _GAP_SECONDS if follower.waits or more else TICK_SECONDS
 
-    def _hand_out(self, changes: list[FollowedChange], position: int) -> None:
+    def _dispatch(self, changes: list[FollowedChange], position: int) -> None:
         if not changes:
             return
-        of_number: dict[str | None, list[News]] = defaultdict(list)
-        of_number[None] = [News(each.change, each.cursor) for each in changes]
+        of_number: dict[str | None, list[EncodedChange]] = defaultdict(list)
+        of_number[None] = [EncodedChange(each.change, each.cursor) for each in changes]
         for each in of_number[None]:
             of_number[each.change.number].append(each)
         with self._lock:
@@ -218,9 +220,9 @@ class Feeder:
             told = [
                 (stream, of_number[number])
                 for number in self._by_number.keys() & of_number.keys()
-                for stream in self._by_number[number] - self._behind.keys()
+                for stream in self._by_number[number] - self._catching_up.keys()
             ]
-            behind = [*self._behind.items()]
+            behind = [*self._catching_up.items()]
         for stream, news in told:
             stream.offer(news)
         for stream, catching_up in behind:
@@ -230,7 +232,7 @@ class Feeder:
     def _catch_up(self, conn: BoundedConnection, follower: Follower) -> bool:
         """Give those that are behind their next page; whether any of them needs another."""
         with self._lock:
-            behind = [(stream, each) for stream, each in self._behind.items() if stream.idle]
+            behind = [(stream, each) for stream, each in self._catching_up.items() if stream.idle]
         more = False
         for stream, catching_up in behind:
             stream.offer(catching_up.page(conn, follower))
@@ -238,10 +240,10 @@ class Feeder:
                 more = True
                 continue
             with self._lock:
-                self._behind.pop(stream, None)
+                self._catching_up.pop(stream, None)
         return more
 
-    def _tell_estimates(self, conn: BoundedConnection) -> None:
+    def _send_estimates(self, conn: BoundedConnection) -> None:
         """Tell those who follow an order that waits when it will be ready, if that has moved."""
         if time.monotonic() < self._estimates_at:
             return
@@ -251,11 +253,11 @@ class Feeder:
         if not groups:
             return
         for change in storage.estimates(conn, list(groups), ORDER_SERVICE, _MOVED):
-            news = News(change)
+            news = EncodedChange(change)
             for stream in groups[change.number]:
                 stream.estimate(news)
 
-    def _tell(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         if isinstance(error, DatabaseUnavailable):
             log.warning("Streams wait: %s", error, extra={"action": "database_unavailable"})
         else:

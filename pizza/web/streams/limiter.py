@@ -14,7 +14,7 @@ _FULL = "As many streams are open as the order service holds; ask for the status
 _MANY = "Too many streams are open from one place; close some of them."
 
 
-class Places:
+class StreamLimiter:
     """Counts the open streams of this process.
 
     One client may have a tenth, the clients of one network a quarter; all of them together leave a
@@ -29,11 +29,11 @@ class Places:
         self.for_clients = limit - min(-(-limit // 10), max(0, limit - 1))
         self._on_refusal = on_refusal
         self._lock = threading.Lock()
-        self._taken = self._taken_by_clients = 0
+        self._open = self._open_by_clients = 0
         self._of_client: Counter[str] = Counter()
         self._of_network: Counter[str] = Counter()
 
-    def take(self, client: str | None) -> None:
+    def acquire(self, client: str | None) -> None:
         """Take a place; client: None for one that is not limited. Raises Problem 503."""
         with self._lock:
             refusal = self._refusal(client)
@@ -43,7 +43,7 @@ class Places:
         self._on_refusal()
         raise Problem(503, refusal, headers=(("Retry-After", str(_RETRY_SECONDS)),))
 
-    def free(self, client: str | None) -> None:
+    def release(self, client: str | None) -> None:
         """Give a place back."""
         with self._lock:
             self._count(client, -1)
@@ -52,7 +52,7 @@ class Places:
             self._of_network += Counter()
 
     def _refusal(self, client: str | None) -> str | None:
-        if self._taken >= self.limit:
+        if self._open >= self.limit:
             return _FULL
         if client is None:
             return None
@@ -61,11 +61,11 @@ class Places:
             or self._of_network[network_of(client)] >= self.per_network
         ):
             return _MANY
-        return _FULL if self._taken_by_clients >= self.for_clients else None
+        return _FULL if self._open_by_clients >= self.for_clients else None
 
     def _count(self, client: str | None, change: int) -> None:
-        self._taken += change
+        self._open += change
         if client is not None:
-            self._taken_by_clients += change
+            self._open_by_clients += change
             self._of_client[client] += change
             self._of_network[network_of(client)] += change

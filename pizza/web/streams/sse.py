@@ -23,10 +23,10 @@ PING = b": ping\n\n"
 _PERSONAL = ("priority", "customer_name", "notes")
 
 
-def update(change: Change, *, whole: bool = True) -> dict[str, object]:
+def update(change: Change, *, include_private: bool = True) -> dict[str, object]:
     """The status update of docs/asyncapi.yaml.
 
-    whole: with what strangers are not told; they get a role instead of a name.
+    include_private: with what strangers are not told; they get a role instead of a name.
     """
     document: dict[str, object] = {
         "order_number": change.number,
@@ -43,13 +43,13 @@ def update(change: Change, *, whole: bool = True) -> dict[str, object]:
         "customer_name": change.customer_name,
         "notes": change.notes,
     }
-    if whole:
+    if include_private:
         return document
     known = {k: v for k, v in document.items() if k not in _PERSONAL}
     return known | {"changed_by": role_of(change.changed_by, change.status)}
 
 
-class News:
+class EncodedChange:
     """A change on its way to many streams: written out once for all that show the same of it.
 
     cursor: of a stream of all orders that has sent this change and all that came before it; None
@@ -62,17 +62,17 @@ class News:
         self.change, self.cursor = change, cursor
         self._written: dict[tuple[object, bool], bytes] = {}
 
-    def event(self, id: Cursor | int | None, *, whole: bool = True) -> bytes:
+    def event(self, id: Cursor | int | None, *, include_private: bool = True) -> bytes:
         """An event `order` with its id, from which a client goes on after a cut.
 
         id: None for an event after which a client goes on as before.
         """
-        written = self._written.get((id, whole))
+        written = self._written.get((id, include_private))
         if written is None:
-            data = serializers.dump(update(self.change, whole=whole))
+            data = serializers.dump(update(self.change, include_private=include_private))
             line = "" if id is None else f"id: {id}\n"
             written = f"{line}event: order\ndata: {data}\n".encode()
-            self._written[id, whole] = written
+            self._written[id, include_private] = written
         return written
 
 

@@ -1,6 +1,6 @@
 """One open stream: what is to be sent waits in it, in bounds, for the thread of its client.
 
-The feeder's thread puts changes in and never waits; the thread that granian lends the stream takes
+The hub's thread puts changes in and never waits; the thread that granian lends the stream takes
 them out, and sleeps in between. A client that takes too little is cut off, and comes again with the
 id of the last event it has.
 """
@@ -36,7 +36,7 @@ class Stream:
         number: str | None = None,
         *,
         status: str | None = None,
-        whole: bool = True,
+        include_private: bool = True,
         wanted: Callable[[Change], bool] = lambda change: True,
         allowed: Callable[[], bool] | None = None,
         on_close: Callable[[Stream], None] = lambda stream: None,
@@ -50,10 +50,10 @@ class Stream:
         self._after = 0
         self._received: Cursor | None = None
         self._known: frozenset[int] = frozenset()
-        self._whole, self._wanted, self.allowed = whole, wanted, allowed
+        self._include_private, self._wanted, self.allowed = include_private, wanted, allowed
         self._on_close = on_close
         self._ready = threading.Condition()
-        self._early: list[sse.News] | None = []
+        self._early: list[sse.EncodedChange] | None = []
         self._waiting: list[bytes] = [sse.RETRY]
         self._bytes = 0
         self._told: datetime | None = None
@@ -71,7 +71,7 @@ class Stream:
         with self._ready:
             early, self._early = self._early or [], None
             self._after = after
-            self._take([*map(sse.News, changes), *early])
+            self._take([*map(sse.EncodedChange, changes), *early])
 
     def begin_all(
         self, received: Cursor | None = None, known: frozenset[int] = frozenset()
@@ -85,7 +85,7 @@ class Stream:
             self._received, self._known = received, known
             self._take(early)
 
-    def offer(self, news: Iterable[sse.News]) -> None:
+    def offer(self, news: Iterable[sse.EncodedChange]) -> None:
         """Send the changes that it has not sent. Never waits."""
         with self._ready:
             if self._early is None:
@@ -93,7 +93,7 @@ class Stream:
             else:
                 self._early.extend(news)
 
-    def estimate(self, news: sse.News) -> None:
+    def estimate(self, news: sse.EncodedChange) -> None:
         """Tell of an estimate, if it is far from the one that was told last."""
         moment = news.change.estimated_completion
         with self._ready:
@@ -102,7 +102,7 @@ class Stream:
                 return
             if self._told is None or _has_moved(self._told, moment, news.change.changed_at):
                 self._told = moment
-                self._put(news.event(None, whole=self._whole))
+                self._put(news.event(None, include_private=self._include_private))
                 self._ready.notify()
 
     def ping(self) -> None:
@@ -117,13 +117,13 @@ class Stream:
             self._cut = True
             self._ready.notify()
 
-    def _take(self, news: Iterable[sse.News]) -> None:
+    def _take(self, news: Iterable[sse.EncodedChange]) -> None:
         for each in news:
             id = self._next_of_order(each) if self.number else self._next_of_all(each)
             change = each.change
             if self._complete or id is None or not self._wanted(change):
                 continue
-            self._put(each.event(id, whole=self._whole))
+            self._put(each.event(id, include_private=self._include_private))
             self._told, self._status = change.estimated_completion, change.status
             if self.number is not None and change.status in ENDED:
                 self._put(sse.end(change))
@@ -132,7 +132,7 @@ class Stream:
             self._cut = True
         self._ready.notify()
 
-    def _next_of_order(self, news: sse.News) -> int | None:
+    def _next_of_order(self, news: sse.EncodedChange) -> int | None:
         """The id with which to send a change of the order; None if it was sent."""
         sequence = news.change.sequence
         if sequence is None or sequence <= self._after:
@@ -140,7 +140,7 @@ class Stream:
         self._after = sequence
         return sequence
 
-    def _next_of_all(self, news: sse.News) -> Cursor | None:
+    def _next_of_all(self, news: sse.EncodedChange) -> Cursor | None:
         """The id with which to send a change; None if the client has it or knows it."""
         position, cursor = news.change.position, news.cursor
         if cursor is None or position in self._known:
@@ -151,7 +151,7 @@ class Stream:
             return None
         both = self._received.union(cursor)
         if both == cursor:
-            # From here on the feeder is ahead of all that the client has from earlier streams.
+            # From here on the hub is ahead of all that the client has from earlier streams.
             self._received = None
         return both
 

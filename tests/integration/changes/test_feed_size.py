@@ -135,7 +135,7 @@ def test_a_reader_that_begins_finds_a_gap_behind_tens_of_thousands_of_changes(
 
 
 def test_no_plan_reads_a_whole_table(conn: BoundedConnection, first: str) -> None:
-    """Those of the feeder are made on its own connection, those of a request on any."""
+    """Those of the hub are made on its own connection, those of a request on any."""
     add(conn, CHANGES, first, 2, 20_000)
     conn.execute("analyze order_status_log")
     queries = {

@@ -14,7 +14,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.database.pool import open_pool
 from pizza.kitchen import station_storage
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 
 from ...support.waiting import wait_until
 
@@ -51,7 +51,7 @@ def conn(db_url: str) -> Iterator[BoundedConnection]:
 def client(db_url: str, conn: BoundedConnection) -> Iterator[FlaskClient]:
     pool = open_pool(db_url, size=2, name="test pool")
     try:
-        yield create_app(Settings(), Backend(pool)).test_client()
+        yield create_app(Settings(), Dependencies(pool)).test_client()
     finally:
         pool.close()
 

@@ -11,7 +11,7 @@ from pizza.auth import authenticator
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 
 MEAL = {"customer_name": "Jo", "items": [{"name": "Lemonade", "quantity": 1, "price": 3.9}]}
 FAR = {"REMOTE_ADDR": "203.0.113.7"}
@@ -45,7 +45,7 @@ def test_an_order_is_one_statement(
         if closed:
             authenticator.add_key(conn, "Anna")
         pool = Counting(conn, monkeypatch)
-        client = create_app(Settings(), Backend(pool)).test_client()
+        client = create_app(Settings(), Dependencies(pool)).test_client()
         post = lambda: client.post("/orders", json=MEAL, environ_base=environ)  # noqa: E731
         assert post().status_code == 201  # this one learns the secret and the menu
         monkeypatch.setattr("pizza.menu.cache._FRESH_SECONDS", 1e9)

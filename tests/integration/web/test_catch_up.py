@@ -9,13 +9,13 @@ from pizza.changes.feed import Follower
 from pizza.database.connection import BoundedConnection, connect
 from pizza.web.streams import catch_up
 from pizza.web.streams.catch_up import CatchUp
-from pizza.web.streams.sse import News
+from pizza.web.streams.sse import EncodedChange
 
 from .conftest import Place
 from .test_live_gaps import change
 
 
-def told(news: list[News]) -> list[tuple[str, int | None]]:
+def told(news: list[EncodedChange]) -> list[tuple[str, int | None]]:
     return [(each.change.number, each.change.sequence) for each in news]
 
 

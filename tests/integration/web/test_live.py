@@ -1,4 +1,4 @@
-"""The feeder: all streams of a process on one connection, through losses of it."""
+"""The stream hub: all streams of a process on one connection, through losses of it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pizza.changes.cursor import Cursor
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web.streams import catch_up
-from pizza.web.streams import hub as feeding
-from pizza.web.streams.hub import Feeder
+from pizza.web.streams import hub as hub_module
+from pizza.web.streams.hub import StreamHub
 from pizza.web.streams.stream import Stream
 
 from ...support.waiting import wait_until
 from .conftest import Place
 
-CONNECTIONS = "select pid from pg_stat_activity where application_name = 'feeder under test'"
+CONNECTIONS = "select pid from pg_stat_activity where application_name = 'hub under test'"
 Join = Callable[..., Stream]
 
 
 class Database:
-    """Where the feeder's connections come from, and when there are none."""
+    """Where the hub's connections come from, and when there are none."""
 
     def __init__(self, db_url: str) -> None:
         self._db_url = db_url
@@ -37,7 +37,7 @@ class Database:
         self.asked += 1
         if self.away:
             raise DatabaseUnavailable("away, says the test")
-        return connect(self._db_url, name="feeder under test")
+        return connect(self._db_url, name="hub under test")
 
 
 @pytest.fixture
@@ -46,17 +46,17 @@ def database(db_url: str) -> Database:
 
 
 @pytest.fixture
-def feeder(database: Database) -> Iterator[Feeder]:
-    made = Feeder(database.connect)
+def hub(database: Database) -> Iterator[StreamHub]:
+    made = StreamHub(database.connect)
     yield made
     made.close()
 
 
 @pytest.fixture
-def join(feeder: Feeder, conn: BoundedConnection) -> Join:
+def join(hub: StreamHub, conn: BoundedConnection) -> Join:
     def opened(after: int | None = None) -> Stream:
-        stream = Stream(on_close=feeder.leave)
-        position = feeder.join(stream, conn, None if after is None else Cursor(after))
+        stream = Stream(on_close=hub.unsubscribe)
+        position = hub.subscribe(stream, conn, None if after is None else Cursor(after))
         if after is None:
             stream.begin_all(known=live.positions(conn, position))
         return stream
@@ -76,7 +76,7 @@ def numbers(stream: Stream, count: int) -> list[str]:
 def test_all_streams_are_fed_by_one_connection_that_ends_with_them(
     join: Join, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeding, "_LINGER_SECONDS", 0.0)
+    monkeypatch.setattr(hub_module, "_LINGER_SECONDS", 0.0)
     streams = [join() for _ in range(3)]
     order = place()
     assert [numbers(stream, 1) for stream in streams] == [[order]] * 3
@@ -99,10 +99,10 @@ def test_nothing_is_missed_while_the_database_is_away(
     assert numbers(stream, 1) == orders
     database.away = True
     conn.execute("select pg_terminate_backend(pid) from pg_stat_activity"
-                 " where application_name = 'feeder under test'")  # fmt: skip
+                 " where application_name = 'hub under test'")  # fmt: skip
     asked = database.asked
     missed = [place() for _ in range(3)]
-    wait_until(lambda: database.asked > asked, 10, "the feeder looks for its database")
+    wait_until(lambda: database.asked > asked, 10, "the hub reconnects to its database")
 
     database.away = False
 
@@ -145,12 +145,12 @@ def test_an_event_is_the_notification(
 
 
 def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
-    feeder: Feeder, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
+    hub: StreamHub, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeding, "_ESTIMATES_SECONDS", 0.0)
+    monkeypatch.setattr(hub_module, "_ESTIMATES_SECONDS", 0.0)
     order = place()
-    stream = Stream(order, on_close=feeder.leave)
-    feeder.join(stream, conn)
+    stream = Stream(order, on_close=hub.unsubscribe)
+    hub.subscribe(stream, conn)
     stream.begin(0, live.order_changes(conn, order, 0))
     assert b"id: 1\n" in next(stream)
     for seconds in (1, 60):  # the first is no news
@@ -165,9 +165,9 @@ def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
     assert b'"old_status":"received","new_status":"received"' in event
 
 
-def test_a_closed_feeder_ends_its_streams_and_those_that_come(join: Join, feeder: Feeder) -> None:
+def test_a_closed_hub_ends_its_streams_and_those_that_come(join: Join, hub: StreamHub) -> None:
     stream = join()
-    feeder.close()
+    hub.close()
     assert list(stream) == []
     assert list(join()) == []
 
@@ -181,10 +181,10 @@ def test_a_head_opens_no_stream(client: FlaskClient, place: Place) -> None:
 
 
 def test_refused_streams_have_the_open_ones_pinged_seldom_and_in_another_thread(
-    join: Join, feeder: Feeder, monkeypatch: pytest.MonkeyPatch
+    join: Join, hub: StreamHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody can have streams refused, as often as they like."""
-    monkeypatch.setattr(feeding, "_PING_SLICE", 2)
+    monkeypatch.setattr(hub_module, "_PING_SLICE", 2)
     pinged: list[tuple[Stream, str]] = []
     monkeypatch.setattr(
         Stream, "ping", lambda stream: pinged.append((stream, threading.current_thread().name))
@@ -192,11 +192,11 @@ def test_refused_streams_have_the_open_ones_pinged_seldom_and_in_another_thread(
     streams = [join() for _ in range(5)]
 
     for _ in range(100):
-        feeder.ping()
+        hub.ping()
     wait_until(lambda: len(pinged) >= 5, 10, "all are pinged")
     for _ in range(100):
-        feeder.ping()
+        hub.ping()
 
-    assert {thread for _, thread in pinged} == {"feeder"}
+    assert {thread for _, thread in pinged} == {"stream-hub"}
     assert {stream for stream, _ in pinged} == set(streams)
     assert len(pinged) == 5

@@ -15,8 +15,8 @@ from pizza.changes import storage as live
 from pizza.changes.cursor import MAX_RANGES, Cursor
 from pizza.database.connection import BoundedConnection, connect
 from pizza.web.streams import catch_up
-from pizza.web.streams import hub as feeding
-from pizza.web.streams.hub import Feeder
+from pizza.web.streams import hub as hub_module
+from pizza.web.streams.hub import StreamHub
 from pizza.web.streams.stream import Stream
 
 from ...support.waiting import Stopwatch, wait_until
@@ -36,7 +36,7 @@ _EVENT = re.compile(
 )
 
 Event = tuple[str, str, int]
-Process = Callable[..., Feeder]
+Process = Callable[..., StreamHub]
 
 
 def change(conn: psycopg.Connection, number: str) -> None:
@@ -52,17 +52,17 @@ class Screen:
         self._new = 0
         self._stream: Stream | None = None
 
-    def open(self, feeder: Feeder, last: str | None = None) -> None:
+    def open(self, hub: StreamHub, last: str | None = None) -> None:
         """Open a stream, as the endpoint does; without `last` from now on."""
         self.close()
-        stream = self._stream = Stream(on_close=feeder.leave)
-        position = feeder.join(stream, self._conn, Cursor.parse(last) if last else None)
+        stream = self._stream = Stream(on_close=hub.unsubscribe)
+        position = hub.subscribe(stream, self._conn, Cursor.parse(last) if last else None)
         if not last:
             stream.begin_all(known=live.positions(self._conn, position))
 
-    def again(self, feeder: Feeder) -> None:
+    def again(self, hub: StreamHub) -> None:
         """Come back with the id of the last event."""
-        self.open(feeder, self.came[-1][0])
+        self.open(hub, self.came[-1][0])
 
     def take(self, count: int) -> list[tuple[str, int]]:
         """The orders and sequences of the next events; waits for them."""
@@ -84,18 +84,18 @@ class Screen:
 
 @pytest.fixture
 def process(db_url: str) -> Iterator[Process]:
-    """Makes the feeder of one more process; it reads nothing before `connected` is set."""
+    """Makes the hub of one more process; it reads nothing before `connected` is set."""
     with ExitStack() as closing:
 
-        def make(connected: threading.Event | None = None) -> Feeder:
+        def make(connected: threading.Event | None = None) -> StreamHub:
             def connection() -> BoundedConnection:
                 if connected:
                     assert connected.wait(PATIENCE_S)
-                return connect(db_url, name="feeder under test")
+                return connect(db_url, name="hub under test")
 
-            feeder = Feeder(connection)
-            closing.callback(feeder.close)
-            return feeder
+            hub = StreamHub(connection)
+            closing.callback(hub.close)
+            return hub
 
         yield make
 
@@ -137,8 +137,8 @@ def test_what_commits_while_its_client_is_away_comes_once(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow: BoundedConnection,
 ) -> None:  # fmt: skip
-    feeder = process()
-    screen.open(feeder)
+    hub = process()
+    screen.open(hub)
     with slow.transaction():
         change(slow, orders[0])
         change(conn, orders[1])
@@ -146,7 +146,7 @@ def test_what_commits_while_its_client_is_away_comes_once(
         assert "~" in screen.came[-1][0]
         screen.close()
     change(conn, orders[2])
-    screen.again(feeder)
+    screen.again(hub)
     change(conn, orders[1])
     assert screen.take(3) == [(orders[0], 2), (orders[2], 2), (orders[1], 3)]
 
@@ -164,8 +164,8 @@ def test_what_commits_after_its_client_has_come_back_comes_once(
         change(slow, orders[0])
         change(conn, orders[1])
         assert screen.take(1) == [(orders[1], 2)]
-        for sequence, feeder in enumerate((first, second, process()), 3):
-            screen.again(feeder)
+        for sequence, hub in enumerate((first, second, process()), 3):
+            screen.again(hub)
             change(conn, orders[1])
             assert screen.take(1) == [(orders[1], sequence)]
         last = screen.came[-1][0]
@@ -205,16 +205,16 @@ def test_a_change_that_is_rolled_back_leaves_the_ids(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow: BoundedConnection,
 ) -> None:  # fmt: skip
-    feeder = process()
-    screen.open(feeder)
+    hub = process()
+    screen.open(hub)
     slow.execute("begin")
     change(slow, orders[0])
     change(conn, orders[1])
     assert screen.take(1) == [(orders[1], 2)]
     assert "~" in screen.came[-1][0]
     slow.execute("rollback")
-    wait_until(lambda: not feeder._follower.missing, 10, "the gap is forgotten")
-    screen.again(feeder)
+    wait_until(lambda: not hub._follower.missing, 10, "the gap is forgotten")
+    screen.again(hub)
     change(conn, orders[1])
     assert screen.take(1) == [(orders[1], 3)]
     assert screen.came[-1][0].isdigit()
@@ -225,8 +225,8 @@ def test_beyond_the_longest_id_some_come_twice_and_none_is_missed(
     slow: BoundedConnection,
 ) -> None:  # fmt: skip
     """Their event ids and sequences tell."""
-    feeder = process()
-    screen.open(feeder)
+    hub = process()
+    screen.open(hub)
     gaps = 3 * MAX_RANGES
     with slow.transaction():
         for _ in range(gaps):
@@ -234,7 +234,7 @@ def test_beyond_the_longest_id_some_come_twice_and_none_is_missed(
             change(conn, orders[1])
         assert len(screen.take(gaps)) == gaps
         assert len(screen.came[-1][0]) < 626
-        screen.again(feeder)
+        screen.again(hub)
         change(conn, orders[2])
         screen.take(1)
     came = {(orders[2], 2)}
@@ -250,8 +250,8 @@ def test_thousands_that_were_missed_come_page_by_page_with_what_commits_meanwhil
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow: BoundedConnection, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    feeder = process()
-    screen.open(feeder)
+    hub = process()
+    screen.open(hub)
     change(conn, orders[1])
     assert screen.take(1) == [(orders[1], 2)]
     screen.close()
@@ -262,7 +262,7 @@ def test_thousands_that_were_missed_come_page_by_page_with_what_commits_meanwhil
         " select id, status, 'test', n from orders, generate_series(2, 10001) as n"
         " where number = %s", (orders[2],),
     )  # fmt: skip
-    screen.again(feeder)
+    screen.again(hub)
     came = screen.take(3000)
     slow.execute("commit")
     change(conn, orders[0])
@@ -279,11 +279,11 @@ def test_every_change_comes_once_and_in_its_order_whatever_happens(
     monkeypatch: pytest.MonkeyPatch, seed: int,
 ) -> None:  # fmt: skip
     """Transactions stay open and end in any order, and the client goes from process to process."""
-    monkeypatch.setattr(feeding, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(hub_module, "TICK_SECONDS", 0.01)
     monkeypatch.setattr(catch_up, "PAGE", 5)
     rng = random.Random(seed)
-    feeders = [process(), process()]
-    screen.open(feeders[0])
+    hubs = [process(), process()]
+    screen.open(hubs[0])
     change(conn, orders[0])
     screen.take(1)
     expected: set[tuple[str, int]] = set()
@@ -306,7 +306,7 @@ def test_every_change_comes_once_and_in_its_order_whatever_happens(
                 del under_way[client]
                 free.append(client)
             elif what < 0.95:
-                screen.again(rng.choice(feeders))
+                screen.again(rng.choice(hubs))
             else:
                 stored = live.changes(conn, 0, 10_000)
                 expected = {(each.number, each.sequence or 0) for each in stored}

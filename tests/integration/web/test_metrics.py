@@ -19,7 +19,7 @@ from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import Post
 from pizza.tracking import storage as tracking
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 
 from ...support.waiting import wait_until
 from .conftest import Cook, Place
@@ -90,8 +90,8 @@ def test_what_the_relay_does_is_told(client: FlaskClient, db_url: str) -> None:
             yield
 
     for state, leading in (("leading", 1), ("leading, broker away", 1), ("standby", 0)):
-        backend = Backend(Away(), lambda state=state: state)  # type: ignore[misc]
-        found = scrape(create_app(Settings(), backend).test_client())
+        dependencies = Dependencies(Away(), lambda state=state: state)  # type: ignore[misc]
+        found = scrape(create_app(Settings(), dependencies).test_client())
         assert found["pizza_relay_leading"] == [({}, leading)]
         assert found["pizza_database_up"] == [({}, 0)], "a scrape without the database says so"
 

@@ -1,4 +1,4 @@
-"""Keys, sessions and the audit log over HTTP, on a real database with a real feeder."""
+"""Keys, sessions and the audit log over HTTP, on a real database with a real stream hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.pool import open_pool
 from pizza.domain.roles import MANAGER, STAFF, STATION
 from pizza.web.app import App, create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.streams import hub
 
 from ...support.waiting import wait_until
@@ -35,11 +35,11 @@ Shown = dict[str, str]
 @pytest.fixture
 def app(db_url: str, conn: BoundedConnection) -> Iterator[App]:
     pool = open_pool(db_url, size=3, name="test pool")
-    made = create_app(Settings(db_url=db_url), Backend(pool))
+    made = create_app(Settings(db_url=db_url), Dependencies(pool))
     try:
         yield made
     finally:
-        made.live.close()
+        made.streams.close()
         pool.close()
 
 
@@ -111,13 +111,13 @@ def test_an_open_stream_ends_within_a_second(
     # A second, by the constants below; the rest is for a machine that is busy.
     assert time.monotonic() - since < 5
     assert not ended[1].is_set()
-    app.live.close()
+    app.streams.close()
     assert ended[1].wait(10)
 
 
-def test_it_ends_within_a_second_by_how_often_the_feeder_looks() -> None:
+def test_it_ends_within_a_second_by_how_often_the_hub_checks() -> None:
     """What is known may be that old, it is looked at that often, and a tick is the pause."""
-    assert 2 * hub._RIGHTS_SECONDS + hub.TICK_SECONDS < 1
+    assert 2 * hub._AUTHORIZATION_SECONDS + hub.TICK_SECONDS < 1
 
 
 # --- who did it -----------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 from pizza.kitchen.worker_storage import WorkerStatus
 from pizza.web.api import orders, workers
-from pizza.web.api import place_order as intake
+from pizza.web.api import place_order as module
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 
 NOON = datetime(2024, 12, 16, 12, 0, 0, 123456, tzinfo=UTC)
 NUMBER = "ORD_20241216_001"
@@ -124,7 +124,7 @@ class FakeRestaurant:
 @pytest.fixture
 def restaurant(monkeypatch):
     fake = FakeRestaurant()
-    monkeypatch.setattr(intake.service, "place_order", fake.place_order)
+    monkeypatch.setattr(module.service, "place_order", fake.place_order)
     monkeypatch.setattr(orders.service, "order_status", fake.order_status)
     monkeypatch.setattr(orders.service, "order_history", fake.order_history)
     monkeypatch.setattr(workers.service, "workers_status", fake.workers_status)
@@ -133,4 +133,4 @@ def restaurant(monkeypatch):
 
 @pytest.fixture
 def client(restaurant):
-    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay)).test_client()
+    return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay)).test_client()

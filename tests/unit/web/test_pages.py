@@ -10,7 +10,7 @@ from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.menu import Dish
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.pages import charts, order
 from pizza.web.security.authorization import COOKIE
 
@@ -25,7 +25,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 @pytest.fixture
 def closed(restaurant):
     restaurant.keys.append(KEY)
-    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay)).test_client()
+    return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay)).test_client()
 
 
 def log_in(client, key=KEY, **more):

@@ -4,7 +4,7 @@ import pytest
 
 from pizza.config.settings import Settings, SettingsError, load
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.cors import allow_origins
 
 SHOP, EVIL = {"Origin": "https://shop.example"}, {"Origin": "https://evil.example"}
@@ -17,7 +17,7 @@ def ask(restaurant):
 
     def make(origins):
         settings = load({}, {"CORS_ORIGINS": origins}, None)
-        app = create_app(Settings(), Backend(restaurant))
+        app = create_app(Settings(), Dependencies(restaurant))
         app.wsgi_app = allow_origins(app.wsgi_app, settings.cors_origins)
         return app.test_client()
 

@@ -17,7 +17,7 @@ from pizza.changes.storage import Change
 from pizza.config.settings import Settings
 from pizza.domain.order import StatusChange
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.response_headers import DATA_POLICY, HSTS
 from pizza.web.schemas import serializers
 from pizza.web.streams import sse
@@ -42,7 +42,7 @@ def routes(app):
 @pytest.fixture
 def app(restaurant):
     restaurant.keys.append("a key of the staff")
-    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay))
+    return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay))
 
 
 def test_what_is_not_for_everybody_is_stored_nowhere(app):
@@ -86,7 +86,7 @@ def test_the_pages_of_the_description_run_their_own_scripts_only(app, path):
 
 def test_https_is_kept_only_where_the_request_came_by_it(restaurant):
     settings = Settings(trusted_proxies=(ipaddress.ip_network("10.0.0.1"),))
-    client = create_app(settings, Backend(restaurant)).test_client()
+    client = create_app(settings, Dependencies(restaurant)).test_client()
 
     def hsts(remote, *, url="http://pizza.example", proto="https"):
         headers = {"X-Forwarded-Proto": proto, "X-Forwarded-For": "192.0.2.7"}
@@ -109,7 +109,7 @@ def test_a_stranger_reads_roles_and_no_name_of_the_staff():
     moment = datetime(2024, 12, 16, tzinfo=UTC)
     steps = [StatusChange("cooking", moment, "chef_mario", "for Anna"),
              StatusChange("cancelled", moment, "Anna", None)]  # fmt: skip
-    stranger = json.loads(serializers.history(steps, whole=False))
+    stranger = json.loads(serializers.history(steps, include_private=False))
     assert [step["changed_by"] for step in stranger] == ["kitchen", "staff"]
     assert [step["changed_by"] for step in json.loads(serializers.history(steps))] == [
         "chef_mario", "Anna",
@@ -122,7 +122,7 @@ def test_a_stream_for_a_stranger_names_roles_too():
         changed_at=None, estimated_completion=None, event_id=UUID(int=0), sequence=2,
         order_type="takeout", priority=1, stage="kitchen", customer_name="Jo", notes="x",
     )  # fmt: skip
-    told = sse.update(change, whole=False)
+    told = sse.update(change, include_private=False)
     assert told["changed_by"] == "kitchen"
     assert not {"customer_name", "notes", "priority"} & set(told)
     assert sse.update(change)["changed_by"] == "chef_mario"

@@ -8,9 +8,9 @@ import pytest
 from pizza.config.settings import Settings, load
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.access_log import access_log
-from pizza.web.security.authorization import LEAST, RULES, Rule, rule_of
+from pizza.web.security.authorization import PERMISSIONS, REQUIRED_ROLE, Permission, permission_of
 
 from ..conftest import NUMBER, order_id
 
@@ -23,7 +23,7 @@ BODY = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 2, "price
 @pytest.fixture
 def app(restaurant):
     restaurant.keys.append(KEY)
-    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay))
+    return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def shown(credential):
 
 
 def routes():
-    app = create_app(Settings(), Backend(None))
+    app = create_app(Settings(), Dependencies(None))
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith(("openapi.", "swagger.")):
             continue
@@ -52,12 +52,12 @@ def routes():
 
 
 ROUTES = list(routes())
-GUARDED = [each for each in ROUTES if rule_of(each[0]) in LEAST]
+GUARDED = [each for each in ROUTES if permission_of(each[0]) in REQUIRED_ROLE]
 
 
 def test_every_operation_has_a_rule_and_what_has_none_is_for_managers():
-    assert {endpoint for endpoint, _, _ in ROUTES} == set(RULES)
-    assert rule_of("something new") is Rule.MANAGER
+    assert {endpoint for endpoint, _, _ in ROUTES} == set(PERMISSIONS)
+    assert permission_of("something new") is Permission.MANAGER
     assert len(GUARDED) > 15
 
 
@@ -104,7 +104,7 @@ def test_what_is_no_bearer_key_lets_nobody_in(closed, header):
 
 def test_keys_of_the_environment_count_too(restaurant):
     settings = load({}, {"STAFF_KEY": "one of two keys, another-of-these"}, None)
-    client = create_app(settings, Backend(restaurant)).test_client()
+    client = create_app(settings, Dependencies(restaurant)).test_client()
 
     assert client.get("/workers/status").status_code == 401
     for key in ("one", "of", "keys", "another-of-these"):
@@ -203,7 +203,7 @@ def test_who_is_refused_is_logged_without_what_was_shown(closed, caplog):
 def test_the_log_has_the_address_of_the_client_and_not_of_the_proxy(restaurant, caplog, address):
     restaurant.keys.append(KEY)
     settings = load({}, {"TRUSTED_PROXIES": "127.0.0.1"}, None)
-    client = create_app(settings, Backend(restaurant)).test_client()
+    client = create_app(settings, Dependencies(restaurant)).test_client()
     caplog.set_level(logging.INFO)
     behind = {"X-Forwarded-For": address}
 
@@ -237,7 +237,7 @@ def test_the_access_log_shows_no_token(app, token, caplog, path, logged):
 def test_the_description_says_what_is_asked_for(client, restaurant):
     free = client.get("/openapi.json").json
     restaurant.keys.append(KEY)
-    asked = create_app(Settings(), Backend(restaurant)).test_client().get("/openapi.json").json
+    asked = create_app(Settings(), Dependencies(restaurant)).test_client().get("/openapi.json").json
 
     assert set(asked["components"]["securitySchemes"]) == {"staffKey", "trackingToken"}
     listed, listed_free = (each["paths"]["/orders"]["get"] for each in (asked, free))

@@ -7,7 +7,7 @@ import pytest
 
 from pizza.config.settings import Settings, load
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
+from pizza.web.dependencies import Dependencies
 from pizza.web.security.forwarded import Forwarding
 from pizza.web.security.proxies import behind_proxies, client_of, network_of
 
@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_the_proxys_own_request_and_limited(restaurant, p
     networks = load({}, {"TRUSTED_PROXIES": "127.0.0.1,10.0.0.1"}, None).trusted_proxies
     settings = Settings(rate_limit=2, trusted_proxies=networks)
     restaurant.keys.append(KEY)
-    http = create_app(settings, Backend(restaurant)).test_client()
+    http = create_app(settings, Dependencies(restaurant)).test_client()
     headers = {"X-Forwarded-For": value}
     ask = lambda: http.get("/menu", environ_base={"REMOTE_ADDR": proxy}, headers=headers)  # noqa: E731
 
@@ -159,7 +159,7 @@ def behind(restaurant):
     """A client behind a trusted proxy, at a service that asks for a key."""
     restaurant.keys.append(KEY)
     networks = load({}, {"TRUSTED_PROXIES": "10.0.0.1"}, None).trusted_proxies
-    app = create_app(Settings(trusted_proxies=networks), Backend(restaurant))
+    app = create_app(Settings(trusted_proxies=networks), Dependencies(restaurant))
     return app.test_client(use_cookies=False)
 
 
@@ -227,7 +227,7 @@ def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(behind):
 
 def test_with_open_doors_a_proxy_that_hides_the_name_opens_nothing(restaurant):
     networks = load({}, {"TRUSTED_PROXIES": "10.0.0.1"}, None).trusted_proxies
-    http = create_app(Settings(trusted_proxies=networks), Backend(restaurant)).test_client()
+    http = create_app(Settings(trusted_proxies=networks), Dependencies(restaurant)).test_client()
     refused = http.post(
         "/kitchen/resume", data=b"{}", environ_base=HOUSE, headers={**INSIDE, **THEIRS}
     )
@@ -263,7 +263,7 @@ def test_a_trusted_proxy_that_names_no_client_is_logged_once(caplog, said, reada
 
 def test_a_proxy_on_this_machine_that_is_not_named_is_one_limited_client(restaurant):
     restaurant.keys.append(KEY)
-    http = create_app(Settings(rate_limit=2), Backend(restaurant)).test_client()
+    http = create_app(Settings(rate_limit=2), Dependencies(restaurant)).test_client()
     headers = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(3)]
     ask = lambda said: http.get("/menu", headers=said).status_code  # noqa: E731
 

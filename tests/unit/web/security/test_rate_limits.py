@@ -8,8 +8,8 @@ import pytest
 from pizza.auth.authenticator import ANYBODY
 from pizza.config.settings import Settings, load
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
-from pizza.web.security.rate_limits import Limits
+from pizza.web.dependencies import Dependencies
+from pizza.web.security.rate_limits import RateLimits
 
 KEY = "a key of the staff"
 BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})
@@ -19,7 +19,7 @@ FAR = {"REMOTE_ADDR": "203.0.113.7"}
 @pytest.fixture
 def limited(restaurant):
     restaurant.keys.append(KEY)
-    return create_app(Settings(rate_limit=3), Backend(restaurant)).test_client()
+    return create_app(Settings(rate_limit=3), Dependencies(restaurant)).test_client()
 
 
 def statuses(client, path, environ, **more):
@@ -52,13 +52,13 @@ def test_guessing_keys_is_limited_too(limited):
 
 
 def test_no_limit_is_a_limit_too(restaurant):
-    client = create_app(Settings(rate_limit=0), Backend(restaurant)).test_client()
+    client = create_app(Settings(rate_limit=0), Dependencies(restaurant)).test_client()
 
     assert 429 not in statuses(client, "/menu", FAR)
 
 
 def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
-    client = create_app(Settings(), Backend(restaurant)).test_client()
+    client = create_app(Settings(), Dependencies(restaurant)).test_client()
     client.post("/orders", data=BODY, environ_base=FAR)
     client.post("/orders", data=BODY)
     client.post("/orders", data=BODY, environ_base={"REMOTE_ADDR": "2001:db8::1"})
@@ -76,7 +76,7 @@ def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
                           ({"CLIENT_PLACES": "0"}, (False, None))],
 )  # fmt: skip
 def test_without_a_setting_the_database_says_how_many_places_that_are(given, client):
-    limits = Limits(
+    limits = RateLimits(
         load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(mark=str.encode), None
     )
     found = limits.order(FAR, ANYBODY)

@@ -8,8 +8,8 @@ import pytest
 from pizza.config.settings import Settings, SettingsError, load
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
-from pizza.web.server.shared_state import Board
+from pizza.web.dependencies import Dependencies
+from pizza.web.server.shared_state import SharedState
 
 KEY = "a key of the staff"
 BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})
@@ -29,7 +29,7 @@ def make(restaurant):
     def make(key=True, **settings):
         if key:
             restaurant.keys.append(KEY)
-        return create_app(Settings(**settings), Backend(restaurant)).test_client()
+        return create_app(Settings(**settings), Dependencies(restaurant)).test_client()
 
     return make
 
@@ -260,9 +260,9 @@ def test_when_the_last_key_vanishes_from_the_table_a_key_stays_required(
 ):
     monkeypatch.setattr("pizza.auth.authenticator._FRESH_SECONDS", 0.0)
     restaurant.keys.append(KEY)
-    board = Board.create()
-    backend = Backend(restaurant, board.read, board.authentication)
-    client = create_app(Settings(), backend).test_client()
+    shared = SharedState.create()
+    dependencies = Dependencies(restaurant, shared.read, shared.authentication)
+    client = create_app(Settings(), dependencies).test_client()
     assert client.get("/workers/status").status_code == 401
 
     restaurant.keys.clear()
@@ -272,9 +272,9 @@ def test_when_the_last_key_vanishes_from_the_table_a_key_stays_required(
         assert client.get("/workers/status", headers=shown(KEY)).status_code == 401
     assert client.get("/menu", headers={"Host": "pizza.example"}).status_code == 200
     # A worker that is started in the place of one that died.
-    another = create_app(Settings(), backend).test_client()
+    another = create_app(Settings(), dependencies).test_client()
     assert another.get("/workers/status").status_code == 401
     assert [each.action for each in caplog.records].count("staff_keys_vanished") == 1
     # A service that is started again.
-    fresh = create_app(Settings(), Backend(restaurant)).test_client()
+    fresh = create_app(Settings(), Dependencies(restaurant)).test_client()
     assert fresh.get("/workers/status").status_code == 200

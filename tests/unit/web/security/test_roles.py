@@ -7,8 +7,8 @@ import pytest
 from pizza.config.settings import Settings
 from pizza.domain.roles import MANAGER, MONITOR, ROLES, STAFF, STATION, includes
 from pizza.web.app import create_app
-from pizza.web.dependencies import Backend
-from pizza.web.security.authorization import LEAST, Rule, rule_of
+from pizza.web.dependencies import Dependencies
+from pizza.web.security.authorization import REQUIRED_ROLE, Permission, permission_of
 
 from ..conftest import NUMBER
 from .test_authorization import GUARDED, ROUTES, shown
@@ -42,7 +42,7 @@ def closed(restaurant):
         restaurant.keys.append(f"key-{role}")
         restaurant.roles[f"key-{role}"] = role
         restaurant.names[f"key-{role}"] = f"The {role}"
-    return create_app(Settings(), Backend(restaurant, lambda: restaurant.relay)).test_client()
+    return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay)).test_client()
 
 
 def expected(endpoint, role):
@@ -63,7 +63,7 @@ def test_each_operation_with_each_role(closed, role):
             assert answer.status_code not in (401, 403), (endpoint, role)
         else:
             assert answer.status_code == 403, (endpoint, role)
-            least = LEAST[rule_of(endpoint)]
+            least = REQUIRED_ROLE[permission_of(endpoint)]
             needed = f"This needs the role {least}; this key has the role {role}."
             assert answer.json["detail"] == needed
 
@@ -71,7 +71,10 @@ def test_each_operation_with_each_role(closed, role):
 @pytest.mark.parametrize("role", ROLES)
 def test_what_everybody_may_do_a_key_of_any_role_may(closed, role):
     for endpoint, method, path in ROUTES:
-        if rule_of(endpoint) in (Rule.EVERYBODY, Rule.PART) and "login" not in endpoint:
+        if (
+            permission_of(endpoint) in (Permission.PUBLIC, Permission.PARTIAL)
+            and "login" not in endpoint
+        ):
             answer = closed.open(path, method=method, headers=shown(f"key-{role}"))
             assert answer.status_code not in (401, 403), (endpoint, role)
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pizza.web.server.concurrency import Turns
+from pizza.web.server.concurrency import ConcurrencyLimiter
 
 WAIT_S = 10.0
 
@@ -30,7 +30,7 @@ class Kitchen:
         self._lock = threading.Lock()
         self.now = self.most = self.done = 0
         self.works = 0.0
-        self.serve = Turns(count).around(self._answer)
+        self.serve = ConcurrencyLimiter(count).wrap(self._answer)
 
     def _answer(self, environ, start_response):
         body = environ["wsgi.input"].read(4)
@@ -76,7 +76,7 @@ def test_those_who_wait_for_their_clients_let_others_pass():
 
 
 def test_a_turn_comes_back_whatever_happens():
-    turns = Turns(1)
+    limiter = ConcurrencyLimiter(1)
 
     def fails(environ, start_response):
         environ["wsgi.input"].read()
@@ -87,5 +87,5 @@ def test_a_turn_comes_back_whatever_happens():
 
     for _ in range(3):
         with pytest.raises(OSError):
-            turns.around(fails)({"wsgi.input": Broken()}, None)
-    turns.take()
+            limiter.wrap(fails)({"wsgi.input": Broken()}, None)
+    limiter.acquire()

@@ -21,7 +21,7 @@ def test_an_open_drain_lets_requests_pass():
         start_response("201 Created", [])
         return [b"done"]
 
-    assert Drain().around(app)({}, answer) == [b"done"]
+    assert Drain().wrap(app)({}, answer) == [b"done"]
     assert answer.status == "201 Created"
 
 
@@ -39,7 +39,7 @@ def test_closing_waits_for_what_was_begun():
         drain.close()
         order.append("closed")
 
-    request = threading.Thread(target=drain.around(app), args=({}, Answer()))
+    request = threading.Thread(target=drain.wrap(app), args=({}, Answer()))
     request.start()
     begun.wait(5)
     closing = threading.Thread(target=close)
@@ -54,14 +54,14 @@ def test_closing_waits_for_what_was_begun():
 def test_after_closing_a_request_is_refused_and_not_begun():
     drain, answer = Drain(), Answer()
     drain.close()
-    (body,) = drain.around(lambda *_: 1 / 0)({}, answer)
+    (body,) = drain.wrap(lambda *_: 1 / 0)({}, answer)
     assert answer.status == "503 Service Unavailable"
     assert answer.headers["Retry-After"] == "1"
     assert b"restarting" in body
 
 
 def test_closing_ends_even_when_a_request_does_not(monkeypatch):
-    monkeypatch.setattr("pizza.web.server.shutdown.LONGEST_SECONDS", 0.2)
+    monkeypatch.setattr("pizza.web.server.shutdown.DRAIN_TIMEOUT_SECONDS", 0.2)
     drain, begun, go = Drain(), threading.Event(), threading.Event()
 
     def app(environ, start_response):
@@ -69,7 +69,7 @@ def test_closing_ends_even_when_a_request_does_not(monkeypatch):
         go.wait(10)
         return []
 
-    request = threading.Thread(target=drain.around(app), args=({}, Answer()))
+    request = threading.Thread(target=drain.wrap(app), args=({}, Answer()))
     request.start()
     begun.wait(5)
     drain.close()

@@ -3,15 +3,15 @@
 import pytest
 
 from pizza.web.http.problems import Problem
-from pizza.web.streams.limiter import Places
+from pizza.web.streams.limiter import StreamLimiter
 
 
-def opened(places, *clients):
+def opened(limiter, *clients):
     """Of these clients, those whose stream is opened."""
     found = []
     for client in clients:
         try:
-            places.take(client)
+            limiter.acquire(client)
         except Problem as problem:
             assert problem.status == 503
             assert dict(problem.headers)["Retry-After"]
@@ -25,37 +25,37 @@ def hosts(network, count):
 
 
 def test_a_client_has_a_tenth():
-    places = Places(40)
-    assert len(opened(places, *["203.0.113.7"] * 10)) == 4
-    assert opened(places, "203.0.114.7", None)
+    limiter = StreamLimiter(40)
+    assert len(opened(limiter, *["203.0.113.7"] * 10)) == 4
+    assert opened(limiter, "203.0.114.7", None)
 
 
 @pytest.mark.parametrize("clients", [hosts(113, 30), [f"2001:db8:1:{n:x}::/64" for n in range(30)]])
 def test_the_clients_of_a_network_have_a_quarter(clients):
-    places = Places(40)
-    assert opened(places, *clients) == clients[:10]
-    assert opened(places, "198.51.100.1", "2001:db8:2::/64", None)
-    places.free(clients[0])
-    assert opened(places, *clients[20:]) == clients[20:21]
+    limiter = StreamLimiter(40)
+    assert opened(limiter, *clients) == clients[:10]
+    assert opened(limiter, "198.51.100.1", "2001:db8:2::/64", None)
+    limiter.release(clients[0])
+    assert opened(limiter, *clients[20:]) == clients[20:21]
 
 
 def test_a_tenth_is_left_to_staff():
-    places = Places(41)
+    limiter = StreamLimiter(41)
     strangers = [f"203.{n}.113.7" for n in range(60)]
-    assert opened(places, *strangers) == strangers[:36]
-    assert len(opened(places, *[None] * 9)) == 5
+    assert opened(limiter, *strangers) == strangers[:36]
+    assert len(opened(limiter, *[None] * 9)) == 5
     for client in strangers[:36]:
-        places.free(client)
-    assert opened(places, *strangers) == strangers[:36]
+        limiter.release(client)
+    assert opened(limiter, *strangers) == strangers[:36]
 
 
 @pytest.mark.parametrize(("limit", "client"), [(0, 0), (1, 1), (2, 1), (12, 1)])
 def test_a_small_number_leaves_a_client_one_stream(limit, client):
-    assert len(opened(Places(limit), *["203.0.113.7"] * 3)) == client
+    assert len(opened(StreamLimiter(limit), *["203.0.113.7"] * 3)) == client
 
 
 def test_a_refusal_is_told_to_who_frees_lost_places():
     told = []
-    places = Places(1, lambda: told.append(True))
-    opened(places, None, None, None)
+    limiter = StreamLimiter(1, lambda: told.append(True))
+    opened(limiter, None, None, None)
     assert told == [True, True]

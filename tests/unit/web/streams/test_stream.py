@@ -9,7 +9,7 @@ import pytest
 from pizza.changes.cursor import Cursor
 from pizza.changes.storage import Change
 from pizza.web.streams import sse, stream
-from pizza.web.streams.hub import _RIGHTS_SECONDS, Feeder
+from pizza.web.streams.hub import _AUTHORIZATION_SECONDS, StreamHub
 from pizza.web.streams.stream import Stream
 
 NOON = datetime(2024, 12, 16, 12, tzinfo=UTC)
@@ -24,13 +24,15 @@ def change(sequence=1, status="received", position=None, number=NUMBER, notes=No
 
 
 def news(*changes):
-    return [sse.News(each) for each in changes]
+    return [sse.EncodedChange(each) for each in changes]
 
 
 def of_all(*cursors, late=None, **fields):
     """Changes with these cursors: the newest of each, or one that is late."""
     found = [Cursor.parse(text) for text in cursors]
-    return [sse.News(change(position=late or each.position, **fields), each) for each in found]
+    return [
+        sse.EncodedChange(change(position=late or each.position, **fields), each) for each in found
+    ]
 
 
 def ids(data):
@@ -89,7 +91,7 @@ def test_notes_of_several_lines_stay_one_line_of_data():
 
 
 def test_strangers_are_told_no_names():
-    body = Stream(NUMBER, whole=False)
+    body = Stream(NUMBER, include_private=False)
     body.begin(0, [change(notes="for Jo Doe")])
     data = next(body)
     assert b"Jo Doe" not in data
@@ -116,16 +118,16 @@ def test_a_sign_of_life_comes_in_time(monkeypatch):
 
 def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
     asked = []
-    feeder = Feeder(lambda: None, asked.append)
+    hub = StreamHub(lambda: None, asked.append)
     bodies = [Stream(allowed=lambda: True), Stream(allowed=lambda: False), Stream()]
     for body in bodies:
-        feeder._by_number[None].add(body)
-    feeder._end_forbidden()
+        hub._by_number[None].add(body)
+    hub._end_unauthorized()
 
     heard = [next(body, "end") for body in bodies]
     assert heard == [sse.RETRY, "end", sse.RETRY]
-    feeder._end_forbidden()
-    assert asked == [_RIGHTS_SECONDS]  # one look for all of them, and not again at once
+    hub._end_unauthorized()
+    assert asked == [_AUTHORIZATION_SECONDS]  # one look for all of them, and not again at once
 
 
 @pytest.mark.parametrize("wake", ["cut", "close", "ping"])
