@@ -18,7 +18,7 @@ from werkzeug.http import parse_cookie
 from pizza.auth.authenticator import ANYBODY, Caller, Doors, looks_like_session
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import Actor
-from pizza.domain.errors import Unauthenticated, InvalidCredential, DomainError, Forbidden
+from pizza.domain.errors import DomainError, Forbidden, InvalidCredential, Unauthenticated
 from pizza.domain.order import OrderDraft, staff_fields
 from pizza.domain.roles import STAFF
 from pizza.web.http.cors import is_listed
