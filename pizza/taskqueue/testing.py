@@ -38,9 +38,9 @@ _CLAIMED = {
 }  # fmt: skip
 
 _FRAMEWORKS = {
-    _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.postpone, _SQL.release, _SQL.bury,
-    _SQL.bury_unclaimed, _SQL.bury_raw, _SQL.publish_raw, _SQL.known, _SQL.leave,
-    _SQL.redeliver,
+    _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.postpone, _SQL.release,
+    _SQL.dead_letter, _SQL.dead_letter_unclaimed, _SQL.dead_letter_raw, _SQL.publish_raw,
+    _SQL.known, _SQL.leave, _SQL.redeliver,
 }  # fmt: skip
 
 Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]
@@ -274,7 +274,7 @@ def run(
     framework: dict[str, Any] = {
         _SQL.claim: [claimed],
         _SQL.complete: [(None, None)],
-        _SQL.bury_unclaimed: [(1,)],
+        _SQL.dead_letter_unclaimed: [(1,)],
         _SQL.known: [(1,)],
         _SQL.leave: [(timedelta(seconds=1),)],
     }
@@ -300,6 +300,6 @@ def run(
     for query, parameters in recorder.statements:
         if query in (_SQL.retry, _SQL.postpone):
             retry_in = parameters["delay"]
-        if query in (_SQL.bury, _SQL.bury_unclaimed):
+        if query in (_SQL.dead_letter, _SQL.dead_letter_unclaimed):
             reason = parameters["headers"].obj["reason"]
     return Report(result.outcome, recorder, bench.slept, retry_in, reason)

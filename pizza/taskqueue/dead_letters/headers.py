@@ -32,7 +32,7 @@ __all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain", "traceback_text
 # have to fit into one frame (128 KB), and may take three times as much there.
 _HEADERS_KEPT = 32_768
 
-_BURY_RAW = Queries("taskqueue/messages").bury_raw
+_DEAD_LETTER_RAW = Queries("taskqueue/messages").dead_letter_raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Letter:
     def write(self, conn: psycopg.Connection[Any]) -> None:
         """Send it with the caller's transaction, through the outbox."""
         conn.execute(
-            _BURY_RAW,
+            _DEAD_LETTER_RAW,
             {
                 "exchange": DEAD_LETTER_EXCHANGE,
                 "routing_key": self.queue,

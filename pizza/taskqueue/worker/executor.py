@@ -92,7 +92,7 @@ class Executor:
             job = self.job_class(task, ticket, self._bench, forced=forced)
             job.body = self._decode(task, ticket)
         except PoisonMessage as poison:
-            return self.bury_unread(ticket, poison)
+            return self.dead_letter_unclaimed(ticket, poison)
         try:
             self._run(task, job, ticket)
             return Result(Outcome.RETRIED if job.postponed else Outcome.DONE, job.next_queue)
@@ -210,7 +210,7 @@ class Executor:
                 dead |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
                 dead |= {"traceback": traceback_text(error)}
                 with conn.transaction():
-                    conn.execute(_SQL.bury, dead)
+                    conn.execute(_SQL.dead_letter, dead)
                     message = DeadMessage.from_delivery(ticket, error, job.attempt)
                     call_on_dead(conn, task, message)
         except JobInterrupted as interruption:
@@ -221,9 +221,9 @@ class Executor:
             return self._interrupted(job, ClaimLost(str(refusal).splitlines()[0]))
         text = f"Dead after attempt {job.attempt}: {reason}"
         self._log(job, logging.ERROR, "job_dead", text, error)
-        return Result(Outcome.BURIED)
+        return Result(Outcome.DEAD_LETTERED)
 
-    def bury_unread(self, ticket: Ticket, poison: PoisonMessage) -> Result:
+    def dead_letter_unclaimed(self, ticket: Ticket, poison: PoisonMessage) -> Result:
         """A message nobody can work on: to the dead letters as it is, with the reason."""
         try:
             identity = ticket.id()
@@ -232,8 +232,8 @@ class Executor:
         headers = epitaph(ticket.queue, str(poison), **kept_headers(ticket))
         conn = self._bench.line.connection()
         with translate_errors(), conn.transaction():
-            buried = conn.execute(
-                _SQL.bury_unclaimed,
+            found = conn.execute(
+                _SQL.dead_letter_unclaimed,
                 {
                     "id": identity,
                     "exchange": DEAD_LETTER_EXCHANGE,
@@ -241,9 +241,9 @@ class Executor:
                     "holder": self._bench.holder,
                 },
             ).rowcount
-            if not buried and identity and isinstance(ticket.headers.get("position"), int):
+            if not found and identity and isinstance(ticket.headers.get("position"), int):
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
-            if not buried:
+            if not found:
                 Letter(ticket.queue, ticket.body, headers).write(conn)
             task = self._app.tasks.get(str(ticket.headers.get("task")))
             call_on_dead(conn, task, DeadMessage.from_delivery(ticket, poison))
@@ -255,7 +255,7 @@ class Executor:
                             "body": base64.b64encode(ticket.body[:200]).decode()},
             },
         )  # fmt: skip
-        return Result(Outcome.BURIED)
+        return Result(Outcome.DEAD_LETTERED)
 
     @staticmethod
     def _mark(job: Job) -> dict[str, Any]:
@@ -288,7 +288,7 @@ def fail_hung(conn: BoundedConnection, job: Job) -> None:
             headers = epitaph(job.queue, reason, task=job.task.name, attempt=job.attempt)
             values |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
             with conn.transaction():
-                conn.execute(_SQL.bury, values | {"traceback": None})
+                conn.execute(_SQL.dead_letter, values | {"traceback": None})
                 call_on_dead(
                     conn, job.task, DeadMessage.from_delivery(job.delivery, error, job.attempt)
                 )

@@ -13,7 +13,7 @@ class Outcome(Enum):
     SKIPPED = "skipped"  # a duplicate, or not due: no effect
     BETTER = "better"  # a better message waits elsewhere; this ticket goes back
     RETRIED = "retried"  # failed or postponed, and due again later
-    BURIED = "buried"  # failed for good: a dead letter
+    DEAD_LETTERED = "dead_lettered"  # failed for good: a dead letter
     ADOPTED = "adopted"  # came from outside; it is a message of ours now
     LEFT = "left"  # of a newer format; due again later, for a worker that knows it
     WITHDRAWN = "withdrawn"  # taken back by who sent it, while it ran

@@ -308,7 +308,7 @@ class Worker:
             del self._unsettled[key]
             reason = f"could not be settled: {type(error).__name__}: {error}"
             try:
-                return self._executor.bury_unread(ticket, PoisonMessage(reason))
+                return self._executor.dead_letter_unclaimed(ticket, PoisonMessage(reason))
             except Exception:
                 log.exception(
                     "A dead letter cannot be written", extra={"action": "executor_failed"}

@@ -36,14 +36,14 @@ select message_release(%(job_id)s, %(job_token)s)
 -- leave --
 select message_leave(%(id)s, %(shortest)s, %(longest)s)
 
--- bury --
+-- dead_letter --
 select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s, %(traceback)s)
 
--- bury_unclaimed --
+-- dead_letter_unclaimed --
 -- A row if it had one: nobody will ever be able to claim it.
-select 1 from message_bury(%(id)s, null, %(exchange)s, %(headers)s, null, %(holder)s) as buried where buried
+select 1 from message_bury(%(id)s, null, %(exchange)s, %(headers)s, null, %(holder)s) as found where found
 
--- bury_raw --
+-- dead_letter_raw --
 select message_bury_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(id)s, %(traceback)s)
 
 -- redeliver --

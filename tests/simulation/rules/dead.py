@@ -16,7 +16,7 @@ _SQL, _DEAD = Queries("taskqueue/messages"), Queries("taskqueue/dead_letters")
 _OF_THE_END = ("reason", "died_in", "died_at", "attempt", "task", "position", "needs")
 
 
-def bury(tx: Transaction, p: dict[str, Any]) -> Rows:
+def dead_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
     """The function message_bury under a token."""
     id, token = p["job_id"], p["job_token"]
     row = tx.lock(id, lambda r: r.token == token or not tx.guarded("fencing"))
@@ -26,7 +26,7 @@ def bury(tx: Transaction, p: dict[str, Any]) -> Rows:
     return [(True,)]
 
 
-def bury_unclaimed(tx: Transaction, p: dict[str, Any]) -> Rows:
+def dead_letter_unclaimed(tx: Transaction, p: dict[str, Any]) -> Rows:
     row = _unclaimed(tx, p["id"], p["holder"])
     if row is None:
         return []
@@ -54,11 +54,11 @@ def give_up(tx: Transaction, p: dict[str, Any]) -> Rows:
                 _end(tx, found, p)
             answers.append((found is not None,))
         else:
-            answers.append((_bury_event(tx, row, p),))
+            answers.append((_dead_letter_event(tx, row, p),))
     return answers
 
 
-def _bury_event(tx: Transaction, row: Row, p: dict[str, Any]) -> bool:
+def _dead_letter_event(tx: Transaction, row: Row, p: dict[str, Any]) -> bool:
     found = tx.lock(row.id)
     if found is None:
         return False
@@ -95,7 +95,7 @@ def _end(tx: Transaction, row: Row, p: dict[str, Any]) -> None:
     _copy(tx, id, p["exchange"], row.queue, row.body, merged)
 
 
-def bury_raw(tx: Transaction, p: dict[str, Any]) -> Rows:
+def dead_letter_raw(tx: Transaction, p: dict[str, Any]) -> Rows:
     id, headers = _dead_id(tx, p["id"], p["body"]), plain(p["headers"])
     needs = headers.get("needs")
     recorded = _record(
@@ -112,7 +112,7 @@ def bury_raw(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 def import_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
-    return bury_raw(tx, p | {"routing_key": p["queue"]})
+    return dead_letter_raw(tx, p | {"routing_key": p["queue"]})
 
 
 def _record(tx: Transaction, id: Any, **values: Any) -> bool:
@@ -172,7 +172,9 @@ def state(tx: Transaction, _p: dict[str, Any]) -> Rows:
 
 
 DEAD: dict[str, Rule] = {
-    _SQL.bury: bury, _SQL.bury_unclaimed: bury_unclaimed, _SQL.bury_raw: bury_raw,
+    _SQL.dead_letter: dead_letter,
+    _SQL.dead_letter_unclaimed: dead_letter_unclaimed,
+    _SQL.dead_letter_raw: dead_letter_raw,
     _DEAD.retry: retry_dead, _DEAD.drop: drop_dead, _DEAD.existing: existing,
     _DEAD.import_letter: import_letter, Queries("taskqueue/relay").give_up: give_up,
     _DEAD.state: state,

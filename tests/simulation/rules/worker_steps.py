@@ -82,7 +82,7 @@ class WorkerSteps:
             worker.ask(F.release, mark)
         elif choice == 5:
             end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "bad"})}
-            worker.ask(F.bury, mark | end | {"traceback": rng.choice((None, "in line 1"))})
+            worker.ask(F.dead_letter, mark | end | {"traceback": rng.choice((None, "in line 1"))})
             self.tables.same_ids()
         else:
             holder = {"id": id, "token": token, "holder": 100 + who, "lease": LEASE}
@@ -95,13 +95,13 @@ class WorkerSteps:
         end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "poison"})}
         choice = rng.randrange(6)
         if choice == 0:
-            worker.ask(F.bury_unclaimed, end | {"id": id, "holder": 100 + who})
+            worker.ask(F.dead_letter_unclaimed, end | {"id": id, "holder": 100 + who})
         elif choice == 1:
             headers = {"reason": "poison", "task": "t", "attempt": 2, "needs": ["oven"], "b": 2}
             raw = {"body": rng.choice((b"?", b"{}")), "id": rng.choice((None, id))}
             raw |= end | {"headers": Jsonb(headers)}
             if rng.random() < 0.5:
-                worker.ask(F.bury_raw, raw | {"routing_key": "red", "traceback": None})
+                worker.ask(F.dead_letter_raw, raw | {"routing_key": "red", "traceback": None})
             else:
                 worker.ask(D.import_letter, raw | {"queue": "red", "priority": 5})
         elif choice == 2:

@@ -83,17 +83,17 @@ def test_a_failure_is_tried_again(attempt: int, wait: int) -> None:
 
 def test_the_last_failure_is_buried() -> None:
     report = run(walk, {"steps": ["fail"]}, attempt=3)
-    assert (report.outcome, report.reason) == (Outcome.BURIED, "ValueError: stumbled")
+    assert (report.outcome, report.reason) == (Outcome.DEAD_LETTERED, "ValueError: stumbled")
 
 
 def test_what_is_never_worth_it_is_buried_at_once() -> None:
     report = run(walk, {"steps": ["give up"]})
-    assert (report.outcome, report.reason) == (Outcome.BURIED, "KeyError: 'lost'")
+    assert (report.outcome, report.reason) == (Outcome.DEAD_LETTERED, "KeyError: 'lost'")
 
 
 def test_more_attempts_than_allowed_mean_that_workers_died() -> None:
     report = run(walk, {"steps": ["end"]}, attempt=4)
-    assert report.outcome is Outcome.BURIED
+    assert report.outcome is Outcome.DEAD_LETTERED
     assert report.reason is not None and "3 attempts" in report.reason
     assert not report.statements
 
@@ -101,7 +101,7 @@ def test_more_attempts_than_allowed_mean_that_workers_died() -> None:
 @pytest.mark.parametrize("body", [b"{", {"strides": 3}, [], 7, None])
 def test_what_cannot_be_read_is_buried_with_the_reason(body: Any) -> None:
     report = run(walk, body)
-    assert report.outcome is Outcome.BURIED
+    assert report.outcome is Outcome.DEAD_LETTERED
     assert report.reason
 
 
@@ -154,7 +154,7 @@ def test_statements_that_guard_themselves() -> None:
     report = run(hop, {}, answers=answers)
     assert (report.outcome, report.slept) == (Outcome.DONE, 4)
     assert [text for text, _ in report.statements] == ["start %(job_id)s", "finish %(job_id)s"]
-    assert run(hop, {}, answers=answers, attempt=4).outcome is Outcome.BURIED
+    assert run(hop, {}, answers=answers, attempt=4).outcome is Outcome.DEAD_LETTERED
     assert run(hop, {}, answers=answers, verdict="held").outcome is Outcome.SKIPPED
 
 

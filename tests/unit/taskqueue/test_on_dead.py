@@ -53,7 +53,7 @@ def test_a_job_knows_where_its_answer_goes() -> None:
 
 def test_a_message_whose_last_attempt_failed() -> None:
     report, (dead,) = send({"n": 1}, attempt=3)
-    assert report.outcome is Outcome.BURIED
+    assert report.outcome is Outcome.DEAD_LETTERED
     assert isinstance(dead.error, ValueError)
     assert (dead.attempt, dead.body, dead.queue) == (3, b'{"n":1}', "bills")
     assert (dead.reply_to, dead.correlation_id) == ("till", "7")
@@ -67,7 +67,7 @@ def test_a_message_whose_workers_died() -> None:
 
 def test_a_message_that_cannot_be_read() -> None:
     report, (dead,) = send(b"{")
-    assert report.outcome is Outcome.BURIED
+    assert report.outcome is Outcome.DEAD_LETTERED
     assert isinstance(dead.error, PoisonMessage)
     assert (dead.attempt, dead.body, dead.reply_to) == (0, b"{", "till")
     assert len(report.sent) == 1
@@ -85,7 +85,7 @@ def test_a_failure_of_the_hook_leaves_the_dead_letter(
     problems.append(KeyError("bug"))
     report, dead = send(body, attempt=3)
     assert len(dead) == 1
-    assert (report.outcome, report.sent) == (Outcome.BURIED, [])
+    assert (report.outcome, report.sent) == (Outcome.DEAD_LETTERED, [])
     assert report.reason
     actions = [getattr(record, "action", None) for record in caplog.records]
     assert "on_dead_failed" in actions
@@ -96,5 +96,5 @@ def test_with_the_database_away_neither_is_done_and_both_come_again(body: Any) -
     problems.append(DatabaseUnavailable("away"))
     report, dead = send(body, attempt=3)
     assert len(dead) == 2
-    assert report.outcome is Outcome.BURIED
+    assert report.outcome is Outcome.DEAD_LETTERED
     assert len(report.sent) == 1
