@@ -84,11 +84,11 @@ def _order_service(settings: Settings) -> int:
 def _kitchen_worker(settings: Settings) -> int:
     from pizza.domain.errors import InvalidSpecialities
     from pizza.processes.kitchen_worker import run_worker
-    from pizza.taskqueue.errors import SessionRefused
+    from pizza.taskqueue.errors import RegistrationRefused
 
     try:
         return run_worker(settings)
-    except SessionRefused as refusal:
+    except RegistrationRefused as refusal:
         log.error("%s", refusal, extra={"action": "worker_refused"})
         return refuse(str(refusal))
     except InvalidSpecialities as unknown:
@@ -103,11 +103,11 @@ def _tracking_service(settings: Settings) -> int:
 
 def _notification_subscriber(settings: Settings) -> int:
     from pizza.processes.notification_subscriber import run_subscriber
-    from pizza.taskqueue.errors import SessionRefused
+    from pizza.taskqueue.errors import RegistrationRefused
 
     try:
         return run_subscriber(settings)
-    except SessionRefused as refusal:
+    except RegistrationRefused as refusal:
         log.error("%s", refusal, extra={"action": "subscriber_refused"})
         return refuse(str(refusal))
 

@@ -13,7 +13,7 @@ from pizza.database.queries import Queries
 from pizza.domain.estimate import cooking_seconds
 from pizza.domain.order import ORDER_TYPES
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
-from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
@@ -61,7 +61,7 @@ def read_order(body: Any) -> OrderMessage:
 
 def _fields(body: dict[str, Any], names: Iterable[str]) -> list[str]:
     """Some fields of a message; without those whose names the database cannot hold."""
-    kept = [name for name in sorted(names) if clean(name) == name]
+    kept = [name for name in sorted(names) if sanitize_text(name) == name]
     return [part for name in kept for part in (name, json.dumps(body[name]))]
 
 

@@ -13,7 +13,7 @@ from pizza.database.errors import DatabaseError
 from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import Post, WorkerStatus
-from pizza.taskqueue.errors import SessionRefused
+from pizza.taskqueue.errors import RegistrationRefused
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +24,15 @@ _PATIENCE_S = 2.0
 
 
 class Shift:
-    """The restaurant's roster for one worker (see framework.session.Roster)."""
+    """The restaurant's registration of one worker; see WorkerRegistry."""
 
     def __init__(self, name: str, post: Post, announcement: str) -> None:
         self._name = name
         self._post = post
         self._announcement = announcement
 
-    def enter(self, conn: BoundedConnection) -> None:
-        """Register. Raises SessionRefused when the name is taken or the kitchen is full.
+    def register(self, conn: BoundedConnection) -> None:
+        """Register. Raises RegistrationRefused when the name is taken or the kitchen is full.
 
         Raises DatabaseError while there are no tables.
         """
@@ -41,7 +41,7 @@ class Shift:
             if time.monotonic() > until:
                 full = verdict == "full"
                 no = TooManyWorkers(MAX_WORKERS) if full else WorkerNameTaken(self._name)
-                raise SessionRefused(str(no))
+                raise RegistrationRefused(str(no))
             time.sleep(0.1)
         log.info(self._announcement, extra={"action": "worker_registered"})
 
@@ -51,7 +51,7 @@ class Shift:
         except psycopg.errors.UndefinedFunction as error:
             raise DatabaseError("the database has no tables yet: run --setup-db") from error
 
-    def beat(self, conn: BoundedConnection) -> None:
+    def heartbeat(self, conn: BoundedConnection) -> None:
         """Say that it is alive, and report those who are not."""
         worker_storage.beat(conn, self._name)
         for name in worker_storage.mark_the_dead(conn):
@@ -60,7 +60,7 @@ class Shift:
                 extra={"action": "worker_offline", "details": {"worker_name": name}},
             )  # fmt: skip
 
-    def leave(self, conn: BoundedConnection) -> None:
+    def unregister(self, conn: BoundedConnection) -> None:
         """Go home."""
         worker_storage.leave(conn, self._name)
         log.info("Worker disconnected", extra={"action": "worker_disconnected"})

@@ -16,8 +16,8 @@ from pizza.domain.names import fold
 from pizza.domain.status import STATUSES
 from pizza.notifications import storage as notifications
 from pizza.orders.status_messages import StatusMessage, read_status_message
-from pizza.taskqueue.dead_letters.headers import clean
-from pizza.taskqueue.errors import Duplicate, PoisonMessage
+from pizza.taskqueue.dead_letters.headers import sanitize_text
+from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.taskqueue.subscriber.event import Event
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Deliveries:
     def deliver(self, event: Event, conn: BoundedConnection | None) -> None:
         """Show a notification, and log that in the database if there is one.
 
-        Raises Duplicate, PoisonMessage, and what `show` raises.
+        Raises DuplicateEvent, PoisonMessage, and what `show` raises.
         """
         message = read_status_message(event.body, event.id)
         if message not in self._wanted:
@@ -63,7 +63,7 @@ class Deliveries:
         shown = message.event_id in self._shown
         new = not shown if conn is None else self._note(conn, message, event.attempt)
         if not new:
-            raise Duplicate(f"event {message.event_id} was delivered before")
+            raise DuplicateEvent(f"event {message.event_id} was delivered before")
         if not shown:  # else it was, and the database went away before the log was written
             self._show(message)
             self._shown[message.event_id] = None
@@ -96,7 +96,7 @@ class Deliveries:
             status=message.new,
             attempts=attempts,
             outcome=outcome,
-            reason=clean(reason) if reason else None,
+            reason=sanitize_text(reason) if reason else None,
         )
 
 

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.task import publish
 from pizza.topology import is_ours
 
@@ -26,12 +26,12 @@ def send(
     """
     if not reply_to:
         return
-    queue = clean(reply_to)
+    queue = sanitize_text(reply_to)
     if is_ours(queue):
         log.warning(
             "No answer is sent: reply_to names %s, a queue of the restaurant", queue,
             extra={"action": "reply_refused", "details": {"reply_to": queue}},
         )  # fmt: skip
         return
-    echoed = None if correlation_id is None else clean(correlation_id)
+    echoed = None if correlation_id is None else sanitize_text(correlation_id)
     publish(conn, "", queue, answer, correlation_id=echoed)

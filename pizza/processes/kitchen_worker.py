@@ -33,8 +33,8 @@ COOK = "cook"
 def run_worker(settings: Settings) -> int:
     """Run a worker until it is told to stop; returns the process's exit code.
 
-    Raises SessionRefused when its name is taken or there are ten workers; InvalidSpecialities for
-    specialities that are neither order types nor on the menu.
+    Raises RegistrationRefused when its name is taken or there are ten workers;
+    InvalidSpecialities for specialities that are neither order types nor on the menu.
     """
     assert settings.db_url and settings.worker_name, "the command line insists on both"
     post = _post(settings)
@@ -55,7 +55,7 @@ def run_worker(settings: Settings) -> int:
             heartbeat=int(settings.heartbeat_seconds),
             skills=frozenset(post.tags) if post.tags else None,
         ),
-        roster=Shift(settings.worker_name, post, _announcement(post)),
+        registry=Shift(settings.worker_name, post, _announcement(post)),
     )
     worker.run()
     return 0

@@ -15,7 +15,7 @@ from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.domain.names import fold
 from pizza.notifications.handler import Deliveries, Show, Wanted, write_line
-from pizza.taskqueue.errors import SessionRefused
+from pizza.taskqueue.errors import RegistrationRefused
 from pizza.taskqueue.service import serve
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 from pizza.topology import subscriber_queue
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def run_subscriber(settings: Settings) -> int:
     """Run a subscriber until it is told to stop; returns the process's exit code.
 
-    Raises SessionRefused when another one of its name is at work.
+    Raises RegistrationRefused when another one of its name is at work.
     """
     name = settings.subscriber_name
     deliveries = Deliveries(
@@ -54,8 +54,8 @@ def run_subscriber(settings: Settings) -> int:
     )
     try:
         serve(subscriber)
-    except SessionRefused as refusal:
-        raise SessionRefused(
+    except RegistrationRefused as refusal:
+        raise RegistrationRefused(
             f"A subscriber named {name!r} is already at work; choose another name."
         ) from refusal
     log.info("Subscriber disconnected", extra={"action": "unsubscribed"})

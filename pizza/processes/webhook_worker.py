@@ -7,7 +7,7 @@ import logging
 from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.taskqueue.worker.context import WorkerOptions
-from pizza.taskqueue.worker.pool import Crew
+from pizza.taskqueue.worker.pool import WorkerPool
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks.delivery import deliveries
 from pizza.webhooks.webhooks import Policy
@@ -27,7 +27,7 @@ def run_webhook_worker(settings: Settings) -> int:
         lease=settings.lease_seconds,
         heartbeat=int(settings.heartbeat_seconds),
     )
-    crew = Crew(app, settings.db_url, settings.broker_url, options, settings.webhook_threads)
+    crew = WorkerPool(app, settings.db_url, settings.broker_url, options, settings.webhook_threads)
     log.info("Webhook worker started", extra={"action": "service_started"})
     crew.run()
     log.info("Webhook worker stopped", extra={"action": "service_stopped"})

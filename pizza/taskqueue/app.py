@@ -30,7 +30,7 @@ class Blueprint:
         retry: RetryPolicy | None = None,
         decode: Decoder | None = None,
         claims_itself: bool = False,
-        format: int = 1,
+        schema_version: int = 1,
         time_limit: float | None = TIME_LIMIT_S,
         on_dead: OnDead | None = None,
     ) -> Callable[[TaskFunction], Task]:
@@ -48,7 +48,7 @@ class Blueprint:
                 retry or RetryPolicy(),
                 decode,
                 claims_itself,
-                format,
+                schema_version,
                 time_limit,
                 on_dead,
             )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
-from pizza.taskqueue.errors import HandedBack
+from pizza.taskqueue.errors import Released
 from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,12 @@ class Line:
     def connection(self) -> BoundedConnection:
         """The open connection; waits with back-off while the server is away, or after a refusal.
 
-        Raises HandedBack when the worker has to stop before it is back.
+        Raises Released when the worker has to stop before it is back.
         """
         if self._refused:
             self._refused = False
             if self._pause(self._backoff.next()):
-                raise HandedBack("the worker stops while the database refuses its work")
+                raise Released("the worker stops while the database refuses its work")
         if self._conn is not None and not self._conn.closed and self._refused_lately():
             return self._conn
         while self._conn is None or self._conn.closed:
@@ -56,7 +56,7 @@ class Line:
             except DatabaseUnavailable as error:
                 self.lost(error)
                 if self._pause(self._backoff.next()):
-                    raise HandedBack("the worker stops while the database is away") from error
+                    raise Released("the worker stops while the database is away") from error
         if self._away:
             self._away = False
             log.info("PostgreSQL is back", extra={"action": "database_reconnected"})

@@ -3,18 +3,18 @@
 FrameworkError
 ├── ConfigurationError     a task, queue or policy was declared wrongly
 ├── BrokerUnavailable      RabbitMQ is absent, hung, or gone in the middle
-│   ├── QueueTaken         another consumer has the queue for itself
+│   ├── QueueInUse         another consumer has the queue for itself
 │   ├── QueueMissing       a queue that is not declared, or was deleted
 │   └── TopologyRefused    RabbitMQ will not declare or bind something as it was asked to
 ├── PoisonMessage          a message that no attempt can ever make sense of
-├── Duplicate              an event that had its effect before
+├── DuplicateEvent              an event that had its effect before
 ├── TimeLimitExceeded      the job took longer than its task may
-├── AttemptsExhausted      every worker that began the job went away without an end
-├── SessionRefused         this worker or subscriber may not begin (its name, its number)
+├── MaxAttemptsExceeded      every worker that began the job went away without an end
+├── RegistrationRefused         this worker or subscriber may not begin (its name, its number)
 └── JobInterrupted         the job ends here, without a failure of its own
     ├── NotClaimed         its message is not ours to work on: done, held, not due, not the best
-    ├── ClaimLost          somebody else has taken the message over; nothing more will count
-    └── HandedBack         the worker stops and gives the message back unfinished
+    ├── LeaseLost          somebody else has taken the message over; nothing more will count
+    └── Released         the worker stops and gives the message back unfinished
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BrokerUnavailable(FrameworkError):
     """RabbitMQ could not be reached or did not answer in time; try again later."""
 
 
-class QueueTaken(BrokerUnavailable):
+class QueueInUse(BrokerUnavailable):
     """Another consumer has the queue, and one of the two wants it for itself."""
 
 
@@ -55,7 +55,7 @@ class PoisonMessage(FrameworkError):
     """The message can never be processed; it goes to the dead letters with this reason."""
 
 
-class Duplicate(FrameworkError):
+class DuplicateEvent(FrameworkError):
     """The event had its effect before; it is over, and nothing of this run is kept."""
 
 
@@ -63,11 +63,11 @@ class TimeLimitExceeded(FrameworkError):
     """The job took longer than its task's time limit; the attempt has failed."""
 
 
-class AttemptsExhausted(FrameworkError):
+class MaxAttemptsExceeded(FrameworkError):
     """The job was begun as often as its policy allows and never ended, well or badly."""
 
 
-class SessionRefused(FrameworkError):
+class RegistrationRefused(FrameworkError):
     """This worker or subscriber is not let in; the sentence says why."""
 
 
@@ -84,9 +84,9 @@ class NotClaimed(JobInterrupted):
         self.better_queue = better_queue
 
 
-class ClaimLost(JobInterrupted):
+class LeaseLost(JobInterrupted):
     """The fencing token is out of date: another worker has taken the message over."""
 
 
-class HandedBack(JobInterrupted):
+class Released(JobInterrupted):
     """The worker has been told to stop and the grace period is over."""

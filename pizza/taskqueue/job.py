@@ -20,17 +20,17 @@ from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import (
-    AttemptsExhausted,
-    ClaimLost,
     ConfigurationError,
-    HandedBack,
     JobInterrupted,
+    LeaseLost,
+    MaxAttemptsExceeded,
     NotClaimed,
+    Released,
     TimeLimitExceeded,
 )
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.task import Task
-from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.worker.context import WorkerContext
 
 _SQL = Queries("taskqueue/messages")
 _CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
@@ -41,24 +41,26 @@ _SWAP_S = 0.01
 
 
 class Job:
-    """Passed to the task's function.
+    """What a task's function gets as its argument.
 
-    id, task, attempt (from 1), priority, queue, headers, format (from 1); body: what the task's
-    `decode` made of it; worker_name: who works on it; duration_ms: set by the timing middleware;
-    reply_to, correlation_id: where the sender wants an answer, and what the answer has to repeat
-    (None: the sender did not say).
+    id, task, priority, queue, headers, schema_version: of the message. body: what the task's
+    `decode` returned. attempt: from 1. worker_name: the worker that runs it. duration_ms: set by
+    the timing middleware. reply_to, correlation_id: the queue for the reply and the id that the
+    reply has to repeat; None if the sender gave none.
     """
 
-    def __init__(self, task: Task, ticket: Ticket, bench: Bench, *, forced: bool = False) -> None:
+    def __init__(
+        self, task: Task, delivery: Delivery, context: WorkerContext, *, forced: bool = False
+    ) -> None:
         self.task = task
-        self.id = ticket.id()
-        self.priority = ticket.priority
-        self.queue = ticket.queue
-        self.headers = ticket.headers
-        self.format = ticket.format
-        self.reply_to = ticket.reply_to
-        self.correlation_id = ticket.correlation_id
-        self.worker_name = bench.worker_name
+        self.id = delivery.id()
+        self.priority = delivery.priority
+        self.queue = delivery.queue
+        self.headers = delivery.headers
+        self.schema_version = delivery.schema_version
+        self.reply_to = delivery.reply_to
+        self.correlation_id = delivery.correlation_id
+        self.worker_name = context.worker_name
         self.attempt = 0
         self.duration_ms: int | None = None
         self.body: Any = None
@@ -68,10 +70,10 @@ class Job:
         self.outage: DatabaseUnavailable | None = None
         self.lost_in_block = False
         self.next_queue: str | None = None
-        self._bench = bench
+        self._context = context
         self._forced = forced
-        self.delivery = ticket
-        self._has_ticket = ticket.delivery_tag > 0
+        self.delivery = delivery
+        self._is_delivered = delivery.delivery_tag > 0
 
     # -- transactions ---------------------------------------------------------------
 
@@ -81,7 +83,7 @@ class Job:
 
         The block may take as long as the task's time limit. An error of its statements, and any
         other error in it, fails the attempt; only the loss of this very connection does not.
-        Raises ClaimLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass: the job runs
+        Raises LeaseLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass: the job runs
         again from its beginning once the server is back), TimeLimitExceeded.
         """
         with self._guarded() as conn:
@@ -124,7 +126,7 @@ class Job:
 
     def _ended(self, next_queue: str | None, promise: int | None) -> None:
         self.completed = True
-        self.next_queue, self._bench.promise = next_queue, promise
+        self.next_queue, self._context.promise = next_queue, promise
 
     @contextmanager
     def _guarded(
@@ -137,7 +139,7 @@ class Job:
         """
         if self.completed:
             raise ConfigurationError(f"task {self.task.name} went on after its completion")
-        conn = self._bench.line.connection()
+        conn = self._context.line.connection()
         fresh = self.token is None
         try:
             with translate_errors(), conn.transaction():
@@ -146,20 +148,20 @@ class Job:
                 else:
                     conn.execute(_FENCE, self._guard())
                 with application_block(
-                    conn, deadline=self._bench.deadline, abort_event=self._bench.silent
+                    conn, deadline=self._context.deadline, abort_event=self._context.silent
                 ):
                     yield conn
                 if end is not None:
                     end(conn)
         except BaseException as error:
             if fresh:
-                self.token = self._bench.held = None  # rolled back with the rest
+                self.token = self._context.held = None  # rolled back with the rest
             outage = isinstance(error, DatabaseUnavailable)
             if isinstance(error, ApplicationError):
                 outage = error.outage
                 error = self._judged(error)
             if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
-                raise ClaimLost(str(error).splitlines()[0]) from error
+                raise LeaseLost(str(error).splitlines()[0]) from error
             if outage and isinstance(error, DatabaseUnavailable):
                 self._lost(error)
             raise error from error.__cause__
@@ -173,10 +175,10 @@ class Job:
 
     def _lost(self, error: DatabaseUnavailable) -> None:
         self.outage = error
-        self._bench.line.lost(error)
+        self._context.line.lost(error)
 
     def _is_over_time(self) -> bool:
-        deadline = self._bench.deadline
+        deadline = self._context.deadline
         return deadline is not None and time.monotonic() >= deadline
 
     def _time_limit_text(self) -> str:
@@ -194,7 +196,7 @@ class Job:
         """
         row = self._statement(query, parameters)
         if row is None:
-            raise ClaimLost(f"message {self.id} was completed by somebody else")
+            raise LeaseLost(f"message {self.id} was completed by somebody else")
         if self.token is None:
             self._adopt(row)
         return row
@@ -215,7 +217,7 @@ class Job:
             raise ConfigurationError("a job's statement must guard itself with %(job_id)s")
         uncertain = False
         while True:
-            conn = self._bench.line.connection()
+            conn = self._context.line.connection()
             try:
                 with translate_errors():
                     row: dict[str, Any] | None = conn.fetch_first(
@@ -230,11 +232,13 @@ class Job:
                     raise
                 if uncertain and not self._known():
                     return None
-                raise ClaimLost(str(error).splitlines()[0]) from error
+                raise LeaseLost(str(error).splitlines()[0]) from error
 
     def _known(self) -> bool:
         """Whether the message is still there: neither ended nor withdrawn."""
-        return self._bench.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
+        return (
+            self._context.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
+        )
 
     # -- claiming -------------------------------------------------------------------
 
@@ -243,7 +247,7 @@ class Job:
 
         last: only to settle a failed job, however many attempts there were.
         """
-        conn = self._bench.line.connection()
+        conn = self._context.line.connection()
         try:
             with translate_errors():
                 self._claim(conn, last=last)
@@ -257,26 +261,26 @@ class Job:
         self._adopt(row, last=last)
 
     def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
-        self._bench.promise = row["promise"]
+        self._context.promise = row["promise"]
         if row["verdict"] != "claimed":
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
-        self._bench.held = (self.id, self.token)
-        self._bench.begun()
+        self._context.held = (self.id, self.token)
+        self._context.begun()
         if self.attempt > self.task.retry.attempts and not last:
             # A failure would have ended it before: its workers died instead.
-            raise AttemptsExhausted(f"{self.attempt - 1} attempts failed, or their workers died")
+            raise MaxAttemptsExceeded(f"{self.attempt - 1} attempts failed, or their workers died")
 
     def _guard(self) -> dict[str, Any]:
         return {
             "job_id": self.id,
             "job_token": self.token,
-            "job_holder": self._bench.holder,
+            "job_holder": self._context.holder,
             "job_lease": None,
-            "job_queues": self._bench.queue_array,
+            "job_queues": self._context.queue_array,
             "job_forced": self._forced,
-            "job_promise": self._bench.promise,
-            "job_priority": self.priority if self._has_ticket else None,
+            "job_promise": self._context.promise,
+            "job_priority": self.priority if self._is_delivered else None,
         }
 
     # -- waiting --------------------------------------------------------------------
@@ -284,33 +288,33 @@ class Job:
     def sleep(self, seconds: float) -> None:
         """Wait, holding nothing.
 
-        Raises ClaimLost or HandedBack as soon as either is known, and TimeLimitExceeded.
+        Raises LeaseLost or Released as soon as either is known, and TimeLimitExceeded.
         """
         until = time.monotonic() + seconds
-        if self._bench.promise is not None and seconds > _SWAP_S:
-            # Our ticket was another's, and he has had the time to take ours.
-            self._bench.interrupt.wait(_SWAP_S)
+        if self._context.promise is not None and seconds > _SWAP_S:
+            # Our delivery was another's, and he has had the time to take ours.
+            self._context.interrupt.wait(_SWAP_S)
             self._end_promise()
         while True:
             self.check()
             left = until - time.monotonic()
             if left <= 0:
                 return
-            if self._bench.deadline is not None:
-                left = max(0.0, min(left, self._bench.deadline - time.monotonic()))
-            self._bench.interrupt.wait(left)
+            if self._context.deadline is not None:
+                left = max(0.0, min(left, self._context.deadline - time.monotonic()))
+            self._context.interrupt.wait(left)
 
     def _end_promise(self) -> None:
         with suppress(DatabaseUnavailable), translate_errors():
-            promise = {"promise": self._bench.promise}
-            self._bench.line.connection().execute(_END_PROMISE, promise)
-        self._bench.promise = None
+            promise = {"promise": self._context.promise}
+            self._context.line.connection().execute(_END_PROMISE, promise)
+        self._context.promise = None
 
     def check(self) -> None:
-        """For loops of one's own: raise ClaimLost, HandedBack or TimeLimitExceeded."""
-        if self._bench.lost.is_set():
-            raise ClaimLost(f"message {self.id} was taken over by another worker")
-        if self._bench.abandon.is_set():
-            raise HandedBack(f"message {self.id} is handed back: the worker stops")
+        """For loops of one's own: raise LeaseLost, Released or TimeLimitExceeded."""
+        if self._context.lost.is_set():
+            raise LeaseLost(f"message {self.id} was taken over by another worker")
+        if self._context.abandon.is_set():
+            raise Released(f"message {self.id} is handed back: the worker stops")
         if self._is_over_time():
             raise TimeLimitExceeded(self._time_limit_text())

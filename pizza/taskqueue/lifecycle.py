@@ -35,7 +35,7 @@ def readable(files: Sequence[Any], timeout: float) -> set[int]:
     return {number for number, _ in poll.poll(max(0.0, timeout) * 1000)}
 
 
-class Wake:
+class Waker:
     """Something a thread can select() on while it waits for the broker, and others can set."""
 
     def __init__(self) -> None:
@@ -77,8 +77,8 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.wake = Wake()
-        self._asked = Wake()  # never cleared
+        self.wake = Waker()
+        self._asked = Waker()  # never cleared
         self._is_set = False
         self._interrupted = False
 

@@ -1,10 +1,10 @@
-"""The envelope: how a message stands on the wire.
+"""Messages on the wire: reads AMQP deliveries and writes rows of `message` as AMQP messages.
 
-The body is the application's alone. What the framework needs travels in AMQP
-properties (message_id) and headers (task, attempt, position, format), so that any AMQP client
-can read and write messages. The header `correlation_id` of a row becomes the property.
+The body belongs to the application. The framework uses AMQP properties (message_id) and headers
+(task, attempt, position, format), so any AMQP client can read and write messages. The header
+`correlation_id` of a row becomes the property.
 
-What other programs have written is cleaned here: no string of a ticket holds a NUL or a lone
+Strings from other programs are sanitized here: no string of a Delivery contains a NUL or a lone
 surrogate, which PostgreSQL's text and jsonb refuse.
 """
 
@@ -25,20 +25,20 @@ CONTENT_TYPE = "application/json"
 PERSISTENT = 2
 REPLY_TO = "reply_to"
 CORRELATION_ID = "correlation_id"
-FORMAT = "format"
+SCHEMA_VERSION = "format"  # the header's name on the wire
 DEAD_MESSAGE = "dead_message"
 _MAX_DEPTH = 64
 _SHORT_STRING = 255  # octets in an AMQP short string
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """One delivery of a message: what the broker handed to this worker, unacknowledged.
+class Delivery:
+    """One AMQP delivery of a message to this worker, or a row that takes the place of one.
 
-    delivery_tag: 0 (the broker begins at 1) for a message that the database named.
-    message_id: with a hash of the original octets where it had to be cleaned.
-    undecodable: why properties or headers are missing; such a message is poison.
-    reply_to, correlation_id: of the sender, from the property, or else from the header.
+    delivery_tag: from 1; 0 for a delivery made from a row, which is not acknowledged.
+    message_id: as sent; with a hash of its octets if it had to be sanitized.
+    reply_to, correlation_id: from the AMQP property, otherwise from the header.
+    undecodable: why properties or headers are missing, None if they are complete.
     """
 
     queue: str
@@ -52,80 +52,100 @@ class Ticket:
     correlation_id: str | None = None
     undecodable: str | None = None
 
+    @classmethod
+    def from_amqp(cls, queue: str, message: Any) -> Delivery:
+        """Read a py-amqp message, delivered from `queue`. No content of it makes this raise."""
+        properties, info = message.properties, message.delivery_info
+        undecodable: str | None = getattr(message, "undecodable", None)
+        try:
+            headers = _sanitized(properties.get("application_headers") or {}, _MAX_DEPTH)
+        except RecursionError:
+            headers, undecodable = {}, f"the headers are nested deeper than {_MAX_DEPTH} levels"
+        body = message.body
+        return cls(
+            queue=queue,
+            delivery_tag=info["delivery_tag"],
+            redelivered=bool(info["redelivered"]),
+            message_id=_identity(properties.get("message_id")),
+            priority=properties.get("priority") or 0,
+            headers=headers,
+            body=body.encode() if isinstance(body, str) else bytes(body),
+            reply_to=_short_text(_address(properties.get(REPLY_TO)), headers.get(REPLY_TO)),
+            correlation_id=_short_text(
+                _text(properties.get(CORRELATION_ID)), headers.get(CORRELATION_ID)
+            ),
+            undecodable=undecodable,
+        )
+
+    @classmethod
+    def from_row(cls, row: Any) -> Delivery:
+        """A delivery from a row (id, task, queue, priority, position, headers, body)."""
+        id, task, queue, priority, position, headers, body = row
+        headers = {**(headers or {}), "task": task, "position": position}
+        return cls(
+            queue=queue,
+            delivery_tag=0,
+            redelivered=False,
+            message_id=str(id),
+            priority=priority,
+            headers=headers,
+            body=bytes(body),
+            reply_to=_short_text(headers.get(REPLY_TO)),
+            correlation_id=_short_text(headers.get(CORRELATION_ID)),
+        )
+
     @property
-    def rank(self) -> tuple[int, int]:
-        """Sorts tickets best first: high priority, then age."""
+    def sort_key(self) -> tuple[int, int]:
+        """Sorts deliveries by priority, highest first, then by age, oldest first."""
         position = self.headers.get("position")
         return -self.priority, position if isinstance(position, int) else 0
 
     @property
-    def foreign(self) -> bool:
-        """Whether it comes from outside: it has none of what the framework's relay writes."""
+    def is_external(self) -> bool:
+        """Whether another program published it: it lacks the headers that the relay writes."""
         return "task" not in self.headers
 
     @property
-    def format(self) -> int:
-        """Which format of its task's messages it has; 1 when it does not say."""
-        given = self.headers.get(FORMAT)
+    def schema_version(self) -> int:
+        """The schema version of the body; 1 if the message has none."""
+        given = self.headers.get(SCHEMA_VERSION)
         return given if isinstance(given, int) and not isinstance(given, bool) else 1
 
-    def check(self) -> None:
-        """Raise PoisonMessage when properties or headers could not be decoded."""
+    def check_decodable(self) -> None:
+        """Raise PoisonMessage if properties or headers could not be decoded."""
         if self.undecodable is not None:
             raise PoisonMessage(self.undecodable)
 
     def id(self) -> UUID:
-        """The message's id. Raises PoisonMessage when it has none of ours."""
-        self.check()
+        """The message's id. Raises PoisonMessage if it has no UUID."""
+        self.check_decodable()
         try:
             return UUID(self.message_id or "")
         except ValueError:
             raise PoisonMessage(f"message_id is {self.message_id!r}, not a UUID") from None
 
     def task_name(self) -> str:
-        """The task it is for. Raises PoisonMessage when it does not say."""
-        self.check()
+        """The name of its task. Raises PoisonMessage if the headers have none."""
+        self.check_decodable()
         name = self.headers.get("task")
         if not isinstance(name, str):
             raise PoisonMessage("the message names no task in its headers")
         return name
 
     def json(self) -> Any:
-        """The body as JSON. Raises PoisonMessage when it is not."""
-        self.check()
+        """The body as JSON. Raises PoisonMessage if it is not JSON."""
+        self.check_decodable()
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise PoisonMessage(f"the body is not JSON: {str(error)[:200]}") from None
 
 
-def ticket(queue: str, message: Any) -> Ticket:
-    """Read a py-amqp message, as delivered from `queue`. Never raises for what it holds."""
-    properties, delivery = message.properties, message.delivery_info
-    undecodable: str | None = getattr(message, "undecodable", None)
-    try:
-        headers = _cleaned(properties.get("application_headers") or {}, _MAX_DEPTH)
-    except RecursionError:
-        headers, undecodable = {}, f"the headers are nested deeper than {_MAX_DEPTH} levels"
-    body = message.body
-    return Ticket(
-        queue=queue,
-        delivery_tag=delivery["delivery_tag"],
-        redelivered=bool(delivery["redelivered"]),
-        message_id=_identity(properties.get("message_id")),
-        priority=properties.get("priority") or 0,
-        headers=headers,
-        body=body.encode() if isinstance(body, str) else bytes(body),
-        reply_to=_short_text(_address(properties.get(REPLY_TO)), headers.get(REPLY_TO)),
-        correlation_id=_short_text(
-            _text(properties.get(CORRELATION_ID)), headers.get(CORRELATION_ID)
-        ),
-        undecodable=undecodable,
-    )
+def sanitize_text(text: str) -> str:
+    """Replace each NUL and lone surrogate by "?"; PostgreSQL's text and jsonb refuse them.
 
-
-def clean(text: str) -> str:
-    """What text and jsonb can hold: "?" for each NUL and each lone surrogate; never longer."""
+    The result is never longer than `text`.
+    """
     if text.isascii() and "\x00" not in text:
         return text
     return text.replace("\x00", "?").encode("utf-8", "replace").decode()
@@ -135,11 +155,11 @@ def _text(given: str | bytes | None) -> str | None:
     """A property, which is bytes where it was not UTF-8."""
     if given is None:
         return None
-    return clean(utf8(given).decode() if isinstance(given, bytes) else given)
+    return sanitize_text(utf8(given).decode() if isinstance(given, bytes) else given)
 
 
 def _identity(given: str | bytes | None) -> str | None:
-    """Two different ids stay different: one that had to be cleaned gets a hash of its octets."""
+    """A sanitized message_id; a hash of its octets keeps two different ids different."""
     text = _text(given)
     if text is None or text == given:
         return text
@@ -148,58 +168,41 @@ def _identity(given: str | bytes | None) -> str | None:
 
 
 def _address(given: str | bytes | None) -> str | None:
-    """A queue's name; None for one that no row can hold."""
+    """A queue's name; None for one that cannot be stored unchanged."""
     text = _text(given)
     return text if text == given else None
 
 
-def _cleaned(value: Any, depth: int) -> Any:
-    """A header's value, cleaned. Raises RecursionError when it is nested deeper than `depth`."""
+def _sanitized(value: Any, depth: int) -> Any:
+    """A header's value, sanitized. Raises RecursionError if it is nested deeper than `depth`."""
     if isinstance(value, str):
-        return clean(value)
+        return sanitize_text(value)
     if not isinstance(value, dict | list):
         return value
     if not depth:
         raise RecursionError
     if isinstance(value, list):
-        return [_cleaned(each, depth - 1) for each in value]
-    return {_text(key) or "": _cleaned(each, depth - 1) for key, each in value.items()}
+        return [_sanitized(each, depth - 1) for each in value]
+    return {_text(key) or "": _sanitized(each, depth - 1) for key, each in value.items()}
 
 
-def named(row: Any) -> Ticket:
-    """The ticket in place of one, for a row that the database has named (`framework.match`)."""
-    id, task, queue, priority, position, headers, body = row
-    headers = {**(headers or {}), "task": task, "position": position}
-    return Ticket(
-        queue=queue,
-        delivery_tag=0,
-        redelivered=False,
-        message_id=str(id),
-        priority=priority,
-        headers=headers,
-        body=bytes(body),
-        reply_to=_short_text(headers.get(REPLY_TO)),
-        correlation_id=_short_text(headers.get(CORRELATION_ID)),
-    )
+def _short_text(*candidates: Any) -> str | None:
+    """The first candidate that is text and fits into an AMQP property."""
+    return next((each for each in candidates if _fits_property(each)), None)
 
 
-def _short_text(*places: Any) -> str | None:
-    """The first of these that is text and fits into an AMQP property."""
-    return next((each for each in places if _fits_property(each)), None)
-
-
-def outgoing(row: Any) -> amqp.Message:
-    """The message that publishes a row of the table `message`, as `relay.pending` names its
-    columns.
-    """
+def to_amqp(row: Any) -> amqp.Message:
+    """The AMQP message for a row of `message`, which has the columns of the query `pending`."""
     application_headers = dict(row.headers) if row.headers else {}
     properties = {}
     if _fits_property(application_headers.get(CORRELATION_ID)):
         properties[CORRELATION_ID] = application_headers.pop(CORRELATION_ID)
     if row.task is not None:
         application_headers |= {
-            "task": row.task, "attempt": row.attempt + 1, "position": row.position,
-        }  # fmt: skip
+            "task": row.task,
+            "attempt": row.attempt + 1,
+            "position": row.position,
+        }
     return amqp.Message(
         row.body,
         content_type=CONTENT_TYPE,
@@ -213,7 +216,7 @@ def outgoing(row: Any) -> amqp.Message:
 
 
 def _published_id(row: Any) -> str:
-    """The row's id, or for the copy of a dead message the id of that message."""
+    """The row's id; for a copy of a dead message, the id of that dead message."""
     copied = (row.headers or {}).get(DEAD_MESSAGE) if row.task is None else None
     return copied if isinstance(copied, str) and _fits_property(copied) else str(row.id)
 
@@ -223,7 +226,7 @@ def _fits_property(value: Any) -> bool:
 
 
 def encode(body: Any) -> bytes:
-    """A body as compact JSON. Raises PoisonMessage for what JSON cannot hold."""
+    """A body as compact JSON. Raises PoisonMessage if JSON cannot represent it."""
     try:
         return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError) as error:

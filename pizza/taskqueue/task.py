@@ -17,7 +17,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue import trace
 from pizza.taskqueue.dead_letters.callback import OnDead
 from pizza.taskqueue.errors import ConfigurationError
-from pizza.taskqueue.message import CORRELATION_ID, FORMAT, encode
+from pizza.taskqueue.message import CORRELATION_ID, SCHEMA_VERSION, encode
 from pizza.taskqueue.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Task:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     decode: Decoder | None = None
     claims_itself: bool = False
-    format: int = 1
+    schema_version: int = 1
     time_limit: float | None = TIME_LIMIT_S
     max_priority: Callable[[str], int | None] = field(
         default=_unknown, init=False, repr=False, compare=False
@@ -111,8 +111,8 @@ class Task:
         target = queue or self.queue
         self._check_priority(target, priority)
         identity = message_id or uuid4()
-        if self.format > 1:
-            headers = {**(headers or {}), FORMAT: self.format}
+        if self.schema_version > 1:
+            headers = {**(headers or {}), SCHEMA_VERSION: self.schema_version}
         conn.execute(
             _SEND if message_id is None else _SEND_ONCE,
             {
@@ -187,7 +187,7 @@ def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
     """Take a message back, in the caller's transaction.
 
     One that waits will not be begun. Of one that was begun nothing more can have an effect, and
-    its worker is told at once: the job sees ClaimLost.
+    its worker is told at once: the job sees LeaseLost.
     False when there is none: its job has ended, or never was. Raises TypeError for a connection
     that is not synchronous.
     """

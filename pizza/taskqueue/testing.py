@@ -25,10 +25,10 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.job import REFUSED, Job
-from pizza.taskqueue.message import Ticket, encode
+from pizza.taskqueue.message import Delivery, encode
 from pizza.taskqueue.middleware import Middleware
 from pizza.taskqueue.task import Task
-from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.outcome import Outcome
 
@@ -194,7 +194,7 @@ class _Line:
 
 
 @dataclass(slots=True)
-class _StubBench(Bench):
+class _StubContext(WorkerContext):
     """With a clock that only `job.sleep` moves, and what is to happen on it."""
 
     slept: float = 0.0
@@ -212,12 +212,12 @@ class StubJob(Job):
 
     def sleep(self, seconds: float) -> None:
         """Move the clock on, up to what ends the job on the way."""
-        bench = cast(_StubBench, self._bench)
-        target = bench.slept + seconds
-        for moment in sorted(at for at in bench.events.values() if bench.slept < at <= target):
-            bench.pass_time(moment)
+        context = cast(_StubContext, self._context)
+        target = context.slept + seconds
+        for moment in sorted(at for at in context.events.values() if context.slept < at <= target):
+            context.pass_time(moment)
             self.check()
-        bench.pass_time(target)
+        context.pass_time(target)
         self.check()
 
 
@@ -280,26 +280,26 @@ def run(
     }
     recorder = Recorder({**(answers or {}), **framework}, failures)
     recorder.claimed = claimed
-    bench = _StubBench(
+    context = _StubContext(
         worker_name="stub", holder=1, lease=timedelta(seconds=15), queues=(task.queue,),
         line=cast(Line, _Line(recorder)),
     )  # fmt: skip
-    for event, at in ((bench.abandon, stop_at), (bench.lost, lost_at)):
+    for event, at in ((context.abandon, stop_at), (context.lost, lost_at)):
         if at is not None:
-            bench.events[event] = at
+            context.events[event] = at
     app = App("stub", middleware=middleware)
     app.tasks[task.name] = task
-    ticket = Ticket(
+    delivery = Delivery(
         queue=task.queue, delivery_tag=1, redelivered=False, message_id=str(uuid4()),
         priority=priority, headers={**(headers or {}), "task": task.name},
         body=body if isinstance(body, bytes) else encode(body), reply_to=reply_to,
         correlation_id=correlation_id,
     )  # fmt: skip
-    result = _StubExecutor(app, bench).execute(ticket)
+    result = _StubExecutor(app, context).execute(delivery)
     retry_in, reason = None, None
     for query, parameters in recorder.statements:
         if query in (_SQL.retry, _SQL.postpone):
             retry_in = parameters["delay"]
         if query in (_SQL.dead_letter, _SQL.dead_letter_unclaimed):
             reason = parameters["headers"].obj["reason"]
-    return Report(result.outcome, recorder, bench.slept, retry_in, reason)
+    return Report(result.outcome, recorder, context.slept, retry_in, reason)

@@ -11,7 +11,7 @@ from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.kitchen import worker_storage
 from pizza.taskqueue.db_session import Line
-from pizza.taskqueue.errors import HandedBack
+from pizza.taskqueue.errors import Released
 from pizza.tracking import storage as tracking
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Watch(threading.Thread):
                 conn = self._line.connection()
                 with translate_errors():
                     self.look(conn)
-            except HandedBack:
+            except Released:
                 break
             except DatabaseUnavailable as error:
                 self._line.lost(error)

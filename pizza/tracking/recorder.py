@@ -6,7 +6,7 @@ import logging
 
 from pizza.database.connection import BoundedConnection
 from pizza.orders.status_messages import StatusMessage, read_status_message
-from pizza.taskqueue.errors import Duplicate
+from pizza.taskqueue.errors import DuplicateEvent
 from pizza.taskqueue.subscriber.event import Afterwards, Event
 from pizza.tracking import storage
 from pizza.webhooks import events
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
     """Store a notification, and have webhooks told of it.
 
-    Raises Duplicate for one that is stored, PoisonMessage.
+    Raises DuplicateEvent for one that is stored, PoisonMessage.
     """
     assert conn is not None, "tracking has a database"
     message = read_status_message(event.body, event.id)
@@ -35,7 +35,9 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
         priority=message.priority,
     )
     if before is None:
-        raise Duplicate(f"event {message.event_id} of order {message.number} is stored already")
+        raise DuplicateEvent(
+            f"event {message.event_id} of order {message.number} is stored already"
+        )
     events.tell(conn, message)
     note = _order_of_arrival(conn, message, before)
 

@@ -17,7 +17,7 @@ from pizza.domain.errors import DomainError
 from pizza.domain.status import STAFF
 from pizza.orders import replies, transitions
 from pizza.orders.status_messages import NUMBER_LENGTH, read_status, read_text
-from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.subscriber.event import Event
 from pizza.tracking import storage as tracking
@@ -43,7 +43,7 @@ def read_request(body: Any) -> StatusRequest:
         raise PoisonMessage("the status request is not a JSON object")
     unknown = sorted(set(body) - {"order_number", "new_status", "changed_by", "reason"})
     if unknown:
-        raise PoisonMessage(f"a status request has no field {clean(unknown[0])[:50]!r}")
+        raise PoisonMessage(f"a status request has no field {sanitize_text(unknown[0])[:50]!r}")
     return StatusRequest(
         number=read_text(body, "order_number", NUMBER_LENGTH),
         to=read_status(body, "new_status"),
@@ -66,7 +66,7 @@ def on_request(event: Event, conn: BoundedConnection | None) -> Callable[[], Non
         event.dead_letter(str(bad)).write(conn)
         _reply(conn, event, {"ok": False, "error": str(bad)})
         return partial(_log_bad, event, str(bad))
-    known = clean(event.id) if event.id else None
+    known = sanitize_text(event.id) if event.id else None
     if known and (before := tracking.answer_to(conn, known)) is not None:
         _reply(conn, event, before)
         return partial(_log_repeated, request, known)

@@ -23,7 +23,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.domain import webhooks as domain
 from pizza.domain.targets import BadTarget, read_url
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
-from pizza.taskqueue.dead_letters.headers import clean
+from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
@@ -119,7 +119,7 @@ class _Delivering:
             answer = self._post(due, job.check)
         except (CallFailed, BadTarget) as failure:
             late = isinstance(failure, CallFailed) and failure.late
-            attempt = replace(attempt, problem=clean(str(failure)), late=late)
+            attempt = replace(attempt, problem=sanitize_text(str(failure)), late=late)
         else:
             retry_after, gone = answer.retry_after, answer.status == GONE
             problem = None if 200 <= answer.status < 300 else _problem(answer)
@@ -215,7 +215,7 @@ def _disable(conn: BoundedConnection, due: Due, reason: str) -> None:
 
 def _problem(answer: Answer) -> str:
     said = f": {answer.text[:200]}" if answer.text else ""
-    return clean(f"answered {answer.status}{said}")
+    return sanitize_text(f"answered {answer.status}{said}")
 
 
 def _log(level: int, action: str, text: str, due: Due, attempt: Attempt) -> None:

@@ -40,7 +40,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class WebhookDelivery:
     """What became of one event for one webhook. answer: an HTTP status; duration in seconds.
 
     next_at: when it is tried again, None for as soon as can be, or never.
@@ -192,16 +192,18 @@ def rotate(conn: Connection, id: int, secret: bytes, both: timedelta) -> bool:
     return conn.execute(_SQL.rotate, values).fetchone() is not None
 
 
-def deliveries(conn: Connection, webhook: int, before: int | None, limit: int) -> list[Delivery]:
+def deliveries(
+    conn: Connection, webhook: int, before: int | None, limit: int
+) -> list[WebhookDelivery]:
     """The newest deliveries of a webhook, or those before a position."""
     values = {"webhook": webhook, "before": before, "limit": limit}
-    return [Delivery(*row) for row in conn.execute(_SQL.deliveries, values).fetchall()]
+    return [WebhookDelivery(*row) for row in conn.execute(_SQL.deliveries, values).fetchall()]
 
 
-def delivery(conn: Connection, webhook: int, id: UUID) -> Delivery | None:
+def delivery(conn: Connection, webhook: int, id: UUID) -> WebhookDelivery | None:
     """One delivery of a webhook."""
     row = conn.execute(_SQL.delivery, {"webhook": webhook, "id": id}).fetchone()
-    return Delivery(*row) if row else None
+    return WebhookDelivery(*row) if row else None
 
 
 def retry(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> bool:

@@ -30,7 +30,7 @@ from pizza.domain.targets import HTTPS, BadTarget, read_url
 from pizza.webhooks import storage
 from pizza.webhooks.client import CallFailed, TargetRefused, refuse_private, resolve
 from pizza.webhooks.events import note, send
-from pizza.webhooks.storage import Delivery, Webhook
+from pizza.webhooks.storage import Webhook, WebhookDelivery
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple
     return find_webhook(conn, id), domain.secret_text(secret)
 
 
-def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> Delivery:
+def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> WebhookDelivery:
     """Have an event of the type webhook.test delivered. Raises WebhookNotFound, WebhookDisabled."""
     event_id = uuid4()
     with conn.transaction():
@@ -180,7 +180,7 @@ def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> Delive
 
 def list_deliveries(
     conn: Connection, id: str, *, limit: int = LISTED, before: str | None = None
-) -> list[Delivery]:
+) -> list[WebhookDelivery]:
     """Deliveries of a webhook, newest first. before: the id of the last one of the page before.
 
     Raises WebhookNotFound, InvalidRequest.
@@ -200,7 +200,7 @@ def list_deliveries(
 
 def retry_delivery(
     conn: Connection, id: str, delivery_id: str, *, actor: Actor = UNNAMED
-) -> Delivery:
+) -> WebhookDelivery:
     """Make a delivery anew, at once, whatever has become of it. Its receiver may get it twice.
 
     Raises WebhookNotFound, WebhookDeliveryNotFound, WebhookDisabled.
@@ -226,7 +226,7 @@ def _enabled(conn: Connection, id: str) -> Webhook:
     return found
 
 
-def _found(delivery: Delivery | None, id: str) -> Delivery:
+def _found(delivery: WebhookDelivery | None, id: str) -> WebhookDelivery:
     if delivery is None:
         raise WebhookDeliveryNotFound(id[:100])
     return delivery

@@ -9,7 +9,7 @@ import pytest
 from pizza.database.connection import BoundedConnection
 from pizza.notifications.handler import Deliveries, Wanted, sentence
 from pizza.orders.status_messages import StatusMessage, read_status_message
-from pizza.taskqueue.errors import Duplicate, PoisonMessage
+from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 
 from ..support.order_events import NUMBER, event, status
 
@@ -60,7 +60,7 @@ def test_each_is_shown_once(conn: BoundedConnection, database: bool) -> None:
     deliveries, shown = subscriber()
     once = event(status(2))
     deliveries.deliver(once, conn if database else None)
-    with pytest.raises(Duplicate):
+    with pytest.raises(DuplicateEvent):
         deliveries.deliver(once, conn if database else None)
 
     assert len(shown) == 1
@@ -71,7 +71,7 @@ def test_another_life_of_the_subscriber_knows_what_was_shown(conn: BoundedConnec
     once = event(status(2))
     subscriber()[0].deliver(once, conn)
     deliveries, shown = subscriber()
-    with pytest.raises(Duplicate):
+    with pytest.raises(DuplicateEvent):
         deliveries.deliver(once, conn)
     assert shown == []
 

@@ -31,11 +31,11 @@ class Copy:
         self.durable = self.gone = self.redelivered = False
 
     @property
-    def rank(self) -> tuple[int, int]:
+    def sort_key(self) -> tuple[int, int]:
         return -(self.properties.get("priority") or 0), self.seq
 
 
-class Delivery:
+class QueuedDelivery:
     """A message as py-amqp hands it over."""
 
     def __init__(self, copy: Copy, tag: int) -> None:
@@ -97,7 +97,7 @@ class Server:
     def take(self, name: str) -> Copy | None:
         """The head of a queue."""
         now, queue = self.scheduler.now, self.queues.get(name, [])
-        best = min((c for c in queue if c.ready_at <= now), key=lambda c: c.rank, default=None)
+        best = min((c for c in queue if c.ready_at <= now), key=lambda c: c.sort_key, default=None)
         if best is not None:
             queue.remove(best)
         return best

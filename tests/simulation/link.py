@@ -9,7 +9,7 @@ from typing import Any
 
 from pizza.taskqueue.errors import BrokerUnavailable
 
-from .broker import Copy, Delivery, Server
+from .broker import Copy, QueuedDelivery, Server
 from .scheduler import Killed, Process, Waiters
 
 
@@ -189,10 +189,10 @@ class SimulatedBroker:
         self._inbox.append(lambda: callback(queue, delivery))
         self._scheduler.wake(self.readers)
 
-    def _hold(self, queue: str, copy: Copy, *, pushed: bool) -> Delivery:
+    def _hold(self, queue: str, copy: Copy, *, pushed: bool) -> QueuedDelivery:
         self._tag += 1
         self.unacked[self._tag] = (queue, copy, pushed)
-        return Delivery(copy, self._tag)
+        return QueuedDelivery(copy, self._tag)
 
     def cancel(self, queues: Sequence[str]) -> None:
         self._cancelled = list(queues)
@@ -210,7 +210,7 @@ class SimulatedBroker:
         while self._inbox:
             self._inbox.pop(0)()
 
-    def get(self, queue: str) -> Delivery | None:
+    def get(self, queue: str) -> QueuedDelivery | None:
         self.travel()
         copy = self._server.take(queue)
         return None if copy is None else self._hold(queue, copy, pushed=False)

@@ -59,7 +59,7 @@ def _scheduler() -> Scheduler:
 
 
 class Event:
-    """threading.Event, and lifecycle.Wake, whose `wait` forgets."""
+    """threading.Event, and lifecycle.Waker, whose `wait` forgets."""
 
     def __init__(self) -> None:
         self._flag = False
@@ -81,7 +81,7 @@ class Event:
         return self._flag
 
 
-class Wake(Event):
+class Waker(Event):
     def wait(self, timeout: float | None = None) -> bool:
         found = super().wait(timeout)
         self.clear()
@@ -93,7 +93,7 @@ class Stop:
 
     def __init__(self) -> None:
         self._event = Event()
-        self.wake = Wake()
+        self.wake = Waker()
 
     def is_set(self) -> bool:
         return self._event.is_set()
@@ -231,7 +231,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_TIMEOUT_S": 2.0}),
     (worker, {
         "time": _TIME, "threading": _THREADING, "BrokerConnection": _broker, "Stop": Stop,
-        "_TICK_S": 1.0, "new_key": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
+        "_TICK_S": 1.0, "new_worker_id": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),
     (db_session, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),

@@ -55,12 +55,12 @@ class Cook:
 
     @property
     def holder(self) -> int:
-        return self.worker._bench.holder
+        return self.worker._context.holder
 
     @property
     def busy(self) -> bool:
-        bench = self.worker._bench
-        return not self.process.dead and (bench.held or bench.running) is not None
+        context = self.worker._context
+        return not self.process.dead and (context.held or context.running) is not None
 
     @property
     def frozen(self) -> bool:
@@ -74,7 +74,7 @@ class Cook:
     def well(self) -> bool:
         """Whether it should take whatever there is, once it has ended its job."""
         return (
-            self.living and not self.frozen and self.worker._session.present.is_set()
+            self.living and not self.frozen and self.worker._session.registered.is_set()
             and self.process not in now.world.broker.unreachable
         )  # fmt: skip
 
@@ -142,9 +142,9 @@ class World:
         options = WorkerOptions(name, toy.QUEUES, grace=0.5, lease=LEASE_S)
         process = self.scheduler.process(name)
         worker = Worker(_app(), "db", "amqp", options)
-        bench = worker._bench
+        context = worker._context
         for event in ("interrupt", "abandon", "lost", "silent"):
-            setattr(bench, event, virtual.Event())
+            setattr(context, event, virtual.Event())
         self.cooks.append(Cook(process, worker))
         self.scheduler.spawn(process, "main", worker.run)
 
@@ -231,7 +231,7 @@ class World:
             self.scheduler.run(start + STORMY_S, self._watched)
             self.storms.calm()
             self.scheduler.run(start + CALM_S, self._settled)
-            if not self._tickets():
+            if not self._deliveries():
                 self.scheduler.run(self.scheduler.now + 0.05)
             dead = self.database.tables["dead_message"]
             violations = self.judge.conclude(self.database.messages, dead, self.broker.seen)
@@ -253,11 +253,11 @@ class World:
 
     def _settled(self) -> bool:
         self.watch.look()
-        if self.database.messages or self._senders or self._bystanders or self._tickets():
+        if self.database.messages or self._senders or self._bystanders or self._deliveries():
             return False
         return not any(each.busy or each.frozen for each in self.cooks)
 
-    def _tickets(self) -> bool:
+    def _deliveries(self) -> bool:
         held = any(link.unacked for link in self.broker.links)
         return held or any(self.broker.queues.get(name) for name in toy.QUEUES)
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pizza.database.connection import BoundedConnection
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.orders import orders
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.subscriber.event import Event
 
 NUMBER = "ORD_20241216_001"
@@ -35,9 +35,9 @@ def status(sequence: int | None, new: str = "cooking", **fields: Any) -> dict[st
 
 def event(body: Any, id: str | None = None, **properties: Any) -> Event:
     """An event with this body."""
-    ticket = Ticket("a queue", 1, False, id, 0, {}, json.dumps(body).encode())
+    delivery = Delivery("a queue", 1, False, id, 0, {}, json.dumps(body).encode())
     values = {"redelivered": False, "attempt": 1, "reply_to": None, "correlation_id": None}
     return Event(
-        id=id, exchange="", routing_key="", headers={}, body=body, ticket=ticket,
+        id=id, exchange="", routing_key="", headers={}, body=body, delivery=delivery,
         **values | properties,
     )  # fmt: skip

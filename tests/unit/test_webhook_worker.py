@@ -41,7 +41,7 @@ def test_private_targets_and_http_have_to_be_allowed(
     used = []
     deliveries = webhook_worker.deliveries
     monkeypatch.setattr(webhook_worker, "deliveries", lambda p: used.append(p) or deliveries(p))
-    monkeypatch.setattr(webhook_worker, "Crew", FakeCrew)
+    monkeypatch.setattr(webhook_worker, "WorkerPool", FakeCrew)
     settings = load(
         {}, {"DB_URL": "postgres://localhost/x", "WEBHOOK_THREADS": "3", **environ}, None
     )

@@ -23,7 +23,7 @@ from pizza.taskqueue.broker.declare import declare
 from pizza.taskqueue.broker.errors import translate_amqp_errors
 from pizza.taskqueue.broker.frames import FrameReader
 from pizza.taskqueue.broker.transport import BufferedTransport
-from pizza.taskqueue.errors import BrokerUnavailable, QueueTaken, TopologyRefused
+from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, TopologyRefused
 from pizza.taskqueue.lifecycle import readable
 from pizza.taskqueue.topology import Topology
 
@@ -216,15 +216,15 @@ class BrokerConnection:
         """Start a consumer that lasts as long as the connection.
 
         exclusive: as the queue's only consumer. Raises BrokerUnavailable, QueueMissing, and
-        QueueTaken when the queue has another consumer.
+        QueueInUse when the queue has another consumer.
         """
         try:
             with self._record_errors():
                 self.channel.basic_consume(
                     queue, consumer_tag=queue, exclusive=exclusive, callback=callback
                 )
-        except QueueTaken as error:
-            raise QueueTaken(f"somebody else consumes from {queue}") from error
+        except QueueInUse as error:
+            raise QueueInUse(f"somebody else consumes from {queue}") from error
 
     def cancel(self, queues: Sequence[str]) -> None:
         """Cancel consumers. Deliveries may arrive until `drain_cancelled` returns."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import amqp
 from amqp.exceptions import AMQPError, ConsumerCancelled
 
-from pizza.taskqueue.errors import BrokerUnavailable, QueueMissing, QueueTaken
+from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, QueueMissing
 
 _NO_QUEUE = re.compile(r"no queue '(.*)' in vhost", re.DOTALL)
 _NO_VHOST = re.compile(r"vhost '?(.*?)'? not found", re.DOTALL)
@@ -36,7 +36,7 @@ def explain(error: Exception) -> BrokerUnavailable:
     if isinstance(error, ConsumerCancelled):
         return QueueMissing(text, f"RabbitMQ ended the consumer of {text!r}: the queue is gone")
     if isinstance(error, amqp.AccessRefused) and "exclusive use" in text:
-        return QueueTaken(f"another consumer has a queue for itself: {text}")
+        return QueueInUse(f"another consumer has a queue for itself: {text}")
     return BrokerUnavailable(f"RabbitMQ is not available: {text}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pizza.database.connection import BoundedConnection, is_unavailable
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.message import Delivery
 
 if TYPE_CHECKING:
     from pizza.taskqueue.task import Task
@@ -35,17 +35,17 @@ class DeadMessage:
     correlation_id: str | None
 
     @classmethod
-    def from_delivery(cls, ticket: Ticket, error: Exception, attempt: int = 0) -> DeadMessage:
+    def from_delivery(cls, delivery: Delivery, error: Exception, attempt: int = 0) -> DeadMessage:
         """Of the delivery that a worker has in hand."""
         return cls(
-            message_id=ticket.message_id,
-            queue=ticket.queue,
-            body=ticket.body,
-            headers=ticket.headers,
+            message_id=delivery.message_id,
+            queue=delivery.queue,
+            body=delivery.body,
+            headers=delivery.headers,
             error=error,
             attempt=attempt,
-            reply_to=ticket.reply_to,
-            correlation_id=ticket.correlation_id,
+            reply_to=delivery.reply_to,
+            correlation_id=delivery.correlation_id,
         )
 
 

@@ -21,12 +21,12 @@ from pizza.taskqueue.message import (
     CORRELATION_ID,
     PERSISTENT,
     REPLY_TO,
-    Ticket,
-    clean,
+    Delivery,
+    sanitize_text,
 )
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
-__all__ = ["Letter", "clean", "dead_letter", "epitaph", "plain", "traceback_text"]
+__all__ = ["Letter", "dead_letter", "epitaph", "plain", "sanitize_text", "traceback_text"]
 
 # Headers of another program that a dead letter keeps, in octets of JSON. All headers of a message
 # have to fit into one frame (128 KB), and may take three times as much there.
@@ -75,32 +75,32 @@ class Letter:
 
 
 def dead_letter(
-    ticket: Ticket, reason: str, *, error: BaseException | None = None, **more: Any
+    delivery: Delivery, reason: str, *, error: BaseException | None = None, **more: Any
 ) -> Letter:
     """The dead letter of a delivery; `more` are further headers. error: what it died of."""
-    headers = epitaph(ticket.queue, reason, **(kept_headers(ticket) | more))
+    headers = epitaph(delivery.queue, reason, **(kept_headers(delivery) | more))
     id = None
-    if ticket.message_id is not None:
-        headers["message_id"] = ticket.message_id
-        body = hashlib.sha256(ticket.body).hexdigest()
-        id = uuid5(NAMESPACE_OID, f"{ticket.queue}/{ticket.message_id}/{body}")
+    if delivery.message_id is not None:
+        headers["message_id"] = delivery.message_id
+        body = hashlib.sha256(delivery.body).hexdigest()
+        id = uuid5(NAMESPACE_OID, f"{delivery.queue}/{delivery.message_id}/{body}")
     stack = traceback_text(error) if error is not None else None
-    return Letter(ticket.queue, ticket.body, headers, id, stack)
+    return Letter(delivery.queue, delivery.body, headers, id, stack)
 
 
-def kept_headers(ticket: Ticket) -> dict[str, Any]:
+def kept_headers(delivery: Delivery) -> dict[str, Any]:
     """The headers of a delivery, as `plain` has them, and where its sender waits for an answer.
 
     That may be in properties, which a row has no place for. Sent again, the message is answered.
     """
-    sender = {REPLY_TO: ticket.reply_to, CORRELATION_ID: ticket.correlation_id}
+    sender = {REPLY_TO: delivery.reply_to, CORRELATION_ID: delivery.correlation_id}
     waiting = {name: text for name, text in sender.items() if text is not None}
-    return waiting | plain(ticket.headers)
+    return waiting | plain(delivery.headers)
 
 
 def traceback_text(error: BaseException) -> str:
     """The stack of an error, at most its last 20,000 characters."""
-    return clean("".join(traceback.format_exception(error)))[-20_000:]
+    return sanitize_text("".join(traceback.format_exception(error)))[-20_000:]
 
 
 def epitaph(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def epitaph(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
     more: further headers, of any name; these three take precedence.
     """
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {**more, "reason": clean(reason)[:1000], "died_in": queue, "died_at": at}
+    return {**more, "reason": sanitize_text(reason)[:1000], "died_in": queue, "died_at": at}
 
 
 def plain(headers: dict[str, Any]) -> dict[str, Any]:
@@ -128,13 +128,13 @@ def plain(headers: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return clean(value)
+        return sanitize_text(value)
     if isinstance(value, float) and abs(value) >= 2**63:
         return str(value)  # jsonb would make it an integer, too large for an AMQP table
     if isinstance(value, list):
         return [_plain(each) for each in value if _keeps(each)]
     if isinstance(value, dict):
-        return {clean(key): _plain(each) for key, each in value.items() if _keeps(each)}
+        return {sanitize_text(key): _plain(each) for key, each in value.items() if _keeps(each)}
     return value
 
 

@@ -21,7 +21,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters.headers import plain
 from pizza.taskqueue.errors import PoisonMessage
-from pizza.taskqueue.message import DEAD_MESSAGE, Ticket, ticket
+from pizza.taskqueue.message import DEAD_MESSAGE, Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class DeadLetterImport:
             if message is None:
                 return False
             self._taken += 1
-            letter = ticket(DEAD_LETTER_QUEUE, message)
+            letter = Delivery.from_amqp(DEAD_LETTER_QUEUE, message)
             copied = _row_id(letter)
             if copied is not None:
                 self._copies[letter.delivery_tag] = copied
@@ -149,7 +149,7 @@ class DeadLetterImport:
     def _state(self) -> Any:
         return self._conn.execute(_SQL.state).fetchone()
 
-    def _make_row(self, letter: Ticket) -> bool:
+    def _make_row(self, letter: Delivery) -> bool:
         """Write the row of a letter; False when PostgreSQL refuses it, which the log says."""
         headers = plain(letter.headers)
         if letter.undecodable is not None:
@@ -180,7 +180,7 @@ class DeadLetterImport:
         return True
 
 
-def _row_id(letter: Ticket) -> UUID | None:
+def _row_id(letter: Delivery) -> UUID | None:
     """The row that a letter says it is a copy of; None for a letter that is no copy."""
     try:
         return UUID(str(letter.headers[DEAD_MESSAGE]))
@@ -195,16 +195,16 @@ def _queue(headers: dict[str, Any]) -> str:
     return str(name) if is_name else DEAD_LETTER_QUEUE
 
 
-def _id(letter: Ticket) -> UUID | None:
+def _id(letter: Delivery) -> UUID | None:
     """The id of a message of ours; for others one that follows from theirs; none without one."""
     if not letter.message_id:
         return None
     try:
-        return letter.id() if not letter.foreign else _derived(letter)
+        return letter.id() if not letter.is_external else _derived(letter)
     except PoisonMessage:
         return _derived(letter)
 
 
-def _derived(letter: Ticket) -> UUID:
+def _derived(letter: Delivery) -> UUID:
     body = hashlib.sha256(letter.body).hexdigest()
     return uuid5(NAMESPACE_OID, f"{letter.headers.get('died_in')}/{letter.message_id}/{body}")

@@ -21,7 +21,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.publisher import Publisher, Refusal
 from pizza.taskqueue.dead_letters.headers import epitaph
 from pizza.taskqueue.errors import BrokerUnavailable
-from pizza.taskqueue.message import outgoing
+from pizza.taskqueue.message import to_amqp
 from pizza.taskqueue.retry import RetryPolicy
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
@@ -69,7 +69,7 @@ class Batches:
         """
         try:
             refusals = publisher.publish(
-                [(row.exchange, row.routing_key, outgoing(row)) for row in rows]
+                [(row.exchange, row.routing_key, to_amqp(row)) for row in rows]
             )
         except BrokerUnavailable as error:
             # A broker that is too slow for so many at once is given fewer. And where an exchange

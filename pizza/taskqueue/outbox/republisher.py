@@ -30,7 +30,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.errors import PoisonMessage
-from pizza.taskqueue.message import Ticket, outgoing, ticket
+from pizza.taskqueue.message import Delivery, to_amqp
 from pizza.taskqueue.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Republisher:
     def _publish(self, rows: list[Any]) -> None:
         assert self._publisher is not None
         refusals = self._publisher.publish(
-            [(row.exchange, row.routing_key, outgoing(row)) for row in rows]
+            [(row.exchange, row.routing_key, to_amqp(row)) for row in rows]
         )
         taken = [row.id for row, why in zip(rows, refusals, strict=True) if why is None]
         self._conn.execute(_SQL.sent_again, {"ids": taken})
@@ -207,9 +207,10 @@ class Republisher:
             return False
         if time.monotonic() < self._not_before.get(queue, 0.0):
             return True
-        found: list[Ticket] = []
+        found: list[Delivery] = []
         while len(found) < self._trim_depth and (message := broker.get(queue)) is not None:
-            found.append(replace(ticket(queue, message), body=b""))  # bodies may be large
+            delivery = Delivery.from_amqp(queue, message)
+            found.append(replace(delivery, body=b""))  # bodies may be large
         stale = self._stale(found)
         for each in found:
             if each.delivery_tag in stale:
@@ -230,12 +231,12 @@ class Republisher:
         self._not_before[queue] = time.monotonic() + pause
         self._pauses[queue] = min(_LONGEST_PAUSE_S, pause * 2)
 
-    def _stale(self, found: Iterable[Ticket]) -> set[int]:
+    def _stale(self, found: Iterable[Delivery]) -> set[int]:
         """The delivery tags of those that the framework has published and that lead nowhere."""
         ours: dict[UUID, tuple[int, int]] = {}
         doubled = set()
         for each in found:
-            if each.foreign or not isinstance(each.headers.get("position"), int):
+            if each.is_external or not isinstance(each.headers.get("position"), int):
                 continue
             try:
                 id = each.id()

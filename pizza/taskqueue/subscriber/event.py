@@ -8,7 +8,7 @@ from typing import Any
 
 from pizza.database.connection import BoundedConnection
 from pizza.taskqueue.dead_letters.headers import Letter, dead_letter
-from pizza.taskqueue.message import Ticket, clean, ticket
+from pizza.taskqueue.message import Delivery, sanitize_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class Event:
     attempt: int
     reply_to: str | None
     correlation_id: str | None
-    ticket: Ticket
+    delivery: Delivery
 
     def dead_letter(self, reason: str) -> Letter:
         """For a handler that wants to do something besides giving up: `write` it, and return."""
-        return dead_letter(self.ticket, reason, attempt=self.attempt)
+        return dead_letter(self.delivery, reason, attempt=self.attempt)
 
 
 Afterwards = Callable[[], None]
@@ -43,7 +43,7 @@ The connection is inside an open transaction that commits when the handler retur
 the event is acknowledged; None where the subscriber has no database. A function that is
 returned runs after the commit, for what must not be done twice or in vain, such as a log line.
 
-Raises Duplicate for an event that had its effect before (the application's unique key has said
+Raises DuplicateEvent for an event that had its effect before (the application's unique key has said
 so): nothing is kept of the transaction, and the event is over. PoisonMessage: to the dead
 letters at once. Anything else: tried again, as the policy says.
 """
@@ -52,23 +52,23 @@ Burial = Callable[[Event, str, BoundedConnection | None], None]
 """Told of an event that goes to the dead letters, with the reason, in the same transaction."""
 
 
-def read(queue: str, message: Any) -> tuple[Ticket, Callable[[], Event]]:
-    """A py-amqp message as a ticket, and its way to an event, which raises PoisonMessage."""
-    found = ticket(queue, message)
+def read(queue: str, message: Any) -> tuple[Delivery, Callable[[], Event]]:
+    """A py-amqp message as a delivery, and its way to an event, which raises PoisonMessage."""
+    found = Delivery.from_amqp(queue, message)
 
     def event() -> Event:
         delivery = message.delivery_info
         return Event(
             id=found.message_id,
-            exchange=clean(delivery.get("exchange") or ""),
-            routing_key=clean(delivery.get("routing_key") or ""),
+            exchange=sanitize_text(delivery.get("exchange") or ""),
+            routing_key=sanitize_text(delivery.get("routing_key") or ""),
             headers=found.headers,
             body=found.json(),
             redelivered=found.redelivered,
             attempt=1,
             reply_to=found.reply_to,
             correlation_id=found.correlation_id,
-            ticket=found,
+            delivery=found,
         )
 
     return found, event

@@ -19,9 +19,9 @@ from pizza.database.connection import BoundedConnection
 from pizza.taskqueue import trace
 from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.dead_letters.headers import Letter, dead_letter
-from pizza.taskqueue.errors import Duplicate, HandedBack, PoisonMessage
-from pizza.taskqueue.lifecycle import Wake
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage, Released
+from pizza.taskqueue.lifecycle import Waker
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.retry import Backoff, RetryPolicy
 from pizza.taskqueue.subscriber.event import Afterwards, Burial, Event, Handler, read
 from pizza.taskqueue.subscriber.session import HandlerSession, NameLost
@@ -45,7 +45,7 @@ class Duties:
     """What stays the same from connection to connection.
 
     enter: called with each new database connection before anything else is done on it (None:
-    there is no database), and may raise NameLost or HandedBack. renew: called every few seconds
+    there is no database), and may raise NameLost or Released. renew: called every few seconds
     after that, except while an event is handled.
     time_limit: seconds that a handler may take with the database.
     """
@@ -65,7 +65,7 @@ class Handling(threading.Thread):
     failure: what ended it against its will.
     """
 
-    def __init__(self, queue: str, duties: Duties, over: threading.Event, wake: Wake) -> None:
+    def __init__(self, queue: str, duties: Duties, over: threading.Event, wake: Waker) -> None:
         """over: set by `end`, cleared by who makes another; wake: set when something is done."""
         super().__init__(name=f"events of {queue}", daemon=True)
         self.failure: BaseException | None = None
@@ -119,7 +119,7 @@ class Handling(threading.Thread):
                 self._settled.append(self._settle(message))
                 if len(self._settled) == 1:  # else the other has been woken, and not looked yet
                     self._wake.set()
-        except HandedBack:
+        except Released:
             pass  # asked to end while it waited
         except BaseException as error:
             self.failure = error
@@ -137,30 +137,30 @@ class Handling(threading.Thread):
         return self._arrived.get()
 
     def _settle(self, message: Any) -> Settled:
-        ticket, decode = read(self._queue, message)
-        with trace.following(ticket.headers.get(trace.HEADER)):
-            return self._settle_one(ticket, decode)
+        delivery, decode = read(self._queue, message)
+        with trace.following(delivery.headers.get(trace.HEADER)):
+            return self._settle_one(delivery, decode)
 
-    def _settle_one(self, ticket: Ticket, decode: Callable[[], Event]) -> Settled:
+    def _settle_one(self, delivery: Delivery, decode: Callable[[], Event]) -> Settled:
         try:
             event = decode()
         except PoisonMessage as poison:
-            return self._bury(ticket, None, str(poison), attempt=1)
+            return self._bury(delivery, None, str(poison), attempt=1)
         while True:
             try:
                 self._handle(event)
-                return Settled(ticket.delivery_tag)
-            except Duplicate as duplicate:
+                return Settled(delivery.delivery_tag)
+            except DuplicateEvent as duplicate:
                 self._log(logging.INFO, "event_skipped", f"Duplicate dropped: {duplicate}", event)
-                return Settled(ticket.delivery_tag)
-            except (HandedBack, NameLost):
+                return Settled(delivery.delivery_tag)
+            except (Released, NameLost):
                 raise
             except PoisonMessage as poison:
-                return self._bury(ticket, event, str(poison), event.attempt)
+                return self._bury(delivery, event, str(poison), event.attempt)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
                 if not self._duties.retry.again(event.attempt, error):
-                    return self._bury(ticket, event, reason, event.attempt, error)
+                    return self._bury(delivery, event, reason, event.attempt, error)
                 delay = self._duties.retry.delay(event.attempt).total_seconds()
                 self._log(
                     logging.WARNING, "event_retried",
@@ -186,14 +186,14 @@ class Handling(threading.Thread):
 
     def _bury(
         self,
-        ticket: Ticket,
+        delivery: Delivery,
         event: Event | None,
         reason: str,
         attempt: int,
         cause: Exception | None = None,
     ) -> Settled:
         """To the dead letters; with a database by way of its outbox, and nothing is left to do."""
-        letter = dead_letter(ticket, reason, error=cause, attempt=attempt)
+        letter = dead_letter(delivery, reason, error=cause, attempt=attempt)
 
         def step(conn: BoundedConnection | None) -> None:
             if self._duties.buried is not None and event is not None:
@@ -206,22 +206,22 @@ class Handling(threading.Thread):
             try:
                 self._run(step)
                 break
-            except (HandedBack, NameLost):
+            except (Released, NameLost):
                 raise
             except Exception as error:  # nothing may be lost
                 log.error(
                     "A dead letter cannot be written, trying again: %s", error,
-                    extra={"action": "dead_letter_failed", "details": {"queue": ticket.queue}},
+                    extra={"action": "dead_letter_failed", "details": {"queue": delivery.queue}},
                 )  # fmt: skip
                 self._pause(backoff.next())
         log.error(
             "Dead after attempt %d: %s", attempt, reason[:1000], exc_info=cause,
             extra={
                 "action": "event_dead",
-                "details": {"queue": ticket.queue, "message_id": ticket.message_id},
+                "details": {"queue": delivery.queue, "message_id": delivery.message_id},
             },
         )  # fmt: skip
-        return Settled(ticket.delivery_tag, letter if self._duties.line is None else None)
+        return Settled(delivery.delivery_tag, letter if self._duties.line is None else None)
 
     def _run(self, step: Callable[[BoundedConnection | None], None]) -> None:
         if self._session is None:
@@ -230,9 +230,9 @@ class Handling(threading.Thread):
             self._session.run(step)
 
     def _pause(self, seconds: float) -> None:
-        """Wait. Raises HandedBack when it is over meanwhile."""
+        """Wait. Raises Released when it is over meanwhile."""
         if self._over.wait(seconds):
-            raise HandedBack("the subscriber waits for nothing any more")
+            raise Released("the subscriber waits for nothing any more")
 
     @staticmethod
     def _log(level: int, action: str, text: str, event: Event) -> None:
@@ -240,7 +240,7 @@ class Handling(threading.Thread):
             level, text,
             extra={
                 "action": action,
-                "details": {"queue": event.ticket.queue, "message_id": event.id,
+                "details": {"queue": event.delivery.queue, "message_id": event.id,
                             "attempt": event.attempt},
             },
         )  # fmt: skip

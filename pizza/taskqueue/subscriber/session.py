@@ -43,7 +43,7 @@ class HandlerSession:
         """enter: called with each new connection before anything else is done on it.
 
         renew: called after that, and about every RENEWAL_S between two steps.
-        pause: waits so many seconds; raises HandedBack when the subscriber ends meanwhile.
+        pause: waits so many seconds; raises Released when the subscriber ends meanwhile.
         queue: for logs. time_limit: seconds that one run of a step may take.
         """
         self._line = line

@@ -34,7 +34,7 @@ from pizza.taskqueue.app import App
 from pizza.taskqueue.broker.connection import HEARTBEAT_S, BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.db_session import Line
-from pizza.taskqueue.errors import BrokerUnavailable, HandedBack, QueueTaken, SessionRefused
+from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, RegistrationRefused, Released
 from pizza.taskqueue.lifecycle import Stop
 from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.retry import Backoff, Repeated, RetryPolicy
@@ -92,7 +92,7 @@ class Subscriber(threading.Thread):
 
     db_url: None for a handler without a database; dead letters are then published by the
     subscriber itself, and the event is acknowledged when the broker has confirmed that.
-    failure: what ended it against its will, SessionRefused among others.
+    failure: what ended it against its will, RegistrationRefused among others.
     """
 
     def __init__(
@@ -159,13 +159,13 @@ class Subscriber(threading.Thread):
                 if trouble.is_over():
                     log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
                 self._serve(broker, hands)
-            except HandedBack:
+            except Released:
                 return  # asked to stop while it stood by
             except NameLost as lost:
                 log.warning("%s", lost, extra={"action": "subscriber_deposed"})
                 if self._line is not None:
                     self._line.close()
-            except QueueTaken as taken:
+            except QueueInUse as taken:
                 self._wait_for_other(str(taken))
                 self._ending.wait(min(_STANDBY_S, backoff.next()))
             except BrokerUnavailable as error:
@@ -179,7 +179,7 @@ class Subscriber(threading.Thread):
                     broker.close()
 
     def _hold_name(self) -> None:
-        """Stand by until the lock on the name is ours. Raises HandedBack, SessionRefused."""
+        """Stand by until the lock on the name is ours. Raises Released, RegistrationRefused."""
         line = self._line
         if line is None or not self._options.alone:
             return
@@ -198,7 +198,7 @@ class Subscriber(threading.Thread):
                 if trouble.is_due(text):
                     log.warning("%s", text, extra={"action": "database_refused"})
             if self._ending.wait(min(_STANDBY_S, backoff.next())):
-                raise HandedBack("the subscriber stops while another has its name")
+                raise Released("the subscriber stops while another has its name")
 
     def _try_lock(self, conn: BoundedConnection) -> bool:
         return conn.execute(_SQL.hold_name, {"name": self._options.name}).fetchone() == (True,)
@@ -257,7 +257,7 @@ class Subscriber(threading.Thread):
                 if self._try_lock(conn):
                     break
                 if self._over.wait(_LOCK_PAUSE_S):
-                    raise HandedBack("the subscriber stops while another has its name")
+                    raise Released("the subscriber stops while another has its name")
             else:
                 raise NameLost(f"another session holds the name {self._options.name} now")
             self._keep(conn)
@@ -284,9 +284,11 @@ class Subscriber(threading.Thread):
             subscriptions.register(conn, self._options.name, queue)
 
     def _wait_for_other(self, reason: str) -> None:
-        """Say once that another is at work. Raises SessionRefused when patience is at its end."""
+        """Log once that another is at work. Raises RegistrationRefused after `patience`."""
         if not self._been_ready and time.monotonic() - self._began > self._options.patience:
-            raise SessionRefused(f"A subscriber named {self._options.name!r} is already at work.")
+            raise RegistrationRefused(
+                f"A subscriber named {self._options.name!r} is already at work."
+            )
         if not self._waiting_for_other and (
             self._been_ready or self._options.patience > Backoff.LONGEST_S
         ):

@@ -36,7 +36,7 @@ class WorkerOptions:
 
 
 @dataclass(slots=True)
-class Bench:
+class WorkerContext:
     """What a worker lends to its jobs.
 
     holder: the key of its session; lease: how long its claims outlive a silent worker;

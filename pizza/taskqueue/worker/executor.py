@@ -1,4 +1,4 @@
-"""The way of one ticket: decode → claim → run → complete, ending in an Outcome."""
+"""The way of one delivery: decode → claim → run → complete, ending in an Outcome."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from pizza.taskqueue.app import App
 from pizza.taskqueue.dead_letters.callback import DeadMessage, call_on_dead
 from pizza.taskqueue.dead_letters.headers import Letter, epitaph, kept_headers, traceback_text
 from pizza.taskqueue.errors import (
-    ClaimLost,
-    HandedBack,
     JobInterrupted,
+    LeaseLost,
     NotClaimed,
     PoisonMessage,
+    Released,
     TimeLimitExceeded,
 )
 from pizza.taskqueue.job import REFUSED, Job
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.middleware import wrap
 from pizza.taskqueue.task import Task
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
-from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.inbox import adopt
 from pizza.taskqueue.worker.outcome import Outcome, Result
-from pizza.taskqueue.worker.versioning import Newer
+from pizza.taskqueue.worker.versioning import VersionGuard
 
 log = logging.getLogger(__name__)
 
@@ -48,82 +48,82 @@ _MAX_LOST_IN_BLOCK = 5
 
 
 class Executor:
-    """Runs tickets for one worker, in its job thread."""
+    """Runs deliveries for one worker, in its job thread."""
 
     job_class = Job
 
-    def __init__(self, app: App, bench: Bench) -> None:
+    def __init__(self, app: App, context: WorkerContext) -> None:
         self._app = app
-        self._bench = bench
-        self._newer = Newer(app)
+        self._context = context
+        self._newer = VersionGuard(app)
 
-    def execute(self, ticket: Ticket, *, forced: bool = False) -> Result:
-        """Work on a ticket to its end; waits while the database is away.
+    def execute(self, delivery: Delivery, *, forced: bool = False) -> Result:
+        """Work on a delivery to its end; waits while the database is away.
 
         forced: take this message even if a better one waits elsewhere.
         """
-        with trace.following(ticket.headers.get(trace.HEADER)):
-            return self._execute(ticket, forced)
+        with trace.following(delivery.headers.get(trace.HEADER)):
+            return self._execute(delivery, forced)
 
-    def _execute(self, ticket: Ticket, forced: bool) -> Result:
+    def _execute(self, delivery: Delivery, forced: bool) -> Result:
         lost_in_block = 0
         while True:
             try:
-                return self._attempt(ticket, forced, lost_in_block >= _MAX_LOST_IN_BLOCK)
+                return self._attempt(delivery, forced, lost_in_block >= _MAX_LOST_IN_BLOCK)
             except DatabaseUnavailable as error:
-                self._bench.line.lost(error)
-                job = self._bench.running
+                self._context.line.lost(error)
+                job = self._context.running
                 lost_in_block += job is not None and job.lost_in_block
-            except HandedBack:
+            except Released:
                 return Result(Outcome.HANDED_BACK)
             finally:
-                self._bench.held = self._bench.deadline = self._bench.running = None
+                self._context.held = self._context.deadline = self._context.running = None
 
-    def _attempt(self, ticket: Ticket, forced: bool, last: bool) -> Result:
+    def _attempt(self, delivery: Delivery, forced: bool, last: bool) -> Result:
         """last: whether the loss of the connection within the job counts as its failure."""
         try:
-            adopter = self._app.adopters.get(ticket.queue)
-            if adopter is not None and ticket.foreign:
-                return self._adopted(ticket, adopter)
-            if self._newer.than_known(ticket):
-                left = self._newer.leave(self._bench.line.connection(), ticket)
+            adopter = self._app.adopters.get(delivery.queue)
+            if adopter is not None and delivery.is_external:
+                return self._adopted(delivery, adopter)
+            if self._newer.than_known(delivery):
+                left = self._newer.leave(self._context.line.connection(), delivery)
                 return Result(Outcome.LEFT if left else Outcome.SKIPPED)
-            task = self._task(ticket)
-            job = self.job_class(task, ticket, self._bench, forced=forced)
-            job.body = self._decode(task, ticket)
+            task = self._task(delivery)
+            job = self.job_class(task, delivery, self._context, forced=forced)
+            job.body = self._decode(task, delivery)
         except PoisonMessage as poison:
-            return self.dead_letter_unclaimed(ticket, poison)
+            return self.dead_letter_unclaimed(delivery, poison)
         try:
-            self._run(task, job, ticket)
+            self._run(task, job, delivery)
             return Result(Outcome.RETRIED if job.postponed else Outcome.DONE, job.next_queue)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except Exception as error:
             if error is job.outage and not (last and job.lost_in_block):
                 raise
-            return self._failed(task, job, ticket, error)
+            return self._failed(task, job, delivery, error)
 
-    def _adopted(self, ticket: Ticket, task: Task) -> Result:
+    def _adopted(self, delivery: Delivery, task: Task) -> Result:
         with translate_errors():
-            new = adopt(self._bench.line.connection(), ticket, task)
+            new = adopt(self._context.line.connection(), delivery, task)
         log.info(
             "Message from outside taken over" if new else "Duplicate from outside dropped",
             extra={"action": "message_adopted" if new else "message_skipped",
-                   "details": {"queue": ticket.queue, "task": task.name}},
+                   "details": {"queue": delivery.queue, "task": task.name}},
         )  # fmt: skip
         return Result(Outcome.ADOPTED)
 
     # -- decode ---------------------------------------------------------------------
 
-    def _task(self, ticket: Ticket) -> Task:
-        name = ticket.task_name()
+    def _task(self, delivery: Delivery) -> Task:
+        name = delivery.task_name()
         try:
             return self._app.tasks[name]
         except KeyError:
             raise PoisonMessage(f"there is no task named {name!r}") from None
 
-    def _decode(self, task: Task, ticket: Ticket) -> Any:
-        body = ticket.json()
+    def _decode(self, task: Task, delivery: Delivery) -> Any:
+        body = delivery.json()
         if task.decode is None:
             return body
         try:
@@ -137,11 +137,11 @@ class Executor:
 
     # -- claim, run, complete -------------------------------------------------------
 
-    def _run(self, task: Task, job: Job, ticket: Ticket) -> None:
-        waits = list(_HELD_AGAIN_S) if ticket.redelivered else []
-        self._bench.running = job
+    def _run(self, task: Task, job: Job, delivery: Delivery) -> None:
+        waits = list(_HELD_AGAIN_S) if delivery.redelivered else []
+        self._context.running = job
         if task.time_limit is not None:
-            self._bench.deadline = time.monotonic() + task.time_limit
+            self._context.deadline = time.monotonic() + task.time_limit
         while True:
             try:
                 if not task.claims_itself:
@@ -164,37 +164,37 @@ class Executor:
             if interruption.verdict == "locked":
                 # The delivery goes, and the keeper publishes another once the row is free.
                 with translate_errors():
-                    self._bench.line.connection().execute(_SQL.redeliver, {"id": job.id})
+                    self._context.line.connection().execute(_SQL.redeliver, {"id": job.id})
                 self._log(job, logging.INFO, "job_deferred", "Its row is locked; delivered later")
                 return Result(Outcome.SKIPPED)
             self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
             return Result(Outcome.SKIPPED)
-        if isinstance(interruption, ClaimLost):
-            if self._bench.withdrawn == job.id:
+        if isinstance(interruption, LeaseLost):
+            if self._context.withdrawn == job.id:
                 self._log(job, logging.INFO, "job_withdrawn", "Withdrawn while it ran")
                 return Result(Outcome.WITHDRAWN)
             self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
             return Result(Outcome.LOST)
         if job.token is not None:
             with translate_errors():
-                self._bench.line.connection().execute(_SQL.release, self._mark(job))
+                self._context.line.connection().execute(_SQL.release, self._mark(job))
         self._log(job, logging.WARNING, "job_handed_back", f"Handed back: {interruption}")
         return Result(Outcome.HANDED_BACK)
 
     # -- failure --------------------------------------------------------------------
 
-    def _failed(self, task: Task, job: Job, ticket: Ticket, error: Exception) -> Result:
+    def _failed(self, task: Task, job: Job, delivery: Delivery, error: Exception) -> Result:
         reason = f"{type(error).__name__}: {error}"[:1000]
         if job.completed:
             self._log(
                 job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}", error
             )
             return Result(Outcome.DONE, job.next_queue)
-        self._bench.deadline = None
+        self._context.deadline = None
         try:
             if job.token is None:
                 job.claim(last=True)
-            conn = self._bench.line.connection()
+            conn = self._context.line.connection()
             with translate_errors():
                 if task.retry.again(job.attempt, error):
                     delay = task.retry.delay(job.attempt)
@@ -211,26 +211,26 @@ class Executor:
                 dead |= {"traceback": traceback_text(error)}
                 with conn.transaction():
                     conn.execute(_SQL.dead_letter, dead)
-                    message = DeadMessage.from_delivery(ticket, error, job.attempt)
+                    message = DeadMessage.from_delivery(delivery, error, job.attempt)
                     call_on_dead(conn, task, message)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except psycopg.DatabaseError as refusal:
             if refusal.sqlstate != REFUSED:
                 raise
-            return self._interrupted(job, ClaimLost(str(refusal).splitlines()[0]))
+            return self._interrupted(job, LeaseLost(str(refusal).splitlines()[0]))
         text = f"Dead after attempt {job.attempt}: {reason}"
         self._log(job, logging.ERROR, "job_dead", text, error)
         return Result(Outcome.DEAD_LETTERED)
 
-    def dead_letter_unclaimed(self, ticket: Ticket, poison: PoisonMessage) -> Result:
+    def dead_letter_unclaimed(self, delivery: Delivery, poison: PoisonMessage) -> Result:
         """A message nobody can work on: to the dead letters as it is, with the reason."""
         try:
-            identity = ticket.id()
+            identity = delivery.id()
         except PoisonMessage:
             identity = None
-        headers = epitaph(ticket.queue, str(poison), **kept_headers(ticket))
-        conn = self._bench.line.connection()
+        headers = epitaph(delivery.queue, str(poison), **kept_headers(delivery))
+        conn = self._context.line.connection()
         with translate_errors(), conn.transaction():
             found = conn.execute(
                 _SQL.dead_letter_unclaimed,
@@ -238,21 +238,21 @@ class Executor:
                     "id": identity,
                     "exchange": DEAD_LETTER_EXCHANGE,
                     "headers": Jsonb(headers),
-                    "holder": self._bench.holder,
+                    "holder": self._context.holder,
                 },
             ).rowcount
-            if not found and identity and isinstance(ticket.headers.get("position"), int):
+            if not found and identity and isinstance(delivery.headers.get("position"), int):
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
             if not found:
-                Letter(ticket.queue, ticket.body, headers).write(conn)
-            task = self._app.tasks.get(str(ticket.headers.get("task")))
-            call_on_dead(conn, task, DeadMessage.from_delivery(ticket, poison))
+                Letter(delivery.queue, delivery.body, headers).write(conn)
+            task = self._app.tasks.get(str(delivery.headers.get("task")))
+            call_on_dead(conn, task, DeadMessage.from_delivery(delivery, poison))
         log.error(
             "Poison message: %s", poison,
             extra={
                 "action": "message_dead",
-                "details": {"queue": ticket.queue, "message_id": ticket.message_id,
-                            "body": base64.b64encode(ticket.body[:200]).decode()},
+                "details": {"queue": delivery.queue, "message_id": delivery.message_id,
+                            "body": base64.b64encode(delivery.body[:200]).decode()},
             },
         )  # fmt: skip
         return Result(Outcome.DEAD_LETTERED)

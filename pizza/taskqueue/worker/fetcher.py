@@ -1,4 +1,4 @@
-"""Fetching tickets on one connection to the broker: always the best, and never one too many.
+"""Fetching deliveries on one connection to the broker: always the best, and never one too many.
 
 With nothing to do the worker consumes from all of its queues (prefetch 1 each), so RabbitMQ deals
 work round robin among idle workers. The first arrival ends that: the consumers are cancelled, the
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.taskqueue.message import Ticket, ticket
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.worker.outcome import Outcome, Result
 
 # After so many looks at another queue in vain, a worker takes what it has.
@@ -24,9 +24,9 @@ _LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A ticket to work on; forced: whether something better elsewhere need not be looked for."""
+    """A delivery to work on; forced: whether something better elsewhere need not be looked for."""
 
-    ticket: Ticket
+    delivery: Delivery
     forced: bool
 
 
@@ -36,28 +36,28 @@ class Fetcher:
     def __init__(self, broker: BrokerConnection, queues: Sequence[str]) -> None:
         self.broker = broker
         self._queues = queues
-        self._arrived: list[Ticket] = []  # beside the best
+        self._arrived: list[Delivery] = []  # beside the best
         self._listening = False
         self._hint: str | None = None
         self._looks = 0
 
     def next(self, wait: Callable[[], bool]) -> Found | None:
-        """The next ticket; None when `wait`, called until one arrives, says to give up."""
+        """The next delivery; None when `wait`, called until one arrives, says to give up."""
         found = self._look() or self._listen(wait)
         return Found(found, forced=self._looks >= _LOOKS) if found is not None else None
 
-    def _look(self) -> Ticket | None:
+    def _look(self) -> Delivery | None:
         """The head of the queue that was named as holding the best message."""
         name, self._hint = self._hint, None
         message = self.broker.get(name) if name else None
-        return ticket(name, message) if name and message is not None else None
+        return Delivery.from_amqp(name, message) if name and message is not None else None
 
-    def _listen(self, wait: Callable[[], bool]) -> Ticket | None:
+    def _listen(self, wait: Callable[[], bool]) -> Delivery | None:
         """Consume from all queues until something comes; the best of it."""
         arrived = self._arrived
         arrived.clear()
         self.broker.consume(
-            self._queues, lambda name, message: arrived.append(ticket(name, message))
+            self._queues, lambda name, message: arrived.append(Delivery.from_amqp(name, message))
         )
         self._listening = True
         go_on = True
@@ -67,7 +67,7 @@ class Fetcher:
         if not go_on:
             self.hand_back()
             return None
-        best = min(arrived, key=lambda each: each.rank)
+        best = min(arrived, key=lambda each: each.sort_key)
         arrived.remove(best)
         return best
 
@@ -85,8 +85,8 @@ class Fetcher:
         """Whether there may be something to hand back."""
         return self._listening
 
-    def settle(self, done: Ticket, result: Result) -> None:
-        """Ack or requeue a ticket, and note where to look next."""
+    def settle(self, done: Delivery, result: Result) -> None:
+        """Ack or requeue a delivery, and note where to look next."""
         self.hand_back()
         if result.requeue:
             self.broker.requeue(done.delivery_tag)

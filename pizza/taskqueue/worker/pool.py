@@ -17,7 +17,7 @@ from pizza.taskqueue.worker.worker import Worker
 _TICK_S = 0.5
 
 
-class Crew:
+class WorkerPool:
     """`size` workers named after `options.name`, working on its queues until told to stop."""
 
     def __init__(

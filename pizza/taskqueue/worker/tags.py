@@ -8,14 +8,14 @@ from pizza.database.connection import translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.db_session import Line
-from pizza.taskqueue.errors import HandedBack
-from pizza.taskqueue.message import Ticket, named
+from pizza.taskqueue.errors import Released
+from pizza.taskqueue.message import Delivery
 
 _MATCH = Queries("taskqueue/messages").match
 
 
-def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Ticket | None:
-    """The message in place of a ticket; None when none waits, or the worker stops meanwhile."""
+def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Delivery | None:
+    """The message in place of a delivery; None when none waits, or the worker stops meanwhile."""
     try:
         with translate_errors():
             row = (
@@ -26,6 +26,6 @@ def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Ticket | 
     except DatabaseUnavailable as error:
         line.lost(error)
         return None
-    except HandedBack:
+    except Released:
         return None
-    return named(row) if row is not None else None
+    return Delivery.from_row(row) if row is not None else None

@@ -15,7 +15,7 @@ from datetime import timedelta
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.message import Delivery
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LONGEST = timedelta(seconds=10)
 _SAY_AGAIN_S = 30.0
 
 
-class Newer:
+class VersionGuard:
     """What one worker leaves to others."""
 
     def __init__(self, app: App) -> None:
@@ -35,32 +35,32 @@ class Newer:
         self._said: dict[tuple[str, int], float] = {}
         self._unsaid: dict[tuple[str, int], int] = {}
 
-    def than_known(self, ticket: Ticket) -> bool:
-        """Whether a ticket is of a format that this program does not know.
+    def than_known(self, delivery: Delivery) -> bool:
+        """Whether a delivery is of a format that this program does not know.
 
-        A task that there is not here counts as known in format 1: such a ticket is poison, unless
+        A task that there is not here counts as known in format 1: such a delivery is poison, unless
         it says that it is newer. Raises PoisonMessage when it names no task.
         """
-        if ticket.format <= 1:
+        if delivery.schema_version <= 1:
             return False
-        task = self._app.tasks.get(ticket.task_name())
-        return ticket.format > (task.format if task is not None else 1)
+        task = self._app.tasks.get(delivery.task_name())
+        return delivery.schema_version > (task.schema_version if task is not None else 1)
 
-    def leave(self, conn: BoundedConnection, ticket: Ticket) -> bool:
+    def leave(self, conn: BoundedConnection, delivery: Delivery) -> bool:
         """Let it wait for somebody else; False when it is nobody's to leave any more.
 
-        Raises PoisonMessage for a ticket without an id, DatabaseUnavailable.
+        Raises PoisonMessage for a delivery without an id, DatabaseUnavailable.
         """
-        values = {"id": ticket.id(), "shortest": SHORTEST, "longest": LONGEST}
+        values = {"id": delivery.id(), "shortest": SHORTEST, "longest": LONGEST}
         with translate_errors():
             row = conn.execute(_LEAVE, values).fetchone()
         if row is None or row[0] is None:
             return False
-        self._say(ticket, row[0])
+        self._say(delivery, row[0])
         return True
 
-    def _say(self, ticket: Ticket, pause: timedelta) -> None:
-        kind, now = (ticket.task_name(), ticket.format), time.monotonic()
+    def _say(self, delivery: Delivery, pause: timedelta) -> None:
+        kind, now = (delivery.task_name(), delivery.schema_version), time.monotonic()
         if now - self._said.get(kind, -_SAY_AGAIN_S) < _SAY_AGAIN_S:
             self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
             return
@@ -72,7 +72,7 @@ class Newer:
             "left to a newer worker, for %.1f s", name, format, pause.total_seconds(),
             extra={
                 "action": "message_newer",
-                "details": {"task": name, "format": format, "queue": ticket.queue,
-                            "message_id": ticket.message_id, "since_last": others},
+                "details": {"task": name, "format": format, "queue": delivery.queue,
+                            "message_id": delivery.message_id, "since_last": others},
             },
         )  # fmt: skip

@@ -1,10 +1,10 @@
-"""A worker process: tickets from its queues, one job at a time, ack only after the commit.
+"""A worker process: deliveries from its queues, one job at a time, ack only after the commit.
 
-One thread works: it fetches a ticket, runs the job, acks. The main thread hears the
+One thread works: it fetches a delivery, runs the job, acks. The main thread hears the
 signals, and while a job runs it keeps the broker's connection alive in the work thread's
 stead: whoever holds `_at_broker` owns the connection.
 
-How tickets are fetched, and why in the right order, is told in pizza.taskqueue.worker.fetcher.
+How deliveries are fetched, and why in the right order, is told in pizza.taskqueue.worker.fetcher.
 """
 
 from __future__ import annotations
@@ -23,18 +23,24 @@ from pizza.taskqueue.db_session import Line
 from pizza.taskqueue.errors import (
     BrokerUnavailable,
     PoisonMessage,
-    SessionRefused,
+    RegistrationRefused,
     TimeLimitExceeded,
 )
 from pizza.taskqueue.lifecycle import Stop
-from pizza.taskqueue.message import Ticket
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.retry import Backoff, Repeated
-from pizza.taskqueue.worker.context import Bench, WorkerOptions
+from pizza.taskqueue.worker.context import WorkerContext, WorkerOptions
 from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.fetcher import Fetcher
 from pizza.taskqueue.worker.outcome import Outcome, Result
-from pizza.taskqueue.worker.session import NoRoster, Roster, Session, hold_job_key, new_key
+from pizza.taskqueue.worker.session import (
+    NullRegistry,
+    Session,
+    WorkerRegistry,
+    hold_job_key,
+    new_worker_id,
+)
 from pizza.taskqueue.worker.tags import match
 
 log = logging.getLogger(__name__)
@@ -57,35 +63,37 @@ class Worker:
         broker_url: str,
         options: WorkerOptions,
         *,
-        roster: Roster | None = None,
+        registry: WorkerRegistry | None = None,
     ) -> None:
         self._app = app
         self._broker_url = broker_url
         self._options = options
         self._stop = Stop()
         self._title = f"{app.name} {options.name}"
-        holder = new_key()
+        holder = new_worker_id()
         line = Line(
             db_url,
             name=f"{self._title} job",
             pause=self._pause,
             on_connect=lambda conn: hold_job_key(conn, holder),
         )
-        self._bench = Bench(
+        self._context = WorkerContext(
             worker_name=options.name,
             holder=holder,
             lease=timedelta(seconds=options.lease),
-            # Who chooses by skill is promised nothing and has no tickets to compare.
+            # Who chooses by skill is promised nothing and has no deliveries to compare.
             queues=() if options.skills is not None else tuple(options.queues),
             line=line,
         )
-        self._session = Session(db_url, self._title, self._bench, roster or NoRoster(), self._stop)
+        self._session = Session(
+            db_url, self._title, self._context, registry or NullRegistry(), self._stop
+        )
         self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
-        self._executor = Executor(app, self._bench)
+        self._executor = Executor(app, self._context)
         self._broker: BrokerConnection | None = None
         self._at_broker = threading.Lock()
         self._fetcher: Fetcher | None = None
-        self._bench.begun = self._hand_back
+        self._context.begun = self._hand_back
         self._failure: BaseException | None = None
         self._unsettled: Counter[tuple[str, str | None, int]] = Counter()
         self._trouble = Repeated()
@@ -94,7 +102,7 @@ class Worker:
     # -- the main thread, or one of a crew ------------------------------------------
 
     def run(self) -> None:
-        """Work until SIGTERM, SIGHUP or SIGINT. Raises SessionRefused."""
+        """Work until SIGTERM, SIGHUP or SIGINT. Raises RegistrationRefused."""
         self._stop.listen()
         try:
             self.work()
@@ -130,9 +138,9 @@ class Worker:
 
     def _present(self) -> bool:
         """Wait for the first entry; False when stopped before."""
-        while not self._session.present.is_set():
+        while not self._session.registered.is_set():
             if self._session.refused is not None:
-                raise SessionRefused(self._session.refused)
+                raise RegistrationRefused(self._session.refused)
             if self._stop.is_set():
                 self._session.close(_LAST_SECONDS)
                 return False
@@ -158,8 +166,8 @@ class Worker:
         while work.is_alive() and time.monotonic() < until:
             work.join(0.1)
             self._keep_alive()
-        self._bench.abandon.set()
-        self._bench.interrupt.set()
+        self._context.abandon.set()
+        self._context.interrupt.set()
         work.join(_LAST_SECONDS)
         if work.is_alive():
             # It is stuck where nothing can interrupt it. To end now is a crash that is
@@ -181,18 +189,18 @@ class Worker:
         except BaseException as error:
             self._failure = error
         finally:
-            self._bench.line.close()
+            self._context.line.close()
             self._stop.set()
 
     def _serve_by_skill(self, skills: list[str]) -> None:
         """Work on what the database names: a queue cannot be searched for what one is good at.
 
-        The tickets of what is taken this way stay behind, and are dropped as duplicates.
+        The deliveries of what is taken this way stay behind, and are dropped as duplicates.
         """
         log.info("Worker connected and ready", extra={"action": "worker_connected"})
         while not self._stop.is_set():
-            present = self._session.present.is_set()
-            found = match(self._bench.line, self._options.queues, skills) if present else None
+            present = self._session.registered.is_set()
+            found = match(self._context.line, self._options.queues, skills) if present else None
             if found is not None:
                 self._run(found, forced=True)
             else:
@@ -243,21 +251,21 @@ class Worker:
 
     def _pause(self, seconds: float) -> bool:
         """For the job's connection: wait, and say whether to give up."""
-        self._bench.abandon.wait(seconds)
-        return self._bench.abandon.is_set()
+        self._context.abandon.wait(seconds)
+        return self._context.abandon.is_set()
 
     def _serve(self, broker: BrokerConnection) -> None:
-        fetcher = self._fetcher = Fetcher(broker, self._bench.queues)
+        fetcher = self._fetcher = Fetcher(broker, self._context.queues)
         while not self._stop.is_set():
-            if not self._session.present.is_set():
+            if not self._session.registered.is_set():
                 self._idle(broker)
                 continue
             found = fetcher.next(lambda: self._await_arrival(broker))
             if found is not None:
-                result = self._run(found.ticket, found.forced)
+                result = self._run(found.delivery, found.forced)
                 if broker.lost is not None:
                     raise broker.lost
-                fetcher.settle(found.ticket, result)
+                fetcher.settle(found.delivery, result)
 
     def _await_arrival(self, broker: BrokerConnection) -> bool:
         """While consuming, as `_idle`; at once when the connection has just become ready."""
@@ -273,7 +281,7 @@ class Worker:
         return self._wants_work()
 
     def _wants_work(self) -> bool:
-        return not self._stop.is_set() and self._session.present.is_set()
+        return not self._stop.is_set() and self._session.registered.is_set()
 
     def _hand_back(self) -> None:
         """In a job, once it is claimed: what came beside it need not wait for its end."""
@@ -282,11 +290,11 @@ class Worker:
             with self._at_broker, suppress(BrokerUnavailable):
                 fetcher.hand_back()
 
-    def _run(self, best: Ticket, forced: bool) -> Result:
+    def _run(self, best: Delivery, forced: bool) -> Result:
         """Run the job, with the connection left to the main thread."""
-        self._bench.lost.clear()
-        self._bench.interrupt.clear()
-        if self._bench.abandon.is_set():
+        self._context.lost.clear()
+        self._context.interrupt.clear()
+        if self._context.abandon.is_set():
             return Result(Outcome.HANDED_BACK)
         self._at_broker.release()
         try:
@@ -296,11 +304,11 @@ class Worker:
         finally:
             self._at_broker.acquire()
 
-    def _not_settled(self, ticket: Ticket, error: Exception) -> Result:
+    def _not_settled(self, delivery: Delivery, error: Exception) -> Result:
         """A delivery that the executor failed on: back to its queue, in the end a dead letter."""
-        log.exception("A ticket could not be settled", extra={"action": "executor_failed"})
-        self._bench.line.close()
-        key = (ticket.queue, ticket.message_id, hash(ticket.body))
+        log.exception("A delivery could not be settled", extra={"action": "executor_failed"})
+        self._context.line.close()
+        key = (delivery.queue, delivery.message_id, hash(delivery.body))
         if len(self._unsettled) > 1000:
             self._unsettled.clear()
         self._unsettled[key] += 1
@@ -308,10 +316,10 @@ class Worker:
             del self._unsettled[key]
             reason = f"could not be settled: {type(error).__name__}: {error}"
             try:
-                return self._executor.dead_letter_unclaimed(ticket, PoisonMessage(reason))
+                return self._executor.dead_letter_unclaimed(delivery, PoisonMessage(reason))
             except Exception:
                 log.exception(
                     "A dead letter cannot be written", extra={"action": "executor_failed"}
                 )
-        self._bench.abandon.wait(1.0)
+        self._context.abandon.wait(1.0)
         return Result(Outcome.HANDED_BACK)

@@ -30,7 +30,7 @@ from pizza.web.schemas.webhooks import (
 )
 from pizza.web.security import authorization
 from pizza.webhooks import webhooks as service
-from pizza.webhooks.webhooks import Change, Delivery, Policy, Webhook
+from pizza.webhooks.webhooks import Change, Policy, Webhook, WebhookDelivery
 
 TAG = Tag(name="webhooks", description="Other programs that are told over HTTP (docs/webhooks.md)")
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
@@ -230,10 +230,10 @@ def _answer(found: Webhook, secret: str | None = None, status: int = 200) -> Res
     return Response(serializers.dump(document), status, content_type=JSON)
 
 
-def _accepted(found: Delivery) -> Response:
+def _accepted(found: WebhookDelivery) -> Response:
     return Response(serializers.dump(documents.delivery(found)), 202, content_type=JSON)
 
 
-def _next(id: str, limit: int, found: Sequence[Delivery]) -> str:
+def _next(id: str, limit: int, found: Sequence[WebhookDelivery]) -> str:
     asked = {"limit": limit, "before": found[-1].id}
     return pagination.next_page(f"/webhooks/{int(id)}/deliveries", asked)

@@ -12,7 +12,7 @@ from pizza.domain.webhooks import TYPES
 from pizza.kitchen.storage import KitchenState
 from pizza.kitchen.worker_storage import WorkerStatus
 from pizza.reports.storage import DayReport, Figures, PriorityWait
-from pizza.webhooks.storage import Delivery, Webhook
+from pizza.webhooks.storage import Webhook, WebhookDelivery
 
 Document = dict[str, Any]
 
@@ -176,7 +176,7 @@ def webhook(found: Webhook, secret: str | None = None) -> Document:
     }
 
 
-def delivery(found: Delivery) -> Document:
+def delivery(found: WebhookDelivery) -> Document:
     """One line of GET /webhooks/{id}/deliveries."""
     return {
         "id": str(found.id),

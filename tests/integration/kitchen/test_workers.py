@@ -1,4 +1,4 @@
-"""The restaurant's roster, as the framework's session uses it."""
+"""The registration of kitchen workers, as the worker's session uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pizza.database.errors import DatabaseError
 from pizza.kitchen import workers
 from pizza.kitchen.worker_storage import Post
 from pizza.kitchen.workers import MAX_WORKERS, Shift
-from pizza.taskqueue.errors import SessionRefused
+from pizza.taskqueue.errors import RegistrationRefused
 
 from ...support.waiting import wait_until
 
@@ -28,12 +28,12 @@ def test_a_shift_registers_beats_and_leaves(
     caplog.set_level(logging.INFO)
     mario = shift()
 
-    mario.enter(conn)
-    mario.beat(conn)
+    mario.register(conn)
+    mario.heartbeat(conn)
     assert [(each.name, each.type, each.status) for each in workers.workers_status(conn)] == [
         ("mario", "cook", "online")
     ]
-    mario.leave(conn)
+    mario.unregister(conn)
 
     assert caplog.messages == ["Worker registered for all order types", "Worker disconnected"]
 
@@ -44,19 +44,19 @@ def test_without_tables_it_says_what_to_do(postgres: Any) -> None:
         connect(url, name="test") as conn,
         pytest.raises(DatabaseError, match="no tables yet: run --setup-db"),
     ):
-        shift().enter(conn)
+        shift().register(conn)
 
 
 def test_a_taken_name_is_refused_after_a_moment_of_patience(
     conn: BoundedConnection, db_url: str
 ) -> None:
-    shift().enter(conn)
+    shift().register(conn)
 
     with (
         connect(db_url, name="second") as second,
-        pytest.raises(SessionRefused, match="named 'mario' is already at work"),
+        pytest.raises(RegistrationRefused, match="named 'mario' is already at work"),
     ):
-        shift().enter(second)
+        shift().register(second)
 
 
 def test_a_name_that_comes_free_within_the_patience_is_given(
@@ -64,11 +64,11 @@ def test_a_name_that_comes_free_within_the_patience_is_given(
 ) -> None:
     """As after a kill -9: the session of the dead ends a moment after the new one has asked."""
     first = connect(db_url, name="first")
-    shift().enter(first)
+    shift().register(first)
     leaving = threading.Timer(0.3, first.close)
     leaving.start()
 
-    shift().enter(conn)
+    shift().register(conn)
 
     leaving.join()
     assert workers.workers_status(conn)[0].status == "online"
@@ -77,13 +77,13 @@ def test_a_name_that_comes_free_within_the_patience_is_given(
 def test_the_eleventh_is_refused(conn: BoundedConnection, db_url: str) -> None:
     staff = [connect(db_url, name=f"{place}") for place in range(MAX_WORKERS)]
     for place, session in enumerate(staff):
-        shift(f"chef {place}").enter(session)
+        shift(f"chef {place}").register(session)
 
-    with pytest.raises(SessionRefused, match="10 workers are already at work"):
-        shift("one too many").enter(conn)
+    with pytest.raises(RegistrationRefused, match="10 workers are already at work"):
+        shift("one too many").register(conn)
 
     staff[0].close()
-    shift("one too many").enter(conn)
+    shift("one too many").register(conn)
     for session in staff:
         session.close()
 
@@ -92,12 +92,12 @@ def test_a_beat_reports_the_dead(
     conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect(db_url, name="luigi") as lost:
-        shift("luigi").enter(lost)
-    shift("mario").enter(conn)
+        shift("luigi").register(lost)
+    shift("mario").register(conn)
     conn.execute("update workers set status = 'online'")
 
     def reported() -> bool:
-        shift("mario").beat(conn)
+        shift("mario").heartbeat(conn)
         return any(each.levelno == logging.WARNING for each in caplog.records)
 
     wait_until(reported, 5, "the session of luigi has ended")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.taskqueue.errors import Duplicate, PoisonMessage
+from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.tracking.recorder import on_notification
 
 from ...support.order_events import NUMBER, event, status
@@ -62,7 +62,7 @@ def test_a_duplicate_is_dropped(conn: BoundedConnection) -> None:
     body = status(1)
     track(conn, body)
 
-    with pytest.raises(Duplicate):
+    with pytest.raises(DuplicateEvent):
         track(conn, body)
 
     assert conn.execute("select count(*) from tracking_event").fetchone() == (1,)
@@ -133,7 +133,7 @@ def test_the_specified_message_alone_will_do(conn: BoundedConnection, said: Any)
         if key not in ("event_id", "customer_name")
     }
     track(conn, body)
-    with pytest.raises(Duplicate):
+    with pytest.raises(DuplicateEvent):
         track(conn, body)
     track(conn, body | {"old_status": None}, "an id of its own")
 

@@ -22,14 +22,14 @@ from pizza.domain.errors import (
 )
 from pizza.taskqueue import App
 from pizza.taskqueue.db_session import Line
-from pizza.taskqueue.message import Ticket
-from pizza.taskqueue.worker.context import Bench
+from pizza.taskqueue.message import Delivery
+from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.outcome import Outcome
 from pizza.tracking.recorder import on_notification
 from pizza.webhooks import client, webhooks
 from pizza.webhooks.delivery import Pace, deliveries
-from pizza.webhooks.storage import Delivery, Webhook
+from pizza.webhooks.storage import Webhook, WebhookDelivery
 from pizza.webhooks.webhooks import Change, Policy
 
 from ...support.order_events import NUMBER, event, status
@@ -64,7 +64,7 @@ class Desk:
             on_notification(event(body, None), self.conn)
         return body
 
-    def log(self, webhook: Webhook) -> list[Delivery]:
+    def log(self, webhook: Webhook) -> list[WebhookDelivery]:
         return webhooks.list_deliveries(self.conn, str(webhook.id))
 
     def messages(self) -> list[tuple[UUID, str, float | None]]:
@@ -92,12 +92,12 @@ class Desk:
         app = App("test")
         app.include(deliveries(policy, pace))
         self._holder += 1
-        bench = Bench("test", self._holder, timedelta(seconds=30), (), line or self._line)
-        ticket = Ticket(
+        context = WorkerContext("test", self._holder, timedelta(seconds=30), (), line or self._line)
+        delivery = Delivery(
             queue="webhooks_queue", delivery_tag=0, redelivered=False, message_id=str(id),
             priority=0, headers={"task": "deliver_webhook"}, body=body.encode(),
         )  # fmt: skip
-        return Executor(app, bench).execute(ticket, forced=True).outcome
+        return Executor(app, context).execute(delivery, forced=True).outcome
 
     def close(self) -> None:
         self._line.close()

@@ -29,11 +29,11 @@ Pending = namedtuple(
 
 def pending_row(row: Row) -> Any:
     """The columns of a row that the publisher gets."""
-    position, id, task, *others = outgoing(row)
+    position, id, task, *others = to_amqp(row)
     return Pending(position, id, task, row.queue, *others)
 
 
-def outgoing(row: Row) -> Any:
+def to_amqp(row: Row) -> Any:
     """The columns of a row that is published again."""
     return Outgoing(
         row.position, row.id, row.task, row.exchange, row.routing_key, row.priority, row.headers,

@@ -8,7 +8,7 @@ from pizza.database.queries import Queries
 
 from ..database import Row
 from ..transaction import Transaction
-from .base import Rows, Rule, moment, outgoing, seconds, unlocked, wake_publisher
+from .base import Rows, Rule, moment, seconds, to_amqp, unlocked, wake_publisher
 from .sessions import alive
 
 _SQL, _SUBSCRIBER = Queries("taskqueue/keeper"), Queries("taskqueue/subscriber")
@@ -91,7 +91,7 @@ def _lost(tx: Transaction, p: dict[str, Any]) -> list[Row]:
 
 
 def _page(rows: list[Row], limit: int) -> Rows:
-    return [outgoing(row) for row in sorted(rows, key=lambda row: row.position)[:limit]]
+    return [to_amqp(row) for row in sorted(rows, key=lambda row: row.position)[:limit]]
 
 
 def waiting_page(tx: Transaction, p: dict[str, Any]) -> Rows:

@@ -26,14 +26,14 @@ from kombu import Exchange, Queue
 
 from pizza.taskqueue import App, Job, RetryPolicy, Task
 from pizza.taskqueue.dead_letters.callback import DeadMessage
-from pizza.taskqueue.errors import PoisonMessage, SessionRefused
+from pizza.taskqueue.errors import PoisonMessage, RegistrationRefused
 from pizza.taskqueue.middleware import timing
 from pizza.taskqueue.outbox import relay as relay_module
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.task import publish
 from pizza.taskqueue.topology import Topology
 from pizza.taskqueue.worker.context import WorkerOptions
-from pizza.taskqueue.worker.pool import Crew
+from pizza.taskqueue.worker.pool import WorkerPool
 from pizza.taskqueue.worker.worker import Worker
 
 COLOURS = ("red", "green", "blue")
@@ -249,10 +249,10 @@ def shape(body: Any) -> dict[str, Any]:
     return body
 
 
-def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
+def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Toy:
     """Build the app; all its names at the broker begin with `prefix`.
 
-    format: of the task `play`, as a newer release may have it.
+    version: the schema version of the task `play`, as a newer release may have it.
     """
     exchange = Exchange(prefix, type="topic", durable=True)
     priority = {"x-max-priority": 10}
@@ -279,7 +279,7 @@ def make(prefix: str, journal_path: str | None = None, format: int = 1) -> Toy:
             journal.note("end", job, how=how)
 
     red = f"{prefix}.red"
-    play = app.task("play", queue=red, exchange=prefix, retry=retry, format=format)(run)
+    play = app.task("play", queue=red, exchange=prefix, retry=retry, schema_version=version)(run)
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
     once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
     limited = app.task(
@@ -299,7 +299,7 @@ def _count(conn: Any) -> None:
 
 
 class Attendance:
-    """A roster that keeps a list, and refuses a worker named `unwanted`."""
+    """A registry that keeps a list, and refuses a worker named `unwanted`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -307,15 +307,15 @@ class Attendance:
     def _note(self, conn: Any, event: str) -> None:
         conn.execute("insert into attendance (worker, event) values (%s, %s)", (self._name, event))
 
-    def enter(self, conn: Any) -> None:
+    def register(self, conn: Any) -> None:
         if self._name == "unwanted":
-            raise SessionRefused("unwanted is not wanted here")
+            raise RegistrationRefused("unwanted is not wanted here")
         self._note(conn, "enter")
 
-    def beat(self, conn: Any) -> None:
+    def heartbeat(self, conn: Any) -> None:
         self._note(conn, "beat")
 
-    def leave(self, conn: Any) -> None:
+    def unregister(self, conn: Any) -> None:
         self._note(conn, "leave")
 
 
@@ -355,7 +355,7 @@ def main() -> None:
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--frozen", type=float, default=15)
     parser.add_argument("--skills")
-    parser.add_argument("--format", type=int, default=1)
+    parser.add_argument("--schema-version", type=int, default=1)
     parser.add_argument("--crew", type=int, default=0)
     parser.add_argument("--no-relay", action="store_true")
     options = parser.parse_args()
@@ -363,7 +363,7 @@ def main() -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     relay_module.LEADER_TIMEOUT_S = options.frozen
-    toy = make(options.prefix, options.journal, options.format)
+    toy = make(options.prefix, options.journal, options.schema_version)
     if options.role == "relay":
         _relay_alone(toy, options)
         return
@@ -377,9 +377,9 @@ def main() -> None:
         skills=frozenset(options.skills.split(",")) if options.skills else None,
     )
     if options.crew:
-        Crew(toy.app, options.db, options.broker, worker, options.crew).run()
+        WorkerPool(toy.app, options.db, options.broker, worker, options.crew).run()
         return
-    Worker(toy.app, options.db, options.broker, worker, roster=Attendance(options.name)).run()
+    Worker(toy.app, options.db, options.broker, worker, registry=Attendance(options.name)).run()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from kombu import Queue
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.taskqueue import RetryPolicy
-from pizza.taskqueue.errors import Duplicate, PoisonMessage
+from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.service import serve
 from pizza.taskqueue.subscriber import session as handler_session
@@ -67,10 +67,10 @@ class Ear:
         if conn is not None:
             values = (event.id, event.body.get("n"), event.attempt, event.redelivered)
             if not conn.execute(_HEAR, values).rowcount:
-                raise Duplicate("heard before")
+                raise DuplicateEvent("heard before")
             self._statement(event, conn)
         elif event.id in self._known:
-            raise Duplicate("heard before")
+            raise DuplicateEvent("heard before")
         getattr(self, f"_{event.body['mode']}")(event)
         self._known.add(event.id)
         return lambda: self.note("heard", event)

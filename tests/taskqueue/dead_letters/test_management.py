@@ -15,7 +15,7 @@ from psycopg.rows import namedtuple_row
 from devservices import RabbitMQ
 from pizza.database.connection import BoundedConnection, connect
 from pizza.taskqueue.dead_letters import management
-from pizza.taskqueue.message import outgoing
+from pizza.taskqueue.message import to_amqp
 
 from ...support.taskqueue.sample_subscriber import SCHEMA as LISTENER_SCHEMA
 from ...support.taskqueue.worker_process import DEAD_LETTERS, Stage
@@ -200,7 +200,7 @@ def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Stage) -> None
     worker = stage.worker("w", no_relay=True)
     job = stage.send("hopeless")
     with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
-        message = outgoing(conn.execute("select * from message").fetchone())
+        message = to_amqp(conn.execute("select * from message").fetchone())
     stage.conn.execute("update message set state = 'sent', sent_at = now()")
     # When the message is delivered twice
     with stage.broker() as channel:
@@ -215,7 +215,7 @@ def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Stage) -> None
     with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
         row = conn.execute("select * from message where id = %s", [next_one]).fetchone()
     with stage.broker() as channel:
-        channel.basic_publish(outgoing(row), "", stage.toy.queue("red"))
+        channel.basic_publish(to_amqp(row), "", stage.toy.queue("red"))
     wait_until(lambda: stage.effects() == {next_one: 1}, 15, "the next one is done")
     assert stage.ready(stage.toy.queue("red")) == 0
     assert not worker.log("executor_failed")

@@ -29,7 +29,7 @@ def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Stage) -> None:
     withdrawn = Stopwatch()
     ended = stage.await_run(job, event="end")
     withdrawn.assert_within(2)
-    assert ended["how"] == "ClaimLost"
+    assert ended["how"] == "LeaseLost"
     assert begun["worker"] == "w"
     # and it says what happened, and goes on with the next
     assert worker.await_log("job_withdrawn")["level"] == "INFO"

@@ -198,7 +198,7 @@ def test_the_second_of_a_name_is_refused(
     first = stage.subscriber("one", alone=True, db=db)
     second = stage.subscriber("one", alone=True, db=db, ready=False)
     assert second.ends(10) == 1
-    assert "SessionRefused: A subscriber named 'one' is already at work." in second.tail(1)[0]
+    assert "RegistrationRefused: A subscriber named 'one' is already at work." in second.tail(1)[0]
     shout(stage, 1)
     wait_until(lambda: ns(stage, "heard") == [1], 5, "the first goes on")
     first.kill9()

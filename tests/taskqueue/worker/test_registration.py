@@ -18,7 +18,7 @@ def test_a_refused_worker_does_not_begin(stage: Stage) -> None:
     stage.send()
     worker = stage.worker("unwanted", ready=False)
     assert worker.ends(15) == 1
-    assert "SessionRefused: unwanted is not wanted here" in "\n".join(worker.tail(3))
+    assert "RegistrationRefused: unwanted is not wanted here" in "\n".join(worker.tail(3))
     assert not stage.runs()
 
 

@@ -15,9 +15,9 @@ from ...support.taskqueue.worker_process import DEAD_LETTERS, Stage, wait_until
 UNKNOWN = {"ratio": 0.5, "map": {"a": [1, None, "ü"]}, "flag": True}
 
 
-def send_newer(stage: Stage, mode: str = "ok", format: int = 2, **more: Any) -> UUID:
+def send_newer(stage: Stage, mode: str = "ok", schema_version: int = 2, **more: Any) -> UUID:
     """A message as the next release writes it."""
-    newer = make(stage.prefix, format=format).play
+    newer = make(stage.prefix, version=schema_version).play
     body = {"mode": mode, "label": None, "new": UNKNOWN, **more}
     return newer.send(stage.conn, body, routing_key="red", headers={"new": UNKNOWN})
 
@@ -34,7 +34,7 @@ def test_a_newer_message_waits_for_a_worker_that_knows_it(stage: Stage) -> None:
     assert told["details"]["message_id"] == str(newer)
     assert stage.ready(DEAD_LETTERS) == 0
 
-    stage.worker("new", format=2)
+    stage.worker("new", schema_version=2)
     old.signal(signal.SIGTERM)
     stage.await_all_done()
     stage.assert_each_once([*mine, newer])
@@ -47,7 +47,7 @@ def test_old_and_new_workers_share_a_queue_of_both_formats(stage: Stage) -> None
     with stage.conn.transaction():
         both = [send_newer(stage) if number % 2 else stage.send() for number in range(6)]
     old = stage.worker("old", no_relay=True)
-    stage.worker("new", no_relay=True, format=2)
+    stage.worker("new", no_relay=True, schema_version=2)
     stage.await_all_done(within=30)
     stage.assert_each_once(both)
     by_old = {UUID(run["id"]) for run in stage.runs() if run["worker"] == "old"}
@@ -73,7 +73,7 @@ def test_a_backlog_of_newer_messages_costs_next_to_nothing_and_is_told_once(stag
 def test_a_worker_with_skills_leaves_what_is_too_new_and_takes_the_next(stage: Stage) -> None:
     stage.relay()
     with stage.conn.transaction():
-        newer = make(stage.prefix, format=2).play
+        newer = make(stage.prefix, version=2).play
         newer.send(stage.conn, {"mode": "ok"}, priority=9, routing_key="red", needs=["draw"])
         mine = stage.send(needs=["draw"])
     stage.await_states(sent=2)
@@ -100,9 +100,9 @@ def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(stage: Sta
 def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(stage: Stage) -> None:
     """Retried, taken over from a dead worker, dead, looked at, and sent again by hand."""
     stage.worker("next")
-    first = send_newer(stage, "fail", format=1, times=1)
+    first = send_newer(stage, "fail", schema_version=1, times=1)
     stage.worker("mortal")
-    second = send_newer(stage, "exit", format=1, times=1)
+    second = send_newer(stage, "exit", schema_version=1, times=1)
     stage.await_all_done(within=20)
     stage.assert_each_once([first, second])
 

@@ -144,10 +144,10 @@ def test_a_server_that_is_missing_is_exit_1(capsys):
 
 
 def test_a_refused_worker_is_a_sentence_and_exit_2(capsys, monkeypatch):
-    from pizza.taskqueue.errors import SessionRefused
+    from pizza.taskqueue.errors import RegistrationRefused
 
     def refuse(settings):
-        raise SessionRefused("A worker named 'chef' is already at work; choose another name.")
+        raise RegistrationRefused("A worker named 'chef' is already at work; choose another name.")
 
     monkeypatch.setattr("pizza.processes.kitchen_worker.run_worker", refuse)
     line = refused(capsys, "--mode=kitchen-worker", "--worker-name=chef", DB)
@@ -155,10 +155,10 @@ def test_a_refused_worker_is_a_sentence_and_exit_2(capsys, monkeypatch):
 
 
 def test_a_refused_subscriber_is_a_sentence_and_exit_2(capsys, monkeypatch):
-    from pizza.taskqueue.errors import SessionRefused
+    from pizza.taskqueue.errors import RegistrationRefused
 
     def refuse(settings):
-        raise SessionRefused("A subscriber named 'a' is already at work; choose another name.")
+        raise RegistrationRefused("A subscriber named 'a' is already at work; choose another name.")
 
     monkeypatch.setattr("pizza.processes.notification_subscriber.run_subscriber", refuse)
     line = refused(capsys, "--mode=notification-subscriber", "--name=a")

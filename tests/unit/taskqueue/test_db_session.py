@@ -10,7 +10,7 @@ import pytest
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue import db_session as module
 from pizza.taskqueue.db_session import Line
-from pizza.taskqueue.errors import HandedBack
+from pizza.taskqueue.errors import Released
 
 REFUSED = DatabaseTransientError("read-only")
 
@@ -92,5 +92,5 @@ def test_who_has_to_stop_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) ->
     line = Line("", name="test", pause=lambda _: True)
     line.connection()
     line.lost(REFUSED)
-    with pytest.raises(HandedBack):
+    with pytest.raises(Released):
         line.connection()

@@ -1,4 +1,4 @@
-"""Every outcome a ticket can have, on the stub that users of the framework get."""
+"""Every outcome a delivery can have, on the stub that users of the framework get."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pizza.taskqueue.broker.frames import FrameReader
 from pizza.taskqueue.dead_letters.headers import dead_letter
 from pizza.taskqueue.errors import PoisonMessage
-from pizza.taskqueue.message import Ticket, ticket
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.subscriber.event import read
 
 from ...support.raw_amqp import all_properties, drawn_properties, nested, properties, table
@@ -69,11 +69,11 @@ class Line:
         self._handle((HEARTBEAT, 0, b""))
 
 
-def received(body: bytes = b"{}", **values: bytes) -> Ticket:
-    return ticket("q", Line().deliver(properties(**values), body))
+def received(body: bytes = b"{}", **values: bytes) -> Delivery:
+    return Delivery.from_amqp("q", Line().deliver(properties(**values), body))
 
 
-def assert_clean(found: Ticket) -> None:
+def assert_clean(found: Delivery) -> None:
     """PostgreSQL's text and jsonb take all of it, and RabbitMQ takes its dead letter."""
     letter = dead_letter(found, "x", attempt=1)
     document = json.dumps(letter.headers, ensure_ascii=False)
@@ -89,7 +89,7 @@ def assert_clean(found: Ticket) -> None:
 def test_every_property_and_type_is_delivered(body: bytes) -> None:
     line = Line()
     for values in all_properties():
-        assert_clean(ticket("q", line.deliver(properties(**values), body)))
+        assert_clean(Delivery.from_amqp("q", line.deliver(properties(**values), body)))
     assert bytes(line.arrived[0][2].body or b"") == body
 
 
@@ -106,7 +106,7 @@ def test_a_header_that_is_cut_or_overwritten_is_delivered(
 ) -> None:
     encoded = properties(**values)
     encoded = encoded[:at] + noise + encoded[at + len(noise) + len(noise) % 2 :]
-    assert_clean(ticket("q", Line().deliver(encoded.ljust(2, b"\x00"))))
+    assert_clean(Delivery.from_amqp("q", Line().deliver(encoded.ljust(2, b"\x00"))))
 
 
 def test_a_timestamp_in_milliseconds_leaves_the_other_properties_readable() -> None:
@@ -127,8 +127,8 @@ def test_the_next_message_is_read_as_if_nothing_had_been() -> None:
     line = Line()
     bad = line.deliver(properties(app_id=b"\xff"), channel=3)
     good = line.deliver(properties(app_id=b"fine", message_id=b"2"), b"[]", channel=3)
-    assert ticket("q", bad).undecodable
-    assert ticket("q", good).undecodable is None
+    assert Delivery.from_amqp("q", bad).undecodable
+    assert Delivery.from_amqp("q", good).undecodable is None
     assert good.properties == {"app_id": "fine", "message_id": "2"}
     assert good.body == b"[]"
 
@@ -143,7 +143,7 @@ def test_two_ids_that_are_cleaned_alike_stay_two() -> None:
 
 def test_a_cleaned_header_takes_no_other_name() -> None:
     found = received(headers=table((b"task\x00", b"S\x00\x00\x00\x04play")))
-    assert found.foreign and found.headers == {"task?": "play"}
+    assert found.is_external and found.headers == {"task?": "play"}
 
 
 def test_an_address_that_no_row_can_hold_is_none() -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from pizza.taskqueue.lifecycle import Stop, Wake, readable
+from pizza.taskqueue.lifecycle import Stop, Waker, readable
 
 STOPS = 3000
 _STOPPED_AGAIN_AND_AGAIN = f"""
@@ -24,7 +24,7 @@ for _ in range({STOPS}):
 
 
 def test_a_wake_is_readable_once_set_and_until_cleared() -> None:
-    wake = Wake()
+    wake = Waker()
     assert not readable([wake], 0)
     for _ in range(100_000):  # however often, it never blocks
         wake.set()
@@ -36,7 +36,7 @@ def test_a_wake_is_readable_once_set_and_until_cleared() -> None:
 
 
 def test_a_wait_ends_when_another_thread_sets_it() -> None:
-    wake = Wake()
+    wake = Waker()
     threading.Timer(0.05, wake.set).start()
     began = time.monotonic()
     wake.wait(5)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizza.taskqueue.errors import PoisonMessage
-from pizza.taskqueue.message import encode, named, outgoing, ticket
+from pizza.taskqueue.message import Delivery, encode, to_amqp
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text()
@@ -29,7 +29,7 @@ def delivered(body: Any = b"{}", redelivered: bool = False, **properties: Any) -
         properties=properties,
         delivery_info={"delivery_tag": 7, "redelivered": redelivered},
     )
-    return ticket("queue", message)
+    return Delivery.from_amqp("queue", message)
 
 
 def row(**more: Any) -> SimpleNamespace:
@@ -43,7 +43,7 @@ def row(**more: Any) -> SimpleNamespace:
 
 @given(JSON)
 def test_any_json_survives_the_way(body: Any) -> None:
-    sent = outgoing(row(body=encode(body)))
+    sent = to_amqp(row(body=encode(body)))
     assert delivered(sent.body, **sent.properties).json() == json.loads(json.dumps(body))
 
 
@@ -55,7 +55,7 @@ def test_what_is_not_json_cannot_be_written(body: Any) -> None:
 
 def test_a_task_carries_what_a_worker_needs() -> None:
     identity = uuid4()
-    sent = outgoing(row(id=identity, headers={"trace": "t"}, attempt=1))
+    sent = to_amqp(row(id=identity, headers={"trace": "t"}, attempt=1))
     read = delivered(sent.body, **sent.properties)
     assert (read.id(), read.task_name(), read.priority) == (identity, "play", 3)
     assert read.headers == {"trace": "t", "task": "play", "attempt": 2, "position": 5}
@@ -64,7 +64,7 @@ def test_a_task_carries_what_a_worker_needs() -> None:
 
 
 def test_what_is_meant_for_the_relay_is_no_header() -> None:
-    sent = outgoing(row(task=None, headers={"a": 1, "correlation_id": "c"}))
+    sent = to_amqp(row(task=None, headers={"a": 1, "correlation_id": "c"}))
 
     assert sent.properties["correlation_id"] == "c"
     assert sent.properties["application_headers"] == {"a": 1}
@@ -86,27 +86,27 @@ def test_what_the_sender_asks_for_is_a_property_or_else_a_header(
 
 def test_a_message_that_the_database_named_has_what_the_sender_asks_for() -> None:
     headers = {"reply_to": "answers", "correlation_id": "c"}
-    read = named((uuid4(), "play", "queue", 3, 5, headers, b"{}"))
+    read = Delivery.from_row((uuid4(), "play", "queue", 3, 5, headers, b"{}"))
     assert (read.reply_to, read.correlation_id) == ("answers", "c")
-    read = named((uuid4(), "play", "queue", 3, 5, None, b"{}"))
+    read = Delivery.from_row((uuid4(), "play", "queue", 3, 5, None, b"{}"))
     assert (read.reply_to, read.correlation_id) == (None, None)
 
 
 def test_a_message_of_ours_brings_what_its_row_says() -> None:
-    sent = outgoing(row(headers={"reply_to": "answers", "correlation_id": "c"}))
+    sent = to_amqp(row(headers={"reply_to": "answers", "correlation_id": "c"}))
     read = delivered(sent.body, **sent.properties)
     assert (read.reply_to, read.correlation_id) == ("answers", "c")
 
 
 def test_a_correlation_id_too_long_for_a_property_stays_a_header() -> None:
-    sent = outgoing(row(task=None, headers={"correlation_id": "c" * 300}))
+    sent = to_amqp(row(task=None, headers={"correlation_id": "c" * 300}))
     assert sent.properties["application_headers"] == {"correlation_id": "c" * 300}
     assert "correlation_id" not in sent.properties
     assert sent._serialize_properties()
 
 
 def test_an_event_carries_only_its_own_headers() -> None:
-    assert outgoing(row(task=None)).properties["application_headers"] == {}
+    assert to_amqp(row(task=None)).properties["application_headers"] == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN{", b"[" * 100_000, b"9" * 5000])
@@ -132,11 +132,11 @@ def test_tickets_sort_by_priority_then_age() -> None:
         delivered(priority=p, application_headers={"position": n})
         for p, n in [(1, 1), (10, 9), (5, 2), (10, 3)]
     ]
-    ranked = sorted(tickets, key=lambda each: each.rank)
+    ranked = sorted(tickets, key=lambda each: each.sort_key)
     assert [(t.priority, t.headers["position"]) for t in ranked] == [
         (10, 3),
         (10, 9),
         (5, 2),
         (1, 1),
     ]
-    assert delivered(application_headers={"position": "odd"}).rank == (0, 0)
+    assert delivered(application_headers={"position": "odd"}).sort_key == (0, 0)

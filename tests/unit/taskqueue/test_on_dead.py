@@ -10,7 +10,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.taskqueue import App, Job, RetryPolicy
 from pizza.taskqueue.dead_letters.callback import DeadMessage
-from pizza.taskqueue.errors import AttemptsExhausted, PoisonMessage
+from pizza.taskqueue.errors import MaxAttemptsExceeded, PoisonMessage
 from pizza.taskqueue.task import publish
 from pizza.taskqueue.testing import Report, run
 from pizza.taskqueue.worker.outcome import Outcome
@@ -62,7 +62,7 @@ def test_a_message_whose_last_attempt_failed() -> None:
 
 def test_a_message_whose_workers_died() -> None:
     _, (dead,) = send({}, attempt=4)
-    assert isinstance(dead.error, AttemptsExhausted)
+    assert isinstance(dead.error, MaxAttemptsExceeded)
 
 
 def test_a_message_that_cannot_be_read() -> None:

@@ -12,7 +12,7 @@ import pytest
 from pizza.taskqueue import App
 from pizza.taskqueue.worker import pool
 from pizza.taskqueue.worker.context import WorkerOptions
-from pizza.taskqueue.worker.pool import Crew
+from pizza.taskqueue.worker.pool import WorkerPool
 
 
 class FakeWorker:
@@ -46,7 +46,7 @@ def signals() -> Iterator[None]:
 def test_a_worker_that_fails_ends_its_crew(signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "Worker", FakeWorker)
     with pytest.raises(RuntimeError, match="second"):
-        Crew(App("toy"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
+        WorkerPool(App("toy"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
     assert all(worker.stopped.is_set() for worker in FakeWorker.made)
     assert [worker.options.name for worker in FakeWorker.made] == ["w.1", "w.2", "w.3"]
     assert [worker.options.relay for worker in FakeWorker.made] == [True, False, False]
