@@ -1,4 +1,4 @@
-"""Addresses of databases, as libpq reads them: URLs and conninfo strings, one host or several."""
+"""Database addresses, as libpq reads them: URLs and conninfo strings, one host or several."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _FORM = "must look like postgres://user:pass@host:port/dbname or host=… dbname=…"
 _PORTS = "must have ports from 1 to 65535, one for each host or one for all"
-# What libpq says once all parameters make sense, as nobody listens there.
-_NOBODY = "/nonexistent"
-_TRIED = "connection to server"
+# libpq reports a failed connection to this socket only after it has accepted all parameters.
+_NO_SOCKET = "/nonexistent"
+_CONNECTION_FAILED = "connection to server"
 _WHOLE_NUMBERS = (
     "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
     "tcp_user_timeout",
@@ -25,7 +25,7 @@ _PARAMETER = re.compile(r'invalid (\w+) value: "([^"]*)"')
 def problem(address: str) -> str | None:
     """Why libpq cannot use an address, as the rest of a sentence; None when it can.
 
-    Asks no server. What could be a part of a password is not quoted.
+    Connects to no server. The text quotes nothing that could be part of a password.
     """
     if "\0" in address:
         return _FORM
@@ -39,33 +39,31 @@ def problem(address: str) -> str | None:
     for name in _WHOLE_NUMBERS:
         if not _INTEGER.fullmatch(str(given.get(name, 0))):
             return f"has a {name} that is no whole number"
-    return _complaint({name: str(value) for name, value in given.items()})
+    return _libpq_problem({name: str(value) for name, value in given.items()})
 
 
-def _complaint(given: dict[str, str]) -> str | None:
-    """What libpq itself complains of before it connects, told by the same parameters for a socket
-    on which nobody listens.
-    """
+def _libpq_problem(given: dict[str, str]) -> str | None:
+    """Why libpq itself refuses these parameters, or None. Tries them on a socket without server."""
     count = max(len(given.get(name, "").split(",")) for name in ("host", "hostaddr"))
-    elsewhere = {**given, "host": ",".join([_NOBODY] * count), "hostaddr": ""}
+    elsewhere = {**given, "host": ",".join([_NO_SOCKET] * count), "hostaddr": ""}
     conn = pq.PGconn.connect_start(make_conninfo("", **elsewhere).encode())
     try:
-        said = conn.error_message.decode(errors="replace").strip()
+        message = conn.error_message.decode(errors="replace").strip()
     finally:
         conn.finish()
-    if not said or said.startswith(_TRIED):
+    if not message or message.startswith(_CONNECTION_FAILED):
         return None
-    if "port" in said:
+    if "port" in message:
         return _PORTS
-    if found := _PARAMETER.match(said):
+    if found := _PARAMETER.match(message):
         return f"has {found[1]}={found[2]}, which libpq does not know"
-    return f"is refused by libpq: {said.splitlines()[0]}"
+    return f"is refused by libpq: {message.splitlines()[0]}"
 
 
 def parameters(address: str) -> dict[str, str]:
-    """All parameters that count: of the address, else of PG… variables, else libpq's own.
+    """The parameters in effect: from the address, else PG… variables, else libpq's defaults.
 
-    The address has to be one that `problem` has nothing against.
+    The address has to be valid (see `problem`).
     """
     given = {name: str(value) for name, value in conninfo_to_dict(address).items()}
     known = _values(pq.Conninfo.get_defaults())
@@ -73,7 +71,7 @@ def parameters(address: str) -> dict[str, str]:
 
 
 def _of_service(given: dict[str, str]) -> dict[str, str]:
-    """What the service file says, as libpq has read it; asks a port that nobody listens at."""
+    """The parameters of the service file, as libpq reads them while it fails to connect."""
     elsewhere = {**given, "hostaddr": "127.0.0.1", "port": "1"}
     conn = pq.PGconn.connect_start(make_conninfo("", **elsewhere).encode())
     try:
@@ -88,7 +86,7 @@ def _values(options: list[pq.ConninfoOption]) -> dict[str, str]:
 
 
 def hosts(address: str) -> list[str]:
-    """The names or numbers of all hosts of an address; empty or a path for a local socket."""
+    """The names or IP addresses of all hosts; empty or a path for a local socket."""
     given = parameters(address)
     names = given.get("host", "").split(",")
     numbers = given.get("hostaddr", "").split(",")
@@ -100,7 +98,7 @@ def hosts(address: str) -> list[str]:
 
 
 def passwords(address: str) -> set[str]:
-    """The passwords in an address; none for one that libpq cannot read."""
+    """The passwords in an address; empty when libpq cannot read it."""
     try:
         given = conninfo_to_dict(address)
     except psycopg.Error:

@@ -1,4 +1,4 @@
-"""Telling an outage of one connection from the errors of the application that uses it."""
+"""Separate an outage of a connection from errors of the application that uses it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pizza.database.sqlstates import FailureKind, classify_error
 
 
 class ApplicationError(BaseException):
-    """Carries what an application's block has raised past the judgement of our own statements.
+    """Wraps an error of an application's block, so that no handler for our statements catches it.
 
-    error: what it has raised, or DatabaseUnavailable for an outage of the block's connection.
-    outage: whether it is that, and not an error of the block, such as one of another database.
-    lost: whether the connection was lost in the block. late: whether the block's time was over.
+    error: the block's exception, or DatabaseUnavailable for an outage of the block's connection.
+    outage: whether `error` is such an outage, and not an error of the block itself.
+    lost: whether the connection was lost in the block. late: whether the deadline had passed.
     """
 
     def __init__(self, error: BaseException, *, outage: bool, lost: bool, late: bool) -> None:
@@ -38,12 +38,12 @@ def application_block(
     abort_event: Event | None = None,
     conflicts: bool = False,
 ) -> Generator[None, None, None]:
-    """Run the application's own code on a connection, inside a transaction of ours.
+    """Run the application's code on a connection, inside a transaction of ours.
 
-    until: when its statements have to be over (time.monotonic); given_up: ends them at once.
-    conflicts: whether a conflict with another transaction (a deadlock, a lock that is not to be
-    had) is the server's trouble, too, instead of the block's error. Raises ApplicationError for
-    everything that the block raises.
+    deadline: when its statements have to end (time.monotonic). abort_event: ends them at once.
+    conflicts: whether a conflict with another transaction (a deadlock, a lock not available)
+    counts as an outage instead of an error of the block. Wraps each exception of the block in
+    ApplicationError.
     """
     statement_timeout = conn.statement_timeout
     conn.statement_timeout, conn.deadline, conn.abort_event = None, deadline, abort_event
@@ -71,8 +71,8 @@ def _outage(
         return None
     if lost:
         return DatabaseUnavailable(f"the connection was lost: {error}")
-    trouble = classify_error(error) if conn.raised(error) else None
-    if trouble is FailureKind.UNABLE or (conflicts and trouble is FailureKind.CONFLICT):
+    kind = classify_error(error) if conn.raised(error) else None
+    if kind is FailureKind.UNABLE or (conflicts and kind is FailureKind.CONFLICT):
         return DatabaseTransientError(f"PostgreSQL cannot do this now: {error}")
     return None
 

@@ -1,4 +1,4 @@
-"""Arrays as PostgreSQL reads them: psycopg's way looks at each element in Python, three times."""
+"""Arrays in PostgreSQL's notation. psycopg visits each element three times in Python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def text_array(values: Iterable[str]) -> str:
-    """A parameter for `text[]`, in PostgreSQL's own notation; of any text without NUL."""
+    """A `text[]` literal of texts without NUL."""
     return f"{{{','.join(map(_quoted, values))}}}"
 
 

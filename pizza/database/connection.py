@@ -1,8 +1,8 @@
-"""Connections on which no wait lasts for ever.
+"""Connections whose waits always end.
 
-A server that is stopped, or hangs behind a dead network, must not hang its clients
-with it: every wait on the socket ends after `limit` seconds, and what the driver then
-raises is told apart from the errors of a statement by `is_unavailable()`.
+A server that is stopped, or hangs behind a dead network, must not hang its clients: every wait on
+the socket ends after `statement_timeout` seconds. `is_unavailable()` separates the errors that
+follow from the errors of a statement.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ _CONNECTION_PARAMETERS: dict[str, Any] = {
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A psycopg connection whose waits end after `limit` seconds (None: never).
+    """A psycopg connection whose waits end. One thread at a time uses it.
 
-    until: the moment (by time.monotonic) at which they all end, when its user has one.
-    given_up: set by another thread that knows that the server does not answer: ends a wait.
+    statement_timeout: seconds until a wait ends (None: never).
+    deadline: the time (time.monotonic) at which all waits end (None: none is set).
+    abort_event: another thread sets it to end a wait, because the server does not answer.
     last_error: what the last statement that failed has raised.
-    ahead: by how much the server's clock was ahead of ours when the connection was made.
+    clock_offset: how far the server's clock was ahead of ours when the connection was made.
     """
 
     statement_timeout: float | None = STATEMENT_TIMEOUT_S
@@ -56,31 +57,31 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._kept: dict[str, psycopg.Cursor[Any]] = {}
+        self._cursors: dict[str, psycopg.Cursor[Any]] = {}
 
     def fetch_first(self, query: str, parameters: Any = None, row: Any = tuple_row) -> Any:
-        """Run one of the program's own statements, and return its first row (None without one).
+        """Run one of the program's own statements; returns its first row, or None.
 
-        Each keeps its cursor, and with it what psycopg has found out about parameters and
-        columns: a third of its work. row: always the same row factory for a query.
+        row: the row factory, always the same for a query. Each query keeps its cursor, and with it
+        what psycopg knows of its parameters and columns: that is a third of psycopg's work.
         """
-        cursor = self._kept.get(query)
+        cursor = self._cursors.get(query)
         if cursor is None:
-            cursor = self._kept[query] = self.cursor(row_factory=row)
+            cursor = self._cursors[query] = self.cursor(row_factory=row)
         return cursor.execute(query, parameters).fetchone()
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
-        """Drive a psycopg generator; past the limit, close and raise.
+        """Run a psycopg generator; after the timeout close, and raise DatabaseUnavailable.
 
-        A connection that did not answer in time is of no further use: the answer to
-        the old statement could be taken for that of the next one.
+        A connection that did not answer in time has to be closed: otherwise the answer to the old
+        statement could be taken for the answer to the next one.
         """
-        patience = self.remaining
+        remaining = self.remaining
         try:
-            if patience is None and self.abort_event is None:
+            if remaining is None and self.abort_event is None:
                 return super().wait(gen, *args, **kwargs)
-            until = None if patience is None else time.monotonic() + patience
-            return super().wait(_bounded(gen, until, self.abort_event), *args, **kwargs)
+            deadline = None if remaining is None else time.monotonic() + remaining
+            return super().wait(_bounded(gen, deadline, self.abort_event), *args, **kwargs)
         except DatabaseUnavailable as error:
             self.last_error = error
             self.close()
@@ -90,9 +91,9 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
     def is_open(self) -> bool:
-        """Whether the other end has not ended this connection, which has to be idle.
+        """Whether an idle connection is still open at the server's end.
 
-        Asks nothing of the server: it looks for data, or an end, that has arrived (3 µs).
+        Sends nothing: it reads what has arrived, or the end of the stream (3 µs).
         """
         if self.closed:
             return False
@@ -106,7 +107,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         return True
 
     def raised(self, error: BaseException) -> bool:
-        """Whether an error, or one that it was raised from, is the last one of this connection."""
+        """Whether an error, or one of its causes, is `last_error`."""
         seen: BaseException | None = error
         while seen is not None:
             if seen is self.last_error:
@@ -116,7 +117,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     @property
     def remaining(self) -> float | None:
-        """How many seconds a wait that begins now may last (None: without end)."""
+        """How many seconds a wait that starts now may last (None: unlimited)."""
         if self.deadline is None:
             return self.statement_timeout
         left = self.deadline - time.monotonic()
@@ -124,7 +125,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     @contextmanager
     def timeout_scope(self, seconds: float | None) -> Generator[Self, None, None]:
-        """Let each wait in the block last up to `seconds` (None: without end)."""
+        """Set `statement_timeout` for the block (None: unlimited)."""
         before, self.statement_timeout = self.statement_timeout, seconds
         try:
             yield self
@@ -133,23 +134,23 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 def fetch_first(conn: psycopg.Connection[Any], query: str, parameters: Any = None) -> Any:
-    """The first row of a statement, on any connection; ours keep their cursors."""
+    """Run a statement on any connection; returns its first row, or None."""
     if isinstance(conn, BoundedConnection):
         return conn.fetch_first(query, parameters)
     return conn.execute(query, parameters).fetchone()
 
 
 def _bounded(
-    gen: Any, until: float | None, given_up: threading.Event | None
+    gen: Any, deadline: float | None, abort: threading.Event | None
 ) -> Generator[Any, Any, Any]:
-    """Pass a wait generator through, and stop it when its time is up."""
+    """Delegate to a wait generator; raise DatabaseUnavailable after the deadline or an abort."""
     try:
         wanted = next(gen)
         while True:
             ready = yield wanted
             if ready == waiting.Ready.NONE and (
-                (until is not None and time.monotonic() > until)
-                or (given_up is not None and given_up.is_set())
+                (deadline is not None and time.monotonic() > deadline)
+                or (abort is not None and abort.is_set())
             ):
                 raise DatabaseUnavailable("PostgreSQL did not answer in time")
             wanted = gen.send(ready)
@@ -158,11 +159,11 @@ def _bounded(
 
 
 def connect(db_url: str, *, name: str) -> BoundedConnection:
-    """Open an autocommit connection that is a session of the server.
+    """Open an autocommit connection with its own session at the server.
 
-    name: shown as application_name in pg_stat_activity.
+    name: application_name in pg_stat_activity.
     Raises DatabaseUnavailable when the server cannot be reached in time, DatabaseUnsupported when
-    this program cannot use it, such as behind a pooler in transaction mode.
+    this program cannot use it, for example behind a pooler in transaction mode.
     """
     with translate_errors():
         conn = BoundedConnection.connect(db_url, **parameters(db_url, name))
@@ -171,10 +172,10 @@ def connect(db_url: str, *, name: str) -> BoundedConnection:
 
 
 def check_connection(db_url: str, *, name: str, pooled: bool = False) -> None:
-    """Find out whether this program can use a database, by one connection.
+    """Check with one connection that this program can use a database.
 
     pooled: whether its sessions may change with each transaction. Raises DatabaseUnsupported when
-    it cannot, DatabaseUnavailable when nobody answers.
+    the program cannot use it, DatabaseUnavailable when no server answers.
     """
     if not pooled:
         connect(db_url, name=name).close()
@@ -187,9 +188,9 @@ def check_connection(db_url: str, *, name: str, pooled: bool = False) -> None:
 
 
 def parameters(db_url: str, name: str) -> dict[str, Any]:
-    """Connection parameters that every connection of ours shares.
+    """The parameters of every connection.
 
-    Those that the address gives itself, such as a longer connect_timeout, stay as they are.
+    Parameters in the address, such as a longer connect_timeout, are kept.
     """
     given = conninfo_to_dict(db_url)
     ours = {key: value for key, value in _CONNECTION_PARAMETERS.items() if key not in given}
@@ -197,7 +198,7 @@ def parameters(db_url: str, name: str) -> dict[str, Any]:
 
 
 def configure(conn: BoundedConnection, db_url: str) -> None:
-    """Make the settings of a new session, compare clocks, and insist on a session.
+    """Set up a new session, measure the clock offset, and refuse poolers without sessions.
 
     Closes the connection and raises DatabaseUnsupported when this program cannot use it.
     """
@@ -211,14 +212,14 @@ def configure(conn: BoundedConnection, db_url: str) -> None:
 
 
 def _second(db_url: str) -> BoundedConnection:
-    """Another connection to the same address, on which no setting is made."""
+    """Another connection to the same address, without our session settings."""
     conn = BoundedConnection.connect(db_url, **parameters(db_url, "pooler check"))
     conn.statement_timeout = poolers.WAIT_S
     return conn
 
 
 def configure_pooled(conn: BoundedConnection) -> None:
-    """The same for a connection whose sessions may change with each transaction."""
+    """As `configure`, for a connection whose sessions may change with each transaction."""
     try:
         with poolers.reject_statement_pooling(), conn.transaction():
             conn.clock_offset = session_settings.apply_reported(conn).clock_offset
@@ -228,24 +229,24 @@ def configure_pooled(conn: BoundedConnection) -> None:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether an error says that the server is away, or cannot serve now, whatever is asked.
+    """Whether an error means that the server is absent or cannot serve now.
 
-    Everything else says that a statement was wrong.
+    Every other error means that the statement was wrong.
     """
     return isinstance(error, DatabaseUnavailable) or classify_error(error) is not None
 
 
 def _reason(error: Exception) -> str:
-    """What the driver says, without the questions that it asks back."""
+    """The driver's message on one line, without its questions."""
     lines = (" ".join(line.split()) for line in str(error).splitlines())
     return "; ".join(line for line in lines if line and not line.endswith("?"))[:200]
 
 
 @contextmanager
 def translate_errors() -> Generator[None, None, None]:
-    """Turn the driver's words for a server that cannot serve into DatabaseUnavailable.
+    """Turn the driver's errors about a server that cannot serve into DatabaseUnavailable.
 
-    It is a DatabaseTransientError when the server is there, and has only refused the statement.
+    It is a DatabaseTransientError when the server answers, and only this statement failed.
     """
     try:
         yield

@@ -1,9 +1,9 @@
-"""Bring a database to the schema in `sql/`, safely twice and by two at the same time.
+"""Bring a database to the schema in `sql/`. Safe to repeat, and to run twice at the same time.
 
-`sql/*/migrations/NNNN_name.sql` run once each, by their numbers; their checksums are stored, and a
-file that changed after it ran is an error. `sql/*/functions/*.sql` contain only
-`create or replace` and run again whenever their text changes. Functions are replaced in their
-place, so that programs of the last release can call them meanwhile.
+Each `sql/*/migrations/NNNN_name.sql` runs once, in the order of the numbers. Its checksum is
+stored, and a file that changed after it ran is an error. `sql/*/functions/*.sql` contain only
+`create or replace` and run again when their text changes. Functions are replaced in place, so that
+processes of the last release can call them meanwhile.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from pizza.database.connection import BoundedConnection, connect, translate_erro
 from pizza.database.errors import MigrationError
 from pizza.database.queries import sql_root
 
-# Two migrators of one schema queue here: the second finds the work done.
+# Serializes migrations of one schema: the second finds nothing to do.
 _LOCK = """
 select pg_advisory_xact_lock(hashtextextended('setup', current_schema()::regnamespace::oid::bigint))
 """
-_WAIT_FOR_OTHERS_S = 120.0
-_FUNCTION = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
-_FORMER = """
+_LOCK_TIMEOUT_S = 120.0
+_FUNCTION_NAME = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
+_EXISTING_FUNCTIONS = """
 select oid, proname, format('drop function %%s', oid::regprocedure) from pg_proc
 where proname = any(%s) and pronamespace = current_schema()::regnamespace
 """
 _NUMBERED = re.compile(r"^\d{4}_\w+\.sql$")
-# Files of functions that have another name now. Their rows stay, as programs of 0.2 look for them.
+# Former names of function files. Their rows stay, because processes of 0.2 look for them.
 RETIRED = frozenset(
     f"functions/{name}.sql" for name in ("framework", "line", "order_keys", "tally", "withdrawal")
 )
 
-_LEDGER = """
+_SCHEMA_HISTORY = """
 create table if not exists schema_migration (
     name        text        primary key,
     checksum    text        not null,
     applied_at  timestamptz not null default now()
 )
 """
-_RECORD = """
+_RECORD_SCRIPT = """
 insert into schema_migration (name, checksum) values (%s, %s)
 on conflict (name) do update set checksum = excluded.checksum, applied_at = now()
 """
@@ -50,7 +50,7 @@ on conflict (name) do update set checksum = excluded.checksum, applied_at = now(
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One SQL file: its name in the ledger, its text, whether it runs again when changed."""
+    """One SQL file. name: in schema_migration. repeatable: it runs again when its text changes."""
 
     name: str
     text: str
@@ -58,12 +58,15 @@ class Script:
 
     @property
     def checksum(self) -> str:
-        """What the ledger compares: SHA-256 of the text."""
+        """SHA-256 of the text, in hexadecimal digits."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def scripts() -> list[Script]:
-    """All files in the order in which they run: migrations by number, then functions."""
+    """All files in the order in which they run: migrations by number, then functions.
+
+    Raises MigrationError for a migration without a number.
+    """
     migrations, functions = _files("migrations"), _files("functions")
     for file in migrations:
         if not _NUMBERED.match(file.name):
@@ -74,7 +77,7 @@ def scripts() -> list[Script]:
 
 
 def _files(kind: str) -> list[Traversable]:
-    """The files of both folders of `sql/`, by their names."""
+    """The files of both folders of `sql/`, sorted by name. kind: migrations or functions."""
     found = [
         file
         for folder in ("taskqueue", "restaurant")
@@ -85,29 +88,29 @@ def _files(kind: str) -> list[Traversable]:
 
 
 def migrate(db_url: str) -> list[str]:
-    """Apply what is missing, all in one transaction, and return the names applied.
+    """Apply what is missing in one transaction; returns the names of the files applied.
 
-    Raises DatabaseUnavailable, or MigrationError when a file that ran was changed, the
-    database is newer than this program, there is no schema in the search path, or a statement
-    failed (then nothing is applied).
+    Raises DatabaseUnavailable, or MigrationError when a file that ran was changed, the database is
+    newer than this program, the search path has no schema, or a statement failed. Then nothing is
+    applied.
     """
     with (
         connect(db_url, name="pizza migrate") as conn,
         translate_errors(),
-        conn.timeout_scope(_WAIT_FOR_OTHERS_S),
+        conn.timeout_scope(_LOCK_TIMEOUT_S),
         conn.transaction(),
     ):
         _check_schema(conn)
         conn.execute(_LOCK)
         conn.execute("set local client_min_messages = warning")
-        # Functions may call each other, whatever the order of their files.
+        # A function may call one of a later file.
         conn.execute("set local check_function_bodies = off")
-        conn.execute(_LEDGER)
+        conn.execute(_SCHEMA_HISTORY)
         return _apply(conn)
 
 
 def _check_schema(conn: BoundedConnection) -> None:
-    """Raise MigrationError when there is no schema to create tables in."""
+    """Raise MigrationError when the search path has no schema for the tables."""
     row = conn.execute("select current_schema(), current_setting('search_path')").fetchone()
     assert row is not None
     if row[0] is None:
@@ -139,30 +142,31 @@ def _apply(conn: BoundedConnection) -> list[str]:
                 conn.execute(script.text.encode())
         except psycopg.DatabaseError as error:
             raise MigrationError(f"{script.name} failed: {error}") from error
-        conn.execute(_RECORD, (script.name, script.checksum))
+        conn.execute(_RECORD_SCRIPT, (script.name, script.checksum))
         done.append(script.name)
     return done
 
 
 def _replace(conn: BoundedConnection, script: Script) -> None:
-    """Run a script of functions, and leave none of their former shapes.
+    """Run a script of functions, and drop their old versions.
 
-    One with other parameters is made beside its former self, which goes then. Other columns, or
-    other names of parameters, are refused by the server: all of the script is dropped then, and
-    made anew.
+    A function with other parameter types is created next to its old version, which is dropped
+    afterwards. The server refuses other columns or parameter names: then all functions of the
+    script are dropped and created again.
     """
-    names = _FUNCTION.findall(script.text)
-    former = conn.execute(_FORMER, (names,)).fetchall()
+    names = _FUNCTION_NAME.findall(script.text)
+    existing = conn.execute(_EXISTING_FUNCTIONS, (names,)).fetchall()
     try:
         with conn.transaction():
             conn.execute(script.text.encode())
     except psycopg.errors.InvalidFunctionDefinition:
-        for _, _, drop in former:
+        for _, _, drop in existing:
             conn.execute(drop)
         conn.execute(script.text.encode())
         return
-    known = {oid for oid, _, _ in former}
-    remade = {name for oid, name, _ in conn.execute(_FORMER, (names,)) if oid not in known}
-    for _, name, drop in former:
-        if name in remade:
+    known = {oid for oid, _, _ in existing}
+    found = conn.execute(_EXISTING_FUNCTIONS, (names,))
+    recreated = {name for oid, name, _ in found if oid not in known}
+    for _, name, drop in existing:
+        if name in recreated:
             conn.execute(drop)

@@ -1,4 +1,4 @@
-"""Plans of periodic statements, which look at a few rows of tables that may be very large."""
+"""Query plans for periodic statements that read a few rows of very large tables."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ select set_config('plan_cache_mode', 'force_custom_plan', true),
 
 @contextmanager
 def index_plans(conn: psycopg.Connection[Any]) -> Generator[None, None, None]:
-    """A transaction whose statements read by an index, in its order, as far as there is one.
+    """Run the block in a transaction whose statements read by index, in its order, if possible.
 
-    Sessions keep a plan from its first use on, and statistics are up to a minute old. A plan for a
-    table that was empty reads it whole, or sorts it, when 100,000 rows have come. Statements with
-    parameters are planned each time, which takes about a millisecond. Where a table has no index
-    to read by, the plan seems so dear that the server would compile it, for half a second: hence no
-    JIT. Inside a transaction of the caller this is a savepoint, and the settings stay to the end of
-    that transaction.
+    A session keeps a plan from its first use, and statistics are up to a minute old: a plan made
+    for an empty table still scans or sorts it when it has 100,000 rows. Here statements with
+    parameters are planned each time (about 1 ms). JIT is off: without an index the plan's cost
+    is so high that the server would compile it for half a second. Inside a transaction of the
+    caller this is a savepoint, and the settings last until that transaction ends.
     """
     with conn.transaction():
         conn.execute(_SETTINGS)

@@ -25,20 +25,20 @@ log = logging.getLogger(__name__)
 
 
 class Pool:
-    """A fixed number of autocommit connections; absent servers are waited for in the background.
+    """A fixed number of autocommit connections, opened in the background. For any thread.
 
-    A connection that the server, a pooler or a firewall has ended while it was idle is replaced
+    A connection that was closed while idle, by the server, a pooler or a firewall, is replaced
     before it is lent.
     """
 
     def __init__(self, db_url: str, *, size: int, name: str, pooled: bool = False) -> None:
-        """pooled: whether the address is that of a pooler, which may be in transaction mode."""
+        """pooled: whether the address is a pooler's, which may be in transaction mode."""
         given = parameters(db_url, name)
         self._pool = psycopg_pool.ConnectionPool(
             db_url,
             connection_class=BoundedConnection,
-            # Behind a pooler the next statement may find another backend, or a prepared statement
-            # of another client.
+            # Behind a pooler the next statement may meet another backend, with other prepared
+            # statements.
             kwargs=given | {"prepare_threshold": None} if pooled else given,
             configure=configure_pooled if pooled else partial(configure, db_url=db_url),
             min_size=size,
@@ -46,8 +46,8 @@ class Pool:
             open=False,
             name=name,
             timeout=1.0,
-            # The pool's back-off doubles without a bound, so let each round end early:
-            # the next request for a connection begins a new one.
+            # The pool's backoff doubles without limit, so each round ends early: the next request
+            # for a connection starts a new one.
             reconnect_timeout=4,
             num_workers=2,
         )
@@ -61,13 +61,13 @@ class Pool:
     def connection(self, timeout: float = 1.0) -> Generator[BoundedConnection, None, None]:
         """Lend a connection for the block.
 
-        timeout: seconds, for the wait for a free connection and all answers together.
-        Raises DatabaseUnavailable when the server is absent, hung or restarting, or when
-        no connection came free in time, DatabaseTransientError when it cannot do this now.
+        timeout: seconds for the wait for a free connection and all statements together.
+        Raises DatabaseUnavailable when the server is absent, hung or restarting, or no connection
+        came free in time; DatabaseTransientError when a statement failed for now.
         """
-        until = time.monotonic() + timeout
-        conn = self._open_connection(until)
-        conn.statement_timeout, conn.deadline = timeout, until
+        deadline = time.monotonic() + timeout
+        conn = self._open_connection(deadline)
+        conn.statement_timeout, conn.deadline = timeout, deadline
         try:
             with translate_errors():
                 yield conn
@@ -75,26 +75,27 @@ class Pool:
             raise
         except DatabaseUnavailable:
             conn.close()
-            self._drop_the_dead()
+            self._evict_broken()
             raise
         finally:
             conn.deadline = None
             self._pool.putconn(conn)
 
-    def _open_connection(self, until: float) -> BoundedConnection:
-        """A connection that is open; those that were ended while idle are replaced, unseen."""
+    def _open_connection(self, deadline: float) -> BoundedConnection:
+        """Get an open connection; those closed while idle are replaced."""
         while True:
             try:
-                conn: BoundedConnection = self._pool.getconn(max(0.001, until - time.monotonic()))
+                remaining = max(0.001, deadline - time.monotonic())
+                conn: BoundedConnection = self._pool.getconn(remaining)
             except psycopg_pool.PoolTimeout as error:
                 raise DatabaseUnavailable("no database connection came free in time") from error
             if conn.is_open():
                 return conn
             conn.close()
-            self._pool.putconn(conn)  # which has a new one made
+            self._pool.putconn(conn)  # it opens a new one
 
-    def _drop_the_dead(self) -> None:
-        """One lost connection often means that all are: look at the idle ones, once."""
+    def _evict_broken(self) -> None:
+        """Check the idle connections in a thread: one lost connection often means that all are."""
         if self._checking.acquire(blocking=False):
             threading.Thread(target=self._check, name="pool-check", daemon=True).start()
 
@@ -108,14 +109,14 @@ class Pool:
             self._checking.release()
 
     def close(self) -> None:
-        """Close all connections; those lent out close when they come back."""
+        """Close all connections; lent ones close when they are returned."""
         self._pool.close(timeout=2.0)
 
 
 def open_pool(db_url: str, *, size: int, name: str, pooled: bool = False) -> Pool:
-    """Open a pool of `size` connections; never raises because the server is absent.
+    """Open a pool of `size` connections. Does not wait for the server, nor raise without it.
 
-    pooled: whether the address is that of a pooler, which may be in transaction mode.
+    pooled: whether the address is a pooler's, which may be in transaction mode.
     """
     pool = Pool(db_url, size=size, name=name, pooled=pooled)
     pool.open()

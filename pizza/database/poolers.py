@@ -1,8 +1,8 @@
-"""Telling a pooler in transaction mode, behind which a connection is no session of the server.
+"""Detect a pooler in transaction mode, behind which a connection has no session of the server.
 
-There an advisory lock, a LISTEN or a setting stays with a session that the next statement does not
-use. A pooler shows itself: the process number that it gives to a client is its own invention, and
-not that of the backend which serves the client. Its mode shows when two clients share a backend.
+There an advisory lock, a LISTEN or a setting stays with a backend that the next statement may not
+use. A pooler is detected because the process id that it reports to a client differs from the id of
+the backend that serves the client. It is in transaction mode when two clients share a backend.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
 if TYPE_CHECKING:
     from pizza.database.connection import BoundedConnection
 
-# How long the second client waits for a backend of its own.
+# How long the second client waits for a backend.
 WAIT_S = 3.0
 # Other clients of the pooler may take a backend away between two statements.
 _ROUNDS = 20
@@ -34,7 +34,7 @@ _STATEMENT_MODE = (
 
 _FULL = "The pooler has no free backend for a second connection: raise its pool size"
 
-# Addresses whose pooler was found to keep sessions; each process asks once.
+# Addresses whose pooler keeps sessions; each process checks once.
 _keep_sessions: set[str] = set()
 
 
@@ -44,10 +44,10 @@ def require_session(
     db_url: str,
     open_second: Callable[[], BoundedConnection],
 ) -> None:
-    """Raise DatabaseUnsupported when a pooler lends the connection a backend for one transaction.
+    """Raise DatabaseUnsupported when a pooler gives the connection a backend per transaction.
 
-    Raises DatabaseUnavailable while that cannot be told. backend: the process that served its last
-    statement. open_second: opens another connection to the same address. Any thread may call it;
+    Raises DatabaseUnavailable while that is not known. backend: the id of the process that served
+    the last statement. open_second: opens another connection to the same address. For any thread;
     both connections are idle before and after.
     """
     if backend == conn.info.backend_pid or db_url in _keep_sessions:
@@ -58,7 +58,7 @@ def require_session(
     except DatabaseUnsupported:
         raise
     except DatabaseUnavailable as error:
-        # Without an answer the mode is not known, and what needs a session must not go on.
+        # The mode is not known, and the caller needs a session.
         raise DatabaseUnavailable(_FULL) from error
     if shared:
         raise DatabaseUnsupported(TRANSACTION_MODE)
@@ -66,12 +66,12 @@ def require_session(
 
 
 def _share_backends(conn: BoundedConnection, second: BoundedConnection, backend: int) -> bool:
-    """Whether one connection uses a backend that was the other's, or changes its own.
+    """Whether one connection uses the other's backend, or its own backend changes.
 
-    Neither keeps a backend while the other asks for one: a small pool would stand still.
+    Neither holds a backend while the other needs one: a small pool would block.
     """
     for number in range(_ROUNDS):
-        for _ in range(1 + number % 2):  # once or twice: two backends may take turns
+        for _ in range(1 + number % 2):  # once or twice, as two backends may alternate
             with second.transaction():
                 if _backend_of(second) == backend:
                     return True
@@ -81,7 +81,7 @@ def _share_backends(conn: BoundedConnection, second: BoundedConnection, backend:
 
 
 def _backend_of(conn: BoundedConnection) -> int:
-    """Which process serves this statement. Never prepared: another one may serve the next."""
+    """The id of the process that serves this statement, which is never prepared."""
     row = conn.execute("select pg_backend_pid()", prepare=False).fetchone()
     assert row is not None
     return int(row[0])
@@ -89,7 +89,7 @@ def _backend_of(conn: BoundedConnection) -> int:
 
 @contextlib.contextmanager
 def reject_statement_pooling() -> Generator[None, None, None]:
-    """Raise DatabaseUnsupported where a pooler says that it allows no transaction."""
+    """Raise DatabaseUnsupported when a pooler reports that it allows no transactions."""
     try:
         yield
     except psycopg.Error as error:

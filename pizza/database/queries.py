@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pizza.database.errors import QueryNotFound
 
-_HEADER = re.compile(r"^-- (\w+) --[ \t]*$", re.MULTILINE)
+_QUERY_NAME = re.compile(r"^-- (\w+) --[ \t]*$", re.MULTILINE)
 
 
 @cache
 def sql_root() -> Traversable:
-    """The folder of all SQL: the installed package `pizza.sql`, or `sql/` of the checkout."""
+    """The folder of all SQL files: `sql/` of the checkout, or the installed package `pizza.sql`."""
     checkout = Path(__file__).resolve().parents[2] / "sql"
     return checkout if checkout.is_dir() else resources.files("pizza.sql")
 
@@ -25,14 +25,15 @@ class Queries:
 
     name: `folder/file`, for the file `sql/folder/queries/file.sql`.
 
-    Raises QueryNotFound, with the names that exist, for one that the file does not hold;
-    callers bind their queries at import, so a wrong name fails at load.
+    An unknown name raises QueryNotFound, which lists the known ones. Callers bind their queries at
+    import, so a wrong name fails at load.
     """
 
     def __init__(self, name: str) -> None:
         folder, _, file = name.partition("/")
         self._file = f"sql/{folder}/queries/{file}.sql"
-        parts = _HEADER.split((sql_root() / folder / "queries" / f"{file}.sql").read_text("utf-8"))
+        path = sql_root() / folder / "queries" / f"{file}.sql"
+        parts = _QUERY_NAME.split(path.read_text("utf-8"))
         self._queries = {
             title: body.strip() for title, body in zip(parts[1::2], parts[2::2], strict=True)
         }

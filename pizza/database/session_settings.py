@@ -1,12 +1,13 @@
-"""Settings that every session of ours makes, whatever the server, the database or the role says.
+"""The settings of each session, whatever the defaults of server, database or role are.
 
-One statement for each new connection sets them, and asks what the program has to know of the
-server. Startup parameters would need no statement, but poolers refuse them. The search path and
-`default_transaction_read_only` are left as they are: an operator gives them for a reason.
+One statement on each new connection applies them and reads facts about the server. Startup
+parameters would need no statement, but poolers refuse them. The search path and
+`default_transaction_read_only` are not changed: operators set them on purpose.
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,14 +20,14 @@ from pizza.database.errors import DatabaseUnsupported
 OLDEST_VERSION = 13
 ENCODING = "UTF8"
 
-# Poolers in transaction mode know these, and set them wherever a client's statement runs.
+# Poolers in transaction mode track these, and apply them to each backend that a client uses.
 _REPORTED = {
     "client_encoding": "UTF8",
     "DateStyle": "ISO, MDY",
     "TimeZone": "UTC",
     "standard_conforming_strings": "on",
 }
-# With other values statements would mean something else, or results could not be read.
+# Other values would change the meaning of statements, or the format of results.
 _MEANING = {
     "IntervalStyle": "postgres",
     "array_nulls": "on",
@@ -36,8 +37,8 @@ _MEANING = {
     "default_transaction_isolation": "read committed",
     "default_transaction_deferrable": "off",
 }
-# The server's time-outs are off: every wait of ours has its own end, and theirs would end
-# statements that only wait for a lock. Keepalives let the server notice a client that is gone.
+# The server's timeouts are off: each of our waits has its own, and the server's would end
+# statements that only wait for a lock. With keepalives the server detects a lost client.
 _OTHERS = {
     "extra_float_digits": "1",
     "bytea_output": "hex",
@@ -54,8 +55,8 @@ _SINCE = {
     170000: {"transaction_timeout": "0"},
 }
 
-_TRIES = 5
-# As an integer: no setting changes how it looks.
+_MAX_TRIES = 5
+# As an integer: no setting changes its format.
 _FACTS = """
 select (extract(epoch from clock_timestamp()) * 1000000)::bigint, pg_backend_pid(),
        current_setting('server_encoding')
@@ -71,9 +72,9 @@ order by w.name
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What a new connection has said of its server.
+    """Facts about the server of a new connection.
 
-    ahead: by how much its clock is ahead of ours. backend: the process that serves the session.
+    clock_offset: how far its clock is ahead of ours. backend: id of the process of the session.
     """
 
     clock_offset: timedelta
@@ -81,23 +82,20 @@ class ServerFacts:
 
 
 def session_settings(server_version: int) -> dict[str, str]:
-    """The settings of our sessions. server_version: as libpq gives it, such as 150004."""
+    """The settings of a session. server_version: as libpq reports it, such as 150004."""
     newer = [names for since, names in _SINCE.items() if server_version >= since]
-    return {
-        name: value for names in (_REPORTED, _MEANING, _OTHERS, *newer)
-        for name, value in names.items()
-    }  # fmt: skip
+    return dict(ChainMap(*newer, _OTHERS, _MEANING, _REPORTED))
 
 
 def apply(conn: psycopg.Connection[Any]) -> ServerFacts:
-    """Make the settings of a new session, in one round trip, or in a few where the server's
-    statement_timeout is very short.
+    """Apply the settings to a new session; returns facts about the server.
 
-    Raises DatabaseUnsupported for a server that cannot serve this program.
+    Takes one round trip, or a few when the server's statement_timeout is very short. Raises
+    DatabaseUnsupported for a server that cannot serve this program.
     """
     settings = session_settings(conn.info.server_version)
-    for _ in range(_TRIES):
-        # The server's own time-out holds for the statement that ends it, too.
+    for _ in range(_MAX_TRIES):
+        # The server's timeout also limits the statement that turns it off.
         try:
             return _run(conn, settings)
         except psycopg.errors.QueryCanceled:
@@ -107,11 +105,10 @@ def apply(conn: psycopg.Connection[Any]) -> ServerFacts:
 
 
 def apply_reported(conn: psycopg.Connection[Any]) -> ServerFacts:
-    """The same for a pooler in transaction mode: only what such poolers take from one statement
-    of a client to the next.
+    """As `apply`, behind a pooler in transaction mode: only the settings that such poolers keep.
 
-    Raises DatabaseUnsupported when the role's default of another setting is not what we rely on,
-    or the server cannot serve this program.
+    Raises DatabaseUnsupported when another setting has a default that we cannot work with, or the
+    server cannot serve this program.
     """
     facts = _run(conn, _REPORTED)
     values = [list(_MEANING), list(_MEANING.values())]

@@ -1,7 +1,7 @@
-"""What the SQLSTATE of an error says of the server: the one table of these rules.
+"""Which SQLSTATEs mean a failure of the server, and not of the statement.
 
-Applied to our own statements. A statement of the application that fails is the application's
-affair, unless its connection is the one that is lost.
+The rules hold for our own statements. An error in a statement of the application is the
+application's, unless the connection was lost.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import psycopg
 
 
 class FailureKind(Enum):
-    """Why the server did not do what it would do at another time."""
+    """Why a correct statement failed."""
 
-    UNREACHABLE = "unreachable"  # away, stopping, starting, full; the connection is of no use
-    UNABLE = "unable"  # there, yet it cannot serve now
-    CONFLICT = "conflict"  # another transaction was in the way
+    UNREACHABLE = "unreachable"  # absent, stopping, starting, full; the connection is lost
+    UNABLE = "unable"  # reachable, but it cannot serve now
+    CONFLICT = "conflict"  # a conflict with another transaction
 
 
 _RULES = {
@@ -26,21 +26,21 @@ _RULES = {
     "25P04": FailureKind.UNREACHABLE,  # ended: the transaction took too long
     "53300": FailureKind.UNREACHABLE,  # too many connections
     "53": FailureKind.UNABLE,  # disk full, out of memory, a limit of the configuration
-    "25006": FailureKind.UNABLE,  # read only: a standby, or the operator wants it so
+    "25006": FailureKind.UNABLE,  # read-only: a standby, or a setting
     "57014": FailureKind.UNABLE,  # canceled: statement_timeout of the server, or an operator
-    "40001": FailureKind.CONFLICT,  # could not serialise
+    "40001": FailureKind.CONFLICT,  # serialization failure
     "40P01": FailureKind.CONFLICT,  # deadlock
-    "55P03": FailureKind.CONFLICT,  # a lock is not to be had
+    "55P03": FailureKind.CONFLICT,  # lock not available
 }
 
 
 def classify_error(error: BaseException) -> FailureKind | None:
-    """What an error of the driver says; None for a statement that is wrong whenever it is run."""
+    """The kind of failure that a driver's error shows; None when the statement is wrong."""
     if not isinstance(error, psycopg.Error):
         return None
     state = error.sqlstate
     if state is None:
-        # It was the driver that lost the connection.
+        # The driver reports a lost connection without a SQLSTATE.
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return FailureKind.UNREACHABLE if lost else None
     for length in (5, 3, 2):
