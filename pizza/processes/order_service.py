@@ -58,7 +58,8 @@ class OpenRestaurant(threading.Thread):
                     log.warning("%s", error, extra={"action": "database_unavailable"})
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
                 log.error(
-                    "The database has no tables yet: run --setup-db", extra={"action": "no_schema"}
+                    "The database has no tables yet: run --setup-db",
+                    extra={"action": "schema_missing"},
                 )
             except psycopg.Error as error:
                 if not self._opened:

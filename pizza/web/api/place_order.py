@@ -180,7 +180,7 @@ def _log_received(order: PlacedOrder, seconds: float, client: str) -> None:
         if again
         else "Order received and queued for processing",
         extra={
-            "action": "order_replayed" if again else "order_received",
+            "action": "idempotent_replay" if again else "order_received",
             "order_number": order.number,
             "duration_ms": round(seconds * 1000),
             "details": details,

@@ -152,7 +152,9 @@ def _database_refuses(error: DatabaseTransientError) -> Problem:
 
 
 def _no_schema(error: psycopg.Error) -> Problem:
-    log.error("The database lacks tables or columns: run --setup-db", extra={"action": "no_schema"})
+    log.error(
+        "The database lacks tables or columns: run --setup-db", extra={"action": "schema_missing"}
+    )
     sentence = "The database of the order service is not set up yet."
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 

@@ -136,7 +136,7 @@ class _Server(MPServer):
             self._crashes = [at for at in self._crashes if now - at < _CRASH_SECONDS]
             self._crashes += [now] * len(fallen)
             if len(self._crashes) > _CRASHES:
-                log.error("HTTP workers keep dying", extra={"action": "workers_dying"})
+                log.error("HTTP workers keep dying", extra={"action": "worker_crash_loop"})
                 self.interrupt_children = fallen
                 return
             log.warning(

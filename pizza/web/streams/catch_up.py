@@ -1,4 +1,4 @@
-"""What a stream of all orders missed between two connections of its client, page by page."""
+"""Reads what a client of a stream of all orders missed while it was disconnected, in pages."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ PAGE = 1000
 class CatchUp:
     """Reads what the follower has read and the client has not received, lowest position first.
 
-    What is in a gap of the follower's is left to it, even if it is visible by now: only so the
-    changes of one order keep their order. To be used by the hub's thread.
+    Positions in a gap of the follower are left to the follower, even if they are visible by now:
+    that keeps the changes of one order in their order. Used by the hub's thread only.
     """
 
     def __init__(self, received: Cursor) -> None:
-        """received: the cursor with which the client has come back."""
+        """received: the cursor with which the client reconnected."""
         self._received = received
-        # Up to here everything was read that was not in a gap.
+        # Everything up to here was read, but for what was in a gap.
         self._reached = 0
-        self.more = True
+        self.has_more = True
 
-    def page(self, conn: psycopg.Connection[Any], follower: Follower) -> list[EncodedChange]:
-        """The next of what was missed; `more` says whether this was the last page."""
+    def read_page(self, conn: psycopg.Connection[Any], follower: Follower) -> list[EncodedChange]:
+        """The next page of missed changes; `has_more` says whether there is another."""
         tail = (self._received.position + 1, follower.position)
         ranges = clipped((*self._received.missing, tail), self._reached + 1, follower.position)
         rows = storage.changes_within(conn, ranges, PAGE) if ranges else []
         if rows:
             self._reached = rows[-1].position
-        self.more = len(rows) == PAGE
+        self.has_more = len(rows) == PAGE
         missed = [row for row in rows if not contains(follower.missing, row.position)]
         after = cursors(follower.missing, [row.position for row in missed])
         return [EncodedChange(*each) for each in zip(missed, after, strict=True)]
 
-    def late(self, changes: list[FollowedChange]) -> list[EncodedChange]:
-        """Of what the follower has just read, what is in the part that was passed already."""
+    def select_late(self, changes: list[FollowedChange]) -> list[EncodedChange]:
+        """Of the changes that the follower has just read, those below the position reached."""
         return [
             EncodedChange(each.change, each.cursor.upto(self._reached))
             for each in changes

@@ -1,4 +1,4 @@
-"""Live updates: the changes of an order, and of all orders, as server-sent events."""
+"""Live updates over HTTP: the changes of an order, or of all orders, as server-sent events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from pizza.web.streams.hub import StreamHub
 from pizza.web.streams.limiter import StreamLimiter
 from pizza.web.streams.stream import Stream
 
-TAG = Tag(name="live", description="Told at once, instead of asking again and again")
+TAG = Tag(name="live", description="Pushed at once, instead of polling")
 
 _EXAMPLE = (
     "retry: 2000\n\nid: 2\nevent: order\n"
@@ -54,15 +54,15 @@ _IDS = (
 
 
 class LastEventId(BaseModel):
-    """The header with which a browser comes again."""
+    """The header with which a browser reconnects."""
 
     last_event_id: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
-        None, alias="Last-Event-ID", description="id of the last event that has come, as it was"
+        None, alias="Last-Event-ID", description="id of the last event that was received, unchanged"
     )
 
 
 class EventsQuery(BaseModel):
-    """Which changes; with a status those that lead to it, and away from it."""
+    """Which changes; with a status those that enter it and those that leave it."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -71,7 +71,7 @@ class EventsQuery(BaseModel):
 
 
 class StreamEndpoints:
-    """The streams of this HTTP worker."""
+    """Opens the streams of this HTTP worker."""
 
     def __init__(
         self,
@@ -79,14 +79,14 @@ class StreamEndpoints:
         doors: Doors,
         limits: RateLimits,
         hub: StreamHub,
-        most: int,
+        max_streams: int,
     ) -> None:
-        """most: how many may be open in this process."""
+        """max_streams: how many may be open in this process."""
         self._dependencies, self._doors, self._limits, self._hub = dependencies, doors, limits, hub
-        self._limiter = StreamLimiter(most, hub.ping)
+        self._limiter = StreamLimiter(max_streams, hub.ping)
 
     def close(self) -> None:
-        """End all streams at once; the process is about to stop."""
+        """End all streams at once, when the process stops."""
         self._hub.close()
 
     def stream_order(
@@ -101,11 +101,11 @@ class StreamEndpoints:
         number = service.checked_number(number)
         with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
-            after = _number(last)
+            after = _parse_event_id(last)
             if after is None or after > found.version:
                 after = found.version - 1
             if found.status in ENDED and after == found.version:
-                # A browser that hears this comes no more.
+                # A browser that receives 204 does not reconnect.
                 return Response(status=204, headers={"Cache-Control": "no-store"})
             if request.method == "HEAD":
                 return Response(headers=sse.HEADERS)
@@ -119,17 +119,19 @@ class StreamEndpoints:
             )
             try:
                 self._hub.subscribe(stream, conn)
-                stream.begin(after, storage.order_changes(conn, number, after))
+                stream.start(after, storage.order_changes(conn, number, after))
             except BaseException:
                 stream.close()
                 raise
         return Response(stream, headers=sse.HEADERS)
 
-    def stream_all(self, last: str | None, wanted: Callable[[Change], bool]) -> Response:
-        """Follow all orders, from now on or from what came after the event `last`."""
+    def stream_all(self, last: str | None, event_filter: Callable[[Change], bool]) -> Response:
+        """Stream the changes of all orders, from now on or after the event `last`."""
         if request.method == "HEAD":
             return Response(headers=sse.HEADERS)
-        stream = self._open(None, wanted=wanted, check=lambda caller: caller.may(STATION))
+        stream = self._open(
+            None, event_filter=event_filter, check=lambda caller: caller.may(STATION)
+        )
         try:
             with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 after = Cursor.parse(last) if last is not None else None
@@ -138,7 +140,7 @@ class StreamEndpoints:
                 position = self._hub.subscribe(stream, conn, after)
                 self._dependencies.reads.record(conn, "events_read", "order", seconds=BOARD_SECONDS)
                 if after is None:
-                    stream.begin_all(known=storage.positions(conn, position))
+                    stream.start_all(already_sent=storage.positions(conn, position))
         except BaseException:
             stream.close()
             raise
@@ -150,14 +152,14 @@ class StreamEndpoints:
         *,
         status: str | None = None,
         include_private: bool = True,
-        wanted: Callable[[Change], bool] = lambda change: True,
+        event_filter: Callable[[Change], bool] = lambda change: True,
         check: Callable[[Caller], bool] | None = None,
     ) -> Stream:
-        """A stream that has a place. check: whether its caller may go on; asked again and again."""
+        """Open a stream, counted by the limiter. check: whether its caller may still read it."""
         shown = authorization.credential(request.environ)
         client = self._limits.stream_client(request.environ)
 
-        def allowed() -> bool:
+        def is_authorized() -> bool:
             return check is not None and check(self._doors.still(shown))
 
         def close(stream: Stream) -> None:
@@ -166,9 +168,13 @@ class StreamEndpoints:
 
         self._limiter.acquire(client)
         return Stream(
-            number, status=status, include_private=include_private, wanted=wanted, on_close=close,
-            allowed=allowed if check is not None else None,
-        )  # fmt: skip
+            number,
+            status=status,
+            include_private=include_private,
+            event_filter=event_filter,
+            on_close=close,
+            is_authorized=is_authorized if check is not None else None,
+        )
 
 
 def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -> None:
@@ -216,7 +222,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
 
 
 def _filter(query: EventsQuery) -> Callable[[Change], bool]:
-    """Raises InvalidRequest with one entry for each parameter that makes no sense."""
+    """Build the filter of a stream. Raises InvalidRequest with an entry for each bad parameter."""
     status, kind = query.status, query.type
     errors = []
     if status is not None and status not in STATUSES:
@@ -226,16 +232,16 @@ def _filter(query: EventsQuery) -> Callable[[Change], bool]:
     if errors:
         raise InvalidRequest(errors)
 
-    def wanted(change: Change) -> bool:
-        # Who shows the orders of a status has to hear when one leaves it.
+    def matches(change: Change) -> bool:
+        # A page that shows the orders of a status has to know when one leaves it.
         of_status = status is None or status in (change.status, change.old_status)
         return of_status and kind in (None, change.order_type)
 
-    return wanted
+    return matches
 
 
-def _number(last: str | None) -> int | None:
-    """An event's id; None for what cannot be one of ours."""
+def _parse_event_id(last: str | None) -> int | None:
+    """The number in an event id of one order; None for anything else."""
     if last is None or not (last.isascii() and last.isdigit() and len(last) < 19):
         return None
     return int(last)
@@ -249,4 +255,4 @@ def _answer() -> dict[str, object]:
 
 
 def _ended() -> dict[str, object]:
-    return {"description": "The order has ended, and its last event has come.", "content": {}}
+    return {"description": "The order has ended, and its last event was received.", "content": {}}

@@ -1,7 +1,7 @@
-"""Feeds all open streams of a process: one thread, one connection, one query for all of them.
+"""Sends changes to all open streams of a process, with one thread, connection and query for all.
 
-It is there only while streams are. With the database away the streams stay open, and go on where
-they were when it is back.
+The thread runs only while there are streams. While the database is unavailable the streams stay
+open; afterwards they continue where they were.
 """
 
 from __future__ import annotations
@@ -29,33 +29,34 @@ from pizza.web.streams.stream import Stream
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
-# Most gaps are those of a transaction that is just being committed.
+# Most gaps belong to a transaction that is just being committed.
 _GAP_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
-# A stream ends within a second of its key or session: what is known may be so old, and is looked at
-# after so long, and a tick.
+# A stream ends within a second of its key or session: credentials are checked this often, and what
+# is known of them may be this old.
 _AUTHORIZATION_SECONDS = 0.3
-# As often as estimates are made anew.
+# How often estimates are computed.
 _ESTIMATES_SECONDS = 2.0
-_MOVED = "expected to be ready at another time"
-# A page that is loaded anew leaves, and is back a moment later.
+_ESTIMATE_NOTE = "expected to be ready at another time"
+# A page that is reloaded disconnects and reconnects a moment later.
 _LINGER_SECONDS = 5.0
-# Between two rounds in which all streams are pinged because one was refused, at least.
+# At least this long between two rounds of pings that a refused stream has caused.
 _PING_SECONDS = 5.0
 _PING_SLICE = 50
 _QUERY_SECONDS = 5.0
 
 
 class StreamHub:
-    """The streams of this process, and what they are fed by."""
+    """The open streams of this process, and the thread that reads changes for them. Thread-safe."""
 
     def __init__(
         self,
         connect: Callable[[], BoundedConnection],
         refresh: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """connect: opens a connection of the hub's own; raises DatabaseUnavailable. refresh: has
-        this process learn which keys and sessions count, if it learned it so many seconds ago.
+        """connect: opens the hub's connection; raises DatabaseUnavailable.
+
+        refresh: reads which keys and sessions are valid, unless it has within so many seconds.
         """
         self._connect, self._refresh = connect, refresh
         self._authorized_at = 0.0
@@ -64,9 +65,9 @@ class StreamHub:
         self._follower: Follower | None = None
         self._closed = False
         self._by_number: dict[str | None, set[Stream]] = defaultdict(set)
-        # Up to where the streams have everything that is not in a gap.
+        # The streams have everything up to here, but for what is in a gap.
         self._position = 0
-        # Streams of all orders that were away, and have not got yet what they missed.
+        # Streams of all orders that have not yet received what they missed.
         self._catching_up: dict[Stream, CatchUp] = {}
         self._empty_since = 0.0
         self._estimates_at = 0.0
@@ -76,11 +77,11 @@ class StreamHub:
     def subscribe(
         self, stream: Stream, conn: psycopg.Connection[Any], after: Cursor | None = None
     ) -> int:
-        """Feed a stream with all that it has not been fed with; gives the position behind it.
+        """Send all later changes to a stream; return the position after which they begin.
 
-        The stream has to begin after that. With `after` one of all orders has begun already: it is
-        sent what that cursor has not received, be it long ago. conn: needed when nothing is
-        followed yet. Raises DatabaseUnavailable.
+        The caller starts the stream at that position. With `after` a stream of all orders is
+        started here: it receives what that cursor has not received. conn: used if the hub's thread
+        does not run yet. Raises DatabaseUnavailable.
         """
         fresh: Follower | None = None
         while (position := self._try_subscribe(stream, fresh, after)) is None:
@@ -95,19 +96,19 @@ class StreamHub:
                 if fresh is None:
                     return None
                 self._follower, self._position = fresh, fresh.position
-                work = threading.Thread(target=self._run, args=(fresh,), name="stream-hub")
-                work.daemon = True
-                work.start()
+                threading.Thread(
+                    target=self._run, args=(fresh,), name="stream-hub", daemon=True
+                ).start()
             self._by_number[stream.number].add(stream)
             if after is not None:
-                stream.begin_all(after)
+                stream.start_all(after)
                 self._catching_up[stream] = CatchUp(after)
             if self._closed:
-                stream.cut()
+                stream.abort()
             return self._position
 
     def unsubscribe(self, stream: Stream) -> None:
-        """Feed it no more."""
+        """Send no more changes to a stream."""
         with self._lock:
             self._catching_up.pop(stream, None)
             group = self._by_number[stream.number]
@@ -117,11 +118,10 @@ class StreamHub:
             self._empty_since = time.monotonic()
 
     def ping(self) -> None:
-        """Have all streams look whether their clients are still there, soon and in slices.
+        """Have the hub's thread ping all streams, to detect lost clients.
 
-        Returns at once; a call within _PING_SECONDS of the last one changes nothing. The hub's
-        thread pings _PING_SLICE streams in each round, so that nobody can wake all of them at once
-        by having streams refused.
+        Returns at once; a call within _PING_SECONDS of the last one has no effect. The thread pings
+        _PING_SLICE streams in each round, so refused requests cannot wake all streams at once.
         """
         with self._lock:
             now = time.monotonic()
@@ -131,10 +131,10 @@ class StreamHub:
             self._pings = [stream for group in self._by_number.values() for stream in group]
 
     def close(self) -> None:
-        """End all streams at once, and those that are still to come."""
+        """End all streams at once, and each that subscribes later."""
         self._closed = True
         for stream in self._all():
-            stream.cut()
+            stream.abort()
         self._wake.set()
 
     def _all(self) -> list[Stream]:
@@ -143,40 +143,40 @@ class StreamHub:
 
     def _run(self, follower: Follower) -> None:
         conn: BoundedConnection | None = None
-        away = False
+        suspended = False
         while not self._is_finished():
             self._end_unauthorized()
             try:
                 if conn is None:
                     conn = self._open(follower)
                 pause = self._poll(conn, follower)
-                if away:
-                    log.info("Streams go on", extra={"action": "streams_resumed"})
-                away = False
+                if suspended:
+                    log.info("Streams continue", extra={"action": "streams_recovered"})
+                suspended = False
             except Exception as error:
-                if not away:
+                if not suspended:
                     self._log_failure(error)
-                away, pause = True, _RETRY_SECONDS
+                suspended, pause = True, _RETRY_SECONDS
                 _close(conn)
                 conn = None
-            self._ping_some()
+            self._ping_slice()
             self._wake.wait(pause)
             self._wake.clear()
         _close(conn)
 
     def _end_unauthorized(self) -> None:
-        """End the streams whose keys or sessions count no more. One statement for all of them."""
+        """End the streams whose keys or sessions are no longer valid; one statement for all."""
         if time.monotonic() < self._authorized_at:
             return
-        limited = [(stream, stream.allowed) for stream in self._all() if stream.allowed]
+        limited = [(stream, stream.is_authorized) for stream in self._all() if stream.is_authorized]
         if limited:
             self._refresh(_AUTHORIZATION_SECONDS)
-        for stream, allowed in limited:
-            if not allowed():
-                stream.cut()
+        for stream, is_authorized in limited:
+            if not is_authorized():
+                stream.abort()
         self._authorized_at = time.monotonic() + _AUTHORIZATION_SECONDS
 
-    def _ping_some(self) -> None:
+    def _ping_slice(self) -> None:
         with self._lock:
             now, self._pings = self._pings[:_PING_SLICE], self._pings[_PING_SLICE:]
         for stream in now:
@@ -185,8 +185,8 @@ class StreamHub:
     def _is_finished(self) -> bool:
         with self._lock:
             idle = not self._by_number
-            patient = time.monotonic() - self._empty_since < _LINGER_SECONDS
-            if self._closed or (idle and not patient):
+            lingers = time.monotonic() - self._empty_since < _LINGER_SECONDS
+            if self._closed or (idle and not lingers):
                 self._follower = None
                 return True
             return False
@@ -194,13 +194,13 @@ class StreamHub:
     def _open(self, follower: Follower) -> BoundedConnection:
         conn = self._connect()
         conn.statement_timeout = _QUERY_SECONDS
-        # Plans made while the tables are small are kept: none may read them whole.
+        # Plans made while the tables are small are kept, so none may scan a whole table.
         conn.execute("set enable_seqscan = off")
         follower.resume(conn)
         return conn
 
     def _poll(self, conn: BoundedConnection, follower: Follower) -> float:
-        """Hand out what has come; gives how long to wait for more."""
+        """Read and send what is new; return the seconds until the next poll."""
         self._dispatch(follower.read(conn), follower.position)
         self._send_estimates(conn)
         more = self._catch_up(conn, follower)
@@ -211,32 +211,34 @@ class StreamHub:
     def _dispatch(self, changes: list[FollowedChange], position: int) -> None:
         if not changes:
             return
-        of_number: dict[str | None, list[EncodedChange]] = defaultdict(list)
-        of_number[None] = [EncodedChange(each.change, each.cursor) for each in changes]
-        for each in of_number[None]:
-            of_number[each.change.number].append(each)
+        by_number: dict[str | None, list[EncodedChange]] = defaultdict(list)
+        by_number[None] = [EncodedChange(each.change, each.cursor) for each in changes]
+        for each in by_number[None]:
+            by_number[each.change.number].append(each)
         with self._lock:
             self._position = position
-            told = [
-                (stream, of_number[number])
-                for number in self._by_number.keys() & of_number.keys()
+            recipients = [
+                (stream, by_number[number])
+                for number in self._by_number.keys() & by_number.keys()
                 for stream in self._by_number[number] - self._catching_up.keys()
             ]
             behind = [*self._catching_up.items()]
-        for stream, news in told:
-            stream.offer(news)
+        for stream, found in recipients:
+            stream.enqueue(found)
         for stream, catching_up in behind:
-            if late := catching_up.late(changes):
-                stream.offer(late)
+            if late := catching_up.select_late(changes):
+                stream.enqueue(late)
 
     def _catch_up(self, conn: BoundedConnection, follower: Follower) -> bool:
-        """Give those that are behind their next page; whether any of them needs another."""
+        """Send the next page to each stream that catches up; return whether any needs another."""
         with self._lock:
-            behind = [(stream, each) for stream, each in self._catching_up.items() if stream.idle]
+            behind = [
+                (stream, each) for stream, each in self._catching_up.items() if stream.is_idle
+            ]
         more = False
         for stream, catching_up in behind:
-            stream.offer(catching_up.page(conn, follower))
-            if catching_up.more:
+            stream.enqueue(catching_up.read_page(conn, follower))
+            if catching_up.has_more:
                 more = True
                 continue
             with self._lock:
@@ -244,7 +246,7 @@ class StreamHub:
         return more
 
     def _send_estimates(self, conn: BoundedConnection) -> None:
-        """Tell those who follow an order that waits when it will be ready, if that has moved."""
+        """Send new estimates to the streams of orders that wait, if they have moved."""
         if time.monotonic() < self._estimates_at:
             return
         self._estimates_at = time.monotonic() + _ESTIMATES_SECONDS
@@ -252,16 +254,18 @@ class StreamHub:
             groups = {number: list(group) for number, group in self._by_number.items() if number}
         if not groups:
             return
-        for change in storage.estimates(conn, list(groups), ORDER_SERVICE, _MOVED):
-            news = EncodedChange(change)
+        for change in storage.estimates(conn, list(groups), ORDER_SERVICE, _ESTIMATE_NOTE):
+            encoded = EncodedChange(change)
             for stream in groups[change.number]:
-                stream.estimate(news)
+                stream.enqueue_estimate(encoded)
 
     def _log_failure(self, error: Exception) -> None:
         if isinstance(error, DatabaseUnavailable):
-            log.warning("Streams wait: %s", error, extra={"action": "database_unavailable"})
+            log.warning(
+                "Streams are suspended: %s", error, extra={"action": "database_unavailable"}
+            )
         else:
-            log.error("Streams wait", exc_info=error, extra={"action": "streams_failed"})
+            log.error("Streams are suspended", exc_info=error, extra={"action": "streams_failed"})
 
 
 def _close(conn: BoundedConnection | None) -> None:

@@ -1,4 +1,4 @@
-"""How many streams may be open: in this HTTP worker, for one client of it, for one network."""
+"""Limits the open streams of an HTTP worker: in all, for each client, and for each network."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pizza.web.http.problems import Problem
 from pizza.web.security.proxies import network_of
 
 _RETRY_SECONDS = 2
-_FULL = "As many streams are open as the order service holds; ask for the status instead."
-_MANY = "Too many streams are open from one place; close some of them."
+_LIMIT_REACHED = "As many streams are open as the order service holds; ask for the status instead."
+_CLIENT_LIMIT_REACHED = "Too many streams are open from one place; close some of them."
 
 
 class StreamLimiter:
-    """Counts the open streams of this process.
+    """Counts the open streams of this process. Thread-safe.
 
-    One client may have a tenth, the clients of one network a quarter; all of them together leave a
-    tenth, rounded up, to staff with a key.
+    One client may have a tenth of `limit`, the clients of one network a quarter. A tenth, rounded
+    up, is reserved for staff with a key.
     """
 
     def __init__(self, limit: int, on_refusal: Callable[[], None] = lambda: None) -> None:
-        """on_refusal: called when a stream is refused; has the places of lost clients freed."""
+        """on_refusal: called when a stream is refused; has the hub detect lost clients."""
         self.limit = limit
         self.per_client = max(1, limit // 10)
         self.per_network = max(1, limit // 4)
@@ -34,7 +34,7 @@ class StreamLimiter:
         self._of_network: Counter[str] = Counter()
 
     def acquire(self, client: str | None) -> None:
-        """Take a place; client: None for one that is not limited. Raises Problem 503."""
+        """Count one more stream. client: None for one that is not limited. Raises Problem 503."""
         with self._lock:
             refusal = self._refusal(client)
             if refusal is None:
@@ -44,24 +44,24 @@ class StreamLimiter:
         raise Problem(503, refusal, headers=(("Retry-After", str(_RETRY_SECONDS)),))
 
     def release(self, client: str | None) -> None:
-        """Give a place back."""
+        """Count one stream less."""
         with self._lock:
             self._count(client, -1)
-            # Forgets clients and networks without a stream.
+            # Removes clients and networks without a stream.
             self._of_client += Counter()
             self._of_network += Counter()
 
     def _refusal(self, client: str | None) -> str | None:
         if self._open >= self.limit:
-            return _FULL
+            return _LIMIT_REACHED
         if client is None:
             return None
         if (
             self._of_client[client] >= self.per_client
             or self._of_network[network_of(client)] >= self.per_network
         ):
-            return _MANY
-        return _FULL if self._open_by_clients >= self.for_clients else None
+            return _CLIENT_LIMIT_REACHED
+        return _LIMIT_REACHED if self._open_by_clients >= self.for_clients else None
 
     def _count(self, client: str | None, change: int) -> None:
         self._open += change

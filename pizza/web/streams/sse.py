@@ -1,4 +1,4 @@
-"""Live events as they go over the wire: server-sent events, one for each change of an order."""
+"""Encodes changes of orders as server-sent events."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ CONTENT_TYPE = "text/event-stream"
 HEADERS = {
     "Content-Type": CONTENT_TYPE,
     "Cache-Control": "no-store",
-    # A proxy must not wait until it has a page full.
+    # nginx must not buffer the response.
     "X-Accel-Buffering": "no",
     "Referrer-Policy": "no-referrer",
 }
-# In how many milliseconds a client comes again after a cut.
+# Milliseconds after which a client reconnects.
 RETRY = b"retry: 2000\n\n"
 PING = b": ping\n\n"
 
-# What tells of a person, or is a matter between guest and staff.
-_PERSONAL = ("priority", "customer_name", "notes")
+# For the customer and staff alone.
+_PRIVATE = ("priority", "customer_name", "notes")
 
 
 def update(change: Change, *, include_private: bool = True) -> dict[str, object]:
     """The status update of docs/asyncapi.yaml.
 
-    include_private: with what strangers are not told; they get a role instead of a name.
+    include_private: with customer, notes and priority; without it `changed_by` is a role.
     """
     document: dict[str, object] = {
         "order_number": change.number,
@@ -45,38 +45,34 @@ def update(change: Change, *, include_private: bool = True) -> dict[str, object]
     }
     if include_private:
         return document
-    known = {k: v for k, v in document.items() if k not in _PERSONAL}
+    known = {k: v for k, v in document.items() if k not in _PRIVATE}
     return known | {"changed_by": role_of(change.changed_by, change.status)}
 
 
 class EncodedChange:
-    """A change on its way to many streams: written out once for all that show the same of it.
+    """A change for many streams; each form of it is encoded once.
 
-    cursor: of a stream of all orders that has sent this change and all that came before it; None
-    for a change that only streams of its order send.
+    cursor: the event id in a stream of all orders; None if only streams of its order send it.
     """
 
-    __slots__ = ("_written", "change", "cursor")
+    __slots__ = ("_encoded", "change", "cursor")
 
     def __init__(self, change: Change, cursor: Cursor | None = None) -> None:
         self.change, self.cursor = change, cursor
-        self._written: dict[tuple[object, bool], bytes] = {}
+        self._encoded: dict[tuple[object, bool], bytes] = {}
 
     def event(self, id: Cursor | int | None, *, include_private: bool = True) -> bytes:
-        """An event `order` with its id, from which a client goes on after a cut.
-
-        id: None for an event after which a client goes on as before.
-        """
-        written = self._written.get((id, include_private))
-        if written is None:
+        """An event `order`. id: where a client resumes; None to leave its last id unchanged."""
+        encoded = self._encoded.get((id, include_private))
+        if encoded is None:
             data = serializers.dump(update(self.change, include_private=include_private))
             line = "" if id is None else f"id: {id}\n"
-            written = f"{line}event: order\ndata: {data}\n".encode()
-            self._written[id, include_private] = written
-        return written
+            encoded = f"{line}event: order\ndata: {data}\n".encode()
+            self._encoded[id, include_private] = encoded
+        return encoded
 
 
 def end(change: Change) -> bytes:
-    """The last event of an order whose life is over: a client need not come again."""
+    """The event `end`, the last one of an order: a client need not reconnect."""
     data = serializers.dump({"order_number": change.number, "status": change.status})
     return f"event: end\ndata: {data}\n".encode()

@@ -34,20 +34,20 @@ def test_what_has_just_filled_a_gap_is_left_to_the_follower_and_comes_once(
         follower.read(conn)
         assert len(follower.read(conn)) == 3
     # Committed, and not yet read by the follower.
-    page = catching_up.page(conn, follower)
+    page = catching_up.read_page(conn, follower)
     assert told(page) == [(orders[1], 2)]
     assert str(page[-1].cursor) == f"{last + 2}~{last + 1}"
-    assert catching_up.more
+    assert catching_up.has_more
 
-    late = catching_up.late(follower.read(conn))
+    late = catching_up.select_late(follower.read(conn))
 
     assert told(late) == [(orders[0], 2)]
     assert str(late[-1].cursor) == f"{last + 2}"
-    page = catching_up.page(conn, follower)
+    page = catching_up.read_page(conn, follower)
     assert told(page) == [(orders[1], 3), (orders[1], 4)]
     assert str(page[-1].cursor) == f"{last + 4}"
-    assert catching_up.page(conn, follower) == []
-    assert not catching_up.more
+    assert catching_up.read_page(conn, follower) == []
+    assert not catching_up.has_more
 
 
 def test_what_commits_ahead_of_the_page_comes_with_a_later_page(
@@ -64,6 +64,6 @@ def test_what_commits_ahead_of_the_page_comes_with_a_later_page(
         change(conn, orders[1])
         follower.read(conn)
         follower.read(conn)
-        assert told(catching_up.page(conn, follower)) == [(orders[1], 2), (orders[1], 3)]
-    assert catching_up.late(follower.read(conn)) == []
-    assert told(catching_up.page(conn, follower)) == [(orders[0], 2), (orders[1], 4)]
+        assert told(catching_up.read_page(conn, follower)) == [(orders[1], 2), (orders[1], 3)]
+    assert catching_up.select_late(follower.read(conn)) == []
+    assert told(catching_up.read_page(conn, follower)) == [(orders[0], 2), (orders[1], 4)]

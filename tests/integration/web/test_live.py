@@ -58,7 +58,7 @@ def join(hub: StreamHub, conn: BoundedConnection) -> Join:
         stream = Stream(on_close=hub.unsubscribe)
         position = hub.subscribe(stream, conn, None if after is None else Cursor(after))
         if after is None:
-            stream.begin_all(known=live.positions(conn, position))
+            stream.start_all(already_sent=live.positions(conn, position))
         return stream
 
     return opened
@@ -151,7 +151,7 @@ def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
     order = place()
     stream = Stream(order, on_close=hub.unsubscribe)
     hub.subscribe(stream, conn)
-    stream.begin(0, live.order_changes(conn, order, 0))
+    stream.start(0, live.order_changes(conn, order, 0))
     assert b"id: 1\n" in next(stream)
     for seconds in (1, 60):  # the first is no news
         conn.execute(

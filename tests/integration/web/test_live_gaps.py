@@ -58,7 +58,7 @@ class Screen:
         stream = self._stream = Stream(on_close=hub.unsubscribe)
         position = hub.subscribe(stream, self._conn, Cursor.parse(last) if last else None)
         if not last:
-            stream.begin_all(known=live.positions(self._conn, position))
+            stream.start_all(already_sent=live.positions(self._conn, position))
 
     def again(self, hub: StreamHub) -> None:
         """Come back with the id of the last event."""
@@ -67,7 +67,7 @@ class Screen:
     def take(self, count: int) -> list[tuple[str, int]]:
         """The orders and sequences of the next events; waits for them."""
         assert self._stream is not None
-        ending = threading.Timer(PATIENCE_S, self._stream.cut)
+        ending = threading.Timer(PATIENCE_S, self._stream.abort)
         ending.start()
         while len(self.came) - self._new < count:
             for found in _EVENT.finditer(next(self._stream).decode()):

@@ -41,40 +41,40 @@ def ids(data):
 
 def test_it_begins_with_how_soon_to_come_again():
     body = Stream(NUMBER)
-    body.begin(0, [change()])
+    body.start(0, [change()])
     assert next(body).startswith(b"retry: 2000\n\nid: 1\nevent: order\ndata: {")
 
 
 def test_what_came_before_the_beginning_follows_and_nothing_comes_twice():
     body = Stream(NUMBER)
-    body.offer(news(change(2, "cooking"), change(3, "ready")))
-    body.begin(0, [change(1), change(2, "cooking")])
-    body.offer(news(change(3, "ready"), change(4, "delivered")))
+    body.enqueue(news(change(2, "cooking"), change(3, "ready")))
+    body.start(0, [change(1), change(2, "cooking")])
+    body.enqueue(news(change(3, "ready"), change(4, "delivered")))
     assert ids(next(body)) == ["1", "2", "3", "4"]
 
 
 def test_one_of_all_orders_has_cursors_for_ids_and_leaves_out_what_is_known():
-    body = Stream(wanted=lambda change: change.status != "cooking")
-    body.offer(of_all("41~39", "42~39", "43~39"))
-    body.begin_all(known=frozenset({42}))
-    body.offer([*of_all("44~39", status="cooking"), *of_all("45~39")])
+    body = Stream(event_filter=lambda change: change.status != "cooking")
+    body.enqueue(of_all("41~39", "42~39", "43~39"))
+    body.start_all(already_sent=frozenset({42}))
+    body.enqueue([*of_all("44~39", status="cooking"), *of_all("45~39")])
     assert ids(next(body)) == ["41~39", "43~39", "45~39"]
 
 
 def test_one_that_goes_on_leaves_out_what_was_received_and_says_what_both_have():
     """Its client was told more by another process, which had read up to 44."""
     body = Stream()
-    body.begin_all(Cursor.parse("44~39.43"))
-    body.offer(of_all("41~38-39", "42~38-39", "43~38-39", "44~38-39"))
-    body.offer(of_all("44~39", late=38))
-    body.offer(of_all("45~39"))
-    body.offer(of_all("45", late=39))
+    body.start_all(Cursor.parse("44~39.43"))
+    body.enqueue(of_all("41~38-39", "42~38-39", "43~38-39", "44~38-39"))
+    body.enqueue(of_all("44~39", late=38))
+    body.enqueue(of_all("45~39"))
+    body.enqueue(of_all("45", late=39))
     assert ids(next(body)) == ["44~39", "45~39", "45"]
 
 
 def test_an_order_that_ends_ends_its_stream():
     body = Stream(NUMBER)
-    body.begin(1, [change(2, "delivered"), change(3, "delivered")])
+    body.start(1, [change(2, "delivered"), change(3, "delivered")])
     data = next(body)
     assert ids(data) == ["2"]
     assert data.endswith(
@@ -86,13 +86,13 @@ def test_an_order_that_ends_ends_its_stream():
 
 def test_notes_of_several_lines_stay_one_line_of_data():
     body = Stream(NUMBER)
-    body.begin(0, [change(notes="first\n\nid: 99\r\nthird")])
+    body.start(0, [change(notes="first\n\nid: 99\r\nthird")])
     assert ids(next(body)) == ["1"]
 
 
 def test_strangers_are_told_no_names():
     body = Stream(NUMBER, include_private=False)
-    body.begin(0, [change(notes="for Jo Doe")])
+    body.start(0, [change(notes="for Jo Doe")])
     data = next(body)
     assert b"Jo Doe" not in data
     assert b"priority" not in data
@@ -100,12 +100,12 @@ def test_strangers_are_told_no_names():
 
 
 def test_a_client_that_takes_nothing_is_cut_off(monkeypatch):
-    monkeypatch.setattr(stream, "MOST_BYTES", 1000)
+    monkeypatch.setattr(stream, "MAX_BUFFERED_BYTES", 1000)
     body = Stream()
-    body.begin_all()
+    body.start_all()
     for position in range(1, 10):
-        body.offer(of_all(str(position)))
-    assert body.idle
+        body.enqueue(of_all(str(position)))
+    assert body.is_idle
     with pytest.raises(StopIteration):
         next(body)
 
@@ -119,7 +119,7 @@ def test_a_sign_of_life_comes_in_time(monkeypatch):
 def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
     asked = []
     hub = StreamHub(lambda: None, asked.append)
-    bodies = [Stream(allowed=lambda: True), Stream(allowed=lambda: False), Stream()]
+    bodies = [Stream(is_authorized=lambda: True), Stream(is_authorized=lambda: False), Stream()]
     for body in bodies:
         hub._by_number[None].add(body)
     hub._end_unauthorized()
@@ -133,7 +133,7 @@ def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
 @pytest.mark.parametrize("wake", ["cut", "close", "ping"])
 def test_one_that_waits_hears_it_at_once(wake):
     body = Stream()
-    body.begin_all()
+    body.start_all()
     next(body)
     heard = []
     waiting = threading.Thread(target=lambda: heard.append(next(body, "end")))
