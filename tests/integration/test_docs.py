@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+import kombu
 import psycopg
 import pytest
 
@@ -52,6 +53,22 @@ def test_the_periodic_tasks_of_the_page_can_run(db_url, broker_url):
             task.run(conn)
         after = conn.execute("select count(*) from message").fetchone()
     assert before is not None and after == (before[0] + 1,)
+
+
+def test_the_tutorial_runs_and_leaves_nothing(db_url, broker_url, monkeypatch):
+    monkeypatch.setenv("DB_URL", db_url)
+    monkeypatch.setenv("RABBITMQ", broker_url)
+    names: dict[str, Any] = {}
+    for number, example in enumerate(examples("docs/tutorial.md"), start=1):
+        exec(compile(example, f"docs/tutorial.md, example {number}", "exec"), names)
+    left = (
+        "select (select count(*) from message where task is not null) "
+        "+ (select count(*) from dead_message)"
+    )
+    assert names["conn"].execute(left).fetchone() == (0,)
+    names["conn"].close()
+    with kombu.Connection(broker_url) as broker:
+        broker.default_channel.queue_delete("tutorial_invoices")
 
 
 # --- docs/stations.md -----------------------------------------------------------------------------
