@@ -13,8 +13,8 @@ from pizza.database.queries import Queries
 from pizza.domain.estimate import cooking_seconds
 from pizza.domain.order import ORDER_TYPES
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
-from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 

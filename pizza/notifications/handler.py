@@ -16,8 +16,8 @@ from pizza.domain.names import fold
 from pizza.domain.status import STATUSES
 from pizza.notifications import storage as notifications
 from pizza.orders.status_messages import StatusMessage, read_status_message
-from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
+from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.subscriber.event import Event
 
 log = logging.getLogger(__name__)

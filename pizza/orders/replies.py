@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.taskqueue.dead_letters.headers import sanitize_text
+from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.task import publish
 from pizza.topology import is_ours
 

@@ -17,8 +17,8 @@ from pizza.domain.errors import DomainError
 from pizza.domain.status import STAFF
 from pizza.orders import replies, transitions
 from pizza.orders.status_messages import NUMBER_LENGTH, read_status, read_text
-from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.subscriber.event import Event
 from pizza.tracking import storage as tracking
 
@@ -63,7 +63,7 @@ def on_request(event: Event, conn: BoundedConnection | None) -> Callable[[], Non
     try:
         request = read_request(event.body)
     except PoisonMessage as bad:
-        event.dead_letter(str(bad)).write(conn)
+        event.dead_letter(str(bad)).write_to_outbox(conn)
         _reply(conn, event, {"ok": False, "error": str(bad)})
         return partial(_log_bad, event, str(bad))
     known = sanitize_text(event.id) if event.id else None

@@ -23,8 +23,8 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.domain import webhooks as domain
 from pizza.domain.targets import BadTarget, read_url
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
-from pizza.taskqueue.dead_letters.headers import sanitize_text
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.message import sanitize_text
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
 from pizza.webhooks.client import Answer, CallFailed, post

@@ -1,4 +1,4 @@
-"""What a task may do when one of its messages becomes a dead letter, such as answer its sender."""
+"""The on_dead callback: a task's reaction to a dead message, such as an answer to its sender."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 class DeadMessage:
     """A message that no worker will run again.
 
-    message_id: as the delivery has it; body: as it came, perhaps no JSON; error: what ended it
-    (PoisonMessage for a message that could not be read); attempt: the last one, 0 for a message
-    that was never begun; reply_to, correlation_id: of the sender, as Job has them.
+    message_id: as the delivery has it. body: as it came, perhaps not JSON. error: the last one
+    (PoisonMessage for a message that could not be read). attempt: the last one, 0 for a message
+    that never started. reply_to, correlation_id: as Job has them.
     """
 
     message_id: str | None
@@ -36,7 +36,7 @@ class DeadMessage:
 
     @classmethod
     def from_delivery(cls, delivery: Delivery, error: Exception, attempt: int = 0) -> DeadMessage:
-        """Of the delivery that a worker has in hand."""
+        """The dead message of a worker's current delivery."""
         return cls(
             message_id=delivery.message_id,
             queue=delivery.queue,
@@ -57,7 +57,7 @@ def call_on_dead(conn: BoundedConnection, task: Task | None, message: DeadMessag
     """Call the task's on_dead in the open transaction of `conn`.
 
     If it fails, its own effects are rolled back and logged, and the message still becomes a dead
-    letter. Raises only what says that PostgreSQL is away.
+    letter. Raises only errors of a PostgreSQL that is not available.
     """
     if task is None or task.on_dead is None:
         return
@@ -68,8 +68,12 @@ def call_on_dead(conn: BoundedConnection, task: Task | None, message: DeadMessag
         if conn.closed or is_unavailable(error):
             raise
         log.error(
-            "on_dead of task %s failed: %s", task.name, error,
+            "on_dead of task %s failed: %s",
+            task.name,
+            error,
             exc_info=error,
-            extra={"action": "on_dead_failed",
-                   "details": {"task": task.name, "message_id": str(message.message_id)}},
-        )  # fmt: skip
+            extra={
+                "action": "on_dead_failed",
+                "details": {"task": task.name, "message_id": str(message.message_id)},
+            },
+        )

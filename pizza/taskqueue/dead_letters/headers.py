@@ -1,4 +1,4 @@
-"""What is said of a message on its way to the dead letters, in headers that any client can read."""
+"""Writes dead letters: the message as it came, with the reason in headers for any client."""
 
 from __future__ import annotations
 
@@ -26,20 +26,18 @@ from pizza.taskqueue.message import (
 )
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
-__all__ = ["Letter", "dead_letter", "epitaph", "plain", "sanitize_text", "traceback_text"]
-
-# Headers of another program that a dead letter keeps, in octets of JSON. All headers of a message
-# have to fit into one frame (128 KB), and may take three times as much there.
-_HEADERS_KEPT = 32_768
+# Limit for the headers of other programs in a dead letter, in octets of JSON. All headers must fit
+# into one AMQP frame (128 KB), where they may take three times as much.
+_MAX_HEADER_BYTES = 32_768
 
 _DEAD_LETTER_RAW = Queries("taskqueue/messages").dead_letter_raw
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A message as it came, with the reason of its end in its headers.
+class OutgoingDeadLetter:
+    """A dead letter to be written: the body as it came, and headers with the reason.
 
-    id: of its row, the same for every delivery of the message in this queue; None: any.
+    id: of its row, the same for each delivery of the message in this queue; None: a new one.
     """
 
     queue: str
@@ -48,8 +46,23 @@ class Letter:
     id: UUID | None = None
     traceback: str | None = None
 
-    def write(self, conn: psycopg.Connection[Any]) -> None:
-        """Send it with the caller's transaction, through the outbox."""
+    @classmethod
+    def from_delivery(
+        cls, delivery: Delivery, reason: str, *, attempt: int, error: BaseException | None = None
+    ) -> OutgoingDeadLetter:
+        """The dead letter of a delivery. error: its traceback is stored with the row."""
+        more = kept_headers(delivery) | {"attempt": attempt}
+        headers = error_headers(delivery.queue, reason, **more)
+        id = None
+        if delivery.message_id is not None:
+            headers["message_id"] = delivery.message_id
+            body = hashlib.sha256(delivery.body).hexdigest()
+            id = uuid5(NAMESPACE_OID, f"{delivery.queue}/{delivery.message_id}/{body}")
+        stack = traceback_text(error) if error is not None else None
+        return cls(delivery.queue, delivery.body, headers, id, stack)
+
+    def write_to_outbox(self, conn: psycopg.Connection[Any]) -> None:
+        """Write the row and its copy for the dead-letter queue, in the caller's transaction."""
         conn.execute(
             _DEAD_LETTER_RAW,
             {
@@ -62,8 +75,8 @@ class Letter:
             },
         )
 
-    def outgoing(self) -> tuple[str, str, amqp.Message]:
-        """For a Publisher, where there is no database: exchange, routing key, message."""
+    def to_amqp(self) -> tuple[str, str, amqp.Message]:
+        """Exchange, routing key and message for a Publisher of a process without a database."""
         message = amqp.Message(
             self.body,
             content_type=CONTENT_TYPE,
@@ -74,37 +87,23 @@ class Letter:
         return DEAD_LETTER_EXCHANGE, self.queue, message
 
 
-def dead_letter(
-    delivery: Delivery, reason: str, *, error: BaseException | None = None, **more: Any
-) -> Letter:
-    """The dead letter of a delivery; `more` are further headers. error: what it died of."""
-    headers = epitaph(delivery.queue, reason, **(kept_headers(delivery) | more))
-    id = None
-    if delivery.message_id is not None:
-        headers["message_id"] = delivery.message_id
-        body = hashlib.sha256(delivery.body).hexdigest()
-        id = uuid5(NAMESPACE_OID, f"{delivery.queue}/{delivery.message_id}/{body}")
-    stack = traceback_text(error) if error is not None else None
-    return Letter(delivery.queue, delivery.body, headers, id, stack)
-
-
 def kept_headers(delivery: Delivery) -> dict[str, Any]:
-    """The headers of a delivery, as `plain` has them, and where its sender waits for an answer.
+    """The JSON-safe headers of a delivery, with reply_to and correlation_id of its properties.
 
-    That may be in properties, which a row has no place for. Sent again, the message is answered.
+    A row has no columns for those two; with the headers a retried message is still answered.
     """
     sender = {REPLY_TO: delivery.reply_to, CORRELATION_ID: delivery.correlation_id}
-    waiting = {name: text for name, text in sender.items() if text is not None}
-    return waiting | plain(delivery.headers)
+    known = {name: text for name, text in sender.items() if text is not None}
+    return known | json_safe_headers(delivery.headers)
 
 
 def traceback_text(error: BaseException) -> str:
-    """The stack of an error, at most its last 20,000 characters."""
+    """The traceback of an error, at most its last 20,000 characters."""
     return sanitize_text("".join(traceback.format_exception(error)))[-20_000:]
 
 
-def epitaph(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
-    """The headers of a dead letter: why it died (up to 1,000 characters), where, when (UTC).
+def error_headers(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
+    """Headers of a dead letter: reason (up to 1,000 characters), died_in (queue), died_at (UTC).
 
     more: further headers, of any name; these three take precedence.
     """
@@ -112,13 +111,13 @@ def epitaph(queue: str, reason: str, /, **more: Any) -> dict[str, Any]:
     return {**more, "reason": sanitize_text(reason)[:1000], "died_in": queue, "died_at": at}
 
 
-def plain(headers: dict[str, Any]) -> dict[str, Any]:
-    """The headers that can be kept as they are (JSON knows no bytes, decimals or times).
+def json_safe_headers(headers: dict[str, Any]) -> dict[str, Any]:
+    """The headers that JSON can hold (no bytes, decimals or times).
 
-    Those that would make the dead letter too large for RabbitMQ are left out.
+    Headers that would make the dead letter too large for RabbitMQ are left out.
     """
-    kept, left = {}, _HEADERS_KEPT
-    for name, value in _plain(headers).items():
+    kept, left = {}, _MAX_HEADER_BYTES
+    for name, value in _json_safe(headers).items():
         size = len(name.encode()) + len(json.dumps(value))
         if size <= left:
             kept[name] = value
@@ -126,19 +125,23 @@ def plain(headers: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _plain(value: Any) -> Any:
+def _json_safe(value: Any) -> Any:
     if isinstance(value, str):
         return sanitize_text(value)
     if isinstance(value, float) and abs(value) >= 2**63:
         return str(value)  # jsonb would make it an integer, too large for an AMQP table
     if isinstance(value, list):
-        return [_plain(each) for each in value if _keeps(each)]
+        return [_json_safe(each) for each in value if _is_json_safe(each)]
     if isinstance(value, dict):
-        return {sanitize_text(key): _plain(each) for key, each in value.items() if _keeps(each)}
+        return {
+            sanitize_text(key): _json_safe(each)
+            for key, each in value.items()
+            if _is_json_safe(each)
+        }
     return value
 
 
-def _keeps(value: Any) -> bool:
+def _is_json_safe(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | bool | int | list | dict)

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.taskqueue.dead_letters.headers import plain
+from pizza.taskqueue.dead_letters.headers import json_safe_headers
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import DEAD_MESSAGE, Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
@@ -151,7 +151,7 @@ class DeadLetterImport:
 
     def _make_row(self, letter: Delivery) -> bool:
         """Write the row of a letter; False when PostgreSQL refuses it, which the log says."""
-        headers = plain(letter.headers)
+        headers = json_safe_headers(letter.headers)
         if letter.undecodable is not None:
             headers["reason"] = letter.undecodable
         values = {

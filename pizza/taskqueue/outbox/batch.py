@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.publisher import Publisher, Refusal
-from pizza.taskqueue.dead_letters.headers import epitaph
+from pizza.taskqueue.dead_letters.headers import error_headers
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.message import to_amqp
 from pizza.taskqueue.retry import RetryPolicy
@@ -158,7 +158,7 @@ class Batches:
         )  # fmt: skip
 
     def _dead(self, conn: BoundedConnection, row: Any, reason: str) -> None:
-        headers = epitaph(row.routing_key, f"not published: {reason}", task=row.task)
+        headers = error_headers(row.routing_key, f"not published: {reason}", task=row.task)
         values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE}
         done = _unless_locked(conn, _SQL.give_up, values | {"headers": Jsonb(headers)})
         if done is None or row.exchange == DEAD_LETTER_EXCHANGE:

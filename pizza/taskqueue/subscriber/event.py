@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
-from pizza.taskqueue.dead_letters.headers import Letter, dead_letter
+from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.message import Delivery, sanitize_text
 
 
@@ -30,9 +30,12 @@ class Event:
     correlation_id: str | None
     delivery: Delivery
 
-    def dead_letter(self, reason: str) -> Letter:
-        """For a handler that wants to do something besides giving up: `write` it, and return."""
-        return dead_letter(self.delivery, reason, attempt=self.attempt)
+    def dead_letter(self, reason: str) -> OutgoingDeadLetter:
+        """For a handler that dead-letters the event with effects of its transaction.
+
+        The handler calls `write_to_outbox` of the result, and returns.
+        """
+        return OutgoingDeadLetter.from_delivery(self.delivery, reason, attempt=self.attempt)
 
 
 Afterwards = Callable[[], None]

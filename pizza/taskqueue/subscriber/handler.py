@@ -18,7 +18,7 @@ from typing import Any
 from pizza.database.connection import BoundedConnection
 from pizza.taskqueue import trace
 from pizza.taskqueue.db_session import Line
-from pizza.taskqueue.dead_letters.headers import Letter, dead_letter
+from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage, Released
 from pizza.taskqueue.lifecycle import Waker
 from pizza.taskqueue.message import Delivery
@@ -37,7 +37,7 @@ class Settled:
     """An event that is dealt with. letter: to be published before it is acknowledged."""
 
     delivery_tag: int
-    letter: Letter | None = None
+    letter: OutgoingDeadLetter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +193,13 @@ class Handling(threading.Thread):
         cause: Exception | None = None,
     ) -> Settled:
         """To the dead letters; with a database by way of its outbox, and nothing is left to do."""
-        letter = dead_letter(delivery, reason, error=cause, attempt=attempt)
+        letter = OutgoingDeadLetter.from_delivery(delivery, reason, error=cause, attempt=attempt)
 
         def step(conn: BoundedConnection | None) -> None:
             if self._duties.buried is not None and event is not None:
                 self._duties.buried(event, reason, conn)
             if conn is not None:
-                letter.write(conn)
+                letter.write_to_outbox(conn)
 
         backoff = Backoff()
         while True:

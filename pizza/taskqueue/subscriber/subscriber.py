@@ -237,7 +237,7 @@ class Subscriber(threading.Thread):
         broker: BrokerConnection, publisher: Publisher | None, hands: Handling
     ) -> None:
         settled = hands.settled()
-        letters = [each.letter.outgoing() for each in settled if each.letter is not None]
+        letters = [each.letter.to_amqp() for each in settled if each.letter is not None]
         if letters:
             assert publisher is not None
             if any(publisher.publish(letters)):

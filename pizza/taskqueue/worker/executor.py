@@ -16,7 +16,12 @@ from pizza.database.queries import Queries
 from pizza.taskqueue import trace
 from pizza.taskqueue.app import App
 from pizza.taskqueue.dead_letters.callback import DeadMessage, call_on_dead
-from pizza.taskqueue.dead_letters.headers import Letter, epitaph, kept_headers, traceback_text
+from pizza.taskqueue.dead_letters.headers import (
+    OutgoingDeadLetter,
+    error_headers,
+    kept_headers,
+    traceback_text,
+)
 from pizza.taskqueue.errors import (
     JobInterrupted,
     LeaseLost,
@@ -205,7 +210,7 @@ class Executor:
                         f"{reason}", error,
                     )  # fmt: skip
                     return Result(Outcome.RETRIED)
-                headers = epitaph(job.queue, reason, task=task.name, attempt=job.attempt)
+                headers = error_headers(job.queue, reason, task=task.name, attempt=job.attempt)
                 dead = self._mark(job)
                 dead |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
                 dead |= {"traceback": traceback_text(error)}
@@ -229,7 +234,7 @@ class Executor:
             identity = delivery.id()
         except PoisonMessage:
             identity = None
-        headers = epitaph(delivery.queue, str(poison), **kept_headers(delivery))
+        headers = error_headers(delivery.queue, str(poison), **kept_headers(delivery))
         conn = self._context.line.connection()
         with translate_errors(), conn.transaction():
             found = conn.execute(
@@ -244,7 +249,7 @@ class Executor:
             if not found and identity and isinstance(delivery.headers.get("position"), int):
                 return Result(Outcome.SKIPPED)  # one of ours, and dealt with before
             if not found:
-                Letter(delivery.queue, delivery.body, headers).write(conn)
+                OutgoingDeadLetter(delivery.queue, delivery.body, headers).write_to_outbox(conn)
             task = self._app.tasks.get(str(delivery.headers.get("task")))
             call_on_dead(conn, task, DeadMessage.from_delivery(delivery, poison))
         log.error(
@@ -285,7 +290,7 @@ def fail_hung(conn: BoundedConnection, job: Job) -> None:
         if job.task.retry.again(job.attempt, error):
             conn.execute(_SQL.retry, values | {"delay": job.task.retry.delay(job.attempt)})
         else:
-            headers = epitaph(job.queue, reason, task=job.task.name, attempt=job.attempt)
+            headers = error_headers(job.queue, reason, task=job.task.name, attempt=job.attempt)
             values |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
             with conn.transaction():
                 conn.execute(_SQL.dead_letter, values | {"traceback": None})

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pizza.taskqueue.broker.frames import FrameReader
-from pizza.taskqueue.dead_letters.headers import dead_letter
+from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.subscriber.event import read
@@ -75,13 +75,13 @@ def received(body: bytes = b"{}", **values: bytes) -> Delivery:
 
 def assert_clean(found: Delivery) -> None:
     """PostgreSQL's text and jsonb take all of it, and RabbitMQ takes its dead letter."""
-    letter = dead_letter(found, "x", attempt=1)
+    letter = OutgoingDeadLetter.from_delivery(found, "x", attempt=1)
     document = json.dumps(letter.headers, ensure_ascii=False)
     texts = [document, found.message_id, found.reply_to, found.correlation_id]
     for text in filter(None, texts):
         assert "\\u0000" not in text and "\x00" not in text
         text.encode()
-    _, _, message = letter.outgoing()
+    _, _, message = letter.to_amqp()
     assert len(message._serialize_properties()) < FRAME_MAX - 1000
 
 
@@ -159,7 +159,9 @@ def test_headers_nested_too_deep_are_undecodable() -> None:
 
 @pytest.mark.parametrize("name", [b"queue", b"reason", b"attempt", b"died_in", b"self", b"ticket"])
 def test_a_header_of_any_name_leaves_room_for_the_reason(name: bytes) -> None:
-    letter = dead_letter(received(headers=table((name, b"t\x01"))), "because", attempt=2)
+    letter = OutgoingDeadLetter.from_delivery(
+        received(headers=table((name, b"t\x01"))), "because", attempt=2
+    )
     assert (letter.headers["reason"], letter.headers["died_in"]) == ("because", "q")
     assert letter.headers["attempt"] == 2
 
