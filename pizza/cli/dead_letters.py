@@ -20,7 +20,7 @@ from pizza.database.connection import BoundedConnection, connect, translate_erro
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.operations import dead_letters as settling
 from pizza.taskqueue.dead_letters import management
-from pizza.taskqueue.dead_letters.management import DeadLetter, Settled
+from pizza.taskqueue.dead_letters.management import BulkResult, StoredDeadLetter
 
 _MAX_REASON = 200
 # How many failures are printed; the log has them all.
@@ -43,7 +43,7 @@ def group(settings: Settings) -> click.Group:
         Example: flask --app pizza dead-letters list --limit 20
         """
         with _database(settings) as conn:
-            pages = management.pages(conn, limit)
+            pages = management.list_pages(conn, limit)
             found = (each for page in pages for each in page)
             if as_json:
                 _print_array(found)
@@ -122,9 +122,9 @@ def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
 def _settle(
     conn: BoundedConnection,
     id: str | None,
-    one: Callable[..., Settled],
-    every: Callable[..., Settled],
-) -> Settled:
+    one: Callable[..., BulkResult],
+    every: Callable[..., BulkResult],
+) -> BulkResult:
     actor = output.actor()
     return one(conn, id, actor) if id else every(conn, actor)
 
@@ -134,7 +134,7 @@ def _check(id: str | None, everything: bool) -> None:
         raise click.UsageError("Name one dead letter, or say --all.")
 
 
-def _report(done: Settled, id: str | None, what: str) -> None:
+def _report(done: BulkResult, id: str | None, what: str) -> None:
     """Say how many were settled, which were not, and why. Exits with 1 if there are such."""
     if id is not None and done.count == 0 and not done.failures:
         output.fail(f"There is no dead letter {id}")
@@ -148,7 +148,7 @@ def _report(done: Settled, id: str | None, what: str) -> None:
         sys.exit(verbs.FAILED)
 
 
-def _print_array(found: Iterable[DeadLetter]) -> None:
+def _print_array(found: Iterable[StoredDeadLetter]) -> None:
     """A JSON array, written as it is read: there may be more than fit into memory."""
     separator = "["
     for each in found:
@@ -157,7 +157,7 @@ def _print_array(found: Iterable[DeadLetter]) -> None:
     terminal.echo("\n]" if separator == "," else "[]")
 
 
-def _line(letter: DeadLetter) -> str:
+def _line(letter: StoredDeadLetter) -> str:
     reason = _one_line(letter.reason)
     if len(reason) > _MAX_REASON:
         reason = f"{reason[:_MAX_REASON]}…"
@@ -168,7 +168,7 @@ def _line(letter: DeadLetter) -> str:
     )
 
 
-def _text(letter: DeadLetter) -> str:
+def _text(letter: StoredDeadLetter) -> str:
     fields = {
         "id": letter.id,
         "reason": letter.reason,

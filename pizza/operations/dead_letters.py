@@ -15,7 +15,7 @@ from pizza.audit import audit_log
 from pizza.audit.audit_log import Subject
 from pizza.domain.actor import Actor
 from pizza.taskqueue.dead_letters import management
-from pizza.taskqueue.dead_letters.management import Settled
+from pizza.taskqueue.dead_letters.management import BulkResult
 
 Connection = psycopg.Connection[Any]
 
@@ -23,31 +23,31 @@ KIND = "dead letter"
 _RETRIED, _DROPPED = "dead_letter_retried", "dead_letter_dropped"
 
 
-def retry(conn: Connection, id: str, actor: Actor) -> Settled:
+def retry(conn: Connection, id: str, actor: Actor) -> BulkResult:
     """Send one again, as pizza.taskqueue.dead_letters.management.retry."""
     return _one(conn, management.retry, id, actor, _RETRIED)
 
 
-def drop(conn: Connection, id: str, actor: Actor) -> Settled:
+def drop(conn: Connection, id: str, actor: Actor) -> BulkResult:
     """Drop one for good, as pizza.taskqueue.dead_letters.management.drop."""
     return _one(conn, management.drop, id, actor, _DROPPED)
 
 
-def retry_all(conn: Connection, actor: Actor) -> Settled:
+def retry_all(conn: Connection, actor: Actor) -> BulkResult:
     """Send all again, as pizza.taskqueue.dead_letters.management.retry_all."""
     audit_log.record(conn, actor, _RETRIED, Subject(KIND, "*"))
     return management.retry_all(conn)
 
 
-def drop_all(conn: Connection, actor: Actor) -> Settled:
+def drop_all(conn: Connection, actor: Actor) -> BulkResult:
     """Drop all for good, as pizza.taskqueue.dead_letters.management.drop_all."""
     audit_log.record(conn, actor, _DROPPED, Subject(KIND, "*"))
     return management.drop_all(conn)
 
 
 def _one(
-    conn: Connection, settle: Callable[..., Settled], id: str, actor: Actor, action: str
-) -> Settled:
+    conn: Connection, settle: Callable[..., BulkResult], id: str, actor: Actor, action: str
+) -> BulkResult:
     with conn.transaction():
         found = management.find(conn, id)
         done = settle(conn, id)

@@ -1,8 +1,8 @@
-"""Keeps the dead-letter queue and the table `dead_message` in step.
+"""Synchronises the dead-letter queue with the table `dead_message`.
 
-Release 0.2 kept dead letters in the broker's queue alone, and any program may put one there: those
-get a row. Copies of rows carry the header `dead_message`; a copy goes when its row has been retried
-or dropped, or when a newer copy of the same row is there.
+Release 0.2 kept dead letters in the queue only, and any program may publish to it: those get a row.
+Copies of rows have the header `dead_message`. A copy is removed when its row has been retried or
+dropped, or when the queue has a newer copy of the same row.
 """
 
 from __future__ import annotations
@@ -29,49 +29,49 @@ log = logging.getLogger(__name__)
 _SQL = Queries("taskqueue/dead_letters")
 
 INTERVAL_S = 10.0
-# A queue and a table that both look unchanged are compared after this all the same.
-_LONGEST_INTERVAL_S = 60.0
-# The keeper has other work: so many letters are read in one step, and so many in one pass.
+# An unchanged queue and table are compared after this time all the same.
+_MAX_INTERVAL_S = 60.0
+# Limits of one step and of one pass, since the keeper has other work.
 _SLICE = 200
-_MAX_LETTERS = 50_000
+_PASS_LIMIT = 50_000
 # Reading takes at most this share of the time.
 _MAX_DUTY_CYCLE = 0.1
-# Octets in the name of a queue of AMQP.
-_MAX_NAME = 255
+# Octets of a queue name in AMQP.
+_MAX_NAME_BYTES = 255
 
 
-class DeadLetterImport:
-    """On the keeper's database connection.
+class DeadLetterImporter:
+    """Runs on the keeper's thread and database connection.
 
-    One pass reads the whole queue, over several steps. It keeps the delivery tags of copies alone,
-    and gives the copies back at its end: each keeps its place in the queue.
+    A pass reads the whole queue in several steps. It stores only the delivery tags of copies, and
+    requeues the copies at its end; each keeps its place in the queue.
     """
 
     def __init__(self, conn: BoundedConnection) -> None:
         self._conn = conn
         self._broker: BrokerConnection | None = None
         self._next_at = 0.0
-        self._passed_at = -_LONGEST_INTERVAL_S
-        self._began = 0.0
-        self._taken = 0
-        self._imported = 0
+        self._last_pass_at = -_MAX_INTERVAL_S
+        self._pass_started_at = 0.0
+        self._read_count = 0
+        self._imported_count = 0
         self._is_reading = False
         self._copies: dict[int, UUID] = {}
-        self._kept: list[int] = []
-        self._seen: Any = None
+        self._unimportable: list[int] = []
+        self._last_state: Any = None
 
     @property
     def is_busy(self) -> bool:
-        """Whether a pass goes on with the next step."""
+        """Whether a pass has not ended."""
         return self._is_reading
 
     def step(self, broker: BrokerConnection) -> None:
-        """Read one slice; a pass begins every INTERVAL_S seconds. Raises BrokerUnavailable.
+        """Read one slice. A pass starts every INTERVAL_S seconds. Raises BrokerUnavailable.
 
-        What gets a row is acknowledged after its commit, and published again as a copy of the row.
+        A dead letter that gets a row is acknowledged after the commit; the outbox publishes a copy.
         """
         if broker is not self._broker:
-            # What was read by another connection is back in the queue.
+            # RabbitMQ has requeued what the former connection had read.
             self._broker = broker
             self._is_reading = False
         now = time.monotonic()
@@ -81,76 +81,78 @@ class DeadLetterImport:
             self._next_at = now + INTERVAL_S
             if self._is_unchanged(broker):
                 return
-            self._begin(now)
+            self._start_pass(now)
         try:
             if self._read_slice(broker):
                 return
-            self._end(broker)
+            self._finish_pass(broker)
         except Exception:
-            # Nothing may stay in our hands, where nobody sees it.
-            self._give_back(broker)
+            # Unacknowledged messages are invisible to other programs.
+            self._requeue_all(broker)
             raise
 
     def _is_unchanged(self, broker: BrokerConnection) -> bool:
-        """Whether queue and table look as they did at the end of the last pass."""
-        ready = broker.message_count(DEAD_LETTER_QUEUE)
-        if not ready:
+        """Whether queue and table are as at the end of the last pass."""
+        count = broker.message_count(DEAD_LETTER_QUEUE)
+        if not count:
             return True
-        recent = time.monotonic() - self._passed_at < _LONGEST_INTERVAL_S
-        return recent and (ready, self._state()) == self._seen
+        recent = time.monotonic() - self._last_pass_at < _MAX_INTERVAL_S
+        return recent and (count, self._table_state()) == self._last_state
 
-    def _begin(self, now: float) -> None:
-        self._began = now
+    def _start_pass(self, now: float) -> None:
+        self._pass_started_at = now
         self._is_reading = True
-        self._taken = self._imported = 0
+        self._read_count = self._imported_count = 0
         self._copies = {}
-        self._kept = []
+        self._unimportable = []
 
     def _read_slice(self, broker: BrokerConnection) -> bool:
-        """Read the next letters; whether there may be more."""
+        """Read the next dead letters; True when the queue may have more."""
         for _ in range(_SLICE):
             message = broker.get(DEAD_LETTER_QUEUE)
             if message is None:
                 return False
-            self._taken += 1
+            self._read_count += 1
             letter = Delivery.from_amqp(DEAD_LETTER_QUEUE, message)
             copied = _row_id(letter)
             if copied is not None:
                 self._copies[letter.delivery_tag] = copied
-            elif self._make_row(letter):
+            elif self._import_one(letter):
                 broker.ack(letter.delivery_tag)
-                self._imported += 1
+                self._imported_count += 1
             else:
-                self._kept.append(letter.delivery_tag)
-        return self._taken < _MAX_LETTERS
+                self._unimportable.append(letter.delivery_tag)
+        return self._read_count < _PASS_LIMIT
 
-    def _end(self, broker: BrokerConnection) -> None:
-        """Take out the copies that lead to no row, and give the others back."""
-        state = self._state()
-        rows = self._conn.execute(_SQL.existing, {"ids": list(self._copies.values())}).fetchall()
+    def _finish_pass(self, broker: BrokerConnection) -> None:
+        """Remove copies without a row and older copies of a row; requeue the rest."""
+        state = self._table_state()
+        rows = self._conn.execute(
+            _SQL.find_existing, {"ids": list(self._copies.values())}
+        ).fetchall()
         known = {id for (id,) in rows}
         newest = {id: tag for tag, id in self._copies.items() if id in known}
         stale = [tag for tag, id in self._copies.items() if newest.get(id) != tag]
         for tag in stale:
             del self._copies[tag]
             broker.ack(tag)
-        remaining = len(self._copies) + len(self._kept)
-        self._give_back(broker)
-        self._seen = None if self._imported else (remaining, state)
-        self._passed_at = time.monotonic()
-        took = self._passed_at - self._began
-        self._next_at = self._passed_at + max(INTERVAL_S, took / _MAX_DUTY_CYCLE)
+        remaining = len(self._copies) + len(self._unimportable)
+        self._requeue_all(broker)
+        self._last_state = None if self._imported_count else (remaining, state)
+        self._last_pass_at = time.monotonic()
+        took = self._last_pass_at - self._pass_started_at
+        self._next_at = self._last_pass_at + max(INTERVAL_S, took / _MAX_DUTY_CYCLE)
 
-    def _give_back(self, broker: BrokerConnection) -> None:
-        tags, self._copies, self._kept = [*self._copies, *self._kept], {}, []
+    def _requeue_all(self, broker: BrokerConnection) -> None:
+        tags, self._copies, self._unimportable = [*self._copies, *self._unimportable], {}, []
         self._is_reading = False
         broker.requeue_many(tags)
 
-    def _state(self) -> Any:
-        return self._conn.execute(_SQL.state).fetchone()
+    def _table_state(self) -> Any:
+        return self._conn.execute(_SQL.table_state).fetchone()
 
-    def _make_row(self, letter: Delivery) -> bool:
-        """Write the row of a letter; False when PostgreSQL refuses it, which the log says."""
+    def _import_one(self, letter: Delivery) -> bool:
+        """Insert the row of a dead letter; False, with a warning, when PostgreSQL refuses it."""
         headers = json_safe_headers(letter.headers)
         if letter.undecodable is not None:
             headers["reason"] = letter.undecodable
@@ -163,25 +165,27 @@ class DeadLetterImport:
             "priority": letter.priority,
         }
         try:
-            # The row is all that is left of the letter: a crash of the server must not lose it.
+            # The row becomes the only record, so it must survive a crash of the server.
             with self._conn.transaction():
                 self._conn.execute("set local synchronous_commit = on")
-                self._conn.execute(_SQL.import_letter, values)
+                self._conn.execute(_SQL.import_dead_letter, values)
         except psycopg.Error as error:
             if self._conn.closed:
                 raise
             log.warning(
                 "A letter stays in the dead-letter queue, as its row cannot be written: %s",
                 str(error).splitlines()[0],
-                extra={"action": "dead_letter_failed",
-                       "details": {"message_id": letter.message_id}},
-            )  # fmt: skip
+                extra={
+                    "action": "dead_letter_failed",
+                    "details": {"message_id": letter.message_id},
+                },
+            )
             return False
         return True
 
 
 def _row_id(letter: Delivery) -> UUID | None:
-    """The row that a letter says it is a copy of; None for a letter that is no copy."""
+    """The row of which a dead letter is a copy; None for one that is not a copy."""
     try:
         return UUID(str(letter.headers[DEAD_MESSAGE]))
     except (KeyError, ValueError):
@@ -189,22 +193,22 @@ def _row_id(letter: Delivery) -> UUID | None:
 
 
 def _queue(headers: dict[str, Any]) -> str:
-    """The queue in which a message has died; the dead-letter queue where it does not say."""
+    """The queue in which a message died; the dead-letter queue when the header is missing."""
     name = headers.get("died_in")
-    is_name = isinstance(name, str) and 0 < len(name.encode()) <= _MAX_NAME
+    is_name = isinstance(name, str) and 0 < len(name.encode()) <= _MAX_NAME_BYTES
     return str(name) if is_name else DEAD_LETTER_QUEUE
 
 
 def _id(letter: Delivery) -> UUID | None:
-    """The id of a message of ours; for others one that follows from theirs; none without one."""
+    """Our message's id, or one derived from another program's id; None without an id."""
     if not letter.message_id:
         return None
     try:
-        return letter.id() if not letter.is_external else _derived(letter)
+        return letter.id() if not letter.is_external else _derived_id(letter)
     except PoisonMessage:
-        return _derived(letter)
+        return _derived_id(letter)
 
 
-def _derived(letter: Delivery) -> UUID:
+def _derived_id(letter: Delivery) -> UUID:
     body = hashlib.sha256(letter.body).hexdigest()
     return uuid5(NAMESPACE_OID, f"{letter.headers.get('died_in')}/{letter.message_id}/{body}")

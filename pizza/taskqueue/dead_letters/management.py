@@ -1,7 +1,7 @@
-"""Dead messages for people: list them, send them again, drop them.
+"""Lists, retries and drops dead letters.
 
-They are rows of `dead_message`. The dead-letter queue at the broker has copies of them for other
-programs; a copy goes once its row has gone. Nothing here needs the broker.
+A dead letter is a row of `dead_message`. RabbitMQ's dead-letter queue has a copy for other
+programs; the importer removes the copy once the row is gone. Nothing here needs the broker.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("taskqueue/dead_letters")
 
-# Octets of a body that a list shows.
-PREVIEW = 4096
-_LIST_PAGE = 100
-_SETTLE_PAGE = 500
-# A body that is nested deeper is shown as text: writing it as JSON needs a frame for each level.
+# Octets of a body in a list.
+PREVIEW_BYTES = 4096
+_PAGE_SIZE = 100
+_BATCH_SIZE = 500
+# A body with deeper nesting is shown as text: JSON encoding recurses once a level.
 _MAX_DEPTH = 64
-_FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+_START = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One dead message.
+class StoredDeadLetter:
+    """One dead letter, as read from its row.
 
-    task: None for an event, or a message that named none. attempt: failures and crashes; runs: how
-    often a worker began it. died_at: UTC, RFC 3339. needs: tags that a worker must have for it.
-    body: its JSON, or its text, or {"base64": …}; size: its octets. In a list a body of more than
-    PREVIEW octets is the text of its beginning.
+    task: None for an event, or a message without a task. attempt: failures and crashes. runs: how
+    often a worker started it. died_at: UTC, RFC 3339. needs: the tags required of a worker.
+    body: JSON, or text, or {"base64": …}; in a list the first PREVIEW_BYTES octets of a larger body
+    as text. size: octets of the whole body.
     """
 
     id: str
@@ -61,142 +61,145 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """count: how many were sent again or dropped; failures: why others were not, by their id."""
+class BulkResult:
+    """count: how many were retried or dropped. failures: the reason of each other one, by id."""
 
     count: int
     failures: dict[str, str]
 
 
-def letters(conn: psycopg.Connection[Any], limit: int = 100) -> list[DeadLetter]:
-    """The oldest dead messages, oldest first. Raises DatabaseUnavailable."""
-    return [each for page in pages(conn, limit) for each in page]
+def list_dead_letters(conn: psycopg.Connection[Any], limit: int = 100) -> list[StoredDeadLetter]:
+    """Up to `limit` dead letters, oldest first. Raises DatabaseUnavailable."""
+    return [each for page in list_pages(conn, limit) for each in page]
 
 
-def pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[DeadLetter]]:
-    """The same, a page after the other, so that few are in memory at once."""
-    after = _FIRST
+def list_pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[StoredDeadLetter]]:
+    """As `list_dead_letters`, in pages, so that few are in memory at once."""
+    after = _START
     while limit > 0:
         page = {
-            "died_at": after[0], "id": after[1], "limit": min(limit, _LIST_PAGE),
-            "preview": PREVIEW,
+            "died_at": after[0], "id": after[1], "limit": min(limit, _PAGE_SIZE),
+            "preview": PREVIEW_BYTES,
         }  # fmt: skip
         with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows: list[Any] = cursor.execute(_SQL.listed, page).fetchall()
+            rows: list[Any] = cursor.execute(_SQL.list_page, page).fetchall()
         if rows:
-            yield list(map(_letter, rows))
-        if len(rows) < _LIST_PAGE:
+            yield list(map(_from_row, rows))
+        if len(rows) < _PAGE_SIZE:
             return
         limit -= len(rows)
         after = (rows[-1].died_at, rows[-1].id)
 
 
-def find(conn: psycopg.Connection[Any], id: str) -> DeadLetter | None:
-    """One dead message, whole; None when there is none of this id. Raises DatabaseUnavailable."""
+def find(conn: psycopg.Connection[Any], id: str) -> StoredDeadLetter | None:
+    """One dead letter with its whole body; None for an unknown id. Raises DatabaseUnavailable."""
     identity = _uuid(id)
     if identity is None:
         return None
     with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
-        row = cursor.execute(_SQL.shown, {"id": identity}).fetchone()
-    return _letter(row) if row is not None else None
+        row = cursor.execute(_SQL.find_by_id, {"id": identity}).fetchone()
+    return _from_row(row) if row is not None else None
 
 
 def count(conn: psycopg.Connection[Any]) -> int:
-    """How many there are. Raises DatabaseUnavailable."""
-    return int(_value(conn, _SQL.number))
+    """The number of dead letters. Raises DatabaseUnavailable."""
+    return int(_fetch_value(conn, _SQL.count_all))
 
 
-def retry(conn: psycopg.Connection[Any], id: str) -> Settled:
-    """Send one again, as a new message of its task, in a transaction of its own or the caller's.
+def retry(conn: psycopg.Connection[Any], id: str) -> BulkResult:
+    """Send one again as a new message of its task, in a transaction (or the caller's).
 
-    An event goes to the queue in which it died, and to no other. Count 0 without a failure: there
-    is none of this id. Raises DatabaseUnavailable.
+    An event is sent only to the queue in which it died. An unknown id gives count 0 and no failure.
+    Raises DatabaseUnavailable.
     """
-    return _settle(conn, _SQL.retry, id)
+    return _apply_to_one(conn, _SQL.retry, id)
 
 
-def drop(conn: psycopg.Connection[Any], id: str) -> Settled:
-    """Drop one for good; as `retry` otherwise."""
-    return _settle(conn, _SQL.drop, id)
+def drop(conn: psycopg.Connection[Any], id: str) -> BulkResult:
+    """Delete one; otherwise as `retry`."""
+    return _apply_to_one(conn, _SQL.drop, id)
 
 
-def retry_all(conn: psycopg.Connection[Any]) -> Settled:
-    """Send all again that are dead now, in transactions of up to 500.
+def retry_all(conn: psycopg.Connection[Any]) -> BulkResult:
+    """Send again all that are dead at the call, in transactions of up to 500.
 
-    One that dies again meanwhile is not met a second time; one that cannot be sent hinders no
-    other. `conn` is in autocommit mode, without an open transaction. Raises DatabaseUnavailable:
-    what was sent until then stays sent.
+    One that dies again meanwhile is not sent twice; one that cannot be sent stops no other. `conn`
+    is in autocommit mode, without an open transaction. Raises DatabaseUnavailable; what was sent
+    before stays sent.
     """
-    return _settle_all(conn, _SQL.retry)
+    return _apply_to_all(conn, _SQL.retry)
 
 
-def drop_all(conn: psycopg.Connection[Any]) -> Settled:
-    """Drop all that are dead now; as `retry_all` otherwise."""
-    return _settle_all(conn, _SQL.drop)
+def drop_all(conn: psycopg.Connection[Any]) -> BulkResult:
+    """Delete all that are dead at the call; otherwise as `retry_all`."""
+    return _apply_to_all(conn, _SQL.drop)
 
 
-def _settle(conn: psycopg.Connection[Any], query: str, id: str) -> Settled:
+def _apply_to_one(conn: psycopg.Connection[Any], query: str, id: str) -> BulkResult:
     identity = _uuid(id)
-    return _settle_page(conn, query, [identity]) if identity is not None else Settled(0, {})
+    return _apply_to_batch(conn, query, [identity]) if identity is not None else BulkResult(0, {})
 
 
-def _settle_all(conn: psycopg.Connection[Any], query: str) -> Settled:
+def _apply_to_all(conn: psycopg.Connection[Any], query: str) -> BulkResult:
     number: int = 0
     failures: dict[str, str] = {}
-    after, until = _FIRST, _value(conn, "select clock_timestamp()")
+    after, until = _START, _fetch_value(conn, "select clock_timestamp()")
     while True:
-        page = {"died_at": after[0], "id": after[1], "until": until, "limit": _SETTLE_PAGE}
+        page = {"died_at": after[0], "id": after[1], "until": until, "limit": _BATCH_SIZE}
         with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows: list[Any] = cursor.execute(_SQL.ids, page).fetchall()
-        settled = _settle_page(conn, query, [row.id for row in rows])
-        number += settled.count
-        failures |= settled.failures
-        if len(rows) < _SETTLE_PAGE:
-            return Settled(number, failures)
+            rows: list[Any] = cursor.execute(_SQL.list_ids, page).fetchall()
+        result = _apply_to_batch(conn, query, [row.id for row in rows])
+        number += result.count
+        failures |= result.failures
+        if len(rows) < _BATCH_SIZE:
+            return BulkResult(number, failures)
         after = (rows[-1].died_at, rows[-1].id)
 
 
-def _settle_page(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUID]) -> Settled:
-    """All in one transaction; if that fails, in halves, so that one stays alone with its error."""
+def _apply_to_batch(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUID]) -> BulkResult:
+    """All in one transaction. On an error each half separately, down to one dead letter."""
     if not ids:
-        return Settled(0, {})
+        return BulkResult(0, {})
     try:
         with conn.transaction():
-            return Settled(int(_value(conn, query, {"ids": list(ids)})), {})
+            return BulkResult(int(_fetch_value(conn, query, {"ids": list(ids)})), {})
     except (psycopg.Error, DatabaseTransientError) as error:
-        reason = _refusal(conn, error)
+        reason = _rejection_reason(conn, error)
     if len(ids) > 1:
         middle = len(ids) // 2
-        first = _settle_page(conn, query, ids[:middle])
-        second = _settle_page(conn, query, ids[middle:])
-        return Settled(first.count + second.count, first.failures | second.failures)
+        first = _apply_to_batch(conn, query, ids[:middle])
+        second = _apply_to_batch(conn, query, ids[middle:])
+        return BulkResult(first.count + second.count, first.failures | second.failures)
     log.error(
-        "A dead message stays as it is: %s", reason,
+        "A dead message stays as it is: %s",
+        reason,
         extra={"action": "dead_letter_failed", "details": {"message_id": str(ids[0])}},
-    )  # fmt: skip
-    return Settled(0, {str(ids[0]): reason})
+    )
+    return BulkResult(0, {str(ids[0]): reason})
 
 
-def _refusal(conn: psycopg.Connection[Any], error: Exception) -> str:
-    """Why PostgreSQL refuses a dead message. Raises what would be the same for every other."""
+def _rejection_reason(conn: psycopg.Connection[Any], error: Exception) -> str:
+    """The reason of PostgreSQL's error. Raises an error that would be the same for all others."""
     cause = error.__cause__ if isinstance(error, DatabaseTransientError) else error
     locked = isinstance(cause, psycopg.errors.LockNotAvailable)
     state = getattr(cause, "sqlstate", None) or ""
-    # Class 42: no such table or function, or no right to it.
-    of_all = state.startswith("42") or (isinstance(error, DatabaseTransientError) and not locked)
-    if conn.closed or of_all:
+    # Class 42: a missing table or function, or no permission.
+    concerns_all = state.startswith("42") or (
+        isinstance(error, DatabaseTransientError) and not locked
+    )
+    if conn.closed or concerns_all:
         raise error
     return str(cause).splitlines()[0]
 
 
-def _value(conn: psycopg.Connection[Any], query: str, values: Any = None) -> Any:
+def _fetch_value(conn: psycopg.Connection[Any], query: str, values: Any = None) -> Any:
     with translate_errors(), conn.cursor(row_factory=scalar_row) as cursor:
         return cursor.execute(query, values).fetchone()
 
 
-def _letter(row: Any) -> DeadLetter:
+def _from_row(row: Any) -> StoredDeadLetter:
     at = row.died_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return DeadLetter(
+    return StoredDeadLetter(
         id=str(row.id),
         reason=row.reason,
         task=row.task,
@@ -206,7 +209,7 @@ def _letter(row: Any) -> DeadLetter:
         runs=row.runs,
         priority=row.priority,
         needs=row.needs,
-        body=_readable(bytes(row.body), row.size),
+        body=_preview(bytes(row.body), row.size),
         size=row.size,
         headers=row.headers or {},
         traceback=row.traceback,
@@ -220,8 +223,8 @@ def _uuid(id: str) -> UUID | None:
         return None
 
 
-def _readable(body: bytes, size: int) -> Any:
-    """A body for people. size: of the whole body, of which this may be the beginning."""
+def _preview(body: bytes, size: int) -> Any:
+    """The body as JSON, text or base64. size: octets of the whole body; `body` may be a part."""
     if len(body) < size:
         return body.decode(errors="replace")
     try:

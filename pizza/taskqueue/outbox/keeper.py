@@ -12,7 +12,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.taskqueue.dead_letters.importer import DeadLetterImport
+from pizza.taskqueue.dead_letters.importer import DeadLetterImporter
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.outbox.leader_thread import LeaderThread
@@ -56,7 +56,7 @@ class Keeper(LeaderThread):
         conn.execute(f'listen "{row[0]}"')
         stager, rescuer = Stager(conn), Rescuer(conn, self.say)
         republisher, stats = Republisher(conn, self._app.topology), QueueStats(conn)
-        letters = DeadLetterImport(conn)
+        letters = DeadLetterImporter(conn)
         ticked = -TICK_S
         try:
             while not self._ending.is_set():
@@ -80,7 +80,7 @@ class Keeper(LeaderThread):
         conn: BoundedConnection,
         republisher: Republisher,
         stats: QueueStats,
-        letters: DeadLetterImport,
+        letters: DeadLetterImporter,
     ) -> None:
         """What needs the broker; without it all of that waits."""
         try:

@@ -11,7 +11,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
 from pizza.operations import dead_letters
 from pizza.taskqueue.dead_letters import management as service
-from pizza.taskqueue.dead_letters.management import DeadLetter, Settled
+from pizza.taskqueue.dead_letters.management import BulkResult, StoredDeadLetter
 from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
@@ -47,7 +47,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
             return _page(conn, done, verb)
 
 
-def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> Settled:
+def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> BulkResult:
     match verb, id:
         case "retry", "*":
             return dead_letters.retry_all(conn, actor)
@@ -60,9 +60,9 @@ def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> Settle
     raise Problem(400, "A dead letter can be sent again (retry) or dropped (drop).")
 
 
-def _page(conn: BoundedConnection, done: Settled | None = None, verb: str = "") -> Response:
+def _page(conn: BoundedConnection, done: BulkResult | None = None, verb: str = "") -> Response:
     """The page; done: what could not be done to some of them, so that it is no success."""
-    letters = service.letters(conn, _MAX_SHOWN)
+    letters = service.list_dead_letters(conn, _MAX_SHOWN)
     return paper.page(
         "dead_letters.html",
         status=200 if done is None else 409,
@@ -75,7 +75,7 @@ def _page(conn: BoundedConnection, done: Settled | None = None, verb: str = "") 
     )
 
 
-def _shown(letter: DeadLetter) -> dict[str, Any]:
+def _shown(letter: StoredDeadLetter) -> dict[str, Any]:
     """What the template shows of it: text that stays within its place."""
     texts = {
         "task": letter.task or "",

@@ -1,5 +1,5 @@
--- listed --
--- A page of them, the oldest first; of what is long the beginning. (Other programs wrote some.)
+-- list_page --
+-- A page, oldest first, with long values cut off. (Other programs wrote some of the rows.)
 select id, left(task, 200) as task, left(queue, 255) as queue, priority, needs, headers,
        substring(body for %(preview)s) as body, octet_length(body) as size, left(reason, 1000) as reason,
        right(traceback, 20000) as traceback, attempts, runs, created_at, died_at
@@ -8,36 +8,38 @@ where (died_at, id) > (%(died_at)s, %(id)s)
 order by died_at, id
 limit %(limit)s
 
--- shown --
+-- find_by_id --
+-- One with its whole body.
 select id, task, queue, priority, needs, headers, body, octet_length(body) as size, reason, traceback,
        attempts, runs, created_at, died_at
 from dead_message where id = %(id)s
 
--- ids --
--- Those that were dead at one moment, a page after the other.
+-- list_ids --
+-- A page of the ids that were dead at a given time.
 select id, died_at from dead_message
 where (died_at, id) > (%(died_at)s, %(id)s) and died_at <= %(until)s
 order by died_at, id
 limit %(limit)s
 
 -- retry --
--- Answers how many of them there were.
+-- Send them again. Returns how many existed.
 select count(*) filter (where dead_message_retry(id))::integer from unnest(%(ids)s::uuid[]) as d(id)
 
 -- drop --
--- Answers how many of them there were.
+-- Delete them. Returns how many existed.
 select count(*) filter (where dead_message_drop(id))::integer from unnest(%(ids)s::uuid[]) as d(id)
 
--- number --
+-- count_all --
 select count(*)::integer from dead_message
 
--- existing --
+-- find_existing --
+-- Which of these rows exist.
 select id from dead_message where id = any(%(ids)s)
 
--- import_letter --
--- A row for a letter that came by the broker alone.
+-- import_dead_letter --
+-- Insert a row for a dead letter that is in the queue only.
 select message_bury_raw(%(exchange)s, %(queue)s, %(body)s, %(headers)s, %(id)s, null, %(priority)s)
 
--- state --
--- Changes whenever a row comes or goes.
+-- table_state --
+-- Changes with each inserted or deleted row.
 select count(*), max(died_at) from dead_message

@@ -111,7 +111,7 @@ def dead_letter_raw(tx: Transaction, p: dict[str, Any]) -> Rows:
     return [(True,)]
 
 
-def import_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
+def import_dead_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
     return dead_letter_raw(tx, p | {"routing_key": p["queue"]})
 
 
@@ -162,11 +162,11 @@ def drop_dead(tx: Transaction, p: dict[str, Any]) -> Rows:
     return [(len(found),)]
 
 
-def existing(tx: Transaction, p: dict[str, Any]) -> Rows:
+def find_existing(tx: Transaction, p: dict[str, Any]) -> Rows:
     return [(id,) for id in p["ids"] if tx.get("dead_message", id) is not None]
 
 
-def state(tx: Transaction, _p: dict[str, Any]) -> Rows:
+def table_state(tx: Transaction, _p: dict[str, Any]) -> Rows:
     died = [dead.died_at for _, dead in tx.items("dead_message")]
     return [(len(died), max(died, default=None))]
 
@@ -175,7 +175,7 @@ DEAD: dict[str, Rule] = {
     _SQL.dead_letter: dead_letter,
     _SQL.dead_letter_unclaimed: dead_letter_unclaimed,
     _SQL.dead_letter_raw: dead_letter_raw,
-    _DEAD.retry: retry_dead, _DEAD.drop: drop_dead, _DEAD.existing: existing,
-    _DEAD.import_letter: import_letter, Queries("taskqueue/relay").give_up: give_up,
-    _DEAD.state: state,
+    _DEAD.retry: retry_dead, _DEAD.drop: drop_dead, _DEAD.find_existing: find_existing,
+    _DEAD.import_dead_letter: import_dead_letter, Queries("taskqueue/relay").give_up: give_up,
+    _DEAD.table_state: table_state,
 }  # fmt: skip

@@ -103,11 +103,11 @@ class WorkerSteps:
             if rng.random() < 0.5:
                 worker.ask(F.dead_letter_raw, raw | {"routing_key": "red", "traceback": None})
             else:
-                worker.ask(D.import_letter, raw | {"queue": "red", "priority": 5})
+                worker.ask(D.import_dead_letter, raw | {"queue": "red", "priority": 5})
         elif choice == 2:
             dead = [*self.model.tables["dead_message"], id]
             worker.ask(rng.choice((D.retry, D.retry, D.drop)), {"ids": [rng.choice(dead)]})
-            self.keeper.ask(D.existing, {"ids": dead[:1]})
+            self.keeper.ask(D.find_existing, {"ids": dead[:1]})
         else:
             worker.ask(F.redeliver, {"id": id})
             worker.ask(F.known, {"id": id})

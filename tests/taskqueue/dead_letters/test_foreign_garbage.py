@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters import management
-from pizza.taskqueue.dead_letters.management import DeadLetter
+from pizza.taskqueue.dead_letters.management import StoredDeadLetter
 from pizza.taskqueue.topology import DEAD_LETTERS
 
 from ...support.raw_amqp import all_properties, drawn_properties, properties, publish, table
@@ -42,12 +42,12 @@ def send(
     return {json.loads(each)["n"] for each in accepted}
 
 
-def read_dead_letters(stage: Stage, count: int) -> list[DeadLetter]:
+def read_dead_letters(stage: Stage, count: int) -> list[StoredDeadLetter]:
     """What `dead-letters list` prints, once there are so many; it can print all of them."""
-    found: list[DeadLetter] = []
+    found: list[StoredDeadLetter] = []
 
     def enough() -> bool:
-        found[:] = management.letters(stage.conn, 10_000)
+        found[:] = management.list_dead_letters(stage.conn, 10_000)
         return len(found) >= count
 
     wait_until(enough, 20, f"{count} dead letters")
@@ -64,7 +64,7 @@ def empty_dead_letters(stage: Stage) -> None:
     broker.close()
 
 
-def numbers(letters: list[DeadLetter]) -> list[int]:
+def numbers(letters: list[StoredDeadLetter]) -> list[int]:
     return sorted(each.body["n"] for each in letters)
 
 

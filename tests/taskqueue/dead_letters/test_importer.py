@@ -16,7 +16,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters import management
-from pizza.taskqueue.dead_letters.importer import DeadLetterImport
+from pizza.taskqueue.dead_letters.importer import DeadLetterImporter
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.topology import DEAD_LETTERS
 
@@ -51,7 +51,7 @@ def put(stage: Stage, body: bytes = b"{}", headers: Any = None, **properties: An
 
 def import_all(conn: BoundedConnection, broker: BrokerConnection) -> None:
     """One pass, with all its steps."""
-    letters = DeadLetterImport(conn)
+    letters = DeadLetterImporter(conn)
     letters.step(broker)
     while letters.is_busy:
         letters.step(broker)
@@ -84,7 +84,7 @@ def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
     headers = of_release_0_2(stage, needs=["draw"], format=2)
     put(stage, b'{"mode": "ok"}', headers, message_id=id, priority=7)
     import_all(conn, broker)
-    (letter,) = management.letters(conn)
+    (letter,) = management.list_dead_letters(conn)
     assert (letter.id, letter.task, letter.queue) == (id, "play", stage.toy.queue("red"))
     assert (letter.reason, letter.attempt) == ("KeyError: 'missing'", 3)
     assert (letter.needs, letter.priority) == (["draw"], 7)
@@ -137,7 +137,7 @@ def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
         put(stage, body, headers, **properties)
     put(stage, b'{"mode": "ok"}', of_release_0_2(stage), message_id=good[-1])
     import_all(conn, broker)
-    letters = management.letters(conn)
+    letters = management.list_dead_letters(conn)
     assert len(letters) == len(good) + len(FORGED)
     assert json.dumps([letter.body for letter in letters])
     assert stage.ready(QUEUE) == 0
@@ -158,7 +158,7 @@ def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
     assert management.retry_all(conn).count == 1
     worker.await_log("message_dead")
     wait_until(lambda: management.count(conn) == 1, 10, "it is dead again")
-    assert management.letters(conn)[0].reason == "there is no task named 'nope'"
+    assert management.list_dead_letters(conn)[0].reason == "there is no task named 'nope'"
 
 
 def test_two_letters_with_one_id_are_two(
@@ -169,7 +169,7 @@ def test_two_letters_with_one_id_are_two(
     put(stage, b'"second"', of_release_0_2(stage), message_id=id)
     put(stage, b'"second"', of_release_0_2(stage), message_id=id)
     import_all(conn, broker)
-    bodies = [letter.body for letter in management.letters(conn)]
+    bodies = [letter.body for letter in management.list_dead_letters(conn)]
     assert bodies[:2] == ["first", "second"]
 
 
@@ -213,7 +213,7 @@ def test_a_letter_that_the_database_refuses_stays_and_holds_up_no_other(
         put(stage, body, of_release_0_2(stage), message_id=str(uuid4()))
     with caplog.at_level(logging.WARNING):
         import_all(conn, broker)
-    assert [letter.body for letter in management.letters(conn)] == [1, 3]
+    assert [letter.body for letter in management.list_dead_letters(conn)] == [1, 3]
     assert [record.__dict__["action"] for record in caplog.records] == ["dead_letter_failed"]
     assert [letter.body for letter in stage.drain(QUEUE)] == [b"2" * 200]
 
@@ -240,7 +240,7 @@ def test_a_long_queue_is_read_in_slices_and_nothing_stays_in_hand_after_a_failur
         for _ in range(450):
             channel.basic_publish(amqp.Message(b"", application_headers=headers), "", QUEUE)
     wait_until(lambda: stage.ready(QUEUE) == 450, 10, "they are there")
-    letters = DeadLetterImport(conn)
+    letters = DeadLetterImporter(conn)
     for steps in (1, 2):
         letters.step(broker)
         assert letters.is_busy
@@ -261,7 +261,7 @@ def test_what_another_connection_has_read_is_not_settled_on_this_one(
         for _ in range(250):
             channel.basic_publish(amqp.Message(b"", application_headers=headers), "", QUEUE)
     wait_until(lambda: stage.ready(QUEUE) == 250, 10, "they are there")
-    letters = DeadLetterImport(conn)
+    letters = DeadLetterImporter(conn)
     letters.step(broker)
     broker.close()
     with pytest.raises(BrokerUnavailable):
@@ -283,5 +283,5 @@ def test_the_keeper_lists_what_another_program_has_put_there(
     wait_until(lambda: management.count(conn) == 1, 12, "it is listed")
     wait_until(lambda: stage.ready(QUEUE) == 1, 10, "and has a copy")
     (letter,) = stage.drain(QUEUE)
-    row = management.letters(conn)[0]
+    row = management.list_dead_letters(conn)[0]
     assert letter.properties["application_headers"]["dead_message"] == row.id

@@ -61,21 +61,21 @@ def insert(stage: Stage, number: int = 1, **columns: Any) -> list[str]:
 
 
 def listed(conn: BoundedConnection) -> list[str]:
-    return [letter.id for letter in management.letters(conn)]
+    return [letter.id for letter in management.list_dead_letters(conn)]
 
 
 def test_a_list_shows_the_reason_and_changes_nothing(stage: Stage, conn: BoundedConnection) -> None:
     stage.worker("w")
     jobs = bury(stage, "first", "second")
     for _ in range(2):
-        found = management.letters(conn)
+        found = management.list_dead_letters(conn)
         assert [letter.id for letter in found] == jobs
     assert found[0].reason == "Hopeless: no use"
     assert (found[0].task, found[0].queue) == ("play", stage.toy.queue("red"))
     assert (found[0].attempt, found[0].runs) == (1, 1)
     assert found[0].body == {"mode": "hopeless", "label": "first"}
     assert listed(conn) == jobs
-    assert [letter.id for letter in management.letters(conn, limit=1)] == jobs[:1]
+    assert [letter.id for letter in management.list_dead_letters(conn, limit=1)] == jobs[:1]
     assert management.find(conn, jobs[1]) == found[1]
     assert management.find(conn, str(uuid4())) is None
     assert management.find(conn, "no UUID") is None
@@ -104,7 +104,7 @@ def test_one_is_sent_again_and_the_others_stay(stage: Stage, conn: BoundedConnec
     # It is tried once more, and dies once more: behind the others now.
     worker.await_log("job_dead", count=4)
     wait_until(lambda: listed(conn) == [jobs[0], jobs[2], jobs[1]], 10, "it is back")
-    assert management.retry(conn, str(uuid4())) == management.Settled(0, {})
+    assert management.retry(conn, str(uuid4())) == management.BulkResult(0, {})
 
 
 def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
@@ -114,7 +114,7 @@ def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
     (later,) = insert(stage)
     stage.rows("update dead_message set died_at = now() + interval '1 min' "
                "where id = %s returning 1", later)  # fmt: skip
-    assert management.retry_all(conn) == management.Settled(2, {})
+    assert management.retry_all(conn) == management.BulkResult(2, {})
     assert listed(conn) == [later]
 
 
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
         channel.basic_publish(amqp.Message(b"{no json"), "", stage.toy.queue("red"))
     worker.await_log("message_dead")
     wait_until(lambda: dead(stage) == 1, 10, "it is dead")
-    assert management.letters(conn)[0].body == "{no json"
+    assert management.list_dead_letters(conn)[0].body == "{no json"
     assert management.retry_all(conn).count == 1
     worker.await_log("message_dead", count=2)
     wait_until(lambda: dead(stage) == 1, 10, "it is dead again")
@@ -232,7 +232,9 @@ def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
         channel.basic_publish(
             amqp.Message(b'{"n": 1, "mode": "poison"}', message_id=event), stage.prefix, "event.x"
         )
-    found = wait_until(lambda: len(x := management.letters(conn)) == 2 and x, 15, "two are dead")
+    found = wait_until(
+        lambda: len(x := management.list_dead_letters(conn)) == 2 and x, 15, "two are dead"
+    )
     queues = {letter.queue: letter for letter in found}
     assert set(queues) == {stage.toy.events, f"{stage.prefix}.kept"}
     assert {letter.headers["message_id"] for letter in found} == {event}
@@ -272,7 +274,7 @@ def test_one_that_cannot_be_sent_hinders_no_other(stage: Stage, conn: BoundedCon
     assert set(listed(conn)) == {homeless, locked}
     sent = {str(id) for (id,) in stage.rows("select id from message")}
     assert len(sent) == 40 and set(before) <= sent
-    assert management.drop_all(conn) == management.Settled(2, {})
+    assert management.drop_all(conn) == management.BulkResult(2, {})
 
 
 def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
@@ -281,16 +283,16 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
     body = b'{"mode": "ok", "label": "' + b"x" * 10_000 + b'"}'
     ids = insert(stage, MANY, body=body)
     watch = Stopwatch()
-    found = management.letters(conn, 100)
+    found = management.list_dead_letters(conn, 100)
     watch.assert_within(0.5)
     assert [letter.id for letter in found] == ids[:100]
-    assert {len(letter.body) for letter in found} == {management.PREVIEW}
+    assert {len(letter.body) for letter in found} == {management.PREVIEW_BYTES}
     assert {letter.size for letter in found} == {len(body)}
     assert management.find(conn, ids[0]).body["mode"] == "ok"
-    pages = [len(page) for page in management.pages(conn, 250)]
+    pages = [len(page) for page in management.list_pages(conn, 250)]
     assert pages == [100, 100, 50]
     watch = Stopwatch()
-    assert management.retry_all(conn) == management.Settled(MANY, {})
+    assert management.retry_all(conn) == management.BulkResult(MANY, {})
     watch.assert_within(5)
     assert stage.states() == {"pending": MANY}
     assert dead(stage) == 0
@@ -302,7 +304,7 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
         (b"caf\xc3\xa9", "café"),
         (b"\xff\x00", {"base64": "/wA="}),
         (b"[" * 100 + b"]" * 100, "[" * 100 + "]" * 100),
-        (b"1" * 5000, "1" * management.PREVIEW),
+        (b"1" * 5000, "1" * management.PREVIEW_BYTES),
         (b'"\\ud800"', "\ud800"),
     ],
 )
@@ -310,7 +312,7 @@ def test_whatever_the_body_it_is_shown(
     stage: Stage, conn: BoundedConnection, body: bytes, shown: Any
 ) -> None:
     insert(stage, body=body)
-    assert management.letters(conn)[0].body == shown
+    assert management.list_dead_letters(conn)[0].body == shown
 
 
 def test_two_messages_with_one_id_keep_their_bodies(stage: Stage) -> None:

@@ -114,7 +114,7 @@ def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(stage: Stage) -> N
     wait_until(lambda: stage.ready(DEAD_LETTERS) == 1, 15, "it is dead")
     for process in stage.processes:
         process.kill9()
-    (letter,) = management.letters(stage.conn)
+    (letter,) = management.list_dead_letters(stage.conn)
     assert (letter.body, letter.attempt, letter.runs) == (body, 1, 1)
     assert "Hopeless: no use" in (letter.traceback or "")
     assert management.retry(stage.conn, letter.id)
