@@ -13,7 +13,7 @@ __all__ = ["create_app"]
 def create_app() -> Flask:
     """Build the Flask application for `flask --app pizza …`, from the environment and `.env`.
 
-    The import waits for the call: a cook imports this package too, and needs no Flask.
+    Flask is imported only here: a kitchen worker imports this package too, and needs no Flask.
     """
     from pizza.cli.development import create_app as create  # noqa: PLC0415
 

@@ -39,10 +39,10 @@ def make_app(settings: Settings | None = None) -> App:
         app.periodic(_FORGET, "audit log")(
             partial(audit.prune, keep=timedelta(days=settings.audit_days), limit=_AUDIT_SLICE)
         )
-    if settings is not None and settings.ageing > 0:
-        _age(app, settings.ageing)
-    if settings is not None and settings.history_days > 0:
-        _forget(app, timedelta(days=settings.history_days))
+    if settings is not None and settings.priority_aging > 0:
+        _age(app, settings.priority_aging)
+    if settings is not None and settings.retention_days > 0:
+        _forget(app, timedelta(days=settings.retention_days))
     if settings is not None and settings.personal_data_days > 0:
         _forget_customers(app, timedelta(days=settings.personal_data_days))
     return app

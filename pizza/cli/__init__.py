@@ -15,7 +15,8 @@ import click
 from pizza.cli import commands, hide_passwords, terminal
 from pizza.cli.help import USAGE
 from pizza.config import preflight
-from pizza.config.settings import MODES, OPTIONS, SettingsError, load
+from pizza.config.options import MODES, OPTIONS
+from pizza.config.settings import SettingsError, load
 from pizza.observability import logging_config
 from pizza.taskqueue.lifecycle import handle_stop_signals
 
@@ -87,7 +88,7 @@ def _set_up(given: Mapping[str, str | None], asked: list[str]) -> int:
         settings.require("db_url")
     logging_config.setup(settings)
     if "setup_queues" in asked:
-        preflight.take(settings)
+        preflight.check_deployment(settings)
     else:
         preflight.check_database(settings)
     with terminal.sentences("restaurant-system", settings):
@@ -102,6 +103,6 @@ def _serve(given: Mapping[str, str | None]) -> int:
     # Until the service has its own handlers there is nothing to finish.
     handle_stop_signals(lambda *_: sys.exit(commands.DONE))
     logging_config.setup(settings)
-    settings = preflight.take(settings)
+    settings = preflight.check_deployment(settings)
     with terminal.sentences("restaurant-system", settings):
         return commands.run(settings)

@@ -71,7 +71,7 @@ def run(settings: Settings) -> int:
 
 def refuse(sentence: str) -> int:
     """Tell a person on stderr why nothing was done; the exit code says the same to a program."""
-    terminal.echo(f"restaurant-system: {parsers.mask(sentence)}", err=True)
+    terminal.echo(f"restaurant-system: {parsers.redact(sentence)}", err=True)
     return USAGE
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pizza.config import parsers
-from pizza.config.settings import OPTIONS
+from pizza.config.options import OPTIONS
 
 _MAY_BE_SECRET = ("db_url", "db_pool", "rabbitmq", "rabbitmq_pass")
 
@@ -46,7 +46,7 @@ def without_secrets(argv: Sequence[str]) -> tuple[list[str], Mapping[str, str]]:
     for flag, value in given.items():
         # An empty value is refused, and an empty variable would count as none.
         # One with an @ may have a password that was not written as a URL wants it.
-        if value and (flag == "--rabbitmq-pass" or "@" in value or parsers.passwords(value)):
+        if value and (flag == "--rabbitmq-pass" or "@" in value or parsers.find_passwords(value)):
             variables[flags[flag].variable] = value
         else:
             kept.append(f"{flag}={value}")

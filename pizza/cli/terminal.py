@@ -85,4 +85,4 @@ def _words(error: BaseException) -> str:
 def _without_secrets(text: str, settings: Settings | None) -> str:
     for secret in settings.secrets if settings is not None else ():
         text = text.replace(secret, "***")
-    return parsers.mask(text)
+    return parsers.redact(text)

@@ -1,1 +1,1 @@
-"""Settings: read, checked, and refused where they are unsafe."""
+"""Settings: options, parsers, and checks for unsafe values."""

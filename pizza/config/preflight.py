@@ -1,7 +1,7 @@
-"""What is not safe to run like that: no authentication, a password that everybody knows.
+"""Checks for unsafe settings, such as no authentication or a default password.
 
-In development it is a warning, with `--env=production` it is refused. Looked at before a process
-opens anything, so only what needs no database to be known.
+In development they log a warning, with `--env=production` they refuse to start. They run before a
+process opens a connection, so they read the settings only.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import logging
 from collections.abc import Sequence
 
 from pizza.config import parsers
-from pizza.config.settings import PRODUCTION, Settings, SettingsError
+from pizza.config.options import PRODUCTION
+from pizza.config.settings import Settings, SettingsError
 from pizza.config.weak_secrets import is_placeholder, is_well_known
 from pizza.database import address
 from pizza.taskqueue.broker import address as broker_address
@@ -24,21 +25,32 @@ _VERIFIED = "verify-full"
 _ORDER_SERVICE = "order-service"
 _CALLS_WEBHOOKS = (_ORDER_SERVICE, "webhook-worker")
 _RANDOM = "such as the output of openssl rand -hex 20"
-# Loopback, private and shared addresses, and those of a link: who is there is known.
+# Loopback, private, shared and link-local addresses.
 _PRIVATE = tuple(
-    ipaddress.ip_network(each)
-    for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8",
-                 "169.254.0.0/16", "fc00::/7", "fe80::/10", "::1/128")
-)  # fmt: skip
-# By IP version: the shortest prefix that a provider of proxies has is /10, and /29.
+    map(
+        ipaddress.ip_network,
+        [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "fc00::/7",
+            "fe80::/10",
+            "::1/128",
+        ],
+    )
+)
+# By IP version: the shortest prefixes of providers of proxies are /10 and /29.
 _WIDEST = {4: 10, 6: 24}
 _SET_A_KEY = "set STAFF_KEY, or STAFF_KEY_FILE to a file with a key on each line"
 
 
-def take(settings: Settings) -> Settings:
-    """Warn of what is not safe; gives the settings to run with, on another host if need be.
+def check_deployment(settings: Settings) -> Settings:
+    """Warn of unsafe settings; returns the settings to run with, perhaps with another host.
 
-    Raises SettingsError for what production must not have.
+    Raises SettingsError for settings that production refuses.
     """
     check_database(settings)
     _check_broker(settings)
@@ -46,15 +58,15 @@ def take(settings: Settings) -> Settings:
     if settings.mode == _ORDER_SERVICE:
         _check_limits(settings)
         _check_proxies(settings)
-    return _guard_the_door(settings) if settings.mode == _ORDER_SERVICE else settings
+    return _check_exposed_without_auth(settings) if settings.mode == _ORDER_SERVICE else settings
 
 
 def check_database(settings: Settings) -> None:
-    """In production a database elsewhere has to prove that it is the one that is meant.
+    """In production require that TLS verifies a database on another machine.
 
-    Raises SettingsError, unless the network between is said to be trusted: then it is a warning.
+    Raises SettingsError, or logs a warning with --db-trusted-network=yes.
     """
-    if settings.environment != PRODUCTION:
+    if settings.env != PRODUCTION:
         return
     given = (("DB_URL", settings.db_url), ("DB_POOL_URL", settings.db_pool))
     for variable, url in given:
@@ -74,24 +86,27 @@ def check_database(settings: Settings) -> None:
         log.warning(
             "The database at %s is asked for with sslmode=%s, and need not prove that it is the "
             "right one (--db-trusted-network=yes)",
-            host, mode,
+            host,
+            mode,
             extra={"action": "database_not_verified"},
-        )  # fmt: skip
+        )
 
 
 def _check_database_password(variable: str, url: str) -> None:
     found = address.parameters(url)
     elsewhere = [host for host in address.hosts(url) if not _is_here(host)]
     _refuse_password(
-        found.get("password", ""), found.get("user", ""), elsewhere,
+        found.get("password", ""),
+        found.get("user", ""),
+        elsewhere,
         f"The password of the database in {variable}",
-    )  # fmt: skip
+    )
 
 
 def _refuse_password(password: str, user: str, elsewhere: Sequence[str], what: str) -> None:
-    """Refuse the password of an example; at a server elsewhere also one that everybody tries.
+    """Refuse an example's password, and for a server elsewhere also a well-known one.
 
-    Raises SettingsError. An empty password means that there is another way to log in.
+    Raises SettingsError. An empty password means another method of authentication.
     """
     if not password:
         return
@@ -105,7 +120,7 @@ def _refuse_password(password: str, user: str, elsewhere: Sequence[str], what: s
 
 
 def _is_here(host: str) -> bool:
-    """Whether a host of a database address is this machine: a socket, or a loopback address."""
+    """Whether a host of a database address is a local socket or a loopback address."""
     return host == "" or host[0] in "/@" or parsers.is_loopback(host)
 
 
@@ -113,11 +128,11 @@ def _check_broker(settings: Settings) -> None:
     address = broker_address.parse(settings.broker_url)
     elsewhere = [name for name, _ in address.hosts if not parsers.is_loopback(name)]
     is_guest = (address.user, address.password) == ("guest", "guest")
-    if settings.environment == PRODUCTION and not is_guest:
+    if settings.env == PRODUCTION and not is_guest:
         _refuse_password(address.password, address.user, elsewhere, "The password of RabbitMQ")
     if (address.user, address.password) != ("guest", "guest") or not elsewhere:
         return
-    if settings.environment == PRODUCTION:
+    if settings.env == PRODUCTION:
         raise SettingsError(
             f"The broker at {elsewhere[0]} is asked for as guest, with the password guest, which "
             "everybody knows: give --rabbitmq-user and RABBITMQ_PASS."
@@ -126,14 +141,14 @@ def _check_broker(settings: Settings) -> None:
         "The broker at %s is used as guest, with the password guest, which everybody knows: "
         "give --rabbitmq-user and RABBITMQ_PASS",
         elsewhere[0],
-        extra={"action": "guest_at_broker"},
+        extra={"action": "default_broker_account"},
     )
 
 
 def _check_webhooks(settings: Settings) -> None:
-    """A house may have webhooks of its own network, so even production only hears of it."""
+    """Webhooks in the own network can be intended, so production only logs a warning."""
     allowed = settings.webhook_private_targets and settings.mode in _CALLS_WEBHOOKS
-    if allowed and settings.environment == PRODUCTION:
+    if allowed and settings.env == PRODUCTION:
         log.warning(
             "Webhooks may call this machine and its networks (--webhook-private-targets=yes): "
             "whoever has a staff key can have a service there called",
@@ -142,7 +157,7 @@ def _check_webhooks(settings: Settings) -> None:
 
 
 def _check_limits(settings: Settings) -> None:
-    if settings.rate_limit == 0 and settings.environment == PRODUCTION:
+    if settings.rate_limit == 0 and settings.env == PRODUCTION:
         raise SettingsError(
             "Without a limit of requests (--rate-limit=0) anybody may try keys as often as they "
             "like: give --rate-limit a number of requests a minute, such as 600."
@@ -150,11 +165,11 @@ def _check_limits(settings: Settings) -> None:
 
 
 def _check_proxies(settings: Settings) -> None:
-    """Who is believed as a proxy says whose request it is, so that must not be the whole world."""
+    """A trusted proxy names the client of a request, so most of the internet must not be one."""
     for network in settings.trusted_proxies:
         if not _is_too_wide(network):
             continue
-        if settings.environment == PRODUCTION:
+        if settings.env == PRODUCTION:
             raise SettingsError(
                 f"--trusted-proxies={network} believes addresses all over the internet, each of "
                 "which could pass for any client: name the addresses of your proxies alone."
@@ -168,7 +183,7 @@ def _check_proxies(settings: Settings) -> None:
 
 
 def _is_too_wide(network: parsers.Network) -> bool:
-    """Whether a network is larger than that of any provider, and not a private one."""
+    """Whether a network is public, and larger than any provider's."""
     if any(
         private.version == network.version and network.subnet_of(private)  # type: ignore[arg-type]
         for private in _PRIVATE
@@ -177,8 +192,8 @@ def _is_too_wide(network: parsers.Network) -> bool:
     return network.prefixlen < _WIDEST[network.version]
 
 
-def _guard_the_door(settings: Settings) -> Settings:
-    production = settings.environment == PRODUCTION
+def _check_exposed_without_auth(settings: Settings) -> Settings:
+    production = settings.env == PRODUCTION
     if weak := next((key.weakness for key in settings.keys if key.weakness), ""):
         if production:
             raise SettingsError(f"A staff key {weak}, and can be guessed: set one, {_RANDOM}.")
@@ -188,10 +203,12 @@ def _guard_the_door(settings: Settings) -> Settings:
     if production:
         raise SettingsError(f"In production the order service needs a staff key: {_SET_A_KEY}.")
     if parsers.is_loopback(settings.host):
-        return settings  # said when it has started (pizza.web.server.serve)
+        return settings  # pizza.web.server.serve logs it after the start
     log.warning(
         "STAFF_KEY is not set: listening on %s only, not on %s as told; %s",
-        LOOPBACK, settings.host, _SET_A_KEY,
-        extra={"action": "doors_open"},
-    )  # fmt: skip
+        LOOPBACK,
+        settings.host,
+        _SET_A_KEY,
+        extra={"action": "auth_disabled"},
+    )
     return dataclasses.replace(settings, host=LOOPBACK)

@@ -1,4 +1,4 @@
-"""Secrets that somebody would find by trying: too short, repetitive, or made of common words."""
+"""Find secrets that can be guessed: too short, repetitive, or made of common words."""
 
 from __future__ import annotations
 
@@ -8,33 +8,111 @@ from collections import Counter
 from itertools import pairwise
 
 MIN_LENGTH = 16
-# Bits by the frequency of its characters. 16 random hexadecimal digits have about 50.
+# Bits of entropy, by character frequency. 16 random hexadecimal digits have about 50.
 _MIN_ENTROPY = 36.0
-# So many characters have to be left besides common words, digits in a row and punctuation.
+# The least number of characters apart from common words and punctuation.
 _MIN_REST = 8
-_WORDS = (
-    "administrator", "changeme", "change", "default", "development", "dummy", "example", "guest",
-    "hello", "kitchen", "letmein", "manager", "master", "monkey", "network", "order", "password",
-    "passwort", "pass", "pizza", "placeholder", "please", "postgres", "production", "qwertyuiop",
-    "qwerty", "qwertz", "rabbitmq", "replace", "restaurant", "root", "sample", "secret", "service",
-    "staff", "super", "system", "test", "token", "user", "welcome", "admin", "key", "with", "this",
-    "the", "my", "our", "me",
-)  # fmt: skip
+_WORDS = [
+    "administrator",
+    "changeme",
+    "change",
+    "default",
+    "development",
+    "dummy",
+    "example",
+    "guest",
+    "hello",
+    "kitchen",
+    "letmein",
+    "manager",
+    "master",
+    "monkey",
+    "network",
+    "order",
+    "password",
+    "passwort",
+    "pass",
+    "pizza",
+    "placeholder",
+    "please",
+    "postgres",
+    "production",
+    "qwertyuiop",
+    "qwerty",
+    "qwertz",
+    "rabbitmq",
+    "replace",
+    "restaurant",
+    "root",
+    "sample",
+    "secret",
+    "service",
+    "staff",
+    "super",
+    "system",
+    "test",
+    "token",
+    "user",
+    "welcome",
+    "admin",
+    "key",
+    "with",
+    "this",
+    "the",
+    "my",
+    "our",
+    "me",
+]
 _COMMON = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
 _NO_LETTER = re.compile(r"[\W_]+")
 _PLACEHOLDERS = frozenset(
-    {"change", "changeme", "changethis", "placeholder", "replaceme", "todo", "fixme",
-     "yourpassword", "xxx", "xxxx"}
-)  # fmt: skip
+    [
+        "change",
+        "changeme",
+        "changethis",
+        "placeholder",
+        "replaceme",
+        "todo",
+        "fixme",
+        "yourpassword",
+        "xxx",
+        "xxxx",
+    ]
+)
 _KNOWN_PASSWORDS = frozenset(
-    {"guest", "pizza", "password", "passwort", "pass", "secret", "admin", "administrator", "root",
-     "postgres", "rabbitmq", "rabbit", "restaurant", "test", "user", "default", "letmein",
-     "qwerty", "welcome", "example", "dev", "12345", "123456", "12345678", "1234", "123"}
-)  # fmt: skip
+    [
+        "guest",
+        "pizza",
+        "password",
+        "passwort",
+        "pass",
+        "secret",
+        "admin",
+        "administrator",
+        "root",
+        "postgres",
+        "rabbitmq",
+        "rabbit",
+        "restaurant",
+        "test",
+        "user",
+        "default",
+        "letmein",
+        "qwerty",
+        "welcome",
+        "example",
+        "dev",
+        "12345",
+        "123456",
+        "12345678",
+        "1234",
+        "123",
+    ]
+)
 
 
 def weakness(secret: str) -> str | None:
-    """Why a key could be found by trying, as the rest of "it …"; None for a sound one."""
+    """Why a key can be guessed, as the rest of "it …"; None when it cannot."""
     if len(secret) < MIN_LENGTH:
         return f"has less than {MIN_LENGTH} characters"
     folded = secret.casefold()
@@ -51,22 +129,22 @@ def weakness(secret: str) -> str | None:
 
 
 def is_placeholder(password: str) -> bool:
-    """Whether a password was left as an example has it, such as CHANGE."""
-    return _plain(password) in _PLACEHOLDERS
+    """Whether a password is still an example's, such as CHANGE."""
+    return _fold(password) in _PLACEHOLDERS
 
 
 def is_well_known(password: str, user: str) -> bool:
-    """Whether it is among the first passwords that anybody tries; the user's name is one."""
-    plain = _plain(password)
-    return is_placeholder(password) or plain in _KNOWN_PASSWORDS or plain == _plain(user)
+    """Whether a password is a common one, or the name of the user."""
+    plain = _fold(password)
+    return is_placeholder(password) or plain in _KNOWN_PASSWORDS or plain == _fold(user)
 
 
-def _plain(text: str) -> str:
+def _fold(text: str) -> str:
     return _NO_LETTER.sub("", text.casefold())
 
 
 def _repeats(text: str) -> bool:
-    """Whether a text is one part again and again, the last time perhaps cut."""
+    """Whether a text repeats one part; the last repetition may be cut."""
     return any(
         (text[:size] * (len(text) // size + 1))[: len(text)] == text
         for size in range(1, len(text) // 2 + 1)
@@ -74,7 +152,7 @@ def _repeats(text: str) -> bool:
 
 
 def _runs(text: str) -> bool:
-    """Whether most characters are the neighbours of those before them: abcdefgh, 87654321."""
+    """Whether most characters follow their predecessor in the alphabet: abcdefgh, 87654321."""
     steps = [ord(after) - ord(before) for before, after in pairwise(text)]
     return bool(steps) and sum(-1 <= step <= 1 for step in steps) >= 0.7 * len(steps)
 

@@ -29,7 +29,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
-from pizza.config.parsers import mask
+from pizza.config.parsers import redact
 from pizza.config.settings import Settings, SettingsError
 from pizza.observability.log_handler import LineWriter
 from pizza.taskqueue import trace
@@ -194,7 +194,7 @@ class LineFormatter(JsonFormatter):
     def _clean(self, text: str) -> str:
         # Also a password that is nobody's setting, or too short to be looked for.
         if "://" in text:
-            text = mask(text)
+            text = redact(text)
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, "***")

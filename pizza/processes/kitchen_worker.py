@@ -50,7 +50,7 @@ def run_worker(settings: Settings) -> int:
         WorkerOptions(
             name=settings.worker_name,
             queues=_queues(post),
-            grace=settings.grace,
+            grace=settings.shutdown_grace_period,
             lease=settings.lease_seconds,
             heartbeat=int(settings.heartbeat_seconds),
             skills=frozenset(post.tags) if post.tags else None,

@@ -57,7 +57,7 @@ def run_tracking(settings: Settings) -> int:
         Watch(
             settings.db_url,
             factor=settings.stuck_factor,
-            interval=settings.watch_interval,
+            interval=settings.monitor_interval,
             name=f"{title} watch",
         ),
         relay,

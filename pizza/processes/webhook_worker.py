@@ -23,7 +23,7 @@ def run_webhook_worker(settings: Settings) -> int:
     options = WorkerOptions(
         name=settings.worker_name or "webhooks",
         queues=[WEBHOOKS_QUEUE],
-        grace=settings.grace,
+        grace=settings.shutdown_grace_period,
         lease=settings.lease_seconds,
         heartbeat=int(settings.heartbeat_seconds),
     )

@@ -15,7 +15,8 @@ from benchmarks.figures import MeasurementFailed
 from client import Client
 from datafolder import ROOT
 from devservices import GuardedProcess, Servers, free_port
-from pizza.config.settings import OPTIONS, Settings
+from pizza.config.options import OPTIONS
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.processes import setup
 from pizza.taskqueue.broker.connection import BrokerConnection

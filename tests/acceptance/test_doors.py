@@ -199,7 +199,7 @@ def test_no_password_is_shown_by_ps_or_the_log_and_a_stranger_finds_no_port(
         assert refused.status == 503
 
         assert started["details"]["host"] == "127.0.0.1"
-        assert running.program.said("doors_open")[0]["level"] == "WARN"
+        assert running.program.said("auth_disabled")[0]["level"] == "WARN"
         table = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True)
         ours = [line for line in table.stdout.splitlines() if f"--port={running.port}" in line]
         shown = [line for line in ours if "guard.py" not in line]

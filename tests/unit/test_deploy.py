@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 import sbom
-from pizza.config.settings import OPTIONS, load
+from pizza.config.options import OPTIONS
+from pizza.config.settings import load
 from pizza.web.api.metrics import COUNTERS, HELP, HISTOGRAMS
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +188,7 @@ def test_the_environment_file_is_one_that_the_program_takes() -> None:
     variables = {option.variable for option in OPTIONS}
     assert set(given) <= variables
     settings = load({}, given, None)
-    assert settings.environment == "production"
+    assert settings.env == "production"
     assert settings.keys
 
 

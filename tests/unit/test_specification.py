@@ -9,7 +9,8 @@ import pytest
 
 from pizza.cli import commands as verbs
 from pizza.cli.help import USAGE
-from pizza.config.settings import OPTIONS, Settings
+from pizza.config.options import OPTIONS
+from pizza.config.settings import Settings
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 

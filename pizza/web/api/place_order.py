@@ -16,7 +16,8 @@ from typing import Any
 
 from pizza.audit import audit_log
 from pizza.audit.audit_log import Subject
-from pizza.config.settings import MENU, PRODUCTION, Settings
+from pizza.config.options import MENU, PRODUCTION
+from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
 from pizza.domain.errors import FieldError, InvalidOrder
@@ -131,7 +132,7 @@ class PlaceOrder:
         """Whether prices have to be the menu's. Raises DatabaseUnavailable."""
         if self._settings.prices is not None:
             return self._settings.prices == MENU
-        return self._settings.environment == PRODUCTION or self._gate.doors.closed()
+        return self._settings.env == PRODUCTION or self._gate.doors.closed()
 
 
 class FastPath:

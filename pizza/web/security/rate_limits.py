@@ -46,7 +46,7 @@ class RateLimits:
         if guest.key:
             return None
         address = client_of(environ)
-        places = self._settings.client_places
+        places = self._settings.client_order_limit
         if address is None or places == 0:
             return None
         return Client(

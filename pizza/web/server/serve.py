@@ -63,7 +63,7 @@ _KEEP_LOGGING: dict[str, Any] = {
 
 def serve(settings: Settings) -> int:
     """Run the order service until SIGTERM, SIGHUP or SIGINT; returns the exit code."""
-    if problem := _port_problem(settings.host, settings.port, share=settings.share_port):
+    if problem := _port_problem(settings.host, settings.port, share=settings.reuse_port):
         log.error("%s", problem, extra={"action": "start_failed"})
         return 1
     multiprocessing.set_start_method("spawn", force=True)
@@ -256,6 +256,6 @@ def _log_ready(
                 log.info(
                     "STAFF_KEY is not set: only this machine is listened to, at %s",
                     settings.host,
-                    extra={"action": "doors_open"},
+                    extra={"action": "auth_disabled"},
                 )
             return

@@ -116,6 +116,6 @@ def test_keys_are_forgotten_a_batch_at_a_time(
 
 @pytest.mark.parametrize(("days", "kept_for_ever"), [(90.0, False), (0.0, True)])
 def test_history_may_be_kept_for_ever(days: float, kept_for_ever: bool) -> None:
-    tasks = {task.name for task in make_app(Settings(history_days=days)).periodic_tasks}
+    tasks = {task.name for task in make_app(Settings(retention_days=days)).periodic_tasks}
     assert ("history" not in tasks) == kept_for_ever
-    assert Settings().history_days == 90
+    assert Settings().retention_days == 90

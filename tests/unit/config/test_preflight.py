@@ -17,7 +17,7 @@ OPEN = {"MODE": "order-service", "LISTEN_HOST": "0.0.0.0"}
 
 def taken(caplog, environ):
     caplog.set_level(logging.INFO)
-    settings = preflight.take(load({}, {"DB_URL": DB, **environ}, None))
+    settings = preflight.check_deployment(load({}, {"DB_URL": DB, **environ}, None))
     return settings, [(record.levelname, record.action) for record in caplog.records]
 
 
@@ -26,7 +26,7 @@ def test_without_a_key_only_this_machine_is_listened_to_and_it_is_said(caplog, h
     settings, said = taken(caplog, {**OPEN, "LISTEN_HOST": host})
 
     assert settings.host == "127.0.0.1"
-    assert said == [("WARNING", "doors_open")]
+    assert said == [("WARNING", "auth_disabled")]
     assert "set STAFF_KEY" in caplog.text and host in caplog.text
 
 
@@ -52,7 +52,7 @@ def test_a_key_may_be_given_by_its_hash():
     plain, hashed = load({}, {"STAFF_KEY": f"abc sha256:{abc}"}, None).keys
 
     assert plain.digest == hashed.digest
-    assert plain.short and not hashed.short
+    assert plain.weakness and not hashed.weakness
 
 
 def test_a_short_key_is_warned_of(caplog):
@@ -64,13 +64,13 @@ def test_a_short_key_is_warned_of(caplog):
 def test_a_guest_at_a_broker_elsewhere_is_warned_of(caplog, mode):
     given = {"MODE": mode, **ELSEWHERE, "STAFF_KEY": SOUND}
 
-    assert taken(caplog, given)[1] == [("WARNING", "guest_at_broker")]
+    assert taken(caplog, given)[1] == [("WARNING", "default_broker_account")]
 
 
 def test_a_guest_at_one_of_several_brokers_elsewhere_is_warned_of(caplog):
     given = {"MODE": "kitchen-worker", "RABBITMQ": "localhost,broker.example"}
 
-    assert taken(caplog, given)[1] == [("WARNING", "guest_at_broker")]
+    assert taken(caplog, given)[1] == [("WARNING", "default_broker_account")]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from dataclasses import fields
 
 import pytest
 
-from pizza.config.settings import OPTIONS, Settings, SettingsError, load, read_dotenv
+from pizza.config.options import OPTIONS
+from pizza.config.settings import Settings, SettingsError, load, read_dotenv
 
 DB = "postgres://user:s3cret-word@db:5432/restaurant"
 
@@ -83,8 +84,8 @@ BAD = {
     "notification_types": ["", "eaten", "ready,", "Ready"],
     "subscriber_name": ["", "a b", "x" * 51, "a/b", "é", "a\n"],
     "stuck_factor": ["0", "nan", "often"],
-    "watch_interval": ["0", "nan", ""],
-    "grace": ["-1", "nan"],
+    "monitor_interval": ["0", "nan", ""],
+    "shutdown_grace_period": ["-1", "nan"],
     "web_workers": ["0", "65"],
     "web_threads": ["0"],
     "heartbeat_seconds": ["0", "nan"],
