@@ -1,13 +1,8 @@
-"""Runs as `python scripts/benchmarks`: puts scripts/ and the project on the path, then measures."""
+"""The program behind scripts/bench."""
 
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from benchmarks.cli import main
 
 if __name__ == "__main__":
-    sys.path[0] = str(HERE.parent)
-    sys.path.insert(1, str(HERE.parent.parent))
-    from benchmarks.cli import main
-
     sys.exit(main())

@@ -12,38 +12,37 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import (
-    cpu,
+from benchmarks import cpu, report
+from benchmarks.measurements import (
     dispatch,
+    end_to_end,
     estimate,
-    held,
     housekeeping,
     intake,
     kitchen,
     memory,
     relay,
-    report,
-    stack,
     streams,
 )
-from benchmarks.figures import Figure, MeasurementFailed
+from benchmarks.results import Figure, MeasurementFailed
+from benchmarks.soak import soak_test
 from benchmarks.stage import Stage
-from datafolder import FOLDER, DataFolderError
+from bootstrap.data_dir import FOLDER, DataFolderError
 from devservices import ProcessFailed, Servers
-from progress import step
-from supervised import supervise
+from supervisor.signals import run_in_data_dir
+from terminal.progress import step
 
 MEASUREMENTS = {
     "intake": intake.measure,
     "kitchen": kitchen.measure,
-    "stack": stack.measure,
+    "stack": end_to_end.measure,
     "dispatch": dispatch.measure,
     "relay": relay.measure,
     "memory": memory.measure,
     "estimate": estimate.measure,
     "streams": streams.measure,
     "housekeeping": housekeeping.measure,
-    "held": held.measure,
+    "held": soak_test.measure,
 }
 # Takes longer than all others together.
 BY_NAME_ONLY = ("held",)
@@ -55,7 +54,7 @@ def main() -> int:
     options = parse_arguments()
     began = time.monotonic()
     figures: list[Figure] = []
-    complete = supervise(
+    complete = run_in_data_dir(
         lambda folder: run(folder / "bench", options, figures), "the benchmark failed", FAILURES
     )
     print()
@@ -75,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="shorter and rougher, about a minute")
     parser.add_argument(
-        "--orders", type=int, default=held.ORDERS, metavar="NUMBER",
+        "--orders", type=int, default=soak_test.ORDERS, metavar="NUMBER",
         help="how many orders `held` sends through the whole line (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -106,7 +105,7 @@ def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> boo
         with step("Starting PostgreSQL and RabbitMQ"):
             servers.start()
         stage = Stage(servers, folder / "logs")
-        measurements = MEASUREMENTS | {"held": partial(held.measure, orders=options.orders)}
+        measurements = MEASUREMENTS | {"held": partial(soak_test.measure, orders=options.orders)}
         for name in options.only:
             if options.calm:
                 with step("Waiting for a calm machine"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from devservices.guard import descendants
+from devservices.reaper import descendants
 
 TICKS = os.sysconf("SC_CLK_TCK")
 Snapshot = dict[str, float]

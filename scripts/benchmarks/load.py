@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from benchmarks import sample
-from benchmarks.figures import MeasurementFailed
+from benchmarks import sample_orders
+from benchmarks.results import MeasurementFailed
 
 CREATED = b"HTTP/1.1 201 "
 SILENCE_SECONDS = 10.0
@@ -52,7 +52,7 @@ class Connection:
         """Send the next order."""
         self.received = b""
         self.sent = time.perf_counter()
-        self.sock.sendall(sample.request())
+        self.sock.sendall(sample_orders.request())
 
     def read(self) -> bool:
         """Take what has arrived; True when the answer is complete."""

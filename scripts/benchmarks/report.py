@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure
-from tables import print_table
+from benchmarks.results import Figure
+from terminal.tables import print_table
 
 HEADINGS = ("work", "measured", "goal", "met", "ratio")
 DISTURBING = 0.08

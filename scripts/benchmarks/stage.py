@@ -11,9 +11,8 @@ from pathlib import Path
 
 from amqp.exceptions import AMQPError
 
-from benchmarks.figures import MeasurementFailed
-from client import Client
-from datafolder import ROOT
+from benchmarks.results import MeasurementFailed
+from bootstrap.data_dir import ROOT
 from devservices import GuardedProcess, Servers, free_port
 from pizza.config.options import OPTIONS
 from pizza.config.settings import Settings
@@ -21,6 +20,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.processes import setup
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import TOPOLOGY
+from supervisor.api_client import Client
 
 PEER_QUEUES = ("bench_celery", "bench_dramatiq", "bench_dramatiq.DQ", "bench_dramatiq.XQ")
 STOP_SECONDS = 6.0

@@ -12,20 +12,20 @@ Both have start, stop, kill9, restart, pause, resume, wipe, `url`, `address`, an
 Whatever way the process that started them ends, kill -9 included, they end with it.
 """
 
-from .chromium_install import Chromium
-from .chromium_install import find_or_fetch as find_or_fetch_chromium
-from .pgbouncer import PgBouncer
-from .ports import claim, free_port
-from .postgres import Postgres
-from .postgres_install import find_or_fetch_debian_postgres, find_or_fetch_postgres
-from .process import GuardedProcess, ProcessFailed
-from .proxy import Proxy
-from .rabbitmq import RabbitMQ
-from .rabbitmq_4 import find_or_fetch as find_or_fetch_rabbitmq_4
-from .rabbitmq_install import find_or_fetch
-from .servers import Servers
-from .web_proxies_install import WebProxies
-from .web_proxies_install import find_or_fetch as find_or_fetch_web_proxies
+from devservices.install.chromium import Chromium
+from devservices.install.chromium import find_or_fetch as find_or_fetch_chromium
+from devservices.install.postgres import find_or_fetch_debian_postgres, find_or_fetch_postgres
+from devservices.install.rabbitmq import find_or_fetch
+from devservices.install.rabbitmq_4 import find_or_fetch as find_or_fetch_rabbitmq_4
+from devservices.install.web_proxies import WebProxies
+from devservices.install.web_proxies import find_or_fetch as find_or_fetch_web_proxies
+from devservices.pgbouncer import PgBouncer
+from devservices.ports import claim, free_port
+from devservices.postgres import Postgres
+from devservices.process import GuardedProcess, ProcessFailed
+from devservices.proxy import Proxy
+from devservices.rabbitmq import RabbitMQ
+from devservices.servers import Servers
 
 __all__ = [
     "Chromium",

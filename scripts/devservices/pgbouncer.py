@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import debian
-from .ports import LOOPBACK, free_port
-from .postgres import Postgres, ways_out_of_root
-from .process import GuardedProcess, ProcessFailed
-from .rabbitmq_install import one_fetch_at_a_time
+from devservices.install import debian
+from devservices.install.rabbitmq import one_fetch_at_a_time
+from devservices.ports import LOOPBACK, free_port
+from devservices.postgres import Postgres, ways_out_of_root
+from devservices.process import GuardedProcess, ProcessFailed
 
 PACKAGE = "pgbouncer"
 FETCHED = Path(__file__).resolve().parents[2] / ".pizza" / PACKAGE

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .ports import LOOPBACK, free_port
-from .process import GuardedProcess, ProcessFailed
+from devservices.ports import LOOPBACK, free_port
+from devservices.process import GuardedProcess, ProcessFailed
 
 if TYPE_CHECKING:
     import psycopg

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from .guard import descendants, session
+from devservices.reaper import descendants, session
 
-GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(__file__).with_name("reaper.py")
 
 
 class ProcessFailed(RuntimeError):

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .ports import LOOPBACK, free_port
-from .process import GuardedProcess, ProcessFailed
-from .rabbitmq_install import Installation, find_or_fetch
-from .rabbitmq_trim import trimmed_home
+from devservices.install.rabbitmq import Installation, find_or_fetch
+from devservices.install.rabbitmq_trim import trimmed_home
+from devservices.ports import LOOPBACK, free_port
+from devservices.process import GuardedProcess, ProcessFailed
 
 START_SECONDS = 90.0
 MISLEADING = ("RABBITMQ", "ERL_", "NOTIFY_")

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from .postgres import Postgres
-from .rabbitmq import RabbitMQ
+from devservices.postgres import Postgres
+from devservices.rabbitmq import RabbitMQ
 
 
 class Servers:

@@ -50,7 +50,7 @@ def family(service):
     table = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True)
     rows = [line.split(maxsplit=2) for line in table.stdout.splitlines()]
     flag = f"--port={service.port}"
-    ours = {pid: parent for pid, parent, args in rows if flag in args and "guard.py" not in args}
+    ours = {pid: parent for pid, parent, args in rows if flag in args and "reaper.py" not in args}
     # A child that is just being made has its parent's arguments for a moment.
     (main,) = [pid for pid, parent in ours.items() if parent not in ours]
     below = [pid for pid, parent, args in rows if parent == main and "spawn_main" in args]

@@ -202,7 +202,7 @@ def test_no_password_is_shown_by_ps_or_the_log_and_a_stranger_finds_no_port(
         assert running.program.said("auth_disabled")[0]["level"] == "WARN"
         table = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True)
         ours = [line for line in table.stdout.splitlines() if f"--port={running.port}" in line]
-        shown = [line for line in ours if "guard.py" not in line]
+        shown = [line for line in ours if "reaper.py" not in line]
         assert len(shown) == 1 and "--host=0.0.0.0" in shown[0]
         said = (program.stdout_path.read_text() for program in (running.program, cook))
         for text in (*shown, *said, refused.body.decode()):

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from devservices import GuardedProcess, free_port
-from devservices.web_proxies_install import find_or_fetch
+from devservices.install.web_proxies import find_or_fetch
 
 from ..support.api_service import TIMEOUT_S, Service, module_service
 from ..support.restaurant import Restaurant, eventually

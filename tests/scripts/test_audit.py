@@ -1,4 +1,4 @@
-"""What scripts/audit.py makes of the answers of a vulnerability service."""
+"""What scripts/quality/audit.py makes of the answers of a vulnerability service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from devservices import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+AUDIT = Path(__file__).resolve().parents[2] / "scripts" / "quality" / "audit.py"
 FINDING = {
     "id": "GHSA-0000-0000-0000",
     "affected": [
@@ -58,7 +58,9 @@ def osv() -> Iterator[Callable[[Answer], str]]:
 
 def audit(url: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "audit.py", url], capture_output=True, text=True
+        [sys.executable, AUDIT, url],
+        capture_output=True,
+        text=True,
     )
     return done.returncode, done.stdout + done.stderr
 

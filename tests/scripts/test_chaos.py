@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from chaos_tools import cli
+from chaos_tools.checks.report import Verdict
+from chaos_tools.run import Weather, weather
+from chaos_tools.scenario import STORMS, one_after_another
 from devservices import Servers
-from storms import cli
-from storms.run import Weather, weather
-from storms.storm import STORMS, one_after_another
-from storms.verdict import Verdict
 
 SMALL = Weather(seed=7, seconds=2.0, rate=4.0, calm=0.5)
 # One restaurant for many storms: to open it takes longer than any of them.

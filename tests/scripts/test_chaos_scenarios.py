@@ -12,22 +12,24 @@ import psycopg
 import pytest
 from kombu import Connection
 
+from chaos_tools.checks import queues
+from chaos_tools.checks.dead_letters import dead_letters
+from chaos_tools.checks.latency import Latency, percentile
+from chaos_tools.checks.latency_probe import LatencyProbe
+from chaos_tools.checks.report import Verdict, judge_times, read
+from chaos_tools.cluster import World
+from chaos_tools.scenario import Storm
+from chaos_tools.scenarios import neighbours
+from chaos_tools.scenarios.kill_points import leader_session
+from chaos_tools.scenarios.neighbours import Foreign
+from chaos_tools.workload import sample_tasks
+from chaos_tools.workload.foreign_messages import ODDITIES, customer_of, order
+from chaos_tools.workload.responses import Answers
 from devservices import Servers
 from pizza.app import start_relay
 from pizza.config.settings import Settings
 from pizza.processes.setup import setup_queues
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
-from storms import effects, neighbours, queues
-from storms.answers import Answers
-from storms.dead_letters import dead_letters
-from storms.garbage import ODDITIES, customer_of, order
-from storms.latency import Latency, percentile
-from storms.moments import leader_session
-from storms.neighbours import Foreign
-from storms.probe import LatencyProbe
-from storms.storm import Storm
-from storms.verdict import Verdict, judge_times, read
-from storms.world import World
 
 from ..support.waiting import wait_until
 
@@ -90,8 +92,8 @@ def test_a_latency_beyond_its_limit_is_late_and_one_within_it_is_not(world: Worl
 
 
 def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(world: World) -> None:
-    effects.create_table(world)
-    none, one, two = effects.send(world, 3)
+    sample_tasks.create_table(world)
+    none, one, two = sample_tasks.send(world, 3)
     with psycopg.connect(world.db_url) as conn:
         for id in (one, two, two):
             conn.execute(
@@ -100,22 +102,22 @@ def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(world: World)
                 [id],
             )
         conn.execute("delete from message")
-    effects.judge(world, [none, one, two])
+    sample_tasks.judge(world, [none, one, two])
     verdict = read(world, [], Verdict("none", 1, 0.0))
     assert verdict.lost == [f"task {none}"]
     assert verdict.doubled == [f"task {two}"]
-    assert effects.recorded(world, [none, one, two]) == 2
-    assert effects.latencies(world, [one]) == [pytest.approx(3, abs=1)]
+    assert sample_tasks.recorded(world, [none, one, two]) == 2
+    assert sample_tasks.latencies(world, [one]) == [pytest.approx(3, abs=1)]
 
 
 def test_a_worker_of_the_scenarios_own_has_each_effect_once(world: World) -> None:
-    effects.create_table(world)
-    with publishing(world), effects.workers(world, "w1", "w2"):
-        ids = [*effects.send(world, 20), effects.send_holding(world, 0.1)]
+    sample_tasks.create_table(world)
+    with publishing(world), sample_tasks.workers(world, "w1", "w2"):
+        ids = [*sample_tasks.send(world, 20), sample_tasks.send_holding(world, 0.1)]
         wait_until(
-            lambda: effects.recorded(world, ids) == len(ids), 10, "all have had their effect"
+            lambda: sample_tasks.recorded(world, ids) == len(ids), 10, "all have had their effect"
         )
-    effects.judge(world, ids)
+    sample_tasks.judge(world, ids)
     assert not world.journal.lost
     assert not world.journal.doubled
     assert world.logged("storm_transaction_open") == 1
@@ -125,12 +127,12 @@ def test_a_worker_of_the_scenarios_own_has_each_effect_once(world: World) -> Non
 def test_the_probe_sees_a_publisher_that_stands_still(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storms.probe.LAST_SECONDS", 0.1)
+    monkeypatch.setattr("chaos_tools.checks.latency_probe.LAST_SECONDS", 0.1)
     with publishing(world), LatencyProbe(world, batch=3) as probe:
         assert probe.arrives(20)
         wait_until(lambda: len(probe.latencies()) >= 30, 10, "enough events")
     assert max(probe.latencies()) < 30
-    monkeypatch.setattr("storms.probe.WARM_UP_SECONDS", 0.1)
+    monkeypatch.setattr("chaos_tools.checks.latency_probe.WARM_UP_SECONDS", 0.1)
     with LatencyProbe(world) as probe:
         assert not probe.arrives(0.3)
         wait_until(lambda: max(probe.latencies()) > 0.5, 10, "the events wait")

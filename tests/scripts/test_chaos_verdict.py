@@ -11,13 +11,13 @@ from typing import LiteralString
 import psycopg
 import pytest
 
+from chaos_tools.checks.report import Verdict, judge_times, longest_recovery, read
+from chaos_tools.checks.resources import Vitals, compare
+from chaos_tools.cluster import World
+from chaos_tools.process_specs import SUBSCRIBER
+from chaos_tools.scenario import Storm
+from chaos_tools.workload.responses import Answer, Answers
 from devservices import Servers
-from storms.answers import Answer, Answers
-from storms.roster import SUBSCRIBER
-from storms.storm import Storm
-from storms.verdict import Verdict, judge_times, longest_recovery, read
-from storms.vitals import Vitals, compare
-from storms.world import World
 
 NUMBERS = ("ORD_20261125_001", "ORD_20261125_002")
 _ORDER = """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from checks import needs_browser
-from devservices import chromium_install
+from devservices.install import chromium
+from quality.run_tests import needs_browser
 
 
 def program(path: Path) -> Path:
@@ -22,20 +22,20 @@ def an_empty_machine(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.delenv("CHROMEDRIVER", raising=False)
-    monkeypatch.setattr(chromium_install, "FETCHED", tmp_path / "fetched")
+    monkeypatch.setattr(chromium, "FETCHED", tmp_path / "fetched")
 
 
 def test_nothing_is_found_where_there_is_nothing():
-    assert chromium_install.find() is None
+    assert chromium.find() is None
 
 
 def test_the_one_that_is_named_goes_before_the_one_on_the_path(monkeypatch, tmp_path):
     on_path = [program(tmp_path / "bin" / name) for name in ("chromium", "chromedriver")]
-    assert chromium_install.find() == chromium_install.Chromium(*on_path)
+    assert chromium.find() == chromium.Chromium(*on_path)
     named = [program(tmp_path / "mine" / name) for name in ("browser", "driver")]
     monkeypatch.setenv("CHROMIUM", str(named[0]))
     monkeypatch.setenv("CHROMEDRIVER", str(named[1]))
-    assert chromium_install.find() == chromium_install.Chromium(*named)
+    assert chromium.find() == chromium.Chromium(*named)
 
 
 def test_one_that_was_unpacked_is_told_where_its_libraries_are(tmp_path):
@@ -45,7 +45,7 @@ def test_one_that_was_unpacked_is_told_where_its_libraries_are(tmp_path):
     library = tree / "usr/lib/x86_64-linux-gnu" / "libnss3.so"
     library.parent.mkdir(parents=True)
     library.touch()
-    found = chromium_install.find()
+    found = chromium.find()
     assert (found.browser, found.driver) == (browser, driver)
     assert str(library.parent) in found.environment["LD_LIBRARY_PATH"].split(":")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from client import Client
-from demo import mention_older
-from devservices.guard import descendants
+from demo_tools.demo import mention_older
+from devservices.reaper import descendants
+from supervisor.api_client import Client
 
 from ..support.processes import command_of, is_alive, kill
 from ..support.waiting import wait_until
 
-ROOT = Path(__file__).resolve().parents[2]
+RUNNER = Path(__file__).resolve().parents[2] / "scripts" / "bootstrap" / "run_module.py"
 
 
 class Demo:
@@ -24,7 +24,7 @@ class Demo:
 
     def __init__(self, *options: str):
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "scripts" / "demo.py", *options],
+            [sys.executable, RUNNER, "demo_tools.demo", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -46,7 +46,7 @@ class Demo:
         def killed() -> bool:
             for pid in descendants(self.process.pid):
                 command = command_of(pid)
-                if words in command and "guard.py" not in command and kill(pid):
+                if words in command and "reaper.py" not in command and kill(pid):
                     return True
             return False
 

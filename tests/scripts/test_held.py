@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.figures import Figure
-from benchmarks.held_pulse import HOT_TABLES, Pulse, TableSize
-from benchmarks.held_speed import HTTP_REFERENCE, LOOKS, REFERENCE, Speed
-from benchmarks.held_verdict import figures, in_words
+from benchmarks.results import Figure
+from benchmarks.soak.report import figures, in_words
+from benchmarks.soak.resources import HOT_TABLES, Pulse, TableSize
+from benchmarks.soak.timings import HTTP_REFERENCE, LOOKS, REFERENCE, Speed
 
 MB = 1 << 20
 KINDS = ("intake", "claim", "finish", "status", "GET status", *(f"GET {path}" for path in LOOKS))

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from pizza.domain.stations import STATION_NAMES
-from procfile import read_procfile
+from supervisor.procfile import read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
 

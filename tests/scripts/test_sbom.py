@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-import sbom
+from quality import sbom
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "sbom.py", "-"], capture_output=True, text=True
+        [sys.executable, ROOT / "scripts/quality/sbom.py", "-"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from checks import needs_web_proxies
-from devservices import ProcessFailed, web_proxies_install
+from devservices import ProcessFailed
+from devservices.install import web_proxies
+from quality.run_tests import needs_web_proxies
 
 
 @pytest.fixture(autouse=True)
 def an_empty_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(web_proxies_install, "SYSTEM", tmp_path / "system")
-    monkeypatch.setattr(web_proxies_install, "FETCHED", tmp_path / "fetched")
+    monkeypatch.setattr(web_proxies, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(web_proxies, "FETCHED", tmp_path / "fetched")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
 def programs(root: Path) -> None:
-    for name in web_proxies_install.PACKAGES:
+    for name in web_proxies.PACKAGES:
         path = root / "usr/sbin" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n")
@@ -29,28 +30,28 @@ def programs(root: Path) -> None:
 def test_nothing_is_found_where_one_of_them_is_missing(tmp_path):
     programs(tmp_path / "system")
     (tmp_path / "system/usr/sbin/caddy").unlink()
-    assert web_proxies_install.find() is None
+    assert web_proxies.find() is None
 
 
 def test_those_of_the_system_go_before_those_that_were_unpacked(tmp_path):
     programs(tmp_path / "fetched")
     library = tmp_path / "fetched/usr/lib/x86_64-linux-gnu"
     library.mkdir()
-    found = web_proxies_install.find()
+    found = web_proxies.find()
     assert found.programs["nginx"] == tmp_path / "fetched/usr/sbin/nginx"
     assert found.environment["LD_LIBRARY_PATH"] == str(library)
 
     programs(tmp_path / "system")
-    found = web_proxies_install.find()
+    found = web_proxies.find()
     assert found.programs["nginx"] == tmp_path / "system/usr/sbin/nginx"
     assert found.environment == {}
 
 
 def test_where_none_can_be_had_a_sentence_says_which(monkeypatch):
-    monkeypatch.setattr(web_proxies_install.debian, "available", lambda: False)
+    monkeypatch.setattr(web_proxies.debian, "available", lambda: False)
     sentence = "nginx, haproxy, caddy, apache2 not found, and this machine has no apt-get."
     with pytest.raises(ProcessFailed, match=sentence):
-        web_proxies_install.find_or_fetch()
+        web_proxies.find_or_fetch()
 
 
 def test_they_are_needed_for_the_environments_that_try_them():

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-import sbom
 from pizza.config.options import OPTIONS
 from pizza.config.settings import load
 from pizza.web.api.metrics import COUNTERS, HELP, HISTOGRAMS
+from quality import sbom
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from devservices.guard import descendants
+from devservices.reaper import descendants
 
 from ...support.processes import command_of
 from ...support.restaurant import LogRow, Program, Restaurant, eventually, meal

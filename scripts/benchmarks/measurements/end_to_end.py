@@ -1,0 +1,48 @@
+"""Everything at once: orders posted as fast as they are taken, while four cooks cook them."""
+
+from benchmarks import cpu, load
+from benchmarks.results import Figure, latencies
+from benchmarks.stage import Stage
+from terminal.progress import step
+
+CLIENTS, COOKS, GOAL = 16, 4, 600
+
+_READY = """
+select count(*) from orders
+where completed_at >= to_timestamp(%s) and completed_at < to_timestamp(%s)
+"""
+
+
+def measure(stage: Stage, quick: bool) -> list[Figure]:
+    """All orders of the run by the time from the first POST to the last one cooked.
+
+    Beside it, what became ready while the clients kept the service saturated: less, since clients
+    who wait for nothing get more of the processors than the cooks do, and a backlog grows.
+    """
+    seconds, warm_up = (4.0, 1.0) if quick else (10.0, 3.0)
+    with stage.site("stack") as site:
+        with step(f"Stack: opening, {COOKS} cooks"):
+            site.open_order_service()
+            site.hire(COOKS)
+        groups = site.groups(service=site.pids("service"), cooks=site.pids("cook"))
+        with step(f"Stack: {CLIENTS} clients"):
+            before = cpu.snapshot(groups)
+            found = load.drive(site.port, CLIENTS, seconds, warm_up)
+        ready = site.value(_READY, found.began, found.ended) / seconds
+        with step("Stack: cooking what is left"):
+            left = "select exists (select from orders where status <> 'ready')"
+            site.until(lambda: not site.value(left), "the last order", pause=0.1)
+            spent = cpu.per_order(before, cpu.snapshot(groups), found.total)
+        span = site.value(
+            "select extract(epoch from max(completed_at) - min(created_at))::float8 from orders"
+        )
+    details = {
+        "placed_in_window_s": round(found.rate),
+        "errors": found.errors,
+        "cpu_us_per_order": spent,
+    } | latencies(found.milliseconds)
+    name = f"POST to cooked, {CLIENTS} clients, {COOKS} cooks"
+    return [
+        Figure(f"{name}, all orders", found.total / span, "orders/s", GOAL, details=details),
+        Figure(f"{name}, while they are posted", ready, "orders/s", GOAL),
+    ]

@@ -1,0 +1,88 @@
+"""How good the estimated completion is: a simulated lunch, and what really happened."""
+
+import random
+import time
+from datetime import datetime
+
+from benchmarks.results import Figure, MeasurementFailed, percentile
+from benchmarks.stage import Site, Stage
+from supervisor.api_client import Client
+from terminal.progress import step
+
+COOKS, COOKING = 3, 0.5
+WARM_UP, LUNCH = 12, 90
+GOAL_PERCENT = 25
+# Beyond what three cooks can do, as at lunch; then less, so that the line gets shorter again.
+RUSH_RATE, CALM_RATE = 9.0, 4.0
+
+_READY = "select completed_at from orders where number = %s and status = 'ready'"
+_PACE = "select count(*) from kitchen_pace where seconds < 3"
+
+
+def measure(stage: Stage, quick: bool) -> list[Figure]:
+    """The error of the estimate in the answer to POST, as a share of the whole wait."""
+    orders = LUNCH // 2 if quick else LUNCH
+    with stage.site("estimate") as site:
+        with step("Estimates: opening, first orders to measure by"):
+            site.open_order_service()
+            _hire(site)
+            client = Client(site.port, site.check)
+            for turn in range(WARM_UP):
+                _place(client, turn)
+            site.until(lambda: site.value(_PACE) == 3, "a measured pace")
+        with step(f"Estimates: a lunch of {orders} orders"):
+            random.seed(7)
+            promised = {}
+            for turn in range(orders):
+                number, moment = _place(client, WARM_UP + turn)
+                promised[number] = moment
+                rate = RUSH_RATE if turn < orders * 2 // 3 else CALM_RATE
+                time.sleep(random.expovariate(rate))
+        left = "select exists (select from orders where status <> 'ready')"
+        site.until(lambda: not site.value(left), "the last order")
+        errors = [_error(site, number, *moments) for number, moments in promised.items()]
+    details = {"orders": orders, "cooks": COOKS, "p90_percent": round(percentile(errors, 90), 1)}
+    median = percentile(errors, 50)
+    return [
+        Figure("error of the estimate, median of the wait", median, "%", GOAL_PERCENT, True,
+               details=details),
+        Figure("error of the estimate, 90th percentile", percentile(errors, 90), "%"),
+    ]  # fmt: skip
+
+
+def _hire(site: Site) -> None:
+    for number in range(1, COOKS + 1):
+        name = f"cook_{number}"
+        more = [f"--worker-name={name}", f"--cooking-time={COOKING}", "--grace=1"]
+        site.start(name, ["pizza", "--mode=kitchen-worker", *more])
+    online = "select count(*) from workers where status = 'online'"
+    site.until(lambda: site.value(online) == COOKS, "cooks")
+
+
+def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
+    """Place one order: its number, when it was placed, and when it is promised for."""
+    kinds: list[dict[str, object]] = [
+        {},
+        {"order_type": "dine-in", "table_number": 4},
+        {"order_type": "delivery", "delivery_address": "12 Main Street"},
+    ]
+    order = {
+        "customer_name": f"Lunch guest {turn}",
+        "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}],
+        "rush": turn % 7 == 0,
+        **kinds[turn % 3],
+    }
+    answer = client.post("/orders", order)
+    if answer["estimated_completion"] is None:
+        raise MeasurementFailed(f"{answer['order_number']} has no estimate.")
+    times = (answer["created_at"], answer["estimated_completion"])
+    placed, promised = (datetime.fromisoformat(moment) for moment in times)
+    return answer["order_number"], (placed, promised)
+
+
+def _error(site: Site, number: str, placed: datetime, promised: datetime) -> float:
+    """By how many percent of the whole wait the promise was wrong."""
+    row = site.conn.execute(_READY, [number]).fetchone()
+    assert row is not None
+    ready: datetime = row[0]
+    return 100 * abs((promised - ready).total_seconds()) / (ready - placed).total_seconds()

@@ -1,0 +1,77 @@
+"""What one round of the keeper takes at the sizes that docs/guarantees.md names."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+from kombu import Queue
+
+from benchmarks.results import Figure
+from benchmarks.stage import Site, Stage
+from pizza.database.connection import connect
+from pizza.taskqueue.broker.connection import BrokerConnection
+from pizza.taskqueue.outbox.rescuer import Rescuer
+from pizza.taskqueue.topology import Topology
+from terminal.progress import step
+
+WORKERS, QUEUES = 1000, 200
+ROUNDS = 20
+TRUSTED_SECONDS = 5.0  # one that has just begun to look leaves claims alone for so long
+
+# One session holds the locks of all workers, as a session each would need 1,000 connections.
+_WORKERS = """
+insert into worker_session (id, name, lease_expires_at)
+select (1::bigint << 61) + n, 'worker ' || n, clock_timestamp() + interval '1 hour'
+from generate_series(1, %s) n
+"""
+_HOLD = "select count(pg_try_advisory_lock(id)) from worker_session"
+_CLAIM = """
+insert into message (id, state, task, queue, exchange, routing_key, priority, body,
+                     token, holder, sent_at)
+select gen_random_uuid(), 'claimed', 'task', 'queue', '', 'queue', 0, '{}', 1, id, clock_timestamp()
+from worker_session
+"""
+
+
+def measure(stage: Stage, quick: bool) -> list[Figure]:
+    """Milliseconds of one look, the median of some; `quick` changes nothing."""
+    with stage.site("housekeeping") as site, step("Housekeeping: workers, then queues"):
+        return [_rescue(site), _depths(site)]
+
+
+def _rescue(site: Site) -> Figure:
+    site.conn.execute(_WORKERS, (WORKERS,))
+    site.conn.execute(_CLAIM)
+    site.conn.execute("analyze message")
+    with connect(site.db_url, name="bench workers") as holder:
+        holder.execute(_HOLD)
+        rescuer = Rescuer(site.conn, lambda *_: None)
+        until = time.monotonic() + TRUSTED_SECONDS
+        while time.monotonic() < until:
+            rescuer.rescue()
+            time.sleep(0.5)
+        found = _milliseconds(rescuer.rescue)
+    left = site.value("select count(*) from message where state = 'claimed'")
+    details = {"still_claimed": left}
+    return Figure(f"one look at {WORKERS:,} workers", median(found), "ms", details=details)
+
+
+def _depths(site: Site) -> Figure:
+    names = [f"bench {number}" for number in range(QUEUES)]
+    queues = tuple(Queue(name, durable=False, exclusive=True) for name in names)
+    broker = BrokerConnection(site.settings.broker_url, name="bench", heartbeat=10)
+    try:
+        broker.declare(Topology(queues=queues))
+        found = _milliseconds(lambda: broker.queue_stats(names))
+    finally:
+        broker.close()
+    return Figure(f"one look at {QUEUES} queues", median(found), "ms")
+
+
+def _milliseconds(look: Callable[[], object]) -> list[float]:
+    found = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        look()
+        found.append(1000 * (time.perf_counter() - began))
+    return found

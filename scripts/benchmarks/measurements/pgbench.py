@@ -1,0 +1,77 @@
+"""The database's own rate for placing orders: pgbench with the statement that the service sends."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from psycopg.sql import Literal
+
+from benchmarks import sample_orders
+from benchmarks.results import MeasurementFailed
+from benchmarks.stage import Site
+from pizza.database.connection import BoundedConnection
+from pizza.database.session_settings import session_settings
+from pizza.orders.orders import place_order
+
+RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
+PARAMETER = re.compile(r"%\((\w+)\)s")
+GUEST = re.compile(r"'(guest )\d+'", re.IGNORECASE)
+
+
+def find(binaries: Path) -> Path | None:
+    """pgbench beside the server's programs, or the system's."""
+    folders = [binaries, *sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), reverse=True)]
+    return next((f / "pgbench" for f in folders if os.access(f / "pgbench", os.X_OK)), None)
+
+
+def rate(site: Site, connections: int, seconds: int) -> float:
+    """Orders a second over so many connections, prepared, with nothing else running."""
+    program = find(site.servers.postgres.binaries)
+    if program is None:
+        raise MeasurementFailed("pgbench is nowhere: install postgresql-contrib.")
+    command = [str(program), "-n", "-M", "prepared", "-c", str(connections), "-j", "1"]
+    command += ["-T", str(seconds)]
+    for number in range(sample_orders.KINDS):
+        script = site.folder / f"{number}.sql"
+        script.write_text(_script(site.conn))
+        command += ["-f", str(script)]
+    url = urlsplit(site.db_url)
+    command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username), url.path[1:]]
+    environment = {name: value for name, value in os.environ.items() if name[:2] != "PG"}
+    environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": _options(site.conn)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    found = RATE.search(done.stdout)
+    if done.returncode or not found:
+        raise MeasurementFailed(f"pgbench failed: {(done.stderr or done.stdout)[-300:]}")
+    return float(found[1])
+
+
+def _options(conn: BoundedConnection) -> str:
+    """The settings of our sessions as libpq takes them: a blank in a value has a backslash."""
+    settings = session_settings(conn.info.server_version).items()
+    return " ".join(f"-c {name}={value}".replace(", ", ",\\ ") for name, value in settings)
+
+
+class _Caught(Exception):
+    """A statement on its way to the database, with its parameters."""
+
+
+class _Catcher:
+    """A connection that sends nothing."""
+
+    def execute(self, query: str, parameters: dict[str, Any]) -> None:
+        raise _Caught(query, parameters)
+
+
+def _script(conn: BoundedConnection) -> str:
+    """What `place_order` sends for the next order of the sample, as a script; guests are random."""
+    try:
+        place_order(cast(BoundedConnection, _Catcher()), sample_orders.draft())
+    except _Caught as caught:
+        query, values = caught.args
+    statement = PARAMETER.sub(lambda found: Literal(values[found[1]]).as_string(conn), query)
+    statement = GUEST.sub(r"('\1' || (:guest)::bigint)", statement)
+    return f"\\set guest random(1, 1000000000000)\n{' '.join(statement.split())};\n"

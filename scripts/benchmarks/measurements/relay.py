@@ -1,0 +1,64 @@
+"""The relay alone: an outbox of tasks and events, published with confirms until it is empty."""
+
+import resource
+import time
+from statistics import median
+
+from benchmarks.results import Figure, MeasurementFailed
+from benchmarks.stage import Site, Stage
+from pizza.app import start_relay
+from terminal.progress import step
+
+MESSAGES, GOAL = 20_000, 6000
+
+# As an order writes them: a task for the kitchen, a notification behind it.
+_FILL = """
+select outbox_task(gen_random_uuid(), 'cook_order', 'kitchen_takeout_queue', 'orders_topic',
+                   'kitchen.takeout.1', 1 + n %% 10, decode(repeat('7b', 300), 'hex')),
+       outbox_event(gen_random_uuid(), 'notifications_fanout', 'order.received',
+                    decode(repeat('7b', 300), 'hex'))
+from generate_series(1, %s) as n
+"""
+_PENDING = "select count(*) from message where state = 'pending'"
+_ANY = "select exists (select from message where state = 'pending')"
+
+
+def measure(stage: Stage, quick: bool) -> list[Figure]:
+    """Messages a second, from the first confirmed batch to the empty outbox."""
+    rounds = 1 if quick else 3
+    found = []
+    for turn in range(rounds):
+        what = f"Relay: {MESSAGES} messages, round {turn + 1} of {rounds}"
+        with step(what), stage.site("relay") as site:
+            found.append(_drain(site))
+    rates = [rate for rate, _ in found]
+    cpu = round(median(micros for _, micros in found))
+    name = f"relay, backlog of {MESSAGES:,}"
+    details = {"relay_cpu_us_per_message": cpu}
+    return [Figure(name, median(rates), "messages/s", GOAL, spread=rates, details=details)]
+
+
+def _drain(site: Site) -> tuple[float, float]:
+    """Publish a full outbox: messages a second, and the relay's processor time for one."""
+    site.conn.execute(_FILL, (MESSAGES // 2,))
+    site.conn.execute("vacuum analyze message")
+    relay = start_relay(site.settings)
+    try:
+        left = MESSAGES
+        while left == MESSAGES:
+            time.sleep(0.005)
+            left = int(site.value(_PENDING))
+        began, used = time.perf_counter(), _processor_seconds()
+        site.until(lambda: not site.value(_ANY), "the relay", pause=0.02)
+        took, used = time.perf_counter() - began, _processor_seconds() - used
+    finally:
+        relay.stop(3)
+    sent = site.value("select count(*) from message where state = 'sent'")
+    if sent != MESSAGES // 2:
+        raise MeasurementFailed(f"{sent} of {MESSAGES // 2} tasks were sent.")
+    return left / took, used * 1e6 / left
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,1 @@
+"""The kitchen on Celery and on Dramatiq, to compare with."""

@@ -1,0 +1,63 @@
+"""Celery and Dramatiq as kitchens: how their backlog is sent and their workers are started.
+
+`python -m benchmarks.peers.kitchens NAME` sends the backlog of one of them, and ends.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.stage import Site
+
+WORKERS = {
+    "celery": [
+        *("celery", "--quiet", "-A", "benchmarks.peers.celery_cook", "worker", "-l", "warning"),
+        *("--without-gossip", "--without-mingle", "-P", "prefork", "-c"),
+    ],
+    "dramatiq": ["dramatiq", "benchmarks.peers.dramatiq_cook", "-t", "1", "-p"],
+}
+
+
+def prepare(site: Site, peer: str) -> None:
+    """Give the peer its functions, and the orders of the backlog in its own queue."""
+    site.conn.execute((Path(__file__).with_name("peers.sql")).read_bytes())
+    site.conn.execute("delete from message where task is not null")
+    site.start("sender", ["benchmarks.peers.kitchens", peer])
+    sender = site.processes.pop("sender")
+    if sender.wait(60):
+        raise RuntimeError(f"{peer}'s backlog could not be sent, see {site.folder}/sender.log.")
+
+
+def start(site: Site, peer: str, cooks: int) -> None:
+    """Start its workers, one process for each cook."""
+    site.start("cooks", [*WORKERS[peer], str(cooks)], {"dramatiq_queue_prefetch": "1"})
+
+
+def send(peer: str, backlog: Iterable[tuple[str, int]]) -> None:
+    """Send (number, priority) each, persistent and confirmed."""
+    if peer == "celery":
+        from benchmarks.peers import celery_cook
+
+        with celery_cook.app.producer_pool.acquire(block=True) as producer:
+            for number, priority in backlog:
+                celery_cook.cook_order.apply_async((number,), priority=priority, producer=producer)
+        return
+    from benchmarks.peers import dramatiq_cook
+
+    for number, priority in backlog:
+        dramatiq_cook.cook_order.send_with_options(args=(number,), broker_priority=priority)
+
+
+def main(peer: str) -> None:
+    """Send the backlog that the database holds."""
+    import os
+
+    import psycopg
+
+    with psycopg.connect(os.environ["DB_URL"]) as conn:
+        rows = conn.execute("select number, priority from orders order by created_at").fetchall()
+    send(peer, rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,1 @@
+"""Soak test: many orders through all stations; what grows, and what slows down."""

@@ -1,0 +1,155 @@
+"""What a running restaurant holds: memory, sessions, connections, messages, tables."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stage import Site
+from devservices.reaper import descendants
+from pizza.taskqueue.broker.connection import BrokerConnection
+from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
+
+# Rows of these live for seconds, or are changed again and again: their size must not follow the
+# number of orders. All other tables are history, and grow by so many bytes an order.
+HOT_TABLES = ("message", "workers", "kitchen_capacity", "kitchen_pace", "relay")
+
+_SESSIONS = """
+select count(*) from pg_stat_activity where datname = current_database()
+                                        and backend_type = 'client backend'
+"""
+_OUTBOX = "select state::text, count(*) from message group by 1"
+_TABLES = """
+select relname, pg_table_size(relid), pg_indexes_size(relid), n_live_tup, n_dead_tup,
+       autovacuum_count
+from pg_stat_user_tables
+where schemaname = 'public' and relname not like 'held%%' and pg_table_size(relid) > 0
+"""
+_VACUUMING = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'"
+_VACUUM_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class TableSize:
+    """Bytes of a table and of its indexes; rows alive and dead as the server counts them."""
+
+    heap: int
+    indexes: int
+    live: int
+    dead: int
+    vacuumed: int
+
+    @property
+    def all(self) -> int:
+        """Bytes together."""
+        return self.heap + self.indexes
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """One look. placed: orders so far; memory: MB by process; the broker's part only when quiet."""
+
+    placed: int
+    seconds: float
+    memory: Mapping[str, float]
+    sessions: int
+    outbox: Mapping[str, int]
+    tables: Mapping[str, TableSize] = field(default_factory=dict)
+    connections: int | None = None
+    channels: int | None = None
+    ready: int | None = None
+    unacked: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the file."""
+        tables = {name: vars(size) for name, size in self.tables.items()}
+        return vars(self) | {"memory": dict(self.memory), "tables": tables}
+
+
+class Nurse:
+    """Looks at a site's processes, database and broker."""
+
+    def __init__(self, site: Site) -> None:
+        """Nothing is looked at yet."""
+        self._site = site
+        self._began = time.monotonic()
+
+    def look(self, placed: int, *, broker: bool = False) -> Pulse:
+        """Look once. With `broker` also at its connections and messages, which takes seconds."""
+        conn = self._site.conn
+        tables = {row[0]: TableSize(*row[1:]) for row in conn.execute(_TABLES.encode(), {})}
+        return Pulse(
+            placed=placed,
+            seconds=time.monotonic() - self._began,
+            memory=self._memory(),
+            sessions=int(self._site.value(_SESSIONS)),
+            outbox=dict(conn.execute(_OUTBOX.encode()).fetchall()),
+            tables=tables,
+            **(self._broker() if broker else {}),
+        )
+
+    def wait_for_vacuum(self) -> None:
+        """Wait, not too long, until no table is being vacuumed."""
+        deadline = time.monotonic() + _VACUUM_SECONDS
+        while self._site.value(_VACUUMING) and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def queues_empty(self) -> bool:
+        """Whether all that was published has been taken from every queue."""
+        url = self._site.settings.broker_url
+        broker = BrokerConnection(url, name="held")
+        try:
+            return not any(broker.message_count(name) for name in _QUEUES)
+        finally:
+            broker.close()
+
+    def _memory(self) -> dict[str, float]:
+        found = {name: process.pid for name, process in self._site.processes.items()}
+        servers = self._site.servers
+        found |= {
+            "postgres": servers.postgres.process.pid,
+            "rabbitmq": servers.rabbitmq.process.pid,
+        }
+        return {name: round(_anonymous_mb(pid), 1) for name, pid in found.items()}
+
+    def _broker(self) -> dict[str, int]:
+        channels = self._listed("list_connections", "channels")
+        counts = self._listed("list_queues", "messages_ready", "messages_unacknowledged")
+        return {
+            "connections": len(channels),
+            "channels": sum(count for (count,) in channels),
+            "ready": sum(ready for ready, _ in counts),
+            "unacked": sum(unacked for _, unacked in counts),
+        }
+
+    def _listed(self, *command: str) -> list[tuple[int, ...]]:
+        """What rabbitmqctl lists, without the headings."""
+        rows = map(str.split, self._site.servers.rabbitmq.ctl(*command).splitlines())
+        return [tuple(map(int, row)) for row in rows if row and row[0].isdigit()]
+
+
+_QUEUES = (
+    *(queue.name for queue in TOPOLOGY.queues),
+    "notifications.held",
+    NOTIFICATIONS_QUEUE,
+    TRACKING_STATUS_QUEUE,
+)
+
+
+def _anonymous_mb(root: int) -> float:
+    """Megabytes of a process and its children that are theirs alone: no shared buffers, no files.
+
+    RSS counts the pages of shared buffers that a server's process has touched, and so grows until
+    it has touched them all.
+    """
+    kilobytes = 0
+    for pid in (root, *descendants(root)):
+        try:
+            text = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            continue
+        kilobytes += sum(
+            int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon:")
+        )
+    return kilobytes / 1024

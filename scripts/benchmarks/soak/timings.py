@@ -1,0 +1,171 @@
+"""How long the statements of the hot path take, at a quiet moment and beside a fixed reference.
+
+An order is placed, claimed and cooked in a transaction that is rolled back: what is measured is
+what production runs, against all the history there is, and none of it stays.
+"""
+
+import http.client
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import sample_orders
+from benchmarks.results import MeasurementFailed
+from benchmarks.stage import Site
+from pizza.database.connection import BoundedConnection, connect
+from pizza.database.queries import Queries
+from pizza.orders.orders import place_order
+from pizza.topology import TYPED_QUEUES
+
+SAMPLES = 600
+REFERENCE, HTTP_REFERENCE = "reference", "GET /healthz"
+# What a statement of fixed size costs: a row found and written, a thousand computed.
+_SETUP = """
+create unlogged table if not exists held_reference (id int primary key, n int not null)
+with (fillfactor = 50);
+insert into held_reference select n, 0 from generate_series(1, 1000) n on conflict do nothing
+"""
+_REFERENCE = """
+with u as (update held_reference set n = n + 1 where id = %(id)s returning n)
+select u.n, (select sum(i) from generate_series(1, 1000) i) from u
+"""
+_ID = "select id, priority from orders where number = %(number)s"
+# Any of them, so that what is looked up is as likely old as new.
+_NUMBERS = "select number from orders order by random() limit %(limit)s"
+# What staff and monitoring look at; a few samples of each.
+LOOKS = ("/orders?status=received", "/orders", "/workers/status", "/metrics")
+LOOK_SAMPLES = 30
+_PAUSE = 0.0005
+_ORDERS, _KITCHEN = Queries("restaurant/orders"), Queries("restaurant/kitchen")
+_STATUS, _START, _FINISH = _ORDERS.status, _KITCHEN.start, _KITCHEN.finish
+
+
+@dataclass
+class Speed:
+    """Samples by name: microseconds that passed, and of the server's processor (where known)."""
+
+    wall: dict[str, list[float]] = field(default_factory=dict)
+    cpu: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, wall: float, cpu: float | None) -> None:
+        """Note one sample, in seconds."""
+        self.wall.setdefault(name, []).append(wall * 1e6)
+        if cpu is not None:
+            self.cpu.setdefault(name, []).append(cpu * 1e6)
+
+    def wall_us(self, name: str) -> float:
+        """Median of the time that passed."""
+        return median(self.wall[name])
+
+    def cpu_us(self, name: str) -> float:
+        """Median of the server's processor time; of the time that passed where it is not known."""
+        return median(self.cpu.get(name) or self.wall[name])
+
+    def as_json(self) -> dict[str, dict[str, float]]:
+        """All medians."""
+        return {
+            name: {"wall_us": round(self.wall_us(name), 1), "cpu_us": round(self.cpu_us(name), 1)}
+            for name in self.wall
+        }
+
+
+class Probe:
+    """Measures on one database connection and one HTTP connection, both as old as the run.
+
+    A long-lived connection has plans made when the tables were small; it keeps them as
+    those of the restaurant's processes do.
+    """
+
+    def __init__(self, site: Site) -> None:
+        """Connect; the first statements of all kinds are prepared."""
+        self._site = site
+        self._conn: BoundedConnection = connect(site.db_url, name="held probe")
+        for statement in _SETUP.split(";"):
+            self._conn.execute(statement.encode())
+        self._cpu = Path(f"/proc/{self._conn.info.backend_pid}/schedstat")
+        self._turn = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._conn.close()
+
+    def measure(self, samples: int = SAMPLES) -> Speed:
+        """Take turns with all kinds, so that whatever disturbs one disturbs all."""
+        speed = Speed()
+        numbers = [row[0] for row in self._conn.execute(_NUMBERS.encode(), {"limit": samples})]
+        web = http.client.HTTPConnection("127.0.0.1", self._site.port, timeout=10)
+        try:
+            for turn in range(-20, samples):
+                number = numbers[turn % len(numbers)]
+                self._round(speed if turn >= 0 else Speed(), web, number)
+            for _ in range(LOOK_SAMPLES):
+                for path in LOOKS:
+                    _get(speed, f"GET {path}", web, path)
+        finally:
+            web.close()
+        return speed
+
+    def _round(self, speed: Speed, web: http.client.HTTPConnection, number: str) -> None:
+        conn, self._turn = self._conn, self._turn + 1
+
+        def timed(name: str, query: str, values: dict[str, Any]) -> Any:
+            return self._timed(speed, name, lambda: conn.fetch_first(query, values))
+
+        timed(REFERENCE, _REFERENCE, {"id": 1 + self._turn % 1000})
+        timed("status", _STATUS, {"number": number})
+        _get(speed, HTTP_REFERENCE, web, "/healthz")
+        _get(speed, "GET status", web, f"/orders/{number}/status")
+        with conn.transaction(force_rollback=True):
+            placed = self._timed(speed, "intake", lambda: place_order(conn, sample_orders.draft()))
+            id, priority = conn.fetch_first(_ID, {"number": placed.number})
+            queues = list(TYPED_QUEUES.values())
+            claim = {
+                "job_id": id, "job_holder": -secrets.randbits(60), "job_queues": queues,
+                "job_lease": timedelta(seconds=15), "job_forced": True, "job_promise": None,
+                "job_priority": priority, "number": placed.number, "worker": "cook_1",
+                "cooking": timedelta(),
+            }  # fmt: skip
+            started = timed("claim", _START, claim)
+            if started[0] != "claimed" or started[5] != "cooking":
+                raise MeasurementFailed(f"The probe's order could not be claimed: {started}.")
+            finish = {
+                "job_id": id, "job_token": started[1], "job_queues": queues, "job_promise": None,
+                "number": placed.number, "type": placed.order_type, "worker": "probe",
+                "more": None,
+            }  # fmt: skip
+            timed("finish", _FINISH, finish)
+
+    def _timed(self, speed: Speed, name: str, run: Callable[[], Any]) -> Any:
+        cpu = self._processor()
+        began = time.perf_counter()
+        found = run()
+        wall = time.perf_counter() - began
+        if cpu is None:
+            speed.add(name, wall, None)
+            return found
+        time.sleep(_PAUSE)  # the server's process has to rest for its time to be counted
+        after = self._processor()
+        speed.add(name, wall, None if after is None else after - cpu)
+        return found
+
+    def _processor(self) -> float | None:
+        """Seconds of the processor that the server's process has used; None where not known."""
+        try:
+            return int(self._cpu.read_text().split()[0]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return None
+
+
+def _get(speed: Speed, name: str, web: http.client.HTTPConnection, path: str) -> None:
+    began = time.perf_counter()
+    web.request("GET", path)
+    answer = web.getresponse()
+    answer.read()
+    speed.add(name, time.perf_counter() - began, None)
+    if answer.status != http.client.OK:
+        raise MeasurementFailed(f"GET {path} was answered {answer.status}.")

@@ -1,0 +1,96 @@
+"""The folder for data, logs and fetched programs: `.pizza` in the project, ignored by git.
+
+One run at a time has the data that is kept; a run beside it gets a folder of its own, and removes
+it at its end.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".pizza"
+KEPT = FOLDER / "kept"
+BESIDE = "beside-"
+
+
+class DataFolderError(Exception):
+    """The folder cannot be used; the message is one sentence."""
+
+
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """Hold a folder for the time of the block: the kept one, or another where that is in use."""
+    try:
+        FOLDER.mkdir(exist_ok=True, mode=0o700)
+        _remove_abandoned()
+        lock = _lock(KEPT)
+        folder = KEPT
+        if lock is None:
+            folder = Path(tempfile.mkdtemp(prefix=BESIDE, dir=FOLDER))
+            lock = _lock(folder)
+    except PermissionError as error:
+        raise DataFolderError(
+            f"{error.filename} belongs to another account: remove {FOLDER} as that account."
+        ) from error
+    try:
+        yield folder
+    finally:
+        if folder != KEPT:
+            shutil.rmtree(folder, ignore_errors=True)
+        if lock:
+            lock.close()
+
+
+def set_aside(folder: Path) -> Path:
+    """Move a folder that cannot be used out of the way, in the place of one set aside before."""
+    aside = folder.with_name(f"{folder.name}.unusable")
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(aside)
+    return aside
+
+
+def clean() -> bool:
+    """Remove `.pizza` and nothing else; False when there was none. Not while it is in use."""
+    if not FOLDER.exists():
+        return False
+    folders = (
+        [KEPT, *FOLDER.glob(f"{BESIDE}*")] if KEPT.exists() else list(FOLDER.glob(f"{BESIDE}*"))
+    )
+    try:
+        locks = [_lock(folder) for folder in folders]
+        if not all(locks):
+            raise DataFolderError(f"{FOLDER} is in use: end the demo, or scripts/up, first.")
+        shutil.rmtree(FOLDER)
+    except PermissionError as error:
+        raise DataFolderError(f"{error.filename} may not be removed by this account.") from error
+    return True
+
+
+def _lock(folder: Path) -> IO[bytes] | None:
+    """Make the folder and lock it; None if it is locked. The lock goes with this process."""
+    folder.mkdir(exist_ok=True, mode=0o700)
+    file = (folder / "lock").open("ab")
+    os.set_inheritable(file.fileno(), False)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _remove_abandoned() -> None:
+    """Remove what a run beside another left when it was killed."""
+    for folder in FOLDER.glob(f"{BESIDE}*"):
+        lock = _lock(folder)
+        if lock:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.close()

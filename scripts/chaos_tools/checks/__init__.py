@@ -1,0 +1,1 @@
+"""What is checked during and after a scenario: database, queues, latencies, resources."""

@@ -1,0 +1,1 @@
+"""The scenarios of scripts/chaos, by what they injure."""

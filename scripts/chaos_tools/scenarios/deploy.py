@@ -1,0 +1,86 @@
+"""An upgrade under load: every process ends and comes again, and nobody is turned away."""
+
+import http.client
+import json
+import threading
+import time
+from itertools import cycle
+from random import Random
+from uuid import UUID
+
+from chaos_tools.cluster import World
+from chaos_tools.scenario import storm
+
+PAUSE_SECONDS = 0.5
+ORDER_SECONDS = 0.2
+TIMEOUT_SECONDS = 10.0
+TRIES = 2
+
+
+class OnceMore:
+    """A guest who orders steadily, and after a failure sends the same once more: not oftener."""
+
+    def __init__(self, port: int, random: Random) -> None:
+        """Does not order yet."""
+        self.orders = self.repeated = 0
+        self.failed: list[str] = []
+        self._port = port
+        self._random = random
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="once more", daemon=True)
+
+    def __enter__(self) -> "OnceMore":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(ORDER_SECONDS):
+            key = str(UUID(int=self._random.getrandbits(128), version=4))
+            self.orders += 1
+            reasons: list[str] = []
+            while len(reasons) < TRIES and (reason := self._order(key)):
+                reasons.append(reason)
+                self._over.wait(PAUSE_SECONDS)
+            self.repeated += bool(reasons)
+            if len(reasons) == TRIES:
+                self.failed.append(f"{key}: {', then '.join(reasons)}")
+
+    def _order(self, key: str) -> str:
+        """What was wrong; nothing if the order was taken."""
+        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
+        item = {"name": "Margherita", "quantity": 1, "price": 9.5}
+        body = {"customer_name": f"Patient {key}", "order_type": "takeout", "items": [item]}
+        try:
+            headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+            link.request("POST", "/orders", json.dumps(body), headers)
+            status = link.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            return type(error).__name__
+        finally:
+            link.close()
+        return "" if status == http.client.CREATED else str(status)
+
+
+# Guests may have to ask once more, so what their answers were is judged here.
+@storm(
+    "rolling-restart", "every process ends by SIGTERM and comes again, one after the other",
+    spares_guests=False,
+)  # fmt: skip
+def rolling_restart(world: World, random: Random, seconds: float) -> None:
+    """The order service's successor is there before it goes. No request fails more than once."""
+    names = random.sample(list(world.members), len(world.members))
+    names.sort(key=lambda name: name != "service")
+    until = time.monotonic() + seconds
+    with OnceMore(world.port, random) as guest:
+        for turn, name in enumerate(cycle(names)):
+            if turn and time.monotonic() > until:
+                break
+            world.restart(name)
+            world.journal.note_hit(True)
+    print(f"  {guest.orders} orders by who asks once more; that was needed {guest.repeated} times.")
+    for request in guest.failed:
+        world.journal.complain(f"failed twice: {request}")

@@ -1,0 +1,69 @@
+"""Messages that come a hundred times, and messages that nobody can read."""
+
+import time
+from random import Random
+from typing import Any
+
+import amqp
+from kombu import Connection
+
+from chaos_tools.cluster import World
+from chaos_tools.process_specs import SUBSCRIBER
+from chaos_tools.scenario import storm
+from pizza.topology import NOTIFICATIONS_FANOUT, ORDERS_TOPIC, TOPOLOGY, subscriber_queue
+
+COPIES = 100
+SECRETLY_COPIED = 5  # messages of each exchange that are sent again
+LISTEN_SECONDS = 10.0
+POISON: tuple[tuple[bytes, dict[str, Any]], ...] = (
+    (b"{", {}),
+    (b"\xff\x00\xfe", {}),
+    (b"", {"application_headers": {"task": "cook_order"}}),
+    (b"[" * 100_000, {"application_headers": {"task": "unheard-of"}}),
+    (b"{}", {"message_id": "none of ours", "application_headers": {"task": 7}}),
+)
+
+
+@storm("duplicates", "the same messages again, a hundred times each")
+def duplicates(world: World, random: Random, seconds: float) -> None:
+    """Tickets of orders and notifications, half at once, half when their orders are done."""
+    with Connection(world.servers.rabbitmq.url) as link:
+        channel = link.channel()
+        copied = [*overhear(channel, ORDERS_TOPIC), *overhear(channel, NOTIFICATIONS_FANOUT)]
+        for pause in (0.0, seconds / 2):
+            time.sleep(pause)
+            random.shuffle(copied)
+            for exchange, key, message in copied:
+                for _ in range(COPIES // 2):
+                    channel.basic_publish(message, exchange, key)
+    time.sleep(seconds / 2)
+
+
+@storm("poison", "messages that nobody can read, in every queue")
+def poison(world: World, random: Random, seconds: float) -> None:
+    """Each goes to the dead letters, and the queue moves on."""
+    queues = [queue.name for queue in (*TOPOLOGY.queues, subscriber_queue(SUBSCRIBER))]
+    doses = [(queue, *dose) for queue in queues for dose in POISON]
+    random.shuffle(doses)
+    with Connection(world.servers.rabbitmq.url) as link:
+        channel = link.channel()
+        for queue, body, properties in doses:
+            channel.basic_publish(amqp.Message(body, **properties), "", queue)
+            time.sleep(seconds / len(doses))
+
+
+def overhear(channel: amqp.Channel, exchange: str) -> list[tuple[str, str, amqp.Message]]:
+    """The next messages through an exchange, each with its way there."""
+    queue = channel.queue_declare(exclusive=True).queue
+    channel.queue_bind(queue, exchange, "#")
+    found: list[tuple[str, str, amqp.Message]] = []
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while len(found) < SECRETLY_COPIED and time.monotonic() < deadline:
+        message = channel.basic_get(queue, no_ack=True)
+        if message is None:
+            time.sleep(0.1)
+            continue
+        again = amqp.Message(message.body, **message.properties)
+        found.append((exchange, message.delivery_info["routing_key"], again))
+    channel.queue_delete(queue)  # it is not to hear what is sent again
+    return found

@@ -1,0 +1,125 @@
+"""Processes that are killed, or frozen, while they work."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from chaos_tools import process_specs
+from chaos_tools.cluster import World
+from chaos_tools.process_specs import LEASE_SECONDS
+from chaos_tools.scenario import RESTART_SECONDS, storm, turns
+from devservices import Postgres, RabbitMQ
+from devservices.reaper import descendants
+from pizza.domain.estimate import FACTORS
+from pizza.domain.stations import STATION_NAMES
+
+PAUSE_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0
+HEARTBEATS = 30
+SLOW = "slow_cook"
+# The first order that a cook began, once it is ready: how often it was begun, and who ended it.
+_FIRST = """
+select o.number, count(*) filter (where l.status = 'cooking'),
+       max(l.changed_by) filter (where l.status = 'ready')
+from orders o join order_status_log l on l.order_id = o.id
+where o.id = (select order_id from order_status_log
+              where status = 'cooking' and changed_by = %(name)s order by changed_at limit 1)
+group by o.number having bool_or(l.status = 'ready')
+"""
+
+
+def kill_in_turn(world: World, random: Random, names: list[str], seconds: float) -> None:
+    """kill -9 one of these every two seconds, at no moment in particular."""
+    for _ in turns(seconds, PAUSE_SECONDS):
+        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
+        world.kill(random.choice(names))
+
+
+@storm("cooks", "kill -9 of a cook every 2 s, for a minute and 500 orders", longer=2.0, busier=1.4)
+def cooks(world: World, random: Random, seconds: float) -> None:
+    """Each is back at once, under the same name."""
+    kill_in_turn(world, random, world.cooks, seconds)
+
+
+@storm("stations", "kill -9 of a station every 2 s")
+def stations(world: World, random: Random, seconds: float) -> None:
+    """Quality, packaging and the courier, each of them alone at its station."""
+    kill_in_turn(world, random, list(STATION_NAMES), seconds)
+
+
+@storm(
+    "order-service",
+    "kill -9 of the order service, or of one of its HTTP workers",
+    spares_guests=False,
+    recovery=RESTART_SECONDS,
+)
+def order_service(world: World, random: Random, seconds: float) -> None:
+    """By turns the process that publishes and one of those that answer."""
+    for turn in turns(seconds, PAUSE_SECONDS):
+        time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
+        workers = http_workers(world.members["service"].process.pid)
+        if turn % 2 and workers:
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(workers), signal.SIGKILL)
+            world.journal.note_healed()
+        else:
+            world.kill("service")
+
+
+@storm("frozen-cook", "SIGSTOP of a cook past its lease, then SIGCONT")
+def frozen_cook(world: World, random: Random, seconds: float) -> None:
+    """Whoever thaws believes that it still holds what another has cooked long since."""
+    past = LEASE_SECONDS * 2.0
+    for _ in turns(seconds, past):
+        name = random.choice(world.cooks)
+        world.freeze(name)
+        time.sleep(past)
+        world.thaw(name)
+        time.sleep(random.uniform(0.5, 1.5))
+
+
+@storm(
+    "servers-late", "all processes were started before both servers", late=True, spares_guests=False
+)
+def servers_late(world: World, random: Random, seconds: float) -> None:
+    """First neither server is there, then one of them, then both."""
+    servers: list[Postgres | RabbitMQ] = [world.servers.postgres, world.servers.rabbitmq]
+    random.shuffle(servers)
+    for server in servers:
+        time.sleep(seconds / 3)
+        server.start()
+    world.journal.note_healed()
+    time.sleep(seconds / 3)
+
+
+@storm(
+    "long-cook", "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes",
+    full_seconds=300.0,
+)  # fmt: skip
+def long_cook(world: World, random: Random, seconds: float) -> None:
+    """The broker takes nobody for dead who cooks: the order has one cook, and is ready once."""
+    heartbeat = max(1, round(seconds / HEARTBEATS))
+    with world.extra({SLOW: process_specs.cook(SLOW, seconds / min(FACTORS.values()), heartbeat)}):
+        deadline = time.monotonic() + PATIENCE_SECONDS + 2 * seconds
+        while not (done := world.rows(_FIRST, name=SLOW)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        world.journal.note_hit(bool(done))
+    if not done:
+        world.journal.complain(f"{SLOW} never had an order ready")
+    elif done[0][1:] != (1, SLOW):
+        world.journal.complain(f"{done[0][0]} was taken from {SLOW} while it cooked")
+
+
+def http_workers(pid: int) -> list[int]:
+    """The processes of an order service in which requests are answered."""
+    return [each for each in descendants(pid) if b"spawn_main" in command_of(each)]
+
+
+def command_of(pid: int) -> bytes:
+    """The command line of a process; nothing for one that has ended meanwhile."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""

@@ -1,0 +1,1 @@
+"""What a scenario sends: orders, tasks of its own, messages of other programs."""

@@ -1,0 +1,135 @@
+"""Guests who order steadily, and ask again until they are answered."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from http import HTTPStatus
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from chaos_tools.workload.responses import Answer, Answers
+from supervisor.api_client import Client
+
+RETRY_UNANSWERED = True
+"""Whether an order whose answer was lost is sent again with its Idempotency-Key. Off, it is counted
+as unanswered, as for an order service that does not know the header."""
+
+GUESTS = 48
+CROWD = 8
+PATIENCE_SECONDS = 150.0
+PAUSE_SECONDS = 0.3
+KINDS: tuple[dict[str, Any], ...] = (
+    {"order_type": "takeout"},
+    {"order_type": "dine-in", "table_number": 5},
+    {"order_type": "delivery", "delivery_address": "12 Main Street"},
+)
+
+
+class Clients:
+    """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201.
+
+    failures: orders that could not be placed at all; unanswered: those that were not sent again
+    after their answer was lost.
+    """
+
+    def __init__(
+        self, port: int, random: Random, rate: float, retry_unanswered: bool = RETRY_UNANSWERED
+    ) -> None:
+        """Nobody orders yet."""
+        self.accepted: list[str] = []
+        self.failures: list[str] = []
+        self.answers = Answers()
+        self.unanswered = 0
+        self._client = Client(port)
+        self._random = random
+        self._pause = 1 / rate
+        self._retry_unanswered = retry_unanswered
+        self._over = threading.Event()
+        self._given_up = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clients", daemon=True)
+
+    def start(self) -> None:
+        """Begin to order."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Place no more, and wait for the answers that are due."""
+        self._over.set()
+        self._thread.join()
+
+    def give_up(self) -> None:
+        """Do not wait for answers any longer."""
+        self._given_up.set()
+        self._over.set()
+
+    def crowd(self, count: int) -> None:
+        """Place so many orders beside the steady ones, as fast as they are taken."""
+        with ThreadPoolExecutor(CROWD) as pool:
+            wait([self._place(pool.submit) for _ in range(count)])
+
+    def order_at(self, port: int) -> str:
+        """Place one order at another order service, which has to take it: its number."""
+        client = Client(port)
+        number = str(client.post("/orders", self._meal(self._new_key()))["order_number"])
+        self.accepted.append(number)
+        return number
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        with ThreadPoolExecutor(GUESTS) as pool:
+            while not self._over.wait(max(0.0, due - time.monotonic())):
+                due += self._pause
+                self._place(pool.submit)
+
+    def _place(self, submit: Callable[..., Future[None]]) -> Future[None]:
+        key = self._new_key()
+        return submit(self._order, key, self._meal(key))
+
+    def _new_key(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
+
+    def _meal(self, key: str) -> dict[str, Any]:
+        """An order of a guest who never comes again: more than one of his would be a double."""
+        item = {"name": "Margherita", "quantity": self._random.randint(1, 8), "price": 9.5}
+        kind = self._random.choice(KINDS)
+        rush = self._random.random() < 0.1
+        return {"customer_name": f"Guest {key}", "items": [item], "rush": rush, **kind}
+
+    def _order(self, key: str, meal: dict[str, Any]) -> None:
+        """Ask until there is a 201. What may be asked again is 503, no answer, and 409: the first
+        request with this key is still at work."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        again = (0, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
+        while True:
+            answer, document = self._ask(key, json.dumps(meal))
+            if answer is None:
+                status: int = 0  # nobody listened
+            else:
+                self.answers.note(answer)
+                status = answer.status
+                if status == HTTPStatus.CREATED:
+                    self.accepted.append(document["order_number"])
+                    return
+                if not status and not self._retry_unanswered:
+                    self.unanswered += 1
+                    return
+            if status not in again or time.monotonic() > deadline or self._given_up.is_set():
+                self.failures.append(f"order of {key}: {status or 'no answer'} {document}")
+                return
+            time.sleep(PAUSE_SECONDS)
+
+    def _ask(self, key: str, meal: str) -> tuple[Answer | None, Any]:
+        """One try; None when nobody listened."""
+        began = time.monotonic()
+        try:
+            status, _, document = self._client.request("POST", "/orders", meal, key)
+        except ConnectionRefusedError as error:
+            return None, error
+        except (OSError, http.client.HTTPException) as error:
+            late = isinstance(error, TimeoutError)
+            return Answer(0, time.monotonic() - began, timed_out=late), error
+        return Answer(status, time.monotonic() - began), document

@@ -1,0 +1,90 @@
+"""Sends the scenario's own tasks, which `task_worker` executes, and counts their effects."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from chaos_tools.cluster import World
+from chaos_tools.workload.task_worker import HOLD, QUEUE, RECORD
+
+MODULE = "chaos_tools.workload.task_worker"
+READY_SECONDS = 30.0
+
+_TABLE = """
+create table if not exists storm_effect (
+    message_id  uuid not null,
+    worker      text not null,
+    attempt     integer not null,
+    sent_at     timestamptz not null,
+    recorded_at timestamptz not null default clock_timestamp()
+)
+"""
+_SEND = """
+with new as materialized (
+    select gen_random_uuid() as id,
+           json_build_object('seconds', %(hold)s::float8, 'sent_at', clock_timestamp()) as body
+    from generate_series(1, %(count)s)
+)
+select id::text,
+       outbox_task(id, %(task)s, %(queue)s, '', %(queue)s, 0, convert_to(body::text, 'UTF8'))
+from new
+"""
+_LOST = """
+select sent.id from unnest(%(ids)s::text[]) as sent(id)
+where not exists (select from storm_effect e where e.message_id = sent.id::uuid)
+"""
+_DOUBLED = """
+select message_id::text from storm_effect
+where message_id = any(%(ids)s::uuid[]) group by message_id having count(*) > 1
+"""
+_COUNT = (
+    "select count(distinct message_id) from storm_effect where message_id = any(%(ids)s::uuid[])"
+)
+_LATENCIES = """
+select extract(epoch from coalesce(e.recorded_at, clock_timestamp()) - e.sent_at)::float8
+from storm_effect e where e.message_id = any(%(ids)s::uuid[])
+"""
+
+
+def create_table(world: World) -> None:
+    """Create the table of effects, where it is not there."""
+    with psycopg.connect(world.db_url) as conn:
+        conn.execute(_TABLE)
+
+
+def send(world: World, count: int, task: str = RECORD, hold: float = 0.0) -> list[str]:
+    """Send so many tasks in one transaction; their ids. hold: seconds, for the task HOLD."""
+    values = {"count": count, "task": task, "queue": QUEUE, "hold": hold}
+    return [id for id, _ in world.rows(_SEND, **values)]
+
+
+def send_holding(world: World, seconds: float) -> str:
+    """Send one task that keeps its transaction open for so long; its id."""
+    return send(world, 1, HOLD, seconds)[0]
+
+
+@contextmanager
+def workers(world: World, *names: str) -> Iterator[list[str]]:
+    """Workers for these tasks, for the time of the block; they are ready when it begins."""
+    with world.extra({name: [name] for name in names}, module=MODULE) as hired:
+        world.until(
+            lambda: all(world.logged("worker_connected", name) for name in hired), READY_SECONDS
+        )
+        yield hired
+
+
+def recorded(world: World, ids: Collection[str]) -> int:
+    """How many of these tasks have had their effect."""
+    return int(world.value(_COUNT, ids=list(ids)))
+
+
+def latencies(world: World, ids: Collection[str]) -> list[float]:
+    """Seconds from the sending of each task that has had its effect to that effect."""
+    return [seconds for (seconds,) in world.rows(_LATENCIES, ids=list(ids))]
+
+
+def judge(world: World, ids: Collection[str]) -> None:
+    """Note for the verdict which tasks had no effect, and which had more than one."""
+    world.journal.lost += [f"task {id}" for (id,) in world.rows(_LOST, ids=list(ids))]
+    world.journal.doubled += [f"task {id}" for (id,) in world.rows(_DOUBLED, ids=list(ids))]

@@ -1,0 +1,81 @@
+"""A worker of another application on the restaurant's database and broker.
+
+    python -m chaos_tools.workload.task_worker NAME
+
+It serves a queue of the restaurant that nobody else serves in a storm: whoever publishes
+declares it, also at a broker that has lost its disk.
+"""
+
+import logging
+import os
+import sys
+import time
+
+from chaos_tools.process_specs import LEASE_SECONDS
+from pizza.config.settings import Settings
+from pizza.observability import logging_config
+from pizza.taskqueue import App, Job
+from pizza.taskqueue.worker.context import WorkerOptions
+from pizza.taskqueue.worker.worker import Worker
+from pizza.topology import TOPOLOGY, WEBHOOKS_QUEUE
+
+log = logging.getLogger(__name__)
+
+QUEUE = WEBHOOKS_QUEUE
+RECORD, HOLD = "storm_record", "storm_hold"
+TRANSACTION_OPEN = "storm_transaction_open"
+HEARTBEAT_SECONDS = 2
+
+_EFFECT = """
+insert into storm_effect (message_id, worker, attempt, sent_at)
+values (%(id)s, %(worker)s, %(attempt)s, %(sent_at)s)
+"""
+
+app = App("storm", topology=TOPOLOGY)
+
+
+@app.task(RECORD, queue=QUEUE)
+def record(job: Job) -> None:
+    """Record the effect, and nothing else."""
+    with job.completion() as conn:
+        conn.execute(_EFFECT, effect_of(job))
+
+
+@app.task(HOLD, queue=QUEUE)
+def hold(job: Job) -> None:
+    """Record the effect, and keep the transaction open for `seconds` of the body."""
+    with job.completion() as conn:
+        conn.execute(_EFFECT, effect_of(job))
+        log.info("Transaction is open", extra={"action": TRANSACTION_OPEN})
+        time.sleep(job.body["seconds"])
+        conn.execute("select 1")
+
+
+def effect_of(job: Job) -> dict[str, object]:
+    """The row of an effect."""
+    return {
+        "id": job.id,
+        "worker": job.worker_name,
+        "attempt": job.attempt,
+        "sent_at": job.body["sent_at"],
+    }
+
+
+def main(name: str) -> int:
+    """Work until told to stop. DB_URL and RABBITMQ come from the environment."""
+    settings = Settings(
+        mode="kitchen-worker",
+        worker_name=name,
+        db_url=os.environ["DB_URL"],
+        rabbitmq=os.environ["RABBITMQ"],
+    )
+    logging_config.setup(settings)
+    options = WorkerOptions(
+        name, (QUEUE,), grace=4.0, lease=LEASE_SECONDS, heartbeat=HEARTBEAT_SECONDS, relay=False
+    )
+    Worker(app, settings.db_url, settings.broker_url, options).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,143 @@
+"""The lunch rush: twelve orders, placed as a client would, followed to the guests, checked."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from demo_tools.order_view import (
+    REPRIORITISED,
+    TAKEN_OVER,
+    Row,
+    RushFailed,
+    Ticket,
+    times_sent_back,
+)
+from demo_tools.staff_actions import Pass
+from pizza.domain.status import CANCELLED
+from supervisor.api_client import Client
+
+FIRST_NAMES = ("Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca")
+LAST_NAMES = (
+    "Abel",
+    "Berg",
+    "Conti",
+    "Dupont",
+    "Egger",
+    "Ferri",
+    "Gallo",
+    "Hahn",
+    "Jansen",
+    "Lind",
+)
+MARGHERITA = {"name": "Margherita Pizza", "quantity": 1, "price": 9.5}
+PASTA = {"name": "Penne Pasta", "quantity": 1, "price": 11.9}
+SALAD = {"name": "Caesar Salad", "quantity": 1, "price": 8.99}
+STEAK = {"name": "Premium Steak", "quantity": 1, "price": 45.99}
+FEAST = {"name": "Family Pizza", "quantity": 4, "price": 15.99}
+LOOK_SECONDS = 0.15
+PATIENCE_SECONDS = 180.0
+
+
+def orders() -> Iterator[dict[str, Any]]:
+    """Twelve orders of all types and priorities, urgent ones last, by guests not seen before."""
+    names = random.sample([f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES], 12)
+    table = {"order_type": "dine-in", "table_number": random.randint(1, 20)}
+    door = {"order_type": "delivery", "delivery_address": "123 Main St, City, State 12345"}
+    counter = {"order_type": "takeout"}
+    plain: list[Mapping[str, Any]] = [{"items": [MARGHERITA]}, {"items": [PASTA, SALAD]}]
+    large: Mapping[str, Any] = {"items": [FEAST]}
+    urgent: list[Mapping[str, Any]] = [
+        {"items": [STEAK], "rush": True},
+        {"items": [MARGHERITA], "customer_type": "vip"},
+        {"items": [{**FEAST, "quantity": 8}]},
+    ]
+    kinds: list[dict[str, Any]] = [counter, table, door]
+    wishes = [(kind, dish) for kind in kinds for dish in plain]
+    wishes += [(kind, large) for kind in kinds]
+    wishes += list(zip(kinds, urgent, strict=True))
+    for name, (kind, dish) in zip(names, wishes, strict=True):
+        yield {"customer_name": f"{name} {time.time_ns() % 100_000:05d}", **kind, **dish}
+
+
+def place(client: Client, order: Mapping[str, Any]) -> Ticket:
+    """Place one order, once, however often it takes to have an answer."""
+    answer = client.post("/orders", order, key=str(uuid4()))
+    page = answer.get("tracking_url", "")
+    return Ticket(answer["order_number"], order["order_type"], answer["priority"], page=page)
+
+
+def one_more() -> dict[str, Any]:
+    """An order that its guest will not want any more."""
+    name = f"{random.choice(FIRST_NAMES)} {random.choice(LAST_NAMES)}"
+    guest = f"{name} {time.time_ns() % 100_000:05d}"
+    return {"customer_name": guest, "order_type": "takeout", "items": [SALAD]}
+
+
+def follow(
+    client: Client, tickets: Sequence[Ticket], show: Callable[[Ticket | None, Row | None], None]
+) -> None:
+    """Look at the orders until all are over, and serve what comes out of the kitchen.
+
+    `show` gets each ticket that changed with the row of its history, (None, None) each round.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    counter = Pass(client)
+    while waiting := [ticket for ticket in tickets if not ticket.over]:
+        for ticket in waiting:
+            for row in look(client, ticket):
+                show(ticket, row)
+            counter.serve(ticket)
+        show(None, None)
+        if time.monotonic() > deadline:
+            numbers = ", ".join(ticket.number for ticket in waiting)
+            raise RushFailed(f"Not delivered after {PATIENCE_SECONDS:.0f} s: {numbers}.")
+        time.sleep(LOOK_SECONDS)
+
+
+def look(client: Client, ticket: Ticket) -> list[Row]:
+    """See where an order stands; gives the rows that its history has more than before."""
+    now = client.get(f"/orders/{ticket.number}/status")
+    if now["updated_at"] == ticket.updated_at:
+        return []
+    return ticket.take(now, client.get(f"/orders/{ticket.number}/history"))
+
+
+def verify(client: Client, tickets: Sequence[Ticket]) -> list[str]:
+    """Read all histories again and give the verdict; RushFailed if one was lost or doubled."""
+    if len({ticket.number for ticket in tickets}) != len(tickets):
+        raise RushFailed("Two orders were given the same number.")
+    for ticket in tickets:
+        ticket.history = client.get(f"/orders/{ticket.number}/history")
+    again = [ticket for ticket in tickets if times_sent_back(ticket)]
+    cancelled = [ticket for ticket in tickets if ticket.status == CANCELLED]
+    cooked = [ticket for ticket in tickets if ticket not in cancelled]
+    words = [f"Checked: {len(cooked)} orders, each received, cooked, ready and delivered once."]
+    words += [_sent_back(ticket) for ticket in again]
+    words += [_overtook(ticket, cooked) for ticket in cooked if _changes(ticket)]
+    words += [f"  {ticket.number} was cancelled while it waited." for ticket in cancelled]
+    if taken_over := sum(len(ticket.notes(TAKEN_OVER)) for ticket in tickets):
+        words.append(f"  {taken_over} taken over from a cook that had gone.")
+    return words
+
+
+def _changes(ticket: Ticket) -> list[Row]:
+    """The changes of its priority; the first row says how it came by the one before."""
+    return [row for row in ticket.notes(REPRIORITISED) if row is not ticket.history[0]]
+
+
+def _sent_back(ticket: Ticket) -> str:
+    way = [row["status"] for row in ticket.history]
+    row = ticket.history[way.index("received", way.index("ready"))]
+    text = f"  But {ticket.number} was cooked and ready again: {row['changed_by']} sent it back"
+    return f"{text} ({row['notes']})."
+
+
+def _overtook(ticket: Ticket, others: Sequence[Ticket]) -> str:
+    """How many older orders of its former priority had to let it pass."""
+    began = ticket.begun()
+    older = [each for each in others if each.number < ticket.number and each.priority == 1]
+    late = [each for each in older if began and (begun := each.begun()) and begun > began]
+    note = _changes(ticket)[0]["notes"]
+    return f"  {ticket.number} overtook {len(late)} that had waited longer ({note})."

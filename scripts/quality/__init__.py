@@ -1,0 +1,1 @@
+"""The programs behind scripts/test and scripts/sbom, and the audit of dependencies."""

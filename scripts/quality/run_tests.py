@@ -1,0 +1,138 @@
+"""scripts/test: the environments of tox.ini, and a verdict on all of them.
+
+    scripts/test [ENVIRONMENT...] [-- PYTEST-ARGUMENT...]
+
+Without a name all run, and none that fails keeps the next from running. The exit code is 0 only
+when all have passed.
+"""
+
+import json
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from bootstrap.data_dir import ROOT
+from devservices import GuardedProcess, ProcessFailed
+from devservices.install import chromium, rabbitmq, web_proxies
+from supervisor.signals import Stopped, stop_on_signals
+from terminal.progress import step
+
+TOX_GRACE_SECONDS = 20.0
+# They mostly wait for processes, so five run at the same time, each on servers of its own.
+# `security` is not among them: `audit` and `unit` together have all that is in it.
+LANES = (
+    ("lint", "types", "layers", "audit", "integration", "compatibility"),
+    ("acceptance", "unit"),
+    ("taskqueue",),
+    ("crew",),
+    ("outbox", "browser", "faults"),
+)
+ALL = tuple(name for lane in LANES for name in lane)
+
+
+def main() -> int:
+    """Run them; gives the exit code."""
+    if {"-h", "--help"} & set(sys.argv[1:2]):
+        print(__doc__)
+        return 0
+    stop_on_signals()
+    try:
+        if not rabbitmq.find():
+            with step("Fetching RabbitMQ, which this machine does not have"):
+                rabbitmq.find_or_fetch()
+        if needs_browser(sys.argv[1:]) and not chromium.find():
+            with step("Fetching Chromium, which this machine does not have"):
+                chromium.find_or_fetch()
+        if needs_web_proxies(sys.argv[1:]) and not web_proxies.find():
+            with step("Fetching nginx, HAProxy, Caddy and Apache, which this machine lacks"):
+                web_proxies.find_or_fetch()
+        with tempfile.TemporaryDirectory() as folder:
+            return run(sys.argv[1:], Path(folder))
+    except Stopped as stop:
+        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
+        return stop.exit_code
+    except (ProcessFailed, OSError) as error:
+        print(f"pizza: {error}", file=sys.stderr)
+        return 1
+
+
+def run(arguments: list[str], folder: Path) -> int:
+    """Run tox on the named environments, or on all, in their lanes; gives the exit code.
+
+    What the first lane prints is seen at once, what the others print at the end.
+    """
+    names, *rest = split(arguments)
+    lanes = [[name for name in names or ALL if name in lane] for lane in LANES]
+    lanes = [lane for lane in [*lanes, [name for name in names if name not in ALL]] if lane]
+    results = [folder / f"{number}.json" for number in range(len(lanes))]
+    with ExitStack() as closing:
+        kept = [
+            closing.enter_context((folder / f"{number}.txt").open("w+b"))
+            for number in range(1, len(lanes))
+        ]
+        runs: list[GuardedProcess] = []
+        try:
+            for lane, result, output in zip(lanes, results, [None, *kept], strict=True):
+                runs.append(tox(lane, rest, result, output))
+            codes = [each.wait() for each in runs]
+        finally:
+            for each in runs:
+                each.stop(signal.SIGINT, TOX_GRACE_SECONDS)
+        for output in kept:
+            output.seek(0)
+            sys.stdout.write(output.read().decode("utf-8", "replace"))
+    return report(max(codes), results)
+
+
+def needs_web_proxies(arguments: list[str]) -> bool:
+    """Whether an environment is among them whose tests stand behind nginx and its like."""
+    names = split(arguments)[0]
+    return not names or bool({"acceptance", "browser"} & set(names))
+
+
+def needs_browser(arguments: list[str]) -> bool:
+    """Whether the environment `browser` is among those that are to run."""
+    names = split(arguments)[0]
+    return not names or "browser" in names
+
+
+def tox(
+    names: list[str], rest: list[list[str]], results: Path, output: IO[bytes] | None
+) -> GuardedProcess:
+    """Start tox on some environments; its results go to a JSON file."""
+    command = [sys.executable, "-m", "tox", "run", "--result-json", str(results)]
+    command += ["-e", ",".join(names), *(word for part in rest for word in part)]
+    return GuardedProcess(command, cwd=ROOT, output=output)
+
+
+def split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """The names of environments, the two dashes if given, and what follows them."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+
+
+def report(status: int, results: list[Path]) -> int:
+    """One line for each environment, and the sum of them; gives the exit code."""
+    ran: dict[str, list[dict[str, Any]]] = {}
+    try:
+        for each in results:
+            found = json.loads(each.read_text())["testenvs"]
+            ran |= {name: result["test"] for name, result in found.items() if "test" in result}
+    except (OSError, ValueError, KeyError):
+        return status or 1  # tox has said why
+    failed = 0
+    print()
+    for name, tests in ran.items():
+        passed = all(test["retcode"] == 0 for test in tests)
+        failed += not passed
+        seconds = sum(test.get("elapsed", 0.0) for test in tests)
+        print(f"{name:12} {'passed' if passed else 'FAILED'} in {seconds:.1f} s")
+    print(f"environments: {len(ran) - failed} passed, {failed} failed")
+    return status or (1 if failed or not ran else 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What the restaurant stands on: a PostgreSQL and a RabbitMQ, given or private."""
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bootstrap.data_dir import set_aside
+from devservices import Postgres, ProcessFailed, RabbitMQ
+from devservices.install import rabbitmq
+from terminal.progress import step
+
+ATTEMPTS = 3  # the first, one more as a start may be hit by a kill, and the last with fresh data
+
+
+class Backing:
+    """Two servers, each given by its variable (DB_URL, RABBITMQ) or private in a folder.
+
+    Private servers that die are started again by `mend`, on the same port and with their data.
+    """
+
+    def __init__(self, folder: Path, given: Mapping[str, str]) -> None:
+        """Nothing is started yet."""
+        self._given = {name: given[name] for name in ("DB_URL", "RABBITMQ") if given.get(name)}
+        self._postgres = None if "DB_URL" in self._given else Postgres(folder / "postgres")
+        self._rabbitmq = None if "RABBITMQ" in self._given else RabbitMQ(folder / "rabbitmq")
+        self.has_old_data = any(server.folder.exists() for server in self._servers)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def _servers(self) -> list[Postgres | RabbitMQ]:
+        return [server for server in (self._postgres, self._rabbitmq) if server]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """DB_URL and RABBITMQ for the restaurant's processes."""
+        private: dict[str, str] = {}
+        if self._postgres:
+            private["DB_URL"] = self._postgres.url
+        if self._rabbitmq:
+            private["RABBITMQ"] = self._rabbitmq.address
+        return self._given | private
+
+    @property
+    def private(self) -> str:
+        """The private servers by name, for people; empty when both were given."""
+        names = {"PostgreSQL": self._postgres, "RabbitMQ": self._rabbitmq}
+        return " and ".join(name for name, server in names.items() if server)
+
+    def prepare(self) -> None:
+        """Fetch what is missing, before anything is started."""
+        if self._rabbitmq and not rabbitmq.find():
+            with step("Fetching RabbitMQ, which this machine does not have"):
+                rabbitmq.find_or_fetch()
+
+    def start(self, when_database_is_up: Callable[[], None]) -> None:
+        """Start the private servers side by side; the database, first up, is used at once."""
+        if self._rabbitmq:
+            self._rabbitmq.begin()
+        if self._postgres:
+            _start_or_heal(self._postgres, self._postgres.start)
+        when_database_is_up()
+        if self._rabbitmq:
+            _start_or_heal(self._rabbitmq, self._rabbitmq.wait_ready)
+
+    def mend(self) -> list[str]:
+        """Start again, without waiting, what has died; gives the names of what had."""
+        mended = []
+        for server in self._servers:
+            with self._lock:
+                if not self._closed and not server.process.running:
+                    server.begin()
+                    mended.append(type(server).__name__)
+        return mended
+
+    def stop(self) -> None:
+        """Stop the private servers for good."""
+        with self._lock:
+            self._closed = True
+        stopping = [threading.Thread(target=server.stop) for server in self._servers]
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
+
+    def set_data_aside(self) -> None:
+        """Stop the private servers and move their data away: the next start is a fresh one."""
+        for server in self._servers:
+            server.stop()
+            print(f"  {set_aside(server.folder)} has the data of before; starting afresh.")
+        self.has_old_data = False
+
+
+def _start_or_heal(server: Postgres | RabbitMQ, first_try: Callable[[], object]) -> None:
+    """Start a server; when it will not, once more, and at last with fresh data."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            first_try() if attempt == 1 else server.start()
+        except ProcessFailed:
+            if attempt == ATTEMPTS:
+                raise
+            server.stop()
+            if attempt == ATTEMPTS - 1:
+                aside = set_aside(server.folder)
+                print(f"  The kept data cannot be opened and is now in {aside}; starting afresh.")
+        else:
+            return
