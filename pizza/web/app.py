@@ -119,11 +119,11 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
         idle_seconds=settings.session_idle,
     )
     credentials = Credentials(doors)
-    gate = Authorizer(doors, credentials)
+    authorizer = Authorizer(doors, credentials)
     limits = RateLimits(settings, doors, credentials)
-    gate.install(app)
+    authorizer.install(app)
     etags.install(app)
-    place_order = PlaceOrder(settings, dependencies, gate, limits)
+    place_order = PlaceOrder(settings, dependencies, authorizer, limits)
     orders.register(app, dependencies, place_order)
     tracking.register(app, dependencies, credentials)
     for topic in (order_list, order_actions, workers, menu, kitchen, customers, reports):

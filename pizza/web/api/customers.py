@@ -44,7 +44,9 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         form = read(VipRequest)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
-                profiles.set_vip(conn, name, form.vip, by=form.by, actor=authorization.actor())
+                profiles.set_vip(
+                    conn, name, form.vip, by=form.by, actor=authorization.current_actor()
+                )
             )
 
     @app.get(

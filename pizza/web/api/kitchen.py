@@ -97,12 +97,14 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         form = read(ByRequest, optional=True)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
-                conn, control.resume_kitchen(conn, by=form.by, actor=authorization.actor())
+                conn, control.resume_kitchen(conn, by=form.by, actor=authorization.current_actor())
             )
 
 
 def _pause(conn: psycopg.Connection[Any], form: ReasonRequest) -> control.KitchenState:
-    return control.pause_kitchen(conn, reason=form.reason, by=form.by, actor=authorization.actor())
+    return control.pause_kitchen(
+        conn, reason=form.reason, by=form.by, actor=authorization.current_actor()
+    )
 
 
 def _answer(conn: psycopg.Connection[Any], state: control.KitchenState) -> Response:

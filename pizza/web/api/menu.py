@@ -33,11 +33,13 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
     def mark(name: str, sold_out: bool) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(dishes.set_sold_out(conn, name, sold_out, actor=authorization.actor()))
+            return _answer(
+                dishes.set_sold_out(conn, name, sold_out, actor=authorization.current_actor())
+            )
 
     def remove(name: str) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            dishes.remove_dish(conn, name, actor=authorization.actor())
+            dishes.remove_dish(conn, name, actor=authorization.current_actor())
         response = Response(status=204)
         del response.headers["Content-Type"]
         return response
@@ -71,7 +73,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         form = read(DishRequest)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             dish = dishes.add_dish(
-                conn, form.name, form.tag, form.price, actor=authorization.actor()
+                conn, form.name, form.tag, form.price, actor=authorization.current_actor()
             )
         return _answer(dish)
 

@@ -43,7 +43,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def change(number: str, verb: Callable[..., None], **words: Any) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             version = etags.expected_version(conn, number)
-            verb(conn, number, version=version, actor=authorization.actor(), **words)
+            verb(conn, number, version=version, actor=authorization.current_actor(), **words)
             found = service.order_status(conn, number)
         return etags.answer(serializers.status(found), found.version)
 
@@ -59,7 +59,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = read(ReasonRequest, optional=True)
-        if authorization.current().staff:
+        if authorization.current_principal().staff:
             return change(path.number, actions.cancel, reason=form.reason, by=form.by)
         if form.by is not None:
             words = [FieldError("by", "is for staff")]

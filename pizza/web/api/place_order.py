@@ -50,9 +50,13 @@ class PlaceOrder:
     """Takes orders: a WSGI request in, a 201 with the order or a problem out."""
 
     def __init__(
-        self, settings: Settings, dependencies: Dependencies, gate: Authorizer, limits: RateLimits
+        self,
+        settings: Settings,
+        dependencies: Dependencies,
+        authorizer: Authorizer,
+        limits: RateLimits,
     ) -> None:
-        self._gate = gate
+        self._authorizer = authorizer
         self._limits = limits
         self._settings = settings
         self._dependencies = dependencies
@@ -81,24 +85,24 @@ class PlaceOrder:
         headers = [("Content-Type", JSON), ("Location", location), *HEADERS]
         if order.replayed:
             headers.append(REPLAYED)
-        token = self._gate.doors.token(order.number, order.id)
+        token = self._authorizer.doors.token(order.number, order.id)
         return 201, headers, serializers.placed(order, token, root).encode()
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
-        self._gate.check_origin(environ, Permission.PUBLIC)
+        self._authorizer.check_origin(environ, Permission.PUBLIC)
         # Before a connection is taken: this may take one.
-        self._gate.doors.prepare()
-        guest = self._gate.guest(environ)
-        client = self._limits.order(environ, guest)
+        self._authorizer.doors.prepare()
+        principal = self._authorizer.principal_of(environ)
+        client = self._limits.order_quota(environ, principal)
         body = read_bytes(environ)
         key = request_key(environ, body)
         by_menu = self._takes_menu_prices()
         draft = read_order(parse(body), prices_needed=not by_menu)
-        self._gate.check_wishes(draft, guest, environ)
+        self._authorizer.check_restricted_fields(draft, principal, environ)
 
-        may_deviate = by_menu and guest.key and guest.staff
-        actor = guest.actor(address_of(environ))
+        may_deviate = by_menu and principal.key and principal.staff
+        actor = principal.actor(address_of(environ))
 
         def place(conn: BoundedConnection, menu: Menu) -> PlacedOrder:
             priced = with_menu_prices(draft, menu.prices)
@@ -132,7 +136,7 @@ class PlaceOrder:
         """Whether prices have to be the menu's. Raises DatabaseUnavailable."""
         if self._settings.prices is not None:
             return self._settings.prices == MENU
-        return self._settings.env == PRODUCTION or self._gate.doors.closed()
+        return self._settings.env == PRODUCTION or self._authorizer.doors.closed()
 
 
 class FastPath:

@@ -104,7 +104,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
         service.check(policy, Change(form.url, form.types, form.description))
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found, secret = service.add_webhook(
-                conn, form.url, form.types, form.description, actor=authorization.actor()
+                conn, form.url, form.types, form.description, actor=authorization.current_actor()
             )
         response = _answer(found, secret, status=201)
         response.headers["Location"] = f"{request.script_root}/webhooks/{found.id}"
@@ -135,7 +135,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
         service.check(policy, change)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
-                service.change_webhook(conn, path.id, change, actor=authorization.actor())
+                service.change_webhook(conn, path.id, change, actor=authorization.current_actor())
             )
 
     @app.delete(
@@ -150,7 +150,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
     )
     def remove_webhook(path: WebhookPath) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            service.remove_webhook(conn, path.id, actor=authorization.actor())
+            service.remove_webhook(conn, path.id, actor=authorization.current_actor())
         response = Response(status=204)
         del response.headers["Content-Type"]
         return response
@@ -167,7 +167,9 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
     )
     def rotate_webhook(path: WebhookPath) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(*service.rotate_secret(conn, path.id, actor=authorization.actor()))
+            return _answer(
+                *service.rotate_secret(conn, path.id, actor=authorization.current_actor())
+            )
 
 
 def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
@@ -185,7 +187,9 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def test_webhook(path: WebhookPath) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _accepted(service.test_webhook(conn, path.id, actor=authorization.actor()))
+            return _accepted(
+                service.test_webhook(conn, path.id, actor=authorization.current_actor())
+            )
 
     @app.get(
         "/webhooks/<id>/deliveries",
@@ -221,7 +225,9 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     def retry_delivery(path: DeliveryPath) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _accepted(
-                service.retry_delivery(conn, path.id, path.delivery, actor=authorization.actor())
+                service.retry_delivery(
+                    conn, path.id, path.delivery, actor=authorization.current_actor()
+                )
             )
 
 

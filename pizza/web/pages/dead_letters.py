@@ -41,7 +41,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         form = read_form(request.environ)
         verb, id = form.get("do", ""), form.get("id", "")
         with dependencies.pool.connection(timeout=_SETTLE_SECONDS) as conn:
-            done = _settle(conn, verb, id, authorization.actor())
+            done = _settle(conn, verb, id, authorization.current_actor())
             if not done.failures:
                 return paper.go(_ADDRESS)
             return _page(conn, done, verb)

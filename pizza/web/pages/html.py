@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pizza.domain.roles import MANAGER
 from pizza.web.http.problems import Problem
-from pizza.web.security.authorization import session
+from pizza.web.security.authorization import session_cookie
 
 HTML = "text/html; charset=utf-8"
 # Nothing from elsewhere, nothing inline; no other site shows these pages in a frame of its own.
@@ -36,8 +36,8 @@ def page(template: str, *, status: int = 200, live: bool = False, **words: Any) 
     live: who has it already is told so (ETag, 304), so that it can be asked for every moment.
     """
     words["root"] = request.script_root
-    words["logged_in"] = session(request.environ) is not None
-    words["manages"] = "caller" in g and g.caller.may(MANAGER)
+    words["logged_in"] = session_cookie(request.environ) is not None
+    words["manages"] = "principal" in g and g.principal.may(MANAGER)
     text = _TEMPLATES.get_template(template).render(words)
     response = mark(Response(text, status, content_type=HTML))
     if live:

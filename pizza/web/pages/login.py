@@ -12,7 +12,7 @@ from pizza.domain.errors import InvalidCredential
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html as paper
 from pizza.web.security import authorization
-from pizza.web.security.authorization import refuse
+from pizza.web.security.authorization import deny
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.proxies import address_of
 
@@ -40,7 +40,7 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
             )
         except InvalidCredential as refusal:
             try:
-                refuse(refusal, request.environ)  # for the log
+                deny(refusal, request.environ)  # for the log
             except InvalidCredential:
                 return paper.page("login.html", status=403, following=following, error=_UNKNOWN)
         response = paper.go(following)
@@ -53,7 +53,7 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
 
     @pages.post("/logout")
     def logout() -> Response:
-        cookie = authorization.session(request.environ)
+        cookie = authorization.session_cookie(request.environ)
         if cookie is not None:
             doors.log_out(cookie, source=address_of(request.environ))
         response = paper.go("/")

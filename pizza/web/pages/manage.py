@@ -59,7 +59,7 @@ def _do(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
     dish, reason, actor = (
         form.get("dish", ""),
         form.get("reason", "").strip(),
-        authorization.actor(),
+        authorization.current_actor(),
     )
     match form.get("do"):
         case "pause":

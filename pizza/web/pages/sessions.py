@@ -26,7 +26,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     def sessions() -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_sessions(conn)
-        own = authorization.current().session
+        own = authorization.current_principal().session
         return paper.page(
             "sessions.html", here="manage", sessions=[_shown(each, own) for each in found]
         )
@@ -36,7 +36,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         id = read_form(request.environ).get("id", "")
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             if id == "*":
-                service.end_all(conn, actor=authorization.actor())
+                service.end_all(conn, actor=authorization.current_actor())
             else:
                 _end(conn, id)
         return paper.go(_ADDRESS)
@@ -46,7 +46,7 @@ def _end(conn: service.Connection, id: str) -> None:
     if not (id.isascii() and id.isalnum()):
         raise Problem(400, "A session is ended by its id, all of them by *.")
     with suppress(SessionNotFound):  # it may have ended meanwhile
-        service.end(conn, id, actor=authorization.actor())
+        service.end(conn, id, actor=authorization.current_actor())
 
 
 def _shown(session: StaffSession, own: str | None) -> dict[str, object]:

@@ -93,7 +93,7 @@ def register(pages: Blueprint, dependencies: Dependencies, credentials: Credenti
 def number_of(credentials: Credentials, token: str) -> str:
     """The order of a token. Raises Problem 404 or 429, DatabaseUnavailable."""
     try:
-        return credentials.customer(request.environ, token).number or ""
+        return credentials.authenticate_customer(request.environ, token).number or ""
     except InvalidCredential:
         raise Problem(404, NO_ORDER) from None
 

@@ -1,1 +1,1 @@
-"""Who may send which request, and how many."""
+"""Authentication, authorization, rate limits and proxies."""

@@ -1,8 +1,8 @@
-"""Who may ask for what: one rule for each operation, and managers only where there is none.
+"""Authorizes each request by the permission of its operation, and refuses cross-site requests.
 
-A key or a token comes as `Authorization: Bearer …`, or a key as the session that it opened, in a
-cookie (pizza.web.pages.login). The rules hold for Flask's views, before anything of a request is
-read; POST /orders asks by itself (pizza.web.api.place_order), and knows no cookie.
+A key or tracking token comes as `Authorization: Bearer …`; a key also as the cookie of the session
+that it opened (pizza.web.pages.login). Flask's views are checked before anything of the body is
+read. POST /orders checks itself (pizza.web.api.place_order) and reads no cookie.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from pizza.domain.roles import STAFF
 from pizza.web.http.cors import is_listed
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.permissions import PERMISSIONS, REQUIRED_ROLE, Permission, permission_of
-from pizza.web.security.proxies import address_of, came_by_proxy, host_is_unknown
+from pizza.web.security.proxies import address_of, host_is_unknown, is_forwarded
 
 __all__ = ["PERMISSIONS", "REQUIRED_ROLE", "Authorizer", "Permission", "permission_of"]
 
 log = logging.getLogger(__name__)
 
 COOKIE = "pizza_staff"
-# Over HTTPS and without a path prefix: browsers let no other host and no plain HTTP set it.
+# Over HTTPS and without a path prefix: no other host and no page over HTTP can set it.
 HOST_COOKIE = f"__Host-{COOKIE}"
 HEADERS = (("X-Content-Type-Options", "nosniff"),)
 _SAFE = ("GET", "HEAD")
-_FOREIGN = "This was sent by a page of another site, which may change nothing here."
+_CROSS_SITE = "This was sent by a page of another site, which may change nothing here."
 _NEEDS_KEY = "This needs a staff key: Authorization: Bearer …."
 _NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authorization: Bearer …."
 
 
 class Authorizer:
-    """Lets requests in by the rules."""
+    """Checks the permission of each request."""
 
     def __init__(self, doors: Doors, credentials: Credentials) -> None:
         self.doors = doors
         self._credentials = credentials
 
     def install(self, app: Flask) -> None:
-        """Stand before every view of `app`."""
-        app.before_request(self._admit)
-        app.after_request(_mark)
+        """Check before every view of `app`."""
+        app.before_request(self._authorize)
+        app.after_request(_set_cache_headers)
 
-    def _admit(self) -> None:
+    def _authorize(self) -> None:
         if request.endpoint is None or request.method == "OPTIONS":
             return
         permission = permission_of(request.endpoint)
@@ -60,184 +60,191 @@ class Authorizer:
         if permission is Permission.PUBLIC:
             return
         try:
-            g.caller = self._credentials.caller(request.environ, credential(request.environ))
-            _check(permission, g.caller, (request.view_args or {}).get("number", ""))
+            g.principal = self._credentials.authenticate(
+                request.environ, credential_of(request.environ)
+            )
+            _check(permission, g.principal, (request.view_args or {}).get("number", ""))
         except (Unauthenticated, InvalidCredential, Forbidden) as refusal:
-            refuse(refusal, request.environ)
+            deny(refusal, request.environ)
         except DatabaseUnavailable:
             if permission is not Permission.MONITOR:
                 raise
 
     def check_origin(self, environ: Mapping[str, Any], permission: Permission) -> None:
-        """Refuse a change that a page of another site has its visitor's browser send.
+        """Refuse a cross-site request that changes something.
 
         environ: a WSGI request; permission: of its operation. Raises Forbidden.
         """
-        if environ["REQUEST_METHOD"] in _SAFE or not is_foreign(environ):
+        if environ["REQUEST_METHOD"] in _SAFE or not is_cross_site(environ):
             return
-        if not _is_harmless(environ, permission):
-            refuse(Forbidden(_foreign_sentence(environ)), environ)
+        if not _is_allowed_without_origin(environ, permission):
+            deny(Forbidden(_cross_site_message(environ)), environ)
 
-    def caller(self, environ: MutableMapping[str, Any]) -> Caller:
-        """Who sends this WSGI request, by its header.
+    def authenticate(self, environ: MutableMapping[str, Any]) -> Caller:
+        """The principal of a WSGI request, by its Authorization header.
 
         Raises InvalidCredential, DatabaseUnavailable, Problem 429.
         """
         try:
-            return self._credentials.caller(environ, bearer(environ))
+            return self._credentials.authenticate(environ, bearer_token(environ))
         except InvalidCredential as refusal:
-            refuse(refusal, environ)
+            deny(refusal, environ)
 
-    def guest(self, environ: MutableMapping[str, Any]) -> Caller:
-        """The same for who places an order: nothing is looked at for one who shows nothing."""
-        return self.caller(environ) if bearer(environ) is not None else ANYBODY
+    def principal_of(self, environ: MutableMapping[str, Any]) -> Caller:
+        """As `authenticate`, without any lookup for a request that shows no credential."""
+        return self.authenticate(environ) if bearer_token(environ) is not None else ANYBODY
 
-    def check_wishes(self, draft: OrderDraft, guest: Caller, environ: Mapping[str, Any]) -> None:
-        """Let only staff hurry an order. Raises Unauthenticated, Forbidden."""
-        wishes = staff_fields(draft)
-        if not wishes or guest.staff or not self.doors.closed():
+    def check_restricted_fields(
+        self, draft: OrderDraft, principal: Caller, environ: Mapping[str, Any]
+    ) -> None:
+        """Refuse fields of an order that only staff may set. Raises Unauthenticated, Forbidden."""
+        restricted = staff_fields(draft)
+        if not restricted or principal.staff or not self.doors.closed():
             return
-        named = " and ".join(each.field for each in wishes)
-        if guest.role is not None:
-            has = f"this key has the role {guest.role}"
-            refuse(Forbidden(f"{named} needs the role {STAFF}; {has}.", wishes), environ)
-        if guest.number is not None:
-            refuse(
-                Forbidden(f"A tracking token is no staff key, which {named} needs.", wishes),
+        named = " and ".join(each.field for each in restricted)
+        if principal.role is not None:
+            has = f"this key has the role {principal.role}"
+            deny(Forbidden(f"{named} needs the role {STAFF}; {has}.", restricted), environ)
+        if principal.number is not None:
+            deny(
+                Forbidden(f"A tracking token is no staff key, which {named} needs.", restricted),
                 environ,
             )
-        refuse(Unauthenticated(f"An order with {named} needs a staff key.", wishes), environ)
+        deny(Unauthenticated(f"An order with {named} needs a staff key.", restricted), environ)
 
 
-def current() -> Caller:
-    """Who sends the current request, in a view whose rule is not PUBLIC."""
-    caller: Caller = g.caller
-    return caller
+def current_principal() -> Caller:
+    """The principal of the current request, in a view whose permission is not PUBLIC."""
+    principal: Caller = g.principal
+    return principal
 
 
-def actor() -> Actor:
-    """Who sends the current request, for the audit log, in a view whose rule is not PUBLIC."""
-    return current().actor(address_of(request.environ))
+def current_actor() -> Actor:
+    """The same, as the audit log records it with the client's address."""
+    return current_principal().actor(address_of(request.environ))
 
 
-def bearer(environ: Mapping[str, Any]) -> str | None:
-    """What a WSGI request shows as `Authorization: Bearer`; None for anything else."""
+def bearer_token(environ: Mapping[str, Any]) -> str | None:
+    """The credential in `Authorization: Bearer` of a WSGI request; None without one."""
     scheme, _, value = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     return value.strip() if scheme.lower() == "bearer" and value else None
 
 
-def session(environ: Mapping[str, Any]) -> str | None:
-    """The session that a browser shows in its cookie; None for what cannot be one."""
+def session_cookie(environ: Mapping[str, Any]) -> str | None:
+    """The session in the cookie of a WSGI request; None for a value that cannot be one."""
     cookies, name = environ.get("HTTP_COOKIE", ""), cookie_name(environ)
     shown = parse_cookie(cookies).get(name) if name in cookies else None
     return shown if shown is not None and looks_like_session(shown) else None
 
 
 def cookie_name(environ: Mapping[str, Any]) -> str:
-    """The name of the session's cookie on this scheme and path; the other one is not looked at."""
+    """The name of the session's cookie for this scheme and path; the other name is ignored."""
     return HOST_COOKIE if is_https(environ) and not environ.get("SCRIPT_NAME") else COOKIE
 
 
 def is_https(environ: Mapping[str, Any]) -> bool:
-    """Whether the browser speaks HTTPS; a proxy that says so need not be a trusted one."""
-    said = environ.get("HTTP_X_FORWARDED_PROTO")
-    return environ.get("wsgi.url_scheme") == "https" or said == "https"
+    """Whether the browser uses HTTPS; X-Forwarded-Proto counts from any proxy."""
+    schemes = (environ.get("wsgi.url_scheme"), environ.get("HTTP_X_FORWARDED_PROTO"))
+    return "https" in schemes
 
 
-# Where a key or a token may stand; the first place that has something counts.
-WAYS: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (bearer, session)
+# Where a credential may be; the first source that has one counts.
+CREDENTIAL_SOURCES: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (
+    bearer_token,
+    session_cookie,
+)
 
 
-def credential(environ: Mapping[str, Any]) -> str | None:
-    """What a WSGI request shows, in whichever way; None for nothing."""
-    return next((shown for way in WAYS if (shown := way(environ)) is not None), None)
+def credential_of(environ: Mapping[str, Any]) -> str | None:
+    """The credential of a WSGI request, from any source; None without one."""
+    return next(
+        (shown for source in CREDENTIAL_SOURCES if (shown := source(environ)) is not None), None
+    )
 
 
-def is_foreign(environ: Mapping[str, Any]) -> bool:
-    """Whether a page of another site has its visitor's browser send this.
+def is_cross_site(environ: Mapping[str, Any]) -> bool:
+    """Whether a page of another site may have had a browser send this (CSRF).
 
-    A key or token in a header is proof that it has not. Browsers say where a request comes from;
-    one with a session has to say it, what is no browser has neither.
-
-    Over plain HTTP they say it by Origin alone. Origins in `--cors-origins` are not foreign.
+    A credential in a header proves the contrary, as does an origin of `--cors-origins`. Browsers
+    name the origin of a request, over plain HTTP by Origin alone. A request with a session has to
+    name it; a client that is no browser sends neither a session nor an origin.
     """
-    if bearer(environ) is not None or is_listed(environ):
+    if bearer_token(environ) is not None or is_listed(environ):
         return False
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
         return site not in ("same-origin", "none")
     origin = environ.get("HTTP_ORIGIN")
     if origin is not None:
-        return not _is_same(origin, environ)
-    return session(environ) is not None
+        return not _is_same_origin(origin, environ)
+    return session_cookie(environ) is not None
 
 
-def _is_same(origin: str, environ: Mapping[str, Any]) -> bool:
-    """Whether a browser's Origin is the address of this service."""
+def _is_same_origin(origin: str, environ: Mapping[str, Any]) -> bool:
+    """Whether an Origin is the address of this service."""
     scheme = origin.partition("://")[0]
     theirs = urlsplit(origin).netloc.lower()
     ours = str(environ.get("HTTP_HOST", "")).lower()
     usual = {"http": ":80", "https": ":443"}.get(scheme, "")
-    if came_by_proxy(environ) and ":" not in ours:
-        # A proxy that passes Host on without its port (nginx: `Host $host`).
+    if is_forwarded(environ) and ":" not in ours:
+        # A proxy that forwards Host without its port (nginx: `Host $host`).
         return theirs.partition(":")[0] == ours != ""
     return theirs != "" and theirs.removesuffix(usual) == ours.removesuffix(usual)
 
 
-def _is_harmless(environ: Mapping[str, Any], permission: Permission) -> bool:
-    """Whether a page may send this although it cannot be known whose page it is.
+def _is_allowed_without_origin(environ: Mapping[str, Any], permission: Permission) -> bool:
+    """Whether a change is allowed although the origin of the page cannot be checked.
 
-    A trusted proxy has replaced the name under which the browser knows this service. A session is
-    proof then: the browser adds its cookie (SameSite=Strict) to no other site's request. What
-    everybody may do uses no right of the browser's owner.
+    A trusted proxy has replaced the host name that the browser used. A session is proof then: its
+    cookie is SameSite=Strict. A public operation uses no right of the browser's owner.
     """
-    says_little = "HTTP_SEC_FETCH_SITE" not in environ and environ.get("HTTP_ORIGIN") != "null"
-    if not says_little or not host_is_unknown(environ):
+    has_no_proof = "HTTP_SEC_FETCH_SITE" not in environ and environ.get("HTTP_ORIGIN") != "null"
+    if not has_no_proof or not host_is_unknown(environ):
         return False
-    return permission is Permission.PUBLIC or session(environ) is not None
+    return permission is Permission.PUBLIC or session_cookie(environ) is not None
 
 
-def _foreign_sentence(environ: Mapping[str, Any]) -> str:
+def _cross_site_message(environ: Mapping[str, Any]) -> str:
     origin, host = environ.get("HTTP_ORIGIN"), environ.get("HTTP_HOST")
     if origin in (None, "null") or "HTTP_SEC_FETCH_SITE" in environ:
-        return _FOREIGN
+        return _CROSS_SITE
     return (
-        f"{_FOREIGN} It came from {origin}, and this service was addressed as {host}. If both are "
-        "the same site, have the proxy pass Host on, and name the proxy in --trusted-proxies."
+        f"{_CROSS_SITE} It came from {origin}, and this service was addressed as {host}. If both "
+        "are the same site, have the proxy pass Host on, and name the proxy in --trusted-proxies."
     )
 
 
-def refuse(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
-    """Log that somebody was turned away, with nothing that was shown, and raise it."""
-    log.info(
-        "Refused: %s", refusal,
-        extra={"action": "access_denied",
-               "details": {"error": type(refusal).__name__, "method": environ["REQUEST_METHOD"],
-                           "client": address_of(environ)}},
-    )  # fmt: skip
+def deny(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
+    """Log a refusal, without the credential, and raise it."""
+    details = {
+        "error": type(refusal).__name__,
+        "method": environ["REQUEST_METHOD"],
+        "client": address_of(environ),
+    }
+    log.info("Refused: %s", refusal, extra={"action": "access_denied", "details": details})
     raise refusal
 
 
-def _check(permission: Permission, caller: Caller, number: str) -> None:
+def _check(permission: Permission, principal: Caller, number: str) -> None:
     if permission is Permission.PARTIAL or (
-        permission is Permission.OWNER and caller.number == number
+        permission is Permission.OWNER and principal.number == number
     ):
         return
     least = REQUIRED_ROLE[permission]
-    if caller.may(least):
+    if principal.may(least):
         return
-    if caller.role is not None:
-        raise Forbidden(f"This needs the role {least}; this key has the role {caller.role}.")
-    if caller.number is None:
+    if principal.role is not None:
+        raise Forbidden(f"This needs the role {least}; this key has the role {principal.role}.")
+    if principal.number is None:
         raise Unauthenticated(_NEEDS_EITHER if permission is Permission.OWNER else _NEEDS_KEY)
     if permission is Permission.OWNER:
         raise Forbidden("This tracking token is that of another order.")
     raise Forbidden("This needs a staff key; a tracking token was shown.")
 
 
-def _mark(response: Response) -> Response:
-    """Keep an answer that depends on the caller out of shared caches."""
+def _set_cache_headers(response: Response) -> Response:
+    """Keep a response that depends on the credential out of shared caches."""
     response.headers.update(HEADERS)
-    if "caller" in g:
+    if "principal" in g:
         response.vary.update(("Authorization", "Cookie"))
     return response

@@ -1,7 +1,7 @@
-"""Which Host header a request may carry, and whether a proxy or tunnel has forwarded it.
+"""Checks the Host header, and refuses forwarded requests while there is no staff key.
 
-A page of another host name whose DNS answer changes to this machine (DNS rebinding) is same-origin
-to a browser. Its requests carry that host name, and nothing else tells them from our own pages'.
+A page whose host name resolves to this machine (DNS rebinding) is same-origin to a browser. Only
+the host name distinguishes its requests from those of our own pages.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from pizza.web.security.proxies import host_is_unknown
 log = logging.getLogger(__name__)
 
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-# Each is added by a reverse proxy, a tunnel or a content delivery network.
+_HEADER_NAMES = """
+    Forwarded Via X-Real-IP X-Client-IP X-Cluster-Client-IP True-Client-IP X-Forwarded
+    X-Forwarded-By X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix
+    X-Forwarded-Proto X-Forwarded-Protocol X-Forwarded-Scheme X-Forwarded-Server X-Forwarded-Ssl
+    X-Forwarded-Uri X-Original-Forwarded-For X-Original-Host X-Original-URL CDN-Loop
+    CF-Connecting-IP CF-Connecting-IPv6 CF-IPCountry CF-Ray CF-Visitor Fastly-Client-IP
+    Fly-Client-IP X-Appengine-User-IP X-Azure-ClientIP X-Envoy-External-Address X-ProxyUser-IP
+    Tailscale-User-Login
+"""
+# Added by reverse proxies, tunnels and content delivery networks.
 FORWARDING_HEADERS = frozenset(
-    "HTTP_" + name.upper().replace("-", "_")
-    for name in (
-        "Forwarded", "Via", "X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP",
-        "X-Forwarded", "X-Forwarded-By", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
-        "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Forwarded-Protocol", "X-Forwarded-Scheme",
-        "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Uri", "X-Original-Forwarded-For",
-        "X-Original-Host", "X-Original-URL", "CDN-Loop", "CF-Connecting-IP", "CF-Connecting-IPv6",
-        "CF-IPCountry", "CF-Ray", "CF-Visitor", "Fastly-Client-IP", "Fly-Client-IP",
-        "X-Appengine-User-IP", "X-Azure-ClientIP", "X-Envoy-External-Address",
-        "X-ProxyUser-IP", "Tailscale-User-Login",
-    )
-)  # fmt: skip
+    "HTTP_" + name.upper().replace("-", "_") for name in _HEADER_NAMES.split()
+)
 _NO_HOST = Problem(400, "An HTTP/1.1 request needs exactly one Host header that names a host.")
 _NOT_OURS = "This service does not answer to this host name."
 _FORWARDED = (
@@ -56,23 +55,28 @@ class HostCheck:
         self._logged: set[str] = set()
 
     def check(self, environ: Mapping[str, Any]) -> None:
-        """Raises Problem 400, 403 or 421; DatabaseUnavailable while it is not known whether
-        there is a staff key and the answer depends on it."""
+        """Raises Problem 400, 403 or 421.
+
+        Raises DatabaseUnavailable if the result depends on whether there is a staff key and that
+        is unknown.
+        """
         name = self._name(environ)
         if not FORWARDING_HEADERS.isdisjoint(environ) and not self._required():
             self._log_once(
-                "forwarded_without_key", None,
+                "forwarded_without_key",
+                None,
                 "A proxy or tunnel forwards requests to this service, which has no staff key: they "
                 "are refused. Set STAFF_KEY and name the proxy in --trusted-proxies",
-            )  # fmt: skip
+            )
             raise Problem(403, _FORWARDED)
         if name is None or self._is_ours(name) or host_is_unknown(environ):
             return
         self._log_once(
-            "host_refused", name,
+            "host_refused",
+            name,
             "Requests for the host %r are refused; if it is a name of this service, add it to "
             "--allowed-hosts",
-        )  # fmt: skip
+        )
         raise Problem(421, _NOT_OURS)
 
     def _name(self, environ: Mapping[str, Any]) -> str | None:
@@ -100,12 +104,9 @@ class HostCheck:
             return
         self._logged.add(action)
         details = {} if name is None else {"host": name}
-        log.warning(
-            sentence, *details.values(), extra={"action": action, "details": details}
-        )  # fmt: skip
+        log.warning(sentence, *details.values(), extra={"action": action, "details": details})
 
 
-# A client sends the same name again and again.
 @lru_cache(maxsize=256)
 def _parse(host: str) -> str | None:
     found = _HOST.fullmatch(host)

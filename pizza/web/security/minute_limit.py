@@ -1,4 +1,4 @@
-"""A limit of so many a minute for each client, counted in the memory of one process."""
+"""A limit per minute for each client, counted in the memory of one process."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pizza.web.http.problems import Problem
 
 
 class MinuteLimit:
-    """At most `most` hits a minute for each client, in windows of a minute. Thread-safe.
+    """At most `limit` hits per client in fixed windows of a minute. Thread-safe.
 
     The lock is needed: of two threads in the library's storage at the same time, one may start
     the other's timer, and fails with "threads can only be started once".
     """
 
-    def __init__(self, most: int) -> None:
-        self._item = RateLimitItemPerMinute(most)
+    def __init__(self, limit: int) -> None:
+        self._item = RateLimitItemPerMinute(limit)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._lock = threading.Lock()
 
     def hit(self, client: str) -> bool:
-        """Count one of this client's; False when it has had as many in this minute."""
+        """Count a hit; return False if the client has reached the limit in this minute."""
         with self._lock:
             return self._limiter.hit(self._item, client)
 
     def test(self, client: str) -> bool:
-        """Whether the client may have one more in this minute; counts nothing."""
+        """Whether another hit is allowed in this minute; counts nothing."""
         with self._lock:
             return self._limiter.test(self._item, client)
 
 
-def too_many(sentence: str) -> Problem:
-    """The answer to a client beyond its limit: 429 with Retry-After."""
+def rate_limit_problem(sentence: str) -> Problem:
+    """The response to a client over its limit: 429 with Retry-After."""
     return Problem(429, sentence, headers=(("Retry-After", "60"),))

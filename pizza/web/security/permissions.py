@@ -1,4 +1,4 @@
-"""Who may use which operation: one rule for each endpoint, managers alone where there is none."""
+"""The permission that each operation requires; an endpoint that is not listed is for managers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pizza.domain import roles
 
 
 class Permission(enum.Enum):
-    """Who may use an operation, once the doors are closed: for most the least role."""
+    """Who may use an operation while authentication is required."""
 
-    PUBLIC = "everybody, and nothing is looked at"
-    PARTIAL = "everybody; without token or key only what tells of no person"
-    OWNER = "the order's customer, and the role staff"
-    MONITOR = "the role monitor; anybody while the database is away, when there is little to tell"
+    PUBLIC = "anyone; no credential is looked up"
+    PARTIAL = "anyone; without a credential only public fields"
+    OWNER = "the order's customer, or the role staff"
+    MONITOR = "the role monitor; anyone while the database is unavailable"
     STATION = "the role station"
     STAFF = "the role staff"
     MANAGER = "the role manager"
@@ -27,10 +27,10 @@ REQUIRED_ROLE = {
     Permission.MANAGER: roles.MANAGER,
 }
 
-# By endpoint. What is not here is for managers.
+# By endpoint.
 PERMISSIONS = {
     "place_order": Permission.PUBLIC,  # fields that need a key are checked by PlaceOrder
-    "tracked_order": Permission.PUBLIC,  # its address is the token
+    "tracked_order": Permission.PUBLIC,  # the path has the token
     "tracked_events": Permission.PUBLIC,
     "menu": Permission.PUBLIC,
     "alive": Permission.PUBLIC,
@@ -73,13 +73,13 @@ PERMISSIONS = {
     "retry_delivery": Permission.MANAGER,
     "metrics": Permission.MONITOR,
     "kitchen_board": Permission.STATION,
-    # The API's description, and the page that shows it.
+    # The OpenAPI document.
     "openapi_json": Permission.PUBLIC,
-    # Pages, beside those that have an operation's address.
+    # Pages, but for those at the path of an operation.
     "pages.file": Permission.PUBLIC,
     "pages.order": Permission.PUBLIC,
     "pages.order_form": Permission.PUBLIC,
-    "pages.cancel": Permission.PUBLIC,  # its address is the token
+    "pages.cancel": Permission.PUBLIC,  # the path has the token
     "pages.login": Permission.PUBLIC,
     "pages.login_form": Permission.PUBLIC,
     "pages.logout": Permission.PUBLIC,
@@ -95,7 +95,7 @@ _DESCRIPTION = ("openapi.", "swagger.")
 
 
 def permission_of(endpoint: str) -> Permission:
-    """The rule of a Flask endpoint, which for our operations is also their operationId."""
+    """The permission of a Flask endpoint; its name is also the operationId."""
     if endpoint.startswith(_DESCRIPTION):
         return Permission.PUBLIC
     return PERMISSIONS.get(endpoint, Permission.MANAGER)

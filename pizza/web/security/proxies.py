@@ -1,7 +1,7 @@
-"""Who sends a request, and at which address of ours, where proxies stand in between.
+"""Finds the client, scheme and host of a request behind proxies.
 
-Only a proxy whose address is among `--trusted-proxies` is believed. What it says of scheme, host,
-port and prefix is put into the WSGI environment, as Werkzeug's ProxyFix does it.
+Only the headers of proxies in `--trusted-proxies` count. Their scheme, host, port and prefix are
+written to the WSGI environment, as Werkzeug's ProxyFix does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pizza.config.parsers import Network
-from pizza.web.security.forwarded import CLIENT_HEADERS, Address, Forwarding, read_address
+from pizza.web.security.forwarded import CLIENT_HEADERS, Address, Forwarding, parse_address
 
 log = logging.getLogger(__name__)
 
@@ -26,50 +26,49 @@ _HOST_UNKNOWN = "pizza.host_unknown"
 
 
 def client_of(environ: Mapping[str, Any]) -> str | None:
-    """The client whose requests are to be limited: an address, of IPv6 its /64.
+    """The client to which limits apply: an address, for IPv6 its /64 network.
 
-    None for this machine itself. What comes through a proxy always is somebody's: where a trusted
-    one does not say whose, or nothing readable, and where another one on this machine forwards
-    (--trusted-proxies was forgotten), the proxy itself is the client.
+    None for this machine. If a trusted proxy names no client that can be parsed, or a proxy on this
+    machine is missing in --trusted-proxies, the proxy is the client.
     """
     if _CLIENT in environ:
         return str(environ[_CLIENT])
-    address = read_address(environ.get("REMOTE_ADDR", ""))
-    # What comes over no network (a socket file) has no address.
+    address = parse_address(environ.get("REMOTE_ADDR", ""))
+    # A request over a Unix socket has no address.
     if address is None:
         return None
     if address.is_loopback and not any(header in environ for header in CLIENT_HEADERS):
         return None
-    return _client(address)
+    return _limited_client(address)
 
 
 @lru_cache(maxsize=4096)
 def network_of(client: str) -> str:
-    """The network of a client of `client_of`, as providers hand them out: IPv4 /24, IPv6 /48."""
+    """The network of a client of `client_of`: IPv4 /24, IPv6 /48."""
     address = ipaddress.ip_network(client).network_address
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
 def address_of(environ: Mapping[str, Any]) -> str:
-    """The address of the client, whole, for logs: as a trusted proxy says it, or of the peer."""
+    """The full address of the client, for logs: from a trusted proxy, or that of the peer."""
     return str(environ.get(_ADDRESS) or environ.get("REMOTE_ADDR") or "unknown")
 
 
-def came_by_proxy(environ: Mapping[str, Any]) -> bool:
+def is_forwarded(environ: Mapping[str, Any]) -> bool:
     """Whether a trusted proxy has forwarded a request."""
     return _CLIENT in environ
 
 
 def host_is_unknown(environ: Mapping[str, Any]) -> bool:
-    """Whether a trusted proxy has replaced Host with a name of the inside, and says no other.
+    """Whether a trusted proxy has replaced Host with an internal name, and names no other host.
 
-    nginx does so unless it is told otherwise: Host is what stands behind `proxy_pass`.
+    That is nginx's default: Host is the name in `proxy_pass`.
     """
     return bool(environ.get(_HOST_UNKNOWN))
 
 
 def behind_proxies(app: Wsgi, trusted: Iterable[Network]) -> Wsgi:
-    """Wrap a WSGI application: it sees each request as the first trusted proxy got it."""
+    """Wrap a WSGI application: it receives each request as the first trusted proxy received it."""
     networks = tuple(trusted)
 
     def is_trusted(address: Address | None) -> bool:
@@ -79,11 +78,11 @@ def behind_proxies(app: Wsgi, trusted: Iterable[Network]) -> Wsgi:
     silent: list[Address] = []
 
     def forwarded(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        remote = read_address(environ.get("REMOTE_ADDR", ""))
+        remote = parse_address(environ.get("REMOTE_ADDR", ""))
         if remote is not None and is_trusted(remote):
-            if not _believe(environ, remote, is_trusted) and not silent:
+            if not _apply_forwarding(environ, remote, is_trusted) and not silent:
                 silent.append(remote)
-                _warn_of_silence(remote)
+                _warn_no_client(remote)
         elif (
             remote is not None
             and remote.is_private
@@ -91,46 +90,48 @@ def behind_proxies(app: Wsgi, trusted: Iterable[Network]) -> Wsgi:
             and any(header in environ for header in CLIENT_HEADERS)
         ):
             warned.append(remote)
-            _warn(remote)
+            _warn_untrusted(remote)
         return app(environ, start_response)
 
     return forwarded
 
 
-def _believe(
+def _apply_forwarding(
     environ: Environ, remote: Address, is_trusted: Callable[[Address | None], bool]
 ) -> bool:
-    """Put what the proxy at `remote` says of a request into its environment.
+    """Write what the proxy at `remote` says about a request into its environment.
 
-    Returns whether it says for whom it forwards the request, readably.
+    Returns whether the proxy names a client that can be parsed.
     """
-    said = Forwarding(environ)
-    found = [_walk(remote, chain, is_trusted) for chain in said.chains]
+    forwarding = Forwarding(environ)
+    found = [_find_client(remote, chain, is_trusted) for chain in forwarding.chains]
     client, proxies = found[0] if found else (remote, 1)
     if any(other != client for other, _ in found):
-        # A proxy writes one of the two headers and passes on the other one, which its client wrote.
+        # A proxy writes one of the two headers and forwards the other, which its client wrote.
         client = remote
-    environ[_CLIENT], environ[_ADDRESS] = _client(client), str(client)
-    if scheme := said.scheme(proxies):
+    environ[_CLIENT], environ[_ADDRESS] = _limited_client(client), str(client)
+    if scheme := forwarding.scheme(proxies):
         environ["wsgi.url_scheme"] = scheme
-    host, port = said.host(proxies), said.port(proxies)
+    host, port = forwarding.host(proxies), forwarding.port(proxies)
     inner = str(environ.get("HTTP_HOST", ""))
-    if host is None and _is_inside(inner):
+    if host is None and _is_internal(inner):
         environ[_HOST_UNKNOWN] = True
     elif host or inner:
         environ["HTTP_HOST"] = _with_port(host or inner, port, environ["wsgi.url_scheme"])
-    if prefix := said.prefix(proxies):
+    if prefix := forwarding.prefix(proxies):
         environ["SCRIPT_NAME"] = prefix
-    return bool(said.chains) and all(chain and chain[0] is not None for chain in said.chains)
+    return bool(forwarding.chains) and all(
+        chain and chain[0] is not None for chain in forwarding.chains
+    )
 
 
-def _walk(
+def _find_client(
     remote: Address, chain: Iterable[Address | None], is_trusted: Callable[[Address | None], bool]
 ) -> tuple[Address, int]:
-    """Who sent the request to the first trusted proxy, and how many of these there are.
+    """The client of the first trusted proxy, and the number of trusted proxies.
 
-    The chain is read from the nearest proxy to the first address that is no trusted proxy: what the
-    others say, the client may have written itself. An address that cannot be read ends it.
+    Reads the chain from the nearest proxy to the first address that is not a trusted proxy: the
+    client may have written the rest itself. An address that cannot be parsed ends the chain.
     """
     client, proxies = remote, 1
     for address in chain:
@@ -143,35 +144,36 @@ def _walk(
     return client, proxies
 
 
-def _client(address: Address) -> str:
+def _limited_client(address: Address) -> str:
     if address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False))
     return str(address)
 
 
-def _is_inside(host: str) -> bool:
+def _is_internal(host: str) -> bool:
     """Whether a Host header names an address or a single label, such as `localhost:3000`."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return "." not in name or read_address(name) is not None
+    return "." not in name or parse_address(name) is not None
 
 
 def _with_port(host: str, port: str | None, scheme: str) -> str:
-    """The host with its port; a port in the host itself wins."""
+    """The host with its port; a port in the host takes precedence."""
     usual = "443" if scheme == "https" else "80"
     has_port = not host.endswith("]") and ":" in host
     return host if has_port or port in (None, usual) else f"{host}:{port}"
 
 
-def _warn(remote: Address) -> None:
+def _warn_untrusted(remote: Address) -> None:
     log.warning(
         "Requests from %s name another client, but %s is not among --trusted-proxies: all of them "
         "count as one limited client",
-        remote, remote,
+        remote,
+        remote,
         extra={"action": "proxy_not_trusted", "details": {"proxy": str(remote)}},
-    )  # fmt: skip
+    )
 
 
-def _warn_of_silence(remote: Address) -> None:
+def _warn_no_client(remote: Address) -> None:
     log.warning(
         "The trusted proxy at %s forwards a request and names no client that can be read: all such "
         "requests count as one limited client. Have it set X-Forwarded-For",

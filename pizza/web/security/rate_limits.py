@@ -1,8 +1,8 @@
-"""How much of the service one client may have: requests a minute, and places in the kitchen.
+"""Limits for each client: requests per minute, and open orders.
 
-A client is an address (of IPv6 its /64, which one house has; pizza.web.proxies). Staff that shows a
-key, and this machine itself, are not limited. Requests are counted in each HTTP worker by itself,
-in memory, before their address is looked at; the places by the database, exactly.
+A client is an address (for IPv6 its /64 network; pizza.web.security.proxies). Staff with a key and
+this machine are not limited. Each HTTP worker counts requests on its own, in memory, before they
+are routed; the database counts open orders exactly.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import InvalidCredential
 from pizza.domain.order import Client
-from pizza.web.security.authorization import credential
+from pizza.web.security.authorization import credential_of
 from pizza.web.security.credentials import Credentials
-from pizza.web.security.minute_limit import MinuteLimit, too_many
+from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
 from pizza.web.security.proxies import client_of, network_of
 
 
@@ -30,20 +30,20 @@ class RateLimits:
         self._credentials = credentials
         self._requests = MinuteLimit(settings.rate_limit) if settings.rate_limit else None
 
-    def count(self, environ: MutableMapping[str, Any]) -> None:
+    def check_rate(self, environ: MutableMapping[str, Any]) -> None:
         """Count a WSGI request for its client. Raises Problem 429.
 
-        Also 429 when the client has shown too many wrong credentials and shows one more.
+        Also raises it if the client has sent too many wrong credentials and sends one more.
         """
         address = client_of(environ)
-        if address is None or self._shows_key(environ):
+        if address is None or self._has_key(environ):
             return
         if self._requests is not None and not self._requests.hit(address):
-            raise too_many("Too many requests; try again in a minute.")
+            raise rate_limit_problem("Too many requests; try again in a minute.")
 
-    def order(self, environ: Mapping[str, Any], guest: Caller) -> Client | None:
-        """Whose places a request that places an order takes; None if it is not limited."""
-        if guest.key:
+    def order_quota(self, environ: Mapping[str, Any], principal: Caller) -> Client | None:
+        """The quota of open orders that applies to POST /orders; None if it is not limited."""
+        if principal.key:
             return None
         address = client_of(environ)
         places = self._settings.client_order_limit
@@ -54,12 +54,12 @@ class RateLimits:
         )
 
     def stream_client(self, environ: MutableMapping[str, Any]) -> str | None:
-        """Whose stream a request asks for; None for staff with a key, and for this machine."""
-        return None if self._shows_key(environ) else client_of(environ)
+        """The client that opens a stream; None for staff with a key and for this machine."""
+        return None if self._has_key(environ) else client_of(environ)
 
-    def _shows_key(self, environ: MutableMapping[str, Any]) -> bool:
-        shown = credential(environ)
+    def _has_key(self, environ: MutableMapping[str, Any]) -> bool:
+        shown = credential_of(environ)
         try:
-            return shown is not None and self._credentials.caller(environ, shown).key
+            return shown is not None and self._credentials.authenticate(environ, shown).key
         except (InvalidCredential, DatabaseUnavailable):
             return False

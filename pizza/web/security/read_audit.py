@@ -1,4 +1,4 @@
-"""Reads of personal data by callers with a key go to the audit log."""
+"""Records reads of personal data by principals with a key in the audit log."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pizza.audit.audit_log import CUSTOMER, Subject
 from pizza.domain.names import fold
 from pizza.web.security import authorization
 
-_AGAIN_SECONDS = 60.0
-# A board asks for its orders every few seconds, all evening.
+_REPEAT_SECONDS = 60.0
+# The kitchen page requests its orders every few seconds.
 BOARD_SECONDS = 3600.0
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 
 
 class ReadAudit:
-    """Of equal reads of one session this process records the first, then none for a while."""
+    """Records the first of equal reads of one session, then none for a while. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,21 +33,27 @@ class ReadAudit:
         kind: str,
         id: str = "",
         *,
-        seconds: float = _AGAIN_SECONDS,
+        seconds: float = _REPEAT_SECONDS,
     ) -> None:
-        """Record a read by the current request's caller, after it has succeeded.
+        """Record a read by the principal of the current request, after it has succeeded.
 
-        id: of a customer the name. seconds: for how long the same read is not recorded again.
-        Without a key nothing is recorded.
+        id: for a customer the name. seconds: for how long the same read is not recorded again.
+        Records nothing without a key. Runs in the transaction of `conn`.
         """
-        caller = authorization.current()
-        if caller.key_id is None:
+        principal = authorization.current_principal()
+        if principal.key_id is None:
             return
-        key = (caller.key_id, caller.session, action, kind, fold(id) if kind == CUSTOMER else id)
+        key = (
+            principal.key_id,
+            principal.session,
+            action,
+            kind,
+            fold(id) if kind == CUSTOMER else id,
+        )
         if not self._is_first(key, seconds):
             return
         subject = audit_log.customer(conn, id) if kind == CUSTOMER else Subject(kind, id)
-        if not audit_log.record_read(conn, authorization.actor(), action, subject):
+        if not audit_log.record_read(conn, authorization.current_actor(), action, subject):
             with self._lock:
                 self._until.pop(key, None)
 
@@ -56,7 +62,7 @@ class ReadAudit:
         with self._lock:
             if now < self._until.get(key, now):
                 return False
-            if len(self._until) >= _MOST_REMEMBERED:
+            if len(self._until) >= _MAX_REMEMBERED:
                 self._until.clear()
             self._until[key] = now + seconds
             return True

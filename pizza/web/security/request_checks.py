@@ -1,4 +1,4 @@
-"""What every request passes before its address is looked at: Host, and the rate limit.
+"""Checks Host and the rate limit of every request before it is routed.
 
 POST /orders, static files, unknown addresses and views pass the same checks. (Cross-site requests
 are checked for each operation, by `Authorizer.check_origin`.)
@@ -22,21 +22,21 @@ Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 def check_requests(app: Wsgi, hosts: HostCheck, limits: RateLimits) -> Wsgi:
-    """Wrap a WSGI application: a request that fails a check is answered with a problem."""
+    """Wrap a WSGI application: a request that fails a check receives a problem document."""
 
     def checked(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             hosts.check(environ)
-            limits.count(environ)
+            limits.check_rate(environ)
         except (Problem, DatabaseUnavailable) as error:
-            return answer(problem_for(error), start_response)
+            return send_problem(problem_for(error), start_response)
         return app(environ, start_response)
 
     return checked
 
 
-def answer(problem: Problem, start_response: StartResponse) -> list[bytes]:
-    """Answer a WSGI request with a problem."""
+def send_problem(problem: Problem, start_response: StartResponse) -> list[bytes]:
+    """Send a problem as the response to a WSGI request."""
     body = problem.body()
     headers = [
         ("Content-Type", CONTENT_TYPE),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from pizza.web.security.forwarded import read_address
+from pizza.web.security.forwarded import parse_address
 
 _DESCRIPTORS = "/dev/fd"
 # struct tcp_info of linux/tcp.h: milliseconds since data was sent and received last, and how many
@@ -79,7 +79,7 @@ def count_descriptors() -> int:
 
 def normalized(address: str) -> str:
     """An address in the form that `Connection.address` has."""
-    return str(read_address(address) or address)
+    return str(parse_address(address) or address)
 
 
 def _seen(descriptor: int, link: socket.socket) -> Connection:

@@ -20,8 +20,8 @@ from typing import Any
 
 from pizza.config.parsers import Network, is_loopback
 from pizza.web.http.problems import Problem
-from pizza.web.security.credentials import shows_key
-from pizza.web.security.forwarded import read_address
+from pizza.web.security.credentials import has_shown_key
+from pizza.web.security.forwarded import parse_address
 from pizza.web.security.proxies import client_of
 from pizza.web.server import connections
 from pizza.web.server.connections import Connection, normalized
@@ -96,7 +96,7 @@ class SlowClients:
     def begin(self, environ: Environ) -> BodyRead:
         """A read begins. Raises Problem 429."""
         # Staff with a key is not limited: it may have the same address as somebody who attacks.
-        client = None if shows_key(environ) else client_of(environ)
+        client = None if has_shown_key(environ) else client_of(environ)
         read = BodyRead(normalized(environ.get("REMOTE_ADDR", "")), client)
         with self._lock:
             if client is not None:
@@ -186,7 +186,7 @@ class SlowClients:
 
     def _is_shared(self, address: str) -> bool:
         """Whether connections from there are of many clients: this machine, a trusted proxy."""
-        found = read_address(address)
+        found = parse_address(address)
         return is_loopback(address) or (
             found is not None and any(found in network for network in self._trusted)
         )

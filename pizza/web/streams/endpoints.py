@@ -156,7 +156,7 @@ class StreamEndpoints:
         check: Callable[[Caller], bool] | None = None,
     ) -> Stream:
         """Open a stream, counted by the limiter. check: whether its caller may still read it."""
-        shown = authorization.credential(request.environ)
+        shown = authorization.credential_of(request.environ)
         client = self._limits.stream_client(request.environ)
 
         def is_authorized() -> bool:
@@ -188,7 +188,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
     )
     def order_events(path: OrderPath, header: LastEventId) -> Response:
-        include_private = authorization.current().may_see(path.number)
+        include_private = authorization.current_principal().may_see(path.number)
         return streams.stream_order(
             path.number, header.last_event_id, include_private=include_private, by_token=False
         )
@@ -202,7 +202,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
     )
     def tracked_events(path: TokenPath, header: LastEventId) -> Response:
         try:
-            number = credentials.customer(request.environ, path.token).number or ""
+            number = credentials.authenticate_customer(request.environ, path.token).number or ""
         except InvalidCredential:
             raise Problem(404, "There is no order with this token.") from None
         return streams.stream_order(

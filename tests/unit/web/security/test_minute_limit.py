@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pizza.web.security.minute_limit import MinuteLimit, too_many
+from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
 
 THREADS = 8
 # Enough for the fault that the lock prevents to show in nearly every run.
@@ -52,5 +52,5 @@ def test_the_count_is_exact_and_each_client_has_its_own() -> None:
 
 
 def test_a_client_beyond_its_limit_is_told_when_to_come_again() -> None:
-    problem = too_many("Too many.")
+    problem = rate_limit_problem("Too many.")
     assert (problem.status, problem.headers) == (429, (("Retry-After", "60"),))

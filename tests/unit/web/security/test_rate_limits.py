@@ -79,5 +79,5 @@ def test_without_a_setting_the_database_says_how_many_places_that_are(given, cli
     limits = RateLimits(
         load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(mark=str.encode), None
     )
-    found = limits.order(FAR, ANYBODY)
+    found = limits.order_quota(FAR, ANYBODY)
     assert (found is not None, found and found.places) == client

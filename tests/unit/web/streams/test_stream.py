@@ -130,7 +130,7 @@ def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
     assert asked == [_AUTHORIZATION_SECONDS]  # one look for all of them, and not again at once
 
 
-@pytest.mark.parametrize("wake", ["cut", "close", "ping"])
+@pytest.mark.parametrize("wake", ["abort", "close", "ping"])
 def test_one_that_waits_hears_it_at_once(wake):
     body = Stream()
     body.start_all()
