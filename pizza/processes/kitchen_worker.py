@@ -19,7 +19,7 @@ from pizza.kitchen.worker_storage import Post
 from pizza.kitchen.workers import Shift
 from pizza.menu import storage as menu
 from pizza.orders.external import outside
-from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Shutdown
 from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.worker import Worker
@@ -85,8 +85,8 @@ def _known_tags(settings: Settings) -> set[str]:
 
     Raises SystemExit when told to stop meanwhile.
     """
-    stop, backoff = Stop(), Backoff()
-    stop.listen()
+    stop, backoff = Shutdown(), Backoff()
+    stop.install_handlers()
     told = False
     while not stop.is_set():
         try:

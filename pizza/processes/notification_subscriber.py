@@ -16,7 +16,7 @@ from pizza.config.settings import Settings
 from pizza.domain.names import fold
 from pizza.notifications.handler import Deliveries, Show, Wanted, write_line
 from pizza.taskqueue.errors import RegistrationRefused
-from pizza.taskqueue.service import serve
+from pizza.taskqueue.service import run_until_stopped
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 from pizza.topology import subscriber_queue
 
@@ -53,7 +53,7 @@ def run_subscriber(settings: Settings) -> int:
         settings.db_url or None,
     )
     try:
-        serve(subscriber)
+        run_until_stopped(subscriber)
     except RegistrationRefused as refusal:
         raise RegistrationRefused(
             f"A subscriber named {name!r} is already at work; choose another name."

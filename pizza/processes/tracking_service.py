@@ -14,7 +14,7 @@ from typing import Any
 from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.taskqueue.outbox.relay import Relay
-from pizza.taskqueue.service import Later, serve
+from pizza.taskqueue.service import DeferredService, run_until_stopped
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 from pizza.topology import NOTIFICATIONS, TRACKING_STATUS
 from pizza.tracking import status_requests
@@ -32,7 +32,7 @@ def run_tracking(settings: Settings) -> int:
     assert settings.db_url, "the command line insists on it"
     app = make_app(settings)
     title = settings.mode or "tracking-service"
-    relay = Later(Relay(app, settings.db_url, settings.broker_url, name=title))
+    relay = DeferredService(Relay(app, settings.db_url, settings.broker_url, name=title))
     opening = _Opening(2, relay)
 
     def options(name: str, queue: Any) -> SubscriberOptions:
@@ -45,7 +45,7 @@ def run_tracking(settings: Settings) -> int:
             ready=opening.ready,
         )
 
-    serve(
+    run_until_stopped(
         Subscriber(
             app, settings.broker_url, options("tracking-events", NOTIFICATIONS),
             on_notification, settings.db_url,
@@ -69,7 +69,7 @@ def run_tracking(settings: Settings) -> int:
 class _Opening:
     """The service has started when its last subscriber is ready; then its relay begins."""
 
-    def __init__(self, parts: int, relay: Later) -> None:
+    def __init__(self, parts: int, relay: DeferredService) -> None:
         self._left = parts
         self._relay = relay
         self._counting = threading.Lock()
@@ -79,4 +79,4 @@ class _Opening:
             self._left -= 1
             if self._left == 0:
                 log.info("Tracking service started", extra={"action": "service_started"})
-                self._relay.begin()
+                self._relay.start_now()

@@ -1,4 +1,4 @@
-"""A thread's one database connection, made anew when it breaks, waiting while it cannot be."""
+"""The database connection of one thread: reconnects when it breaks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pizza.taskqueue.retry import Backoff
 log = logging.getLogger(__name__)
 
 
-class Line:
-    """Owned by one thread.
+class ReconnectingConnection:
+    """A database connection that reconnects with back-off. One thread owns it.
 
-    pause: waits the given seconds, or less when asked to stop, and answers whether to
-    give up then. on_connect: called with each new connection before anything else is done on it.
+    sleep: waits up to the given seconds; returns True to give up, because the owner has to stop.
+    on_connect: called with each new connection before it is used.
     """
 
     def __init__(
@@ -26,27 +26,27 @@ class Line:
         db_url: str,
         *,
         name: str,
-        pause: Callable[[float], bool],
+        sleep: Callable[[float], bool],
         on_connect: Callable[[BoundedConnection], None] = lambda conn: None,
     ) -> None:
         self._db_url = db_url
         self._name = name
-        self._pause = pause
+        self._sleep = sleep
         self._on_connect = on_connect
         self._conn: BoundedConnection | None = None
         self._backoff = Backoff()
-        self._away = False
+        self._unavailable = False
         self._refused = False
         self._refused_at: float | None = None
 
     def connection(self) -> BoundedConnection:
-        """The open connection; waits with back-off while the server is away, or after a refusal.
+        """The open connection. Waits with back-off while PostgreSQL is unavailable or refuses work.
 
-        Raises Released when the worker has to stop before it is back.
+        Raises Released when the owner has to stop first.
         """
         if self._refused:
             self._refused = False
-            if self._pause(self._backoff.next()):
+            if self._sleep(self._backoff.next()):
                 raise Released("the worker stops while the database refuses its work")
         if self._conn is not None and not self._conn.closed and self._refused_lately():
             return self._conn
@@ -54,11 +54,11 @@ class Line:
             try:
                 self._conn = self._open()
             except DatabaseUnavailable as error:
-                self.lost(error)
-                if self._pause(self._backoff.next()):
+                self.invalidate(error)
+                if self._sleep(self._backoff.next()):
                     raise Released("the worker stops while the database is away") from error
-        if self._away:
-            self._away = False
+        if self._unavailable:
+            self._unavailable = False
             log.info("PostgreSQL is back", extra={"action": "database_reconnected"})
         self._backoff.reset()
         return self._conn
@@ -73,8 +73,8 @@ class Line:
             raise
         return conn
 
-    def lost(self, error: DatabaseUnavailable | None = None) -> None:
-        """Drop the connection; the next call of `connection` makes a new one.
+    def invalidate(self, error: DatabaseUnavailable | None = None) -> None:
+        """Close the connection after `error`; the next call of `connection` reconnects.
 
         After a DatabaseTransientError the connection is kept, and the next call waits.
         """
@@ -82,8 +82,8 @@ class Line:
             self._refused, self._refused_at = True, time.monotonic()
         else:
             self.close()
-        if not self._away:
-            self._away = True
+        if not self._unavailable:
+            self._unavailable = True
             log.warning(
                 "%s, trying again: %s",
                 "PostgreSQL refuses" if self._refused else "PostgreSQL is away",

@@ -175,7 +175,7 @@ class Job:
 
     def _lost(self, error: DatabaseUnavailable) -> None:
         self.outage = error
-        self._context.line.lost(error)
+        self._context.line.invalidate(error)
 
     def _is_over_time(self) -> bool:
         deadline = self._context.deadline

@@ -1,4 +1,4 @@
-"""Stopping: signal handlers set flags only, and wake whoever waits."""
+"""Shutdown of a process: signal handlers only set flags and wake waiting threads."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def handle_stop_signals(
 ) -> None:
     """Set the handler of the signals that stop this process. Main thread only.
 
-    A SIGHUP that is ignored stays ignored: nohup started this process, to outlive its terminal.
+    An ignored SIGHUP stays ignored: the process was started with nohup.
     """
     for number in numbers:
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
-def readable(files: Sequence[Any], timeout: float) -> set[int]:
-    """The file numbers among `files` that can be read, after up to `timeout` seconds."""
-    poll = select.poll()  # select() fails on numbers over 1023, which a web process may have
+def wait_readable(files: Sequence[Any], timeout: float) -> set[int]:
+    """Wait up to `timeout` seconds; returns the file descriptors of `files` that are readable."""
+    poll = select.poll()  # select() fails on descriptors over 1023, which a web process may have
     for each in files:
         poll.register(each, select.POLLIN)
     return {number for number, _ in poll.poll(max(0.0, timeout) * 1000)}
 
 
 class Waker:
-    """Something a thread can select() on while it waits for the broker, and others can set."""
+    """A socket pair that wakes a thread which polls it; any thread or signal handler can set it."""
 
     def __init__(self) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -44,70 +44,69 @@ class Waker:
         self._theirs.setblocking(False)
 
     def fileno(self) -> int:
-        """Readable once set."""
+        """The descriptor to poll: readable after `set`."""
         return self._ours.fileno()
 
     def set(self) -> None:
         """Wake the waiting thread. Safe from any thread and from a signal handler."""
-        with suppress(OSError):  # full: it is awake already; closed: it is gone
+        with suppress(OSError):  # full: it is set already; closed: nobody waits
             self._theirs.send(b"!")
 
     def clear(self) -> None:
-        """Forget all calls of `set` so far."""
+        """Reset it, whatever number of times it was set."""
         with suppress(OSError):  # empty
             while self._ours.recv(4096):
                 pass
 
     def wait(self, timeout: float) -> None:
-        """Wait until set, or for `timeout` seconds, and forget it."""
-        readable([self], timeout)
+        """Wait until it is set, at most `timeout` seconds, then reset it."""
+        wait_readable([self], timeout)
         self.clear()
 
     def close(self) -> None:
-        """Free both ends."""
+        """Close both sockets."""
         self._ours.close()
         self._theirs.close()
 
 
-class Stop:
-    """The wish that this process ends. `is_set` and `wait` are for loops, `wake` for select().
+class Shutdown:
+    """A shutdown request for this process or thread. `wake` is for threads that poll.
 
-    No threading.Event: the handler of a signal may interrupt a thread that holds the event's lock,
-    and would then wait for it indefinitely.
+    Not a threading.Event: a signal handler can interrupt the thread that holds the event's lock,
+    and would then wait for that lock forever.
     """
 
     def __init__(self) -> None:
         self.wake = Waker()
-        self._asked = Waker()  # never cleared
+        self._requested = Waker()  # never cleared
         self._is_set = False
         self._interrupted = False
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Whether shutdown was requested."""
         return self._is_set
 
     def wait(self, timeout: float) -> bool:
-        """Wait until the stop is asked for, or for `timeout` seconds; whether it is. Any thread."""
-        readable([self._asked], timeout)
+        """Wait for it, at most `timeout` seconds; returns whether it was requested. Any thread."""
+        wait_readable([self._requested], timeout)
         return self._is_set
 
     def set(self) -> None:
-        """Ask for the stop. Safe from any thread and from a signal handler."""
+        """Request shutdown. Safe from any thread and from a signal handler."""
         self._is_set = True
-        self._asked.set()
+        self._requested.set()
         self.wake.set()
 
-    def listen(self) -> None:
-        """Let SIGTERM, SIGHUP and SIGINT ask for it; a second SIGINT ends the process at once.
+    def install_handlers(self) -> None:
+        """Let SIGTERM, SIGHUP and SIGINT request shutdown. Main thread only.
 
-        One of each is no hurry: a terminal and a process manager may both have meant it well.
-        An end at once is a crash that is meant: the servers free what it held, and
-        another worker takes over.
+        A second SIGINT ends the process at once, as a crash would; one SIGINT and one SIGTERM do
+        not, since a terminal and a process manager may each send one.
         """
         handle_stop_signals(self._on_signal)
 
-    def ignore(self) -> None:
-        """The process is at its end: one more SIGTERM or SIGHUP must not change its exit code."""
+    def ignore_signals(self) -> None:
+        """Ignore SIGTERM and SIGHUP, so that they no longer change the exit code."""
         handle_stop_signals(signal.SIG_IGN, (signal.SIGTERM, signal.SIGHUP))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""A process made of parts that each have a thread: started together, stopped together."""
+"""Runs services, each with its own thread, until the process is stopped."""
 
 from __future__ import annotations
 
@@ -7,77 +7,77 @@ import os
 import time
 from typing import Protocol
 
-from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Shutdown
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
-_LAST_SECONDS = 1.5
+_STOP_TIMEOUT_S = 1.5
 
 
-class Part(Protocol):
-    """What a service is made of: Subscriber, Relay, or a thread of the application's own."""
+class Service(Protocol):
+    """Something with its own thread: a Subscriber, a Relay, or a part of the application."""
 
     def start(self) -> None:
-        """Begin, in a thread of its own."""
+        """Start its thread."""
 
     def stop(self, timeout: float) -> None:
-        """Ask it to end, and wait up to `timeout` seconds; harmless if it was never started."""
+        """Request its end and wait up to `timeout` seconds. May be called if it never started."""
 
     def is_alive(self) -> bool:
         """Whether its thread runs."""
 
 
-class Later:
-    """A part that begins when `begin` is called, and until then only seems to."""
+class DeferredService:
+    """A service that starts when `start_now` is called, and not when `start` is."""
 
-    def __init__(self, part: Part) -> None:
-        self._part = part
-        self._begun = False
-        self._ended = False
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._started = False
+        self._stopped = False
 
-    def begin(self) -> None:
+    def start_now(self) -> None:
         """Start it now."""
-        self._part.start()
-        self._begun = True
+        self._service.start()
+        self._started = True
 
     def start(self) -> None:
-        """Wait for `begin`."""
+        """Do nothing: `start_now` starts it."""
 
     def stop(self, timeout: float) -> None:
-        """Stop it, if it has begun."""
-        self._ended = True
-        self._part.stop(timeout)
+        """Stop it; afterwards it no longer counts as alive."""
+        self._stopped = True
+        self._service.stop(timeout)
 
     def is_alive(self) -> bool:
-        """Whether it runs, or has yet to begin."""
-        waits = not self._begun and not self._ended
-        return waits or self._part.is_alive()
+        """Whether it runs or has yet to start."""
+        waits = not self._started and not self._stopped
+        return waits or self._service.is_alive()
 
 
-def serve(*parts: Part) -> None:
-    """Run parts until SIGTERM, SIGHUP or SIGINT, or until one of them ends by itself.
+def run_until_stopped(*services: Service) -> None:
+    """Run services until SIGTERM, SIGHUP or SIGINT, or until one of them ends. Main thread only.
 
-    Raises what that one failed with (its `failure`, if it has one). From the signal on they
-    have a second and a half; a part that is stuck then is left behind, as in a crash that is meant.
+    Raises the `failure` of a service that has one. After the signal the services have 1.5 s to
+    stop; if one still runs then, the process exits at once with code 0, as in a crash.
     """
-    stop = Stop()
-    stop.listen()
-    for part in parts:
-        part.start()
-    while not stop.is_set() and all(part.is_alive() for part in parts):
+    stop = Shutdown()
+    stop.install_handlers()
+    for service in services:
+        service.start()
+    while not stop.is_set() and all(service.is_alive() for service in services):
         stop.wait(_TICK_S)
-    until = time.monotonic() + _LAST_SECONDS
-    for part in parts:
-        part.stop(0)
-    for part in parts:
-        part.stop(max(0.0, until - time.monotonic()))
-    stop.ignore()
-    for part in parts:
-        failure = getattr(part, "failure", None)
+    until = time.monotonic() + _STOP_TIMEOUT_S
+    for service in services:
+        service.stop(0)
+    for service in services:
+        service.stop(max(0.0, until - time.monotonic()))
+    stop.ignore_signals()
+    for service in services:
+        failure = getattr(service, "failure", None)
         if failure is not None:
             raise failure
-    if any(part.is_alive() for part in parts):
-        log.error("A part of the service does not end; leaving it", extra={"action": "abandoned"})
+    if any(service.is_alive() for service in services):
+        log.error("A service does not stop; the process exits", extra={"action": "abandoned"})
         logging.shutdown()
         os._exit(0)

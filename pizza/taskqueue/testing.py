@@ -23,7 +23,7 @@ import psycopg
 
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.job import REFUSED, Job
 from pizza.taskqueue.message import Delivery, encode
 from pizza.taskqueue.middleware import Middleware
@@ -189,7 +189,7 @@ class _Line:
     def connection(self) -> Recorder:
         return self._recorder
 
-    def lost(self, error: Exception | None = None) -> None:
+    def invalidate(self, error: Exception | None = None) -> None:
         """A failure that was asked for; the next attempt finds the server back."""
 
 
@@ -282,7 +282,7 @@ def run(
     recorder.claimed = claimed
     context = _StubContext(
         worker_name="stub", holder=1, lease=timedelta(seconds=15), queues=(task.queue,),
-        line=cast(Line, _Line(recorder)),
+        line=cast(ReconnectingConnection, _Line(recorder)),
     )  # fmt: skip
     for event, at in ((context.abandon, stop_at), (context.lost, lost_at)):
         if at is not None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.kitchen import worker_storage
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
 from pizza.tracking import storage as tracking
 
@@ -38,7 +38,7 @@ class Watch(threading.Thread):
         self._factor = factor
         self._interval = interval
         self._ending = threading.Event()
-        self._line = Line(db_url, name=name, pause=self._ending.wait)
+        self._line = ReconnectingConnection(db_url, name=name, sleep=self._ending.wait)
         self._counted: float | None = None
         self._gone: set[str] = set()
 
@@ -58,7 +58,7 @@ class Watch(threading.Thread):
             except Released:
                 break
             except DatabaseUnavailable as error:
-                self._line.lost(error)
+                self._line.invalidate(error)
             except Exception as error:
                 log.error("The watch failed: %s", error, extra={"action": "watch_failed"})
         self._line.close()

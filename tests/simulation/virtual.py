@@ -88,8 +88,8 @@ class Waker(Event):
         return found
 
 
-class Stop:
-    """lifecycle.Stop without signals."""
+class Shutdown:
+    """lifecycle.Shutdown without signals."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -105,10 +105,10 @@ class Stop:
         self._event.set()
         self.wake.set()
 
-    def listen(self) -> None:
+    def install_handlers(self) -> None:
         """Signals come from the world."""
 
-    def ignore(self) -> None:
+    def ignore_signals(self) -> None:
         """None will come."""
 
 
@@ -228,9 +228,9 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),
     (queue_stats, _CLOCK), (vacuum, _THREADS), (importer, _CLOCK),
-    (session, _THREADS | {"readable": _readable, "_TICK_S": 0.7, "_STATEMENT_TIMEOUT_S": 2.0}),
+    (session, _THREADS | {"wait_readable": _readable, "_TICK_S": 0.7, "_STATEMENT_TIMEOUT_S": 2.0}),
     (worker, {
-        "time": _TIME, "threading": _THREADING, "BrokerConnection": _broker, "Stop": Stop,
+        "time": _TIME, "threading": _THREADING, "BrokerConnection": _broker, "Shutdown": Shutdown,
         "_TICK_S": 1.0, "new_worker_id": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),

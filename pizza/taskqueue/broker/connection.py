@@ -24,7 +24,7 @@ from pizza.taskqueue.broker.errors import translate_amqp_errors
 from pizza.taskqueue.broker.frames import FrameReader
 from pizza.taskqueue.broker.transport import BufferedTransport
 from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, TopologyRefused
-from pizza.taskqueue.lifecycle import readable
+from pizza.taskqueue.lifecycle import wait_readable
 from pizza.taskqueue.topology import Topology
 
 __all__ = ["HEARTBEAT_S", "BrokerConnection", "translate_amqp_errors"]
@@ -168,7 +168,9 @@ class BrokerConnection:
         try:
             self._transport.flush()
             ours = sock.fileno()
-            while self._transport.has_buffered_input or ours in readable([sock, *wakeups], pause):
+            while self._transport.has_buffered_input or ours in wait_readable(
+                [sock, *wakeups], pause
+            ):
                 self.connection.blocking_read(timeout=IO_TIMEOUT_S)
                 pause, wakeups = 0, ()
         except ValueError as error:  # the socket was closed meanwhile

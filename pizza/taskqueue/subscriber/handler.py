@@ -17,7 +17,7 @@ from typing import Any
 
 from pizza.database.connection import BoundedConnection
 from pizza.taskqueue import trace
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage, Released
 from pizza.taskqueue.lifecycle import Waker
@@ -53,7 +53,7 @@ class Duties:
     handler: Handler
     buried: Burial | None
     retry: RetryPolicy
-    line: Line | None
+    line: ReconnectingConnection | None
     enter: Callable[[BoundedConnection | None], None]
     renew: Callable[[BoundedConnection], None]
     time_limit: float

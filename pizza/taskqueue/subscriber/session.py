@@ -11,9 +11,9 @@ import psycopg
 from pizza.database.application import ApplicationError, application_block
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import FrameworkError, TimeLimitExceeded
-from pizza.taskqueue.lifecycle import readable
+from pizza.taskqueue.lifecycle import wait_readable
 from pizza.taskqueue.retry import Backoff, Repeated
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class HandlerSession:
 
     def __init__(
         self,
-        line: Line,
+        line: ReconnectingConnection,
         enter: Callable[[BoundedConnection], None],
         renew: Callable[[BoundedConnection], None],
         pause: Callable[[float], None],
@@ -68,9 +68,9 @@ class HandlerSession:
                         self._enter(conn)
                     self._renew(conn)
             except DatabaseUnavailable as error:
-                self._line.lost(error)
+                self._line.invalidate(error)
             except psycopg.DatabaseError as error:
-                self._line.lost(DatabaseUnavailable(str(error)))
+                self._line.invalidate(DatabaseUnavailable(str(error)))
             else:
                 self._conn = conn
                 self._renew_at = time.monotonic() + RENEWAL_S
@@ -82,12 +82,12 @@ class HandlerSession:
         conn = self._conn
         if conn is None:
             return
-        if conn.closed or readable([conn], 0):
+        if conn.closed or wait_readable([conn], 0):
             try:
                 with translate_errors():
                     conn.execute("select 1")
             except DatabaseUnavailable as error:
-                self._line.lost(error)
+                self._line.invalidate(error)
         self.connection()
 
     def run(self, step: Callable[[BoundedConnection | None], None]) -> None:
@@ -111,7 +111,7 @@ class HandlerSession:
             if isinstance(error, DatabaseUnavailable) and not isinstance(
                 error, DatabaseTransientError
             ):
-                self._line.lost(error)
+                self._line.invalidate(error)
             elif trouble.is_due(error):
                 log.log(
                     logging.WARNING if isinstance(error, DatabaseTransientError) else logging.ERROR,

@@ -33,9 +33,9 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
 from pizza.taskqueue.broker.connection import HEARTBEAT_S, BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, RegistrationRefused, Released
-from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Shutdown
 from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.retry import Backoff, Repeated, RetryPolicy
 from pizza.taskqueue.subscriber.event import Burial, Handler
@@ -109,9 +109,11 @@ class Subscriber(threading.Thread):
         self._broker_url = broker_url
         self._options = options
         self._title = f"{app.name} {options.name}"
-        self._ending = Stop()
+        self._ending = Shutdown()
         self._over = threading.Event()
-        self._line = Line(db_url, name=self._title, pause=self._pause) if db_url else None
+        self._line = (
+            ReconnectingConnection(db_url, name=self._title, sleep=self._pause) if db_url else None
+        )
         self._duties = Duties(
             handler, options.buried, options.retry, self._line, self._enter, self._renew,
             options.time_limit,
@@ -191,7 +193,7 @@ class Subscriber(threading.Thread):
                         return
                 self._wait_for_other(f"another session holds the name {self._options.name}")
             except DatabaseUnavailable as error:
-                line.lost(error)
+                line.invalidate(error)
             except psycopg.DatabaseError as error:
                 missing = isinstance(error, MISSING_TABLES)
                 text = NO_TABLES if missing else str(error)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pizza.database.arrays import text_array
 from pizza.taskqueue.broker.connection import HEARTBEAT_S
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 
 if TYPE_CHECKING:
     from pizza.taskqueue.job import Job
@@ -54,7 +54,7 @@ class WorkerContext:
     holder: int
     lease: timedelta
     queues: Sequence[str]
-    line: Line
+    line: ReconnectingConnection
     interrupt: threading.Event = field(default_factory=threading.Event)
     abandon: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)

@@ -76,7 +76,7 @@ class Executor:
             try:
                 return self._attempt(delivery, forced, lost_in_block >= _MAX_LOST_IN_BLOCK)
             except DatabaseUnavailable as error:
-                self._context.line.lost(error)
+                self._context.line.invalidate(error)
                 job = self._context.running
                 lost_in_block += job is not None and job.lost_in_block
             except Released:

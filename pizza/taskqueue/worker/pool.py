@@ -10,7 +10,7 @@ import threading
 from dataclasses import replace
 
 from pizza.taskqueue.app import App
-from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Shutdown
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.worker import Worker
 
@@ -31,8 +31,8 @@ class WorkerPool:
 
     def run(self) -> None:
         """Work until SIGTERM, SIGHUP or SIGINT. Raises what ended one of them against its will."""
-        stop = Stop()
-        stop.listen()
+        stop = Shutdown()
+        stop.install_handlers()
         threads = [
             threading.Thread(target=self._work, args=(each,), name=f"worker {number}", daemon=True)
             for number, each in enumerate(self._workers, 1)
@@ -45,7 +45,7 @@ class WorkerPool:
             worker.stop()
         for thread in threads:
             thread.join()  # within its grace and a little: a worker sees to that itself
-        stop.ignore()
+        stop.ignore_signals()
         if self._failures:
             raise self._failures[0]
 

@@ -19,7 +19,7 @@ from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import RegistrationRefused
 from pizza.taskqueue.job import Job
-from pizza.taskqueue.lifecycle import Stop, readable
+from pizza.taskqueue.lifecycle import Shutdown, wait_readable
 from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.executor import fail_hung
@@ -78,7 +78,12 @@ class Session(threading.Thread):
     """
 
     def __init__(
-        self, db_url: str, name: str, context: WorkerContext, registry: WorkerRegistry, stop: Stop
+        self,
+        db_url: str,
+        name: str,
+        context: WorkerContext,
+        registry: WorkerRegistry,
+        stop: Shutdown,
     ) -> None:
         super().__init__(name="session", daemon=True)
         self.registered = threading.Event()
@@ -159,7 +164,7 @@ class Session(threading.Thread):
                 with translate_errors():
                     # Something to read while nothing was asked: the end of the connection, or the
                     # news that the message in hand was withdrawn.
-                    if now - renewed >= lease / 3 or readable([conn], 0):
+                    if now - renewed >= lease / 3 or wait_readable([conn], 0):
                         self._check_claim(conn)
                         renewed = now
                     if now - heartbeat_at >= HEARTBEAT_INTERVAL_S:

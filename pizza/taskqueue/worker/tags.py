@@ -1,4 +1,4 @@
-"""Choosing by skill: the best waiting message that needs nothing but what a worker is good at."""
+"""Tags: finds the best waiting message all of whose required tags a worker has."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from collections.abc import Sequence
 from pizza.database.connection import translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
 from pizza.taskqueue.message import Delivery
 
-_MATCH = Queries("taskqueue/messages").match
+_FIND_MATCH = Queries("taskqueue/messages").find_match
 
 
-def match(line: Line, queues: Sequence[str], skills: Sequence[str]) -> Delivery | None:
-    """The message in place of a delivery; None when none waits, or the worker stops meanwhile."""
+def find_match(
+    db: ReconnectingConnection, queues: Sequence[str], skills: Sequence[str]
+) -> Delivery | None:
+    """The best message in `queues` that a worker with the tags `skills` may process.
+
+    None if there is none, if the database is unavailable, or if the worker has to stop.
+    """
     try:
         with translate_errors():
-            row = (
-                line.connection()
-                .execute(_MATCH, {"queues": list(queues), "skills": list(skills)})
-                .fetchone()
-            )
+            values = {"queues": list(queues), "skills": list(skills)}
+            row = db.connection().execute(_FIND_MATCH, values).fetchone()
     except DatabaseUnavailable as error:
-        line.lost(error)
+        db.invalidate(error)
         return None
     except Released:
         return None

@@ -19,14 +19,14 @@ from datetime import timedelta
 
 from pizza.taskqueue.app import App
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import (
     BrokerUnavailable,
     PoisonMessage,
     RegistrationRefused,
     TimeLimitExceeded,
 )
-from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Shutdown
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.retry import Backoff, Repeated
@@ -41,7 +41,7 @@ from pizza.taskqueue.worker.session import (
     hold_job_key,
     new_worker_id,
 )
-from pizza.taskqueue.worker.tags import match
+from pizza.taskqueue.worker.tags import find_match
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +68,13 @@ class Worker:
         self._app = app
         self._broker_url = broker_url
         self._options = options
-        self._stop = Stop()
+        self._stop = Shutdown()
         self._title = f"{app.name} {options.name}"
         holder = new_worker_id()
-        line = Line(
+        line = ReconnectingConnection(
             db_url,
             name=f"{self._title} job",
-            pause=self._pause,
+            sleep=self._pause,
             on_connect=lambda conn: hold_job_key(conn, holder),
         )
         self._context = WorkerContext(
@@ -103,11 +103,11 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGTERM, SIGHUP or SIGINT. Raises RegistrationRefused."""
-        self._stop.listen()
+        self._stop.install_handlers()
         try:
             self.work()
         finally:
-            self._stop.ignore()
+            self._stop.ignore_signals()
 
     def stop(self) -> None:
         """Ask for the end of `work`, from any thread."""
@@ -200,7 +200,9 @@ class Worker:
         log.info("Worker connected and ready", extra={"action": "worker_connected"})
         while not self._stop.is_set():
             present = self._session.registered.is_set()
-            found = match(self._context.line, self._options.queues, skills) if present else None
+            found = (
+                find_match(self._context.line, self._options.queues, skills) if present else None
+            )
             if found is not None:
                 self._run(found, forced=True)
             else:

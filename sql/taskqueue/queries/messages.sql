@@ -93,6 +93,6 @@ select message_reprioritise(%(id)s, %(priority)s)
 select message_adopt(%(id)s, %(identified)s, %(redelivered)s, %(task)s, %(queue)s, %(priority)s,
                      %(body)s, %(headers)s)
 
--- match --
+-- find_match --
 select id, task, queue, priority, position, headers, body
 from message_match(%(queues)s, %(skills)s)

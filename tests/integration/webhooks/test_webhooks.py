@@ -21,7 +21,7 @@ from pizza.domain.errors import (
     WebhookNotFound,
 )
 from pizza.taskqueue import App
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.worker.context import WorkerContext
 from pizza.taskqueue.worker.executor import Executor
@@ -52,7 +52,7 @@ class Desk:
     def __init__(self, conn: BoundedConnection, db_url: str, receiver: Receiver) -> None:
         self.conn = conn
         self.receiver = receiver
-        self._line = Line(db_url, name="test job", pause=lambda _: True)
+        self._line = ReconnectingConnection(db_url, name="test job", sleep=lambda _: True)
         self._holder = 0
 
     def add(self, *types: str, path: str = "/hook") -> tuple[Webhook, str]:
@@ -75,7 +75,12 @@ class Desk:
                from message where task = 'deliver_webhook' order by position"""
         ).fetchall()
 
-    def work(self, pace: Pace = QUICK, policy: Policy = PRIVATE, line: Line | None = None) -> Any:
+    def work(
+        self,
+        pace: Pace = QUICK,
+        policy: Policy = PRIVATE,
+        line: ReconnectingConnection | None = None,
+    ) -> Any:
         """Run what waits, due or not, once each; gives the outcomes."""
         return [self.run(id, body, pace, policy, line) for id, body, _ in self.messages()]
 
@@ -85,7 +90,7 @@ class Desk:
         body: str,
         pace: Pace = QUICK,
         policy: Policy = PRIVATE,
-        line: Line | None = None,
+        line: ReconnectingConnection | None = None,
     ) -> Outcome:
         """Run one message as a worker would, whatever it waits for."""
         self.conn.execute("update message set state = 'sent' where id = %s", [id])
@@ -329,7 +334,7 @@ def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
     mine = [m for m in desk.messages() if m[0] in by_hook]
     others = [m for m in desk.messages() if m[0] not in by_hook]
     desk.receiver.answers = [wait]
-    line = Line(db_url, name="test other job", pause=lambda _: True)
+    line = ReconnectingConnection(db_url, name="test other job", sleep=lambda _: True)
     patient = replace(QUICK, timeout=60)
     try:
         held = threading.Thread(target=desk.run, args=(*mine[0][:2], patient, PRIVATE, line))

@@ -25,7 +25,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.taskqueue import RetryPolicy
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.taskqueue.outbox.relay import Relay
-from pizza.taskqueue.service import serve
+from pizza.taskqueue.service import run_until_stopped
 from pizza.taskqueue.subscriber import session as handler_session
 from pizza.taskqueue.subscriber.event import Afterwards, Event
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
@@ -163,7 +163,7 @@ def main() -> None:
         options.db,
     )
     relay = [Relay(app, options.db, options.broker, name=options.name)] if options.relay else []
-    serve(subscriber, *relay)
+    run_until_stopped(subscriber, *relay)
 
 
 if __name__ == "__main__":

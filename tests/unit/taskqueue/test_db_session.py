@@ -9,7 +9,7 @@ import pytest
 
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue import db_session as module
-from pizza.taskqueue.db_session import Line
+from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
 
 REFUSED = DatabaseTransientError("read-only")
@@ -37,38 +37,40 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def line(waits: list[float], clock: list[float], monkeypatch: pytest.MonkeyPatch) -> Line:
+def line(
+    waits: list[float], clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> ReconnectingConnection:
     monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
 
-    def pause(seconds: float) -> bool:
+    def sleep(seconds: float) -> bool:
         waits.append(seconds)
         clock[0] += seconds
         return False
 
-    return Line("", name="test", pause=pause)
+    return ReconnectingConnection("", name="test", sleep=sleep)
 
 
 def test_a_refusal_keeps_the_connection_and_waits_ever_longer(
-    line: Line, waits: list[float]
+    line: ReconnectingConnection, waits: list[float]
 ) -> None:
     first = line.connection()
     for _ in range(12):
-        line.lost(REFUSED)
+        line.invalidate(REFUSED)
         assert line.connection() is first
     assert len(waits) == 12
     assert waits[0] <= 0.1
     assert max(waits) <= 2.0 and min(waits[-3:]) >= 1.0
 
 
-def test_a_loss_makes_a_new_one_at_once(line: Line, waits: list[float]) -> None:
+def test_a_loss_makes_a_new_one_at_once(line: ReconnectingConnection, waits: list[float]) -> None:
     first = line.connection()
-    line.lost(DatabaseUnavailable("cut"))
+    line.invalidate(DatabaseUnavailable("cut"))
     assert line.connection() is not first
     assert not waits
 
 
 def test_it_is_told_once_and_back_only_when_nothing_is_refused_any_more(
-    line: Line, clock: list[float], caplog: pytest.LogCaptureFixture
+    line: ReconnectingConnection, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def told() -> list[Any]:
         return [record.__dict__["action"] for record in caplog.records]
@@ -77,7 +79,7 @@ def test_it_is_told_once_and_back_only_when_nothing_is_refused_any_more(
     for _ in range(3):
         line.connection()  # the claim passes
         line.connection()  # and what follows it
-        line.lost(REFUSED)
+        line.invalidate(REFUSED)
     assert told() == ["database_lost"]
     clock[0] += 6
     line.connection()  # waits, and knows nothing yet
@@ -89,8 +91,8 @@ def test_it_is_told_once_and_back_only_when_nothing_is_refused_any_more(
 
 def test_who_has_to_stop_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
-    line = Line("", name="test", pause=lambda _: True)
+    line = ReconnectingConnection("", name="test", sleep=lambda _: True)
     line.connection()
-    line.lost(REFUSED)
+    line.invalidate(REFUSED)
     with pytest.raises(Released):
         line.connection()

@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 
-from pizza.taskqueue.lifecycle import Stop, Waker, readable
+from pizza.taskqueue.lifecycle import Shutdown, Waker, wait_readable
 
 STOPS = 3000
 _STOPPED_AGAIN_AND_AGAIN = f"""
-from pizza.taskqueue.lifecycle import Stop
+from pizza.taskqueue.lifecycle import Shutdown
 for _ in range({STOPS}):
-    stop = Stop()
-    stop.listen()
+    stop = Shutdown()
+    stop.install_handlers()
     print(flush=True)
     while not stop.is_set():
         stop.wait(0.00001)
@@ -25,12 +25,12 @@ for _ in range({STOPS}):
 
 def test_a_wake_is_readable_once_set_and_until_cleared() -> None:
     wake = Waker()
-    assert not readable([wake], 0)
+    assert not wait_readable([wake], 0)
     for _ in range(100_000):  # however often, it never blocks
         wake.set()
-    assert readable([wake], 0) == {wake.fileno()}
+    assert wait_readable([wake], 0) == {wake.fileno()}
     wake.clear()
-    assert not readable([wake], 0)
+    assert not wait_readable([wake], 0)
     wake.close()
     wake.set()  # and is harmless afterwards
 
@@ -45,10 +45,10 @@ def test_a_wait_ends_when_another_thread_sets_it() -> None:
 
 
 def test_a_stop_is_heard_in_loops_and_in_waits() -> None:
-    stop = Stop()
+    stop = Shutdown()
     assert not stop.is_set()
     stop.set()
-    assert stop.is_set() and readable([stop.wake], 0)
+    assert stop.is_set() and wait_readable([stop.wake], 0)
 
 
 def test_a_signal_in_any_moment_of_a_wait_is_heard() -> None:
@@ -69,9 +69,9 @@ def test_a_signal_in_any_moment_of_a_wait_is_heard() -> None:
 def test_a_sigterm_and_a_sigint_are_one_wish_and_no_hurry() -> None:
     """As a process manager and a terminal send them, in any order and more than once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    stop = Stop()
+    stop = Shutdown()
     try:
-        stop.listen()
+        stop.install_handlers()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             signal.raise_signal(number)
         assert stop.is_set()  # and this process is still there

@@ -1,11 +1,11 @@
-"""Parts of a process: started together, stopped together."""
+"""Services of a process: a deferred one."""
 
 from __future__ import annotations
 
-from pizza.taskqueue.service import Later
+from pizza.taskqueue.service import DeferredService
 
 
-class Part:
+class FakeService:
     """Runs from start to stop."""
 
     def __init__(self) -> None:
@@ -21,23 +21,23 @@ class Part:
         return self.runs
 
 
-def test_a_part_that_has_yet_to_begin_seems_to_run() -> None:
-    later = Later(Part())
-    later.start()
-    assert later.is_alive()
+def test_a_service_that_has_yet_to_start_counts_as_alive() -> None:
+    deferred = DeferredService(FakeService())
+    deferred.start()
+    assert deferred.is_alive()
 
 
-def test_a_part_that_has_begun_runs_as_long_as_it_does() -> None:
-    part = Part()
-    later = Later(part)
-    later.begin()
-    assert part.runs and later.is_alive()
-    part.runs = False
-    assert not later.is_alive()
+def test_a_started_service_is_alive_while_it_runs() -> None:
+    service = FakeService()
+    deferred = DeferredService(service)
+    deferred.start_now()
+    assert service.runs and deferred.is_alive()
+    service.runs = False
+    assert not deferred.is_alive()
 
 
-def test_a_part_that_never_began_has_ended_once_it_is_stopped() -> None:
-    later = Later(Part())
-    later.start()
-    later.stop(0)
-    assert not later.is_alive()
+def test_a_service_that_never_started_is_not_alive_after_stop() -> None:
+    deferred = DeferredService(FakeService())
+    deferred.start()
+    deferred.stop(0)
+    assert not deferred.is_alive()
