@@ -1,8 +1,8 @@
--- What else an application may do with a message that it has sent: withdraw it, move it in its
--- queue, make one of what came from outside. Each is one statement of the caller's transaction.
+-- Cancelling, reprioritising, accepting and matching messages. Each function is one statement of the
+-- caller's transaction.
 
--- Withdraw a message: it will never be begun, and whoever works on it learns of it at once and
--- can change nothing more (its token finds no row). True when there was something to withdraw.
+-- Cancel a message: no worker will start it. A worker that is processing it is notified at once and can
+-- have no further effect (its token finds no row). False: there was no such message.
 create or replace function message_withdraw(p_id uuid) returns boolean
 language plpgsql as $$
 declare
@@ -18,10 +18,10 @@ begin
     return true;
 end $$;
 
--- Give a waiting message another priority; its age stays. The relay publishes a new ticket, and
--- the old one is known by its priority and dropped. False when it does not wait any more.
--- One that the relay may be publishing just now takes a new position, by which the confirm of the
--- old ticket misses it: it would pass for sent, and have no ticket that anybody takes.
+-- Give a waiting message another priority; its age stays. The publisher sends a new delivery, and workers
+-- drop the old one, which has the old priority. False when the message no longer waits. One that the
+-- publisher may be sending takes a new position; otherwise the confirm of the old delivery would mark it
+-- as sent, and it would have no delivery that a worker accepts.
 create or replace function message_reprioritise(p_id uuid, p_priority integer) returns boolean
 language plpgsql as $$
 begin
@@ -37,8 +37,8 @@ begin
     return true;
 end $$;
 
--- Make a message of ours of one that came from outside. One that is delivered twice is known by
--- its id; without an id a redelivery is known by its body.
+-- Insert a message of another program as one of ours. A duplicate is recognised by its id; without an id
+-- a redelivery is recognised by its body. False: it was accepted before.
 create or replace function message_adopt(
     p_id uuid, p_identified boolean, p_redelivered boolean, p_task text, p_queue text,
     p_priority integer, p_body bytea, p_headers jsonb
@@ -60,7 +60,7 @@ begin
     return true;
 end $$;
 
--- The best message that waits in any of the queues and needs nothing but these skills.
+-- The best waiting message of the queues whose required tags are all among p_skills.
 create or replace function message_match(p_queues text[], p_skills text[])
 returns table (id uuid, task text, queue text, priority smallint, "position" bigint, headers jsonb, body bytea)
 language sql stable as $$

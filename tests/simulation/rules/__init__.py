@@ -1,4 +1,4 @@
-"""The rules of sql/taskqueue/functions/messages.sql and sql/queries, as the model has them.
+"""The rules of sql/taskqueue (functions and queries), as the model has them.
 
 Each takes a transaction of the model and the statement's parameters, and answers its rows.
 test_rules.py compares them with the real statements, step by step.

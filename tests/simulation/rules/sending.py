@@ -1,4 +1,4 @@
-"""Sending: sql/taskqueue/functions/messages.sql, from outbox_wake to outbox_event."""
+"""Sending: sql/taskqueue/functions/outbox.sql."""
 
 from __future__ import annotations
 
