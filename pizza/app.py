@@ -33,7 +33,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.periodic(_NAMES, "names")(fold_names)
     app.periodic(_FORGET, "order keys")(orders.forget_keys)
     app.periodic(_FORGET, "clients")(doors.ClientRetention().run)
-    app.periodic(_FORGET, "sessions")(session_storage.forget)
+    app.periodic(_FORGET, "sessions")(session_storage.prune_sessions)
     app.periodic(_FORGET, "keys")(keys.disable_void_webhooks)
     if settings is not None and settings.audit_days > 0:
         app.periodic(_FORGET, "audit log")(

@@ -1,11 +1,11 @@
-"""Who may do what: the staff's keys, and the token by which a customer reaches an order.
+"""Authentication: staff keys, sessions of browsers, and tracking tokens of customers.
 
-The doors are closed, so that staff has to show a key, when the environment has one or the table
-`staff_key` has a row, be it a revoked one. Otherwise everybody is a manager, as the specification
-has it. Once closed they stay closed until the service is restarted, even if the rows are deleted.
-A tracking token is the order's number and a keyed hash of its number and id: nothing is stored for
-it, and nobody without the house's secret can make one. A browser that has shown a key has a session
-(pizza.auth.sessions), which counts as long as that key does.
+Authentication is required once there is a staff key: in the environment, or in the table
+`staff_key`, where revoked keys count as well. Before that everybody is a manager, as specified. It
+stays required until the service restarts, even if the rows are deleted.
+A tracking token is the order's number and an HMAC of its number and id with the installation's
+signing secret; it is not stored. A browser that has sent a key gets a session
+(pizza.auth.sessions), which is valid as long as that key is.
 """
 
 from __future__ import annotations
@@ -25,32 +25,28 @@ from uuid import UUID
 import psycopg
 
 from pizza.auth import session_storage, sessions, storage
-from pizza.auth.keys import ENVIRONMENT, add_key, digest, environment_id, list_keys, revoke_key
-from pizza.auth.principal import ANYBODY, OPEN, Caller
-from pizza.auth.storage import ActiveKey, ActiveSession, Locks
+from pizza.auth.keys import ENVIRONMENT, digest, environment_id
+from pizza.auth.principal import ANONYMOUS, AUTH_DISABLED, Principal
+from pizza.auth.storage import ActiveKey, ActiveSession, AuthState
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import InvalidCredential
 from pizza.domain.roles import MANAGER
-
-__all__ = [
-    "ANYBODY", "OPEN", "Caller", "Doors", "add_key", "list_keys", "revoke_key",
-]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
-# A key that is revoked is good for so long, at most.
-_FRESH_SECONDS = 1.0
-# A key that is not known is looked for again, unless it was looked for so short a time ago.
-_MOMENT_SECONDS = 0.1
+# A revoked key is accepted for at most this time.
+_MAX_AGE_S = 1.0
+# For an unknown key the state is read again if it is older than this.
+_UNKNOWN_KEY_MAX_AGE_S = 0.1
 _PREFIX = "ORD_"
 _TOKEN = re.compile(r"([0-9]{8}_[0-9]{3,8})\.[0-9a-f]{40}")
 _SESSION = re.compile(r"s\.([0-9a-f]{40})\.([0-9a-f]{20})")
 
 
 class Flag(Protocol):
-    """What threading.Event can do: set once, by any thread or process."""
+    """The part of threading.Event that is used here; it may be shared by processes."""
 
     def is_set(self) -> bool:
         """Whether it has been set."""
@@ -59,8 +55,11 @@ class Flag(Protocol):
         """Set it."""
 
 
-class Doors:
-    """What a process knows of the keys: at most a second old, while the database answers."""
+class Authenticator:
+    """Authenticates credentials by a copy of the keys and sessions in memory. Thread-safe.
+
+    The copy is at most a second old while the database can be reached.
+    """
 
     def __init__(
         self,
@@ -70,10 +69,10 @@ class Doors:
         *,
         idle_seconds: float = sessions.IDLE_SECONDS,
     ) -> None:
-        """connection: lends one; digests: SHA-256 of the keys of the environment.
+        """connection: lends a connection of a pool; digests: SHA-256 of the environment's keys.
 
-        required: set as soon as there is a key, and never reset; idle_seconds: after so long
-        without a request or an open stream a session ends.
+        required: set once there is a key, and never reset. idle_seconds: a session ends after this
+        time without a request or an open stream.
         """
         self._required = Event() if required is None else required
         self._warned = False
@@ -83,213 +82,221 @@ class Doors:
         )
         self._idle = timedelta(seconds=idle_seconds)
         self._uses = sessions.UseRecorder(connection, self._idle)
-        self._seen: Locks | None = None
-        self._seen_at = float("-inf")
-        self._looking = threading.Lock()
+        self._state: AuthState | None = None
+        self._read_at = float("-inf")
+        self._reading = threading.Lock()
 
-    def closed(self) -> bool:
-        """Whether staff has to show a key. Raises DatabaseUnavailable while that is not known."""
-        return bool(self._digests) or self._required.is_set() or self._look().fitted
+    def auth_required(self) -> bool:
+        """Whether staff must authenticate. Raises DatabaseUnavailable while that is unknown."""
+        return bool(self._digests) or self._required.is_set() or self._load().has_keys
 
-    def caller(self, credential: str | None) -> Caller:
-        """Who shows this key, token or session; a session that is over is as good as nothing.
+    def authenticate(self, credential: str | None) -> Principal:
+        """The principal of a key, a tracking token or a session cookie.
 
-        Raises InvalidCredential, DatabaseUnavailable.
+        ANONYMOUS for no credential and for a session that has ended. Raises InvalidCredential,
+        DatabaseUnavailable.
         """
-        if not self.closed():
-            return OPEN
+        if not self.auth_required():
+            return AUTH_DISABLED
         if credential is None:
-            return ANYBODY
+            return ANONYMOUS
         if looks_like_session(credential):
-            return self._of_session(credential) or ANYBODY
-        if number := self._number_of(credential):
-            return Caller(number=number)
-        return self._of_key(credential)
+            return self._principal_of_session(credential) or ANONYMOUS
+        if number := self._verified_number(credential):
+            return Principal(number=number)
+        return self._principal_of_key(credential)
 
-    def still(self, credential: str | None) -> Caller:
-        """The same by what this process knows already, without a statement: see `refresh`.
+    def authenticate_cached(self, credential: str | None) -> Principal:
+        """As `authenticate`, by the copy in memory, which `refresh` updates; executes no SQL.
 
-        ANYBODY for what no longer counts. The token of an order is not looked at: it has no end.
+        ANONYMOUS for a credential that is no longer valid. A tracking token is not checked: it does
+        not expire.
         """
-        if not self._digests and not self._required.is_set() and not self._known().fitted:
-            return OPEN
+        if not self._digests and not self._required.is_set() and not self._loaded().has_keys:
+            return AUTH_DISABLED
         if credential is None:
-            return ANYBODY
+            return ANONYMOUS
         if looks_like_session(credential):
-            found = self._session(sessions.session_id(credential))
-            return self._caller_of(found) or ANYBODY
+            found = self._find_session(sessions.session_id(credential))
+            return self._principal_of(found) or ANONYMOUS
         if parts := _TOKEN.fullmatch(credential):
-            return Caller(number=_PREFIX + parts[1])
-        key = self._key(credential)
-        return self._used(key) if key else ANYBODY
+            return Principal(number=_PREFIX + parts[1])
+        key = self._find_key(credential)
+        return self._record_use(key) if key else ANONYMOUS
 
     def refresh(self, seconds: float) -> None:
-        """Look again if the last look is older than `seconds`. Without an answer all stays."""
+        """Read the keys again if the copy is older than `seconds`; keep it without a database."""
         with suppress(DatabaseUnavailable):
-            self._look(seconds)
+            self._load(seconds)
 
-    def customer(self, token: str) -> Caller:
-        """The customer of a tracking token, whether the doors are open or not.
+    def authenticate_tracking_token(self, token: str) -> Principal:
+        """The customer of a tracking token, even if authentication is not required.
 
         Raises InvalidCredential, DatabaseUnavailable.
         """
-        number = self._number_of(token)
+        number = self._verified_number(token)
         if number is None:
             raise InvalidCredential
-        return Caller(number=number)
+        return Principal(number=number)
 
     def log_in(self, key: str, *, source: str, agent: str) -> str:
-        """Begin a session for a browser that shows this key; returns its cookie.
+        """Create a session for a browser that sends this key; returns its cookie.
 
         source: the client's address; agent: its User-Agent. Raises InvalidCredential,
         DatabaseUnavailable.
         """
-        caller = self._of_key(key)
+        principal = self._principal_of_key(key)
         random = sessions.new_cookie()
-        cookie = f"s.{random}.{self._session_mark(random)}"
+        cookie = f"s.{random}.{self._sign_cookie(random)}"
         with self._connection() as conn:
-            sessions.begin(conn, cookie, caller.actor(source), idle=self._idle, agent=agent)
+            sessions.create_session(
+                conn, cookie, principal.actor(source), idle=self._idle, agent=agent
+            )
         return cookie
 
     def log_out(self, cookie: str, *, source: str) -> None:
-        """End the session of a cookie, if it is one. Raises DatabaseUnavailable."""
-        if not self._is_ours(cookie):
+        """End the session of a cookie, if there is one. Raises DatabaseUnavailable."""
+        if not self._is_signed(cookie):
             return
-        caller = self._of_session(cookie)
+        principal = self._principal_of_session(cookie)
         with self._connection() as conn:
-            sessions.log_out(conn, cookie, (caller or ANYBODY).actor(source))
-        self._seen_at = float("-inf")
+            sessions.log_out(conn, cookie, (principal or ANONYMOUS).actor(source))
+        self._read_at = float("-inf")
 
-    def token(self, number: str, order_id: UUID) -> str:
-        """The tracking token of an order: always the same one.
+    def tracking_token(self, number: str, order_id: UUID) -> str:
+        """The tracking token of an order; an order always has the same one.
 
-        It is bound to the order's id: after a database is restored, an order that gets a number
-        again gets another token.
+        It depends on the order's id: if a restored database gives a number a second time, that
+        order has another token.
         """
-        mark = self._mark(b"track", f"{number} {order_id}")
-        return f"{number.removeprefix(_PREFIX)}.{mark[:20].hex()}"
+        signature = self._sign(b"track", f"{number} {order_id}")
+        return f"{number.removeprefix(_PREFIX)}.{signature[:20].hex()}"
 
-    def mark(self, address: str) -> bytes:
-        """A client's address as it may be stored: nobody without the secret can find it again."""
-        return self._mark(b"client", address)[:16]
+    def hash_address(self, address: str) -> bytes:
+        """The keyed hash under which a client's address is stored."""
+        return self._sign(b"client", address)[:16]
 
-    def prepare(self) -> None:
-        """Learn the secret, so that `token` and `mark` need no database. DatabaseUnavailable."""
-        if self._seen is None:
-            self._look()
+    def warm_up(self) -> None:
+        """Load the secret, so that `tracking_token` and `hash_address` need no database.
 
-    def _number_of(self, token: str) -> str | None:
+        Raises DatabaseUnavailable.
+        """
+        self._loaded()
+
+    def _verified_number(self, token: str) -> str | None:
         parts = _TOKEN.fullmatch(token)
         if parts is None:
             return None
         number = _PREFIX + parts[1]
-        self._look()
+        self._load()
         with self._connection() as conn:
-            order_id = storage.order_id(conn, number)
-        if order_id is None or not hmac.compare_digest(token, self.token(number, order_id)):
+            order_id = storage.find_order_id(conn, number)
+        if order_id is None or not hmac.compare_digest(
+            token, self.tracking_token(number, order_id)
+        ):
             return None
         return number
 
-    def _of_key(self, credential: str) -> Caller:
+    def _principal_of_key(self, credential: str) -> Principal:
         try:
-            self._look()
+            self._load()
         except DatabaseUnavailable:
             if not self._digests:
                 raise
-        key = self._key(credential)
+        key = self._find_key(credential)
         if key is None:
-            # It may have been made a moment ago.
+            # It may have been created since the last read.
             with suppress(DatabaseUnavailable):
-                self._look(_MOMENT_SECONDS)
-            key = self._key(credential)
+                self._load(_UNKNOWN_KEY_MAX_AGE_S)
+            key = self._find_key(credential)
         if key is None:
             raise InvalidCredential
-        return self._used(key)
+        return self._record_use(key)
 
-    def _key(self, credential: str) -> ActiveKey | None:
+    def _find_key(self, credential: str) -> ActiveKey | None:
         shown = digest(credential)
-        # All of them each time, so that the time tells nothing.
-        found = [each for each in self._keys() if hmac.compare_digest(shown, each.digest)]
+        # Every key is compared, so that the duration is the same for all.
+        found = [each for each in self._valid_keys() if hmac.compare_digest(shown, each.digest)]
         return found[0] if found else None
 
-    def _keys(self) -> tuple[ActiveKey, ...]:
-        """The keys that count now, by what was seen last."""
-        if (seen := self._seen) is None:
+    def _valid_keys(self) -> tuple[ActiveKey, ...]:
+        """The keys that are valid now, by the copy in memory."""
+        if (state := self._state) is None:
             return self._digests
-        since = time.monotonic() - seen.at
-        return (*self._digests, *(k for k in seen.keys if k.left is None or k.left > since))
+        since = time.monotonic() - state.at
+        return (*self._digests, *(k for k in state.keys if k.left is None or k.left > since))
 
-    def _of_session(self, cookie: str) -> Caller | None:
-        """Whose session that is; None for one that has ended, or that nobody has begun."""
-        if not self._is_ours(cookie):
+    def _principal_of_session(self, cookie: str) -> Principal | None:
+        """The principal of a session; None for one that has ended or never existed."""
+        if not self._is_signed(cookie):
             return None
         id = sessions.session_id(cookie)
-        self._look()
-        found = self._session(id)
+        self._load()
+        found = self._find_session(id)
         if found is None:
-            # Begun by another process a moment ago, or over.
+            # It may have been created by another process since the last read.
             with self._connection() as conn:
-                found = session_storage.find(conn, id)
-        return self._caller_of(found)
+                found = session_storage.find_session(conn, id)
+        return self._principal_of(found)
 
-    def _session(self, id: str) -> ActiveSession | None:
-        if (seen := self._seen) is None:
+    def _find_session(self, id: str) -> ActiveSession | None:
+        if (state := self._state) is None:
             return None
-        found = seen.sessions.get(id)
-        return found if found and found.left > time.monotonic() - seen.at else None
+        found = state.sessions.get(id)
+        return found if found and found.left > time.monotonic() - state.at else None
 
-    def _caller_of(self, session: ActiveSession | None) -> Caller | None:
+    def _principal_of(self, session: ActiveSession | None) -> Principal | None:
         if session is None:
             return None
-        key = next((each for each in self._keys() if each.id == session.key_id), None)
-        return self._used(key, session.id) if key else None
+        key = next((each for each in self._valid_keys() if each.id == session.key_id), None)
+        return self._record_use(key, session.id) if key else None
 
-    def _used(self, key: ActiveKey, session: str | None = None) -> Caller:
-        self._uses.used(key.id, session)
-        return Caller(key.role, name=key.name, key_id=key.id, session=session)
+    def _record_use(self, key: ActiveKey, session: str | None = None) -> Principal:
+        self._uses.record(key.id, session)
+        return Principal(key.role, name=key.name, key_id=key.id, session=session)
 
-    def _is_ours(self, cookie: str) -> bool:
+    def _is_signed(self, cookie: str) -> bool:
         parts = _SESSION.fullmatch(cookie)
-        return parts is not None and hmac.compare_digest(parts[2], self._session_mark(parts[1]))
+        return parts is not None and hmac.compare_digest(parts[2], self._sign_cookie(parts[1]))
 
-    def _session_mark(self, random: str) -> str:
-        return self._mark(b"session", random)[:10].hex()
+    def _sign_cookie(self, random: str) -> str:
+        return self._sign(b"session", random)[:10].hex()
 
-    def _mark(self, what: bytes, text: str) -> bytes:
-        return hmac.digest(self._known().secret, what + b"\0" + text.encode(), "sha256")
+    def _sign(self, purpose: bytes, text: str) -> bytes:
+        return hmac.digest(self._loaded().signing_secret, purpose + b"\0" + text.encode(), "sha256")
 
-    def _known(self) -> Locks:
-        return self._seen if self._seen is not None else self._look()
+    def _loaded(self) -> AuthState:
+        return self._state if self._state is not None else self._load()
 
-    def _look(self, fresh: float | None = None) -> Locks:
-        """What there is now; while the database is away, or another thread asks, what there was.
+    def _load(self, max_age: float | None = None) -> AuthState:
+        """The state, read again if it is older than `max_age` seconds (None: _MAX_AGE_S).
 
-        Nobody waits for another, who may be waiting for a database that hangs. fresh: seconds that
-        what was seen is good for.
+        The old state while another thread reads, and without a database. No thread waits for
+        another one, which may be waiting for a database that does not respond.
         """
-        seen = self._seen
-        patience = _FRESH_SECONDS if fresh is None else fresh
-        if seen is not None and time.monotonic() - self._seen_at < patience:
-            return seen
-        looking = self._looking.acquire(blocking=False)
-        if seen is not None and not looking:
-            return seen
+        state = self._state
+        limit = _MAX_AGE_S if max_age is None else max_age
+        if state is not None and time.monotonic() - self._read_at < limit:
+            return state
+        reading = self._reading.acquire(blocking=False)
+        if state is not None and not reading:
+            return state
         try:
             with self._connection() as conn:
-                self._seen = seen = storage.look(conn)
-            self._seen_at = seen.at
-            self._remember(seen.fitted)
+                self._state = state = storage.load_auth_state(conn)
+            self._read_at = state.at
+            self._update_required(state.has_keys)
         except DatabaseUnavailable:
-            if seen is None:
+            if state is None:
                 raise
         finally:
-            if looking:
-                self._looking.release()
-        return seen
+            if reading:
+                self._reading.release()
+        return state
 
-    def _remember(self, fitted: bool) -> None:
-        """Keep authentication required, although the last key may have vanished from the table."""
-        if fitted:
+    def _update_required(self, has_keys: bool) -> None:
+        """Keep authentication required, even if the last row of the table was deleted."""
+        if has_keys:
             self._required.set()
         elif self._required.is_set() and not self._digests and not self._warned:
             self._warned = True
@@ -301,5 +308,5 @@ class Doors:
 
 
 def looks_like_session(text: str) -> bool:
-    """Whether this may be a session at all."""
+    """Whether a text has the form of a session cookie."""
     return _SESSION.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""The staff's keys in the database: of each its hash only."""
+"""Staff keys in the database; of each key only the hash is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class StaffKey:
-    """A staff key as it is listed; the key itself is stored nowhere."""
+    """A staff key in a list; the text of a key is not stored."""
 
     id: str
     name: str
@@ -30,7 +30,7 @@ class StaffKey:
     revoked_at: datetime | None
 
 
-def add(
+def insert_key(
     conn: Connection,
     key_id: str,
     name: str,
@@ -41,33 +41,33 @@ def add(
     kind: str,
     good_for: timedelta | None,
 ) -> StaffKey:
-    """Keep a key by its hash (see migration 0021 for the two of them)."""
+    """Insert a key by its hash (for the two hashes see migration 0021)."""
     values = {
         "id": key_id, "name": name, "hash": hash, "limited_hash": limited_hash, "role": role,
         "kind": kind, "good_for": good_for,
     }  # fmt: skip
-    row = conn.execute(_SQL.add, values).fetchone()
+    row = conn.execute(_SQL.insert_key, values).fetchone()
     assert row is not None
     return StaffKey(*row)
 
 
-def keys(conn: Connection) -> list[StaffKey]:
-    """All keys, oldest first, the revoked and the expired ones too."""
-    return [StaffKey(*row) for row in conn.execute(_SQL.list).fetchall()]
+def list_keys(conn: Connection) -> list[StaffKey]:
+    """All keys, oldest first, including revoked and expired ones."""
+    return [StaffKey(*row) for row in conn.execute(_SQL.list_keys).fetchall()]
 
 
-def lock(conn: Connection, key_id: str) -> StaffKey:
+def lock_key(conn: Connection, key_id: str) -> StaffKey:
     """One key, locked until the transaction ends. Raises StaffKeyNotFound."""
-    return _one(conn, _SQL.lock, key_id)
+    return _one(conn, _SQL.lock_key, key_id)
 
 
-def revoke(conn: Connection, key_id: str) -> StaffKey:
-    """Let a key count no more; twice is as good as once. Raises StaffKeyNotFound."""
-    return _one(conn, _SQL.revoke, key_id)
+def revoke_key(conn: Connection, key_id: str) -> StaffKey:
+    """Revoke a key, if it is not revoked yet. Raises StaffKeyNotFound."""
+    return _one(conn, _SQL.revoke_key, key_id)
 
 
 def disable_webhooks(conn: Connection, key_id: str | None = None) -> list[tuple[int, str]]:
-    """Disable the webhooks of a key (None: of all) that counts no longer; their ids and why."""
+    """Disable the webhooks of a key (None: of all) that is not valid; returns ids and reasons."""
     if key_id is None:
         rows = conn.execute(_SQL.disable_webhooks_of_void_keys)
     else:
@@ -75,9 +75,9 @@ def disable_webhooks(conn: Connection, key_id: str | None = None) -> list[tuple[
     return [(int(id), str(reason)) for id, reason in rows.fetchall()]
 
 
-def used(conn: Connection, ids: list[str], every: timedelta) -> None:
-    """Note that these keys are used; one that was noted less than `every` ago stays as it is."""
-    conn.execute(_SQL.used, {"ids": ids, "every": every})
+def set_last_used(conn: Connection, ids: list[str], every: timedelta) -> None:
+    """Set the last use of keys to now, unless it is less than `every` ago."""
+    conn.execute(_SQL.set_last_used, {"ids": ids, "every": every})
 
 
 def _one(conn: Connection, query: str, key_id: str) -> StaffKey:

@@ -1,4 +1,4 @@
-"""The staff's keys: made, listed, revoked; and what ends with a key."""
+"""Staff keys: created, listed, revoked; and the webhooks that are disabled with a key."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ log = logging.getLogger(__name__)
 Connection = psycopg.Connection[Any]
 
 KEY_BYTES = 20
-# A key's name signs an order's history, next to the note of whoever used it.
+# A key's name is part of the signature in an order's history (pizza.domain.actor).
 NAME_LENGTH = 50
-# Keys of the environment have no row; this is the name of all of them.
+# Keys of the environment have no row; all of them have this name.
 ENVIRONMENT, ENVIRONMENT_PREFIX = "environment", "env-"
 _EXPIRY = Actor("key expiry", source="periodic task")
 
 
 def digest(key: str) -> bytes:
-    """SHA-256 of a key. Keys are random, so that no slow hash is needed."""
+    """SHA-256 of a key. Keys are random, so a slow hash is not needed."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def environment_id(key_digest: bytes) -> str:
-    """The id of a key of the environment, from its digest, which cannot be found again by it."""
+    """The id of a key of the environment: a hash of its digest, which it does not reveal."""
     return f"{ENVIRONMENT_PREFIX}{hashlib.sha256(b'id' + key_digest).hexdigest()[:8]}"
 
 
@@ -51,19 +51,19 @@ def add_key(
     good_for: timedelta | None = None,
     actor: Actor = UNNAMED,
 ) -> tuple[StaffKey, str]:
-    """Make a key; its text comes back this once and is stored nowhere. good_for: None for no end.
+    """Create a key; returns it and its text, which is not stored. good_for: None for no expiry.
 
-    In its own transaction or the caller's. Running services know the key within a second, and
-    ask for one from the first key on. Raises InvalidRequest.
+    In its own transaction or the caller's. Running services accept the key within a second; from
+    the first key on they require one. Raises InvalidRequest.
     """
     _check(name, role, kind, good_for)
     key_id = secrets.token_hex(4)
     key = f"pizza_{key_id}_{secrets.token_hex(KEY_BYTES)}"
     limited = role != MANAGER or good_for is not None
     with conn.transaction():
-        kept = storage.add(
+        kept = storage.insert_key(
             conn, key_id, name, role=role, kind=kind, good_for=good_for,
-            # A hash of random bits that nobody knows is that of no key.
+            # Random bits that are the hash of no key.
             hash=secrets.token_bytes(32) if limited else digest(key),
             limited_hash=digest(key) if limited else None,
         )  # fmt: skip
@@ -73,15 +73,15 @@ def add_key(
 
 
 def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> StaffKey:
-    """Let a key count no more, in running services within a second. Raises StaffKeyNotFound.
+    """Revoke a key, in running services within a second. Raises StaffKeyNotFound.
 
     Its sessions end and its webhooks are disabled in the same transaction.
     """
     with conn.transaction():
-        before = storage.lock(conn, key_id)
-        kept = storage.revoke(conn, key_id)
+        before = storage.lock_key(conn, key_id)
+        kept = storage.revoke_key(conn, key_id)
         if before.revoked_at is None:
-            ended = session_storage.end_of_key(conn, key_id)
+            ended = session_storage.end_sessions_of_key(conn, key_id)
             audit_log.record(
                 conn, actor, "key_revoked", Subject("key", key_id),
                 before=_facts(before), after={**_facts(kept), "sessions_ended": ended},
@@ -92,12 +92,12 @@ def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> Staf
 
 
 def list_keys(conn: Connection) -> list[StaffKey]:
-    """All keys, oldest first, the revoked and the expired ones too."""
-    return storage.keys(conn)
+    """All keys, oldest first, including revoked and expired ones."""
+    return storage.list_keys(conn)
 
 
 def disable_void_webhooks(conn: Connection) -> None:
-    """Disable the webhooks whose keys have expired; a periodic task."""
+    """Disable the webhooks whose keys have expired. A periodic task."""
     with conn.transaction():
         _disable_webhooks(conn, _EXPIRY, None)
 

@@ -1,4 +1,4 @@
-"""Who sends a request: what its key, session or token gives it."""
+"""The principal of a request: what its key, session or tracking token permits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pizza.domain.actor import Actor
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks: somebody with a role, or the customer of the order `number`, or anybody (neither).
+class Principal:
+    """A member of the staff (`role`), or the customer of the order `number`, or neither.
 
-    name, key_id: of the key that was shown; key_id is None where the doors are open. session: its
-    id, where the key was shown at the login.
+    name, key_id: of the staff key; key_id is None if authentication is not required. session: the
+    id of the browser's session, if there is one.
     """
 
     role: str | None = None
@@ -23,28 +23,28 @@ class Caller:
     session: str | None = None
 
     @property
-    def staff(self) -> bool:
-        """Whether its role is staff or greater."""
-        return self.may(roles.STAFF)
+    def is_staff(self) -> bool:
+        """Whether its role is staff or higher."""
+        return self.has_role(roles.STAFF)
 
     @property
-    def key(self) -> bool:
-        """Whether it has a role because it has shown a key, not because the doors are open."""
+    def has_key(self) -> bool:
+        """Whether its role comes from a staff key."""
         return self.key_id is not None
 
-    def may(self, least: str) -> bool:
-        """Whether its role may do what needs the role `least`."""
+    def has_role(self, least: str) -> bool:
+        """Whether its role is `least` or higher."""
         return roles.includes(self.role, least)
 
-    def may_see(self, number: str) -> bool:
-        """Whether it may know whose order that is."""
-        return self.may(roles.STATION) or self.number == number
+    def may_see_order(self, number: str) -> bool:
+        """Whether it may read the personal data of an order."""
+        return self.has_role(roles.STATION) or self.number == number
 
     def actor(self, source: str) -> Actor:
-        """How the audit log names it. source: the client's address."""
+        """The same for the audit log. source: the client's address."""
         if self.key_id is None:
             return Actor(source=source)
         return Actor(self.name, self.role, self.key_id, source)
 
 
-OPEN, ANYBODY = Caller(roles.MANAGER), Caller()
+AUTH_DISABLED, ANONYMOUS = Principal(roles.MANAGER), Principal()

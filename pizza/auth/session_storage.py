@@ -1,4 +1,4 @@
-"""The sessions of staff's browsers in the database: of each cookie its hash only."""
+"""Sessions of the staff's browsers in the database; of each cookie only the hash is stored."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SQL = Queries("restaurant/sessions")
 
 Connection = psycopg.Connection[Any]
 
-# Of one key, which all of a restaurant may share.
-MOST_OF_A_KEY = 100
+# All people of a restaurant may share one key.
+MAX_PER_KEY = 100
 _BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class StaffSession:
-    """A session as it is listed. key_name: None for a key of the environment."""
+    """A session in a list. key_name: None for a key of the environment."""
 
     id: str
     key_id: str
@@ -35,57 +35,56 @@ class StaffSession:
     user_agent: str
 
 
-def begin(
+def insert_session(
     conn: Connection, id: str, key_id: str, *, idle: timedelta, client: str, agent: str
 ) -> None:
-    """Store a session that ends after `idle` unless it is used. client, agent: who asked for it."""
-    conn.execute(
-        _SQL.begin,
-        {"id": id, "key": key_id, "idle": idle, "client": client, "agent": agent,
-         "most": MOST_OF_A_KEY - 1},
-    )  # fmt: skip
+    """Insert a session that ends after `idle` unless it is used. client: the browser's address."""
+    values = {"id": id, "key": key_id, "idle": idle, "client": client, "agent": agent}
+    conn.execute(_SQL.insert_session, values | {"most": MAX_PER_KEY - 1})
 
 
-def find(conn: Connection, id: str) -> ActiveSession | None:
+def find_session(conn: Connection, id: str) -> ActiveSession | None:
     """The session with this id, if it has not ended."""
-    row = conn.execute(_SQL.find, {"id": id}).fetchone()
+    row = conn.execute(_SQL.find_session, {"id": id}).fetchone()
     return ActiveSession(*row) if row else None
 
 
-def end(conn: Connection, id: str) -> str | None:
+def end_session(conn: Connection, id: str) -> str | None:
     """End a session; returns the id of its key, None when there is no such session."""
-    row = conn.execute(_SQL.end, {"id": id}).fetchone()
+    row = conn.execute(_SQL.end_session, {"id": id}).fetchone()
     return row[1] if row else None
 
 
-def end_of_key(conn: Connection, key_id: str) -> int:
+def end_sessions_of_key(conn: Connection, key_id: str) -> int:
     """End all sessions of a key; returns how many."""
-    return conn.execute(_SQL.end_of_key, {"key": key_id}).rowcount
+    return conn.execute(_SQL.end_sessions_of_key, {"key": key_id}).rowcount
 
 
-def end_all(conn: Connection) -> list[tuple[str, str]]:
+def end_all_sessions(conn: Connection) -> list[tuple[str, str]]:
     """End all sessions; returns the id of each and that of its key."""
-    return [(str(id), str(key)) for id, key in conn.execute(_SQL.end_all).fetchall()]
+    return [(str(id), str(key)) for id, key in conn.execute(_SQL.end_all_sessions).fetchall()]
 
 
-def sessions(conn: Connection) -> list[StaffSession]:
-    """The sessions that have not ended, oldest first."""
-    return [StaffSession(*row) for row in conn.execute(_SQL.list).fetchall()]
+def list_sessions(conn: Connection) -> list[StaffSession]:
+    """The open sessions, oldest first."""
+    return [StaffSession(*row) for row in conn.execute(_SQL.list_sessions).fetchall()]
 
 
-def whole_id(conn: Connection, start: str) -> str:
-    """The id that begins so. Raises SessionNotFound for none, and for several."""
-    rows = conn.execute(_SQL.begins_with, {"start": start}).fetchall()
+def find_id(conn: Connection, prefix: str) -> str:
+    """The id with this prefix. Raises SessionNotFound for none, and for several."""
+    rows = conn.execute(_SQL.ids_with_prefix, {"start": prefix}).fetchall()
     if len(rows) != 1:
-        raise SessionNotFound(start)
+        raise SessionNotFound(prefix)
     return str(rows[0][0])
 
 
-def used(conn: Connection, ids: list[str], *, idle: timedelta, longest: timedelta) -> None:
-    """Let used sessions go on for `idle`, at most until they are `longest` old."""
-    conn.execute(_SQL.used, {"ids": ids, "idle": idle, "longest": longest})
+def extend_sessions(
+    conn: Connection, ids: list[str], *, idle: timedelta, max_age: timedelta
+) -> None:
+    """Extend sessions by `idle` from now, at most until they are `max_age` old."""
+    conn.execute(_SQL.extend_sessions, {"ids": ids, "idle": idle, "longest": max_age})
 
 
-def forget(conn: Connection) -> None:
-    """Drop some of the sessions that have ended."""
-    conn.execute(_SQL.forget, {"limit": _BATCH})
+def prune_sessions(conn: Connection) -> None:
+    """Delete a batch of sessions that have ended. A periodic task."""
+    conn.execute(_SQL.prune_sessions, {"limit": _BATCH})

@@ -1,4 +1,4 @@
-"""What authentication reads: the house's secret, and the keys and sessions that count."""
+"""The rows that authentication reads: the signing secret, and the valid keys and sessions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/auth")
-_LOOK, _FORGET_CLIENTS = _SQL.look, _SQL.forget_clients
 
 Connection = psycopg.Connection[Any]
 
-# Rows that one turn looks at.
+# Rows that one run reads.
 SLICE = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveKey:
-    """A key that counts. left: seconds until it expires, None for never."""
+    """A valid key. left: seconds until it expires, None if it does not."""
 
     id: str
     name: str
@@ -35,7 +34,7 @@ class ActiveKey:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSession:
-    """A session that has not ended. id: SHA-256 of its cookie, in hexadecimal; left: seconds."""
+    """An open session. id: SHA-256 of its cookie in hexadecimal; left: seconds until it ends."""
 
     id: str
     key_id: str
@@ -43,52 +42,58 @@ class ActiveSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Locks:
-    """secret: the house's; fitted: there is or was a key; keys, sessions (by id): those that count.
+class AuthState:
+    """signing_secret: the installation's; has_keys: there is or was a key in the table.
 
-    at: when it was asked for, by time.monotonic(); seconds of keys and sessions count from then.
+    keys, sessions: the valid ones, sessions by id. at: the time of the query by time.monotonic();
+    the seconds `left` count from it.
     """
 
-    secret: bytes
-    fitted: bool
+    signing_secret: bytes
+    has_keys: bool
     keys: Sequence[ActiveKey]
     sessions: Mapping[str, ActiveSession]
     at: float
 
 
-def look(conn: Connection) -> Locks:
-    """All that is needed to know who may do what, in one round trip."""
+def load_auth_state(conn: Connection) -> AuthState:
+    """Read the state in one round trip."""
     at = time.monotonic()
-    row = conn.execute(_LOOK).fetchone()
+    row = conn.execute(_SQL.auth_state).fetchone()
     assert row is not None
-    secret, fitted, keys, sessions = row
-    return Locks(
+    secret, has_keys, keys, sessions = row
+    return AuthState(
         bytes(secret),
-        fitted,
-        tuple(ActiveKey(id, name, role, bytes.fromhex(digest), left)
-              for id, name, role, digest, left in keys),
+        has_keys,
+        tuple(
+            ActiveKey(id, name, role, bytes.fromhex(digest), left)
+            for id, name, role, digest, left in keys
+        ),
         {each[0]: ActiveSession(*each) for each in sessions},
         at,
-    )  # fmt: skip
+    )
 
 
-def order_id(conn: Connection, number: str) -> UUID | None:
+def find_order_id(conn: Connection, number: str) -> UUID | None:
     """The id of the order with this number; None if there is none."""
     row = conn.execute(_SQL.order_id, {"number": number}).fetchone()
     return None if row is None else row[0]
 
 
 class ClientRetention:
-    """Drops the clients of orders that have left the kitchen, a slice of the table at a time."""
+    """Deletes the client reservations of orders that have left the kitchen.
+
+    A periodic task; each run handles one slice of the table.
+    """
 
     def __init__(self, limit: int = SLICE) -> None:
         self._limit = limit
         self._after = ""
 
     def run(self, conn: Connection) -> None:
-        """Look at the next slice, in the caller's transaction; after the last one at the first."""
+        """Handle the next slice, in the caller's transaction; after the last one the first."""
         values = {"after": self._after, "limit": self._limit}
         with index_plans(conn):
-            row = conn.execute(_FORGET_CLIENTS, values).fetchone()
+            row = conn.execute(_SQL.prune_reservations, values).fetchone()
         assert row is not None
         self._after = row[0] or ""

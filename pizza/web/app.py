@@ -11,7 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 from werkzeug.routing import Map
 
-from pizza.auth.authenticator import Doors
+from pizza.auth.authenticator import Authenticator
 from pizza.config.settings import Settings
 from pizza.database.connection import connect
 from pizza.taskqueue import trace
@@ -78,13 +78,13 @@ class App(OpenAPI):
     """
 
     url_map_class: type[Map] = _Map
-    doors: Doors
+    authenticator: Authenticator
     streams: endpoints.StreamEndpoints
 
     @property
     def api_doc(self) -> dict[str, Any]:
-        """The description of the API, as the doors are now."""
-        described = secured(super().api_doc, self.doors)
+        """The description of the API, as authentication is now."""
+        described = secured(super().api_doc, self.authenticator)
         if request and request.script_root:
             described["servers"] = [{"url": request.script_root}]
         return described
@@ -112,15 +112,15 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     errors.install(app)
     name_paths.install(app)
     response_headers.install(app)
-    app.doors = doors = Doors(
+    app.authenticator = authenticator = Authenticator(
         lambda: dependencies.pool.connection(timeout=LOOK_SECONDS),
         (key.digest for key in settings.keys),
         dependencies.authentication,
         idle_seconds=settings.session_idle,
     )
-    credentials = Credentials(doors)
-    authorizer = Authorizer(doors, credentials)
-    limits = RateLimits(settings, doors, credentials)
+    credentials = Credentials(authenticator)
+    authorizer = Authorizer(authenticator, credentials)
+    limits = RateLimits(settings, authenticator, credentials)
     authorizer.install(app)
     etags.install(app)
     place_order = PlaceOrder(settings, dependencies, authorizer, limits)
@@ -129,10 +129,10 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     for topic in (order_list, order_actions, workers, menu, kitchen, customers, reports):
         topic.register(app, dependencies)
     hub = StreamHub(
-        lambda: connect(settings.db_url, name=f"{settings.service} streams"), doors.refresh
+        lambda: connect(settings.db_url, name=f"{settings.service} streams"), authenticator.refresh
     )
     app.streams = endpoints.StreamEndpoints(
-        dependencies, doors, limits, hub, settings.streams_per_worker
+        dependencies, authenticator, limits, hub, settings.streams_per_worker
     )
     endpoints.register(app, app.streams, credentials)
     webhooks.register(app, dependencies, settings)
@@ -141,10 +141,10 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     app.components_schemas.update(
         {name: Schema(**schema) for name, schema in openapi.components(*_MODELS).items()}
     )
-    pages.install(app, dependencies, doors, credentials, place_order)
+    pages.install(app, dependencies, authenticator, credentials, place_order)
     name_paths.accept_trailing_slashes(app)
     app.add_url_rule("/openapi.json", "openapi_json", lambda: app.api_doc)
-    hosts = HostCheck(settings.allowed_hosts, doors.closed)
+    hosts = HostCheck(settings.allowed_hosts, authenticator.auth_required)
     app.wsgi_app = check_requests(app.wsgi_app, hosts, limits)  # type: ignore[method-assign, assignment]
     if settings.log_level == "DEBUG":
         app.wsgi_app = access_log(app.wsgi_app)  # type: ignore[method-assign, assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from pizza.auth.authenticator import Doors
+from pizza.auth.authenticator import Authenticator
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web import openapi
 from pizza.web.security.authorization import REQUIRED_ROLE, Permission, permission_of
@@ -49,10 +49,10 @@ _REFUSALS = {
 }
 
 
-def secured(document: dict[str, Any], doors: Doors) -> dict[str, Any]:
-    """The description, with what each operation asks for as the doors are now."""
+def secured(document: dict[str, Any], authenticator: Authenticator) -> dict[str, Any]:
+    """The description, with what each operation requires as authentication is now."""
     try:
-        closed = doors.closed()
+        closed = authenticator.auth_required()
     except DatabaseUnavailable:
         closed = True
     found = copy.deepcopy(document)

@@ -166,13 +166,13 @@ def listing(service: Service, key: str) -> int:
 
 def keys(service: Service, *words: str) -> tuple[str, str]:
     """What `pizza.auth.authenticator` does for the command: the id, and the key."""
-    from pizza.auth import authenticator
+    from pizza.auth import keys as staff_keys
     from pizza.database.connection import connect
 
     with connect(service.db_url, name="test") as conn:
         if words[0] == "revoke":
-            return authenticator.revoke_key(conn, words[1]).id, ""
-        kept, key = authenticator.add_key(conn, words[1])
+            return staff_keys.revoke_key(conn, words[1]).id, ""
+        kept, key = staff_keys.add_key(conn, words[1])
         return kept.id, key
 
 

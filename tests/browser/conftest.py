@@ -56,7 +56,7 @@ def _house(servers: Servers, template: str, folder: Path, **variables: str) -> I
 def house(
     servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """An order service whose doors are open, and one cook who does not do dine-in orders."""
+    """An order service without staff keys, and one cook who does not do dine-in orders."""
     folder = tmp_path_factory.mktemp("house")
     for service in _house(servers, _template, folder):
         flags = ["--mode=kitchen-worker", "--worker-name=chef_mario", "--cooking-time=0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizza.auth import authenticator
+from pizza.auth import keys
 from pizza.database.connection import connect
 
 from ..support.page_driver import Visitor
@@ -54,7 +54,7 @@ def test_the_board_works_with_a_session_and_ends_with_it(closed_house, visitor):
 
 def test_a_revoked_key_voids_its_sessions(closed_house, visitor):
     with connect(closed_house.db_url, name="keys") as conn:
-        kept, key = authenticator.add_key(conn, "tablet")
+        kept, key = keys.add_key(conn, "tablet")
     visitor.go(closed_house, "/login?next=/manage")
 
     def is_in() -> bool:
@@ -66,7 +66,7 @@ def test_a_revoked_key_voids_its_sessions(closed_house, visitor):
     visitor.expect("403")  # the key is known within a second
     wait_until(is_in, 10, "the new key is known")
     with connect(closed_house.db_url, name="keys") as conn:
-        authenticator.revoke_key(conn, kept.id)
+        keys.revoke_key(conn, kept.id)
 
     visitor.expect("401")
 

@@ -76,7 +76,7 @@ def test_one_place_in_the_product_fetches_an_address():
 
 def test_every_address_is_described():
     app = create_app(Settings(), Dependencies(None))
-    app.doors.closed = lambda: True
+    app.authenticator.auth_required = lambda: True
     described = app.test_client().get("/openapi.json").json["paths"]
     there = {
         re.sub(r"<(?:[^<:]+:)?(\w+)>", r"{\1}", rule.rule).rstrip("/") or "/"

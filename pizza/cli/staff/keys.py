@@ -34,7 +34,7 @@ class _Length(click.ParamType):
 
 @click.group()
 def keys() -> None:
-    """Staff keys: with the first one the doors are closed to all others."""
+    """Staff keys: with the first one authentication is required."""
 
 
 @keys.command()

@@ -50,17 +50,17 @@ def end(id: str | None, everything: bool, as_json: bool) -> None:
         raise click.UsageError("Name one session, or say --all.")
     with output.database() as conn:
         if id:
-            service.end(conn, id, actor=output.actor())
+            service.end_session(conn, id, actor=output.actor())
             count = 1
         else:
-            count = service.end_all(conn, actor=output.actor())
+            count = service.end_all_sessions(conn, actor=output.actor())
     sentence = f"{count} session{' has' if count == 1 else 's have'} ended."
     output.done(sentence, {"ended": count}, as_json=as_json)
 
 
 def _document(session: StaffSession) -> dict[str, object]:
     return {
-        "id": session.id[:SHORT_ID], "key": service.owner(session), "key_id": session.key_id,
+        "id": session.id[:SHORT_ID], "key": service.key_name_of(session), "key_id": session.key_id,
         "created_at": session.created_at, "last_used_at": session.last_used_at,
         "expires_at": session.expires_at, "client": session.client,
         "user_agent": session.user_agent,

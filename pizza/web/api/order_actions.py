@@ -59,7 +59,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = read(ReasonRequest, optional=True)
-        if authorization.current_principal().staff:
+        if authorization.current_principal().is_staff:
             return change(path.number, actions.cancel, reason=form.reason, by=form.by)
         if form.by is not None:
             words = [FieldError("by", "is for staff")]

@@ -79,7 +79,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         number = service.checked_number(path.number)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
-        include_private = authorization.current_principal().may_see(number)
+        include_private = authorization.current_principal().may_see_order(number)
         return etags.answer(
             serializers.status(found, include_private=include_private), found.version
         )
@@ -99,7 +99,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         number = service.checked_number(path.number)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             changes = service.order_history(conn, number)
-        include_private = authorization.current_principal().may_see(number)
+        include_private = authorization.current_principal().may_see_order(number)
         # One line for each version of the order.
         return etags.answer(
             serializers.history(changes, include_private=include_private), len(changes)

@@ -85,14 +85,14 @@ class PlaceOrder:
         headers = [("Content-Type", JSON), ("Location", location), *HEADERS]
         if order.replayed:
             headers.append(REPLAYED)
-        token = self._authorizer.doors.token(order.number, order.id)
+        token = self._authorizer.authenticator.tracking_token(order.number, order.id)
         return 201, headers, serializers.placed(order, token, root).encode()
 
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
         self._authorizer.check_origin(environ, Permission.PUBLIC)
         # Before a connection is taken: this may take one.
-        self._authorizer.doors.prepare()
+        self._authorizer.authenticator.warm_up()
         principal = self._authorizer.principal_of(environ)
         client = self._limits.order_quota(environ, principal)
         body = read_bytes(environ)
@@ -101,7 +101,7 @@ class PlaceOrder:
         draft = read_order(parse(body), prices_needed=not by_menu)
         self._authorizer.check_restricted_fields(draft, principal, environ)
 
-        may_deviate = by_menu and principal.key and principal.staff
+        may_deviate = by_menu and principal.has_key and principal.is_staff
         actor = principal.actor(address_of(environ))
 
         def place(conn: BoundedConnection, menu: Menu) -> PlacedOrder:
@@ -136,7 +136,7 @@ class PlaceOrder:
         """Whether prices have to be the menu's. Raises DatabaseUnavailable."""
         if self._settings.prices is not None:
             return self._settings.prices == MENU
-        return self._settings.env == PRODUCTION or self._authorizer.doors.closed()
+        return self._settings.env == PRODUCTION or self._authorizer.authenticator.auth_required()
 
 
 class FastPath:

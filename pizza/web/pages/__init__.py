@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, request
 
-from pizza.auth.authenticator import Doors
+from pizza.auth.authenticator import Authenticator
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import Dependencies
 from pizza.web.http import problems as errors
@@ -36,7 +36,7 @@ _SHARED = ("tracked_order", "kitchen")
 def install(
     app: Flask,
     dependencies: Dependencies,
-    doors: Doors,
+    authenticator: Authenticator,
     credentials: Credentials,
     endpoint: PlaceOrder,
 ) -> None:
@@ -45,7 +45,7 @@ def install(
     static_files.register(pages)
     order.register(pages, dependencies, endpoint)
     track.register(pages, dependencies, credentials)
-    login.register(pages, doors, credentials)
+    login.register(pages, authenticator, credentials)
     manage.register(pages, dependencies)
     dead_letters.register(pages, dependencies)
     audit.register(pages, dependencies)

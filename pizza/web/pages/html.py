@@ -37,7 +37,7 @@ def page(template: str, *, status: int = 200, live: bool = False, **words: Any) 
     """
     words["root"] = request.script_root
     words["logged_in"] = session_cookie(request.environ) is not None
-    words["manages"] = "principal" in g and g.principal.may(MANAGER)
+    words["manages"] = "principal" in g and g.principal.has_role(MANAGER)
     text = _TEMPLATES.get_template(template).render(words)
     response = mark(Response(text, status, content_type=HTML))
     if live:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 
 from pizza.auth import sessions
-from pizza.auth.authenticator import Doors
+from pizza.auth.authenticator import Authenticator
 from pizza.domain.errors import InvalidCredential
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html as paper
@@ -20,12 +20,12 @@ _FIRST = "/kitchen"
 _UNKNOWN = "Wrong or revoked key."
 
 
-def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
+def register(pages: Blueprint, authenticator: Authenticator, credentials: Credentials) -> None:
     """Add login and logout to `pages`."""
 
     @pages.get("/login")
     def login() -> Response:
-        if not doors.closed():
+        if not authenticator.auth_required():
             return paper.go(_FIRST)
         return paper.page("login.html", following=_local(request.args.get("next")), error="")
 
@@ -46,7 +46,7 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
         response = paper.go(following)
         response.set_cookie(
             authorization.cookie_name(request.environ), cookie, httponly=True, samesite="Strict",
-            max_age=int(sessions.LONGEST.total_seconds()), path=request.script_root or "/",
+            max_age=int(sessions.MAX_AGE.total_seconds()), path=request.script_root or "/",
             secure=authorization.is_https(request.environ),
         )  # fmt: skip
         return response
@@ -55,7 +55,7 @@ def register(pages: Blueprint, doors: Doors, credentials: Credentials) -> None:
     def logout() -> Response:
         cookie = authorization.session_cookie(request.environ)
         if cookie is not None:
-            doors.log_out(cookie, source=address_of(request.environ))
+            authenticator.log_out(cookie, source=address_of(request.environ))
         response = paper.go("/")
         response.delete_cookie(
             authorization.cookie_name(request.environ), httponly=True, samesite="Strict",

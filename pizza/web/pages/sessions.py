@@ -36,7 +36,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         id = read_form(request.environ).get("id", "")
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             if id == "*":
-                service.end_all(conn, actor=authorization.current_actor())
+                service.end_all_sessions(conn, actor=authorization.current_actor())
             else:
                 _end(conn, id)
         return paper.go(_ADDRESS)
@@ -46,12 +46,12 @@ def _end(conn: service.Connection, id: str) -> None:
     if not (id.isascii() and id.isalnum()):
         raise Problem(400, "A session is ended by its id, all of them by *.")
     with suppress(SessionNotFound):  # it may have ended meanwhile
-        service.end(conn, id, actor=authorization.current_actor())
+        service.end_session(conn, id, actor=authorization.current_actor())
 
 
 def _shown(session: StaffSession, own: str | None) -> dict[str, object]:
     return {
-        "id": session.id[:SHORT_ID], "key": printable(service.owner(session)),
+        "id": session.id[:SHORT_ID], "key": printable(service.key_name_of(session)),
         "created_at": session.created_at, "last_used_at": session.last_used_at,
         "expires_at": session.expires_at, "client": session.client,
         "agent": printable(session.user_agent), "own": session.id == own,

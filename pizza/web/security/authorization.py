@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 from werkzeug.http import parse_cookie
 
-from pizza.auth.authenticator import ANYBODY, Caller, Doors, looks_like_session
+from pizza.auth.authenticator import ANONYMOUS, Authenticator, Principal, looks_like_session
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import Actor
 from pizza.domain.errors import DomainError, Forbidden, InvalidCredential, Unauthenticated
@@ -43,8 +43,8 @@ _NEEDS_EITHER = "This needs the order's tracking token, or a staff key: Authoriz
 class Authorizer:
     """Checks the permission of each request."""
 
-    def __init__(self, doors: Doors, credentials: Credentials) -> None:
-        self.doors = doors
+    def __init__(self, authenticator: Authenticator, credentials: Credentials) -> None:
+        self.authenticator = authenticator
         self._credentials = credentials
 
     def install(self, app: Flask) -> None:
@@ -80,7 +80,7 @@ class Authorizer:
         if not _is_allowed_without_origin(environ, permission):
             deny(Forbidden(_cross_site_message(environ)), environ)
 
-    def authenticate(self, environ: MutableMapping[str, Any]) -> Caller:
+    def authenticate(self, environ: MutableMapping[str, Any]) -> Principal:
         """The principal of a WSGI request, by its Authorization header.
 
         Raises InvalidCredential, DatabaseUnavailable, Problem 429.
@@ -90,16 +90,16 @@ class Authorizer:
         except InvalidCredential as refusal:
             deny(refusal, environ)
 
-    def principal_of(self, environ: MutableMapping[str, Any]) -> Caller:
+    def principal_of(self, environ: MutableMapping[str, Any]) -> Principal:
         """As `authenticate`, without any lookup for a request that shows no credential."""
-        return self.authenticate(environ) if bearer_token(environ) is not None else ANYBODY
+        return self.authenticate(environ) if bearer_token(environ) is not None else ANONYMOUS
 
     def check_restricted_fields(
-        self, draft: OrderDraft, principal: Caller, environ: Mapping[str, Any]
+        self, draft: OrderDraft, principal: Principal, environ: Mapping[str, Any]
     ) -> None:
         """Refuse fields of an order that only staff may set. Raises Unauthenticated, Forbidden."""
         restricted = staff_fields(draft)
-        if not restricted or principal.staff or not self.doors.closed():
+        if not restricted or principal.is_staff or not self.authenticator.auth_required():
             return
         named = " and ".join(each.field for each in restricted)
         if principal.role is not None:
@@ -113,9 +113,9 @@ class Authorizer:
         deny(Unauthenticated(f"An order with {named} needs a staff key.", restricted), environ)
 
 
-def current_principal() -> Caller:
+def current_principal() -> Principal:
     """The principal of the current request, in a view whose permission is not PUBLIC."""
-    principal: Caller = g.principal
+    principal: Principal = g.principal
     return principal
 
 
@@ -225,13 +225,13 @@ def deny(refusal: DomainError, environ: Mapping[str, Any]) -> NoReturn:
     raise refusal
 
 
-def _check(permission: Permission, principal: Caller, number: str) -> None:
+def _check(permission: Permission, principal: Principal, number: str) -> None:
     if permission is Permission.PARTIAL or (
         permission is Permission.OWNER and principal.number == number
     ):
         return
     least = REQUIRED_ROLE[permission]
-    if principal.may(least):
+    if principal.has_role(least):
         return
     if principal.role is not None:
         raise Forbidden(f"This needs the role {least}; this key has the role {principal.role}.")

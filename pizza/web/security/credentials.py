@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TypeVar
 
-from pizza.auth.authenticator import ANYBODY, OPEN, Caller, Doors
+from pizza.auth.authenticator import ANONYMOUS, AUTH_DISABLED, Authenticator, Principal
 from pizza.domain.errors import InvalidCredential
 from pizza.web.http.problems import Problem
 from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
@@ -33,36 +33,36 @@ Found = TypeVar("Found")
 class Credentials:
     """Looks up the credentials of this HTTP worker's requests. Thread-safe."""
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
         self._failures = MinuteLimit(FAILURES_PER_MINUTE)
         self._lock = threading.Lock()
         # When each credential of a client was accepted last, oldest first.
         self._accepted: OrderedDict[bytes, float] = OrderedDict()
 
-    def authenticate(self, environ: MutableMapping[str, Any], shown: str | None) -> Caller:
+    def authenticate(self, environ: MutableMapping[str, Any], shown: str | None) -> Principal:
         """The principal of a credential in a WSGI request; looked up once for each request.
 
         Raises InvalidCredential, DatabaseUnavailable, Problem 429.
         """
         if shown is None:
-            return self._doors.caller(None)
+            return self._authenticator.authenticate(None)
         if (known := environ.get(_LOOKED_UP)) is not None and known[0] == shown:
             if isinstance(known[1], Exception):
                 raise known[1]
-            found: Caller = known[1]
+            found: Principal = known[1]
             return found
         try:
-            found = self._find(environ, shown, self._doors.caller)
+            found = self._find(environ, shown, self._authenticator.authenticate)
         except (InvalidCredential, Problem) as refusal:
             environ[_LOOKED_UP] = (shown, refusal)
             raise
         environ[_LOOKED_UP] = (shown, found)
         return found
 
-    def authenticate_customer(self, environ: Mapping[str, Any], token: str) -> Caller:
+    def authenticate_customer(self, environ: Mapping[str, Any], token: str) -> Principal:
         """The principal of a tracking token. Raises as `authenticate`."""
-        return self._find(environ, token, self._doors.customer)
+        return self._find(environ, token, self._authenticator.authenticate_tracking_token)
 
     def log_in(self, environ: Mapping[str, Any], key: str, *, source: str, agent: str) -> str:
         """Open a session for a browser that sends this key; return its cookie.
@@ -70,7 +70,9 @@ class Credentials:
         Raises as `authenticate`.
         """
         return self._find(
-            environ, key, lambda shown: self._doors.log_in(shown, source=source, agent=agent)
+            environ,
+            key,
+            lambda shown: self._authenticator.log_in(shown, source=source, agent=agent),
         )
 
     def _find(
@@ -87,7 +89,7 @@ class Credentials:
         except InvalidCredential:
             self._failures.hit(client)
             raise
-        if found not in (OPEN, ANYBODY):
+        if found not in (AUTH_DISABLED, ANONYMOUS):
             self._accept(digest)
         return found
 
@@ -106,4 +108,4 @@ class Credentials:
 def has_shown_key(environ: Mapping[str, Any]) -> bool:
     """Whether a staff key was found for a request; without a lookup of its own."""
     known = environ.get(_LOOKED_UP)
-    return known is not None and isinstance(known[1], Caller) and known[1].key
+    return known is not None and isinstance(known[1], Principal) and known[1].has_key

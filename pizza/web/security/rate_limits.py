@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from pizza.auth.authenticator import Caller, Doors
+from pizza.auth.authenticator import Authenticator, Principal
 from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import InvalidCredential
@@ -24,9 +24,11 @@ from pizza.web.security.proxies import client_of, network_of
 class RateLimits:
     """The limits of one HTTP worker."""
 
-    def __init__(self, settings: Settings, doors: Doors, credentials: Credentials) -> None:
+    def __init__(
+        self, settings: Settings, authenticator: Authenticator, credentials: Credentials
+    ) -> None:
         self._settings = settings
-        self._doors = doors
+        self._authenticator = authenticator
         self._credentials = credentials
         self._requests = MinuteLimit(settings.rate_limit) if settings.rate_limit else None
 
@@ -41,16 +43,18 @@ class RateLimits:
         if self._requests is not None and not self._requests.hit(address):
             raise rate_limit_problem("Too many requests; try again in a minute.")
 
-    def order_quota(self, environ: Mapping[str, Any], principal: Caller) -> Client | None:
+    def order_quota(self, environ: Mapping[str, Any], principal: Principal) -> Client | None:
         """The quota of open orders that applies to POST /orders; None if it is not limited."""
-        if principal.key:
+        if principal.has_key:
             return None
         address = client_of(environ)
         places = self._settings.client_order_limit
         if address is None or places == 0:
             return None
         return Client(
-            self._doors.mark(address), places, network=self._doors.mark(network_of(address))
+            self._authenticator.hash_address(address),
+            places,
+            network=self._authenticator.hash_address(network_of(address)),
         )
 
     def stream_client(self, environ: MutableMapping[str, Any]) -> str | None:
@@ -60,6 +64,6 @@ class RateLimits:
     def _has_key(self, environ: MutableMapping[str, Any]) -> bool:
         shown = credential_of(environ)
         try:
-            return shown is not None and self._credentials.authenticate(environ, shown).key
+            return shown is not None and self._credentials.authenticate(environ, shown).has_key
         except (InvalidCredential, DatabaseUnavailable):
             return False

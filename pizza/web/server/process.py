@@ -54,7 +54,7 @@ def load_app(settings: Settings, shared: SharedState) -> Flask:
         app = create_app(settings, Dependencies(Breaker(pool), shared.read, shared.authentication))
         # A key that vanishes before the first request was there all the same.
         with contextlib.suppress(DatabaseUnavailable, psycopg.Error):
-            app.doors.prepare()
+            app.authenticator.warm_up()
         drain.end_streams = app.streams.close
         limiter = ConcurrencyLimiter(settings.web_threads)
         _report_listening(shared)

@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from pizza.auth.authenticator import Caller, Doors
+from pizza.auth.authenticator import Authenticator, Principal
 from pizza.changes import storage
 from pizza.changes.cursor import Cursor
 from pizza.changes.storage import Change
@@ -76,13 +76,18 @@ class StreamEndpoints:
     def __init__(
         self,
         dependencies: Dependencies,
-        doors: Doors,
+        authenticator: Authenticator,
         limits: RateLimits,
         hub: StreamHub,
         max_streams: int,
     ) -> None:
         """max_streams: how many may be open in this process."""
-        self._dependencies, self._doors, self._limits, self._hub = dependencies, doors, limits, hub
+        self._dependencies, self._authenticator, self._limits, self._hub = (
+            dependencies,
+            authenticator,
+            limits,
+            hub,
+        )
         self._limiter = StreamLimiter(max_streams, hub.ping)
 
     def close(self) -> None:
@@ -110,7 +115,7 @@ class StreamEndpoints:
             if request.method == "HEAD":
                 return Response(headers=sse.HEADERS)
             check = (
-                (lambda caller: caller.may_see(number))
+                (lambda caller: caller.may_see_order(number))
                 if include_private and not by_token
                 else None
             )
@@ -130,7 +135,7 @@ class StreamEndpoints:
         if request.method == "HEAD":
             return Response(headers=sse.HEADERS)
         stream = self._open(
-            None, event_filter=event_filter, check=lambda caller: caller.may(STATION)
+            None, event_filter=event_filter, check=lambda caller: caller.has_role(STATION)
         )
         try:
             with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
@@ -153,14 +158,14 @@ class StreamEndpoints:
         status: str | None = None,
         include_private: bool = True,
         event_filter: Callable[[Change], bool] = lambda change: True,
-        check: Callable[[Caller], bool] | None = None,
+        check: Callable[[Principal], bool] | None = None,
     ) -> Stream:
         """Open a stream, counted by the limiter. check: whether its caller may still read it."""
         shown = authorization.credential_of(request.environ)
         client = self._limits.stream_client(request.environ)
 
         def is_authorized() -> bool:
-            return check is not None and check(self._doors.still(shown))
+            return check is not None and check(self._authenticator.authenticate_cached(shown))
 
         def close(stream: Stream) -> None:
             self._hub.unsubscribe(stream)
@@ -188,7 +193,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
     )
     def order_events(path: OrderPath, header: LastEventId) -> Response:
-        include_private = authorization.current_principal().may_see(path.number)
+        include_private = authorization.current_principal().may_see_order(path.number)
         return streams.stream_order(
             path.number, header.last_event_id, include_private=include_private, by_token=False
         )

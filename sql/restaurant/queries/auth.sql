@@ -1,5 +1,5 @@
--- look --
--- One row: the house's secret, whether there has ever been a key, the keys that count, and the sessions
+-- auth_state --
+-- One row: the signing secret, whether there has ever been a key, the valid keys, and the sessions
 -- that have not ended. Times are seconds from now, so that no two clocks are compared.
 select (select secret from house_secret),
        exists (select from staff_key),
@@ -14,9 +14,9 @@ select (select secret from house_secret),
 -- order_id --
 select id from orders where number = %(number)s
 
--- forget_clients --
--- Of the next rows by order number: drop those whose orders have left the kitchen, but for locked ones.
--- Answers after which number the next slice begins; null: this was the last one. The status is read
+-- prune_reservations --
+-- Of the next rows by order number: delete those whose orders have left the kitchen; skip locked ones.
+-- Returns the number after which the next slice begins; null: this was the last one. The status is read
 -- order by order: a join could read all orders, by a plan from statistics that say that there are none.
 with slice as (
     select order_number from order_client

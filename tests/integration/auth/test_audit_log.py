@@ -64,7 +64,8 @@ CHANGES: dict[str, tuple[Do, str]] = {
     "dish_added": (add_dish, "dish Calzone"),
     "dish_changed": (lambda c: (add_dish(c), add_dish(c, "11")), "dish Calzone"),
     "dish_removed": (
-        lambda c: (add_dish(c), dishes.remove_dish(c, "calzone", actor=ANNA)), "dish Calzone",
+        lambda c: (add_dish(c), dishes.remove_dish(c, "calzone", actor=ANNA)),
+        "dish Calzone",
     ),
     "vip_changed": (lambda c: profiles.set_vip(c, "Jane Roe", True, actor=ANNA), "customer *"),
     "kitchen_paused": (lambda c: control.pause_kitchen(c, reason="cold", actor=ANNA), "kitchen"),
@@ -81,17 +82,19 @@ CHANGES: dict[str, tuple[Do, str]] = {
     "key_added": (add_key, "key *"),
     "key_revoked": (lambda c: keys.revoke_key(c, add_key(c), actor=ANNA), "key *"),
     "logged_in": (
-        lambda c: sessions.begin(c, "cookie", ANNA, idle=timedelta(hours=1), agent=""), "session *",
+        lambda c: sessions.create_session(c, "cookie", ANNA, idle=timedelta(hours=1), agent=""),
+        "session *",
     ),
     "session_ended": (
         lambda c: (
-            sessions.begin(c, "cookie", ANNA, idle=timedelta(hours=1), agent=""),
-            sessions.end(c, sessions.session_id("cookie"), actor=ANNA),
-        ), "session *",
+            sessions.create_session(c, "cookie", ANNA, idle=timedelta(hours=1), agent=""),
+            sessions.end_session(c, sessions.session_id("cookie"), actor=ANNA),
+        ),
+        "session *",
     ),
     "dead_letter_retried": (lambda c: dead_letters.retry(c, dead(c), ANNA), "dead letter *"),
     "dead_letter_dropped": (lambda c: dead_letters.drop_all(c, ANNA), "dead letter *"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("action", CHANGES)

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import pytest
 
-from pizza.auth import authenticator
-from pizza.auth.authenticator import ANYBODY, OPEN, Caller, Doors
+from pizza.auth import authenticator, keys
+from pizza.auth.authenticator import ANONYMOUS, AUTH_DISABLED, Authenticator, Principal
 from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
@@ -31,60 +31,60 @@ DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
 
 
 @pytest.fixture
-def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Doors]:
-    """Makes doors of this database, which look anew each time."""
-    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 0.0)
+def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Authenticator]:
+    """Makes authenticators of this database that read it each time."""
+    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:
         with connect(db_url, name="doors") as own:
             yield own
 
-    return lambda *digests: Doors(lend, digests)
+    return lambda *digests: Authenticator(lend, digests)
 
 
-def test_without_a_key_everybody_is_staff(house: Callable[..., Doors]) -> None:
-    assert not house().closed()
-    assert house().caller(None) == house().caller("whatever") == OPEN
+def test_without_a_key_everybody_is_staff(house: Callable[..., Authenticator]) -> None:
+    assert not house().auth_required()
+    assert house().authenticate(None) == house().authenticate("whatever") == AUTH_DISABLED
 
 
 def test_the_first_key_closes_the_doors_and_each_key_opens_them(
-    conn: BoundedConnection, house: Callable[..., Doors]
+    conn: BoundedConnection, house: Callable[..., Authenticator]
 ) -> None:
     at = house()
-    assert at.caller(None) == OPEN
+    assert at.authenticate(None) == AUTH_DISABLED
 
-    first, anna = authenticator.add_key(conn, "Anna's tablet")
-    second, bert = authenticator.add_key(conn, "Bert")
+    first, anna = keys.add_key(conn, "Anna's tablet")
+    second, bert = keys.add_key(conn, "Bert")
 
-    assert at.closed()
-    assert at.caller(None) == ANYBODY
-    assert at.caller(anna) == Caller(MANAGER, name="Anna's tablet", key_id=first.id)
-    assert at.caller(bert) == Caller(MANAGER, name="Bert", key_id=second.id)
+    assert at.auth_required()
+    assert at.authenticate(None) == ANONYMOUS
+    assert at.authenticate(anna) == Principal(MANAGER, name="Anna's tablet", key_id=first.id)
+    assert at.authenticate(bert) == Principal(MANAGER, name="Bert", key_id=second.id)
     with pytest.raises(InvalidCredential):
-        at.caller(anna[:-1])
+        at.authenticate(anna[:-1])
 
 
 def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
-    conn: BoundedConnection, house: Callable[..., Doors]
+    conn: BoundedConnection, house: Callable[..., Authenticator]
 ) -> None:
-    kept, key = authenticator.add_key(conn, "Anna's tablet")
+    kept, key = keys.add_key(conn, "Anna's tablet")
     at = house()
-    assert at.caller(key).role == MANAGER
+    assert at.authenticate(key).role == MANAGER
 
-    first = authenticator.revoke_key(conn, kept.id)
+    first = keys.revoke_key(conn, kept.id)
     # Its use is written by another thread, perhaps only now.
-    assert authenticator.revoke_key(conn, kept.id).revoked_at == first.revoked_at
+    assert keys.revoke_key(conn, kept.id).revoked_at == first.revoked_at
 
     with pytest.raises(InvalidCredential):
-        at.caller(key)
-    assert at.caller(None) == ANYBODY
-    (listed,) = authenticator.list_keys(conn)
+        at.authenticate(key)
+    assert at.authenticate(None) == ANONYMOUS
+    (listed,) = keys.list_keys(conn)
     assert (listed.name, listed.revoked_at) == ("Anna's tablet", first.revoked_at)
 
 
 def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnection) -> None:
-    kept, key = authenticator.add_key(conn, "Anna")
+    kept, key = keys.add_key(conn, "Anna")
     rows = conn.execute("select k::text, hash from staff_key k").fetchall()
 
     assert key.startswith(f"pizza_{kept.id}_")
@@ -95,29 +95,37 @@ def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnectio
 
 def test_a_name_or_an_id_that_is_none_is_refused(conn: BoundedConnection) -> None:
     with pytest.raises(InvalidRequest, match="name must be printable"):
-        authenticator.add_key(conn, "a\nb")
+        keys.add_key(conn, "a\nb")
     with pytest.raises(StaffKeyNotFound):
-        authenticator.revoke_key(conn, "nothing")
+        keys.revoke_key(conn, "nothing")
 
 
 def test_a_token_opens_its_order_alone_and_only_in_its_house(
-    conn: BoundedConnection, house: Callable[..., Doors]
+    conn: BoundedConnection, house: Callable[..., Authenticator]
 ) -> None:
     at = house()
-    at.prepare()
+    at.warm_up()
     order, another = (orders.place_order(conn, DRAFT) for _ in range(2))
-    token = at.token(order.number, order.id)
-    other = at.token(another.number, another.id)
-    authenticator.add_key(conn, "Anna")
+    token = at.tracking_token(order.number, order.id)
+    other = at.tracking_token(another.number, another.id)
+    keys.add_key(conn, "Anna")
 
-    assert at.caller(token) == at.customer(token) == Caller(number=order.number)
+    assert (
+        at.authenticate(token)
+        == at.authenticate_tracking_token(token)
+        == Principal(number=order.number)
+    )
     assert token.partition(".")[2] != other.partition(".")[2]
     assert len(bytes.fromhex(token.partition(".")[2])) * 8 >= 128
-    assert at.token(order.number, order.id) == token == house().token(order.number, order.id)
+    assert (
+        at.tracking_token(order.number, order.id)
+        == token
+        == house().tracking_token(order.number, order.id)
+    )
     with pytest.raises(InvalidCredential):
-        at.customer(at.token(order.number, another.id))
+        at.authenticate_tracking_token(at.tracking_token(order.number, another.id))
     with pytest.raises(InvalidCredential):
-        at.customer(at.token("ORD_20200101_001", order.id))
+        at.authenticate_tracking_token(at.tracking_token("ORD_20200101_001", order.id))
 
     conn.execute("update house_secret set secret = sha256(secret)")
     for ask in (at.caller, at.customer):

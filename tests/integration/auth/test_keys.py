@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from pizza.auth import authenticator, keys, sessions
-from pizza.auth.authenticator import ANYBODY, Caller, Doors
+from pizza.auth.authenticator import ANONYMOUS, Authenticator, Principal
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
 from pizza.domain.errors import InvalidCredential, InvalidRequest, SessionNotFound
@@ -25,28 +25,28 @@ PAST = "update staff_key set expires_at = now() - interval '1 second' where id =
 # What release 0.2 takes for the hashes of keys that count.
 OLD_HASHES = "select hash from staff_key where revoked_at is null"
 URL = "https://hooks.example/T0/secret-of-the-address"
-Open = Callable[..., Doors]
+Open = Callable[..., Authenticator]
 
 
 @pytest.fixture
 def house(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Makes doors of this database, which look again each time."""
-    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 0.0)
+    """Makes authenticators of this database that read it each time."""
+    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:
         yield conn
 
-    def make(*digests: bytes, **more: float) -> Doors:
-        made = Doors(lend, digests, **more)
+    def make(*digests: bytes, **more: float) -> Authenticator:
+        made = Authenticator(lend, digests, **more)
         # What a thread does otherwise: the tests have one connection.
-        monkeypatch.setattr(made._uses, "used", lambda key, session: None)
+        monkeypatch.setattr(made._uses, "record", lambda key, session: None)
         return made
 
     return make
 
 
-def log_in(at: Doors, key: str) -> str:
+def log_in(at: Authenticator, key: str) -> str:
     return at.log_in(key, source="203.0.113.7", agent="Browser\n1.0")
 
 
@@ -56,7 +56,7 @@ def test_a_key_has_its_role_and_release_02_knows_only_managers(
 ) -> None:
     kept, key = keys.add_key(conn, "Pass", role=role, kind=DEVICE)
 
-    assert house().caller(key) == Caller(role, name="Pass", key_id=kept.id)
+    assert house().authenticate(key) == Principal(role, name="Pass", key_id=kept.id)
     old = [bytes(row[0]) for row in conn.execute(OLD_HASHES)]
     assert (keys.digest(key) in old) == (role == MANAGER)
 
@@ -67,16 +67,21 @@ def test_an_expired_key_counts_no_more_and_neither_do_its_sessions(
     kept, key = keys.add_key(conn, "Help for a day", good_for=timedelta(days=1))
     at = house()
     cookie = log_in(at, key)
-    assert at.caller(key).role == at.caller(cookie).role == MANAGER
+    assert at.authenticate(key).role == at.authenticate(cookie).role == MANAGER
     assert keys.digest(key) not in [bytes(row[0]) for row in conn.execute(OLD_HASHES)]
 
     conn.execute(PAST, [kept.id])
     at.refresh(0)
 
     with pytest.raises(InvalidCredential):
-        at.caller(key)
-    assert at.caller(cookie) == at.still(cookie) == at.still(key) == ANYBODY
-    assert at.closed()
+        at.authenticate(key)
+    assert (
+        at.authenticate(cookie)
+        == at.authenticate_cached(cookie)
+        == at.authenticate_cached(key)
+        == ANONYMOUS
+    )
+    assert at.auth_required()
 
 
 @pytest.mark.parametrize(
@@ -97,14 +102,14 @@ def test_a_session_of_one_process_counts_in_another_at_once(
 ) -> None:
     kept, key = keys.add_key(conn, "Anna", role=STATION)
     one, other = house(), house()
-    assert other.caller(None) == ANYBODY
-    monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 60.0)
+    assert other.authenticate(None) == ANONYMOUS
+    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 60.0)
 
     cookie = log_in(one, key)
 
-    found = other.caller(cookie)
+    found = other.authenticate(cookie)
     id = hashlib.sha256(cookie.encode()).hexdigest()
-    assert found == Caller(STATION, name="Anna", key_id=kept.id, session=id)
+    assert found == Principal(STATION, name="Anna", key_id=kept.id, session=id)
     (listed,) = sessions.list_sessions(conn)
     assert (listed.id, listed.client, listed.user_agent) == (id, "203.0.113.7", "Browser1.0")
     assert cookie not in str(conn.execute("select s::text from staff_session s").fetchall())
@@ -116,11 +121,11 @@ def test_logging_out_ends_the_session_in_every_process(
     _, key = keys.add_key(conn, "Anna")
     one, other = house(), house()
     cookie = log_in(one, key)
-    assert other.caller(cookie).key
+    assert other.authenticate(cookie).has_key
 
     one.log_out(cookie, source="203.0.113.7")
 
-    assert one.caller(cookie) == other.caller(cookie) == ANYBODY
+    assert one.authenticate(cookie) == other.authenticate(cookie) == ANONYMOUS
     one.log_out(cookie, source="203.0.113.7")  # twice is as good as once
 
 
@@ -130,10 +135,10 @@ def test_a_session_of_a_key_of_the_environment_ends_with_that_key(
     digest = keys.digest("a sound key of the environment")
     cookie = log_in(house(digest), "a sound key of the environment")
 
-    found = house(digest).caller(cookie)
+    found = house(digest).authenticate(cookie)
     assert (found.name, found.role) == ("environment", MANAGER)
     assert found.key_id == keys.environment_id(digest) and digest.hex()[:8] not in found.key_id
-    assert house(keys.digest("another key")).caller(cookie) == ANYBODY
+    assert house(keys.digest("another key")).authenticate(cookie) == ANONYMOUS
 
 
 def test_a_used_session_goes_on_and_an_unused_one_ends(
@@ -146,7 +151,7 @@ def test_a_used_session_goes_on_and_an_unused_one_ends(
     left = "select extract(epoch from expires_at - now())::integer / 60 from staff_session"
     conn.execute("update staff_session set expires_at = expires_at - interval '40 minutes'")
 
-    caller = at.caller(used)
+    caller = at.authenticate(used)
     recorder = sessions.UseRecorder(at._connection, timedelta(hours=1))
     recorder._keys, recorder._sessions = {str(caller.key_id)}, {str(caller.session)}
     recorder.write()
@@ -158,7 +163,7 @@ def test_a_used_session_goes_on_and_an_unused_one_ends(
     assert listed.last_used_at is not None
     conn.execute("update staff_session set expires_at = now() - interval '1 s' where id = %s",
                  [ids[1]])  # fmt: skip
-    assert at.caller(unused) == ANYBODY
+    assert at.authenticate(unused) == ANONYMOUS
 
 
 def test_no_session_is_older_than_a_week(conn: BoundedConnection, house: Open) -> None:
@@ -188,7 +193,7 @@ def test_use_is_written_once_a_while_and_in_another_thread(monkeypatch: pytest.M
 
     monkeypatch.setattr(sessions.threading, "Thread", Thread)
     for key in ("a", "b", "c"):
-        recorder.used(key, None)
+        recorder.record(key, None)
     assert (len(done), written, recorder._keys) == (1, [{"a"}], {"a", "b", "c"})
 
 
@@ -200,23 +205,23 @@ def test_a_session_is_ended_by_the_beginning_of_its_id(
     cookies = [log_in(at, key) for _ in range(3)]
     id = sessions.session_id(cookies[0])
 
-    sessions.end(conn, id[: sessions.SHORT_ID])
-    assert [at.caller(each).key for each in cookies] == [False, True, True]
+    sessions.end_session(conn, id[: sessions.SHORT_ID])
+    assert [at.authenticate(each).has_key for each in cookies] == [False, True, True]
     for none in (id, "", "zz"):
         with pytest.raises(SessionNotFound):
-            sessions.end(conn, none)
-    assert sessions.end_all(conn) == 2
-    assert not any(at.caller(each).key for each in cookies)
+            sessions.end_session(conn, none)
+    assert sessions.end_all_sessions(conn) == 2
+    assert not any(at.authenticate(each).has_key for each in cookies)
 
 
 def test_a_key_has_no_more_sessions_than_it_may(
     conn: BoundedConnection, house: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pizza.auth.session_storage.MOST_OF_A_KEY", 3)
+    monkeypatch.setattr("pizza.auth.session_storage.MAX_PER_KEY", 3)
     _, key = keys.add_key(conn, "Anna")
     at = house()
     cookies = [log_in(at, key) for _ in range(5)]
-    assert [at.caller(each).key for each in cookies] == [False, False, True, True, True]
+    assert [at.authenticate(each).has_key for each in cookies] == [False, False, True, True, True]
 
 
 # --- webhooks -------------------------------------------------------------------------------------
@@ -260,5 +265,5 @@ def test_a_webhook_is_disabled_with_its_key(conn: BoundedConnection, end: str, w
 
 def test_a_monitor_key_is_no_staff(conn: BoundedConnection, house: Open) -> None:
     _, key = keys.add_key(conn, "Prometheus", role=MONITOR)
-    caller = house().caller(key)
-    assert caller.key and not caller.staff and not caller.may_see("ORD_20241216_001")
+    caller = house().authenticate(key)
+    assert caller.has_key and not caller.is_staff and not caller.may_see_order("ORD_20241216_001")

@@ -362,7 +362,7 @@ def test_sessions_are_listed_and_ended(run: Run, conn: BoundedConnection) -> Non
     for number, key_id in enumerate(("env-0a1b2c3d", "env-0a1b2c3d", "0a1b2c3d")):
         actor = Actor("environment", "manager", key_id, "203.0.113.7")
         idle = timedelta(hours=1)
-        sessions.begin(conn, f"cookie {number}", actor, idle=idle, agent="Firefox")
+        sessions.create_session(conn, f"cookie {number}", actor, idle=idle, agent="Firefox")
     first, *_ = json.loads(run("sessions", "list", "--json").stdout)
     assert (first["key"], first["client"], first["user_agent"]) == (
         "environment", "203.0.113.7", "Firefox",

@@ -1,4 +1,4 @@
-"""What the doors cost an order: no statement more."""
+"""Authentication costs an order no statement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pizza.auth import authenticator
+from pizza.auth import authenticator, keys
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.web.app import create_app
@@ -43,14 +43,14 @@ def test_an_order_is_one_statement(
 ) -> None:
     with connect(db_url, name="test") as conn:
         if closed:
-            authenticator.add_key(conn, "Anna")
+            keys.add_key(conn, "Anna")
         pool = Counting(conn, monkeypatch)
         client = create_app(Settings(), Dependencies(pool)).test_client()
         post = lambda: client.post("/orders", json=MEAL, environ_base=environ)  # noqa: E731
         assert post().status_code == 201  # this one learns the secret and the menu
         monkeypatch.setattr("pizza.menu.cache._FRESH_SECONDS", 1e9)
         # Of the keys a process asks once a second, however many orders come.
-        monkeypatch.setattr(authenticator, "_FRESH_SECONDS", 1e9)
+        monkeypatch.setattr(authenticator, "_MAX_AGE_S", 1e9)
 
         before = pool.count
         assert [post().status_code for _ in range(5)] == [201] * 5

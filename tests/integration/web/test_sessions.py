@@ -102,7 +102,7 @@ def test_an_open_stream_ends_within_a_second(
         conn.execute("update staff_key set expires_at = now() where id = %s", [kept.id])
     elif end == "end":
         (session,) = sessions.list_sessions(conn)
-        sessions.end(conn, session.id)
+        sessions.end_session(conn, session.id)
     else:
         ours.post("/logout", headers=HERE)
     since = time.monotonic()

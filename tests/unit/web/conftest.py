@@ -63,15 +63,15 @@ class FakeRestaurant:
     def _execute(self, sql, values=None):
         self._fail()
         if "select id from orders" in sql:
-            # What pizza.auth.storage.order_id asks for.
+            # What pizza.auth.storage.find_order_id asks for.
             return _Nothing((order_id(values["number"]),))
-        # What pizza.auth.storage.look asks for.
+        # What pizza.auth.storage.load_auth_state asks for.
         keys = [
             [digest[:8], self.names.get(key, "Anna"), self.roles.get(key, "manager"), digest, None]
             for key in self.keys
             for digest in (sha256(key.encode()).hexdigest(),)
         ]  # fmt: skip
-        locks = (SECRET, bool(self.keys), keys, [*map(list, self.sessions.values())])
+        auth_state = (SECRET, bool(self.keys), keys, [*map(list, self.sessions.values())])
         if "insert into staff_session" in sql:
             self.sessions[values["id"]] = (values["id"], values["key"], 7200.0)
             return _Nothing()
@@ -89,7 +89,7 @@ class FakeRestaurant:
         if "broker_state" in sql:
             # What pizza.operations.health_storage.broker asks for.
             return _Nothing(None if self.broker is None else (self.broker,))
-        return _Nothing(locks if "house_secret" in sql else None)
+        return _Nothing(auth_state if "house_secret" in sql else None)
 
     def _fail(self):
         if self.failure is not None:

@@ -33,8 +33,8 @@ def closed(app):
 
 @pytest.fixture
 def token(app):
-    app.doors.prepare()
-    return app.doors.token(NUMBER, order_id(NUMBER))
+    app.authenticator.warm_up()
+    return app.authenticator.tracking_token(NUMBER, order_id(NUMBER))
 
 
 def shown(credential):
@@ -81,7 +81,9 @@ def test_with_a_key_nobody_knows_they_are_401_and_say_so(closed):
 
 
 def test_with_the_token_of_another_order_they_are_403(app, closed, token):
-    for what, answer in answers(closed, shown(app.doors.token(OTHER, order_id(OTHER)))):
+    for what, answer in answers(
+        closed, shown(app.authenticator.tracking_token(OTHER, order_id(OTHER)))
+    ):
         assert (answer.status_code, answer.content_type) == (403, PROBLEM), what
 
 

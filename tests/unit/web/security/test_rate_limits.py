@@ -77,7 +77,7 @@ def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
 )  # fmt: skip
 def test_without_a_setting_the_database_says_how_many_places_that_are(given, client):
     limits = RateLimits(
-        load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(mark=str.encode), None
+        load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(hash_address=str.encode), None
     )
     found = limits.order_quota(FAR, ANYBODY)
     assert (found is not None, found and found.places) == client

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pizza.auth.authenticator import Caller
+from pizza.auth.authenticator import Principal
 from pizza.web.http.problems import Problem
 from pizza.web.server import connections, slow_clients
 from pizza.web.server.connections import accepted
@@ -77,7 +77,7 @@ def test_a_client_may_have_so_many_bodies_that_wait():
     assert not is_refused(slow, address="203.0.113.8")
     assert not is_refused(slow, address="127.0.0.1")
     # Staff at the same address, as it was looked up before.
-    assert not is_refused(slow, **{"pizza.looked_up": ("a key", Caller("staff", key_id="1"))})
+    assert not is_refused(slow, **{"pizza.looked_up": ("a key", Principal("staff", key_id="1"))})
     slow.end(waiting[0])
     assert not is_refused(slow)
 
