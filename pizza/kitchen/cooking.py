@@ -82,7 +82,7 @@ def kitchen(base_seconds: float) -> Blueprint:
         message: OrderMessage = job.body
         number = message.number
         seconds = cooking_seconds(message.order_type, base_seconds)
-        order = job.step(
+        order = job.execute_claiming(
             _START,
             number=number,
             worker=job.worker_name,
@@ -95,7 +95,7 @@ def kitchen(base_seconds: float) -> Blueprint:
             return
         _begun(number, order)
         job.sleep(seconds)
-        done = job.finish(
+        done = job.execute_completing(
             _FINISH, number=number, type=message.order_type, worker=job.worker_name,
             more=message.more,
         )  # fmt: skip

@@ -77,7 +77,7 @@ def stations(work: Work) -> Blueprint:
 def _begin(job: Job, name: str, becomes: str | None = None) -> bool:
     """Claim the order for the station; False when it is somewhere else by now."""
     message: OrderMessage = job.body
-    order = job.step(
+    order = job.execute_claiming(
         _START, number=message.number, station=name, worker=job.worker_name, status=becomes
     )
     if order["status"] is None:
@@ -92,7 +92,7 @@ def _begin(job: Job, name: str, becomes: str | None = None) -> bool:
 def _end(job: Job, name: str, becomes: str | None = None) -> None:
     """The station is done with the order, which goes on."""
     message: OrderMessage = job.body
-    done = job.finish(
+    done = job.execute_completing(
         _FINISH, number=message.number, station=name, worker=job.worker_name,
         type=message.order_type, status=becomes, more=message.more,
     )  # fmt: skip
@@ -106,7 +106,7 @@ def _end(job: Job, name: str, becomes: str | None = None) -> None:
 def _send_back(job: Job, name: str, reason: str) -> None:
     message: OrderMessage = job.body
     notes = f"sent back by {job.worker_name}: {reason}"
-    job.finish(
+    job.execute_completing(
         _SEND_BACK, number=message.number, station=name, worker=job.worker_name,
         queue=TYPED_QUEUES[message.order_type], exchange=ORDERS_TOPIC, notes=notes,
         more=message.more,

@@ -74,7 +74,7 @@ def outside(base_seconds: float) -> Blueprint:
         "accept_order", queue=KITCHEN_QUEUE, retry=_RETRY, decode=read_message, on_dead=answer_dead
     )
     def accept_order(job: Job) -> None:
-        with job.completion() as conn:
+        with job.complete() as conn:
             try:
                 placed = orders.place_order(
                     conn, job.body, base_seconds=base_seconds, menu=read_menu(conn).tags,

@@ -6,7 +6,7 @@ app = App("shop")
 
 @app.task("send_invoice", queue="invoices", retry=RetryPolicy(attempts=5))
 def send_invoice(job):
-    with job.completion() as conn:          # your effect and the job's end, one commit
+    with job.complete() as conn:          # your effect and the job's end, one commit
         conn.execute("update invoice set sent = true where id = %s", [job.body["id"]])
 
 with conn.transaction():                    # your order and its task, one commit

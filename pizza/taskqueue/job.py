@@ -33,11 +33,11 @@ from pizza.taskqueue.task import Task
 from pizza.taskqueue.worker.context import WorkerContext
 
 _SQL = Queries("taskqueue/messages")
-_CLAIM, _FENCE, _COMPLETE, _KNOWN = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.known
-_END_PROMISE, _POSTPONE = _SQL.end_promise, _SQL.postpone
+_CLAIM, _FENCE, _COMPLETE, _EXISTS = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.message_exists
+_RELEASE_RESERVATION, _SNOOZE = _SQL.release_reservation, _SQL.snooze
 
-REFUSED = "PZ001"
-_SWAP_S = 0.01
+STALE_CLAIM = "PZ001"  # the SQLSTATE for a stale fencing token
+_SWITCH_S = 0.01
 
 
 class Job:
@@ -50,7 +50,12 @@ class Job:
     """
 
     def __init__(
-        self, task: Task, delivery: Delivery, context: WorkerContext, *, forced: bool = False
+        self,
+        task: Task,
+        delivery: Delivery,
+        context: WorkerContext,
+        *,
+        skip_priority_check: bool = False,
     ) -> None:
         self.task = task
         self.id = delivery.id()
@@ -65,13 +70,13 @@ class Job:
         self.duration_ms: int | None = None
         self.body: Any = None
         self.token: int | None = None
-        self.completed = self.postponed = False
-        # The last loss of this job's own connection, and whether one was lost within a block.
+        self.completed = self.snoozed = False
+        # The final loss of this job's own connection, and whether one was lost within a block.
         self.outage: DatabaseUnavailable | None = None
         self.lost_in_block = False
         self.next_queue: str | None = None
         self._context = context
-        self._forced = forced
+        self._skip_priority_check = skip_priority_check
         self.delivery = delivery
         self._is_delivered = delivery.delivery_tag > 0
 
@@ -86,29 +91,29 @@ class Job:
         Raises LeaseLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass: the job runs
         again from its beginning once the server is back), TimeLimitExceeded.
         """
-        with self._guarded() as conn:
+        with self._fenced() as conn:
             yield conn
 
     @contextmanager
-    def completion(self) -> Generator[BoundedConnection, None, None]:
-        """The job's last transaction: its effect and the end of its message, in one commit.
+    def complete(self) -> Generator[BoundedConnection, None, None]:
+        """The job's final transaction: its effect and the end of its message, in one commit.
 
         Raises as `transaction` does.
         """
         ended: list[Any] = []
 
-        def complete(conn: BoundedConnection) -> None:
-            row = conn.fetch_first(_COMPLETE, self._guard())
+        def end(conn: BoundedConnection) -> None:
+            row = conn.fetch_first(_COMPLETE, self._fence_params())
             assert row is not None
             ended.extend(row)
 
-        with self._guarded(complete) as conn:
+        with self._fenced(end) as conn:
             yield conn
         self._ended(*ended)
 
     @contextmanager
-    def again(self, delay: float | timedelta) -> Generator[BoundedConnection, None, None]:
-        """The run's last transaction: its effect, and the message due again, in one commit.
+    def snooze(self, delay: float | timedelta) -> Generator[BoundedConnection, None, None]:
+        """The run's final transaction: its effect, and the message due again, in one commit.
 
         delay: seconds from now, for a task that knows better than its policy when to run again. It
         is no failure, and may be asked for any number of times: `attempt` stays. Raises as
@@ -116,20 +121,20 @@ class Job:
         """
         pause = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
 
-        def postpone(conn: BoundedConnection) -> None:
+        def set_due(conn: BoundedConnection) -> None:
             values = {"job_id": self.id, "job_token": self.token, "delay": pause}
-            conn.execute(_POSTPONE, values)
+            conn.execute(_SNOOZE, values)
 
-        with self._guarded(postpone) as conn:
+        with self._fenced(set_due) as conn:
             yield conn
-        self.completed = self.postponed = True
+        self.completed = self.snoozed = True
 
     def _ended(self, next_queue: str | None, promise: int | None) -> None:
         self.completed = True
-        self.next_queue, self._context.promise = next_queue, promise
+        self.next_queue, self._context.reservation = next_queue, promise
 
     @contextmanager
-    def _guarded(
+    def _fenced(
         self, end: Callable[[BoundedConnection], None] | None = None
     ) -> Generator[BoundedConnection, None, None]:
         """A transaction that claims the message or checks the token, and `end`s the run.
@@ -139,28 +144,28 @@ class Job:
         """
         if self.completed:
             raise ConfigurationError(f"task {self.task.name} went on after its completion")
-        conn = self._context.line.connection()
+        conn = self._context.db.connection()
         fresh = self.token is None
         try:
             with translate_errors(), conn.transaction():
                 if fresh:
                     self._claim(conn)
                 else:
-                    conn.execute(_FENCE, self._guard())
+                    conn.execute(_FENCE, self._fence_params())
                 with application_block(
-                    conn, deadline=self._context.deadline, abort_event=self._context.silent
+                    conn, deadline=self._context.deadline, abort_event=self._context.database_silent
                 ):
                     yield conn
                 if end is not None:
                     end(conn)
         except BaseException as error:
             if fresh:
-                self.token = self._context.held = None  # rolled back with the rest
+                self.token = self._context.current_claim = None  # rolled back with the rest
             outage = isinstance(error, DatabaseUnavailable)
             if isinstance(error, ApplicationError):
                 outage = error.outage
                 error = self._judged(error)
-            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == REFUSED:
+            if isinstance(error, psycopg.DatabaseError) and error.sqlstate == STALE_CLAIM:
                 raise LeaseLost(str(error).splitlines()[0]) from error
             if outage and isinstance(error, DatabaseUnavailable):
                 self._lost(error)
@@ -175,7 +180,7 @@ class Job:
 
     def _lost(self, error: DatabaseUnavailable) -> None:
         self.outage = error
-        self._context.line.invalidate(error)
+        self._context.db.invalidate(error)
 
     def _is_over_time(self) -> bool:
         deadline = self._context.deadline
@@ -186,7 +191,7 @@ class Job:
 
     # -- single statements ----------------------------------------------------------
 
-    def step(self, query: str, **parameters: Any) -> dict[str, Any]:
+    def execute_claiming(self, query: str, **parameters: Any) -> dict[str, Any]:
         """Run one statement that guards itself, as a transaction of its own.
 
         The statement takes `%(job_id)s` and the other job_* parameters and passes them to
@@ -198,10 +203,10 @@ class Job:
         if row is None:
             raise LeaseLost(f"message {self.id} was completed by somebody else")
         if self.token is None:
-            self._adopt(row)
+            self._apply_claim(row)
         return row
 
-    def finish(self, query: str, **parameters: Any) -> dict[str, Any] | None:
+    def execute_completing(self, query: str, **parameters: Any) -> dict[str, Any] | None:
         """Run one statement that completes the job (through `message_complete`).
 
         Its row has that function's columns `next_queue` and `promise`. None: the connection
@@ -217,69 +222,69 @@ class Job:
             raise ConfigurationError("a job's statement must guard itself with %(job_id)s")
         uncertain = False
         while True:
-            conn = self._context.line.connection()
+            conn = self._context.db.connection()
             try:
                 with translate_errors():
                     row: dict[str, Any] | None = conn.fetch_first(
-                        query, self._guard() | parameters, dict_row
+                        query, self._fence_params() | parameters, dict_row
                     )
                     return row
             except DatabaseUnavailable as error:
                 self._lost(error)
                 uncertain = True
             except psycopg.DatabaseError as error:
-                if error.sqlstate != REFUSED:
+                if error.sqlstate != STALE_CLAIM:
                     raise
-                if uncertain and not self._known():
+                if uncertain and not self._exists():
                     return None
                 raise LeaseLost(str(error).splitlines()[0]) from error
 
-    def _known(self) -> bool:
+    def _exists(self) -> bool:
         """Whether the message is still there: neither ended nor withdrawn."""
         return (
-            self._context.line.connection().execute(_KNOWN, {"id": self.id}).fetchone() is not None
+            self._context.db.connection().execute(_EXISTS, {"id": self.id}).fetchone() is not None
         )
 
     # -- claiming -------------------------------------------------------------------
 
-    def claim(self, *, last: bool = False) -> None:
+    def claim(self, *, final: bool = False) -> None:
         """Claim the message in a transaction of its own. Raises NotClaimed.
 
-        last: only to settle a failed job, however many attempts there were.
+        final: only to settle a failed job, however many attempts there were.
         """
-        conn = self._context.line.connection()
+        conn = self._context.db.connection()
         try:
             with translate_errors():
-                self._claim(conn, last=last)
+                self._claim(conn, final=final)
         except DatabaseUnavailable as error:
             self._lost(error)
             raise
 
-    def _claim(self, conn: BoundedConnection, *, last: bool = False) -> None:
-        row = conn.fetch_first(_CLAIM, self._guard(), dict_row)
+    def _claim(self, conn: BoundedConnection, *, final: bool = False) -> None:
+        row = conn.fetch_first(_CLAIM, self._fence_params(), dict_row)
         assert row is not None
-        self._adopt(row, last=last)
+        self._apply_claim(row, final=final)
 
-    def _adopt(self, row: dict[str, Any], *, last: bool = False) -> None:
-        self._context.promise = row["promise"]
+    def _apply_claim(self, row: dict[str, Any], *, final: bool = False) -> None:
+        self._context.reservation = row["promise"]
         if row["verdict"] != "claimed":
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
-        self._context.held = (self.id, self.token)
-        self._context.begun()
-        if self.attempt > self.task.retry.attempts and not last:
+        self._context.current_claim = (self.id, self.token)
+        self._context.on_claimed()
+        if self.attempt > self.task.retry.attempts and not final:
             # A failure would have ended it before: its workers died instead.
             raise MaxAttemptsExceeded(f"{self.attempt - 1} attempts failed, or their workers died")
 
-    def _guard(self) -> dict[str, Any]:
+    def _fence_params(self) -> dict[str, Any]:
         return {
             "job_id": self.id,
             "job_token": self.token,
-            "job_holder": self._context.holder,
+            "job_holder": self._context.worker_id,
             "job_lease": None,
             "job_queues": self._context.queue_array,
-            "job_forced": self._forced,
-            "job_promise": self._context.promise,
+            "job_forced": self._skip_priority_check,
+            "job_promise": self._context.reservation,
             "job_priority": self.priority if self._is_delivered else None,
         }
 
@@ -291,30 +296,30 @@ class Job:
         Raises LeaseLost or Released as soon as either is known, and TimeLimitExceeded.
         """
         until = time.monotonic() + seconds
-        if self._context.promise is not None and seconds > _SWAP_S:
+        if self._context.reservation is not None and seconds > _SWITCH_S:
             # Our delivery was another's, and he has had the time to take ours.
-            self._context.interrupt.wait(_SWAP_S)
-            self._end_promise()
+            self._context.sleep_interrupt.wait(_SWITCH_S)
+            self._release_reservation()
         while True:
-            self.check()
+            self.raise_if_stopped()
             left = until - time.monotonic()
             if left <= 0:
                 return
             if self._context.deadline is not None:
                 left = max(0.0, min(left, self._context.deadline - time.monotonic()))
-            self._context.interrupt.wait(left)
+            self._context.sleep_interrupt.wait(left)
 
-    def _end_promise(self) -> None:
+    def _release_reservation(self) -> None:
         with suppress(DatabaseUnavailable), translate_errors():
-            promise = {"promise": self._context.promise}
-            self._context.line.connection().execute(_END_PROMISE, promise)
-        self._context.promise = None
+            promise = {"promise": self._context.reservation}
+            self._context.db.connection().execute(_RELEASE_RESERVATION, promise)
+        self._context.reservation = None
 
-    def check(self) -> None:
+    def raise_if_stopped(self) -> None:
         """For loops of one's own: raise LeaseLost, Released or TimeLimitExceeded."""
-        if self._context.lost.is_set():
+        if self._context.lease_lost.is_set():
             raise LeaseLost(f"message {self.id} was taken over by another worker")
-        if self._context.abandon.is_set():
+        if self._context.release_requested.is_set():
             raise Released(f"message {self.id} is handed back: the worker stops")
         if self._is_over_time():
             raise TimeLimitExceeded(self._time_limit_text())

@@ -28,8 +28,8 @@ _SQL = Queries("taskqueue/messages")
 MAX_PRIORITY = 255
 # RabbitMQ takes a delivery back that nobody has acknowledged for 30 minutes.
 TIME_LIMIT_S = 1500.0
-_SEND, _SEND_ONCE, _PUBLISH, _WITHDRAW, _REPRIORITISE = (
-    _SQL.send, _SQL.send_once, _SQL.publish, _SQL.withdraw, _SQL.reprioritise,
+_SEND, _SEND_ONCE, _PUBLISH, _CANCEL, _SET_PRIORITY = (
+    _SQL.send, _SQL.send_once, _SQL.publish, _SQL.cancel, _SQL.set_priority,
 )  # fmt: skip
 
 TaskFunction = Callable[["Job"], Any]
@@ -191,7 +191,7 @@ def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
     False when there is none: its job has ended, or never was. Raises TypeError for a connection
     that is not synchronous.
     """
-    return _truth(conn, _WITHDRAW, {"id": message_id})
+    return _truth(conn, _CANCEL, {"id": message_id})
 
 
 def reprioritise(conn: psycopg.Connection[Any], message_id: UUID, priority: int) -> bool:
@@ -200,7 +200,7 @@ def reprioritise(conn: psycopg.Connection[Any], message_id: UUID, priority: int)
     False when it does not wait any more, or has that priority. Raises TypeError for a connection
     that is not synchronous.
     """
-    return _truth(conn, _REPRIORITISE, {"id": message_id, "priority": priority})
+    return _truth(conn, _SET_PRIORITY, {"id": message_id, "priority": priority})
 
 
 def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """Unit tests of tasks without servers: the real executor on a connection that only records.
 
     result = run(send_invoice, {"id": 7}, answers={"select total": [(12,)]})
-    assert result.outcome is Outcome.DONE
+    assert result.outcome is Outcome.COMPLETED
     assert result.sent[0].task == "send_mail"
 
 `Recorder` alone stands in for the connection of code that sends.
@@ -24,7 +24,7 @@ import psycopg
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
 from pizza.taskqueue.db_session import ReconnectingConnection
-from pizza.taskqueue.job import REFUSED, Job
+from pizza.taskqueue.job import STALE_CLAIM, Job
 from pizza.taskqueue.message import Delivery, encode
 from pizza.taskqueue.middleware import Middleware
 from pizza.taskqueue.task import Task
@@ -38,9 +38,9 @@ _CLAIMED = {
 }  # fmt: skip
 
 _FRAMEWORKS = {
-    _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.postpone, _SQL.release,
+    _SQL.claim, _SQL.fence, _SQL.complete, _SQL.retry, _SQL.snooze, _SQL.release,
     _SQL.dead_letter, _SQL.dead_letter_unclaimed, _SQL.dead_letter_raw, _SQL.publish_raw,
-    _SQL.known, _SQL.leave, _SQL.redeliver,
+    _SQL.message_exists, _SQL.defer, _SQL.redeliver,
 }  # fmt: skip
 
 Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]
@@ -49,7 +49,7 @@ Answers = Mapping[str, Sequence[Any] | Callable[[Any], Sequence[Any]]]
 class TokenRefused(psycopg.DatabaseError):
     """What a statement raises for a job whose message somebody else has taken over."""
 
-    sqlstate = REFUSED
+    sqlstate = STALE_CLAIM
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,9 @@ class StubJob(Job):
         target = context.slept + seconds
         for moment in sorted(at for at in context.events.values() if context.slept < at <= target):
             context.pass_time(moment)
-            self.check()
+            self.raise_if_stopped()
         context.pass_time(target)
-        self.check()
+        self.raise_if_stopped()
 
 
 class _StubExecutor(Executor):
@@ -275,16 +275,16 @@ def run(
         _SQL.claim: [claimed],
         _SQL.complete: [(None, None)],
         _SQL.dead_letter_unclaimed: [(1,)],
-        _SQL.known: [(1,)],
-        _SQL.leave: [(timedelta(seconds=1),)],
+        _SQL.message_exists: [(1,)],
+        _SQL.defer: [(timedelta(seconds=1),)],
     }
     recorder = Recorder({**(answers or {}), **framework}, failures)
     recorder.claimed = claimed
     context = _StubContext(
-        worker_name="stub", holder=1, lease=timedelta(seconds=15), queues=(task.queue,),
-        line=cast(ReconnectingConnection, _Line(recorder)),
+        worker_name="stub", worker_id=1, lease=timedelta(seconds=15), queues=(task.queue,),
+        db=cast(ReconnectingConnection, _Line(recorder)),
     )  # fmt: skip
-    for event, at in ((context.abandon, stop_at), (context.lost, lost_at)):
+    for event, at in ((context.release_requested, stop_at), (context.lease_lost, lost_at)):
         if at is not None:
             context.events[event] = at
     app = App("stub", middleware=middleware)
@@ -298,7 +298,7 @@ def run(
     result = _StubExecutor(app, context).execute(delivery)
     retry_in, reason = None, None
     for query, parameters in recorder.statements:
-        if query in (_SQL.retry, _SQL.postpone):
+        if query in (_SQL.retry, _SQL.snooze):
             retry_in = parameters["delay"]
         if query in (_SQL.dead_letter, _SQL.dead_letter_unclaimed):
             reason = parameters["headers"].obj["reason"]

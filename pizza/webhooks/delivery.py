@@ -105,18 +105,18 @@ class _Delivering:
 
     def _deliver(self, job: Job, due: Due) -> None:
         if due.disabled:
-            with job.completion() as conn:
+            with job.complete() as conn:
                 storage.give_up(conn, job.body, job.id, "the webhook is disabled")
             return
         if due.rests > 0 or not due.alone:
-            with job.again(self._put_off(due)):
+            with job.snooze(self._put_off(due)):
                 pass
             return
         attempt = Attempt(due.id, job.body, job.id, 0.0)
         began = time.monotonic()
         retry_after, gone = None, False
         try:
-            answer = self._post(due, job.check)
+            answer = self._post(due, job.raise_if_stopped)
         except (CallFailed, BadTarget) as failure:
             late = isinstance(failure, CallFailed) and failure.late
             attempt = replace(attempt, problem=sanitize_text(str(failure)), late=late)
@@ -155,7 +155,7 @@ class _Delivering:
         )
 
     def _delivered(self, job: Job, due: Due, attempt: Attempt) -> None:
-        with job.completion() as conn:
+        with job.complete() as conn:
             storage.note_delivered(conn, attempt)
         _log(logging.INFO, "webhook_delivered", f"Delivered {due.type}", due, attempt)
 
@@ -165,14 +165,14 @@ class _Delivering:
         number, schedule = due.attempts + 1, self._pace.schedule
         asked = min(retry_after or 0.0, self._pace.most_asked)
         if gone or number >= schedule.attempts:
-            with job.completion() as conn:
+            with job.complete() as conn:
                 self._note(conn, due, attempt, None, asked)
                 if gone:
                     _disable(conn, due, f"answered {GONE} Gone")
             _log(logging.WARNING, "webhook_failed", f"{due.type} is given up", due, attempt)
             return
         wait = max(schedule.delay(number), timedelta(seconds=asked))
-        with job.again(wait) as conn:
+        with job.snooze(wait) as conn:
             self._note(conn, due, attempt, wait, asked)
         text = f"{due.type} was not delivered, next in {wait.total_seconds():.0f} s"
         _log(logging.WARNING, "webhook_retried", text, due, attempt)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from pizza.taskqueue.job import REFUSED
+from pizza.taskqueue.job import STALE_CLAIM
 
 from .scheduler import Process, Scheduler, Waiters
 
@@ -25,7 +25,7 @@ Log = Callable[[str, Any, Any], None]
 class TokenRefused(psycopg.DatabaseError):
     """What the framework's functions raise for a token that is not the newest."""
 
-    sqlstate = REFUSED
+    sqlstate = STALE_CLAIM
 
 
 class Record:

@@ -37,10 +37,10 @@ GUARDS = (
 
 @contextmanager
 def _late_completion(self: Job) -> Generator[Any]:
-    with self._guarded() as conn:
+    with self._fenced() as conn:
         yield conn
-    with self._guarded() as conn, translate_errors():
-        row = conn.fetch_first(_COMPLETE, self._guard())
+    with self._fenced() as conn, translate_errors():
+        row = conn.fetch_first(_COMPLETE, self._fence_params())
     self._ended(*row)
 
 
@@ -61,7 +61,7 @@ def _heartbeat_alone(self: Relay, conn: Any) -> bool:
 
 
 _IN_PYTHON: dict[str, tuple[type, str, Any]] = {
-    "completion": (Job, "completion", _late_completion),
+    "completion": (Job, "complete", _late_completion),
     "confirm": (Publisher, "_await_confirms", _no_confirms),
     "republish": (Republisher, "step", _no_republishing),
     "resign": (Relay, "_heartbeat", _heartbeat_alone),

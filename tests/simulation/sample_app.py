@@ -92,7 +92,7 @@ def make_app(new_id: Callable[[], UUID], pause: Callable[[float], None]) -> App:
                 conn.execute(STEP, {"job_id": job.id})
         job.sleep(plan["seconds"])
         _fail(job)
-        with job.completion() as conn:
+        with job.complete() as conn:
             conn.execute(EFFECT, {"job_id": job.id})
             if plan["hold"]:
                 pause(plan["hold"])
@@ -107,17 +107,17 @@ def make_app(new_id: Callable[[], UUID], pause: Callable[[float], None]) -> App:
     @app.task("quick", queue=QUEUES[1], retry=policy, claims_itself=True)
     def quick(job: Job) -> None:
         """Claimed by its only transaction."""
-        with job.completion() as conn:
+        with job.complete() as conn:
             conn.execute(EFFECT, {"job_id": job.id})
             _fail(job)
 
     @app.task("terse", queue=QUEUES[1], retry=policy, claims_itself=True)
     def terse(job: Job) -> None:
         """Single statements that guard themselves, as a cook's are."""
-        job.step(BEGIN)
+        job.execute_claiming(BEGIN)
         job.sleep(job.body["seconds"])
         _fail(job)
-        job.finish(FINISH)
+        job.execute_completing(FINISH)
 
     return app
 

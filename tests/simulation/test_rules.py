@@ -44,9 +44,9 @@ def test_the_model_answers_as_the_real_statements_do(clients: list[Client]) -> N
 
 def expected() -> Answers:
     """Answers without which too little was compared."""
-    ended = (F.fence, F.complete, F.retry, F.postpone, F.dead_letter)
+    ended = (F.fence, F.complete, F.retry, F.snooze, F.dead_letter)
     both = (
-        F.send_once, F.complete, F.release, F.dead_letter_unclaimed, F.hold, F.end_predecessor,
+        F.send_once, F.complete, F.release, F.dead_letter_unclaimed, F.try_lock, F.end_predecessor,
         D.retry, R.pending, R.has_pending, R.lead, R.led_before, R.heartbeat, R.confirmed_unlocked,
         R.drop_events, K.stage, K.rescue, K.redeliver, K.expired_workers,
         K.queues_waiting, K.count_waiting, K.waiting_page, K.overtaken,

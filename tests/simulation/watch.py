@@ -72,7 +72,7 @@ class Watch:
         cook = cooks.get(row.holder)
         if cook is None or cook.process.dead or cook.frozen:
             return True
-        held = cook.worker._context.held
+        held = cook.worker._context.current_claim
         return held is None or held[0] != row.id
 
     def _bound(self, row: Row, is_so: bool, what: str, bound: float | None) -> None:

@@ -1,4 +1,4 @@
-"""What a worker is told when it starts, and what it shares with its jobs."""
+"""A worker's options, and the state that it shares with its jobs and its session thread."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """name: unique among registered workers; queues: the order has no meaning.
+    """Options of a worker.
 
-    grace: seconds that a job may still run after SIGTERM; lease: seconds that a claim
-    outlives a worker that falls silent; heartbeat: seconds, with the broker; skills: take only
-    messages that need nothing else (None: take any, also what needs no skill).
+    name: unique among registered workers. queues: the order has no meaning.
+    grace: seconds that a job may still run after SIGTERM.
+    lease: seconds that a claim stays valid without a renewal.
+    heartbeat: seconds between heartbeats with the broker.
+    relay: whether to run a relay in this process.
+    skills: the worker's tags; it processes only messages that require some of them and no other
+        tag. None: it processes every message.
     """
 
     name: str
@@ -37,35 +41,43 @@ class WorkerOptions:
 
 @dataclass(slots=True)
 class WorkerContext:
-    """What a worker lends to its jobs.
+    """What a worker, its session thread and its job share.
 
-    holder: the key of its session; lease: how long its claims outlive a silent worker;
-    queues: all that it serves; interrupt: set to end a job's sleep early; abandon: set
-    when the job has to be handed back; lost: set when its claim was seen to be lost; silent: set
-    while PostgreSQL does not answer the worker's session; held: the message being worked on and its
-    token, for the thread that renews the lease; deadline: when the job in hand has to be over
-    (time.monotonic), None without a limit; promise:
-    the position of the message that the database has promised to this worker's next job;
-    begun: called once a job's message is claimed; withdrawn: the message that its sender was
-    heard to take back; queue_array: the queues as a parameter.
+    worker_id: the id of the worker's session. lease: how long a claim stays valid.
+    queues: the queues whose messages are compared when one is claimed.
+    db: the connection of the job thread.
+
+    Written by the main thread:
+    release_requested: set when the job has to stop and release its message.
+    sleep_interrupt: set, by the session thread too, to end a job's sleep.
+
+    Written by the session thread:
+    lease_lost: set when another worker has the message. database_silent: set while PostgreSQL
+    does not answer the session. cancelled_id: the message whose cancellation was notified.
+
+    Written by the job thread:
+    current_claim: id and token of the claimed message. current_job: the running job.
+    deadline: time.monotonic() at which the job exceeds its time limit; None without a limit.
+    reservation: the position of the message that the database reserved for the next job.
+    on_claimed: called when a message is claimed.
     """
 
     worker_name: str
-    holder: int
+    worker_id: int
     lease: timedelta
     queues: Sequence[str]
-    line: ReconnectingConnection
-    interrupt: threading.Event = field(default_factory=threading.Event)
-    abandon: threading.Event = field(default_factory=threading.Event)
-    lost: threading.Event = field(default_factory=threading.Event)
-    silent: threading.Event = field(default_factory=threading.Event)
-    held: tuple[UUID, int] | None = None
+    db: ReconnectingConnection
+    sleep_interrupt: threading.Event = field(default_factory=threading.Event)
+    release_requested: threading.Event = field(default_factory=threading.Event)
+    lease_lost: threading.Event = field(default_factory=threading.Event)
+    database_silent: threading.Event = field(default_factory=threading.Event)
+    current_claim: tuple[UUID, int] | None = None
     deadline: float | None = None
-    running: Job | None = None
-    promise: int | None = None
-    begun: Callable[[], None] = lambda: None
-    withdrawn: UUID | None = None
-    queue_array: str = field(init=False)
+    current_job: Job | None = None
+    reservation: int | None = None
+    on_claimed: Callable[[], None] = lambda: None
+    cancelled_id: UUID | None = None
+    queue_array: str = field(init=False)  # `queues` as an SQL parameter
 
     def __post_init__(self) -> None:
         self.queue_array = text_array(self.queues)

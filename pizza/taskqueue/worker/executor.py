@@ -30,7 +30,7 @@ from pizza.taskqueue.errors import (
     Released,
     TimeLimitExceeded,
 )
-from pizza.taskqueue.job import REFUSED, Job
+from pizza.taskqueue.job import STALE_CLAIM, Job
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.middleware import wrap
 from pizza.taskqueue.task import Task
@@ -62,45 +62,51 @@ class Executor:
         self._context = context
         self._newer = VersionGuard(app)
 
-    def execute(self, delivery: Delivery, *, forced: bool = False) -> Result:
+    def execute(self, delivery: Delivery, *, skip_priority_check: bool = False) -> Result:
         """Work on a delivery to its end; waits while the database is away.
 
-        forced: take this message even if a better one waits elsewhere.
+        skip_priority_check: take this message even if a better one waits elsewhere.
         """
         with trace.following(delivery.headers.get(trace.HEADER)):
-            return self._execute(delivery, forced)
+            return self._execute(delivery, skip_priority_check)
 
-    def _execute(self, delivery: Delivery, forced: bool) -> Result:
+    def _execute(self, delivery: Delivery, skip_priority_check: bool) -> Result:
         lost_in_block = 0
         while True:
             try:
-                return self._attempt(delivery, forced, lost_in_block >= _MAX_LOST_IN_BLOCK)
+                return self._attempt(
+                    delivery, skip_priority_check, lost_in_block >= _MAX_LOST_IN_BLOCK
+                )
             except DatabaseUnavailable as error:
-                self._context.line.invalidate(error)
-                job = self._context.running
+                self._context.db.invalidate(error)
+                job = self._context.current_job
                 lost_in_block += job is not None and job.lost_in_block
             except Released:
-                return Result(Outcome.HANDED_BACK)
+                return Result(Outcome.RELEASED)
             finally:
-                self._context.held = self._context.deadline = self._context.running = None
+                self._context.current_claim = self._context.deadline = self._context.current_job = (
+                    None
+                )
 
-    def _attempt(self, delivery: Delivery, forced: bool, last: bool) -> Result:
+    def _attempt(self, delivery: Delivery, skip_priority_check: bool, last: bool) -> Result:
         """last: whether the loss of the connection within the job counts as its failure."""
         try:
             adopter = self._app.adopters.get(delivery.queue)
             if adopter is not None and delivery.is_external:
                 return self._adopted(delivery, adopter)
             if self._newer.than_known(delivery):
-                left = self._newer.leave(self._context.line.connection(), delivery)
-                return Result(Outcome.LEFT if left else Outcome.SKIPPED)
+                left = self._newer.leave(self._context.db.connection(), delivery)
+                return Result(Outcome.DEFERRED if left else Outcome.SKIPPED)
             task = self._task(delivery)
-            job = self.job_class(task, delivery, self._context, forced=forced)
+            job = self.job_class(
+                task, delivery, self._context, skip_priority_check=skip_priority_check
+            )
             job.body = self._decode(task, delivery)
         except PoisonMessage as poison:
             return self.dead_letter_unclaimed(delivery, poison)
         try:
             self._run(task, job, delivery)
-            return Result(Outcome.RETRIED if job.postponed else Outcome.DONE, job.next_queue)
+            return Result(Outcome.RESCHEDULED if job.snoozed else Outcome.COMPLETED, job.next_queue)
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except Exception as error:
@@ -110,13 +116,13 @@ class Executor:
 
     def _adopted(self, delivery: Delivery, task: Task) -> Result:
         with translate_errors():
-            new = adopt(self._context.line.connection(), delivery, task)
+            new = adopt(self._context.db.connection(), delivery, task)
         log.info(
             "Message from outside taken over" if new else "Duplicate from outside dropped",
             extra={"action": "message_adopted" if new else "message_skipped",
                    "details": {"queue": delivery.queue, "task": task.name}},
         )  # fmt: skip
-        return Result(Outcome.ADOPTED)
+        return Result(Outcome.ACCEPTED)
 
     # -- decode ---------------------------------------------------------------------
 
@@ -144,7 +150,7 @@ class Executor:
 
     def _run(self, task: Task, job: Job, delivery: Delivery) -> None:
         waits = list(_HELD_AGAIN_S) if delivery.redelivered else []
-        self._context.running = job
+        self._context.current_job = job
         if task.time_limit is not None:
             self._context.deadline = time.monotonic() + task.time_limit
         while True:
@@ -156,35 +162,35 @@ class Executor:
             except NotClaimed as no:
                 if no.verdict != "held" or not waits:
                     raise
-                job.check()
+                job.raise_if_stopped()
                 time.sleep(waits.pop(0))
         if not job.completed:
-            with job.completion():
+            with job.complete():
                 pass
 
     def _interrupted(self, job: Job, interruption: JobInterrupted) -> Result:
         if isinstance(interruption, NotClaimed):
             if interruption.verdict == "better":
-                return Result(Outcome.BETTER, interruption.better_queue)
+                return Result(Outcome.PREEMPTED, interruption.better_queue)
             if interruption.verdict == "locked":
                 # The delivery goes, and the keeper publishes another once the row is free.
                 with translate_errors():
-                    self._context.line.connection().execute(_SQL.redeliver, {"id": job.id})
+                    self._context.db.connection().execute(_SQL.redeliver, {"id": job.id})
                 self._log(job, logging.INFO, "job_deferred", "Its row is locked; delivered later")
                 return Result(Outcome.SKIPPED)
             self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
             return Result(Outcome.SKIPPED)
         if isinstance(interruption, LeaseLost):
-            if self._context.withdrawn == job.id:
+            if self._context.cancelled_id == job.id:
                 self._log(job, logging.INFO, "job_withdrawn", "Withdrawn while it ran")
-                return Result(Outcome.WITHDRAWN)
+                return Result(Outcome.CANCELLED)
             self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
-            return Result(Outcome.LOST)
+            return Result(Outcome.LEASE_LOST)
         if job.token is not None:
             with translate_errors():
-                self._context.line.connection().execute(_SQL.release, self._mark(job))
+                self._context.db.connection().execute(_SQL.release, self._mark(job))
         self._log(job, logging.WARNING, "job_handed_back", f"Handed back: {interruption}")
-        return Result(Outcome.HANDED_BACK)
+        return Result(Outcome.RELEASED)
 
     # -- failure --------------------------------------------------------------------
 
@@ -194,12 +200,12 @@ class Executor:
             self._log(
                 job, logging.ERROR, "job_failed_late", f"Failed after its end: {reason}", error
             )
-            return Result(Outcome.DONE, job.next_queue)
+            return Result(Outcome.COMPLETED, job.next_queue)
         self._context.deadline = None
         try:
             if job.token is None:
-                job.claim(last=True)
-            conn = self._context.line.connection()
+                job.claim(final=True)
+            conn = self._context.db.connection()
             with translate_errors():
                 if task.retry.again(job.attempt, error):
                     delay = task.retry.delay(job.attempt)
@@ -209,7 +215,7 @@ class Executor:
                         f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: "
                         f"{reason}", error,
                     )  # fmt: skip
-                    return Result(Outcome.RETRIED)
+                    return Result(Outcome.RESCHEDULED)
                 headers = error_headers(job.queue, reason, task=task.name, attempt=job.attempt)
                 dead = self._mark(job)
                 dead |= {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb(headers)}
@@ -221,7 +227,7 @@ class Executor:
         except JobInterrupted as interruption:
             return self._interrupted(job, interruption)
         except psycopg.DatabaseError as refusal:
-            if refusal.sqlstate != REFUSED:
+            if refusal.sqlstate != STALE_CLAIM:
                 raise
             return self._interrupted(job, LeaseLost(str(refusal).splitlines()[0]))
         text = f"Dead after attempt {job.attempt}: {reason}"
@@ -235,7 +241,7 @@ class Executor:
         except PoisonMessage:
             identity = None
         headers = error_headers(delivery.queue, str(poison), **kept_headers(delivery))
-        conn = self._context.line.connection()
+        conn = self._context.db.connection()
         with translate_errors(), conn.transaction():
             found = conn.execute(
                 _SQL.dead_letter_unclaimed,
@@ -243,7 +249,7 @@ class Executor:
                     "id": identity,
                     "exchange": DEAD_LETTER_EXCHANGE,
                     "headers": Jsonb(headers),
-                    "holder": self._context.holder,
+                    "holder": self._context.worker_id,
                 },
             ).rowcount
             if not found and identity and isinstance(delivery.headers.get("position"), int):
@@ -298,7 +304,7 @@ def fail_hung(conn: BoundedConnection, job: Job) -> None:
                     conn, job.task, DeadMessage.from_delivery(job.delivery, error, job.attempt)
                 )
     except psycopg.DatabaseError as refusal:
-        if refusal.sqlstate != REFUSED:
+        if refusal.sqlstate != STALE_CLAIM:
             raise
     log.error(
         "A job does not end; its attempt has failed: %s", reason,

@@ -1,12 +1,12 @@
-"""Fetching deliveries on one connection to the broker: always the best, and never one too many.
+"""Fetches deliveries on one broker connection: the best one, and never more than one is kept.
 
-With nothing to do the worker consumes from all of its queues (prefetch 1 each), so RabbitMQ deals
-work round robin among idle workers. The first arrival ends that: the consumers are cancelled, the
-best of what came is claimed at once, then the rest goes back: no busy worker holds a message that
-another could start. After a job the database says in which queue the best message waits, and the
-head of that queue is fetched; the claim of a message that was pushed, or is not the one that was
-named, checks that nothing better waits in another queue. So order is by priority, then age, across
-all queues, and the broker is asked once for each job.
+An idle worker consumes from all of its queues (prefetch 1 each), so RabbitMQ distributes messages
+round robin among idle workers. After the first arrival the consumers are cancelled, the best
+delivery is claimed at once, and the others are requeued, so that another worker can start them.
+After a job, the database names the queue with the best message, and the worker gets the head of
+that queue. The claim of any other delivery checks that no better message waits in another queue.
+So messages are processed by priority, then age, across all queues, with one request to the broker
+for each job.
 """
 
 from __future__ import annotations
@@ -18,79 +18,81 @@ from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.worker.outcome import Outcome, Result
 
-# After so many looks at another queue in vain, a worker takes what it has.
-_LOOKS = 3
+# After so many redirects to another queue in a row, the worker processes what it has.
+_MAX_REDIRECTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A delivery to work on; forced: whether something better elsewhere need not be looked for."""
+class Fetched:
+    """A delivery to process. skip_priority_check: claim it even if a better message waits."""
 
     delivery: Delivery
-    forced: bool
+    skip_priority_check: bool
 
 
 class Fetcher:
-    """One life of a broker connection, as the thread that works sees it."""
+    """Fetches on one broker connection; used by the work thread that owns the connection."""
 
     def __init__(self, broker: BrokerConnection, queues: Sequence[str]) -> None:
         self.broker = broker
         self._queues = queues
-        self._arrived: list[Delivery] = []  # beside the best
-        self._listening = False
-        self._hint: str | None = None
-        self._looks = 0
+        self._prefetched: list[Delivery] = []  # without the best, which is being processed
+        self._is_consuming = False
+        self._next_queue: str | None = None
+        self._redirects = 0
 
-    def next(self, wait: Callable[[], bool]) -> Found | None:
-        """The next delivery; None when `wait`, called until one arrives, says to give up."""
-        found = self._look() or self._listen(wait)
-        return Found(found, forced=self._looks >= _LOOKS) if found is not None else None
+    def next(self, wait: Callable[[], bool]) -> Fetched | None:
+        """The next delivery. Calls `wait` until one arrives; None if `wait` returns False."""
+        found = self._get() or self._consume(wait)
+        if found is None:
+            return None
+        return Fetched(found, skip_priority_check=self._redirects >= _MAX_REDIRECTS)
 
-    def _look(self) -> Delivery | None:
-        """The head of the queue that was named as holding the best message."""
-        name, self._hint = self._hint, None
+    def _get(self) -> Delivery | None:
+        """The head of the queue that the database named."""
+        name, self._next_queue = self._next_queue, None
         message = self.broker.get(name) if name else None
         return Delivery.from_amqp(name, message) if name and message is not None else None
 
-    def _listen(self, wait: Callable[[], bool]) -> Delivery | None:
-        """Consume from all queues until something comes; the best of it."""
-        arrived = self._arrived
+    def _consume(self, wait: Callable[[], bool]) -> Delivery | None:
+        """Consume from all queues until something arrives; returns the best delivery."""
+        arrived = self._prefetched
         arrived.clear()
         self.broker.consume(
             self._queues, lambda name, message: arrived.append(Delivery.from_amqp(name, message))
         )
-        self._listening = True
+        self._is_consuming = True
         go_on = True
         while go_on and not arrived:
             go_on = wait()
         self.broker.cancel(self._queues)
         if not go_on:
-            self.hand_back()
+            self.release_prefetched()
             return None
         best = min(arrived, key=lambda each: each.sort_key)
         arrived.remove(best)
         return best
 
-    def hand_back(self) -> None:
-        """Return what came beside the best, when the cancelled consumers have ended."""
-        if not self._listening:
+    def release_prefetched(self) -> None:
+        """Wait until the cancelled consumers have ended, then requeue the other deliveries."""
+        if not self._is_consuming:
             return
-        self._listening = False
+        self._is_consuming = False
         self.broker.drain_cancelled(self._queues)
-        for each in self._arrived:
+        for each in self._prefetched:
             self.broker.requeue(each.delivery_tag)
 
     @property
-    def holds_more(self) -> bool:
-        """Whether there may be something to hand back."""
-        return self._listening
+    def has_prefetched(self) -> bool:
+        """Whether there may be deliveries to release."""
+        return self._is_consuming
 
-    def settle(self, done: Delivery, result: Result) -> None:
-        """Ack or requeue a delivery, and note where to look next."""
-        self.hand_back()
+    def acknowledge(self, delivery: Delivery, result: Result) -> None:
+        """Ack or requeue a processed delivery, and remember the queue to get from next."""
+        self.release_prefetched()
         if result.requeue:
-            self.broker.requeue(done.delivery_tag)
+            self.broker.requeue(delivery.delivery_tag)
         else:
-            self.broker.ack(done.delivery_tag)
-        self._hint = result.next_queue
-        self._looks = self._looks + 1 if result.outcome is Outcome.BETTER else 0
+            self.broker.ack(delivery.delivery_tag)
+        self._next_queue = result.next_queue
+        self._redirects = self._redirects + 1 if result.outcome is Outcome.PREEMPTED else 0

@@ -18,7 +18,7 @@ from pizza.taskqueue.message import CORRELATION_ID, REPLY_TO, Delivery
 from pizza.taskqueue.task import MAX_PRIORITY, Task
 
 _SQL = Queries("taskqueue/messages")
-_ADOPT = _SQL.adopt
+_ACCEPT = _SQL.accept
 
 
 def adopt(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
@@ -32,7 +32,7 @@ def adopt(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
     identified = bool(delivery.message_id)
     name = f"{delivery.queue}/{delivery.message_id}"
     row = conn.execute(
-        _ADOPT,
+        _ACCEPT,
         {
             "id": uuid5(NAMESPACE_OID, name) if identified else uuid4(),
             "identified": identified,

@@ -1,4 +1,4 @@
-"""How the executor has dealt with a delivery, and what the worker does next."""
+"""What the executor did with a delivery, and what the worker does next."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from enum import Enum
 
 
 class Outcome(Enum):
-    """How a delivery ended."""
+    """How the processing of a delivery ended."""
 
-    DONE = "done"  # the job has completed
-    SKIPPED = "skipped"  # a duplicate, or not due: no effect
-    BETTER = "better"  # a better message waits elsewhere; this delivery goes back
-    RETRIED = "retried"  # failed or postponed, and due again later
-    DEAD_LETTERED = "dead_lettered"  # failed for good: a dead letter
-    ADOPTED = "adopted"  # came from outside; it is a message of ours now
-    LEFT = "left"  # of a newer format; due again later, for a worker that knows it
-    WITHDRAWN = "withdrawn"  # taken back by who sent it, while it ran
-    LOST = "lost"  # taken over by another worker
-    HANDED_BACK = "handed back"  # the worker stops; this delivery goes back
+    COMPLETED = "completed"  # the job has completed
+    SKIPPED = "skipped"  # no effect: a duplicate, not due, or its row is locked
+    PREEMPTED = "preempted"  # a better message waits in another queue; requeued
+    RESCHEDULED = "rescheduled"  # failed or snoozed; due again later
+    DEAD_LETTERED = "dead-lettered"  # failed for good
+    ACCEPTED = "accepted"  # an external message, which has a row now
+    DEFERRED = "deferred"  # its schema version is unknown here; due again for a newer worker
+    CANCELLED = "cancelled"  # cancelled by its sender while it ran
+    LEASE_LOST = "lease lost"  # taken over by another worker
+    RELEASED = "released"  # the worker stops; requeued
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the worker does next: ack or requeue, and where to look for the next delivery."""
+    """The outcome, and the queue in which the best message waits, if the database named one."""
 
     outcome: Outcome
     next_queue: str | None = None
 
     @property
     def requeue(self) -> bool:
-        """Whether the delivery goes back to its queue."""
-        return self.outcome in (Outcome.BETTER, Outcome.HANDED_BACK)
+        """Whether to requeue the delivery instead of acknowledging it."""
+        return self.outcome in (Outcome.PREEMPTED, Outcome.RELEASED)

@@ -124,7 +124,7 @@ class Session(threading.Thread):
                 if isinstance(error, DatabaseUnavailable) and not isinstance(
                     error, DatabaseTransientError
                 ):
-                    self._context.silent.set()
+                    self._context.database_silent.set()
                 self._end.wait(backoff.next())
 
     def _say(self, error: Exception) -> None:
@@ -138,17 +138,19 @@ class Session(threading.Thread):
     def _register(self, conn: BoundedConnection) -> None:
         for _ in range(20):
             # Somebody who just asks whether we live holds the key for a moment.
-            if conn.execute(_SQL.hold, {"holder": self._context.holder}).fetchone() == (True,):
+            if conn.execute(_SQL.try_lock, {"holder": self._context.worker_id}).fetchone() == (
+                True,
+            ):
                 break
             time.sleep(0.05)
         else:
             raise DatabaseUnavailable("the former session of this worker has not ended yet")
-        values = {"holder": self._context.holder, "name": self._context.worker_name}
+        values = {"holder": self._context.worker_id, "name": self._context.worker_name}
         conn.execute(_SQL.register, values | {"lease": self._context.lease})
         # What a withdrawn job's worker is told by (see message_withdraw).
-        conn.execute(f"listen claim_{self._context.holder}")
+        conn.execute(f"listen claim_{self._context.worker_id}")
         self._registry.register(conn)
-        self._context.silent.clear()
+        self._context.database_silent.clear()
         self._was_registered = True
         self._check_claim(conn)
         self.registered.set()
@@ -179,13 +181,13 @@ class Session(threading.Thread):
                     log.warning("Lease not renewed: %s", error, extra={"action": "lease_refused"})
                 refused, renewed = True, now - lease
         self._registry.unregister(conn)
-        conn.execute(_SQL.unregister, {"holder": self._context.holder})
+        conn.execute(_SQL.unregister, {"holder": self._context.worker_id})
 
     def _check_claim(self, conn: BoundedConnection) -> None:
         """Renew the lease, and look whether the message in hand is still ours."""
-        held = self._context.held
+        held = self._context.current_claim
         id, token = held or (None, None)
-        values = {"id": id, "token": token, "holder": self._context.holder}
+        values = {"id": id, "token": token, "holder": self._context.worker_id}
         row = conn.execute(_SQL.renew, values | {"lease": self._context.lease}).fetchone()
         assert row is not None
         registered, still_held = row
@@ -193,23 +195,23 @@ class Session(threading.Thread):
             raise DatabaseUnavailable("the registration of this worker is gone")
         for note in conn.notifies(timeout=0):
             if note.payload == str(id):
-                self._context.withdrawn = id
-        if not still_held and self._context.held == held:
-            self._context.lost.set()
-            self._context.interrupt.set()
+                self._context.cancelled_id = id
+        if not still_held and self._context.current_claim == held:
+            self._context.lease_lost.set()
+            self._context.sleep_interrupt.set()
 
     def _end_hung_job(self, conn: BoundedConnection) -> None:
         """End the claim of a job that is over its time limit and does not notice.
 
         Its attempt has failed; what the job may still do does not count.
         """
-        job, deadline = self._context.running, self._context.deadline
+        job, deadline = self._context.current_job, self._context.deadline
         if job is None or deadline is None or time.monotonic() < deadline + HANG_GRACE_S:
             return
-        self._context.interrupt.set()
+        self._context.sleep_interrupt.set()
         if time.monotonic() < deadline + 2 * HANG_GRACE_S or job.token is None:
             return
-        conn.execute(_SQL.end_predecessor, {"key": -self._context.holder})
+        conn.execute(_SQL.end_predecessor, {"key": -self._context.worker_id})
         fail_hung(conn, job)
         self.hung = job
         self._worker_stop.set()
@@ -221,16 +223,16 @@ class Session(threading.Thread):
             self.join(timeout)
 
 
-def hold_job_key(conn: BoundedConnection, holder: int) -> None:
+def lock_job_key(conn: BoundedConnection, worker_id: int) -> None:
     """Mark a job's connection as the one of its worker, and end its predecessor.
 
     A connection that was lost on the way may still stand at the server, with rows locked. The key
     by which the keeper finds the sessions of a frozen worker is the worker's own, negated. Raises
     DatabaseUnavailable when the predecessor does not end.
     """
-    conn.execute(_SQL.end_predecessor, {"key": -holder})
+    conn.execute(_SQL.end_predecessor, {"key": -worker_id})
     for _ in range(40):
-        if conn.execute(_SQL.hold, {"holder": -holder}).fetchone() == (True,):
+        if conn.execute(_SQL.try_lock, {"holder": -worker_id}).fetchone() == (True,):
             return
         time.sleep(0.05)
     raise DatabaseUnavailable("the former connection of this worker's job has not ended yet")

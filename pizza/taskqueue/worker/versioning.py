@@ -19,7 +19,7 @@ from pizza.taskqueue.message import Delivery
 
 log = logging.getLogger(__name__)
 
-_LEAVE = Queries("taskqueue/messages").leave
+_LEAVE = Queries("taskqueue/messages").defer
 
 SHORTEST = timedelta(seconds=0.5)
 LONGEST = timedelta(seconds=10)

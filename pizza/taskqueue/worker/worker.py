@@ -2,7 +2,7 @@
 
 One thread works: it fetches a delivery, runs the job, acks. The main thread hears the
 signals, and while a job runs it keeps the broker's connection alive in the work thread's
-stead: whoever holds `_at_broker` owns the connection.
+stead: whoever holds `_broker_lock` owns the connection.
 
 How deliveries are fetched, and why in the right order, is told in pizza.taskqueue.worker.fetcher.
 """
@@ -38,19 +38,19 @@ from pizza.taskqueue.worker.session import (
     NullRegistry,
     Session,
     WorkerRegistry,
-    hold_job_key,
+    lock_job_key,
     new_worker_id,
 )
 from pizza.taskqueue.worker.tags import find_match
 
 log = logging.getLogger(__name__)
 
-_LAST_SECONDS = 1.5
+_STOP_TIMEOUT_S = 1.5
 _TICK_S = 0.5
 # Between two looks of a worker that chooses by skill; each costs the database about 0.2 ms.
-_MATCH_S = 0.2
+_MATCH_INTERVAL_S = 0.2
 # A delivery that fails so often outside its task is a dead letter.
-_MAX_UNSETTLED = 3
+_MAX_FAILURES = 3
 
 
 class Worker:
@@ -70,20 +70,20 @@ class Worker:
         self._options = options
         self._stop = Shutdown()
         self._title = f"{app.name} {options.name}"
-        holder = new_worker_id()
-        line = ReconnectingConnection(
+        worker_id = new_worker_id()
+        db = ReconnectingConnection(
             db_url,
             name=f"{self._title} job",
             sleep=self._pause,
-            on_connect=lambda conn: hold_job_key(conn, holder),
+            on_connect=lambda conn: lock_job_key(conn, worker_id),
         )
         self._context = WorkerContext(
             worker_name=options.name,
-            holder=holder,
+            worker_id=worker_id,
             lease=timedelta(seconds=options.lease),
             # Who chooses by skill is promised nothing and has no deliveries to compare.
             queues=() if options.skills is not None else tuple(options.queues),
-            line=line,
+            db=db,
         )
         self._session = Session(
             db_url, self._title, self._context, registry or NullRegistry(), self._stop
@@ -91,11 +91,11 @@ class Worker:
         self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
         self._executor = Executor(app, self._context)
         self._broker: BrokerConnection | None = None
-        self._at_broker = threading.Lock()
+        self._broker_lock = threading.Lock()
         self._fetcher: Fetcher | None = None
-        self._context.begun = self._hand_back
+        self._context.on_claimed = self._release_prefetched
         self._failure: BaseException | None = None
-        self._unsettled: Counter[tuple[str, str | None, int]] = Counter()
+        self._failures: Counter[tuple[str, str | None, int]] = Counter()
         self._trouble = Repeated()
         self._was_ready = self._is_ready = False
 
@@ -116,7 +116,7 @@ class Worker:
     def work(self) -> None:
         """Work until `stop`: as `run`, in any thread, without an ear for signals."""
         self._session.start()
-        if not self._present():
+        if not self._wait_registered():
             return
         work = threading.Thread(target=self._work_until_stopped, name="work", daemon=True)
         work.start()
@@ -126,30 +126,30 @@ class Worker:
             while work.is_alive() and not self._stop.is_set():
                 self._stop.wait(_TICK_S)
                 self._keep_alive()
-            self._let_finish(work)
+            self._drain(work)
         finally:
             if self._relay:
-                self._relay.stop(_LAST_SECONDS)
-            self._session.close(_LAST_SECONDS)
+                self._relay.stop(_STOP_TIMEOUT_S)
+            self._session.close(_STOP_TIMEOUT_S)
         if self._session.hung is not None:
             raise TimeLimitExceeded(f"message {self._session.hung.id} did not end in time")
         if self._failure is not None:
             raise self._failure
 
-    def _present(self) -> bool:
+    def _wait_registered(self) -> bool:
         """Wait for the first entry; False when stopped before."""
         while not self._session.registered.is_set():
             if self._session.refused is not None:
                 raise RegistrationRefused(self._session.refused)
             if self._stop.is_set():
-                self._session.close(_LAST_SECONDS)
+                self._session.close(_STOP_TIMEOUT_S)
                 return False
             self._stop.wake.wait(1.0)
         return True
 
     def _keep_alive(self) -> None:
         """While a job runs: heartbeat, and notice a broker that is gone."""
-        if not self._at_broker.acquire(blocking=False):
+        if not self._broker_lock.acquire(blocking=False):
             return
         try:
             if self._broker is not None and self._broker.lost is None:
@@ -157,18 +157,18 @@ class Worker:
         except BrokerUnavailable as error:
             log.warning("%s; the job goes on without it", error, extra={"action": "broker_lost"})
         finally:
-            self._at_broker.release()
+            self._broker_lock.release()
 
-    def _let_finish(self, work: threading.Thread) -> None:
+    def _drain(self, work: threading.Thread) -> None:
         """Give the job in hand its grace, then take it away, then leave it behind."""
         hung = self._session.hung is not None
         until = time.monotonic() + (0 if hung else self._options.grace)
         while work.is_alive() and time.monotonic() < until:
             work.join(0.1)
             self._keep_alive()
-        self._context.abandon.set()
-        self._context.interrupt.set()
-        work.join(_LAST_SECONDS)
+        self._context.release_requested.set()
+        self._context.sleep_interrupt.set()
+        work.join(_STOP_TIMEOUT_S)
         if work.is_alive():
             # It is stuck where nothing can interrupt it. To end now is a crash that is
             # meant: the servers free what it holds, and another worker takes over. A process
@@ -181,18 +181,18 @@ class Worker:
 
     def _work_until_stopped(self) -> None:
         try:
-            with self._at_broker:
+            with self._broker_lock:
                 if self._options.skills is None:
                     self._serve_until_stopped()
                 else:
-                    self._serve_by_skill(sorted(self._options.skills))
+                    self._serve_tagged(sorted(self._options.skills))
         except BaseException as error:
             self._failure = error
         finally:
-            self._context.line.close()
+            self._context.db.close()
             self._stop.set()
 
-    def _serve_by_skill(self, skills: list[str]) -> None:
+    def _serve_tagged(self, skills: list[str]) -> None:
         """Work on what the database names: a queue cannot be searched for what one is good at.
 
         The deliveries of what is taken this way stay behind, and are dropped as duplicates.
@@ -200,13 +200,11 @@ class Worker:
         log.info("Worker connected and ready", extra={"action": "worker_connected"})
         while not self._stop.is_set():
             present = self._session.registered.is_set()
-            found = (
-                find_match(self._context.line, self._options.queues, skills) if present else None
-            )
+            found = find_match(self._context.db, self._options.queues, skills) if present else None
             if found is not None:
-                self._run(found, forced=True)
+                self._run(found, skip_priority_check=True)
             else:
-                self._stop.wait(_MATCH_S)
+                self._stop.wait(_MATCH_INTERVAL_S)
 
     def _serve_until_stopped(self) -> None:
         backoff = Backoff()
@@ -253,30 +251,30 @@ class Worker:
 
     def _pause(self, seconds: float) -> bool:
         """For the job's connection: wait, and say whether to give up."""
-        self._context.abandon.wait(seconds)
-        return self._context.abandon.is_set()
+        self._context.release_requested.wait(seconds)
+        return self._context.release_requested.is_set()
 
     def _serve(self, broker: BrokerConnection) -> None:
         fetcher = self._fetcher = Fetcher(broker, self._context.queues)
         while not self._stop.is_set():
             if not self._session.registered.is_set():
-                self._idle(broker)
+                self._wait(broker)
                 continue
             found = fetcher.next(lambda: self._await_arrival(broker))
             if found is not None:
-                result = self._run(found.delivery, found.forced)
+                result = self._run(found.delivery, found.skip_priority_check)
                 if broker.lost is not None:
                     raise broker.lost
-                fetcher.settle(found.delivery, result)
+                fetcher.acknowledge(found.delivery, result)
 
     def _await_arrival(self, broker: BrokerConnection) -> bool:
-        """While consuming, as `_idle`; at once when the connection has just become ready."""
+        """While consuming, as `_wait`; at once when the connection has just become ready."""
         if self._is_ready:
-            return self._idle(broker)
+            return self._wait(broker)
         self._become_ready(broker)
         return self._wants_work()
 
-    def _idle(self, broker: BrokerConnection) -> bool:
+    def _wait(self, broker: BrokerConnection) -> bool:
         """Wait for an arrival or a wake-up; False when no more work is wanted."""
         broker.wait(1.0, [self._stop.wake])
         self._stop.wake.clear()
@@ -285,37 +283,37 @@ class Worker:
     def _wants_work(self) -> bool:
         return not self._stop.is_set() and self._session.registered.is_set()
 
-    def _hand_back(self) -> None:
+    def _release_prefetched(self) -> None:
         """In a job, once it is claimed: what came beside it need not wait for its end."""
         fetcher = self._fetcher
-        if fetcher is not None and fetcher.holds_more:
-            with self._at_broker, suppress(BrokerUnavailable):
-                fetcher.hand_back()
+        if fetcher is not None and fetcher.has_prefetched:
+            with self._broker_lock, suppress(BrokerUnavailable):
+                fetcher.release_prefetched()
 
-    def _run(self, best: Delivery, forced: bool) -> Result:
+    def _run(self, delivery: Delivery, skip_priority_check: bool) -> Result:
         """Run the job, with the connection left to the main thread."""
-        self._context.lost.clear()
-        self._context.interrupt.clear()
-        if self._context.abandon.is_set():
-            return Result(Outcome.HANDED_BACK)
-        self._at_broker.release()
+        self._context.lease_lost.clear()
+        self._context.sleep_interrupt.clear()
+        if self._context.release_requested.is_set():
+            return Result(Outcome.RELEASED)
+        self._broker_lock.release()
         try:
-            return self._executor.execute(best, forced=forced)
+            return self._executor.execute(delivery, skip_priority_check=skip_priority_check)
         except Exception as error:
-            return self._not_settled(best, error)
+            return self._failed(delivery, error)
         finally:
-            self._at_broker.acquire()
+            self._broker_lock.acquire()
 
-    def _not_settled(self, delivery: Delivery, error: Exception) -> Result:
+    def _failed(self, delivery: Delivery, error: Exception) -> Result:
         """A delivery that the executor failed on: back to its queue, in the end a dead letter."""
         log.exception("A delivery could not be settled", extra={"action": "executor_failed"})
-        self._context.line.close()
+        self._context.db.close()
         key = (delivery.queue, delivery.message_id, hash(delivery.body))
-        if len(self._unsettled) > 1000:
-            self._unsettled.clear()
-        self._unsettled[key] += 1
-        if self._unsettled[key] >= _MAX_UNSETTLED:
-            del self._unsettled[key]
+        if len(self._failures) > 1000:
+            self._failures.clear()
+        self._failures[key] += 1
+        if self._failures[key] >= _MAX_FAILURES:
+            del self._failures[key]
             reason = f"could not be settled: {type(error).__name__}: {error}"
             try:
                 return self._executor.dead_letter_unclaimed(delivery, PoisonMessage(reason))
@@ -323,5 +321,5 @@ class Worker:
                 log.exception(
                     "A dead letter cannot be written", extra={"action": "executor_failed"}
                 )
-        self._context.abandon.wait(1.0)
-        return Result(Outcome.HANDED_BACK)
+        self._context.release_requested.wait(1.0)
+        return Result(Outcome.RELEASED)

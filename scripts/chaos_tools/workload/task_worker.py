@@ -37,14 +37,14 @@ app = App("storm", topology=TOPOLOGY)
 @app.task(RECORD, queue=QUEUE)
 def record(job: Job) -> None:
     """Record the effect, and nothing else."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         conn.execute(_EFFECT, effect_of(job))
 
 
 @app.task(HOLD, queue=QUEUE)
 def hold(job: Job) -> None:
     """Record the effect, and keep the transaction open for `seconds` of the body."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         conn.execute(_EFFECT, effect_of(job))
         log.info("Transaction is open", extra={"action": TRANSACTION_OPEN})
         time.sleep(job.body["seconds"])

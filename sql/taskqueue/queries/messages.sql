@@ -27,13 +27,13 @@ from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s
 -- retry --
 select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
 
--- postpone --
+-- snooze --
 select message_postpone(%(job_id)s, %(job_token)s, %(delay)s)
 
 -- release --
 select message_release(%(job_id)s, %(job_token)s)
 
--- leave --
+-- defer --
 select message_leave(%(id)s, %(shortest)s, %(longest)s)
 
 -- dead_letter --
@@ -49,7 +49,7 @@ select message_bury_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(
 -- redeliver --
 select message_redeliver(%(id)s)
 
--- known --
+-- message_exists --
 select 1 from message where id = %(id)s
 
 -- register --
@@ -77,19 +77,19 @@ delete from worker_session where id = %(holder)s
 -- End the session of this worker's former job connection: it may have rows locked.
 select session_terminate(%(key)s)
 
--- hold --
+-- try_lock --
 select pg_try_advisory_lock(%(holder)s)
 
--- end_promise --
+-- release_reservation --
 select promise_end(%(promise)s)
 
--- withdraw --
+-- cancel --
 select message_withdraw(%(id)s)
 
--- reprioritise --
+-- set_priority --
 select message_reprioritise(%(id)s, %(priority)s)
 
--- adopt --
+-- accept --
 select message_adopt(%(id)s, %(identified)s, %(redelivered)s, %(task)s, %(queue)s, %(priority)s,
                      %(body)s, %(headers)s)
 

@@ -102,7 +102,7 @@ class Desk:
             queue="webhooks_queue", delivery_tag=0, redelivered=False, message_id=str(id),
             priority=0, headers={"task": "deliver_webhook"}, body=body.encode(),
         )  # fmt: skip
-        return Executor(app, context).execute(delivery, forced=True).outcome
+        return Executor(app, context).execute(delivery, skip_priority_check=True).outcome
 
     def close(self) -> None:
         self._line.close()
@@ -171,7 +171,7 @@ def test_a_delivery_is_signed_and_noted(desk: Desk, caplog: pytest.LogCaptureFix
     webhook, secret = desk.add()
     body = desk.track()
 
-    assert desk.work() == [Outcome.DONE]
+    assert desk.work() == [Outcome.COMPLETED]
 
     (heard,) = desk.receiver.heard
     assert heard.verified_by(secret)
@@ -206,7 +206,7 @@ def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(desk:
     desk.receiver.answers = [(500, {}, "out of dough"), (302, {"Location": "/x"}, "")]
     desk.track()
 
-    assert desk.work() == [Outcome.RETRIED]
+    assert desk.work() == [Outcome.RESCHEDULED]
     (noted,) = desk.log(webhook)
     assert (noted.state, noted.attempts, noted.answer) == ("waiting", 1, 500)
     assert noted.problem == "answered 500: out of dough"
@@ -215,8 +215,8 @@ def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(desk:
     assert noted.next_at is not None
     assert webhooks.find_webhook(desk.conn, str(webhook.id)).failing_since is not None
 
-    assert desk.work() == [Outcome.RETRIED]  # a redirect is no success
-    assert desk.work() == [Outcome.DONE]
+    assert desk.work() == [Outcome.RESCHEDULED]  # a redirect is no success
+    assert desk.work() == [Outcome.COMPLETED]
     assert len({each.id for each in desk.receiver.heard}) == 1
     assert all(each.verified_by(secret) for each in desk.receiver.heard)
     assert [each.path for each in desk.receiver.heard] == ["/hook"] * 3
@@ -238,7 +238,7 @@ def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> N
     desk.track()
     attempts = Pace().schedule.attempts
     outcomes = [desk.work()[0] for _ in range(attempts)]
-    assert outcomes == [Outcome.RETRIED] * (attempts - 1) + [Outcome.DONE]
+    assert outcomes == [Outcome.RESCHEDULED] * (attempts - 1) + [Outcome.COMPLETED]
     (noted,) = desk.log(webhook)
     assert (noted.state, noted.attempts, noted.next_at) == ("failed", attempts, None)
     assert desk.conn.execute("select count(*) from message").fetchone() == (0,)
@@ -246,7 +246,7 @@ def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> N
     desk.receiver.always = 200
     retried = webhooks.retry_delivery(desk.conn, str(webhook.id), str(noted.id))
     assert (retried.state, retried.attempts) == ("waiting", 0)
-    assert desk.work() == [Outcome.DONE]
+    assert desk.work() == [Outcome.COMPLETED]
     assert desk.log(webhook)[0].state == "delivered"
 
 
@@ -259,7 +259,7 @@ def test_a_retry_after_is_the_least_wait_for_all_of_its_deliveries(desk: Desk, a
     assert 595 < (desk.messages()[0][2] or 0) <= 600
     # Then what comes now is put off for as long, unattempted
     desk.track(2, "ready")
-    assert desk.work() == [Outcome.RETRIED] * 2
+    assert desk.work() == [Outcome.RESCHEDULED] * 2
     assert all(595 < (due or 0) <= 610 for _, _, due in desk.messages())
     assert [each.attempts for each in desk.log(webhook)] == [0, 1]
     assert len(desk.receiver.heard) == 1
@@ -270,7 +270,7 @@ def test_410_disables(desk: Desk) -> None:
     desk.receiver.always = 410
     desk.track(1)
     desk.track(2, "ready")
-    assert desk.work() == [Outcome.DONE] * 2
+    assert desk.work() == [Outcome.COMPLETED] * 2
     found = webhooks.find_webhook(desk.conn, str(webhook.id))
     assert found.disabled_at is not None and found.disabled_reason == "answered 410 Gone"
     assert [each.state for each in desk.log(webhook)] == ["failed", "failed"]
@@ -299,7 +299,7 @@ def test_who_gives_no_answer_in_time_is_left_alone_longer_each_time(desk: Desk) 
     desk.track(1)
     desk.track(2, "ready")
     # The first one waits in vain, the second is put off without a request
-    assert desk.work() == [Outcome.RETRIED] * 2
+    assert desk.work() == [Outcome.RESCHEDULED] * 2
     assert len(desk.receiver.heard) == 1
     assert [each.attempts for each in desk.log(webhook)] == [0, 1]
     assert desk.log(webhook)[1].problem == "no answer within 0.5 s"
@@ -341,13 +341,13 @@ def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
         held.start()
         assert began.wait(30)
         # Then a second one of the same webhook is put off, and the other webhook hears its own
-        assert desk.run(*mine[1][:2]) is Outcome.RETRIED
-        assert [desk.run(*each[:2]) for each in others] == [Outcome.DONE] * 2
+        assert desk.run(*mine[1][:2]) is Outcome.RESCHEDULED
+        assert [desk.run(*each[:2]) for each in others] == [Outcome.COMPLETED] * 2
         assert [each.path for each in desk.receiver.heard] == ["/hook", "/quick", "/quick"]
         go.set()
         held.join(30)
         # And when the first one is done, it is its turn
-        assert desk.run(*mine[1][:2]) is Outcome.DONE
+        assert desk.run(*mine[1][:2]) is Outcome.COMPLETED
     finally:
         go.set()
         line.close()
@@ -357,9 +357,9 @@ def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
 def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(desk: Desk) -> None:
     webhook, _ = desk.add()
     desk.track()
-    assert desk.work(policy=Policy(("http",))) == [Outcome.RETRIED]
+    assert desk.work(policy=Policy(("http",))) == [Outcome.RESCHEDULED]
     assert desk.log(webhook)[0].problem == "127.0.0.1 is not a public address"
-    assert desk.work(policy=Policy(("https",), private=True)) == [Outcome.RETRIED]
+    assert desk.work(policy=Policy(("https",), private=True)) == [Outcome.RESCHEDULED]
     assert desk.log(webhook)[0].problem == "must begin with https://"
     assert not desk.receiver.heard
 
@@ -368,7 +368,7 @@ def test_what_belongs_to_a_removed_webhook_ends_quietly(desk: Desk) -> None:
     webhook, _ = desk.add()
     desk.track()
     webhooks.remove_webhook(desk.conn, str(webhook.id))
-    assert desk.work() == [Outcome.DONE]
+    assert desk.work() == [Outcome.COMPLETED]
     assert not desk.receiver.heard and desk.messages() == []
 
 
@@ -448,7 +448,7 @@ def test_a_delivery_that_waits_for_hours_is_made_at_once_and_by_its_new_task_alo
     ((_, _, due),) = desk.messages()
     assert due is None
     assert desk.run(*former) is Outcome.SKIPPED
-    assert desk.work() == [Outcome.DONE]
+    assert desk.work() == [Outcome.COMPLETED]
     assert len(desk.receiver.heard) == 2
 
 

@@ -155,6 +155,6 @@ def redeliver(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 CLAIMING: dict[str, Rule] = {
     _SQL.claim: claim, _SQL.redeliver: redeliver,
-    _SQL.known: lambda tx, p: [(1,)] if tx.row(p["id"]) else [],
-    _SQL.end_promise: lambda tx, p: [(tx.end_promise(p["promise"]),)],
+    _SQL.message_exists: lambda tx, p: [(1,)] if tx.row(p["id"]) else [],
+    _SQL.release_reservation: lambda tx, p: [(tx.end_promise(p["promise"]),)],
 }  # fmt: skip

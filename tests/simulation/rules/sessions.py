@@ -78,7 +78,7 @@ def forget_workers(tx: Transaction, _p: dict[str, Any]) -> Rows:
 
 
 SESSIONS: dict[str, Rule] = {
-    _SQL.hold: lambda tx, p: [(tx.hold(p["holder"]),)],
+    _SQL.try_lock: lambda tx, p: [(tx.hold(p["holder"]),)],
     _SQL.end_predecessor: lambda tx, p: [(tx.terminate(p["key"]),)],
     _SQL.register: register, _SQL.renew: renew, _SQL.unregister: unregister,
     _KEEPER.expired_workers: expired_workers, _KEEPER.terminate_worker: terminate_worker,

@@ -75,6 +75,6 @@ def count(tx: Transaction, what: str, queue: str | None) -> None:
 
 
 TOKENS: dict[str, Rule] = {
-    _SQL.fence: fence, _SQL.complete: complete, _SQL.retry: retry, _SQL.postpone: postpone,
+    _SQL.fence: fence, _SQL.complete: complete, _SQL.retry: retry, _SQL.snooze: postpone,
     _SQL.release: release,
 }  # fmt: skip

@@ -77,7 +77,7 @@ class WorkerSteps:
                 self.promises[who] = answer[0][1]
         elif choice == 3:
             delay = {"delay": timedelta(minutes=35)}
-            worker.ask(rng.choice((F.retry, F.postpone)), mark | delay)
+            worker.ask(rng.choice((F.retry, F.snooze)), mark | delay)
         elif choice == 4:
             worker.ask(F.release, mark)
         elif choice == 5:
@@ -110,7 +110,7 @@ class WorkerSteps:
             self.keeper.ask(D.find_existing, {"ids": dead[:1]})
         else:
             worker.ask(F.redeliver, {"id": id})
-            worker.ask(F.known, {"id": id})
+            worker.ask(F.message_exists, {"id": id})
         self.tables.same_ids()
 
     def session(self) -> None:
@@ -119,11 +119,11 @@ class WorkerSteps:
         worker, session, holder = self.workers[who], self.sessions[who], 100 + who
         choice = self.rng.random()
         if choice < 0.1:
-            self.sessions[who - 1].ask(F.hold, {"holder": holder})
+            self.sessions[who - 1].ask(F.try_lock, {"holder": holder})
         elif choice < 0.7:
-            session.ask(F.hold, {"holder": holder})
+            session.ask(F.try_lock, {"holder": holder})
             session.ask(F.register, {"holder": holder, "name": f"w{who}", "lease": LEASE})
-            worker.ask(F.hold, {"holder": -holder})
+            worker.ask(F.try_lock, {"holder": -holder})
         elif choice < 0.8:
             session.ask(F.unregister, {"holder": holder})
         elif choice < 0.9:

@@ -31,7 +31,7 @@ def _is_among_first(job: Job) -> bool:
 
 def _hold(job: Job) -> None:
     """Two statements of its last transaction, and between them `seconds`, or until a gate opens."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
         while (gate := job.body.get("until")) and not os.path.exists(gate):
             time.sleep(0.05)
@@ -41,14 +41,14 @@ def _hold(job: Job) -> None:
 
 def _statement(job: Job) -> None:
     """Runs the body's statement in its last transaction."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         conn.execute(job.body["sql"])
         effect(conn, job)
 
 
 def _lock_two(job: Job) -> None:
     """Locks row 1, then, once the gate is open, row 2; in its first attempt only."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         if job.attempt == 1:
             conn.execute("select from pair where id = 1 for update")
             while not os.path.exists(job.body["until"]):
@@ -59,7 +59,7 @@ def _lock_two(job: Job) -> None:
 
 def _cut(job: Job) -> None:
     """Loses its connection in its last transaction."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
         if _is_among_first(job):
             conn.execute(_CUT)
@@ -76,7 +76,7 @@ def _elsewhere(job: Job) -> None:
     open_other = _ELSEWHERE[job.body["by"]]
     if not job.body["inside"]:
         open_other(job.body["url"])
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
         open_other(job.body["url"])
 
@@ -92,13 +92,13 @@ def _loop(job: Job) -> None:
     while _is_among_first(job):
         for _ in range(100_000):
             time.sleep(0.05)
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
 
 
 def _swallow(job: Job) -> None:
     """Goes on after an error of its transaction, in the first attempt."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         if job.attempt == 1:
             with suppress(psycopg.Error):
                 conn.execute("select 1 / 0")
@@ -111,12 +111,12 @@ def _again_and_again(job: Job) -> None:
         row = conn.execute("select count(*) from effect where message_id = %s", [job.id]).fetchone()
         assert row is not None
     if row[0] < job.body["asks"]:
-        with job.again(0.01) as conn:
+        with job.snooze(0.01) as conn:
             effect(conn, job)
     elif job.body.get("then") == "fail":
         raise ValueError("it fails after all")
     else:
-        with job.completion() as conn:
+        with job.complete() as conn:
             effect(conn, job)
 
 

@@ -114,7 +114,7 @@ def wait(job: Job, nap: Callable[[float], None]) -> None:
 
 
 def _ok(job: Job) -> None:
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
 
 
@@ -172,13 +172,13 @@ def _two(job: Job) -> None:
     with job.transaction() as conn:
         effect(conn, job, " begun")
     wait(job, job.sleep)
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job, " ended")
 
 
 def _inside(job: Job) -> None:
     """Stays in the middle of a transaction, deaf."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
         wait(job, time.sleep)
 
@@ -190,7 +190,7 @@ def _exit_in_transaction(job: Job) -> None:
 
 def _send_and_fail(job: Job) -> None:
     """Sends an event with its effect, and fails before the commit, the first `times` times."""
-    with job.completion() as conn:
+    with job.complete() as conn:
         effect(conn, job)
         publish(conn, job.task.exchange, "event.done", {"attempt": job.attempt})
         if job.attempt <= job.body["times"]:
@@ -219,7 +219,7 @@ def _again(job: Job) -> None:
     if row[0] == 2:
         _ok(job)
         return
-    with job.again(job.body["wait"]) as conn:
+    with job.snooze(job.body["wait"]) as conn:
         effect(conn, job)
         if job.body.get("times"):
             raise Flaky("so nothing may be left of it")

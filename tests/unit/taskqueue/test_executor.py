@@ -31,7 +31,7 @@ def walk(job: Job) -> None:
                 with job.transaction() as conn:
                     conn.execute("step", [job.attempt])
             case "end":
-                with job.completion() as conn:
+                with job.complete() as conn:
                     conn.execute("end")
                     publish(conn, "paths", "walked", {"by": job.worker_name})
             case "fail":
@@ -44,14 +44,14 @@ def walk(job: Job) -> None:
 
 @app.task("hop", queue="hops", retry=RETRY, claims_itself=True)
 def hop(job: Job) -> None:
-    row = job.step("start %(job_id)s")
+    row = job.execute_claiming("start %(job_id)s")
     job.sleep(row["seconds"])
-    job.finish("finish %(job_id)s")
+    job.execute_completing("finish %(job_id)s")
 
 
 def test_done_with_its_effects_and_what_it_sent() -> None:
     report = run(walk, {"steps": ["step", 5, "end"]})
-    assert report.outcome is Outcome.DONE
+    assert report.outcome is Outcome.COMPLETED
     assert [statement for statement, _ in report.statements] == ["step", "end"]
     assert [(sent.task, sent.routing_key, sent.body) for sent in report.sent] == [
         (None, "walked", {"by": "stub"})
@@ -60,12 +60,12 @@ def test_done_with_its_effects_and_what_it_sent() -> None:
 
 
 def test_done_without_a_completion_of_its_own() -> None:
-    assert run(walk, {"steps": []}).outcome is Outcome.DONE
+    assert run(walk, {"steps": []}).outcome is Outcome.COMPLETED
 
 
 @pytest.mark.parametrize(("verdict", "outcome"), [
     ("done", Outcome.SKIPPED), ("later", Outcome.SKIPPED), ("held", Outcome.SKIPPED),
-    ("better", Outcome.BETTER),
+    ("better", Outcome.PREEMPTED),
 ])  # fmt: skip
 def test_what_is_not_claimed_has_no_effect(verdict: str, outcome: Outcome) -> None:
     report = run(walk, {"steps": ["step", "end"]}, verdict=verdict)
@@ -76,7 +76,7 @@ def test_what_is_not_claimed_has_no_effect(verdict: str, outcome: Outcome) -> No
 @pytest.mark.parametrize(("attempt", "wait"), [(1, 8), (2, 16)])
 def test_a_failure_is_tried_again(attempt: int, wait: int) -> None:
     report = run(walk, {"steps": ["step", "fail"]}, attempt=attempt)
-    assert report.outcome is Outcome.RETRIED
+    assert report.outcome is Outcome.RESCHEDULED
     assert report.retry_in == timedelta(seconds=wait)
     assert report.statements == [("step", [attempt])]
 
@@ -107,25 +107,25 @@ def test_what_cannot_be_read_is_buried_with_the_reason(body: Any) -> None:
 
 def test_a_failure_after_the_end_is_no_failure_of_the_job() -> None:
     report = run(walk, {"steps": ["end", "fail"]})
-    assert report.outcome is Outcome.DONE
+    assert report.outcome is Outcome.COMPLETED
     assert len(report.sent) == 1
 
 
 def test_a_job_that_goes_on_after_its_end_changes_nothing_more() -> None:
     report = run(walk, {"steps": ["end", "step"]})
-    assert report.outcome is Outcome.DONE
+    assert report.outcome is Outcome.COMPLETED
     assert [statement for statement, _ in report.statements] == ["end"]
 
 
 def test_a_claim_lost_while_asleep_ends_the_sleep() -> None:
     report = run(walk, {"steps": [100, "end"]}, lost_at=30)
-    assert (report.outcome, report.slept) == (Outcome.LOST, 30)
+    assert (report.outcome, report.slept) == (Outcome.LEASE_LOST, 30)
     assert not report.sent
 
 
 def test_a_stop_while_asleep_hands_back() -> None:
     report = run(walk, {"steps": ["step", 100, "end"]}, stop_at=2)
-    assert (report.outcome, report.slept) == (Outcome.HANDED_BACK, 2)
+    assert (report.outcome, report.slept) == (Outcome.RELEASED, 2)
     assert not report.sent
 
 
@@ -133,26 +133,26 @@ def test_a_stop_while_asleep_hands_back() -> None:
 def test_a_refused_token_loses_the_claim_whatever_the_job_did(steps: list[str]) -> None:
     # The first statement is the claim; the second is refused
     report = run(walk, {"steps": steps}, failures={2: TokenRefused("taken over")})
-    assert report.outcome is Outcome.LOST
+    assert report.outcome is Outcome.LEASE_LOST
     assert not report.statements
 
 
 def test_a_lost_database_begins_the_job_again() -> None:
     report = run(walk, {"steps": ["step", "end"]}, failures={3: DatabaseUnavailable("gone")})
-    assert report.outcome is Outcome.DONE
+    assert report.outcome is Outcome.COMPLETED
     assert [statement for statement, _ in report.statements] == ["step", "end"]
 
 
 def test_a_failed_transaction_leaves_nothing() -> None:
     report = run(walk, {"steps": ["end"]}, failures={3: ValueError("constraint")})
-    assert report.outcome is Outcome.RETRIED
+    assert report.outcome is Outcome.RESCHEDULED
     assert not report.sent and not report.statements
 
 
 def test_statements_that_guard_themselves() -> None:
     answers = {"start": [{"seconds": 4}], "finish": [{"ok": True}]}
     report = run(hop, {}, answers=answers)
-    assert (report.outcome, report.slept) == (Outcome.DONE, 4)
+    assert (report.outcome, report.slept) == (Outcome.COMPLETED, 4)
     assert [text for text, _ in report.statements] == ["start %(job_id)s", "finish %(job_id)s"]
     assert run(hop, {}, answers=answers, attempt=4).outcome is Outcome.DEAD_LETTERED
     assert run(hop, {}, answers=answers, verdict="held").outcome is Outcome.SKIPPED

@@ -36,7 +36,7 @@ def bill(job: Job) -> None:
 
 @app.task("reply", queue="replies")
 def reply(job: Job) -> None:
-    with job.completion() as conn:
+    with job.complete() as conn:
         publish(conn, "", job.reply_to or "", {}, correlation_id=job.correlation_id)
 
 
@@ -75,7 +75,7 @@ def test_a_message_that_cannot_be_read() -> None:
 
 def test_a_message_that_is_tried_again_is_not_dead() -> None:
     report, dead = send({}, attempt=1)
-    assert (report.outcome, dead, report.sent) == (Outcome.RETRIED, [], [])
+    assert (report.outcome, dead, report.sent) == (Outcome.RESCHEDULED, [], [])
 
 
 @pytest.mark.parametrize("body", [{}, b"{"])

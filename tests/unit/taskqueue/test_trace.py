@@ -19,7 +19,7 @@ app = App("shop")
 
 @app.task("pack", queue="parcels")
 def pack(job):
-    with job.completion() as conn:
+    with job.complete() as conn:
         publish(conn, "shop", "packed", {"trace": trace.current()})
         pack.send(conn, {}, headers={"colour": "red"})
 
