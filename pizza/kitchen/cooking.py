@@ -24,7 +24,7 @@ _SQL = Queries("restaurant/kitchen")
 _START, _FINISH = _SQL.start, _SQL.finish
 
 # An order is never given up lightly: with these waits it is tried for about an hour.
-_RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)
+_RETRY = RetryPolicy(max_attempts=20, initial_delay=1.0, multiplier=2.0, max_delay=300.0)
 _HIGH_PRIORITY = 10
 # What the database writes into an order message (the function order_message).
 FIELDS = frozenset((
@@ -75,7 +75,7 @@ def kitchen(base_seconds: float) -> Blueprint:
         exchange=ORDERS_TOPIC,
         retry=_RETRY,
         decode=read_order,
-        claims_itself=True,
+        manual_claim=True,
         time_limit=TIME_LIMIT_S + 2 * base_seconds,
     )
     def cook_order(job: Job) -> None:

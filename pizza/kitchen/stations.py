@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _SQL = Queries("restaurant/stations")
 _START, _FINISH, _SEND_BACK = _SQL.start, _SQL.finish, _SQL.send_back
 
-_RETRY = RetryPolicy(attempts=20, base=1.0, factor=2.0, cap=300.0)
+_RETRY = RetryPolicy(max_attempts=20, initial_delay=1.0, multiplier=2.0, max_delay=300.0)
 # A drive takes longer than a look or a box.
 _DRIVE = 2.5
 
@@ -45,7 +45,7 @@ def stations(work: Work) -> Blueprint:
     def task(name: str) -> Any:
         row = station(name)
         return blueprint.task(
-            row.task, queue=row.queue, retry=_RETRY, decode=read_order, claims_itself=True,
+            row.task, queue=row.queue, retry=_RETRY, decode=read_order, manual_claim=True,
             time_limit=TIME_LIMIT_S + 2 * _DRIVE * work.seconds,
         )  # fmt: skip
 

@@ -29,7 +29,7 @@ PRODUCER = "outside"
 # What the order message has beyond the order form; all of it is ours to say.
 _OURS = ("order_number", "created_at", "stage", "total_amount")
 # A full or paused kitchen is asked again for about a day.
-_RETRY = RetryPolicy(attempts=300, base=2.0, factor=2.0, cap=300.0)
+_RETRY = RetryPolicy(max_attempts=300, initial_delay=2.0, multiplier=2.0, max_delay=300.0)
 _LONGEST_REASON = 1000
 
 

@@ -4,7 +4,7 @@ from pizza.taskqueue import App, RetryPolicy
 
 app = App("shop")
 
-@app.task("send_invoice", queue="invoices", retry=RetryPolicy(attempts=5))
+@app.task("send_invoice", queue="invoices", retry=RetryPolicy(max_attempts=5))
 def send_invoice(job):
     with job.complete() as conn:          # your effect and the job's end, one commit
         conn.execute("update invoice set sent = true where id = %s", [job.body["id"]])

@@ -2,26 +2,26 @@
 
 FrameworkError
 ├── ConfigurationError     a task, queue or policy was declared wrongly
-├── BrokerUnavailable      RabbitMQ is absent, hung, or gone in the middle
-│   ├── QueueInUse         another consumer has the queue for itself
-│   ├── QueueMissing       a queue that is not declared, or was deleted
-│   └── TopologyRefused    RabbitMQ will not declare or bind something as it was asked to
-├── PoisonMessage          a message that no attempt can ever make sense of
-├── DuplicateEvent              an event that had its effect before
-├── TimeLimitExceeded      the job took longer than its task may
-├── MaxAttemptsExceeded      every worker that began the job went away without an end
-├── RegistrationRefused         this worker or subscriber may not begin (its name, its number)
-└── JobInterrupted         the job ends here, without a failure of its own
-    ├── NotClaimed         its message is not ours to work on: done, held, not due, not the best
-    ├── LeaseLost          somebody else has taken the message over; nothing more will count
-    └── Released         the worker stops and gives the message back unfinished
+├── BrokerUnavailable      RabbitMQ is unreachable, or the connection was lost
+│   ├── QueueInUse         another consumer has exclusive use of the queue
+│   ├── QueueMissing       the queue does not exist
+│   └── TopologyRefused    RabbitMQ refuses to declare or bind something
+├── PoisonMessage          a message that no attempt can process
+├── DuplicateEvent         an event that was processed before
+├── TimeLimitExceeded      the job exceeded its task's time limit
+├── MaxAttemptsExceeded    every attempt ended with the loss of its worker
+├── RegistrationRefused    this worker or subscriber may not start
+└── JobInterrupted         the job ends here without a failure
+    ├── NotClaimed         its message could not be claimed: completed, held, not due, not the best
+    ├── LeaseLost          another worker has the message; this job has no further effect
+    └── Released           the worker stops and releases the message
 """
 
 from __future__ import annotations
 
 
 class FrameworkError(Exception):
-    """Root of what pizza.taskqueue raises."""
+    """Base class of what pizza.taskqueue raises."""
 
 
 class ConfigurationError(FrameworkError):
@@ -29,15 +29,15 @@ class ConfigurationError(FrameworkError):
 
 
 class BrokerUnavailable(FrameworkError):
-    """RabbitMQ could not be reached or did not answer in time; try again later."""
+    """RabbitMQ could not be reached or did not answer in time; retry later."""
 
 
 class QueueInUse(BrokerUnavailable):
-    """Another consumer has the queue, and one of the two wants it for itself."""
+    """Another consumer has the queue, and one of the two requires exclusive use."""
 
 
 class QueueMissing(BrokerUnavailable):
-    """There is no queue of this name at the broker. queue: its name."""
+    """The broker has no queue named `queue`."""
 
     def __init__(self, queue: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -45,38 +45,41 @@ class QueueMissing(BrokerUnavailable):
 
 
 class TopologyRefused(BrokerUnavailable):
-    """RabbitMQ is there, but refuses to declare or bind something; the sentence names the remedy.
+    """RabbitMQ refuses to declare or bind something; the text names the remedy.
 
-    Trying again helps only after somebody has changed the broker or the topology.
+    A retry helps only after the broker or the topology has been changed.
     """
 
 
 class PoisonMessage(FrameworkError):
-    """The message can never be processed; it goes to the dead letters with this reason."""
+    """The message can never be processed; it is dead-lettered with this reason."""
 
 
 class DuplicateEvent(FrameworkError):
-    """The event had its effect before; it is over, and nothing of this run is kept."""
+    """The event was processed before; this transaction is rolled back and the event is acked."""
 
 
 class TimeLimitExceeded(FrameworkError):
-    """The job took longer than its task's time limit; the attempt has failed."""
+    """The job exceeded its task's time limit; the attempt has failed."""
 
 
 class MaxAttemptsExceeded(FrameworkError):
-    """The job was begun as often as its policy allows and never ended, well or badly."""
+    """The job was started as often as its policy allows, and each time its worker was lost."""
 
 
 class RegistrationRefused(FrameworkError):
-    """This worker or subscriber is not let in; the sentence says why."""
+    """This worker or subscriber may not start; the text gives the reason."""
 
 
 class JobInterrupted(FrameworkError):
-    """Let this pass through a task: the executor needs it, and no effect is lost."""
+    """Ends a job without a failure. A task must not catch it; the executor needs it."""
 
 
 class NotClaimed(JobInterrupted):
-    """The message is not this worker's to process now."""
+    """The message could not be claimed. verdict: of message_claim, the SQL function.
+
+    better_queue: the queue in which a better message waits, if that is the reason.
+    """
 
     def __init__(self, verdict: str, better_queue: str | None = None) -> None:
         super().__init__(f"the message was not claimed: {verdict}")
@@ -85,8 +88,8 @@ class NotClaimed(JobInterrupted):
 
 
 class LeaseLost(JobInterrupted):
-    """The fencing token is out of date: another worker has taken the message over."""
+    """The fencing token is stale: another worker has the message, or it was cancelled."""
 
 
 class Released(JobInterrupted):
-    """The worker has been told to stop and the grace period is over."""
+    """The worker or subscriber has to stop, and its grace period is over."""

@@ -272,7 +272,7 @@ class Job:
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
         self._context.current_claim = (self.id, self.token)
         self._context.on_claimed()
-        if self.attempt > self.task.retry.attempts and not final:
+        if self.attempt > self.task.retry.max_attempts and not final:
             # A failure would have ended it before: its workers died instead.
             raise MaxAttemptsExceeded(f"{self.attempt - 1} attempts failed, or their workers died")
 

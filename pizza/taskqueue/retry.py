@@ -1,4 +1,4 @@
-"""When a failed job is tried again: exponential back-off with full-range jitter."""
+"""When a failed job is retried: exponential back-off with jitter."""
 
 from __future__ import annotations
 
@@ -7,46 +7,60 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pizza.taskqueue.deprecated import renamed_arguments
 from pizza.taskqueue.errors import ConfigurationError, PoisonMessage
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long apart.
+    """How often a job is attempted, and the delays between the attempts.
 
-    attempts: how many in all, the first included.
-    base, factor, cap: the n-th wait is base * factor**(n-1) seconds, at most cap.
-    jitter: the share of each wait that is random (0.5: between half of it and all).
-    never: exception types that are not worth another attempt.
+    max_attempts: including the first one.
+    initial_delay, multiplier, max_delay: the n-th delay is
+        initial_delay * multiplier**(n-1) seconds, at most max_delay.
+    jitter: the share of each delay that is random (0.5: between half of it and all).
+    no_retry_on: exception types after which the job is not retried.
     """
 
-    attempts: int = 5
-    base: float = 1.0
-    factor: float = 2.0
-    cap: float = 300.0
+    max_attempts: int = 5
+    initial_delay: float = 1.0
+    multiplier: float = 2.0
+    max_delay: float = 300.0
     jitter: float = 0.5
-    never: tuple[type[Exception], ...] = (PoisonMessage,)
+    no_retry_on: tuple[type[Exception], ...] = (PoisonMessage,)
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or self.base < 0 or self.factor < 1 or not 0 <= self.jitter <= 1:
+        is_sound = self.max_attempts >= 1 and self.initial_delay >= 0 and self.multiplier >= 1
+        if not is_sound or not 0 <= self.jitter <= 1:
             raise ConfigurationError(
-                "a retry policy needs attempts >= 1, base >= 0, factor >= 1, jitter 0..1"
+                "a retry policy needs max_attempts >= 1, initial_delay >= 0, multiplier >= 1, "
+                "jitter 0..1"
             )
 
-    def again(self, attempt: int, error: Exception) -> bool:
-        """Whether attempt number `attempt` (from 1), ended by `error`, is followed by another."""
-        return attempt < self.attempts and not isinstance(error, self.never)
+    def should_retry(self, attempt: int, error: Exception) -> bool:
+        """Whether to retry after attempt number `attempt` (from 1) failed with `error`."""
+        return attempt < self.max_attempts and not isinstance(error, self.no_retry_on)
 
     def delay(self, attempt: int) -> timedelta:
         """How long to wait after attempt number `attempt` (from 1)."""
-        longest = min(self.cap, self.base * self.factor ** min(attempt - 1, 64))
-        return timedelta(seconds=longest * (1 - self.jitter * random.random()))  # noqa: S311
+        full = min(self.max_delay, self.initial_delay * self.multiplier ** min(attempt - 1, 64))
+        return timedelta(seconds=full * (1 - self.jitter * random.random()))  # noqa: S311
+
+
+RetryPolicy.__init__ = renamed_arguments(  # type: ignore[method-assign]
+    RetryPolicy.__init__,
+    attempts="max_attempts",
+    base="initial_delay",
+    factor="multiplier",
+    cap="max_delay",
+    never="no_retry_on",
+)
 
 
 class Backoff:
-    """Waits between tries to reach a server: doubling from 0.1 s to at most 2 s, with jitter.
+    """Delays between attempts to reach a server: from 0.1 s, doubling to 2 s, with jitter.
 
-    No longer: the longest wait is what a server that is back still has to wait for its clients.
+    The longest delay is short, since clients wait that long after the server is back.
     """
 
     SHORTEST_S = 0.1
@@ -56,7 +70,7 @@ class Backoff:
         self._next = self.SHORTEST_S
 
     def reset(self) -> None:
-        """The server answered: begin again with the shortest wait."""
+        """The server answered: restart with the shortest delay."""
         self._next = self.SHORTEST_S
 
     def next(self) -> float:
@@ -66,26 +80,26 @@ class Backoff:
 
 
 class Repeated:
-    """Decides when a trouble that stays is logged again: each sentence once a minute.
+    """Limits log lines about a lasting error: each text once a minute.
 
-    That a server is not available is one sentence, whatever the driver says of it.
+    All "… is not available: …" texts of one server count as the same text.
     """
 
     INTERVAL_S = 60.0
 
     def __init__(self) -> None:
-        self._said_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def is_due(self, error: object) -> bool:
         """Whether to log this error now."""
         text, now = str(error).partition(" is not available:")[0], time.monotonic()
-        if now - self._said_at.get(text, -self.INTERVAL_S) < self.INTERVAL_S:
+        if now - self._logged_at.get(text, -self.INTERVAL_S) < self.INTERVAL_S:
             return False
-        self._said_at[text] = now
+        self._logged_at[text] = now
         return True
 
     def is_over(self) -> bool:
-        """The trouble is over; whether there was one."""
-        was = bool(self._said_at)
-        self._said_at.clear()
-        return was
+        """Reset after a success; returns whether there had been an error."""
+        had_error = bool(self._logged_at)
+        self._logged_at.clear()
+        return had_error

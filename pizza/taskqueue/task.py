@@ -49,7 +49,7 @@ class Task:
     queue: where its messages wait, unless `send` says otherwise.
     decode: turns the JSON body into what `job.body` holds; raises PoisonMessage (or
         ValueError, KeyError, TypeError) for a body of the wrong shape.
-    claims_itself: the claim is made by the job's first transaction instead of one of its
+    manual_claim: the claim is made by the job's first transaction instead of one of its
         own. Saves a commit; only for a task that does nothing before that transaction.
     format: the newest format of messages that the function understands, besides all before it,
         and the one that `send` writes. Raised when a worker of the last release would do harm
@@ -66,7 +66,7 @@ class Task:
     exchange: str = ""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     decode: Decoder | None = None
-    claims_itself: bool = False
+    manual_claim: bool = False
     schema_version: int = 1
     time_limit: float | None = TIME_LIMIT_S
     max_priority: Callable[[str], int | None] = field(

@@ -38,7 +38,7 @@ GONE = 410
 _LIMITED = (429, 502, 503, 504)
 
 
-_SCHEDULE = RetryPolicy(attempts=8, base=5, factor=6, cap=36_000, jitter=0.2)
+_SCHEDULE = RetryPolicy(max_attempts=8, initial_delay=5, multiplier=6, max_delay=36_000, jitter=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Pace:
 
 # What nobody has foreseen (a bug, a database that refuses) is tried as often again, then it is a
 # dead letter; the attempts of a delivery are counted in its row.
-_UNFORESEEN = RetryPolicy(attempts=24, base=5, factor=2, cap=600)
+_UNFORESEEN = RetryPolicy(max_attempts=24, initial_delay=5, multiplier=2, max_delay=600)
 
 Post = Callable[..., Answer]
 
@@ -164,7 +164,7 @@ class _Delivering:
     ) -> None:
         number, schedule = due.attempts + 1, self._pace.schedule
         asked = min(retry_after or 0.0, self._pace.most_asked)
-        if gone or number >= schedule.attempts:
+        if gone or number >= schedule.max_attempts:
             with job.complete() as conn:
                 self._note(conn, due, attempt, None, asked)
                 if gone:

@@ -81,7 +81,9 @@ def make_app(new_id: Callable[[], UUID], pause: Callable[[float], None]) -> App:
         queues=tuple(Queue(name) for name in (*QUEUES, EVENTS)),
     )
     app = App("toy", topology=topology)
-    policy = RetryPolicy(attempts=ATTEMPTS, base=0.2, cap=1.0, never=(Hopeless,))
+    policy = RetryPolicy(
+        max_attempts=ATTEMPTS, initial_delay=0.2, max_delay=1.0, no_retry_on=(Hopeless,)
+    )
 
     @app.task("work", queue=QUEUES[0], retry=policy)
     def work(job: Job) -> None:
@@ -104,14 +106,14 @@ def make_app(new_id: Callable[[], UUID], pause: Callable[[float], None]) -> App:
     def tick(_conn: object) -> None:
         """Its run is recorded by the framework."""
 
-    @app.task("quick", queue=QUEUES[1], retry=policy, claims_itself=True)
+    @app.task("quick", queue=QUEUES[1], retry=policy, manual_claim=True)
     def quick(job: Job) -> None:
         """Claimed by its only transaction."""
         with job.complete() as conn:
             conn.execute(EFFECT, {"job_id": job.id})
             _fail(job)
 
-    @app.task("terse", queue=QUEUES[1], retry=policy, claims_itself=True)
+    @app.task("terse", queue=QUEUES[1], retry=policy, manual_claim=True)
     def terse(job: Job) -> None:
         """Single statements that guard themselves, as a cook's are."""
         job.execute_claiming(BEGIN)

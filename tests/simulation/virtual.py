@@ -217,7 +217,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
     (broker_link, _CLOCK | {"BrokerConnection": _broker}),
-    (batch, _CLOCK | {"PARKING": RetryPolicy(attempts=12, base=0.5, cap=1.0)}),
+    (batch, _CLOCK | {"PARKING": RetryPolicy(max_attempts=12, initial_delay=0.5, max_delay=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _THREADS), (periodic, _CLOCK),
     (keeper, _CLOCK | {"BrokerConnection": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),

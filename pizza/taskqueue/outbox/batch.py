@@ -32,7 +32,9 @@ _SQL = Queries("taskqueue/relay")
 BATCH = 500
 BATCH_BYTES = 4_000_000
 # Half an hour of growing pauses for what the broker does not take.
-PARKING = RetryPolicy(attempts=12, base=5.0, factor=2.0, cap=300.0, jitter=0.2)
+PARKING = RetryPolicy(
+    max_attempts=12, initial_delay=5.0, multiplier=2.0, max_delay=300.0, jitter=0.2
+)
 _TRIES = 3
 # A topology that was declared so lately will not route better for being declared again.
 _DECLARED_S = 1.0
@@ -146,7 +148,7 @@ class Batches:
     def _park(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         """Let a message wait; longer each time, and in the end it is a dead letter."""
         refusals = row.refusals + 1
-        if refusals >= PARKING.attempts:
+        if refusals >= PARKING.max_attempts:
             self._dead(conn, row, f"{reason} (tried {refusals} times)")
             return
         delay = PARKING.delay(refusals)

@@ -159,7 +159,7 @@ class Handling(threading.Thread):
                 return self._bury(delivery, event, str(poison), event.attempt)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
-                if not self._duties.retry.again(event.attempt, error):
+                if not self._duties.retry.should_retry(event.attempt, error):
                     return self._bury(delivery, event, reason, event.attempt, error)
                 delay = self._duties.retry.delay(event.attempt).total_seconds()
                 self._log(

@@ -77,7 +77,9 @@ class SubscriberOptions:
     name: str
     queue: Queue
     prefetch: int = 50
-    retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=5, base=0.2, cap=5.0))
+    retry: RetryPolicy = field(
+        default_factory=lambda: RetryPolicy(max_attempts=5, initial_delay=0.2, max_delay=5.0)
+    )
     heartbeat: int = HEARTBEAT_S
     alone: bool = False
     patience: float = 2.0

@@ -155,7 +155,7 @@ class Executor:
             self._context.deadline = time.monotonic() + task.time_limit
         while True:
             try:
-                if not task.claims_itself:
+                if not task.manual_claim:
                     job.claim()
                 wrap(self._app.middleware, job, lambda: task.function(job))()
                 break
@@ -207,7 +207,7 @@ class Executor:
                 job.claim(final=True)
             conn = self._context.db.connection()
             with translate_errors():
-                if task.retry.again(job.attempt, error):
+                if task.retry.should_retry(job.attempt, error):
                     delay = task.retry.delay(job.attempt)
                     conn.execute(_SQL.retry, self._mark(job) | {"delay": delay})
                     self._log(
@@ -293,7 +293,7 @@ def fail_hung(conn: BoundedConnection, job: Job) -> None:
     reason = f"TimeLimitExceeded: {error}"
     values: dict[str, Any] = {"job_id": job.id, "job_token": job.token}
     try:
-        if job.task.retry.again(job.attempt, error):
+        if job.task.retry.should_retry(job.attempt, error):
             conn.execute(_SQL.retry, values | {"delay": job.task.retry.delay(job.attempt)})
         else:
             headers = error_headers(job.queue, reason, task=job.task.name, attempt=job.attempt)

@@ -226,7 +226,7 @@ def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(desk:
 
 def test_the_waits_span_about_a_day(desk: Desk) -> None:
     schedule = Pace().schedule
-    waits = [schedule.delay(n).total_seconds() for n in range(1, schedule.attempts)]
+    waits = [schedule.delay(n).total_seconds() for n in range(1, schedule.max_attempts)]
     assert waits[0] <= 5
     assert waits == sorted(waits) or waits[-1] > 28_000
     assert 15 * 3600 < sum(waits) < 30 * 3600
@@ -236,7 +236,7 @@ def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> N
     webhook, _ = desk.add()
     desk.receiver.always = 500
     desk.track()
-    attempts = Pace().schedule.attempts
+    attempts = Pace().schedule.max_attempts
     outcomes = [desk.work()[0] for _ in range(attempts)]
     assert outcomes == [Outcome.RESCHEDULED] * (attempts - 1) + [Outcome.COMPLETED]
     (noted,) = desk.log(webhook)

@@ -265,7 +265,14 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Toy:
     app = App(
         "toy", topology=Topology((exchange,), (*coloured, events)), middleware=(timing,)
     )  # fmt: skip
-    retry = RetryPolicy(attempts=ATTEMPTS, base=0.4, factor=2, cap=2, jitter=0.5, never=(Hopeless,))
+    retry = RetryPolicy(
+        max_attempts=ATTEMPTS,
+        initial_delay=0.4,
+        multiplier=2,
+        max_delay=2,
+        jitter=0.5,
+        no_retry_on=(Hopeless,),
+    )
 
     def run(job: Job) -> None:
         journal.note("begin", job)
@@ -281,7 +288,7 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Toy:
     red = f"{prefix}.red"
     play = app.task("play", queue=red, exchange=prefix, retry=retry, schema_version=version)(run)
     strict = app.task("strict", queue=red, exchange=prefix, retry=retry, decode=shape)(run)
-    once = app.task("once", queue=red, exchange=prefix, retry=retry, claims_itself=True)(run)
+    once = app.task("once", queue=red, exchange=prefix, retry=retry, manual_claim=True)(run)
     limited = app.task(
         "limited", queue=red, exchange=prefix, retry=retry, time_limit=TIME_LIMIT_S,
         on_dead=record_death,

@@ -15,14 +15,16 @@ from pizza.taskqueue.topology import DEAD_LETTER_QUEUE, Topology
 def test_a_decorated_function_becomes_a_task() -> None:
     app = App("a")
 
-    @app.task("greet", queue="q", exchange="e", retry=RetryPolicy(attempts=2), claims_itself=True)
+    @app.task(
+        "greet", queue="q", exchange="e", retry=RetryPolicy(max_attempts=2), manual_claim=True
+    )
     def greet(job):
         """Greets."""
 
     assert isinstance(greet, Task)
     assert app.tasks == {"greet": greet}
-    assert (greet.queue, greet.exchange, greet.retry.attempts) == ("q", "e", 2)
-    assert greet.claims_itself
+    assert (greet.queue, greet.exchange, greet.retry.max_attempts) == ("q", "e", 2)
+    assert greet.manual_claim
 
 
 def test_a_name_is_taken_once() -> None:

@@ -15,7 +15,13 @@ from pizza.taskqueue.testing import Recorder, TokenRefused, run
 from pizza.taskqueue.worker.outcome import Outcome
 
 app = App("test")
-RETRY = RetryPolicy(attempts=3, base=8, factor=2, jitter=0, never=(LookupError, PoisonMessage))
+RETRY = RetryPolicy(
+    max_attempts=3,
+    initial_delay=8,
+    multiplier=2,
+    jitter=0,
+    no_retry_on=(LookupError, PoisonMessage),
+)
 
 
 def decode(body: Any) -> Any:
@@ -42,7 +48,7 @@ def walk(job: Job) -> None:
                 job.sleep(seconds)
 
 
-@app.task("hop", queue="hops", retry=RETRY, claims_itself=True)
+@app.task("hop", queue="hops", retry=RETRY, manual_claim=True)
 def hop(job: Job) -> None:
     row = job.execute_claiming("start %(job_id)s")
     job.sleep(row["seconds"])

@@ -27,7 +27,7 @@ def answer(conn: BoundedConnection, dead: DeadMessage) -> None:
         raise problems.pop()
 
 
-@app.task("bill", queue="bills", retry=RetryPolicy(attempts=3, jitter=0), on_dead=answer)
+@app.task("bill", queue="bills", retry=RetryPolicy(max_attempts=3, jitter=0), on_dead=answer)
 def bill(job: Job) -> None:
     with job.transaction() as conn:
         conn.execute("step")

@@ -23,14 +23,14 @@ from pizza.taskqueue.retry import Backoff
 def test_every_wait_is_within_its_bounds(
     attempt: int, base: float, factor: float, cap: float, jitter: float
 ) -> None:
-    policy = RetryPolicy(base=base, factor=factor, cap=cap, jitter=jitter)
+    policy = RetryPolicy(initial_delay=base, multiplier=factor, max_delay=cap, jitter=jitter)
     wait = policy.delay(attempt).total_seconds()
     longest = min(cap, base * factor ** min(attempt - 1, 64))
     assert longest * (1 - jitter) - 1e-5 <= wait <= longest + 1e-5
 
 
 def test_without_jitter_waits_double_up_to_the_cap() -> None:
-    policy = RetryPolicy(base=1, factor=2, cap=10, jitter=0)
+    policy = RetryPolicy(initial_delay=1, multiplier=2, max_delay=10, jitter=0)
     assert [policy.delay(n).total_seconds() for n in range(1, 7)] == [1, 2, 4, 8, 10, 10]
 
 
@@ -39,20 +39,32 @@ def test_jitter_makes_waits_differ() -> None:
 
 
 def test_attempts_are_counted_from_one() -> None:
-    policy = RetryPolicy(attempts=3)
-    assert [policy.again(n, ValueError()) for n in (1, 2, 3, 4)] == [True, True, False, False]
-    assert not RetryPolicy(attempts=1).again(1, ValueError())
+    policy = RetryPolicy(max_attempts=3)
+    assert [policy.should_retry(n, ValueError()) for n in (1, 2, 3, 4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not RetryPolicy(max_attempts=1).should_retry(1, ValueError())
 
 
 def test_some_errors_are_never_worth_another_attempt() -> None:
-    assert not RetryPolicy().again(1, PoisonMessage("no"))
-    policy = RetryPolicy(never=(LookupError,))
-    assert not policy.again(1, KeyError())  # subclasses too
-    assert policy.again(1, ValueError())
+    assert not RetryPolicy().should_retry(1, PoisonMessage("no"))
+    policy = RetryPolicy(no_retry_on=(LookupError,))
+    assert not policy.should_retry(1, KeyError())  # subclasses too
+    assert policy.should_retry(1, ValueError())
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"attempts": 0}, {"base": -1}, {"factor": 0.5}, {"jitter": 2}, {"jitter": -0.1}]
+    "wrong",
+    [
+        {"max_attempts": 0},
+        {"initial_delay": -1},
+        {"multiplier": 0.5},
+        {"jitter": 2},
+        {"jitter": -0.1},
+    ],
 )
 def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):

@@ -156,12 +156,12 @@ def test_a_task_that_no_queue_is_bound_for_waits_and_holds_up_no_other() -> None
     assert [values["positions"] for values in found["confirmed"]] == [[1], [1, 3]]
 
 
-@pytest.mark.parametrize("refusals", range(PARKING.attempts))
+@pytest.mark.parametrize("refusals", range(PARKING.max_attempts))
 def test_pauses_grow_and_end_in_a_dead_letter(refusals: int) -> None:
     found = settled(
         RefusingPublisher(gone=Refusal.NO_EXCHANGE), [row(1, "gone", refusals=refusals)]
     )
-    if refusals + 1 == PARKING.attempts:
+    if refusals + 1 == PARKING.max_attempts:
         (values,) = found["give_up"]
         assert values["headers"].obj["reason"].endswith("(tried 12 times)")
         return
