@@ -7,107 +7,36 @@ import re
 from collections import Counter
 from itertools import pairwise
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 MIN_LENGTH = 16
 # Bits of entropy, by character frequency. 16 random hexadecimal digits have about 50.
 _MIN_ENTROPY = 36.0
 # The least number of characters apart from common words and punctuation.
 _MIN_REST = 8
-_WORDS = [
-    "administrator",
-    "changeme",
-    "change",
-    "default",
-    "development",
-    "dummy",
-    "example",
-    "guest",
-    "hello",
-    "kitchen",
-    "letmein",
-    "manager",
-    "master",
-    "monkey",
-    "network",
-    "order",
-    "password",
-    "passwort",
-    "pass",
-    "pizza",
-    "placeholder",
-    "please",
-    "postgres",
-    "production",
-    "qwertyuiop",
-    "qwerty",
-    "qwertz",
-    "rabbitmq",
-    "replace",
-    "restaurant",
-    "root",
-    "sample",
-    "secret",
-    "service",
-    "staff",
-    "super",
-    "system",
-    "test",
-    "token",
-    "user",
-    "welcome",
-    "admin",
-    "key",
-    "with",
-    "this",
-    "the",
-    "my",
-    "our",
-    "me",
-]
+_WORDS = _words(
+    """
+    administrator changeme change default development dummy example guest hello kitchen letmein
+    manager master monkey network order password passwort pass pizza placeholder please postgres
+    production qwertyuiop qwerty qwertz rabbitmq replace restaurant root sample secret service
+    staff super system test token user welcome admin key with this the my our me
+    """
+)
 _COMMON = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
 _NO_LETTER = re.compile(r"[\W_]+")
-_PLACEHOLDERS = frozenset(
-    [
-        "change",
-        "changeme",
-        "changethis",
-        "placeholder",
-        "replaceme",
-        "todo",
-        "fixme",
-        "yourpassword",
-        "xxx",
-        "xxxx",
-    ]
+_PLACEHOLDERS = _words(
+    """
+    change changeme changethis placeholder replaceme todo fixme yourpassword xxx xxxx
+    """
 )
-_KNOWN_PASSWORDS = frozenset(
-    [
-        "guest",
-        "pizza",
-        "password",
-        "passwort",
-        "pass",
-        "secret",
-        "admin",
-        "administrator",
-        "root",
-        "postgres",
-        "rabbitmq",
-        "rabbit",
-        "restaurant",
-        "test",
-        "user",
-        "default",
-        "letmein",
-        "qwerty",
-        "welcome",
-        "example",
-        "dev",
-        "12345",
-        "123456",
-        "12345678",
-        "1234",
-        "123",
-    ]
+_KNOWN_PASSWORDS = _words(
+    """
+    guest pizza password passwort pass secret admin administrator root postgres rabbitmq rabbit
+    restaurant test user default letmein qwerty welcome example dev 12345 123456 12345678 1234 123
+    """
 )
 
 
