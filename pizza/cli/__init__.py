@@ -1,6 +1,6 @@
 """The command line: `restaurant-system` with the flags of the specification.
 
-Bad usage is answered by one sentence on stderr and exit code 2, never by a traceback.
+Bad usage prints one sentence on stderr and exits with 2, without a traceback.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class _Command(click.Command):
 
 
 def _command() -> click.Command:
-    # Values are read by pizza.config.settings, so that a flag and its variable are refused alike.
+    # pizza.config.settings parses the values, so that flags and variables behave the same.
     options: list[click.Parameter] = [
         click.Option([option.flag, option.name], help=option.meaning)
         for option in OPTIONS
         if option.flag
     ]
     options += [
-        click.Option([f"--{verb.replace('_', '-')}", verb], is_flag=True)
-        for verb in commands.SETUP_VERBS
+        click.Option([f"--{name.replace('_', '-')}", name], is_flag=True)
+        for name in commands.SETUP_COMMANDS
     ]
     return _Command(
         "restaurant-system",
@@ -54,9 +54,9 @@ def _command() -> click.Command:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns the exit code. `argv` without the program's name."""
+    """Run the program; returns the exit code. argv: without the name of the program."""
     if argv is None:
-        hide_passwords.hide_secrets()
+        hide_passwords.hide_passwords()
         terminal.accept_any_text()
     try:
         code = _command().main(
@@ -66,33 +66,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     except click.ClickException as problem:
         sentence = problem.format_message().rstrip(".")
-        return commands.refuse(f"{sentence}. See restaurant-system --help.")
+        return commands.print_refusal(f"{sentence}. See restaurant-system --help.")
     except SettingsError as problem:
-        return commands.refuse(f"{problem} See restaurant-system --help.")
+        return commands.print_refusal(f"{problem} See restaurant-system --help.")
     except (KeyboardInterrupt, click.Abort):
-        return commands.FAILED
-    return code if isinstance(code, int) else commands.DONE
+        return commands.EXIT_FAILED
+    return code if isinstance(code, int) else commands.EXIT_OK
 
 
 def _run(**given: Any) -> int:
-    asked = [verb for verb in commands.SETUP_VERBS if given.pop(verb)]
+    asked = [name for name in commands.SETUP_COMMANDS if given.pop(name)]
     return _set_up(given, asked) if asked else _serve(given)
 
 
 def _set_up(given: Mapping[str, str | None], asked: list[str]) -> int:
     if given["mode"] is not None:
         raise SettingsError("A setup command and --mode cannot be given together.")
-    # MODE may stand in .env for the services; a setup command is none of them.
+    # MODE in .env is for the services.
     settings = dataclasses.replace(load(given), mode=None)
     if set(asked) - {"setup_queues"}:
         settings.require("db_url")
-    logging_config.setup(settings)
+    logging_config.setup_logging(settings)
     if "setup_queues" in asked:
         preflight.check_deployment(settings)
     else:
         preflight.check_database(settings)
-    with terminal.sentences("restaurant-system", settings):
-        return commands.set_up(settings, asked)
+    with terminal.report_errors("restaurant-system", settings):
+        return commands.run_setup(settings, asked)
 
 
 def _serve(given: Mapping[str, str | None]) -> int:
@@ -100,9 +100,9 @@ def _serve(given: Mapping[str, str | None]) -> int:
     if settings.mode is None:
         raise SettingsError(f"Say what to do: --mode={'|'.join(MODES)}, or a setup command.")
     settings.require(*_NEEDS[settings.mode])
-    # Until the service has its own handlers there is nothing to finish.
-    handle_stop_signals(lambda *_: sys.exit(commands.DONE))
-    logging_config.setup(settings)
+    # Until the service installs its handlers there is no work to finish.
+    handle_stop_signals(lambda *_: sys.exit(commands.EXIT_OK))
+    logging_config.setup_logging(settings)
     settings = preflight.check_deployment(settings)
-    with terminal.sentences("restaurant-system", settings):
-        return commands.run(settings)
+    with terminal.report_errors("restaurant-system", settings):
+        return commands.run_service(settings)

@@ -1,8 +1,8 @@
 # ruff: noqa: PLC0415  (the imports inside the functions are the point)
-"""What the program can be told to do, one function a verb, each returning an exit code.
+"""The commands of the program, one function each; they return an exit code.
 
-`restaurant-system --setup-db` and `flask --app pizza setup-db` both end here. Imports are made
-where they are needed: a cook's process must not carry Flask about.
+`restaurant-system --setup-db` and `flask --app pizza setup-db` call the same function. Functions
+import what they need, so that a kitchen worker does not load Flask.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pizza.config.settings import Settings
 
 log = logging.getLogger(__name__)
 
-DONE, FAILED, USAGE = 0, 1, 2
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
-# In the order in which they run when several are asked for.
-SETUP_VERBS = ("setup_db", "migrate_db", "setup_queues")
+# In the order in which they run.
+SETUP_COMMANDS = ("setup_db", "migrate_db", "setup_queues")
 SETUP_HELP = {
     "setup_db": "Initialize PostgreSQL database schema.",
     "migrate_db": "Run database migrations.",
@@ -31,48 +31,48 @@ _DONE_MESSAGES = {
 }
 
 
-def set_up(settings: Settings, verbs: list[str]) -> int:
-    """Run setup verbs; the first that fails ends it, with one log line that says why."""
+def run_setup(settings: Settings, names: list[str]) -> int:
+    """Run setup commands until one fails, which logs the reason on one line."""
     from pizza.database.errors import DatabaseError, DatabaseUnsupported
     from pizza.processes import setup
     from pizza.taskqueue.errors import FrameworkError
 
-    for verb in (known for known in SETUP_VERBS if known in verbs):
-        address = settings.broker_url if verb == "setup_queues" else settings.db_url
+    for name in (known for known in SETUP_COMMANDS if known in names):
+        address = settings.broker_url if name == "setup_queues" else settings.db_url
         try:
-            getattr(setup, verb)(address)
+            getattr(setup, name)(address)
         except DatabaseUnsupported as problem:
-            log.error("%s.", problem, extra={"action": f"{verb}_failed"})
-            return refuse(f"{problem}.")
+            log.error("%s.", problem, extra={"action": f"{name}_failed"})
+            return print_refusal(f"{problem}.")
         except (DatabaseError, FrameworkError) as problem:
-            log.error("%s", problem, extra={"action": f"{verb}_failed"})
-            return FAILED
-        log.info(_DONE_MESSAGES[verb], extra={"action": verb})
-    return DONE
+            log.error("%s", problem, extra={"action": f"{name}_failed"})
+            return EXIT_FAILED
+        log.info(_DONE_MESSAGES[name], extra={"action": name})
+    return EXIT_OK
 
 
-def run(settings: Settings) -> int:
-    """Run the service that `--mode` names until it is told to stop, or cannot use its database."""
+def run_service(settings: Settings) -> int:
+    """Run the service of `--mode` until a stop signal, or until its database is unusable."""
     from pizza.cli.start_check import StartCheck
 
     check = StartCheck(settings)
     if not check.passes():
-        return refuse(str(check.problem))
+        return print_refusal(str(check.problem))
     try:
         code = _MODES[settings.mode or ""](settings)
     except SystemExit:
         if check.problem is None:
             raise
-        code = USAGE
+        code = EXIT_USAGE
     finally:
         check.stop()
-    return code if check.problem is None else refuse(check.problem)
+    return code if check.problem is None else print_refusal(check.problem)
 
 
-def refuse(sentence: str) -> int:
-    """Tell a person on stderr why nothing was done; the exit code says the same to a program."""
+def print_refusal(sentence: str) -> int:
+    """Print on stderr why nothing was done, without passwords; returns the exit code."""
     terminal.echo(f"restaurant-system: {parsers.redact(sentence)}", err=True)
-    return USAGE
+    return EXIT_USAGE
 
 
 def _order_service(settings: Settings) -> int:
@@ -90,9 +90,9 @@ def _kitchen_worker(settings: Settings) -> int:
         return run_worker(settings)
     except RegistrationRefused as refusal:
         log.error("%s", refusal, extra={"action": "worker_refused"})
-        return refuse(str(refusal))
+        return print_refusal(str(refusal))
     except InvalidSpecialities as unknown:
-        return refuse(str(unknown))
+        return print_refusal(str(unknown))
 
 
 def _tracking_service(settings: Settings) -> int:
@@ -109,7 +109,7 @@ def _notification_subscriber(settings: Settings) -> int:
         return run_subscriber(settings)
     except RegistrationRefused as refusal:
         log.error("%s", refusal, extra={"action": "subscriber_refused"})
-        return refuse(str(refusal))
+        return print_refusal(str(refusal))
 
 
 def _webhook_worker(settings: Settings) -> int:

@@ -1,6 +1,6 @@
-"""`flask --app pizza dead-letters …`: messages that nobody could process, and what to do with them.
+"""`flask --app pizza dead-letters …`: list, retry or drop messages that could not be processed.
 
-Needs PostgreSQL alone. Exit codes: 0 done, 1 some could not be sent again or dropped, 2 bad usage.
+Needs PostgreSQL only. Exit codes: 0 done, 1 some could not be retried or dropped, 2 bad usage.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from contextlib import contextmanager
 
 import click
 
-from pizza.cli import commands as verbs
-from pizza.cli import output, terminal
+from pizza.cli import commands, output, terminal
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
@@ -28,13 +27,13 @@ _MAX_FAILURES = 20
 
 
 def group(settings: Settings) -> click.Group:
-    """The commands, for an application with these settings."""
+    """The command group of an application with these settings."""
 
     @click.group(name="dead-letters", help="Messages that nobody could process.")
-    def commands() -> None:
+    def dead_letters() -> None:
         pass
 
-    @commands.command(name="list")
+    @dead_letters.command(name="list")
     @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
     @click.option("--limit", default=100, type=click.IntRange(1, 10_000), show_default=True)
     def list_(as_json: bool, limit: int) -> None:
@@ -58,7 +57,7 @@ def group(settings: Settings) -> click.Group:
         else:
             terminal.echo(f"{_letters(shown)}.")
 
-    @commands.command()
+    @dead_letters.command()
     @click.argument("id")
     @click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too.")
     def show(id: str, as_json: bool) -> None:
@@ -69,13 +68,13 @@ def group(settings: Settings) -> click.Group:
         with _database(settings) as conn:
             found = management.find(conn, id)
         if found is None:
-            output.fail(f"There is no dead letter {id}")
+            output.exit_with_error(f"There is no dead letter {id}")
         if as_json or not sys.stdout.isatty():
             terminal.echo(json.dumps(dataclasses.asdict(found), indent=2))
         else:
             terminal.echo(_text(found))
 
-    @commands.command()
+    @dead_letters.command()
     @click.argument("id", required=False)
     @click.option("--all", "everything", is_flag=True, help="All of them.")
     def retry(id: str | None, everything: bool) -> None:
@@ -88,7 +87,7 @@ def group(settings: Settings) -> click.Group:
             done = _settle(conn, id, settling.retry, settling.retry_all)
         _report(done, id, "sent again")
 
-    @commands.command()
+    @dead_letters.command()
     @click.argument("id", required=False)
     @click.option("--all", "everything", is_flag=True, help="All of them.")
     def drop(id: str | None, everything: bool) -> None:
@@ -101,22 +100,22 @@ def group(settings: Settings) -> click.Group:
             done = _settle(conn, id, settling.drop, settling.drop_all)
         _report(done, id, "dropped")
 
-    return commands
+    return dead_letters
 
 
 @contextmanager
 def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
-    """A connection; what goes wrong with the database ends the program with a sentence."""
-    output.need_database(settings)
+    """A connection; errors of the database end the program with a sentence."""
+    output.require_database(settings)
     try:
         with connect(settings.db_url, name="dead letters") as conn, translate_errors():
             yield conn
-    except output.NO_TABLES:
-        output.fail(output.NO_TABLES_YET)
+    except output.MISSING_TABLES:
+        output.exit_with_error(output.NOT_SET_UP)
     except DatabaseUnsupported as problem:
-        sys.exit(verbs.refuse(f"{problem}."))
+        sys.exit(commands.print_refusal(f"{problem}."))
     except DatabaseError as problem:
-        output.fail(str(problem))
+        output.exit_with_error(str(problem))
 
 
 def _settle(
@@ -125,7 +124,7 @@ def _settle(
     one: Callable[..., BulkResult],
     every: Callable[..., BulkResult],
 ) -> BulkResult:
-    actor = output.actor()
+    actor = output.current_actor()
     return one(conn, id, actor) if id else every(conn, actor)
 
 
@@ -135,9 +134,9 @@ def _check(id: str | None, everything: bool) -> None:
 
 
 def _report(done: BulkResult, id: str | None, what: str) -> None:
-    """Say how many were settled, which were not, and why. Exits with 1 if there are such."""
+    """Print how many succeeded, and which failed and why. Exits with 1 if any failed."""
     if id is not None and done.count == 0 and not done.failures:
-        output.fail(f"There is no dead letter {id}")
+        output.exit_with_error(f"There is no dead letter {id}")
     terminal.echo(f"{_letters(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
     for failed, reason in list(done.failures.items())[:_MAX_FAILURES]:
         terminal.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)
@@ -145,11 +144,11 @@ def _report(done: BulkResult, id: str | None, what: str) -> None:
     if more > 0:
         terminal.echo(f"pizza: {more} more were not {what}.", err=True)
     if done.failures:
-        sys.exit(verbs.FAILED)
+        sys.exit(commands.EXIT_FAILED)
 
 
 def _print_array(found: Iterable[StoredDeadLetter]) -> None:
-    """A JSON array, written as it is read: there may be more than fit into memory."""
+    """Print a JSON array while reading: it may not fit into memory."""
     separator = "["
     for each in found:
         terminal.echo(f"{separator}\n{json.dumps(dataclasses.asdict(each), indent=2)}", nl=False)

@@ -1,4 +1,4 @@
-"""`flask --app pizza …`: the set-up commands, those of the staff, and `run` for development."""
+"""`flask --app pizza …`: the setup commands, the staff commands, and `run` for development."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from pizza.web.server.breaker import Breaker
 
 
 def create_app() -> Flask:
-    """Build the application from the environment; opens nothing before the first request."""
+    """Build the application from the environment; it opens no connection before a request."""
     terminal.accept_any_text()
     try:
         settings = dataclasses.replace(load({}), mode="order-service")
-        logging_config.setup(settings)
+        logging_config.setup_logging(settings)
     except SettingsError as problem:
-        sys.exit(commands.refuse(str(problem)))
-    house = _House(settings)
-    app = create_web_app(settings, Dependencies(house, house.relay_state))
+        sys.exit(commands.print_refusal(str(problem)))
+    lazy = LazyDependencies(settings)
+    app = create_web_app(settings, Dependencies(lazy, lazy.relay_state))
     app.wsgi_app = allow_origins(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign, assignment]
-    setup = (_command(verb, settings) for verb in commands.SETUP_VERBS)
+    setup = (_setup_command(name, settings) for name in commands.SETUP_COMMANDS)
     for command in (*setup, dead_letters.group(settings), *GROUPS):
-        app.cli.add_command(_with_sentences(command, settings))
+        app.cli.add_command(_with_error_report(command, settings))
     return app
 
 
-def _with_sentences(command: click.Command, settings: Settings) -> click.Command:
-    """The same command or group, which ends with a sentence for every unexpected error."""
+def _with_error_report(command: click.Command, settings: Settings) -> click.Command:
+    """A copy of the command or group that reports unexpected errors."""
 
     def invoke(context: click.Context) -> Any:
-        with terminal.sentences("pizza", settings):
+        with terminal.report_errors("pizza", settings):
             return command.invoke(context)
 
     copied = copy.copy(command)
@@ -55,20 +55,20 @@ def _with_sentences(command: click.Command, settings: Settings) -> click.Command
     return copied
 
 
-def _command(verb: str, settings: Settings) -> click.Command:
+def _setup_command(name: str, settings: Settings) -> click.Command:
     def run() -> None:
-        if verb != "setup_queues":
-            output.need_database(settings)
-        logging_config.setup(dataclasses.replace(settings, mode=None))
-        sys.exit(commands.set_up(settings, [verb]))
+        if name != "setup_queues":
+            output.require_database(settings)
+        logging_config.setup_logging(dataclasses.replace(settings, mode=None))
+        sys.exit(commands.run_setup(settings, [name]))
 
-    return click.Command(verb.replace("_", "-"), callback=run, help=commands.SETUP_HELP[verb])
+    return click.Command(name.replace("_", "-"), callback=run, help=commands.SETUP_HELP[name])
 
 
-class _House:
-    """Database connections and a relay, made when the first request comes.
+class LazyDependencies:
+    """A pool and a relay, opened at the first request.
 
-    `flask --app pizza setup-db` builds the application too, before there are any tables.
+    `flask --app pizza setup-db` builds the application too, when there are no tables yet.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -78,13 +78,13 @@ class _House:
 
     def connection(self, timeout: float = 1.0) -> AbstractContextManager[Any]:
         """Lend a connection; raises DatabaseUnavailable."""
-        return self._opened()[0].connection(timeout)
+        return self._resources()[0].connection(timeout)
 
     def relay_state(self) -> str:
-        """How the relay of this process does."""
-        return self._opened()[1].state()
+        """The state of this process's relay."""
+        return self._resources()[1].state()
 
-    def _opened(self) -> tuple[Breaker, Relay]:
+    def _resources(self) -> tuple[Breaker, Relay]:
         with self._opening:
             if self._open is None:
                 if not self._settings.db_url:

@@ -227,7 +227,7 @@ Troubleshooting:
     within seconds. Ten workers are the most, all stations together
   - Orders of other programs do not arrive: flask --app pizza dead-letters list says why
   - Nothing is published: is a process running with a relay? The order service and every worker
-    have one; --log-level=DEBUG says more
+    have one; --log-level=DEBUG shows more
   - A queue is refused with PRECONDITION_FAILED: it exists with other properties; delete it, it is
     declared and filled again by itself
   - Check RabbitMQ management interface at http://localhost:15672

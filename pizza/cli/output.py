@@ -1,7 +1,7 @@
-"""The staff's desk: what all commands of `flask --app pizza` for the staff share.
+"""What the staff commands of `flask --app pizza` share: database, errors and output.
 
-A command opens the database, calls a feature, and shows a document: as JSON, as a
-table on a terminal, as plain text anywhere else. Exit codes: 0 done, 1 failed, 2 bad usage.
+A command opens the database, calls a feature, and prints a document: as JSON, as a table on a
+terminal, else as plain text. Exit codes: 0 done, 1 failed, 2 bad usage.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Document = Mapping[str, Any]
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the HTTP API does.")
 by = click.option("--by", default="staff", show_default=True, help="Who does it, for the log.")
 
-NO_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
-NO_TABLES_YET = "The database is not set up yet: run flask --app pizza setup-db."
+MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
+NOT_SET_UP = "The database is not set up yet: run flask --app pizza setup-db."
 
 
-def actor() -> Actor:
-    """Who runs this command, for the audit log: the user of the operating system."""
+def current_actor() -> Actor:
+    """The user of the operating system, as the actor in the audit log."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -48,20 +48,20 @@ def actor() -> Actor:
 
 
 @contextmanager
-def database() -> Iterator[BoundedConnection]:
-    """A connection for the work of a command.
+def open_database() -> Iterator[BoundedConnection]:
+    """A connection for a command.
 
-    Whatever is refused or missing ends the program with a sentence on stderr and exit code 1; a
-    value that makes no sense, or a missing DB_URL, with 2.
+    Errors of the domain or the database end the program with a sentence on stderr and exit code 1;
+    invalid values, or a missing DB_URL, with exit code 2.
     """
     try:
         settings = load({})
         preflight.check_database(settings)
     except SettingsError as problem:
-        sys.exit(commands.refuse(str(problem)))
-    need_database(settings)
+        sys.exit(commands.print_refusal(str(problem)))
+    require_database(settings)
     if settings.log_file is None:
-        # The log goes to stdout, where a person or a program waits for the answer alone.
+        # The log goes to stdout too, and would mix with the output.
         logging.getLogger().setLevel(logging.CRITICAL)
     try:
         with connect(settings.db_url, name="pizza staff") as conn, translate_errors():
@@ -69,59 +69,61 @@ def database() -> Iterator[BoundedConnection]:
     except (InvalidRequest, InvalidOrder) as problem:
         reasons = "; ".join(f"{each.field} {each.message}" for each in problem.errors)
         raise click.UsageError(f"{reasons}.") from None
-    except NO_TABLES:
-        fail(NO_TABLES_YET)
+    except MISSING_TABLES:
+        exit_with_error(NOT_SET_UP)
     except DatabaseUnsupported as problem:
-        sys.exit(commands.refuse(f"{problem}."))
+        sys.exit(commands.print_refusal(f"{problem}."))
     except (DomainError, DatabaseError) as problem:
-        fail(str(problem))
+        exit_with_error(str(problem))
 
 
-def need_database(settings: Settings) -> None:
-    """End the program with 2 where DB_URL is not set; there is no flag to give it by here."""
+def require_database(settings: Settings) -> None:
+    """Exit with 2 when DB_URL is not set; `flask` has no flag for it."""
     if not settings.db_url:
         terminal.echo("pizza: DB_URL is missing: set it, or write it into .env.", err=True)
-        sys.exit(commands.USAGE)
+        sys.exit(commands.EXIT_USAGE)
 
 
-def fail(sentence: str) -> NoReturn:
-    """End the program because something could not be done."""
+def exit_with_error(sentence: str) -> NoReturn:
+    """Print the sentence on stderr and exit with 1."""
     terminal.echo(f"pizza: {sentence.rstrip('.')}.", err=True)
-    sys.exit(commands.FAILED)
+    sys.exit(commands.EXIT_FAILED)
 
 
-def show_list(
+def print_list(
     documents: Sequence[Document], columns: Mapping[str, str], *, as_json: bool, nothing: str
 ) -> None:
-    """Print documents, one on each line. columns: titles and the fields that stand under them."""
+    """Print documents, one on each line. columns: the title and the field of each column."""
     if as_json:
         terminal.echo(terminal.json_text(serializers.dump_lines(map(dict, documents))), nl=False)
     elif not documents:
         terminal.echo(nothing)
     else:
-        rows = [[cell(document[name]) for name in columns.values()] for document in documents]
+        rows = [
+            [format_cell(document[name]) for name in columns.values()] for document in documents
+        ]
         print_table(list(columns), rows)
 
 
-def show(document: Document, *, as_json: bool) -> None:
-    """Print one document: a field on each line."""
+def print_document(document: Document, *, as_json: bool) -> None:
+    """Print one document, a field on each line."""
     if as_json:
         terminal.echo(terminal.json_text(serializers.dump(dict(document))), nl=False)
         return
-    fields = [[name.replace("_", " "), cell(value)] for name, value in document.items()]
+    fields = [[name.replace("_", " "), format_cell(value)] for name, value in document.items()]
     print_table(None, fields)
 
 
-def done(sentence: str, document: Document, *, as_json: bool) -> None:
-    """Say that something was done; to a program show what came of it."""
+def print_result(sentence: str, document: Document, *, as_json: bool) -> None:
+    """Print a sentence, or as JSON the changed document."""
     if as_json:
-        show(document, as_json=True)
+        print_document(document, as_json=True)
     else:
         terminal.echo(sentence)
 
 
-def cell(value: object) -> str:
-    """A value as people read it, on one line."""
+def format_cell(value: object) -> str:
+    """A value as text on one line."""
     match value:
         case None:
             text = "-"
@@ -134,14 +136,14 @@ def cell(value: object) -> str:
         case Decimal():
             text = f"{value:.2f}"
         case list() | tuple():
-            text = ", ".join(map(cell, value)) or "-"
+            text = ", ".join(map(format_cell, value)) or "-"
         case _:
             text = " ".join(str(value).split())
     return text
 
 
 def print_table(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, columns with spaces between anywhere else."""
+    """Print a table: with lines on a terminal, else as columns separated by spaces."""
     if sys.stdout.isatty():
         _draw(titles, rows)
         return
@@ -153,15 +155,15 @@ def print_table(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> 
 
 
 def _draw(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
-    from rich import box  # noqa: PLC0415  (not every command needs it)
+    from rich import box  # noqa: PLC0415  (few commands need it)
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(*titles or (), box=box.SIMPLE_HEAD, show_header=titles is not None)
     for row in rows:
-        # As Text, so that a name with brackets is no markup.
+        # As Text, so that brackets in a name are not markup.
         table.add_row(*(Text(printable(text)) for text in row))
-    # Wider than the terminal it goes over the edge: a name cut to three letters helps nobody.
+    # A wide table exceeds the terminal: names cut to three letters would be useless.
     needed = Console(width=10_000).measure(table).maximum
     Console(width=max(Console().width, needed)).print(table)

@@ -1,4 +1,4 @@
-"""Whether this program can use the database as it is set up, asked when a process starts."""
+"""Check at the start of a process that it can use the database as it is set up."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ _ORDER_SERVICE = "order-service"
 
 
 class StartCheck(threading.Thread):
-    """Asks the database once; while that is away its thread asks again.
+    """Checks the database once; its thread repeats the check while the server is unavailable.
 
-    problem: the sentence that says why the database cannot be used; None until that is known. The
-    thread then ends the process by SIGTERM, in good order.
+    problem: a sentence why the database cannot be used; None while there is no reason. The thread
+    sends this process SIGTERM when it finds one.
     """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(name="start check", daemon=True)
         self.problem: str | None = None
         self._settings = settings
-        self._end = threading.Event()
+        self._stopped = threading.Event()
 
     def passes(self) -> bool:
-        """Ask for the first time. A database that is away passes, and is asked by the thread."""
+        """Check once. An unavailable database passes, and the thread checks it again."""
         if self._settings.db_url and not self._answered():
             self.start()
         return self.problem is None
 
     def stop(self) -> None:
-        """Ask no more."""
-        self._end.set()
+        """End the thread."""
+        self._stopped.set()
 
     def run(self) -> None:
-        """Ask until there is an answer, or `stop`."""
+        """Check until the server answers, or `stop`."""
         backoff = Backoff()
-        while not self._end.wait(backoff.next()):
+        while not self._stopped.wait(backoff.next()):
             if self._answered():
                 if self.problem is not None:
                     os.kill(os.getpid(), signal.SIGTERM)

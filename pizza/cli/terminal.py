@@ -1,4 +1,4 @@
-"""What a command prints, whatever the terminal can show and whatever fails."""
+"""Output of commands for any terminal, and their unexpected errors."""
 
 from __future__ import annotations
 
@@ -22,38 +22,37 @@ log = logging.getLogger(__name__)
 
 _FAILED = 1
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-_LONGEST = 500
+_MAX_ERROR_LENGTH = 500
 
 
 def accept_any_text() -> None:
-    """Let stdout and stderr write what their encoding lacks as escapes such as `\\u0142`."""
+    """Make stdout and stderr escape characters that their encoding lacks, such as `\\u0142`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print text that may have come from other people or programs.
+    """Print text that may come from other people or programs.
 
-    What a terminal would obey instead of showing it is replaced (pizza.taskqueue.printable).
-    err: on stderr. nl: end the line.
+    Control sequences of terminals are replaced (pizza.taskqueue.printable). err: print on stderr.
+    nl: end the line.
     """
     click.echo(printable(text), err=err, nl=nl)  # noqa: TID251
 
 
 def json_text(document: str) -> str:
-    """A JSON document as stdout can write it: with JSON's own escapes unless stdout is UTF-8."""
+    """A JSON document for stdout: escaped to ASCII unless stdout is UTF-8."""
     if (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8":
         return document
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], document)
 
 
 @contextmanager
-def sentences(program: str, settings: Settings | None = None) -> Generator[None, None, None]:
-    """Run a command. An error that it does not expect is logged, and ends the process with a
-    sentence on stderr and exit code 1; with the log level DEBUG its stack is there, too.
+def report_errors(program: str, settings: Settings | None = None) -> Generator[None, None, None]:
+    """Log an unexpected error of the block, print it on stderr, and exit with 1.
 
-    settings: those of the command, whose passwords are left out.
+    The stack is printed at log level DEBUG only. settings: their passwords are not printed.
     """
     try:
         yield
@@ -61,7 +60,7 @@ def sentences(program: str, settings: Settings | None = None) -> Generator[None,
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
-            raise  # the reader has seen enough; click knows
+            raise  # the reader has closed the pipe; click handles it
         log.error("Unexpected error", exc_info=error, extra={"action": "crash"})
         stack = "".join(traceback.format_exception(error))
         debug = settings is not None and settings.log_level == "DEBUG"
@@ -79,7 +78,7 @@ def _words(error: BaseException) -> str:
         text = " ".join(str(error).split())
     except Exception:  # any class may have a broken __str__
         text = ""
-    return f"{type(error).__name__}: {text}".removesuffix(": ")[:_LONGEST]
+    return f"{type(error).__name__}: {text}".removesuffix(": ")[:_MAX_ERROR_LENGTH]
 
 
 def _without_secrets(text: str, settings: Settings | None) -> str:

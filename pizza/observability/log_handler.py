@@ -1,7 +1,7 @@
-"""Where the lines of the log go: stdout, or a file that logrotate may move away.
+"""The log handler: writes lines to stdout, or to a file that logrotate may move.
 
-A line that cannot be written there goes to stderr. Trouble and its end are one sentence each on
-stderr.
+A line that cannot be written goes to stderr. The start and the end of a failure are reported with
+one sentence each on stderr.
 """
 
 from __future__ import annotations
@@ -17,49 +17,49 @@ import time
 from pathlib import Path
 
 _REOPEN_SECONDS = 1.0
-# As long a reader of a pipe that does not block may take to read what is in it.
-_READER_SECONDS = 5.0
+# How long to wait for the reader of a full, non-blocking pipe.
+_PIPE_TIMEOUT_SECONDS = 5.0
 
 
-class LineWriter(logging.Handler):
-    """Writes each line with one system call, and takes no lock.
+class JsonLogHandler(logging.Handler):
+    """Writes each line with one system call, without a lock. For any thread.
 
-    The handlers of the standard library hold a lock while they write, and let go of the
-    interpreter: under load every thread of a server ends up waiting there. The kernel keeps
-    lines apart by itself, also those of several processes that share a log.
+    The handlers of the standard library hold a lock while they write and release the GIL: under
+    load all threads of a server wait for it. The kernel keeps lines separate, also those of several
+    processes with one log.
     """
 
     def __init__(self, descriptor: int, path: str | None = None) -> None:
-        """Write to an open descriptor, which is ours now; reopen `path` when it is moved away."""
+        """Write to an open descriptor, which `close` closes; reopen `path` when it is moved."""
         super().__init__()
         self._descriptor = descriptor
         self._path = path
-        self._place = path or "stdout"
+        self._target = path or "stdout"
         self._changing = threading.Lock()
         self._reopen_at = 0.0
         self._moved = self._deleted = self._failing = self._torn = False
         self._lost = 0
 
     @classmethod
-    def to_file(cls, path: str) -> LineWriter:
-        """Append to a file. Raises OSError when it cannot be opened."""
+    def to_file(cls, path: str) -> JsonLogHandler:
+        """A handler that appends to a file. Raises OSError when it cannot be opened."""
         return cls(_append_to(path), path)
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record, unless a filter is against it."""
+        """Write a record, unless a filter rejects it."""
         if self.filter(record):
             self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record to the log, or to stderr when the log takes nothing. Any thread."""
+        """Write a record to the log, or to stderr when that fails."""
         data = self.format(record).encode("ascii", "backslashreplace") + b"\n"
         if self._path is not None:
-            self._follow(self._path)
-        # Ends the part of a line that a full disk took.
+            self._reopen_if_moved(self._path)
+        # Ends a line that was written in part, because the disk was full.
         rest = b"\n" + data if self._torn else data
         try:
-            while rest:  # a pipe may take less than a long line at a time
+            while rest:  # a pipe may accept a part of a long line
                 rest = rest[self._write(rest) :]
         except OSError as problem:
             self._torn = self._torn or len(rest) < len(data)
@@ -82,37 +82,37 @@ class LineWriter(logging.Handler):
         try:
             return os.write(self._descriptor, data)
         except BlockingIOError:
-            # Another program that shares the pipe or terminal has set it not to block.
+            # Another program has made the shared pipe or terminal non-blocking.
             poll = select.poll()
             poll.register(self._descriptor, select.POLLOUT)
-            poll.poll(_READER_SECONDS * 1000)
+            poll.poll(_PIPE_TIMEOUT_SECONDS * 1000)
             return os.write(self._descriptor, data)
 
     def _write_elsewhere(self, data: bytes, problem: OSError) -> None:
-        # A program that has stopped to read a pipe has most often ended on purpose (`| head`).
+        # A program that closed a pipe has usually ended on purpose (`| head`).
         if problem.errno == errno.EPIPE or not _to_stderr(data):
             with self._changing:
                 self._lost += 1
 
-    def _follow(self, path: str) -> None:
-        """Reopen the file when the path leads to another one, or to none: logrotate moved it.
+    def _reopen_if_moved(self, path: str) -> None:
+        """Reopen the log when its path names another file or none: logrotate moved it.
 
-        Where it cannot be opened, the file that is open stays in use.
+        If that fails, the open file stays in use.
         """
-        if self._is_ours(path):
+        if self._is_open_file(path):
             if self._moved:
                 self._report_return(path)
             return
         if self._moved and time.monotonic() < self._reopen_at:
             return
         with self._changing:
-            if self._is_ours(path):
+            if self._is_open_file(path):
                 return
             try:
-                # dup2 changes what the number means at once, so no other thread writes to nowhere.
-                fresh = _append_to(path)
-                os.dup2(fresh, self._descriptor, inheritable=False)
-                os.close(fresh)
+                # dup2 is atomic, so that other threads always have an open descriptor.
+                reopened = _append_to(path)
+                os.dup2(reopened, self._descriptor, inheritable=False)
+                os.close(reopened)
             except OSError as problem:
                 self._reopen_at = time.monotonic() + _REOPEN_SECONDS
                 self._report_move(path, problem)
@@ -120,7 +120,7 @@ class LineWriter(logging.Handler):
         if self._moved:
             self._report_return(path)
 
-    def _is_ours(self, path: str) -> bool:
+    def _is_open_file(self, path: str) -> bool:
         try:
             return os.path.samestat(Path(path).stat(), os.fstat(self._descriptor))
         except OSError:
@@ -144,7 +144,7 @@ class LineWriter(logging.Handler):
             return
         follow = "are lost" if problem.errno == errno.EPIPE else "follow here"
         _say(
-            f"The log cannot be written to {self._place}: {_reason(problem)}. "
+            f"The log cannot be written to {self._target}: {_reason(problem)}. "
             f"Its lines {follow} until it can."
         )
 
@@ -154,7 +154,7 @@ class LineWriter(logging.Handler):
             lost, self._lost = self._lost, 0
         if failing:
             counted = f" {lost} lines were lost." if lost else ""
-            _say(f"The log is written to {self._place} again.{counted}")
+            _say(f"The log is written to {self._target} again.{counted}")
 
     def _report_return(self, path: str) -> None:
         with self._changing:
@@ -176,7 +176,7 @@ def _say(sentence: str) -> None:
 
 
 def _to_stderr(data: bytes) -> bool:
-    """Whether stderr took it all."""
+    """Write to stderr; returns whether all of it was written."""
     try:
         while data and sys.__stderr__ is not None:
             data = data[os.write(sys.__stderr__.fileno(), data) :]

@@ -1,15 +1,15 @@
 """The log: one JSON object on one line for each event, from every process.
 
-A line has exactly the fields of the specification, in its order, and leaves out what it has
-nothing for: timestamp, level, service, worker_name, order_number, action, message, duration_ms,
-priority, details; and behind them trace_id, by which the lines that follow from one request are
-found in all processes (pizza.taskqueue.trace). Callers write
+A line has the fields of the specification, in its order, without empty ones: timestamp, level,
+service, worker_name, order_number, action, message, duration_ms, priority, details. Then follows
+trace_id, which all lines of one request share, in all processes (pizza.taskqueue.trace). Callers
+write
 
     log.info("Order received", extra={"action": "order_received", "order_number": number,
                                       "duration_ms": 4, "details": {"priority": 10}})
 
-Whatever else writes (warnings, libraries, exceptions nobody caught, in any thread) comes out the
-same way. An exception becomes its type and text in `details`; its stack only at DEBUG.
+Warnings, lines of libraries and uncaught exceptions of any thread have the same form. `details`
+has the type and the text of an exception; its stack only at DEBUG.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
 from pizza.config.parsers import redact
 from pizza.config.settings import Settings, SettingsError
-from pizza.observability.log_handler import LineWriter
+from pizza.observability.log_handler import JsonLogHandler
 from pizza.taskqueue import trace
 
 _LEVELS = {
@@ -42,32 +42,31 @@ _LEVELS = {
 }
 _LEVEL_NAMES = {"WARNING": "WARN", "CRITICAL": "ERROR", "NOTSET": "DEBUG"}
 
-# From which level on libraries are heard; at DEBUG from INFO on, what they say below is noise.
+# The least level of libraries; with --log-level=DEBUG it is INFO, as below that is noise.
 _LIBRARIES = {
     "amqp": logging.WARNING,
     "kombu": logging.WARNING,
-    # Warns of every attempt to connect, in words of its own; ours says it once.
+    # Warns of each failed connection; our own line reports it once.
     "psycopg": logging.ERROR,
-    # Warns of counts of threads and workers that we chose after measuring.
+    # Warns of numbers of threads and workers that we measured.
     "_granian": logging.ERROR,
     "werkzeug": logging.INFO,
-    # Says of each request that there was one too many; the client is told.
+    # Logs each rejected request; the client gets 429.
     "limits": logging.ERROR,
 }
 
-# A password as short as these is no secret, and blotting it out would only maul the log.
-_SHORTEST_SECRET = 6
+# Shorter passwords are not redacted: they are no secret, and occur in other words.
+_MIN_SECRET_LENGTH = 6
 
 _context: ContextVar[dict[str, Any] | None] = ContextVar("log_context", default=None)
 
 log = logging.getLogger("pizza")
 
 
-def setup(settings: Settings) -> None:
-    """Send all logging of this process to stdout, or to `--log-file`, as JSON lines.
+def setup_logging(settings: Settings) -> None:
+    """Write all logging of this process to stdout, or to `--log-file`, as JSON lines.
 
-    May be called again; the last call counts. Raises SettingsError for a log file that cannot be
-    opened.
+    A later call replaces an earlier one. Raises SettingsError when the log file cannot be opened.
     """
     handler = _handler(settings)
     handler.setFormatter(LineFormatter(settings))
@@ -79,18 +78,18 @@ def setup(settings: Settings) -> None:
     level = _LEVELS[settings.log_level]
     root.setLevel(level)
     for name, least in _LIBRARIES.items():
-        heard = logging.INFO if level == logging.DEBUG else max(level, least)
-        logging.getLogger(name).setLevel(heard)
+        lowest = logging.INFO if level == logging.DEBUG else max(level, least)
+        logging.getLogger(name).setLevel(lowest)
     logging.captureWarnings(True)
-    _leave_out_of_records()
-    logging.raiseExceptions = False  # a closed stdout must not spill tracebacks on stderr
+    _skip_unused_fields()
+    logging.raiseExceptions = False  # a closed stdout must not cause tracebacks on stderr
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
 
 
-def _leave_out_of_records() -> None:
-    """What our lines never show need not be found out for each (the documentation's own list)."""
+def _skip_unused_fields() -> None:
+    """Do not collect fields of records that no line shows (see the documentation of logging)."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -98,19 +97,19 @@ def _leave_out_of_records() -> None:
 def _handler(settings: Settings) -> logging.Handler:
     if settings.log_file is not None:
         try:
-            return LineWriter.to_file(settings.log_file)
+            return JsonLogHandler.to_file(settings.log_file)
         except OSError as problem:
             reason = problem.strerror or type(problem).__name__
             raise SettingsError(f"--log-file (LOG_FILE) cannot be opened: {reason}.") from None
     try:
-        return LineWriter(os.dup(sys.__stdout__.fileno() if sys.__stdout__ else 1))
-    except (OSError, ValueError):  # started with stdout closed: there is nobody to tell
+        return JsonLogHandler(os.dup(sys.__stdout__.fileno() if sys.__stdout__ else 1))
+    except (OSError, ValueError):  # stdout is closed
         return logging.NullHandler()
 
 
 @contextlib.contextmanager
 def context(**fields: Any) -> Iterator[None]:
-    """Add fields (order_number, action, …) to every line logged in the block, in this thread."""
+    """Add fields (order_number, action, …) to each line that this thread logs in the block."""
     token = _context.set({**(_context.get() or {}), **fields})
     try:
         yield
@@ -119,7 +118,7 @@ def context(**fields: Any) -> Iterator[None]:
 
 
 class LineFormatter(JsonFormatter):
-    """Formats a record as one JSON line, without the detours that its base class offers."""
+    """Formats a record as one JSON line, faster than its base class."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -127,15 +126,15 @@ class LineFormatter(JsonFormatter):
         self._worker_name = (
             settings.worker_name or None if settings.mode == "kitchen-worker" else None
         )
-        self._secrets = tuple(s for s in settings.secrets if len(s) >= _SHORTEST_SECRET)
+        self._secrets = tuple(s for s in settings.secrets if len(s) >= _MIN_SECRET_LENGTH)
         self._encoded_secrets = tuple(json.dumps(secret)[1:-1] for secret in self._secrets)
         self._stacks = settings.log_level == "DEBUG"
-        # ASCII only: no line separator of Unicode can then break a line, whoever reads it.
+        # ASCII only, because readers may split lines at Unicode's line separators.
         self._encode = _Encoder(separators=(",", ":")).encode
         self._second: tuple[int, str] = (-1, "")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Build the line; never raises, whatever was logged."""
+        """Build the line; never raises."""
         line: dict[str, Any] = {
             "timestamp": self._timestamp(record.created),
             "level": _LEVEL_NAMES.get(record.levelname, record.levelname),
@@ -143,22 +142,21 @@ class LineFormatter(JsonFormatter):
         }
         around = _context.get()
         given = {**around, **record.__dict__} if around else record.__dict__
-        _put(line, "worker_name", given.get("worker_name") or self._worker_name)
-        _put(line, "order_number", given.get("order_number"))
-        _put(line, "action", given.get("action"))
-        line["message"] = self._clean(_message(record))
-        _put(line, "duration_ms", given.get("duration_ms"))
-        _put(line, "priority", given.get("priority"))
-        _put(line, "details", self._details(record, given.get("details")))
-        _put(line, "trace_id", trace.current_id())
+        _set_field(line, "worker_name", given.get("worker_name") or self._worker_name)
+        _set_field(line, "order_number", given.get("order_number"))
+        _set_field(line, "action", given.get("action"))
+        line["message"] = self._redact(_message(record))
+        _set_field(line, "duration_ms", given.get("duration_ms"))
+        _set_field(line, "priority", given.get("priority"))
+        _set_field(line, "details", self._details(record, given.get("details")))
+        _set_field(line, "trace_id", trace.current_id())
         try:
             text = self._encode(line)
-            # Only then is it worth the time to look where.
             if any(secret in text for secret in self._encoded_secrets):
-                text = self._encode(self._clean_all(line))
+                text = self._encode(self._redact_all(line))
             return text
         except (TypeError, ValueError, RecursionError):
-            line["details"] = {"unprintable": self._clean(repr(type(given.get("details"))))}
+            line["details"] = {"unprintable": self._redact(repr(type(given.get("details"))))}
             return json.dumps(line, default=str)
 
     def _timestamp(self, created: float) -> str:
@@ -175,24 +173,24 @@ class LineFormatter(JsonFormatter):
         kind, error, stack = record.exc_info
         found = dict(details) if isinstance(details, dict) else {}
         found["error"] = kind.__name__
-        found["reason"] = self._clean(_one_line(error))
+        found["reason"] = self._redact(_one_line(error))
         if self._stacks:
-            found["stack"] = self._clean("".join(traceback.format_exception(kind, error, stack)))
+            found["stack"] = self._redact("".join(traceback.format_exception(kind, error, stack)))
         return found
 
-    def _clean_all(self, value: Any) -> Any:
-        """The same with no secret in any text; the names of fields stay."""
+    def _redact_all(self, value: Any) -> Any:
+        """Redact all texts of a value, except the names of fields."""
         match value:
             case str():
-                return self._clean(value)
+                return self._redact(value)
             case dict():
-                return {name: self._clean_all(each) for name, each in value.items()}
+                return {name: self._redact_all(each) for name, each in value.items()}
             case list() | tuple():
-                return [self._clean_all(each) for each in value]
+                return [self._redact_all(each) for each in value]
         return value
 
-    def _clean(self, text: str) -> str:
-        # Also a password that is nobody's setting, or too short to be looked for.
+    def _redact(self, text: str) -> str:
+        # Finds passwords that are no setting of this process, or too short.
         if "://" in text:
             text = redact(text)
         for secret in self._secrets:
@@ -202,14 +200,14 @@ class LineFormatter(JsonFormatter):
 
 
 class _Encoder(JsonEncoder):
-    """Prices as numbers; the rest as python-json-logger writes it."""
+    """Writes prices as numbers, and everything else as python-json-logger does."""
 
     def default(self, o: Any) -> Any:
         # At most ten digits (decimal(10,2)): a float prints them all.
         return float(o) if isinstance(o, Decimal) else super().default(o)
 
 
-def _put(line: dict[str, Any], name: str, value: Any) -> None:
+def _set_field(line: dict[str, Any], name: str, value: Any) -> None:
     if value is not None and value != {}:
         line[name] = value
 

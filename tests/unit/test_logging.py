@@ -145,7 +145,7 @@ def test_a_context_adds_its_fields_and_takes_them_away_again():
 
 def test_a_log_file_that_cannot_be_opened_is_a_sentence():
     with pytest.raises(SettingsError, match=r"--log-file \(LOG_FILE\) cannot be opened"):
-        logging_config.setup(Settings(log_file="/no/such/folder/log"))
+        logging_config.setup_logging(Settings(log_file="/no/such/folder/log"))
 
 
 # What replaces hooks of the interpreter is tried in an interpreter of its own.
@@ -156,7 +156,8 @@ def run(script, *arguments):
         import logging, sys, threading, warnings
         from pizza.observability import logging_config as logs
         from pizza.config.settings import Settings
-        logs.setup(Settings(mode="order-service", log_file=sys.argv[1] if sys.argv[1:] else None))
+        log_file = sys.argv[1] if sys.argv[1:] else None
+        logs.setup_logging(Settings(mode="order-service", log_file=log_file))
     """)
     return subprocess.run(
         [sys.executable, "-c", code + textwrap.dedent(script), *arguments],
@@ -198,7 +199,7 @@ def test_a_process_without_stdout_logs_into_no_other_file(tmp_path):
         os.close(1)
         from pizza.observability import logging_config as logs
         from pizza.config.settings import Settings
-        logs.setup(Settings(mode="order-service"))
+        logs.setup_logging(Settings(mode="order-service"))
         assert os.open({str(victim)!r}, os.O_CREAT | os.O_WRONLY) == 1
         logging.getLogger().error("x")
     """)

@@ -1,4 +1,4 @@
-"""The staff's commands, one file a topic: `flask --app pizza orders list` and its like."""
+"""The staff commands, one file a topic, such as `flask --app pizza orders list`."""
 
 from __future__ import annotations
 

@@ -49,14 +49,14 @@ def audit(as_json: bool, **asked: Any) -> None:
       flask --app pizza audit --actor Anna --since 2024-12-16
       flask --app pizza audit --object "dish Margherita Pizza"
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.entries(conn, **asked)
     if as_json:
-        output.show_list(
+        output.print_list(
             [dataclasses.asdict(each) for each in found], _COLUMNS, as_json=True, nothing=""
         )
         return
-    output.show_list(
+    output.print_list(
         list(map(_row, found)), _COLUMNS, as_json=False, nothing="There are no such entries."
     )
 

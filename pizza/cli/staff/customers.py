@@ -28,10 +28,12 @@ def show(name: str, as_json: bool) -> None:
     Example:
       flask --app pizza customers show "John Doe"
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = profiles.customer(conn, name)
-        audit_log.record_read(conn, output.actor(), "customer_read", audit_log.customer(conn, name))
-    output.show(documents.customer(found), as_json=as_json)
+        audit_log.record_read(
+            conn, output.current_actor(), "customer_read", audit_log.customer(conn, name)
+        )
+    output.print_document(documents.customer(found), as_json=as_json)
 
 
 @customers.command()
@@ -53,7 +55,7 @@ def vip(name: str, by: str, as_json: bool) -> None:
 @output.by
 @output.as_json
 def no_vip(name: str, by: str, as_json: bool) -> None:
-    """Make a customer no VIP any more.
+    """Make a customer an ordinary one again.
 
     \b
     Example:
@@ -73,9 +75,9 @@ def export(name: str, as_json: bool) -> None:
     Example:
       flask --app pizza customers export "John Doe" > john-doe.json
     """
-    with output.database() as conn:
-        document = personal_data.export(conn, name, actor=output.actor())
-    output.show(document, as_json=True)
+    with output.open_database() as conn:
+        document = personal_data.export(conn, name, actor=output.current_actor())
+    output.print_document(document, as_json=True)
 
 
 @customers.command()
@@ -94,9 +96,9 @@ def erase(name: str, yes: bool, as_json: bool) -> None:
     """
     if not yes:
         click.confirm(f"Erase the personal data of {name!r} for good?", abort=True, err=True)
-    with output.database() as conn:
-        erased = personal_data.erase(conn, name, actor=output.actor())
-    output.done(
+    with output.open_database() as conn:
+        erased = personal_data.erase(conn, name, actor=output.current_actor())
+    output.print_result(
         f"The customer is erased from {erased.orders} orders and {erased.messages} waiting "
         f"messages; {erased.dead_messages} dead messages are deleted.",
         dataclasses.asdict(erased),
@@ -111,7 +113,7 @@ def erase(name: str, yes: bool, as_json: bool) -> None:
 
 
 def _set(name: str, is_vip: bool, by: str, as_json: bool) -> None:
-    with output.database() as conn:
-        found = profiles.set_vip(conn, name, is_vip, by=by, actor=output.actor())
+    with output.open_database() as conn:
+        found = profiles.set_vip(conn, name, is_vip, by=by, actor=output.current_actor())
     sentence = f"{found.name} is {'a VIP' if found.vip else 'no VIP'}."
-    output.done(sentence, documents.customer(found), as_json=as_json)
+    output.print_result(sentence, documents.customer(found), as_json=as_json)

@@ -47,7 +47,7 @@ def keys() -> None:
 @click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
 @output.as_json
 def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: bool) -> None:
-    """Make a key, for a person or a device, and print it: this once, it is kept nowhere.
+    """Make a key, for a person or a device, and print it: this once, it is not stored.
 
     A monitor may read /metrics; a station the kitchen's board and move its orders; staff may do
     that, and read and change orders; a manager may do everything.
@@ -57,13 +57,13 @@ def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: 
       flask --app pizza keys add "Anna"
       flask --app pizza keys add "Pass tablet" --role station --device --expires 30d
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         kept, key = service.add_key(
             conn, name, role=role, kind=DEVICE if device else PERSON, good_for=expires,
-            actor=output.actor(),
+            actor=output.current_actor(),
         )  # fmt: skip
     if as_json:
-        output.show({**dataclasses.asdict(kept), "key": key}, as_json=True)
+        output.print_document({**dataclasses.asdict(kept), "key": key}, as_json=True)
         return
     terminal.echo(key)
     terminal.echo(
@@ -82,9 +82,9 @@ def list_(as_json: bool) -> None:
     Example:
       flask --app pizza keys list
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.list_keys(conn)
-    output.show_list(
+    output.print_list(
         [dataclasses.asdict(each) for each in found], _COLUMNS,
         as_json=as_json, nothing="There are no keys in the database.",
     )  # fmt: skip
@@ -94,7 +94,7 @@ def list_(as_json: bool) -> None:
 @click.argument("id", metavar="ID")
 @output.as_json
 def revoke(id: str, as_json: bool) -> None:
-    """Let a key count no more, in running services within a second.
+    """Revoke a key, in running services within a second.
 
     Its sessions and open streams end, and its webhooks are disabled.
 
@@ -102,7 +102,7 @@ def revoke(id: str, as_json: bool) -> None:
     Example:
       flask --app pizza keys revoke 1f2e3d4c
     """
-    with output.database() as conn:
-        kept = service.revoke_key(conn, id, actor=output.actor())
+    with output.open_database() as conn:
+        kept = service.revoke_key(conn, id, actor=output.current_actor())
     sentence = f"The key {kept.id} of {kept.name} is revoked."
-    output.done(sentence, dataclasses.asdict(kept), as_json=as_json)
+    output.print_result(sentence, dataclasses.asdict(kept), as_json=as_json)

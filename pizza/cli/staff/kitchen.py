@@ -25,10 +25,10 @@ def pause(reason: str | None, by: str, as_json: bool) -> None:
     Example:
       flask --app pizza kitchen pause --reason "The oven is cold"
     """
-    with output.database() as conn:
-        state = control.pause_kitchen(conn, reason=reason, by=by, actor=output.actor())
+    with output.open_database() as conn:
+        state = control.pause_kitchen(conn, reason=reason, by=by, actor=output.current_actor())
         document = documents.kitchen(state, control.open_stations(conn))
-    output.done("The kitchen takes no orders.", document, as_json=as_json)
+    output.print_result("The kitchen takes no orders.", document, as_json=as_json)
 
 
 @kitchen.command()
@@ -41,10 +41,10 @@ def resume(by: str, as_json: bool) -> None:
     Example:
       flask --app pizza kitchen resume
     """
-    with output.database() as conn:
-        state = control.resume_kitchen(conn, by=by, actor=output.actor())
+    with output.open_database() as conn:
+        state = control.resume_kitchen(conn, by=by, actor=output.current_actor())
         document = documents.kitchen(state, control.open_stations(conn))
-    output.done("The kitchen takes orders.", document, as_json=as_json)
+    output.print_result("The kitchen takes orders.", document, as_json=as_json)
 
 
 @kitchen.command("max-concurrent")
@@ -61,11 +61,11 @@ def max_concurrent(limit: int, by: str, as_json: bool) -> None:
     Example:
       flask --app pizza kitchen max-concurrent 80 --by anna
     """
-    with output.database() as conn:
-        state = control.set_max_concurrent(conn, limit, by=by, actor=output.actor())
+    with output.open_database() as conn:
+        state = control.set_max_concurrent(conn, limit, by=by, actor=output.current_actor())
         document = documents.kitchen(state, control.open_stations(conn))
     amount = f"{limit} orders at a time" if limit else "any number of orders at a time"
-    output.done(f"The restaurant takes {amount}.", document, as_json=as_json)
+    output.print_result(f"The restaurant takes {amount}.", document, as_json=as_json)
 
 
 @kitchen.command()
@@ -77,6 +77,6 @@ def status(as_json: bool) -> None:
     Example:
       flask --app pizza kitchen status --json
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         document = documents.kitchen(control.kitchen_state(conn), control.open_stations(conn))
-    output.show(document, as_json=as_json)
+    output.print_document(document, as_json=as_json)

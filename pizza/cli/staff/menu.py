@@ -39,9 +39,9 @@ def list_(as_json: bool) -> None:
     Example:
       flask --app pizza menu list
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = dishes.dishes(conn)
-    output.show_list(
+    output.print_list(
         [documents.dish(each) for each in found], _COLUMNS,
         as_json=as_json, nothing="The menu is empty.",
     )  # fmt: skip
@@ -59,9 +59,9 @@ def add(name: str, tag: str, price: Decimal | None, as_json: bool) -> None:
     Example:
       flask --app pizza menu add "Pizza Funghi" --tag pizza --price 16.50
     """
-    with output.database() as conn:
-        dish = dishes.add_dish(conn, name, tag, price, actor=output.actor())
-    output.done(f"{dish.name} is on the menu.", documents.dish(dish), as_json=as_json)
+    with output.open_database() as conn:
+        dish = dishes.add_dish(conn, name, tag, price, actor=output.current_actor())
+    output.print_result(f"{dish.name} is on the menu.", documents.dish(dish), as_json=as_json)
 
 
 @menu.command()
@@ -74,9 +74,9 @@ def remove(name: str, as_json: bool) -> None:
     Example:
       flask --app pizza menu remove "Pizza Funghi"
     """
-    with output.database() as conn:
-        dishes.remove_dish(conn, name, actor=output.actor())
-    output.done(f"{name} is off the menu.", {"removed": name}, as_json=as_json)
+    with output.open_database() as conn:
+        dishes.remove_dish(conn, name, actor=output.current_actor())
+    output.print_result(f"{name} is off the menu.", {"removed": name}, as_json=as_json)
 
 
 @menu.command("sold-out")
@@ -89,7 +89,7 @@ def sold_out(name: str, as_json: bool) -> None:
     Example:
       flask --app pizza menu sold-out "Tomato Soup"
     """
-    _mark(name, True, as_json)
+    _set_sold_out(name, True, as_json)
 
 
 @menu.command()
@@ -102,11 +102,11 @@ def available(name: str, as_json: bool) -> None:
     Example:
       flask --app pizza menu available "Tomato Soup"
     """
-    _mark(name, False, as_json)
+    _set_sold_out(name, False, as_json)
 
 
-def _mark(name: str, sold_out: bool, as_json: bool) -> None:
-    with output.database() as conn:
-        dish = dishes.set_sold_out(conn, name, sold_out, actor=output.actor())
+def _set_sold_out(name: str, sold_out: bool, as_json: bool) -> None:
+    with output.open_database() as conn:
+        dish = dishes.set_sold_out(conn, name, sold_out, actor=output.current_actor())
     state = "sold out" if dish.sold_out else "to be had"
-    output.done(f"{dish.name} is {state}.", documents.dish(dish), as_json=as_json)
+    output.print_result(f"{dish.name} is {state}.", documents.dish(dish), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`flask --app pizza orders …`: find orders, and change them by hand."""
+"""`flask --app pizza orders …`: find and change orders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REASON = "Why, for the log."
 
 @click.group()
 def orders() -> None:
-    """Orders: find them, and change them by hand."""
+    """Orders: find and change them."""
 
 
 @orders.command("list")
@@ -43,10 +43,10 @@ def list_(as_json: bool, **asked: Any) -> None:
     Example:
       flask --app pizza orders list --status ready --limit 20
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.list_orders(conn, **asked)
-        audit_log.record_read(conn, output.actor(), "orders_read", Subject("order"))
-    output.show_list(
+        audit_log.record_read(conn, output.current_actor(), "orders_read", Subject("order"))
+    output.print_list(
         [documents.summary(each) for each in found], _COLUMNS,
         as_json=as_json, nothing="There are no such orders.",
     )  # fmt: skip
@@ -62,24 +62,28 @@ def show(number: str, as_json: bool) -> None:
     Example:
       flask --app pizza orders show ORD_20241216_001
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.whole_order(conn, number)
         history = service.order_history(conn, number)
-        audit_log.record_read(conn, output.actor(), "order_read", Subject("order", found.number))
+        audit_log.record_read(
+            conn, output.current_actor(), "order_read", Subject("order", found.number)
+        )
     document = documents.order(found)
     if as_json:
         steps = [dataclasses.asdict(step) for step in history]
-        output.show({**document, "history": steps}, as_json=True)
+        output.print_document({**document, "history": steps}, as_json=True)
         return
     del document["items"]
-    output.show(document, as_json=False)
+    output.print_document(document, as_json=False)
     terminal.echo()
     items = [[item.name, f"{item.quantity}", f"{item.price:.2f}"] for item in found.items]
-    output.print_table(["Item", "Quantity", "Price"], [[*map(output.cell, row)] for row in items])
+    output.print_table(
+        ["Item", "Quantity", "Price"], [[*map(output.format_cell, row)] for row in items]
+    )
     terminal.echo()
     rows = [[row.timestamp, row.status, row.changed_by, row.notes] for row in history]
     output.print_table(
-        ["Time (UTC)", "Status", "By", "Notes"], [[*map(output.cell, r)] for r in rows]
+        ["Time (UTC)", "Status", "By", "Notes"], [[*map(output.format_cell, r)] for r in rows]
     )
 
 
@@ -144,8 +148,8 @@ def priority(number: str, as_json: bool, **words: Any) -> None:
 
 
 def _change(number: str, verb: Callable[..., None], as_json: bool, **words: Any) -> None:
-    with output.database() as conn:
-        verb(conn, number, actor=output.actor(), **words)
+    with output.open_database() as conn:
+        verb(conn, number, actor=output.current_actor(), **words)
         found = service.whole_order(conn, number)
     sentence = f"Order {number} is {found.status}, priority {found.priority}."
-    output.done(sentence, documents.order(found), as_json=as_json)
+    output.print_result(sentence, documents.order(found), as_json=as_json)

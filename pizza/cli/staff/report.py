@@ -28,10 +28,10 @@ def report(day: str, as_json: bool) -> None:
     Example:
       flask --app pizza report --day 2024-12-16
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = reports.day_report(conn, reports.read_day(day))
     if as_json:
-        output.show(documents.report(found), as_json=True)
+        output.print_document(documents.report(found), as_json=True)
         return
     terminal.echo(f"Orders of {found.day} (UTC)\n")
     rows = [_row("all", found.all)]
@@ -46,4 +46,4 @@ def _row(name: str, part: Figures) -> list[str]:
         part.orders, part.cancelled, part.prepared,
         part.avg_preparation_seconds, part.p90_preparation_seconds, part.late,
     )  # fmt: skip
-    return [name, *map(output.cell, numbers), share]
+    return [name, *map(output.format_cell, numbers), share]

@@ -28,9 +28,9 @@ def list_(as_json: bool) -> None:
     Example:
       flask --app pizza sessions list
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.list_sessions(conn)
-    output.show_list(
+    output.print_list(
         list(map(_document, found)), _COLUMNS, as_json=as_json, nothing="Nobody is logged in.",
     )  # fmt: skip
 
@@ -48,14 +48,14 @@ def end(id: str | None, everything: bool, as_json: bool) -> None:
     """
     if bool(id) == everything:
         raise click.UsageError("Name one session, or say --all.")
-    with output.database() as conn:
+    with output.open_database() as conn:
         if id:
-            service.end_session(conn, id, actor=output.actor())
+            service.end_session(conn, id, actor=output.current_actor())
             count = 1
         else:
-            count = service.end_all_sessions(conn, actor=output.actor())
+            count = service.end_all_sessions(conn, actor=output.current_actor())
     sentence = f"{count} session{' has' if count == 1 else 's have'} ended."
-    output.done(sentence, {"ended": count}, as_json=as_json)
+    output.print_result(sentence, {"ended": count}, as_json=as_json)
 
 
 def _document(session: StaffSession) -> dict[str, object]:

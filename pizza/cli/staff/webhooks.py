@@ -1,4 +1,4 @@
-"""`flask --app pizza webhooks …`: other programs that are told over HTTP."""
+"""`flask --app pizza webhooks …`: other programs that receive events over HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TYPES = click.option(
 
 @click.group()
 def webhooks() -> None:
-    """Webhooks: other programs that are told over HTTP of what happens to orders."""
+    """Webhooks: other programs that receive events of orders over HTTP."""
 
 
 @webhooks.command()
@@ -45,13 +45,13 @@ def add(url: str, types: str | None, description: str | None, as_json: bool) -> 
       flask --app pizza webhooks add https://hooks.example/pizza --types order.ready
     """
     change = Change(url, _words(types), description)
-    with output.database() as conn:
+    with output.open_database() as conn:
         service.check(_policy(), change)
         found, secret = service.add_webhook(
-            conn, url, change.types, description, actor=output.actor()
+            conn, url, change.types, description, actor=output.current_actor()
         )
     if as_json:
-        output.show(documents.webhook(found, secret), as_json=True)
+        output.print_document(documents.webhook(found, secret), as_json=True)
         return
     terminal.echo(secret)
     terminal.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
@@ -66,9 +66,9 @@ def list_(as_json: bool) -> None:
     Example:
       flask --app pizza webhooks list
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.list_webhooks(conn)
-    output.show_list(
+    output.print_list(
         [documents.webhook(each) for each in found], _COLUMNS,
         as_json=as_json, nothing="There are no webhooks.",
     )  # fmt: skip
@@ -104,15 +104,15 @@ def disable(id: str, as_json: bool) -> None:
 @_ID
 @output.as_json
 def remove(id: str, as_json: bool) -> None:
-    """Forget a webhook, with the log of its deliveries.
+    """Delete a webhook, with the log of its deliveries.
 
     \b
     Example:
       flask --app pizza webhooks remove 1
     """
-    with output.database() as conn:
-        service.remove_webhook(conn, id, actor=output.actor())
-    output.done(f"Webhook {id} is removed.", {"removed": id}, as_json=as_json)
+    with output.open_database() as conn:
+        service.remove_webhook(conn, id, actor=output.current_actor())
+    output.print_result(f"Webhook {id} is removed.", {"removed": id}, as_json=as_json)
 
 
 @webhooks.command()
@@ -125,9 +125,9 @@ def rotate(id: str, as_json: bool) -> None:
     Example:
       flask --app pizza webhooks rotate 1
     """
-    with output.database() as conn:
-        found, secret = service.rotate_secret(conn, id, actor=output.actor())
-    output.done(secret, documents.webhook(found, secret), as_json=as_json)
+    with output.open_database() as conn:
+        found, secret = service.rotate_secret(conn, id, actor=output.current_actor())
+    output.print_result(secret, documents.webhook(found, secret), as_json=as_json)
 
 
 @webhooks.command()
@@ -140,9 +140,11 @@ def test(id: str, as_json: bool) -> None:
     Example:
       flask --app pizza webhooks test 1
     """
-    with output.database() as conn:
-        found = service.test_webhook(conn, id, actor=output.actor())
-    output.done(f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json)
+    with output.open_database() as conn:
+        found = service.test_webhook(conn, id, actor=output.current_actor())
+    output.print_result(
+        f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json
+    )
 
 
 @webhooks.command()
@@ -157,9 +159,9 @@ def deliveries(id: str, limit: int, before: str | None, as_json: bool) -> None:
     Example:
       flask --app pizza webhooks deliveries 1 --limit 20
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.list_deliveries(conn, id, limit=limit, before=before)
-    output.show_list(
+    output.print_list(
         [documents.delivery(each) for each in found], _DELIVERIES,
         as_json=as_json, nothing="There are no deliveries.",
     )  # fmt: skip
@@ -170,22 +172,24 @@ def deliveries(id: str, limit: int, before: str | None, as_json: bool) -> None:
 @click.argument("delivery", metavar="DELIVERY")
 @output.as_json
 def retry(id: str, delivery: str, as_json: bool) -> None:
-    """Make a delivery anew, at once, whatever has become of it.
+    """Repeat a delivery now, whatever its state is.
 
     \b
     Example:
       flask --app pizza webhooks retry 1 0b7a52f4-7f19-5d0a-9a4e-3c2f2f4c1d11
     """
-    with output.database() as conn:
-        found = service.retry_delivery(conn, id, delivery, actor=output.actor())
-    output.done(f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json)
+    with output.open_database() as conn:
+        found = service.retry_delivery(conn, id, delivery, actor=output.current_actor())
+    output.print_result(
+        f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json
+    )
 
 
 def _change(id: str, change: Change, as_json: bool) -> None:
-    with output.database() as conn:
-        found = service.change_webhook(conn, id, change, actor=output.actor())
+    with output.open_database() as conn:
+        found = service.change_webhook(conn, id, change, actor=output.current_actor())
     sentence = f"Webhook {found.id} is {'enabled' if change.enabled else 'disabled'}."
-    output.done(sentence, documents.webhook(found), as_json=as_json)
+    output.print_result(sentence, documents.webhook(found), as_json=as_json)
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -196,5 +200,5 @@ def _policy() -> Policy:
     try:
         settings = load({})
     except SettingsError as problem:
-        sys.exit(commands.refuse(str(problem)))
+        sys.exit(commands.print_refusal(str(problem)))
     return Policy(settings.webhook_schemes, settings.webhook_private_targets)

@@ -31,10 +31,10 @@ def list_(name: str | None, as_json: bool) -> None:
     Example:
       flask --app pizza workers list --json
     """
-    with output.database() as conn:
+    with output.open_database() as conn:
         found = service.workers_status(conn, name=name)
     nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
-    output.show_list(
+    output.print_list(
         [documents.worker(each) for each in found], _COLUMNS,
         as_json=as_json, nothing=nothing,
     )  # fmt: skip

@@ -39,7 +39,7 @@ _SILENCE_SECONDS = 30.0
 
 def load_app(settings: Settings, shared: SharedState) -> Flask:
     """Build the application of this worker process. Ends the process when it cannot."""
-    logging_config.setup(settings)
+    logging_config.setup_logging(settings)
     drain = Drain(stop_listening)
     install_signal_handlers(drain)
     try:

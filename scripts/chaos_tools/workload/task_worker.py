@@ -69,7 +69,7 @@ def main(name: str) -> int:
         db_url=os.environ["DB_URL"],
         rabbitmq=os.environ["RABBITMQ"],
     )
-    logging_config.setup(settings)
+    logging_config.setup_logging(settings)
     options = WorkerOptions(
         name, (QUEUE,), grace=4.0, lease=LEASE_SECONDS, heartbeat=HEARTBEAT_SECONDS, relay=False
     )

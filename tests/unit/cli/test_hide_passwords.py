@@ -2,7 +2,7 @@
 
 import pytest
 
-from pizza.cli.hide_passwords import without_secrets
+from pizza.cli.hide_passwords import split_passwords
 from pizza.config.settings import load
 
 DB = "postgres://cook:p%40ss/w@db/restaurant"
@@ -26,11 +26,11 @@ DB = "postgres://cook:p%40ss/w@db/restaurant"
     ],
 )
 def test_passwords_become_variables_and_the_rest_stays(argv, kept, variables):
-    assert without_secrets(argv) == (kept, variables)
+    assert split_passwords(argv) == (kept, variables)
 
 
 def test_the_settings_are_the_same():
-    kept, variables = without_secrets(["--db=" + DB.replace("/w", ""), "--rabbitmq-pass=x"])
+    kept, variables = split_passwords(["--db=" + DB.replace("/w", ""), "--rabbitmq-pass=x"])
     assert kept == []
     sound = DB.replace("/w", "")
     plain = load({"db_url": sound, "rabbitmq_pass": "x"}, {}, None)

@@ -19,7 +19,7 @@ def bare_environment(monkeypatch, tmp_path):
     for option in OPTIONS:
         monkeypatch.delenv(option.variable, raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pizza.observability.logging_config.setup", lambda settings: None)
+    monkeypatch.setattr("pizza.observability.logging_config.setup_logging", lambda settings: None)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in before.items():
@@ -44,7 +44,7 @@ def test_the_help_page_has_every_option_and_every_verb():
     for option in OPTIONS:
         assert f"{option.flag} " in USAGE or f"{option.flag}=" in USAGE
         assert option.variable in USAGE
-    for verb in commands.SETUP_VERBS:
+    for verb in commands.SETUP_COMMANDS:
         assert f"--{verb.replace('_', '-')} " in USAGE
 
 
@@ -199,7 +199,7 @@ def test_flask_has_the_same_verbs():
 
 
 def test_a_stop_that_comes_while_a_service_is_still_being_loaded_is_a_clean_one(monkeypatch):
-    monkeypatch.setattr(commands, "run", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(commands, "run_service", lambda _: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(SystemExit) as ended:
         main(["--mode=notification-subscriber"])
     assert ended.value.code == 0

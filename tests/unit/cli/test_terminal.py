@@ -42,7 +42,7 @@ def test_all_other_text_stays_as_it_is(text):
 @pytest.mark.parametrize("on_terminal", [True, False])
 def test_a_table_shows_it_too(on_terminal, monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: on_terminal)
-    output.print_table(["Answer"], [[output.cell(each)] for each in HOSTILE])
+    output.print_table(["Answer"], [[output.format_cell(each)] for each in HOSTILE])
     shown = capsys.readouterr().out.replace("\x1b[1m", "").replace("\x1b[0m", "")
     assert not any(char in shown for char in "\x07\x9b\u202e\u2066\u2069\ud800")
     assert "[2J" in shown and "\x1b[2J" not in shown
@@ -50,7 +50,7 @@ def test_a_table_shows_it_too(on_terminal, monkeypatch, capsys):
 
 def test_an_error_and_what_was_done_show_it_too(capsys):
     with pytest.raises(SystemExit):
-        output.fail("There is no dish \x1b[2J")
-    output.done("Dish \x1b[2J is sold out", {}, as_json=False)
+        output.exit_with_error("There is no dish \x1b[2J")
+    output.print_result("Dish \x1b[2J is sold out", {}, as_json=False)
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
