@@ -42,7 +42,7 @@ def run_worker(settings: Settings) -> int:
     app.include(kitchen(settings.cooking_time), outside(settings.cooking_time))
     app.include(stations(Work(settings.station_time, settings.send_back_percent)))
     for queue in (KITCHEN_QUEUE, *TYPED_QUEUES.values()):
-        app.adopt(queue, app.tasks["accept_order"])
+        app.external_queue(queue, app.tasks["accept_order"])
     worker = Worker(
         app,
         settings.db_url,

@@ -1,4 +1,4 @@
-"""The registry of tasks, and the topology they need. Nothing here does I/O."""
+"""An application: its tasks, middleware, periodic tasks and topology. Nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from pizza.database.connection import BoundedConnection
 from pizza.taskqueue.dead_letters.callback import OnDead
+from pizza.taskqueue.deprecated import renamed, renamed_arguments
 from pizza.taskqueue.errors import ConfigurationError
 from pizza.taskqueue.middleware import Middleware
 from pizza.taskqueue.outbox.periodic import PeriodicTask
@@ -15,7 +16,7 @@ from pizza.taskqueue.topology import DEAD_LETTERS, Topology
 
 
 class Blueprint:
-    """A set of tasks that is not bound to an app yet."""
+    """A set of tasks that apps can include."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,7 +37,7 @@ class Blueprint:
     ) -> Callable[[TaskFunction], Task]:
         """Register the decorated function as a task; see Task for the options.
 
-        Raises ConfigurationError when the name is taken.
+        Raises ConfigurationError if the app has a task of that name.
         """
 
         def register(function: TaskFunction) -> Task:
@@ -45,17 +46,19 @@ class Blueprint:
                 function,
                 queue,
                 exchange,
-                retry or RetryPolicy(),
-                decode,
-                manual_claim,
-                schema_version,
-                time_limit,
-                on_dead,
+                retry=retry or RetryPolicy(),
+                decode=decode,
+                manual_claim=manual_claim,
+                schema_version=schema_version,
+                time_limit=time_limit,
+                on_dead=on_dead,
             )
             self._add(task)
             return task
 
         return register
+
+    task = renamed_arguments(task, format="schema_version", claims_itself="manual_claim")
 
     def _add(self, task: Task) -> None:
         if task.name in self.tasks:
@@ -64,7 +67,7 @@ class Blueprint:
 
 
 class App(Blueprint):
-    """All tasks of a system, the middleware around them, and the topology under them."""
+    """The tasks of a system, their middleware and the topology they need."""
 
     def __init__(
         self,
@@ -74,35 +77,35 @@ class App(Blueprint):
         middleware: Iterable[Middleware] = (),
     ) -> None:
         super().__init__(name)
-        self._given = (topology or Topology()) + DEAD_LETTERS
-        self._declared: list[str] = []
+        self._declared = (topology or Topology()) + DEAD_LETTERS
+        self._declared_queues: list[str] = []
         self._limits: dict[str, int | None] = {}
         self.middleware = tuple(middleware)
         self.periodic_tasks: list[PeriodicTask] = []
-        self.adopters: dict[str, Task] = {}
+        self.external_queues: dict[str, Task] = {}
 
     @property
     def topology(self) -> Topology:
-        """What has to exist at the broker: what was given, the dead letters, and the queues of all
-        tasks and of `declare_queue`.
+        """What must exist at the broker: the given topology, the dead letters, and the queues of
+        all tasks and of `declare_queue`.
 
-        A queue that was not given is durable, has ten priorities, and is bound to no exchange but
-        the default one.
+        A queue that was not given is durable, has ten priorities, and is bound to the default
+        exchange only.
         """
         queues = [task.queue for task in self.tasks.values()]
-        return self._given.with_queues((*queues, *self._declared))
+        return self._declared.with_queues((*queues, *self._declared_queues))
 
     def topology_for(self, queues: Iterable[str]) -> Topology:
-        """The topology for a process that serves `queues`: with those that nobody declares."""
+        """The topology with `queues` added, for a process that serves them."""
         return self.topology.with_queues(queues)
 
     def declare_queue(self, name: str) -> None:
-        """Have a queue declared besides those of the tasks: one that `send(queue=…)` names."""
-        self._declared.append(name)
+        """Declare a queue that is no task's default, one that `send(queue=…)` names."""
+        self._declared_queues.append(name)
         self._limits.clear()
 
     def max_priority(self, queue: str) -> int | None:
-        """The highest priority that a queue of the topology tells apart; None when unknown."""
+        """The highest priority of a queue of the topology; None if unknown."""
         if queue not in self._limits:
             self._limits[queue] = self.topology.max_priority(queue)
         return self._limits[queue]
@@ -113,7 +116,7 @@ class App(Blueprint):
         self._limits.clear()
 
     def include(self, *blueprints: Blueprint) -> None:
-        """Take over the tasks of blueprints. Raises ConfigurationError when a name is taken."""
+        """Register the tasks of blueprints. Raises ConfigurationError if a name is taken."""
         for blueprint in blueprints:
             for task in blueprint.tasks.values():
                 self._add(task)
@@ -121,11 +124,11 @@ class App(Blueprint):
     def periodic(
         self, seconds: float, name: str
     ) -> Callable[[Callable[[BoundedConnection], object]], PeriodicTask]:
-        """Have the decorated function run every so many seconds, by one process at a time.
+        """Run the decorated function every `seconds` seconds, in one process at a time.
 
-        It gets a connection in an open transaction, in which the run is recorded. name: unique in
-        the app; the last run is remembered under it, across restarts. See
-        pizza.taskqueue.outbox.periodic. Raises ConfigurationError when the name is taken.
+        Its argument is a connection in an open transaction, in which the run is recorded.
+        name: unique in the app; the time of the last run is stored under it. See
+        pizza.taskqueue.outbox.periodic. Raises ConfigurationError if the name is taken.
         """
 
         def register(function: Callable[[BoundedConnection], object]) -> PeriodicTask:
@@ -137,13 +140,13 @@ class App(Blueprint):
 
         return register
 
-    def adopt(self, queue: str, task: Task) -> None:
-        """Accept what other programs write to `queue` as messages of `task`.
+    def external_queue(self, queue: str, task: Task) -> None:
+        """Accept messages of other programs in `queue` as messages of `task`.
 
-        pizza.taskqueue.worker.inbox does the work.
-
-        Raises ConfigurationError when the queue has such a task already.
+        See pizza.taskqueue.worker.inbox. Raises ConfigurationError if the queue has such a task.
         """
-        if queue in self.adopters:
+        if queue in self.external_queues:
             raise ConfigurationError(f"{queue} already has a task for messages from outside")
-        self.adopters[queue] = task
+        self.external_queues[queue] = task
+
+    adopt = renamed("App.adopt", external_queue)

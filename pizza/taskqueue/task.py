@@ -1,4 +1,4 @@
-"""A task: a function, where its messages go, and how it is tried again."""
+"""Tasks: a function, the queue of its messages and the retry policy; sends, cancels, publishes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.queries import Queries
 from pizza.taskqueue import trace
 from pizza.taskqueue.dead_letters.callback import OnDead
+from pizza.taskqueue.deprecated import renamed
 from pizza.taskqueue.errors import ConfigurationError
 from pizza.taskqueue.message import CORRELATION_ID, SCHEMA_VERSION, encode
 from pizza.taskqueue.retry import RetryPolicy
@@ -26,38 +27,35 @@ if TYPE_CHECKING:
 _SQL = Queries("taskqueue/messages")
 
 MAX_PRIORITY = 255
-# RabbitMQ takes a delivery back that nobody has acknowledged for 30 minutes.
+# RabbitMQ closes the channel of a delivery that is unacknowledged for 30 minutes.
 TIME_LIMIT_S = 1500.0
-_SEND, _SEND_ONCE, _PUBLISH, _CANCEL, _SET_PRIORITY = (
-    _SQL.send, _SQL.send_once, _SQL.publish, _SQL.cancel, _SQL.set_priority,
-)  # fmt: skip
 
 TaskFunction = Callable[["Job"], Any]
 Decoder = Callable[[Any], Any]
 
 
-def _unknown(_queue: str) -> int | None:
-    """The limit of a task that no app has registered."""
+def _no_limit(_queue: str) -> int | None:
+    """The highest priority of a queue, for a task that no app has registered."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What `@app.task` makes of a function.
+    """A function registered by `@app.task`.
 
-    name: how messages call it.
-    queue: where its messages wait, unless `send` says otherwise.
-    decode: turns the JSON body into what `job.body` holds; raises PoisonMessage (or
-        ValueError, KeyError, TypeError) for a body of the wrong shape.
-    manual_claim: the claim is made by the job's first transaction instead of one of its
-        own. Saves a commit; only for a task that does nothing before that transaction.
-    format: the newest format of messages that the function understands, besides all before it,
-        and the one that `send` writes. Raised when a worker of the last release would do harm
-        with a message of this one: such a worker leaves it for one that knows better.
-    time_limit: seconds that a run may take, waits for the database included; a run that takes
-        longer fails, and a job that cannot be interrupted loses its claim. None: no limit.
-    on_dead: called with (connection, DeadMessage) in the transaction that makes a message of this
-        task a dead letter, also one whose body could not be read. If it raises, that is logged.
+    name: identifies the task in messages.
+    queue: the queue of its messages, unless `send` names another.
+    decode: gets the JSON body and returns `job.body`; raises PoisonMessage (or ValueError,
+        KeyError, TypeError) if the body has the wrong shape.
+    manual_claim: the job's first transaction claims the message, not a separate one. Saves a
+        commit; only for a task that does nothing before that transaction.
+    schema_version: the newest version of message bodies that the function understands; `send`
+        writes it. Increment it when an older worker must not process new messages; older workers
+        defer them.
+    time_limit: seconds that a run may take, including waits for the database. A longer run fails;
+        a job that cannot be interrupted loses its claim. None: no limit.
+    on_dead: called with (connection, DeadMessage) in the transaction that dead-letters a message
+        of this task, including one whose body could not be read. What it raises is logged.
     """
 
     name: str
@@ -69,18 +67,17 @@ class Task:
     manual_claim: bool = False
     schema_version: int = 1
     time_limit: float | None = TIME_LIMIT_S
+    on_dead: OnDead | None = None
     max_priority: Callable[[str], int | None] = field(
-        default=_unknown, init=False, repr=False, compare=False
+        default=_no_limit, init=False, repr=False, compare=False
     )
 
     def register(self, max_priority: Callable[[str], int | None]) -> None:
-        """Called by the app that the task belongs to; the last one counts.
+        """Called by each app that the task is registered with; the last app applies.
 
-        max_priority: the highest priority of a queue (None: not known).
+        max_priority: returns the highest priority of a queue, None if unknown.
         """
         object.__setattr__(self, "max_priority", max_priority)
-
-    on_dead: OnDead | None = None
 
     def send(
         self,
@@ -95,17 +92,16 @@ class Task:
         headers: Mapping[str, Any] | None = None,
         needs: Sequence[str] | None = None,
     ) -> UUID:
-        """Write the message in the caller's transaction; it exists when that commits.
+        """Insert a message in the caller's transaction. Returns its id.
 
-        countdown: seconds until it becomes due; durable, a row that waits.
-        queue, routing_key: where it will wait, and the key that leads there through the
-        task's exchange (default: the task's queue, and the queue's name).
-        needs: the skills that a worker who names its own must have, all of them.
-        message_id: chosen by the sender; a second message with the same id is not sent, while the
-        first lives and for at least half a day after it has ended.
-        Returns the message's id. Raises PoisonMessage when the body is not JSON,
-        ConfigurationError for a priority that the queue, or AMQP, does not know, TypeError for a
-        connection that is not synchronous.
+        countdown: seconds until it is due; it waits as a row.
+        queue, routing_key: its queue, and the key that routes to it in the task's exchange
+            (default: the task's queue, and the name of the queue).
+        needs: the tags that a worker with tags must have.
+        message_id: chosen by the sender. A second message with the same id is not sent while the
+            first exists, and for at least 12 hours after it has ended.
+        Raises PoisonMessage if JSON cannot represent the body, ConfigurationError for a priority
+        beyond that of the queue or AMQP, TypeError for an asynchronous connection.
         """
         _check_connection(conn)
         target = queue or self.queue
@@ -114,7 +110,7 @@ class Task:
         if self.schema_version > 1:
             headers = {**(headers or {}), SCHEMA_VERSION: self.schema_version}
         conn.execute(
-            _SEND if message_id is None else _SEND_ONCE,
+            _SQL.send if message_id is None else _SQL.send_once,
             {
                 "id": identity,
                 "task": self.name,
@@ -150,11 +146,12 @@ def publish(
     message_id: UUID | None = None,
     correlation_id: str | None = None,
 ) -> UUID:
-    """Write an event in the caller's transaction; subscribers get it once that commits.
+    """Insert an event in the caller's transaction; it is published after the commit.
 
-    An answer to a request goes to exchange "" with the request's reply_to as its key, and
-    with the request's correlation_id; it is dropped when that queue is gone. Raises PoisonMessage
-    when the body is not JSON, TypeError for a connection that is not synchronous.
+    To reply to a request, publish to exchange "" with the request's reply_to as routing key and
+    with its correlation_id; the reply is dropped if that queue is gone. Returns the event's id.
+    Raises PoisonMessage if JSON cannot represent the body, TypeError for an asynchronous
+    connection.
     """
     _check_connection(conn)
     identity = message_id or uuid4()
@@ -162,7 +159,7 @@ def publish(
     if correlation_id is not None:
         headers[CORRELATION_ID] = correlation_id
     conn.execute(
-        _PUBLISH,
+        _SQL.publish,
         {
             "id": identity,
             "exchange": exchange,
@@ -176,35 +173,38 @@ def publish(
 
 
 def _headers(given: Mapping[str, Any] | None) -> Jsonb | None:
-    """With the trace that the sender works for, unless they name one."""
+    """With the sender's trace, unless the headers have one."""
     headers = dict(given or {})
     if (parent := trace.current()) is not None:
         headers.setdefault(trace.HEADER, parent)
     return Jsonb(headers) if headers else None
 
 
-def withdraw(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
-    """Take a message back, in the caller's transaction.
+def cancel(conn: psycopg.Connection[Any], message_id: UUID) -> bool:
+    """Cancel a message in the caller's transaction.
 
-    One that waits will not be begun. Of one that was begun nothing more can have an effect, and
-    its worker is told at once: the job sees LeaseLost.
-    False when there is none: its job has ended, or never was. Raises TypeError for a connection
-    that is not synchronous.
+    A waiting message will not start. A running job has no further effect; its worker is notified
+    at once, and the job gets LeaseLost. Returns False if there is no such message: its job has
+    ended, or it was never sent. Raises TypeError for an asynchronous connection.
     """
-    return _truth(conn, _CANCEL, {"id": message_id})
+    return _returns_true(conn, _SQL.cancel, {"id": message_id})
 
 
-def reprioritise(conn: psycopg.Connection[Any], message_id: UUID, priority: int) -> bool:
-    """Move a waiting message in its queue, in the caller's transaction; its age stays.
+def set_priority(conn: psycopg.Connection[Any], message_id: UUID, priority: int) -> bool:
+    """Change the priority of a waiting message in the caller's transaction; it keeps its age.
 
-    False when it does not wait any more, or has that priority. Raises TypeError for a connection
-    that is not synchronous.
+    Returns False if it does not wait, or has that priority. Raises TypeError for an asynchronous
+    connection.
     """
-    return _truth(conn, _SET_PRIORITY, {"id": message_id, "priority": priority})
+    return _returns_true(conn, _SQL.set_priority, {"id": message_id, "priority": priority})
 
 
-def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether a statement answers with true, whatever the connection makes of its rows."""
+withdraw = renamed("withdraw", cancel)
+reprioritise = renamed("reprioritise", set_priority)
+
+
+def _returns_true(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether a statement returns true, with any row factory of the connection."""
     _check_connection(conn)
     with conn.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query, parameters).fetchone()
@@ -213,7 +213,7 @@ def _truth(conn: psycopg.Connection[Any], query: str, parameters: Mapping[str, A
 
 
 def _check_connection(conn: Any) -> None:
-    """Raise TypeError for what would send nothing: an AsyncConnection, or no connection at all."""
+    """Raise TypeError unless it is a synchronous connection: another one would send nothing."""
     execute = getattr(conn, "execute", None)
     if execute is None or inspect.iscoroutinefunction(execute):
         raise TypeError(

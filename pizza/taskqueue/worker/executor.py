@@ -36,7 +36,7 @@ from pizza.taskqueue.middleware import wrap
 from pizza.taskqueue.task import Task
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 from pizza.taskqueue.worker.context import WorkerContext
-from pizza.taskqueue.worker.inbox import adopt
+from pizza.taskqueue.worker.inbox import accept
 from pizza.taskqueue.worker.outcome import Outcome, Result
 from pizza.taskqueue.worker.versioning import VersionGuard
 
@@ -60,7 +60,7 @@ class Executor:
     def __init__(self, app: App, context: WorkerContext) -> None:
         self._app = app
         self._context = context
-        self._newer = VersionGuard(app)
+        self._version_guard = VersionGuard(app)
 
     def execute(self, delivery: Delivery, *, skip_priority_check: bool = False) -> Result:
         """Work on a delivery to its end; waits while the database is away.
@@ -91,12 +91,12 @@ class Executor:
     def _attempt(self, delivery: Delivery, skip_priority_check: bool, last: bool) -> Result:
         """last: whether the loss of the connection within the job counts as its failure."""
         try:
-            adopter = self._app.adopters.get(delivery.queue)
-            if adopter is not None and delivery.is_external:
-                return self._adopted(delivery, adopter)
-            if self._newer.than_known(delivery):
-                left = self._newer.leave(self._context.db.connection(), delivery)
-                return Result(Outcome.DEFERRED if left else Outcome.SKIPPED)
+            external_task = self._app.external_queues.get(delivery.queue)
+            if external_task is not None and delivery.is_external:
+                return self._accept_external(delivery, external_task)
+            if self._version_guard.is_unknown(delivery):
+                deferred = self._version_guard.defer(self._context.db.connection(), delivery)
+                return Result(Outcome.DEFERRED if deferred else Outcome.SKIPPED)
             task = self._task(delivery)
             job = self.job_class(
                 task, delivery, self._context, skip_priority_check=skip_priority_check
@@ -114,12 +114,12 @@ class Executor:
                 raise
             return self._failed(task, job, delivery, error)
 
-    def _adopted(self, delivery: Delivery, task: Task) -> Result:
+    def _accept_external(self, delivery: Delivery, task: Task) -> Result:
         with translate_errors():
-            new = adopt(self._context.db.connection(), delivery, task)
+            new = accept(self._context.db.connection(), delivery, task)
         log.info(
             "Message from outside taken over" if new else "Duplicate from outside dropped",
-            extra={"action": "message_adopted" if new else "message_skipped",
+            extra={"action": "message_accept_external" if new else "message_skipped",
                    "details": {"queue": delivery.queue, "task": task.name}},
         )  # fmt: skip
         return Result(Outcome.ACCEPTED)

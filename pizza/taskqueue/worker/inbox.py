@@ -1,8 +1,8 @@
-"""Messages from outside: any AMQP client may write to a queue, without knowing of tasks.
+"""Inbox: messages that other programs publish to a queue, without the headers of a task.
 
-A delivery that names no task, in a queue for which the application has named one, is made a message
-of that task, in one transaction; then it is acked. From there on it has the framework's promise:
-retried, dead-lettered with a reason, its effect once however often it is delivered.
+Such a message in a queue of `App.external_queue` becomes a row, a message of that queue's task, in
+one transaction; then the delivery is acknowledged. From then on it has the guarantees of the
+framework: retries, dead-lettering with a reason, one effect for any number of deliveries.
 """
 
 from __future__ import annotations
@@ -18,43 +18,38 @@ from pizza.taskqueue.message import CORRELATION_ID, REPLY_TO, Delivery
 from pizza.taskqueue.task import MAX_PRIORITY, Task
 
 _SQL = Queries("taskqueue/messages")
-_ACCEPT = _SQL.accept
 
 
-def adopt(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
-    """Make an external delivery a message of `task`; False when that was done before.
+def accept(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
+    """Insert an external delivery as a message of `task`. Returns False for a duplicate.
 
-    The producer's message_id tells two deliveries of one message from two messages. Without one,
-    a redelivery of the same body within an hour counts as the same message. Raises PoisonMessage
-    for a delivery whose properties could not be decoded.
+    Deliveries with the same message_id are one message. Without a message_id, a redelivery of the
+    same body within an hour is the same message. Raises PoisonMessage for a delivery whose
+    properties could not be decoded.
     """
     delivery.check_decodable()
     identified = bool(delivery.message_id)
     name = f"{delivery.queue}/{delivery.message_id}"
+    limit = task.max_priority(delivery.queue)
     row = conn.execute(
-        _ACCEPT,
+        _SQL.accept,
         {
             "id": uuid5(NAMESPACE_OID, name) if identified else uuid4(),
             "identified": identified,
             "redelivered": delivery.redelivered,
             "task": task.name,
-            "queue": delivery.queue,  # whoever serves it there may work on it
-            "priority": max(0, min(delivery.priority, _most(task, delivery.queue))),
+            "queue": delivery.queue,
+            "priority": max(0, min(delivery.priority, MAX_PRIORITY if limit is None else limit)),
             "body": delivery.body,
-            "headers": Jsonb(_way_back(delivery)),
+            "headers": Jsonb(_reply_headers(delivery)),
         },
     ).fetchone()
     assert row is not None
     return bool(row[0])
 
 
-def _most(task: Task, queue: str) -> int:
-    most = task.max_priority(queue)
-    return MAX_PRIORITY if most is None else most
-
-
-def _way_back(delivery: Delivery) -> dict[str, str]:
-    """Where the producer wants its answer, if it said so; and the trace it is part of."""
+def _reply_headers(delivery: Delivery) -> dict[str, str]:
+    """Where the sender wants the reply, if it said so, and the current trace."""
     given = {
         REPLY_TO: delivery.reply_to,
         CORRELATION_ID: delivery.correlation_id,

@@ -1,9 +1,8 @@
-"""Messages of a newer format than this worker knows: left for a worker of the newer release.
+"""Version skew: defers messages whose schema version this release does not know.
 
-While an upgrade is under way workers of two releases serve the same queues. A message that only
-the newer one understands is neither poison nor a failed attempt for the older one: it becomes a
-row that is due again later, and by then most probably another's. (An event needs none of this: it
-can only grow; see docs/tasks.md.)
+During an upgrade, workers of two releases serve the same queues. A message that only the newer
+release understands is neither poison nor a failed attempt for an older worker, which reschedules
+it for a newer one. Events need no version: they only get new fields (see docs/tasks.md).
 """
 
 from __future__ import annotations
@@ -19,60 +18,67 @@ from pizza.taskqueue.message import Delivery
 
 log = logging.getLogger(__name__)
 
-_LEAVE = Queries("taskqueue/messages").defer
+_SQL = Queries("taskqueue/messages")
 
-SHORTEST = timedelta(seconds=0.5)
-LONGEST = timedelta(seconds=10)
-# A backlog of them comes by again and again; the log hears of each kind so often.
-_SAY_AGAIN_S = 30.0
+MIN_DELAY = timedelta(seconds=0.5)
+MAX_DELAY = timedelta(seconds=10)
+# A backlog of such messages is delivered again and again; each kind is logged so often.
+_LOG_INTERVAL_S = 30.0
 
 
 class VersionGuard:
-    """What one worker leaves to others."""
+    """Recognizes and defers messages of unknown versions, for one worker."""
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._said: dict[tuple[str, int], float] = {}
-        self._unsaid: dict[tuple[str, int], int] = {}
+        self._logged_at: dict[tuple[str, int], float] = {}
+        self._unlogged: dict[tuple[str, int], int] = {}
 
-    def than_known(self, delivery: Delivery) -> bool:
-        """Whether a delivery is of a format that this program does not know.
+    def is_unknown(self, delivery: Delivery) -> bool:
+        """Whether this program does not know the delivery's schema version.
 
-        A task that there is not here counts as known in format 1: such a delivery is poison, unless
-        it says that it is newer. Raises PoisonMessage when it names no task.
+        Of a task that this program does not have, it knows version 1: a message with version 1 is
+        poison, a later one is deferred. Raises PoisonMessage if the delivery names no task.
         """
         if delivery.schema_version <= 1:
             return False
         task = self._app.tasks.get(delivery.task_name())
         return delivery.schema_version > (task.schema_version if task is not None else 1)
 
-    def leave(self, conn: BoundedConnection, delivery: Delivery) -> bool:
-        """Let it wait for somebody else; False when it is nobody's to leave any more.
+    def defer(self, conn: BoundedConnection, delivery: Delivery) -> bool:
+        """Reschedule the message. Returns False if it does not wait: another delivery was first.
 
         Raises PoisonMessage for a delivery without an id, DatabaseUnavailable.
         """
-        values = {"id": delivery.id(), "shortest": SHORTEST, "longest": LONGEST}
+        values = {"id": delivery.id(), "shortest": MIN_DELAY, "longest": MAX_DELAY}
         with translate_errors():
-            row = conn.execute(_LEAVE, values).fetchone()
+            row = conn.execute(_SQL.defer, values).fetchone()
         if row is None or row[0] is None:
             return False
-        self._say(delivery, row[0])
+        self._log_throttled(delivery, row[0])
         return True
 
-    def _say(self, delivery: Delivery, pause: timedelta) -> None:
+    def _log_throttled(self, delivery: Delivery, delay: timedelta) -> None:
         kind, now = (delivery.task_name(), delivery.schema_version), time.monotonic()
-        if now - self._said.get(kind, -_SAY_AGAIN_S) < _SAY_AGAIN_S:
-            self._unsaid[kind] = self._unsaid.get(kind, 0) + 1
+        if now - self._logged_at.get(kind, -_LOG_INTERVAL_S) < _LOG_INTERVAL_S:
+            self._unlogged[kind] = self._unlogged.get(kind, 0) + 1
             return
-        self._said[kind] = now
-        name, format = kind
-        others = self._unsaid.pop(kind, 0)
+        self._logged_at[kind] = now
+        name, version = kind
         log.warning(
             "A message of task %s has format %d, which this release does not know; "
-            "left to a newer worker, for %.1f s", name, format, pause.total_seconds(),
+            "left to a newer worker, for %.1f s",
+            name,
+            version,
+            delay.total_seconds(),
             extra={
                 "action": "message_newer",
-                "details": {"task": name, "format": format, "queue": delivery.queue,
-                            "message_id": delivery.message_id, "since_last": others},
+                "details": {
+                    "task": name,
+                    "format": version,
+                    "queue": delivery.queue,
+                    "message_id": delivery.message_id,
+                    "since_last": self._unlogged.pop(kind, 0),
+                },
             },
-        )  # fmt: skip
+        )

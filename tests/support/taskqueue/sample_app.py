@@ -293,7 +293,9 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Toy:
         "limited", queue=red, exchange=prefix, retry=retry, time_limit=TIME_LIMIT_S,
         on_dead=record_death,
     )(run)  # fmt: skip
-    app.adopt(f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run))
+    app.external_queue(
+        f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run)
+    )
     app.periodic(0.5, "count")(_count)
     return Toy(app, play, strict, once, limited, prefix)
 

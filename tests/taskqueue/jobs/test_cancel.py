@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizza.database.queries import Queries
-from pizza.taskqueue.task import reprioritise, withdraw
+from pizza.taskqueue.task import cancel, set_priority
 
 from ...support.taskqueue.worker_process import Stage
 from ...support.waiting import Stopwatch, wait_until
@@ -13,19 +13,19 @@ def test_a_message_that_is_withdrawn_while_it_waits_never_runs(stage: Stage) -> 
     stage.relay()
     jobs = stage.send_many(3)
     stage.await_states(sent=3)
-    assert withdraw(stage.conn, jobs[1])
+    assert cancel(stage.conn, jobs[1])
     stage.worker("w")
     stage.await_all_done()
     stage.assert_each_once([jobs[0], jobs[2]])
     assert not stage.runs(id=jobs[1])
-    assert not withdraw(stage.conn, jobs[1])
+    assert not cancel(stage.conn, jobs[1])
 
 
 def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Stage) -> None:
     worker = stage.worker("w")
     job = stage.send("sleep", seconds=60)
     begun = stage.await_run(job)
-    assert withdraw(stage.conn, job)
+    assert cancel(stage.conn, job)
     withdrawn = Stopwatch()
     ended = stage.await_run(job, event="end")
     withdrawn.assert_within(2)
@@ -44,7 +44,7 @@ def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(stage: Stag
     gate = stage.gate()
     job = stage.send("block_two", until=gate)
     stage.await_run(job)
-    assert withdraw(stage.conn, job)
+    assert cancel(stage.conn, job)
     gate.open()
     stage.await_run(job, event="end")
     # A job that ends before its worker has heard of it is told by the fence instead.
@@ -58,7 +58,7 @@ def test_a_withdrawal_is_part_of_the_transaction(stage: Stage) -> None:
     job = stage.send()
     stage.await_states(sent=1)
     with stage.conn.transaction(force_rollback=True):
-        assert withdraw(stage.conn, job)
+        assert cancel(stage.conn, job)
     stage.worker("w")
     stage.await_all_done()
     stage.assert_each_once([job])
@@ -68,9 +68,9 @@ def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Stage) -> None:
     stage.relay()
     jobs = [stage.send(priority=5, label=str(n)) for n in range(4)]
     stage.await_states(sent=4)
-    assert reprioritise(stage.conn, jobs[3], 9)
-    assert reprioritise(stage.conn, jobs[0], 1)
-    assert not reprioritise(stage.conn, jobs[0], 1)
+    assert set_priority(stage.conn, jobs[3], 9)
+    assert set_priority(stage.conn, jobs[0], 1)
+    assert not set_priority(stage.conn, jobs[0], 1)
     stage.await_states(sent=4)
     wait_until(lambda: stage.ready(stage.toy.queue("red")) == 6, 5, "the new tickets are there")
     stage.worker("w", no_relay=True)
@@ -84,7 +84,7 @@ def test_what_runs_keeps_its_priority(stage: Stage) -> None:
     gate = stage.gate()
     job = stage.send("sleep", until=gate)
     stage.await_run(job)
-    assert not reprioritise(stage.conn, job, 9)
+    assert not set_priority(stage.conn, job, 9)
     gate.open()
     stage.await_all_done()
     stage.assert_each_once([job])
@@ -96,6 +96,6 @@ def test_a_message_that_moves_while_it_is_published_gets_a_new_ticket(stage: Sta
     query = "select position from message where id = %s"
     row = stage.conn.execute(query, [job]).fetchone()  # the relay has read it, and publishes
     assert row is not None
-    assert reprioritise(stage.conn, job, 9)
+    assert set_priority(stage.conn, job, 9)
     stage.conn.execute(Queries("taskqueue/relay").confirmed, {"positions": [row[0]]})
     assert stage.states() == {"pending": 1}

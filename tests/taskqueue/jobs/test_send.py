@@ -16,7 +16,7 @@ from psycopg.rows import class_row, dict_row, namedtuple_row, scalar_row
 from devservices import Postgres, RabbitMQ
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import PoisonMessage
-from pizza.taskqueue.task import publish, reprioritise, withdraw
+from pizza.taskqueue.task import cancel, publish, set_priority
 
 from ...support.taskqueue.worker_process import Stage
 from ...support.waiting import Stopwatch, wait_until
@@ -149,10 +149,10 @@ def test_any_row_factory_will_do(stage: Stage, factory: Any) -> None:
         first, second = (
             stage.toy.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
         )
-        assert reprioritise(conn, first, 7)
-        assert not reprioritise(conn, first, 7)
-        assert withdraw(conn, second)
-        assert not withdraw(conn, second)
+        assert set_priority(conn, first, 7)
+        assert not set_priority(conn, first, 7)
+        assert cancel(conn, second)
+        assert not cancel(conn, second)
         publish(conn, stage.prefix, "event.x", {})
     assert stage.rows("select id, priority from message where task is not null") == [(first, 7)]
 
@@ -165,8 +165,8 @@ def test_a_connection_that_would_send_nothing_is_refused(stage: Stage, conn: Any
     for send in (
         lambda: stage.toy.play.send(conn, {}),
         lambda: publish(conn, stage.prefix, "event.x", {}),
-        lambda: withdraw(conn, identity),
-        lambda: reprioritise(conn, identity, 1),
+        lambda: cancel(conn, identity),
+        lambda: set_priority(conn, identity, 1),
     ):
         with pytest.raises(TypeError, match=r"has to be a psycopg\.Connection, .*, not "):
             send()
