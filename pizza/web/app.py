@@ -32,10 +32,9 @@ from pizza.web.api import (
 )
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import LOOK_SECONDS, Dependencies
-from pizza.web.http import etags, name_paths, response_headers
-from pizza.web.http import problems as errors
+from pizza.web.http import etags, name_paths, problems, response_headers
 from pizza.web.http.access_log import access_log
-from pizza.web.openapi_security import SCHEMES, secured
+from pizza.web.openapi_security import SCHEMES, add_security
 from pizza.web.schemas import requests, staff
 from pizza.web.schemas import webhooks as webhook_schemas
 from pizza.web.schemas.orders import (
@@ -58,7 +57,7 @@ __all__ = ["App", "Dependencies", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
-    tracking.TrackedResponse, *staff.MODELS, *requests.FORMS,
+    tracking.TrackedResponse, *staff.MODELS, *requests.MODELS,
     *webhook_schemas.MODELS,
 )  # fmt: skip
 
@@ -84,7 +83,7 @@ class App(OpenAPI):
     @property
     def api_doc(self) -> dict[str, Any]:
         """The description of the API, as authentication is now."""
-        described = secured(super().api_doc, self.authenticator)
+        described = add_security(super().api_doc, self.authenticator)
         if request and request.script_root:
             described["servers"] = [{"url": request.script_root}]
         return described
@@ -109,7 +108,7 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
         validation_error_model=ProblemResponse,
         static_folder=None,
     )
-    errors.install(app)
+    problems.install(app)
     name_paths.install(app)
     response_headers.install(app)
     app.authenticator = authenticator = Authenticator(

@@ -1,4 +1,4 @@
-"""What `/openapi.json` says beyond the models: bodies, problem answers, examples."""
+"""Parts of the OpenAPI document beyond the models: bodies, responses, examples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pizza.web.schemas.orders import OrderResponse, ProblemResponse
 _REF = "#/components/schemas/{model}"
 
 _LOCATION = {
-    "Location": {"description": "where to follow the order", "schema": {"type": "string"}},
+    "Location": {"description": "the status of the order", "schema": {"type": "string"}},
 }
 _REPLAYED = {
     "Idempotent-Replayed": {
@@ -115,7 +115,7 @@ UNREADY_EXAMPLE = {
 }
 
 
-# By status: the sentence, and perhaps one bad field of the request.
+# By status: detail, and one bad field of the request if any.
 _PROBLEM_EXAMPLES = {
     400: ("The body is not JSON.", "", ""),
     401: ("This needs a key.", "", ""),
@@ -161,52 +161,52 @@ def body(model: type[BaseModel], example: object, *, required: bool = True) -> d
 
 def versioned(model: type[BaseModel], example: object) -> dict[str | int, Any]:
     """The response of an order's document, with its ETag."""
-    return {200: answer(model, example, headers=ETAG)}
+    return {200: response(model, example, headers=ETAG)}
 
 
-def unchanged() -> dict[str | int, Any]:
-    """The response to a client whose ETag still holds."""
+def not_modified() -> dict[str | int, Any]:
+    """The response to a client whose document is current."""
     return {304: {"description": "Not Modified", "content": {}, "headers": ETAG}}
 
 
-def answer(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
-    """One response: a JSON object of this model; `more` may be headers and links."""
+def response(model: type[BaseModel], example: object, **members: Any) -> dict[str, Any]:
+    """A response with a JSON object of this model. members: such as headers and links."""
     schema = {"$ref": _REF.format(model=model.__name__)}
     return {
         "description": (model.__doc__ or "").split("\n")[0],
         "content": {"application/json": {"schema": schema, "example": example}},
-        **more,
+        **members,
     }
 
 
-def placed() -> dict[str, Any]:
-    """The response to a good order, with the way to follow it."""
+def order_placed() -> dict[str, Any]:
+    """The response to a valid order, with links to its status and history."""
     number = {"number": "$response.body#/order_number"}
     links = {
         name: {"operationId": name, "parameters": number}
         for name in ("order_status", "order_history")
     }
-    return answer(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION | _REPLAYED, links=links)
+    return response(OrderResponse, PLACED_EXAMPLE, headers=_LOCATION | _REPLAYED, links=links)
 
 
-def answers(model: type[BaseModel], example: object, **more: Any) -> dict[str, Any]:
-    """One response: a JSON array of this model; `more` may be headers."""
+def list_response(model: type[BaseModel], example: object, **members: Any) -> dict[str, Any]:
+    """A response with a JSON array of this model. members: such as headers."""
     schema = {"type": "array", "items": {"$ref": _REF.format(model=model.__name__)}}
     return {
         "description": f"A list. {(model.__doc__ or '').split(chr(10))[0]}",
         "content": {"application/json": {"schema": schema, "example": example}},
-        **more,
+        **members,
     }
 
 
-def plain(content_type: str, example: str) -> dict[str, Any]:
-    """One response: a text."""
+def text_response(content_type: str, example: str) -> dict[str, Any]:
+    """A response with plain text."""
     content = {"schema": {"type": "string"}, "example": example}
     return {"description": "A text.", "content": {content_type: content}}
 
 
 def problems(*statuses: int) -> dict[str | int, Any]:
-    """The errors an operation may answer with; 500 is always among them."""
+    """The error responses of an operation; always with 500."""
     return {status: _problem(status) for status in (*statuses, 500)}
 
 
@@ -235,14 +235,14 @@ def _problem_example(status: int) -> dict[str, Any]:
     }
 
 
-def placing_conflict() -> dict[str, Any]:
-    """The 409 of POST /orders, with a time to wait when only another request is in the way."""
+def place_order_conflict() -> dict[str, Any]:
+    """The 409 of POST /orders, with Retry-After while a request with the same key runs."""
     described = "Conflict: a dish is sold out, or a request with the same key is being answered"
     return {**_problem(409), "description": described, "headers": RETRY_AFTER}
 
 
 def components(*models: type[BaseModel]) -> dict[str, Any]:
-    """The schemas that the references above point at."""
+    """The schemas to which the references above point."""
     found: dict[str, Any] = {}
     everything: tuple[type[BaseModel], ...] = (*models, OrderRequest, ProblemResponse)
     for model in everything:

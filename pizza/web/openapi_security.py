@@ -12,26 +12,26 @@ from pizza.web.security.authorization import REQUIRED_ROLE, Permission, permissi
 
 _KEY: dict[str, list[str]] = {"staffKey": []}
 _TOKEN: dict[str, list[str]] = {"trackingToken": []}
-_NOTHING: dict[str, list[str]] = {}
+_ANONYMOUS: dict[str, list[str]] = {}
 
 SCHEMES: dict[str, Any] = {
     "staffKey": {
         "type": "http",
         "scheme": "bearer",
-        "description": "a key of the staff; needed once the restaurant has one. The roles, "
+        "description": "a staff key; required once the restaurant has one. The roles, "
         "each with the rights of those before it: monitor, station, staff, manager",
     },
     "trackingToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "tracking_token of the answer to an order, for that order alone",
+        "description": "tracking_token in the response to an order; valid for that order only",
     },
 }
 
-# What may be shown, and the answers of those who are let in and those who are not.
-_WAYS: dict[Permission, list[dict[str, list[str]]]] = {
+# The credentials that an operation accepts, and the statuses of its refusals.
+_SCHEMES_FOR: dict[Permission, list[dict[str, list[str]]]] = {
     Permission.PUBLIC: [],
-    Permission.PARTIAL: [_NOTHING, _KEY, _TOKEN],
+    Permission.PARTIAL: [_ANONYMOUS, _KEY, _TOKEN],
     Permission.OWNER: [_KEY, _TOKEN],
     Permission.STATION: [_KEY],
     Permission.STAFF: [_KEY],
@@ -49,20 +49,22 @@ _REFUSALS = {
 }
 
 
-def secured(document: dict[str, Any], authenticator: Authenticator) -> dict[str, Any]:
-    """The description, with what each operation requires as authentication is now."""
+def add_security(document: dict[str, Any], authenticator: Authenticator) -> dict[str, Any]:
+    """Return a copy of the document with the security requirements of each operation."""
     try:
-        closed = authenticator.auth_required()
+        required = authenticator.auth_required()
     except DatabaseUnavailable:
-        closed = True
+        required = True
     found = copy.deepcopy(document)
     for item in found["paths"].values():
         for operation in item.values():
             permission = permission_of(operation["operationId"])
-            ways = (
-                [_NOTHING, _KEY] if operation["operationId"] == "place_order" else _WAYS[permission]
-            )
-            operation["security"] = ways if closed or not ways else [_NOTHING, *_some(ways)]
+            schemes = _SCHEMES_FOR[permission]
+            if operation["operationId"] == "place_order":
+                schemes = [_ANONYMOUS, _KEY]
+            if schemes and not required:
+                schemes = [_ANONYMOUS, *(each for each in schemes if each)]
+            operation["security"] = schemes
             if permission in REQUIRED_ROLE:
                 operation["x-role"] = REQUIRED_ROLE[permission]
                 _add_sentence(
@@ -74,9 +76,5 @@ def secured(document: dict[str, Any], authenticator: Authenticator) -> dict[str,
 
 
 def _add_sentence(operation: dict[str, Any], sentence: str) -> None:
-    said = operation.get("description")
-    operation["description"] = f"{said} {sentence}" if said else sentence
-
-
-def _some(ways: list[dict[str, list[str]]]) -> list[dict[str, list[str]]]:
-    return [way for way in ways if way]
+    before = operation.get("description")
+    operation["description"] = f"{before} {sentence}" if before else sentence

@@ -14,7 +14,7 @@ from pizza.web import openapi
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.requests import VipRequest, read
+from pizza.web.schemas.requests import VipRequest, parse_request
 from pizza.web.schemas.staff import CUSTOMER_EXAMPLE, CustomerResponse
 from pizza.web.security import authorization
 
@@ -32,7 +32,7 @@ class CustomerPath(BaseModel):
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the views of customers to `app`."""
 
-    ok: dict[str | int, Any] = {200: openapi.answer(CustomerResponse, CUSTOMER_EXAMPLE)}
+    ok: dict[str | int, Any] = {200: openapi.response(CustomerResponse, CUSTOMER_EXAMPLE)}
 
     def find(name: str) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
@@ -41,7 +41,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             return _answer(found)
 
     def change(name: str) -> Response:
-        form = read(VipRequest)
+        form = parse_request(VipRequest)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 profiles.set_vip(
@@ -68,7 +68,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**ok, **openapi.problems(404, 422, 503)},
     )
     def customer_named(query: NameQuery) -> Response:
-        return find(query.read())
+        return find(query.require_name())
 
     @app.post(
         "/customers/<named:name>/vip",
@@ -91,7 +91,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
     )
     def set_vip_named(query: NameQuery) -> Response:
-        return change(query.read())
+        return change(query.require_name())
 
 
 def _answer(customer: profiles.Customer) -> Response:

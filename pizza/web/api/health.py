@@ -31,7 +31,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="The process is alive; looks at nothing else",
         operation_id="alive",
-        responses={200: openapi.answer(HealthResponse, {"status": "ok"}), **openapi.problems()},
+        responses={200: openapi.response(HealthResponse, {"status": "ok"}), **openapi.problems()},
     )
     def alive() -> Response:
         return Response('{"status":"ok"}\n', content_type=JSON)
@@ -42,8 +42,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="Whether orders can be taken; says which server is missing",
         operation_id="ready",
         responses={
-            200: openapi.answer(HealthResponse, openapi.READY_EXAMPLE),
-            503: openapi.answer(
+            200: openapi.response(HealthResponse, openapi.READY_EXAMPLE),
+            503: openapi.response(
                 HealthResponse, openapi.UNREADY_EXAMPLE, headers=openapi.RETRY_AFTER
             ),
             **openapi.problems(),

@@ -13,9 +13,9 @@ from flask_openapi3.openapi import OpenAPI
 from pizza.kitchen import active_orders_storage, control
 from pizza.web import openapi
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.requests import ByRequest, ReasonRequest, read
+from pizza.web.schemas.requests import ByRequest, ReasonRequest, parse_request
 from pizza.web.schemas.staff import (
     BOARD_EXAMPLE,
     KITCHEN_EXAMPLE,
@@ -31,7 +31,7 @@ TAG = Tag(name="kitchen", description="Whether the kitchen takes orders")
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the kitchen's views to `app`."""
 
-    ok: dict[str | int, Any] = {200: openapi.answer(KitchenResponse, KITCHEN_EXAMPLE)}
+    ok: dict[str | int, Any] = {200: openapi.response(KitchenResponse, KITCHEN_EXAMPLE)}
 
     @app.get(
         "/kitchen",
@@ -41,8 +41,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**ok, **openapi.problems(503)},
     )
     def kitchen() -> Response:
-        if paper.wanted():
-            return paper.page("kitchen.html", here="kitchen")
+        if html.prefers_html():
+            return html.render_page("kitchen.html", here="kitchen")
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             response = _answer(conn, control.kitchen_state(conn))
         response.vary.add("Accept")
@@ -54,7 +54,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="The orders that wait, cook, are ready or on the road, most urgent first",
         operation_id="kitchen_board",
         responses={
-            200: openapi.answers(BoardOrderResponse, [BOARD_EXAMPLE]),
+            200: openapi.list_response(BoardOrderResponse, [BOARD_EXAMPLE]),
             304: {"description": "Not Modified", "content": {}},
             **openapi.problems(503),
         },
@@ -81,7 +81,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
     )
     def pause_kitchen() -> Response:
-        form = read(ReasonRequest, optional=True)
+        form = parse_request(ReasonRequest, optional=True)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(conn, _pause(conn, form))
 
@@ -94,7 +94,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
     )
     def resume_kitchen() -> Response:
-        form = read(ByRequest, optional=True)
+        form = parse_request(ByRequest, optional=True)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 conn, control.resume_kitchen(conn, by=form.by, actor=authorization.current_actor())

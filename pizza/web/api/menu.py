@@ -15,7 +15,7 @@ from pizza.web import openapi
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.requests import DishRequest, read
+from pizza.web.schemas.requests import DishRequest, parse_request
 from pizza.web.schemas.staff import DISH_EXAMPLE, DishResponse
 from pizza.web.security import authorization
 
@@ -49,7 +49,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="The menu, by tag and name",
         operation_id="menu",
-        responses={200: openapi.answers(DishResponse, [DISH_EXAMPLE]), **openapi.problems(503)},
+        responses={
+            200: openapi.list_response(DishResponse, [DISH_EXAMPLE]),
+            **openapi.problems(503),
+        },
     )
     def menu() -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
@@ -65,12 +68,12 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             DishRequest, {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
         ),
         responses={
-            200: openapi.answer(DishResponse, DISH_EXAMPLE),
+            200: openapi.response(DishResponse, DISH_EXAMPLE),
             **openapi.problems(400, 413, 415, 422, 503),
         },
     )
     def add_dish() -> Response:
-        form = read(DishRequest)
+        form = parse_request(DishRequest)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             dish = dishes.add_dish(
                 conn, form.name, form.tag, form.price, actor=authorization.current_actor()
@@ -78,7 +81,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         return _answer(dish)
 
     removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
-    marked: dict[str | int, Any] = {200: openapi.answer(DishResponse, DISH_EXAMPLE)}
+    marked: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
 
     @app.delete(
         "/menu/<named('sold-out','available'):name>",
@@ -99,7 +102,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**removed, **openapi.problems(404, 422, 503)},
     )
     def remove_dish_named(query: NameQuery) -> Response:
-        return remove(query.read())
+        return remove(query.require_name())
 
     @app.post(
         "/menu/<named:name>/sold-out",
@@ -120,7 +123,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**marked, **openapi.problems(404, 422, 503)},
     )
     def dish_sold_out_named(query: NameQuery) -> Response:
-        return mark(query.read(), True)
+        return mark(query.require_name(), True)
 
     @app.post(
         "/menu/<named:name>/available",
@@ -141,7 +144,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses={**marked, **openapi.problems(404, 422, 503)},
     )
     def dish_available_named(query: NameQuery) -> Response:
-        return mark(query.read(), False)
+        return mark(query.require_name(), False)
 
 
 def _answer(dish: Dish) -> Response:

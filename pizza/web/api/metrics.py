@@ -107,7 +107,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="Figures for Prometheus, in its text format",
         operation_id="metrics",
         responses={
-            200: openapi.plain("text/plain", "pizza_database_up 1.0\n"),
+            200: openapi.text_response("text/plain", "pizza_database_up 1.0\n"),
             **openapi.problems(),
         },
     )

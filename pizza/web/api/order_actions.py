@@ -27,7 +27,7 @@ from pizza.web.schemas.requests import (
     PriorityRequest,
     ReasonRequest,
     SendBackRequest,
-    read,
+    parse_request,
 )
 from pizza.web.security import authorization
 
@@ -45,7 +45,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             version = etags.expected_version(conn, number)
             verb(conn, number, version=version, actor=authorization.current_actor(), **words)
             found = service.order_status(conn, number)
-        return etags.answer(serializers.status(found), found.version)
+        return etags.versioned_response(serializers.status(found), found.version)
 
     @app.post(
         "/orders/<number>/cancel",
@@ -58,7 +58,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_ANSWERS,
     )
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = read(ReasonRequest, optional=True)
+        form = parse_request(ReasonRequest, optional=True)
         if authorization.current_principal().is_staff:
             return change(path.number, actions.cancel, reason=form.reason, by=form.by)
         if form.by is not None:
@@ -75,7 +75,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_ANSWERS,
     )
     def deliver_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = read(ByRequest, optional=True)
+        form = parse_request(ByRequest, optional=True)
         return change(path.number, actions.deliver, by=form.by)
 
     @app.post(
@@ -87,7 +87,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_ANSWERS,
     )
     def send_back_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = read(SendBackRequest)
+        form = parse_request(SendBackRequest)
         return change(path.number, actions.send_back, reason=form.reason, by=form.by)
 
     @app.post(
@@ -101,7 +101,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         responses=_ANSWERS,
     )
     def prioritise_order(path: OrderPath, header: etags.IfMatch) -> Response:
-        form = read(PriorityRequest)
+        form = parse_request(PriorityRequest)
         return change(
             path.number,
             actions.set_priority,

@@ -51,13 +51,14 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="Orders, newest first",
         operation_id="list_orders",
         responses={
-            200: openapi.answers(SummaryResponse, [SUMMARY_EXAMPLE]) | {"headers": pagination.LINK},
+            200: openapi.list_response(SummaryResponse, [SUMMARY_EXAMPLE])
+            | {"headers": pagination.LINK},
             **openapi.problems(422, 503),
         },
     )
     def list_orders(query: ListQuery) -> Response:
-        pagination.refuse_unknown(query)
-        limit = pagination.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
+        pagination.reject_unknown(query)
+        limit = pagination.parse_limit(query.limit, service.LISTED, service.MOST_LISTED)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_orders(
                 conn, status=query.status, order_type=query.type, limit=limit, before=query.before
@@ -73,4 +74,4 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
 def _next(query: ListQuery, limit: int, found: Sequence[OrderSummary]) -> str:
     asked = {"status": query.status, "type": query.type, "limit": limit, "before": found[-1].number}
-    return pagination.next_page("/orders", asked)
+    return pagination.next_link("/orders", asked)

@@ -12,7 +12,7 @@ from pizza.web import openapi
 from pizza.web.api.place_order import PATH, FastPath, PlaceOrder
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http import etags
-from pizza.web.http.idempotency import IdempotencyKey
+from pizza.web.http.idempotency import IdempotencyKeyHeader
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.orders import ChangeResponse, StatusResponse
 from pizza.web.schemas.staff import WHOLE_EXAMPLE, WholeResponse
@@ -38,12 +38,12 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         operation_id="place_order",
         openapi_extensions=openapi.order_body(),
         responses={
-            201: openapi.placed(),
+            201: openapi.order_placed(),
             **openapi.problems(400, 401, 403, 409, 413, 415, 422, 429, 503),
-            409: openapi.placing_conflict(),
+            409: openapi.place_order_conflict(),
         },
     )
-    def place_order(header: IdempotencyKey) -> Response:
+    def place_order(header: IdempotencyKeyHeader) -> Response:
         status, headers, body = endpoint.respond(request.environ)
         return Response(body, status, headers)
 
@@ -54,7 +54,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         operation_id="whole_order",
         responses={
             **openapi.versioned(WholeResponse, WHOLE_EXAMPLE),
-            **openapi.unchanged(),
+            **openapi.not_modified(),
             **openapi.problems(400, 404, 503),
         },
     )
@@ -62,7 +62,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, path.number)
             dependencies.reads.record(conn, "order_read", "order", found.number)
-        return etags.answer(serializers.dump(documents.order(found)), found.version)
+        return etags.versioned_response(serializers.dump(documents.order(found)), found.version)
 
     @app.get(
         "/orders/<number>/status",
@@ -71,7 +71,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         operation_id="order_status",
         responses={
             **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
-            **openapi.unchanged(),
+            **openapi.not_modified(),
             **openapi.problems(400, 404, 503),
         },
     )
@@ -80,7 +80,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.order_status(conn, number)
         include_private = authorization.current_principal().may_see_order(number)
-        return etags.answer(
+        return etags.versioned_response(
             serializers.status(found, include_private=include_private), found.version
         )
 
@@ -90,8 +90,10 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         summary="Every status an order has had, oldest first",
         operation_id="order_history",
         responses={
-            200: openapi.answers(ChangeResponse, openapi.HISTORY_EXAMPLE, headers=openapi.ETAG),
-            **openapi.unchanged(),
+            200: openapi.list_response(
+                ChangeResponse, openapi.HISTORY_EXAMPLE, headers=openapi.ETAG
+            ),
+            **openapi.not_modified(),
             **openapi.problems(400, 404, 503),
         },
     )
@@ -101,6 +103,6 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
             changes = service.order_history(conn, number)
         include_private = authorization.current_principal().may_see_order(number)
         # One line for each version of the order.
-        return etags.answer(
+        return etags.versioned_response(
             serializers.history(changes, include_private=include_private), len(changes)
         )

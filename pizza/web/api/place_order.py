@@ -27,9 +27,9 @@ from pizza.menu.cache import Menu, MenuCache
 from pizza.orders import orders as service
 from pizza.orders.schema import read_order
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
-from pizza.web.http.idempotency import REPLAYED, request_key
+from pizza.web.http.idempotency import REPLAYED, read_idempotency_key
 from pizza.web.http.problems import CONTENT_TYPE, problem_for
-from pizza.web.http.request_body import parse, read_bytes
+from pizza.web.http.request_body import parse_json, read_bytes
 from pizza.web.schemas import serializers
 from pizza.web.security.authorization import HEADERS, Authorizer, Permission
 from pizza.web.security.proxies import address_of
@@ -96,9 +96,9 @@ class PlaceOrder:
         principal = self._authorizer.principal_of(environ)
         client = self._limits.order_quota(environ, principal)
         body = read_bytes(environ)
-        key = request_key(environ, body)
+        key = read_idempotency_key(environ, body)
         by_menu = self._takes_menu_prices()
-        draft = read_order(parse(body), prices_needed=not by_menu)
+        draft = read_order(parse_json(body), prices_needed=not by_menu)
         self._authorizer.check_restricted_fields(draft, principal, environ)
 
         may_deviate = by_menu and principal.has_key and principal.is_staff

@@ -36,7 +36,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="A day's orders: how many, how fast, how many late, by type and by priority",
         operation_id="day_report",
         responses={
-            200: openapi.answer(ReportResponse, REPORT_EXAMPLE),
+            200: openapi.response(ReportResponse, REPORT_EXAMPLE),
             **openapi.problems(404, 422, 503),
         },
     )
@@ -51,7 +51,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="How long the newest 5,000 orders waited for a cook, by priority",
         operation_id="priority_metrics",
-        responses={200: openapi.answers(WaitResponse, [WAIT_EXAMPLE]), **openapi.problems(503)},
+        responses={
+            200: openapi.list_response(WaitResponse, [WAIT_EXAMPLE]),
+            **openapi.problems(503),
+        },
     )
     def priority_metrics() -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:

@@ -13,8 +13,7 @@ from pizza.web import openapi
 from pizza.web.api.orders import TAG
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http import etags
-from pizza.web.pages import html as paper
-from pizza.web.pages import track
+from pizza.web.pages import html, track
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.orders import ChangeResponse
 from pizza.web.schemas.staff import WHOLE_EXAMPLE, WholeResponse
@@ -46,7 +45,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
         operation_id="tracked_order",
         responses={
             **openapi.versioned(TrackedResponse, TRACKED_EXAMPLE),
-            **openapi.unchanged(),
+            **openapi.not_modified(),
             **openapi.problems(400, 404, 503),
         },
     )
@@ -55,13 +54,13 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, number)
             steps = service.order_history(conn, number)
-        if paper.wanted():
+        if html.prefers_html():
             return track.page(found, steps, path.token)
         document = {
             **documents.order(found),
             "history": [dataclasses.asdict(step) for step in steps],
         }
-        response = etags.answer(serializers.dump(document), found.version)
+        response = etags.versioned_response(serializers.dump(document), found.version)
         # The address must not travel to another site.
         response.headers["Referrer-Policy"] = "no-referrer"
         response.vary.add("Accept")

@@ -15,7 +15,7 @@ from pizza.web import openapi
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http import pagination
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.requests import read
+from pizza.web.schemas.requests import parse_request
 from pizza.web.schemas.webhooks import (
     CHANGE_EXAMPLE,
     DELIVERY_EXAMPLE,
@@ -71,7 +71,7 @@ def register(app: OpenAPI, dependencies: Dependencies, settings: Settings) -> No
 
 
 def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> None:
-    one: dict[str | int, Any] = {200: openapi.answer(WebhookResponse, WEBHOOK_EXAMPLE)}
+    one: dict[str | int, Any] = {200: openapi.response(WebhookResponse, WEBHOOK_EXAMPLE)}
 
     @app.get(
         "/webhooks",
@@ -79,7 +79,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
         summary="All webhooks, oldest first",
         operation_id="list_webhooks",
         responses={
-            200: openapi.answers(WebhookResponse, [WEBHOOK_EXAMPLE]),
+            200: openapi.list_response(WebhookResponse, [WEBHOOK_EXAMPLE]),
             **openapi.problems(503),
         },
     )
@@ -95,12 +95,12 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
         operation_id="add_webhook",
         openapi_extensions=openapi.body(WebhookRequest, REQUEST_EXAMPLE),
         responses={
-            201: openapi.answer(WebhookSecretResponse, SECRET_EXAMPLE, headers=_LOCATION),
+            201: openapi.response(WebhookSecretResponse, SECRET_EXAMPLE, headers=_LOCATION),
             **openapi.problems(400, 413, 415, 422, 503),
         },
     )
     def add_webhook() -> Response:
-        form = read(WebhookRequest)
+        form = parse_request(WebhookRequest)
         service.check(policy, Change(form.url, form.types, form.description))
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found, secret = service.add_webhook(
@@ -130,7 +130,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
         responses={**one, **openapi.problems(400, 404, 413, 415, 422, 503)},
     )
     def change_webhook(path: WebhookPath) -> Response:
-        form = read(WebhookChangeRequest)
+        form = parse_request(WebhookChangeRequest)
         change = Change(form.url, form.types, form.description, form.enabled)
         service.check(policy, change)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
@@ -161,7 +161,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
         summary="Give a webhook another secret; for a day deliveries are signed with both",
         operation_id="rotate_webhook",
         responses={
-            200: openapi.answer(WebhookSecretResponse, SECRET_EXAMPLE),
+            200: openapi.response(WebhookSecretResponse, SECRET_EXAMPLE),
             **openapi.problems(404, 503),
         },
     )
@@ -174,7 +174,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
 
 def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     accepted: dict[str | int, Any] = {
-        202: openapi.answer(DeliveryResponse, DELIVERY_EXAMPLE),
+        202: openapi.response(DeliveryResponse, DELIVERY_EXAMPLE),
         **openapi.problems(404, 409, 503),
     }
 
@@ -197,14 +197,14 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="What became of a webhook's deliveries, newest first",
         operation_id="webhook_deliveries",
         responses={
-            200: openapi.answers(DeliveryResponse, [DELIVERY_EXAMPLE])
+            200: openapi.list_response(DeliveryResponse, [DELIVERY_EXAMPLE])
             | {"headers": pagination.LINK},
             **openapi.problems(404, 422, 503),
         },
     )
     def webhook_deliveries(path: WebhookPath, query: DeliveriesQuery) -> Response:
-        pagination.refuse_unknown(query)
-        limit = pagination.read_limit(query.limit, service.LISTED, service.MOST_LISTED)
+        pagination.reject_unknown(query)
+        limit = pagination.parse_limit(query.limit, service.LISTED, service.MOST_LISTED)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
             dependencies.reads.record(conn, "deliveries_read", "webhook", path.id)
@@ -242,4 +242,4 @@ def _accepted(found: WebhookDelivery) -> Response:
 
 def _next(id: str, limit: int, found: Sequence[WebhookDelivery]) -> str:
     asked = {"limit": limit, "before": found[-1].id}
-    return pagination.next_page(f"/webhooks/{int(id)}/deliveries", asked)
+    return pagination.next_link(f"/webhooks/{int(id)}/deliveries", asked)

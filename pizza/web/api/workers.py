@@ -35,7 +35,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="Every worker that ever registered, or the one of a name; who is at work",
         operation_id="workers_status",
         responses={
-            200: openapi.answers(WorkerResponse, WORKERS_EXAMPLE),
+            200: openapi.list_response(WorkerResponse, WORKERS_EXAMPLE),
             **openapi.problems(503),
         },
     )

@@ -1,1 +1,1 @@
-"""HTTP: bodies, problems, ETags, pages of lists, headers."""
+"""HTTP: request bodies, problems, ETags, pagination, headers."""

@@ -1,4 +1,4 @@
-"""The access log, at DEBUG: one line for each request, written before its answer leaves."""
+"""The access log, at DEBUG: one line for each request, written before the response is sent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 _BEHIND_TRACK = re.compile(r"(track[/\\]+).*", re.IGNORECASE | re.DOTALL)
-# A token that stands elsewhere.
+# A token elsewhere in the path.
 _SECRET = re.compile(r"[0-9A-Za-z_.~-]*[0-9a-fA-F]{32}[0-9A-Za-z_.~-]*")
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def access_log(app: Wsgi) -> Wsgi:
-    """Wrap a WSGI application. (Granian's own line comes after the answer; a stop may eat it.)"""
+    """Wrap a WSGI application. (Granian logs after the response, so a stop may lose the line.)"""
 
     def logged(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.monotonic()
@@ -32,17 +32,20 @@ def access_log(app: Wsgi) -> Wsgi:
         milliseconds = (time.monotonic() - started) * 1000
         log.debug(
             "%s %s: %s in %.1f ms",
-            environ["REQUEST_METHOD"], _shown(environ["PATH_INFO"]), statuses[-1], milliseconds,
+            environ["REQUEST_METHOD"],
+            _redact(environ["PATH_INFO"]),
+            statuses[-1],
+            milliseconds,
             extra={"action": "request", "duration_ms": round(milliseconds)},
-        )  # fmt: skip
+        )
         return body
 
     return logged
 
 
-def _shown(path: str) -> str:
-    """The path without a tracking token, which is as good as a key.
+def _redact(path: str) -> str:
+    """The path without a tracking token, which is a credential.
 
-    A mistyped address (`//track/…`, `/Track/…`) holds the token as well.
+    Mistyped paths (`//track/…`, `/Track/…`) contain it as well.
     """
     return _SECRET.sub("***", _BEHIND_TRACK.sub(r"\1***", path))

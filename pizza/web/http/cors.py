@@ -1,7 +1,7 @@
 """Cross-origin requests (CORS): pages of the origins in `--cors-origins` may use the API.
 
-A listed origin may also send the cookie of a session, and change what this service's own pages may
-change. `*` lets the pages of all sites ask without a cookie.
+A listed origin may also send the session cookie, and change what this service's own pages may
+change. `*` allows the pages of all sites, without a cookie.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _REQUEST_HEADERS = (
     "traceparent"
 )
 _RESPONSE_HEADERS = "ETag, Idempotent-Replayed, Link, Location, Retry-After, WWW-Authenticate"
-# How long a browser may remember the answer to a preflight.
+# How long a browser may cache the response to a preflight.
 _MAX_AGE_SECONDS = "600"
 
 
 def allow_origins(app: Wsgi, origins: Collection[str]) -> Wsgi:
-    """Wrap a WSGI application: answers preflights, and adds the headers to each other answer.
+    """Wrap a WSGI application: respond to preflights, add the headers to all other responses.
 
-    origins: as `--cors-origins` has them. Without any the application is returned as it is.
+    origins: the value of `--cors-origins`. Without any the application is returned unchanged.
     """
     if not origins:
         return app
@@ -55,12 +55,12 @@ def is_listed(environ: Mapping[str, Any]) -> bool:
     return bool(environ.get(_LISTED))
 
 
-# An answer that says which origin may read it is for no cache of another one's.
+# A response that names the origin must not be cached for another origin.
 _VARY: dict[bool, Headers] = {True: [], False: [("Vary", "Origin")]}
 
 
 def _headers(origin: str | None, origins: Collection[str]) -> Headers:
-    """What lets pages of `origin` read an answer; nothing for others."""
+    """The headers that let pages of `origin` read a response; none for other origins."""
     exposed = ("Access-Control-Expose-Headers", _RESPONSE_HEADERS)
     if origin is None:
         return []

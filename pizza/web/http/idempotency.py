@@ -1,7 +1,7 @@
-"""`Idempotency-Key` on POST /orders: a request that is sent again places no second order.
+"""`Idempotency-Key` on POST /orders: a repeated request places no second order.
 
 As the IETF draft has it (draft-ietf-httpapi-idempotency-key-header), but any printable text is a
-key, in quotes or not: the draft wants a quoted string, and hardly any client sends one.
+key, quoted or not: the draft requires a quoted string, but hardly any client sends one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _Text = Annotated[
 ]
 
 
-class IdempotencyKey(BaseModel):
-    """The header that makes it safe to send an order again."""
+class IdempotencyKeyHeader(BaseModel):
+    """The header that makes it safe to repeat an order."""
 
     idempotency_key: _Text = Field(
         None,
@@ -41,7 +41,7 @@ class IdempotencyKey(BaseModel):
     )
 
 
-def request_key(environ: Mapping[str, Any], body: bytes) -> RequestKey | None:
+def read_idempotency_key(environ: Mapping[str, Any], body: bytes) -> RequestKey | None:
     """The key of a WSGI request with this body; None without the header.
 
     Raises Problem 400, naming the header, when it is empty, too long or not printable ASCII.

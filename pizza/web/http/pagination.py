@@ -1,4 +1,4 @@
-"""Lists a page at a time: how many, what is no parameter, and where the next page is."""
+"""Pagination of lists: `limit`, unknown parameters, and the Link header."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ LINK: dict[str, Any] = {
 }
 
 
-def limit_schema(most: int) -> dict[str, Any]:
-    """What the API's description says of `limit`."""
-    return {"type": "integer", "minimum": 1, "maximum": most}
+def limit_schema(maximum: int) -> dict[str, Any]:
+    """The OpenAPI schema of the parameter `limit`."""
+    return {"type": "integer", "minimum": 1, "maximum": maximum}
 
 
-def refuse_unknown(query: BaseModel) -> None:
-    """Raise InvalidRequest for parameters that the list does not have."""
+def reject_unknown(query: BaseModel) -> None:
+    """Raise InvalidRequest for unknown parameters."""
     if query.model_extra:
         raise InvalidRequest(
             [FieldError(name[:100], "is no parameter") for name in query.model_extra]
         )
 
 
-def read_limit(text: str | None, usual: int, most: int) -> int:
-    """How many are asked for. Raises InvalidRequest for what is no number, of whatever size."""
+def parse_limit(text: str | None, default: int, maximum: int) -> int:
+    """The value of `limit`. Raises InvalidRequest if it is not a number."""
     if text is None:
-        return usual
+        return default
     if text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
-    raise InvalidRequest([FieldError("limit", f"must be a whole number from 1 to {most}")])
+    raise InvalidRequest([FieldError("limit", f"must be a whole number from 1 to {maximum}")])
 
 
-def next_page(path: str, asked: Mapping[str, object]) -> str:
-    """The header Link to what follows. path: below our root; parameters of None are left out."""
-    kept = {name: value for name, value in asked.items() if value is not None}
-    return f'<{request.script_root}{path}?{urlencode(kept)}>; rel="next"'
+def next_link(path: str, parameters: Mapping[str, object]) -> str:
+    """The Link header to the next page. path: below the root; parameters of None are left out."""
+    present = {name: value for name, value in parameters.items() if value is not None}
+    return f'<{request.script_root}{path}?{urlencode(present)}>; rel="next"'

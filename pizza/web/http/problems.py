@@ -1,4 +1,4 @@
-"""Every error is application/problem+json (RFC 9457): no HTML, no traceback, no driver's words."""
+"""Turns every exception into application/problem+json (RFC 9457), without internal details."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_DATABASE_SECONDS = 2
-# A body can hold more mistakes than anyone wants to read about.
-MOST_ERRORS = 100
+# At most so many field errors in one response.
+MAX_ERRORS = 100
 _SCHEME = 'Bearer realm="pizza"'
 
-_SENTENCES = {
+_DETAILS = {
     400: "The request could not be understood.",
     404: "There is nothing at this address.",
     405: "This address does not take this method.",
@@ -57,7 +57,7 @@ _SENTENCES = {
 
 
 class Problem(Exception):
-    """An error answer: status, a sentence, one FieldError for each bad field, headers, more."""
+    """An error response: status, detail, a FieldError for each bad field, headers, extensions."""
 
     def __init__(
         self,
@@ -66,14 +66,14 @@ class Problem(Exception):
         *,
         errors: Sequence[FieldError] = (),
         headers: Iterable[tuple[str, str]] = (),
-        more: Mapping[str, object] | None = None,
+        extensions: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors
         self.headers = tuple(headers)
-        self.more = dict(more or {})
+        self.extensions = dict(extensions or {})
 
     def body(self) -> bytes:
         """The problem+json document, on one line."""
@@ -82,76 +82,76 @@ class Problem(Exception):
             "title": _title(self.status),
             "status": self.status,
             "detail": self.detail,
-            **self.more,
+            **self.extensions,
         }
         if self.errors:
             document["errors"] = [
                 {"field": error.field, "message": error.message}
-                for error in self.errors[:MOST_ERRORS]
+                for error in self.errors[:MAX_ERRORS]
             ]
         return json.dumps(document).encode() + b"\n"
 
 
 def problem_for(error: Exception) -> Problem:
-    """Translate whatever went wrong into what a client may know; logs what only we may."""
-    for kind, answer in _ANSWERS.items():
+    """The problem for an exception. Logs exceptions that are not expected."""
+    for kind, handler in _HANDLERS.items():
         if isinstance(error, kind):
-            return answer(error)
+            return handler(error)
     log.error("Request failed", exc_info=error, extra={"action": "request_failed"})
-    return Problem(500, _SENTENCES[500])
+    return Problem(500, _DETAILS[500])
 
 
 def install(app: Flask) -> None:
-    """Make `app` answer every error as a problem."""
-    app.register_error_handler(Exception, respond)
+    """Have `app` respond to every exception with a problem."""
+    app.register_error_handler(Exception, handle_exception)
 
 
-def respond(error: Exception) -> Response:
-    """Flask's error handler: the answer to any exception."""
+def handle_exception(error: Exception) -> Response:
+    """Flask's error handler for any exception."""
     problem = problem_for(error)
     response = Response(problem.body(), problem.status, content_type=CONTENT_TYPE)
     response.headers.extend(problem.headers)
     return response
 
 
-def _full(error: CapacityReached | KitchenPaused) -> Problem:
+def _capacity_reached(error: CapacityReached | KitchenPaused) -> Problem:
     return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
-def _client_full(error: ClientLimitReached) -> Problem:
+def _client_limit_reached(error: ClientLimitReached) -> Problem:
     return Problem(429, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
-def _who_is_it(error: Unauthenticated) -> Problem:
+def _unauthorized(error: Unauthenticated) -> Problem:
     return Problem(401, str(error), errors=error.errors, headers=[("WWW-Authenticate", _SCHEME)])
 
 
-def _nobody_known(error: InvalidCredential) -> Problem:
+def _invalid_credential(error: InvalidCredential) -> Problem:
     scheme = f'{_SCHEME}, error="invalid_token"'
     return Problem(401, str(error), headers=[("WWW-Authenticate", scheme)])
 
 
-def _in_flight(error: IdempotencyConflict) -> Problem:
+def _idempotency_conflict(error: IdempotencyConflict) -> Problem:
     return Problem(409, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
-def _conflict(error: IllegalTransition) -> Problem:
-    more = {"current_status": error.current, "allowed_statuses": list(error.allowed)}
-    return Problem(409, str(error), more=more)
+def _illegal_transition(error: IllegalTransition) -> Problem:
+    extensions = {"current_status": error.current, "allowed_statuses": list(error.allowed)}
+    return Problem(409, str(error), extensions=extensions)
 
 
-def _database_away(error: DatabaseUnavailable) -> Problem:
-    # Logged by the breaker, which knows whether it is news.
+def _database_unavailable(error: DatabaseUnavailable) -> Problem:
+    # Logged by the breaker.
     sentence = "The order service cannot reach its database; try again soon."
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
 
-def _database_refuses(error: DatabaseTransientError) -> Problem:
+def _database_transient_error(error: DatabaseTransientError) -> Problem:
     sentence = "The database of the order service cannot do this at the moment; try again soon."
     return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
 
-def _no_schema(error: psycopg.Error) -> Problem:
+def _schema_missing(error: psycopg.Error) -> Problem:
     log.error(
         "The database lacks tables or columns: run --setup-db", extra={"action": "schema_missing"}
     )
@@ -168,7 +168,7 @@ def _from_werkzeug(error: HTTPException) -> Problem:
     ]
     if code == 405 and (methods := getattr(error, "valid_methods", None)):
         kept = [("Allow", ", ".join(sorted(methods)))]
-    return Problem(code, _SENTENCES.get(code, f"{_title(code)}."), headers=kept)
+    return Problem(code, _DETAILS.get(code, f"{_title(code)}."), headers=kept)
 
 
 def _retry_after(seconds: int) -> list[tuple[str, str]]:
@@ -182,37 +182,37 @@ def _title(status: int) -> str:
         return "Error"
 
 
-# The first kind that fits answers.
-_ANSWERS: dict[type[Exception], Callable[[Any], Problem]] = {
+# The first type that matches handles the exception.
+_HANDLERS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda problem: problem,
     InvalidOrder: lambda error: Problem(422, "The order is not valid.", errors=error.errors),
     InvalidRequest: lambda error: Problem(422, "The request is not valid.", errors=error.errors),
     OrderNotFound: lambda error: Problem(404, str(error)),
     CustomerNotFound: lambda error: Problem(404, str(error)),
-    CapacityReached: _full,
-    ClientLimitReached: _client_full,
-    Unauthenticated: _who_is_it,
-    InvalidCredential: _nobody_known,
+    CapacityReached: _capacity_reached,
+    ClientLimitReached: _client_limit_reached,
+    Unauthenticated: _unauthorized,
+    InvalidCredential: _invalid_credential,
     Forbidden: lambda error: Problem(403, str(error), errors=error.errors),
-    KitchenPaused: _full,
+    KitchenPaused: _capacity_reached,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
     IdempotencyKeyReused: lambda error: Problem(
         422, str(error), errors=[FieldError("Idempotency-Key", "belongs to another order")]
     ),
-    IdempotencyConflict: _in_flight,
+    IdempotencyConflict: _idempotency_conflict,
     DishNotFound: lambda error: Problem(404, str(error)),
     WebhookNotFound: lambda error: Problem(404, str(error)),
     WebhookDeliveryNotFound: lambda error: Problem(404, str(error)),
     WebhookDisabled: lambda error: Problem(409, str(error)),
-    IllegalTransition: _conflict,
+    IllegalTransition: _illegal_transition,
     ReasonRequired: lambda error: Problem(
         422, str(error), errors=[FieldError("reason", "is required for this change")]
     ),
-    VersionConflict: lambda error: Problem(412, str(error), more={"version": error.current}),
-    DatabaseTransientError: _database_refuses,
-    DatabaseUnavailable: _database_away,
-    psycopg.errors.UndefinedTable: _no_schema,
-    psycopg.errors.UndefinedFunction: _no_schema,
-    psycopg.errors.UndefinedColumn: _no_schema,
+    VersionConflict: lambda error: Problem(412, str(error), extensions={"version": error.current}),
+    DatabaseTransientError: _database_transient_error,
+    DatabaseUnavailable: _database_unavailable,
+    psycopg.errors.UndefinedTable: _schema_missing,
+    psycopg.errors.UndefinedFunction: _schema_missing,
+    psycopg.errors.UndefinedColumn: _schema_missing,
     HTTPException: _from_werkzeug,
 }

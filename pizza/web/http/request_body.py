@@ -1,4 +1,4 @@
-"""Request bodies: bytes to a JSON document, exactly and within bounds.
+"""Reads request bodies: JSON with exact numbers, and forms, of at most MAX_BODY bytes.
 
 Flask and pydantic both read JSON numbers as binary floats (15.990000000000000000001 becomes
 15.99, 1e-400 becomes 0), so the standard library reads them here, as Decimals.
@@ -14,14 +14,14 @@ from urllib.parse import parse_qsl
 
 from pizza.web.http.problems import Problem
 
-# An order of 100 items has 10 kB; no other body of ours needs more.
+# An order of 100 items has 10 kB.
 MAX_BODY = 65_536
-_MOST_FIELDS = 2000
+MAX_FIELDS = 2000
 
-# What no client of a JSON API sends by accident. `curl -d` without a header sends
-# application/x-www-form-urlencoded, others text/plain or nothing: all read as JSON.
-_FOREIGN_KINDS = ("multipart", "image", "audio", "video", "font", "model")
-_FOREIGN_SUBTYPES = (
+# Types that no client of a JSON API sends by mistake. `curl -d` without a header sends
+# application/x-www-form-urlencoded, others text/plain or nothing: those are read as JSON.
+_UNSUPPORTED_TYPES = ("multipart", "image", "audio", "video", "font", "model")
+_UNSUPPORTED_SUBTYPES = (
     "xml",
     "html",
     "pdf",
@@ -36,48 +36,50 @@ _FOREIGN_SUBTYPES = (
 _UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
-def read_document(environ: Mapping[str, Any]) -> Any:
+def read_json(environ: Mapping[str, Any]) -> Any:
     """Read the JSON document of a WSGI request; numbers with a point become exact Decimals.
 
-    Raises Problem: 413 over MAX_BODY bytes, 415 for a body that says it is something else than
-    JSON in UTF-8, 400 for what is not JSON.
+    Raises Problem: 413 over MAX_BODY bytes, 415 for another Content-Type than JSON in UTF-8, 400
+    for invalid JSON.
     """
-    return parse(read_bytes(environ))
+    return parse_json(read_bytes(environ))
 
 
 def read_bytes(environ: Mapping[str, Any]) -> bytes:
-    """Read the body of a WSGI request as it came. Raises Problem 413, 415, 400 if cut short."""
+    """Read the body of a WSGI request. Raises Problem 413, 415, or 400 if it is incomplete."""
     _check_headers(environ)
     return _read(environ)
 
 
-def read_optional(environ: Mapping[str, Any]) -> Any:
-    """Read a JSON document that may be left out: an empty body is an empty object.
+def read_optional_json(environ: Mapping[str, Any]) -> Any:
+    """Read an optional JSON document: an empty body is an empty object.
 
-    Raises Problem, as `read_document`.
+    Raises Problem, as `read_json`.
     """
     _check_headers(environ)
     body = _read(environ)
-    return parse(body) if body.strip() else {}
+    return parse_json(body) if body.strip() else {}
 
 
 def read_form(environ: Mapping[str, Any]) -> dict[str, str]:
-    """Read a posted form of a page. Raises Problem, as `read_bytes`, and 400 for what is no form.
+    """Read a posted form of a page. Raises Problem as `read_bytes`, and 400 for an invalid form.
 
-    (Flask would read on to the end of the body, which granian's refuses.)
+    (Flask would read to the end of the stream, which granian's refuses.)
     """
     try:
         pairs = parse_qsl(
-            read_bytes(environ).decode("ascii"), keep_blank_values=True, errors="strict",
-            max_num_fields=_MOST_FIELDS,
-        )  # fmt: skip
-    except ValueError:  # no ASCII, no UTF-8 behind it, or too many fields
+            read_bytes(environ).decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+    except ValueError:  # not ASCII, not UTF-8 when decoded, or too many fields
         raise Problem(400, "The body is not a form.") from None
     return dict(pairs)
 
 
-def parse(body: bytes) -> Any:
-    """Parse JSON in UTF-8; raises Problem 400 with a sentence that says where it goes wrong."""
+def parse_json(body: bytes) -> Any:
+    """Parse JSON in UTF-8. Raises Problem 400 with the position of the error."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -92,7 +94,7 @@ def parse(body: bytes) -> Any:
     except RecursionError:
         raise Problem(400, "The body is nested too deeply.") from None
     except ValueError:
-        # Python refuses to turn thousands of digits into an int.
+        # Python refuses to parse an int of thousands of digits.
         raise Problem(400, "The body has a number with too many digits.") from None
 
 
@@ -112,7 +114,7 @@ def _check_headers(environ: Mapping[str, Any]) -> None:
 def _check_content_type(content_type: str) -> None:
     media_type, _, parameters = content_type.lower().partition(";")
     kind, _, subtype = media_type.strip().partition("/")
-    if kind in _FOREIGN_KINDS or subtype.rpartition("+")[2] in _FOREIGN_SUBTYPES:
+    if kind in _UNSUPPORTED_TYPES or subtype.rpartition("+")[2] in _UNSUPPORTED_SUBTYPES:
         raise Problem(415, "The body must be JSON (Content-Type: application/json).")
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
@@ -121,11 +123,11 @@ def _check_content_type(content_type: str) -> None:
 
 
 def _read(environ: Mapping[str, Any]) -> bytes:
-    announced = environ.get("CONTENT_LENGTH") or ""
-    length = int(announced[:20]) if announced.isdigit() else None
+    declared = environ.get("CONTENT_LENGTH") or ""
+    length = int(declared[:20]) if declared.isdigit() else None
     if length is not None and length > MAX_BODY:
         raise _too_large()
-    # A chunked body announces no length: read one byte more than may come.
+    # A chunked body has no length: read one byte more than is allowed.
     body: bytes = environ["wsgi.input"].read(MAX_BODY + 1 if length is None else length)
     if len(body) > MAX_BODY:
         raise _too_large()
@@ -141,14 +143,14 @@ def _too_large() -> Problem:
 def _decimal(digits: str) -> Decimal:
     try:
         return Decimal(digits)
-    except InvalidOperation:  # an exponent beyond all bounds
+    except InvalidOperation:  # the exponent is too large
         return Decimal("Infinity")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # Parsers disagree on which of two values counts; with prices that must not matter.
+        # Parsers disagree on which of two values counts.
         raise Problem(400, "The body has an object with the same name twice.")
     return found
 

@@ -1,7 +1,7 @@
-"""Headers that tell browsers and caches what they may do with an answer.
+"""Response headers for browsers and caches.
 
-Everything is `no-store`, unless it is the same for everybody: names and tracking tokens stay in no
-cache. Browsers that have come by HTTPS, directly or through a trusted proxy, keep to it (HSTS).
+Everything is `no-store`, unless it is the same for every client: names and tracking tokens must not
+be cached. Responses over HTTPS, directly or through a trusted proxy, have HSTS.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from flask import Flask, Response, request
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
-# A year, as browsers and their preload lists want it. Other names of the domain are not ours.
+# A year, as preload lists require. Other names of the domain are not ours.
 HSTS = "max-age=31536000"
-# Of a document that is no page: taken for one, it could load and run nothing.
+# For JSON: if a browser shows it as a page, it loads and runs nothing.
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _DATA = ("application/json", "application/problem+json")
 
-# What is the same for everybody: the menu, health, the API's description, styles and scripts.
+# The same for every client: the menu, health, the OpenAPI document, styles and scripts.
 _PUBLIC = frozenset({"/menu", "/healthz", "/readyz", "/openapi.json", "/docs"})
 _PUBLIC_FOLDERS = ("/docs/", "/static/")
 
-# The API's description: Swagger UI is a package of its own, with one script in its page.
-_DESCRIPTION = ("openapi.", "swagger.")
-_INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-_DESCRIPTION_POLICY = (
+# Swagger UI comes from a package, with one inline script.
+_DOCS_ENDPOINTS = ("openapi.", "swagger.")
+_INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_DOCS_POLICY = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-# The library's own page has an event handler in it, which a policy would have to allow.
+# The library's index page has an inline event handler, which a policy would have to allow.
 _INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="UTF-8"><title>Where's my pizza: API</title></head>
@@ -49,14 +49,14 @@ _INDEX = """<!DOCTYPE html>
 
 
 def install(app: Flask) -> None:
-    """Give the pages of the API's description a Content-Security-Policy."""
+    """Add a Content-Security-Policy to Swagger UI."""
     app.config["OPENAPI_HTML_STRING"] = _INDEX
-    app.after_request(_describe)
+    app.after_request(_set_policy)
 
 
-def _describe(response: Response) -> Response:
-    described = (request.endpoint or "").startswith(_DESCRIPTION)
-    if described and response.mimetype == "text/html":
+def _set_policy(response: Response) -> Response:
+    is_docs = (request.endpoint or "").startswith(_DOCS_ENDPOINTS)
+    if is_docs and response.mimetype == "text/html":
         response.direct_passthrough = False
         response.headers["Content-Security-Policy"] = _policy(response.get_data(as_text=True))
     return response
@@ -64,9 +64,9 @@ def _describe(response: Response) -> Response:
 
 @lru_cache(maxsize=8)
 def _policy(page: str) -> str:
-    """The policy of a page of the description. Nothing of a request is in its scripts."""
-    scripts = "".join(f" 'sha256-{_digest(script)}'" for script in _INLINE.findall(page))
-    return _DESCRIPTION_POLICY.format(scripts=scripts)
+    """The policy of a page of Swagger UI. Its scripts contain nothing of a request."""
+    scripts = "".join(f" 'sha256-{_digest(script)}'" for script in _INLINE_SCRIPT.findall(page))
+    return _DOCS_POLICY.format(scripts=scripts)
 
 
 def _digest(script: str) -> str:
@@ -80,7 +80,7 @@ def _is_public(environ: Environ) -> bool:
 
 
 def with_headers(app: Wsgi) -> Wsgi:
-    """Wrap a WSGI application, below what reads the headers of proxies."""
+    """Wrap a WSGI application; has to be inside `behind_proxies`."""
 
     def answered(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         is_public = _is_public(environ)

@@ -12,19 +12,17 @@ from flask import Blueprint, Flask, Response, request
 from pizza.auth.authenticator import Authenticator
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import Dependencies
-from pizza.web.http import problems as errors
+from pizza.web.http import problems
 from pizza.web.pages import (
     audit,
     dead_letters,
+    html,
     login,
     manage,
     order,
     sessions,
     static_files,
     track,
-)
-from pizza.web.pages import (
-    html as paper,
 )
 from pizza.web.security.credentials import Credentials
 
@@ -57,9 +55,9 @@ def install(
 def _respond(error: Exception) -> Response:
     """The answer to any exception: a problem, and to a browser that wants a page, a page of it."""
     endpoint = request.endpoint or f"{NAME}.nothing"
-    if not paper.wanted() or not endpoint.startswith((*_SHARED, f"{NAME}.")):
-        return errors.respond(error)
-    problem = errors.problem_for(error)
+    if not html.prefers_html() or not endpoint.startswith((*_SHARED, f"{NAME}.")):
+        return problems.handle_exception(error)
+    problem = problems.problem_for(error)
     if problem.status == 401 and request.method == "GET":
-        return paper.go(login.login_address(request.full_path.rstrip("?")))
-    return paper.problem(problem)
+        return html.redirect_to(login.login_address(request.full_path.rstrip("?")))
+    return html.render_problem(problem)

@@ -13,7 +13,7 @@ from pizza.audit.audit_log import Details, Entry
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 
 _ADDRESS = "/manage/audit"
 _PAGE = 50
@@ -33,7 +33,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
                 before=_before(request.args.get("before")), limit=_PAGE,
             )  # fmt: skip
         older = {**asked, "before": found[-1].id} if len(found) == _PAGE else {}
-        return paper.page(
+        return html.render_page(
             "audit.html", here="manage", entries=list(map(_shown, found)), asked=asked,
             older=f"{_ADDRESS}?{urlencode(older)}" if older else "",
         )  # fmt: skip

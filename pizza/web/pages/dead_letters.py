@@ -16,7 +16,7 @@ from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 from pizza.web.security import authorization
 
 _ADDRESS = "/manage/dead-letters"
@@ -43,7 +43,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         with dependencies.pool.connection(timeout=_SETTLE_SECONDS) as conn:
             done = _settle(conn, verb, id, authorization.current_actor())
             if not done.failures:
-                return paper.go(_ADDRESS)
+                return html.redirect_to(_ADDRESS)
             return _page(conn, done, verb)
 
 
@@ -63,7 +63,7 @@ def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> BulkRe
 def _page(conn: BoundedConnection, done: BulkResult | None = None, verb: str = "") -> Response:
     """The page; done: what could not be done to some of them, so that it is no success."""
     letters = service.list_dead_letters(conn, _MAX_SHOWN)
-    return paper.page(
+    return html.render_page(
         "dead_letters.html",
         status=200 if done is None else 409,
         here="manage",

@@ -24,13 +24,13 @@ _HEADERS = {
 }
 
 
-def wanted() -> bool:
+def prefers_html() -> bool:
     """Whether the current request prefers a page to JSON, which only a browser does."""
     accepts = request.accept_mimetypes
     return bool(accepts["text/html"] > accepts["application/json"])
 
 
-def page(template: str, *, status: int = 200, live: bool = False, **words: Any) -> Response:
+def render_page(template: str, *, status: int = 200, live: bool = False, **words: Any) -> Response:
     """A page of this template.
 
     live: who has it already is told so (ETag, 304), so that it can be asked for every moment.
@@ -39,27 +39,27 @@ def page(template: str, *, status: int = 200, live: bool = False, **words: Any) 
     words["logged_in"] = session_cookie(request.environ) is not None
     words["manages"] = "principal" in g and g.principal.has_role(MANAGER)
     text = _TEMPLATES.get_template(template).render(words)
-    response = mark(Response(text, status, content_type=HTML))
+    response = set_headers(Response(text, status, content_type=HTML))
     if live:
         response.add_etag(weak=True)
         response.make_conditional(request.environ)
     return response
 
 
-def problem(found: Problem) -> Response:
+def render_problem(found: Problem) -> Response:
     """An error as a page."""
-    response = page("problem.html", status=found.status, problem=found)
+    response = render_page("problem.html", status=found.status, problem=found)
     response.headers.extend(found.headers)
     return response
 
 
-def go(address: str) -> Response:
+def redirect_to(address: str) -> Response:
     """Send the browser on to a page of ours, after a form. address: below the root of the pages."""
     location = f"{request.script_root}{address}"
-    return mark(Response(status=303, headers={"Location": location}, content_type=HTML))
+    return set_headers(Response(status=303, headers={"Location": location}, content_type=HTML))
 
 
-def mark(response: Response) -> Response:
+def set_headers(response: Response) -> Response:
     """Put on what every page has in its head."""
     response.headers.update(_HEADERS)
     response.vary.add("Accept")

@@ -10,7 +10,7 @@ from pizza.auth import sessions
 from pizza.auth.authenticator import Authenticator
 from pizza.domain.errors import InvalidCredential
 from pizza.web.http.request_body import read_form
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 from pizza.web.security import authorization
 from pizza.web.security.authorization import deny
 from pizza.web.security.credentials import Credentials
@@ -26,8 +26,8 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
     @pages.get("/login")
     def login() -> Response:
         if not authenticator.auth_required():
-            return paper.go(_FIRST)
-        return paper.page("login.html", following=_local(request.args.get("next")), error="")
+            return html.redirect_to(_FIRST)
+        return html.render_page("login.html", following=_local(request.args.get("next")), error="")
 
     @pages.post("/login")
     def login_form() -> Response:
@@ -42,8 +42,10 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
             try:
                 deny(refusal, request.environ)  # for the log
             except InvalidCredential:
-                return paper.page("login.html", status=403, following=following, error=_UNKNOWN)
-        response = paper.go(following)
+                return html.render_page(
+                    "login.html", status=403, following=following, error=_UNKNOWN
+                )
+        response = html.redirect_to(following)
         response.set_cookie(
             authorization.cookie_name(request.environ), cookie, httponly=True, samesite="Strict",
             max_age=int(sessions.MAX_AGE.total_seconds()), path=request.script_root or "/",
@@ -56,7 +58,7 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
         cookie = authorization.session_cookie(request.environ)
         if cookie is not None:
             authenticator.log_out(cookie, source=address_of(request.environ))
-        response = paper.go("/")
+        response = html.redirect_to("/")
         response.delete_cookie(
             authorization.cookie_name(request.environ), httponly=True, samesite="Strict",
             path=request.script_root or "/", secure=authorization.is_https(request.environ),

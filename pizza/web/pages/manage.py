@@ -18,8 +18,7 @@ from pizza.reports import storage as figures
 from pizza.reports.metrics_storage import Sample
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.request_body import read_form
-from pizza.web.pages import charts
-from pizza.web.pages import html as paper
+from pizza.web.pages import charts, html
 from pizza.web.security import authorization
 
 _ADDRESS = "/manage"
@@ -51,7 +50,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
                 _do(conn, form)
             except DomainError as refusal:
                 return _page(conn, dependencies.relay_state(), str(refusal))
-        return paper.go(_ADDRESS)
+        return html.redirect_to(_ADDRESS)
 
 
 def _do(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
@@ -87,7 +86,7 @@ def _price(form: dict[str, str]) -> Decimal | None:
 
 def _page(conn: psycopg.Connection[Any], relay: str, problem: str = "") -> Response:
     samples = metrics_storage.samples(conn)
-    return paper.page(
+    return html.render_page(
         "manage.html",
         status=422 if problem else 200,
         live=not problem,

@@ -19,7 +19,7 @@ from pizza.menu import dishes
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.request_body import read_form
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 from pizza.web.schemas.serializers import TRACK
 
 _QUANTITY, _PRICE = "quantity:", "price:"
@@ -51,7 +51,7 @@ def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder)
         status, _, answer = endpoint.respond(_as_api(request.environ, body, form.get("key", "")))
         document = json.loads(answer)
         if status == 201:
-            return paper.go(f"{TRACK}{document['tracking_token']}")
+            return html.redirect_to(f"{TRACK}{document['tracking_token']}")
         return _page(menu, form, document)
 
 
@@ -61,7 +61,7 @@ def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any])
     for each in problem.get("errors", ()):
         field = "items" if each["field"].startswith("items") else each["field"]
         errors.setdefault(field, each["message"])
-    response = paper.page(
+    response = html.render_page(
         "order.html",
         status=problem.get("status", 200),
         courses=_courses(menu),

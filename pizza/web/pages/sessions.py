@@ -13,7 +13,7 @@ from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 from pizza.web.security import authorization
 
 _ADDRESS = "/manage/sessions"
@@ -27,7 +27,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_sessions(conn)
         own = authorization.current_principal().session
-        return paper.page(
+        return html.render_page(
             "sessions.html", here="manage", sessions=[_shown(each, own) for each in found]
         )
 
@@ -39,7 +39,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
                 service.end_all_sessions(conn, actor=authorization.current_actor())
             else:
                 _end(conn, id)
-        return paper.go(_ADDRESS)
+        return html.redirect_to(_ADDRESS)
 
 
 def _end(conn: service.Connection, id: str) -> None:

@@ -23,7 +23,7 @@ from pizza.domain.status import (
 from pizza.orders import actions
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
-from pizza.web.pages import html as paper
+from pizza.web.pages import html
 from pizza.web.schemas.serializers import TRACK
 from pizza.web.security.credentials import Credentials
 
@@ -87,7 +87,7 @@ def register(pages: Blueprint, dependencies: Dependencies, credentials: Credenti
                 actions.cancel(conn, number, role=CUSTOMER)
         except IllegalTransition:
             pass  # the page says where it is by now
-        return paper.go(f"{TRACK}{token}")
+        return html.redirect_to(f"{TRACK}{token}")
 
 
 def number_of(credentials: Credentials, token: str) -> str:
@@ -100,7 +100,7 @@ def number_of(credentials: Credentials, token: str) -> str:
 
 def page(order: Order, history: Sequence[StatusChange], token: str) -> Response:
     """The page of an order."""
-    return paper.page(
+    return html.render_page(
         "track.html",
         live=True,
         order=order,

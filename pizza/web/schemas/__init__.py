@@ -1,1 +1,1 @@
-"""Documents of the HTTP API: what comes in, and what goes out."""
+"""Requests and responses of the HTTP API."""

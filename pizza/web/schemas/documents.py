@@ -1,4 +1,4 @@
-"""What the staff's documents hold: domain objects as dicts, the same by HTTP and `--json`."""
+"""Domain objects as dicts, for the responses to staff and for `--json` of the CLI."""
 
 from __future__ import annotations
 
@@ -158,8 +158,8 @@ def priority_wait(found: PriorityWait) -> Document:
 
 
 def webhook(found: Webhook, secret: str | None = None) -> Document:
-    """GET /webhooks/{id}; with its secret where that is told, this once."""
-    told = {} if secret is None else {"secret": secret}
+    """GET /webhooks/{id}. secret: included once, in the response that creates it."""
+    extra = {} if secret is None else {"secret": secret}
     return {
         "id": found.id,
         "url": found.url,
@@ -172,7 +172,7 @@ def webhook(found: Webhook, secret: str | None = None) -> Document:
         "rests_until": found.rests_until,
         "former_secret_until": found.former_until,
         "created_at": found.created_at,
-        **told,
+        **extra,
     }
 
 

@@ -1,6 +1,6 @@
-"""The documents that the order service answers with, as pydantic models; they document all.
+"""Responses about orders as pydantic models, for the OpenAPI document only.
 
-What it reads is in pizza.orders.schema and pizza.web.schemas.requests; the staff's are in
+Requests are in pizza.orders.schema and pizza.web.schemas.requests, the responses to staff in
 pizza.web.schemas.staff.
 """
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 
 class OrderResponse(BaseModel):
-    """The order as the restaurant took it."""
+    """The order as it was accepted."""
 
     order_number: str
     status: str
@@ -25,10 +25,9 @@ class OrderResponse(BaseModel):
 
 
 class StatusResponse(BaseModel):
-    """Where an order stands.
+    """The status of an order.
 
-    What it costs and how urgent it is only for its customer and staff. To others processed_by is
-    a role.
+    Amount, priority and rush only for its customer and staff; for others processed_by is a role.
     """
 
     order_number: str
@@ -54,7 +53,7 @@ class ChangeResponse(BaseModel):
 
 
 class HealthResponse(BaseModel):
-    """Whether the order service lives, and what it stands on."""
+    """Whether the order service works, and the state of what it depends on."""
 
     status: str
     checks: dict[str, str] = {}

@@ -1,6 +1,7 @@
-"""What staff sends, as pydantic models, and how they are read; an order's form is the services'.
+"""Requests of staff as pydantic models, and how to parse them.
 
-Pydantic checks the shape, the services check the words.
+Pydantic checks fields and types, the domain checks texts. The request of an order is in
+pizza.orders.schema.
 """
 
 from __future__ import annotations
@@ -20,42 +21,43 @@ from pizza.domain.order import MAX_PRIORITY, MIN_PRIORITY
 from pizza.orders.schema import MAX_UNKNOWN, Price
 from pizza.web.http import request_body
 
-# Printable, on one line: the domain looks closer.
-_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
+# One printable line; the domain checks the rest.
+_SINGLE_LINE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 
-def _words(longest: int) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": _LINE}
+def _text_schema(max_length: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": _SINGLE_LINE}
 
 
-def _or_null(schema: dict[str, Any]) -> WithJsonSchema:
+def or_null(schema: dict[str, Any]) -> WithJsonSchema:
+    """The schema of a value that may also be null."""
     return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
 
 
-Reason = Annotated[str, WithJsonSchema(_words(actor.REASON_LENGTH))]
-OptionalReason = Annotated[str | None, _or_null(_words(actor.REASON_LENGTH))]
+Reason = Annotated[str, WithJsonSchema(_text_schema(actor.REASON_LENGTH))]
+OptionalReason = Annotated[str | None, or_null(_text_schema(actor.REASON_LENGTH))]
 By = Annotated[
     str | None,
-    _or_null(_words(actor.SIGNATURE_LENGTH)),
+    or_null(_text_schema(actor.SIGNATURE_LENGTH)),
     Field(description="who does it, for the log"),
 ]
 _PRIORITY = {"type": "integer", "minimum": MIN_PRIORITY, "maximum": MAX_PRIORITY}
 
 
 class StaffRequest(BaseModel):
-    """A request of the staff; unknown fields are refused."""
+    """A request of staff; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class ByRequest(StaffRequest):
-    """Who does it; may be left out altogether."""
+    """Who does it; optional."""
 
     by: By = None
 
 
 class ReasonRequest(ByRequest):
-    """Why, and who does it; both may be left out."""
+    """Why, and who does it; both optional."""
 
     reason: OptionalReason = None
 
@@ -82,7 +84,7 @@ class VipRequest(ByRequest):
 class DishRequest(StaffRequest):
     """A dish for the menu; one of the same name is changed."""
 
-    name: Annotated[str, WithJsonSchema(_words(NAME_LENGTH))]
+    name: Annotated[str, WithJsonSchema(_text_schema(NAME_LENGTH))]
     tag: Annotated[
         str,
         WithJsonSchema(
@@ -90,16 +92,21 @@ class DishRequest(StaffRequest):
         ),
         Field(description="what a cook must be good at, such as pizza"),
     ]
-    price: Annotated[Price | None, _or_null({"type": "number", "minimum": 0})] = None
+    price: Annotated[Price | None, or_null({"type": "number", "minimum": 0})] = None
 
 
-FORMS: tuple[type[StaffRequest], ...] = (
-    ByRequest, ReasonRequest, SendBackRequest, PriorityRequest, VipRequest, DishRequest,
-)  # fmt: skip
+MODELS: tuple[type[StaffRequest], ...] = (
+    ByRequest,
+    ReasonRequest,
+    SendBackRequest,
+    PriorityRequest,
+    VipRequest,
+    DishRequest,
+)
 
 RequestModel = TypeVar("RequestModel", bound=StaffRequest)
 
-_WORDS = {
+_MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is not a field of this request",
     "string_type": "must be a string",
@@ -111,31 +118,31 @@ _WORDS = {
 }
 
 
-def read(model: type[RequestModel], *, optional: bool = False) -> RequestModel:
-    """Read the body of the current request; optional: an empty one will do.
+def parse_request(model: type[RequestModel], *, optional: bool = False) -> RequestModel:
+    """Parse the body of the current request. optional: an empty body is allowed.
 
     Raises Problem for a body that is not JSON, InvalidRequest with an entry for each bad field.
     """
-    document = (request_body.read_optional if optional else request_body.read_document)(
+    document = (request_body.read_optional_json if optional else request_body.read_json)(
         request.environ
     )
     try:
-        return model.model_validate(_bounded(document, model.model_fields))
+        return model.model_validate(_limit_unknown_fields(document, model.model_fields))
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         raise InvalidRequest(
             [
                 FieldError(
                     ".".join(map(str, each["loc"]))[:NAME_LENGTH],
-                    _WORDS.get(each["type"], each["msg"]),
+                    _MESSAGES.get(each["type"], each["msg"]),
                 )
                 for each in found
             ]
         ) from None
 
 
-def _bounded(document: Any, names: Container[str]) -> Any:
-    """The document with the first MAX_UNKNOWN of its unknown names: more change no answer."""
+def _limit_unknown_fields(document: Any, names: Container[str]) -> Any:
+    """The document with at most MAX_UNKNOWN of its unknown fields; more add nothing."""
     if not isinstance(document, dict) or len(document) <= MAX_UNKNOWN:
         return document
     unknown = islice((name for name in document if name not in names), MAX_UNKNOWN)

@@ -1,6 +1,7 @@
-"""JSON with exact money and times in UTC with a `Z`; what is asked for often is written by hand.
+"""JSON with exact amounts, and times in UTC with a `Z`.
 
-What the documents of the staff hold is in pizza.web.schemas.documents.
+The documents that are requested most are formatted directly, which is several times faster. The
+documents of staff are in pizza.web.schemas.documents.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 
 _text = json.encoder.encode_basestring_ascii
 
-
 TRACK = "/track/"
 
 
 def placed(order: PlacedOrder, token: str, root: str = "") -> str:
-    """The answer to POST /orders; the amount is a JSON number with two places.
+    """The response to POST /orders; the amount has two decimal places.
 
-    token: its tracking token; root: the path below which a proxy has us. Neither needs escapes.
+    token: its tracking token; root: the path prefix of a proxy. Neither needs escapes.
     """
     return (
         f'{{"order_number":{_text(order.number)},"status":{_text(order.status)},'
@@ -36,7 +36,7 @@ def placed(order: PlacedOrder, token: str, root: str = "") -> str:
 
 
 def status(order: OrderStatus, *, include_private: bool = True) -> str:
-    """The answer to GET /orders/{number}/status.
+    """The response to GET /orders/{number}/status.
 
     include_private: with amount, priority and the cook's name; without it the cook is a role.
     """
@@ -57,7 +57,7 @@ def status(order: OrderStatus, *, include_private: bool = True) -> str:
 
 
 def history(changes: list[StatusChange], *, include_private: bool = True) -> str:
-    """The answer to GET /orders/{number}/history.
+    """The response to GET /orders/{number}/history.
 
     include_private: with names and notes; without it each name is a role.
     """
@@ -74,24 +74,24 @@ def _actor(change: StatusChange, *, include_private: bool) -> str:
 
 
 def dump(document: object) -> str:
-    """Any document of dicts, lists and plain values, on one line; used where speed is no matter.
+    """Serialise dicts, lists and plain values on one line.
 
-    Decimals become numbers with two places, floats have three at most.
+    Decimals have two decimal places, floats at most three.
     """
-    return f"{_dumped(document)}\n"
+    return f"{_to_json(document)}\n"
 
 
 def dump_lines(documents: Iterable[object]) -> str:
     """A JSON array with one document on each line."""
-    return _lines(map(_dumped, documents))
+    return _lines(map(_to_json, documents))
 
 
-def _dumped(value: object) -> str:
+def _to_json(value: object) -> str:
     match value:
         case dict():
-            return f"{{{','.join(f'{_text(str(k))}:{_dumped(v)}' for k, v in value.items())}}}"
+            return f"{{{','.join(f'{_text(str(k))}:{_to_json(v)}' for k, v in value.items())}}}"
         case list() | tuple():
-            return f"[{','.join(map(_dumped, value))}]"
+            return f"[{','.join(map(_to_json, value))}]"
         case Decimal():
             return _money(value)
         case datetime():

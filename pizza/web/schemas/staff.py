@@ -1,4 +1,4 @@
-"""The documents of pizza.web.schemas.documents as pydantic models, with an example of each."""
+"""The documents of pizza.web.schemas.documents as pydantic models, each with an example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TimeOrNull = Annotated[
 
 
 class ItemResponse(BaseModel):
-    """One line of an order."""
+    """One item of an order."""
 
     name: str
     quantity: int
@@ -52,7 +52,7 @@ class WholeResponse(SummaryResponse):
 
 
 class WorkerResponse(BaseModel):
-    """One worker; its figures are of its part in the newest 5,000 orders."""
+    """One worker; its figures are of its share of the newest 5,000 orders."""
 
     worker_name: str
     type: str
@@ -109,14 +109,14 @@ class KitchenResponse(BaseModel):
 
 
 class BoardItemResponse(BaseModel):
-    """One line of an order on the board."""
+    """One item of an order on the kitchen page."""
 
     name: str
     quantity: int
 
 
 class BoardOrderResponse(BaseModel):
-    """An order on the kitchen's board; one that was cancelled stays for two minutes."""
+    """An order on the kitchen page; a cancelled one stays for two minutes."""
 
     order_number: str
     status: str
@@ -169,9 +169,16 @@ class WaitResponse(BaseModel):
 
 
 MODELS: tuple[type[BaseModel], ...] = (
-    SummaryResponse, WholeResponse, WorkerResponse, DishResponse, CustomerResponse,
-    KitchenResponse, BoardOrderResponse, ReportResponse, WaitResponse,
-)  # fmt: skip
+    SummaryResponse,
+    WholeResponse,
+    WorkerResponse,
+    DishResponse,
+    CustomerResponse,
+    KitchenResponse,
+    BoardOrderResponse,
+    ReportResponse,
+    WaitResponse,
+)
 
 SUMMARY_EXAMPLE = {
     "order_number": "ORD_20241216_001",

@@ -1,4 +1,4 @@
-"""What staff sends about webhooks and is answered, as pydantic models with an example of each."""
+"""Requests and responses about webhooks as pydantic models, each with an example."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.domain.targets import URL_LENGTH
 from pizza.domain.webhooks import TYPES
-from pizza.web.schemas.requests import StaffRequest
+from pizza.web.schemas.requests import StaffRequest, or_null
 from pizza.web.schemas.staff import Time, TimeOrNull
 from pizza.webhooks.webhooks import DESCRIPTION_LENGTH
 
@@ -17,18 +17,14 @@ _TYPES = {"type": "array", "items": {"type": "string", "enum": list(TYPES)}}
 _DESCRIPTION = {"type": "string", "maxLength": DESCRIPTION_LENGTH, "pattern": r"^[ -~]*$"}
 
 
-def _or_null(schema: dict[str, object]) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [schema, {"type": "null"}]})
-
-
 Url = Annotated[str, WithJsonSchema(_URL)]
-OptionalUrl = Annotated[str | None, _or_null(_URL)]
+OptionalUrl = Annotated[str | None, or_null(_URL)]
 Types = Annotated[
     list[str] | None,
-    _or_null(_TYPES),
-    Field(description="what it is told of; none of them stands for all"),
+    or_null(_TYPES),
+    Field(description="which events it receives; null or none for all"),
 ]
-Description = Annotated[str | None, _or_null(_DESCRIPTION)]
+Description = Annotated[str | None, or_null(_DESCRIPTION)]
 
 
 class WebhookRequest(StaffRequest):
@@ -65,7 +61,7 @@ class WebhookResponse(BaseModel):
 
 
 class WebhookSecretResponse(WebhookResponse):
-    """A webhook with its secret, which is shown this once."""
+    """A webhook with its secret, which no other response has."""
 
     secret: str
 
@@ -90,8 +86,12 @@ class DeliveryResponse(BaseModel):
 
 
 MODELS: tuple[type[BaseModel], ...] = (
-    WebhookRequest, WebhookChangeRequest, WebhookResponse, WebhookSecretResponse, DeliveryResponse,
-)  # fmt: skip
+    WebhookRequest,
+    WebhookChangeRequest,
+    WebhookResponse,
+    WebhookSecretResponse,
+    DeliveryResponse,
+)
 
 REQUEST_EXAMPLE = {
     "url": "https://hooks.example/pizza",

@@ -253,7 +253,7 @@ def _parse_event_id(last: str | None) -> int | None:
 
 
 def _answer() -> dict[str, object]:
-    return openapi.plain(sse.CONTENT_TYPE, _EXAMPLE) | {
+    return openapi.text_response(sse.CONTENT_TYPE, _EXAMPLE) | {
         "description": "Server-sent events: `order` with a status update of docs/asyncapi.yaml, "
         "and `end` after the last one of an order."
     }

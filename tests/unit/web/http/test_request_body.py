@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from pizza.web.http.problems import Problem
-from pizza.web.http.request_body import MAX_BODY, parse, read_document
+from pizza.web.http.request_body import MAX_BODY, parse_json, read_json
 
 
 def read(body=b"{}", content_type="", length=..., **headers):
@@ -15,7 +15,7 @@ def read(body=b"{}", content_type="", length=..., **headers):
         environ["CONTENT_LENGTH"] = str(len(body))
     elif length is not None:
         environ["CONTENT_LENGTH"] = length
-    return read_document(environ)
+    return read_json(environ)
 
 
 def refusal(*args, **kwargs):
@@ -28,14 +28,14 @@ def refusal(*args, **kwargs):
     "digits", ["15.990000000000000000001", "1e-400", "1e308", "0.1", "-0.0", "1E2"]
 )
 def test_numbers_with_a_point_or_an_exponent_are_exact(digits):
-    value = parse(digits.encode())
+    value = parse_json(digits.encode())
     assert isinstance(value, Decimal)
     assert value.compare_total(Decimal(digits)) == 0
 
 
 @pytest.mark.parametrize("digits", ["NaN", "Infinity", "-Infinity", "1e99999999999999999999"])
 def test_what_is_no_finite_number_stays_one_that_can_be_refused_by_field(digits):
-    assert not parse(digits.encode()).is_finite()
+    assert not parse_json(digits.encode()).is_finite()
 
 
 @pytest.mark.parametrize(
