@@ -17,7 +17,7 @@ from pizza.auth import session_storage
 from pizza.auth.key_storage import StaffKey
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import FieldError, InvalidRequest
-from pizza.domain.names import words_error
+from pizza.domain.names import text_error
 from pizza.domain.roles import KINDS, MANAGER, PERSON, ROLES
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def _disable_webhooks(conn: Connection, actor: Actor, key_id: str | None) -> Non
 
 def _check(name: str, role: str, kind: str, good_for: timedelta | None) -> None:
     errors = []
-    if message := words_error(name, NAME_LENGTH):
+    if message := text_error(name, NAME_LENGTH):
         errors.append(FieldError("name", message))
     if role not in ROLES:
         errors.append(FieldError("role", f"must be one of {', '.join(ROLES)}"))

@@ -9,7 +9,7 @@ from typing import Any
 from pizza.config import parsers
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
-from pizza.domain.targets import SCHEMES
+from pizza.domain.webhook_urls import SCHEMES
 
 MODES = (
     "order-service",

@@ -17,7 +17,7 @@ from pizza.config.options import DEVELOPMENT, OPTIONS
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
-from pizza.domain.targets import HTTPS
+from pizza.domain.webhook_urls import HTTPS
 from pizza.taskqueue.broker import address as broker_address
 
 

@@ -19,8 +19,8 @@ from pizza.customers.personal_data_storage import Message
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
-from pizza.domain.names import fold, may_be_stored
-from pizza.domain.personal_data import ERASED, Traces, erased_event
+from pizza.domain.names import fold, is_storable
+from pizza.domain.personal_data import ERASED, CustomerMatcher, redact_event
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH)
 
 def _keys(conn: BoundedConnection, name: str) -> list[str]:
     # The second name stands where others were.
-    if not may_be_stored(name) or fold(name) == ERASED:
+    if not is_storable(name) or fold(name) == ERASED:
         raise CustomerNotFound(name[:100])
     return storage.keys_of(conn, name)
 
@@ -126,18 +126,18 @@ def _keys(conn: BoundedConnection, name: str) -> list[str]:
 def _find(conn: BoundedConnection, name: str) -> _Found:
     keys = _keys(conn, name)
     numbers = storage.orders_of(conn, keys)
-    traces = Traces(keys, numbers.all)
+    matcher = CustomerMatcher(keys, numbers.all)
     dead = [
         each
         for each in storage.dead_messages(conn)
-        if traces.in_message(each.body, each.headers, each.reason, each.traceback)
+        if matcher.in_message(each.body, each.headers, each.reason, each.traceback)
     ]
     waiting = [
         each
         for each in storage.waiting_messages(conn)
-        if "dead_message" not in each.headers and traces.in_message(each.body, each.headers)
+        if "dead_message" not in each.headers and matcher.in_message(each.body, each.headers)
     ]
-    return _Found(keys, numbers, dead, waiting, storage.merged_names(conn, traces))
+    return _Found(keys, numbers, dead, waiting, storage.merged_names(conn, matcher))
 
 
 def _is_known(found: _Found, customers: Sequence[Any]) -> bool:
@@ -150,7 +150,7 @@ def _without_person(message: Message) -> bytes:
         body = json.loads(message.body)
     except (ValueError, RecursionError):
         body = None
-    return json.dumps(erased_event(body) if isinstance(body, dict) else {}).encode()
+    return json.dumps(redact_event(body) if isinstance(body, dict) else {}).encode()
 
 
 def _readable(message: Message) -> dict[str, Any]:

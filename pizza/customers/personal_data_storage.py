@@ -18,7 +18,7 @@ from pizza.database.arrays import text_array
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.names import fold
-from pizza.domain.personal_data import ERASED, Traces, erased_payload
+from pizza.domain.personal_data import ERASED, CustomerMatcher, redact_payload
 
 _SQL = Queries("restaurant/personal_data")
 
@@ -116,7 +116,7 @@ def _erase_batch(conn: Connection, numbers: Sequence[str]) -> None:
         _SQL.erase_deliveries,
         {
             "ids": [id for id, _ in deliveries],
-            "payloads": text_array([erased_payload(payload) for _, payload in deliveries]),
+            "payloads": text_array([redact_payload(payload) for _, payload in deliveries]),
             "erased": ERASED,
         },
     )
@@ -178,12 +178,12 @@ def waiting_messages(conn: Connection) -> Iterator[Message]:
         after = rows[-1][0]
 
 
-def merged_names(conn: Connection, traces: Traces) -> list[tuple[int, Row]]:
+def merged_names(conn: Connection, matcher: CustomerMatcher) -> list[tuple[int, Row]]:
     """The records of spellings of this customer that became one: their ids, and what they hold."""
     return [
         (id, merged)
         for id, kept, merged in conn.execute(_SQL.merged_names).fetchall()
-        if traces.in_text(kept) or traces.in_text(str(merged.get("name", "")))
+        if matcher.in_text(kept) or matcher.in_text(str(merged.get("name", "")))
     ]
 
 

@@ -15,7 +15,7 @@ from pizza.customers import storage
 from pizza.customers.storage import Customer
 from pizza.domain.actor import UNNAMED, Actor, check_signature
 from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest
-from pizza.domain.names import may_be_stored, name_error
+from pizza.domain.names import is_storable, name_error
 from pizza.operations.name_keys import fold_names
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ Connection = psycopg.Connection[Any]
 
 def customer(conn: Connection, name: str) -> Customer:
     """What is known of a customer. Raises CustomerNotFound."""
-    if not may_be_stored(name):
+    if not is_storable(name):
         raise CustomerNotFound(name[:100])
     fold_names(conn)
     return storage.find(conn, name)

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from pizza.domain.errors import FieldError, InvalidRequest
-from pizza.domain.names import words_error
+from pizza.domain.names import text_error
 
 # As long as the column changed_by of an order's history.
 SIGNATURE_LENGTH = 50
@@ -57,7 +57,7 @@ def check_signature(*, by: str | None = None, reason: str | None = None) -> None
     errors = [
         FieldError(name, message)
         for name, text, longest in texts
-        if text is not None and (message := words_error(text, longest))
+        if text is not None and (message := text_error(text, longest))
     ]
     if errors:
         raise InvalidRequest(errors)

@@ -1,7 +1,7 @@
-"""When will it be ready: the waiting orders dealt to the cooks on shift, in the kitchen's order.
+"""Estimates when waiting orders will be ready, by a simulation of the cooks that are online.
 
-The same way that the kitchen itself goes: whenever a cook is free, the best waiting order that
-this cook may cook is next. All times are in seconds from now.
+As the workers do, each cook that is free takes the best waiting order that it may cook. All times
+are in seconds from now.
 """
 
 from __future__ import annotations
@@ -20,52 +20,56 @@ FACTORS = {DINE_IN: 0.8, TAKEOUT: 1.0, DELIVERY: 1.2}
 def cooking_seconds(order_type: str, base: float = BASE_SECONDS) -> float:
     """The cooking time of one order in seconds.
 
-    base: the time of a takeout (`--cooking-time`); 0 cooks at once.
+    base: the cooking time of a takeout in seconds (`--cooking-time`); may be 0.
     """
     return FACTORS[order_type] * base
 
 
 @dataclass(frozen=True, slots=True)
 class Cook:
-    """One cook on shift: what it may cook (None: all), and in how long it is free."""
+    """An online cook. order_types, tags: what it may cook (None: all).
+
+    busy_seconds: time until it can take an order.
+    """
 
     order_types: frozenset[str] | None = None
     tags: frozenset[str] | None = None
-    free_in: float = 0.0
+    busy_seconds: float = 0.0
 
-    def may_cook(self, order: Waiting) -> bool:
-        """Whether the kitchen would give it this order."""
+    def may_cook(self, order: QueuedOrder) -> bool:
+        """Whether a worker with these order types and tags may take the order."""
         if self.order_types is not None and order.order_type not in self.order_types:
             return False
-        return self.tags is None or order.needs <= self.tags
+        return self.tags is None or order.required_tags <= self.tags
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """One waiting order; `seconds` is how long it cooks."""
+class QueuedOrder:
+    """A waiting order; `seconds`: its cooking time."""
 
     number: str
     order_type: str
     seconds: float
-    needs: frozenset[str] = field(default_factory=frozenset)
+    required_tags: frozenset[str] = field(default_factory=frozenset)
 
 
-def completions(cooks: Iterable[Cook], line: Sequence[Waiting]) -> dict[str, float | None]:
-    """In how long each order of the line will be ready; None for one that nobody may cook.
+def estimate_completions(
+    cooks: Iterable[Cook], queue: Sequence[QueuedOrder]
+) -> dict[str, float | None]:
+    """The seconds until each order will be ready, by number; None if no cook may cook it.
 
-    line: best first, as the kitchen takes them.
+    queue: best first, as the workers take them.
     """
-    shift = list(cooks)
-    free = [(cook.free_in, turn, cook) for turn, cook in enumerate(shift)]
+    free = [(cook.busy_seconds, index, cook) for index, cook in enumerate(cooks)]
     heapq.heapify(free)
-    left = list(line)
+    left = list(queue)
     found: dict[str, float | None] = {}
     while left and free:
-        moment, turn, cook = heapq.heappop(free)
+        moment, index, cook = heapq.heappop(free)
         order = next((each for each in left if cook.may_cook(each)), None)
         if order is None:
-            continue  # nothing will come for this cook any more
+            continue  # this cook may cook none of the rest
         left.remove(order)
         found[order.number] = moment + order.seconds
-        heapq.heappush(free, (moment + order.seconds, turn, cook))
+        heapq.heappush(free, (moment + order.seconds, index, cook))
     return found | {order.number: None for order in left}

@@ -1,4 +1,4 @@
-"""What the menu says of an order: which kind of cook each of its items needs."""
+"""Rules of the menu: the tags that a cook needs for an order, and its prices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pizza.domain.names import fold, name_error
 from pizza.domain.order import ORDER_TYPES, OrderDraft, price_error, total_error
 
 UNKNOWN = "?"
-"""The need of an item that no tag fits: only a cook without tags takes it."""
+"""The tag of an item that fits no tag of the menu: only a cook without tags may take it."""
 
 TAG_LENGTH = 50
 _TAG = re.compile(r"[a-z][a-z0-9-]*")
@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Dish:
-    """One line of the menu; a price of None is for the waiter to say."""
+    """A dish of the menu. price: None if staff sets it with each order."""
 
     name: str
     tag: str
@@ -30,17 +30,17 @@ class Dish:
     sold_out: bool = False
 
 
-def needs(item_names: Iterable[str], menu: Mapping[str, str]) -> list[str]:
+def required_tags(item_names: Iterable[str], menu: Mapping[str, str]) -> list[str]:
     """The tags that a cook must have for these items, sorted.
 
-    menu: the keys of dish names and their tags. An item that is not on the menu is what its last
-    known word says: a "Margherita Pizza" is `pizza`, a "Pizza Salad" is `salad`.
+    menu: tags by the keys of dish names. An item that is not on the menu gets the tag of its last
+    known word: a "Margherita Pizza" is `pizza`, a "Pizza Salad" is `salad`.
     """
     tags = set(menu.values())
-    return sorted({_need(fold(name), menu, tags) for name in item_names})
+    return sorted({_required_tag(fold(name), menu, tags) for name in item_names})
 
 
-def _need(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
+def _required_tag(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
     known = menu.get(name)
     if known is not None:
         return known
@@ -52,7 +52,7 @@ def _need(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
     return UNKNOWN
 
 
-def specialities(
+def parse_specialities(
     words: Iterable[str], tags: Collection[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """Split `--order-types` into order types and menu tags (None: everything on the menu).
@@ -61,11 +61,11 @@ def specialities(
     """
     given = [word.strip() for word in words]
     types = tuple(dict.fromkeys(word for word in given if word in ORDER_TYPES))
-    skills = tuple(dict.fromkeys(fold(w) for w in given if w not in ORDER_TYPES))
-    unknown = [word for word in skills if word not in tags]
+    chosen = tuple(dict.fromkeys(fold(w) for w in given if w not in ORDER_TYPES))
+    unknown = [word for word in chosen if word not in tags]
     if unknown:
         raise InvalidSpecialities(unknown, (*ORDER_TYPES, *sorted(tags)))
-    return types or ORDER_TYPES, skills or None
+    return types or ORDER_TYPES, chosen or None
 
 
 def with_menu_prices(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> OrderDraft:

@@ -24,7 +24,7 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", composed.casefold())
 
 
-def words_error(text: str, longest: int) -> str | None:
+def text_error(text: str, longest: int) -> str | None:
     """Say what is wrong with a name of who did something, or with a reason for the log, or None."""
     if not 1 <= len(text) <= longest:
         return f"must be 1 to {longest} characters long"
@@ -53,7 +53,7 @@ def _invisible_error(text: str) -> str | None:
     return "must not be blank" if kinds <= {"Zs", "Cf"} else None
 
 
-def may_be_stored(text: str) -> bool:
+def is_storable(text: str) -> bool:
     """Whether a name can be in the database, where older releases have stored more kinds of names.
 
     PostgreSQL takes neither NUL nor half a surrogate pair.

@@ -1,4 +1,4 @@
-"""An order: what a customer may ask for, the rules it must keep, and what the restaurant answers.
+"""Orders: drafts, the rules that a draft must keep, and the values that describe placed orders.
 
 The limits are those of the specification's tables (`varchar(100)`, `decimal(8,2)`,
 `decimal(10,2)`) and of docs/decisions.md. The HTTP schema reads them from here.
@@ -32,9 +32,9 @@ _CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class OrderItem:
-    """One line of an order; `price` is for a single piece, with at most two decimal places.
+    """An item of an order. price: for a single piece, with at most two decimal places.
 
-    price: None in a draft that leaves it to the menu (pizza.domain.menu.with_menu_prices).
+    price: None in a draft that takes the menu's price (pizza.domain.menu.with_menu_prices).
     """
 
     name: str
@@ -44,7 +44,7 @@ class OrderItem:
 
 @dataclass(frozen=True, slots=True)
 class OrderDraft:
-    """An order as asked for, before the restaurant took it. Text is kept exactly as given."""
+    """An order before it is placed. Text is kept exactly as given."""
 
     customer_name: str
     items: tuple[OrderItem, ...]
@@ -57,7 +57,7 @@ class OrderDraft:
 
     @property
     def total(self) -> Decimal:
-        """The exact sum with two places (15.99 + 8.99 = 24.98), for a draft that `check` passes.
+        """The exact sum with two places (15.99 + 8.99 = 24.98), for a draft that passes `validate`.
 
         Items without a price count as 0.
         """
@@ -65,16 +65,16 @@ class OrderDraft:
         return whole.quantize(_CENT)
 
 
-def normal_price(price: Decimal) -> Decimal:
-    """Write a sound price with two places: 26 and 2.6E+1 become 26.00, -0 becomes 0.00."""
+def normalize_price(price: Decimal) -> Decimal:
+    """A valid price with two decimal places: 26 and 2.6E+1 become 26.00, -0 becomes 0.00."""
     return (price + 0).quantize(_CENT)  # the sum has no sign of its own when it is zero
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
-    """An order the restaurant took; `priority_rule` says which rule gave the priority.
+    """A stored order. priority_rule: the name of the rule that gave the priority.
 
-    replayed: it was taken before, under the key that this request has too.
+    replayed: it was placed before, with the same idempotency key.
     """
 
     number: str
@@ -91,27 +91,29 @@ class PlacedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestKey:
-    """How a client marks the repetitions of one request: its key, and a digest of the body."""
+class IdempotencyKey:
+    """The Idempotency-Key of a request, and the SHA-256 digest of its body."""
 
     key: str
     digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
-    """Who sends an order: marks of client and network, and how many orders it may have at a time.
+class ClientQuota:
+    """The limit of received and cooking orders of one client.
 
-    places: None for a quarter of what the restaurant takes, rounded up."""
+    client_hash, network_hash: keyed hashes of its address and its network. limit: None for a
+    quarter of the restaurant's capacity, rounded up.
+    """
 
-    mark: bytes
-    places: int | None
-    network: bytes | None = None
+    client_hash: bytes
+    limit: int | None
+    network_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OrderStatus:
-    """Where an order stands now; `version` grows by one with each change."""
+    """The current status of an order; `version` grows by one with each change."""
 
     number: str
     status: str
@@ -130,7 +132,7 @@ class OrderStatus:
 
 @dataclass(frozen=True, slots=True)
 class OrderSummary:
-    """One line of a list of orders."""
+    """An order in a list."""
 
     number: str
     status: str
@@ -149,7 +151,7 @@ class OrderSummary:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as a whole; `promised_at` is the estimate that the guest was first told."""
+    """An order with all its fields. promised_at: the first estimate of its completion."""
 
     number: str
     status: str
@@ -175,7 +177,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class UpdatedOrder:
-    """An order after a change by hand: what it is now, and its new version."""
+    """An order after a staff action: its status and its new version."""
 
     number: str
     status: str
@@ -193,8 +195,8 @@ class StatusChange:
     notes: str | None = None
 
 
-def check(draft: OrderDraft) -> list[FieldError]:
-    """Hold a draft against every rule; one entry for each bad field, none for a good order."""
+def validate(draft: OrderDraft) -> list[FieldError]:
+    """The violations of all rules; one entry for each bad field, none for a valid draft."""
     return list(_errors(draft))
 
 
@@ -213,7 +215,7 @@ def _errors(draft: OrderDraft) -> Iterator[FieldError]:
         yield FieldError("priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")
     item_errors = list(_item_errors(draft))
     yield from item_errors
-    # Only sound prices have a total that means something.
+    # The total is meaningful only with valid prices.
     if not item_errors and (message := total_error(draft)):
         yield FieldError("items", message)
 
@@ -232,7 +234,7 @@ def _item_errors(draft: OrderDraft) -> Iterator[FieldError]:
 
 
 def total_error(draft: OrderDraft) -> str | None:
-    """Say what is wrong with the sum of a draft whose items are sound, or None."""
+    """Say what is wrong with the total of a draft with valid items, or None."""
     return f"cost more than {MAX_TOTAL} together" if draft.total > MAX_TOTAL else None
 
 
@@ -243,7 +245,7 @@ def _table_error(draft: OrderDraft) -> str | None:
         if not _is_int(draft.table_number, 1, MAX_TABLE):
             return f"must be from 1 to {MAX_TABLE}"
     elif draft.table_number is not None and draft.order_type in ORDER_TYPES:
-        # A table on a takeout is a mistake somewhere; guessing which half is meant costs a meal.
+        # The order type or the table is a mistake; which one cannot be told.
         return f"must be left out of a {draft.order_type} order"
     return None
 
@@ -272,11 +274,11 @@ def _is_int(value: object, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
 
 
-def staff_fields(draft: OrderDraft) -> list[FieldError]:
-    """The wishes of an order that only staff may have; none in most orders."""
-    wishes = (
+def restricted_fields(draft: OrderDraft) -> list[FieldError]:
+    """The fields of a draft that only staff may set."""
+    restricted = (
         ("customer_type", draft.customer_type == VIP),
         ("rush", draft.rush),
         ("priority", draft.priority is not None),
     )
-    return [FieldError(name, "is for staff") for name, wished in wishes if wished]
+    return [FieldError(name, "is for staff") for name, is_set in restricted if is_set]

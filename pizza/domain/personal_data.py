@@ -20,13 +20,13 @@ _EVENT_FIELDS = (
 )  # fmt: skip
 
 
-def erased_event(body: Mapping[str, Any]) -> dict[str, Any]:
+def redact_event(body: Mapping[str, Any]) -> dict[str, Any]:
     """A notification without its person: of fields that other programs have added none remains."""
     kept = {name: body[name] for name in _EVENT_FIELDS if name in body}
     return kept | {"changed_by": ERASED, "customer_name": ERASED, "notes": None}
 
 
-def erased_payload(payload: str) -> str:
+def redact_payload(payload: str) -> str:
     """The body of a webhook delivery without its person."""
     try:
         document = json.loads(payload)
@@ -36,11 +36,11 @@ def erased_payload(payload: str) -> str:
         return "{}"
     kept = {name: document[name] for name in ("type", "timestamp") if name in document}
     data = document.get("data")
-    erased = erased_event(data) if isinstance(data, dict) else {}
+    erased = redact_event(data) if isinstance(data, dict) else {}
     return json.dumps(kept | {"data": erased}, separators=(",", ":"))
 
 
-class Traces:
+class CustomerMatcher:
     """Recognises what a message or a text says of one customer."""
 
     def __init__(self, keys: Collection[str], numbers: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""How urgent an order is: the rules of the specification as one table.
+"""The priority of an order: the rules of the specification as one table.
 
 The specification's own example calls an order of 106.92 priority 5; the rule "orders > $100" wins
 (docs/decisions.md), so such an order has 10.
@@ -16,8 +16,8 @@ HUGE_ABOVE = Decimal("100.00")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the rules look at. `repeat`: an earlier order of this customer was not cancelled."""
+class PriorityInputs:
+    """Inputs of the rules. repeat: an earlier order of this customer was not cancelled."""
 
     vip: bool
     rush: bool
@@ -27,36 +27,36 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
-    """A priority and the rule that gave it, in words for the log."""
+class AssignedPriority:
+    """A priority and the name of the rule that gave it, for the log."""
 
     priority: int
     rule: str
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the table."""
+class PriorityRule:
+    """A row of the table."""
 
     name: str
     priority: int
-    applies: Callable[[Facts], bool]
+    applies: Callable[[PriorityInputs], bool]
 
 
-# Read from the top; the first row that applies decides.
+# The first rule that applies is used.
 RULES = (
-    Rule("VIP customer", HIGH, lambda facts: facts.vip),
-    Rule("rush order", HIGH, lambda facts: facts.rush),
-    Rule("order over 100.00", HIGH, lambda facts: facts.total > HUGE_ABOVE),
-    Rule("order from 50.00 to 100.00", MEDIUM, lambda facts: facts.total >= LARGE_FROM),
-    Rule("repeat customer", MEDIUM, lambda facts: facts.repeat),
-    Rule("standard order", NORMAL, lambda facts: True),
+    PriorityRule("VIP customer", HIGH, lambda inputs: inputs.vip),
+    PriorityRule("rush order", HIGH, lambda inputs: inputs.rush),
+    PriorityRule("order over 100.00", HIGH, lambda inputs: inputs.total > HUGE_ABOVE),
+    PriorityRule("order from 50.00 to 100.00", MEDIUM, lambda inputs: inputs.total >= LARGE_FROM),
+    PriorityRule("repeat customer", MEDIUM, lambda inputs: inputs.repeat),
+    PriorityRule("standard order", NORMAL, lambda inputs: True),
 )
 
 
-def assign(facts: Facts) -> Assignment:
-    """Give an order its priority, 1 to 10; a manual override beats every rule."""
-    if facts.override is not None:
-        return Assignment(facts.override, "manual override")
-    rule = next(rule for rule in RULES if rule.applies(facts))
-    return Assignment(rule.priority, rule.name)
+def assign_priority(inputs: PriorityInputs) -> AssignedPriority:
+    """Assign a priority from 1 to 10; a manual override takes precedence over all rules."""
+    if inputs.override is not None:
+        return AssignedPriority(inputs.override, "manual override")
+    rule = next(rule for rule in RULES if rule.applies(inputs))
+    return AssignedPriority(rule.priority, rule.name)

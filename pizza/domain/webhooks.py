@@ -31,12 +31,12 @@ def payload(type: str, at: datetime, data: Mapping[str, Any]) -> str:
     return json.dumps({"type": type, "timestamp": moment, "data": data}, separators=(",", ":"))
 
 
-def secret_text(secret: bytes) -> str:
+def format_secret(secret: bytes) -> str:
     """A signing secret as its receiver is told it."""
     return _PREFIX + base64.b64encode(secret).decode()
 
 
-def read_secret(text: str) -> bytes:
+def parse_secret(text: str) -> bytes:
     """The bytes of a secret that was told; raises ValueError."""
     return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
 

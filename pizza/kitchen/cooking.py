@@ -45,7 +45,7 @@ class OrderMessage:
     more: list[str] | None = None
 
 
-def read_order(body: Any) -> OrderMessage:
+def parse_order_message(body: Any) -> OrderMessage:
     """Read an order message. Raises PoisonMessage, naming the field that is bad."""
     if not isinstance(body, dict):
         raise PoisonMessage("the order message is not a JSON object")
@@ -74,7 +74,7 @@ def kitchen(base_seconds: float) -> Blueprint:
         queue=KITCHEN_QUEUE,
         exchange=ORDERS_TOPIC,
         retry=_RETRY,
-        decode=read_order,
+        decode=parse_order_message,
         manual_claim=True,
         time_limit=TIME_LIMIT_S + 2 * base_seconds,
     )

@@ -11,7 +11,7 @@ import psycopg
 
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
-from pizza.domain.estimate import Cook, Waiting, completions, cooking_seconds
+from pizza.domain.estimate import Cook, QueuedOrder, cooking_seconds, estimate_completions
 from pizza.topology import KITCHEN_QUEUE, TYPED_QUEUES
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,10 @@ def _refresh(conn: Connection) -> int:
         return 0
     pace = {kind: float(seconds) for kind, seconds in conn.execute(_PACE).fetchall()}
     line = [
-        Waiting(number, kind, pace.get(kind, cooking_seconds(kind)), frozenset(needs or ("?",)))
+        QueuedOrder(number, kind, pace.get(kind, cooking_seconds(kind)), frozenset(needs or ("?",)))
         for number, kind, needs, _, _ in rows
     ]
-    ready_in = completions(_shift(conn), line)
+    ready_in = estimate_completions(_shift(conn), line)
     now = datetime.now(UTC)
     moved: dict[str, datetime] = {}
     for number, _, _, _, before in rows:

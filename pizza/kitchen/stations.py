@@ -14,7 +14,7 @@ from typing import Any
 from pizza.database.queries import Queries
 from pizza.domain.stations import station
 from pizza.domain.status import DELIVERED, OUT_FOR_DELIVERY
-from pizza.kitchen.cooking import OrderMessage, read_order
+from pizza.kitchen.cooking import OrderMessage, parse_order_message
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.task import TIME_LIMIT_S
@@ -45,7 +45,7 @@ def stations(work: Work) -> Blueprint:
     def task(name: str) -> Any:
         row = station(name)
         return blueprint.task(
-            row.task, queue=row.queue, retry=_RETRY, decode=read_order, manual_claim=True,
+            row.task, queue=row.queue, retry=_RETRY, decode=parse_order_message, manual_claim=True,
             time_limit=TIME_LIMIT_S + 2 * _DRIVE * work.seconds,
         )  # fmt: skip
 

@@ -14,8 +14,8 @@ from pizza.audit.audit_log import Subject
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import DishNotFound, InvalidRequest
 from pizza.domain.menu import Dish, dish_errors
-from pizza.domain.names import may_be_stored
-from pizza.domain.order import normal_price
+from pizza.domain.names import is_storable
+from pizza.domain.order import normalize_price
 from pizza.menu import storage as menu
 from pizza.operations.name_keys import fold_names
 
@@ -43,7 +43,7 @@ def add_dish(
     fold_names(conn)
     with conn.transaction():
         before = menu.lock(conn, name)
-        dish = menu.add(conn, name, tag, None if price is None else normal_price(price))
+        dish = menu.add(conn, name, tag, None if price is None else normalize_price(price))
         _audit_dish(conn, actor, "dish_changed" if before else "dish_added", before, dish)
     _log("menu_changed", "Dish is on the menu", dish=dish.name, tag=dish.tag, price=dish.price)
     return dish
@@ -80,7 +80,7 @@ def _audit_dish(
 
 def _dish_name(conn: Connection, name: str) -> str:
     """The name, for a search by its key. Raises DishNotFound for what no dish can be called."""
-    if not may_be_stored(name):
+    if not is_storable(name):
         raise DishNotFound(name[:100])
     fold_names(conn)
     return name

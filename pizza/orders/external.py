@@ -36,14 +36,14 @@ _LONGEST_REASON = 1000
 def read_message(body: Any) -> OrderDraft:
     """Make a draft of an order message. Raises PoisonMessage, naming each field that is bad."""
     # Not at import: a cook that never sees such a message does without the library.
-    from pizza.orders.schema import read_order  # noqa: PLC0415
+    from pizza.orders.schema import parse_order  # noqa: PLC0415
 
     exact = json.loads(json.dumps(body), parse_float=Decimal)
     if not isinstance(exact, dict):
         raise PoisonMessage("the order message is not a JSON object")
     form = {name: value for name, value in exact.items() if name not in _OURS}
     try:
-        draft = read_order(form)
+        draft = parse_order(form)
     except InvalidOrder as error:
         raise PoisonMessage(str(error)) from None
     total = exact.get("total_amount")

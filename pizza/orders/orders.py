@@ -28,20 +28,20 @@ from pizza.domain.errors import (
     SoldOut,
 )
 from pizza.domain.estimate import BASE_SECONDS, cooking_seconds
-from pizza.domain.menu import menu_error, needs
+from pizza.domain.menu import menu_error, required_tags
 from pizza.domain.order import (
     ORDER_TYPES,
     VIP,
-    Client,
+    ClientQuota,
+    IdempotencyKey,
     Order,
     OrderDraft,
     OrderStatus,
     OrderSummary,
     PlacedOrder,
-    RequestKey,
     StatusChange,
 )
-from pizza.domain.priority import Facts, assign
+from pizza.domain.priority import PriorityInputs, assign_priority
 from pizza.domain.status import STATUSES
 from pizza.orders import storage as orders
 from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
@@ -67,8 +67,8 @@ def place_order(
     menu: Mapping[str, str] | None = None,
     source: UUID | None = None,
     by: str = ORDER_SERVICE,
-    key: RequestKey | None = None,
-    client: Client | None = None,
+    key: IdempotencyKey | None = None,
+    client: ClientQuota | None = None,
     menu_prices: bool = False,
 ) -> PlacedOrder:
     """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
@@ -94,10 +94,12 @@ def place_order(
     verdict, placed = orders.place(
         conn,
         draft,
-        first=assign(_facts(draft, total, repeat=False)),
-        repeat=assign(_facts(draft, total, repeat=True)),
-        vip=assign(_facts(draft, total, repeat=True, vip=True)),
-        needs=needs((item.name for item in draft.items), menu) if menu is not None else None,
+        first=assign_priority(_priority_inputs(draft, total, repeat=False)),
+        repeat=assign_priority(_priority_inputs(draft, total, repeat=True)),
+        vip=assign_priority(_priority_inputs(draft, total, repeat=True, vip=True)),
+        needs=required_tags((item.name for item in draft.items), menu)
+        if menu is not None
+        else None,
         source=source,
         cooking=timedelta(seconds=cooking_seconds(draft.order_type, base_seconds)),
         queue=TYPED_QUEUES[draft.order_type],
@@ -157,8 +159,10 @@ def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
     return (min(deadline, latest) if deadline else latest) + conn.clock_offset
 
 
-def _facts(draft: OrderDraft, total: Decimal, *, repeat: bool, vip: bool = False) -> Facts:
-    return Facts(
+def _priority_inputs(
+    draft: OrderDraft, total: Decimal, *, repeat: bool, vip: bool = False
+) -> PriorityInputs:
+    return PriorityInputs(
         vip=vip or draft.customer_type == VIP,
         rush=draft.rush,
         total=total,

@@ -78,12 +78,12 @@ class ItemRequest(_Strict):
 
 
 _TABLE = {"type": "integer", "minimum": 1, "maximum": rules.MAX_TABLE}
-_NOTHING = {"type": "null"}
+_NULL = {"type": "null"}
 
 
-def _kind(order_type: str, table: dict[str, Any], address: dict[str, Any]) -> dict[str, Any]:
+def _variant(order_type: str, table: dict[str, Any], address: dict[str, Any]) -> dict[str, Any]:
     fields = {"table_number": table, "delivery_address": address}
-    needed = [name for name, schema in fields.items() if schema != _NOTHING]
+    needed = [name for name, schema in fields.items() if schema != _NULL]
     # A takeout needs not say so.
     needed += ["order_type"] if needed else []
     return {
@@ -99,9 +99,9 @@ class OrderRequest(_Strict):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                _kind(rules.DINE_IN, _TABLE, _NOTHING),
-                _kind(rules.TAKEOUT, _NOTHING, _NOTHING),
-                _kind(rules.DELIVERY, _NOTHING, _ADDRESS),
+                _variant(rules.DINE_IN, _TABLE, _NULL),
+                _variant(rules.TAKEOUT, _NULL, _NULL),
+                _variant(rules.DELIVERY, _NULL, _ADDRESS),
             ]
         }
     )
@@ -129,35 +129,35 @@ class OrderRequest(_Strict):
     ] = Field(None, description="overrides the rules")
 
 
-def read_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
+def parse_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
     """Make a draft of a JSON document that keeps every rule.
 
     prices_needed: whether each item has to have a price. Without it, items may have None.
     Raises InvalidOrder with one entry for each bad field, whatever the document is.
     """
     try:
-        request = OrderRequest.model_validate(_bounded(document))
+        request = OrderRequest.model_validate(_limit_unknown(document))
     except ValidationError as error:
         raise InvalidOrder(_all_errors(document, error)) from None
     items = tuple(OrderItem(item.name, item.quantity, item.price) for item in request.items)
-    errors = rules.check(_draft(request, items))
+    errors = rules.validate(_to_draft(request, items))
     if prices_needed:
         errors += [
-            FieldError(f"items[{index}].price", _WORDS["missing"])
+            FieldError(f"items[{index}].price", _MESSAGES["missing"])
             for index, item in enumerate(items)
             if item.price is None
         ]
     if errors:
         raise InvalidOrder(errors)
-    exact = tuple(OrderItem(i.name, i.quantity, _normal_price(i.price)) for i in items)
-    return _draft(request, exact)
+    exact = tuple(OrderItem(i.name, i.quantity, _normalize_price(i.price)) for i in items)
+    return _to_draft(request, exact)
 
 
-def _normal_price(price: Decimal | None) -> Decimal | None:
-    return None if price is None else rules.normal_price(price)
+def _normalize_price(price: Decimal | None) -> Decimal | None:
+    return None if price is None else rules.normalize_price(price)
 
 
-def _bounded(document: object) -> object:
+def _limit_unknown(document: object) -> object:
     """The document without what could only add to a hundred errors: the cost stays small.
 
     Of each object the first unknown names, MAX_UNKNOWN in the whole document, and of the items one
@@ -194,7 +194,7 @@ def _bounded(document: object) -> object:
     return found
 
 
-def _draft(request: OrderRequest, items: tuple[OrderItem, ...]) -> OrderDraft:
+def _to_draft(request: OrderRequest, items: tuple[OrderItem, ...]) -> OrderDraft:
     return OrderDraft(
         customer_name=request.customer_name,
         items=items,
@@ -209,7 +209,7 @@ def _draft(request: OrderRequest, items: tuple[OrderItem, ...]) -> OrderDraft:
 
 # --- what is wrong, in our words ------------------------------------------------------------------
 
-_WORDS = {
+_MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "is not a field of an order",
     "string_type": "must be a string",
@@ -230,24 +230,24 @@ MAX_UNKNOWN = 100
 def _all_errors(document: object, error: ValidationError) -> list[FieldError]:
     """Pydantic's findings, and the domain's about the fields that have the right shape."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
-    found = {_path(item["loc"]): _words(item) for item in errors}
+    found = {_path(item["loc"]): _message(item) for item in errors}
     if isinstance(document, dict):
         # A field is bad as well when a part of it is.
         bad = {
             _path(item["loc"][:end]) for item in errors for end in range(1, len(item["loc"]) + 1)
         }
-        for rule_error in rules.check(_sound_part(document)):
+        for rule_error in rules.validate(_valid_subset(document)):
             if rule_error.field not in bad:
                 found.setdefault(rule_error.field, rule_error.message)
     return [FieldError(field, message) for field, message in found.items()]
 
 
-def _sound_part(document: dict[str, Any]) -> OrderDraft:
+def _valid_subset(document: dict[str, Any]) -> OrderDraft:
     """A draft of the fields that have the right type, and of harmless ones for the others."""
     order_type = document.get("order_type", rules.TAKEOUT)
     return OrderDraft(
         customer_name=_text_or(document.get("customer_name"), "somebody"),
-        items=tuple(map(_sound_item, _list_or_one(document.get("items")))),
+        items=tuple(map(_valid_item, _list_or_one(document.get("items")))),
         customer_type=_text_or(document.get("customer_type"), rules.REGULAR),
         # Nothing can be asked of table and address while the type is unknown.
         order_type=_text_or(order_type, "unknown"),
@@ -257,7 +257,7 @@ def _sound_part(document: dict[str, Any]) -> OrderDraft:
     )
 
 
-def _sound_item(item: Any) -> OrderItem:
+def _valid_item(item: Any) -> OrderItem:
     fields = item if isinstance(item, dict) else {}
     price = fields.get("price")
     return OrderItem(
@@ -286,5 +286,5 @@ def _path(location: tuple[int | str, ...]) -> str:
     return path.removeprefix(".")[:_FIELD_LENGTH]
 
 
-def _words(item: ErrorDetails) -> str:
-    return _WORDS.get(item["type"], item["msg"])
+def _message(item: ErrorDetails) -> str:
+    return _MESSAGES.get(item["type"], item["msg"])

@@ -17,18 +17,18 @@ from pizza.database.queries import Queries
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.names import fold
 from pizza.domain.order import (
-    Client,
+    ClientQuota,
+    IdempotencyKey,
     Order,
     OrderDraft,
     OrderItem,
     OrderStatus,
     OrderSummary,
     PlacedOrder,
-    RequestKey,
     StatusChange,
     UpdatedOrder,
 )
-from pizza.domain.priority import Assignment
+from pizza.domain.priority import AssignedPriority
 from pizza.domain.status import ACTIVE
 from pizza.taskqueue import trace
 
@@ -59,9 +59,9 @@ def place(
     conn: Connection,
     draft: OrderDraft,
     *,
-    first: Assignment,
-    repeat: Assignment,
-    vip: Assignment,
+    first: AssignedPriority,
+    repeat: AssignedPriority,
+    vip: AssignedPriority,
     needs: list[str] | None,
     source: UUID | None,
     cooking: timedelta,
@@ -69,8 +69,8 @@ def place(
     exchange: str,
     changed_by: str,
     deadline: datetime | None,
-    key: RequestKey | None = None,
-    client: Client | None = None,
+    key: IdempotencyKey | None = None,
+    client: ClientQuota | None = None,
     menu_prices: bool = False,
 ) -> tuple[str, PlacedOrder | str | None]:
     """Store an order with all that follows from it, in one round trip.
@@ -136,7 +136,7 @@ def place(
     )
 
 
-def _bounds(key: RequestKey | None, client: Client | None) -> dict[str, object]:
+def _bounds(key: IdempotencyKey | None, client: ClientQuota | None) -> dict[str, object]:
     """The parameters of an order that is not placed come what may."""
     found: dict[str, object] = {} if key is None else {"key": key.key, "digest": key.digest}
     if client is None:
@@ -145,9 +145,9 @@ def _bounds(key: RequestKey | None, client: Client | None) -> dict[str, object]:
         "key": None,
         "digest": None,
         **found,
-        "client": client.mark,
-        "places": client.places,
-        "network": client.network,
+        "client": client.client_hash,
+        "places": client.limit,
+        "network": client.network_hash,
     }
 
 

@@ -10,7 +10,7 @@ from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.database.connection import connect, translate_errors
 from pizza.database.errors import DatabaseUnavailable
-from pizza.domain.menu import specialities
+from pizza.domain.menu import parse_specialities
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, station
 from pizza.kitchen.cooking import kitchen
@@ -75,7 +75,7 @@ def _post(settings: Settings) -> Post:
     if set(words) <= set(ORDER_TYPES):
         types, tags = tuple(words), None
     else:
-        types, tags = specialities(words, _known_tags(settings))
+        types, tags = parse_specialities(words, _known_tags(settings))
     everything = set(types) == set(ORDER_TYPES)
     return Post(COOK, KITCHEN, None if everything else types, tags, settings.cooking_time)
 

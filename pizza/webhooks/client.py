@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 
-from pizza.domain.targets import HTTPS, Target, is_public
+from pizza.domain.webhook_urls import HTTPS, WebhookUrl, is_public
 
 _CONNECT_S = 5.0
 _TICK_S = 0.1
@@ -85,7 +85,7 @@ def refuse_private(host: str, addresses: list[str]) -> None:
 
 
 def post(
-    target: Target,
+    target: WebhookUrl,
     body: bytes,
     headers: Mapping[str, str],
     *,
@@ -120,7 +120,12 @@ class _Call:
     """The work of one POST, in a thread of its own."""
 
     def __init__(
-        self, target: Target, body: bytes, headers: Mapping[str, str], private: bool, seconds: float
+        self,
+        target: WebhookUrl,
+        body: bytes,
+        headers: Mapping[str, str],
+        private: bool,
+        seconds: float,
     ) -> None:
         self.over = threading.Event()
         self.answer: Answer | None = None

@@ -21,7 +21,7 @@ import psycopg
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain import webhooks as domain
-from pizza.domain.targets import BadTarget, read_url
+from pizza.domain.webhook_urls import InvalidUrl, parse_url
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import sanitize_text
@@ -117,7 +117,7 @@ class _Delivering:
         retry_after, gone = None, False
         try:
             answer = self._post(due, job.raise_if_stopped)
-        except (CallFailed, BadTarget) as failure:
+        except (CallFailed, InvalidUrl) as failure:
             late = isinstance(failure, CallFailed) and failure.late
             attempt = replace(attempt, problem=sanitize_text(str(failure)), late=late)
         else:
@@ -146,7 +146,7 @@ class _Delivering:
             "webhook-signature": domain.signatures(signing, id, now, due.payload),
         }
         return post(
-            read_url(due.url, self._policy.schemes),
+            parse_url(due.url, self._policy.schemes),
             due.payload.encode(),
             headers,
             private=self._policy.private,

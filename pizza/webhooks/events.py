@@ -13,7 +13,7 @@ import psycopg
 
 from pizza.customers import personal_data_storage
 from pizza.domain import webhooks as domain
-from pizza.domain.personal_data import erased_event
+from pizza.domain.personal_data import redact_event
 from pizza.orders.status_messages import StatusMessage
 from pizza.taskqueue import Job, Task
 from pizza.topology import WEBHOOKS_QUEUE
@@ -43,7 +43,7 @@ def tell(conn: Connection, message: StatusMessage) -> None:
         return
     data = message.body | {"event_id": str(message.event_id)}
     if personal_data_storage.is_erased(conn, message.number):
-        data = erased_event(data)
+        data = redact_event(data)
     body = domain.payload(type, message.at, data)
     for id in ids:
         note(conn, id, message.event_id, type=type, number=message.number, body=body)

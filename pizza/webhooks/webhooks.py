@@ -25,8 +25,8 @@ from pizza.domain.errors import (
     WebhookDisabled,
     WebhookNotFound,
 )
-from pizza.domain.names import words_error
-from pizza.domain.targets import HTTPS, BadTarget, read_url
+from pizza.domain.names import text_error
+from pizza.domain.webhook_urls import HTTPS, InvalidUrl, parse_url
 from pizza.webhooks import storage
 from pizza.webhooks.client import CallFailed, TargetRefused, refuse_private, resolve
 from pizza.webhooks.events import note, send
@@ -74,7 +74,7 @@ def check(policy: Policy, change: Change) -> None:
     if unknown := [each for each in change.types or () if each not in domain.TYPES]:
         known = ", ".join(domain.TYPES)
         errors.append(FieldError("types", f"knows {known}, not {unknown[0][:100]!r}"))
-    if change.description and (message := words_error(change.description, DESCRIPTION_LENGTH)):
+    if change.description and (message := text_error(change.description, DESCRIPTION_LENGTH)):
         errors.append(FieldError("description", message))
     if errors:
         raise InvalidRequest(errors)
@@ -98,7 +98,7 @@ def add_webhook(
         found = find_webhook(conn, str(id))
         _audit(conn, actor, "webhook_added", id, after=_facts(found))
     _log("webhook_added", "Webhook registered", id)
-    return found, domain.secret_text(secret)
+    return found, domain.format_secret(secret)
 
 
 def list_webhooks(conn: Connection) -> list[Webhook]:
@@ -164,7 +164,7 @@ def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple
             raise WebhookNotFound(id)
         _audit(conn, actor, "webhook_rotated", number)
     _log("webhook_rotated", "Webhook has another secret", number)
-    return find_webhook(conn, id), domain.secret_text(secret)
+    return find_webhook(conn, id), domain.format_secret(secret)
 
 
 def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> WebhookDelivery:
@@ -241,12 +241,12 @@ def _read_id(id: str) -> int:
 def _url_error(policy: Policy, url: str) -> str | None:
     """What is wrong with a URL, or None. A name that cannot be looked up yet is no mistake."""
     try:
-        target = read_url(url, policy.schemes)
+        target = parse_url(url, policy.schemes)
         if not policy.private:
             addresses = [target.address] if target.address else _addresses(target.host, target.port)
             refuse_private(target.host, addresses)
-    except (BadTarget, TargetRefused) as refusal:
-        return str(refusal) if isinstance(refusal, BadTarget) else f"must be public: {refusal}"
+    except (InvalidUrl, TargetRefused) as refusal:
+        return str(refusal) if isinstance(refusal, InvalidUrl) else f"must be public: {refusal}"
     return None
 
 

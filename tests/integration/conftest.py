@@ -11,7 +11,7 @@ import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem, PlacedOrder
-from pizza.domain.priority import Assignment
+from pizza.domain.priority import AssignedPriority
 from pizza.orders import storage as orders
 
 Place = Callable[..., tuple[str, PlacedOrder | None]]
@@ -29,9 +29,9 @@ def place(conn: BoundedConnection) -> Place:
 
     def store(on: BoundedConnection = conn, **changes: Any) -> tuple[str, PlacedOrder | None]:
         call = {
-            "first": Assignment(1, "standard order"),
-            "repeat": Assignment(5, "repeat customer"),
-            "vip": Assignment(10, "VIP customer"),
+            "first": AssignedPriority(1, "standard order"),
+            "repeat": AssignedPriority(5, "repeat customer"),
+            "vip": AssignedPriority(10, "VIP customer"),
             "needs": None,
             "source": None,
             "cooking": timedelta(seconds=10),

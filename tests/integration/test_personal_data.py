@@ -20,7 +20,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
-from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
+from pizza.domain.order import ClientQuota, IdempotencyKey, OrderDraft, OrderItem
 from pizza.orders import actions, orders
 from pizza.taskqueue.task import publish
 from pizza.tracking import recorder
@@ -90,8 +90,8 @@ def evening(conn: BoundedConnection) -> list[str]:
     numbers = [
         place(
             conn, first, order_type="delivery", delivery_address=ADDRESS,
-            key=RequestKey(f"{NEEDLE}-1", b"digest of Quexwobble"),
-            client=Client(b"\1" * 32, 25, b"\2" * 32),
+            key=IdempotencyKey(f"{NEEDLE}-1", b"digest of Quexwobble"),
+            client=ClientQuota(b"\1" * 32, 25, b"\2" * 32),
         ),
         place(conn, second, order_type="dine-in", table_number=7),
         place(conn, third),

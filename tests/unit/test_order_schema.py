@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizza.domain.errors import InvalidOrder
-from pizza.domain.order import check
-from pizza.orders.schema import read_order
+from pizza.domain.order import validate
+from pizza.orders.schema import parse_order
 from pizza.web.openapi import DELIVERY_EXAMPLE, DINE_IN_EXAMPLE, TAKEOUT_EXAMPLE
 
 ITEM = {"name": "Pizza", "quantity": 1, "price": Decimal("15.99")}
@@ -18,7 +18,7 @@ ORDER = {"customer_name": "Jo", "items": [ITEM]}
 
 def errors_of(document):
     with pytest.raises(InvalidOrder) as refusal:
-        read_order(document)
+        parse_order(document)
     return {error.field: error.message for error in refusal.value.errors}
 
 
@@ -29,38 +29,38 @@ def exact(example):
 
 @pytest.mark.parametrize("example", [TAKEOUT_EXAMPLE, DINE_IN_EXAMPLE, DELIVERY_EXAMPLE])
 def test_the_documented_examples_are_good(example):
-    draft = read_order(exact(example))
+    draft = parse_order(exact(example))
     assert draft.customer_name == example["customer_name"]
     assert draft.rush is example.get("rush", False)
 
 
 def test_what_is_left_out_has_the_defaults_of_the_specification():
-    draft = read_order(ORDER)
+    draft = parse_order(ORDER)
     assert (draft.customer_type, draft.order_type, draft.rush) == ("regular", "takeout", False)
     assert draft.table_number is draft.delivery_address is draft.priority is None
 
 
 def test_null_is_as_good_as_left_out_where_the_order_message_has_null():
     nothing = {"table_number": None, "delivery_address": None, "priority": None}
-    assert read_order({**ORDER, **nothing}) == read_order(ORDER)
+    assert parse_order({**ORDER, **nothing}) == parse_order(ORDER)
 
 
 def test_text_is_kept_as_given():
     name = " O'Brien\u200f  \u200d👩‍🍳 "
-    draft = read_order({**ORDER, "customer_name": name, "items": [{**ITEM, "name": name}]})
+    draft = parse_order({**ORDER, "customer_name": name, "items": [{**ITEM, "name": name}]})
     assert draft.customer_name == draft.items[0].name == name
 
 
 def test_a_price_may_be_left_to_the_menu_where_it_is_not_needed():
     document = {**ORDER, "items": [{"name": "Pizza", "quantity": 1}]}
-    assert read_order(document, prices_needed=False).items[0].price is None
+    assert parse_order(document, prices_needed=False).items[0].price is None
     assert errors_of(document) == {"items[0].price": "is required"}
 
 
 @pytest.mark.parametrize(("price", "kept"), [(26, "26.00"), ("1E+1", "10.00"), ("-0.0", "0.00")])
 def test_prices_are_kept_with_two_places(price, kept):
     document = {**ORDER, "items": [{**ITEM, "price": Decimal(price)}]}
-    assert str(read_order(document).items[0].price) == kept
+    assert str(parse_order(document).items[0].price) == kept
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ ORDERS = st.fixed_dictionaries(
 @given(JSON | ORDERS)
 def test_any_json_is_a_good_order_or_is_refused_with_one_error_a_field(document):
     try:
-        draft = read_order(document)
+        draft = parse_order(document)
     except InvalidOrder as refusal:
         fields = [error.field for error in refusal.errors]
         assert fields
         assert len(fields) == len(set(fields))
         assert all(error.message for error in refusal.errors)
     else:
-        assert check(draft) == []
+        assert validate(draft) == []
 
 
 @given(
@@ -183,7 +183,7 @@ def test_any_json_is_a_good_order_or_is_refused_with_one_error_a_field(document)
 )
 def test_whatever_is_good_has_an_exact_total(lines):
     items = [{"name": "x", "quantity": n, "price": price} for n, price in lines]
-    draft = read_order({"customer_name": "Jo", "items": items})
+    draft = parse_order({"customer_name": "Jo", "items": items})
     assert draft.total * 100 == sum(n * int(price * 100) for n, price in lines)
 
 
@@ -207,7 +207,7 @@ def test_what_is_wrong_by_the_thousand_costs_no_more_than_by_the_hundred(kind):
     tracemalloc.start()
     try:
         with pytest.raises(InvalidOrder) as refused:
-            read_order(document)
+            parse_order(document)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -221,13 +221,13 @@ def test_what_is_wrong_by_the_thousand_costs_no_more_than_by_the_hundred(kind):
 def test_the_first_hundred_unknown_fields_are_named_and_the_known_ones_kept():
     document = {**names(150), **ORDER, "last": 1}
     with pytest.raises(InvalidOrder) as refused:
-        read_order(document)
+        parse_order(document)
 
     assert [each.field for each in refused.value.errors] == list(names(100))
 
 
 def test_an_order_of_a_hundred_items_is_read_as_it_is():
     lines = [{"name": f"Dish {n}", "quantity": 1, "price": 1} for n in range(100)]
-    assert len(read_order({**ORDER, "items": lines}).items) == 100
+    assert len(parse_order({**ORDER, "items": lines}).items) == 100
     with pytest.raises(InvalidOrder, match="1 to 100 items"):
-        read_order({**ORDER, "items": [*lines, lines[0]]})
+        parse_order({**ORDER, "items": [*lines, lines[0]]})

@@ -25,7 +25,7 @@ from pizza.domain.menu import menu_errors, with_menu_prices
 from pizza.domain.order import PlacedOrder
 from pizza.menu.cache import Menu, MenuCache
 from pizza.orders import orders as service
-from pizza.orders.schema import read_order
+from pizza.orders.schema import parse_order
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.idempotency import REPLAYED, read_idempotency_key
 from pizza.web.http.problems import CONTENT_TYPE, problem_for
@@ -98,7 +98,7 @@ class PlaceOrder:
         body = read_bytes(environ)
         key = read_idempotency_key(environ, body)
         by_menu = self._takes_menu_prices()
-        draft = read_order(parse_json(body), prices_needed=not by_menu)
+        draft = parse_order(parse_json(body), prices_needed=not by_menu)
         self._authorizer.check_restricted_fields(draft, principal, environ)
 
         may_deviate = by_menu and principal.has_key and principal.is_staff

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.domain.errors import FieldError
-from pizza.domain.order import RequestKey
+from pizza.domain.order import IdempotencyKey
 from pizza.web.http.problems import Problem
 
 HEADER = "Idempotency-Key"
@@ -41,7 +41,7 @@ class IdempotencyKeyHeader(BaseModel):
     )
 
 
-def read_idempotency_key(environ: Mapping[str, Any], body: bytes) -> RequestKey | None:
+def read_idempotency_key(environ: Mapping[str, Any], body: bytes) -> IdempotencyKey | None:
     """The key of a WSGI request with this body; None without the header.
 
     Raises Problem 400, naming the header, when it is empty, too long or not printable ASCII.
@@ -51,4 +51,4 @@ def read_idempotency_key(environ: Mapping[str, Any], body: bytes) -> RequestKey 
         return None
     if not _KEY.fullmatch(key):
         raise Problem(400, f"{HEADER} {_RULE}.", errors=[FieldError(HEADER, _RULE)])
-    return RequestKey(key, hashlib.sha256(body).digest())
+    return IdempotencyKey(key, hashlib.sha256(body).digest())

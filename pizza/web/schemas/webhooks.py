@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from pizza.domain.targets import URL_LENGTH
+from pizza.domain.webhook_urls import URL_LENGTH
 from pizza.domain.webhooks import TYPES
 from pizza.web.schemas.requests import StaffRequest, or_null
 from pizza.web.schemas.staff import Time, TimeOrNull

@@ -19,7 +19,7 @@ from pizza.auth.authenticator import ANONYMOUS, Authenticator, Principal, looks_
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import Actor
 from pizza.domain.errors import DomainError, Forbidden, InvalidCredential, Unauthenticated
-from pizza.domain.order import OrderDraft, staff_fields
+from pizza.domain.order import OrderDraft, restricted_fields
 from pizza.domain.roles import STAFF
 from pizza.web.http.cors import is_listed
 from pizza.web.security.credentials import Credentials
@@ -98,7 +98,7 @@ class Authorizer:
         self, draft: OrderDraft, principal: Principal, environ: Mapping[str, Any]
     ) -> None:
         """Refuse fields of an order that only staff may set. Raises Unauthenticated, Forbidden."""
-        restricted = staff_fields(draft)
+        restricted = restricted_fields(draft)
         if not restricted or principal.is_staff or not self.authenticator.auth_required():
             return
         named = " and ".join(each.field for each in restricted)

@@ -14,7 +14,7 @@ from pizza.auth.authenticator import Authenticator, Principal
 from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import InvalidCredential
-from pizza.domain.order import Client
+from pizza.domain.order import ClientQuota
 from pizza.web.security.authorization import credential_of
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.minute_limit import MinuteLimit, rate_limit_problem
@@ -43,7 +43,7 @@ class RateLimits:
         if self._requests is not None and not self._requests.hit(address):
             raise rate_limit_problem("Too many requests; try again in a minute.")
 
-    def order_quota(self, environ: Mapping[str, Any], principal: Principal) -> Client | None:
+    def order_quota(self, environ: Mapping[str, Any], principal: Principal) -> ClientQuota | None:
         """The quota of open orders that applies to POST /orders; None if it is not limited."""
         if principal.has_key:
             return None
@@ -51,10 +51,10 @@ class RateLimits:
         places = self._settings.client_order_limit
         if address is None or places == 0:
             return None
-        return Client(
+        return ClientQuota(
             self._authenticator.hash_address(address),
             places,
-            network=self._authenticator.hash_address(network_of(address)),
+            network_hash=self._authenticator.hash_address(network_of(address)),
         )
 
     def stream_client(self, environ: MutableMapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from pizza.domain.errors import (
     InvalidRequest,
     StaffKeyNotFound,
 )
-from pizza.domain.order import Client, OrderDraft, OrderItem, RequestKey
+from pizza.domain.order import ClientQuota, IdempotencyKey, OrderDraft, OrderItem
 from pizza.domain.roles import MANAGER
 from pizza.orders import orders
 
@@ -134,13 +134,13 @@ def test_a_token_opens_its_order_alone_and_only_in_its_house(
 
 
 def test_a_client_has_so_many_places_and_no_more(conn: BoundedConnection) -> None:
-    client = Client(b"one", 2)
+    client = ClientQuota(b"one", 2)
     first, _ = (orders.place_order(conn, DRAFT, client=client) for _ in range(2))
 
     with pytest.raises(ClientLimitReached) as full:
         orders.place_order(conn, DRAFT, client=client)
     assert full.value.limit == 2
-    assert orders.place_order(conn, DRAFT, client=Client(b"two", 2))
+    assert orders.place_order(conn, DRAFT, client=ClientQuota(b"two", 2))
     assert orders.place_order(conn, DRAFT)
 
     conn.execute("update orders set status = 'ready' where number = %s", [first.number])
@@ -151,7 +151,7 @@ def test_a_client_has_so_many_places_and_no_more(conn: BoundedConnection) -> Non
 def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
     conn: BoundedConnection, limit: int, places: int
 ) -> None:
-    client = Client(b"one", None)
+    client = ClientQuota(b"one", None)
     orders.set_capacity(conn, limit)
     for _ in range(places):
         orders.place_order(conn, DRAFT, client=client)
@@ -167,21 +167,21 @@ def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
 def test_what_was_answered_is_answered_again_to_a_client_that_is_full(
     conn: BoundedConnection,
 ) -> None:
-    client, key = Client(b"one", 1), RequestKey("k", b"d")
+    client, key = ClientQuota(b"one", 1), IdempotencyKey("k", b"d")
     first = orders.place_order(conn, DRAFT, client=client, key=key)
 
     again = orders.place_order(conn, DRAFT, client=client, key=key)
     assert replace(again, replayed=False, status=first.status) == first
 
     with pytest.raises(ClientLimitReached):
-        orders.place_order(conn, DRAFT, client=client, key=RequestKey("other", b"d"))
+        orders.place_order(conn, DRAFT, client=client, key=IdempotencyKey("other", b"d"))
 
 
 def test_racing_orders_of_one_client_get_exactly_its_places(db_url: str) -> None:
     def place(_: int) -> bool:
         with connect(db_url, name="guest") as own:
             try:
-                orders.place_order(own, DRAFT, client=Client(b"one", 5))
+                orders.place_order(own, DRAFT, client=ClientQuota(b"one", 5))
             except ClientLimitReached:
                 return False
         return True
@@ -190,7 +190,7 @@ def test_racing_orders_of_one_client_get_exactly_its_places(db_url: str) -> None
         assert sum(crowd.map(place, range(16))) == 5
 
 
-def taken(conn: BoundedConnection, clients: Iterable[Client]) -> int:
+def taken(conn: BoundedConnection, clients: Iterable[ClientQuota]) -> int:
     """How many of these clients get a place, one order each."""
     count = 0
     for client in clients:
@@ -200,11 +200,11 @@ def taken(conn: BoundedConnection, clients: Iterable[Client]) -> int:
     return count
 
 
-def neighbours(network: int, count: int) -> list[Client]:
-    return [Client(b"%d.%d" % (network, n), None, b"%d" % network) for n in range(count)]
+def neighbours(network: int, count: int) -> list[ClientQuota]:
+    return [ClientQuota(b"%d.%d" % (network, n), None, b"%d" % network) for n in range(count)]
 
 
-def strangers(count: int) -> list[Client]:
+def strangers(count: int) -> list[ClientQuota]:
     return [neighbours(network, 1)[0] for network in range(count)]
 
 
@@ -225,7 +225,7 @@ def test_a_client_that_may_have_more_than_half_is_no_network_that_may_not(
     conn: BoundedConnection,
 ) -> None:
     orders.set_capacity(conn, 10)
-    assert taken(conn, [Client(b"one", 8, b"net")] * 10) == 8
+    assert taken(conn, [ClientQuota(b"one", 8, b"net")] * 10) == 8
 
 
 @pytest.mark.parametrize(("limit", "places"), [(10, 9), (21, 18), (3, 2)])
@@ -236,7 +236,7 @@ def test_all_clients_together_leave_a_tenth_to_staff(
     assert taken(conn, strangers(2 * limit)) == places
 
     with pytest.raises(CapacityReached) as full:
-        orders.place_order(conn, DRAFT, client=Client(b"last", None, b"last"))
+        orders.place_order(conn, DRAFT, client=ClientQuota(b"last", None, b"last"))
     assert full.value.limit == limit
     for _ in range(limit - places):
         orders.place_order(conn, DRAFT)
@@ -248,9 +248,9 @@ def test_all_clients_together_leave_a_tenth_to_staff(
     ("clients", "places"), [(strangers(40), 18), (neighbours(1, 40), 10)], ids=["all", "network"]
 )
 def test_racing_orders_get_exactly_the_places_there_are(
-    db_url: str, clients: list[Client], places: int
+    db_url: str, clients: list[ClientQuota], places: int
 ) -> None:
-    def place(some: list[Client]) -> int:
+    def place(some: list[ClientQuota]) -> int:
         with connect(db_url, name="guest") as own:
             return taken(own, some)
 
@@ -281,7 +281,9 @@ def test_only_near_the_reserve_guests_of_other_networks_wait_for_each_other(
 
 
 def test_clients_are_forgotten_once_their_orders_are_through(conn: BoundedConnection) -> None:
-    waits, through = (orders.place_order(conn, DRAFT, client=Client(b"one", 5)) for _ in range(2))
+    waits, through = (
+        orders.place_order(conn, DRAFT, client=ClientQuota(b"one", 5)) for _ in range(2)
+    )
     conn.execute("update orders set status = 'ready' where number = %s", [through.number])
 
     ClientRetention().run(conn)

@@ -13,7 +13,7 @@ import pytest
 from devservices import Postgres
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
-from pizza.domain.order import OrderDraft, OrderItem, RequestKey
+from pizza.domain.order import IdempotencyKey, OrderDraft, OrderItem
 from pizza.kitchen import estimates, worker_storage
 from pizza.operations import retention_storage
 from pizza.orders import storage as orders
@@ -75,7 +75,7 @@ def draft() -> OrderDraft:
 
 def cook(conn: BoundedConnection) -> None:
     """Place an order, claim it, cook it."""
-    placed = place_order(conn, draft(), key=RequestKey(str(uuid4()), b"digest"))
+    placed = place_order(conn, draft(), key=IdempotencyKey(str(uuid4()), b"digest"))
     row = conn.execute("select id from orders where number = %s", [placed.number]).fetchone()
     assert row is not None
     job: dict[str, Any] = {

@@ -15,7 +15,7 @@ from devservices import Postgres
 from pizza.database import migrate as migration
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.migrate import migrate
-from pizza.domain.order import Client, RequestKey
+from pizza.domain.order import ClientQuota, IdempotencyKey
 from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import Post
 from pizza.webhooks import storage as webhooks
@@ -96,7 +96,7 @@ def test_the_first_order_of_a_day_does_not_hold_up_the_other(both: Both, place: 
 
 def test_one_idempotency_key_is_two(both: Both, place: Place) -> None:
     one, two = both
-    key = RequestKey("the same", b"digest")
+    key = IdempotencyKey("the same", b"digest")
     with one.transaction():
         assert place(one, key=key)[0] == "placed"
         assert place(two, key=key)[0] == "placed"
@@ -104,7 +104,7 @@ def test_one_idempotency_key_is_two(both: Both, place: Place) -> None:
 
 def test_one_client_is_two(both: Both, place: Place) -> None:
     one, two = both
-    client = Client(b"the same address", 1)
+    client = ClientQuota(b"the same address", 1)
     with one.transaction():
         assert place(one, client=client)[0] == "placed"
         assert place(two, client=client)[0] == "placed"

@@ -8,11 +8,11 @@ import pytest
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import PricesDiffer
-from pizza.domain.order import Client, OrderDraft, OrderItem, PlacedOrder, RequestKey
+from pizza.domain.order import ClientQuota, IdempotencyKey, OrderDraft, OrderItem, PlacedOrder
 from pizza.menu import dishes
 from pizza.orders import orders
 
-KEY = RequestKey("a-key", b"a digest of the body")
+KEY = IdempotencyKey("a-key", b"a digest of the body")
 
 
 def draft(*items: tuple[str, int, str | None]) -> OrderDraft:
@@ -26,9 +26,11 @@ def errors_of(conn: BoundedConnection, wanted: OrderDraft) -> dict[str, str]:
     return {error.field: error.message for error in refusal.value.errors}
 
 
-def place(conn: BoundedConnection, price: str, key: RequestKey | None = None) -> PlacedOrder:
+def place(conn: BoundedConnection, price: str, key: IdempotencyKey | None = None) -> PlacedOrder:
     wanted = draft(("STEAK", 2, price))
-    return orders.place_order(conn, wanted, menu_prices=True, key=key, client=Client(b"one", 5))
+    return orders.place_order(
+        conn, wanted, menu_prices=True, key=key, client=ClientQuota(b"one", 5)
+    )
 
 
 def test_the_menus_price_is_taken_however_the_dish_is_spelled(conn: BoundedConnection) -> None:

@@ -20,10 +20,10 @@ from pizza.domain.errors import (
     IdempotencyKeyReused,
     KitchenPaused,
 )
-from pizza.domain.order import OrderDraft, OrderItem, PlacedOrder, RequestKey
+from pizza.domain.order import IdempotencyKey, OrderDraft, OrderItem, PlacedOrder
 from pizza.orders import orders
 
-KEY = RequestKey("a key", b"digest")
+KEY = IdempotencyKey("a key", b"digest")
 DRAFT = OrderDraft("John Doe", (OrderItem("Pizza", 1, Decimal("10.00")),))
 
 
@@ -34,7 +34,7 @@ def other(db_url: str) -> Iterator[BoundedConnection]:
         yield second
 
 
-def place(conn: BoundedConnection, key: RequestKey | None = KEY) -> PlacedOrder:
+def place(conn: BoundedConnection, key: IdempotencyKey | None = KEY) -> PlacedOrder:
     return orders.place_order(conn, DRAFT, key=key)
 
 
@@ -69,7 +69,7 @@ def test_another_body_under_the_same_key_is_refused(conn: BoundedConnection) -> 
     place(conn)
 
     with pytest.raises(IdempotencyKeyReused):
-        place(conn, RequestKey(KEY.key, b"another"))
+        place(conn, IdempotencyKey(KEY.key, b"another"))
     assert count(conn, "orders") == 1
 
 
@@ -125,7 +125,7 @@ def test_a_key_in_flight_is_waited_for_and_then_refused(
             place(other)
         # Whoever waits in vain leaves nothing behind on its connection.
         assert other.execute("show lock_timeout").fetchone() == ("0",)
-        place(other, RequestKey("another key", KEY.digest))
+        place(other, IdempotencyKey("another key", KEY.digest))
 
     assert place(other) == replace(first, replayed=True)
 

@@ -14,7 +14,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import PlacedOrder
-from pizza.domain.priority import Assignment
+from pizza.domain.priority import AssignedPriority
 from pizza.orders import storage as orders
 
 Place = Callable[..., tuple[str, PlacedOrder]]
@@ -96,7 +96,9 @@ def test_a_cancelled_order_makes_no_repeat_customer(conn: BoundedConnection, pla
 
 
 def test_the_rule_is_in_the_log(conn: BoundedConnection, place: Place) -> None:
-    placed = place(first=Assignment(10, "VIP customer"), repeat=Assignment(10, "VIP customer"))[1]
+    placed = place(
+        first=AssignedPriority(10, "VIP customer"), repeat=AssignedPriority(10, "VIP customer")
+    )[1]
 
     (change,) = orders.history(conn, placed.number)
 

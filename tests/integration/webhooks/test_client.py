@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pizza.domain.targets import read_url
+from pizza.domain.webhook_urls import parse_url
 from pizza.webhooks import client
 from pizza.webhooks.client import Answer, CallFailed, TargetRefused, post, retry_after
 
@@ -50,7 +50,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
 
 
 def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) -> Answer:
-    return post(read_url(url), b"{}", {"X-One": "1"}, private=private, seconds=seconds, **more)
+    return post(parse_url(url), b"{}", {"X-One": "1"}, private=private, seconds=seconds, **more)
 
 
 def test_it_posts_to_the_address_under_the_name(receiver: Receiver, names: Any) -> None:

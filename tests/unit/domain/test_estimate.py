@@ -3,21 +3,21 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pizza.domain.estimate import Cook, Waiting, completions
+from pizza.domain.estimate import Cook, QueuedOrder, estimate_completions
 
 
 def takeout(number, seconds=10.0, needs=()):
-    return Waiting(number, "takeout", seconds, frozenset(needs))
+    return QueuedOrder(number, "takeout", seconds, frozenset(needs))
 
 
 def test_one_cook_takes_one_after_the_other():
-    assert completions([Cook()], [takeout("a"), takeout("b")]) == {"a": 10, "b": 20}
+    assert estimate_completions([Cook()], [takeout("a"), takeout("b")]) == {"a": 10, "b": 20}
 
 
 def test_a_busy_cook_is_free_later():
-    cooks = [Cook(free_in=4), Cook(free_in=1)]
+    cooks = [Cook(busy_seconds=4), Cook(busy_seconds=1)]
     line = [takeout("a"), takeout("b"), takeout("c")]
-    assert completions(cooks, line) == {"a": 11, "b": 14, "c": 21}
+    assert estimate_completions(cooks, line) == {"a": 11, "b": 14, "c": 21}
 
 
 def test_cooks_take_only_what_they_may():
@@ -25,25 +25,29 @@ def test_cooks_take_only_what_they_may():
     pizzaiolo = Cook(tags=frozenset({"pizza"}))
     line = [
         takeout("salad", needs={"salad"}), takeout("pizza", needs={"pizza"}),
-        Waiting("away", "delivery", 12, frozenset({"salad"})),
+        QueuedOrder("away", "delivery", 12, frozenset({"salad"})),
     ]  # fmt: skip
-    assert completions([driver, pizzaiolo], line) == {"pizza": 10, "away": 12, "salad": None}
+    assert estimate_completions([driver, pizzaiolo], line) == {
+        "pizza": 10,
+        "away": 12,
+        "salad": None,
+    }
 
 
 def test_without_cooks_nothing_is_promised():
-    assert completions([], [takeout("a")]) == {"a": None}
+    assert estimate_completions([], [takeout("a")]) == {"a": None}
 
 
 @given(
     st.lists(st.floats(0, 100), min_size=1, max_size=5),
     st.lists(st.floats(0.1, 50), max_size=30),
 )
-def test_everything_is_ready_some_time_and_nobody_cooks_two_at_once(free_in, seconds):
+def test_everything_is_ready_some_time_and_nobody_cooks_two_at_once(busy_seconds, seconds):
     line = [takeout(str(turn), length) for turn, length in enumerate(seconds)]
-    found = completions([Cook(free_in=moment) for moment in free_in], line)
+    found = estimate_completions([Cook(busy_seconds=moment) for moment in busy_seconds], line)
     assert len(found) == len(line)
     total = sum(seconds)
     for order in line:
         ready = found[order.number]
         assert ready is not None
-        assert min(free_in) + order.seconds - 1e-6 <= ready <= max(free_in) + total + 1e-6
+        assert min(busy_seconds) + order.seconds - 1e-6 <= ready <= max(busy_seconds) + total + 1e-6

@@ -3,7 +3,7 @@
 import pytest
 
 from pizza.domain.errors import InvalidSpecialities
-from pizza.domain.menu import UNKNOWN, needs, specialities
+from pizza.domain.menu import UNKNOWN, parse_specialities, required_tags
 
 MENU = {"margherita pizza": "pizza", "caesar salad": "salad", "lasagne": "pasta", "steak": "grill"}
 
@@ -22,19 +22,19 @@ MENU = {"margherita pizza": "pizza", "caesar salad": "salad", "lasagne": "pasta"
     ],
 )
 def test_each_item_needs_its_tag(names, expected):
-    assert needs(names, MENU) == sorted(expected)
+    assert required_tags(names, MENU) == sorted(expected)
 
 
 def test_words_are_order_types_or_tags():
     tags = set(MENU.values())
     everything = ("dine-in", "takeout", "delivery")
-    assert specialities(["takeout", "delivery"], tags) == (("takeout", "delivery"), None)
-    assert specialities(["pizza", "Pasta"], tags) == (everything, ("pizza", "pasta"))
-    assert specialities(["delivery", "pizza"], tags) == (("delivery",), ("pizza",))
+    assert parse_specialities(["takeout", "delivery"], tags) == (("takeout", "delivery"), None)
+    assert parse_specialities(["pizza", "Pasta"], tags) == (everything, ("pizza", "pasta"))
+    assert parse_specialities(["delivery", "pizza"], tags) == (("delivery",), ("pizza",))
 
 
 def test_a_word_that_is_neither_is_refused_with_those_that_are():
     with pytest.raises(InvalidSpecialities) as refused:
-        specialities(["pizza", "sushi"], {"pizza"})
+        parse_specialities(["pizza", "sushi"], {"pizza"})
     assert refused.value.words == ("sushi",)
     assert refused.value.known == ("dine-in", "takeout", "delivery", "pizza")

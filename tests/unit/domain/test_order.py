@@ -12,8 +12,8 @@ from pizza.domain.order import (
     MAX_TOTAL,
     OrderDraft,
     OrderItem,
-    check,
-    normal_price,
+    normalize_price,
+    validate,
 )
 
 PIZZA = OrderItem("Margherita Pizza", 1, Decimal("15.99"))
@@ -24,12 +24,12 @@ DELIVERY = replace(TAKEOUT, order_type="delivery", delivery_address="123 Main St
 
 
 def bad_fields(draft):
-    return [error.field for error in check(draft)]
+    return [error.field for error in validate(draft)]
 
 
 @pytest.mark.parametrize("draft", [TAKEOUT, DINE_IN, DELIVERY], ids=lambda d: d.order_type)
 def test_an_order_of_each_type_is_good(draft):
-    assert check(draft) == []
+    assert validate(draft) == []
 
 
 def test_the_total_of_the_specification_is_exact():
@@ -75,7 +75,7 @@ def test_no_decimal_whatsoever_breaks_the_check(price):
     ],
 )
 def test_a_price_is_written_with_two_places(given_price, normal):
-    assert str(normal_price(Decimal(given_price))) == normal
+    assert str(normalize_price(Decimal(given_price))) == normal
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_order_has_one_to_a_hundred_items(count):
     ],
 )
 def test_a_name_that_is_odd_but_legal_is_good(name):
-    assert check(replace(TAKEOUT, customer_name=name)) == []
+    assert validate(replace(TAKEOUT, customer_name=name)) == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_name_that_is_none_is_refused(name):
     "address", ["456 Executive Blvd", "1 Rd.", "Straße 5", "٣ شارع", "A1" * 100]
 )
 def test_an_address_with_a_letter_and_a_digit_is_good(address):
-    assert check(replace(DELIVERY, delivery_address=address)) == []
+    assert validate(replace(DELIVERY, delivery_address=address)) == []
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 import pytest
 
-from pizza.domain.priority import Facts, assign
+from pizza.domain.priority import PriorityInputs, assign_priority
 
 
 def facts(total="10.00", *, vip=False, rush=False, repeat=False, override=None):
-    return Facts(vip, rush, Decimal(total), repeat, override)
+    return PriorityInputs(vip, rush, Decimal(total), repeat, override)
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ def facts(total="10.00", *, vip=False, rush=False, repeat=False, override=None):
     [("0.00", 1), ("49.99", 1), ("50.00", 5), ("100.00", 5), ("100.01", 10), ("106.92", 10)],
 )
 def test_the_total_alone_gives_the_priority(total, priority):
-    assert assign(facts(total)).priority == priority
+    assert assign_priority(facts(total)).priority == priority
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_the_total_alone_gives_the_priority(total, priority):
     ],
 )
 def test_the_first_rule_that_applies_decides_and_gives_its_name(given, priority, rule):
-    assigned = assign(given)
+    assigned = assign_priority(given)
     assert (assigned.priority, assigned.rule) == (priority, rule)
 
 
 @pytest.mark.parametrize("override", [1, 7, 10])
 def test_a_manual_override_beats_every_rule(override):
-    assigned = assign(facts("500.00", vip=True, rush=True, override=override))
+    assigned = assign_priority(facts("500.00", vip=True, rush=True, override=override))
     assert (assigned.priority, assigned.rule) == (override, "manual override")

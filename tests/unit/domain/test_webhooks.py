@@ -20,18 +20,18 @@ SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_the_signature_is_that_of_the_published_vector() -> None:
-    assert webhooks.signatures([webhooks.read_secret(SECRET)], ID, AT, BODY) == SIGNATURE
+    assert webhooks.signatures([webhooks.parse_secret(SECRET)], ID, AT, BODY) == SIGNATURE
 
 
 def test_during_a_rotation_there_is_a_signature_by_each_secret_the_newest_first() -> None:
-    both = webhooks.signatures([b"n" * 32, webhooks.read_secret(SECRET)], ID, AT, BODY)
+    both = webhooks.signatures([b"n" * 32, webhooks.parse_secret(SECRET)], ID, AT, BODY)
     first, second = both.split(" ")
     assert first.startswith("v1,") and first != SIGNATURE
     assert second == SIGNATURE
 
 
 def test_a_secret_is_told_in_the_form_of_the_specification() -> None:
-    assert webhooks.secret_text(webhooks.read_secret(SECRET)) == SECRET
+    assert webhooks.format_secret(webhooks.parse_secret(SECRET)) == SECRET
     assert 24 <= webhooks.SECRET_BYTES <= 64
 
 
@@ -68,11 +68,11 @@ def test_what_the_page_for_receivers_does_verifies_what_is_sent_and_nothing_else
 
     def check(body: bytes = BODY.encode(), late: int = 0, secret: str = SECRET) -> None:
         now = int(time.time()) - late
-        signed = webhooks.signatures([b"n" * 32, webhooks.read_secret(SECRET)], ID, now, BODY)
+        signed = webhooks.signatures([b"n" * 32, webhooks.parse_secret(SECRET)], ID, now, BODY)
         headers = {"webhook-id": ID, "webhook-timestamp": str(now), "webhook-signature": signed}
         names["verify"](secret, headers, body)
 
     check()
-    for bad in ({"body": b"{}"}, {"late": 400}, {"secret": webhooks.secret_text(b"x" * 32)}):
+    for bad in ({"body": b"{}"}, {"late": 400}, {"secret": webhooks.format_secret(b"x" * 32)}):
         with pytest.raises(ValueError):
             check(**bad)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pizza.auth.authenticator import ANYBODY
+from pizza.auth.authenticator import ANONYMOUS
 from pizza.config.settings import Settings, load
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
@@ -65,9 +65,9 @@ def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
     client.post("/orders", data=BODY, environ_base={"REMOTE_ADDR": "2001:db8::2:1"})
 
     far, near, house, same_house = (options["client"] for _, options in restaurant.placed)
-    assert (far.places, near) == (None, None)
-    assert b"203" not in far.mark
-    assert far.network != house.network
+    assert (far.limit, near) == (None, None)
+    assert b"203" not in far.client_hash
+    assert far.network_hash != house.network_hash
     assert far != house == same_house
 
 
@@ -79,5 +79,5 @@ def test_without_a_setting_the_database_says_how_many_places_that_are(given, cli
     limits = RateLimits(
         load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(hash_address=str.encode), None
     )
-    found = limits.order_quota(FAR, ANYBODY)
-    assert (found is not None, found and found.places) == client
+    found = limits.order_quota(FAR, ANONYMOUS)
+    assert (found is not None, found and found.limit) == client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizza.domain.targets import BadTarget, Target, is_public, read_url
+from pizza.domain.webhook_urls import InvalidUrl, WebhookUrl, is_public, parse_url
 
 PUBLIC = [
     "8.8.8.8",
@@ -43,15 +43,15 @@ def test_all_others_are_not(address: str) -> None:
 @pytest.mark.parametrize(
     ("url", "target", "authority"),
     [
-        ("https://a.example", Target("https", "a.example", 443, "/"), "a.example"),
-        ("https://A.example/x?y=1", Target("https", "a.example", 443, "/x?y=1"), "a.example"),
-        ("http://a:8080/", Target("http", "a", 8080, "/"), "a:8080"),
-        ("https://[2606::1]:443/h", Target("https", "2606::1", 443, "/h"), "[2606::1]"),
-        ("https://8.8.8.8:80", Target("https", "8.8.8.8", 80, "/"), "8.8.8.8:80"),
+        ("https://a.example", WebhookUrl("https", "a.example", 443, "/"), "a.example"),
+        ("https://A.example/x?y=1", WebhookUrl("https", "a.example", 443, "/x?y=1"), "a.example"),
+        ("http://a:8080/", WebhookUrl("http", "a", 8080, "/"), "a:8080"),
+        ("https://[2606::1]:443/h", WebhookUrl("https", "2606::1", 443, "/h"), "[2606::1]"),
+        ("https://8.8.8.8:80", WebhookUrl("https", "8.8.8.8", 80, "/"), "8.8.8.8:80"),
     ],
 )
-def test_a_url_is_taken_apart(url: str, target: Target, authority: str) -> None:
-    assert read_url(url) == target
+def test_a_url_is_taken_apart(url: str, target: WebhookUrl, authority: str) -> None:
+    assert parse_url(url) == target
     assert target.authority == authority
     assert bool(target.address) == target.host[0].isdigit()
 
@@ -79,10 +79,10 @@ def test_a_url_is_taken_apart(url: str, target: Target, authority: str) -> None:
     ],
 )
 def test_what_can_be_no_webhook_is_refused(url: str, why: str) -> None:
-    with pytest.raises(BadTarget, match=why):
-        read_url(url)
+    with pytest.raises(InvalidUrl, match=why):
+        parse_url(url)
 
 
 def test_http_is_refused_where_it_is_not_allowed() -> None:
-    with pytest.raises(BadTarget, match=r"must begin with https://$"):
-        read_url("http://a.example", ("https",))
+    with pytest.raises(InvalidUrl, match=r"must begin with https://$"):
+        parse_url("http://a.example", ("https",))

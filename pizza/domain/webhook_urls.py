@@ -24,18 +24,18 @@ _NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
 # IPv6 that carries an IPv4 address for a translator or tunnel to use: the inner one counts.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Not public, whatever a version of `ipaddress` says: local NAT64, 6to4 and its relays, site-local.
-_NEVER = tuple(
+_NON_PUBLIC = tuple(
     ipaddress.ip_network(each)
     for each in ("64:ff9b:1::/48", "2002::/16", "192.88.99.0/24", "fec0::/10")
 )
 
 
-class BadTarget(ValueError):
+class InvalidUrl(ValueError):
     """The URL cannot be a webhook's; the text is the rest of a sentence that begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookUrl:
     """A URL in parts; host without brackets, path with its query."""
 
     scheme: str
@@ -58,27 +58,27 @@ class Target:
             return None
 
 
-def read_url(url: str, schemes: Sequence[str] = SCHEMES) -> Target:
-    """Take a URL apart. Raises BadTarget."""
+def parse_url(url: str, schemes: Sequence[str] = SCHEMES) -> WebhookUrl:
+    """Take a URL apart. Raises InvalidUrl."""
     if not 1 <= len(url) <= URL_LENGTH:
-        raise BadTarget(f"must be 1 to {URL_LENGTH} characters long")
+        raise InvalidUrl(f"must be 1 to {URL_LENGTH} characters long")
     if not _PRINTABLE.fullmatch(url):
-        raise BadTarget("must be printable ASCII without spaces")
+        raise InvalidUrl("must be printable ASCII without spaces")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise BadTarget("is not a URL") from None
+        raise InvalidUrl("is not a URL") from None
     if parts.scheme not in schemes:
-        raise BadTarget(f"must begin with {' or '.join(f'{each}://' for each in schemes)}")
+        raise InvalidUrl(f"must begin with {' or '.join(f'{each}://' for each in schemes)}")
     if "@" in parts.netloc:
-        raise BadTarget("must not have a user or a password")
+        raise InvalidUrl("must not have a user or a password")
     if "#" in url:
-        raise BadTarget("must not have a fragment")
+        raise InvalidUrl("must not have a fragment")
     if not (_NAME.fullmatch(host) or _is_address(host)) or port == 0:
-        raise BadTarget("has no host that can be looked up")
+        raise InvalidUrl("has no host that can be looked up")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
+    return WebhookUrl(parts.scheme, host, port or _PORTS[parts.scheme], path)
 
 
 def _is_address(host: str) -> bool:
@@ -105,7 +105,7 @@ def is_public(address: str) -> bool:
             ip = ip.ipv4_mapped
         elif ip in _NAT64:
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-    if any(ip.version == net.version and ip in net for net in _NEVER):
+    if any(ip.version == net.version and ip in net for net in _NON_PUBLIC):
         return False
     return ip.is_global and not (
         ip.is_private
