@@ -1,1 +1,1 @@
-"""Storms over a full restaurant: each is thrown at it while guests order, and leaves a verdict."""
+"""Fault scenarios: each is injected into a full restaurant under load, and ends in a report."""

@@ -1,4 +1,4 @@
-"""The restaurant in a storm: servers, processes by name, what was done to them, what they said."""
+"""The cluster under test: servers, processes by name, faults injected, logs written."""
 
 import contextlib
 import json
@@ -15,158 +15,179 @@ from typing import Any
 import psycopg
 
 from benchmarks.stage import environment_for, stop_all
-from chaos_tools.fault_log import Journal
-from chaos_tools.process_specs import roster
-from chaos_tools.workload.order_generator import Clients
+from chaos_tools.fault_log import FaultLog
+from chaos_tools.process_specs import process_flags
+from chaos_tools.workload.order_generator import OrderGenerator
 from devservices import GuardedProcess, Proxy, Servers, free_port
 from supervisor.api_client import ApiError
 
-LOOK_SECONDS = 0.2
+SUPERVISE_SECONDS = 0.2
 POLL_SECONDS = 0.05
-ASK_SECONDS = 30.0
+QUERY_SECONDS = 30.0
 START_SECONDS = 90.0
 STOP_SECONDS = 15.0
-RESTAURANT = "pizza"
+RESTAURANT_MODULE = "pizza"
 
 
 @dataclass
-class Member:
-    """One process of the restaurant, through all its lives; `more` is added to its environment.
+class ManagedProcess:
+    """One process of the cluster, across its restarts.
 
-    module: what `python -m` runs.
+    extra_env: added to its environment; module: what `python -m` runs.
     """
 
     name: str
     flags: list[str]
-    more: Mapping[str, str]
+    extra_env: Mapping[str, str]
     process: GuardedProcess
-    module: str = RESTAURANT
+    module: str = RESTAURANT_MODULE
 
 
-class World:
-    """A full restaurant on a database of its own. Who dies without a storm's doing is noted."""
+class ChaosCluster:
+    """A full restaurant on its own database. Exits that no scenario caused are recorded."""
 
-    def __init__(self, servers: Servers, db_url: str, folder: Path, *, wired: bool = False) -> None:
-        """Nothing runs yet. `wired` puts a proxy before each server, for all processes."""
+    def __init__(
+        self, servers: Servers, db_url: str, folder: Path, *, use_proxy: bool = False
+    ) -> None:
+        """Starts nothing. use_proxy: all processes reach each server through a proxy."""
         self.servers = servers
         self.db_url = db_url
         self.folder = folder
         self.port = free_port()
-        self.members: dict[str, Member] = {}
-        self.died: list[str] = []
-        self.journal = Journal()
-        self.guests: Clients | None = None
+        self.processes: dict[str, ManagedProcess] = {}
+        self.unexpected_exits: list[str] = []
+        self.fault_log = FaultLog()
+        self.generator: OrderGenerator | None = None
         ends = (servers.postgres.address, servers.rabbitmq.address)
-        self.wires = [Proxy(end) for end in ends] if wired else []
-        database, broker = (wire.address for wire in self.wires) if wired else ends
+        self.proxies = [Proxy(end) for end in ends] if use_proxy else []
+        database, broker = (proxy.address for proxy in self.proxies) if use_proxy else ends
         self._environment = environment_for(db_url.replace(ends[0], database), broker)
         self._lock = threading.RLock()
-        self._over = threading.Event()
-        self._watch = threading.Thread(target=self._keep_watch, name="watch", daemon=True)
+        self._closing = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         folder.mkdir(parents=True, exist_ok=True)
 
-    def open(self) -> None:
-        """Start everybody, and the watch over them; waits for nothing."""
-        for name, flags in roster(self.port).items():
-            self.hire(name, flags)
-        self._watch.start()
+    def start(self) -> None:
+        """Start all processes and their supervision; waits for nothing."""
+        for name, flags in process_flags(self.port).items():
+            self.start_process(name, flags)
+        self._supervisor.start()
 
     @property
     def cooks(self) -> list[str]:
         """The names of the cooks."""
-        return [name for name in self.members if name.startswith("chef")]
+        return [name for name in self.processes if name.startswith("chef")]
 
-    # -- what is done to it ---------------------------------------------------------------
+    # -- faults and processes -------------------------------------------------------------
 
-    def hire(self, name: str, flags: list[str], *, module: str = RESTAURANT, **more: str) -> Member:
-        """Start one more process, with `more` in its environment; module: what it runs."""
+    def start_process(
+        self, name: str, flags: list[str], *, module: str = RESTAURANT_MODULE, **extra_env: str
+    ) -> ManagedProcess:
+        """Start one more process. module: what it runs; extra_env: added to its environment."""
         with self._lock:
-            process = self._start(name, flags, more, module)
-            self.members[name] = Member(name, flags, more, process, module)
-            return self.members[name]
+            process = self._start(name, flags, extra_env, module)
+            self.processes[name] = ManagedProcess(name, flags, extra_env, process, module)
+            return self.processes[name]
 
-    def dismiss(self, name: str) -> None:
-        """Stop a process in good order; it belongs to the restaurant no longer."""
+    def stop_process(self, name: str) -> None:
+        """Stop a process with SIGTERM, and do not restart it."""
         with self._lock:
-            member = self.members.pop(name)
-        member.process.stop(signal.SIGTERM, STOP_SECONDS)
+            managed = self.processes.pop(name)
+        managed.process.stop(signal.SIGTERM, STOP_SECONDS)
 
     @contextmanager
-    def extra(
-        self, staff: Mapping[str, list[str]], *, module: str = RESTAURANT, **more: str
+    def extra_processes(
+        self,
+        flags_by_name: Mapping[str, list[str]],
+        *,
+        module: str = RESTAURANT_MODULE,
+        **extra_env: str,
     ) -> Iterator[list[str]]:
-        """More processes for the time of the block; gives their names."""
-        for name, flags in staff.items():
-            self.hire(name, flags, module=module, **more)
+        """Additional processes for the time of the block; gives their names."""
+        for name, flags in flags_by_name.items():
+            self.start_process(name, flags, module=module, **extra_env)
         try:
-            yield list(staff)
+            yield list(flags_by_name)
         finally:
-            for name in staff:
-                self.dismiss(name)
+            for name in flags_by_name:
+                self.stop_process(name)
 
-    def kill(self, name: str, more: Mapping[str, str] | None = None) -> None:
-        """kill -9, and start anew under the same name, with another environment if given."""
+    @contextmanager
+    def without_cooks(self) -> Iterator[None]:
+        """Stop all cooks with SIGTERM, and start them again at the end of the block."""
+        flags = {name: self.processes[name].flags for name in self.cooks}
+        for name in flags:
+            self.stop_process(name)
+        try:
+            yield
+        finally:
+            for name, given in flags.items():
+                self.start_process(name, given)
+            self.fault_log.record_recovery()
+
+    def kill(self, name: str, extra_env: Mapping[str, str] | None = None) -> None:
+        """kill -9, and start again under the same name, with another environment if given."""
         if name == "service":
-            self.journal.note_struck()  # nothing new to cook until it has started
+            self.fault_log.record_injection()  # nothing new to cook until it has started
         with self._lock:
-            member = self.members[name]
-            member.process.kill()
-            member.more = member.more if more is None else more
-            self._revive(member)
-        self.journal.note_healed()
+            managed = self.processes[name]
+            managed.process.kill()
+            managed.extra_env = managed.extra_env if extra_env is None else extra_env
+            self._restart(managed)
+        self.fault_log.record_recovery()
 
     def restart(self, name: str) -> None:
-        """SIGTERM, its end, and a new one. Of the order service the new one is there first."""
+        """Stop with SIGTERM and start again; a new order service starts before the old one ends."""
         with self._lock:
-            member, old = self.members[name], self.members[name].process
+            managed, old = self.processes[name], self.processes[name].process
             if name == "service":
-                before = self.logged("service_started", name)
-                self._revive(member)
-                self._await(lambda: self.logged("service_started", name) > before, name)
+                before = self.log_count("service_started", name)
+                self._restart(managed)
+                self._await(lambda: self.log_count("service_started", name) > before, name)
             old.send(signal.SIGTERM)
             if code := old.wait(STOP_SECONDS):
-                self.died.append(f"{name}, stopped: {code}")
+                self.unexpected_exits.append(f"{name}, stopped: {code}")
             if name != "service":
-                self._revive(member)
-        self.journal.note_healed()
+                self._restart(managed)
+        self.fault_log.record_recovery()
 
     def freeze(self, name: str) -> None:
         """SIGSTOP to a process and all its children."""
-        self.members[name].process.pause()
+        self.processes[name].process.pause()
 
     def thaw(self, name: str) -> None:
         """SIGCONT."""
-        self.members[name].process.resume()
-        self.journal.note_healed()
+        self.processes[name].process.resume()
+        self.fault_log.record_recovery()
 
-    def heal(self) -> None:
-        """Mend all that a storm may have left: servers, wires, settings, frozen processes."""
+    def recover(self) -> None:
+        """Undo all faults: start servers, reset proxies and settings, resume frozen processes."""
         for server in (self.servers.postgres, self.servers.rabbitmq):
             if server.process.running:
                 server.resume()
             else:
                 server.start()
-        for wire in self.wires:
-            wire.heal()
+        for proxy in self.proxies:
+            proxy.recover()
         set_read_only(self, False)
-        for member in self.members.values():
-            member.process.resume()
-        self.journal.note_healed()
+        for managed in self.processes.values():
+            managed.process.resume()
+        self.fault_log.record_recovery()
 
     def close(self) -> None:
-        """Stop all processes, side by side."""
-        self._over.set()
-        if self._watch.is_alive():
-            self._watch.join()
-        stop_all([member.process for member in self.members.values()])
-        for wire in self.wires:
-            wire.close()
+        """Stop all processes at the same time."""
+        self._closing.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join()
+        stop_all([managed.process for managed in self.processes.values()])
+        for proxy in self.proxies:
+            proxy.close()
 
-    # -- what it says ---------------------------------------------------------------------
+    # -- what is observed -----------------------------------------------------------------
 
     def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database, not through a wire; again for a while when it is away."""
-        deadline = time.monotonic() + ASK_SECONDS
+        """The rows of a query, not through a proxy; retried while the database is away."""
+        deadline = time.monotonic() + QUERY_SECONDS
         while True:
             try:
                 with psycopg.connect(self.db_url, connect_timeout=5) as conn:
@@ -180,10 +201,10 @@ class World:
         """The one value of a query."""
         return self.rows(query, **values)[0][0]
 
-    def until(
+    def wait_until(
         self, condition: Callable[[], object], seconds: float, every: float = POLL_SECONDS
     ) -> bool:
-        """Wait up to so many seconds for a condition, asked `every` so many; whether it is true."""
+        """Wait up to `seconds` for a condition, polled `every` so many; whether it became true."""
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -191,68 +212,72 @@ class World:
             time.sleep(every)
         return True
 
-    def logged(self, action: str, name: str = "*") -> int:
-        """How many lines of a process, through all its lives, have an action; `*`: of all."""
+    def log_count(self, action: str, name: str = "*") -> int:
+        """How many log lines of a process have an action; `*`: of all processes."""
         return sum(
             path.read_text(errors="replace").count(f'"{action}"')
             for path in self.folder.glob(f"{name}.log")
         )
 
-    def odd_lines(self) -> list[str]:
-        """All that the processes wrote, on stdout or stderr, and that is not JSON."""
+    def non_json_lines(self) -> list[str]:
+        """All lines on stdout or stderr of the processes that are not JSON."""
         logs = sorted(self.folder.glob("*.log"))
-        return [f"{path.stem}: {line}" for path in logs for line in not_json(path)]
+        return [f"{path.stem}: {line}" for path in logs for line in non_json_lines_of(path)]
 
     def _await(self, done: Callable[[], bool], name: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not done():
             if time.monotonic() > deadline:
                 raise ApiError(f"{name} did not start; see {self.folder}.")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(SUPERVISE_SECONDS)
 
-    # -- keeping it alive -----------------------------------------------------------------
+    # -- supervision ----------------------------------------------------------------------
 
-    def _keep_watch(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
+    def _supervise(self) -> None:
+        while not self._closing.wait(SUPERVISE_SECONDS):
             with self._lock:
-                for member in self.members.values():
-                    if not member.process.running:
-                        self.died.append(member.name)
-                        self._revive(member)
+                for managed in self.processes.values():
+                    if not managed.process.running:
+                        self.unexpected_exits.append(managed.name)
+                        self._restart(managed)
 
-    def _revive(self, member: Member) -> None:
-        member.process = self._start(member.name, member.flags, member.more, member.module)
+    def _restart(self, managed: ManagedProcess) -> None:
+        managed.process = self._start(
+            managed.name, managed.flags, managed.extra_env, managed.module
+        )
 
     def _start(
-        self, name: str, flags: list[str], more: Mapping[str, str], module: str
+        self, name: str, flags: list[str], extra_env: Mapping[str, str], module: str
     ) -> GuardedProcess:
         with (self.folder / f"{name}.log").open("ab") as output:
             return GuardedProcess(
                 [sys.executable, "-m", module, *flags],
-                env=self._environment | more_paths(more, self._environment),
+                env=self._environment | with_python_path(extra_env, self._environment),
                 cwd=self.folder,
                 output=output,
             )
 
 
-def more_paths(more: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """`more`, but what it says of PYTHONPATH comes before what is there."""
-    found = dict(more)
+def with_python_path(
+    extra_env: Mapping[str, str], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """`extra_env`, with its PYTHONPATH in front of the existing one."""
+    found = dict(extra_env)
     if "PYTHONPATH" in found:
         found["PYTHONPATH"] += f":{environment['PYTHONPATH']}"
     return found
 
 
-def set_read_only(world: World, refuse: bool) -> None:
-    """Have the database refuse every write of every session, or take them again."""
-    with world.servers.postgres.connect("postgres") as admin:
+def set_read_only(cluster: ChaosCluster, refuse: bool) -> None:
+    """Make the database refuse every write of every session, or accept them again."""
+    with cluster.servers.postgres.connect("postgres") as admin:
         admin.execute("set default_transaction_read_only = off")
         verb = "= on" if refuse else "= off"
         admin.execute(f"alter system set default_transaction_read_only {verb}".encode())
         admin.execute("select pg_reload_conf()")
 
 
-def not_json(path: Path) -> Iterator[str]:
+def non_json_lines_of(path: Path) -> Iterator[str]:
     """The lines of a log that are not JSON objects."""
     for line in path.read_text(errors="replace").splitlines():
         found: Any = None

@@ -1,4 +1,4 @@
-"""What a scenario notes while it runs, for the verdict."""
+"""What a scenario records while it runs, for the report."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,44 +7,44 @@ from chaos_tools.checks.latency import Latency
 
 
 @dataclass
-class Journal:
-    """What a storm notes for the verdict.
+class FaultLog:
+    """What a scenario records for the report.
 
-    struck, healed: when a server was taken away, and when something was mended.
-    hits, aimed: blows that fell at the very moment they were meant for, of how many.
-    complaints: promises of its own that a storm saw broken.
+    injected, recovered: when a server was taken away, and when something recovered.
+    hits, aimed: injections that happened at the intended moment, of how many.
+    failures: guarantees that the scenario itself saw broken.
     spilled: ids of notifications that the broker had confirmed when it lost its disk.
-    lost, doubled: messages of a scenario's own that had no effect, or more than one.
-    latencies: what a scenario measured, each with its limit.
+    lost, doubled: messages of the scenario itself that had no effect, or more than one.
+    latencies: what the scenario measured, each with its limit.
     """
 
-    struck: list[datetime] = field(default_factory=list)
-    healed: list[datetime] = field(default_factory=list)
+    injected: list[datetime] = field(default_factory=list)
+    recovered: list[datetime] = field(default_factory=list)
     hits: int = 0
     aimed: int = 0
-    complaints: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     spilled: set[str] = field(default_factory=set)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)
 
-    def note_struck(self) -> None:
+    def record_injection(self) -> None:
         """A server is taken away now."""
-        self.struck.append(datetime.now(UTC))
+        self.injected.append(datetime.now(UTC))
 
-    def note_healed(self) -> None:
-        """Something was mended now: from here on the time of recovery counts."""
-        self.healed.append(datetime.now(UTC))
+    def record_recovery(self) -> None:
+        """Something has recovered now: the time to full speed counts from here."""
+        self.recovered.append(datetime.now(UTC))
 
-    def note_hit(self, hit: bool) -> None:
-        """One blow that was aimed at a moment, and whether it hit it."""
+    def record_attempt(self, hit: bool) -> None:
+        """Count one injection that was meant for a moment, and whether it happened then."""
         self.aimed += 1
         self.hits += hit
 
-    def complain(self, complaint: str) -> None:
-        """A promise was broken that the database cannot tell of."""
-        self.complaints.append(complaint)
+    def fail(self, failure: str) -> None:
+        """Record a broken guarantee that the database cannot show."""
+        self.failures.append(failure)
 
     def record_latency(self, what: str, seconds: float, limit: float) -> None:
-        """Record a measured latency and how long it may be, both in seconds."""
+        """Record a measured latency and its limit, both in seconds."""
         self.latencies.append(Latency(what, seconds, limit))

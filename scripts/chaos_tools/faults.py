@@ -1,31 +1,35 @@
-"""What happens to either server alike: it crashes, it hangs."""
+"""Faults of either server: it crashes, or it hangs."""
 
 import time
 from random import Random
 
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from devservices import Postgres, RabbitMQ
 
 CRASHES = 3
 MOST_DOWN_SECONDS = 2.0
 
 
-def crash(world: World, server: Postgres | RabbitMQ, random: Random, seconds: float) -> None:
-    """kill -9 three times; it comes back with what was on its disk."""
+def crash(
+    cluster: ChaosCluster, server: Postgres | RabbitMQ, random: Random, seconds: float
+) -> None:
+    """kill -9 three times; the server restarts with the data on its disk."""
     for _ in range(CRASHES):
-        world.journal.note_struck()
+        cluster.fault_log.record_injection()
         server.kill9()
         time.sleep(random.uniform(0.1, 1.0) * MOST_DOWN_SECONDS)
         server.start()
-        world.journal.note_healed()
+        cluster.fault_log.record_recovery()
         time.sleep(seconds / CRASHES)
 
 
-def hang(world: World, server: Postgres | RabbitMQ, random: Random, seconds: float) -> None:
-    """SIGSTOP: connections stand, and nothing comes out of them."""
+def hang(
+    cluster: ChaosCluster, server: Postgres | RabbitMQ, random: Random, seconds: float
+) -> None:
+    """SIGSTOP: connections stay open, and the server answers nothing."""
     time.sleep(random.uniform(0.0, 1.0))
-    world.journal.note_struck()
+    cluster.fault_log.record_injection()
     server.pause()
     time.sleep(seconds)
     server.resume()
-    world.journal.note_healed()
+    cluster.fault_log.record_recovery()

@@ -1,4 +1,4 @@
-"""One storm from the opening of the restaurant to the verdict."""
+"""One scenario, from the start of the cluster to the report."""
 
 import time
 from collections.abc import Iterator
@@ -11,12 +11,19 @@ import kombu
 
 from benchmarks.stage import empty_broker
 from chaos_tools.checks import queries, resources
-from chaos_tools.checks.report import DRAIN_SECONDS, Verdict, delivered, judge_times, read, undone
-from chaos_tools.cluster import World
+from chaos_tools.checks.report import (
+    DRAIN_SECONDS,
+    Report,
+    check_times,
+    delivered_count,
+    fill_report,
+    remaining_count,
+)
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
-from chaos_tools.scenario import Storm
-from chaos_tools.workload.handover import Counter
-from chaos_tools.workload.order_generator import RETRY_UNANSWERED, Clients
+from chaos_tools.scenario import Scenario
+from chaos_tools.workload.handover import HandoverClerk
+from chaos_tools.workload.order_generator import RETRY_UNANSWERED, OrderGenerator
 from devservices import Servers
 from pizza.processes import setup
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
@@ -25,126 +32,130 @@ from supervisor.api_client import ApiError, Client
 from terminal.progress import step
 
 OPENING_SECONDS = 60.0
-PATIENCE_SECONDS = 60.0  # so long may nothing at all be delivered or heard
-LOOK_SECONDS = 0.3
-DRAIN_LOOK_SECONDS = 0.05
+PATIENCE_SECONDS = 60.0  # without any progress
+POLL_SECONDS = 0.3
+DRAIN_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Weather:
-    """How it storms: with which seed, how long, and how many orders a second come meanwhile.
+class RunOptions:
+    """seconds: length of a scenario; rate: orders a second; warm_up: seconds before and after it.
 
-    full: at the length that a storm has of its own.
+    full: use the scenario's full_seconds.
     """
 
     seed: int = 1
     seconds: float = 30.0
     rate: float = 6.0
-    calm: float = 3.0
+    warm_up: float = 3.0
     full: bool = False
     retry_unanswered: bool = RETRY_UNANSWERED
 
-    def over(self, storm: Storm) -> "Weather":
-        """The same, with what this storm makes of it."""
-        seconds = self.seconds * storm.longer
-        if self.full and storm.full_seconds is not None:
-            seconds = storm.full_seconds
-        return replace(self, seconds=seconds, rate=self.rate * storm.busier)
+    def for_scenario(self, scenario: Scenario) -> "RunOptions":
+        """The same, with the factors of this scenario applied."""
+        seconds = self.seconds * scenario.duration_factor
+        if self.full and scenario.full_seconds is not None:
+            seconds = scenario.full_seconds
+        return replace(self, seconds=seconds, rate=self.rate * scenario.rate_factor)
 
 
-def weather(servers: Servers, folder: Path, storm: Storm, how: Weather) -> Verdict:
-    """Have one storm, on servers that run; they run again afterwards."""
-    how = how.over(storm)
-    random = Random(f"{storm.name} {how.seed}")
-    verdict = Verdict(storm.name, how.seed, how.seconds)
-    with site(servers, folder / storm.name, storm) as world:
-        clients = world.guests = Clients(world.port, random, how.rate, how.retry_unanswered)
+def run_scenario(servers: Servers, folder: Path, scenario: Scenario, options: RunOptions) -> Report:
+    """Run one scenario on running servers; they run again afterwards."""
+    options = options.for_scenario(scenario)
+    random = Random(f"{scenario.name} {options.seed}")
+    report = Report(scenario.name, options.seed, options.seconds)
+    with chaos_cluster(servers, folder / scenario.name, scenario) as cluster:
+        generator = cluster.generator = OrderGenerator(
+            cluster.port, random, options.rate, options.retry_unanswered
+        )
         try:
-            with step(f"{storm.name}: the restaurant opens"):
-                open_doors(world, storm)
-            clients.start()
-            with Counter(world):
-                with step(f"{storm.name}: {storm.sentence}"):
-                    time.sleep(how.calm)
-                    before = None if storm.late else resources.at_ease(world)
-                    storm.run(world, random, how.seconds)
-                    world.heal()
-                    verdict.drained = drain(world)
-                    time.sleep(max(0.0, how.calm - verdict.drained))
-                with step(f"{storm.name}: all orders to their guests"):
-                    clients.stop()
-                    settle(world, clients)
-                    verdict.grown = resources.grown(world, before) if before else []
+            with step(f"{scenario.name}: starting"):
+                start_cluster(cluster, scenario)
+            generator.start()
+            with HandoverClerk(cluster):
+                with step(f"{scenario.name}: {scenario.description}"):
+                    time.sleep(options.warm_up)
+                    before = None if scenario.start_late else resources.sample_when_steady(cluster)
+                    scenario.run(cluster, random, options.seconds)
+                    cluster.recover()
+                    report.drained = drain(cluster)
+                    time.sleep(max(0.0, options.warm_up - report.drained))
+                with step(f"{scenario.name}: waiting until all orders are delivered"):
+                    generator.stop()
+                    wait_until_done(cluster, generator)
+                    report.grown = resources.grown(cluster, before) if before else []
         finally:
-            clients.give_up()
-        verdict.unanswered, verdict.failures = clients.unanswered, clients.failures
-        read(world, clients.accepted, verdict, rate=how.rate)
-        judge_times(verdict, storm, clients.answers)
-    verdict.died, verdict.odd_lines = list(world.died), world.odd_lines()
-    return verdict
+            generator.abort()
+        report.unanswered, report.failures = generator.unanswered, generator.failures
+        fill_report(cluster, generator.accepted, report, rate=options.rate)
+        check_times(report, scenario, generator.responses)
+    report.died, report.non_json_lines = list(cluster.unexpected_exits), cluster.non_json_lines()
+    return report
 
 
 @contextmanager
-def site(servers: Servers, folder: Path, storm: Storm) -> Iterator[World]:
-    """A restaurant on a fresh database and an empty broker; all of it is healed and closed."""
-    name = f"storm_{storm.name.replace('-', '_')}_{time.time_ns()}"
+def chaos_cluster(servers: Servers, folder: Path, scenario: Scenario) -> Iterator[ChaosCluster]:
+    """A cluster on a fresh database and an empty broker; it recovers and is closed at the end."""
+    name = f"chaos_{scenario.name.replace('-', '_')}_{time.time_ns()}"
     url = servers.postgres.create_database(name)
     setup.setup_db(url)
     queue = subscriber_queue(SUBSCRIBER)
     empty_broker(servers.rabbitmq.address, [queue.name, DEAD_LETTER_QUEUE])
     with kombu.Connection(servers.rabbitmq.url) as link:
-        queue(link.channel()).declare()  # so that the subscriber hears all, whenever it starts
-    world = World(servers, url, folder, wired=storm.wired)
-    if storm.late:
+        queue(link.channel()).declare()  # nothing is lost before the subscriber starts
+    cluster = ChaosCluster(servers, url, folder, use_proxy=scenario.use_proxy)
+    if scenario.start_late:
         servers.postgres.stop()
         servers.rabbitmq.stop()
     try:
-        yield world
+        yield cluster
     finally:
-        world.heal()
-        world.close()
+        cluster.recover()
+        cluster.close()
         servers.postgres.drop_database(name)
 
 
-def open_doors(world: World, storm: Storm) -> None:
-    """Start everybody, and wait until they are at work, unless the servers are to come later."""
-    world.open()
-    if storm.late:
+def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
+    """Start all processes, and wait until they work unless the servers start late."""
+    cluster.start()
+    if scenario.start_late:
         return
-    client = Client(world.port)
+    client = Client(cluster.port)
     deadline = time.monotonic() + OPENING_SECONDS
-    workers = sum("--mode=kitchen-worker" in member.flags for member in world.members.values())
+    workers = sum(
+        "--mode=kitchen-worker" in managed.flags for managed in cluster.processes.values()
+    )
     online = "select count(*) from workers where status = 'online'"
-    while world.value(online) < workers or not is_ready(client):
+    while cluster.value(online) < workers or not is_ready(client):
         if time.monotonic() > deadline:
-            raise ApiError(f"The restaurant did not open; see {world.folder}.")
-        time.sleep(LOOK_SECONDS)
+            raise ApiError(f"The restaurant did not open; see {cluster.folder}.")
+        time.sleep(POLL_SECONDS)
 
 
 def is_ready(client: Client) -> bool:
-    """Whether the order service says so."""
+    """Whether GET /readyz says so."""
     with suppress(ApiError):
         return bool(client.get("/readyz", OPENING_SECONDS)["status"] == "ready")
     return False
 
 
-def drain(world: World) -> float:
-    """Seconds from the last mend until all is sent that waited then; not much over the promise."""
-    moment, began = world.journal.healed[-1], time.monotonic()
-    while world.value(queries.UNSENT, moment=moment):
+def drain(cluster: ChaosCluster) -> float:
+    """Seconds from the last recovery until the messages that waited then are sent."""
+    moment, began = cluster.fault_log.recovered[-1], time.monotonic()
+    while cluster.value(queries.UNSENT, moment=moment):
         if time.monotonic() - began > 2 * DRAIN_SECONDS:
             break
-        time.sleep(DRAIN_LOOK_SECONDS)
+        time.sleep(DRAIN_POLL_SECONDS)
     return time.monotonic() - began
 
 
-def settle(world: World, clients: Clients) -> None:
-    """Wait until nothing is left to do, nor to be heard; not longer, once nothing moves."""
+def wait_until_done(cluster: ChaosCluster, generator: OrderGenerator) -> None:
+    """Wait until nothing is left to do; give up after PATIENCE_SECONDS without progress."""
     least, moved = -1, time.monotonic()
-    while left := undone(world, clients.accepted):
+    while left := remaining_count(cluster, generator.accepted):
         if left != least:
             least, moved = left, time.monotonic()
         if time.monotonic() - moved > PATIENCE_SECONDS:
-            print(f"  {left} things are left to do, after {delivered(world)} orders delivered.")
+            print(f"  {left} things to do are left; {delivered_count(cluster)} orders are delivered.")
             return
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)

@@ -41,27 +41,27 @@ class Proxy:
             self._cut(pair)
         return len(pairs)
 
-    def cut_within(self, random: Random, most: int) -> None:
+    def limit_data(self, random: Random, most: int) -> None:
         """Cut each of the present connections after a number of bytes, 0 to `most`, of its own."""
         with self._lock:
             self._fuses |= {pair: random.randint(0, most) for pair in self._pairs}
 
-    def swallow(self, *, to_server: bool = True, to_client: bool = True) -> None:
+    def blackhole(self, *, to_server: bool = True, to_client: bool = True) -> None:
         """From now on nothing gets through, either way or one way, and nobody is told."""
         with self._gate:
             self._silent = frozenset(
                 side for side, silent in enumerate((to_server, to_client)) if silent
             )
 
-    def pass_on(self) -> None:
+    def resume(self) -> None:
         """Let everything through again, also what was held up meanwhile."""
         self._silent = frozenset()
 
-    def heal(self) -> None:
+    def recover(self) -> None:
         """Let everything through again. What was underway meanwhile is cut, and lost."""
         self.reset()
         self.delay = 0.0
-        self.pass_on()
+        self.resume()
 
     def close(self) -> None:
         """End everything."""

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from chaos_tools import cli
-from chaos_tools.checks.report import Verdict
-from chaos_tools.run import Weather, weather
-from chaos_tools.scenario import STORMS, one_after_another
+from chaos_tools.checks.report import Report
+from chaos_tools.run import RunOptions, run_scenario
+from chaos_tools.scenario import SCENARIOS, in_sequence
 from devservices import Servers
 
-SMALL = Weather(seed=7, seconds=2.0, rate=4.0, calm=0.5)
-# One restaurant for many storms: to open it takes longer than any of them.
+SMALL = RunOptions(seed=7, seconds=2.0, rate=4.0, warm_up=0.5)
+# One cluster for many scenarios: its start takes longer than any of them.
 BESIDE_THE_GUESTS = (
     "cooks", "stations", "commit-publish", "commit-ack", "queue-deleted", "duplicates", "poison",
     "busy-day", "hang-ups",
@@ -70,56 +70,56 @@ ELSEWHERE = {
     [BESIDE_THE_GUESTS, BEFORE_THE_GUESTS, CROWDED],
     ids=["beside", "before", "crowded"],
 )
-def test_small_storms_end_in_zeros(
+def test_small_scenarios_end_in_zeros(
     servers: Servers, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    storm = one_after_another("small", [STORMS[name] for name in names])
-    verdict = weather(servers, tmp_path, storm, SMALL)
+    scenario = in_sequence("small", [SCENARIOS[name] for name in names])
+    report = run_scenario(servers, tmp_path, scenario, SMALL)
     # Times are for ./scripts/chaos to judge: here they are those of a machine that does much else.
-    verdict.late.clear()
-    assert verdict.good, cli.words(verdict)
-    assert verdict.hits == verdict.aimed > 0
-    assert verdict.delivered >= verdict.accepted > 0
+    report.late.clear()
+    assert report.good, cli.words(report)
+    assert report.hits == report.aimed > 0
+    assert report.delivered >= report.accepted > 0
 
 
-def test_every_storm_is_had_at_small_size_too() -> None:
+def test_every_scenario_runs_at_small_size_too() -> None:
     small = {*BESIDE_THE_GUESTS, *BEFORE_THE_GUESTS, *CROWDED}
-    assert set(STORMS) == small | {*ELSEWHERE}
+    assert set(SCENARIOS) == small | {*ELSEWHERE}
     tests = Path(__file__).parent.parent
     for place in ELSEWHERE.values():
         file, _, name = place.partition("::")
         assert f"def {name}(" in (tests / file).read_text(), place
-    assert all(storm.sentence for storm in STORMS.values())
+    assert all(scenario.description for scenario in SCENARIOS.values())
 
 
-def test_an_unknown_storm_is_refused_with_the_names_of_those_that_exist(
+def test_an_unknown_scenario_is_refused_with_the_names_of_those_that_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
         cli.parse_arguments(["tornado"])
-    assert "there is no storm 'tornado'; there are" in capsys.readouterr().err
+    assert "there is no scenario 'tornado'; there are" in capsys.readouterr().err
 
 
-def test_a_bad_verdict_says_what_and_which(
+def test_a_report_with_errors_names_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    verdict = Verdict("cooks", 1, 30.0, accepted=2, delivered=1, lost=["ORD_20261125_002"])
-    assert cli.words(verdict) == "1 lost (ORD_20261125_002)"
-    cli.show([verdict])
-    cli.write(tmp_path / "chaos.json", [verdict])
+    report = Report("cooks", 1, 30.0, accepted=2, delivered=1, lost=["ORD_20261125_002"])
+    assert cli.words(report) == "1 lost (ORD_20261125_002)"
+    cli.show([report])
+    cli.write(tmp_path / "chaos.json", [report])
     assert "cooks" in capsys.readouterr().out
-    (written,) = json.loads((tmp_path / "chaos.json").read_text())["verdicts"]
+    (written,) = json.loads((tmp_path / "chaos.json").read_text())["reports"]
     assert (written["good"], written["lost"]) == (False, ["ORD_20261125_002"])
 
 
-def test_what_the_broker_spilled_does_not_spoil_the_verdict() -> None:
-    lost_notification = Verdict("broker-wiped", 1, 30.0, spilled=["ORD_1 change 2 at tracking"])
+def test_spilled_notifications_are_no_error() -> None:
+    lost_notification = Report("broker-wiped", 1, 30.0, spilled=["ORD_1 change 2 at tracking"])
     assert lost_notification.good
     assert "0 (1)" in cli.cells(lost_notification)
 
 
 def test_the_table_is_no_wider_than_a_wide_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    longest = max(STORMS, key=len)
-    many = Verdict(longest, 1, 30.0, 1200, 1200, spilled=["x"] * 999, hits=800, aimed=800)
+    longest = max(SCENARIOS, key=len)
+    many = Report(longest, 1, 30.0, 1200, 1200, spilled=["x"] * 999, hits=800, aimed=800)
     cli.show([many])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 200

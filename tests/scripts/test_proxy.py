@@ -69,29 +69,29 @@ def nothing_comes(client: socket.socket) -> bool:
 
 
 def test_silent_towards_the_server_only(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
-    proxy.swallow(to_client=False)
+    proxy.blackhole(to_client=False)
     client.sendall(b"one")
     assert nothing_comes(client)
     assert echo.heard == b"hello"
-    proxy.pass_on()
+    proxy.resume()
     assert client.recv(3) == b"one"
 
 
 def test_silent_towards_the_client_only(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
-    proxy.swallow(to_server=False)
+    proxy.blackhole(to_server=False)
     client.sendall(b"two")
     assert nothing_comes(client)
     assert echo.heard == b"hellotwo"
-    proxy.pass_on()
+    proxy.resume()
     assert client.recv(3) == b"two"
 
 
 def test_what_was_held_up_is_lost_when_it_heals(
     proxy: Proxy, client: socket.socket, echo: Echo
 ) -> None:
-    proxy.swallow(to_client=False)
+    proxy.blackhole(to_client=False)
     client.sendall(b"lost")
-    proxy.heal()
+    proxy.recover()
     with pytest.raises(OSError, match="reset"):
         client.recv(1)
     assert echo.heard == b"hello"
@@ -99,7 +99,7 @@ def test_what_was_held_up_is_lost_when_it_heals(
 
 def test_cut_after_so_many_bytes(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
     most = Random(3).randint(0, 100)
-    proxy.cut_within(Random(3), 100)
+    proxy.limit_data(Random(3), 100)
     with pytest.raises(OSError):
         while True:
             client.sendall(b"." * 50)

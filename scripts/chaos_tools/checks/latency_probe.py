@@ -10,7 +10,7 @@ import psycopg
 from kombu import Connection
 
 from chaos_tools.checks.latency import percentile
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from pizza.taskqueue.task import publish
 from supervisor.api_client import ApiError
 
@@ -18,7 +18,7 @@ INTERVAL_SECONDS = 0.05
 CONNECT_SECONDS = WARM_UP_SECONDS = 30.0
 LAST_SECONDS = 5.0  # that events still have when nothing more is sent
 PUBLISH_SECONDS = 0.5  # from commit to consumer, whatever else happens
-QUEUE = "storm_probe"
+QUEUE = "chaos_probe"
 
 
 class LatencyProbe:
@@ -29,8 +29,8 @@ class LatencyProbe:
     batch: events in each transaction; there are 20 transactions a second.
     """
 
-    def __init__(self, world: World, batch: int = 1) -> None:
-        self._world = world
+    def __init__(self, cluster: ChaosCluster, batch: int = 1) -> None:
+        self._cluster = cluster
         self._batch = batch
         self._sent: list[float] = []
         self._arrived: dict[int, float] = {}
@@ -43,12 +43,12 @@ class LatencyProbe:
         self._sender = threading.Thread(target=self._guarded(self._send), daemon=True)
 
     def __enter__(self) -> "LatencyProbe":
-        self._conn = psycopg.connect(self._world.db_url)
+        self._conn = psycopg.connect(self._cluster.db_url)
         self._consumer.start()
         if not self._consuming.wait(CONNECT_SECONDS):
             raise ApiError(f"The probe has no consumer: {self._failures}")
         self._commit(1)
-        self._world.until(lambda: self._arrived, WARM_UP_SECONDS)
+        self._cluster.wait_until(lambda: self._arrived, WARM_UP_SECONDS)
         self._warm = 1 if self._arrived else 0
         self._sender.start()
         return self
@@ -56,7 +56,7 @@ class LatencyProbe:
     def __exit__(self, *error: object) -> None:
         self._stopping.set()
         self._sender.join()
-        self._world.until(lambda: len(self._arrived) >= len(self._sent), LAST_SECONDS)
+        self._cluster.wait_until(lambda: len(self._arrived) >= len(self._sent), LAST_SECONDS)
         self._consuming.clear()
         self._consumer.join()
         assert self._conn is not None
@@ -73,7 +73,7 @@ class LatencyProbe:
     def arrives(self, seconds: float) -> bool:
         """Whether an event that is committed from now on arrives within so many seconds."""
         begun = len(self._sent)
-        return self._world.until(lambda: max(self._arrived, default=0) > begun, seconds)
+        return self._cluster.wait_until(lambda: max(self._arrived, default=0) > begun, seconds)
 
     def _guarded(self, run: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:
@@ -99,7 +99,7 @@ class LatencyProbe:
         self._sent += [time.monotonic()] * count
 
     def _consume(self) -> None:
-        with Connection(self._world.servers.rabbitmq.url) as link:
+        with Connection(self._cluster.servers.rabbitmq.url) as link:
             channel: amqp.Channel = link.channel()
             channel.queue_declare(QUEUE, exclusive=True)
             channel.basic_consume(QUEUE, no_ack=True, callback=self._take)
@@ -112,7 +112,7 @@ class LatencyProbe:
         self._arrived.setdefault(int(message.body), time.monotonic())
 
 
-def record_publishing(world: World, probe: LatencyProbe) -> None:
-    """Record for the verdict how soon events were published while a scenario ran."""
+def record_publishing(cluster: ChaosCluster, probe: LatencyProbe) -> None:
+    """Record for the report how soon events were published while a scenario ran."""
     seconds = percentile(probe.latencies())
-    world.journal.record_latency("99 of 100 events published", seconds, PUBLISH_SECONDS)
+    cluster.fault_log.record_latency("99 of 100 events published", seconds, PUBLISH_SECONDS)

@@ -1,4 +1,4 @@
-"""What the verdict asks the database."""
+"""What the report asks the database."""
 
 LOST = """
 select told.number from unnest(%(accepted)s::text[]) as told(number)

@@ -7,23 +7,23 @@ import amqp
 from amqp.exceptions import NotFound
 from kombu import Connection
 
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 
 POLL_SECONDS = 0.05
 SILENCE_SECONDS = 1.0  # a queue that delivers nothing for so long is read to its end
 
 
-def depth(world: World, queue: str) -> int:
+def depth(cluster: ChaosCluster, queue: str) -> int:
     """How many messages are ready in a queue; 0 when there is no such queue."""
-    with Connection(world.servers.rabbitmq.url) as link, suppress(NotFound):
+    with Connection(cluster.servers.rabbitmq.url) as link, suppress(NotFound):
         return int(link.channel().queue_declare(queue, passive=True).message_count)
     return 0
 
 
-def read(world: World, queue: str) -> list[amqp.Message]:
+def read(cluster: ChaosCluster, queue: str) -> list[amqp.Message]:
     """The messages that are ready in a queue now; they are there again when this returns."""
     found: list[amqp.Message] = []
-    with Connection(world.servers.rabbitmq.url) as link:
+    with Connection(cluster.servers.rabbitmq.url) as link:
         channel: amqp.Channel = link.channel()
         count = int(channel.queue_declare(queue, passive=True).message_count)
         tag = channel.basic_consume(queue, callback=found.append)
@@ -36,22 +36,22 @@ def read(world: World, queue: str) -> list[amqp.Message]:
     return found
 
 
-def purge(world: World, queue: str) -> None:
+def purge(cluster: ChaosCluster, queue: str) -> None:
     """Remove all that is ready in a queue."""
-    with Connection(world.servers.rabbitmq.url) as link:
+    with Connection(cluster.servers.rabbitmq.url) as link:
         link.channel().queue_purge(queue)
 
 
 class DepthMonitor:
     """Counts messages that leave a queue which nobody consumes, for the time of a block.
 
-    depth: how many are ready in it; thrown_away: how many have left it,
+    depth: how many are ready in it; removed: how many have left it,
     by each decrease of its depth, also those that came back or were sent again.
     """
 
-    def __init__(self, world: World, queue: str) -> None:
-        self.depth = self.thrown_away = 0
-        self._world = world
+    def __init__(self, cluster: ChaosCluster, queue: str) -> None:
+        self.depth = self.removed = 0
+        self._cluster = cluster
         self._queue = queue
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -65,9 +65,9 @@ class DepthMonitor:
         self._thread.join()
 
     def _run(self) -> None:
-        with Connection(self._world.servers.rabbitmq.url) as link:
+        with Connection(self._cluster.servers.rabbitmq.url) as link:
             channel: amqp.Channel = link.channel()
             while not self._stopping.wait(POLL_SECONDS):
                 now = int(channel.queue_declare(self._queue, passive=True).message_count)
-                self.thrown_away += max(0, self.depth - now)
+                self.removed += max(0, self.depth - now)
                 self.depth = now

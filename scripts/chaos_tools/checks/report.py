@@ -1,4 +1,4 @@
-"""The verdict: what the database says of the orders, beside the numbers that guests were told."""
+"""The report of a scenario: the orders in the database, compared with the numbers answered."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -8,40 +8,40 @@ from typing import Any
 
 from chaos_tools.checks import queries
 from chaos_tools.checks.latency import Latency
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
-from chaos_tools.scenario import RECOVERY_SECONDS, Storm
-from chaos_tools.workload.responses import Answers
+from chaos_tools.scenario import RECOVERY_SECONDS, Scenario
+from chaos_tools.workload.responses import Responses
 from pizza.domain.status import RECEIVED, TRANSITIONS
 
-BAD = (
+MUST_BE_EMPTY = (
     "lost", "doubled", "overlapping", "wrong", "missing", "unheard", "disordered", "died",
-    "odd_lines", "failures", "denied", "late", "grown",
+    "non_json_lines", "failures", "denied", "late", "grown",
 )  # fmt: skip
 
-# 503 within two seconds is the promise. It is judged by 95 of 100 answers, and the slowest is
-# shown: the guests share the machine with servers that start, and one who was not let at the
-# processor for a second says nothing of the service.
-ANSWER_SECONDS = 2.0
+# The limit applies to 95 of 100 responses. The slowest is only shown: clients share the machine
+# with servers that start, so a client may wait for a processor.
+RESPONSE_SECONDS = 2.0
 DRAIN_SECONDS = 30.0
 _SPEED_SPAN = 2.0
 _SPEED_SHARE = 0.8
 
 
 @dataclass
-class Verdict:
-    """What one storm left behind. Everything that is named in BAD has to be empty.
+class Report:
+    """The result of one scenario. The fields of MUST_BE_EMPTY have to be empty.
 
-    lost … disordered: orders by number. spilled: what is unheard because the broker, which had
-    confirmed it, lost its disk with it. failures: orders that the guests could not place at all,
-    and what a storm saw broken. denied: other answers than 201 where only that is right.
-    late: promises of time that were not kept. grown: memory and connections.
-    recovery: the longest time from a mend to full speed. drained: from the last mend until what
-    had been in the outbox was sent. answers: seconds of 95 of 100 answers, and of the slowest.
-    latencies: what the scenario itself measured; what exceeds its limit is `late`.
+    lost … disordered: orders by number. unheard: changes that a subscriber did not receive.
+    spilled: unheard because the broker had confirmed them and then lost its disk.
+    failures: orders that could not be placed at all, and guarantees that the scenario saw broken.
+    denied: responses other than 201 where only 201 is right. late: limits of time exceeded.
+    grown: memory and connections. recovery: the longest time from a recovery to full speed.
+    drained: from the last recovery until the outbox of that moment was sent.
+    answers: seconds of 95 of 100 responses, and of the slowest.
+    latencies: measured by the scenario; those that exceed their limit are `late`.
     """
 
-    storm: str
+    scenario: str
     seed: int
     seconds: float
     accepted: int = 0
@@ -55,7 +55,7 @@ class Verdict:
     unheard: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
-    odd_lines: list[str] = field(default_factory=list)
+    non_json_lines: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     denied: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
@@ -71,91 +71,93 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether all that has to be zero is."""
-        return not any(getattr(self, name) for name in BAD)
+        """Whether every field of MUST_BE_EMPTY is empty."""
+        return not any(getattr(self, name) for name in MUST_BE_EMPTY)
 
     def as_json(self) -> dict[str, Any]:
-        """For the file beside the table."""
+        """For the JSON file."""
         return asdict(self) | {"good": self.good}
 
 
-def read(
-    world: World, accepted: Collection[str], verdict: Verdict, *, rate: float = 1.0
-) -> Verdict:
-    """Fill in what the database says, and what the storm noted. rate: orders a second."""
+def fill_report(
+    cluster: ChaosCluster, accepted: Collection[str], report: Report, *, rate: float = 1.0
+) -> Report:
+    """Fill in the results of the database and the fault log. rate: orders a second."""
 
     def numbers(query: str, **values: Any) -> list[str]:
-        return sorted(row[0] for row in world.rows(query, **values))
+        return sorted(row[0] for row in cluster.rows(query, **values))
 
-    told = Counter(accepted)
-    verdict.accepted = len(accepted)
-    verdict.delivered = delivered(world)
-    verdict.lost = numbers(queries.LOST, accepted=list(accepted))
-    verdict.doubled = numbers(queries.DOUBLED)
-    verdict.doubled += [f"{number} told twice" for number, times in told.items() if times > 1]
-    verdict.overlapping = numbers(queries.OVERLAPPING)
-    verdict.wrong = wrong_steps(world.rows(queries.STEPS))
-    verdict.missing = numbers(queries.MISSING) + numbers(queries.OUTBOX)
-    verdict.unheard, verdict.spilled = unheard(world)
-    verdict.disordered = numbers(queries.DISORDERED)
-    verdict.lost += world.journal.lost
-    verdict.doubled += world.journal.doubled
-    verdict.died, verdict.odd_lines = list(world.died), world.odd_lines()
-    verdict.failures += world.journal.complaints
-    verdict.latencies = list(world.journal.latencies)
-    verdict.hits, verdict.aimed = world.journal.hits, world.journal.aimed
-    verdict.recovery = longest_recovery(world, rate)
-    verdict.slowest = world.value(queries.SLOWEST)
-    return verdict
+    answered = Counter(accepted)
+    report.accepted = len(accepted)
+    report.delivered = delivered_count(cluster)
+    report.lost = numbers(queries.LOST, accepted=list(accepted))
+    report.doubled = numbers(queries.DOUBLED)
+    report.doubled += [
+        f"{number} answered twice" for number, times in answered.items() if times > 1
+    ]
+    report.overlapping = numbers(queries.OVERLAPPING)
+    report.wrong = wrong_steps(cluster.rows(queries.STEPS))
+    report.missing = numbers(queries.MISSING) + numbers(queries.OUTBOX)
+    report.unheard, report.spilled = unheard(cluster)
+    report.disordered = numbers(queries.DISORDERED)
+    report.lost += cluster.fault_log.lost
+    report.doubled += cluster.fault_log.doubled
+    report.died, report.non_json_lines = list(cluster.unexpected_exits), cluster.non_json_lines()
+    report.failures += cluster.fault_log.failures
+    report.latencies = list(cluster.fault_log.latencies)
+    report.hits, report.aimed = cluster.fault_log.hits, cluster.fault_log.aimed
+    report.recovery = longest_recovery(cluster, rate)
+    report.slowest = cluster.value(queries.SLOWEST)
+    return report
 
 
-def judge_times(verdict: Verdict, storm: Storm, answers: Answers) -> None:
-    """What came too late, and what should have been a 201."""
-    verdict.answers = answers.seconds()
+def check_times(report: Report, scenario: Scenario, responses: Responses) -> None:
+    """Fill in the exceeded limits of time, and the responses that should have been 201."""
+    report.answers = responses.seconds()
     limits = (
-        ("95 of 100 answers", verdict.answers[0], ANSWER_SECONDS),
-        ("full speed", verdict.recovery, storm.recovery),
-        ("an empty outbox", verdict.drained, DRAIN_SECONDS),
+        ("95 of 100 responses", report.answers[0], RESPONSE_SECONDS),
+        ("full speed", report.recovery, scenario.recovery),
+        ("an empty outbox", report.drained, DRAIN_SECONDS),
     )
-    verdict.late = [
+    report.late = [
         f"{what} after {seconds:.1f} s instead of {limit:g}"
         for what, seconds, limit in limits
         if seconds > limit
     ]
-    verdict.late += [str(each) for each in verdict.latencies if each.exceeded]
-    if storm.spares_guests:
-        verdict.denied = answers.denied()
+    report.late += [str(each) for each in report.latencies if each.exceeded]
+    if scenario.expect_no_errors:
+        report.denied = responses.denied()
 
 
-def delivered(world: World) -> int:
-    """How many orders are with their guests."""
-    return int(world.value("select count(*) from orders where status = 'delivered'"))
+def delivered_count(cluster: ChaosCluster) -> int:
+    """How many orders are delivered."""
+    return int(cluster.value("select count(*) from orders where status = 'delivered'"))
 
 
-def undone(world: World, accepted: Collection[str]) -> int:
-    """How much is still to come: orders to deliver, messages to send, changes to be heard."""
-    orders = len(world.rows(queries.LOST, accepted=list(accepted)))
-    return int(orders + world.value("select count(*) from message") + len(unheard(world)[0]))
+def remaining_count(cluster: ChaosCluster, accepted: Collection[str]) -> int:
+    """How many orders, messages and changes are still to be delivered, sent and received."""
+    orders = len(cluster.rows(queries.LOST, accepted=list(accepted)))
+    return int(orders + cluster.value("select count(*) from message") + len(unheard(cluster)[0]))
 
 
-def unheard(world: World) -> tuple[list[str], list[str]]:
-    """Changes that did not reach who should hear them, and those of them that were spilled."""
+def unheard(cluster: ChaosCluster) -> tuple[list[str], list[str]]:
+    """Changes that a subscriber did not receive: those to report, and those spilled."""
     found: tuple[list[str], list[str]] = ([], [])
-    for what, id in world.rows(queries.UNHEARD, subscriber=SUBSCRIBER):
-        found[id in world.journal.spilled].append(what)
+    for what, id in cluster.rows(queries.UNHEARD, subscriber=SUBSCRIBER):
+        found[id in cluster.fault_log.spilled].append(what)
     return sorted(found[0]), sorted(found[1])
 
 
-def longest_recovery(world: World, rate: float) -> float:
-    """The longest time from a mend to full speed; 0 where nothing was left to cook.
+def longest_recovery(cluster: ChaosCluster, rate: float) -> float:
+    """The longest time in seconds from a recovery to full speed; 0 where nothing was left to cook.
 
-    Where a server is taken away again before, that mend says nothing, unless it lasted longer than
-    the promise.
+    A recovery that ends before full speed in another injection counts only if it lasted longer
+    than RECOVERY_SECONDS.
     """
     found = [0.0]
-    for moment in world.journal.healed:
-        until = min((each for each in world.journal.struck if each > moment), default=None)
-        seconds = recovery(world, rate, moment, until or datetime.now(UTC) + timedelta(days=1))
+    for moment in cluster.fault_log.recovered:
+        until = min((each for each in cluster.fault_log.injected if each > moment), default=None)
+        seconds = recovery(cluster, rate, moment, until or datetime.now(UTC) + timedelta(days=1))
         if seconds is not None:
             found.append(seconds)
         elif until is not None and (until - moment).total_seconds() > RECOVERY_SECONDS:
@@ -163,16 +165,16 @@ def longest_recovery(world: World, rate: float) -> float:
     return max(found)
 
 
-def recovery(world: World, rate: float, moment: datetime, until: datetime) -> float | None:
-    """Seconds from a mend until cooking is as fast as ordering; None where nobody cooked."""
+def recovery(cluster: ChaosCluster, rate: float, moment: datetime, until: datetime) -> float | None:
+    """Seconds from a recovery until cooking is as fast as ordering; None without cooking."""
     count = max(1, round(_SPEED_SHARE * _SPEED_SPAN * rate))
     values = {"moment": moment, "until": until, "count": count, "span": _SPEED_SPAN}
-    seconds = world.value(queries.RECOVERY, **values)
+    seconds = cluster.value(queries.RECOVERY, **values)
     return None if seconds is None else float(seconds)
 
 
 def wrong_steps(steps: Collection[tuple[Any, ...]]) -> list[str]:
-    """Orders with a change of status that the table of the domain does not know."""
+    """Numbers of the orders with a change of status that is not in TRANSITIONS."""
     known = {(row.source, row.target, kind) for row in TRANSITIONS for kind in row.order_types}
     return sorted(
         {

@@ -1,4 +1,4 @@
-"""What the processes hold: memory, database sessions, connections to the broker."""
+"""Resources of the processes: memory, database sessions, connections to the broker."""
 
 import os
 import time
@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from devservices.reaper import descendants
 
-# A process that has seen all its code paths and filled its pools is larger than one that has just
-# begun; one that leaks in a storm of half a minute shows it by more.
+# A process grows until it has run all its code paths and filled its pools; a leak in half a minute
+# of load exceeds that.
 MEMORY_FACTOR = 1.3
 MEMORY_MORE = 16 * 2**20
-# Connections that come and go: a look at the roster, a check of a pool.
+# Short-lived connections: a query of the worker registry, a check of a pool.
 CONNECTIONS_MORE = 2
 PATIENCE_SECONDS = 20.0
-LOOK_SECONDS = 0.5
-STEADY_LOOKS = 3
+POLL_SECONDS = 0.5
+STEADY_POLLS = 3
 
 _SESSIONS = """
 select count(*) from pg_stat_activity
@@ -27,49 +27,47 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
-class Vitals:
-    """memory: bytes of each process with its children; sessions: of the database; links: to the
-    broker."""
+class ResourceSample:
+    """memory: bytes of each process with its children; sessions: database; links: broker."""
 
     memory: dict[str, int]
     sessions: int
     links: int
 
 
-def take(world: World) -> Vitals:
-    """How it is now."""
-    ports = {world.servers.rabbitmq.port}
-    ports |= {int(wire.address.rpartition(":")[2]) for wire in world.wires[1:]}
-    return Vitals(
-        {name: memory(member.process.pid) for name, member in world.members.items()},
-        int(world.value(_SESSIONS)),
-        # Behind proxies each connection is there twice.
+def sample(cluster: ChaosCluster) -> ResourceSample:
+    """The resources now."""
+    ports = {cluster.servers.rabbitmq.port}
+    ports |= {int(proxy.address.rpartition(":")[2]) for proxy in cluster.proxies[1:]}
+    return ResourceSample(
+        {name: memory(managed.process.pid) for name, managed in cluster.processes.items()},
+        int(cluster.value(_SESSIONS)),
+        # Behind proxies each connection exists twice.
         links(ports) // len(ports),
     )
 
 
-def at_ease(world: World) -> Vitals:
-    """How it is when everybody has made the connections that it keeps: they have not changed for a
-    while."""
+def sample_when_steady(cluster: ChaosCluster) -> ResourceSample:
+    """The resources once the number of connections is steady, at most PATIENCE_SECONDS from now."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    found, same = take(world), 0
-    while same < STEADY_LOOKS and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
-        last, found = found, take(world)
+    found, same = sample(cluster), 0
+    while same < STEADY_POLLS and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        last, found = found, sample(cluster)
         alike = (last.sessions, last.links) == (found.sessions, found.links)
         same = same + 1 if alike else 0
     return found
 
 
-def grown(world: World, before: Vitals) -> list[str]:
-    """What has grown beyond the tolerance since, and does not go back within PATIENCE_SECONDS."""
+def grown(cluster: ChaosCluster, before: ResourceSample) -> list[str]:
+    """What has grown beyond the tolerance, and stays there for PATIENCE_SECONDS."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (found := compare(before, take(world))) and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+    while (found := growth(before, sample(cluster))) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
     return found
 
 
-def compare(before: Vitals, after: Vitals) -> list[str]:
+def growth(before: ResourceSample, after: ResourceSample) -> list[str]:
     """What has grown beyond the tolerance, in words."""
     found = [
         f"{name}: {before.memory[name] >> 20} to {size >> 20} MB"
@@ -108,11 +106,11 @@ def established() -> list[tuple[int, int, int]]:
     return found
 
 
-def owner(world: World, port: int) -> tuple[str, int] | None:
-    """The member whose process has the connection from this local port, and that process's id."""
+def connection_owner(cluster: ChaosCluster, port: int) -> tuple[str, int] | None:
+    """Name and process id of the process that has the connection from this local port."""
     inodes = {f"socket:[{inode}]" for local, _, inode in established() if local == port}
-    for name, member in list(world.members.items()):
-        for pid in (member.process.pid, *descendants(member.process.pid)):
+    for name, managed in list(cluster.processes.items()):
+        for pid in (managed.process.pid, *descendants(managed.process.pid)):
             with suppress(OSError):
                 for handle in Path(f"/proc/{pid}/fd").iterdir():
                     with suppress(OSError):

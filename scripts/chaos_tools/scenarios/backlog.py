@@ -6,8 +6,8 @@ from random import Random
 from chaos_tools.checks import queues
 from chaos_tools.checks.dead_letters import dead_letters
 from chaos_tools.checks.latency_probe import LatencyProbe, record_publishing
-from chaos_tools.cluster import World
-from chaos_tools.scenario import storm
+from chaos_tools.cluster import ChaosCluster
+from chaos_tools.scenario import scenario
 from chaos_tools.scenarios.broker import wipe
 from chaos_tools.workload import sample_tasks
 from chaos_tools.workload.task_worker import QUEUE
@@ -36,102 +36,110 @@ _UNSENT_TASKS = "select count(*) from message where queue = %(queue)s and state 
 _IDS = "select id::text from message where queue = %(queue)s"
 _REMOVE = "delete from message where queue = %(queue)s returning id"
 _EVENTS = """
-select outbox_event(gen_random_uuid(), coalesce(%(exchange)s, 'storm_missing_' || n),
-                    'storm nobody', convert_to('"storm event ' || n || '"', 'UTF8'))
+select outbox_event(gen_random_uuid(), coalesce(%(exchange)s, 'chaos_missing_' || n),
+                    'chaos nobody', convert_to('"chaos event ' || n || '"', 'UTF8'))
 from generate_series(1, %(count)s) n
 """
 _LEFT = (
-    "select count(*) from message where routing_key = 'storm nobody' and exchange = %(exchange)s"
+    "select count(*) from message where routing_key = 'chaos nobody' and exchange = %(exchange)s"
 )
-_REMOVE_EVENTS = "delete from message where routing_key = 'storm nobody' returning body, exchange"
+_REMOVE_EVENTS = "delete from message where routing_key = 'chaos nobody' returning body, exchange"
 
 
-@storm("backlog-burst", f"{BURST:,} messages at once behind one that waits already; none is lost")
-def backlog_burst(world: World, random: Random, seconds: float) -> None:
+@scenario(
+    "backlog-burst", f"{BURST:,} messages at once behind one that waits already; none is lost"
+)
+def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker loses nothing, so nothing is thrown away and nothing is sent again."""
-    sample_tasks.create_table(world)
-    before = republished(world)
-    ids = sample_tasks.send(world, 1)
+    sample_tasks.create_table(cluster)
+    before = republished(cluster)
+    ids = sample_tasks.send(cluster, 1)
     time.sleep(OLD_SECONDS)
-    with LatencyProbe(world) as probe, queues.DepthMonitor(world, QUEUE) as monitor:
-        ids += sample_tasks.send(world, BURST)
-        world.until(lambda: not world.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
+    with LatencyProbe(cluster) as probe, queues.DepthMonitor(cluster, QUEUE) as monitor:
+        ids += sample_tasks.send(cluster, BURST)
+        cluster.wait_until(lambda: not cluster.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
         time.sleep(max(OBSERVED_SECONDS, seconds - OLD_SECONDS))
-    record_publishing(world, probe)
-    if monitor.thrown_away:
-        world.journal.complain(f"{monitor.thrown_away} good deliveries were thrown away")
-    if again := republished(world) - before:
-        world.journal.complain(f"messages were sent again {again} times, and none was lost")
-    with sample_tasks.workers(world, "burst_1", "burst_2"):
-        world.until(lambda: sample_tasks.recorded(world, ids) == len(ids), WORKED_OFF_SECONDS)
-    sample_tasks.judge(world, ids)
+    record_publishing(cluster, probe)
+    if monitor.removed:
+        cluster.fault_log.fail(f"{monitor.removed} good deliveries were thrown away")
+    if again := republished(cluster) - before:
+        cluster.fault_log.fail(f"messages were sent again {again} times, and none was lost")
+    with sample_tasks.workers(cluster, "burst_1", "burst_2"):
+        cluster.wait_until(
+            lambda: sample_tasks.recorded(cluster, ids) == len(ids), WORKED_OFF_SECONDS
+        )
+    sample_tasks.judge(cluster, ids)
 
 
-@storm(
+@scenario(
     "backlog-wiped",
     f"RabbitMQ loses its disk and {WAITING:,} messages; with --full {WAITING_FULL:,}",
     full_seconds=FULL_WIPED_SECONDS,
 )
-def backlog_wiped(world: World, random: Random, seconds: float) -> None:
+def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """All of them are there again within a minute, and new events are published meanwhile."""
     count = WAITING_FULL if seconds >= FULL_WIPED_SECONDS else WAITING
-    sample_tasks.create_table(world)
-    ids = set(sample_tasks.send(world, count))
-    if not world.until(lambda: queues.depth(world, QUEUE) >= count, SENT_SECONDS, DEPTH_SECONDS):
-        world.journal.complain(f"{count} messages were not published in {SENT_SECONDS:g} s")
-    wipe(world)
-    world.servers.rabbitmq.start()
-    world.journal.note_healed()
+    sample_tasks.create_table(cluster)
+    ids = set(sample_tasks.send(cluster, count))
+    if not cluster.wait_until(
+        lambda: queues.depth(cluster, QUEUE) >= count, SENT_SECONDS, DEPTH_SECONDS
+    ):
+        cluster.fault_log.fail(f"{count} messages were not published in {SENT_SECONDS:g} s")
+    wipe(cluster)
+    cluster.servers.rabbitmq.start()
+    cluster.fault_log.record_recovery()
     began = time.monotonic()
-    with LatencyProbe(world) as probe:
-        world.until(lambda: queues.depth(world, QUEUE) >= count, RESTORED_SECONDS, DEPTH_SECONDS)
+    with LatencyProbe(cluster) as probe:
+        cluster.wait_until(
+            lambda: queues.depth(cluster, QUEUE) >= count, RESTORED_SECONDS, DEPTH_SECONDS
+        )
         restored = time.monotonic() - began
-    world.journal.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
-    record_publishing(world, probe)
-    world.journal.lost += [f"task {id}" for id in sorted(missing(world, ids))]
-    world.rows(_REMOVE, queue=QUEUE)
-    queues.purge(world, QUEUE)
+    cluster.fault_log.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
+    record_publishing(cluster, probe)
+    cluster.fault_log.lost += [f"task {id}" for id in sorted(missing(cluster, ids))]
+    cluster.rows(_REMOVE, queue=QUEUE)
+    queues.purge(cluster, QUEUE)
 
 
-@storm(
+@scenario(
     "unroutable", f"{IMPOSSIBLE} events to missing exchanges, {UNROUTABLE} that nobody is bound for"
 )
-def unroutable(world: World, random: Random, seconds: float) -> None:
+def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Good events are published on time; what cannot be published is not forgotten.
 
     An event that nobody is bound for is dropped; one to a missing exchange waits, or is a dead
     letter, until somebody takes it away.
     """
-    with LatencyProbe(world, batch=GOOD_BATCH) as probe:
-        world.rows(_EVENTS, exchange=None, count=IMPOSSIBLE)
-        world.rows(_EVENTS, exchange=ORDERS_DIRECT, count=UNROUTABLE)
+    with LatencyProbe(cluster, batch=GOOD_BATCH) as probe:
+        cluster.rows(_EVENTS, exchange=None, count=IMPOSSIBLE)
+        cluster.rows(_EVENTS, exchange=ORDERS_DIRECT, count=UNROUTABLE)
         time.sleep(max(UNROUTABLE_SECONDS, seconds))
-    record_publishing(world, probe)
-    dropped = lambda: not world.value(_LEFT, exchange=ORDERS_DIRECT)  # noqa: E731
-    if not world.until(dropped, DROPPED_SECONDS):
-        world.journal.complain("events that nobody is bound for are still in the outbox")
+    record_publishing(cluster, probe)
+    dropped = lambda: not cluster.value(_LEFT, exchange=ORDERS_DIRECT)  # noqa: E731
+    if not cluster.wait_until(dropped, DROPPED_SECONDS):
+        cluster.fault_log.fail("events that nobody is bound for are still in the outbox")
     kept = [
-        bytes(body) for body, exchange in world.rows(_REMOVE_EVENTS) if exchange != ORDERS_DIRECT
+        bytes(body) for body, exchange in cluster.rows(_REMOVE_EVENTS) if exchange != ORDERS_DIRECT
     ]
-    kept += [body for body, reason in dead_letters(world) if reason]
+    kept += [body for body, reason in dead_letters(cluster) if reason]
     for number in range(1, IMPOSSIBLE + 1):
-        if f'"storm event {number}"'.encode() not in kept:
-            world.journal.lost.append(f"event {number} to a missing exchange")
+        if f'"chaos event {number}"'.encode() not in kept:
+            cluster.fault_log.lost.append(f"event {number} to a missing exchange")
 
 
-def missing(world: World, ids: set[str]) -> set[str]:
+def missing(cluster: ChaosCluster, ids: set[str]) -> set[str]:
     """Those of the messages that are not in the queue, and do not come within a few seconds.
 
     While they are read the queue looks empty, so it is read rarely.
     """
     for pause in (REREAD_SECONDS, REREAD_SECONDS, 0.0):
-        found = {message.properties["message_id"] for message in queues.read(world, QUEUE)}
+        found = {message.properties["message_id"] for message in queues.read(cluster, QUEUE)}
         if ids <= found:
             break
         time.sleep(pause)
     return ids - found
 
 
-def republished(world: World) -> int:
+def republished(cluster: ChaosCluster) -> int:
     """How often the log says that messages were sent again."""
-    return sum(world.logged(action) for action in _REPUBLISHED)
+    return sum(cluster.log_count(action) for action in _REPUBLISHED)

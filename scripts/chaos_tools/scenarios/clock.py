@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-from chaos_tools.cluster import World
-from chaos_tools.scenario import RESTART_SECONDS, blows, storm
+from chaos_tools.cluster import ChaosCluster
+from chaos_tools.scenario import RESTART_SECONDS, injection_count, scenario
 
 HOUR_SECONDS = 3600
 CURABLE_SECONDS = 60.0
@@ -17,32 +17,32 @@ PATIENCE_SECONDS = 60.0
 FOLDER = Path(__file__).with_name("skewed_clock")
 
 
-@storm(
+@scenario(
     "clock",
     "the clock of one process is an hour off",
-    spares_guests=False,
+    expect_no_errors=False,
     recovery=RESTART_SECONDS,
 )
-def clock(world: World, random: Random, seconds: float) -> None:
+def clock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One after the other: the order service, a cook, a station, tracking, the subscriber."""
-    names = ["service", random.choice(world.cooks), "quality", "tracking", "subscriber"]
-    names = names[: blows(len(names), seconds)]
+    names = ["service", random.choice(cluster.cooks), "quality", "tracking", "subscriber"]
+    names = names[: injection_count(len(names), seconds)]
     for name in names:
         off = random.choice((-HOUR_SECONDS, HOUR_SECONDS))
-        world.kill(name, {"PYTHONPATH": str(FOLDER), "STORM_CLOCK_SECONDS": str(off)})
-        world.journal.note_hit(shows(world, name, off))
+        cluster.kill(name, {"PYTHONPATH": str(FOLDER), "CHAOS_CLOCK_SECONDS": str(off)})
+        cluster.fault_log.record_attempt(shows(cluster, name, off))
         time.sleep(seconds / len(names))
-        world.kill(name, {})
-    if world.journal.hits < world.journal.aimed:
-        world.journal.complain("a clock was not off, as the log of its process tells")
+        cluster.kill(name, {})
+    if cluster.fault_log.hits < cluster.fault_log.aimed:
+        cluster.fault_log.fail("a clock was not off, as the log of its process tells")
 
 
-def shows(world: World, name: str, off: float) -> bool:
+def shows(cluster: ChaosCluster, name: str, off: float) -> bool:
     """Whether the log of a process comes to tell the wrong time."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         with suppress(IndexError, ValueError, KeyError):
-            last = (world.folder / f"{name}.log").read_text().splitlines()[-1]
+            last = (cluster.folder / f"{name}.log").read_text().splitlines()[-1]
             said = datetime.fromisoformat(json.loads(last)["timestamp"])
             if abs((said - datetime.now(UTC)).total_seconds() - off) < CURABLE_SECONDS:
                 return True

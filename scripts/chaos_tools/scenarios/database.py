@@ -3,30 +3,34 @@
 import time
 from random import Random
 
-from chaos_tools.cluster import World, set_read_only
+from chaos_tools.cluster import ChaosCluster, set_read_only
 from chaos_tools.faults import crash, hang
-from chaos_tools.scenario import storm
+from chaos_tools.scenario import scenario
 
 HANG_SECONDS = 20.0
 
 
-@storm("database-killed", "kill -9 of PostgreSQL, three times", spares_guests=False)
-def database_killed(world: World, random: Random, seconds: float) -> None:
+@scenario("database-killed", "kill -9 of PostgreSQL, three times", expect_no_errors=False)
+def database_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It recovers from its log each time."""
-    crash(world, world.servers.postgres, random, seconds)
+    crash(cluster, cluster.servers.postgres, random, seconds)
 
 
-@storm("database-hung", f"SIGSTOP of PostgreSQL for {HANG_SECONDS:.0f} s", spares_guests=False)
-def database_hung(world: World, random: Random, seconds: float) -> None:
+@scenario(
+    "database-hung", f"SIGSTOP of PostgreSQL for {HANG_SECONDS:.0f} s", expect_no_errors=False
+)
+def database_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Guests hear 503 meanwhile."""
-    hang(world, world.servers.postgres, random, min(HANG_SECONDS, seconds))
+    hang(cluster, cluster.servers.postgres, random, min(HANG_SECONDS, seconds))
 
 
-@storm("read-only", "PostgreSQL refuses every write, as with a full disk", spares_guests=False)
-def read_only(world: World, random: Random, seconds: float) -> None:
+@scenario(
+    "read-only", "PostgreSQL refuses every write, as with a full disk", expect_no_errors=False
+)
+def read_only(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It answers what is only asked."""
-    world.journal.note_struck()
-    set_read_only(world, True)
+    cluster.fault_log.record_injection()
+    set_read_only(cluster, True)
     time.sleep(random.uniform(0.3, 0.6) * seconds)
-    set_read_only(world, False)
-    world.journal.note_healed()
+    set_read_only(cluster, False)
+    cluster.fault_log.record_recovery()

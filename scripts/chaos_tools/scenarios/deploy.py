@@ -8,8 +8,8 @@ from itertools import cycle
 from random import Random
 from uuid import UUID
 
-from chaos_tools.cluster import World
-from chaos_tools.scenario import storm
+from chaos_tools.cluster import ChaosCluster
+from chaos_tools.scenario import scenario
 
 PAUSE_SECONDS = 0.5
 ORDER_SECONDS = 0.2
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 10.0
 TRIES = 2
 
 
-class OnceMore:
+class RetryingClient:
     """A guest who orders steadily, and after a failure sends the same once more: not oftener."""
 
     def __init__(self, port: int, random: Random) -> None:
@@ -29,7 +29,7 @@ class OnceMore:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="once more", daemon=True)
 
-    def __enter__(self) -> "OnceMore":
+    def __enter__(self) -> "RetryingClient":
         self._thread.start()
         return self
 
@@ -66,21 +66,21 @@ class OnceMore:
 
 
 # Guests may have to ask once more, so what their answers were is judged here.
-@storm(
+@scenario(
     "rolling-restart", "every process ends by SIGTERM and comes again, one after the other",
-    spares_guests=False,
+    expect_no_errors=False,
 )  # fmt: skip
-def rolling_restart(world: World, random: Random, seconds: float) -> None:
+def rolling_restart(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The order service's successor is there before it goes. No request fails more than once."""
-    names = random.sample(list(world.members), len(world.members))
+    names = random.sample(list(cluster.processes), len(cluster.processes))
     names.sort(key=lambda name: name != "service")
     until = time.monotonic() + seconds
-    with OnceMore(world.port, random) as guest:
+    with RetryingClient(cluster.port, random) as guest:
         for turn, name in enumerate(cycle(names)):
             if turn and time.monotonic() > until:
                 break
-            world.restart(name)
-            world.journal.note_hit(True)
+            cluster.restart(name)
+            cluster.fault_log.record_attempt(True)
     print(f"  {guest.orders} orders by who asks once more; that was needed {guest.repeated} times.")
     for request in guest.failed:
-        world.journal.complain(f"failed twice: {request}")
+        cluster.fault_log.fail(f"failed twice: {request}")

@@ -9,8 +9,8 @@ from random import Random
 
 from chaos_tools import process_specs
 from chaos_tools.checks import queries, resources
-from chaos_tools.cluster import World
-from chaos_tools.scenario import RESTART_SECONDS, blows, storm, turns
+from chaos_tools.cluster import ChaosCluster
+from chaos_tools.scenario import RESTART_SECONDS, injection_count, repetitions, scenario
 from devservices import Proxy, free_port
 from supervisor.api_client import Client
 
@@ -40,96 +40,100 @@ select exists (select from orders o join order_status_log l on l.order_id = o.id
 """
 
 
-@storm("commit-publish", f"kill -9 of an order service between commit and publish, {KILLS} times")
-def commit_publish(world: World, random: Random, seconds: float) -> None:
+@scenario(
+    "commit-publish", f"kill -9 of an order service between commit and publish, {KILLS} times"
+)
+def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The process that publishes stands still while an order is taken; then its service dies.
 
     At first that is the same process, later a cook's relay has taken over.
     """
-    assert world.guests is not None
-    kills = blows(KILLS, seconds)
+    assert cluster.generator is not None
+    kills = injection_count(KILLS, seconds)
     ports = {f"door_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
-    with world.extra({name: process_specs.door(port) for name, port in ports.items()}) as doors:
+    with cluster.extra_processes(
+        {name: process_specs.order_service_flags(port) for name, port in ports.items()}
+    ) as doors:
         for turn in range(kills):
             name = doors[turn % len(doors)]
             Client(ports[name]).get("/readyz", PATIENCE_SECONDS)
-            with publishing_stopped(world):
-                number = world.guests.order_at(ports[name])
-                pending = world.value(queries.PENDING, number=number)
-                world.kill(name)
-            world.journal.note_hit(pending)
-    see_that_it_hit(world)
+            with paused_publisher(cluster):
+                number = cluster.generator.place_order_at(ports[name])
+                pending = cluster.value(queries.PENDING, number=number)
+                cluster.kill(name)
+            cluster.fault_log.record_attempt(pending)
+    require_hits(cluster)
 
 
-@storm(
+@scenario(
     "commit-ack", f"kill -9 of a cook between commit and acknowledgement, {KILLS} times",
-    busier=1.5,
+    rate_factor=1.5,
 )  # fmt: skip
-def commit_ack(world: World, random: Random, seconds: float) -> None:
+def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """What a cook says to the broker is held up from the middle of its work on; then it dies."""
-    kills = blows(KILLS, seconds)
+    kills = injection_count(KILLS, seconds)
     names = [f"victim_{number}" for number in range(1, min(VICTIMS, kills) + 1)]
-    wires = {name: Proxy(world.servers.rabbitmq.address) for name in names}
-    for name, wire in wires.items():
-        world.hire(name, process_specs.cook(name), RABBITMQ=wire.address)
+    proxies = {name: Proxy(cluster.servers.rabbitmq.address) for name in names}
+    for name, proxy in proxies.items():
+        cluster.start_process(name, process_specs.cook_flags(name), RABBITMQ=proxy.address)
     try:
         for turn in range(kills):
             name = names[turn % len(names)]
-            committed = await_commit(world, name, wires[name])
+            committed = wait_for_commit(cluster, name, proxies[name])
             if committed:
-                world.kill(name)
-                wires[name].heal()  # what it held back is lost
-            world.journal.note_hit(committed)
+                cluster.kill(name)
+                proxies[name].recover()  # what it held back is lost
+            cluster.fault_log.record_attempt(committed)
     finally:
-        for name, wire in wires.items():
-            world.dismiss(name)
-            wire.close()
-    see_that_it_hit(world)
+        for name, proxy in proxies.items():
+            cluster.stop_process(name)
+            proxy.close()
+    require_hits(cluster)
 
 
-@storm(
+@scenario(
     "relay-killed",
     "kill -9 of whoever publishes, about every second",
-    spares_guests=False,
+    expect_no_errors=False,
     recovery=RESTART_SECONDS,
 )
-def relay_killed(world: World, random: Random, seconds: float) -> None:
+def relay_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The order service or any worker, as the database's lock tells."""
-    for _ in turns(seconds, PAUSE_SECONDS):
+    for _ in repetitions(seconds, PAUSE_SECONDS):
         time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
-        found = await_leader(world)
+        found = wait_for_leader(cluster)
         if found is not None:
-            world.kill(found[0])
-        world.journal.note_hit(found is not None)
-    see_that_it_hit(world)
+            cluster.kill(found[0])
+        cluster.fault_log.record_attempt(found is not None)
+    require_hits(cluster)
 
 
-def await_commit(world: World, name: str, wire: Proxy) -> bool:
-    """Wait until a cook has an order ready whose acknowledgement is held up at the wire.
+def wait_for_commit(cluster: ChaosCluster, name: str, proxy: Proxy) -> bool:
+    """Wait until a cook has an order ready whose acknowledgement is held up at the proxy.
 
-    The wire falls silent while the order is still cooking, so the acknowledgement, which comes
+    The proxy falls silent while the order is still cooking, so the acknowledgement, which comes
     after the commit, cannot have passed. False when no such moment came.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        number = world.value(_AT_WORK, name=name)
+        number = cluster.value(_AT_WORK, name=name)
         if number is None:
             time.sleep(LOOK_SECONDS)
             continue
-        wire.swallow(to_client=False)
-        if world.value(_AT_WORK, name=name) == number:
+        proxy.blackhole(to_client=False)
+        if cluster.value(_AT_WORK, name=name) == number:
             while time.monotonic() < deadline:
-                if world.value(_READY, number=number, name=name):
+                if cluster.value(_READY, number=number, name=name):
                     return True
                 time.sleep(LOOK_SECONDS)
-        wire.pass_on()
+        proxy.resume()
     return False
 
 
 @contextmanager
-def publishing_stopped(world: World) -> Iterator[None]:
+def paused_publisher(cluster: ChaosCluster) -> Iterator[None]:
     """Have the process of the leading relay stand still in the block, without its children."""
-    found = await_leader(world)
+    found = wait_for_leader(cluster)
     pid = found[1] if found else 0
     with suppress(ProcessLookupError):
         if pid:
@@ -142,29 +146,29 @@ def publishing_stopped(world: World) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def await_leader(world: World) -> tuple[str, int] | None:
-    """The member that publishes, and the process; None when nobody does for too long."""
+def wait_for_leader(cluster: ChaosCluster) -> tuple[str, int] | None:
+    """The managed that publishes, and the process; None when nobody does for too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        session = leader_session(world)
-        found = resources.owner(world, session[0]) if session else None
+        session = leader_session(cluster)
+        found = resources.connection_owner(cluster, session[0]) if session else None
         if found is not None:
             return found
         time.sleep(LOOK_SECONDS)
     return None
 
 
-def leader_session(world: World) -> tuple[int, int] | None:
+def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:
     """The database session of the leading publisher: its client's port, and the server's process.
 
     None when nobody leads.
     """
-    rows = world.rows(_LEADER if world.value(_HAS_LEADERS) else _LEADER_BY_LOCK)
+    rows = cluster.rows(_LEADER if cluster.value(_HAS_LEADERS) else _LEADER_BY_LOCK)
     return (rows[0][0], rows[0][1]) if rows else None
 
 
-def see_that_it_hit(world: World) -> None:
+def require_hits(cluster: ChaosCluster) -> None:
     """A storm that missed has shown nothing."""
-    journal = world.journal
-    if journal.hits < SHARE * journal.aimed:
-        journal.complain(f"only {journal.hits} of {journal.aimed} blows hit their moment")
+    fault_log = cluster.fault_log
+    if fault_log.hits < SHARE * fault_log.aimed:
+        fault_log.fail(f"only {fault_log.hits} of {fault_log.aimed} blows hit their moment")

@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from random import Random
 
-from chaos_tools.cluster import World
-from chaos_tools.scenario import FULL_SECONDS, blows, storm
+from chaos_tools.cluster import ChaosCluster
+from chaos_tools.scenario import FULL_SECONDS, injection_count, scenario
 
 ORDERS = 1200
 FEW = 40
@@ -22,43 +22,43 @@ from order_number
 """
 
 
-@storm("busy-day", f"{ORDERS:,} orders in a day: numbers grow to four digits")
-def busy_day(world: World, random: Random, seconds: float) -> None:
+@scenario("busy-day", f"{ORDERS:,} orders in a day: numbers grow to four digits")
+def busy_day(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """As many as the kitchen can only cook in a minute; a short storm begins at number 990."""
-    assert world.guests is not None
+    assert cluster.generator is not None
     count = ORDERS
     if seconds < FULL_SECONDS:
         count = FEW
-        while not world.rows("select from order_day"):
+        while not cluster.rows("select from order_day"):
             time.sleep(0.1)
-        world.value(_SKIP)
-    world.guests.crowd(count)
-    for number in list(world.guests.accepted):
+        cluster.value(_SKIP)
+    cluster.generator.burst(count)
+    for number in list(cluster.generator.accepted):
         if len(number) > _LONGEST:
-            world.journal.note_hit(True)
-    if not world.journal.hits:
-        world.journal.complain("no order has a number of four digits")
+            cluster.fault_log.record_attempt(True)
+    if not cluster.fault_log.hits:
+        cluster.fault_log.fail("no order has a number of four digits")
 
 
-@storm("hang-ups", f"{HANG_UPS} clients hang up in the middle of a request")
-def hang_ups(world: World, random: Random, seconds: float) -> None:
+@scenario("hang-ups", f"{HANG_UPS} clients hang up in the middle of a request")
+def hang_ups(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """At any byte of it, or behind the last one, politely or not."""
-    count = blows(HANG_UPS, seconds)
+    count = injection_count(HANG_UPS, seconds)
     for number in range(count):
         request = order_of(f"Hasty guest {number}")
         whole = random.random() < WHOLE
         said = request if whole else request[: random.randrange(len(request))]
-        with suppress(OSError), socket.create_connection(("127.0.0.1", world.port), 5) as line:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", cluster.port), 5) as line:
             if random.random() < 0.5:
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             line.sendall(said)
             time.sleep(random.choice((0.0, 0.0, 0.002)))
-            world.journal.note_hit(True)
+            cluster.fault_log.record_attempt(True)
         time.sleep(seconds / count / 2)
 
 
 def order_of(guest: str) -> bytes:
-    """A complete request, as it goes over the wire."""
+    """A complete request, as it goes over the proxy."""
     items = [{"name": "Margherita", "quantity": 1, "price": 9.5}]
     body = json.dumps({"customer_name": guest, "order_type": "takeout", "items": items})
     lines = (

@@ -12,10 +12,9 @@ from chaos_tools import process_specs
 from chaos_tools.checks import queries
 from chaos_tools.checks.latency import percentile
 from chaos_tools.checks.latency_probe import LatencyProbe, record_publishing
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import LEASE_SECONDS
-from chaos_tools.scenario import RESTART_SECONDS, storm, turns
-from chaos_tools.shift import without_cooks
+from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
 from chaos_tools.workload import sample_tasks
 from chaos_tools.workload.task_worker import TRANSACTION_OPEN
 
@@ -31,93 +30,99 @@ LONG_SECONDS, FULL_LONG_SECONDS = 16.0, 40.0
 ROW_LOCK_SECONDS = 10.0
 SLOW_COOK_SECONDS = 60.0
 
-_EFFECT = "select worker, attempt from storm_effect where message_id = %(id)s::uuid"
+_EFFECT = "select worker, attempt from chaos_effect where message_id = %(id)s::uuid"
 _LOCK_ORDER = "select id from orders where number = %(number)s and status = 'received' for update"
 _LOCK_MESSAGE = "select id from message where id = %(id)s for update"
 
 
-@storm("frozen-in-transaction", "SIGSTOP of a worker inside its job's transaction, then SIGCONT")
-def frozen_in_transaction(world: World, random: Random, seconds: float) -> None:
+@scenario("frozen-in-transaction", "SIGSTOP of a worker inside its job's transaction, then SIGCONT")
+def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Another worker takes over within the lease, and nobody else notices anything."""
-    sample_tasks.create_table(world)
-    with sample_tasks.workers(world, *WORKERS), others(world) as ids:
-        for _ in turns(seconds, TAKEN_OVER_SECONDS):
-            ids.append(freeze_one(world))
-    if world.journal.hits < world.journal.aimed:
-        world.journal.complain("no worker was frozen inside its transaction")
+    sample_tasks.create_table(cluster)
+    with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
+        for _ in repetitions(seconds, TAKEN_OVER_SECONDS):
+            ids.append(freeze_one(cluster))
+    if cluster.fault_log.hits < cluster.fault_log.aimed:
+        cluster.fault_log.fail("no worker was frozen inside its transaction")
 
 
-@storm(
+@scenario(
     "long-transaction", "a healthy job keeps its transaction open for 16 s; with --full for 40 s",
     full_seconds=FULL_LONG_SECONDS,
 )  # fmt: skip
-def long_transaction(world: World, random: Random, seconds: float) -> None:
+def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It has its effect once, in its first attempt, and nobody else waits."""
     hold = max(LONG_SECONDS, min(FULL_LONG_SECONDS, seconds))
-    sample_tasks.create_table(world)
-    with sample_tasks.workers(world, *WORKERS), others(world) as ids:
-        ids.append(id := sample_tasks.send_holding(world, hold))
-        world.until(lambda: sample_tasks.recorded(world, [id]), 2 * hold)
-    attempts = [attempt for _, attempt in world.rows(_EFFECT, id=id)]
-    world.journal.note_hit(attempts == [1])
+    sample_tasks.create_table(cluster)
+    with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
+        ids.append(id := sample_tasks.send_holding(cluster, hold))
+        cluster.wait_until(lambda: sample_tasks.recorded(cluster, [id]), 2 * hold)
+    attempts = [attempt for _, attempt in cluster.rows(_EFFECT, id=id)]
+    cluster.fault_log.record_attempt(attempts == [1])
     if attempts != [1]:
-        world.journal.complain(f"the long job had its effect in the attempts {attempts}, not in 1")
+        cluster.fault_log.fail(f"the long job had its effect in the attempts {attempts}, not in 1")
 
 
-@storm(
+@scenario(
     "row-lock", "somebody holds the row of a waiting order, and that of its message",
     recovery=RESTART_SECONDS,
 )  # fmt: skip
-def row_lock(world: World, random: Random, seconds: float) -> None:
+def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One slow cook is on shift, so orders wait and their estimates change. All is published."""
-    assert world.guests is not None
-    with one_slow_cook(world), psycopg.connect(world.db_url) as conn, LatencyProbe(world) as probe:
-        number = world.guests.order_at(world.port)
-        world.until(lambda: not world.value(queries.PENDING, number=number), OPEN_SECONDS)
+    assert cluster.generator is not None
+    with (
+        one_slow_cook(cluster),
+        psycopg.connect(cluster.db_url) as conn,
+        LatencyProbe(cluster) as probe,
+    ):
+        number = cluster.generator.place_order_at(cluster.port)
+        cluster.wait_until(lambda: not cluster.value(queries.PENDING, number=number), OPEN_SECONDS)
         row = conn.execute(_LOCK_ORDER, {"number": number}).fetchone()
-        world.journal.note_hit(row is not None)
+        cluster.fault_log.record_attempt(row is not None)
         if row is not None:
             conn.execute(_LOCK_MESSAGE, {"id": row[0]})
         time.sleep(max(ROW_LOCK_SECONDS, seconds))
         conn.rollback()
-    record_publishing(world, probe)
-    if not world.journal.hits:
-        world.journal.complain("the order was not waiting when its row was to be locked")
+    record_publishing(cluster, probe)
+    if not cluster.fault_log.hits:
+        cluster.fault_log.fail("the order was not waiting when its row was to be locked")
 
 
-def freeze_one(world: World) -> str:
+def freeze_one(cluster: ChaosCluster) -> str:
     """Freeze a worker inside a job's transaction until another has done the job; the job's id."""
-    before = {name: world.logged(TRANSACTION_OPEN, name) for name in WORKERS}
-    id = sample_tasks.send_holding(world, HOLD_SECONDS)
-    done = lambda: sample_tasks.recorded(world, [id])  # noqa: E731
-    name = await_transaction(world, before)
+    before = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
+    id = sample_tasks.send_holding(cluster, HOLD_SECONDS)
+    done = lambda: sample_tasks.recorded(cluster, [id])  # noqa: E731
+    name = wait_for_open_transaction(cluster, before)
     if name is not None:
-        world.freeze(name)
+        cluster.freeze(name)
         began = time.monotonic()
-        world.journal.note_hit(not done())
-        world.until(done, 2 * TAKEN_OVER_SECONDS)
+        cluster.fault_log.record_attempt(not done())
+        cluster.wait_until(done, 2 * TAKEN_OVER_SECONDS)
         took = time.monotonic() - began
-        world.journal.record_latency("a job taken over", took, TAKEN_OVER_SECONDS)
-        world.thaw(name)
+        cluster.fault_log.record_latency("a job taken over", took, TAKEN_OVER_SECONDS)
+        cluster.thaw(name)
     else:
-        world.journal.note_hit(False)
-    world.until(done, TAKEN_OVER_SECONDS)
+        cluster.fault_log.record_attempt(False)
+    cluster.wait_until(done, TAKEN_OVER_SECONDS)
     return id
 
 
-def await_transaction(world: World, before: dict[str, int]) -> str | None:
+def wait_for_open_transaction(cluster: ChaosCluster, before: dict[str, int]) -> str | None:
     """The worker that has opened a job's transaction since; None when none does for too long."""
     found: list[str] = []
 
     def opened() -> bool:
-        found[:] = [each for each in before if world.logged(TRANSACTION_OPEN, each) > before[each]]
+        found[:] = [
+            each for each in before if cluster.log_count(TRANSACTION_OPEN, each) > before[each]
+        ]
         return bool(found)
 
-    return found[0] if world.until(opened, OPEN_SECONDS) else None
+    return found[0] if cluster.wait_until(opened, OPEN_SECONDS) else None
 
 
 @contextmanager
-def others(world: World) -> Iterator[list[str]]:
+def others(cluster: ChaosCluster) -> Iterator[list[str]]:
     """Other tasks, orders and events for the time of a block, and how soon they had their effect.
 
     Gives a list for the ids of the scenario's own tasks, which are judged with the others.
@@ -128,32 +133,35 @@ def others(world: World) -> Iterator[list[str]]:
 
     def ping() -> None:
         while not stopping.wait(PING_SECONDS):
-            pings.extend(sample_tasks.send(world, 1))
+            pings.extend(sample_tasks.send(cluster, 1))
 
     thread = threading.Thread(target=ping, daemon=True)
-    since = world.value("select clock_timestamp()")
-    with LatencyProbe(world) as probe:
+    since = cluster.value("select clock_timestamp()")
+    with LatencyProbe(cluster) as probe:
         thread.start()
         try:
             yield own
         finally:
             stopping.set()
             thread.join()
-        begun = [seconds for (seconds,) in world.rows(queries.BEGUN, since=since)]
-        world.until(
-            lambda: sample_tasks.recorded(world, own + pings) == len(own + pings), OPEN_SECONDS
+        begun = [seconds for (seconds,) in cluster.rows(queries.BEGUN, since=since)]
+        cluster.wait_until(
+            lambda: sample_tasks.recorded(cluster, own + pings) == len(own + pings), OPEN_SECONDS
         )
-    record_publishing(world, probe)
-    tasks = percentile(sample_tasks.latencies(world, pings))
-    world.journal.record_latency("99 of 100 other tasks done", tasks, OTHERS_SECONDS)
-    world.journal.record_latency("99 of 100 orders begun", percentile(begun), OTHERS_SECONDS)
-    sample_tasks.judge(world, own + pings)
+    record_publishing(cluster, probe)
+    tasks = percentile(sample_tasks.latencies(cluster, pings))
+    cluster.fault_log.record_latency("99 of 100 other tasks done", tasks, OTHERS_SECONDS)
+    cluster.fault_log.record_latency("99 of 100 orders begun", percentile(begun), OTHERS_SECONDS)
+    sample_tasks.judge(cluster, own + pings)
 
 
 @contextmanager
-def one_slow_cook(world: World) -> Iterator[None]:
+def one_slow_cook(cluster: ChaosCluster) -> Iterator[None]:
     """One cook who takes a minute for an order, in place of all others, for the time of a block."""
     name = "slow_cook"
-    with without_cooks(world), world.extra({name: process_specs.cook(name, SLOW_COOK_SECONDS)}):
-        world.until(lambda: world.value(queries.COOKING, name=name), OPEN_SECONDS)
+    with (
+        cluster.without_cooks(),
+        cluster.extra_processes({name: process_specs.cook_flags(name, SLOW_COOK_SECONDS)}),
+    ):
+        cluster.wait_until(lambda: cluster.value(queries.COOKING, name=name), OPEN_SECONDS)
         yield

@@ -7,13 +7,13 @@ from typing import Any
 import amqp
 from kombu import Connection
 
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
-from chaos_tools.scenario import storm
+from chaos_tools.scenario import scenario
 from pizza.topology import NOTIFICATIONS_FANOUT, ORDERS_TOPIC, TOPOLOGY, subscriber_queue
 
 COPIES = 100
-SECRETLY_COPIED = 5  # messages of each exchange that are sent again
+COPIED = 5  # messages of each exchange that are sent again
 LISTEN_SECONDS = 10.0
 POISON: tuple[tuple[bytes, dict[str, Any]], ...] = (
     (b"{", {}),
@@ -24,12 +24,15 @@ POISON: tuple[tuple[bytes, dict[str, Any]], ...] = (
 )
 
 
-@storm("duplicates", "the same messages again, a hundred times each")
-def duplicates(world: World, random: Random, seconds: float) -> None:
+@scenario("duplicates", "the same messages again, a hundred times each")
+def duplicates(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Tickets of orders and notifications, half at once, half when their orders are done."""
-    with Connection(world.servers.rabbitmq.url) as link:
+    with Connection(cluster.servers.rabbitmq.url) as link:
         channel = link.channel()
-        copied = [*overhear(channel, ORDERS_TOPIC), *overhear(channel, NOTIFICATIONS_FANOUT)]
+        copied = [
+            *copy_messages(channel, ORDERS_TOPIC),
+            *copy_messages(channel, NOTIFICATIONS_FANOUT),
+        ]
         for pause in (0.0, seconds / 2):
             time.sleep(pause)
             random.shuffle(copied)
@@ -39,26 +42,26 @@ def duplicates(world: World, random: Random, seconds: float) -> None:
     time.sleep(seconds / 2)
 
 
-@storm("poison", "messages that nobody can read, in every queue")
-def poison(world: World, random: Random, seconds: float) -> None:
+@scenario("poison", "messages that nobody can read, in every queue")
+def poison(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each goes to the dead letters, and the queue moves on."""
     queues = [queue.name for queue in (*TOPOLOGY.queues, subscriber_queue(SUBSCRIBER))]
     doses = [(queue, *dose) for queue in queues for dose in POISON]
     random.shuffle(doses)
-    with Connection(world.servers.rabbitmq.url) as link:
+    with Connection(cluster.servers.rabbitmq.url) as link:
         channel = link.channel()
         for queue, body, properties in doses:
             channel.basic_publish(amqp.Message(body, **properties), "", queue)
             time.sleep(seconds / len(doses))
 
 
-def overhear(channel: amqp.Channel, exchange: str) -> list[tuple[str, str, amqp.Message]]:
+def copy_messages(channel: amqp.Channel, exchange: str) -> list[tuple[str, str, amqp.Message]]:
     """The next messages through an exchange, each with its way there."""
     queue = channel.queue_declare(exclusive=True).queue
     channel.queue_bind(queue, exchange, "#")
     found: list[tuple[str, str, amqp.Message]] = []
     deadline = time.monotonic() + LISTEN_SECONDS
-    while len(found) < SECRETLY_COPIED and time.monotonic() < deadline:
+    while len(found) < COPIED and time.monotonic() < deadline:
         message = channel.basic_get(queue, no_ack=True)
         if message is None:
             time.sleep(0.1)

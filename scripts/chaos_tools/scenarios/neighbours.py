@@ -13,12 +13,11 @@ from chaos_tools import process_specs
 from chaos_tools.checks.dead_letters import dead_letters
 from chaos_tools.checks.latency_probe import LatencyProbe
 from chaos_tools.checks.queues import DepthMonitor
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
-from chaos_tools.scenario import RECOVERY_SECONDS, RESTART_SECONDS, storm, turns
-from chaos_tools.scenarios.kill_points import await_leader, leader_session
-from chaos_tools.shift import without_cooks
-from chaos_tools.workload.foreign_messages import ODDITIES, customer_of, order
+from chaos_tools.scenario import RECOVERY_SECONDS, RESTART_SECONDS, repetitions, scenario
+from chaos_tools.scenarios.kill_points import leader_session, wait_for_leader
+from chaos_tools.workload.external_messages import ANOMALIES, customer_of, order
 from devservices import free_port
 from pizza.topology import (
     KITCHEN_QUEUE,
@@ -46,84 +45,87 @@ SETTLED_SECONDS = 120.0
 _ARRIVED = "select exists (select from tracking_event where occurred_at > %(moment)s)"
 
 
-@storm(
+@scenario(
     "wrong-address", "the process that publishes was started with a wrong address of RabbitMQ",
     recovery=ADDRESS_SECONDS + RECOVERY_SECONDS,
 )  # fmt: skip
-def wrong_address(world: World, random: Random, seconds: float) -> None:
+def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It gives the lead back, and events are published as before."""
     stray = "stray"
-    world.hire(stray, process_specs.door(free_port()), RABBITMQ=f"127.0.0.1:{free_port()}")
+    cluster.start_process(
+        stray, process_specs.order_service_flags(free_port()), RABBITMQ=f"127.0.0.1:{free_port()}"
+    )
     try:
-        world.until(lambda: world.logged("service_started", stray), READY_SECONDS)
-        with LatencyProbe(world) as probe:
-            let_lead(world, stray)
+        cluster.wait_until(lambda: cluster.log_count("service_started", stray), READY_SECONDS)
+        with LatencyProbe(cluster) as probe:
+            make_leader(cluster, stray)
             probe.arrives(2 * ADDRESS_SECONDS)
             time.sleep(seconds / 2)
-            world.journal.record_latency(
+            cluster.fault_log.record_latency(
                 "an event published, the leader being without a broker",
                 max(probe.latencies()), ADDRESS_SECONDS,
             )  # fmt: skip
-        leader = await_leader(world)
+        leader = wait_for_leader(cluster)
         if leader is None or leader[0] == stray:
-            world.journal.complain(f"in the end {leader[0] if leader else 'nobody'} leads")
+            cluster.fault_log.fail(f"in the end {leader[0] if leader else 'nobody'} leads")
     finally:
-        world.dismiss(stray)
+        cluster.stop_process(stray)
 
 
-@storm("two-trackings", "RabbitMQ is killed beside two tracking services, several times")
-def two_trackings(world: World, random: Random, seconds: float) -> None:
+@scenario("two-trackings", "RabbitMQ is killed beside two tracking services, several times")
+def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One of them is slower to come back, by turns; events and status requests flow on."""
     names = ["tracking", "tracking_2"]
-    with world.extra({"tracking_2": ["--mode=tracking-service"]}):
-        world.until(lambda: world.logged("standing_by", "tracking_2"), READY_SECONDS)
-        for turn in range(max(2, len(turns(seconds, RESTART_EVERY_SECONDS)))):
+    with cluster.extra_processes({"tracking_2": ["--mode=tracking-service"]}):
+        cluster.wait_until(lambda: cluster.log_count("standing_by", "tracking_2"), READY_SECONDS)
+        for turn in range(max(2, len(repetitions(seconds, RESTART_EVERY_SECONDS)))):
             slow = names[turn % 2]
-            world.journal.note_struck()
-            world.servers.rabbitmq.kill9()
-            world.freeze(slow)
-            world.servers.rabbitmq.start()
+            cluster.fault_log.record_injection()
+            cluster.servers.rabbitmq.kill9()
+            cluster.freeze(slow)
+            cluster.servers.rabbitmq.start()
             time.sleep(HEAD_START_SECONDS)
-            world.thaw(slow)
-            record_flow(world)
+            cluster.thaw(slow)
+            record_flow(cluster)
 
 
-@storm(
+@scenario(
     "foreign-garbage", f"{FOREIGN:,} orders of other programs and no cook; then every odd property",
     recovery=RESTART_SECONDS,
 )  # fmt: skip
-def foreign_garbage(world: World, random: Random, seconds: float) -> None:
+def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each of them becomes an order or a dead letter with its reason; none stops a queue."""
     takeout = TYPED_QUEUES["takeout"]
-    foreign = [
-        Foreign(f"Foreign {number}", takeout, "order" if number < SOUND else "bad order")
+    external = [
+        ExternalMessage(f"Foreign {number}", takeout, "order" if number < SOUND else "bad order")
         for number in range(FOREIGN)
     ]
-    random.shuffle(foreign)
-    with without_cooks(world), DepthMonitor(world, takeout) as monitor:
+    random.shuffle(external)
+    with cluster.without_cooks(), DepthMonitor(cluster, takeout) as monitor:
         quantity = {"order": 1, "bad order": 0}
-        bodies = [order(each.customer, quantity[each.what]) for each in foreign]
+        bodies = [order(each.customer, quantity[each.what]) for each in external]
         send(
-            world, [(each, amqp.Message(body)) for each, body in zip(foreign, bodies, strict=True)]
+            cluster,
+            [(each, amqp.Message(body)) for each, body in zip(external, bodies, strict=True)],
         )
         time.sleep(SEEN_SECONDS)
         # The keeper may have some in hand, to look at them.
-        if not world.until(lambda: monitor.depth >= len(foreign), RETURNED_SECONDS):
-            world.journal.complain(f"{len(foreign) - monitor.depth} were taken out of the queue")
-    odd = odd_messages()
+        if not cluster.wait_until(lambda: monitor.depth >= len(external), RETURNED_SECONDS):
+            cluster.fault_log.fail(f"{len(external) - monitor.depth} were taken out of the queue")
+    odd = anomalous_messages()
     random.shuffle(odd)
-    send(world, odd)
-    foreign += [each for each, _ in odd]
-    world.until(lambda: not lost(world, foreign), SETTLED_SECONDS)
-    world.journal.lost += [f"{each.what} in {each.queue}" for each in lost(world, foreign)]
-    counts = Counter(customer_of(body) for body, _ in dead_letters(world))
-    world.journal.doubled += [
-        f"dead letter of {each.what}" for each in foreign if counts[each.customer] > 1
+    send(cluster, odd)
+    external += [each for each, _ in odd]
+    cluster.wait_until(lambda: not lost(cluster, external), SETTLED_SECONDS)
+    cluster.fault_log.lost += [f"{each.what} in {each.queue}" for each in lost(cluster, external)]
+    counts = Counter(customer_of(body) for body, _ in dead_letters(cluster))
+    cluster.fault_log.doubled += [
+        f"dead letter of {each.what}" for each in external if counts[each.customer] > 1
     ]
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ExternalMessage:
     """A message of another program: its customer tells it from others; what it is, and where."""
 
     customer: str
@@ -131,79 +133,81 @@ class Foreign:
     what: str
 
 
-def let_lead(world: World, name: str) -> None:
+def make_leader(cluster: ChaosCluster, name: str) -> None:
     """End the leader's session while everybody else stands still, so that `name` may lead.
 
     A process that does not want to lead has ALONE_SECONDS for that.
     """
-    session = leader_session(world)
-    world.journal.note_hit(session is not None)
-    for member in world.members:
-        if member != name:
-            world.freeze(member)
+    session = leader_session(cluster)
+    cluster.fault_log.record_attempt(session is not None)
+    for managed in cluster.processes:
+        if managed != name:
+            cluster.freeze(managed)
     try:
         if session is not None:
-            world.rows("select pg_terminate_backend(%(pid)s)", pid=session[1])
-        world.until(lambda: leader_session(world) not in (None, session), ALONE_SECONDS)
+            cluster.rows("select pg_terminate_backend(%(pid)s)", pid=session[1])
+        cluster.wait_until(lambda: leader_session(cluster) not in (None, session), ALONE_SECONDS)
     finally:
-        for member in world.members:
-            if member != name:
-                world.thaw(member)
+        for managed in cluster.processes:
+            if managed != name:
+                cluster.thaw(managed)
 
 
-def record_flow(world: World) -> None:
+def record_flow(cluster: ChaosCluster) -> None:
     """Record how long it takes from now on until tracking has an event, and answers a request."""
-    moment, began = world.value("select clock_timestamp()"), time.monotonic()
+    moment, began = cluster.value("select clock_timestamp()"), time.monotonic()
     most = 2 * FLOW_SECONDS
-    world.until(lambda: world.value(_ARRIVED, moment=moment), most)
+    cluster.wait_until(lambda: cluster.value(_ARRIVED, moment=moment), most)
     events = time.monotonic() - began
-    world.journal.record_latency("events at tracking", events, FLOW_SECONDS)
-    answered = status_request(world, most)
-    world.journal.record_latency(
+    cluster.fault_log.record_latency("events at tracking", events, FLOW_SECONDS)
+    answered = status_request(cluster, most)
+    cluster.fault_log.record_latency(
         "a status request answered", time.monotonic() - began if answered else most, FLOW_SECONDS
     )
 
 
-def status_request(world: World, seconds: float) -> bool:
+def status_request(cluster: ChaosCluster, seconds: float) -> bool:
     """Send a status request about an unknown order; whether it is answered in so many seconds."""
     request = (
-        b'{"order_number": "ORD_20200101_001", "new_status": "delivered", "changed_by": "storm"}'
+        b'{"order_number": "ORD_20200101_001", "new_status": "delivered", "changed_by": "chaos"}'
     )
-    with Connection(world.servers.rabbitmq.url) as link:
+    with Connection(cluster.servers.rabbitmq.url) as link:
         channel: amqp.Channel = link.channel()
         queue = channel.queue_declare(exclusive=True).queue
         message = amqp.Message(request, reply_to=queue, message_id=str(uuid4()))
         channel.basic_publish(message, ORDERS_DIRECT, TRACKING_STATUS_KEY)
-        return world.until(lambda: channel.basic_get(queue, no_ack=True) is not None, seconds)
+        return cluster.wait_until(
+            lambda: channel.basic_get(queue, no_ack=True) is not None, seconds
+        )
 
 
-def odd_messages() -> list[tuple[Foreign, amqp.Message]]:
-    """A message for each oddity and each kind of queue."""
+def anomalous_messages() -> list[tuple[ExternalMessage, amqp.Message]]:
+    """A message for each anomaly and each kind of queue."""
     queues = (
         TYPED_QUEUES["takeout"], KITCHEN_QUEUE, NOTIFICATIONS_QUEUE, TRACKING_STATUS_QUEUE,
         subscriber_queue(SUBSCRIBER).name, STATION_QUEUES[0],
     )  # fmt: skip
     found = []
-    for number, oddity in enumerate(ODDITIES):
+    for number, anomaly in enumerate(ANOMALIES):
         for queue in queues:
-            foreign = Foreign(f"Odd {number} in {queue}", queue, oddity.what)
-            found.append((foreign, oddity.message(foreign.customer)))
+            external = ExternalMessage(f"Odd {number} in {queue}", queue, anomaly.what)
+            found.append((external, anomaly.message(external.customer)))
     return found
 
 
-def send(world: World, messages: list[tuple[Foreign, amqp.Message]]) -> None:
+def send(cluster: ChaosCluster, messages: list[tuple[ExternalMessage, amqp.Message]]) -> None:
     """Publish each to its queue; the broker has confirmed all of them when this returns."""
     options = {"confirm_publish": True}
-    with Connection(world.servers.rabbitmq.url, transport_options=options) as link:
+    with Connection(cluster.servers.rabbitmq.url, transport_options=options) as link:
         channel: amqp.Channel = link.channel()
-        for foreign, message in messages:
-            channel.basic_publish_confirm(message, "", foreign.queue)
+        for external, message in messages:
+            channel.basic_publish_confirm(message, "", external.queue)
 
 
-def lost(world: World, foreign: list[Foreign]) -> list[Foreign]:
+def lost(cluster: ChaosCluster, external: list[ExternalMessage]) -> list[ExternalMessage]:
     """Those that are neither an order nor a dead letter with a reason."""
-    known = {name for (name,) in world.rows("select customer_name from orders")}
+    known = {name for (name,) in cluster.rows("select customer_name from orders")}
     known |= {
-        name for body, reason in dead_letters(world) if reason and (name := customer_of(body))
+        name for body, reason in dead_letters(cluster) if reason and (name := customer_of(body))
     }
-    return [each for each in foreign if each.customer not in known]
+    return [each for each in external if each.customer not in known]

@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 
 from chaos_tools import process_specs
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import LEASE_SECONDS
-from chaos_tools.scenario import RESTART_SECONDS, storm, turns
+from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
 from devservices import Postgres, RabbitMQ
 from devservices.reaper import descendants
 from pizza.domain.estimate import FACTORS
@@ -31,86 +31,96 @@ group by o.number having bool_or(l.status = 'ready')
 """
 
 
-def kill_in_turn(world: World, random: Random, names: list[str], seconds: float) -> None:
+def kill_in_turn(cluster: ChaosCluster, random: Random, names: list[str], seconds: float) -> None:
     """kill -9 one of these every two seconds, at no moment in particular."""
-    for _ in turns(seconds, PAUSE_SECONDS):
+    for _ in repetitions(seconds, PAUSE_SECONDS):
         time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
-        world.kill(random.choice(names))
+        cluster.kill(random.choice(names))
 
 
-@storm("cooks", "kill -9 of a cook every 2 s, for a minute and 500 orders", longer=2.0, busier=1.4)
-def cooks(world: World, random: Random, seconds: float) -> None:
+@scenario(
+    "cooks",
+    "kill -9 of a cook every 2 s, for a minute and 500 orders",
+    duration_factor=2.0,
+    rate_factor=1.4,
+)
+def cooks(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each is back at once, under the same name."""
-    kill_in_turn(world, random, world.cooks, seconds)
+    kill_in_turn(cluster, random, cluster.cooks, seconds)
 
 
-@storm("stations", "kill -9 of a station every 2 s")
-def stations(world: World, random: Random, seconds: float) -> None:
+@scenario("stations", "kill -9 of a station every 2 s")
+def stations(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Quality, packaging and the courier, each of them alone at its station."""
-    kill_in_turn(world, random, list(STATION_NAMES), seconds)
+    kill_in_turn(cluster, random, list(STATION_NAMES), seconds)
 
 
-@storm(
+@scenario(
     "order-service",
     "kill -9 of the order service, or of one of its HTTP workers",
-    spares_guests=False,
+    expect_no_errors=False,
     recovery=RESTART_SECONDS,
 )
-def order_service(world: World, random: Random, seconds: float) -> None:
+def order_service(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """By turns the process that publishes and one of those that answer."""
-    for turn in turns(seconds, PAUSE_SECONDS):
+    for turn in repetitions(seconds, PAUSE_SECONDS):
         time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
-        workers = http_workers(world.members["service"].process.pid)
+        workers = http_workers(cluster.processes["service"].process.pid)
         if turn % 2 and workers:
             with suppress(ProcessLookupError):
                 os.kill(random.choice(workers), signal.SIGKILL)
-            world.journal.note_healed()
+            cluster.fault_log.record_recovery()
         else:
-            world.kill("service")
+            cluster.kill("service")
 
 
-@storm("frozen-cook", "SIGSTOP of a cook past its lease, then SIGCONT")
-def frozen_cook(world: World, random: Random, seconds: float) -> None:
+@scenario("frozen-cook", "SIGSTOP of a cook past its lease, then SIGCONT")
+def frozen_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Whoever thaws believes that it still holds what another has cooked long since."""
     past = LEASE_SECONDS * 2.0
-    for _ in turns(seconds, past):
-        name = random.choice(world.cooks)
-        world.freeze(name)
+    for _ in repetitions(seconds, past):
+        name = random.choice(cluster.cooks)
+        cluster.freeze(name)
         time.sleep(past)
-        world.thaw(name)
+        cluster.thaw(name)
         time.sleep(random.uniform(0.5, 1.5))
 
 
-@storm(
-    "servers-late", "all processes were started before both servers", late=True, spares_guests=False
+@scenario(
+    "servers-late",
+    "all processes were started before both servers",
+    start_late=True,
+    expect_no_errors=False,
 )
-def servers_late(world: World, random: Random, seconds: float) -> None:
+def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """First neither server is there, then one of them, then both."""
-    servers: list[Postgres | RabbitMQ] = [world.servers.postgres, world.servers.rabbitmq]
+    servers: list[Postgres | RabbitMQ] = [cluster.servers.postgres, cluster.servers.rabbitmq]
     random.shuffle(servers)
     for server in servers:
         time.sleep(seconds / 3)
         server.start()
-    world.journal.note_healed()
+    cluster.fault_log.record_recovery()
     time.sleep(seconds / 3)
 
 
-@storm(
+@scenario(
     "long-cook", "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes",
     full_seconds=300.0,
 )  # fmt: skip
-def long_cook(world: World, random: Random, seconds: float) -> None:
+def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker takes nobody for dead who cooks: the order has one cook, and is ready once."""
     heartbeat = max(1, round(seconds / HEARTBEATS))
-    with world.extra({SLOW: process_specs.cook(SLOW, seconds / min(FACTORS.values()), heartbeat)}):
+    with cluster.extra_processes(
+        {SLOW: process_specs.cook_flags(SLOW, seconds / min(FACTORS.values()), heartbeat)}
+    ):
         deadline = time.monotonic() + PATIENCE_SECONDS + 2 * seconds
-        while not (done := world.rows(_FIRST, name=SLOW)) and time.monotonic() < deadline:
+        while not (done := cluster.rows(_FIRST, name=SLOW)) and time.monotonic() < deadline:
             time.sleep(0.2)
-        world.journal.note_hit(bool(done))
+        cluster.fault_log.record_attempt(bool(done))
     if not done:
-        world.journal.complain(f"{SLOW} never had an order ready")
+        cluster.fault_log.fail(f"{SLOW} never had an order ready")
     elif done[0][1:] != (1, SLOW):
-        world.journal.complain(f"{done[0][0]} was taken from {SLOW} while it cooked")
+        cluster.fault_log.fail(f"{done[0][0]} was taken from {SLOW} while it cooked")
 
 
 def http_workers(pid: int) -> list[int]:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from chaos_tools.workload.responses import Answer, Answers
+from chaos_tools.workload.responses import Response, Responses
 from supervisor.api_client import Client
 
 RETRY_UNANSWERED = True
@@ -29,7 +29,7 @@ KINDS: tuple[dict[str, Any], ...] = (
 )
 
 
-class Clients:
+class OrderGenerator:
     """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201.
 
     failures: orders that could not be placed at all; unanswered: those that were not sent again
@@ -42,14 +42,14 @@ class Clients:
         """Nobody orders yet."""
         self.accepted: list[str] = []
         self.failures: list[str] = []
-        self.answers = Answers()
+        self.responses = Responses()
         self.unanswered = 0
         self._client = Client(port)
         self._random = random
         self._pause = 1 / rate
         self._retry_unanswered = retry_unanswered
         self._over = threading.Event()
-        self._given_up = threading.Event()
+        self._aborted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clients", daemon=True)
 
     def start(self) -> None:
@@ -61,17 +61,17 @@ class Clients:
         self._over.set()
         self._thread.join()
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """Do not wait for answers any longer."""
-        self._given_up.set()
+        self._aborted.set()
         self._over.set()
 
-    def crowd(self, count: int) -> None:
+    def burst(self, count: int) -> None:
         """Place so many orders beside the steady ones, as fast as they are taken."""
         with ThreadPoolExecutor(CROWD) as pool:
             wait([self._place(pool.submit) for _ in range(count)])
 
-    def order_at(self, port: int) -> str:
+    def place_order_at(self, port: int) -> str:
         """Place one order at another order service, which has to take it: its number."""
         client = Client(port)
         number = str(client.post("/orders", self._meal(self._new_key()))["order_number"])
@@ -109,7 +109,7 @@ class Clients:
             if answer is None:
                 status: int = 0  # nobody listened
             else:
-                self.answers.note(answer)
+                self.responses.add(answer)
                 status = answer.status
                 if status == HTTPStatus.CREATED:
                     self.accepted.append(document["order_number"])
@@ -117,12 +117,12 @@ class Clients:
                 if not status and not self._retry_unanswered:
                     self.unanswered += 1
                     return
-            if status not in again or time.monotonic() > deadline or self._given_up.is_set():
+            if status not in again or time.monotonic() > deadline or self._aborted.is_set():
                 self.failures.append(f"order of {key}: {status or 'no answer'} {document}")
                 return
             time.sleep(PAUSE_SECONDS)
 
-    def _ask(self, key: str, meal: str) -> tuple[Answer | None, Any]:
+    def _ask(self, key: str, meal: str) -> tuple[Response | None, Any]:
         """One try; None when nobody listened."""
         began = time.monotonic()
         try:
@@ -131,5 +131,5 @@ class Clients:
             return None, error
         except (OSError, http.client.HTTPException) as error:
             late = isinstance(error, TimeoutError)
-            return Answer(0, time.monotonic() - began, timed_out=late), error
-        return Answer(status, time.monotonic() - began), document
+            return Response(0, time.monotonic() - began, timed_out=late), error
+        return Response(status, time.monotonic() - began), document

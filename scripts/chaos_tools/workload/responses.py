@@ -9,7 +9,7 @@ SHARE = 0.95
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """status: the HTTP status, 0 for none. seconds: until it was there, or given up."""
 
     status: int
@@ -17,14 +17,14 @@ class Answer:
     timed_out: bool = False
 
 
-class Answers:
+class Responses:
     """All answers of a storm; any number of guests note theirs."""
 
     def __init__(self) -> None:
-        self._all: list[Answer] = []
+        self._all: list[Response] = []
         self._lock = threading.Lock()
 
-    def note(self, answer: Answer) -> None:
+    def add(self, answer: Response) -> None:
         """One more."""
         with self._lock:
             self._all.append(answer)

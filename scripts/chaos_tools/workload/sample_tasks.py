@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import psycopg
 
-from chaos_tools.cluster import World
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.workload.task_worker import HOLD, QUEUE, RECORD
 
 MODULE = "chaos_tools.workload.task_worker"
 READY_SECONDS = 30.0
 
 _TABLE = """
-create table if not exists storm_effect (
+create table if not exists chaos_effect (
     message_id  uuid not null,
     worker      text not null,
     attempt     integer not null,
@@ -32,59 +32,60 @@ from new
 """
 _LOST = """
 select sent.id from unnest(%(ids)s::text[]) as sent(id)
-where not exists (select from storm_effect e where e.message_id = sent.id::uuid)
+where not exists (select from chaos_effect e where e.message_id = sent.id::uuid)
 """
 _DOUBLED = """
-select message_id::text from storm_effect
+select message_id::text from chaos_effect
 where message_id = any(%(ids)s::uuid[]) group by message_id having count(*) > 1
 """
 _COUNT = (
-    "select count(distinct message_id) from storm_effect where message_id = any(%(ids)s::uuid[])"
+    "select count(distinct message_id) from chaos_effect where message_id = any(%(ids)s::uuid[])"
 )
 _LATENCIES = """
 select extract(epoch from coalesce(e.recorded_at, clock_timestamp()) - e.sent_at)::float8
-from storm_effect e where e.message_id = any(%(ids)s::uuid[])
+from chaos_effect e where e.message_id = any(%(ids)s::uuid[])
 """
 
 
-def create_table(world: World) -> None:
+def create_table(cluster: ChaosCluster) -> None:
     """Create the table of effects, where it is not there."""
-    with psycopg.connect(world.db_url) as conn:
+    with psycopg.connect(cluster.db_url) as conn:
         conn.execute(_TABLE)
 
 
-def send(world: World, count: int, task: str = RECORD, hold: float = 0.0) -> list[str]:
+def send(cluster: ChaosCluster, count: int, task: str = RECORD, hold: float = 0.0) -> list[str]:
     """Send so many tasks in one transaction; their ids. hold: seconds, for the task HOLD."""
     values = {"count": count, "task": task, "queue": QUEUE, "hold": hold}
-    return [id for id, _ in world.rows(_SEND, **values)]
+    return [id for id, _ in cluster.rows(_SEND, **values)]
 
 
-def send_holding(world: World, seconds: float) -> str:
+def send_holding(cluster: ChaosCluster, seconds: float) -> str:
     """Send one task that keeps its transaction open for so long; its id."""
-    return send(world, 1, HOLD, seconds)[0]
+    return send(cluster, 1, HOLD, seconds)[0]
 
 
 @contextmanager
-def workers(world: World, *names: str) -> Iterator[list[str]]:
+def workers(cluster: ChaosCluster, *names: str) -> Iterator[list[str]]:
     """Workers for these tasks, for the time of the block; they are ready when it begins."""
-    with world.extra({name: [name] for name in names}, module=MODULE) as hired:
-        world.until(
-            lambda: all(world.logged("worker_connected", name) for name in hired), READY_SECONDS
+    with cluster.extra_processes({name: [name] for name in names}, module=MODULE) as hired:
+        cluster.wait_until(
+            lambda: all(cluster.log_count("worker_connected", name) for name in hired),
+            READY_SECONDS,
         )
         yield hired
 
 
-def recorded(world: World, ids: Collection[str]) -> int:
+def recorded(cluster: ChaosCluster, ids: Collection[str]) -> int:
     """How many of these tasks have had their effect."""
-    return int(world.value(_COUNT, ids=list(ids)))
+    return int(cluster.value(_COUNT, ids=list(ids)))
 
 
-def latencies(world: World, ids: Collection[str]) -> list[float]:
+def latencies(cluster: ChaosCluster, ids: Collection[str]) -> list[float]:
     """Seconds from the sending of each task that has had its effect to that effect."""
-    return [seconds for (seconds,) in world.rows(_LATENCIES, ids=list(ids))]
+    return [seconds for (seconds,) in cluster.rows(_LATENCIES, ids=list(ids))]
 
 
-def judge(world: World, ids: Collection[str]) -> None:
-    """Note for the verdict which tasks had no effect, and which had more than one."""
-    world.journal.lost += [f"task {id}" for (id,) in world.rows(_LOST, ids=list(ids))]
-    world.journal.doubled += [f"task {id}" for (id,) in world.rows(_DOUBLED, ids=list(ids))]
+def judge(cluster: ChaosCluster, ids: Collection[str]) -> None:
+    """Note for the report which tasks had no effect, and which had more than one."""
+    cluster.fault_log.lost += [f"task {id}" for (id,) in cluster.rows(_LOST, ids=list(ids))]
+    cluster.fault_log.doubled += [f"task {id}" for (id,) in cluster.rows(_DOUBLED, ids=list(ids))]

@@ -22,16 +22,16 @@ from pizza.topology import TOPOLOGY, WEBHOOKS_QUEUE
 log = logging.getLogger(__name__)
 
 QUEUE = WEBHOOKS_QUEUE
-RECORD, HOLD = "storm_record", "storm_hold"
-TRANSACTION_OPEN = "storm_transaction_open"
+RECORD, HOLD = "chaos_record", "chaos_hold"
+TRANSACTION_OPEN = "chaos_transaction_open"
 HEARTBEAT_SECONDS = 2
 
 _EFFECT = """
-insert into storm_effect (message_id, worker, attempt, sent_at)
+insert into chaos_effect (message_id, worker, attempt, sent_at)
 values (%(id)s, %(worker)s, %(attempt)s, %(sent_at)s)
 """
 
-app = App("storm", topology=TOPOLOGY)
+app = App("chaos", topology=TOPOLOGY)
 
 
 @app.task(RECORD, queue=QUEUE)

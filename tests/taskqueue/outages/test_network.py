@@ -86,7 +86,7 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
     job = stage.send("sleep", until=gate)
     stage.await_run(job)
     # Given that nothing gets through while a job runs; its broker gives the ticket to another
-    broker_wire.swallow()
+    broker_wire.blackhole()
     near = stage.worker("near", heartbeat=2, lease=3)
     gate.open()
     # Then the job ends where it began, since its holder lives
@@ -98,7 +98,7 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
     near.kill9()
     later = stage.send()
     assert far.running
-    broker_wire.heal()
+    broker_wire.recover()
     far.await_log("broker_reconnected", 10)
     stage.await_all_done(15)
     stage.assert_each_once([job, later])
@@ -112,12 +112,12 @@ def test_a_silent_network_to_the_database_costs_the_claim_at_most(
     gate = stage.gate()
     job = stage.send("two", until=gate)
     wait_until(lambda: stage.effects()[job] == 1, 10, "the first step has committed")
-    database_wire.swallow()
+    database_wire.blackhole()
     gate.open()
     # When its answers have not come for ten seconds, it gives the connection up
     far.await_log("database_lost", 25)
     assert far.running
-    database_wire.heal()
+    database_wire.recover()
     stage.await_all_done(20)
     labels = [label for (label,) in stage.rows("select label from effect order by id")]
     assert labels.count(" ended") == 1

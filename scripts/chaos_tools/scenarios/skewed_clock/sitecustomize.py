@@ -1,6 +1,6 @@
 """A wall clock that is off; Python imports this first where the storm `clock` puts it on the path.
 
-STORM_CLOCK_SECONDS is by how much. What Python code sees is off, in the whole process: `time.time`
+CHAOS_CLOCK_SECONDS is by how much. What Python code sees is off, in the whole process: `time.time`
 and `datetime.now`; time that only passes (`time.monotonic`) is as it was.
 """
 
@@ -11,7 +11,7 @@ import warnings
 from datetime import datetime as _datetime
 from typing import Any
 
-_OFF = float(os.environ.get("STORM_CLOCK_SECONDS", "0"))
+_OFF = float(os.environ.get("CHAOS_CLOCK_SECONDS", "0"))
 _time, _time_ns = time.time, time.time_ns
 
 

@@ -18,7 +18,7 @@ _TEXTS = ("correlation_id", "reply_to", "message_id", "type", "app_id", "content
 _SMALL = 7
 
 
-class ForeignMessage(amqp.Message):
+class UncheckedMessage(amqp.Message):
     """A message with bytes in its properties that py-amqp itself would not write.
 
     raw: what stands in the place of what in the written properties; each as long as the other.
@@ -35,16 +35,16 @@ class ForeignMessage(amqp.Message):
 
 
 @dataclass(frozen=True)
-class Oddity:
-    """One odd thing about a message; what: for the verdict."""
+class Anomaly:
+    """One odd thing about a message; what: for the report."""
 
     what: str
     properties: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def message(self, customer: str) -> amqp.Message:
-        """A sound order for this customer, with the oddity."""
-        found = ForeignMessage(order(customer), **self.properties)
+        """A sound order for this customer, with the anomaly."""
+        found = UncheckedMessage(order(customer), **self.properties)
         found.raw = self.raw
         return found
 
@@ -63,12 +63,12 @@ def customer_of(body: bytes) -> str | None:
         return None
 
 
-def _header(what: str, value: Any, raw: Mapping[bytes, bytes] | None = None) -> Oddity:
-    return Oddity(f"header: {what}", {"application_headers": {"odd_key": value}}, raw or {})
+def _header(what: str, value: Any, raw: Mapping[bytes, bytes] | None = None) -> Anomaly:
+    return Anomaly(f"header: {what}", {"application_headers": {"odd_key": value}}, raw or {})
 
 
-def _named(name: str, value: Any) -> Oddity:
-    return Oddity(f"header {name}={value!r}", {"application_headers": {name: value}})
+def _named(name: str, value: Any) -> Anomaly:
+    return Anomaly(f"header {name}={value!r}", {"application_headers": {name: value}})
 
 
 def _nested(levels: int) -> dict[str, Any]:
@@ -78,14 +78,14 @@ def _nested(levels: int) -> dict[str, Any]:
     return found
 
 
-ODDITIES: tuple[Oddity, ...] = (
-    *(Oddity(f"NUL in {name}", {name: _NUL}) for name in _TEXTS),
-    *(Oddity(f"lone surrogate in {name}", {name: _SURROGATE}) for name in _TEXTS),
-    *(Oddity(f"no UTF-8 in {name}", {name: _NO_UTF8}) for name in (*_TEXTS, "content_type")),
-    Oddity("timestamp in milliseconds", {"timestamp": MILLISECONDS}),
-    Oddity("priority 255", {"priority": 255}),
-    Oddity("message_id of 255 letters", {"message_id": "m" * 255}),
-    Oddity("content_encoding gzip, which it is not", {"content_encoding": "gzip"}),
+ANOMALIES: tuple[Anomaly, ...] = (
+    *(Anomaly(f"NUL in {name}", {name: _NUL}) for name in _TEXTS),
+    *(Anomaly(f"lone surrogate in {name}", {name: _SURROGATE}) for name in _TEXTS),
+    *(Anomaly(f"no UTF-8 in {name}", {name: _NO_UTF8}) for name in (*_TEXTS, "content_type")),
+    Anomaly("timestamp in milliseconds", {"timestamp": MILLISECONDS}),
+    Anomaly("priority 255", {"priority": 255}),
+    Anomaly("message_id of 255 letters", {"message_id": "m" * 255}),
+    Anomaly("content_encoding gzip, which it is not", {"content_encoding": "gzip"}),
     _header("timestamp in milliseconds", MILLISECONDS, {b"odd_keyL": b"odd_keyT"}),
     _header("timestamp", datetime(2026, 11, 25, tzinfo=UTC)),
     _header("16-bit number", _SMALL, {b"\7odd_keyI\0\0\0\7": b"\x09odd_key16s\0\7"}),

@@ -1,4 +1,4 @@
-"""The verdict can see: a database that was doctored is found out, and a clean one is not."""
+"""The report can see: a database that was doctored is found out, and a clean one is not."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from chaos_tools.checks.report import Verdict, judge_times, longest_recovery, read
-from chaos_tools.checks.resources import Vitals, compare
-from chaos_tools.cluster import World
+from chaos_tools.checks.report import Report, check_times, fill_report, longest_recovery
+from chaos_tools.checks.resources import ResourceSample, growth
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
-from chaos_tools.scenario import Storm
-from chaos_tools.workload.responses import Answer, Answers
+from chaos_tools.scenario import Scenario
+from chaos_tools.workload.responses import Response, Responses
 from devservices import Servers
 
 NUMBERS = ("ORD_20261125_001", "ORD_20261125_002")
@@ -49,55 +49,55 @@ _OF_THE_FIRST = "order_id = (select id from orders where number = 'ORD_20261125_
 
 
 @pytest.fixture
-def world(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[World]:
+def world(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosCluster]:
     """Two orders, each with its whole life; nothing runs."""
     with psycopg.connect(db_url) as conn:
         for number in NUMBERS:
             conn.execute(_ORDER, {"number": number, "subscriber": SUBSCRIBER})
-    found = World(servers, db_url, tmp_path / "logs")
+    found = ChaosCluster(servers, db_url, tmp_path / "logs")
     yield found
     found.close()
 
 
-def judge(world: World, *doctoring: LiteralString) -> Verdict:
-    """The verdict after these statements."""
-    with psycopg.connect(world.db_url) as conn:
+def judge(cluster: ChaosCluster, *doctoring: LiteralString) -> Report:
+    """The report after these statements."""
+    with psycopg.connect(cluster.db_url) as conn:
         for statement in doctoring:
             conn.execute(statement)
-    return read(world, NUMBERS, Verdict("none", 1, 0.0))
+    return fill_report(cluster, NUMBERS, Report("none", 1, 0.0))
 
 
-def test_a_clean_database_is_good(world: World) -> None:
-    verdict = judge(world)
-    assert verdict.good, verdict
-    assert (verdict.accepted, verdict.delivered) == (2, 2)
+def test_a_clean_database_is_good(cluster: ChaosCluster) -> None:
+    report = judge(cluster)
+    assert report.good, report
+    assert (report.accepted, report.delivered) == (2, 2)
 
 
-def test_an_order_that_is_gone_or_was_never_delivered_is_lost(world: World) -> None:
+def test_an_order_that_is_gone_or_was_never_delivered_is_lost(cluster: ChaosCluster) -> None:
     gone: LiteralString = "delete from orders where number = 'ORD_20261125_001'"
     stuck: LiteralString = "update orders set status = 'ready' where number = 'ORD_20261125_002'"
-    assert judge(world, gone, stuck).lost == list(NUMBERS)
+    assert judge(cluster, gone, stuck).lost == list(NUMBERS)
 
 
-def test_an_order_that_was_ready_twice_is_doubled(world: World) -> None:
-    verdict = judge(
-        world,
+def test_an_order_that_was_ready_twice_is_doubled(cluster: ChaosCluster) -> None:
+    report = judge(
+        cluster,
         "insert into order_status_log (order_id, status, changed_by, sequence) "
         "select id, 'ready', 'chef_2', 5 from orders where number = 'ORD_20261125_001'",
     )
-    assert verdict.doubled == [f"{NUMBERS[0]} ready"]
-    assert verdict.wrong == [NUMBERS[0]]
-    assert verdict.missing == [f"{NUMBERS[0]} in the log"]
-    assert verdict.unheard == [f"{NUMBERS[0]} change 5 at tracking"]
+    assert report.doubled == [f"{NUMBERS[0]} ready"]
+    assert report.wrong == [NUMBERS[0]]
+    assert report.missing == [f"{NUMBERS[0]} in the log"]
+    assert report.unheard == [f"{NUMBERS[0]} change 5 at tracking"]
 
 
-def test_two_orders_of_a_guest_who_ordered_once_are_doubled(world: World) -> None:
-    assert judge(world, "update orders set customer_name = 'Ada'").doubled == [
+def test_two_orders_of_a_guest_who_ordered_once_are_doubled(cluster: ChaosCluster) -> None:
+    assert judge(cluster, "update orders set customer_name = 'Ada'").doubled == [
         f"{NUMBERS[1]} placed"
     ]
 
 
-def test_a_second_cook_who_took_over_from_nobody_overlaps(world: World) -> None:
+def test_a_second_cook_who_took_over_from_nobody_overlaps(cluster: ChaosCluster) -> None:
     later: LiteralString = (
         "update order_status_log set sequence = sequence + 10 where sequence > 2 and "
     )
@@ -105,22 +105,22 @@ def test_a_second_cook_who_took_over_from_nobody_overlaps(world: World) -> None:
         "insert into order_status_log (order_id, status, changed_by, sequence) "
         "select id, 'cooking', 'chef_2', 3 from orders where number = 'ORD_20261125_001'"
     )
-    assert judge(world, later + _OF_THE_FIRST, second).overlapping == [NUMBERS[0]]
+    assert judge(cluster, later + _OF_THE_FIRST, second).overlapping == [NUMBERS[0]]
 
 
-def test_a_cook_who_finishes_what_another_took_over_overlaps(world: World) -> None:
+def test_a_cook_who_finishes_what_another_took_over_overlaps(cluster: ChaosCluster) -> None:
     thawed: LiteralString = (
         "update order_status_log set changed_by = 'chef_2' where status = 'ready' and "
     )
-    assert judge(world, thawed + _OF_THE_FIRST).overlapping == [NUMBERS[0]]
+    assert judge(cluster, thawed + _OF_THE_FIRST).overlapping == [NUMBERS[0]]
 
 
-def test_a_change_that_the_rules_do_not_know_is_wrong(world: World) -> None:
+def test_a_change_that_the_rules_do_not_know_is_wrong(cluster: ChaosCluster) -> None:
     skipped: LiteralString = "update order_status_log set status = 'delivered' where sequence = 2"
-    assert judge(world, skipped).wrong == list(NUMBERS)
+    assert judge(cluster, skipped).wrong == list(NUMBERS)
 
 
-def test_what_tracking_or_the_subscriber_never_heard_is_unheard(world: World) -> None:
+def test_what_tracking_or_the_subscriber_never_heard_is_unheard(cluster: ChaosCluster) -> None:
     unheard: LiteralString = (
         "delete from tracking_event where sequence = 4 and order_number = 'ORD_20261125_001'"
     )
@@ -128,55 +128,55 @@ def test_what_tracking_or_the_subscriber_never_heard_is_unheard(world: World) ->
         "delete from notification_delivery "
         "where order_number = 'ORD_20261125_002' and status = 'ready'"
     )
-    assert judge(world, unheard, untold).unheard == [
+    assert judge(cluster, unheard, untold).unheard == [
         f"{NUMBERS[0]} change 4 at tracking",
         f"{NUMBERS[1]} change 3 at the subscriber",
     ]
 
 
-def test_what_was_heard_too_late_is_out_of_order(world: World) -> None:
+def test_what_was_heard_too_late_is_out_of_order(cluster: ChaosCluster) -> None:
     late: LiteralString = (
         "update tracking_event set received_at = received_at + interval '5 s' where sequence = 3"
     )
-    assert judge(world, late).disordered == list(NUMBERS)
+    assert judge(cluster, late).disordered == list(NUMBERS)
 
 
-def test_a_line_that_is_not_json_is_seen(world: World) -> None:
-    (world.folder / "chef_1.log").write_text(
+def test_a_line_that_is_not_json_is_seen(cluster: ChaosCluster) -> None:
+    (cluster.folder / "chef_1.log").write_text(
         '{"level": "INFO"}\nTraceback (most recent call last)\n'
     )
-    assert judge(world).odd_lines == ["chef_1: Traceback (most recent call last)"]
+    assert judge(cluster).non_json_lines == ["chef_1: Traceback (most recent call last)"]
 
 
-def test_only_what_the_broker_had_confirmed_and_lost_is_spilled(world: World) -> None:
-    world.journal.spilled = {
+def test_only_what_the_broker_had_confirmed_and_lost_is_spilled(cluster: ChaosCluster) -> None:
+    cluster.fault_log.spilled = {
         id
-        for (id,) in world.rows(
+        for (id,) in cluster.rows(
             "select part_id(id, 'event ' || n)::text from orders, unnest('{1, 3}'::int[]) as n "
             f"where number = '{NUMBERS[0]}'"
         )
     }
-    verdict = judge(world, "delete from tracking_event where sequence in (3, 4)")
-    assert verdict.spilled == [f"{NUMBERS[0]} change 3 at tracking"]
-    assert verdict.unheard == [
+    report = judge(cluster, "delete from tracking_event where sequence in (3, 4)")
+    assert report.spilled == [f"{NUMBERS[0]} change 3 at tracking"]
+    assert report.unheard == [
         f"{NUMBERS[0]} change 4 at tracking",
         *(f"{NUMBERS[1]} change {n} at tracking" for n in (3, 4)),
     ]
 
 
-def test_an_order_without_its_items_is_half_stored(world: World) -> None:
-    assert judge(world, "delete from order_items where price > 0").missing == [
+def test_an_order_without_its_items_is_half_stored(cluster: ChaosCluster) -> None:
+    assert judge(cluster, "delete from order_items where price > 0").missing == [
         f"{number} in the items" for number in NUMBERS
     ]
 
 
-def test_a_number_that_two_guests_were_told_is_doubled(world: World) -> None:
-    verdict = read(world, [*NUMBERS, NUMBERS[0]], Verdict("none", 1, 0.0))
-    assert verdict.doubled == [f"{NUMBERS[0]} told twice"]
+def test_a_number_that_two_guests_were_told_is_doubled(cluster: ChaosCluster) -> None:
+    report = fill_report(cluster, [*NUMBERS, NUMBERS[0]], Report("none", 1, 0.0))
+    assert report.doubled == [f"{NUMBERS[0]} answered twice"]
 
 
-def test_full_speed_is_back_when_cooking_is_as_fast_as_ordering(world: World) -> None:
-    with psycopg.connect(world.db_url) as conn:
+def test_full_speed_is_back_when_cooking_is_as_fast_as_ordering(cluster: ChaosCluster) -> None:
+    with psycopg.connect(cluster.db_url) as conn:
         (moment,) = conn.execute("select now()").fetchone() or ()
         conn.execute("delete from order_status_log where status = 'cooking'")
         conn.execute(
@@ -185,45 +185,48 @@ def test_full_speed_is_back_when_cooking_is_as_fast_as_ordering(world: World) ->
             "unnest('{1, 6, 6.5, 7, 7.5, 8}'::float8[]) with ordinality as t(n, i) "
             "where number = 'ORD_20261125_001'"
         )
-    world.journal.healed = [moment]
-    assert longest_recovery(world, rate=0.5) == pytest.approx(1)
-    assert longest_recovery(world, rate=2) == pytest.approx(6)
+    cluster.fault_log.recovered = [moment]
+    assert longest_recovery(cluster, rate=0.5) == pytest.approx(1)
+    assert longest_recovery(cluster, rate=2) == pytest.approx(6)
     # Who is struck again before counts only if it was longer than the promise
-    world.journal.struck = [moment + timedelta(seconds=0.5)]
-    assert longest_recovery(world, rate=2) == 0
-    world.journal.healed, world.journal.struck = [moment], [moment + timedelta(seconds=60)]
-    with psycopg.connect(world.db_url) as conn:
+    cluster.fault_log.injected = [moment + timedelta(seconds=0.5)]
+    assert longest_recovery(cluster, rate=2) == 0
+    cluster.fault_log.recovered, cluster.fault_log.injected = (
+        [moment],
+        [moment + timedelta(seconds=60)],
+    )
+    with psycopg.connect(cluster.db_url) as conn:
         conn.execute("delete from order_status_log where status = 'cooking'")
-    assert longest_recovery(world, rate=2) == 60
+    assert longest_recovery(cluster, rate=2) == 60
 
 
-def no_blow(world: World, random: Random, seconds: float) -> None:
+def no_injection(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     pass
 
 
 def test_slow_answers_and_refused_guests_are_found_out() -> None:
-    answers = Answers()
+    responses = Responses()
     for _ in range(99):
-        answers.note(Answer(201, 0.1))
-    answers.note(Answer(503, 4.0))
-    broker_away, database_away = Verdict("a", 1, 1.0), Verdict("b", 1, 1.0, drained=31.0)
-    judge_times(broker_away, Storm("a", "", no_blow), answers)
+        responses.add(Response(201, 0.1))
+    responses.add(Response(503, 4.0))
+    broker_away, database_away = Report("a", 1, 1.0), Report("b", 1, 1.0, drained=31.0)
+    check_times(broker_away, Scenario("a", "", no_injection), responses)
     assert (broker_away.denied, broker_away.late) == (["503 ×1"], [])
     assert broker_away.answers == (0.1, 4.0)
     for _ in range(20):
-        answers.note(Answer(0, 5.0, timed_out=True))
-    judge_times(database_away, Storm("b", "", no_blow, spares_guests=False), answers)
+        responses.add(Response(0, 5.0, timed_out=True))
+    check_times(database_away, Scenario("b", "", no_injection, expect_no_errors=False), responses)
     assert not database_away.denied
     assert database_away.late == [
-        "95 of 100 answers after 5.0 s instead of 2",
+        "95 of 100 responses after 5.0 s instead of 2",
         "an empty outbox after 31.0 s instead of 30",
     ]
 
 
 def test_what_has_grown_is_named() -> None:
-    before = Vitals({"chef_1": 50 << 20}, sessions=20, links=10)
-    assert not compare(before, Vitals({"chef_1": 60 << 20, "new": 1 << 30}, 21, 9))
-    assert compare(before, Vitals({"chef_1": 90 << 20}, 25, 14)) == [
+    before = ResourceSample({"chef_1": 50 << 20}, sessions=20, links=10)
+    assert not growth(before, ResourceSample({"chef_1": 60 << 20, "new": 1 << 30}, 21, 9))
+    assert growth(before, ResourceSample({"chef_1": 90 << 20}, 25, 14)) == [
         "chef_1: 50 to 90 MB",
         "database sessions: 20 to 25",
         "broker connections: 10 to 14",
