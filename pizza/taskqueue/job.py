@@ -1,7 +1,7 @@
-"""A job: one claimed message being worked on, and the only ways it may have an effect.
+"""Jobs: one claimed message that a task processes, and the transactions it may use.
 
-Every transaction of a job checks its fencing token, so a worker that was frozen, cut off
-or slow, and whose message somebody else has taken over, can change nothing any more.
+Each transaction of a job checks its fencing token. A worker that was frozen, disconnected or slow,
+and whose message another worker has claimed since, can no longer change anything.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pizza.database.application import ApplicationError, application_block
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
+from pizza.taskqueue.deprecated import renamed
 from pizza.taskqueue.errors import (
     ConfigurationError,
     JobInterrupted,
@@ -33,15 +34,14 @@ from pizza.taskqueue.task import Task
 from pizza.taskqueue.worker.context import WorkerContext
 
 _SQL = Queries("taskqueue/messages")
-_CLAIM, _FENCE, _COMPLETE, _EXISTS = _SQL.claim, _SQL.fence, _SQL.complete, _SQL.message_exists
-_RELEASE_RESERVATION, _SNOOZE = _SQL.release_reservation, _SQL.snooze
+_CLAIM, _FENCE, _COMPLETE = _SQL.claim, _SQL.fence, _SQL.complete
 
 STALE_CLAIM = "PZ001"  # the SQLSTATE for a stale fencing token
 _SWITCH_S = 0.01
 
 
 class Job:
-    """What a task's function gets as its argument.
+    """The argument of a task's function.
 
     id, task, priority, queue, headers, schema_version: of the message. body: what the task's
     `decode` returned. attempt: from 1. worker_name: the worker that runs it. duration_ms: set by
@@ -58,148 +58,138 @@ class Job:
         skip_priority_check: bool = False,
     ) -> None:
         self.task = task
+        self.delivery = delivery
         self.id = delivery.id()
-        self.priority = delivery.priority
-        self.queue = delivery.queue
+        self.priority, self.queue = delivery.priority, delivery.queue
         self.headers = delivery.headers
         self.schema_version = delivery.schema_version
-        self.reply_to = delivery.reply_to
-        self.correlation_id = delivery.correlation_id
+        self.reply_to, self.correlation_id = delivery.reply_to, delivery.correlation_id
         self.worker_name = context.worker_name
         self.attempt = 0
         self.duration_ms: int | None = None
         self.body: Any = None
         self.token: int | None = None
         self.completed = self.snoozed = False
-        # The final loss of this job's own connection, and whether one was lost within a block.
+        # The last outage of the job's connection, and whether one occurred within a block.
         self.outage: DatabaseUnavailable | None = None
         self.lost_in_block = False
         self.next_queue: str | None = None
         self._context = context
         self._skip_priority_check = skip_priority_check
-        self.delivery = delivery
-        self._is_delivered = delivery.delivery_tag > 0
-
-    # -- transactions ---------------------------------------------------------------
 
     @contextmanager
     def transaction(self) -> Generator[BoundedConnection, None, None]:
-        """A transaction of the job: commits at the end of the block, if the job still may.
+        """A transaction, committed at the end of the block unless the claim was lost.
 
-        The block may take as long as the task's time limit. An error of its statements, and any
-        other error in it, fails the attempt; only the loss of this very connection does not.
-        Raises LeaseLost, NotClaimed (let both pass), DatabaseUnavailable (let it pass: the job runs
-        again from its beginning once the server is back), TimeLimitExceeded.
+        The block may take until the task's time limit. Every error in it fails the attempt, except
+        an outage of the job's connection. Raises LeaseLost, NotClaimed, DatabaseUnavailable and
+        TimeLimitExceeded. A task must not catch the first three; after DatabaseUnavailable the job
+        restarts from its beginning once PostgreSQL is available.
         """
         with self._fenced() as conn:
             yield conn
 
     @contextmanager
     def complete(self) -> Generator[BoundedConnection, None, None]:
-        """The job's final transaction: its effect and the end of its message, in one commit.
+        """The last transaction of the job: commits its effect and the end of its message.
 
-        Raises as `transaction` does.
+        Raises what `transaction` raises.
         """
-        ended: list[Any] = []
+        next_message: list[Any] = []
 
         def end(conn: BoundedConnection) -> None:
-            row = conn.fetch_first(_COMPLETE, self._fence_params())
-            assert row is not None
-            ended.extend(row)
+            next_message.extend(conn.fetch_first(_COMPLETE, self._fence_params()))
 
         with self._fenced(end) as conn:
             yield conn
-        self._ended(*ended)
+        self._set_completed(*next_message)
 
     @contextmanager
     def snooze(self, delay: float | timedelta) -> Generator[BoundedConnection, None, None]:
-        """The run's final transaction: its effect, and the message due again, in one commit.
+        """The last transaction of this run: its effect and the next due time, in one commit.
 
-        delay: seconds from now, for a task that knows better than its policy when to run again. It
-        is no failure, and may be asked for any number of times: `attempt` stays. Raises as
-        `transaction` does.
+        delay: seconds until the message is due again. This is not a failure: `attempt` stays the
+        same, however often a job snoozes. Raises what `transaction` raises.
         """
-        pause = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+        delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
 
-        def set_due(conn: BoundedConnection) -> None:
-            values = {"job_id": self.id, "job_token": self.token, "delay": pause}
-            conn.execute(_SNOOZE, values)
+        def end(conn: BoundedConnection) -> None:
+            values = {"job_id": self.id, "job_token": self.token, "delay": delay}
+            conn.execute(_SQL.snooze, values)
 
-        with self._fenced(set_due) as conn:
+        with self._fenced(end) as conn:
             yield conn
         self.completed = self.snoozed = True
 
-    def _ended(self, next_queue: str | None, promise: int | None) -> None:
+    completion = renamed("Job.completion", complete)
+    again = renamed("Job.again", snooze)
+
+    def _set_completed(self, next_queue: str | None, reservation: int | None) -> None:
         self.completed = True
-        self.next_queue, self._context.reservation = next_queue, promise
+        self.next_queue, self._context.reservation = next_queue, reservation
 
     @contextmanager
     def _fenced(
         self, end: Callable[[BoundedConnection], None] | None = None
     ) -> Generator[BoundedConnection, None, None]:
-        """A transaction that claims the message or checks the token, and `end`s the run.
+        """A transaction that claims the message or checks the token first, and runs `end` last.
 
-        What goes wrong in our own statements is judged by its SQLSTATE; what goes wrong in the
-        application's block is the application's, unless this connection is lost.
+        Errors of our own statements are classified by SQLSTATE. Errors in the block are the
+        application's, except an outage of this connection.
         """
         if self.completed:
             raise ConfigurationError(f"task {self.task.name} went on after its completion")
-        conn = self._context.db.connection()
-        fresh = self.token is None
+        conn, context = self._context.db.connection(), self._context
+        claims = self.token is None
         try:
             with translate_errors(), conn.transaction():
-                if fresh:
+                if claims:
                     self._claim(conn)
                 else:
                     conn.execute(_FENCE, self._fence_params())
                 with application_block(
-                    conn, deadline=self._context.deadline, abort_event=self._context.database_silent
+                    conn, deadline=context.deadline, abort_event=context.database_silent
                 ):
                     yield conn
                 if end is not None:
                     end(conn)
         except BaseException as error:
-            if fresh:
-                self.token = self._context.current_claim = None  # rolled back with the rest
+            if claims:
+                self.token = context.current_claim = None  # rolled back with the rest
             outage = isinstance(error, DatabaseUnavailable)
             if isinstance(error, ApplicationError):
                 outage = error.outage
-                error = self._judged(error)
+                error = self._unwrap(error)
             if isinstance(error, psycopg.DatabaseError) and error.sqlstate == STALE_CLAIM:
                 raise LeaseLost(str(error).splitlines()[0]) from error
             if outage and isinstance(error, DatabaseUnavailable):
-                self._lost(error)
+                self._invalidate_connection(error)
             raise error from error.__cause__
 
-    def _judged(self, raised: ApplicationError) -> BaseException:
+    def _unwrap(self, raised: ApplicationError) -> BaseException:
         error = raised.error
         self.lost_in_block |= raised.lost
         if raised.late and isinstance(error, Exception) and not isinstance(error, JobInterrupted):
-            return TimeLimitExceeded(self._time_limit_text())
+            return self._time_limit_exceeded()
         return error
 
-    def _lost(self, error: DatabaseUnavailable) -> None:
+    def _invalidate_connection(self, error: DatabaseUnavailable) -> None:
         self.outage = error
         self._context.db.invalidate(error)
 
-    def _is_over_time(self) -> bool:
-        deadline = self._context.deadline
-        return deadline is not None and time.monotonic() >= deadline
-
-    def _time_limit_text(self) -> str:
-        return f"the job took longer than its time limit of {self.task.time_limit:g} s"
-
-    # -- single statements ----------------------------------------------------------
+    def _time_limit_exceeded(self) -> TimeLimitExceeded:
+        limit = self.task.time_limit
+        return TimeLimitExceeded(f"the job took longer than its time limit of {limit:g} s")
 
     def execute_claiming(self, query: str, **parameters: Any) -> dict[str, Any]:
-        """Run one statement that guards itself, as a transaction of its own.
+        """Run one statement with its own claim or fence, in its own transaction; returns its row.
 
-        The statement takes `%(job_id)s` and the other job_* parameters and passes them to
-        `message_claim` (its row then begins with that function's columns) or
-        `message_fence`. While the server is away this waits, and tries again.
-        Raises as `transaction` does, without DatabaseUnavailable.
+        The statement passes `%(job_id)s` and the other job_* parameters to `message_claim` (its
+        row then starts with that function's columns) or to `message_fence`. Waits and retries
+        while PostgreSQL is unavailable. Raises what `transaction` raises, except
+        DatabaseUnavailable.
         """
-        row = self._statement(query, parameters)
+        row = self._execute(query, parameters)
         if row is None:
             raise LeaseLost(f"message {self.id} was completed by somebody else")
         if self.token is None:
@@ -207,17 +197,17 @@ class Job:
         return row
 
     def execute_completing(self, query: str, **parameters: Any) -> dict[str, Any] | None:
-        """Run one statement that completes the job (through `message_complete`).
+        """Run one statement that completes the job through `message_complete`; returns its row.
 
-        Its row has that function's columns `next_queue` and `promise`. None: the connection
-        broke at the commit and the message is gone since; it was completed, by this very
-        statement or by whoever took it over.
+        The row has that function's columns `next_queue` and `promise`. None: the connection was
+        lost during the commit, and this statement or another worker has completed the message.
+        Waits and raises as `execute_claiming` does.
         """
-        row = self._statement(query, parameters)
-        self._ended(*((row["next_queue"], row["promise"]) if row else (None, None)))
+        row = self._execute(query, parameters)
+        self._set_completed(*((row["next_queue"], row["promise"]) if row else (None, None)))
         return row
 
-    def _statement(self, query: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
+    def _execute(self, query: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
         if "%(job_id)s" not in query:
             raise ConfigurationError("a job's statement must guard itself with %(job_id)s")
         uncertain = False
@@ -225,12 +215,11 @@ class Job:
             conn = self._context.db.connection()
             try:
                 with translate_errors():
-                    row: dict[str, Any] | None = conn.fetch_first(
-                        query, self._fence_params() | parameters, dict_row
-                    )
+                    values = self._fence_params() | parameters
+                    row: dict[str, Any] | None = conn.fetch_first(query, values, dict_row)
                     return row
             except DatabaseUnavailable as error:
-                self._lost(error)
+                self._invalidate_connection(error)
                 uncertain = True
             except psycopg.DatabaseError as error:
                 if error.sqlstate != STALE_CLAIM:
@@ -240,30 +229,25 @@ class Job:
                 raise LeaseLost(str(error).splitlines()[0]) from error
 
     def _exists(self) -> bool:
-        """Whether the message is still there: neither ended nor withdrawn."""
-        return (
-            self._context.db.connection().execute(_EXISTS, {"id": self.id}).fetchone() is not None
-        )
-
-    # -- claiming -------------------------------------------------------------------
+        """Whether the message has a row: it was neither completed nor cancelled."""
+        conn = self._context.db.connection()
+        return conn.execute(_SQL.message_exists, {"id": self.id}).fetchone() is not None
 
     def claim(self, *, final: bool = False) -> None:
-        """Claim the message in a transaction of its own. Raises NotClaimed.
+        """Claim the message in its own transaction. Raises NotClaimed, DatabaseUnavailable.
 
-        final: only to settle a failed job, however many attempts there were.
+        final: to record a failure. Without it, raises MaxAttemptsExceeded if no attempt is left.
         """
         conn = self._context.db.connection()
         try:
             with translate_errors():
                 self._claim(conn, final=final)
         except DatabaseUnavailable as error:
-            self._lost(error)
+            self._invalidate_connection(error)
             raise
 
     def _claim(self, conn: BoundedConnection, *, final: bool = False) -> None:
-        row = conn.fetch_first(_CLAIM, self._fence_params(), dict_row)
-        assert row is not None
-        self._apply_claim(row, final=final)
+        self._apply_claim(conn.fetch_first(_CLAIM, self._fence_params(), dict_row), final=final)
 
     def _apply_claim(self, row: dict[str, Any], *, final: bool = False) -> None:
         self._context.reservation = row["promise"]
@@ -273,7 +257,7 @@ class Job:
         self._context.current_claim = (self.id, self.token)
         self._context.on_claimed()
         if self.attempt > self.task.retry.max_attempts and not final:
-            # A failure would have ended it before: its workers died instead.
+            # A failed last attempt would have been dead-lettered: its worker was lost instead.
             raise MaxAttemptsExceeded(f"{self.attempt - 1} attempts failed, or their workers died")
 
     def _fence_params(self) -> dict[str, Any]:
@@ -285,41 +269,33 @@ class Job:
             "job_queues": self._context.queue_array,
             "job_forced": self._skip_priority_check,
             "job_promise": self._context.reservation,
-            "job_priority": self.priority if self._is_delivered else None,
+            "job_priority": self.priority if self.delivery.delivery_tag > 0 else None,
         }
 
-    # -- waiting --------------------------------------------------------------------
-
     def sleep(self, seconds: float) -> None:
-        """Wait, holding nothing.
-
-        Raises LeaseLost or Released as soon as either is known, and TimeLimitExceeded.
-        """
-        until = time.monotonic() + seconds
-        if self._context.reservation is not None and seconds > _SWITCH_S:
-            # Our delivery was another's, and he has had the time to take ours.
-            self._context.sleep_interrupt.wait(_SWITCH_S)
-            self._release_reservation()
+        """Wait without a transaction. Raises LeaseLost, Released and TimeLimitExceeded at once."""
+        context, until = self._context, time.monotonic() + seconds
+        if context.reservation is not None and seconds > _SWITCH_S:
+            # This message was reserved for another worker, which has had the time by then to claim
+            # the one that is reserved for this worker.
+            context.sleep_interrupt.wait(_SWITCH_S)
+            with suppress(DatabaseUnavailable), translate_errors():
+                reservation = {"promise": context.reservation}
+                context.db.connection().execute(_SQL.release_reservation, reservation)
+            context.reservation = None
+        wake_at = until if context.deadline is None else min(until, context.deadline)
         while True:
             self.raise_if_stopped()
-            left = until - time.monotonic()
-            if left <= 0:
+            if time.monotonic() >= until:
                 return
-            if self._context.deadline is not None:
-                left = max(0.0, min(left, self._context.deadline - time.monotonic()))
-            self._context.sleep_interrupt.wait(left)
-
-    def _release_reservation(self) -> None:
-        with suppress(DatabaseUnavailable), translate_errors():
-            promise = {"promise": self._context.reservation}
-            self._context.db.connection().execute(_RELEASE_RESERVATION, promise)
-        self._context.reservation = None
+            context.sleep_interrupt.wait(max(0.0, wake_at - time.monotonic()))
 
     def raise_if_stopped(self) -> None:
-        """For loops of one's own: raise LeaseLost, Released or TimeLimitExceeded."""
-        if self._context.lease_lost.is_set():
+        """Raise LeaseLost, Released or TimeLimitExceeded if the job has to end. For loops."""
+        context = self._context
+        if context.lease_lost.is_set():
             raise LeaseLost(f"message {self.id} was taken over by another worker")
-        if self._context.release_requested.is_set():
+        if context.release_requested.is_set():
             raise Released(f"message {self.id} is handed back: the worker stops")
-        if self._is_over_time():
-            raise TimeLimitExceeded(self._time_limit_text())
+        if context.deadline is not None and time.monotonic() >= context.deadline:
+            raise self._time_limit_exceeded()

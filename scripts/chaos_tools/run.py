@@ -156,6 +156,8 @@ def wait_until_done(cluster: ChaosCluster, generator: OrderGenerator) -> None:
         if left != least:
             least, moved = left, time.monotonic()
         if time.monotonic() - moved > PATIENCE_SECONDS:
-            print(f"  {left} things to do are left; {delivered_count(cluster)} orders are delivered.")
+            print(
+                f"  {left} things to do are left; {delivered_count(cluster)} orders are delivered."
+            )
             return
         time.sleep(POLL_SECONDS)

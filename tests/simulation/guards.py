@@ -41,7 +41,7 @@ def _late_completion(self: Job) -> Generator[Any]:
         yield conn
     with self._fenced() as conn, translate_errors():
         row = conn.fetch_first(_COMPLETE, self._fence_params())
-    self._ended(*row)
+    self._set_completed(*row)
 
 
 def _no_confirms(self: Publisher) -> None:
