@@ -119,7 +119,7 @@ class Executor:
             new = accept(self._context.db.connection(), delivery, task)
         log.info(
             "Message from outside taken over" if new else "Duplicate from outside dropped",
-            extra={"action": "message_accept_external" if new else "message_skipped",
+            extra={"action": "message_adopted" if new else "message_skipped",
                    "details": {"queue": delivery.queue, "task": task.name}},
         )  # fmt: skip
         return Result(Outcome.ACCEPTED)
