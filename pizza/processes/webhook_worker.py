@@ -9,8 +9,8 @@ from pizza.config.settings import Settings
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.pool import WorkerPool
 from pizza.topology import WEBHOOKS_QUEUE
-from pizza.webhooks.delivery import deliveries
-from pizza.webhooks.webhooks import Policy
+from pizza.webhooks.delivery import delivery_tasks
+from pizza.webhooks.webhooks import UrlPolicy
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ def run_webhook_worker(settings: Settings) -> int:
     """Deliver until told to stop; returns the process's exit code."""
     assert settings.db_url, "the command line insists on it"
     app = make_app(settings)
-    app.include(deliveries(Policy(settings.webhook_schemes, settings.webhook_private_targets)))
+    app.include(
+        delivery_tasks(UrlPolicy(settings.webhook_schemes, settings.webhook_private_targets))
+    )
     options = WorkerOptions(
         name=settings.worker_name or "webhooks",
         queues=[WEBHOOKS_QUEUE],

@@ -38,7 +38,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
         raise DuplicateEvent(
             f"event {message.event_id} of order {message.number} is stored already"
         )
-    events.tell(conn, message)
+    events.dispatch_event(conn, message)
     note = _order_of_arrival(conn, message, before)
 
     def tell() -> None:

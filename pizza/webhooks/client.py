@@ -1,10 +1,9 @@
-"""One POST to an address that somebody else has chosen; the only place that makes one.
+"""Sends one POST to a URL that a third party has chosen, safe against SSRF.
 
-The name is looked up once, every address it has is judged, and the connection is made to that
-very address, so that a name which answers differently the next time leads nowhere. Redirects are
-not followed, TLS is verified for the name, no proxy is asked, and nothing lasts longer than the
-caller allows: the work is done in a thread whose socket is shut when the time is up, whether it
-looks a name up, shakes hands, or is fed a byte now and then.
+The name is resolved once, all its addresses are checked, and the connection is made to one of
+them, so a second DNS response has no effect. Redirects are not followed, TLS is verified for the
+name, and no proxy is used. The request runs in its own thread; at the timeout its socket is shut
+down, so that slow resolution, handshakes and responses end as well.
 """
 
 from __future__ import annotations
@@ -27,26 +26,26 @@ from pizza.domain.webhook_urls import HTTPS, WebhookUrl, is_public
 
 _CONNECT_S = 5.0
 _TICK_S = 0.1
-# Of an answer that is no success, for whoever looks for the reason.
-_MOST_READ, _READ_S = 1024, 2.0
-_MOST_ADDRESSES = 4
+# Of a response that is not a success, for the delivery log.
+_EXCERPT_BYTES, _EXCERPT_TIMEOUT_S = 1024, 2.0
+_MAX_ADDRESSES = 4
 
 
-class CallFailed(Exception):
-    """There was no answer; the text says why. late: there was none in time."""
+class DeliveryError(Exception):
+    """No response was received; the text is the reason. timed_out: none within the timeout."""
 
-    def __init__(self, reason: str, *, late: bool = False) -> None:
+    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
         super().__init__(reason)
-        self.late = late
+        self.timed_out = timed_out
 
 
-class TargetRefused(CallFailed):
-    """The name leads to an address that must not be called."""
+class BlockedAddress(DeliveryError):
+    """The name resolves to an address that must not be connected to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer. retry_after: seconds it asks for; text: its first words, if it is no 2xx."""
+class WebhookResponse:
+    """An HTTP response. retry_after: in seconds; text: an excerpt of the body, unless it is 2xx."""
 
     status: int
     retry_after: float | None = None
@@ -54,153 +53,157 @@ class Answer:
 
 
 def resolve(host: str, port: int, seconds: float) -> list[str]:
-    """The IP addresses of a name, in the system's order. Raises CallFailed, within `seconds`."""
+    """The IP addresses of a name, in the system's order. Raises DeliveryError.
+
+    Returns within `seconds`.
+    """
     found: list[str] = []
     problem: list[str] = []
 
-    def look() -> None:
+    def run() -> None:
         try:
-            found.extend(_look_up(host, port))
-        except CallFailed as error:
+            found.extend(_resolve(host, port))
+        except DeliveryError as error:
             problem.append(str(error))
 
-    # The system's resolver cannot be interrupted, so it is left behind.
-    thread = threading.Thread(target=look, name="look-up", daemon=True)
+    # The system's resolver cannot be interrupted, so its thread is abandoned.
+    thread = threading.Thread(target=run, name="resolve", daemon=True)
     thread.start()
     thread.join(seconds)
     if problem or not found:
-        late = thread.is_alive()
-        reason = f"{host} was not looked up in time" if late else "".join(problem)
-        raise CallFailed(reason, late=late)
+        timed_out = thread.is_alive()
+        reason = f"{host} was not looked up in time" if timed_out else "".join(problem)
+        raise DeliveryError(reason, timed_out=timed_out)
     return list(found)
 
 
-def refuse_private(host: str, addresses: list[str]) -> None:
-    """Raise TargetRefused unless all addresses of a name are public."""
+def check_public(host: str, addresses: list[str]) -> None:
+    """Raise BlockedAddress unless all addresses of a host are public."""
     for address in addresses:
         if not is_public(address):
             same = address == host
             named = address if same else f"{host} leads to {address}, which"
-            raise TargetRefused(f"{named} is not a public address")
+            raise BlockedAddress(f"{named} is not a public address")
 
 
-def post(
+def send_post(
     target: WebhookUrl,
     body: bytes,
     headers: Mapping[str, str],
     *,
-    private: bool,
+    allow_private: bool,
     seconds: float,
     check: Callable[[], None] = lambda: None,
-) -> Answer:
-    """Send `body`; gives the answer. Raises CallFailed within `seconds`, and what `check` raises.
+) -> WebhookResponse:
+    """Send `body`; returns the response. Raises DeliveryError, and what `check` raises.
 
-    private: also to addresses that are not public. check: called every now and then.
+    Returns within `seconds`. allow_private: also send to addresses that are not public. check:
+    called ten times a second.
     """
-    call = _Call(target, body, headers, private, seconds)
-    until = time.monotonic() + seconds
+    call = _Call(target, body, headers, allow_private, seconds)
+    deadline = time.monotonic() + seconds
     threading.Thread(target=call.run, name="webhook call", daemon=True).start()
     try:
-        while not call.over.wait(_TICK_S):
-            if time.monotonic() >= until:
+        while not call.ended.wait(_TICK_S):
+            if time.monotonic() >= deadline:
                 break
             check()
-        # Before it is cut: a head that breaks off there would pass for a whole one.
-        answer, failure = call.answer, call.failure
+        # Read before the abort: a truncated header would pass for a complete one.
+        response, failure = call.response, call.failure
     finally:
-        call.cut()
-    if answer is not None:
-        return answer
-    if failure is not None and time.monotonic() < until:
+        call.abort()
+    if response is not None:
+        return response
+    if failure is not None and time.monotonic() < deadline:
         raise failure
-    raise CallFailed(f"no answer within {seconds:g} s", late=True)
+    raise DeliveryError(f"no answer within {seconds:g} s", timed_out=True)
 
 
 class _Call:
-    """The work of one POST, in a thread of its own."""
+    """One POST; `run` is executed in its own thread."""
 
     def __init__(
         self,
         target: WebhookUrl,
         body: bytes,
         headers: Mapping[str, str],
-        private: bool,
+        allow_private: bool,
         seconds: float,
     ) -> None:
-        self.over = threading.Event()
-        self.answer: Answer | None = None
-        self.failure: CallFailed | None = None
+        self.ended = threading.Event()
+        self.response: WebhookResponse | None = None
+        self.failure: DeliveryError | None = None
         self._target = target
         self._body = body
         self._headers = {"Host": target.authority, **headers}
-        self._private = private
+        self._allow_private = allow_private
         self._seconds = seconds
-        self._guarding = threading.Lock()
-        self._cut = False
-        self._guards: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._aborted = False
+        self._watched: list[socket.socket] = []
 
     def run(self) -> None:
-        """Do it; what comes of it is in `answer` or `failure`."""
+        """Send the request; sets `response` or `failure`."""
         try:
             self._send()
-        except CallFailed as failure:
+        except DeliveryError as failure:
             self.failure = failure
-        except Exception as error:  # whatever a stranger's bytes can provoke in the libraries
+        except Exception as error:  # the libraries raise many kinds for invalid responses
             reason = f"{type(error).__name__}: {error}"[:300]
-            self.failure = CallFailed(reason, late=_late(error))
+            self.failure = DeliveryError(reason, timed_out=_is_timeout(error))
         finally:
-            self.over.set()
-            self.cut()
+            self.ended.set()
+            self.abort()
 
-    def cut(self) -> None:
-        """Shut the connection, in whatever state it is, and let none be made any more."""
-        with self._guarding:
-            self._cut = True
-            for guard in self._guards:
-                with suppress(OSError):  # it was never connected, or is closed
-                    guard.shutdown(socket.SHUT_RDWR)
-                guard.close()
-            self._guards.clear()
-
-    def guard(self, sock: socket.socket) -> None:
-        """Have a connected socket shut by `cut`, also when it was wrapped meanwhile."""
-        with self._guarding:
-            if self._cut:
+    def abort(self) -> None:
+        """Shut down the connection in any state, and prevent new ones."""
+        with self._lock:
+            self._aborted = True
+            for sock in self._watched:
+                with suppress(OSError):  # not connected, or closed
+                    sock.shutdown(socket.SHUT_RDWR)
                 sock.close()
-                raise CallFailed("the time was up", late=True)
-            self._guards.append(sock.dup())
+            self._watched.clear()
+
+    def watch(self, sock: socket.socket) -> None:
+        """Register a connected socket for `abort`; a duplicate, since TLS wraps the original."""
+        with self._lock:
+            if self._aborted:
+                sock.close()
+                raise DeliveryError("the time was up", timed_out=True)
+            self._watched.append(sock.dup())
 
     def _send(self) -> None:
         target = self._target
-        found = [target.address] if target.address else _look_up(target.host, target.port)
-        if not self._private:
-            refuse_private(target.host, found)
-        for address in found[:_MOST_ADDRESSES]:
+        found = [target.address] if target.address else _resolve(target.host, target.port)
+        if not self._allow_private:
+            check_public(target.host, found)
+        for address in found[:_MAX_ADDRESSES]:
             try:
                 connection = self._connect(address)
                 break
             except (OSError, HTTPError) as error:
-                self.failure = CallFailed(_reason(error), late=_late(error))
+                self.failure = DeliveryError(_reason(error), timed_out=_is_timeout(error))
         else:
-            raise self.failure or CallFailed(f"{target.host} has no address")
+            raise self.failure or DeliveryError(f"{target.host} has no address")
         self.failure = None
-        self._speak(connection)
+        self._exchange(connection)
 
     def _connect(self, address: str) -> HTTPConnection:
-        """Connect, and prove the name by TLS. Raises OSError, HTTPError."""
+        """Connect, and verify the name by TLS. Raises OSError, HTTPError."""
         target, more = self._target, {"timeout": min(_CONNECT_S, self._seconds)}
         connection: HTTPConnection
         if target.scheme == HTTPS:
-            connection = _SecurePinned(
+            connection = _PinnedTlsConnection(
                 address, target.port, call=self, server_hostname=target.host,
                 assert_hostname=target.host, cert_reqs="CERT_REQUIRED", **more,
             )  # fmt: skip
         else:
-            connection = _Pinned(address, target.port, call=self, **more)
+            connection = _PinnedConnection(address, target.port, call=self, **more)
         connection.connect()
         return connection
 
-    def _speak(self, connection: HTTPConnection) -> None:
+    def _exchange(self, connection: HTTPConnection) -> None:
         try:
             sock = connection.sock
             assert sock is not None
@@ -209,18 +212,18 @@ class _Call:
                 "POST", self._target.path, self._body, self._headers,
                 preload_content=False, decode_content=False,
             )  # fmt: skip
-            response = connection.getresponse()
-            wait = retry_after(response.headers.get("Retry-After"))
-            self.answer = Answer(response.status, wait)
-            if not 200 <= response.status < 300:
-                sock.settimeout(_READ_S)
-                self.answer = Answer(response.status, wait, _first_words(response))
+            found = connection.getresponse()
+            wait = parse_retry_after(found.headers.get("Retry-After"))
+            self.response = WebhookResponse(found.status, wait)
+            if not 200 <= found.status < 300:
+                sock.settimeout(_EXCERPT_TIMEOUT_S)
+                self.response = WebhookResponse(found.status, wait, _read_excerpt(found))
         finally:
             connection.close()
 
 
-class _Pinned(HTTPConnection):
-    """A connection to an IP address, that its call can shut."""
+class _PinnedConnection(HTTPConnection):
+    """A connection to an IP address, whose socket its call watches."""
 
     def __init__(self, *args: Any, call: _Call, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -228,12 +231,12 @@ class _Pinned(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        self._call.guard(sock)
+        self._call.watch(sock)
         return sock
 
 
-class _SecurePinned(HTTPSConnection):
-    """The same, with TLS for the name that was looked up."""
+class _PinnedTlsConnection(HTTPSConnection):
+    """The same with TLS; the certificate is verified for the name."""
 
     def __init__(self, *args: Any, call: _Call, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -241,20 +244,20 @@ class _SecurePinned(HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        self._call.guard(sock)
+        self._call.watch(sock)
         return sock
 
 
-def _look_up(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise CallFailed(f"{host} cannot be looked up: {_reason(error)}") from None
+        raise DeliveryError(f"{host} cannot be looked up: {_reason(error)}") from None
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-def retry_after(header: str | None) -> float | None:
-    """The seconds that a Retry-After asks for, as a number or a date; None for anything else."""
+def parse_retry_after(header: str | None) -> float | None:
+    """The seconds of a Retry-After header, given as a number or a date; None for other texts."""
     if header is None:
         return None
     text = header.strip()
@@ -268,23 +271,23 @@ def retry_after(header: str | None) -> float | None:
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _first_words(response: BaseHTTPResponse) -> str:
+def _read_excerpt(response: BaseHTTPResponse) -> str:
     try:
-        found = response.read(_MOST_READ, decode_content=False)
-    except Exception:  # the status is known, which is what counts
+        found = response.read(_EXCERPT_BYTES, decode_content=False)
+    except Exception:  # the status suffices
         return ""
     return " ".join(found.decode("utf-8", "replace").split())
 
 
-def _late(error: BaseException) -> bool:
-    return isinstance(_first(error), TimeoutError)
+def _is_timeout(error: BaseException) -> bool:
+    return isinstance(_cause(error), TimeoutError)
 
 
-def _first(error: BaseException) -> BaseException:
-    """What the system has said, which urllib3 wraps (a refusal, too, as a kind of time-out)."""
+def _cause(error: BaseException) -> BaseException:
+    """The error of the system, which urllib3 wraps (refused connections as a kind of timeout)."""
     return error.__cause__ or error
 
 
 def _reason(error: BaseException) -> str:
-    first = _first(error)
-    return str(getattr(first, "strerror", None) or first or type(first).__name__)[:200]
+    cause = _cause(error)
+    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__)[:200]

@@ -1,7 +1,7 @@
-"""Delivers webhooks: the task for one delivery. A webhook has one delivery at a time.
+"""The task that makes one delivery. A webhook gets one delivery at a time.
 
-A webhook that lets somebody wait holds up one of the threads, for 15 seconds; then it is left
-alone for a while, longer each time, and what is due for it is put off unattempted.
+A webhook that does not respond blocks one thread for up to the timeout. After that it gets a
+pause that grows with each timeout; its deliveries are snoozed without an attempt.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import sanitize_text
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
-from pizza.webhooks.client import Answer, CallFailed, post
+from pizza.webhooks.client import DeliveryError, WebhookResponse, send_post
 from pizza.webhooks.events import TASK
-from pizza.webhooks.storage import Attempt, Due
-from pizza.webhooks.webhooks import Policy
+from pizza.webhooks.storage import DeliveryAttempt, PendingDelivery
+from pizza.webhooks.webhooks import UrlPolicy
 
 log = logging.getLogger(__name__)
 
@@ -42,100 +42,99 @@ _SCHEDULE = RetryPolicy(max_attempts=8, initial_delay=5, multiplier=6, max_delay
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How patient deliveries are; everything in seconds but `schedule`.
+class DeliveryPolicy:
+    """Timeouts and retries of deliveries, in seconds unless typed otherwise.
 
-    schedule: attempts, and the waits between them: about a day; timeout: for one attempt;
-    most_asked: of a Retry-After; rest, longest_rest: how long a webhook is left alone that gave no
-    answer in time, doubling each time in a row; patience: fails for so long, and is disabled;
-    near, longest_turn: bounds of how long a delivery is put off while another one is being made.
+    schedule: attempts and the waits between them, about a day in all; timeout: of one attempt;
+    max_retry_after: limit of a Retry-After; backoff, max_backoff: pause of a webhook after a
+    timeout, doubled for consecutive ones; disable_after: a webhook that fails for longer is
+    disabled; min_snooze, max_snooze: of a delivery while another one is being made.
     """
 
     schedule: RetryPolicy = _SCHEDULE
     timeout: float = 15.0
-    most_asked: float = 86_400.0
-    rest: float = 30.0
-    longest_rest: float = 900.0
-    patience: timedelta = timedelta(days=3)
-    near: float = 0.25
-    longest_turn: float = 60.0
+    max_retry_after: float = 86_400.0
+    backoff: float = 30.0
+    max_backoff: float = 900.0
+    disable_after: timedelta = timedelta(days=3)
+    min_snooze: float = 0.25
+    max_snooze: float = 60.0
 
 
-# What nobody has foreseen (a bug, a database that refuses) is tried as often again, then it is a
-# dead letter; the attempts of a delivery are counted in its row.
-_UNFORESEEN = RetryPolicy(max_attempts=24, initial_delay=5, multiplier=2, max_delay=600)
-
-Post = Callable[..., Answer]
+# For unexpected errors (a bug, an error of the database); the attempts of a delivery are counted in
+# its row.
+_UNEXPECTED = RetryPolicy(max_attempts=24, initial_delay=5, multiplier=2, max_delay=600)
 
 
-def read_delivery(body: Any) -> UUID:
-    """The id of the delivery that a message is about. Raises PoisonMessage."""
+def parse_delivery_id(body: Any) -> UUID:
+    """The id of the delivery in a message. Raises PoisonMessage."""
     try:
         return UUID(body["delivery"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise PoisonMessage("the message names no delivery") from None
 
 
-def deliveries(policy: Policy, pace: Pace | None = None) -> Blueprint:
-    """The task that delivers, to where `policy` lets it."""
+def delivery_tasks(urls: UrlPolicy, policy: DeliveryPolicy | None = None) -> Blueprint:
+    """A blueprint with the task that delivers. urls: the URLs that webhooks may have."""
     blueprint = Blueprint("webhooks")
-    delivering = _Delivering(policy, pace or Pace())
-    blueprint.task(TASK, queue=WEBHOOKS_QUEUE, retry=_UNFORESEEN, decode=read_delivery)(
-        delivering.run
+    deliverer = _Deliverer(urls, policy or DeliveryPolicy())
+    blueprint.task(TASK, queue=WEBHOOKS_QUEUE, retry=_UNEXPECTED, decode=parse_delivery_id)(
+        deliverer.run
     )
     return blueprint
 
 
-class _Delivering:
-    def __init__(self, policy: Policy, pace: Pace) -> None:
+class _Deliverer:
+    def __init__(self, urls: UrlPolicy, policy: DeliveryPolicy) -> None:
+        self._urls = urls
         self._policy = policy
-        self._pace = pace
 
     def run(self, job: Job) -> None:
-        """Make one delivery, or put it off."""
+        """Make one delivery, or snooze it."""
         with job.transaction() as conn:
-            due = storage.begin(conn, job.body, job.id)
+            due = storage.lock_delivery(conn, job.body, job.id)
         if due is None:
-            return  # removed, or made by another task
+            return  # deleted, or made by another task
         try:
             self._deliver(job, due)
         finally:
-            if due.alone:
-                _let_others(conn, due.id)
+            if due.lock_acquired:
+                _unlock_webhook(conn, due.id)
 
-    def _deliver(self, job: Job, due: Due) -> None:
+    def _deliver(self, job: Job, due: PendingDelivery) -> None:
         if due.disabled:
             with job.complete() as conn:
-                storage.give_up(conn, job.body, job.id, "the webhook is disabled")
+                storage.abandon_delivery(conn, job.body, job.id, "the webhook is disabled")
             return
-        if due.rests > 0 or not due.alone:
-            with job.snooze(self._put_off(due)):
+        if due.backoff > 0 or not due.lock_acquired:
+            with job.snooze(self._snooze_seconds(due)):
                 pass
             return
-        attempt = Attempt(due.id, job.body, job.id, 0.0)
+        attempt = DeliveryAttempt(due.id, job.body, job.id, 0.0)
         began = time.monotonic()
         retry_after, gone = None, False
         try:
-            answer = self._post(due, job.raise_if_stopped)
-        except (CallFailed, InvalidUrl) as failure:
-            late = isinstance(failure, CallFailed) and failure.late
-            attempt = replace(attempt, problem=sanitize_text(str(failure)), late=late)
+            response = self._post(due, job.raise_if_stopped)
+        except (DeliveryError, InvalidUrl) as failure:
+            timed_out = isinstance(failure, DeliveryError) and failure.timed_out
+            attempt = replace(attempt, problem=sanitize_text(str(failure)), timed_out=timed_out)
         else:
-            retry_after, gone = answer.retry_after, answer.status == GONE
-            problem = None if 200 <= answer.status < 300 else _problem(answer)
-            attempt = replace(attempt, answer=answer.status, problem=problem)
+            retry_after, gone = response.retry_after, response.status == GONE
+            problem = None if 200 <= response.status < 300 else _problem(response)
+            attempt = replace(attempt, answer=response.status, problem=problem)
         attempt = replace(attempt, duration=round(time.monotonic() - began, 3))
         if attempt.problem is None:
             self._delivered(job, due, attempt)
         else:
             self._not_delivered(job, due, attempt, retry_after, gone)
 
-    def _put_off(self, due: Due) -> float:
-        """After its rest, or after the one before it, and not all at the same moment."""
-        turn = min(self._pace.longest_turn, max(self._pace.near, due.pace * due.near))
-        return due.rests + turn * random.uniform(0.5, 1.5)  # noqa: S311
+    def _snooze_seconds(self, due: PendingDelivery) -> float:
+        """The pause of the webhook, and the estimated time of its other deliveries, randomised."""
+        others = due.last_duration * due.due_soon
+        wait = min(self._policy.max_snooze, max(self._policy.min_snooze, others))
+        return due.backoff + wait * random.uniform(0.5, 1.5)  # noqa: S311
 
-    def _post(self, due: Due, check: Callable[[], None]) -> Answer:
+    def _post(self, due: PendingDelivery, check: Callable[[], None]) -> WebhookResponse:
         id, now = str(due.event_id), int(time.time())
         signing = [due.secret, *([due.former_secret] if due.former_secret else [])]
         headers = {
@@ -145,80 +144,87 @@ class _Delivering:
             "webhook-timestamp": str(now),
             "webhook-signature": domain.signatures(signing, id, now, due.payload),
         }
-        return post(
-            parse_url(due.url, self._policy.schemes),
+        return send_post(
+            parse_url(due.url, self._urls.schemes),
             due.payload.encode(),
             headers,
-            private=self._policy.private,
-            seconds=self._pace.timeout,
+            allow_private=self._urls.allow_private,
+            seconds=self._policy.timeout,
             check=check,
         )
 
-    def _delivered(self, job: Job, due: Due, attempt: Attempt) -> None:
+    def _delivered(self, job: Job, due: PendingDelivery, attempt: DeliveryAttempt) -> None:
         with job.complete() as conn:
-            storage.note_delivered(conn, attempt)
+            storage.record_success(conn, attempt)
         _log(logging.INFO, "webhook_delivered", f"Delivered {due.type}", due, attempt)
 
     def _not_delivered(
-        self, job: Job, due: Due, attempt: Attempt, retry_after: float | None, gone: bool
+        self,
+        job: Job,
+        due: PendingDelivery,
+        attempt: DeliveryAttempt,
+        retry_after: float | None,
+        gone: bool,
     ) -> None:
-        number, schedule = due.attempts + 1, self._pace.schedule
-        asked = min(retry_after or 0.0, self._pace.most_asked)
+        number, schedule = due.attempts + 1, self._policy.schedule
+        asked = min(retry_after or 0.0, self._policy.max_retry_after)
         if gone or number >= schedule.max_attempts:
             with job.complete() as conn:
-                self._note(conn, due, attempt, None, asked)
+                self._record_failure(conn, due, attempt, None, asked)
                 if gone:
                     _disable(conn, due, f"answered {GONE} Gone")
             _log(logging.WARNING, "webhook_failed", f"{due.type} is given up", due, attempt)
             return
         wait = max(schedule.delay(number), timedelta(seconds=asked))
         with job.snooze(wait) as conn:
-            self._note(conn, due, attempt, wait, asked)
+            self._record_failure(conn, due, attempt, wait, asked)
         text = f"{due.type} was not delivered, next in {wait.total_seconds():.0f} s"
         _log(logging.WARNING, "webhook_retried", text, due, attempt)
 
-    def _note(
+    def _record_failure(
         self,
         conn: BoundedConnection,
-        due: Due,
-        attempt: Attempt,
+        due: PendingDelivery,
+        attempt: DeliveryAttempt,
         wait: timedelta | None,
         asked: float,
     ) -> None:
-        rest = asked if attempt.answer in _LIMITED else 0.0
-        failing = storage.note_not_delivered(
+        backoff = asked if attempt.answer in _LIMITED else 0.0
+        failing = storage.record_failure(
             conn,
             attempt,
             wait=wait,
-            rest=timedelta(seconds=rest),
-            late_rest=timedelta(seconds=self._pace.rest),
-            longest=timedelta(seconds=self._pace.longest_rest),
+            backoff=timedelta(seconds=backoff),
+            timeout_backoff=timedelta(seconds=self._policy.backoff),
+            max_backoff=timedelta(seconds=self._policy.max_backoff),
         )
-        if failing > self._pace.patience:
+        if failing > self._policy.disable_after:
             _disable(conn, due, f"has failed for {failing.days} days")
 
 
-def _let_others(conn: BoundedConnection, webhook: int) -> None:
-    # The lock is the session's; where that is gone, so is the lock.
+def _unlock_webhook(conn: BoundedConnection, webhook: int) -> None:
+    # The lock belongs to the session; without the session it is released.
     with suppress(DatabaseUnavailable, psycopg.Error), translate_errors():
         if not conn.closed:
-            storage.end(conn, webhook)
+            storage.unlock_webhook(conn, webhook)
 
 
-def _disable(conn: BoundedConnection, due: Due, reason: str) -> None:
-    if storage.disable(conn, due.id, reason):
+def _disable(conn: BoundedConnection, due: PendingDelivery, reason: str) -> None:
+    if storage.disable_webhook(conn, due.id, reason):
         log.warning(
             "Webhook disabled: %s", reason,
             extra={"action": "webhook_disabled", "details": {"webhook": due.id}},
         )  # fmt: skip
 
 
-def _problem(answer: Answer) -> str:
-    said = f": {answer.text[:200]}" if answer.text else ""
-    return sanitize_text(f"answered {answer.status}{said}")
+def _problem(response: WebhookResponse) -> str:
+    said = f": {response.text[:200]}" if response.text else ""
+    return sanitize_text(f"answered {response.status}{said}")
 
 
-def _log(level: int, action: str, text: str, due: Due, attempt: Attempt) -> None:
+def _log(
+    level: int, action: str, text: str, due: PendingDelivery, attempt: DeliveryAttempt
+) -> None:
     details: dict[str, Any] = {
         "webhook": due.id, "delivery": str(attempt.id), "attempt": due.attempts + 1,
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""From an event to its deliveries: a row and a task for each webhook that wants to hear of it.
+"""Dispatches events to webhooks: a row and a task for each webhook that receives the type.
 
-The tracking service takes over each event once, and calls `tell` in that transaction. The
-deliveries are made by a webhook-worker (pizza.webhooks.delivery).
+The tracking service records each event once, and calls `dispatch_event` in that transaction. A
+webhook worker executes the tasks (pizza.webhooks.delivery).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Connection = psycopg.Connection[Any]
 TASK = "deliver_webhook"
 
 
-def _elsewhere(job: Job) -> None:
+def _not_here(job: Job) -> None:
     raise NotImplementedError("deliveries are made by the webhook-worker")
 
 
-# To send by; the function under this name is the webhook-worker's.
-_OUTGOING = Task(TASK, _elsewhere, WEBHOOKS_QUEUE)
+# For sending only; the webhook worker has the function of this task.
+_OUTGOING = Task(TASK, _not_here, WEBHOOKS_QUEUE)
 
 
-def tell(conn: Connection, message: StatusMessage) -> None:
-    """Have every webhook told that wants to be, in the caller's transaction; twice is as once.
+def dispatch_event(conn: Connection, message: StatusMessage) -> None:
+    """Create the deliveries of an event, in the caller's transaction. Idempotent.
 
-    A notification that comes after its customer was erased names nobody.
+    If its customer has been erased, the event is sent without personal data.
     """
     type = domain.event_type(message.old, message.new)
-    ids = storage.wanted(conn, type)
+    ids = storage.list_subscribed(conn, type)
     if not ids:
         return
     data = message.body | {"event_id": str(message.event_id)}
@@ -46,22 +46,22 @@ def tell(conn: Connection, message: StatusMessage) -> None:
         data = redact_event(data)
     body = domain.payload(type, message.at, data)
     for id in ids:
-        note(conn, id, message.event_id, type=type, number=message.number, body=body)
+        create_delivery(conn, id, message.event_id, type=type, number=message.number, body=body)
 
 
-def note(
+def create_delivery(
     conn: Connection, webhook: int, event_id: UUID, *, type: str, number: str | None, body: str
 ) -> UUID:
-    """Note one delivery, with its task; returns its id, which follows from event and webhook."""
+    """Create one delivery and its task; returns its id, derived from event and webhook."""
     delivery = uuid5(event_id, str(webhook))
-    new = storage.note(
+    new = storage.insert_delivery(
         conn, delivery, webhook=webhook, event_id=event_id, type=type, number=number, payload=body
     )
     if new:
-        send(conn, delivery, delivery)
+        enqueue_delivery(conn, delivery, delivery)
     return delivery
 
 
-def send(conn: Connection, delivery: UUID, message_id: UUID) -> None:
-    """Send the task that makes a delivery, in the caller's transaction."""
+def enqueue_delivery(conn: Connection, delivery: UUID, message_id: UUID) -> None:
+    """Enqueue the task of a delivery, in the caller's transaction."""
     _OUTGOING.send(conn, {"delivery": str(delivery)}, message_id=message_id)

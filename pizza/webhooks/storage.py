@@ -22,9 +22,9 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook as staff sees it. types: None for all; its secret is shown nowhere again.
+    """A webhook without its secret. types: None for all.
 
-    rests_until: nothing is sent to it until then; former_until: its former secret counts too.
+    rests_until: nothing is sent to it until then; former_until: its previous secret is used too.
     """
 
     id: int
@@ -41,9 +41,9 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """What became of one event for one webhook. answer: an HTTP status; duration in seconds.
+    """The delivery of one event to one webhook. answer: an HTTP status; duration: in seconds.
 
-    next_at: when it is tried again, None for as soon as can be, or never.
+    next_at: the time of the next attempt, None for at once, or for none.
     """
 
     id: UUID
@@ -64,12 +64,12 @@ class WebhookDelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """A delivery that a task has to make, and what is known of its webhook.
+class PendingDelivery:
+    """A delivery that a task has to attempt, and its webhook.
 
-    rests: seconds that the webhook is to be left alone; pace: seconds that its last answer took;
-    near: its deliveries that are to be tried soon; alone: nobody else is at this webhook, and
-    `end` has to be called.
+    id: the webhook's; backoff: seconds during which nothing may be sent to it; last_duration: of
+    its last response in seconds; due_soon: number of its deliveries that are due within a minute;
+    lock_acquired: no other task delivers to this webhook, and `unlock_webhook` must be called.
     """
 
     event_id: UUID
@@ -81,15 +81,15 @@ class Due:
     secret: bytes = field(repr=False)
     former_secret: bytes | None = field(repr=False)
     disabled: bool
-    rests: float
-    pace: float
-    near: int
-    alone: bool
+    backoff: float
+    last_duration: float
+    due_soon: int
+    lock_acquired: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """An attempt, as it is noted: of which delivery, by which task's message, its outcome."""
+class DeliveryAttempt:
+    """The outcome of an attempt. id: the delivery's; message_id: of the task's message."""
 
     webhook: int
     id: UUID
@@ -97,19 +97,19 @@ class Attempt:
     duration: float
     answer: int | None = None
     problem: str | None = None
-    late: bool = False
+    timed_out: bool = False
 
-    def values(self) -> dict[str, Any]:
-        """As parameters of a statement."""
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of a statement."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def wanted(conn: Connection, type: str) -> list[int]:
-    """The ids of the webhooks that want to hear of events of a type."""
-    return [id for (id,) in conn.execute(_SQL.wanted, {"type": type})]
+def list_subscribed(conn: Connection, type: str) -> list[int]:
+    """The ids of the enabled webhooks that receive events of a type."""
+    return [id for (id,) in conn.execute(_SQL.list_subscribed, {"type": type})]
 
 
-def note(
+def insert_delivery(
     conn: Connection,
     id: UUID,
     *,
@@ -124,10 +124,10 @@ def note(
         "id": id, "webhook": webhook, "event_id": event_id, "type": type, "number": number,
         "payload": payload,
     }  # fmt: skip
-    return conn.execute(_SQL.note, values).rowcount == 1
+    return conn.execute(_SQL.insert_delivery, values).rowcount == 1
 
 
-def add(
+def insert_webhook(
     conn: Connection,
     url: str,
     description: str | None,
@@ -141,17 +141,17 @@ def add(
         "url": url, "description": description, "types": list(types) if types else None,
         "secret": secret, "key": key_id,
     }  # fmt: skip
-    row = conn.execute(_SQL.add, values).fetchone()
+    row = conn.execute(_SQL.insert_webhook, values).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def find(conn: Connection, id: int | None = None) -> list[Webhook]:
-    """All webhooks by age, or the one of this id, or none."""
-    return [Webhook(*row) for row in conn.execute(_SQL.find, {"id": id}).fetchall()]
+def list_webhooks(conn: Connection, id: int | None = None) -> list[Webhook]:
+    """All webhooks, oldest first, or the one with this id."""
+    return [Webhook(*row) for row in conn.execute(_SQL.list_webhooks, {"id": id}).fetchall()]
 
 
-def change(
+def update_webhook(
     conn: Connection,
     id: int,
     *,
@@ -164,7 +164,7 @@ def change(
     reason: str,
     key_id: str | None = None,
 ) -> bool:
-    """Change what is given; False when there is no such webhook.
+    """Update the fields that are given; False if there is no such webhook.
 
     reason: why it is disabled; key_id: the key to which it belongs when it is enabled.
     """
@@ -173,93 +173,97 @@ def change(
         "set_description": set_description, "description": description, "enabled": enabled,
         "reason": reason, "key": key_id,
     }  # fmt: skip
-    return conn.execute(_SQL.change, values).fetchone() is not None
+    return conn.execute(_SQL.update_webhook, values).fetchone() is not None
 
 
-def lock(conn: Connection, id: int) -> None:
+def lock_webhook(conn: Connection, id: int) -> None:
     """Lock a webhook, if there is one, until the transaction ends."""
-    conn.execute(_SQL.lock, {"id": id})
+    conn.execute(_SQL.lock_webhook, {"id": id})
 
 
-def remove(conn: Connection, id: int) -> bool:
-    """Forget a webhook and its deliveries; False when there is none."""
-    return conn.execute(_SQL.remove, {"id": id}).fetchone() is not None
+def delete_webhook(conn: Connection, id: int) -> bool:
+    """Delete a webhook and its deliveries; False if there is none."""
+    return conn.execute(_SQL.delete_webhook, {"id": id}).fetchone() is not None
 
 
-def rotate(conn: Connection, id: int, secret: bytes, both: timedelta) -> bool:
-    """Give it another secret; the former one counts for `both` longer. False: no such webhook."""
-    values = {"id": id, "secret": secret, "both": both}
-    return conn.execute(_SQL.rotate, values).fetchone() is not None
+def rotate_secret(conn: Connection, id: int, secret: bytes, overlap: timedelta) -> bool:
+    """Set another secret; the previous one is used for `overlap` longer. False: no such webhook."""
+    values = {"id": id, "secret": secret, "both": overlap}
+    return conn.execute(_SQL.rotate_secret, values).fetchone() is not None
 
 
-def deliveries(
+def list_deliveries(
     conn: Connection, webhook: int, before: int | None, limit: int
 ) -> list[WebhookDelivery]:
     """The newest deliveries of a webhook, or those before a position."""
     values = {"webhook": webhook, "before": before, "limit": limit}
-    return [WebhookDelivery(*row) for row in conn.execute(_SQL.deliveries, values).fetchall()]
+    return [WebhookDelivery(*row) for row in conn.execute(_SQL.list_deliveries, values).fetchall()]
 
 
-def delivery(conn: Connection, webhook: int, id: UUID) -> WebhookDelivery | None:
+def find_delivery(conn: Connection, webhook: int, id: UUID) -> WebhookDelivery | None:
     """One delivery of a webhook."""
-    row = conn.execute(_SQL.delivery, {"webhook": webhook, "id": id}).fetchone()
+    row = conn.execute(_SQL.find_delivery, {"webhook": webhook, "id": id}).fetchone()
     return WebhookDelivery(*row) if row else None
 
 
-def retry(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> bool:
-    """Have a delivery made again, by the task of another message; the former one is withdrawn.
+def requeue_delivery(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> bool:
+    """Requeue a delivery for the task of another message; the previous message is cancelled.
 
     False: the webhook has no such delivery.
     """
     values = {"webhook": webhook, "id": id, "message_id": message_id}
-    row = conn.execute(_SQL.retry, values).fetchone()
+    row = conn.execute(_SQL.requeue_delivery, values).fetchone()
     assert row is not None
     return bool(row[0])
 
 
-def begin(conn: Connection, id: UUID, message_id: UUID) -> Due | None:
-    """What a task has to do; None when the delivery is none of its any more. Then call `end`."""
+def lock_delivery(conn: Connection, id: UUID, message_id: UUID) -> PendingDelivery | None:
+    """The delivery of a task; None if it no longer belongs to the task.
+
+    If `lock_acquired`, call `unlock_webhook` afterwards.
+    """
     values = {"id": id, "message_id": message_id}
-    with conn.cursor(row_factory=class_row(Due)) as cursor:
-        return cursor.execute(_SQL.begin, values).fetchone()
+    with conn.cursor(row_factory=class_row(PendingDelivery)) as cursor:
+        return cursor.execute(_SQL.lock_delivery, values).fetchone()
 
 
-def end(conn: Connection, webhook: int) -> None:
-    """Let others at the webhook, where `begin` has said that one is alone."""
-    conn.execute(_SQL.end, {"webhook": webhook})
+def unlock_webhook(conn: Connection, webhook: int) -> None:
+    """Release the lock that `lock_delivery` has acquired, on the same session."""
+    conn.execute(_SQL.unlock_webhook, {"webhook": webhook})
 
 
-def note_delivered(conn: Connection, attempt: Attempt) -> None:
-    """Note a good answer."""
-    conn.execute(_SQL.delivered, attempt.values())
+def record_success(conn: Connection, attempt: DeliveryAttempt) -> None:
+    """Record a successful attempt."""
+    conn.execute(_SQL.record_success, attempt.parameters())
 
 
-def note_not_delivered(
+def record_failure(
     conn: Connection,
-    attempt: Attempt,
+    attempt: DeliveryAttempt,
     *,
     wait: timedelta | None,
-    rest: timedelta,
-    late_rest: timedelta,
-    longest: timedelta,
+    backoff: timedelta,
+    timeout_backoff: timedelta,
+    max_backoff: timedelta,
 ) -> timedelta:
-    """Note any other outcome; returns for how long nothing has been delivered.
+    """Record a failed attempt; returns for how long deliveries have been failing.
 
-    wait: until the next attempt, None when there is none. rest: how long to leave the webhook
-    alone; late_rest: the same for one that was late, doubled each time in a row up to `longest`.
+    wait: until the next attempt, None if there is none. backoff: pause of the webhook;
+    timeout_backoff: the pause after a timeout, doubled for consecutive ones up to `max_backoff`.
     """
-    values = attempt.values() | {
-        "wait": wait, "rest": rest, "late_rest": late_rest, "longest": longest,
+    values = attempt.parameters() | {
+        "wait": wait, "backoff": backoff, "timeout_backoff": timeout_backoff,
+        "max_backoff": max_backoff,
     }  # fmt: skip
-    row = conn.execute(_SQL.not_delivered, values).fetchone()
+    row = conn.execute(_SQL.record_failure, values).fetchone()
     return row[0] if row else timedelta()
 
 
-def give_up(conn: Connection, id: UUID, message_id: UUID, problem: str) -> None:
-    """Note that a delivery will not be made, without an attempt."""
-    conn.execute(_SQL.given_up, {"id": id, "message_id": message_id, "problem": problem})
+def abandon_delivery(conn: Connection, id: UUID, message_id: UUID, problem: str) -> None:
+    """Set a delivery to failed without an attempt."""
+    conn.execute(_SQL.abandon_delivery, {"id": id, "message_id": message_id, "problem": problem})
 
 
-def disable(conn: Connection, webhook: int, reason: str) -> bool:
-    """Send it nothing from now on; False when it was disabled before."""
-    return conn.execute(_SQL.disable, {"webhook": webhook, "reason": reason}).rowcount == 1
+def disable_webhook(conn: Connection, webhook: int, reason: str) -> bool:
+    """Disable a webhook; False if it was disabled before."""
+    return conn.execute(_SQL.disable_webhook, {"webhook": webhook, "reason": reason}).rowcount == 1

@@ -1,4 +1,4 @@
-"""Webhooks as staff sees them: registered, changed, tested, and the log of their deliveries."""
+"""Use cases of webhooks: register, change, test, remove; list and retry deliveries."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pizza.domain.errors import (
 from pizza.domain.names import text_error
 from pizza.domain.webhook_urls import HTTPS, InvalidUrl, parse_url
 from pizza.webhooks import storage
-from pizza.webhooks.client import CallFailed, TargetRefused, refuse_private, resolve
-from pizza.webhooks.events import note, send
+from pizza.webhooks.client import BlockedAddress, DeliveryError, check_public, resolve
+from pizza.webhooks.events import create_delivery, enqueue_delivery
 from pizza.webhooks.storage import Webhook, WebhookDelivery
 
 log = logging.getLogger(__name__)
@@ -39,23 +39,23 @@ Connection = psycopg.Connection[Any]
 DESCRIPTION_LENGTH = 200
 LISTED, MOST_LISTED = 50, 500
 BY_STAFF = "by staff"
-# After a rotation deliveries are signed with both secrets for so long.
-BOTH_SECRETS = timedelta(days=1)
+# After a rotation deliveries are signed with both secrets for this time.
+SECRET_OVERLAP = timedelta(days=1)
 _LOOK_UP_S = 1.0
 _LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """Where webhooks may be: by which schemes; whether also at addresses that are not public."""
+class UrlPolicy:
+    """The URLs that webhooks may have. allow_private: also addresses that are not public."""
 
     schemes: Sequence[str] = (HTTPS,)
-    private: bool = False
+    allow_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What to change of a webhook; None: as it was. types, description: empty for none."""
+class WebhookPatch:
+    """Fields of a webhook to change; None: unchanged. types, description: empty for none."""
 
     url: str | None = None
     types: Sequence[str] | None = None
@@ -63,18 +63,18 @@ class Change:
     enabled: bool | None = None
 
 
-def check(policy: Policy, change: Change) -> None:
-    """Look at what is to be registered or changed; may take a second, and needs no database.
+def validate_patch(policy: UrlPolicy, patch: WebhookPatch) -> None:
+    """Validate the fields of a new or changed webhook. Resolves names, for up to a second.
 
-    Raises InvalidRequest, also for a URL that leads to an address which is not public.
+    Raises InvalidRequest, also for a URL that resolves to an address that is not public.
     """
     errors = []
-    if change.url is not None and (message := _url_error(policy, change.url)):
+    if patch.url is not None and (message := _url_error(policy, patch.url)):
         errors.append(FieldError("url", message))
-    if unknown := [each for each in change.types or () if each not in domain.TYPES]:
+    if unknown := [each for each in patch.types or () if each not in domain.TYPES]:
         known = ", ".join(domain.TYPES)
         errors.append(FieldError("types", f"knows {known}, not {unknown[0][:100]!r}"))
-    if change.description and (message := text_error(change.description, DESCRIPTION_LENGTH)):
+    if patch.description and (message := text_error(patch.description, DESCRIPTION_LENGTH)):
         errors.append(FieldError("description", message))
     if errors:
         raise InvalidRequest(errors)
@@ -88,13 +88,15 @@ def add_webhook(
     *,
     actor: Actor = UNNAMED,
 ) -> tuple[Webhook, str]:
-    """Register one that was checked; its secret comes back this once. types: none for all.
+    """Register a validated webhook; returns it and its secret. types: none for all.
 
-    It is disabled when the actor's key is revoked or expires (a key of the environment does not).
+    It is disabled when the actor's key is revoked or expires (keys of the environment do not).
     """
     secret = secrets.token_bytes(domain.SECRET_BYTES)
     with conn.transaction():
-        id = storage.add(conn, url, description or None, types, secret, key_id=_owner(actor))
+        id = storage.insert_webhook(
+            conn, url, description or None, types, secret, key_id=_owner(actor)
+        )
         found = find_webhook(conn, str(id))
         _audit(conn, actor, "webhook_added", id, after=_facts(found))
     _log("webhook_added", "Webhook registered", id)
@@ -103,35 +105,37 @@ def add_webhook(
 
 def list_webhooks(conn: Connection) -> list[Webhook]:
     """All webhooks, oldest first."""
-    return storage.find(conn)
+    return storage.list_webhooks(conn)
 
 
 def find_webhook(conn: Connection, id: str) -> Webhook:
     """One webhook. Raises WebhookNotFound."""
-    found = storage.find(conn, _read_id(id))
+    found = storage.list_webhooks(conn, _parse_id(id))
     if not found:
         raise WebhookNotFound(id[:100])
     return found[0]
 
 
-def change_webhook(conn: Connection, id: str, change: Change, *, actor: Actor = UNNAMED) -> Webhook:
-    """Change one as was checked, disable it, or enable it again. Raises WebhookNotFound.
+def change_webhook(
+    conn: Connection, id: str, patch: WebhookPatch, *, actor: Actor = UNNAMED
+) -> Webhook:
+    """Apply a validated patch. Raises WebhookNotFound.
 
-    One that is enabled belongs to the actor's key from then on.
+    Enabling makes the actor's key the owner.
     """
-    number = _read_id(id)
+    number = _parse_id(id)
     with conn.transaction():
-        storage.lock(conn, number)
+        storage.lock_webhook(conn, number)
         before = find_webhook(conn, id)
-        storage.change(
+        storage.update_webhook(
             conn,
             number,
-            url=change.url,
-            set_types=change.types is not None,
-            types=change.types,
-            set_description=change.description is not None,
-            description=change.description or None,
-            enabled=change.enabled,
+            url=patch.url,
+            set_types=patch.types is not None,
+            types=patch.types,
+            set_description=patch.description is not None,
+            description=patch.description or None,
+            enabled=patch.enabled,
             reason=BY_STAFF,
             key_id=_owner(actor),
         )
@@ -143,24 +147,24 @@ def change_webhook(conn: Connection, id: str, change: Change, *, actor: Actor = 
 
 
 def remove_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None:
-    """Forget one, with the log of its deliveries. Raises WebhookNotFound."""
-    number = _read_id(id)
+    """Delete a webhook and its deliveries. Raises WebhookNotFound."""
+    number = _parse_id(id)
     with conn.transaction():
-        storage.lock(conn, number)
+        storage.lock_webhook(conn, number)
         before = find_webhook(conn, id)
-        storage.remove(conn, number)
+        storage.delete_webhook(conn, number)
         _audit(conn, actor, "webhook_removed", number, before=_facts(before))
     _log("webhook_removed", "Webhook removed", number)
 
 
 def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple[Webhook, str]:
-    """Give one another secret, which comes back this once; for a day both count.
+    """Set a new secret; returns the webhook and the secret. The previous one is used for a day.
 
     Raises WebhookNotFound.
     """
-    number, secret = _read_id(id), secrets.token_bytes(domain.SECRET_BYTES)
+    number, secret = _parse_id(id), secrets.token_bytes(domain.SECRET_BYTES)
     with conn.transaction():
-        if not storage.rotate(conn, number, secret, BOTH_SECRETS):
+        if not storage.rotate_secret(conn, number, secret, SECRET_OVERLAP):
             raise WebhookNotFound(id)
         _audit(conn, actor, "webhook_rotated", number)
     _log("webhook_rotated", "Webhook has another secret", number)
@@ -168,14 +172,16 @@ def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple
 
 
 def test_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> WebhookDelivery:
-    """Have an event of the type webhook.test delivered. Raises WebhookNotFound, WebhookDisabled."""
+    """Create a delivery of type webhook.test. Raises WebhookNotFound, WebhookDisabled."""
     event_id = uuid4()
     with conn.transaction():
-        found = _enabled(conn, id)
+        found = _find_enabled(conn, id)
         body = domain.payload(domain.TEST, datetime.now(UTC), {"event_id": str(event_id)})
-        delivery = note(conn, found.id, event_id, type=domain.TEST, number=None, body=body)
+        delivery = create_delivery(
+            conn, found.id, event_id, type=domain.TEST, number=None, body=body
+        )
         _audit(conn, actor, "webhook_tested", found.id)
-        return _found(storage.delivery(conn, found.id, delivery), str(delivery))
+        return _or_not_found(storage.find_delivery(conn, found.id, delivery), str(delivery))
 
 
 def list_deliveries(
@@ -192,16 +198,18 @@ def list_deliveries(
     position = None
     if before is not None:
         try:
-            position = _found(storage.delivery(conn, webhook, UUID(before)), before).position
+            position = _or_not_found(
+                storage.find_delivery(conn, webhook, UUID(before)), before
+            ).position
         except (ValueError, WebhookDeliveryNotFound):
             raise InvalidRequest([FieldError("before", "is no delivery of this webhook")]) from None
-    return storage.deliveries(conn, webhook, position, limit)
+    return storage.list_deliveries(conn, webhook, position, limit)
 
 
 def retry_delivery(
     conn: Connection, id: str, delivery_id: str, *, actor: Actor = UNNAMED
 ) -> WebhookDelivery:
-    """Make a delivery anew, at once, whatever has become of it. Its receiver may get it twice.
+    """Requeue a delivery at once, in any state. The receiver may receive it twice.
 
     Raises WebhookNotFound, WebhookDeliveryNotFound, WebhookDisabled.
     """
@@ -211,41 +219,41 @@ def retry_delivery(
         raise WebhookDeliveryNotFound(delivery_id[:100]) from None
     message_id = uuid4()
     with conn.transaction():
-        webhook = _enabled(conn, id).id
-        if not storage.retry(conn, webhook, delivery, message_id):
+        webhook = _find_enabled(conn, id).id
+        if not storage.requeue_delivery(conn, webhook, delivery, message_id):
             raise WebhookDeliveryNotFound(delivery_id)
-        send(conn, delivery, message_id)
+        enqueue_delivery(conn, delivery, message_id)
         _audit(conn, actor, "delivery_retried", webhook, after={"delivery": str(delivery)})
-        return _found(storage.delivery(conn, webhook, delivery), delivery_id)
+        return _or_not_found(storage.find_delivery(conn, webhook, delivery), delivery_id)
 
 
-def _enabled(conn: Connection, id: str) -> Webhook:
+def _find_enabled(conn: Connection, id: str) -> Webhook:
     found = find_webhook(conn, id)
     if found.disabled_at is not None:
         raise WebhookDisabled(found.id)
     return found
 
 
-def _found(delivery: WebhookDelivery | None, id: str) -> WebhookDelivery:
+def _or_not_found(delivery: WebhookDelivery | None, id: str) -> WebhookDelivery:
     if delivery is None:
         raise WebhookDeliveryNotFound(id[:100])
     return delivery
 
 
-def _read_id(id: str) -> int:
+def _parse_id(id: str) -> int:
     if id.isascii() and id.isdigit() and len(id) < 11 and int(id) <= _LARGEST_ID:
         return int(id)
     raise WebhookNotFound(id[:100])
 
 
-def _url_error(policy: Policy, url: str) -> str | None:
-    """What is wrong with a URL, or None. A name that cannot be looked up yet is no mistake."""
+def _url_error(policy: UrlPolicy, url: str) -> str | None:
+    """Say what is wrong with a URL, or None. A name that does not resolve is no error."""
     try:
         target = parse_url(url, policy.schemes)
-        if not policy.private:
+        if not policy.allow_private:
             addresses = [target.address] if target.address else _addresses(target.host, target.port)
-            refuse_private(target.host, addresses)
-    except (InvalidUrl, TargetRefused) as refusal:
+            check_public(target.host, addresses)
+    except (InvalidUrl, BlockedAddress) as refusal:
         return str(refusal) if isinstance(refusal, InvalidUrl) else f"must be public: {refusal}"
     return None
 
@@ -253,18 +261,18 @@ def _url_error(policy: Policy, url: str) -> str | None:
 def _addresses(host: str, port: int) -> list[str]:
     try:
         return resolve(host, port, _LOOK_UP_S)
-    except CallFailed:
-        return []  # looked up again, and judged, whenever something is delivered
+    except DeliveryError:
+        return []  # resolved and checked again at each delivery
 
 
 def _owner(actor: Actor) -> str | None:
-    """The key to which a webhook belongs; none for a key of the environment, which has no row."""
+    """The key that owns a webhook; None for a key of the environment, which has no row."""
     key_id = actor.key_id
     return None if key_id is None or key_id.startswith(ENVIRONMENT_PREFIX) else key_id
 
 
 def _facts(webhook: Webhook) -> dict[str, object]:
-    """What the audit log keeps of a webhook: of its URL the host, as the rest may be a secret."""
+    """The fields for the audit log; of the URL only the host, as the rest may be a secret."""
     return {
         "host": urlsplit(webhook.url).hostname, "types": webhook.types,
         "description": webhook.description, "enabled": webhook.disabled_at is None,

@@ -12,7 +12,7 @@ from pizza.processes import webhook_worker
 from pizza.taskqueue import App
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.webhooks import delivery
-from pizza.webhooks.webhooks import Policy
+from pizza.webhooks.webhooks import UrlPolicy
 
 HERE = {"WEBHOOK_PRIVATE_TARGETS": "yes", "WEBHOOK_SCHEMES": "https,http"}
 
@@ -33,14 +33,19 @@ class FakeCrew:
 
 @pytest.mark.parametrize(
     ("environ", "policy"),
-    [({}, Policy(("https",), private=False)), (HERE, Policy(("https", "http"), private=True))],
+    [
+        ({}, UrlPolicy(("https",), allow_private=False)),
+        (HERE, UrlPolicy(("https", "http"), allow_private=True)),
+    ],
 )
 def test_private_targets_and_http_have_to_be_allowed(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], policy: Policy
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], policy: UrlPolicy
 ) -> None:
     used = []
     deliveries = webhook_worker.deliveries
-    monkeypatch.setattr(webhook_worker, "deliveries", lambda p: used.append(p) or deliveries(p))
+    monkeypatch.setattr(
+        webhook_worker, "delivery_tasks", lambda p: used.append(p) or delivery_tasks(p)
+    )
     monkeypatch.setattr(webhook_worker, "WorkerPool", FakeCrew)
     settings = load(
         {}, {"DB_URL": "postgres://localhost/x", "WEBHOOK_THREADS": "3", **environ}, None

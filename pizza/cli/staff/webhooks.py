@@ -11,7 +11,7 @@ from pizza.config.settings import SettingsError, load
 from pizza.domain.webhooks import TYPES
 from pizza.web.schemas import documents
 from pizza.webhooks import webhooks as service
-from pizza.webhooks.webhooks import Change, Policy
+from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
 _COLUMNS = {
     "Id": "id", "URL": "url", "Types": "types", "Enabled": "enabled", "Why not": "disabled_reason",
@@ -44,9 +44,9 @@ def add(url: str, types: str | None, description: str | None, as_json: bool) -> 
     Example:
       flask --app pizza webhooks add https://hooks.example/pizza --types order.ready
     """
-    change = Change(url, _words(types), description)
+    change = WebhookPatch(url, _words(types), description)
     with output.open_database() as conn:
-        service.check(_policy(), change)
+        service.validate_patch(_policy(), change)
         found, secret = service.add_webhook(
             conn, url, change.types, description, actor=output.current_actor()
         )
@@ -84,7 +84,7 @@ def enable(id: str, as_json: bool) -> None:
     Example:
       flask --app pizza webhooks enable 1
     """
-    _change(id, Change(enabled=True), as_json)
+    _change(id, WebhookPatch(enabled=True), as_json)
 
 
 @webhooks.command()
@@ -97,7 +97,7 @@ def disable(id: str, as_json: bool) -> None:
     Example:
       flask --app pizza webhooks disable 1
     """
-    _change(id, Change(enabled=False), as_json)
+    _change(id, WebhookPatch(enabled=False), as_json)
 
 
 @webhooks.command()
@@ -185,7 +185,7 @@ def retry(id: str, delivery: str, as_json: bool) -> None:
     )
 
 
-def _change(id: str, change: Change, as_json: bool) -> None:
+def _change(id: str, change: WebhookPatch, as_json: bool) -> None:
     with output.open_database() as conn:
         found = service.change_webhook(conn, id, change, actor=output.current_actor())
     sentence = f"Webhook {found.id} is {'enabled' if change.enabled else 'disabled'}."
@@ -196,9 +196,9 @@ def _words(text: str | None) -> list[str] | None:
     return [word.strip() for word in text.split(",")] if text else None
 
 
-def _policy() -> Policy:
+def _policy() -> UrlPolicy:
     try:
         settings = load({})
     except SettingsError as problem:
         sys.exit(commands.print_refusal(str(problem)))
-    return Policy(settings.webhook_schemes, settings.webhook_private_targets)
+    return UrlPolicy(settings.webhook_schemes, settings.webhook_private_targets)

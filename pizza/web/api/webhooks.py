@@ -30,7 +30,7 @@ from pizza.web.schemas.webhooks import (
 )
 from pizza.web.security import authorization
 from pizza.webhooks import webhooks as service
-from pizza.webhooks.webhooks import Change, Policy, Webhook, WebhookDelivery
+from pizza.webhooks.webhooks import UrlPolicy, Webhook, WebhookDelivery, WebhookPatch
 
 TAG = Tag(name="webhooks", description="Other programs that are told over HTTP (docs/webhooks.md)")
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
@@ -65,12 +65,12 @@ class DeliveriesQuery(BaseModel):
 def register(app: OpenAPI, dependencies: Dependencies, settings: Settings) -> None:
     """Add the views of webhooks to `app`."""
     _add_registry(
-        app, dependencies, Policy(settings.webhook_schemes, settings.webhook_private_targets)
+        app, dependencies, UrlPolicy(settings.webhook_schemes, settings.webhook_private_targets)
     )
     _add_deliveries(app, dependencies)
 
 
-def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> None:
+def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -> None:
     one: dict[str | int, Any] = {200: openapi.response(WebhookResponse, WEBHOOK_EXAMPLE)}
 
     @app.get(
@@ -101,7 +101,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
     )
     def add_webhook() -> Response:
         form = parse_request(WebhookRequest)
-        service.check(policy, Change(form.url, form.types, form.description))
+        service.validate_patch(policy, WebhookPatch(form.url, form.types, form.description))
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found, secret = service.add_webhook(
                 conn, form.url, form.types, form.description, actor=authorization.current_actor()
@@ -131,8 +131,8 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: Policy) -> N
     )
     def change_webhook(path: WebhookPath) -> Response:
         form = parse_request(WebhookChangeRequest)
-        change = Change(form.url, form.types, form.description, form.enabled)
-        service.check(policy, change)
+        change = WebhookPatch(form.url, form.types, form.description, form.enabled)
+        service.validate_patch(policy, change)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 service.change_webhook(conn, path.id, change, actor=authorization.current_actor())

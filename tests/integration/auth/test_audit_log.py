@@ -23,7 +23,7 @@ from pizza.kitchen import control
 from pizza.menu import dishes
 from pizza.operations import dead_letters
 from pizza.webhooks import webhooks
-from pizza.webhooks.webhooks import Change
+from pizza.webhooks.webhooks import WebhookPatch
 
 ANNA = Actor("Anna", MANAGER, "0a1b2c3d", "203.0.113.7")
 URL = "https://hooks.example/T0/secret-of-the-address"
@@ -73,7 +73,7 @@ CHANGES: dict[str, tuple[Do, str]] = {
     "max_concurrent_set": (lambda c: control.set_max_concurrent(c, 7, actor=ANNA), "kitchen"),
     "webhook_added": (hook, "webhook *"),
     "webhook_changed": (
-        lambda c: webhooks.change_webhook(c, hook(c), Change(enabled=False), actor=ANNA),
+        lambda c: webhooks.change_webhook(c, hook(c), WebhookPatch(enabled=False), actor=ANNA),
         "webhook *",
     ),
     "webhook_removed": (lambda c: webhooks.remove_webhook(c, hook(c), actor=ANNA), "webhook *"),

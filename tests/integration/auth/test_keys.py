@@ -18,8 +18,8 @@ from pizza.domain.errors import InvalidCredential, InvalidRequest, SessionNotFou
 from pizza.domain.roles import DEVICE, MANAGER, MONITOR, ROLES, STATION
 from pizza.webhooks import storage as webhook_storage
 from pizza.webhooks import webhooks
-from pizza.webhooks.events import note
-from pizza.webhooks.webhooks import Change
+from pizza.webhooks.events import create_delivery
+from pizza.webhooks.webhooks import WebhookPatch
 
 PAST = "update staff_key set expires_at = now() - interval '1 second' where id = %s"
 # What release 0.2 takes for the hashes of keys that count.
@@ -239,28 +239,28 @@ def test_a_webhook_is_disabled_with_its_key(conn: BoundedConnection, end: str, w
             ("environment", "env-00000000"),
         )
     )
-    delivery = note(conn, mine, uuid4(), type="webhook.test", number=None, body="{}")
+    delivery = create_delivery(conn, mine, uuid4(), type="webhook.test", number=None, body="{}")
 
     if end == "revoke":
         keys.revoke_key(conn, kept.id)
     else:
         conn.execute(PAST, [kept.id])
         # Nothing is delivered from that moment on, before the periodic task has come.
-        assert webhook_storage.wanted(conn, "webhook.test") == [theirs, houses]
-        due = webhook_storage.begin(conn, delivery, delivery)
+        assert webhook_storage.list_subscribed(conn, "webhook.test") == [theirs, houses]
+        due = webhook_storage.lock_delivery(conn, delivery, delivery)
         assert due is not None and due.disabled
-        webhook_storage.end(conn, mine)
+        webhook_storage.unlock_webhook(conn, mine)
         keys.disable_void_webhooks(conn)
 
     found = {each.id: each for each in webhooks.list_webhooks(conn)}
     assert found[mine].disabled_reason == f"its key Anna ({kept.id}) {why}"
     assert found[theirs].disabled_at is None and found[houses].disabled_at is None
-    assert webhook_storage.wanted(conn, "webhook.test") == [theirs, houses]
+    assert webhook_storage.list_subscribed(conn, "webhook.test") == [theirs, houses]
 
     webhooks.change_webhook(
-        conn, str(mine), Change(enabled=True), actor=Actor("Bert", MANAGER, other.id)
+        conn, str(mine), WebhookPatch(enabled=True), actor=Actor("Bert", MANAGER, other.id)
     )
-    assert webhook_storage.wanted(conn, "webhook.test") == [mine, theirs, houses]
+    assert webhook_storage.list_subscribed(conn, "webhook.test") == [mine, theirs, houses]
 
 
 def test_a_monitor_key_is_no_staff(conn: BoundedConnection, house: Open) -> None:

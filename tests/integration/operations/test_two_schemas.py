@@ -112,15 +112,15 @@ def test_one_client_is_two(both: Both, place: Place) -> None:
 
 def test_webhooks_of_one_number_are_two(both: Both) -> None:
     for conn in both:
-        webhook = webhooks.add(conn, "https://example.com", None, None, b"secret")
+        webhook = webhooks.insert_webhook(conn, "https://example.com", None, None, b"secret")
         delivery = uuid4()
-        webhooks.note(
+        webhooks.insert_delivery(
             conn, delivery, webhook=webhook, event_id=uuid4(), type="order.ready", number=None,
             payload="{}",
         )  # fmt: skip
-        due = webhooks.begin(conn, delivery, delivery)
+        due = webhooks.lock_delivery(conn, delivery, delivery)
         assert due is not None
-        assert (due.id, due.alone) == (1, True)
+        assert (due.id, due.lock_acquired) == (1, True)
 
 
 def test_the_setup_of_one_does_not_hold_up_the_other(

@@ -22,8 +22,8 @@ from pizza.kitchen import station_storage
 from pizza.orders import orders, transitions
 from pizza.orders import storage as stored
 from pizza.webhooks import storage, webhooks
-from pizza.webhooks.events import note
-from pizza.webhooks.storage import Attempt
+from pizza.webhooks.events import create_delivery
+from pizza.webhooks.storage import DeliveryAttempt
 
 from ...support.waiting import wait_until
 
@@ -67,18 +67,18 @@ def sessions(conn: BoundedConnection, db_url: str) -> Iterator[Sessions]:
 
 @pytest.fixture
 def hook(conn: BoundedConnection) -> int:
-    return storage.add(conn, "https://example.com", None, None, b"secret")
+    return storage.insert_webhook(conn, "https://example.com", None, None, b"secret")
 
 
 @pytest.fixture
 def delivery(conn: BoundedConnection, hook: int) -> UUID:
     """A delivery that waits for its task; its message has the same id."""
-    return note(conn, hook, uuid4(), type="webhook.test", number=None, body="{}")
+    return create_delivery(conn, hook, uuid4(), type="webhook.test", number=None, body="{}")
 
 
 def complete(conn: BoundedConnection, hook: int, delivery: UUID) -> None:
     """What ends a task that has delivered, with its message locked."""
-    storage.note_delivered(conn, Attempt(hook, delivery, delivery, 0.1, answer=200))
+    storage.record_success(conn, DeliveryAttempt(hook, delivery, delivery, 0.1, answer=200))
     conn.execute("delete from message where id = %s", [delivery])
 
 

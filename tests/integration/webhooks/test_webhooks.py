@@ -28,15 +28,15 @@ from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.outcome import Outcome
 from pizza.tracking.recorder import on_notification
 from pizza.webhooks import client, webhooks
-from pizza.webhooks.delivery import Pace, deliveries
+from pizza.webhooks.delivery import DeliveryPolicy, delivery_tasks
 from pizza.webhooks.storage import Webhook, WebhookDelivery
-from pizza.webhooks.webhooks import Change, Policy
+from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
 from ...support.order_events import NUMBER, event, status
 from ...support.webhook_receiver import Receiver
 
-PRIVATE = Policy(("https", "http"), private=True)
-QUICK = Pace(timeout=0.5, rest=60)
+PRIVATE = UrlPolicy(("https", "http"), allow_private=True)
+QUICK = DeliveryPolicy(timeout=0.5, backoff=60)
 
 
 @pytest.fixture
@@ -77,8 +77,8 @@ class Desk:
 
     def work(
         self,
-        pace: Pace = QUICK,
-        policy: Policy = PRIVATE,
+        pace: DeliveryPolicy = QUICK,
+        policy: UrlPolicy = PRIVATE,
         line: ReconnectingConnection | None = None,
     ) -> Any:
         """Run what waits, due or not, once each; gives the outcomes."""
@@ -88,14 +88,14 @@ class Desk:
         self,
         id: UUID,
         body: str,
-        pace: Pace = QUICK,
-        policy: Policy = PRIVATE,
+        pace: DeliveryPolicy = QUICK,
+        policy: UrlPolicy = PRIVATE,
         line: ReconnectingConnection | None = None,
     ) -> Outcome:
         """Run one message as a worker would, whatever it waits for."""
         self.conn.execute("update message set state = 'sent' where id = %s", [id])
         app = App("test")
-        app.include(deliveries(policy, pace))
+        app.include(delivery_tasks(policy, pace))
         self._holder += 1
         context = WorkerContext("test", self._holder, timedelta(seconds=30), (), line or self._line)
         delivery = Delivery(
@@ -122,7 +122,7 @@ def test_an_event_is_a_delivery_with_its_task_for_each_webhook_that_wants_it(des
     all_of_it, _ = desk.add()
     ready, _ = desk.add("order.ready", "order.delivered")
     disabled, _ = desk.add()
-    webhooks.change_webhook(desk.conn, str(disabled.id), Change(enabled=False))
+    webhooks.change_webhook(desk.conn, str(disabled.id), WebhookPatch(enabled=False))
 
     body = desk.track(1, "cooking")
     desk.track(2, "ready")
@@ -225,7 +225,7 @@ def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(desk:
 
 
 def test_the_waits_span_about_a_day(desk: Desk) -> None:
-    schedule = Pace().schedule
+    schedule = DeliveryPolicy().schedule
     waits = [schedule.delay(n).total_seconds() for n in range(1, schedule.max_attempts)]
     assert waits[0] <= 5
     assert waits == sorted(waits) or waits[-1] > 28_000
@@ -236,7 +236,7 @@ def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> N
     webhook, _ = desk.add()
     desk.receiver.always = 500
     desk.track()
-    attempts = Pace().schedule.max_attempts
+    attempts = DeliveryPolicy().schedule.max_attempts
     outcomes = [desk.work()[0] for _ in range(attempts)]
     assert outcomes == [Outcome.RESCHEDULED] * (attempts - 1) + [Outcome.COMPLETED]
     (noted,) = desk.log(webhook)
@@ -289,7 +289,7 @@ def test_who_fails_for_days_is_disabled(desk: Desk) -> None:
     found = webhooks.find_webhook(desk.conn, str(webhook.id))
     assert found.disabled_reason == "has failed for 3 days"
     # And enabled again it begins with a clean sheet
-    enabled = webhooks.change_webhook(desk.conn, str(webhook.id), Change(enabled=True))
+    enabled = webhooks.change_webhook(desk.conn, str(webhook.id), WebhookPatch(enabled=True))
     assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None,) * 3
 
 
@@ -357,9 +357,9 @@ def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
 def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(desk: Desk) -> None:
     webhook, _ = desk.add()
     desk.track()
-    assert desk.work(policy=Policy(("http",))) == [Outcome.RESCHEDULED]
+    assert desk.work(policy=UrlPolicy(("http",))) == [Outcome.RESCHEDULED]
     assert desk.log(webhook)[0].problem == "127.0.0.1 is not a public address"
-    assert desk.work(policy=Policy(("https",), private=True)) == [Outcome.RESCHEDULED]
+    assert desk.work(policy=UrlPolicy(("https",), allow_private=True)) == [Outcome.RESCHEDULED]
     assert desk.log(webhook)[0].problem == "must begin with https://"
     assert not desk.receiver.heard
 
@@ -386,9 +386,9 @@ def fields(caught: pytest.ExceptionInfo[InvalidRequest]) -> dict[str, str]:
 )  # fmt: skip
 def test_private_targets_are_refused_when_saved_unless_allowed(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        webhooks.check(Policy(), Change(url))
+        webhooks.validate_patch(UrlPolicy(), WebhookPatch(url))
     assert fields(caught)["url"].startswith("must be public: ")
-    webhooks.check(PRIVATE, Change(url))
+    webhooks.validate_patch(PRIVATE, WebhookPatch(url))
 
 
 def test_a_name_that_leads_to_a_private_address_is_refused_when_saved_and_an_unknown_one_not(
@@ -398,29 +398,35 @@ def test_a_name_that_leads_to_a_private_address_is_refused_when_saved_and_an_unk
 
     def look_up(host: str, port: int) -> list[str]:
         if host not in known:
-            raise client.CallFailed(f"{host} cannot be looked up")
+            raise client.DeliveryError(f"{host} cannot be looked up")
         return [known[host]]
 
-    monkeypatch.setattr(client, "_look_up", look_up)
-    webhooks.check(Policy(), Change("https://public.example"))
-    webhooks.check(Policy(), Change("https://not-yet.example"))
+    monkeypatch.setattr(client, "_resolve", look_up)
+    webhooks.validate_patch(UrlPolicy(), WebhookPatch("https://public.example"))
+    webhooks.validate_patch(UrlPolicy(), WebhookPatch("https://not-yet.example"))
     with pytest.raises(InvalidRequest, match=r"leads to 192\.168\.0\.9"):
-        webhooks.check(Policy(), Change("https://private.example"))
+        webhooks.validate_patch(UrlPolicy(), WebhookPatch("https://private.example"))
 
 
 def test_what_makes_no_sense_is_refused_field_by_field() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        webhooks.check(Policy(), Change("http://a.example", ["order.eaten"], "x\ny"))
+        webhooks.validate_patch(
+            UrlPolicy(), WebhookPatch("http://a.example", ["order.eaten"], "x\ny")
+        )
     assert set(fields(caught)) == {"url", "types", "description"}
 
 
 def test_what_is_left_out_of_a_change_stays(desk: Desk) -> None:
     webhook, _ = webhooks.add_webhook(desk.conn, "https://a.example", ["order.ready"], "screen")
-    changed = webhooks.change_webhook(desk.conn, str(webhook.id), Change(url="https://b.example"))
+    changed = webhooks.change_webhook(
+        desk.conn, str(webhook.id), WebhookPatch(url="https://b.example")
+    )
     assert changed == replace(webhook, url="https://b.example")
-    changed = webhooks.change_webhook(desk.conn, str(webhook.id), Change(types=[], description=""))
+    changed = webhooks.change_webhook(
+        desk.conn, str(webhook.id), WebhookPatch(types=[], description="")
+    )
     assert (changed.types, changed.description) == (None, None)
-    off = webhooks.change_webhook(desk.conn, str(webhook.id), Change(enabled=False))
+    off = webhooks.change_webhook(desk.conn, str(webhook.id), WebhookPatch(enabled=False))
     assert off.disabled_at is not None and off.disabled_reason == "by staff"
     with pytest.raises(WebhookDisabled):
         webhooks.test_webhook(desk.conn, str(webhook.id))
@@ -470,7 +476,7 @@ def test_the_log_has_pages(desk: Desk) -> None:
 def test_who_is_not_there_is_not_found(conn: BoundedConnection, id: str) -> None:
     verbs: list[Callable[[], Any]] = [
         lambda: webhooks.find_webhook(conn, id),
-        lambda: webhooks.change_webhook(conn, id, Change(enabled=True)),
+        lambda: webhooks.change_webhook(conn, id, WebhookPatch(enabled=True)),
         lambda: webhooks.remove_webhook(conn, id),
         lambda: webhooks.rotate_secret(conn, id),
         lambda: webhooks.test_webhook(conn, id),
