@@ -53,6 +53,6 @@ def test_from_the_menu_to_the_door_and_nobody_touches_what_is_not_theirs(
         visitor.browser.close()
         visitor.browser.switch_to.window(tracker)
         visitor.sees("h1", "Your order is with you. Enjoy your meal!")
-        assert visitor.run("return document.querySelectorAll('#way .done').length") == 5
+        assert visitor.run("return document.querySelectorAll('#progress .done').length") == 5
     finally:
         cook.stop()

@@ -55,7 +55,7 @@ def assert_sound(visitor: Visitor, name: str, *, axe: bool = True) -> None:
         visitor.picture(f"dead-letters-{name}-{screen}")
         assert visitor.run("return document.documentElement.scrollWidth") <= size[0], screen
         outside = visitor.run(
-            "return [...document.querySelectorAll('.letters li, .letters p, .letters button')]"
+            "return [...document.querySelectorAll('.dead-letters li, .dead-letters p, .dead-letters button')]"
             ".filter(e => e.getBoundingClientRect().right > innerWidth).length"
         )
         assert outside == 0, screen
@@ -66,7 +66,7 @@ def assert_sound(visitor: Visitor, name: str, *, axe: bool = True) -> None:
 def test_it_fits_a_phone_and_a_wall(counter: Service, visitor: Visitor, number: int) -> None:
     insert(counter, number)
     visitor.go(counter, PAGE)
-    assert len(visitor.all(".letters > li")) == number
+    assert len(visitor.all(".dead-letters > li")) == number
     # What is true of one card is true of a hundred, for which axe takes minutes.
     assert_sound(visitor, str(number), axe=number < 100)
 
@@ -77,11 +77,11 @@ def test_a_long_traceback_is_folded_and_scrolls_in_its_place(
     insert(counter)
     visitor.go(counter, PAGE)
     stack = "details:last-of-type"
-    assert visitor.run(f"return document.querySelector('.letters {stack}').open") is False
-    visitor.click(f".letters {stack} summary")
-    visitor.sees(f".letters {stack} pre", "in bake")
+    assert visitor.run(f"return document.querySelector('.dead-letters {stack}').open") is False
+    visitor.click(f".dead-letters {stack} summary")
+    visitor.sees(f".dead-letters {stack} pre", "in bake")
     height = visitor.run(
-        f"return document.querySelector('.letters {stack} pre').getBoundingClientRect().height"
+        f"return document.querySelector('.dead-letters {stack} pre').getBoundingClientRect().height"
     )
     assert height < 900
     assert_sound(visitor, "traceback")
@@ -93,10 +93,10 @@ def test_hostile_text_breaks_nothing(counter: Service, visitor: Visitor) -> None
         body=HOSTILE.encode(), headers=None,
     )  # fmt: skip
     visitor.go(counter, PAGE)
-    for summary in visitor.all(".letters summary"):
+    for summary in visitor.all(".dead-letters summary"):
         summary.click()
     assert visitor.browser.title.startswith("Dead letters")
-    assert visitor.all(".letters img") == []
+    assert visitor.all(".dead-letters img") == []
     assert_sound(visitor, "hostile")
 
 
@@ -106,7 +106,7 @@ def test_all_are_dropped_only_after_a_second_click(counter: Service, visitor: Vi
     assert not visitor.find("#drop-all button").is_displayed()
     visitor.click("#drop-all summary")
     visitor.click("#drop-all button")
-    visitor.sees("main", "There are none.")
+    visitor.sees("main", "No failed messages.")
 
 
 def test_what_cannot_be_sent_again_is_said(counter: Service, visitor: Visitor) -> None:
@@ -115,8 +115,8 @@ def test_what_cannot_be_sent_again_is_said(counter: Service, visitor: Visitor) -
     insert(counter, queue="dead_letter_queue")
     visitor.go(counter, PAGE)
     visitor.click(".inline [value=retry]")
-    visitor.sees(".problem", "2 were sent again, 1 was not:")
+    visitor.sees(".problem", "2 were retried, 1 was not:")
     visitor.sees(".problem", "does not say from which queue it came")
-    wait_until(lambda: len(visitor.all(".letters > li")) == 1, 10, "one is left")
+    wait_until(lambda: len(visitor.all(".dead-letters > li")) == 1, 10, "one is left")
     assert_sound(visitor, "failed")
     counter.query("delete from message where task = 'bake' returning 1")

@@ -53,8 +53,8 @@ def test_a_new_order_shows_by_itself_with_its_badges_and_counts(house, visitor):
     for words in ("VIP", "Rush", "dine-in", "priority 10", "3 × Lasagne", "due in"):
         assert words in seen
     assert visitor.text("#allday") == "3 × Lasagne"
-    assert "Lasagne" not in visitor.text("#said") and "VIP, Rush" in visitor.find(
-        "#said"
+    assert "Lasagne" not in visitor.text("#announcer") and "VIP, Rush" in visitor.find(
+        "#announcer"
     ).get_attribute("textContent")
 
 
@@ -106,7 +106,7 @@ def test_by_keyboard_orders_are_bumped_recalled_cancelled_and_a_bump_is_undone(h
     back = lambda: "staff: burnt" in [s["notes"] for s in house.request("GET", history).json]  # noqa: E731
     wait_until(back, 10, "it is sent back")
     wait_until(lambda: status(house, waiting) == "cancelled", 10, "it is cancelled")
-    visitor.find(f"{ticket(waiting)}.struck")
+    visitor.find(f"{ticket(waiting)}.cancelled")
     visitor.sees(ticket(urgent), "priority 7")
 
 

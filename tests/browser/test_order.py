@@ -30,7 +30,7 @@ def test_a_guest_orders_and_one_click_leads_to_the_tracker(house, visitor, scrip
     visitor.fill("table_number", "7")
     if scripts:
         assert visitor.text("#lines") == "2 × Margherita Pizza\n$31.98"
-        assert visitor.text("#sum") == "Together $31.98"
+        assert visitor.text("#sum") == "Total $31.98"
 
     visitor.click("#send")
 
@@ -83,7 +83,7 @@ def test_an_order_whose_answer_was_lost_is_sent_again_as_the_same_one(house, vis
                 " if (first) { first = false; throw new TypeError('lost'); }"
                 " return r; }")  # fmt: skip
     visitor.click("#send")
-    visitor.sees("#problem", "No answer came")
+    visitor.sees("#problem", "We didn’t hear back")
     visitor.click(f".dish:has({MARGHERITA}) .more")  # another basket: the first order stands
     visitor.expect("422")
     visitor.click("#send")
@@ -149,7 +149,7 @@ def test_a_price_that_has_changed_is_shown_before_it_is_paid(closed_house, visit
     visitor.sees("#error-items", "must be 15.00, the price of Lasagne on the menu")
     assert len(orders(closed_house)) == before
     if scripts:
-        assert visitor.text("#sum") == "Together $30.00"
+        assert visitor.text("#sum") == "Total $30.00"
     visitor.click("#send")
     on_the_tracker(visitor)
     assert str(orders(closed_house)[0][5]) == "30.00"

@@ -49,14 +49,14 @@ def post(house, order: dict, verb: str, **words: object) -> None:
 def way(visitor: Visitor) -> list[tuple[str, str]]:
     """The steps with their states; in one look, as the page may change in between."""
     return visitor.run(
-        "return [...document.querySelectorAll('#way li')].map(each =>"
+        "return [...document.querySelectorAll('#progress li')].map(each =>"
         " [each.querySelector('.name').firstChild.textContent, each.className])"
     )
 
 
 def told(visitor: Visitor) -> list[str]:
     return visitor.run(
-        "return [...document.querySelectorAll('#told li bdi')].map(each => each.textContent)"
+        "return [...document.querySelectorAll('#timeline li bdi')].map(each => each.textContent)"
     )
 
 
@@ -78,16 +78,16 @@ def test_the_page_follows_its_order_to_the_door(house, visitor):
 
     post(house, order, "deliver", by="courier_carla")
     visitor.sees("h1", "Your order is on its way")
-    visitor.sees("#told", "courier_carla is on the way to you.")
+    visitor.sees("#timeline", "Your driver is on the way.")
     post(house, order, "deliver")
     visitor.sees("h1", "Your order is with you")
 
     assert [state for _, state in way(visitor)] == ["done"] * 5
     assert told(visitor) == [
         "It was delivered.",
-        "courier_carla is on the way to you.",
+        "Your driver is on the way.",
         "It is ready.",
-        "chef_mario has begun to cook it.",
+        "We started cooking.",
         "We have your order.",
     ]
 
@@ -97,7 +97,7 @@ def test_it_comes_back_by_itself_after_a_lost_connection_and_misses_no_step(hous
     visitor.go(house, order["tracking_url"])
     visitor.expect("ERR_INTERNET_DISCONNECTED")
     visitor.offline(True)
-    visitor.sees("#link", "No connection")
+    visitor.sees("#link", "You’re offline")
     post(house, order, "send-back", reason="burnt")
     times = "/orders/{}/history".format(order["order_number"])
     again = lambda: [s["status"] for s in house.request("GET", times).json].count("ready") == 2  # noqa: E731
@@ -107,10 +107,7 @@ def test_it_comes_back_by_itself_after_a_lost_connection_and_misses_no_step(hous
 
     visitor.sees("h1", "Your order is on its way")
     assert len(told(visitor)) == 7
-    assert (
-        told(visitor)[3]
-        == "It goes back to the kitchen (burnt), to be cooked again before all others."
-    )
+    assert told(visitor)[3] == "We’re remaking your order, first in line (burnt)."
     wait_until(lambda: not visitor.find("#link").is_displayed(), 10, "the notice is gone")
 
 
@@ -121,7 +118,7 @@ def test_an_answer_from_before_the_cut_hides_no_notice(house, visitor):
     visitor.run("dispatchEvent(new Event('online'))")  # so it looks again
     wait_until(lambda: visitor.run("return 'letGo' in window"), 10, "an answer is held back")
     visitor.offline(True)
-    visitor.sees("#link", "No connection")
+    visitor.sees("#link", "You’re offline")
 
     visitor.run("letGo()")
 
@@ -134,8 +131,8 @@ def test_a_customer_cancels_while_nobody_cooks_it(house, visitor):
     visitor.click("#undo summary")
     visitor.click("#undo button")
 
-    visitor.sees("h1", "This order is cancelled")
-    visitor.sees("#told", "You have cancelled it.")
+    visitor.sees("h1", "Order cancelled")
+    visitor.sees("#timeline", "You cancelled this order.")
     assert not visitor.all("#undo details")
 
 

@@ -51,7 +51,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def ready() -> Response:
         relay = dependencies.relay_state()
-        checks, can_store = _stands_on(dependencies)
+        checks, can_store = _check_dependencies(dependencies)
         checks["relay"] = relay
         if not can_store:
             status = "unavailable"
@@ -67,7 +67,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         )
 
 
-def _stands_on(dependencies: Dependencies) -> tuple[dict[str, str], bool]:
+def _check_dependencies(dependencies: Dependencies) -> tuple[dict[str, str], bool]:
     """The checks of what the database knows, and whether an order can be stored."""
     try:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:

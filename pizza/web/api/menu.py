@@ -31,7 +31,7 @@ class DishPath(BaseModel):
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the menu views to `app`."""
 
-    def mark(name: str, sold_out: bool) -> Response:
+    def set_sold_out(name: str, sold_out: bool) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return _answer(
                 dishes.set_sold_out(conn, name, sold_out, actor=authorization.current_actor())
@@ -81,7 +81,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         return _answer(dish)
 
     removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
-    marked: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
+    updated: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
 
     @app.delete(
         "/menu/<named('sold-out','available'):name>",
@@ -109,10 +109,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="A dish is sold out: orders with it are refused from now on",
         operation_id="dish_sold_out",
-        responses={**marked, **openapi.problems(404, 503)},
+        responses={**updated, **openapi.problems(404, 503)},
     )
     def dish_sold_out(path: DishPath) -> Response:
-        return mark(path.name, True)
+        return set_sold_out(path.name, True)
 
     @app.post(
         "/menu/sold-out",
@@ -120,20 +120,20 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="A dish is sold out, by its name as a parameter",
         description=BY_PARAMETER,
         operation_id="dish_sold_out_named",
-        responses={**marked, **openapi.problems(404, 422, 503)},
+        responses={**updated, **openapi.problems(404, 422, 503)},
     )
     def dish_sold_out_named(query: NameQuery) -> Response:
-        return mark(query.require_name(), True)
+        return set_sold_out(query.require_name(), True)
 
     @app.post(
         "/menu/<named:name>/available",
         tags=[TAG],
         summary="A dish is to be had again",
         operation_id="dish_available",
-        responses={**marked, **openapi.problems(404, 503)},
+        responses={**updated, **openapi.problems(404, 503)},
     )
     def dish_available(path: DishPath) -> Response:
-        return mark(path.name, False)
+        return set_sold_out(path.name, False)
 
     @app.post(
         "/menu/available",
@@ -141,10 +141,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="A dish is to be had again, by its name as a parameter",
         description=BY_PARAMETER,
         operation_id="dish_available_named",
-        responses={**marked, **openapi.problems(404, 422, 503)},
+        responses={**updated, **openapi.problems(404, 422, 503)},
     )
     def dish_available_named(query: NameQuery) -> Response:
-        return mark(query.require_name(), False)
+        return set_sold_out(query.require_name(), False)
 
 
 def _answer(dish: Dish) -> Response:

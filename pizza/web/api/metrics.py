@@ -113,16 +113,16 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def metrics() -> Response:
         registry = CollectorRegistry()
-        samples, times = _of_the_database(dependencies)
-        registry.register(_Samples([*_of_this_process(dependencies), *samples], times))
+        samples, times = _database_samples(dependencies)
+        registry.register(_Samples([*_process_samples(dependencies), *samples], times))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _of_this_process(dependencies: Dependencies) -> list[Sample]:
+def _process_samples(dependencies: Dependencies) -> list[Sample]:
     return [Sample("relay_leading", {}, float(dependencies.relay_state().startswith("leading")))]
 
 
-def _of_the_database(dependencies: Dependencies) -> tuple[list[Sample], list[Times]]:
+def _database_samples(dependencies: Dependencies) -> tuple[list[Sample], list[Times]]:
     """A scrape without the database still says so: that is what one is paged for."""
     try:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:

@@ -50,12 +50,12 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
         },
     )
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
-        number = track.number_of(credentials, path.token)
+        number = track.order_of_token(credentials, path.token)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, number)
             steps = service.order_history(conn, number)
         if html.prefers_html():
-            return track.page(found, steps, path.token)
+            return track.tracking_page(found, steps, path.token)
         document = {
             **documents.order(found),
             "history": [dataclasses.asdict(step) for step in steps],

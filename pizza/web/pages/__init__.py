@@ -1,8 +1,7 @@
-"""Pages for people: server-rendered, with a little JavaScript that they also do without.
+"""Pages: rendered by the server; most work without JavaScript.
 
-Each is one template; a page that moves is fetched again and its changed parts are put in place, so
-there are no second words for the same thing in JavaScript. The kitchen's board alone is drawn by
-the browser, from `GET /kitchen/board`.
+Each has one template. Scripts fetch a live page again and replace its changed parts, so texts are
+in the templates only. The kitchen page alone is drawn by the browser, from `GET /kitchen/board`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from pizza.web.pages import (
 from pizza.web.security.credentials import Credentials
 
 NAME = "pages"
-# Operations whose address is also a page's.
+# Operations whose path is also a page.
 _SHARED = ("tracked_order", "kitchen")
 
 
@@ -38,7 +37,7 @@ def install(
     credentials: Credentials,
     endpoint: PlaceOrder,
 ) -> None:
-    """Add the pages to `app`, and have errors be pages for who asks for one."""
+    """Add the pages to `app`, and show errors as pages to browsers."""
     pages = Blueprint(NAME, __name__)
     static_files.register(pages)
     order.register(pages, dependencies, endpoint)
@@ -53,11 +52,11 @@ def install(
 
 
 def _respond(error: Exception) -> Response:
-    """The answer to any exception: a problem, and to a browser that wants a page, a page of it."""
+    """The response to an exception: a problem, as a page for a browser."""
     endpoint = request.endpoint or f"{NAME}.nothing"
     if not html.prefers_html() or not endpoint.startswith((*_SHARED, f"{NAME}.")):
         return problems.handle_exception(error)
     problem = problems.problem_for(error)
     if problem.status == 401 and request.method == "GET":
-        return html.redirect_to(login.login_address(request.full_path.rstrip("?")))
+        return html.redirect_to(login.login_url(request.full_path.rstrip("?")))
     return html.render_problem(problem)

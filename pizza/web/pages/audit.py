@@ -1,4 +1,4 @@
-"""`/manage/audit`: who has changed what, or read whose data; newest first, 50 on a page."""
+"""`/manage/audit`: the audit log, newest first, 50 entries a page."""
 
 from __future__ import annotations
 
@@ -29,14 +29,21 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = audit.entries(
-                conn, actor=asked["actor"], action=asked["action"], about=asked["object"],
-                before=_before(request.args.get("before")), limit=_PAGE,
-            )  # fmt: skip
+                conn,
+                actor=asked["actor"],
+                action=asked["action"],
+                about=asked["object"],
+                before=_before(request.args.get("before")),
+                limit=_PAGE,
+            )
         older = {**asked, "before": found[-1].id} if len(found) == _PAGE else {}
         return html.render_page(
-            "audit.html", here="manage", entries=list(map(_shown, found)), asked=asked,
+            "audit.html",
+            here="manage",
+            entries=list(map(_to_row, found)),
+            asked=asked,
             older=f"{_ADDRESS}?{urlencode(older)}" if older else "",
-        )  # fmt: skip
+        )
 
 
 def _before(text: str | None) -> int | None:
@@ -47,8 +54,8 @@ def _before(text: str | None) -> int | None:
     return int(text)
 
 
-def _shown(entry: Entry) -> dict[str, Any]:
-    """What the template shows of it; names of keys and dishes are other people's text."""
+def _to_row(entry: Entry) -> dict[str, Any]:
+    """The fields for the template, with control characters escaped."""
     texts = ("actor", "action", "object_kind", "object_id", "source")
     return {
         **{name: printable(getattr(entry, name)) for name in texts},
@@ -56,10 +63,10 @@ def _shown(entry: Entry) -> dict[str, Any]:
         "at": entry.at,
         "role": entry.role,
         "key_id": entry.key_id,
-        "before": _facts(entry.before),
-        "after": _facts(entry.after),
+        "before": _to_json(entry.before),
+        "after": _to_json(entry.after),
     }
 
 
-def _facts(details: Details | None) -> str:
+def _to_json(details: Details | None) -> str:
     return "" if details is None else printable(json.dumps(details, ensure_ascii=False))

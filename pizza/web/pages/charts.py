@@ -1,4 +1,4 @@
-"""Plots as SVG, drawn here: bars with an axis, and each value as a text as well."""
+"""Computes bar charts, which the template draws as SVG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEFT, _TOP, _BOTTOM = 64, 14, 26
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: where it stands, in units of the drawing, and what it says."""
+    """One bar in SVG units. title: its value as text; kind: its CSS class."""
 
     x: float
     y: float
@@ -24,7 +24,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on an axis with its words."""
+    """A tick of an axis with its label. at: position in SVG units."""
 
     at: float
     text: str
@@ -32,21 +32,21 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """All that the template draws; `series` are the names of the kinds of bars."""
+    """A chart for the template. series: the names of the kinds of bars."""
 
     title: str
     summary: str
     series: tuple[str, ...]
     bars: list[Bar]
-    across: list[Tick]
-    up: list[Tick]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
     width: int = _WIDTH
     height: int = _HEIGHT
     left: int = _LEFT
     base: int = _HEIGHT - _BOTTOM
 
 
-def bars(
+def bar_chart(
     title: str,
     series: Sequence[str],
     columns: Sequence[tuple[str, Sequence[float]]],
@@ -54,17 +54,17 @@ def bars(
     unit: str = "",
     every: int = 1,
 ) -> Chart:
-    """A plot of a column for each label, with a bar for each of the series.
+    """A chart with a group of bars for each (label, values) of `columns`.
 
-    unit: behind each value; every: how many columns lie between two labels of the axis.
+    series: the names of the values; unit: appended to each value; every: label each n-th column.
     """
     top = _round_up(max((value for _, values in columns for value in values), default=0))
     room = _HEIGHT - _TOP - _BOTTOM
     step = (_WIDTH - _LEFT) / max(1, len(columns))
     width = step * 0.8 / len(series)
-    drawn, across = [], []
-    for place, (label, values) in enumerate(columns):
-        left = _LEFT + place * step
+    drawn, x_ticks = [], []
+    for index, (label, values) in enumerate(columns):
+        left = _LEFT + index * step
         for number, value in enumerate(values):
             height = room * value / top
             drawn.append(
@@ -77,21 +77,21 @@ def bars(
                     f"series-{number}",
                 )
             )
-        if place % every == 0:
-            across.append(Tick(round(left + step / 2, 1), label))
-    up = [
+        if index % every == 0:
+            x_ticks.append(Tick(round(left + step / 2, 1), label))
+    y_ticks = [
         Tick(round(_HEIGHT - _BOTTOM - room * share, 1), f"{_short(top * share)}{unit}")
         for share in (0, 0.5, 1)
     ]
-    most = [max((values[n] for _, values in columns), default=0) for n in range(len(series))]
-    words = ", ".join(
-        f"{name} at most {_short(m)}{unit}" for name, m in zip(series, most, strict=True)
+    maxima = [max((values[n] for _, values in columns), default=0) for n in range(len(series))]
+    summary = ", ".join(
+        f"{name} at most {_short(m)}{unit}" for name, m in zip(series, maxima, strict=True)
     )
-    return Chart(title, words, tuple(series), drawn, across, up)
+    return Chart(title, summary, tuple(series), drawn, x_ticks, y_ticks)
 
 
 def _round_up(value: float) -> float:
-    """The end of the axis: 1, 2 or 5 times a power of ten."""
+    """The end of the y axis: 1, 2 or 5 times a power of ten."""
     if value <= 0:
         return 2.0
     power = 10.0 ** math.floor(math.log10(value))

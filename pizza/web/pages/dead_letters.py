@@ -1,4 +1,4 @@
-"""`/manage/dead-letters`: messages that nobody could process, to be sent again or dropped."""
+"""`/manage/dead-letters`: failed messages, each with buttons to retry or delete it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ADDRESS = "/manage/dead-letters"
 _MAX_SHOWN = 100
 _MAX_JSON = 8000
 _MAX_FAILURES = 20
-# To send again or drop all of them may take longer than a look.
-_SETTLE_SECONDS = 20.0
+# Retrying or dropping all of them may take longer than a read.
+_APPLY_SECONDS = 20.0
 
 
 def register(pages: Blueprint, dependencies: Dependencies) -> None:
@@ -40,14 +40,14 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     def dead_letters_form() -> Response:
         form = read_form(request.environ)
         verb, id = form.get("do", ""), form.get("id", "")
-        with dependencies.pool.connection(timeout=_SETTLE_SECONDS) as conn:
-            done = _settle(conn, verb, id, authorization.current_actor())
+        with dependencies.pool.connection(timeout=_APPLY_SECONDS) as conn:
+            done = _apply(conn, verb, id, authorization.current_actor())
             if not done.failures:
                 return html.redirect_to(_ADDRESS)
             return _page(conn, done, verb)
 
 
-def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> BulkResult:
+def _apply(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> BulkResult:
     match verb, id:
         case "retry", "*":
             return dead_letters.retry_all(conn, actor)
@@ -61,22 +61,22 @@ def _settle(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> BulkRe
 
 
 def _page(conn: BoundedConnection, done: BulkResult | None = None, verb: str = "") -> Response:
-    """The page; done: what could not be done to some of them, so that it is no success."""
+    """The page. done: the result of an action that failed for some of them."""
     letters = service.list_dead_letters(conn, _MAX_SHOWN)
     return html.render_page(
         "dead_letters.html",
         status=200 if done is None else 409,
         here="manage",
-        letters=list(map(_shown, letters)),
+        letters=list(map(_to_row, letters)),
         total=service.count(conn) if len(letters) == _MAX_SHOWN else len(letters),
         done=done,
         failures=list(done.failures.items())[:_MAX_FAILURES] if done else [],
-        done_verb="sent again" if verb == "retry" else "dropped",
+        done_verb="retried" if verb == "retry" else "deleted",
     )
 
 
-def _shown(letter: StoredDeadLetter) -> dict[str, Any]:
-    """What the template shows of it: text that stays within its place."""
+def _to_row(letter: StoredDeadLetter) -> dict[str, Any]:
+    """The fields for the template, with control characters escaped."""
     texts = {
         "task": letter.task or "",
         "queue": letter.queue,

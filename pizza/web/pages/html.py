@@ -1,4 +1,4 @@
-"""What all pages have in common: their templates, their headers, who gets one."""
+"""Renders pages from templates, with the headers that all pages have."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pizza.web.http.problems import Problem
 from pizza.web.security.authorization import session_cookie
 
 HTML = "text/html; charset=utf-8"
-# Nothing from elsewhere, nothing inline; no other site shows these pages in a frame of its own.
+# No external resources, no inline code, no framing by other sites.
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-# A form of a page that said no-referrer would come with the origin `null`, like a stranger's.
+# With no-referrer a form would be sent with the origin `null`.
 _HEADERS = {
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "same-origin",
@@ -25,20 +25,19 @@ _HEADERS = {
 
 
 def prefers_html() -> bool:
-    """Whether the current request prefers a page to JSON, which only a browser does."""
+    """Whether the current request prefers HTML to JSON, as browsers do."""
     accepts = request.accept_mimetypes
     return bool(accepts["text/html"] > accepts["application/json"])
 
 
-def render_page(template: str, *, status: int = 200, live: bool = False, **words: Any) -> Response:
-    """A page of this template.
-
-    live: who has it already is told so (ETag, 304), so that it can be asked for every moment.
-    """
-    words["root"] = request.script_root
-    words["logged_in"] = session_cookie(request.environ) is not None
-    words["manages"] = "principal" in g and g.principal.has_role(MANAGER)
-    text = _TEMPLATES.get_template(template).render(words)
+def render_page(
+    template: str, *, status: int = 200, live: bool = False, **context: Any
+) -> Response:
+    """Render a template. live: add an ETag and respond 304 to a browser that has this version."""
+    context["root"] = request.script_root
+    context["logged_in"] = session_cookie(request.environ) is not None
+    context["manages"] = "principal" in g and g.principal.has_role(MANAGER)
+    text = _TEMPLATES.get_template(template).render(context)
     response = set_headers(Response(text, status, content_type=HTML))
     if live:
         response.add_etag(weak=True)
@@ -47,27 +46,27 @@ def render_page(template: str, *, status: int = 200, live: bool = False, **words
 
 
 def render_problem(found: Problem) -> Response:
-    """An error as a page."""
+    """Render an error as a page."""
     response = render_page("problem.html", status=found.status, problem=found)
     response.headers.extend(found.headers)
     return response
 
 
 def redirect_to(address: str) -> Response:
-    """Send the browser on to a page of ours, after a form. address: below the root of the pages."""
+    """Redirect the browser to a page after a form. address: path below the root."""
     location = f"{request.script_root}{address}"
     return set_headers(Response(status=303, headers={"Location": location}, content_type=HTML))
 
 
 def set_headers(response: Response) -> Response:
-    """Put on what every page has in its head."""
+    """Add the headers that every page has."""
     response.headers.update(_HEADERS)
     response.vary.add("Accept")
     return response
 
 
 def _moment(value: datetime | None) -> str:
-    """A time for `<time datetime>`; the browser shows it as its clock does."""
+    """A time for `<time datetime>`, which scripts show in local time."""
     if value is None:
         return ""
     utc = value.astimezone(UTC)
@@ -75,12 +74,12 @@ def _moment(value: datetime | None) -> str:
 
 
 def _clock(value: datetime | None) -> str:
-    """The same for people whose browser runs no scripts."""
+    """A time for browsers without scripts."""
     return f"{value.astimezone(UTC):%H:%M} UTC" if value else ""
 
 
 def _second(value: datetime) -> str:
-    """A time to the second, for lists that go back some days."""
+    """A date and time to the second."""
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
@@ -89,7 +88,7 @@ def _money(value: Decimal | None) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    """A length of time, short: 8.2 s, 3 min 20 s."""
+    """A duration: 8.2 s, 3 min 20 s."""
     if value is None:
         return "–"
     if value < 60:
@@ -107,9 +106,12 @@ def _slug(text: str) -> str:
 
 
 _TEMPLATES = Environment(
-    loader=PackageLoader("pizza.web"), autoescape=True, undefined=StrictUndefined,
-    trim_blocks=True, lstrip_blocks=True,
-)  # fmt: skip
+    loader=PackageLoader("pizza.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 _TEMPLATES.filters.update(
     moment=_moment, clock=_clock, second=_second, money=_money, seconds=_seconds, slug=_slug
 )

@@ -1,4 +1,4 @@
-"""`/login`: a staff key, posted once, opens a session for this browser; `/logout` ends it."""
+"""`/login` opens a session for a browser with a staff key; `/logout` ends it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pizza.web.security.authorization import deny
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.proxies import address_of
 
-_FIRST = "/kitchen"
-_UNKNOWN = "Wrong or revoked key."
+_DEFAULT_URL = "/kitchen"
+_WRONG_KEY = "Wrong or revoked key."
 
 
 def register(pages: Blueprint, authenticator: Authenticator, credentials: Credentials) -> None:
@@ -26,13 +26,15 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
     @pages.get("/login")
     def login() -> Response:
         if not authenticator.auth_required():
-            return html.redirect_to(_FIRST)
-        return html.render_page("login.html", following=_local(request.args.get("next")), error="")
+            return html.redirect_to(_DEFAULT_URL)
+        return html.render_page(
+            "login.html", next_url=_safe_url(request.args.get("next")), error=""
+        )
 
     @pages.post("/login")
     def login_form() -> Response:
         form = read_form(request.environ)
-        following = _local(form.get("next"))
+        next_url = _safe_url(form.get("next"))
         source, agent = address_of(request.environ), request.headers.get("User-Agent", "")
         try:
             cookie = credentials.log_in(
@@ -43,9 +45,9 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
                 deny(refusal, request.environ)  # for the log
             except InvalidCredential:
                 return html.render_page(
-                    "login.html", status=403, following=following, error=_UNKNOWN
+                    "login.html", status=403, next_url=next_url, error=_WRONG_KEY
                 )
-        response = html.redirect_to(following)
+        response = html.redirect_to(next_url)
         response.set_cookie(
             authorization.cookie_name(request.environ), cookie, httponly=True, samesite="Strict",
             max_age=int(sessions.MAX_AGE.total_seconds()), path=request.script_root or "/",
@@ -60,20 +62,23 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
             authenticator.log_out(cookie, source=address_of(request.environ))
         response = html.redirect_to("/")
         response.delete_cookie(
-            authorization.cookie_name(request.environ), httponly=True, samesite="Strict",
-            path=request.script_root or "/", secure=authorization.is_https(request.environ),
-        )  # fmt: skip
+            authorization.cookie_name(request.environ),
+            httponly=True,
+            samesite="Strict",
+            path=request.script_root or "/",
+            secure=authorization.is_https(request.environ),
+        )
         return response
 
 
-def login_address(following: str) -> str:
-    """Where to log in, to be sent on to `following` afterwards."""
-    return f"/login?{urlencode({'next': following})}"
+def login_url(next_url: str) -> str:
+    """The login page that redirects to `next_url` afterwards."""
+    return f"/login?{urlencode({'next': next_url})}"
 
 
-def _local(address: str | None) -> str:
-    """The address, if it is one of ours: nobody is to be sent elsewhere by a link to the login."""
+def _safe_url(address: str | None) -> str:
+    """The URL if it is a path of this site, else the default: no open redirects."""
     if address and address.isascii() and address.isprintable():
         plain = address.startswith("/") and not address.startswith("//") and "\\" not in address
-        return address if plain else _FIRST
-    return _FIRST
+        return address if plain else _DEFAULT_URL
+    return _DEFAULT_URL

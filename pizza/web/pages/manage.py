@@ -1,4 +1,4 @@
-"""`/manage`: workers, queues, figures, the menu; and what the manager changes with a click."""
+"""`/manage`: kitchen, queues, workers, charts, the day's report and the menu, with their forms."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATES = ("pending", "sent", "claimed", "scheduled")
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """How many messages a queue has, by state."""
+    """The number of messages of a queue, by state."""
 
     name: str
     counts: tuple[int, ...]
@@ -47,19 +47,16 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         form = read_form(request.environ)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             try:
-                _do(conn, form)
+                _perform_action(conn, form)
             except DomainError as refusal:
                 return _page(conn, dependencies.relay_state(), str(refusal))
         return html.redirect_to(_ADDRESS)
 
 
-def _do(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
-    """What a button of the page asks for. Raises DomainError for what cannot be done."""
-    dish, reason, actor = (
-        form.get("dish", ""),
-        form.get("reason", "").strip(),
-        authorization.current_actor(),
-    )
+def _perform_action(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
+    """Perform the action of a button. Raises DomainError."""
+    dish, reason = form.get("dish", ""), form.get("reason", "").strip()
+    actor = authorization.current_actor()
     match form.get("do"):
         case "pause":
             control.pause_kitchen(conn, reason=reason or None, actor=actor)
@@ -73,7 +70,7 @@ def _do(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
             tag = form.get("tag", "").strip()
             dishes.add_dish(conn, dish.strip(), tag, _price(form), actor=actor)
         case _:
-            raise InvalidRequest([FieldError("do", "is nothing that this page can do")])
+            raise InvalidRequest([FieldError("do", "is not an action of this page")])
 
 
 def _price(form: dict[str, str]) -> Decimal | None:
@@ -98,10 +95,10 @@ def _page(conn: psycopg.Connection[Any], relay: str, problem: str = "") -> Respo
         workers=workers.workers_status(conn),
         queues=_queues(samples),
         states=_STATES,
-        lag=_one(samples, "outbox_lag_seconds"),
-        again=sum(each.value for each in samples if each.name == "messages_tried_again"),
+        lag=_sample_value(samples, "outbox_lag_seconds"),
+        retried=sum(each.value for each in samples if each.name == "messages_tried_again"),
         stuck=sum(each.value for each in samples if each.name == "orders_stuck"),
-        plots=[_throughput(conn), _waits(conn)],
+        charts=[_throughput_chart(conn), _waits_chart(conn)],
         report=reports.day_report(conn, reports.read_day(reports.TODAY)),
         dishes=dishes.dishes(conn),
     )
@@ -118,22 +115,26 @@ def _queues(samples: Iterable[Sample]) -> list[Queue]:
     ]
 
 
-def _one(samples: Iterable[Sample], name: str) -> float:
+def _sample_value(samples: Iterable[Sample], name: str) -> float:
     return next((each.value for each in samples if each.name == name), 0.0)
 
 
-def _throughput(conn: psycopg.Connection[Any]) -> charts.Chart:
+def _throughput_chart(conn: psycopg.Connection[Any]) -> charts.Chart:
     minutes = figures.throughput(conn, _MINUTES)
     columns = [(f"{each.at:%H:%M}", (each.placed, each.ready)) for each in minutes]
     title = f"Orders in each of the last {_MINUTES} minutes (UTC)"
-    return charts.bars(title, ("placed", "ready"), columns, every=5)
+    return charts.bar_chart(title, ("placed", "ready"), columns, every=5)
 
 
-def _waits(conn: psycopg.Connection[Any]) -> charts.Chart:
+def _waits_chart(conn: psycopg.Connection[Any]) -> charts.Chart:
     waits = reports.priority_waits(conn)
     columns = [
         (f"priority {each.priority}", (each.avg_wait_seconds or 0.0, each.p90_wait_seconds or 0.0))
         for each in waits
     ]
-    return charts.bars("Waiting for a cook, newest 5,000 orders", ("on average", "9 of 10 within"),
-                      columns, unit=" s")  # fmt: skip
+    return charts.bar_chart(
+        "Waiting for a cook, newest 5,000 orders",
+        ("average", "90th percentile"),
+        columns,
+        unit=" s",
+    )

@@ -1,4 +1,4 @@
-"""`/`: the menu, the basket, the order. Without scripts it is a form that is posted."""
+"""`/`: the menu and the basket. Without scripts it is a form."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from pizza.web.pages import html
 from pizza.web.schemas.serializers import TRACK
 
 _QUANTITY, _PRICE = "quantity:", "price:"
-# The courses as a menu has them; those that it does not know come between.
-_BEGIN, _END = ("pizza", "pasta", "grill", "soup", "salad"), ("dessert", "drink")
+# The sections of the menu in their order; others come between.
+_FIRST_TAGS, _LAST_TAGS = ("pizza", "pasta", "grill", "soup", "salad"), ("dessert", "drink")
 _TYPES = (
-    (rules.TAKEOUT, "I pick it up"),
-    (rules.DINE_IN, "I eat here"),
-    (rules.DELIVERY, "Bring it to me"),
+    (rules.TAKEOUT, "Pickup"),
+    (rules.DINE_IN, "Dine in"),
+    (rules.DELIVERY, "Delivery"),
 )
 
 
@@ -47,8 +47,10 @@ def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder)
     def order_form() -> Response:
         form = read_form(request.environ)
         menu = read_menu()
-        body = json.dumps(_document(form, menu)).encode()
-        status, _, answer = endpoint.respond(_as_api(request.environ, body, form.get("key", "")))
+        body = json.dumps(_order_document(form, menu)).encode()
+        status, _, answer = endpoint.respond(
+            _api_environ(request.environ, body, form.get("key", ""))
+        )
         document = json.loads(answer)
         if status == 201:
             return html.redirect_to(f"{TRACK}{document['tracking_token']}")
@@ -56,7 +58,7 @@ def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder)
 
 
 def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any]) -> Response:
-    """The page, with what was filled in and what was wrong with it."""
+    """The page with the entered values and their errors."""
     errors: dict[str, str] = {}
     for each in problem.get("errors", ()):
         field = "items" if each["field"].startswith("items") else each["field"]
@@ -64,61 +66,61 @@ def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any])
     response = html.render_page(
         "order.html",
         status=problem.get("status", 200),
-        courses=_courses(menu),
+        sections=_menu_sections(menu),
         form=form,
         types=_TYPES,
         limits=rules,
         names=names,
         detail=problem.get("detail", ""),
         errors=errors,
-        # The same key when the same order is sent again, so that it is one order.
+        # The same key when the form is sent again, so that it places one order.
         key=form.get("key") or str(uuid.uuid4()),
         prefix=_QUANTITY,
         price_prefix=_PRICE,
     )
-    # Whoever comes back to it begins another order.
+    # Going back to the page starts another order.
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _courses(menu: list[Dish]) -> list[tuple[str, list[Dish]]]:
-    """The menu by its tags, which it is sorted by."""
+def _menu_sections(menu: list[Dish]) -> list[tuple[str, list[Dish]]]:
+    """The menu grouped by tag."""
     found = [(tag, list(group)) for tag, group in groupby(menu, key=lambda dish: dish.tag)]
-    place = {tag: number for number, tag in enumerate((*_BEGIN, "", *_END))}
-    return sorted(found, key=lambda course: place.get(course[0], place[""]))
+    rank = {tag: number for number, tag in enumerate((*_FIRST_TAGS, "", *_LAST_TAGS))}
+    return sorted(found, key=lambda section: rank.get(section[0], rank[""]))
 
 
-def _document(form: Mapping[str, str], menu: list[Dish]) -> dict[str, Any]:
-    """The order as POST /orders takes it, at the prices that the guest has seen."""
+def _order_document(form: Mapping[str, str], menu: list[Dish]) -> dict[str, Any]:
+    """The document for POST /orders, with the prices that the page has shown."""
     order_type = form.get("order_type", rules.TAKEOUT)
     found: dict[str, Any] = {
         "customer_name": form.get("customer_name", ""),
         "order_type": order_type,
         "items": [
-            {"name": dish.name, "quantity": quantity, "price": _seen(form, dish)}
+            {"name": dish.name, "quantity": quantity, "price": _displayed_price(form, dish)}
             for dish in menu
             if dish.price is not None
-            and (quantity := _whole(form.get(f"{_QUANTITY}{dish.name}", ""))) not in ("", 0)
+            and (quantity := _parse_int(form.get(f"{_QUANTITY}{dish.name}", ""))) not in ("", 0)
         ],
     }
     if order_type == rules.DINE_IN and form.get("table_number", "").strip():
-        found["table_number"] = _whole(form["table_number"])
+        found["table_number"] = _parse_int(form["table_number"])
     if order_type == rules.DELIVERY and form.get("delivery_address", "").strip():
         found["delivery_address"] = form["delivery_address"].strip()
     return found
 
 
-def _seen(form: Mapping[str, str], dish: Dish) -> float:
-    """The price that stood on the page; the menu's if the form has none that can be read."""
+def _displayed_price(form: Mapping[str, str], dish: Dish) -> float:
+    """The price that the page has shown; the menu's price if it cannot be parsed."""
     try:
-        seen = Decimal(form.get(f"{_PRICE}{dish.name}", ""))
+        price = Decimal(form.get(f"{_PRICE}{dish.name}", ""))
     except InvalidOperation:
-        seen = dish.price or Decimal(0)
-    return float(seen if seen.is_finite() else dish.price or 0)
+        price = dish.price or Decimal(0)
+    return float(price if price.is_finite() else dish.price or 0)
 
 
-def _whole(text: str) -> int | str:
-    """The number in a field; what is none goes on as it is, to be refused by name."""
+def _parse_int(text: str) -> int | str:
+    """The number in a field; other text is returned unchanged, and fails validation later."""
     text = text.strip()
     try:
         return int(text) if len(text) < 10 else text
@@ -126,8 +128,8 @@ def _whole(text: str) -> int | str:
         return text
 
 
-def _as_api(environ: Mapping[str, Any], body: bytes, key: str) -> dict[str, Any]:
-    """The request as if the same client had sent this to POST /orders."""
+def _api_environ(environ: Mapping[str, Any], body: bytes, key: str) -> dict[str, Any]:
+    """The WSGI environment of the same client sending `body` to POST /orders."""
     found = {
         **environ,
         "wsgi.input": io.BytesIO(body),

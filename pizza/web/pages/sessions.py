@@ -1,4 +1,4 @@
-"""`/manage/sessions`: the browsers that are logged in, each with a button that ends it."""
+"""`/manage/sessions`: the open sessions, each with a button that ends it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
             found = service.list_sessions(conn)
         own = authorization.current_principal().session
         return html.render_page(
-            "sessions.html", here="manage", sessions=[_shown(each, own) for each in found]
+            "sessions.html", here="manage", sessions=[_to_row(each, own) for each in found]
         )
 
     @pages.post(_ADDRESS)
@@ -49,7 +49,7 @@ def _end(conn: service.Connection, id: str) -> None:
         service.end_session(conn, id, actor=authorization.current_actor())
 
 
-def _shown(session: StaffSession, own: str | None) -> dict[str, object]:
+def _to_row(session: StaffSession, own: str | None) -> dict[str, object]:
     return {
         "id": session.id[:SHORT_ID], "key": printable(service.key_name_of(session)),
         "created_at": session.created_at, "last_used_at": session.last_used_at,

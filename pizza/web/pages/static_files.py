@@ -1,4 +1,4 @@
-"""Styles and scripts of the pages, from memory: they are small and part of the program."""
+"""Serves styles and scripts from memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = {
 
 
 def register(pages: Blueprint) -> None:
-    """Add the view of files to `pages`."""
+    """Add `/static/<name>` to `pages`."""
     found = {
         each.name: each.read_bytes()
         for each in resources.files("pizza.web").joinpath("static").iterdir()

@@ -1,4 +1,4 @@
-"""`/track/<token>` for people: where an order is, what it has been through, when it is there."""
+"""`/track/<token>` as a page: progress, timeline and estimate of an order."""
 
 from __future__ import annotations
 
@@ -35,24 +35,25 @@ _HEADLINES = {
     READY: "Your order is ready",
     OUT_FOR_DELIVERY: "Your order is on its way",
     DELIVERED: "Enjoy your meal!",
-    CANCELLED: "This order is cancelled",
+    CANCELLED: "Order cancelled",
 }
 _STAGES = {
-    "quality": "Quality has a last look at it.",
-    "packaging": "It is being packed.",
-    "courier": "It waits for its courier.",
-    "handover": "It waits for you at the counter.",
+    "quality": "Final check",
+    "packaging": "Being packed",
+    "courier": "Waiting for a driver",
+    "handover": "Ready for you at the counter",
 }
 _LAST = {DINE_IN: "Served", DELIVERY: "Delivered"}
+# Without names: workers have those of processes.
 _SENTENCES = {
     RECEIVED: "We have your order.",
-    COOKING: "{who} has begun to cook it.",
+    COOKING: "We started cooking.",
     READY: "It is ready.",
-    OUT_FOR_DELIVERY: "{who} is on the way to you.",
-    CANCELLED: "You have cancelled it.",
+    OUT_FOR_DELIVERY: "Your driver is on the way.",
+    CANCELLED: "You cancelled this order.",
 }
-_AGAIN = {COOKING: "{who} has taken over the cooking."}
-_HANDED_OVER = {
+_REPEATED = {COOKING: "Another cook took over."}
+_HANDED_TO_CUSTOMER = {
     DINE_IN: "It was served.",
     TAKEOUT: "It was handed over.",
     DELIVERY: "It was delivered.",
@@ -61,7 +62,7 @@ _HANDED_OVER = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the way: its name, whether it is done, current or to come, and since when."""
+    """One step of the progress. state: done, current, ahead or off; at: when it was reached."""
 
     name: str
     state: str
@@ -70,35 +71,35 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One line of the history, in plain words."""
+    """One change of an order as a sentence for its customer."""
 
     at: datetime
-    words: str
+    text: str
 
 
 def register(pages: Blueprint, dependencies: Dependencies, credentials: Credentials) -> None:
-    """Add the form of the page to `pages`; the page itself is at the operation's address."""
+    """Add the form of the page to `pages`; the page itself is at the path of the API operation."""
 
     @pages.post("/track/<token>/cancel")
     def cancel(token: str) -> Response:
-        number = number_of(credentials, token)
+        number = order_of_token(credentials, token)
         try:
             with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 actions.cancel(conn, number, role=CUSTOMER)
         except IllegalTransition:
-            pass  # the page says where it is by now
+            pass  # the page shows the present status
         return html.redirect_to(f"{TRACK}{token}")
 
 
-def number_of(credentials: Credentials, token: str) -> str:
-    """The order of a token. Raises Problem 404 or 429, DatabaseUnavailable."""
+def order_of_token(credentials: Credentials, token: str) -> str:
+    """The number of a token's order. Raises Problem 404 or 429, DatabaseUnavailable."""
     try:
         return credentials.authenticate_customer(request.environ, token).number or ""
     except InvalidCredential:
         raise Problem(404, NO_ORDER) from None
 
 
-def page(order: Order, history: Sequence[StatusChange], token: str) -> Response:
+def tracking_page(order: Order, history: Sequence[StatusChange], token: str) -> Response:
     """The page of an order."""
     return html.render_page(
         "track.html",
@@ -107,8 +108,8 @@ def page(order: Order, history: Sequence[StatusChange], token: str) -> Response:
         token=token,
         headline=_headline(order),
         stage=_stage(order),
-        steps=steps(order, history),
-        history=[TimelineEntry(each.timestamp, words) for each, words in told(order, history)],
+        steps=progress(order, history),
+        timeline=timeline(order, history),
         due=order.estimated_completion if order.status in (RECEIVED, COOKING) else None,
         may_cancel=CANCELLED in allowed(order.status, order.order_type, CUSTOMER),
         ended=order.status in _ENDED,
@@ -129,21 +130,21 @@ def _stage(order: Order) -> str:
     return _STAGES.get(order.stage or "", "")
 
 
-def steps(order: Order, history: Sequence[StatusChange]) -> list[Step]:
-    """The way of an order of this type; of one that was sent back, the way it takes now."""
-    way = [(RECEIVED, "Received"), (COOKING, "Cooking"), (READY, "Ready")]
+def progress(order: Order, history: Sequence[StatusChange]) -> list[Step]:
+    """The steps of an order of this type; of an order that was sent back, since then."""
+    path = [(RECEIVED, "Received"), (COOKING, "Cooking"), (READY, "Ready")]
     if order.order_type == DELIVERY:
-        way.append((OUT_FOR_DELIVERY, "On its way"))
-    way.append((DELIVERED, _LAST.get(order.order_type, "Picked up")))
+        path.append((OUT_FOR_DELIVERY, "On its way"))
+    path.append((DELIVERED, _LAST.get(order.order_type, "Picked up")))
     since: dict[str, datetime] = {}
     for change in history:
         if change.status == RECEIVED and since:
             since = {RECEIVED: since[RECEIVED]}
         since.setdefault(change.status, change.timestamp)
-    places = [status for status, _ in way]
+    places = [status for status, _ in path]
     here = places.index(order.status) if order.status in places else -1
     found = []
-    for place, (status, name) in enumerate(way):
+    for place, (status, name) in enumerate(path):
         if here < 0:
             state = "done" if status in since else "off"
         else:
@@ -154,25 +155,26 @@ def steps(order: Order, history: Sequence[StatusChange]) -> list[Step]:
     return found
 
 
-def told(order: Order, history: Sequence[StatusChange]) -> list[tuple[StatusChange, str]]:
-    """Every change with a sentence for the customer, newest first."""
+def timeline(order: Order, history: Sequence[StatusChange]) -> list[TimelineEntry]:
+    """Every change as a sentence for the customer, newest first."""
     before, found = "", []
     for change in history:
-        found.append((change, _sentence(order, change, before)))
+        found.append(TimelineEntry(change.timestamp, _describe(order, change, before)))
         before = change.status
     return found[::-1]
 
 
-def _sentence(order: Order, change: StatusChange, before: str) -> str:
-    why = (change.notes or "").partition(": ")[2]
-    again = change.status == before
-    if again and (change.notes or "").startswith("priority "):
-        return "Its place in the line has changed."
+def _describe(order: Order, change: StatusChange, before: str) -> str:
+    reason = (change.notes or "").partition(": ")[2]
+    repeated = change.status == before
+    if repeated and (change.notes or "").startswith("priority "):
+        return "Your order was moved in the queue."
     if change.status == RECEIVED and before:
-        reason = f" ({why})" if why else ""
-        return f"It goes back to the kitchen{reason}, to be cooked again before all others."
+        return f"We’re remaking your order, first in line{f' ({reason})' if reason else ''}."
     if change.status == CANCELLED and change.changed_by != CUSTOMER:
-        return f"The restaurant has cancelled it{f': {why}' if why else ''}."
-    words = _AGAIN if again else _HANDED_OVER if change.status == DELIVERED else _SENTENCES
-    key = order.order_type if words is _HANDED_OVER else change.status
-    return words.get(key, f"It is {change.status}.").format(who=change.changed_by)
+        return f"The restaurant cancelled this order{f': {reason}' if reason else ''}."
+    sentences = (
+        _REPEATED if repeated else _HANDED_TO_CUSTOMER if change.status == DELIVERED else _SENTENCES
+    )
+    key = order.order_type if sentences is _HANDED_TO_CUSTOMER else change.status
+    return sentences.get(key, f"It is {change.status}.")

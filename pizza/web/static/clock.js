@@ -1,4 +1,4 @@
-// Times as people say them, in the time zone of who reads them.
+// Shows times in the browser's time zone and language.
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -15,8 +15,8 @@ function untilWords(seconds) {
   return `(in ${Math.round(seconds / 60)} min)`;
 }
 
-/** Write all times below `root` anew. */
-export function tell(root = document) {
+/** Update all times below `root`. */
+export function updateTimes(root = document) {
   for (const each of root.querySelectorAll("time[data-as=clock]")) {
     const text = clock.format(new Date(each.dateTime));
     if (each.textContent !== text) each.textContent = text;

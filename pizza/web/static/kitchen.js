@@ -1,15 +1,15 @@
-// The kitchen's board: one list of orders from the service, drawn in place; what staff does by hand.
-import { live, reload } from "./live.js";
+// The kitchen page: draws the list of orders, and sends the actions of staff.
+import { keepUpdated, reload } from "./live.js";
 import { minutes } from "./clock.js";
-import { Moves } from "./moves.js";
+import { OrderActions } from "./order_actions.js";
 import { ROOT } from "./root.js";
 import { Sound } from "./sound.js";
 import { isolated } from "./text.js";
 
 const BOARD = document.getElementById("board");
 const COLUMNS = {
-  status: [["received", "Waiting"], ["cooking", "Cooking"], ["ready", "Ready"], ["out-for-delivery", "On the road"], ["cancelled", "Cancelled"]],
-  station: [["kitchen", "Kitchen"], ["quality", "Quality"], ["packaging", "Packaging"], ["courier", "Courier"], ["handover", "Handover"], ["none", "Elsewhere"]],
+  status: [["received", "Waiting"], ["cooking", "Cooking"], ["ready", "Ready"], ["out-for-delivery", "Out for delivery"], ["cancelled", "Cancelled"]],
+  station: [["kitchen", "Kitchen"], ["quality", "Quality"], ["packaging", "Packaging"], ["courier", "Courier"], ["handover", "Pickup"], ["none", "Other"]],
 };
 const HIDDEN_WHEN_EMPTY = ["cancelled", "none"];
 const SOON = 0.75; // of the promised time
@@ -18,12 +18,12 @@ const SHAPES = { ok: "●", soon: "▲", late: "■", none: "○" };
 const tickets = new Map(); // by order number: { order, text, element }
 const columns = new Map(); // by column: { section, list, number }
 const link = document.getElementById("link");
-const said = document.getElementById("said");
+const announcer = document.getElementById("announcer");
 const groupBy = document.getElementById("group");
 const station = document.getElementById("station");
 const sound = new Sound(document.getElementById("sound"));
-let known = null; // numbers that have been seen; null before the first look
-let ahead = 0; // of the service's clock, in milliseconds
+let known = null; // numbers of all orders so far; null before the first update
+let clockOffset = 0; // milliseconds by which the server's clock is ahead
 
 // --- one ticket ----------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ function draw(ticket) {
   const article = element.querySelector("article");
   const short = order.order_number.split("_").pop();
   element.dataset.number = order.order_number;
-  element.classList.toggle("struck", order.status === "cancelled");
+  element.classList.toggle("cancelled", order.status === "cancelled");
   element.querySelector(".no").textContent = `#${short}`;
   const badges = [badge(order.order_type)];
   if (order.rush) badges.unshift(badge("Rush", "rush"));
@@ -62,7 +62,7 @@ function draw(ticket) {
   }));
   const table = order.table_number ? `, table ${order.table_number}` : "";
   const cook = order.processed_by ? [" · ", isolated(order.processed_by)] : [];
-  element.querySelector(".who").replaceChildren(isolated(order.customer_name), table, ...cook);
+  element.querySelector(".customer").replaceChildren(isolated(order.customer_name), table, ...cook);
   article.setAttribute("aria-label", `Order ${short}, ${badges.map((each) => each.textContent).join(", ")}`);
   const bump = element.querySelector(".bump");
   bump.textContent = bumpName(order);
@@ -75,9 +75,9 @@ function draw(ticket) {
 
 function age(order, now) {
   const since = (time) => (now - new Date(time)) / 1000;
-  if (order.status === "ready") return ["none", since(order.completed_at || order.updated_at), "since it is ready"];
-  if (order.status === "out-for-delivery") return ["none", since(order.updated_at), "on the road"];
-  if (order.status === "cancelled") return ["none", since(order.updated_at), "since it was cancelled"];
+  if (order.status === "ready") return ["none", since(order.completed_at || order.updated_at), "ready"];
+  if (order.status === "out-for-delivery") return ["none", since(order.updated_at), "out for delivery"];
+  if (order.status === "cancelled") return ["none", since(order.updated_at), "cancelled"];
   const waited = since(order.created_at);
   const promised = order.promised_at || order.estimated_completion;
   if (!promised) return ["ok", waited, "no estimate"];
@@ -91,7 +91,7 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function tick({ element, order }, now = Date.now() + ahead) {
+function tick({ element, order }, now = Date.now() + clockOffset) {
   const [level, seconds, word] = age(order, now);
   if (element.dataset.age !== level) {
     element.dataset.age = level;
@@ -126,7 +126,7 @@ function isShown(order) {
   return types.includes(order.order_type) && (!station.value || order.stage === station.value);
 }
 
-/** Put every ticket in its place; those that are there already are not touched. */
+/** Move every ticket to its place; those in place stay untouched. */
 function arrange() {
   const focus = document.activeElement;
   const wanted = new Map([...columns.keys()].map((key) => [key, []]));
@@ -169,7 +169,7 @@ function allDay() {
   }));
 }
 
-/** One text for all spellings of a dish, as pizza/domain/names.py has it. */
+/** One form for all spellings of a dish, as pizza/domain/names.py has it. */
 function sameDish(name) {
   return name.normalize("NFC").trim().split(/\s+/).join(" ").toUpperCase().toLowerCase();
 }
@@ -179,7 +179,7 @@ function show(orders) {
   const before = new Map(tickets);
   const fresh = [];
   tickets.clear();
-  for (const order of orders) { // in the order of the service, most urgent first
+  for (const order of orders) { // most urgent first
     const text = JSON.stringify(order);
     let ticket = before.get(order.order_number);
     before.delete(order.order_number);
@@ -196,7 +196,7 @@ function show(orders) {
   known = new Set([...(known || []), ...orders.map((order) => order.order_number)]);
   if (fresh.length) {
     sound.ring();
-    write(said, `New: ${fresh.map((each) => each.element.querySelector("article").getAttribute("aria-label")).join("; ")}`);
+    write(announcer, `New: ${fresh.map((each) => each.element.querySelector("article").getAttribute("aria-label")).join("; ")}`);
     for (const { element } of fresh) {
       element.classList.add("fresh");
       setTimeout(() => element.classList.remove("fresh"), 3000);
@@ -213,18 +213,18 @@ async function refresh() {
   if (answer.status === 304) return;
   if (!answer.ok) throw new Error(`${answer.status}`);
   const date = Date.parse(answer.headers.get("Date"));
-  if (Math.abs(date - Date.now()) > 2000) ahead = date - Date.now();
+  if (Math.abs(date - Date.now()) > 2000) clockOffset = date - Date.now();
   show(await answer.json());
   tag = answer.headers.get("ETag") || "";
 }
 
-// --- by hand -------------------------------------------------------------------------------------
+// --- actions -------------------------------------------------------------------------------------
 
-const moves = new Moves({
-  onChange: () => board.look(),
+const actions = new OrderActions({
+  onChange: () => board.update(),
   orderOf: (element) => tickets.get(element.dataset.number)?.order,
   elementOf: (number) => tickets.get(number)?.element,
-  say: (text) => write(said, text),
+  announce: (text) => write(announcer, text),
 });
 
 function ticketAt(element) {
@@ -236,7 +236,7 @@ BOARD.addEventListener("click", (event) => {
   const ticket = ticketAt(event.target);
   if (!ticket) return;
   ticket.querySelector("article").focus();
-  if (button) moves.begin(button.classList[0], ticket);
+  if (button) actions.start(button.classList[0], ticket);
 });
 
 function walk(key, from) {
@@ -261,9 +261,9 @@ document.addEventListener("keydown", (event) => {
   const ticket = ticketAt(document.activeElement);
   const key = event.key.toLowerCase();
   if (event.key.startsWith("Arrow")) walk(event.key, ticket);
-  else if (key === "u") moves.undo();
+  else if (key === "u") actions.undo();
   else if (key === "m") sound.toggle();
-  else if (ticket && VERBS[key] && !(key === "enter" && event.target.closest("button, a, summary"))) moves.begin(VERBS[key], ticket);
+  else if (ticket && VERBS[key] && !(key === "enter" && event.target.closest("button, a, summary"))) actions.start(VERBS[key], ticket);
   else return;
   event.preventDefault();
 });
@@ -272,14 +272,14 @@ for (const each of document.querySelectorAll("[name=type], #station")) each.addE
 groupBy.addEventListener("change", () => { build(); arrange(); });
 
 build();
-const board = live({
+const board = keepUpdated({
   events: BOARD.dataset.events,
   every: 1000,
   refresh,
   onLink(connected) {
-    write(link, connected ? "" : "No connection at the moment. The board comes back by itself.");
+    write(link, connected ? "" : "You’re offline. Reconnecting…");
     link.hidden = connected;
   },
 });
-board.look();
-setInterval(() => { const now = Date.now() + ahead; for (const each of tickets.values()) if (each.element.isConnected) tick(each, now); }, 1000);
+board.update();
+setInterval(() => { const now = Date.now() + clockOffset; for (const each of tickets.values()) if (each.element.isConnected) tick(each, now); }, 1000);

@@ -1,17 +1,17 @@
-// Keeps a page up to date: a stream of events says when to look again; without one it asks.
+// Keeps a page up to date: refreshes at each event of a stream, and polls without one.
 
-const STREAM_AGAIN_MS = 15_000;
-const GAP_MS = 200; // a rush of events is one look
-const SAFETY_MS = 30_000; // what no event tells of, such as an estimate that moves by a little
+const RECONNECT_MS = 15_000;
+const GAP_MS = 200; // several events cause one refresh
+const SAFETY_MS = 30_000; // for changes without an event, such as a small change of an estimate
 
-let leaving = false; // a form has been sent, and its page is on the way
+let leaving = false; // a form was submitted; the next page is loading
 
 addEventListener("submit", (event) => {
   if (!event.defaultPrevented && event.target.method !== "dialog") leaving = true;
 });
 addEventListener("pageshow", () => { leaving = false; });
 
-/** Load this page anew, which leads to the login when the session is over; not under way to another. */
+/** Reload this page, which leads to the login when the session has ended; not while leaving it. */
 export function reload() {
   if (!leaving) location.reload();
 }
@@ -19,30 +19,30 @@ export function reload() {
 /**
  * @param {object} options
  * @param {string} options.events   address of the stream (Server-Sent Events)
- * @param {() => Promise<boolean|void>} options.refresh  fetch the whole state anew; true: it is final.
- *        Events only say that there is something new, so one that was missed is no loss.
- * @param {number} options.every    milliseconds between two looks while there is no stream
- * @param {number} [options.gap]    milliseconds between two looks, however many events come
- * @param {number} [options.safety] milliseconds between two looks while the stream is silent
+ * @param {() => Promise<boolean|void>} options.refresh  fetch the whole state; true: it is final.
+ *        Events only trigger it, so a missed one does no harm.
+ * @param {number} options.every    milliseconds between two refreshes without a stream
+ * @param {number} [options.gap]    at least so many milliseconds between two refreshes
+ * @param {number} [options.safety] milliseconds between two refreshes while the stream is silent
  * @param {(connected: boolean) => void} [options.onLink]  whether the service was reached
  */
-export function live({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS, onLink = () => {} }) {
-  let stream = null, timer = 0, again = 0, last = -Infinity;
-  let running = false, wanted = false, over = false;
-  let cut = false; // the connection went away while a look was under way: its answer is older than that
+export function keepUpdated({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS, onLink = () => {} }) {
+  let stream = null, timer = 0, reconnectTimer = 0, last = -Infinity;
+  let running = false, pending = false, finished = false;
+  let disconnected = false; // the connection was lost during a refresh: its result is older
 
-  async function look() {
-    if (over) return;
-    if (running) { wanted = true; return; }
+  async function update() {
+    if (finished) return;
+    if (running) { pending = true; return; }
     clearTimeout(timer);
     const early = last + gap - performance.now();
-    if (early > 0) { timer = setTimeout(look, early); return; }
+    if (early > 0) { timer = setTimeout(update, early); return; }
     running = true;
-    cut = false;
+    disconnected = false;
     let reached = true;
     try {
       const final = await refresh();
-      if (!cut) onLink(true);
+      if (!disconnected) onLink(true);
       if (final === true) stop();
     } catch (error) {
       reached = false;
@@ -50,52 +50,52 @@ export function live({ events, refresh, every, gap = GAP_MS, safety = SAFETY_MS,
     }
     running = false;
     last = performance.now();
-    if (over) return;
-    if (wanted) { wanted = false; look(); return; }
-    // A stream passes for open long after its connection is dead.
-    const sound = reached && navigator.onLine && stream && stream.readyState === EventSource.OPEN;
-    timer = setTimeout(look, sound ? safety : every);
+    if (finished) return;
+    if (pending) { pending = false; update(); return; }
+    // A stream counts as open long after its connection was lost.
+    const healthy = reached && navigator.onLine && stream && stream.readyState === EventSource.OPEN;
+    timer = setTimeout(update, healthy ? safety : every);
   }
 
-  function listen() {
-    if (over || !window.EventSource) return;
+  function connect() {
+    if (finished || !window.EventSource) return;
     stream = new EventSource(events);
-    stream.addEventListener("open", look);
-    stream.addEventListener("order", look);
-    stream.addEventListener("end", () => { look(); stream.close(); });
+    stream.addEventListener("open", update);
+    stream.addEventListener("order", update);
+    stream.addEventListener("end", () => { update(); stream.close(); });
     stream.addEventListener("error", () => {
-      // The browser tries again by itself after a cut, and not after an answer that was no stream.
+      // The browser reconnects after a lost connection, but not after an error response.
       if (stream.readyState === EventSource.CLOSED) {
-        clearTimeout(again);
-        again = setTimeout(listen, STREAM_AGAIN_MS);
+        clearTimeout(reconnectTimer);
+        reconnectTimer = setTimeout(connect, RECONNECT_MS);
       }
-      look();
+      update();
     });
   }
 
   function stop() {
-    over = true;
+    finished = true;
     clearTimeout(timer);
-    clearTimeout(again);
+    clearTimeout(reconnectTimer);
     if (stream) stream.close();
   }
 
-  addEventListener("online", look);
+  addEventListener("online", update);
   addEventListener("offline", () => {
-    if (over) return;
-    cut = true;
+    if (finished) return;
+    disconnected = true;
     onLink(false);
-    look();
+    update();
   });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
-  addEventListener("pagehide", () => { if (stream) stream.close(); clearTimeout(again); });
-  addEventListener("pageshow", (event) => { if (event.persisted && !over) { listen(); look(); } });
-  listen();
-  timer = setTimeout(look, every);
-  return { look, stop };
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) update(); });
+  addEventListener("pagehide", () => { if (stream) stream.close(); clearTimeout(reconnectTimer); });
+  addEventListener("pageshow", (event) => { if (event.persisted && !finished) { connect(); update(); } });
+  connect();
+  timer = setTimeout(update, every);
+  return { update, stop };
 }
 
-/** Fetch this page again; gives its document, or null while nothing has changed. */
+/** Returns a function that fetches the page: its document, or null if nothing has changed. */
 export function pageFetcher(address = location.href) {
   let tag = "";
   return async () => {
@@ -110,16 +110,16 @@ export function pageFetcher(address = location.href) {
   };
 }
 
-// The live parts as the service wrote them: scripts write their times anew.
+// The live parts as the server rendered them; scripts change their times.
 const seen = new Map([...document.querySelectorAll("[data-live]")].map((each) => [each.id, each.outerHTML]));
 
-/** Put the changed `data-live` parts of a newer document of this page in place of the old ones. */
-export function adopt(newer) {
+/** Replace the changed `data-live` parts by those of a newer document of this page. */
+export function applyUpdate(newer) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const part = newer.getElementById(old.id);
     if (!part || part.outerHTML === seen.get(old.id)) continue;
     const focus = old.contains(document.activeElement) ? document.activeElement : null;
-    if (focus?.matches("input, select")) continue; // somebody is writing in there
+    if (focus?.matches("input, select")) continue; // being edited
     seen.set(old.id, part.outerHTML);
     for (const { name } of [...old.attributes]) if (!part.hasAttribute(name)) old.removeAttribute(name);
     for (const { name, value } of part.attributes) old.setAttribute(name, value);

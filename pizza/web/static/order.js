@@ -1,4 +1,4 @@
-// The order: a basket that adds up, one request for one basket, errors beside their fields.
+// The order page: the basket, one order for one basket, and errors next to their fields.
 import { ROOT } from "./root.js";
 import { isolated } from "./text.js";
 
@@ -9,7 +9,7 @@ const sum = document.getElementById("sum");
 const lines = document.getElementById("lines");
 const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 const FIELDS = ["items", "customer_name", "order_type", "table_number", "delivery_address"];
-const KEPT = "pizza.order"; // survives a reload: the key of this basket, and what was sent with it
+const STORAGE_KEY = "pizza.order"; // survives a reload: the key of this basket, and the bodies sent with it
 
 function chosen() {
   return [...form.querySelectorAll(".dish")].flatMap((dish) => {
@@ -32,8 +32,8 @@ function showBasket() {
     line.append(what, price);
     return line;
   }));
-  const total = items.reduce((so_far, item) => so_far + item.quantity * item.price, 0);
-  sum.textContent = items.length ? `Together ${dollars.format(total)}` : "Nothing in it yet.";
+  const total = items.reduce((sum, item) => sum + item.quantity * item.price, 0);
+  sum.textContent = items.length ? `Total ${dollars.format(total)}` : "Your basket is empty.";
 }
 
 function bodyOf() {
@@ -52,16 +52,16 @@ function bodyOf() {
 
 // --- one order for one basket ------------------------------------------------------------------
 
-function kept() {
+function storedState() {
   try {
-    const found = JSON.parse(sessionStorage.getItem(KEPT));
+    const found = JSON.parse(sessionStorage.getItem(STORAGE_KEY));
     if (found && found.key && Array.isArray(found.sent)) return found;
-  } catch { /* nothing that can be read */ }
+  } catch { /* invalid */ }
   return { key: newKey(), sent: [] };
 }
 
 function newKey() {
-  // randomUUID is there on secure pages only.
+  // randomUUID exists on secure pages only.
   return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
@@ -75,12 +75,12 @@ async function post(body, key) {
   return { status: answer.status, document: await answer.json() };
 }
 
-/** Send the basket. When an answer was lost and the basket has changed since, the key is taken by what
- * was sent then: that order stands, and its answer is fetched. */
+/** Send the basket. If a response was lost and the basket has changed since, the key belongs to an
+ * earlier body: that order was placed, and its response is fetched. */
 async function place(body) {
-  const state = kept();
+  const state = storedState();
   if (!state.sent.includes(body)) state.sent.push(body);
-  sessionStorage.setItem(KEPT, JSON.stringify(state));
+  sessionStorage.setItem(STORAGE_KEY, JSON.stringify(state));
   let found = await post(body, state.key);
   const taken = found.status === 422 && found.document.errors?.some((each) => each.field === "Idempotency-Key");
   for (const before of taken ? state.sent.filter((each) => each !== body) : []) {
@@ -105,7 +105,7 @@ function showErrors(detail, errors) {
   if (detail) (bad || problem).focus();
 }
 
-/** Show the menu's present prices: they have changed since this page was loaded. */
+/** Show the menu's current prices, which have changed since this page was loaded. */
 async function showMenuPrices() {
   const answer = await fetch(`${ROOT}/`, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15_000) });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -125,15 +125,15 @@ form.addEventListener("submit", async (event) => {
   try {
     const { status, document: answer } = await place(bodyOf());
     if (status === 201) {
-      sessionStorage.removeItem(KEPT);
+      sessionStorage.removeItem(STORAGE_KEY);
       location.assign(answer.tracking_url);
-      return; // the button stays as it is until the tracker is there
+      return; // the button stays disabled until the tracking page is shown
     }
     const errors = answer.errors || [];
     if (errors.some((each) => /^items\[\d+\]\.(price|name)$/.test(each.field))) await showMenuPrices();
     showErrors(answer.detail, errors);
   } catch {
-    showErrors("No answer came. Press the button again: it will be one order.", []);
+    showErrors("We didn’t hear back. Tap again – you won’t be charged or served twice.", []);
   }
   send.disabled = false;
 });

@@ -1,3 +1,3 @@
-// The path below which a proxy has the pages; empty at the root of its site.
+// The path prefix of the site; empty at the root.
 
 export const ROOT = document.documentElement.dataset.root;

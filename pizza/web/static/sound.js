@@ -1,6 +1,6 @@
-// A sound for each new order, made here; it is off until somebody wants it.
+// A sound for each new order; off by default.
 
-const KEPT = "pizza.sound";
+const STORAGE_KEY = "pizza.sound";
 
 export class Sound {
   #button;
@@ -9,17 +9,17 @@ export class Sound {
   constructor(button) {
     this.#button = button;
     button.addEventListener("click", () => this.toggle());
-    // A browser plays nothing before somebody has touched the page.
-    if (localStorage.getItem(KEPT) === "on") addEventListener("pointerdown", () => this.#context ||= new AudioContext(), { once: true });
+    // A browser plays no sound before a click on the page.
+    if (localStorage.getItem(STORAGE_KEY) === "on") addEventListener("pointerdown", () => this.#context ||= new AudioContext(), { once: true });
     this.#show();
   }
 
   get on() {
-    return localStorage.getItem(KEPT) === "on";
+    return localStorage.getItem(STORAGE_KEY) === "on";
   }
 
   toggle() {
-    localStorage.setItem(KEPT, this.on ? "off" : "on");
+    localStorage.setItem(STORAGE_KEY, this.on ? "off" : "on");
     if (this.on) this.#context ||= new AudioContext();
     this.#show();
     this.ring();

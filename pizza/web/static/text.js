@@ -1,6 +1,6 @@
-// Text that other people have written.
+// Text from users.
 
-/** Wrap text so that its direction changes nothing around it. */
+/** Wrap text so that its direction does not affect the text around it. */
 export function isolated(text) {
   const found = document.createElement("bdi");
   found.textContent = text;

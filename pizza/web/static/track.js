@@ -1,6 +1,6 @@
-// The tracker: the page itself, fetched again whenever something has happened.
-import { adopt, live, pageFetcher } from "./live.js";
-import { tell } from "./clock.js";
+// The tracking page: fetched again at each event.
+import { applyUpdate, keepUpdated, pageFetcher } from "./live.js";
+import { updateTimes } from "./clock.js";
 
 const tracker = document.getElementById("tracker");
 const link = document.getElementById("link");
@@ -11,23 +11,23 @@ function ended() {
 }
 
 function onLink(connected) {
-  link.textContent = connected ? "" : "No connection at the moment. This page comes back by itself.";
+  link.textContent = connected ? "" : "You’re offline. Reconnecting…";
   link.hidden = connected;
 }
 
-tell();
-setInterval(tell, 1000);
+updateTimes();
+setInterval(updateTimes, 1000);
 if (!ended()) {
-  live({
+  keepUpdated({
     events: tracker.dataset.events,
     every: 2000,
     onLink,
     async refresh() {
       const newer = await fetchPage();
       if (newer) {
-        adopt(newer);
+        applyUpdate(newer);
         document.title = newer.title;
-        tell();
+        updateTimes();
       }
       return ended();
     },

@@ -44,7 +44,7 @@ def left(conn: BoundedConnection) -> list[str]:
 
 
 def test_it_shows_what_is_known_of_each(client: FlaskClient, conn: BoundedConnection) -> None:
-    assert "There are none." in client.get(PAGE, headers=HTML).text
+    assert "No failed messages." in client.get(PAGE, headers=HTML).text
     insert(conn, traceback=TRACEBACK, headers='{"from": "Zoë"}', needs=["oven"], priority=4)
     insert(conn, task=None)
     text = client.get(PAGE, headers=HTML).text
@@ -96,7 +96,7 @@ def test_all_are_sent_again_and_what_cannot_be_is_named(
     (homeless,) = insert(conn, queue="dead_letter_queue")
     answer = post(client, "retry", "*")
     assert answer.status_code == 409
-    assert "3 were sent again, 1 was not:" in answer.text
+    assert "3 were retried, 1 was not:" in answer.text
     assert f"<li>{homeless}: the dead message does not say from which queue" in answer.text
     assert left(conn) == [homeless]
     assert post(client, "drop", "*").status_code == 303
@@ -110,7 +110,7 @@ def test_what_somebody_else_works_on_is_named(
     with psycopg.connect(db_url) as other:
         other.execute("select from dead_message for update")
         answer = post(client, "drop", locked)
-    assert "0 were dropped, 1 was not:" in answer.text
+    assert "0 were deleted, 1 was not:" in answer.text
     assert "another transaction is working on this dead message" in answer.text
 
 

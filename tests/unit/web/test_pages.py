@@ -221,21 +221,21 @@ def test_what_is_no_form_is_refused(closed, form):
 
 def test_the_menu_begins_with_pizza_and_ends_with_drinks():
     tags = ("dessert", "drink", "grill", "oyster", "pizza", "salad")
-    courses = order._courses([Dish(f"a {tag}", tag) for tag in tags])
-    assert [tag for tag, _ in courses] == [
+    sections = order._menu_sections([Dish(f"a {tag}", tag) for tag in tags])
+    assert [tag for tag, _ in sections] == [
         "pizza", "grill", "salad", "oyster", "dessert", "drink",
     ]  # fmt: skip
 
 
 def test_bars_are_as_high_as_their_values_and_say_them():
-    plot = charts.bars("T", ("a", "b"), [("one", (0, 40)), ("two", (20, 5))], unit=" s")
-    heights = {bar.title: bar.height for bar in plot.bars}
+    chart = charts.bar_chart("T", ("a", "b"), [("one", (0, 40)), ("two", (20, 5))], unit=" s")
+    heights = {bar.title: bar.height for bar in chart.bars}
     assert heights["one: 0 s a"] == 0
     assert heights["one: 40 s b"] == 2 * heights["two: 20 s a"] > 0
-    assert [mark.text for mark in plot.up] == ["0 s", "25 s", "50 s"]
-    assert plot.summary == "a at most 20 s, b at most 40 s"
+    assert [tick.text for tick in chart.y_ticks] == ["0 s", "25 s", "50 s"]
+    assert chart.summary == "a at most 20 s, b at most 40 s"
 
 
 def test_a_plot_of_nothing_is_a_plot():
-    assert charts.bars("T", ("a",), []).bars == []
-    assert charts.bars("T", ("a",), [("one", (0.0,))]).bars[0].height == 0
+    assert charts.bar_chart("T", ("a",), []).bars == []
+    assert charts.bar_chart("T", ("a",), [("one", (0.0,))]).bars[0].height == 0

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from pizza.domain.errors import IdempotencyConflict, IdempotencyKeyReused
-from pizza.web.http.idempotency import request_key
+from pizza.web.http.idempotency import read_idempotency_key
 from pizza.web.http.problems import Problem
 
 ORDER = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 13}]}
@@ -18,12 +18,12 @@ def post(client, key="a key"):
 
 
 def test_without_the_header_there_is_no_key():
-    assert request_key({}, b"body") is None
+    assert read_idempotency_key({}, b"body") is None
 
 
 @pytest.mark.parametrize("key", ["a", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "a b~"])
 def test_printable_text_is_a_key_as_it_stands(key):
-    found = request_key({"HTTP_IDEMPOTENCY_KEY": key}, b"body")
+    found = read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": key}, b"body")
 
     assert found is not None
     assert found.key == key
@@ -33,7 +33,7 @@ def test_printable_text_is_a_key_as_it_stands(key):
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "caf\xe9", "line\n"])
 def test_anything_else_is_refused_by_the_name_of_the_header(key):
     with pytest.raises(Problem) as refusal:
-        request_key({"HTTP_IDEMPOTENCY_KEY": key}, b"body")
+        read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": key}, b"body")
 
     assert refusal.value.status == 400
     assert [error.field for error in refusal.value.errors] == ["Idempotency-Key"]
