@@ -21,7 +21,7 @@ def sql_root() -> Traversable:
 
 
 class Queries:
-    """The queries of one file as attributes: `Queries("taskqueue/relay").pending`.
+    """The queries of one file as attributes: `Queries("taskqueue/relay").fetch_pending`.
 
     name: `folder/file`, for the file `sql/folder/queries/file.sql`.
 

@@ -46,15 +46,35 @@ def expected() -> Answers:
     """Answers without which too little was compared."""
     ended = (F.fence, F.complete, F.retry, F.snooze, F.dead_letter)
     both = (
-        F.send_once, F.complete, F.release, F.dead_letter_unclaimed, F.try_lock, F.end_predecessor,
-        D.retry, R.pending, R.has_pending, R.lead, R.led_before, R.heartbeat, R.confirmed_unlocked,
-        R.drop_events, K.stage, K.rescue, K.redeliver, K.expired_workers,
-        K.queues_waiting, K.count_waiting, K.waiting_page, K.overtaken,
-        K.newest_claims, K.known, K.periodic_due,
-    )  # fmt: skip
-    waiting = (F.fence, F.complete, F.dead_letter, R.confirmed)
+        F.send_once,
+        F.complete,
+        F.release,
+        F.dead_letter_unclaimed,
+        F.try_lock,
+        F.end_predecessor,
+        D.retry,
+        R.fetch_pending,
+        R.has_pending,
+        R.leader_acquire,
+        R.legacy_leader_exists,
+        R.leader_heartbeat,
+        R.mark_sent_unlocked,
+        R.drop_unroutable_events,
+        K.stage_due,
+        K.rescue_orphaned,
+        K.redeliver_noted,
+        K.expired_workers,
+        K.queues_with_waiting,
+        K.count_waiting,
+        K.waiting_page,
+        K.find_overtaken,
+        K.newest_claimed,
+        K.find_deliverable,
+        K.claim_periodic_run,
+    )
+    waiting = (F.fence, F.complete, F.dead_letter, R.mark_sent)
     return {
-        (R.give_up, True),
+        (R.dead_letter_unpublishable, True),
         (K.terminate_worker, True),
         *((query, answer) for query in ended for answer in (True, "refused")),
         *((query, answer) for query in both for answer in (True, False)),

@@ -65,7 +65,7 @@ class Batches:
         rows: Sequence[Any],
         declare: Callable[[], None],
     ) -> None:
-        """Publish rows of the query `pending`, and record what became of them.
+        """Publish rows of the query `fetch_pending`, and record what became of them.
 
         declare: declares the topology. Raises BrokerUnavailable.
         """
@@ -137,7 +137,7 @@ class Batches:
                 self._park(conn, row, _reason(row, why))
         if not unbound:
             return
-        dropped = _unless_locked(conn, _SQL.drop_events, {"positions": unbound})
+        dropped = _unless_locked(conn, _SQL.drop_unroutable_events, {"positions": unbound})
         for exchange, number, _ in dropped or ():
             self._say(
                 f"dropped {exchange}", logging.WARNING, "event_dropped",
@@ -152,7 +152,7 @@ class Batches:
             self._dead(conn, row, f"{reason} (tried {refusals} times)")
             return
         delay = PARKING.delay(refusals)
-        conn.execute(_SQL.park, {"positions": [row.position], "delay": delay})
+        conn.execute(_SQL.park_message, {"positions": [row.position], "delay": delay})
         self._say(
             f"parked {row.exchange}", logging.WARNING, "message_parked",
             f"A message cannot be published, next in {delay.total_seconds():.0f} s: {reason}",
@@ -162,7 +162,9 @@ class Batches:
     def _dead(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         headers = error_headers(row.routing_key, f"not published: {reason}", task=row.task)
         values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE}
-        done = _unless_locked(conn, _SQL.give_up, values | {"headers": Jsonb(headers)})
+        done = _unless_locked(
+            conn, _SQL.dead_letter_unpublishable, values | {"headers": Jsonb(headers)}
+        )
         if done is None or row.exchange == DEAD_LETTER_EXCHANGE:
             return  # another time, or the copy of a dead message, whose row stays
         log.error(
@@ -179,7 +181,7 @@ class Batches:
         if not positions:
             return
         try:
-            conn.execute(_SQL.confirmed, {"positions": list(positions)})
+            conn.execute(_SQL.mark_sent, {"positions": list(positions)})
         except psycopg.errors.LockNotAvailable:
             self._mark_unlocked(conn, positions)
 
@@ -189,7 +191,7 @@ class Batches:
             self._mark_unlocked(conn, list(self.unmarked))
 
     def _mark_unlocked(self, conn: BoundedConnection, positions: Sequence[int]) -> None:
-        rows = conn.execute(_SQL.confirmed_unlocked, {"positions": list(positions)}).fetchall()
+        rows = conn.execute(_SQL.mark_sent_unlocked, {"positions": list(positions)}).fetchall()
         self.unmarked -= set(positions)
         self.unmarked |= {position for (position,) in rows}
 

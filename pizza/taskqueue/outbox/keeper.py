@@ -24,7 +24,7 @@ from pizza.taskqueue.outbox.vacuum import Vacuum
 from pizza.taskqueue.retry import Backoff
 
 _SQL = Queries("taskqueue/keeper")
-_CHANNEL = Queries("taskqueue/relay").channel
+_CHANNEL = Queries("taskqueue/relay").channel_name
 
 TICK_S = 1.0
 _PRUNE_S = 30.0

@@ -77,7 +77,7 @@ class PeriodicRunner(LeaderThread):
         claim = {"name": task.name, "interval": timedelta(seconds=task.seconds * 0.9)}
         try:
             with translate_errors(), conn.transaction():
-                if conn.execute(_SQL.periodic_due, claim).fetchone() is not None:
+                if conn.execute(_SQL.claim_periodic_run, claim).fetchone() is not None:
                     task.run(conn)
         except Exception as error:
             if conn.closed or (

@@ -15,7 +15,7 @@ from pizza.taskqueue.outbox.subscriptions import TTL
 from pizza.taskqueue.topology import Topology
 
 _SQL = Queries("taskqueue/keeper")
-_SUBSCRIPTIONS = Queries("taskqueue/subscriber").kept
+_SUBSCRIPTIONS = Queries("taskqueue/subscriber").list_queues
 
 INTERVAL_S = 5.0
 
@@ -40,7 +40,7 @@ class QueueStats:
         names = sorted({queue.name for queue in topology.queues} | {row[0] for row in kept})
         found = broker.queue_stats(names)
         self._conn.execute(
-            _SQL.queue_stats,
+            _SQL.record_queue_stats,
             {
                 "names": list(found),
                 "messages": [messages for messages, _ in found.values()],

@@ -126,35 +126,37 @@ class Relay(threading.Thread):
             if time.monotonic() - looked_at < HEARTBEAT_S:
                 continue
             gap, looked_at = time.monotonic() - looked_at, time.monotonic()
-            age, without_broker = conn.fetch_first(_SQL.leader)
+            age, without_broker = conn.fetch_first(_SQL.leader_status)
             if watched.is_frozen(gap, age):
                 log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
-                conn.execute(_SQL.depose)
+                conn.execute(_SQL.leader_terminate)
             if not without_broker:
                 self._link.drop()
             elif self._connected(conn):
-                conn.execute(_SQL.stand_for_election)
+                conn.execute(_SQL.candidate_announce)
         return False
 
     def _elected(self, conn: BoundedConnection) -> bool:
-        if not conn.fetch_first(_SQL.lead)[0]:
+        if not conn.fetch_first(_SQL.leader_acquire)[0]:
             return False
-        if conn.fetch_first(_SQL.led_before)[0]:
-            conn.execute(_SQL.resign)
+        if conn.fetch_first(_SQL.legacy_leader_exists)[0]:
+            conn.execute(_SQL.leader_release)
             return False
-        conn.execute(_SQL.lead_before)
+        conn.execute(_SQL.legacy_leader_acquire)
         self._heartbeat(conn)  # a server that takes no writes shows it here
         return True
 
     def _heartbeat(self, conn: BoundedConnection) -> bool:
         """Say that the leader is alive; answers whether a better candidate is waiting."""
         self._heartbeat_at = time.monotonic()
-        return bool(conn.fetch_first(_SQL.heartbeat, {"broker": self._link.broker_state()})[0])
+        return bool(
+            conn.fetch_first(_SQL.leader_heartbeat, {"broker": self._link.broker_state()})[0]
+        )
 
     # -- leading --------------------------------------------------------------------
 
     def _lead(self, conn: BoundedConnection) -> None:
-        conn.execute(f'listen "{conn.fetch_first(_SQL.channel, {"name": "outbox"})[0]}"')
+        conn.execute(f'listen "{conn.fetch_first(_SQL.channel_name, {"name": "outbox"})[0]}"')
         conn.execute("set synchronous_commit = off")
         self._asleep = False
         helpers = (
@@ -219,7 +221,7 @@ class Relay(threading.Thread):
 
     def _resign(self, conn: BoundedConnection) -> None:
         self._wake_up(conn)
-        conn.execute(_SQL.resign)
+        conn.execute(_SQL.leader_release)
         self._campaign_from = time.monotonic() + _RESIGNED_S
         self._state = "standby"
         log.warning(
@@ -237,7 +239,7 @@ class Relay(threading.Thread):
         }  # fmt: skip
         self._asleep = False
         with conn.cursor(row_factory=namedtuple_row) as cursor:
-            rows: list[Any] = cursor.execute(_SQL.pending, look).fetchall()
+            rows: list[Any] = cursor.execute(_SQL.fetch_pending, look).fetchall()
         if rows[0].position is None:
             broker.wait(0)
             return 0
@@ -248,7 +250,7 @@ class Relay(threading.Thread):
 
     def _sleep(self, conn: BoundedConnection) -> None:
         """Sleep until a transaction that sent something commits, or for a while."""
-        if not conn.fetch_first(_SQL.sleep)[0]:
+        if not conn.fetch_first(_SQL.publisher_sleep)[0]:
             self._end.wait(self._nap)  # somebody has sent something and is yet to commit
             self._nap = min(_LONGEST_NAP_S, self._nap * 2)
             return
@@ -262,7 +264,7 @@ class Relay(threading.Thread):
         """Be awake for senders: none of them has to notify."""
         if self._asleep:
             self._asleep = False
-            conn.execute(_SQL.wake_up)
+            conn.execute(_SQL.publisher_wake)
 
 
 class _Stopping(Exception):

@@ -110,14 +110,14 @@ class Republisher:
     # -- lost deliveries --------------------------------------------------------------
 
     def _look(self, broker: BrokerConnection) -> None:
-        before = self._value(_SQL.now)
-        waiting = [queue for (queue,) in self._conn.execute(_SQL.queues_waiting).fetchall()]
+        before = self._value(_SQL.current_time)
+        waiting = [queue for (queue,) in self._conn.execute(_SQL.queues_with_waiting).fetchall()]
         self._task_queues.update(waiting)
         queues = sorted(self._task_queues)
         depths = broker.queue_stats(queues)
         if any(queue not in depths for queue in waiting):
             broker.declare(self._topology)
-        in_hand = max(MAX_IN_HAND, self._value(_SQL.worker_count))
+        in_hand = max(MAX_IN_HAND, self._value(_SQL.count_workers))
         short: dict[str, datetime] = {}
         for queue in queues:
             ready = depths.get(queue, (0, 0))[0]
@@ -173,7 +173,7 @@ class Republisher:
             [(row.exchange, row.routing_key, to_amqp(row)) for row in rows]
         )
         taken = [row.id for row, why in zip(rows, refusals, strict=True) if why is None]
-        self._conn.execute(_SQL.sent_again, {"ids": taken})
+        self._conn.execute(_SQL.mark_republished, {"ids": taken})
 
     # -- overtaken messages -------------------------------------------------------------
 
@@ -181,13 +181,13 @@ class Republisher:
         """Send again what two looks in a row have found waiting behind a later message."""
         seen: set[UUID] = set()
         lost: list[Any] = []
-        for queue, priority, sent_at in self._conn.execute(_SQL.newest_claims).fetchall():
+        for queue, priority, sent_at in self._conn.execute(_SQL.newest_claimed).fetchall():
             self._task_queues.add(queue)
             values = {
                 "queue": queue, "priority": priority, "before": sent_at - _OVERTAKEN_AFTER,
                 "limit": _SLICE,
             }  # fmt: skip
-            rows = self._rows(_SQL.overtaken, values)
+            rows = self._rows(_SQL.find_overtaken, values)
             seen |= {row.id for row in rows}
             lost += [row for row in rows if row.id in self._overtaken]
         self._overtaken = seen - {row.id for row in lost}
@@ -247,7 +247,7 @@ class Republisher:
             else:
                 ours[id] = (each.delivery_tag, each.priority)
         values = {"ids": list(ours), "priorities": [priority for _, priority in ours.values()]}
-        known = {id for (id,) in self._conn.execute(_SQL.known, values).fetchall()}
+        known = {id for (id,) in self._conn.execute(_SQL.find_deliverable, values).fetchall()}
         return doubled | {tag for id, (tag, _) in ours.items() if id not in known}
 
     # -- helpers --------------------------------------------------------------------------

@@ -43,10 +43,10 @@ class Rescuer:
         if now >= self._judge_from:
             self._end_expired()
             self._free_orphaned()
-        self._conn.execute(_SQL.redeliver, {"limit": _SLICE})
+        self._conn.execute(_SQL.redeliver_noted, {"limit": _SLICE})
         if now - self._forgot_at >= _FORGET_S:
             self._forgot_at = now
-            self._conn.execute(_SQL.forget_workers)
+            self._conn.execute(_SQL.delete_dead_workers)
 
     def _end_expired(self) -> None:
         rows = self._conn.execute(_SQL.expired_workers, {"limit": _EXPIRED_LIMIT}).fetchall()
@@ -60,7 +60,7 @@ class Rescuer:
 
     def _free_orphaned(self) -> None:
         while True:
-            rows = self._conn.execute(_SQL.rescue, {"limit": _SLICE}).fetchall()
+            rows = self._conn.execute(_SQL.rescue_orphaned, {"limit": _SLICE}).fetchall()
             for id, task, queue, _ in rows:
                 log.warning(
                     "The worker of a message is gone; the message waits again",

@@ -25,7 +25,7 @@ class Stager:
     def stage(self) -> None:
         """Stage one slice."""
         before, self.pause = self.pause, _FULL_S
-        row = self._conn.execute(_SQL.stage, {"pending_limit": PENDING_LIMIT}).fetchone()
+        row = self._conn.execute(_SQL.stage_due, {"pending_limit": PENDING_LIMIT}).fetchone()
         assert row is not None
         staged, _, room = row
         if room == 0:
@@ -33,7 +33,7 @@ class Stager:
         elif staged == room:
             self.pause = _SHORTEST_S
         else:
-            due = self._conn.execute(_SQL.next_due).fetchone()
+            due = self._conn.execute(_SQL.seconds_until_due).fetchone()
             assert due is not None
             # What is due and could not be staged is locked.
             seconds = _LONGEST_S if due[0] is None else due[0] if due[0] > 0 else _FULL_S

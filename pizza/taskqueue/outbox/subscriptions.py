@@ -29,7 +29,7 @@ TTL = timedelta(days=7)
 def register(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
     """Note a durable queue with one binding, under the name that its subscriber holds."""
     conn.execute(
-        _SQL.keep,
+        _SQL.register_queue,
         {
             "queue": queue.name,
             "name": subscriber,
@@ -41,8 +41,8 @@ def register(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
 
 def prune(conn: BoundedConnection) -> None:
     """Note which subscribers are at work, and forget those that were not for TTL."""
-    conn.execute(_SQL.see)
-    conn.execute(_SQL.forget, {"memory": TTL})
+    conn.execute(_SQL.mark_seen)
+    conn.execute(_SQL.delete_expired_queues, {"memory": TTL})
 
 
 def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Topology) -> None:
@@ -51,7 +51,7 @@ def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Top
     A queue that exists with other properties is left as it is: its subscriber will say so.
     """
     exchanges = {exchange.name: exchange for exchange in topology.exchanges}
-    for name, exchange, routing_key in conn.execute(_SQL.kept, {"memory": TTL}).fetchall():
+    for name, exchange, routing_key in conn.execute(_SQL.list_queues, {"memory": TTL}).fetchall():
         if exchange not in exchanges:
             continue
         queue = Queue(name, exchanges[exchange], routing_key=routing_key, durable=True)

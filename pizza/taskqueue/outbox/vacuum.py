@@ -49,7 +49,7 @@ class Vacuum:
         if time.monotonic() < self._next_at or (self._thread and self._thread.is_alive()):
             return
         self._next_at = time.monotonic() + INTERVAL_S
-        row = conn.execute(_SQL.dead_rows).fetchone()
+        row = conn.execute(_SQL.count_dead_rows).fetchone()
         if row is None or row[0] < self._threshold:
             return
         if not row[1]:
@@ -71,7 +71,7 @@ class Vacuum:
         try:
             with connect(self._db_url, name="vacuum") as conn, translate_errors():
                 conn.statement_timeout = _LONGEST_S
-                conn.execute(_SQL.vacuum)
+                conn.execute(_SQL.vacuum_messages)
         except Exception as error:
             log.warning("Vacuum failed: %s", error, extra={"action": "vacuum_failed"})
             pause = _AFTER_FAILURE_S

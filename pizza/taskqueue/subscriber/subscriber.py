@@ -205,7 +205,7 @@ class Subscriber(threading.Thread):
                 raise Released("the subscriber stops while another has its name")
 
     def _try_lock(self, conn: BoundedConnection) -> bool:
-        return conn.execute(_SQL.hold_name, {"name": self._options.name}).fetchone() == (True,)
+        return conn.execute(_SQL.lock_name, {"name": self._options.name}).fetchone() == (True,)
 
     def _consume(self, broker: BrokerConnection) -> Handling:
         queue = self._options.queue

@@ -1,6 +1,6 @@
 -- What the leader's keeper does, in slices that never wait for a row lock.
 
--- stage --
+-- stage_due --
 -- Make due messages pending, as many as are still missing to `pending_limit` of them: the publisher
 -- takes them in the order of positions, and new work should not wait behind a flood. Answers how many
 -- were made, how many are left at least (one more look tells), and in how many seconds the next is due.
@@ -24,7 +24,7 @@ select (select count(*) from staged)::integer as staged,
        coalesce((select count(*) from staged) = 0 or outbox_wake(), true) as woken,
        (select size from room) as room
 
--- next_due --
+-- seconds_until_due --
 select extract(epoch from min(available_at) - clock_timestamp())::float8 as seconds
 from message where state = 'scheduled'
 
@@ -46,13 +46,13 @@ limit %(limit)s
 -- rows locked.
 select session_terminate(%(worker)s) + session_terminate(-%(worker)s) as ended
 
--- forget_workers --
+-- delete_dead_workers --
 delete from worker_session s
 where s.lease_expires_at < clock_timestamp() - interval '1 minute'
   and not worker_session_alive(s.id, null)
   and not exists (select from message m where m.state = 'claimed' and m.holder = s.id)
 
--- rescue --
+-- rescue_orphaned --
 -- Claims whose worker is gone: published again, under another token, so that nothing the worker may
 -- still do counts, and where a confirm may be on its way under another position (see message_release).
 with gone as materialized (
@@ -72,7 +72,7 @@ with gone as materialized (
 )
 select id, task, queue, outbox_wake() as woken from rescued
 
--- redeliver --
+-- redeliver_noted --
 -- What waits again, or still, and has lost its delivery while its row was locked. One that is still
 -- pending has been published already, and is yet to be marked as sent: it takes a new position, by
 -- which that mark misses it.
@@ -97,7 +97,7 @@ with noted as materialized (
 )
 select count(*)::integer as sent, coalesce(count(*) = 0 or outbox_wake(), true) as woken from sent
 
--- queues_waiting --
+-- queues_with_waiting --
 -- The queues in which a message waits, found one after the other in the index.
 with recursive q as (
     (select queue from message where state = 'sent' order by queue limit 1)
@@ -108,7 +108,7 @@ with recursive q as (
 )
 select queue from q where queue is not null
 
--- now --
+-- current_time --
 select clock_timestamp()
 
 -- count_waiting --
@@ -121,7 +121,7 @@ select count(*)::integer from (
     limit %(limit)s
 ) counted
 
--- worker_count --
+-- count_workers --
 select count(*)::integer from worker_session where lease_expires_at > clock_timestamp()
 
 -- next_priority --
@@ -137,14 +137,14 @@ where state = 'sent' and queue = %(queue)s and priority = %(priority)s and posit
 order by position
 limit %(limit)s
 
--- newest_claims --
+-- newest_claimed --
 -- Of each queue and priority, when the newest message was sent that a worker has in hand.
 select queue, priority, max(sent_at) as sent_at
 from message
 where state = 'claimed' and sent_at is not null
 group by queue, priority
 
--- overtaken --
+-- find_overtaken --
 -- Messages of a queue and priority that still wait although a worker has got one that was sent later.
 select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at, refusals
 from message
@@ -154,19 +154,19 @@ where state = 'sent' and queue = %(queue)s and priority = %(priority)s
 order by position
 limit %(limit)s
 
--- sent_again --
+-- mark_republished --
 update message set sent_at = clock_timestamp()
 where ctid = any(array(select ctid from message
                        where state = 'sent' and id = any(%(ids)s) for no key update skip locked))
 
--- known --
+-- find_deliverable --
 -- Which of these deliveries still lead somewhere: their message waits under that priority.
 select d.id
 from unnest(%(ids)s::uuid[], %(priorities)s::integer[]) as d(id, priority)
 join message m on m.id = d.id
 where m.state in ('sent', 'pending') and m.priority = d.priority
 
--- queue_stats --
+-- record_queue_stats --
 -- What lies at the broker; a queue that is not named is gone.
 with gone as (
     delete from broker_queue where name <> all(%(names)s::text[])
@@ -178,14 +178,14 @@ from unnest(%(names)s::text[], %(messages)s::integer[], %(consumers)s::integer[]
 on conflict (name) do update
 set messages = excluded.messages, consumers = excluded.consumers, seen_at = excluded.seen_at
 
--- dead_rows --
+-- count_dead_rows --
 -- How many dead rows the table of messages has, as far as the server has counted; whether our role may
 -- vacuum it.
 select s.n_dead_tup as number, pg_has_role(c.relowner, 'usage') as may_vacuum
 from pg_class c join pg_stat_all_tables s on s.relid = c.oid
 where c.oid = 'message'::regclass
 
--- vacuum --
+-- vacuum_messages --
 -- Not waiting for another vacuum, which a waiting one would cut short; and the indexes in any case,
 -- since it is they that are passed over.
 vacuum (skip_locked, index_cleanup on, parallel 0) message
@@ -213,7 +213,7 @@ with old as materialized (
 )
 select count(*)::integer as forgotten from gone
 
--- periodic_due --
+-- claim_periodic_run --
 -- The last run is recorded in the transaction of the run. No row: it is not due, or runs elsewhere.
 insert into periodic_task as p (name, last_run_at) values (%(name)s, clock_timestamp())
 on conflict (name) do update set last_run_at = excluded.last_run_at

@@ -1,7 +1,7 @@
--- lead --
+-- leader_acquire --
 select pg_try_advisory_lock(lock_key('leader publisher'))
 
--- led_before --
+-- legacy_leader_exists --
 -- Whether a relay of release 0.2 leads this schema; while it does nobody else should publish.
 select exists (
     select from relay r join pg_locks l on l.pid = r.pid
@@ -10,15 +10,15 @@ select exists (
       and l.pid <> pg_backend_pid() and r.beat_at > clock_timestamp() - interval '30 seconds'
 )
 
--- lead_before --
+-- legacy_leader_acquire --
 -- The lock of release 0.2: its relays stand by while the leader has it. A leader of another schema of
 -- the database may have it; then this answers false, which does no harm.
 select pg_try_advisory_lock(7020001)
 
--- resign --
+-- leader_release --
 select pg_advisory_unlock(lock_key('leader publisher')), pg_advisory_unlock(7020001)
 
--- heartbeat --
+-- leader_heartbeat --
 -- Answers whether a candidate that reaches the broker waits for a leader that does not.
 with old as (
     update relay set pid = pg_backend_pid(), beat_at = clock_timestamp()
@@ -30,29 +30,29 @@ set pid = pg_backend_pid(), heartbeat_at = clock_timestamp(),
 where role = 'publisher'
 returning candidate_at > clock_timestamp() - interval '3 seconds' as wanted
 
--- leader --
+-- leader_status --
 -- How long ago the leader's heartbeat was, and whether it has been without a broker for a while.
 select extract(epoch from clock_timestamp() - heartbeat_at)::float8 as age,
        coalesce(broker_lost_at < clock_timestamp() - interval '2 seconds', false) as without_broker
 from leader where role = 'publisher'
 
--- stand_for_election --
+-- candidate_announce --
 update leader set candidate_at = clock_timestamp() where role = 'publisher'
 
--- depose --
+-- leader_terminate --
 -- End the session of a leader whose process is alive but does nothing.
 select session_terminate(lock_key('leader publisher'))
 
--- channel --
+-- channel_name --
 select channel_name(%(name)s)
 
--- sleep --
+-- publisher_sleep --
 select pg_try_advisory_lock(lock_key('publisher asleep'))
 
--- wake_up --
+-- publisher_wake --
 select pg_advisory_unlock(lock_key('publisher asleep'))
 
--- pending --
+-- fetch_pending --
 -- The next messages, as many as fit into so many bytes, but one at least; one row of nulls when there
 -- are none. A publisher that is asleep wakes with this look, in one round trip: who commits behind the
 -- snapshot has found it asleep and notified, or shares the lock, which keeps it from sleeping until
@@ -82,7 +82,7 @@ from awake left join (
 -- has_pending --
 select exists (select from message where state = 'pending' and position <> all(%(unmarked)s))
 
--- confirmed --
+-- mark_sent --
 -- Events are over, tasks wait for a worker now. The position guards against a row
 -- that was claimed, failed and due again while its confirm was on the way.
 with events as (
@@ -93,7 +93,7 @@ update message
 set state = 'sent', sent_at = clock_timestamp(), refusals = 0
 where state = 'pending' and task is not null and position = any(%(positions)s)
 
--- confirmed_unlocked --
+-- mark_sent_unlocked --
 -- The same for those of them that nobody has locked; answers those that are locked.
 with free as (
     select position, task from message
@@ -111,7 +111,7 @@ select position from message
 where state = 'pending' and position = any(%(positions)s)
   and position not in (select position from free)
 
--- park --
+-- park_message --
 -- What the broker does not take waits longer each time, so that it holds up nothing else.
 update message
 set state = 'scheduled', available_at = clock_timestamp() + %(delay)s, refusals = refusals + 1
@@ -119,7 +119,7 @@ where ctid = any(array(select ctid from message
                        where state = 'pending' and position = any(%(positions)s)
                        for update skip locked))
 
--- drop_events --
+-- drop_unroutable_events --
 -- Nobody is bound for these events. Counted by their exchange.
 with gone as (
     delete from message
@@ -132,7 +132,7 @@ select exchange, count(*)::integer as number, bool_and(message_count('unroutable
 from (select exchange from gone order by exchange) each
 group by exchange
 
--- give_up --
+-- dead_letter_unpublishable --
 -- The broker will never take this message.
 select case when m.task is not null then message_bury(m.id, null, %(exchange)s, %(headers)s)
             else event_bury(m.id, %(exchange)s, %(headers)s) end

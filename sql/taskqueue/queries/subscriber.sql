@@ -1,4 +1,4 @@
--- hold_name --
+-- lock_name --
 -- True for one session at a time; it is free again the moment that session ends.
 select pg_try_advisory_lock(lock_key('subscriber ' || %(name)s))
 
@@ -9,23 +9,23 @@ values (lock_key('subscriber ' || %(name)s), 'subscriber ' || %(name)s, clock_ti
 on conflict (id) do update
 set renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
 
--- keep --
+-- register_queue --
 insert into kept_queue (name, subscriber, exchange, routing_key)
 values (%(queue)s, %(name)s, %(exchange)s, %(routing_key)s)
 on conflict (name) do update
 set subscriber = excluded.subscriber, exchange = excluded.exchange,
     routing_key = excluded.routing_key, seen_at = clock_timestamp()
 
--- kept --
+-- list_queues --
 select name, exchange, routing_key from kept_queue
 where seen_at > clock_timestamp() - %(memory)s
 order by name
 
--- see --
+-- mark_seen --
 -- Whose name is held by a session is at work, however long ago it came. (A lock that is had for a
 -- moment here bars nobody: who finds it taken tries again.)
 update kept_queue set seen_at = clock_timestamp()
 where not pg_try_advisory_xact_lock_shared(lock_key('subscriber ' || subscriber))
 
--- forget --
+-- delete_expired_queues --
 delete from kept_queue where seen_at < clock_timestamp() - %(memory)s

@@ -93,12 +93,12 @@ def cook(conn: BoundedConnection) -> None:
 def relay(conn: BoundedConnection) -> None:
     """What the publisher and its keeper ask all the time."""
     look: dict[str, Any] = {"limit": 500, "asleep": False, "bytes": 10**6, "unmarked": []}
-    rows = conn.execute(RELAY.pending, look).fetchall()
-    conn.execute(RELAY.confirmed, {"positions": [row[0] for row in rows]})
+    rows = conn.execute(RELAY.fetch_pending, look).fetchall()
+    conn.execute(RELAY.mark_sent, {"positions": [row[0] for row in rows]})
     conn.execute(RELAY.has_pending, look)
     Stager(conn).stage()
     Rescuer(conn, lambda *_: None).rescue()
-    for query in (KEEPER.queues_waiting, KEEPER.worker_count, KEEPER.newest_claims):
+    for query in (KEEPER.queues_with_waiting, KEEPER.count_workers, KEEPER.newest_claimed):
         conn.execute(query)
     conn.execute(KEEPER.prune_identities, {"limit": 100})
 

@@ -162,7 +162,7 @@ def test_an_event_that_comes_twice_is_counted_once(
 def test_what_lies_at_the_broker_is_told_while_somebody_looks(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
-    look = Queries("taskqueue/keeper").queue_stats
+    look = Queries("taskqueue/keeper").record_queue_stats
     conn.execute(look, {"names": ["dead_letter_queue"], "messages": [3], "consumers": [0]})
     found = scrape(client)
     assert found["pizza_queue_depth"] == [({"queue": "dead_letter_queue"}, 3)]

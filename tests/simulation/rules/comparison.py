@@ -29,9 +29,14 @@ F, R, K, D = (
 )
 # Answers whose rows come in no order.
 UNORDERED = (
-    R.confirmed_unlocked, R.drop_events, K.rescue, K.known, K.newest_claims, K.periodic_last_runs,
+    R.mark_sent_unlocked,
+    R.drop_unroutable_events,
+    K.rescue_orphaned,
+    K.find_deliverable,
+    K.newest_claimed,
+    K.periodic_last_runs,
     K.expired_workers,
-)  # fmt: skip
+)
 # What an answer says when it is an error.
 _ERRORS = {"PZ001": "refused", "55P03": "locked"}
 

@@ -175,7 +175,10 @@ DEAD: dict[str, Rule] = {
     _SQL.dead_letter: dead_letter,
     _SQL.dead_letter_unclaimed: dead_letter_unclaimed,
     _SQL.dead_letter_raw: dead_letter_raw,
-    _DEAD.retry: retry_dead, _DEAD.drop: drop_dead, _DEAD.find_existing: find_existing,
-    _DEAD.import_dead_letter: import_dead_letter, Queries("taskqueue/relay").give_up: give_up,
+    _DEAD.retry: retry_dead,
+    _DEAD.drop: drop_dead,
+    _DEAD.find_existing: find_existing,
+    _DEAD.import_dead_letter: import_dead_letter,
+    Queries("taskqueue/relay").dead_letter_unpublishable: give_up,
     _DEAD.table_state: table_state,
-}  # fmt: skip
+}

@@ -148,26 +148,37 @@ def periodic_due(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 KEEPING: dict[str, Rule] = {
-    _SQL.stage: stage, _SQL.next_due: next_due, _SQL.rescue: rescue, _SQL.redeliver: redeliver,
-    _SQL.queues_waiting: lambda tx, _p: [
+    _SQL.stage_due: stage,
+    _SQL.seconds_until_due: next_due,
+    _SQL.rescue_orphaned: rescue,
+    _SQL.redeliver_noted: redeliver,
+    _SQL.queues_with_waiting: lambda tx, _p: [
         (name,) for name in sorted({row.queue or "" for row in tx.rows() if row.state == "sent"})
     ],
-    _SQL.now: lambda tx, _p: [(moment(tx.now),)],
+    _SQL.current_time: lambda tx, _p: [(moment(tx.now),)],
     _SQL.count_waiting: lambda tx, p: [(min(p["limit"], len(_lost(tx, p))),)],
-    _SQL.next_priority: next_priority, _SQL.waiting_page: waiting_page,
-    _SQL.newest_claims: newest_claims, _SQL.overtaken: overtaken, _SQL.sent_again: sent_again,
-    _SQL.known: known, _SQL.periodic_due: periodic_due,
+    _SQL.next_priority: next_priority,
+    _SQL.waiting_page: waiting_page,
+    _SQL.newest_claimed: newest_claims,
+    _SQL.find_overtaken: overtaken,
+    _SQL.mark_republished: sent_again,
+    _SQL.find_deliverable: known,
+    _SQL.claim_periodic_run: periodic_due,
     _SQL.periodic_last_runs: lambda tx, _p: [
         (name, tx.now - at) for name, at in tx.items("periodic_task")
     ],
-}  # fmt: skip
+}
 
 # What the model has no part of: it answers that there is nothing to do.
 _NOTHING: dict[str, Rule] = {
     query: lambda _tx, _p: []
     for query in (
-        _SUBSCRIBER.kept, _SUBSCRIBER.see, _SUBSCRIBER.forget, _SQL.queue_stats,
-        _SQL.prune_identities, _SQL.dead_rows,
+        _SUBSCRIBER.list_queues,
+        _SUBSCRIBER.mark_seen,
+        _SUBSCRIBER.delete_expired_queues,
+        _SQL.record_queue_stats,
+        _SQL.prune_identities,
+        _SQL.count_dead_rows,
     )
-}  # fmt: skip
+}
 KEEPING |= _NOTHING

@@ -125,15 +125,21 @@ def _each(tx: Transaction, wanted: Callable[[Row], bool]) -> Iterator[Row]:
 
 
 PUBLISHING: dict[str, Rule] = {
-    _SQL.lead: lambda tx, _p: [(tx.hold(_LEAD),)],
-    _SQL.lead_before: lambda tx, _p: [(tx.hold(_LEAD_BEFORE),)],
-    _SQL.led_before: led_before,
-    _SQL.resign: lambda tx, _p: [(tx.free(_LEAD), tx.free(_LEAD_BEFORE))],
-    _SQL.heartbeat: heartbeat, _SQL.leader: leader, _SQL.stand_for_election: stand_for_election,
-    _SQL.depose: lambda tx, _p: [(tx.terminate(_LEAD),)],
-    _SQL.channel: lambda _tx, p: [(p["name"],)],
-    _SQL.sleep: lambda tx, _p: [(tx.hold(ASLEEP),)],
-    _SQL.wake_up: lambda tx, _p: [(tx.free(ASLEEP),)],
-    _SQL.pending: pending, _SQL.has_pending: has_pending, _SQL.confirmed: confirmed,
-    _SQL.confirmed_unlocked: confirmed_unlocked, _SQL.park: park, _SQL.drop_events: drop_events,
-}  # fmt: skip
+    _SQL.leader_acquire: lambda tx, _p: [(tx.hold(_LEAD),)],
+    _SQL.legacy_leader_acquire: lambda tx, _p: [(tx.hold(_LEAD_BEFORE),)],
+    _SQL.legacy_leader_exists: led_before,
+    _SQL.leader_release: lambda tx, _p: [(tx.free(_LEAD), tx.free(_LEAD_BEFORE))],
+    _SQL.leader_heartbeat: heartbeat,
+    _SQL.leader_status: leader,
+    _SQL.candidate_announce: stand_for_election,
+    _SQL.leader_terminate: lambda tx, _p: [(tx.terminate(_LEAD),)],
+    _SQL.channel_name: lambda _tx, p: [(p["name"],)],
+    _SQL.publisher_sleep: lambda tx, _p: [(tx.hold(ASLEEP),)],
+    _SQL.publisher_wake: lambda tx, _p: [(tx.free(ASLEEP),)],
+    _SQL.fetch_pending: pending,
+    _SQL.has_pending: has_pending,
+    _SQL.mark_sent: confirmed,
+    _SQL.mark_sent_unlocked: confirmed_unlocked,
+    _SQL.park_message: park,
+    _SQL.drop_unroutable_events: drop_events,
+}

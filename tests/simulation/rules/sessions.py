@@ -82,8 +82,8 @@ SESSIONS: dict[str, Rule] = {
     _SQL.end_predecessor: lambda tx, p: [(tx.terminate(p["key"]),)],
     _SQL.register: register, _SQL.renew: renew, _SQL.unregister: unregister,
     _KEEPER.expired_workers: expired_workers, _KEEPER.terminate_worker: terminate_worker,
-    _KEEPER.forget_workers: forget_workers,
-    _KEEPER.worker_count: lambda tx, _p: [
+    _KEEPER.delete_dead_workers: forget_workers,
+    _KEEPER.count_workers: lambda tx, _p: [
         (sum(each.lease_expires_at > tx.now for _, each in tx.items("worker_session")),)
     ],
 }  # fmt: skip

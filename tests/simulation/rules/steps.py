@@ -54,7 +54,7 @@ class Comparison(WorkerSteps):
         )  # fmt: skip
         for _ in range(4):
             self.send()
-        self.relay.ask(R.confirmed, {"positions": self.pending()})
+        self.relay.ask(R.mark_sent, {"positions": self.pending()})
         for _ in range(2 * WORKERS):
             self.session()
         for n in range(1, steps + 1):
@@ -97,7 +97,7 @@ class Comparison(WorkerSteps):
             "bytes": rng.choice((1, 5, 1000)) if some else 1000, "unmarked": unmarked,
         }  # fmt: skip
         self.relay.ask(R.has_pending, {"unmarked": unmarked})
-        rows = self.relay.ask(R.pending, look)
+        rows = self.relay.ask(R.fetch_pending, look)
         return [row[0] for row in rows if row[0] is not None]
 
     def publish(self) -> None:
@@ -107,41 +107,41 @@ class Comparison(WorkerSteps):
         some = {"positions": positions[: rng.randint(0, len(positions))]}
         choice = rng.randrange(7)
         if choice <= 1:
-            ask(R.confirmed, some)
+            ask(R.mark_sent, some)
         elif choice <= 3:
-            ask(R.confirmed_unlocked, some)
+            ask(R.mark_sent_unlocked, some)
         elif choice == 4:
-            ask(R.park, some | {"delay": timedelta(minutes=15)})
+            ask(R.park_message, some | {"delay": timedelta(minutes=15)})
         elif choice == 5:
-            ask(R.drop_events, some)
+            ask(R.drop_unroutable_events, some)
         elif positions:
             end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "no way"})}
-            ask(R.give_up, end | {"position": rng.choice(positions)})
+            ask(R.dead_letter_unpublishable, end | {"position": rng.choice(positions)})
             self.tables.same_ids()
-        ask(rng.choice((R.sleep, R.wake_up)))
+        ask(rng.choice((R.publisher_sleep, R.publisher_wake)))
 
     def elect(self) -> None:
         leader, other = self.relay, self.rival
         if self.rng.random() < 0.5:
             leader, other = self.rival, self.relay
-        leads = leader.ask(R.lead)[0][0]
-        if leads and not leader.ask(R.led_before)[0][0]:
-            leader.ask(R.lead_before)
-            leader.ask(R.heartbeat, {"broker": self.rng.choice(["ok", "away", "blocked"])})
+        leads = leader.ask(R.leader_acquire)[0][0]
+        if leads and not leader.ask(R.legacy_leader_exists)[0][0]:
+            leader.ask(R.legacy_leader_acquire)
+            leader.ask(R.leader_heartbeat, {"broker": self.rng.choice(["ok", "away", "blocked"])})
         if leads:
-            other.ask(R.lead)
+            other.ask(R.leader_acquire)
         self.tables.refresh()
-        other.ask(R.led_before)
-        other.ask(R.leader)
+        other.ask(R.legacy_leader_exists)
+        other.ask(R.leader_status)
         if self.rng.random() < 0.5:
-            other.ask(R.stand_for_election)
+            other.ask(R.candidate_announce)
         if leads:
             self.tables.refresh()
-            leader.ask(R.heartbeat, {"broker": self.rng.choice(["ok", "away", "blocked"])})
+            leader.ask(R.leader_heartbeat, {"broker": self.rng.choice(["ok", "away", "blocked"])})
         if self.rng.random() < 0.7:
-            leader.ask(R.resign)
+            leader.ask(R.leader_release)
         else:
-            other.ask(R.depose)
+            other.ask(R.leader_terminate)
             self.reopen()
 
     def reopen(self) -> None:
@@ -158,43 +158,43 @@ class Comparison(WorkerSteps):
         self.tables.refresh()
         choice = rng.randrange(8)
         if choice <= 1:
-            ask(K.stage, {"pending_limit": rng.choice((1, 3, 1000))})
+            ask(K.stage_due, {"pending_limit": rng.choice((1, 3, 1000))})
             self.tables.same_positions()
-            ask(K.next_due)
+            ask(K.seconds_until_due)
         elif choice == 2:
-            ask(K.rescue, _LIMIT)
+            ask(K.rescue_orphaned, _LIMIT)
             self.tables.same_positions()
         elif choice <= 4:
-            ask(K.redeliver, _LIMIT)
+            ask(K.redeliver_noted, _LIMIT)
             self.tables.same_positions()
         elif choice == 5:
             for worker, _ in ask(K.expired_workers, _LIMIT):
                 ask(K.terminate_worker, {"worker": worker})
                 self.reopen()
-            ask(K.forget_workers)
+            ask(K.delete_dead_workers)
         elif choice == 6:
             name = {"name": rng.choice(("tidy", "count"))}
-            ask(K.periodic_due, name | {"interval": timedelta(minutes=rng.choice((5, 15)))})
+            ask(K.claim_periodic_run, name | {"interval": timedelta(minutes=rng.choice((5, 15)))})
             ask(K.periodic_last_runs)
         else:
-            ask(K.worker_count)
-            ask(K.newest_claims)
+            ask(K.count_workers)
+            ask(K.newest_claimed)
 
     def republish(self) -> None:
         """Look for what the broker has lost, and send a page of it."""
         rng, ask = self.rng, self.keeper.ask
         self.tables.refresh()
         before = rng.choice((timedelta(minutes=1), -TICK / 2))
-        for (queue,) in ask(K.queues_waiting):
+        for (queue,) in ask(K.queues_with_waiting):
             where = {"queue": queue, "limit": rng.choice((1, 500)), "before": before}
             ask(K.count_waiting, where)
             priority = ask(K.next_priority, where | {"below": rng.choice((5, 32_767))})[0][0]
             page = where | {"priority": 0 if priority is None else priority, "after": -1}
             rows = ask(K.waiting_page, page)
-            ask(K.overtaken, page)
-            ask(K.sent_again, {"ids": [row[1] for row in rows]})
+            ask(K.find_overtaken, page)
+            ask(K.mark_republished, {"ids": [row[1] for row in rows]})
         ids = rng.sample(self.ids, min(3, len(self.ids)))
-        ask(K.known, {"ids": ids, "priorities": [rng.choice((0, 5)) for _ in ids]})
+        ask(K.find_deliverable, {"ids": ids, "priorities": [rng.choice((0, 5)) for _ in ids]})
 
     # -- the rest -----------------------------------------------------------------------------
 

@@ -97,5 +97,5 @@ def test_a_message_that_moves_while_it_is_published_gets_a_new_ticket(stage: Sta
     row = stage.conn.execute(query, [job]).fetchone()  # the relay has read it, and publishes
     assert row is not None
     assert set_priority(stage.conn, job, 9)
-    stage.conn.execute(Queries("taskqueue/relay").confirmed, {"positions": [row[0]]})
+    stage.conn.execute(Queries("taskqueue/relay").mark_sent, {"positions": [row[0]]})
     assert stage.states() == {"pending": 1}

@@ -26,10 +26,10 @@ def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(sta
     id = stage.send()
     ((position,),) = stage.rows("select position from message")
     stage.conn.execute("insert into redelivery values (%s, now() - interval '1 minute')", [id])
-    redeliver = Queries("taskqueue/keeper").redeliver
+    redeliver = Queries("taskqueue/keeper").redeliver_noted
     assert stage.rows(redeliver.replace("%(limit)s", "500")) == [(1, True)]
     # When the publisher marks that publication, then the message still waits for another
-    confirmed = Queries("taskqueue/relay").confirmed
+    confirmed = Queries("taskqueue/relay").mark_sent
     stage.conn.execute(confirmed, {"positions": [position]})
     assert stage.states() == {"pending": 1}
     assert not stage.rows("select from redelivery")

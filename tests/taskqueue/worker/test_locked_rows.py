@@ -72,7 +72,7 @@ def claim(conn: BoundedConnection, id: UUID, holder: int = _HOLDER) -> tuple[Any
 def to_publish(conn: BoundedConnection, unmarked: list[int]) -> list[UUID]:
     """The ids of what the publisher would read."""
     look = {"limit": 500, "bytes": 1000, "asleep": False, "unmarked": unmarked}
-    return [row[1] for row in conn.execute(_R.pending, look) if row[1] is not None]
+    return [row[1] for row in conn.execute(_R.fetch_pending, look) if row[1] is not None]
 
 
 def test_a_worker_that_begins_its_own_claim_again_waits_for_the_row(
@@ -101,8 +101,8 @@ def test_a_delivery_that_was_dropped_before_its_confirm_was_recorded_comes_again
     conn.execute(_F.redeliver, {"id": id})
     conn.execute("update redelivery set noted_at = noted_at - interval '1 minute'")
     # When the lock is gone, and the keeper is faster than the publisher
-    assert conn.execute(_K.redeliver, {"limit": 10}).fetchone() == (1, True)
-    conn.execute(_R.confirmed_unlocked, {"positions": [position]})
+    assert conn.execute(_K.redeliver_noted, {"limit": 10}).fetchone() == (1, True)
+    conn.execute(_R.mark_sent_unlocked, {"positions": [position]})
     # Then it is published again
     assert state_of(conn, id) == "pending"
     assert to_publish(conn, [position]) == [id]
@@ -113,14 +113,14 @@ def test_a_message_of_a_newer_format_whose_row_is_locked_gets_a_new_delivery(
 ) -> None:
     # Given a published message that a worker does not know, while somebody has locked its row
     id, position = send(conn)
-    conn.execute(_R.confirmed, {"positions": [position]})
+    conn.execute(_R.mark_sent, {"positions": [position]})
     psql.execute(_LOCK, (id,))
     # When the worker leaves it for another, and drops its delivery
     bounds = {"shortest": timedelta(seconds=1), "longest": timedelta(seconds=9)}
     assert conn.execute(_F.leave, {"id": id, **bounds}).fetchone() == (None,)
     psql.rollback()
     conn.execute("update redelivery set noted_at = noted_at - interval '1 minute'")
-    conn.execute(_K.redeliver, {"limit": 10})
+    conn.execute(_K.redeliver_noted, {"limit": 10})
     # Then it is published again
     assert to_publish(conn, []) == [id]
 
@@ -139,16 +139,16 @@ def test_a_confirm_that_comes_after_the_claim_ended_does_not_pass_for_the_new_de
             "insert into worker_session (id, name, renewed_at, lease_expires_at) "
             "values (%s, 'w', clock_timestamp(), clock_timestamp())", (_HOLDER,),
         )  # fmt: skip
-        assert conn.execute(_K.rescue, {"limit": 10}).fetchall()
+        assert conn.execute(_K.rescue_orphaned, {"limit": 10}).fetchall()
     # When the confirm is recorded
-    conn.execute(_R.confirmed, {"positions": [position]})
+    conn.execute(_R.mark_sent, {"positions": [position]})
     # Then the message is still to be published
     assert to_publish(conn, [position]) == [id]
 
 
 def test_a_message_that_is_given_back_keeps_its_place(conn: BoundedConnection) -> None:
     id, position = send(conn)
-    conn.execute(_R.confirmed, {"positions": [position]})
+    conn.execute(_R.mark_sent, {"positions": [position]})
     _, token, *_ = claim(conn, id)
     conn.execute(_F.release, {"job_id": id, "job_token": token})
     assert to_publish(conn, []) == [id]

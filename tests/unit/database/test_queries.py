@@ -10,14 +10,14 @@ from pizza.database.queries import Queries, sql_root
 
 def test_a_query_is_the_text_below_its_header() -> None:
     wanted = "select pg_try_advisory_lock(lock_key('leader publisher'))"
-    assert Queries("taskqueue/relay").lead == wanted
+    assert Queries("taskqueue/relay").leader_acquire == wanted
 
 
 def test_a_wrong_name_fails_with_those_that_exist() -> None:
     with pytest.raises(
-        QueryNotFound, match=r"queries/relay.sql has no query 'leed'; it has .*lead"
+        QueryNotFound, match=r"queries/relay.sql has no query 'leader'; it has .*leader_acquire"
     ):
-        Queries("taskqueue/relay").leed  # noqa: B018
+        Queries("taskqueue/relay").leader  # noqa: B018
 
 
 def test_a_file_that_is_not_there_fails_at_load() -> None:

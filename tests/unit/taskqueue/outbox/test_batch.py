@@ -18,6 +18,7 @@ from pizza.taskqueue.outbox.batch import BATCH, PARKING, Batches
 from pizza.taskqueue.testing import Recorder
 
 SQL = Queries("taskqueue/relay")
+QUERIES = ("mark_sent", "park_message", "drop_unroutable_events", "dead_letter_unpublishable")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -49,7 +50,7 @@ class RefusingPublisher:
 
 
 def row(position: int, key: str = "k", **more: Any) -> Any:
-    """One row of the query `pending`: an event."""
+    """One row of the query `fetch_pending`: an event."""
     values = {
         "position": position, "id": UUID(int=position), "task": None, "queue": None,
         "exchange": "x", "routing_key": key, "priority": 0, "headers": None, "body": b"{}",
@@ -63,7 +64,7 @@ def published(batches: Batches, publisher: Any, backlog: list[Any]) -> list[int]
     conn = Recorder()
     batches.publish(conn, publisher, backlog[: batches.limit], lambda: None)  # type: ignore[arg-type]
     ((query, parameters),) = conn.statements
-    assert query == SQL.confirmed
+    assert query == SQL.mark_sent
     return list(parameters["positions"])
 
 
@@ -80,7 +81,7 @@ def settled(publisher: Any, rows: list[Any]) -> dict[str, list[Any]]:
     while declared != before:
         before = declared
         batches.publish(conn, publisher, rows, declare)  # type: ignore[arg-type]
-    names = {getattr(SQL, name): name for name in ("confirmed", "park", "drop_events", "give_up")}
+    names = {getattr(SQL, name): name for name in QUERIES}
     found: dict[str, list[Any]] = {}
     for query, parameters in conn.statements:
         found.setdefault(names[query], []).append(parameters)
@@ -125,7 +126,7 @@ def test_a_broker_that_keeps_up_again_is_soon_given_whole_batches() -> None:
 
 
 def test_an_event_that_no_queue_is_bound_for_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    conn = Recorder({SQL.drop_events: [("x", 1, True)]})
+    conn = Recorder({SQL.drop_unroutable_events: [("x", 1, True)]})
     batches = Batches()
     for _ in range(2):
         batches.publish(
@@ -134,7 +135,7 @@ def test_an_event_that_no_queue_is_bound_for_is_dropped(caplog: pytest.LogCaptur
             [row(1), row(2, "nobody"), row(3)],
             lambda: None,
         )
-    dropped = [values for query, values in conn.statements if query == SQL.drop_events]
+    dropped = [values for query, values in conn.statements if query == SQL.drop_unroutable_events]
     assert dropped == [{"positions": [2]}]
     assert caplog.records[-1].__dict__["details"] == {"exchange": "x", "number": 1}
 
@@ -143,17 +144,17 @@ def test_an_event_that_goes_to_one_queue_waits_for_it() -> None:
     found = settled(
         RefusingPublisher(gone=Refusal.UNROUTABLE), [row(1, "gone", queue="gone", exchange="")]
     )
-    assert [values["positions"] for values in found["park"]] == [[1]]
-    assert "drop_events" not in found
+    assert [values["positions"] for values in found["park_message"]] == [[1]]
+    assert "drop_unroutable_events" not in found
 
 
 def test_a_task_that_no_queue_is_bound_for_waits_and_holds_up_no_other() -> None:
     found = settled(
         RefusingPublisher(gone=Refusal.UNROUTABLE), [row(1), row(2, "gone", task="t"), row(3)]
     )
-    assert [values["positions"] for values in found["park"]] == [[2]]
+    assert [values["positions"] for values in found["park_message"]] == [[2]]
     # What comes behind it is sent again after the first try, so that the order stays.
-    assert [values["positions"] for values in found["confirmed"]] == [[1], [1, 3]]
+    assert [values["positions"] for values in found["mark_sent"]] == [[1], [1, 3]]
 
 
 @pytest.mark.parametrize("refusals", range(PARKING.max_attempts))
@@ -162,10 +163,10 @@ def test_pauses_grow_and_end_in_a_dead_letter(refusals: int) -> None:
         RefusingPublisher(gone=Refusal.NO_EXCHANGE), [row(1, "gone", refusals=refusals)]
     )
     if refusals + 1 == PARKING.max_attempts:
-        (values,) = found["give_up"]
+        (values,) = found["dead_letter_unpublishable"]
         assert values["headers"].obj["reason"].endswith("(tried 12 times)")
         return
-    (values,) = found["park"]
+    (values,) = found["park_message"]
     longest = timedelta(seconds=min(300, 5 * 2**refusals))
     assert longest * 0.75 <= values["delay"] <= longest
 
@@ -173,6 +174,6 @@ def test_pauses_grow_and_end_in_a_dead_letter(refusals: int) -> None:
 def test_what_cannot_be_written_is_dead_at_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         found = settled(RefusingPublisher(odd=Refusal.UNWRITABLE), [row(1, "odd"), row(2)])
-    assert [values["position"] for values in found["give_up"]] == [1]
-    assert [values["positions"] for values in found["confirmed"]] == [[2]]
+    assert [values["position"] for values in found["dead_letter_unpublishable"]] == [1]
+    assert [values["positions"] for values in found["mark_sent"]] == [[2]]
     assert [record.__dict__["action"] for record in caplog.records] == ["message_dead"]

@@ -66,13 +66,13 @@ class Judge:
         self.waiting = waiting
         self.conn = Recorder(
             {
-                SQL.queues_waiting: [("q",)],
+                SQL.queues_with_waiting: [("q",)],
                 SQL.count_waiting: lambda values: [(min(values["limit"], self.waiting),)],
-                SQL.worker_count: [(0,)],
+                SQL.count_workers: [(0,)],
                 SQL.waiting_page: self._page,
                 SQL.next_priority: [(None,)],
-                SQL.newest_claims: [],
-                SQL.now: [(NOON,)],
+                SQL.newest_claimed: [],
+                SQL.current_time: [(NOON,)],
             }
         )
         self.republisher = Republisher(self.conn, Topology())  # type: ignore[arg-type]
@@ -185,4 +185,4 @@ def test_it_does_not_look_more_often_than_it_should(clock: Clock) -> None:
     judge.look()
     for _ in range(5):
         judge.step()
-    assert judge.count(SQL.queues_waiting) == 1
+    assert judge.count(SQL.queues_with_waiting) == 1

@@ -46,7 +46,7 @@ class Judge:
         self.clock.now += after
         before = len(self.conn.statements)
         self._rescuer.rescue()
-        return SQL.rescue in [text for text, _ in self.conn.statements[before:]]
+        return SQL.rescue_orphaned in [text for text, _ in self.conn.statements[before:]]
 
 
 def test_after_a_gap_nobody_is_judged_until_all_could_renew(clock: Clock) -> None:
@@ -69,7 +69,7 @@ def test_a_worker_whose_sessions_were_ended_and_each_message_are_logged(
         {
             SQL.expired_workers: [(7, "frozen")],
             SQL.terminate_worker: [(2,)],
-            SQL.rescue: [(UUID(int=1), "bake", "oven", True)],
+            SQL.rescue_orphaned: [(UUID(int=1), "bake", "oven", True)],
         },
     )
     with caplog.at_level(logging.WARNING):
