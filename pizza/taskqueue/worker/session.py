@@ -22,7 +22,7 @@ from pizza.taskqueue.job import Job
 from pizza.taskqueue.lifecycle import Shutdown, wait_readable
 from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.worker.context import WorkerContext
-from pizza.taskqueue.worker.executor import fail_hung
+from pizza.taskqueue.worker.failures import fail_hung_job
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ class Session(threading.Thread):
         if time.monotonic() < deadline + 2 * HANG_GRACE_S or job.token is None:
             return
         conn.execute(_SQL.end_predecessor, {"key": -self._context.worker_id})
-        fail_hung(conn, job)
+        fail_hung_job(conn, job)
         self.hung = job
         self._worker_stop.set()
 
