@@ -27,10 +27,10 @@ def renamed_arguments(function: Callable[P, R], **new_names: str) -> Callable[P,
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        renamed_kwargs: dict[str, Any] = kwargs  # type: ignore[assignment]
-        for old in new_names.keys() & renamed_kwargs.keys():
+        values: Any = kwargs
+        for old in new_names.keys() & values.keys():
             _warn(f"{function.__qualname__}({old}=)", new_names[old])
-            renamed_kwargs[new_names[old]] = renamed_kwargs.pop(old)
+            values[new_names[old]] = values.pop(old)
         return function(*args, **kwargs)
 
     return wrapper
