@@ -23,7 +23,7 @@ def sql_root() -> Traversable:
 class Queries:
     """The queries of one file as attributes: `Queries("taskqueue/relay").fetch_pending`.
 
-    name: `folder/file`, for the file `sql/folder/queries/file.sql`.
+    name: `folder/file`, such as `taskqueue/relay` for `sql/taskqueue/queries/relay.sql`.
 
     An unknown name raises QueryNotFound, which lists the known ones. Callers bind their queries at
     import, so a wrong name fails at load.
