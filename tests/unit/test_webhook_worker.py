@@ -42,7 +42,7 @@ def test_private_targets_and_http_have_to_be_allowed(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], policy: UrlPolicy
 ) -> None:
     used = []
-    deliveries = webhook_worker.deliveries
+    delivery_tasks = webhook_worker.delivery_tasks
     monkeypatch.setattr(
         webhook_worker, "delivery_tasks", lambda p: used.append(p) or delivery_tasks(p)
     )
