@@ -55,8 +55,9 @@ def assert_sound(visitor: Visitor, name: str, *, axe: bool = True) -> None:
         visitor.picture(f"dead-letters-{name}-{screen}")
         assert visitor.run("return document.documentElement.scrollWidth") <= size[0], screen
         outside = visitor.run(
-            "return [...document.querySelectorAll('.dead-letters li, .dead-letters p, .dead-letters button')]"
-            ".filter(e => e.getBoundingClientRect().right > innerWidth).length"
+            "const all = '.dead-letters li, .dead-letters p, .dead-letters button';"
+            "const isOutside = e => e.getBoundingClientRect().right > innerWidth;"
+            "return [...document.querySelectorAll(all)].filter(isOutside).length"
         )
         assert outside == 0, screen
         assert not axe or found_by_axe(visitor) == [], screen

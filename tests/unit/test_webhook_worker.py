@@ -59,6 +59,6 @@ def test_private_targets_and_http_have_to_be_allowed(
 @pytest.mark.parametrize("body", [None, [], {}, {"delivery": 7}, {"delivery": "x"}, "x"])
 def test_a_message_that_names_no_delivery_is_poison(body: Any) -> None:
     with pytest.raises(PoisonMessage):
-        delivery.read_delivery(body)
+        delivery.parse_delivery_id(body)
     one = uuid4()
-    assert delivery.read_delivery({"delivery": str(one)}) == one
+    assert delivery.parse_delivery_id({"delivery": str(one)}) == one
