@@ -40,9 +40,9 @@ def run_tracking(settings: Settings) -> int:
             name=name,
             queue=queue,
             heartbeat=int(settings.heartbeat_seconds),
-            alone=True,
-            patience=math.inf,
-            ready=opening.ready,
+            exclusive=True,
+            takeover_timeout=math.inf,
+            on_ready=opening.ready,
         )
 
     run_until_stopped(

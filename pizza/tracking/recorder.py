@@ -7,14 +7,14 @@ import logging
 from pizza.database.connection import BoundedConnection
 from pizza.orders.status_messages import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent
-from pizza.taskqueue.subscriber.event import Afterwards, Event
+from pizza.taskqueue.subscriber.event import Event, OnCommit
 from pizza.tracking import storage
 from pizza.webhooks import events
 
 log = logging.getLogger(__name__)
 
 
-def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
+def on_notification(event: Event, conn: BoundedConnection | None) -> OnCommit:
     """Store a notification, and have webhooks told of it.
 
     Raises DuplicateEvent for one that is stored, PoisonMessage.
@@ -51,7 +51,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> Afterwards:
 
 def _order_of_arrival(
     conn: BoundedConnection, message: StatusMessage, before: int
-) -> Afterwards | None:
+) -> OnCommit | None:
     """Compare an event's number with those that came before it; what is to be said of that."""
     number, sequence = message.number, message.sequence
     if sequence is None or sequence == before + 1:

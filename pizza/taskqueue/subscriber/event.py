@@ -1,4 +1,4 @@
-"""An event as its handler gets it, and what the handler may say to it."""
+"""The event that a handler receives, and the types of its callbacks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pizza.taskqueue.message import Delivery, sanitize_text
 class Event:
     """One delivery of an event.
 
-    id: the sender's message_id; None when it gave none, and no UUID unless it is one of ours.
-    body: its JSON. attempt: from 1, counted anew after a redelivery.
+    id: the sender's message_id, or None; a UUID only for events of this framework. body: parsed
+    JSON. attempt: from 1, and from 1 again after a redelivery.
     """
 
     id: str | None
@@ -38,25 +38,25 @@ class Event:
         return OutgoingDeadLetter.from_delivery(self.delivery, reason, attempt=self.attempt)
 
 
-Afterwards = Callable[[], None]
-Handler = Callable[[Event, BoundedConnection | None], Afterwards | None]
-"""What a subscriber does with an event.
+OnCommit = Callable[[], None]
+Handler = Callable[[Event, BoundedConnection | None], OnCommit | None]
+"""Handles an event, on the handler's thread.
 
-The connection is inside an open transaction that commits when the handler returns, and before
-the event is acknowledged; None where the subscriber has no database. A function that is
-returned runs after the commit, for what must not be done twice or in vain, such as a log line.
+The connection has an open transaction, which commits after the handler returns and before the event
+is acknowledged; None for a subscriber without a database. A returned function runs after the
+commit, for effects that a rollback cannot undo, such as a log line.
 
-Raises DuplicateEvent for an event that had its effect before (the application's unique key has said
-so): nothing is kept of the transaction, and the event is over. PoisonMessage: to the dead
-letters at once. Anything else: tried again, as the policy says.
+Raises DuplicateEvent for an event that had its effect before (detected by a unique key of the
+application): the transaction is rolled back and the event acknowledged. PoisonMessage: the event is
+dead-lettered at once. Any other error: the event is retried as the policy says.
 """
 
-Burial = Callable[[Event, str, BoundedConnection | None], None]
-"""Told of an event that goes to the dead letters, with the reason, in the same transaction."""
+OnDeadLetter = Callable[[Event, str, BoundedConnection | None], None]
+"""Called with a dead-lettered event, the reason and the connection, in the same transaction."""
 
 
-def read(queue: str, message: Any) -> tuple[Delivery, Callable[[], Event]]:
-    """A py-amqp message as a delivery, and its way to an event, which raises PoisonMessage."""
+def parse_event(queue: str, message: Any) -> tuple[Delivery, Callable[[], Event]]:
+    """The delivery of a py-amqp message, and a function that parses it or raises PoisonMessage."""
     found = Delivery.from_amqp(queue, message)
 
     def event() -> Event:

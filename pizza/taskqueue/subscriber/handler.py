@@ -1,8 +1,7 @@
-"""The working half of a subscriber: events one after the other, each to its end.
+"""Handles the events of a subscriber one after the other, in a separate thread.
 
-It has a thread of its own, so that the broker is listened to while a handler works or waits.
-It lasts as long as one connection to the broker: what is left of its events when that ends
-comes again with the next one.
+The subscriber's thread serves the broker connection meanwhile. A handler thread lasts as long as
+one broker connection; RabbitMQ redelivers its unacknowledged events to the next one.
 """
 
 from __future__ import annotations
@@ -23,197 +22,201 @@ from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage, Released
 from pizza.taskqueue.lifecycle import Waker
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.retry import Backoff, RetryPolicy
-from pizza.taskqueue.subscriber.event import Afterwards, Burial, Event, Handler, read
-from pizza.taskqueue.subscriber.session import HandlerSession, NameLost
+from pizza.taskqueue.subscriber.event import Event, Handler, OnCommit, OnDeadLetter, parse_event
+from pizza.taskqueue.subscriber.session import HandlerSession, NameLockLost
 
 log = logging.getLogger(__name__)
 
-# With no event in hand the loss of the database session is noticed within so long.
+# While idle, the thread checks its database connection this often.
 _IDLE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """An event that is dealt with. letter: to be published before it is acknowledged."""
+class Processed:
+    """A processed event. dead_letter: to be published before the acknowledgement."""
 
     delivery_tag: int
-    letter: OutgoingDeadLetter | None = None
+    dead_letter: OutgoingDeadLetter | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Duties:
-    """What stays the same from connection to connection.
+class HandlerConfig:
+    """What all handler threads of a subscriber share.
 
-    enter: called with each new database connection before anything else is done on it (None:
-    there is no database), and may raise NameLost or Released. renew: called every few seconds
-    after that, except while an event is handled.
-    time_limit: seconds that a handler may take with the database.
+    db: None for a subscriber without a database. on_connect: called with each new database
+    connection before its first use, or with None; may raise NameLockLost or Released. renew: called
+    every few seconds after that, except while an event is handled. time_limit: seconds for one
+    transaction of the handler.
     """
 
     handler: Handler
-    buried: Burial | None
+    on_dead_letter: OnDeadLetter | None
     retry: RetryPolicy
-    line: ReconnectingConnection | None
-    enter: Callable[[BoundedConnection | None], None]
+    db: ReconnectingConnection | None
+    on_connect: Callable[[BoundedConnection | None], None]
     renew: Callable[[BoundedConnection], None]
     time_limit: float
 
 
-class Handling(threading.Thread):
-    """Handles what is `put`, in that order, until `end`.
+class HandlerThread(threading.Thread):
+    """Handles submitted messages in order, until `stop`.
 
-    failure: what ended it against its will.
+    failure: the error that ended the thread, if any.
     """
 
-    def __init__(self, queue: str, duties: Duties, over: threading.Event, wake: Waker) -> None:
-        """over: set by `end`, cleared by who makes another; wake: set when something is done."""
+    def __init__(
+        self, queue: str, config: HandlerConfig, stop_event: threading.Event, waker: Waker
+    ) -> None:
+        """stop_event: set by `stop`. waker: set when a message was processed or the thread ends."""
         super().__init__(name=f"events of {queue}", daemon=True)
         self.failure: BaseException | None = None
         self._queue = queue
-        self._duties = duties
-        self._over = over
-        self._wake = wake
-        self._arrived: SimpleQueue[Any] = SimpleQueue()
-        self._settled: deque[Settled] = deque()
+        self._config = config
+        self._stop_event = stop_event
+        self._waker = waker
+        self._messages: SimpleQueue[Any] = SimpleQueue()
+        self._processed: deque[Processed] = deque()
         self._session = (
             HandlerSession(
-                duties.line,
-                duties.enter,
-                duties.renew,
-                self._pause,
+                config.db,
+                config.on_connect,
+                config.renew,
+                self._wait,
                 queue=queue,
-                time_limit=duties.time_limit,
+                time_limit=config.time_limit,
             )
-            if duties.line is not None
+            if config.db is not None
             else None
         )
 
-    # -- for the thread that listens to the broker ---------------------------------------
+    # -- called by the subscriber's thread ------------------------------------------------
 
-    def put(self, message: Any) -> None:
-        """One more message, as py-amqp delivers it."""
-        self._arrived.put(message)
+    def submit(self, message: Any) -> None:
+        """Queue a message of py-amqp."""
+        self._messages.put(message)
 
-    def end(self) -> None:
-        """Begin no other event, and wait for nothing any more."""
-        self._over.set()
-        self._arrived.put(None)
+    def stop(self) -> None:
+        """Start no further event, and end waits for the database or a retry."""
+        self._stop_event.set()
+        self._messages.put(None)
 
-    def settled(self) -> list[Settled]:
-        """What was dealt with since the last call, in order."""
+    def take_processed(self) -> list[Processed]:
+        """The messages processed since the last call, in order."""
         found = []
-        while self._settled:
-            found.append(self._settled.popleft())
+        while self._processed:
+            found.append(self._processed.popleft())
         return found
 
     # -- the thread ----------------------------------------------------------------------
 
     def run(self) -> None:
-        """Work until `end`."""
+        """Handle messages until `stop`."""
         try:
             if self._session is None:
-                self._duties.enter(None)
+                self._config.on_connect(None)
             else:
                 self._session.connection()
-            while (message := self._next()) is not None and not self._over.is_set():
-                self._settled.append(self._settle(message))
-                if len(self._settled) == 1:  # else the other has been woken, and not looked yet
-                    self._wake.set()
+            while (message := self._next_message()) is not None and not self._stop_event.is_set():
+                self._processed.append(self._process(message))
+                if len(self._processed) == 1:  # else the waker is still set
+                    self._waker.set()
         except Released:
-            pass  # asked to end while it waited
+            pass  # stopped while it waited
         except BaseException as error:
             self.failure = error
         finally:
-            self._wake.set()
+            self._waker.set()
 
-    def _next(self) -> Any:
-        """The next message; None at the end. Meanwhile the database session is looked after."""
+    def _next_message(self) -> Any:
+        """The next message; None at the end. Checks the database connection meanwhile."""
         session = self._session
         while session is not None:
             try:
-                return self._arrived.get(timeout=_IDLE_S)
+                return self._messages.get(timeout=_IDLE_S)
             except Empty:
-                session.look_after()
-        return self._arrived.get()
+                session.check_connection()
+        return self._messages.get()
 
-    def _settle(self, message: Any) -> Settled:
-        delivery, decode = read(self._queue, message)
+    def _process(self, message: Any) -> Processed:
+        delivery, decode = parse_event(self._queue, message)
         with trace.following(delivery.headers.get(trace.HEADER)):
-            return self._settle_one(delivery, decode)
+            return self._process_event(delivery, decode)
 
-    def _settle_one(self, delivery: Delivery, decode: Callable[[], Event]) -> Settled:
+    def _process_event(self, delivery: Delivery, decode: Callable[[], Event]) -> Processed:
         try:
             event = decode()
         except PoisonMessage as poison:
-            return self._bury(delivery, None, str(poison), attempt=1)
+            return self._dead_letter(delivery, None, str(poison), attempt=1)
         while True:
             try:
-                self._handle(event)
-                return Settled(delivery.delivery_tag)
+                self._call_handler(event)
+                return Processed(delivery.delivery_tag)
             except DuplicateEvent as duplicate:
-                self._log(logging.INFO, "event_skipped", f"Duplicate dropped: {duplicate}", event)
-                return Settled(delivery.delivery_tag)
-            except (Released, NameLost):
+                self._log_event(
+                    logging.INFO, "event_skipped", f"Duplicate dropped: {duplicate}", event
+                )
+                return Processed(delivery.delivery_tag)
+            except (Released, NameLockLost):
                 raise
             except PoisonMessage as poison:
-                return self._bury(delivery, event, str(poison), event.attempt)
+                return self._dead_letter(delivery, event, str(poison), event.attempt)
             except Exception as error:
                 reason = f"{type(error).__name__}: {error}"
-                if not self._duties.retry.should_retry(event.attempt, error):
-                    return self._bury(delivery, event, reason, event.attempt, error)
-                delay = self._duties.retry.delay(event.attempt).total_seconds()
-                self._log(
+                if not self._config.retry.should_retry(event.attempt, error):
+                    return self._dead_letter(delivery, event, reason, event.attempt, error)
+                delay = self._config.retry.delay(event.attempt).total_seconds()
+                self._log_event(
                     logging.WARNING, "event_retried",
                     f"Attempt {event.attempt} failed, next in {delay:.1f} s: {reason[:1000]}",
                     event,
                 )  # fmt: skip
-                self._pause(delay)
+                self._wait(delay)
                 event = replace(event, attempt=event.attempt + 1)
 
-    def _handle(self, event: Event) -> None:
-        after: Afterwards | None = None
+    def _call_handler(self, event: Event) -> None:
+        on_commit: OnCommit | None = None
 
         def step(conn: BoundedConnection | None) -> None:
-            nonlocal after
-            after = self._duties.handler(event, conn)
+            nonlocal on_commit
+            on_commit = self._config.handler(event, conn)
 
-        self._run(step)
-        if after is not None:
+        self._run_step(step)
+        if on_commit is not None:
             try:
-                after()
+                on_commit()
             except Exception:
                 log.exception("After an event", extra={"action": "event_failed_late"})
 
-    def _bury(
+    def _dead_letter(
         self,
         delivery: Delivery,
         event: Event | None,
         reason: str,
         attempt: int,
         cause: Exception | None = None,
-    ) -> Settled:
-        """To the dead letters; with a database by way of its outbox, and nothing is left to do."""
+    ) -> Processed:
+        """Dead-letter a delivery. With a database it is in the outbox when this returns."""
         letter = OutgoingDeadLetter.from_delivery(delivery, reason, error=cause, attempt=attempt)
 
         def step(conn: BoundedConnection | None) -> None:
-            if self._duties.buried is not None and event is not None:
-                self._duties.buried(event, reason, conn)
+            if self._config.on_dead_letter is not None and event is not None:
+                self._config.on_dead_letter(event, reason, conn)
             if conn is not None:
                 letter.write_to_outbox(conn)
 
         backoff = Backoff()
         while True:
             try:
-                self._run(step)
+                self._run_step(step)
                 break
-            except (Released, NameLost):
+            except (Released, NameLockLost):
                 raise
-            except Exception as error:  # nothing may be lost
+            except Exception as error:  # the event must not be lost
                 log.error(
                     "A dead letter cannot be written, trying again: %s", error,
                     extra={"action": "dead_letter_failed", "details": {"queue": delivery.queue}},
                 )  # fmt: skip
-                self._pause(backoff.next())
+                self._wait(backoff.next())
         log.error(
             "Dead after attempt %d: %s", attempt, reason[:1000], exc_info=cause,
             extra={
@@ -221,21 +224,21 @@ class Handling(threading.Thread):
                 "details": {"queue": delivery.queue, "message_id": delivery.message_id},
             },
         )  # fmt: skip
-        return Settled(delivery.delivery_tag, letter if self._duties.line is None else None)
+        return Processed(delivery.delivery_tag, letter if self._config.db is None else None)
 
-    def _run(self, step: Callable[[BoundedConnection | None], None]) -> None:
+    def _run_step(self, step: Callable[[BoundedConnection | None], None]) -> None:
         if self._session is None:
             step(None)
         else:
-            self._session.run(step)
+            self._session.run_step(step)
 
-    def _pause(self, seconds: float) -> None:
-        """Wait. Raises Released when it is over meanwhile."""
-        if self._over.wait(seconds):
-            raise Released("the subscriber waits for nothing any more")
+    def _wait(self, seconds: float) -> None:
+        """Wait so many seconds. Raises Released when `stop` is called."""
+        if self._stop_event.wait(seconds):
+            raise Released("the subscriber stops")
 
     @staticmethod
-    def _log(level: int, action: str, text: str, event: Event) -> None:
+    def _log_event(level: int, action: str, text: str, event: Event) -> None:
         log.log(
             level, text,
             extra={

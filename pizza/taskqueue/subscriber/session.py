@@ -1,4 +1,4 @@
-"""The database session of the thread that handles events, and the transactions of their handler."""
+"""The database session of a handler thread, and its transactions."""
 
 from __future__ import annotations
 
@@ -18,67 +18,67 @@ from pizza.taskqueue.retry import Backoff, Repeated
 
 log = logging.getLogger(__name__)
 
-# A table that is missing is most often one whose migration has not run yet.
+# A missing table is waited for: most often its migration has not run yet.
 MIGRATION_S = 60.0
 RENEWAL_S = 3.0
 
 
-class NameLost(FrameworkError):
-    """Another subscriber of this name is at work now; this one handles nothing more."""
+class NameLockLost(FrameworkError):
+    """Another subscriber has the lock on the name; this one handles no further event."""
 
 
 class HandlerSession:
-    """Owned by the thread that handles events."""
+    """The session of one handler thread. Not thread-safe."""
 
     def __init__(
         self,
-        line: ReconnectingConnection,
-        enter: Callable[[BoundedConnection], None],
+        db: ReconnectingConnection,
+        on_connect: Callable[[BoundedConnection], None],
         renew: Callable[[BoundedConnection], None],
-        pause: Callable[[float], None],
+        wait: Callable[[float], None],
         *,
         queue: str,
         time_limit: float,
     ) -> None:
-        """enter: called with each new connection before anything else is done on it.
+        """on_connect: called with each new connection before its first use.
 
-        renew: called after that, and about every RENEWAL_S between two steps.
-        pause: waits so many seconds; raises Released when the subscriber ends meanwhile.
-        queue: for logs. time_limit: seconds that one run of a step may take.
+        renew: called after that, and about every RENEWAL_S seconds between two steps.
+        wait: waits so many seconds; raises Released when the subscriber stops.
+        queue: for logs. time_limit: seconds for one run of a step.
         """
-        self._line = line
-        self._enter = enter
+        self._db = db
+        self._on_connect = on_connect
         self._renew = renew
         self._renew_at = 0.0
-        self._pause = pause
+        self._wait = wait
         self._queue = queue
         self._time_limit = time_limit
         self._conn: BoundedConnection | None = None
 
     def connection(self) -> BoundedConnection:
-        """The open connection; waits while the server is away. Raises what `enter` raises."""
+        """The open connection. Waits while PostgreSQL is unavailable. Raises as `on_connect`."""
         backoff = Backoff()
         while True:
-            conn = self._line.connection()
+            conn = self._db.connection()
             if conn is self._conn and time.monotonic() < self._renew_at:
                 return conn
             try:
                 with translate_errors():
                     if conn is not self._conn:
-                        self._enter(conn)
+                        self._on_connect(conn)
                     self._renew(conn)
             except DatabaseUnavailable as error:
-                self._line.invalidate(error)
+                self._db.invalidate(error)
             except psycopg.DatabaseError as error:
-                self._line.invalidate(DatabaseUnavailable(str(error)))
+                self._db.invalidate(DatabaseUnavailable(str(error)))
             else:
                 self._conn = conn
                 self._renew_at = time.monotonic() + RENEWAL_S
                 return conn
-            self._pause(backoff.next())
+            self._wait(backoff.next())
 
-    def look_after(self) -> None:
-        """Notice that an idle session has ended, and enter with another. Raises as `connection`."""
+    def check_connection(self) -> None:
+        """Replace an idle connection that the server has closed. Raises as `connection`."""
         conn = self._conn
         if conn is None:
             return
@@ -87,13 +87,13 @@ class HandlerSession:
                 with translate_errors():
                     conn.execute("select 1")
             except DatabaseUnavailable as error:
-                self._line.invalidate(error)
+                self._db.invalidate(error)
         self.connection()
 
-    def run(self, step: Callable[[BoundedConnection | None], None]) -> None:
-        """Run a step in a transaction, again for as long as the server is away, or cannot serve.
+    def run_step(self, step: Callable[[BoundedConnection | None], None]) -> None:
+        """Run a step in a transaction, repeatedly while PostgreSQL is unavailable or refuses work.
 
-        Raises what the step raises for reasons of its own, TimeLimitExceeded, and as `connection`.
+        Raises the step's own errors, TimeLimitExceeded, and as `connection`.
         """
         backoff, trouble = Backoff(), Repeated()
         began = time.monotonic()
@@ -111,19 +111,19 @@ class HandlerSession:
             if isinstance(error, DatabaseUnavailable) and not isinstance(
                 error, DatabaseTransientError
             ):
-                self._line.invalidate(error)
+                self._db.invalidate(error)
             elif trouble.is_due(error):
                 log.log(
                     logging.WARNING if isinstance(error, DatabaseTransientError) else logging.ERROR,
                     "PostgreSQL cannot do this now, trying again: %s", error,
                     extra={"action": "database_refused", "details": {"queue": self._queue}},
                 )  # fmt: skip
-            self._pause(backoff.next())
+            self._wait(backoff.next())
 
     def _in_transaction(
         self, conn: BoundedConnection, step: Callable[[BoundedConnection | None], None]
     ) -> None:
-        """Raises ApplicationError, and DatabaseUnavailable for our own statements."""
+        """Raises ApplicationError for the step, and DatabaseUnavailable for our own statements."""
         until = time.monotonic() + self._time_limit
         try:
             with (

@@ -27,7 +27,7 @@ from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.service import run_until_stopped
 from pizza.taskqueue.subscriber import session as handler_session
-from pizza.taskqueue.subscriber.event import Afterwards, Event
+from pizza.taskqueue.subscriber.event import Event, OnCommit
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 
 SCHEMA = """
@@ -62,7 +62,7 @@ class Ear:
         }  # fmt: skip
         os.write(self._journal, json.dumps(line).encode() + b"\n")
 
-    def hear(self, event: Event, conn: BoundedConnection | None) -> Afterwards:
+    def hear(self, event: Event, conn: BoundedConnection | None) -> OnCommit:
         self.note("begin", event)
         if conn is not None:
             values = (event.id, event.body.get("n"), event.attempt, event.redelivered)
@@ -124,14 +124,14 @@ def main() -> None:
     parser.add_argument("--heartbeat", type=int, default=10)
     parser.add_argument("--prefetch", type=int, default=20)
     parser.add_argument("--attempts", type=int, default=ATTEMPTS)
-    parser.add_argument("--patience", type=float, default=2)
+    parser.add_argument("--takeover-timeout", type=float, default=2)
     parser.add_argument("--migration", type=float, default=60)
     parser.add_argument("--time-limit", type=float, default=60)
     parser.add_argument("--lease", type=float, default=15)
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--kept", action="store_true")
-    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--exclusive", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
@@ -153,8 +153,8 @@ def main() -> None:
             queue=queue,
             prefetch=options.prefetch,
             heartbeat=options.heartbeat,
-            alone=options.alone,
-            patience=options.patience,
+            exclusive=options.exclusive,
+            takeover_timeout=options.takeover_timeout,
             time_limit=options.time_limit,
             lease=options.lease,
             retry=RetryPolicy(

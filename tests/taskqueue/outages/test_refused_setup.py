@@ -108,7 +108,7 @@ def test_anything_before_setup(stage: Stage, empty_database: str) -> None:
     options = {"ready": False, "db": empty_database}
     ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"crew": 1}]
     workers = [stage.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)]
-    subscriber, relay = stage.subscriber(alone=True, **options), stage.relay(**options)
+    subscriber, relay = stage.subscriber(exclusive=True, **options), stage.relay(**options)
     for text in watched(*workers, subscriber, relay):
         assert "the database has no tables of this version: run --setup-db" in text
     migrate(empty_database)

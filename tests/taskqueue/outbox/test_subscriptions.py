@@ -30,7 +30,7 @@ def test_what_is_published_after_the_disk_was_lost_is_heard(
     stage.conn.execute(SCHEMA)
     stage.relay()
     # Given a subscriber who has been there once, and is away
-    stage.subscriber(kept=True, alone=True).kill9()
+    stage.subscriber(kept=True, exclusive=True).kill9()
     say(stage, 0)
     stage.await_states()  # the broker has it, and nobody else
     # When the broker loses its disk, and more is said before and after
@@ -40,7 +40,7 @@ def test_what_is_published_after_the_disk_was_lost_is_heard(
     say(stage, 3)
     stage.await_states(within=15)
     # Then all of that waits for the subscriber
-    stage.subscriber(kept=True, alone=True)
+    stage.subscriber(kept=True, exclusive=True)
     heard = "select n from heard order by position"
     wait_until(lambda: len(stage.rows(heard)) == 3, 10, "it is heard")
     assert stage.rows(heard) == [(1,), (2,), (3,)]
@@ -48,7 +48,7 @@ def test_what_is_published_after_the_disk_was_lost_is_heard(
 
 def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(stage: Stage) -> None:
     stage.conn.execute(SCHEMA)
-    subscriber = stage.subscriber(kept=True, alone=True)
+    subscriber = stage.subscriber(kept=True, exclusive=True)
     stage.conn.execute(
         "insert into kept_queue select 'gone', 'gone', exchange, routing_key from kept_queue"
     )

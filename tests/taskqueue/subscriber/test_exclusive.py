@@ -25,7 +25,7 @@ class Pair:
     def __init__(self, stage: Stage, **options: float) -> None:
         self._stage = stage
         self._sent = 0
-        options = {"alone": True, "patience": FOR_EVER, **options}
+        options = {"exclusive": True, "takeover_timeout": FOR_EVER, **options}
         self.holder = stage.subscriber("tracking", **options)
         self.standby = stage.subscriber("tracking", ready=False, **options)
         self.standby.await_log("standing_by")

@@ -199,12 +199,12 @@ def test_each_with_a_queue_of_its_own_hears_all(
 def test_the_second_of_a_name_is_refused(
     stage: Stage, heard: Callable[[], list[int]], db: bool
 ) -> None:
-    first = stage.subscriber("one", alone=True, db=db)
-    second = stage.subscriber("one", alone=True, db=db, ready=False)
+    first = stage.subscriber("one", exclusive=True, db=db)
+    second = stage.subscriber("one", exclusive=True, db=db, ready=False)
     assert second.ends(10) == 1
     assert "RegistrationRefused: A subscriber named 'one' is already at work." in second.tail(1)[0]
     shout(stage, 1)
     wait_until(lambda: ns(stage, "heard") == [1], 5, "the first goes on")
     first.kill9()
-    third = stage.subscriber("one", alone=True, db=db)
+    third = stage.subscriber("one", exclusive=True, db=db)
     assert_calm(third)

@@ -19,7 +19,7 @@ from pizza.taskqueue.broker.frames import FrameReader
 from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import Delivery
-from pizza.taskqueue.subscriber.event import read
+from pizza.taskqueue.subscriber.event import parse_event
 
 from ...support.raw_amqp import all_properties, drawn_properties, nested, properties, table
 
@@ -168,7 +168,7 @@ def test_a_header_of_any_name_leaves_room_for_the_reason(name: bytes) -> None:
 
 @pytest.mark.parametrize("key", [b"\xff", b"\xed\xa0\x80", b"a\x00b", "é".encode(), b"\xff" * 255])
 def test_a_routing_key_of_any_octets_arrives(key: bytes) -> None:
-    _, event = read("q", Line().deliver(properties(), key=key))
+    _, event = parse_event("q", Line().deliver(properties(), key=key))
     assert "\x00" not in event().routing_key
     event().routing_key.encode()
 
