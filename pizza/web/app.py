@@ -1,4 +1,4 @@
-"""The HTTP side of the order service: a Flask application that documents itself."""
+"""Builds the Flask application of the order service, with its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pizza.web.api import (
     workers,
 )
 from pizza.web.api.place_order import PlaceOrder
-from pizza.web.dependencies import LOOK_SECONDS, Dependencies
+from pizza.web.dependencies import AUTHENTICATION_SECONDS, Dependencies
 from pizza.web.http import etags, name_paths, problems, response_headers
 from pizza.web.http.access_log import access_log
 from pizza.web.openapi_security import SCHEMES, add_security
@@ -63,7 +63,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
 
 
 class _Map(Map):
-    """Routes with or without a trailing slash: Werkzeug would redirect with a page of HTML."""
+    """Matches routes with or without a trailing slash; Werkzeug would redirect with HTML."""
 
     def __init__(self, **options: Any) -> None:
         options.update(strict_slashes=False, merge_slashes=False)
@@ -73,7 +73,7 @@ class _Map(Map):
 class App(OpenAPI):
     """The application.
 
-    streams: the open ones, which have to be closed before the process can end.
+    streams: have to be closed before the process can end.
     """
 
     url_map_class: type[Map] = _Map
@@ -89,7 +89,7 @@ class App(OpenAPI):
         return described
 
     def make_default_options_response(self) -> Response:
-        """Answer OPTIONS with the methods and no body; Flask would call the empty body HTML."""
+        """Respond to OPTIONS without a body; Flask would add the Content-Type of HTML."""
         response = super().make_default_options_response()
         response.status_code = 204
         del response.headers["Content-Type"]
@@ -97,13 +97,13 @@ class App(OpenAPI):
 
 
 def create_app(settings: Settings, dependencies: Dependencies) -> App:
-    """Build the application; opens nothing, starts nothing."""
+    """Build the application; opens no connection and starts no thread."""
     app = App(
         "pizza",
         info=Info(title="Where's my pizza", version="1"),
         security_schemes=SCHEMES,
         doc_prefix="/docs",
-        # Documented for every operation by us, so that the library adds nothing of its own.
+        # Each operation documents its errors; the library must not add any.
         validation_error_status=500,
         validation_error_model=ProblemResponse,
         static_folder=None,
@@ -112,7 +112,7 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
     name_paths.install(app)
     response_headers.install(app)
     app.authenticator = authenticator = Authenticator(
-        lambda: dependencies.pool.connection(timeout=LOOK_SECONDS),
+        lambda: dependencies.pool.connection(timeout=AUTHENTICATION_SECONDS),
         (key.digest for key in settings.keys),
         dependencies.authentication,
         idle_seconds=settings.session_idle,

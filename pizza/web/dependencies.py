@@ -1,4 +1,4 @@
-"""What the views stand on, handed to them when the application is built."""
+"""What the views depend on, passed to them when the application is built."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pizza.web.security.read_audit import ReadAudit
 
 JSON = "application/json"
 
-# All that a request may spend on the database: waiting for a connection, and for its answers.
+# Time limit of a request for the database: for a connection and all statements together.
 DATABASE_SECONDS = 1.2
-# What it may spend before that, on finding out who asks: both together are less than two seconds.
-LOOK_SECONDS = 0.6
+# Time limit for authentication, which comes before that: less than two seconds in all.
+AUTHENTICATION_SECONDS = 0.6
 
 
 class Connections(Protocol):
     """A source of database connections; pizza.database.pool.Pool is one."""
 
     def connection(self, timeout: float = ...) -> AbstractContextManager[Any]:
-        """Lend a connection; raises DatabaseUnavailable within about `timeout` seconds."""
+        """Lend a connection. Raises DatabaseUnavailable within about `timeout` seconds."""
 
 
 def _unknown() -> str:
@@ -32,12 +32,12 @@ def _unknown() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The database, how the relay does that publishes what it holds, and who reads of people.
+    """The database, the state of the relay, and the recorder of reads of personal data.
 
-    authentication: set once there has been a staff key; the order service's processes share it.
+    authentication: set once there was a staff key; shared by all processes of the order service.
     """
 
     pool: Connections
     relay_state: Callable[[], str] = _unknown
     authentication: Flag = field(default_factory=Event)
-    reads: ReadAudit = field(default_factory=ReadAudit)
+    read_audit: ReadAudit = field(default_factory=ReadAudit)

@@ -1,4 +1,4 @@
-"""Customers over HTTP: what is known of one, and whether it is a VIP."""
+"""Customers over HTTP: profile and VIP status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pizza.web.schemas.requests import VipRequest, parse_request
 from pizza.web.schemas.staff import CUSTOMER_EXAMPLE, CustomerResponse
 from pizza.web.security import authorization
 
-TAG = Tag(name="customers", description="Who orders, and who is a VIP")
+TAG = Tag(name="customers", description="Profiles and VIP status")
 
 
 class CustomerPath(BaseModel):
@@ -37,7 +37,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def find(name: str) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = profiles.customer(conn, name)
-            dependencies.reads.record(conn, "customer_read", "customer", name)
+            dependencies.read_audit.record(conn, "customer_read", "customer", name)
             return _answer(found)
 
     def change(name: str) -> Response:
@@ -73,7 +73,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.post(
         "/customers/<named:name>/vip",
         tags=[TAG],
-        summary="Make a customer a VIP from the next order on, or no VIP any more",
+        summary="Set or remove a customer's VIP status, from the next order on",
         operation_id="set_vip",
         openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
         responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
@@ -84,7 +84,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.post(
         "/customers/vip",
         tags=[TAG],
-        summary="Make a customer a VIP, or no VIP any more, by the name as a parameter",
+        summary="Set or remove VIP status, by the name as a parameter",
         description=BY_PARAMETER,
         operation_id="set_vip_named",
         openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),

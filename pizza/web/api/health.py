@@ -1,4 +1,4 @@
-"""Health over HTTP: `/healthz` says that the process lives, `/readyz` what it stands on."""
+"""Health over HTTP: `/healthz` checks the process, `/readyz` what it depends on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pizza.web.schemas.orders import HealthResponse
 
 TAG = Tag(name="health", description="For load balancers and people")
 
-# A relay that does not lead stands by for one in another process. Any other state degrades the
-# service, no more: orders are taken all the same, and published once the broker is back.
+# A relay in standby waits for the leader in another process. In any other state the service is
+# degraded: orders are accepted, and published once the broker is available.
 _GOOD_RELAY_STATES = ("leading", "standby")
 _GOOD_BROKER_STATES = ("ok", "unknown")
 _BROKER = {"ok": "ok", "away": "unavailable", "blocked": "blocked", None: "unknown"}
@@ -29,7 +29,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.get(
         "/healthz",
         tags=[TAG],
-        summary="The process is alive; looks at nothing else",
+        summary="The process is alive; checks nothing else",
         operation_id="alive",
         responses={200: openapi.response(HealthResponse, {"status": "ok"}), **openapi.problems()},
     )
@@ -39,7 +39,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.get(
         "/readyz",
         tags=[TAG],
-        summary="Whether orders can be taken; says which server is missing",
+        summary="Whether orders can be accepted; names the server that is unavailable",
         operation_id="ready",
         responses={
             200: openapi.response(HealthResponse, openapi.READY_EXAMPLE),
@@ -68,7 +68,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
 
 def _check_dependencies(dependencies: Dependencies) -> tuple[dict[str, str], bool]:
-    """The checks of what the database knows, and whether an order can be stored."""
+    """The results of the checks, and whether an order can be stored."""
     try:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = health_storage.standing(conn)
@@ -77,7 +77,7 @@ def _check_dependencies(dependencies: Dependencies) -> tuple[dict[str, str], boo
         return {"database": "unavailable", "broker": _BROKER[None]}, False
     checks = {"database": "read-only" if found.read_only else "ok", "schema": found.schema}
     if found.cooks is not None:
-        # Orders are taken all the same: they wait. So it degrades nothing.
+        # Orders are accepted and wait, so the service is not degraded.
         open_now = "ok" if found.cooks else "no cook on shift"
         checks["kitchen"] = "paused" if found.paused else open_now
     checks["broker"] = _BROKER[broker]

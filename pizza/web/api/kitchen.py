@@ -1,4 +1,4 @@
-"""The kitchen over HTTP: whether it takes orders, pause and resume, and the orders on its board."""
+"""The kitchen over HTTP: its state, pause and resume, and its active orders."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def kitchen_board() -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = active_orders_storage.live(conn)
-            dependencies.reads.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
+            dependencies.read_audit.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
         response = Response(
             serializers.dump_lines(map(dataclasses.asdict, found)), content_type=JSON
         )

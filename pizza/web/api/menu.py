@@ -1,4 +1,4 @@
-"""The menu over HTTP: what there is, what each dish asks of a cook, what is sold out."""
+"""The menu over HTTP: its dishes, their tags and prices, and which are sold out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pizza.web.schemas.requests import DishRequest, parse_request
 from pizza.web.schemas.staff import DISH_EXAMPLE, DishResponse
 from pizza.web.security import authorization
 
-TAG = Tag(name="menu", description="What there is to eat")
+TAG = Tag(name="menu", description="Dishes")
 
 
 class DishPath(BaseModel):
@@ -128,7 +128,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.post(
         "/menu/<named:name>/available",
         tags=[TAG],
-        summary="A dish is to be had again",
+        summary="A dish is available again",
         operation_id="dish_available",
         responses={**updated, **openapi.problems(404, 503)},
     )
@@ -138,7 +138,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.post(
         "/menu/available",
         tags=[TAG],
-        summary="A dish is to be had again, by its name as a parameter",
+        summary="A dish is available again, by its name as a parameter",
         description=BY_PARAMETER,
         operation_id="dish_available_named",
         responses={**updated, **openapi.problems(404, 422, 503)},

@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus, read from the database at each scrape.
 
-So every HTTP worker, and every order service, tells the same; nothing is counted in a process that
-may die. No order number, no name of a guest is a label.
+So every HTTP worker of every order service reports the same, and no counter is lost with a process.
+Labels contain no order numbers and no names of customers.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ HISTOGRAMS = frozenset({"waiting_seconds", "cooking_seconds"})
 
 
 class _Samples:
-    """A collector of what was read a moment ago."""
+    """A Prometheus collector of samples that were read before."""
 
     def __init__(self, samples: Iterable[Sample], times: Iterable[Times]) -> None:
         self._times = sorted(times, key=lambda each: each.name)
@@ -123,7 +123,7 @@ def _process_samples(dependencies: Dependencies) -> list[Sample]:
 
 
 def _database_samples(dependencies: Dependencies) -> tuple[list[Sample], list[Times]]:
-    """A scrape without the database still says so: that is what one is paged for."""
+    """Samples of the database; without it `database_up` is 0."""
     try:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             return [*storage.samples(conn), Sample("database_up", {}, 1.0)], storage.times(conn)

@@ -1,7 +1,7 @@
-"""Changes to an order by hand: cancel, deliver, send back, another priority.
+"""Actions on an order: cancel, deliver, send back, set the priority.
 
-Each answers with the order's status as it is then. With If-Match the change is made only to the
-order as its caller has looked at it.
+Each responds with the new status of the order. With If-Match it applies only to the version that
+the client has read.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from pizza.web.schemas.requests import (
 )
 from pizza.web.security import authorization
 
-_ANSWERS: dict[str | int, Any] = {
+_RESPONSES: dict[str | int, Any] = {
     **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
     **openapi.problems(400, 404, 409, 412, 413, 415, 422, 503),
 }
 
 
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
-    """Add the four changes to `app`."""
+    """Add the four actions to `app`."""
 
-    def change(number: str, verb: Callable[..., None], **words: Any) -> Response:
+    def change(number: str, action: Callable[..., None], **fields: Any) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             version = etags.expected_version(conn, number)
-            verb(conn, number, version=version, actor=authorization.current_actor(), **words)
+            action(conn, number, version=version, actor=authorization.current_actor(), **fields)
             found = service.order_status(conn, number)
         return etags.versioned_response(serializers.status(found), found.version)
 
@@ -55,15 +55,15 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         openapi_extensions=openapi.body(
             ReasonRequest, {"reason": "The guest has left", "by": "anna"}, required=False
         ),
-        responses=_ANSWERS,
+        responses=_RESPONSES,
     )
     def cancel_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = parse_request(ReasonRequest, optional=True)
         if authorization.current_principal().is_staff:
             return change(path.number, actions.cancel, reason=form.reason, by=form.by)
         if form.by is not None:
-            words = [FieldError("by", "is for staff")]
-            raise Forbidden("A customer cancels in no other name.", words)
+            errors = [FieldError("by", "is for staff")]
+            raise Forbidden("A customer cancels in no other name.", errors)
         return change(path.number, actions.cancel, reason=form.reason, role=CUSTOMER)
 
     @app.post(
@@ -72,7 +72,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="Hand an order over; a delivery goes out first and is delivered the next time",
         operation_id="deliver_order",
         openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
-        responses=_ANSWERS,
+        responses=_RESPONSES,
     )
     def deliver_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = parse_request(ByRequest, optional=True)
@@ -84,7 +84,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         summary="Send a ready order back to the kitchen, to be cooked again before all others",
         operation_id="send_back_order",
         openapi_extensions=openapi.body(SendBackRequest, {"reason": "Burnt", "by": "anna"}),
-        responses=_ANSWERS,
+        responses=_RESPONSES,
     )
     def send_back_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = parse_request(SendBackRequest)
@@ -93,12 +93,12 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.post(
         "/orders/<number>/priority",
         tags=[TAG],
-        summary="Give an order another priority; one that waits moves at once",
+        summary="Set the priority of an order; a waiting one moves at once",
         operation_id="prioritise_order",
         openapi_extensions=openapi.body(
             PriorityRequest, {"priority": 9, "reason": "Birthday", "by": "anna"}
         ),
-        responses=_ANSWERS,
+        responses=_RESPONSES,
     )
     def prioritise_order(path: OrderPath, header: etags.IfMatch) -> Response:
         form = parse_request(PriorityRequest)

@@ -22,23 +22,23 @@ from pizza.web.schemas.staff import SUMMARY_EXAMPLE, SummaryResponse
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
 
 
-def one_of(words: Sequence[str]) -> WithJsonSchema:
-    """A parameter that is one of these, for the description alone."""
-    return WithJsonSchema({"type": "string", "enum": list(words)})
+def one_of(values: Sequence[str]) -> WithJsonSchema:
+    """The schema of a parameter with these values, for the OpenAPI document only."""
+    return WithJsonSchema({"type": "string", "enum": list(values)})
 
 
 class ListQuery(BaseModel):
-    """Which orders. All are strings to the library, so that a bad one is refused in our words."""
+    """Which orders. All parameters are strings, so that errors have our texts."""
 
     model_config = ConfigDict(extra="allow")
 
     status: Annotated[str | None, one_of(STATUSES)] = None
     type: Annotated[str | None, one_of(ORDER_TYPES)] = None
     limit: Annotated[str | None, WithJsonSchema(_LIMIT)] = Field(
-        None, description=f"how many, {service.LISTED} unless told"
+        None, description=f"how many, {service.LISTED} by default"
     )
     before: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
-        None, description="number of the last order of the page before, as Link has it"
+        None, description="number of the last order of the previous page, as in Link"
     )
 
 
@@ -63,7 +63,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             found = service.list_orders(
                 conn, status=query.status, order_type=query.type, limit=limit, before=query.before
             )
-            dependencies.reads.record(conn, "orders_read", "order")
+            dependencies.read_audit.record(conn, "orders_read", "order")
         response = Response(
             serializers.dump_lines(map(documents.summary, found)), content_type=JSON
         )
@@ -73,5 +73,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
 
 def _next(query: ListQuery, limit: int, found: Sequence[OrderSummary]) -> str:
-    asked = {"status": query.status, "type": query.type, "limit": limit, "before": found[-1].number}
-    return pagination.next_link("/orders", asked)
+    parameters = {
+        "status": query.status,
+        "type": query.type,
+        "limit": limit,
+        "before": found[-1].number,
+    }
+    return pagination.next_link("/orders", parameters)

@@ -1,4 +1,4 @@
-"""Orders over HTTP: place one (see place_order.py), read its status and its history."""
+"""Orders over HTTP: place one (see place_order.py), read it, its status and its history."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
     def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.whole_order(conn, path.number)
-            dependencies.reads.record(conn, "order_read", "order", found.number)
+            dependencies.read_audit.record(conn, "order_read", "order", found.number)
         return etags.versioned_response(serializers.dump(documents.order(found)), found.version)
 
     @app.get(
         "/orders/<number>/status",
         tags=[TAG],
-        summary="Where an order stands",
+        summary="The status of an order",
         operation_id="order_status",
         responses={
             **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
@@ -102,7 +102,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             changes = service.order_history(conn, number)
         include_private = authorization.current_principal().may_see_order(number)
-        # One line for each version of the order.
+        # The history has one entry for each version of the order.
         return etags.versioned_response(
             serializers.history(changes, include_private=include_private), len(changes)
         )

@@ -1,8 +1,8 @@
-"""POST /orders, the one request that comes by the thousand, as a plain WSGI application.
+"""POST /orders, the most frequent request, as a plain WSGI application.
 
-Flask spends about 160 µs on a request around its view, ten times what reading and checking an
-order takes. So this path is answered before Flask sees it (`FastPath`); the Flask view of the
-same address, which documents it, calls the same `PlaceOrder`.
+Flask spends about 160 µs on a request outside its view, ten times as long as parsing and checking
+an order. So `FastPath` handles this path before Flask; the Flask view of the same path, which
+documents it, calls the same `PlaceOrder`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 
 
 class PlaceOrder:
-    """Takes orders: a WSGI request in, a 201 with the order or a problem out."""
+    """Handles POST /orders: responds with 201 and the order, or with a problem. Thread-safe."""
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class PlaceOrder:
         self._menu = MenuCache()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
-        """Answer one request; never raises."""
+        """Handle one WSGI request; never raises."""
         status, headers, body = self.respond(environ)
         headers.append(("Content-Length", str(len(body))))
         start_response(_STATUS_LINES[status], headers)
         return [body]
 
     def respond(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Place the order in the body of `environ`; returns status, headers, body."""
+        """Place the order in the body of a request; return status, headers, body."""
         try:
             order = self._place(environ)
-        except Exception as error:  # here errors become answers
+        except Exception as error:  # errors become problems
             problem = problem_for(error)
             return (
                 problem.status,
@@ -91,13 +91,13 @@ class PlaceOrder:
     def _place(self, environ: Environ) -> PlacedOrder:
         started = time.monotonic()
         self._authorizer.check_origin(environ, Permission.PUBLIC)
-        # Before a connection is taken: this may take one.
+        # Before a connection is acquired: this may acquire one.
         self._authorizer.authenticator.warm_up()
         principal = self._authorizer.principal_of(environ)
         client = self._limits.order_quota(environ, principal)
         body = read_bytes(environ)
         key = read_idempotency_key(environ, body)
-        by_menu = self._takes_menu_prices()
+        by_menu = self._requires_menu_prices()
         draft = parse_order(parse_json(body), prices_needed=not by_menu)
         self._authorizer.check_restricted_fields(draft, principal, environ)
 
@@ -125,41 +125,38 @@ class PlaceOrder:
             try:
                 order = place(conn, menu)
             except InvalidOrder:
-                # The menu may have changed since it was read.
+                # The menu may have changed since it was cached.
                 if all(item.price is not None for item in draft.items):
                     raise
                 order = place(conn, self._menu.read(conn, fresh=True))
         _log_received(order, time.monotonic() - started, actor.source)
         return order
 
-    def _takes_menu_prices(self) -> bool:
-        """Whether prices have to be the menu's. Raises DatabaseUnavailable."""
+    def _requires_menu_prices(self) -> bool:
+        """Whether prices must be those of the menu. Raises DatabaseUnavailable."""
         if self._settings.prices is not None:
             return self._settings.prices == MENU
         return self._settings.env == PRODUCTION or self._authorizer.authenticator.auth_required()
 
 
 class FastPath:
-    """Lets POST /orders go to PlaceOrder, and everything else to Flask."""
+    """Passes POST /orders to PlaceOrder, everything else to Flask."""
 
-    def __init__(self, endpoint: PlaceOrder, rest: Wsgi) -> None:
+    def __init__(self, endpoint: PlaceOrder, app: Wsgi) -> None:
         self._endpoint = endpoint
-        self._rest = rest
+        self._app = app
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one WSGI request."""
         if environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST":
             return self._endpoint(environ, start_response)
-        return self._rest(environ, start_response)
+        return self._app(environ, start_response)
 
 
 def _record_deviation(
     conn: BoundedConnection, order: PlacedOrder, errors: list[FieldError], actor: Actor
 ) -> None:
-    """Record that staff sells at other prices than the menu's, or what is not on it.
-
-    In the transaction of the order.
-    """
+    """Record in the audit log that staff deviates from the menu, in the order's transaction."""
     if not errors or order.replayed:
         return
     sold = {each.field: each.message for each in errors}
@@ -179,13 +176,13 @@ def _log_received(order: PlacedOrder, seconds: float, client: str) -> None:
         "priority_rule": order.priority_rule,
         "total_amount": order.total_amount,
     }
-    again = order.replayed
+    is_replay = order.replayed
     log.info(
-        "Order received before, answered again"
-        if again
+        "Order received before; response repeated"
+        if is_replay
         else "Order received and queued for processing",
         extra={
-            "action": "idempotent_replay" if again else "order_received",
+            "action": "idempotent_replay" if is_replay else "order_received",
             "order_number": order.number,
             "duration_ms": round(seconds * 1000),
             "details": details,

@@ -1,4 +1,4 @@
-"""Figures over HTTP: a day's report, and how long each priority waits."""
+"""Reports over HTTP: a day's report, and waiting times by priority."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pizza.web.schemas.staff import (
     WaitResponse,
 )
 
-TAG = Tag(name="reports", description="How it goes")
+TAG = Tag(name="reports", description="Reports")
 
 
 class DayPath(BaseModel):
@@ -28,7 +28,7 @@ class DayPath(BaseModel):
 
 
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
-    """Add the views of figures to `app`."""
+    """Add the views of reports to `app`."""
 
     @app.get(
         "/reports/<day>",

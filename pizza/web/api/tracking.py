@@ -1,4 +1,4 @@
-"""An order by its tracking token alone: what its customer follows, as JSON or as a page."""
+"""An order by its tracking token, for its customer, as JSON or as a page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pizza.web.security.credentials import Credentials
 
 
 class TokenPath(BaseModel):
-    """Whose order."""
+    """The token of an order."""
 
-    token: str = Field(description="tracking_token of the answer to the order")
+    token: str = Field(description="tracking_token in the response to POST /orders")
 
 
 class TrackedResponse(WholeResponse):
-    """An order as its customer follows it, with every status it has had."""
+    """An order for its customer, with its history."""
 
     history: list[ChangeResponse]
 
@@ -61,7 +61,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
             "history": [dataclasses.asdict(step) for step in steps],
         }
         response = etags.versioned_response(serializers.dump(document), found.version)
-        # The address must not travel to another site.
+        # The URL contains the token, so it must not be sent to another site.
         response.headers["Referrer-Policy"] = "no-referrer"
         response.vary.add("Accept")
         return response

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: registered by staff, changed, tested, and the log of their deliveries."""
+"""Webhooks over HTTP: register, change, test and delete them, and read their deliveries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pizza.web.security import authorization
 from pizza.webhooks import webhooks as service
 from pizza.webhooks.webhooks import UrlPolicy, Webhook, WebhookDelivery, WebhookPatch
 
-TAG = Tag(name="webhooks", description="Other programs that are told over HTTP (docs/webhooks.md)")
+TAG = Tag(name="webhooks", description="Programs that receive events over HTTP (docs/webhooks.md)")
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
 _LOCATION = {"Location": {"description": "the webhook", "schema": {"type": "string"}}}
 
@@ -40,7 +40,7 @@ _LOCATION = {"Location": {"description": "the webhook", "schema": {"type": "stri
 class WebhookPath(BaseModel):
     """Which webhook."""
 
-    id: str = Field(description="its id, as the answer to POST /webhooks has it")
+    id: str = Field(description="its id, as in the response to POST /webhooks")
 
 
 class DeliveryPath(WebhookPath):
@@ -50,15 +50,15 @@ class DeliveryPath(WebhookPath):
 
 
 class DeliveriesQuery(BaseModel):
-    """Which deliveries; strings to the library, so that a bad one is refused in our words."""
+    """Which deliveries. All parameters are strings, so that errors have our texts."""
 
     model_config = ConfigDict(extra="allow")
 
     limit: Annotated[str | None, WithJsonSchema(_LIMIT)] = Field(
-        None, description=f"how many, {service.LISTED} unless told"
+        None, description=f"how many, {service.LISTED} by default"
     )
     before: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
-        None, description="id of the last delivery of the page before, as Link has it"
+        None, description="id of the last delivery of the previous page, as in Link"
     )
 
 
@@ -91,7 +91,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     @app.post(
         "/webhooks",
         tags=[TAG],
-        summary="Register a webhook; its signing secret is in this answer alone",
+        summary="Register a webhook; only this response has its signing secret",
         operation_id="add_webhook",
         openapi_extensions=openapi.body(WebhookRequest, REQUEST_EXAMPLE),
         responses={
@@ -113,7 +113,7 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     @app.get(
         "/webhooks/<id>",
         tags=[TAG],
-        summary="A webhook, and how it does",
+        summary="A webhook and its state",
         operation_id="webhook",
         responses={**one, **openapi.problems(404, 503)},
     )
@@ -141,10 +141,10 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     @app.delete(
         "/webhooks/<id>",
         tags=[TAG],
-        summary="Forget a webhook, with the log of its deliveries",
+        summary="Delete a webhook and its deliveries",
         operation_id="remove_webhook",
         responses={
-            204: {"description": "It is forgotten", "content": {}},
+            204: {"description": "It is deleted", "content": {}},
             **openapi.problems(404, 503),
         },
     )
@@ -194,7 +194,7 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.get(
         "/webhooks/<id>/deliveries",
         tags=[TAG],
-        summary="What became of a webhook's deliveries, newest first",
+        summary="The deliveries of a webhook, newest first",
         operation_id="webhook_deliveries",
         responses={
             200: openapi.list_response(DeliveryResponse, [DELIVERY_EXAMPLE])
@@ -207,7 +207,7 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
         limit = pagination.parse_limit(query.limit, service.LISTED, service.MOST_LISTED)
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
             found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
-            dependencies.reads.record(conn, "deliveries_read", "webhook", path.id)
+            dependencies.read_audit.record(conn, "deliveries_read", "webhook", path.id)
         response = Response(
             serializers.dump_lines(map(documents.delivery, found)), content_type=JSON
         )
@@ -218,7 +218,7 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.post(
         "/webhooks/<id>/deliveries/<delivery>/retry",
         tags=[TAG],
-        summary="Make a delivery anew, at once, whatever has become of it",
+        summary="Retry a delivery at once, whatever its state",
         operation_id="retry_delivery",
         responses=accepted,
     )
@@ -241,5 +241,5 @@ def _accepted(found: WebhookDelivery) -> Response:
 
 
 def _next(id: str, limit: int, found: Sequence[WebhookDelivery]) -> str:
-    asked = {"limit": limit, "before": found[-1].id}
-    return pagination.next_link(f"/webhooks/{int(id)}/deliveries", asked)
+    parameters = {"limit": limit, "before": found[-1].id}
+    return pagination.next_link(f"/webhooks/{int(id)}/deliveries", parameters)

@@ -1,4 +1,4 @@
-"""The workers over HTTP: who is at work, and how much and how fast each has done it."""
+"""Workers over HTTP: which are online, and how many orders each has processed how fast."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.schemas import documents, serializers
 from pizza.web.schemas.staff import WORKERS_EXAMPLE, WorkerResponse
 
-TAG = Tag(name="workers", description="The kitchen's staff")
+TAG = Tag(name="workers", description="Workers of the kitchen")
 
 
 class WorkersQuery(BaseModel):
     """Which worker; all without a name."""
 
     name: Annotated[str | None, WithJsonSchema({"type": "string"})] = Field(
-        None, description="of one worker, letter for letter"
+        None, description="of one worker, exactly"
     )
 
 
@@ -32,7 +32,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     @app.get(
         "/workers/status",
         tags=[TAG],
-        summary="Every worker that ever registered, or the one of a name; who is at work",
+        summary="All registered workers, or the one with a name, and whether they are online",
         operation_id="workers_status",
         responses={
             200: openapi.list_response(WorkerResponse, WORKERS_EXAMPLE),

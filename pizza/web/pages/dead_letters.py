@@ -33,7 +33,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     @pages.get(_ADDRESS)
     def dead_letters() -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            dependencies.reads.record(conn, "dead_letters_read", "dead letter")
+            dependencies.read_audit.record(conn, "dead_letters_read", "dead letter")
             return _page(conn)
 
     @pages.post(_ADDRESS)

@@ -1,8 +1,8 @@
-"""Keeps requests from queueing up behind a database that does not answer.
+"""A circuit breaker for the database: requests fail at once while it does not respond.
 
-A hung server costs each request its whole time-out, and the threads are few: the last client in
-the queue would wait for ten others. So after one slow failure all requests are refused at once,
-while one thread of this process tries the database until it answers again.
+With a hung server each request waits for its whole timeout, and the slots are few: the last client
+in the queue would wait for ten others. So after one slow failure all requests fail at once, while
+one thread of this process probes the database until it responds.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from pizza.web.dependencies import Connections
 
 log = logging.getLogger(__name__)
 
-# A connection that was cut fails at once, and says nothing about the server: the next one works.
+# A lost connection fails at once, and does not mean that the server is unavailable.
 _SLOW_SECONDS = 0.4
-# How long one try may take, and what lies between two.
-_TRY_SECONDS = 0.5
+# Timeout of one probe, and the pause between two.
+_PROBE_SECONDS = 0.5
 _PAUSE_SECONDS = 0.1
 
 
 class Breaker:
-    """A pool of connections that stops handing them out while the server is away."""
+    """A pool that lends no connections while the server is unavailable. Thread-safe."""
 
     def __init__(self, pool: Connections) -> None:
         self._pool = pool
-        self._broken = False
+        self._is_open = False
         self._lock = threading.Lock()
 
     @contextmanager
     def connection(self, timeout: float = 1.0) -> Iterator[Any]:
-        """Lend a connection; raises DatabaseUnavailable, at once while the server is away."""
-        if self._broken:
+        """Lend a connection. Raises DatabaseUnavailable, at once while the breaker is open."""
+        if self._is_open:
             raise DatabaseUnavailable("PostgreSQL does not answer")
         started = time.monotonic()
         try:
@@ -46,31 +46,31 @@ class Breaker:
         except DatabaseUnavailable as error:
             log.warning("%s", error, extra={"action": "database_unavailable"})
             slow = time.monotonic() - started > _SLOW_SECONDS
-            # Who refuses is there: a deadlock takes a second, and is one request's alone.
+            # A transient error comes from a reachable server: a deadlock takes a second.
             if slow and not isinstance(error, DatabaseTransientError):
-                self._break()
+                self._open()
             raise
 
-    def _break(self) -> None:
+    def _open(self) -> None:
         with self._lock:
-            if self._broken:
+            if self._is_open:
                 return
-            self._broken = True
-        threading.Thread(target=self._try_until_it_answers, name="breaker", daemon=True).start()
+            self._is_open = True
+        threading.Thread(target=self._probe_until_available, name="breaker", daemon=True).start()
 
-    def _try_until_it_answers(self) -> None:
-        while not self._answers():
+    def _probe_until_available(self) -> None:
+        while not self._probe():
             time.sleep(_PAUSE_SECONDS)
-        self._broken = False
+        self._is_open = False
         log.info("Database answers again", extra={"action": "database_back"})
 
-    def _answers(self) -> bool:
+    def _probe(self) -> bool:
         try:
-            with self._pool.connection(timeout=_TRY_SECONDS) as conn:
+            with self._pool.connection(timeout=_PROBE_SECONDS) as conn:
                 conn.execute("select 1")
         except DatabaseUnavailable:
             return False
         except Exception as error:
-            # Whatever a request then hears tells more than a door that stays shut.
-            log.warning("The database answers, but oddly", exc_info=error)
+            # The errors of requests then say more than an open breaker.
+            log.warning("The probe of the database failed unexpectedly", exc_info=error)
         return True

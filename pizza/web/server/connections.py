@@ -1,7 +1,7 @@
-"""The connections that this process has accepted: found among its descriptors, judged, and ended.
+"""Finds the accepted connections of this process among its descriptors, and closes them.
 
-Granian reads and writes them itself and does not say which request came on which connection. The
-kernel knows of each connection who is at its other end, and when data came and went last.
+Granian does not say which request belongs to which connection. The kernel knows the peer of each
+connection, and when data was sent and received last.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SEGMENTS_IN, _SEGMENTS_OUT = 152, 156
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One accepted connection, as it was a moment ago.
+    """A snapshot of one accepted connection.
 
-    descriptor: its number in this process; peer: address and port of the client. answered: seconds
-    since something was sent on it, or since it was accepted; is_silent: the client has sent
-    nothing; is_pending: the client has sent something since.
+    descriptor: its number in this process. peer: address and port of the client. answered: seconds
+    since the last data was sent, or since it was accepted. is_silent: the client has sent nothing.
+    is_pending: the client has sent data since.
     """
 
     descriptor: int
@@ -41,11 +41,11 @@ class Connection:
 
     @property
     def address(self) -> str:
-        """The client's address, in one form for each."""
+        """The client's address in canonical form."""
         return normalized(self.peer[0])
 
-    def end(self, how: int = socket.SHUT_RD) -> None:
-        """Have the server read the end of the stream; with SHUT_RD an answer can still be sent.
+    def shut_down(self, how: int = socket.SHUT_RD) -> None:
+        """Shut the connection down; with SHUT_RD a response can still be sent.
 
         Does nothing if the descriptor belongs to another connection by now.
         """
@@ -55,20 +55,20 @@ class Connection:
 
 
 def accepted() -> list[Connection]:
-    """The connections whose local port is one on which this process listens.
+    """The connections to the ports on which this process listens.
 
-    Costs about 20 µs for each descriptor of the process.
+    Takes about 20 µs for each descriptor of the process.
     """
     ports: set[int] = set()
     links: list[tuple[int, int, Connection]] = []
     for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208  (numbers, not files)
-        # It may be closed meanwhile.
+        # It may be closed in the meantime.
         with suppress(OSError), _borrowed(int(name)) as link:
             port = link.getsockname()[1]
             if link.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 ports.add(port)
             else:
-                links.append((int(name), port, _seen(int(name), link)))
+                links.append((int(name), port, _snapshot(int(name), link)))
     return [found for _, port, found in links if port in ports]
 
 
@@ -78,26 +78,29 @@ def count_descriptors() -> int:
 
 
 def normalized(address: str) -> str:
-    """An address in the form that `Connection.address` has."""
+    """An address in canonical form, as in `Connection.address`."""
     return str(parse_address(address) or address)
 
 
-def _seen(descriptor: int, link: socket.socket) -> Connection:
+def _snapshot(descriptor: int, link: socket.socket) -> Connection:
     info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     if len(info) < _TCP_INFO_BYTES:
-        raise OSError("this kernel does not tell enough of a connection")
+        raise OSError("this kernel reports too little about a connection")
     field = lambda at: struct.unpack_from("=I", info, at)[0]  # noqa: E731
     is_silent = field(_SEGMENTS_IN) == 0
     unanswered = field(_SEGMENTS_OUT) == 0 or field(_LAST_RECEIVED) < field(_LAST_SENT)
     return Connection(
-        descriptor, link.getpeername()[:2], field(_LAST_SENT) / 1000,
-        is_silent=is_silent, is_pending=unanswered and not is_silent,
-    )  # fmt: skip
+        descriptor,
+        link.getpeername()[:2],
+        field(_LAST_SENT) / 1000,
+        is_silent=is_silent,
+        is_pending=unanswered and not is_silent,
+    )
 
 
 @contextmanager
 def _borrowed(descriptor: int) -> Iterator[socket.socket]:
-    """A TCP socket of another owner, which stays open. Raises OSError if it is none."""
+    """A duplicate of a TCP socket; the original stays open. Raises OSError if it is not one."""
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         raise OSError("not a socket")
     copy = os.dup(descriptor)

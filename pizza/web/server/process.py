@@ -1,4 +1,4 @@
-"""What runs in each HTTP worker process before its first request."""
+"""Starts an HTTP worker process: everything before its first request."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 _WARM_SECONDS = 1.0
 _LAST_REQUESTS_SECONDS = 3.0
 _POLL_SECONDS = 0.02
-# As two pings of a stream that nobody has taken.
-_SILENCE_SECONDS = 30.0
+# Two pings of a stream that the client has not acknowledged.
+_SEND_TIMEOUT_SECONDS = 30.0
 
 
 def load_app(settings: Settings, shared: SharedState) -> Flask:
-    """Build the application of this worker process. Ends the process when it cannot."""
+    """Build the application of this worker process; exits the process on an error."""
     logging_config.setup_logging(settings)
     drain = Drain(stop_listening)
     install_signal_handlers(drain)
@@ -52,7 +52,7 @@ def load_app(settings: Settings, shared: SharedState) -> Flask:
         )
         _warm(pool)
         app = create_app(settings, Dependencies(Breaker(pool), shared.read, shared.authentication))
-        # A key that vanishes before the first request was there all the same.
+        # Authentication stays required if the only key is removed before the first request.
         with contextlib.suppress(DatabaseUnavailable, psycopg.Error):
             app.authenticator.warm_up()
         drain.end_streams = app.streams.close
@@ -69,7 +69,7 @@ def load_app(settings: Settings, shared: SharedState) -> Flask:
 
 
 def _exit_with_parent() -> None:
-    """End with the main process, even when that is killed: nobody else would end this one."""
+    """Exit with the main process, even if that is killed."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -84,18 +84,18 @@ def _exit_with_parent() -> None:
 
 
 def _report_listening(shared: SharedState) -> None:
-    """Tell the main process as soon as this one listens, which granian does later on."""
+    """Record in shared memory that this process listens, once granian has opened the socket."""
 
     def report() -> None:
         while not is_listening():
             time.sleep(_POLL_SECONDS)
-        set_send_timeout(_SILENCE_SECONDS)
+        set_send_timeout(_SEND_TIMEOUT_SECONDS)
         shared.set_open()
 
     threading.Thread(target=report, name="listening", daemon=True).start()
 
 
 def _warm(pool: Pool) -> None:
-    """Wait a moment for the first connection, so that the first request need not."""
+    """Open the first connection before the first request; wait at most _WARM_SECONDS."""
     with contextlib.suppress(DatabaseUnavailable), pool.connection(timeout=_WARM_SECONDS) as conn:
         conn.execute("select 1")

@@ -1,8 +1,8 @@
-"""The order service as processes: granian's workers take requests, this one looks after them.
+"""Runs the order service: a main process that supervises granian's HTTP workers.
 
-The main process holds the relay (in a process of its own it never competes with requests for
-the interpreter), brings up the cap of orders, restarts a worker that dies, and stops them all.
-Workers are spawned, not forked: a fork would inherit the relay's threads and connections.
+The main process runs the relay (which does not compete with requests for the interpreter lock),
+sets the limit of concurrent orders, restarts workers that crash, and stops them all. Workers are
+spawned, not forked: a fork would inherit the relay's threads and connections.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from pizza.web.server.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 
-# Beyond what a worker takes for its last requests (see pizza.web.server.shutdown).
+# Longer than a worker needs for its last requests (see pizza.web.server.shutdown).
 _STOP_SECONDS = 4
 _RELAY_STOP_SECONDS = 1.0
 _OPENING_STOP_SECONDS = 0.5
-# As many requests may wait in a worker, for a turn or for their clients (see concurrency.py).
-# Each stream has a thread besides, which sleeps until there is something to send.
+# So many requests may wait in a worker, for a slot or for their clients (see concurrency.py).
+# Each stream has one more thread, which sleeps until there is something to send.
 _THREADS = 128
-# As many connections a worker has, besides those of streams. One on which nothing comes costs
-# memory until _HEAD_SECONDS are over; with fewer, silent ones would keep everybody else out.
+# Connections of a worker, without those of streams. A silent connection costs memory for
+# _HEAD_SECONDS; with a lower limit, silent connections would block all other clients.
 _CONNECTIONS = 8192
-# As many at least, however few descriptors the system allows.
-_FEW_CONNECTIONS = 256
+# At least so many, however few descriptors the system allows.
+_MIN_CONNECTIONS = 256
 # From the first byte of a request to the end of its head, and of a connection without a request.
 _HEAD_SECONDS = 10
 _TICK_SECONDS = 0.2
 _CRASHES, _CRASH_SECONDS = 5, 10.0
 _MAX_HEADERS = 64 * 1024
 
-# Granian resets logging; told this, it changes levels only and leaves our handler alone.
+# Granian resets logging; with this it changes levels only and keeps our handler.
 _KEEP_LOGGING: dict[str, Any] = {
     "incremental": True,
     "formatters": {},
@@ -91,9 +91,9 @@ def serve(settings: Settings) -> int:
 
 
 class _Server(MPServer):
-    """Granian's server, with our patience for workers that die.
+    """Granian's server, which stops only if more than _CRASHES workers crash in _CRASH_SECONDS.
 
-    Granian itself gives up when one worker dies twice within 5.5 seconds.
+    Granian itself stops when one worker crashes twice within 5.5 seconds.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +102,7 @@ class _Server(MPServer):
         self._hangup_is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
-        """SIGHUP stops this service, as any other process; granian would restart its workers."""
+        """Stop the service at SIGHUP; granian would restart its workers."""
         self.signal_handler_interrupt(*args, **kwargs)
 
     def _spawn_workers(self, *args: Any) -> None:
@@ -118,45 +118,45 @@ class _Server(MPServer):
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while True:
             while not self.main_loop_interrupt.wait(_TICK_SECONDS):
-                # Of two signals at once another thread may take both from the kernel; then nothing
-                # wakes this one, in which alone Python handles them.
+                # Another thread may receive a signal from the kernel. Then nothing wakes this one,
+                # the only one in which Python runs handlers.
                 pass
             self.main_loop_interrupt.clear()
             if self.interrupt_signal:
-                # Those that heard the signal before us did not crash.
+                # Workers that received the signal first did not crash.
                 self.interrupt_children.clear()
                 return
             self.reload_signal = False
-            fallen = []
-            while self.interrupt_children:  # others add to it meanwhile
-                fallen.append(self.interrupt_children.pop(0))
-            if not fallen:
+            crashed = []
+            while self.interrupt_children:  # other threads add to it
+                crashed.append(self.interrupt_children.pop(0))
+            if not crashed:
                 continue
             now = time.monotonic()
             self._crashes = [at for at in self._crashes if now - at < _CRASH_SECONDS]
-            self._crashes += [now] * len(fallen)
+            self._crashes += [now] * len(crashed)
             if len(self._crashes) > _CRASHES:
-                log.error("HTTP workers keep dying", extra={"action": "worker_crash_loop"})
-                self.interrupt_children = fallen
+                log.error("HTTP workers keep crashing", extra={"action": "worker_crash_loop"})
+                self.interrupt_children = crashed
                 return
             log.warning(
-                "HTTP worker died and is restarted",
-                extra={"action": "worker_respawned", "details": {"workers": len(fallen)}},
+                "HTTP worker crashed and is restarted",
+                extra={"action": "worker_respawned", "details": {"workers": len(crashed)}},
             )
-            self._respawn_workers(fallen, spawn_target, target_loader)
+            self._respawn_workers(crashed, spawn_target, target_loader)
 
 
 @contextmanager
 def _block_signals() -> Iterator[None]:
-    """Processes that start in the block receive STOP_SIGNALS only once they unblock them.
+    """Block STOP_SIGNALS for processes that are started in the block, until they unblock them.
 
-    Otherwise one that comes while such a process still imports ends it with a traceback.
+    A signal during their imports would end them with a traceback.
     """
-    # The tracker ignores SIGINT and SIGTERM itself. SIGHUP stays blocked in it, so that it outlives
-    # a terminal that hangs up, as long as this process needs it.
+    # The resource tracker ignores SIGINT and SIGTERM. SIGHUP stays blocked in it, so that it
+    # survives when the terminal closes.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
     try:
-        # Its start would let the other signals through again.
+        # Its start would unblock the other signals.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         yield
@@ -165,7 +165,7 @@ def _block_signals() -> Iterator[None]:
 
 
 def _is_relevant(record: logging.LogRecord) -> bool:
-    """Not what `_serve_loop` says itself, and only of workers that were not told to end."""
+    """A log filter: drop granian's message about crashed workers, which `_serve_loop` logs."""
     return not record.getMessage().startswith("Unexpected exit from worker")
 
 
@@ -191,12 +191,12 @@ def _server(settings: Settings) -> _Server:
 
 
 def _granian_level(settings: Settings) -> LogLevels:
-    # Its warnings are about thread counts that we have measured.
+    # Its warnings concern thread counts that were chosen by measurement.
     return LogLevels.info if settings.log_level == "DEBUG" else LogLevels.error
 
 
 def _port_problem(host: str, port: int, *, share: bool) -> str | None:
-    """Say why nothing can listen here. share: beside another order service, as granian can."""
+    """The reason why this address cannot be used, or None. share: with another order service."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, proto) as probe:
@@ -204,7 +204,7 @@ def _port_problem(host: str, port: int, *, share: bool) -> str | None:
             if share:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             probe.bind(address)
-            if not share:  # it would be given connections that are meant for the other one
+            if not share:  # it would receive connections of the other one
                 probe.listen(1)
     except OSError as problem:
         return f"Cannot listen on {host} port {port}: {problem.strerror or problem}."
@@ -212,7 +212,7 @@ def _port_problem(host: str, port: int, *, share: bool) -> str | None:
 
 
 def _allow_descriptors(count: int) -> None:
-    """Let this process and its workers have so many, as far as the system lets us."""
+    """Raise the limit of descriptors for this process and its workers, as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
         count = min(count, hard)
@@ -222,12 +222,12 @@ def _allow_descriptors(count: int) -> None:
 
 
 def _connections() -> int:
-    """How many connections besides streams a worker may have with the descriptors it may have."""
+    """The number of connections of a worker without streams, given its limit of descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _CONNECTIONS
-    # The other half is for streams and for what is neither: files, the database.
-    return min(_CONNECTIONS, max(_FEW_CONNECTIONS, soft // 2))
+    # The other half is for streams, files and the database.
+    return min(_CONNECTIONS, max(_MIN_CONNECTIONS, soft // 2))
 
 
 def _start_thread(work: Callable[..., None], *args: Any) -> None:
@@ -244,7 +244,7 @@ def _publish_state(state: Callable[[], str], shared: SharedState, end: threading
 def _log_ready(
     settings: Settings, shared: SharedState, tried: threading.Event, end: threading.Event
 ) -> None:
-    """Log that the service started, once it really answers and its cap holds."""
+    """Log that the service has started, once a worker listens and the order limit is set."""
     tried.wait()
     while not end.wait(0.02):
         if shared.is_open:

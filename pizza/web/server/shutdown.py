@@ -1,11 +1,10 @@
-"""A clean stop of an HTTP worker: what was begun is answered, and nothing new is begun.
+"""Graceful shutdown of an HTTP worker: requests under way are completed, new ones are refused.
 
-Granian closes its connections when the signal comes, on a machine under load before every answer
-is on its way. An order that is stored and whose client hears nothing is what must not happen. So
-the signal is held back until the last request has been answered. No connection is accepted any
-more: another order service on the same port has them all. What still comes on those that are open
-is answered for a moment, each answer asking its client to close, and then refused, with nothing
-stored.
+Granian closes its connections at the signal, under load before every response was sent. An order
+that was stored must not lose its response. So granian receives the signal only after the last
+response. New connections are no longer accepted: another order service on the same port has them.
+Requests on open connections are handled for a moment, with `Connection: close`, and then refused
+without storing anything.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from pizza.web.http.problems import CONTENT_TYPE, Problem
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-# Requests are bound to about two seconds by themselves.
+# A request takes at most about two seconds.
 DRAIN_TIMEOUT_SECONDS = 2.5
-# From the application's return to the answer's last byte on the socket.
+# From the return of the application to the last byte on the socket.
 _FLUSH_SECONDS = 0.15
 
 _REFUSAL = Problem(
@@ -36,10 +35,10 @@ _REFUSAL = Problem(
 
 
 class Drain:
-    """Counts the requests that are under way, and lets no more in once closed."""
+    """Counts the requests under way, and refuses new ones once closed. Thread-safe."""
 
     def __init__(self, stop_listening: Callable[[], None] = lambda: None) -> None:
-        """stop_listening: called first when it is closed."""
+        """stop_listening: called first by `close`."""
         self._stop_listening = stop_listening
         self.end_streams: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
@@ -48,14 +47,14 @@ class Drain:
         self._closed = False
 
     def wrap(self, app: Wsgi) -> Wsgi:
-        """Wrap a WSGI application: what comes after `close` is refused, nothing of it is begun."""
+        """Wrap a WSGI application: requests after `close` are refused with 503."""
 
         def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             with self._lock:
                 refused, last = self._closed, self._ending
                 self._running += 1
             if last:
-                start_response = _closing(start_response)
+                start_response = _with_connection_close(start_response)
             try:
                 return _refuse(start_response) if refused else app(environ, start_response)
             finally:
@@ -68,9 +67,9 @@ class Drain:
         """Refuse new requests, and wait at most DRAIN_TIMEOUT_SECONDS for those under way."""
         self._ending = True
         self._stop_listening()
-        # They are no requests under way: they would be for ever, and their clients come again.
+        # Streams do not count as requests under way; their clients reconnect.
         self.end_streams()
-        # What was on its way on an open connection.
+        # For requests that were already sent on an open connection.
         time.sleep(_FLUSH_SECONDS)
         with self._lock:
             self._closed = True
@@ -83,35 +82,35 @@ class Drain:
 
 
 def install_signal_handlers(drain: Drain) -> None:
-    """Take the signals to stop in this process, and let granian hear of them after the drain.
+    """Handle the stop signals of this process: drain, then let granian stop.
 
-    Granian is about to ask its own module to set up the signals; it gets what it would have got,
-    an event to wait for, and the signals stay ours. They are read from a descriptor by a thread:
-    the main thread waits inside granian, where a handler in Python may never have its turn.
+    Replaces the function with which granian would set up its signals; granian receives the event
+    for which it waits. A thread reads the signals from a descriptor, because the main thread waits
+    inside granian, where a Python handler may never run.
     """
-    told, tell = socket.socketpair()
-    tell.setblocking(False)
-    signal.set_wakeup_fd(tell.fileno())
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.fileno())
     handle_stop_signals(lambda *_: None)
-    # The main process has held them back until now.
+    # The main process has blocked them until now.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def set_sync_signals() -> WorkerSignal:
         stop = WorkerSignal()
 
-        def pass_on() -> None:
-            while told.recv(1) and tell:  # naming both ends keeps both open
+        def forward() -> None:
+            while receiver.recv(1) and sender:  # references keep both ends open
                 drain.close()
                 stop.set()
 
-        threading.Thread(target=pass_on, name="drain", daemon=True).start()
+        threading.Thread(target=forward, name="drain", daemon=True).start()
         return stop
 
     granian_signals.set_sync_signals = set_sync_signals
 
 
-def _closing(start_response: Callable[..., Any]) -> Callable[..., Any]:
-    """Ask the client to come again on another connection."""
+def _with_connection_close(start_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `Connection: close` to the response."""
 
     def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
         return start_response(status, [*headers, ("Connection", "close")], *more)

@@ -1,7 +1,7 @@
-"""The sockets on which this process listens: found, tuned, and taken out of its hands at the end.
+"""Finds the listening sockets of this process, sets a send timeout, and stops listening.
 
-Granian makes them itself (each worker one of its own, on a shared port) and has no way to stop
-accepting without ending. So they are looked up among the open descriptors.
+Granian opens them itself (one for each worker, on a shared port) and cannot stop accepting without
+ending. So they are found among the open descriptors.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ def is_listening() -> bool:
 
 
 def stop_listening() -> None:
-    """Listen no more; what was accepted goes on.
+    """Stop listening; accepted connections continue.
 
-    New connections go to whoever else listens on the port, and are refused if nobody does. In the
-    place of each descriptor is a socket on which nothing ever happens: the server's own loop waits
-    for it as before. (A mere shutdown would have that loop spin.)
+    New connections go to other processes that listen on the port, or are refused. Each descriptor
+    is replaced by a socket without events, for which granian's loop waits. (After a shutdown of the
+    socket that loop would spin.)
     """
     for number in list(_listeners()):
-        with closing(socket.socket()) as quiet, suppress(OSError):
-            os.dup2(quiet.fileno(), number, inheritable=False)
+        with closing(socket.socket()) as unused, suppress(OSError):
+            os.dup2(unused.fileno(), number, inheritable=False)
 
 
 def set_send_timeout(seconds: float) -> None:
-    """Cut off clients that take nothing of what is sent to them for so long.
+    """Close connections whose client acknowledges nothing for so many seconds.
 
-    Granian waits for them without an end, and a stream's thread with it. Connections inherit this
-    from the socket that accepts them; it holds for one that is gone without a word, and for one
-    that does not read. Where the system has no such option nothing happens.
+    Granian and the thread of a stream would wait for them without limit. Connections inherit the
+    option from the listening socket. It applies to clients that vanished and to clients that do not
+    read. Does nothing where the system lacks the option.
     """
     if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is None:
         return
@@ -49,7 +49,7 @@ def set_send_timeout(seconds: float) -> None:
 
 def _listeners() -> Iterator[int]:
     for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208  (numbers, not files)
-        with suppress(OSError):  # closed meanwhile
+        with suppress(OSError):  # closed in the meantime
             if _listens(int(name)):
                 yield int(name)
 

@@ -143,7 +143,9 @@ class StreamEndpoints:
                 if after is not None and after.position > storage.given(conn):
                     after = None  # of another database
                 position = self._hub.subscribe(stream, conn, after)
-                self._dependencies.reads.record(conn, "events_read", "order", seconds=BOARD_SECONDS)
+                self._dependencies.read_audit.record(
+                    conn, "events_read", "order", seconds=BOARD_SECONDS
+                )
                 if after is None:
                     stream.start_all(already_sent=storage.positions(conn, position))
         except BaseException:

@@ -32,7 +32,7 @@ class Link:
     address: str = ADDRESS
     ended: list = field(default_factory=list)
 
-    def end(self, how=socket.SHUT_RD):
+    def shut_down(self, how=socket.SHUT_RD):
         self.ended.append(how)
 
 
@@ -44,14 +44,14 @@ def begun(slow, count, age, address=ADDRESS):
     """So many bodies of an address that have been waiting for so long."""
     found = []
     for _ in range(count):
-        found.append(slow.begin(environ(address)))
+        found.append(slow.start_read(environ(address)))
         found[-1].since -= age
     return found
 
 
 def is_refused(slow, **of):
     try:
-        slow.begin(environ(**of))
+        slow.start_read(environ(**of))
     except Problem as problem:
         assert problem.status == 429
         assert ("Connection", "close") in problem.headers
@@ -61,7 +61,7 @@ def is_refused(slow, **of):
 
 def is_late(slow, read):
     try:
-        slow.end(read)
+        slow.finish_read(read)
     except Problem as problem:
         assert (problem.status, problem.headers) == (408, (("Connection", "close"),))
         return True
@@ -78,17 +78,17 @@ def test_a_client_may_have_so_many_bodies_that_wait():
     assert not is_refused(slow, address="127.0.0.1")
     # Staff at the same address, as it was looked up before.
     assert not is_refused(slow, **{"pizza.looked_up": ("a key", Principal("staff", key_id="1"))})
-    slow.end(waiting[0])
+    slow.finish_read(waiting[0])
     assert not is_refused(slow)
 
 
 def test_a_body_has_a_deadline_and_the_connection_that_waits_longest_is_ended():
     links = [Link(15.0, is_pending=False), Link(2.0), Link(10.2), Link(30.0, address="::1"),
              Link(11.0, is_silent=True, is_pending=False)]  # fmt: skip
-    slow = SlowClients(look=lambda: links)
+    slow = SlowClients(list_connections=lambda: links)
     fresh, late = begun(slow, 1, 1.0) + begun(slow, 1, BODY_SECONDS + 0.1)
 
-    slow.look()
+    slow.enforce_limits()
 
     assert [each.ended for each in links] == [[], [], [socket.SHUT_RD], [], []]
     assert is_late(slow, late)
@@ -96,25 +96,25 @@ def test_a_body_has_a_deadline_and_the_connection_that_waits_longest_is_ended():
 
 
 def test_nothing_is_looked_at_while_all_come_in_time():
-    slow = SlowClients(look=lambda: pytest.fail("looked"))
+    slow = SlowClients(list_connections=lambda: pytest.fail("looked"))
     begun(slow, WAITING_PER_CLIENT, BODY_SECONDS - 1)
-    slow.look()
+    slow.enforce_limits()
 
 
 def test_a_body_that_came_with_a_request_before_is_found_by_the_time_of_its_answer():
     stream, hidden = Link(3.0, is_pending=False), Link(BODY_SECONDS + 3.6, is_pending=False)
-    slow = SlowClients(look=lambda: [stream, hidden])
+    slow = SlowClients(list_connections=lambda: [stream, hidden])
     begun(slow, 1, BODY_SECONDS + 3.5)
-    slow.look()
+    slow.enforce_limits()
     assert (stream.ended, hidden.ended) == ([], [socket.SHUT_RD])
 
 
 def test_an_address_that_hides_it_altogether_loses_its_connections_unless_it_is_a_proxy():
     for address, ended in ((ADDRESS, [socket.SHUT_RD]), ("127.0.0.1", [])):
         link = Link(1.0, is_pending=False, address=address)
-        slow = SlowClients(look=lambda link=link: [link])
+        slow = SlowClients(list_connections=lambda link=link: [link])
         begun(slow, 1, BODY_SECONDS + 3.5, address)
-        slow.look()
+        slow.enforce_limits()
         assert link.ended == ended
 
 
@@ -125,10 +125,10 @@ def test_of_too_many_bodies_in_all_the_client_with_the_most_loses_its_oldest():
         begun(slow, 3, 1.0, address)
     most = begun(slow, 10, 5.0, addresses[0])
 
-    beyond = slow._beyond()
+    excess = slow._over_limit()
 
-    assert len(beyond) == 19 * 3 + 10 - WAITING_IN_ALL
-    assert set(beyond) <= set(most)
+    assert len(excess) == 19 * 3 + 10 - WAITING_IN_ALL
+    assert set(excess) <= set(most)
 
 
 def test_of_a_crowd_of_connections_of_one_address_the_silent_ones_beyond_its_share_go(monkeypatch):
@@ -136,7 +136,7 @@ def test_of_a_crowd_of_connections_of_one_address_the_silent_ones_beyond_its_sha
     monkeypatch.setattr(connections, "count_descriptors", lambda: 10_000)
     at = lambda address: [Link(float(n), False, n != 2, address) for n in range(5)]  # noqa: E731
     far, near = at(ADDRESS), at("127.0.0.1")
-    SlowClients(look=lambda: [*far, *near]).look()
+    SlowClients(list_connections=lambda: [*far, *near]).enforce_limits()
     assert [bool(each.ended) for each in far] == [False, False, False, True, True]
     assert not any(each.ended for each in near)
 
@@ -167,7 +167,7 @@ def test_an_accepted_connection_is_found_and_judged_by_what_came_and_went():
         assert seen().answered < 5
 
         found = seen()
-        found.end()
+        found.shut_down()
         assert link.recv(4) == b""  # the end of the stream, and an answer can still be sent
         link.sendall(b"answer")
         link.close()
@@ -182,13 +182,13 @@ def test_a_descriptor_that_is_another_connection_by_now_is_left_alone():
         first.close()
         link.close()
         with socket.create_connection(server.getsockname()), server.accept()[0] as other:
-            found.end(socket.SHUT_RDWR)
+            found.shut_down(socket.SHUT_RDWR)
             other.sendall(b"still open")
-    found.end()
+    found.shut_down()
 
 
 def test_a_late_body_is_408_whoever_ended_it():
     slow = SlowClients()
-    reading = slow.begin(environ())
+    reading = slow.start_read(environ())
     reading.since = time.monotonic() - BODY_SECONDS - 1
     assert is_late(slow, reading)
