@@ -43,19 +43,19 @@ MAX_GAPS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class FollowedChange:
+class FeedEntry:
     """A change, and the cursor of a reader that has received it and all that was read before."""
 
     change: Change
     cursor: Cursor
 
 
-class Follower:
-    """The changes from a moment on. To be used by one thread.
+class ChangeFeed:
+    """Reads the changes of all orders from a moment on. To be used by one thread.
 
     position: the highest position that was read. missing: the gaps below it. waits: the last read
-    stopped at a gap that is new, and most of those are filled within milliseconds. more: there is
-    more to read at once.
+    stopped at a new gap; most of them are filled within milliseconds. more: more changes can be
+    read at once.
     """
 
     def __init__(self, position: int, gaps: Mapping[frozenset[str], list[Range]] = {}) -> None:
@@ -67,24 +67,24 @@ class Follower:
         self._set_gaps(gaps)
 
     @classmethod
-    def begin(cls, conn: Connection) -> Self:
-        """Follow whatever is not visible yet, whatever its position.
+    def start_now(cls, conn: Connection) -> Self:
+        """A feed of all changes that are not visible yet, in gaps as well.
 
-        Gaps are found among the last storage.DEPTH positions; one further back is overlooked.
+        Gaps are found among the last storage.DEPTH positions; older ones are ignored.
         """
-        position = storage.newest(conn)
-        writers = storage.writers(conn)
+        position = storage.head_position(conn)
+        writers = storage.open_transactions(conn)
         if not writers:
             return cls(position)
-        return cls(position, {writers: storage.gaps(conn, position)})
+        return cls(position, {writers: storage.find_gaps(conn, position)})
 
-    def read(self, conn: Connection) -> list[FollowedChange]:
-        """What has become visible since the last time, sorted by position.
+    def read(self, conn: Connection) -> list[FeedEntry]:
+        """The changes that have become visible since the last call, sorted by position.
 
-        Raises psycopg.Error and DatabaseUnavailable, and then nothing counts as read.
+        Raises psycopg.Error and DatabaseUnavailable; then no change counts as read.
         """
-        page = storage.changes(conn, self.position, PAGE)
-        rows = self._passable(page)
+        page = storage.changes_after(conn, self.position, PAGE)
+        rows = self._until_new_gap(page)
         position, self._noticed = self.position, page[-1].position if page else self.position
         self.more = len(page) == PAGE == len(rows)
         new = between(position, [row.position for row in rows])
@@ -97,18 +97,18 @@ class Follower:
             self.position = rows[-1].position
         late = [change for change in found if change.position <= position]
         fresh = sorted([*found[len(late) :], *rows], key=lambda change: change.position)
-        return [*self._late(late, position), *self._fresh(fresh)]
+        return [*self._late_entries(late, position), *self._new_entries(fresh)]
 
-    def resume(self, conn: Connection) -> None:
-        """Go on after the database was away; it may have come back without its last moments."""
+    def rewind(self, conn: Connection) -> None:
+        """Continue after an outage of the database, which may have lost its last transactions."""
         self._all_due = True
-        newest = storage.newest(conn)
-        if newest < self.position:
-            self.position = newest
-            self._set_gaps({w: list(clipped(r, 1, newest)) for w, r in self._gaps.items()})
+        head = storage.head_position(conn)
+        if head < self.position:
+            self.position = head
+            self._set_gaps({w: list(clipped(r, 1, head)) for w, r in self._gaps.items()})
         self._noticed = self.position
 
-    def _passable(self, page: list[Change]) -> list[Change]:
+    def _until_new_gap(self, page: list[Change]) -> list[Change]:
         """The changes up to the first gap that was not noticed before."""
         position, room = self.position, MAX_GAPS - len(self.missing)
         self.waits = False
@@ -124,13 +124,13 @@ class Follower:
     def _fill_gaps(
         self, conn: Connection, rows: list[Change], new: list[Range]
     ) -> tuple[list[Change], bool]:
-        """What has become visible in gaps; whether that is all. Closes those nobody can fill.
+        """The changes that have become visible in gaps, and whether these are all.
 
         rows: what was just read behind the gaps; new: the gaps in it. If more has become visible
         than a page, it gives the first of what is late, and the rest has to come before the rows.
         """
         # Before the gaps are read: whatever is not visible then can only come from one of these.
-        writers = storage.writers(conn)
+        writers = storage.open_transactions(conn)
         due = {each for each in self._gaps if self._all_due or not each <= writers}
         found = self._read_gaps(conn, due, new)
         others = self._ranges(self._gaps.keys() - due)
@@ -167,15 +167,15 @@ class Follower:
         self._gaps = {key: ranges for key, ranges in gaps.items() if ranges}
         self.missing = self._ranges(self._gaps)
 
-    def _late(self, changes: list[Change], position: int) -> list[FollowedChange]:
+    def _late_entries(self, changes: list[Change], position: int) -> list[FeedEntry]:
         """Those below `position`, up to which everything else had been read before."""
         missing = bounded(clipped(self.missing, 1, position))
-        followed: list[FollowedChange] = []
+        followed: list[FeedEntry] = []
         for change in reversed(changes):
-            followed.append(FollowedChange(change, Cursor(position, missing)))
+            followed.append(FeedEntry(change, Cursor(position, missing)))
             missing = added(missing, change.position, change.position)
         return followed[::-1]
 
-    def _fresh(self, changes: list[Change]) -> list[FollowedChange]:
+    def _new_entries(self, changes: list[Change]) -> list[FeedEntry]:
         after = cursors(self.missing, [change.position for change in changes])
-        return [FollowedChange(*each) for each in zip(changes, after, strict=True)]
+        return [FeedEntry(*each) for each in zip(changes, after, strict=True)]

@@ -1,4 +1,4 @@
-"""The changes of all orders in a row, as they are read for live streams."""
+"""The log of changes of all orders, in the order of their positions."""
 
 from __future__ import annotations
 
@@ -13,24 +13,20 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/changes")
-_AFTER, _WITHIN, _OF_ORDER, _ESTIMATES, _NEWEST, _GAPS, _POSITIONS, _GIVEN, _WRITERS = (
-    _SQL.after, _SQL.within, _SQL.of_order, _SQL.estimates, _SQL.newest, _SQL.gaps,
-    _SQL.positions, _SQL.given, _SQL.writers,
-)  # fmt: skip
 
 Connection = psycopg.Connection[Any]
 
-# How many positions the query `gaps` looks back.
+# The query `gaps` reads this many positions.
 DEPTH = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of an order's log, and of the order what it is when the line is read.
+    """A row of an order's log, with the order's fields at the time of the query.
 
-    position: its place among the changes of all orders, 0 for one that is older than positions
-    are; sequence: among those of its order, from 1, None for what is no line of the log, an
-    estimate; previous_position: that of the order's change before it, 0 if unknown. Times in UTC.
+    position: in the log of all orders, 0 for rows that are older than positions; sequence: in the
+    log of its order, from 1, None for an estimate, which has no row; previous_position: of the
+    order's previous change, 0 if unknown. Times are in UTC.
     """
 
     position: int
@@ -50,54 +46,63 @@ class Change:
     previous_position: int = 0
 
 
-def changes(conn: Connection, after: int, limit: int) -> list[Change]:
-    """The first `limit` changes that can be seen after one position."""
-    return [Change(*row) for row in conn.execute(_AFTER, {"after": after, "limit": limit})]
-
-
-def changes_within(conn: Connection, ranges: Sequence[tuple[int, int]], limit: int) -> list[Change]:
-    """The first `limit` changes that can be seen in ranges of positions, given by their ends."""
-    lows, highs = [low for low, _ in ranges], [high for _, high in ranges]
-    rows = conn.execute(_WITHIN, {"lows": lows, "highs": highs, "limit": limit})
-    return [Change(*row) for row in rows]
-
-
-def order_changes(conn: Connection, number: str, after: int) -> list[Change]:
-    """The changes of an order after its `after`th; none for an order that is unknown."""
-    return [Change(*row) for row in conn.execute(_OF_ORDER, {"number": number, "after": after})]
-
-
-def estimates(conn: Connection, numbers: list[str], by: str, notes: str) -> list[Change]:
-    """When those of these orders that still wait will be ready, as things are now."""
+def changes_after(conn: Connection, after: int, limit: int) -> list[Change]:
+    """The first `limit` visible changes after a position."""
     return [
-        Change(*row)
-        for row in conn.execute(_ESTIMATES, {"numbers": numbers, "by": by, "notes": notes})
+        Change(*row) for row in conn.execute(_SQL.changes_after, {"after": after, "limit": limit})
     ]
 
 
-def newest(conn: Connection) -> int:
-    """The highest position that can be seen, 0 without any."""
-    return _number(conn, _NEWEST)
+def changes_within(conn: Connection, ranges: Sequence[tuple[int, int]], limit: int) -> list[Change]:
+    """The first `limit` visible changes in ranges of positions, both ends included."""
+    lows, highs = [low for low, _ in ranges], [high for _, high in ranges]
+    rows = conn.execute(_SQL.changes_within, {"lows": lows, "highs": highs, "limit": limit})
+    return [Change(*row) for row in rows]
 
 
-def given(conn: Connection) -> int:
-    """The last position that a change was given, be it committed or not; 0 without any."""
-    return _number(conn, _GIVEN)
+def changes_of_order(conn: Connection, number: str, after: int) -> list[Change]:
+    """The changes of an order after its `after`th; none for an unknown order."""
+    return [
+        Change(*row)
+        for row in conn.execute(_SQL.changes_of_order, {"number": number, "after": after})
+    ]
 
 
-def gaps(conn: Connection, upto: int) -> list[tuple[int, int]]:
-    """The ranges of positions before `upto` that cannot be seen, among the last DEPTH that can."""
-    return [(low, high) for low, high in conn.execute(_GAPS, {"upto": upto})]
+def estimate_changes(conn: Connection, numbers: list[str], by: str, notes: str) -> list[Change]:
+    """The estimates of those of these orders that still wait, in the form of changes."""
+    return [
+        Change(*row)
+        for row in conn.execute(
+            _SQL.estimate_changes, {"numbers": numbers, "by": by, "notes": notes}
+        )
+    ]
 
 
-def positions(conn: Connection, after: int) -> frozenset[int]:
-    """The positions behind another one that can be seen, 5000 of them at most."""
-    return frozenset(position for (position,) in conn.execute(_POSITIONS, {"after": after}))
+def head_position(conn: Connection) -> int:
+    """The highest visible position, 0 without any."""
+    return _number(conn, _SQL.head_position)
 
 
-def writers(conn: Connection) -> frozenset[str]:
-    """The transactions that may have written a change and have not ended."""
-    return frozenset(name for (name,) in conn.execute(_WRITERS))
+def last_assigned_position(conn: Connection) -> int:
+    """The last position that was assigned to a change, committed or not; 0 without any."""
+    return _number(conn, _SQL.last_assigned_position)
+
+
+def find_gaps(conn: Connection, upto: int) -> list[tuple[int, int]]:
+    """The ranges of positions before `upto` without a visible change, among the last DEPTH."""
+    return [(low, high) for low, high in conn.execute(_SQL.gaps, {"upto": upto})]
+
+
+def positions_after(conn: Connection, after: int) -> frozenset[int]:
+    """The visible positions after a position, at most 5000."""
+    return frozenset(
+        position for (position,) in conn.execute(_SQL.positions_after, {"after": after})
+    )
+
+
+def open_transactions(conn: Connection) -> frozenset[str]:
+    """The open transactions that may have written a change."""
+    return frozenset(name for (name,) in conn.execute(_SQL.open_transactions))
 
 
 def _number(conn: Connection, query: str) -> int:

@@ -1,6 +1,6 @@
-"""Handles notifications for one subscriber: filters, shows and logs them.
+"""Handles notifications for one subscriber: filters, prints and records them.
 
-The database is optional: with it every delivery is logged there.
+The database is optional; if there is one, every delivery is recorded in it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pizza.taskqueue.subscriber.event import Event
 
 log = logging.getLogger(__name__)
 
-_REMEMBERED = 10_000
+_DEDUP_SIZE = 10_000
 
-Show = Callable[[StatusMessage], None]
+Printer = Callable[[StatusMessage], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a subscriber wants to hear of. customer: the key of one, None for all."""
+class NotificationFilter:
+    """The notifications that a subscriber receives. customer: a name key, None for all."""
 
     customer: str | None = None
     types: tuple[str, ...] = STATUSES
@@ -40,47 +40,47 @@ class Wanted:
         return self.customer is None or fold(message.customer or "") == self.customer
 
 
-class Deliveries:
-    """Handles notifications for one subscriber: shows those that are wanted, each once.
+class NotificationHandler:
+    """Handles notifications for one subscriber: prints those that match, each once.
 
-    show: delivers one; what it raises is a failed delivery, tried again.
+    printer: prints one; an exception is a failed delivery, which is retried.
     """
 
-    def __init__(self, subscriber: str, wanted: Wanted, show: Show) -> None:
+    def __init__(self, subscriber: str, filter: NotificationFilter, printer: Printer) -> None:
         self._subscriber = subscriber
-        self._wanted = wanted
-        self._show = show
+        self._filter = filter
+        self._printer = printer
         self._shown: OrderedDict[UUID, None] = OrderedDict()
 
-    def deliver(self, event: Event, conn: BoundedConnection | None) -> None:
-        """Show a notification, and log that in the database if there is one.
+    def handle(self, event: Event, conn: BoundedConnection | None) -> None:
+        """Print a notification, and record that in the database if there is one.
 
-        Raises DuplicateEvent, PoisonMessage, and what `show` raises.
+        Raises DuplicateEvent, PoisonMessage, and what the printer raises.
         """
         message = read_status_message(event.body, event.id)
-        if message not in self._wanted:
+        if message not in self._filter:
             return
         shown = message.event_id in self._shown
-        new = not shown if conn is None else self._note(conn, message, event.attempt)
+        new = not shown if conn is None else self._record(conn, message, event.attempt)
         if not new:
             raise DuplicateEvent(f"event {message.event_id} was delivered before")
-        if not shown:  # else it was, and the database went away before the log was written
-            self._show(message)
+        if not shown:  # otherwise it was printed, and the database was lost before the commit
+            self._printer(message)
             self._shown[message.event_id] = None
-            if len(self._shown) > _REMEMBERED:
+            if len(self._shown) > _DEDUP_SIZE:
                 self._shown.popitem(last=False)
 
-    def give_up(self, event: Event, reason: str, conn: BoundedConnection | None) -> None:
-        """Log a delivery that failed for the last time."""
+    def on_dead_letter(self, event: Event, reason: str, conn: BoundedConnection | None) -> None:
+        """Record a delivery that has failed for the last time."""
         if conn is None:
             return
         try:
             message = read_status_message(event.body, event.id)
         except PoisonMessage:
-            return  # it is no notification; the dead letters have it
-        self._note(conn, message, event.attempt, notifications.DEAD, reason)
+            return  # not a notification; it is among the dead letters
+        self._record(conn, message, event.attempt, notifications.DEAD, reason)
 
-    def _note(
+    def _record(
         self,
         conn: BoundedConnection,
         message: StatusMessage,
@@ -88,7 +88,7 @@ class Deliveries:
         outcome: str = notifications.DELIVERED,
         reason: str | None = None,
     ) -> bool:
-        return notifications.note(
+        return notifications.insert_delivery(
             conn,
             subscriber=self._subscriber,
             event_id=message.event_id,
@@ -100,7 +100,7 @@ class Deliveries:
         )
 
 
-def sentence(message: StatusMessage) -> str:
+def format_sentence(message: StatusMessage) -> str:
     """A notification as a sentence."""
     about = f"Notification for order {message.number}"
     if message.old is None:
@@ -113,10 +113,10 @@ def sentence(message: StatusMessage) -> str:
     return f"{about}: status changed from '{message.old}' to '{message.new}' by {message.by}"
 
 
-def write_line(message: StatusMessage) -> None:
-    """Deliver to the log."""
+def log_notification(message: StatusMessage) -> None:
+    """Log a notification."""
     log.info(
-        "%s", sentence(message),
+        "%s", format_sentence(message),
         extra={
             "action": "notification_received",
             "order_number": message.number,

@@ -1,4 +1,4 @@
-"""The log of deliveries: which subscriber was given which notification."""
+"""The log of deliveries: which subscriber has received which notification."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_NOTE = Queries("restaurant/notifications").note
+_INSERT_DELIVERY = Queries("restaurant/notifications").insert_delivery
 
 DELIVERED, DEAD = "delivered", "dead"
 
 
-def note(
+def insert_delivery(
     conn: psycopg.Connection[Any],
     *,
     subscriber: str,
@@ -25,9 +25,9 @@ def note(
     outcome: str,
     reason: str | None = None,
 ) -> bool:
-    """Log one delivery; False when the subscriber's log has the event already."""
+    """Insert one delivery; False if the subscriber has received the event before."""
     values = {
         "subscriber": subscriber, "event_id": event_id, "number": number, "status": status,
         "attempts": attempts, "outcome": outcome, "reason": reason,
     }  # fmt: skip
-    return conn.execute(_NOTE, values).rowcount == 1
+    return conn.execute(_INSERT_DELIVERY, values).rowcount == 1

@@ -1,4 +1,4 @@
-"""Notifications for people: a line each, on a terminal."""
+"""Prints notifications on a terminal, one line each."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ _COLOURS = {
 }  # fmt: skip
 
 
-class Screen:
-    """Where the lines go."""
+class TerminalPrinter:
+    """Prints notifications on a console."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
 
-    def show(self, message: StatusMessage) -> None:
+    def print(self, message: StatusMessage) -> None:
         """Print one notification."""
-        self._console.print(line(message), soft_wrap=True)
+        self._console.print(format_line(message), soft_wrap=True)
 
 
-def line(message: StatusMessage) -> Text:
-    """When, which order, whose, what has changed, by whom, and when it will be done."""
+def format_line(message: StatusMessage) -> Text:
+    """Time, order, customer, status, actor, and the estimated completion, with colours."""
     text = Text.assemble(
-        (_clock(message.at), "dim"), "  ", (_safe(message.number), "bold"), "  ",
-        _safe(message.customer or "?"), "  ",
+        (_format_time(message.at), "dim"), "  ", (_escape(message.number), "bold"), "  ",
+        _escape(message.customer or "?"), "  ",
     )  # fmt: skip
     if message.old is not None:
         text.append(message.old, _COLOURS.get(message.old, ""))
         text.append(" → ")
     text.append(message.new, _COLOURS.get(message.new, ""))
-    text.append(f"  by {_safe(message.by)}")
+    text.append(f"  by {_escape(message.by)}")
     if message.estimated_completion is not None and message.new in ("received", "cooking"):
-        text.append(f"  ready about {_clock(message.estimated_completion)}", "dim")
+        text.append(f"  ready about {_format_time(message.estimated_completion)}", "dim")
     return text
 
 
-def _clock(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.astimezone().strftime("%H:%M:%S")
 
 
-def _safe(text: str) -> str:
-    """No escape sequence of a guest's reaches the terminal."""
+def _escape(text: str) -> str:
+    """The text without control characters, so that it has no escape sequences."""
     return "".join(each if each.isprintable() else "�" for each in text)

@@ -59,7 +59,7 @@ def move(
         if moved is not None:
             log.info(
                 "Order is %s", to,
-                extra={"action": "order_moved", "order_number": number,
+                extra={"action": "order_status_changed", "order_number": number,
                        "details": {"from": now.status, "to": to, "by": by, "reason": reason}},
             )  # fmt: skip
             return moved

@@ -1,4 +1,4 @@
-"""Looking after the restaurant every few seconds: stuck orders, moved estimates, gone workers."""
+"""Monitors the restaurant every few seconds: stuck orders, moved estimates, offline workers."""
 
 from __future__ import annotations
 
@@ -16,88 +16,87 @@ from pizza.tracking import storage as tracking
 
 log = logging.getLogger(__name__)
 
-# Nobody calls an order stuck before so long, however little was estimated.
+# Minimum overdue time before an order counts as stuck.
 GRACE = timedelta(seconds=3)
-_CENSUS_S = 60.0
-# An estimate that moved by less, absolutely or of the wait that is left, is no news.
-_MOVED, _MOVED_SHARE = timedelta(seconds=5), 0.2
-# Guests are told of less: in a rush an estimate moves with every order that comes.
-_TOLD = timedelta(seconds=30)
+_TRACK_MISSING_INTERVAL_S = 60.0
+# Smaller shifts of an estimate, absolute and as a share of the remaining wait, are ignored.
+_MIN_SHIFT, _MIN_SHIFT_SHARE = timedelta(seconds=5), 0.2
+# Customers are notified of larger shifts only: in a rush each new order moves the estimates.
+_NOTIFY_SHIFT = timedelta(seconds=30)
 _BY = "tracking-service"
 
 
-class Watch(threading.Thread):
-    """Looks in the background until `stop`.
+class OrderMonitor(threading.Thread):
+    """A thread that checks orders and workers until `stop`.
 
-    factor: an order is stuck that has waited or cooked for so many times its estimate.
-    interval: seconds between looks.
+    factor: an order is stuck after this multiple of its estimate. interval: seconds between checks.
     """
 
     def __init__(self, db_url: str, *, factor: float, interval: float, name: str) -> None:
         super().__init__(name="watch", daemon=True)
         self._factor = factor
         self._interval = interval
-        self._ending = threading.Event()
-        self._line = ReconnectingConnection(db_url, name=name, sleep=self._ending.wait)
-        self._counted: float | None = None
-        self._gone: set[str] = set()
+        self._stopping = threading.Event()
+        self._line = ReconnectingConnection(db_url, name=name, sleep=self._stopping.wait)
+        self._tracked_at: float | None = None
+        self._offline: set[str] = set()
 
     def stop(self, timeout: float) -> None:
-        """Stop. Waits up to `timeout` seconds."""
-        self._ending.set()
+        """Stop the thread. Waits up to `timeout` seconds."""
+        self._stopping.set()
         if self.is_alive():
             self.join(timeout)
 
     def run(self) -> None:
-        """Look, until `stop`; whatever goes wrong, the next look comes."""
-        while not self._ending.wait(self._interval):
+        """Check until `stop`; an error does not end the thread."""
+        while not self._stopping.wait(self._interval):
             try:
                 conn = self._line.connection()
                 with translate_errors():
-                    self.look(conn)
+                    self.check(conn)
             except Released:
                 break
             except DatabaseUnavailable as error:
                 self._line.invalidate(error)
             except Exception as error:
-                log.error("The watch failed: %s", error, extra={"action": "watch_failed"})
+                log.error("The monitor failed: %s", error, extra={"action": "monitor_failed"})
         self._line.close()
 
-    def look(self, conn: BoundedConnection) -> None:
-        """Look once, and say what is new."""
+    def check(self, conn: BoundedConnection) -> None:
+        """Check once, and log what has changed."""
         now = time.monotonic()
-        due = self._counted is None or now - self._counted > _CENSUS_S
-        if due and tracking.census(conn) < tracking.SLICE:
-            self._counted = now
-        for order in tracking.no_longer_stuck(conn):
-            _moved_on(order)
-        for number, moment in tracking.moved_estimates(conn, _MOVED, _MOVED_SHARE):
-            _estimate(number, moment, "estimate_moved")
-        for number, moment in tracking.tell_estimates(conn, _TOLD, _MOVED_SHARE, _BY):
-            _estimate(number, moment, "estimate_told")
-        for order in tracking.newly_stuck(conn, self._factor, GRACE):
-            _stuck(order)
-        self._look_for_workers(conn)
+        due = self._tracked_at is None or now - self._tracked_at > _TRACK_MISSING_INTERVAL_S
+        if due and tracking.insert_untracked(conn) < tracking.SLICE:
+            self._tracked_at = now
+        for order in tracking.resolve_stuck(conn):
+            _log_recovered(order)
+        for number, moment in tracking.update_estimates(conn, _MIN_SHIFT, _MIN_SHIFT_SHARE):
+            _log_estimate(number, moment, "estimate_moved")
+        for number, moment in tracking.notify_estimates(conn, _NOTIFY_SHIFT, _MIN_SHIFT_SHARE, _BY):
+            _log_estimate(number, moment, "estimate_notified")
+        for order in tracking.mark_stuck(conn, self._factor, GRACE):
+            _log_stuck(order)
+        self._check_workers(conn)
 
-    def _look_for_workers(self, conn: BoundedConnection) -> None:
+    def _check_workers(self, conn: BoundedConnection) -> None:
         for name in worker_storage.mark_the_dead(conn):
-            self._gone.add(name)
+            self._offline.add(name)
             log.warning(
                 "Worker %s is gone", name,
                 extra={"action": "worker_offline", "details": {"worker_name": name}},
             )  # fmt: skip
-        if not self._gone:
+        if not self._offline:
             return
         online = {each.name for each in worker_storage.status(conn) if each.status == "online"}
-        for name in sorted(self._gone & online):
+        for name in sorted(self._offline & online):
             log.info(
                 "Worker %s is back", name,
                 extra={"action": "worker_online", "details": {"worker_name": name}},
             )  # fmt: skip
-        self._gone -= online
+        self._offline -= online
 
 
-def _stuck(order: tracking.StuckOrder) -> None:
+def _log_stuck(order: tracking.StuckOrder) -> None:
     doing = "waiting" if order.status == "received" else order.status
     log.warning(
         "Order has been %s for %.0f s, far longer than estimated", doing, order.seconds,
@@ -109,7 +108,7 @@ def _stuck(order: tracking.StuckOrder) -> None:
     )  # fmt: skip
 
 
-def _estimate(number: str, moment: datetime, action: str) -> None:
+def _log_estimate(number: str, moment: datetime, action: str) -> None:
     ready = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     log.info(
         "Order is expected to be ready at another time"
@@ -123,11 +122,11 @@ def _estimate(number: str, moment: datetime, action: str) -> None:
     )
 
 
-def _moved_on(order: tracking.StuckOrder) -> None:
+def _log_recovered(order: tracking.StuckOrder) -> None:
     log.info(
         "Order was stuck in '%s' and is '%s' now", order.status, order.now,
         extra={
-            "action": "order_unstuck",
+            "action": "order_recovered",
             "order_number": order.number,
             "details": {"was": order.status, "status": order.now,
                         "seconds": round(order.seconds, 1)},

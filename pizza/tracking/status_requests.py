@@ -1,7 +1,7 @@
-"""Status requests by message: read, carried out, answered, in one transaction.
+"""Status requests by message: parsed, applied and answered in one transaction.
 
-Whoever may publish to `orders_direct` is of the house, and may do what staff may. Cooking and
-ready are for cooks alone, who hold the order's message.
+A program that may publish to `orders_direct` may do what staff may. Only cooks set `cooking` and
+`ready`, since they hold the order's message.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAME_LENGTH, _REASON_LENGTH = 50, 500
 
 @dataclass(frozen=True, slots=True)
 class StatusRequest:
-    """Lead an order into a status."""
+    """A request to set the status of an order."""
 
     number: str
     to: str
@@ -37,8 +37,8 @@ class StatusRequest:
     reason: str | None
 
 
-def read_request(body: Any) -> StatusRequest:
-    """Read a request. Raises PoisonMessage, naming the field that is bad."""
+def parse_request(body: Any) -> StatusRequest:
+    """Parse a request. Raises PoisonMessage, naming the field that is bad."""
     if not isinstance(body, dict):
         raise PoisonMessage("the status request is not a JSON object")
     unknown = sorted(set(body) - {"order_number", "new_status", "changed_by", "reason"})
@@ -54,33 +54,34 @@ def read_request(body: Any) -> StatusRequest:
     )  # fmt: skip
 
 
-def on_request(event: Event, conn: BoundedConnection | None) -> Callable[[], None]:
-    """Carry out a request and answer it; one that was answered before gets that answer again.
+def handle_request(event: Event, conn: BoundedConnection | None) -> Callable[[], None]:
+    """Apply a request and reply; a repeated message gets the same reply.
 
-    A bad one goes to the dead letters, and is answered as well if it says where to.
+    An invalid one is dead-lettered, and gets a reply as well. Returns the function that logs it
+    after the commit.
     """
     assert conn is not None, "tracking has a database"
     try:
-        request = read_request(event.body)
+        request = parse_request(event.body)
     except PoisonMessage as bad:
         event.dead_letter(str(bad)).write_to_outbox(conn)
         _reply(conn, event, {"ok": False, "error": str(bad)})
-        return partial(_log_bad, event, str(bad))
+        return partial(_log_invalid, event, str(bad))
     known = sanitize_text(event.id) if event.id else None
-    if known and (before := tracking.answer_to(conn, known)) is not None:
+    if known and (before := tracking.find_reply(conn, known)) is not None:
         _reply(conn, event, before)
-        return partial(_log_repeated, request, known)
-    answer = carry_out(conn, request)
+        return partial(_log_duplicate, request, known)
+    reply = apply_request(conn, request)
     if known:
-        tracking.note_answer(
-            conn, known, number=request.number, new=request.to, by=request.by, answer=answer
+        tracking.insert_reply(
+            conn, known, number=request.number, new=request.to, by=request.by, reply=reply
         )
-    _reply(conn, event, answer)
-    return partial(_log_done, request, answer)
+    _reply(conn, event, reply)
+    return partial(_log_completed, request, reply)
 
 
-def carry_out(conn: BoundedConnection, request: StatusRequest) -> dict[str, Any]:
-    """Make the move; returns the answer. A move that is refused leaves nothing behind."""
+def apply_request(conn: BoundedConnection, request: StatusRequest) -> dict[str, Any]:
+    """Set the status; returns the reply. A refused request changes nothing."""
     try:
         with conn.transaction():
             moved = transitions.move(
@@ -95,7 +96,7 @@ def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> Non
     replies.send(conn, event.reply_to, answer, event.correlation_id)
 
 
-def _log_done(request: StatusRequest, answer: dict[str, Any]) -> None:
+def _log_completed(request: StatusRequest, answer: dict[str, Any]) -> None:
     extra = {
         "order_number": request.number,
         "details": {"new_status": request.to, "changed_by": request.by, "reason": request.reason},
@@ -103,7 +104,7 @@ def _log_done(request: StatusRequest, answer: dict[str, Any]) -> None:
     if answer["ok"]:
         log.info(
             "Status request carried out: %s", request.to,
-            extra={"action": "status_request_done", **extra},
+            extra={"action": "status_request_completed", **extra},
         )  # fmt: skip
     else:
         log.warning(
@@ -112,19 +113,19 @@ def _log_done(request: StatusRequest, answer: dict[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _log_repeated(request: StatusRequest, message_id: str) -> None:
+def _log_duplicate(request: StatusRequest, message_id: str) -> None:
     log.info(
         "Status request was answered before",
         extra={
-            "action": "status_request_repeated",
+            "action": "status_request_duplicate",
             "order_number": request.number,
             "details": {"message_id": message_id},
         },
     )
 
 
-def _log_bad(event: Event, reason: str) -> None:
+def _log_invalid(event: Event, reason: str) -> None:
     log.error(
         "Bad status request: %s", reason,
-        extra={"action": "status_request_bad", "details": {"message_id": event.id}},
+        extra={"action": "status_request_invalid", "details": {"message_id": event.id}},
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the tracking service keeps: events, gaps, stuck orders, requests and their answers."""
+"""Tables of the tracking service: events, gaps, stuck orders, status requests and replies."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/tracking")
-_RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record, _SQL.open_gap, _SQL.fill_gap
-_CENSUS, _STUCK, _UNSTUCK = _SQL.census, _SQL.stuck, _SQL.unstuck
-_ANSWERED, _ANSWER, _MOVED, _TELL = (
-    _SQL.answered, _SQL.answer, _SQL.moved_estimates, _SQL.tell_estimates,
+_RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record_event, _SQL.open_gap, _SQL.fill_gap
+_INSERT_UNTRACKED, _STUCK, _UNSTUCK = _SQL.insert_untracked, _SQL.mark_stuck, _SQL.resolve_stuck
+_FIND_REPLY, _INSERT_REPLY, _MOVED, _TELL = (
+    _SQL.find_reply, _SQL.insert_reply, _SQL.update_estimates, _SQL.notify_estimates,
 )  # fmt: skip
 
 Connection = psycopg.Connection[Any]
 
-# Orders that one look changes; the most urgent first, the others at the next look.
+# Orders that one check changes; the most urgent first, the others at the next check.
 SLICE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class StuckOrder:
-    """An order that has been in `status` for `seconds`; now: its status since, if it moved on."""
+    """An order that was in `status` for `seconds`. now: its status, if it has changed since."""
 
     number: str
     status: str
@@ -36,7 +36,7 @@ class StuckOrder:
     now: str | None = None
 
 
-def record(
+def record_event(
     conn: Connection,
     *,
     event_id: UUID,
@@ -50,9 +50,9 @@ def record(
     order_type: str | None = None,
     priority: int | None = None,
 ) -> int | None:
-    """Store an event, move its order on and count the change; None when it was stored before.
+    """Store an event, update its order and the metrics; None if it was stored before.
 
-    order_type, priority: what it counts under; without them it is not counted.
+    order_type, priority: labels of the metrics; without them the event is not counted.
     Returns the highest sequence number of the order so far, 0 for none.
     """
     values = {
@@ -67,69 +67,71 @@ def record(
 
 
 def open_gap(conn: Connection, number: str, first: int, last: int) -> None:
-    """Note that the events `first` to `last` of an order have not come."""
+    """Record that the events `first` to `last` of an order are missing."""
     conn.execute(_OPEN_GAP, {"number": number, "first": first, "last": last})
 
 
 def fill_gap(conn: Connection, number: str, sequence: int, event_id: UUID) -> int | None:
-    """Note that one of them has; returns how many of its gap are missing, None: it was in none."""
+    """Record a late event; returns how many of its gap are missing, None if it was in no gap."""
     values = {"number": number, "sequence": sequence, "event_id": event_id}
     row = conn.execute(_FILL_GAP, values).fetchone()
     return row[0] if row else None
 
 
-def census(conn: Connection) -> int:
-    """Insert up to SLICE orders in the kitchen of which no event has come yet; returns how many."""
+def insert_untracked(conn: Connection) -> int:
+    """Insert up to SLICE orders in the kitchen that have no event yet; returns how many."""
     with index_plans(conn):
-        return conn.execute(_CENSUS, {"limit": SLICE}).rowcount
+        return conn.execute(_INSERT_UNTRACKED, {"limit": SLICE}).rowcount
 
 
-def moved_estimates(conn: Connection, least: timedelta, share: float) -> list[tuple[str, datetime]]:
-    """Take over the estimates of waiting orders that have moved; returns (number, moment UTC).
+def update_estimates(
+    conn: Connection, least: timedelta, share: float
+) -> list[tuple[str, datetime]]:
+    """Copy the estimates of waiting orders that have moved; returns (number, time in UTC).
 
-    Less than `least`, or than `share` of the wait that is left, is no move.
+    Shifts of less than `least`, or of `share` of the remaining wait, are ignored.
     """
     values = {"least": least, "share": share, "limit": SLICE}
     with index_plans(conn):
         return conn.execute(_MOVED, values).fetchall()
 
 
-def tell_estimates(
+def notify_estimates(
     conn: Connection, least: timedelta, share: float, by: str
 ) -> list[tuple[str, datetime]]:
-    """Send a notification for each waiting order that is to be ready at another time than told.
+    """Send a notification for each waiting order whose estimate has moved since the last one.
 
-    Measured as for `moved_estimates`; by: who changes, in the notification. Returns (number,
-    moment UTC).
+    Measured as by `update_estimates`; by: `changed_by` of the notification. Returns (number, time
+    in UTC).
     """
     values = {"least": least, "share": share, "by": by, "limit": SLICE}
     with index_plans(conn):
         return conn.execute(_TELL, values).fetchall()
 
 
-def newly_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:
-    """Orders past `factor` times their estimate, and past `grace`, that were not named before."""
+def mark_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:
+    """Record orders past `factor` times their estimate and past `grace`; returns the new ones."""
     values = {"factor": factor, "grace": grace, "limit": SLICE}
     with index_plans(conn):
         rows = conn.execute(_STUCK, values).fetchall()
     return [StuckOrder(number, status, seconds) for number, status, seconds in rows]
 
 
-def no_longer_stuck(conn: Connection) -> list[StuckOrder]:
-    """Orders that were named and have moved on since, once each."""
+def resolve_stuck(conn: Connection) -> list[StuckOrder]:
+    """Close the records of stuck orders whose status has changed; returns those orders."""
     rows = conn.execute(_UNSTUCK).fetchall()
     return [StuckOrder(number, status, seconds, now) for number, status, now, seconds in rows]
 
 
-def answer_to(conn: Connection, message_id: str) -> dict[str, Any] | None:
-    """What a status request of this id was answered before."""
-    row = conn.execute(_ANSWERED, {"message_id": message_id}).fetchone()
+def find_reply(conn: Connection, message_id: str) -> dict[str, Any] | None:
+    """The reply to an earlier status request with this message id, or None."""
+    row = conn.execute(_FIND_REPLY, {"message_id": message_id}).fetchone()
     return row[0] if row else None
 
 
-def note_answer(
-    conn: Connection, message_id: str, *, number: str, new: str, by: str, answer: dict[str, Any]
+def insert_reply(
+    conn: Connection, message_id: str, *, number: str, new: str, by: str, reply: dict[str, Any]
 ) -> None:
-    """Keep the answer to a status request."""
+    """Store the reply to a status request."""
     values = {"message_id": message_id, "number": number, "new": new, "by": by}
-    conn.execute(_ANSWER, values | {"answer": Jsonb(answer)})
+    conn.execute(_INSERT_REPLY, values | {"answer": Jsonb(reply)})

@@ -1,4 +1,4 @@
-"""Deliveries of notifications: filtered, shown once, logged, given up with a reason."""
+"""NotificationHandler of notifications: filtered, shown once, logged, given up with a reason."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.notifications.handler import Deliveries, Wanted, sentence
+from pizza.notifications.handler import NotificationFilter, NotificationHandler, format_sentence
 from pizza.orders.status_messages import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 
 from ..support.order_events import NUMBER, event, status
 
 
-def subscriber(wanted: Wanted = Wanted()) -> tuple[Deliveries, list[StatusMessage]]:  # noqa: B008
+def subscriber(
+    wanted: NotificationFilter = NotificationFilter(),  # noqa: B008
+) -> tuple[NotificationHandler, list[StatusMessage]]:
     shown: list[StatusMessage] = []
-    return Deliveries("desk", wanted, shown.append), shown
+    return NotificationHandler("desk", wanted, shown.append), shown
 
 
 def rows(conn: BoundedConnection) -> list[tuple[Any, ...]]:
@@ -29,19 +31,19 @@ def rows(conn: BoundedConnection) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("wanted", "fits"),
     [
-        (Wanted(), True),
-        (Wanted(customer="john doe"), True),
-        (Wanted(customer="jane"), False),
-        (Wanted(types=("cooking",)), True),
-        (Wanted(types=("ready", "delivered")), False),
-        (Wanted("john doe", ("ready",)), False),
+        (NotificationFilter(), True),
+        (NotificationFilter(customer="john doe"), True),
+        (NotificationFilter(customer="jane"), False),
+        (NotificationFilter(types=("cooking",)), True),
+        (NotificationFilter(types=("ready", "delivered")), False),
+        (NotificationFilter("john doe", ("ready",)), False),
     ],
 )
 def test_only_what_is_wanted_is_shown_and_logged(
-    conn: BoundedConnection, wanted: Wanted, fits: bool
+    conn: BoundedConnection, wanted: NotificationFilter, fits: bool
 ) -> None:
     deliveries, shown = subscriber(wanted)
-    deliveries.deliver(event(status(2, customer_name="  JOHN  doe")), conn)
+    deliveries.handle(event(status(2, customer_name="  JOHN  doe")), conn)
 
     assert len(shown) == len(rows(conn)) == fits
 
@@ -49,9 +51,9 @@ def test_only_what_is_wanted_is_shown_and_logged(
 def test_a_message_without_a_customer_is_for_nobody_in_particular() -> None:
     body = status(1)
     del body["customer_name"]
-    for wanted, count in ((Wanted(customer="john doe"), 0), (Wanted(), 1)):
+    for wanted, count in ((NotificationFilter(customer="john doe"), 0), (NotificationFilter(), 1)):
         deliveries, shown = subscriber(wanted)
-        deliveries.deliver(event(body), None)
+        deliveries.handle(event(body), None)
         assert len(shown) == count
 
 
@@ -59,9 +61,9 @@ def test_a_message_without_a_customer_is_for_nobody_in_particular() -> None:
 def test_each_is_shown_once(conn: BoundedConnection, database: bool) -> None:
     deliveries, shown = subscriber()
     once = event(status(2))
-    deliveries.deliver(once, conn if database else None)
+    deliveries.handle(once, conn if database else None)
     with pytest.raises(DuplicateEvent):
-        deliveries.deliver(once, conn if database else None)
+        deliveries.handle(once, conn if database else None)
 
     assert len(shown) == 1
     assert rows(conn) == [("desk", NUMBER, "cooking", 1, "delivered", None)] * database
@@ -69,10 +71,10 @@ def test_each_is_shown_once(conn: BoundedConnection, database: bool) -> None:
 
 def test_another_life_of_the_subscriber_knows_what_was_shown(conn: BoundedConnection) -> None:
     once = event(status(2))
-    subscriber()[0].deliver(once, conn)
+    subscriber()[0].handle(once, conn)
     deliveries, shown = subscriber()
     with pytest.raises(DuplicateEvent):
-        deliveries.deliver(once, conn)
+        deliveries.handle(once, conn)
     assert shown == []
 
 
@@ -80,9 +82,9 @@ def test_what_was_shown_and_not_logged_is_not_shown_again(conn: BoundedConnectio
     deliveries, shown = subscriber()
     once = event(status(2))
     with pytest.raises(OSError), conn.transaction():
-        deliveries.deliver(once, conn)
+        deliveries.handle(once, conn)
         raise OSError("the database goes away before the commit")
-    deliveries.deliver(once, conn)
+    deliveries.handle(once, conn)
     assert len(shown) == len(rows(conn)) == 1
 
 
@@ -90,31 +92,31 @@ def test_a_failed_delivery_is_logged_when_it_is_given_up(conn: BoundedConnection
     def fail(_message: StatusMessage) -> None:
         raise OSError("nobody at home")
 
-    deliveries = Deliveries("desk", Wanted(), fail)
+    deliveries = NotificationHandler("desk", NotificationFilter(), fail)
     last = event(status(2), attempt=3)
     with pytest.raises(OSError, match="nobody"), conn.transaction():
-        deliveries.deliver(last, conn)
+        deliveries.handle(last, conn)
     assert rows(conn) == []
-    deliveries.give_up(last, "OSError: nobody at home", conn)
+    deliveries.on_dead_letter(last, "OSError: nobody at home", conn)
     assert rows(conn) == [("desk", NUMBER, "cooking", 3, "dead", "OSError: nobody at home")]
     # What is no notification at all has no row to stand in
-    deliveries.give_up(event({}), "bad", conn)
-    deliveries.give_up(last, "bad", None)
+    deliveries.on_dead_letter(event({}), "bad", conn)
+    deliveries.on_dead_letter(last, "bad", None)
     assert len(rows(conn)) == 1
     with pytest.raises(PoisonMessage):
-        deliveries.deliver(event({}), conn)
+        deliveries.handle(event({}), conn)
 
 
 def test_the_sentence() -> None:
-    assert sentence(read_status_message(status(2), None)) == (
+    assert format_sentence(read_status_message(status(2), None)) == (
         f"Notification for order {NUMBER}: "
         "status changed from 'received' to 'cooking' by chef_mario"
     )
     same = read_status_message(status(2, "received"), None)
-    assert sentence(same).endswith("status is still 'received', changed by chef_mario")
+    assert format_sentence(same).endswith("status is still 'received', changed by chef_mario")
     later = read_status_message(status(None, "received"), None)
-    assert sentence(later).endswith("status is still 'received', ready about 10:42:00 UTC")
+    assert format_sentence(later).endswith("status is still 'received', ready about 10:42:00 UTC")
     first = status(1, "received", old_status=None, changed_by="order-service")
-    assert sentence(read_status_message(first, None)) == (
+    assert format_sentence(read_status_message(first, None)) == (
         f"Notification for order {NUMBER}: status is 'received', by order-service"
     )

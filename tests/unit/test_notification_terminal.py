@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pizza.notifications.terminal import Screen, line
+from pizza.notifications.terminal import TerminalPrinter, format_line
 from pizza.orders.status_messages import read_status_message
 
 BODY = {
@@ -19,7 +19,7 @@ BODY = {
 
 
 def text(**fields):
-    return line(read_status_message(BODY | fields, None)).plain
+    return format_line(read_status_message(BODY | fields, None)).plain
 
 
 def test_a_line_says_it_all():
@@ -48,7 +48,9 @@ def test_no_escape_sequence_reaches_the_terminal():
 
 def test_markup_is_just_text_and_long_lines_stay_whole():
     console = Console(file=io.StringIO(), width=20, highlight=False)
-    Screen(console).show(read_status_message(BODY | {"customer_name": "[red]Jo[/red]"}, None))
+    TerminalPrinter(console).print(
+        read_status_message(BODY | {"customer_name": "[red]Jo[/red]"}, None)
+    )
     said = console.file.getvalue()
     assert "[red]Jo[/red]" in said
     assert said.count("\n") == 1

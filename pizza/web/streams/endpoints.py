@@ -124,7 +124,7 @@ class StreamEndpoints:
             )
             try:
                 self._hub.subscribe(stream, conn)
-                stream.start(after, storage.order_changes(conn, number, after))
+                stream.start(after, storage.changes_of_order(conn, number, after))
             except BaseException:
                 stream.close()
                 raise
@@ -140,14 +140,14 @@ class StreamEndpoints:
         try:
             with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
                 after = Cursor.parse(last) if last is not None else None
-                if after is not None and after.position > storage.given(conn):
+                if after is not None and after.position > storage.last_assigned_position(conn):
                     after = None  # of another database
                 position = self._hub.subscribe(stream, conn, after)
                 self._dependencies.read_audit.record(
                     conn, "events_read", "order", seconds=BOARD_SECONDS
                 )
                 if after is None:
-                    stream.start_all(already_sent=storage.positions(conn, position))
+                    stream.start_all(already_sent=storage.positions_after(conn, position))
         except BaseException:
             stream.close()
             raise

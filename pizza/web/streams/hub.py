@@ -18,7 +18,7 @@ import psycopg
 
 from pizza.changes import storage
 from pizza.changes.cursor import Cursor
-from pizza.changes.feed import FollowedChange, Follower
+from pizza.changes.feed import ChangeFeed, FeedEntry
 from pizza.database.connection import BoundedConnection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.orders.orders import ORDER_SERVICE
@@ -62,7 +62,7 @@ class StreamHub:
         self._authorized_at = 0.0
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._follower: Follower | None = None
+        self._feed: ChangeFeed | None = None
         self._closed = False
         self._by_number: dict[str | None, set[Stream]] = defaultdict(set)
         # The streams have everything up to here, but for what is in a gap.
@@ -83,19 +83,19 @@ class StreamHub:
         started here: it receives what that cursor has not received. conn: used if the hub's thread
         does not run yet. Raises DatabaseUnavailable.
         """
-        fresh: Follower | None = None
+        fresh: ChangeFeed | None = None
         while (position := self._try_subscribe(stream, fresh, after)) is None:
-            fresh = Follower.begin(conn)
+            fresh = ChangeFeed.start_now(conn)
         return position
 
     def _try_subscribe(
-        self, stream: Stream, fresh: Follower | None, after: Cursor | None
+        self, stream: Stream, fresh: ChangeFeed | None, after: Cursor | None
     ) -> int | None:
         with self._lock:
-            if self._follower is None:
+            if self._feed is None:
                 if fresh is None:
                     return None
-                self._follower, self._position = fresh, fresh.position
+                self._feed, self._position = fresh, fresh.position
                 threading.Thread(
                     target=self._run, args=(fresh,), name="stream-hub", daemon=True
                 ).start()
@@ -141,15 +141,15 @@ class StreamHub:
         with self._lock:
             return [stream for group in self._by_number.values() for stream in group]
 
-    def _run(self, follower: Follower) -> None:
+    def _run(self, feed: ChangeFeed) -> None:
         conn: BoundedConnection | None = None
         suspended = False
         while not self._is_finished():
             self._end_unauthorized()
             try:
                 if conn is None:
-                    conn = self._open(follower)
-                pause = self._poll(conn, follower)
+                    conn = self._open(feed)
+                pause = self._poll(conn, feed)
                 if suspended:
                     log.info("Streams continue", extra={"action": "streams_recovered"})
                 suspended = False
@@ -187,28 +187,28 @@ class StreamHub:
             idle = not self._by_number
             lingers = time.monotonic() - self._empty_since < _LINGER_SECONDS
             if self._closed or (idle and not lingers):
-                self._follower = None
+                self._feed = None
                 return True
             return False
 
-    def _open(self, follower: Follower) -> BoundedConnection:
+    def _open(self, feed: ChangeFeed) -> BoundedConnection:
         conn = self._connect()
         conn.statement_timeout = _QUERY_SECONDS
         # Plans made while the tables are small are kept, so none may scan a whole table.
         conn.execute("set enable_seqscan = off")
-        follower.resume(conn)
+        feed.rewind(conn)
         return conn
 
-    def _poll(self, conn: BoundedConnection, follower: Follower) -> float:
+    def _poll(self, conn: BoundedConnection, feed: ChangeFeed) -> float:
         """Read and send what is new; return the seconds until the next poll."""
-        self._dispatch(follower.read(conn), follower.position)
+        self._dispatch(feed.read(conn), feed.position)
         self._send_estimates(conn)
-        more = self._catch_up(conn, follower)
-        if follower.more:
+        more = self._catch_up(conn, feed)
+        if feed.more:
             return 0.0
-        return _GAP_SECONDS if follower.waits or more else TICK_SECONDS
+        return _GAP_SECONDS if feed.waits or more else TICK_SECONDS
 
-    def _dispatch(self, changes: list[FollowedChange], position: int) -> None:
+    def _dispatch(self, changes: list[FeedEntry], position: int) -> None:
         if not changes:
             return
         by_number: dict[str | None, list[EncodedChange]] = defaultdict(list)
@@ -229,7 +229,7 @@ class StreamHub:
             if late := catching_up.select_late(changes):
                 stream.enqueue(late)
 
-    def _catch_up(self, conn: BoundedConnection, follower: Follower) -> bool:
+    def _catch_up(self, conn: BoundedConnection, feed: ChangeFeed) -> bool:
         """Send the next page to each stream that catches up; return whether any needs another."""
         with self._lock:
             behind = [
@@ -237,7 +237,7 @@ class StreamHub:
             ]
         more = False
         for stream, catching_up in behind:
-            stream.enqueue(catching_up.read_page(conn, follower))
+            stream.enqueue(catching_up.read_page(conn, feed))
             if catching_up.has_more:
                 more = True
                 continue
@@ -254,7 +254,7 @@ class StreamHub:
             groups = {number: list(group) for number, group in self._by_number.items() if number}
         if not groups:
             return
-        for change in storage.estimates(conn, list(groups), ORDER_SERVICE, _ESTIMATE_NOTE):
+        for change in storage.estimate_changes(conn, list(groups), ORDER_SERVICE, _ESTIMATE_NOTE):
             encoded = EncodedChange(change)
             for stream in groups[change.number]:
                 stream.enqueue_estimate(encoded)

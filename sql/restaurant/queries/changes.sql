@@ -1,4 +1,4 @@
--- after --
+-- changes_after --
 -- The changes after a position, with their orders as they are now. event_id is that of the
 -- notification (order_changed).
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
@@ -12,7 +12,7 @@ where l.position > %(after)s
 order by l.position
 limit %(limit)s
 
--- within --
+-- changes_within --
 -- The same of ranges of positions. Each range is looked up in the index: by a join with the ranges
 -- the whole table could be read.
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
@@ -34,7 +34,7 @@ where l.position = any(array(
 ))
 order by l.position
 
--- of_order --
+-- changes_of_order --
 -- The same of one order, after one of its own numbers.
 select coalesce(l.position, 0), l.sequence, o.number, p.status as old_status, l.status,
        l.changed_by, l.changed_at, o.estimated_completion,
@@ -46,20 +46,20 @@ left join order_status_log p on p.order_id = l.order_id and p.sequence = l.seque
 where o.number = %(number)s and l.sequence > %(after)s
 order by l.sequence
 
--- estimates --
--- Those of these orders that wait, as a change would show them; the estimates of others stand still.
+-- estimate_changes --
+-- Those of these orders that wait, in the form of changes.
 select 0, null::integer, o.number, o.status, o.status, %(by)s, clock_timestamp(),
        o.estimated_completion, gen_random_uuid(), o.type, o.priority, o.stage, o.customer_name,
        %(notes)s
 from orders o
 where o.number = any(%(numbers)s::text[]) and o.status = 'received'
 
--- newest --
+-- head_position --
 select coalesce(max(position), 0) from order_status_log
 
 -- gaps --
--- The ranges of positions up to one that cannot be seen, among the last 100,000 that can. Plans know
--- no parameter: only a limit that they can read keeps them from the whole table.
+-- The ranges of positions without a visible change, among the last 100,000 ones. The planner does
+-- not know parameters: only a constant limit keeps it from scanning the whole table.
 with seen as (
     select position from order_status_log
     where position <= %(upto)s
@@ -77,15 +77,15 @@ from (
 where low <= high
 order by low
 
--- positions --
+-- positions_after --
 select position from order_status_log where position > %(after)s order by position limit 5000
 
--- given --
--- The last position that was given to anybody.
+-- last_assigned_position --
+-- Whether its transaction has committed or not.
 select case when is_called then last_value else 0 end from order_change_position
 
--- writers --
--- Whoever has written a change that others cannot see yet holds this lock until he has ended.
+-- open_transactions --
+-- A transaction that has written a change holds this lock until it ends.
 select virtualtransaction from pg_locks
 where locktype = 'relation' and relation = 'order_status_log'::regclass and granted
   and database = (select oid from pg_database where datname = current_database())

@@ -1,7 +1,7 @@
--- record --
--- Store an event, and move its order on, never back. Answers whether the event is new, and up to
--- which number the order was known before: the join has that read before it is written. A change is
--- counted for monitors, with the time in the status before, if no change between them is missing.
+-- record_event --
+-- Store an event, and update its order, never backwards. Returns whether the event is new, and the highest
+-- number of the order before: the join reads that before it is written. A change is counted in the metrics,
+-- with the time in the previous status, if no change between them is missing.
 with stored as (
     insert into tracking_event (event_id, order_number, sequence, old_status, new_status,
                                 changed_by, occurred_at)
@@ -40,7 +40,7 @@ values (%(number)s, %(first)s, %(last)s, %(last)s - %(first)s + 1)
 on conflict do nothing
 
 -- fill_gap --
--- One number of a gap has come; answers how many are missing still. No row: it was in none, or
+-- One number of a gap was received; returns how many are still missing. No row: it was in no gap, or
 -- another event had the number before.
 update tracking_gap
 set missing = missing - 1,
@@ -52,8 +52,8 @@ where order_number = %(number)s and %(sequence)s between first and last and miss
   )
 returning missing
 
--- census --
--- Orders whose notifications have not come yet: the broker was away, or nobody tracked. Each order is
+-- insert_untracked --
+-- Orders without a notification yet: the broker was unavailable, or tracking did not run. Each order is
 -- looked up by its number: a join, planned when next to nothing waits, compares all with all.
 insert into tracking_order (order_number, sequence, status, since, promised)
 select o.number, 0, o.status, o.created_at, o.estimated_completion
@@ -63,7 +63,7 @@ where o.in_kitchen and o.status in ('received', 'cooking')
 limit %(limit)s
 on conflict do nothing
 
--- moved_estimates --
+-- update_estimates --
 -- Take over the estimates of waiting orders that have moved by more than `least`, and by more than
 -- `share` of the wait that is left. Answers them, the most urgent first. Rows that are locked have
 -- another turn. (Each row is looked up: see retention.sql.)
@@ -85,7 +85,7 @@ with far as (
 )
 select number, estimated from moved order by priority desc, created_at
 
--- tell_estimates --
+-- notify_estimates --
 -- The same, measured from what the guest was told last; and tell. The order is locked, so that the
 -- notification comes before the one of its cook, or not at all.
 with waiting as (
@@ -106,7 +106,7 @@ with waiting as (
 )
 select number, (an_order).estimated_completion from noted where estimate_tell(an_order, %(by)s)
 
--- stuck --
+-- mark_stuck --
 insert into tracking_stuck (order_number, status, since)
 select o.number, o.status, stay.since
 from tracking_order t
@@ -125,7 +125,7 @@ limit %(limit)s
 on conflict (order_number, status) where resolved_at is null do nothing
 returning order_number, status, extract(epoch from clock_timestamp() - since)::float8
 
--- unstuck --
+-- resolve_stuck --
 with free as (
     select s.id, o.status as now
     from tracking_stuck s join orders o on o.number = s.order_number
@@ -138,9 +138,9 @@ from free f
 where s.id = f.id
 returning s.order_number, s.status, f.now, extract(epoch from clock_timestamp() - s.since)::float8
 
--- answered --
+-- find_reply --
 select answer from tracking_request where message_id = %(message_id)s
 
--- answer --
+-- insert_reply --
 insert into tracking_request (message_id, order_number, new_status, changed_by, answer)
 values (%(message_id)s, %(number)s, %(new)s, %(by)s, %(answer)s)

@@ -123,7 +123,7 @@ def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
     assert (stuck["level"], stuck["order_number"]) == ("WARN", number)
     assert stuck["details"]["status"] == "received"
     house.hire("mario")
-    unstuck = tracker.wait_for("order_unstuck", 10)
+    unstuck = tracker.wait_for("order_recovered", 10)
     assert unstuck["details"]["was"] == "received"
     time.sleep(0.6)  # three more looks
     assert len(tracker.said("order_stuck")) == 1
@@ -172,7 +172,7 @@ def test_status_requests_good_refused_repeated_and_bad(new_restaurant: Make, pos
         assert headers["died_in"] == "tracking_status_queue"
     # The change itself is told as any other
     eventually(lambda: changes(tracker, number)[-1:] == [("received", "cancelled")], 5, "told")
-    assert len(tracker.said("status_request_done")) == 1
+    assert len(tracker.said("status_request_completed")) == 1
 
 
 def test_a_second_one_stands_by_until_the_first_is_gone(new_restaurant: Make) -> None:

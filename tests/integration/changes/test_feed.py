@@ -11,7 +11,7 @@ import pytest
 
 from pizza.changes import feed as following
 from pizza.changes import storage as live
-from pizza.changes.feed import Follower
+from pizza.changes.feed import ChangeFeed
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.orders import orders
@@ -56,114 +56,114 @@ def under_way(db_url: str, first: str) -> UnderWay:
     return block
 
 
-def read(follower: Follower, conn: psycopg.Connection, times: int = 2) -> list[str]:
+def read(feed: ChangeFeed, conn: psycopg.Connection, times: int = 2) -> list[str]:
     """The orders whose changes come; a gap is passed when it is seen for the second time."""
-    return [each.change.number for _ in range(times) for each in follower.read(conn)]
+    return [each.change.number for _ in range(times) for each in feed.read(conn)]
 
 
-def sequences(follower: Follower, conn: psycopg.Connection) -> list[int | None]:
-    return [each.change.sequence for _ in range(2) for each in follower.read(conn)]
+def sequences(feed: ChangeFeed, conn: psycopg.Connection) -> list[int | None]:
+    return [each.change.sequence for _ in range(2) for each in feed.read(conn)]
 
 
 def test_what_was_there_before_is_not_read(conn: BoundedConnection, first: str) -> None:
-    follower = Follower.begin(conn)
-    assert read(follower, conn) == []
+    feed = ChangeFeed.start_now(conn)
+    assert read(feed, conn) == []
 
     second = order(conn)
 
-    (only,) = follower.read(conn)
+    (only,) = feed.read(conn)
     found = only.change
     assert (found.number, found.sequence, found.old_status, found.status) == (
         second, 1, None, "received",
     )  # fmt: skip
-    assert found.position == follower.position
+    assert found.position == feed.position
     assert str(only.cursor) == str(found.position)
-    assert read(follower, conn) == []
+    assert read(feed, conn) == []
 
 
 def test_an_open_transaction_holds_up_no_other_order(
     conn: BoundedConnection, under_way: UnderWay
 ) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with under_way() as early:
         others = [order(conn) for _ in range(3)]
-        assert read(follower, conn) == others
-        assert read(follower, conn) == []
+        assert read(feed, conn) == others
+        assert read(feed, conn) == []
         others = [order(conn) for _ in range(3)]
-        assert read(follower, conn, times=1) == others
-    assert read(follower, conn) == [early]
-    assert read(follower, conn) == []
-    assert follower.missing == ()
+        assert read(feed, conn, times=1) == others
+    assert read(feed, conn) == [early]
+    assert read(feed, conn) == []
+    assert feed.missing == ()
 
 
 def test_a_gap_is_waited_for_once_as_most_are_filled_at_once(
     conn: BoundedConnection, under_way: UnderWay
 ) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     before = order(conn)
     with under_way() as early:
         late = order(conn)
-        assert read(follower, conn, times=1) == [before]
-        assert follower.waits
-    assert read(follower, conn, times=1) == [early, late]
-    assert not follower.waits
+        assert read(feed, conn, times=1) == [before]
+        assert feed.waits
+    assert read(feed, conn, times=1) == [early, late]
+    assert not feed.waits
 
 
 def test_a_cursor_says_what_is_missing(conn: BoundedConnection, under_way: UnderWay) -> None:
-    follower = Follower.begin(conn)
-    last = follower.position
+    feed = ChangeFeed.start_now(conn)
+    last = feed.position
     with under_way(), under_way():
         order(conn)
-        follower.read(conn)
-        (only,) = follower.read(conn)
+        feed.read(conn)
+        (only,) = feed.read(conn)
         assert str(only.cursor) == f"{last + 3}~{last + 1}-{last + 2}"
-    ids = [str(each.cursor) for each in follower.read(conn)]
+    ids = [str(each.cursor) for each in feed.read(conn)]
     assert ids == [f"{last + 3}~{last + 2}", f"{last + 3}"]
 
 
 def test_a_change_that_was_rolled_back_is_forgotten(
     conn: BoundedConnection, under_way: UnderWay
 ) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with pytest.raises(ZeroDivisionError), under_way():
         late = order(conn)
-        assert read(follower, conn) == [late]
-        assert len(follower.missing) == 1
+        assert read(feed, conn) == [late]
+        assert len(feed.missing) == 1
         raise ZeroDivisionError
     later = order(conn)
-    assert read(follower, conn) == [later]
-    assert follower.missing == ()
+    assert read(feed, conn) == [later]
+    assert feed.missing == ()
 
 
 def test_a_gap_stays_open_as_long_as_anybody_may_fill_it(
     conn: BoundedConnection, under_way: UnderWay
 ) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with under_way() as early:
         with pytest.raises(ZeroDivisionError), under_way():
             late = order(conn)
-            assert read(follower, conn) == [late]
+            assert read(feed, conn) == [late]
             raise ZeroDivisionError
-        assert read(follower, conn) == []
+        assert read(feed, conn) == []
         # The other one could have been given either position.
-        assert sum(high - low + 1 for low, high in follower.missing) == 2
-    assert read(follower, conn) == [early]
-    assert follower.missing == ()
+        assert sum(high - low + 1 for low, high in feed.missing) == 2
+    assert read(feed, conn) == [early]
+    assert feed.missing == ()
 
 
 def test_whoever_is_busy_elsewhere_keeps_no_gap_open(
     conn: BoundedConnection, db_url: str, under_way: UnderWay
 ) -> None:
     """A transaction that has long been writing, but no change of an order."""
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="report") as other, other.transaction():
         other.execute("update menu set sold_out = sold_out")
         other.execute("select from order_status_log")
         with pytest.raises(ZeroDivisionError), under_way():
             late = order(conn)
             raise ZeroDivisionError
-        assert read(follower, conn) == [late]
-        assert follower.missing == ()
+        assert read(feed, conn) == [late]
+        assert feed.missing == ()
 
 
 def test_what_is_under_way_at_the_beginning_is_read_when_it_commits(
@@ -171,10 +171,10 @@ def test_what_is_under_way_at_the_beginning_is_read_when_it_commits(
 ) -> None:
     with under_way() as early, under_way() as other:
         seen = order(conn)
-        follower = Follower.begin(conn)
+        feed = ChangeFeed.start_now(conn)
         late = order(conn)
-        assert read(follower, conn) == [late]
-    assert sorted(read(follower, conn)) == sorted([early, other])
+        assert read(feed, conn) == [late]
+    assert sorted(read(feed, conn)) == sorted([early, other])
     assert seen not in (early, other)
 
 
@@ -183,19 +183,19 @@ def test_the_changes_of_one_order_keep_their_order(
 ) -> None:
     """Two orders whose changes alternate, the first of each committed late."""
     second = order(conn)
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="slow") as slow, connect(db_url, name="slower") as slower:
         with slower.transaction():
             change(slower, second)
             with slow.transaction():
                 change(slow, first)
                 third = order(conn)
-                assert read(follower, conn) == [third]
+                assert read(feed, conn) == [third]
             change(conn, first)
-            assert read(follower, conn) == [first, first]
+            assert read(feed, conn) == [first, first]
         change(conn, second)
         change(conn, first)
-    followed = follower.read(conn)
+    followed = feed.read(conn)
     assert [(each.change.number, each.change.sequence) for each in followed] == [
         (second, 2), (second, 3), (first, 4),
     ]  # fmt: skip
@@ -206,13 +206,13 @@ def test_a_change_overtakes_none_of_its_order_that_commits_during_a_read(
     conn: BoundedConnection, db_url: str, first: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The earlier change is committed, and a later one made, after one of a read's queries."""
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     name = {"page": "changes", "writers": "writers"}[moment]
     query = getattr(live, name)
     with connect(db_url, name="slow") as slow, slow.transaction():
         change(slow, first)
         order(conn)
-        assert len(read(follower, conn)) == 1
+        assert len(read(feed, conn)) == 1
 
         def followed_by_commit(*values: object) -> object:
             answer = query(*values)
@@ -223,104 +223,104 @@ def test_a_change_overtakes_none_of_its_order_that_commits_during_a_read(
             return answer
 
         monkeypatch.setattr(live, name, followed_by_commit)
-        assert sequences(follower, conn) == [2, 3]
+        assert sequences(feed, conn) == [2, 3]
 
 
 def test_a_writer_that_has_committed_and_still_holds_its_lock_is_not_overtaken(
     conn: BoundedConnection, db_url: str, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PostgreSQL shows what a transaction did a moment before it releases its locks."""
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="slow") as slow:
         with slow.transaction():
             change(slow, first)
             order(conn)
-            assert len(read(follower, conn)) == 1
-            holders = live.writers(conn)
+            assert len(read(feed, conn)) == 1
+            holders = live.open_transactions(conn)
         change(conn, first)
         monkeypatch.setattr(live, "writers", lambda conn: holders)
-        assert sequences(follower, conn) == [2, 3]
+        assert sequences(feed, conn) == [2, 3]
 
 
 def test_a_gap_is_found_beyond_a_page(
     conn: BoundedConnection, under_way: UnderWay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "PAGE", 2)
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     before = [order(conn) for _ in range(3)]
     with under_way() as early:
         late = [order(conn) for _ in range(3)]
-        assert read(follower, conn, times=5) == [*before, *late]
-    assert read(follower, conn) == [early]
-    assert not follower.more
+        assert read(feed, conn, times=5) == [*before, *late]
+    assert read(feed, conn) == [early]
+    assert not feed.more
 
 
 def test_what_commits_late_comes_page_by_page_and_before_what_is_new(
     conn: BoundedConnection, db_url: str, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="slow") as slow, slow.transaction():
         for _ in range(5):
             change(slow, first)
         order(conn)
-        assert len(read(follower, conn)) == 1
+        assert len(read(feed, conn)) == 1
     change(conn, first)
     monkeypatch.setattr(following, "PAGE", 2)
     came = []
-    while page := follower.read(conn):
+    while page := feed.read(conn):
         came.append([each.change.sequence for each in page])
     assert came == [[2, 3], [4, 5], [6, 7]]
-    assert follower.missing == ()
+    assert feed.missing == ()
 
 
 def test_beyond_a_number_of_gaps_nothing_new_is_read_until_one_is_closed(
     conn: BoundedConnection, under_way: UnderWay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "MAX_GAPS", 2)
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with ExitStack() as first_gap, ExitStack() as others:
         early = [first_gap.enter_context(under_way())]
         came = [order(conn)]
         for _ in range(2):
             early.append(others.enter_context(under_way()))
             came.append(order(conn))
-        assert read(follower, conn, times=4) == came[:2]
+        assert read(feed, conn, times=4) == came[:2]
         first_gap.close()
-        assert read(follower, conn, times=4) == [early[0], came[2]]
-    assert read(follower, conn) == early[1:]
-    assert follower.missing == ()
+        assert read(feed, conn, times=4) == [early[0], came[2]]
+    assert read(feed, conn) == early[1:]
+    assert feed.missing == ()
 
 
 def test_two_gaps_of_which_one_stays(conn: BoundedConnection, under_way: UnderWay) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with pytest.raises(ZeroDivisionError), under_way():
         between = order(conn)
         with under_way() as early:
             late = order(conn)
         raise ZeroDivisionError
     assert early != late
-    assert read(follower, conn) == [between, early, late]
-    assert follower.missing == ()
+    assert read(feed, conn) == [between, early, late]
+    assert feed.missing == ()
 
 
 def test_a_database_that_came_back_without_its_last_moments_is_followed(
     conn: BoundedConnection, first: str
 ) -> None:
-    follower = Follower.begin(conn)
-    follower.position += 100  # as many changes were never on the standby
-    follower.resume(conn)
+    feed = ChangeFeed.start_now(conn)
+    feed.position += 100  # as many changes were never on the standby
+    feed.rewind(conn)
     second = order(conn)
-    assert read(follower, conn) == [second]
+    assert read(feed, conn) == [second]
 
 
 def test_what_was_committed_while_the_database_was_away_is_read(
     conn: BoundedConnection, under_way: UnderWay
 ) -> None:
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with under_way() as other, under_way() as early:
         late = order(conn)
-        assert read(follower, conn) == [late]
-        follower.resume(conn)
-        assert read(follower, conn) == []
-    follower.resume(conn)
-    assert sorted(read(follower, conn)) == sorted([early, other])
+        assert read(feed, conn) == [late]
+        feed.rewind(conn)
+        assert read(feed, conn) == []
+    feed.rewind(conn)
+    assert sorted(read(feed, conn)) == sorted([early, other])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pizza.changes import storage as live
-from pizza.changes.feed import Follower
+from pizza.changes.feed import ChangeFeed
 from pizza.database.connection import BoundedConnection, connect
 
 from ...support.waiting import Stopwatch
@@ -59,10 +59,10 @@ def add(conn: BoundedConnection, statement: str, number: str, first: int, last: 
         conn.execute(statement, {"number": number, "first": first, "last": last})
 
 
-def read_all(follower: Follower, conn: BoundedConnection) -> int:
+def read_all(feed: ChangeFeed, conn: BoundedConnection) -> int:
     """Read until nothing more comes; returns how many changes came."""
     count = 0
-    while (page := len(follower.read(conn))) or follower.waits:
+    while (page := len(feed.read(conn))) or feed.waits:
         count += page
     return count
 
@@ -71,52 +71,52 @@ def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
     conn: BoundedConnection, db_url: str, first: str, asked: Counter[str]
 ) -> None:
     second = order(conn)
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="slow") as slow, slow.transaction():
         change(slow, second)
         add(conn, CHANGES, first, 2, 100_001)
         watch = Stopwatch()
-        came = read_all(follower, conn)
+        came = read_all(feed, conn)
         watch.assert_within(20)
         # 100 pages, one that stops at the new gap, and one that finds nothing.
         assert asked["changes"] <= 103
         assert asked["changes rows"] <= 101_000
         # The gap is read when it is passed; then its writer is only looked at.
         assert asked["changes_within"] == 1
-        assert len(follower.missing) == 1
+        assert len(feed.missing) == 1
     assert came == 100_000
-    assert read(follower, conn) == [second]
-    assert follower.missing == ()
+    assert read(feed, conn) == [second]
+    assert feed.missing == ()
 
 
 def test_thousands_of_gaps_are_looked_up_only_when_one_of_their_writers_ends(
     conn: BoundedConnection, db_url: str, first: str, asked: Counter[str]
 ) -> None:
     second = order(conn)
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="slow") as slow, slow.transaction():
         change(slow, second)
         with connect(db_url, name="slow too") as other, other.transaction():
             change(other, first)
             add(conn, GAPS, first, 3, 9_000)
-            read_all(follower, conn)
-            assert len(follower.missing) > 8_990
+            read_all(feed, conn)
+            assert len(feed.missing) > 8_990
             asked.clear()
             watch = Stopwatch()
-            assert read(follower, conn, times=100) == []
+            assert read(feed, conn, times=100) == []
             watch.assert_within(5)
             assert asked == {"changes": 100, "writers": 100, "changes rows": 0,
                              "writers rows": 200}  # fmt: skip
         asked.clear()
         watch = Stopwatch()
-        assert read(follower, conn, times=1) == [first]
+        assert read(feed, conn, times=1) == [first]
         watch.assert_within(2)
-        assert read(follower, conn, times=10) == []
+        assert read(feed, conn, times=10) == []
         assert asked["changes_within"] == 1
         third = order(conn)
-        assert read(follower, conn) == [third]
-    assert read(follower, conn) == [second]
-    assert follower.missing == ()
+        assert read(feed, conn) == [third]
+    assert read(feed, conn) == [second]
+    assert feed.missing == ()
 
 
 def test_a_reader_that_begins_finds_a_gap_behind_tens_of_thousands_of_changes(
@@ -127,11 +127,11 @@ def test_a_reader_that_begins_finds_a_gap_behind_tens_of_thousands_of_changes(
         change(slow, second)
         add(conn, CHANGES, first, 2, 50_000)
         watch = Stopwatch()
-        follower = Follower.begin(conn)
+        feed = ChangeFeed.start_now(conn)
         watch.assert_within(2)
-        assert len(follower.missing) == 1
-        assert read(follower, conn) == []
-    assert read(follower, conn) == [second]
+        assert len(feed.missing) == 1
+        assert read(feed, conn) == []
+    assert read(feed, conn) == [second]
 
 
 def test_no_plan_reads_a_whole_table(conn: BoundedConnection, first: str) -> None:
@@ -139,7 +139,7 @@ def test_no_plan_reads_a_whole_table(conn: BoundedConnection, first: str) -> Non
     add(conn, CHANGES, first, 2, 20_000)
     conn.execute("analyze order_status_log")
     queries = {
-        "gaps": (live._GAPS.replace("%(upto)s", "$1"), "(9223372036854775807)"),
+        "gaps": (live._SQL.gaps.replace("%(upto)s", "$1"), "(9223372036854775807)"),
         "positions": (live._POSITIONS.replace("%(after)s", "$1"), "(0)"),
         "newest": (live._NEWEST, ""),
     }
@@ -148,10 +148,10 @@ def test_no_plan_reads_a_whole_table(conn: BoundedConnection, first: str) -> Non
         plan = str(conn.execute(f"explain execute {name}{values}").fetchall())
         assert "order_status_log_position" in plan, plan
         assert "Seq Scan" not in plan, plan
-    assert Follower.begin(conn).position == live.newest(conn)
+    assert ChangeFeed.start_now(conn).position == live.head_position(conn)
     conn.execute("set enable_seqscan = off")
     values = {"after": 0, "limit": 1000, "lows": [1, 9], "highs": [1, 9]}
-    for query in (live._AFTER, live._WITHIN):
+    for query in (live._SQL.changes_after, live._SQL.changes_within):
         plan = str(conn.execute("explain " + query, values).fetchall())
         assert "order_status_log_position" in plan
         assert "Seq Scan" not in plan
@@ -162,14 +162,14 @@ def test_a_jump_of_the_positions_is_one_gap(
     conn: BoundedConnection, db_url: str, first: str
 ) -> None:
     """After a failover the sequence may go on far above."""
-    follower = Follower.begin(conn)
+    feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="slow") as slow, slow.transaction():
         change(slow, first)
         conn.execute("select setval('order_change_position', 1000000000000)")
         second = order(conn)
         watch = Stopwatch()
-        assert read(follower, conn) == [second]
-        assert len(follower.missing) == 1
-    assert read(follower, conn) == [first]
+        assert read(feed, conn) == [second]
+        assert len(feed.missing) == 1
+    assert read(feed, conn) == [first]
     watch.assert_within(2)
-    assert follower.missing == ()
+    assert feed.missing == ()

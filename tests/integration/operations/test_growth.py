@@ -108,9 +108,9 @@ def track(conn: BoundedConnection) -> None:
     now = datetime.now(UTC)
     event = {"event_id": uuid4(), "number": NUMBER, "sequence": 6, "old": None, "by": "chef_1"}
     tracking.record(conn, **event, new="delivered", at=now, promised=now)
-    tracking.census(conn)
-    tracking.newly_stuck(conn, 3, timedelta(hours=9))
-    tracking.no_longer_stuck(conn)
+    tracking.insert_untracked(conn)
+    tracking.mark_stuck(conn, 3, timedelta(hours=9))
+    tracking.resolve_stuck(conn)
 
 
 def forget(conn: BoundedConnection) -> None:

@@ -21,7 +21,7 @@ from pizza.domain.names import fold
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.menu import dishes
 from pizza.menu.cache import read_menu
-from pizza.notifications.handler import Wanted
+from pizza.notifications.handler import NotificationFilter
 from pizza.operations.name_keys import fold_names
 from pizza.orders import orders
 from pizza.orders.status_messages import read_status_message
@@ -161,7 +161,7 @@ def test_a_subscriber_hears_of_its_customer_however_the_name_is_typed(
         "order_number": "ORD_20250101_001", "new_status": "ready", "changed_by": "mario",
         "timestamp": "2025-01-01T10:00:00Z", "customer_name": other,
     }  # fmt: skip
-    assert read_status_message(body, None) in Wanted(fold(typed))
+    assert read_status_message(body, None) in NotificationFilter(fold(typed))
 
 
 # --- release 0.2, before an upgrade and next to us ------------------------------------------------

@@ -242,18 +242,18 @@ def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(
 ) -> None:
     numbers = wait_in_kitchen(conn, 2)
     conn.execute("update orders set estimated_completion = now() + interval '1 hour'")
-    tracking.census(conn)
+    tracking.insert_untracked(conn)
     conn.execute("update orders set estimated_completion = now() + interval '3 hours'")
 
     def moved() -> list[str]:
-        return [number for number, _ in tracking.moved_estimates(conn, timedelta(seconds=5), 0.2)]
+        return [number for number, _ in tracking.update_estimates(conn, timedelta(seconds=5), 0.2)]
 
     def told() -> list[str]:
-        found = tracking.tell_estimates(conn, timedelta(seconds=5), 0.2, "test")
+        found = tracking.notify_estimates(conn, timedelta(seconds=5), 0.2, "test")
         return [number for number, _ in found]
 
     with hold("update tracking_order set since = now() where order_number = %s", numbers[0]):
-        assert tracking.census(conn) == 0
+        assert tracking.insert_untracked(conn) == 0
         assert (moved(), told()) == ([numbers[1]], [numbers[1]])
     assert (moved(), told()) == ([numbers[0]], [numbers[0]])
 
@@ -266,5 +266,5 @@ def test_an_order_that_moved_on_is_unstuck_once_its_row_is_free(
                  "select number, 'received', created_at from orders")  # fmt: skip
     conn.execute("update orders set status = 'cooking'")
     with hold("select from tracking_stuck where order_number = %s for update", numbers[0]):
-        assert [order.number for order in tracking.no_longer_stuck(conn)] == [numbers[1]]
-    assert [order.number for order in tracking.no_longer_stuck(conn)] == [numbers[0]]
+        assert [order.number for order in tracking.resolve_stuck(conn)] == [numbers[1]]
+    assert [order.number for order in tracking.resolve_stuck(conn)] == [numbers[0]]

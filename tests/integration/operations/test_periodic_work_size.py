@@ -55,11 +55,11 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
         "customers": lambda: personal_data.forget(conn, KEEP),
     }
     each: dict[str, Callable[[], object]] = {
-        "census": lambda: tracking.census(conn),
-        "moved estimates": lambda: tracking.moved_estimates(conn, **moved),
-        "told estimates": lambda: tracking.tell_estimates(conn, **moved, by="tracking-service"),
-        "stuck": lambda: tracking.newly_stuck(conn, 2.0, timedelta(seconds=30)),
-        "stuck no more": lambda: tracking.no_longer_stuck(conn),
+        "census": lambda: tracking.insert_untracked(conn),
+        "moved estimates": lambda: tracking.update_estimates(conn, **moved),
+        "told estimates": lambda: tracking.notify_estimates(conn, **moved, by="tracking-service"),
+        "stuck": lambda: tracking.mark_stuck(conn, 2.0, timedelta(seconds=30)),
+        "stuck no more": lambda: tracking.resolve_stuck(conn),
         "history": lambda: retention_storage.forget(conn, KEEP),
     }
     for _ in range(8):

@@ -10,7 +10,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import Post
-from pizza.tracking.monitor import Watch
+from pizza.tracking.monitor import OrderMonitor
 from pizza.tracking.recorder import on_notification
 
 from ...support.order_events import event, place
@@ -22,12 +22,12 @@ Look = Callable[[], list[tuple[str, str, str | None]]]
 @pytest.fixture
 def look(conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture) -> Look:
     """Look once: the level, action and order number of each line."""
-    watch = Watch(db_url, factor=3, interval=1, name="watch")
+    watch = OrderMonitor(db_url, factor=3, interval=1, name="watch")
     caplog.set_level(logging.INFO, "pizza")
 
     def once() -> list[tuple[str, str, str | None]]:
         caplog.clear()
-        watch.look(conn)
+        watch.check(conn)
         return [
             (r.levelname, r.action, getattr(r, "order_number", None))  # type: ignore[attr-defined]
             for r in caplog.records
@@ -73,11 +73,11 @@ def test_a_cooking_one_too_and_its_end_is_told(conn: BoundedConnection, look: Lo
     age(conn, number, 31)
     assert look() == [("WARNING", "order_stuck", number)]
     conn.execute("update orders set status = 'cooking', started_at = now()")
-    assert look() == [("INFO", "order_unstuck", number)]
+    assert look() == [("INFO", "order_recovered", number)]
     age(conn, number, 31)
     assert look() == [("WARNING", "order_stuck", number)], "another status, another stay"
     conn.execute("update orders set status = 'ready'")
-    assert look() == [("INFO", "order_unstuck", number)]
+    assert look() == [("INFO", "order_recovered", number)]
     assert look() == []
     # And when quality sends it back
     conn.execute("update orders set status = 'cooking', started_at = now()")
@@ -96,7 +96,7 @@ def test_a_short_estimate_has_a_few_seconds_grace(conn: BoundedConnection, look:
 def test_two_who_watch_say_it_once(conn: BoundedConnection, db_url: str, look: Look) -> None:
     number = place(conn)
     age(conn, number, 31)
-    Watch(db_url, factor=3, interval=1, name="other").look(conn)
+    OrderMonitor(db_url, factor=3, interval=1, name="other").check(conn)
     assert look() == []
 
 

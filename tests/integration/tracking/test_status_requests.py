@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from pizza.database.connection import BoundedConnection
-from pizza.tracking.status_requests import on_request
+from pizza.tracking.status_requests import handle_request
 
 from ...support.order_events import event, place
 
@@ -21,7 +21,7 @@ def ask(
     conn.execute("delete from message")
     asked = event(body, id, **{"reply_to": "my answers", "correlation_id": "7"} | properties)
     with conn.transaction():
-        on_request(asked, conn)()
+        handle_request(asked, conn)()
     rows = conn.execute(
         "select body, headers from message where exchange = '' and routing_key = 'my answers'"
     ).fetchall()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pizza.changes.cursor import Cursor
-from pizza.changes.feed import Follower
+from pizza.changes.feed import ChangeFeed
 from pizza.database.connection import BoundedConnection, connect
 from pizza.web.streams import catch_up
 from pizza.web.streams.catch_up import CatchUp
@@ -24,29 +24,29 @@ def test_what_has_just_filled_a_gap_is_left_to_the_follower_and_comes_once(
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 2)
     orders = [place(), place()]
-    follower = Follower.begin(conn)
-    last = follower.position
+    feed = ChangeFeed.start_now(conn)
+    last = feed.position
     catching_up = CatchUp(Cursor(last))
     with connect(db_url, name="slow") as slow, slow.transaction():
         change(slow, orders[0])
         for _ in range(3):
             change(conn, orders[1])
-        follower.read(conn)
-        assert len(follower.read(conn)) == 3
-    # Committed, and not yet read by the follower.
-    page = catching_up.read_page(conn, follower)
+        feed.read(conn)
+        assert len(feed.read(conn)) == 3
+    # Committed, and not yet read by the feed.
+    page = catching_up.read_page(conn, feed)
     assert told(page) == [(orders[1], 2)]
     assert str(page[-1].cursor) == f"{last + 2}~{last + 1}"
     assert catching_up.has_more
 
-    late = catching_up.select_late(follower.read(conn))
+    late = catching_up.select_late(feed.read(conn))
 
     assert told(late) == [(orders[0], 2)]
     assert str(late[-1].cursor) == f"{last + 2}"
-    page = catching_up.read_page(conn, follower)
+    page = catching_up.read_page(conn, feed)
     assert told(page) == [(orders[1], 3), (orders[1], 4)]
     assert str(page[-1].cursor) == f"{last + 4}"
-    assert catching_up.read_page(conn, follower) == []
+    assert catching_up.read_page(conn, feed) == []
     assert not catching_up.has_more
 
 
@@ -55,15 +55,15 @@ def test_what_commits_ahead_of_the_page_comes_with_a_later_page(
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 2)
     orders = [place(), place()]
-    follower = Follower.begin(conn)
-    catching_up = CatchUp(Cursor(follower.position))
+    feed = ChangeFeed.start_now(conn)
+    catching_up = CatchUp(Cursor(feed.position))
     with connect(db_url, name="slow") as slow, slow.transaction():
         for _ in range(2):
             change(conn, orders[1])
         change(slow, orders[0])
         change(conn, orders[1])
-        follower.read(conn)
-        follower.read(conn)
-        assert told(catching_up.read_page(conn, follower)) == [(orders[1], 2), (orders[1], 3)]
-    assert catching_up.select_late(follower.read(conn)) == []
-    assert told(catching_up.read_page(conn, follower)) == [(orders[0], 2), (orders[1], 4)]
+        feed.read(conn)
+        feed.read(conn)
+        assert told(catching_up.read_page(conn, feed)) == [(orders[1], 2), (orders[1], 3)]
+    assert catching_up.select_late(feed.read(conn)) == []
+    assert told(catching_up.read_page(conn, feed)) == [(orders[0], 2), (orders[1], 4)]

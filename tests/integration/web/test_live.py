@@ -58,7 +58,7 @@ def join(hub: StreamHub, conn: BoundedConnection) -> Join:
         stream = Stream(on_close=hub.unsubscribe)
         position = hub.subscribe(stream, conn, None if after is None else Cursor(after))
         if after is None:
-            stream.start_all(already_sent=live.positions(conn, position))
+            stream.start_all(already_sent=live.positions_after(conn, position))
         return stream
 
     return opened
@@ -113,7 +113,7 @@ def test_what_was_missed_comes_page_by_page_and_before_what_is_new(
     join: Join, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 2)
-    before = live.newest(conn)
+    before = live.head_position(conn)
     orders = [place() for _ in range(5)]
     first = join()
     stream = join(after=before)
@@ -151,7 +151,7 @@ def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
     order = place()
     stream = Stream(order, on_close=hub.unsubscribe)
     hub.subscribe(stream, conn)
-    stream.start(0, live.order_changes(conn, order, 0))
+    stream.start(0, live.changes_of_order(conn, order, 0))
     assert b"id: 1\n" in next(stream)
     for seconds in (1, 60):  # the first is no news
         conn.execute(

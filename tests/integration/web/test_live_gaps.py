@@ -58,7 +58,7 @@ class Screen:
         stream = self._stream = Stream(on_close=hub.unsubscribe)
         position = hub.subscribe(stream, self._conn, Cursor.parse(last) if last else None)
         if not last:
-            stream.start_all(already_sent=live.positions(self._conn, position))
+            stream.start_all(already_sent=live.positions_after(self._conn, position))
 
     def again(self, hub: StreamHub) -> None:
         """Come back with the id of the last event."""
@@ -213,7 +213,7 @@ def test_a_change_that_is_rolled_back_leaves_the_ids(
     assert screen.take(1) == [(orders[1], 2)]
     assert "~" in screen.came[-1][0]
     slow.execute("rollback")
-    wait_until(lambda: not hub._follower.missing, 10, "the gap is forgotten")
+    wait_until(lambda: not hub._feed.missing, 10, "the gap is forgotten")
     screen.again(hub)
     change(conn, orders[1])
     assert screen.take(1) == [(orders[1], 3)]
@@ -308,12 +308,12 @@ def test_every_change_comes_once_and_in_its_order_whatever_happens(
             elif what < 0.95:
                 screen.again(rng.choice(hubs))
             else:
-                stored = live.changes(conn, 0, 10_000)
+                stored = live.changes_after(conn, 0, 10_000)
                 expected = {(each.number, each.sequence or 0) for each in stored}
                 screen.take(len(expected) - len(orders) - len(screen.came))
         for client in under_way:
             client.execute("commit")
-    stored = live.changes(conn, 0, 10_000)
+    stored = live.changes_after(conn, 0, 10_000)
     expected = {(each.number, each.sequence or 0) for each in stored if each.sequence != 1}
     screen.take(len(expected) - len(screen.came))
     came = [(number, sequence) for _, number, sequence in screen.came]

@@ -117,7 +117,7 @@ def test_changes_that_tracking_heard_are_counted_and_timed(
 
     def hear(number: str, sequence: int, old: str | None, new: str, after: float) -> UUID:
         event = uuid4()
-        tracking.record(
+        tracking.record_event(
             conn, event_id=event, number=number, sequence=sequence, old=old, new=new, by="mario",
             at=start + timedelta(seconds=after), promised=None, order_type="takeout", priority=5,
         )  # fmt: skip
@@ -151,7 +151,7 @@ def test_an_event_that_comes_twice_is_counted_once(
 ) -> None:
     event, at = uuid4(), datetime.now(UTC)
     for known in (0, None):
-        assert known == tracking.record(
+        assert known == tracking.record_event(
             conn, event_id=event, number="ORD_20261123_001", sequence=1, old=None, new="received",
             by="web", at=at, promised=None, order_type="delivery", priority=1,
         )  # fmt: skip
