@@ -1,4 +1,4 @@
-"""The notification subscriber: shows changes of orders, of one customer or of all.
+"""The notification subscriber: prints or logs changes of orders, of one customer or of all.
 
 Without a name it has a temporary queue and receives what happens while it runs. With a name its
 queue is durable: it also receives what happened while it was away, once and in order.
@@ -14,7 +14,12 @@ from typing import Any
 from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.domain.names import fold
-from pizza.notifications.handler import Deliveries, Show, Wanted, write_line
+from pizza.notifications.handler import (
+    NotificationFilter,
+    NotificationHandler,
+    Printer,
+    log_notification,
+)
 from pizza.taskqueue.errors import RegistrationRefused
 from pizza.taskqueue.service import run_until_stopped
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
@@ -24,18 +29,18 @@ log = logging.getLogger(__name__)
 
 
 def run_subscriber(settings: Settings) -> int:
-    """Run a subscriber until it is told to stop; returns the process's exit code.
+    """Run a subscriber until shutdown; returns the process's exit code.
 
     Raises RegistrationRefused when another one of its name is at work.
     """
     name = settings.subscriber_name
-    deliveries = Deliveries(
+    handler = NotificationHandler(
         name or f"anonymous-{secrets.token_hex(4)}",
-        Wanted(
+        NotificationFilter(
             fold(settings.customer) if settings.customer else None,
             settings.notification_types,
         ),
-        _shower(settings),
+        _make_printer(settings),
     )
     queue = subscriber_queue(name)
     subscriber = Subscriber(
@@ -46,10 +51,10 @@ def run_subscriber(settings: Settings) -> int:
             queue=queue,
             heartbeat=int(settings.heartbeat_seconds),
             exclusive=bool(name),
-            on_ready=lambda: _announce(settings),
-            on_dead_letter=deliveries.give_up,
+            on_ready=lambda: _log_start(settings),
+            on_dead_letter=handler.on_dead_letter,
         ),
-        deliveries.deliver,
+        handler.handle,
         settings.db_url or None,
     )
     try:
@@ -62,7 +67,7 @@ def run_subscriber(settings: Settings) -> int:
     return 0
 
 
-def _announce(settings: Settings) -> None:
+def _log_start(settings: Settings) -> None:
     details: dict[str, Any] = {"types": list(settings.notification_types)}
     if settings.subscriber_name:
         details["name"] = settings.subscriber_name
@@ -72,10 +77,10 @@ def _announce(settings: Settings) -> None:
     log.info("%s", text, extra={"action": "subscribed", "details": details})
 
 
-def _shower(settings: Settings) -> Show:
-    """People read lines, programs read the log."""
+def _make_printer(settings: Settings) -> Printer:
+    """Prints on a terminal, else logs each notification."""
     if settings.log_file is None and sys.stdout is not None and sys.stdout.isatty():
-        from pizza.notifications.terminal import Screen  # noqa: PLC0415  (rich only for a terminal)
+        from pizza.notifications.terminal import TerminalPrinter  # noqa: PLC0415  (rich)
 
-        return Screen().show
-    return write_line
+        return TerminalPrinter().print
+    return log_notification

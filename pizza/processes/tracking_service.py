@@ -1,4 +1,4 @@
-"""The tracking service: records notifications, answers status requests, watches over orders.
+"""The tracking service: records notifications, answers status requests, monitors orders.
 
 It consumes `notifications_queue` (pizza.tracking.recorder) and the queue of status requests
 (pizza.tracking.status_requests), and runs the monitor (pizza.tracking.monitor).
@@ -18,22 +18,22 @@ from pizza.taskqueue.service import DeferredService, run_until_stopped
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 from pizza.topology import NOTIFICATIONS, TRACKING_STATUS
 from pizza.tracking import status_requests
-from pizza.tracking.monitor import Watch
+from pizza.tracking.monitor import OrderMonitor
 from pizza.tracking.recorder import on_notification
 
 log = logging.getLogger(__name__)
 
 
 def run_tracking(settings: Settings) -> int:
-    """Run the tracking service until it is told to stop; returns the process's exit code.
+    """Run the tracking service until shutdown; returns the process's exit code.
 
-    A second one stands by until the first is gone, so that events stay in order.
+    A second one waits until the first has ended, so that events stay in order.
     """
     assert settings.db_url, "the command line insists on it"
     app = make_app(settings)
     title = settings.mode or "tracking-service"
     relay = DeferredService(Relay(app, settings.db_url, settings.broker_url, name=title))
-    opening = _Opening(2, relay)
+    barrier = _StartupBarrier(2, relay)
 
     def options(name: str, queue: Any) -> SubscriberOptions:
         return SubscriberOptions(
@@ -42,7 +42,7 @@ def run_tracking(settings: Settings) -> int:
             heartbeat=int(settings.heartbeat_seconds),
             exclusive=True,
             takeover_timeout=math.inf,
-            on_ready=opening.ready,
+            on_ready=barrier.ready,
         )
 
     run_until_stopped(
@@ -52,9 +52,9 @@ def run_tracking(settings: Settings) -> int:
         ),
         Subscriber(
             app, settings.broker_url, options("tracking-requests", TRACKING_STATUS),
-            status_requests.on_request, settings.db_url,
+            status_requests.handle_request, settings.db_url,
         ),
-        Watch(
+        OrderMonitor(
             settings.db_url,
             factor=settings.stuck_factor,
             interval=settings.monitor_interval,
@@ -66,8 +66,8 @@ def run_tracking(settings: Settings) -> int:
     return 0
 
 
-class _Opening:
-    """The service has started when its last subscriber is ready; then its relay begins."""
+class _StartupBarrier:
+    """Logs the start and starts the relay once all subscribers are ready."""
 
     def __init__(self, parts: int, relay: DeferredService) -> None:
         self._left = parts

@@ -1,4 +1,4 @@
-"""Records every notification, and logs those that are missing or late."""
+"""Records every notification, and logs missing and late ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ log = logging.getLogger(__name__)
 
 
 def on_notification(event: Event, conn: BoundedConnection | None) -> OnCommit:
-    """Store a notification, and have webhooks told of it.
+    """Store a notification, and dispatch it to webhooks, in one transaction.
 
-    Raises DuplicateEvent for one that is stored, PoisonMessage.
+    Returns the function that logs it after the commit. Raises DuplicateEvent for one that was
+    stored before, PoisonMessage.
     """
     assert conn is not None, "tracking has a database"
     message = read_status_message(event.body, event.id)
-    before = storage.record(
+    before = storage.record_event(
         conn,
         event_id=message.event_id,
         number=message.number,
@@ -39,31 +40,31 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> OnCommit:
             f"event {message.event_id} of order {message.number} is stored already"
         )
     events.dispatch_event(conn, message)
-    note = _order_of_arrival(conn, message, before)
+    log_order = _record_in_order(conn, message, before)
 
-    def tell() -> None:
-        _status_changed(message)
-        if note is not None:
-            note()
+    def log_event() -> None:
+        _log_status_changed(message)
+        if log_order is not None:
+            log_order()
 
-    return tell
+    return log_event
 
 
-def _order_of_arrival(
+def _record_in_order(
     conn: BoundedConnection, message: StatusMessage, before: int
 ) -> OnCommit | None:
-    """Compare an event's number with those that came before it; what is to be said of that."""
+    """Record a gap before an event, or that it is late; returns the function that logs it."""
     number, sequence = message.number, message.sequence
     if sequence is None or sequence == before + 1:
         return None
     if sequence > before:
         storage.open_gap(conn, number, before + 1, sequence - 1)
-        return lambda: _gap(number, before + 1, sequence - 1)
+        return lambda: _log_gap(number, before + 1, sequence - 1)
     missing = storage.fill_gap(conn, number, sequence, message.event_id)
-    return lambda: _late(number, sequence, before, missing)
+    return lambda: _log_late(number, sequence, before, missing)
 
 
-def _status_changed(message: StatusMessage) -> None:
+def _log_status_changed(message: StatusMessage) -> None:
     was = f"from '{message.old}' " if message.old else ""
     text = f"Order status changed {was}to '{message.new}' by {message.by}"
     if message.old == message.new:  # another priority, another cook
@@ -85,7 +86,7 @@ def _status_changed(message: StatusMessage) -> None:
     )  # fmt: skip
 
 
-def _gap(number: str, first: int, last: int) -> None:
+def _log_gap(number: str, first: int, last: int) -> None:
     what = f"Event {first} is" if first == last else f"Events {first} to {last} are"
     log.warning(
         "%s missing", what,
@@ -97,7 +98,7 @@ def _gap(number: str, first: int, last: int) -> None:
     )  # fmt: skip
 
 
-def _late(number: str, sequence: int, newest: int, missing: int | None) -> None:
+def _log_late(number: str, sequence: int, newest: int, missing: int | None) -> None:
     if missing is None:
         text = f"Event {sequence} came late, and another had its number"
     elif missing == 0:
