@@ -1,7 +1,7 @@
 # ruff: noqa: E501  (examples are for copying, in one piece)
 """What `restaurant-system --help` prints: the specification's page in its order, with additions.
 
-A test holds the page against the options that the program takes.
+A test compares the page with the options of the program.
 """
 
 USAGE = """\
@@ -23,32 +23,32 @@ Service Modes:
   kitchen-worker           Kitchen staff processing orders from queue
   tracking-service         Centralized order status tracking service
   notification-subscriber  Real-time customer notification service
-  webhook-worker           Deliveries over HTTP to the webhooks that staff has registered
+  webhook-worker           Deliveries over HTTP to the registered webhooks
 
 Connection Options:
   --db                     PostgreSQL connection string (required for all modes)
                            Format: postgres://user:pass@host:port/dbname, several hosts with
                            commas between, or host=… dbname=…, as libpq takes them
-  --db-trusted-network     yes: in production a database on another machine need not prove by TLS
-                           that it is the one that is meant (default: no; sslmode=verify-full)
+  --db-trusted-network     yes: in production TLS need not verify a database on another machine
+                           (default: no, which requires sslmode=verify-full)
   --rabbitmq               RabbitMQ server address (default: localhost:5672)
                            Format: host, host:port, several of them with commas between, or
                            amqp://user:pass@host:port,host:port/vhost (amqps:// for TLS)
   --rabbitmq-user          RabbitMQ username (default: guest)
   --rabbitmq-pass          RabbitMQ password (default: guest)
-                           Rather in the environment: what stands on a command line is hidden
-                           from ps as soon as the program has started, and not before
-  --env                    development or production, which refuses what is not safe
+                           Better in the environment: ps shows the command line until the program
+                           has started and hidden it
+  --env                    development or production, which refuses unsafe settings
                            (default: development)
 
 Order Service Options:
   --db-pool                Address of a pooler such as PgBouncer, which may be in transaction mode:
                            for HTTP requests only (default: as --db)
   --host                   Address to listen on (default: 127.0.0.1; 0.0.0.0 for all)
-                           Without STAFF_KEY or STAFF_KEY_FILE it is 127.0.0.1 whatever is said
+                           Without STAFF_KEY or STAFF_KEY_FILE it is always 127.0.0.1
   --port                   HTTP port for REST API (default: 3000)
-  --share-port             yes: listen on the port beside an order service that is to end, so that
-                           an upgrade refuses nobody (default: no)
+  --share-port             yes: share the port with an order service that will end, for an upgrade
+                           without a break (default: no)
   --max-concurrent         Maximum concurrent orders (default: 50; 0: no limit). Counts for an order
                            service that starts alone; what flask --app pizza kitchen max-concurrent
                            has set stays
@@ -61,7 +61,7 @@ Order Service Options:
   --rate-limit             Requests a minute of such a client, in each HTTP worker
                            (default: 600; 0: no limit)
   --trusted-proxies        Proxies whose X-Forwarded-For, -Host, -Proto, -Port and -Prefix, or
-                           Forwarded, are believed (default: none)
+                           Forwarded, are trusted (default: none)
                            Format: addresses or networks: 127.0.0.1,10.0.0.0/8
   --cors-origins           Origins whose pages may use the API from a browser (default: none)
                            Format: https://shop.example,http://localhost:5173, or * for all
@@ -72,12 +72,12 @@ Order Service Options:
   --audit-days             Days that the audit log is kept, at least 30; 0: no limit (default: 730)
   --stations               Stations behind the kitchen that the restaurant staffs (default: all)
                            Options: quality,packaging,courier, or none
-  --ageing                 Seconds after which a waiting order goes first, as all processes are
-                           told it (default: 300; 0: never)
-  --history-days           Days that tracked events and deliveries are kept, as all processes are
-                           told it (default: 90; 0: for ever)
-  --personal-data-days     Days after which an ended order no longer names its customer, as all
-                           processes are told it (default: 365; 0: no limit)
+  --ageing                 Seconds after which a waiting order goes first; the same for all
+                           processes (default: 300; 0: never)
+  --history-days           Days that tracked events and deliveries are kept; the same for all
+                           processes (default: 90; 0: no limit)
+  --personal-data-days     Days after which an ended order no longer names its customer; the same
+                           for all processes (default: 365; 0: no limit)
   --web-workers            HTTP worker processes (default: 2)
   --web-threads            Requests at work at a time in each HTTP worker (default: 3)
   --max-streams            Streams (/events) open at a time, shared by the HTTP workers; one client
@@ -100,7 +100,7 @@ Kitchen Worker Options:
 
 Tracking Service Options:
   --stuck-factor           Times its estimate after which an order is stuck (default: 3)
-  --watch-interval         Seconds between looks for stuck orders and dead workers (default: 2)
+  --watch-interval         Seconds between checks for stuck orders and dead workers (default: 2)
 
 Notification Options:
   --customer               Customer name filter for notifications
@@ -171,7 +171,7 @@ Examples:
   # Monitor specific customer notifications
   ./restaurant-system --mode=notification-subscriber --customer="John Doe"
 
-  # The same, and miss nothing while it is not running
+  # The same, and receive later what was sent while it did not run
   ./restaurant-system --mode=notification-subscriber --customer="John Doe" --name=johns_screen
 
   # Deliver to the webhooks of flask --app pizza webhooks add https://…
@@ -179,13 +179,13 @@ Examples:
 
 Other Commands:
   flask --app pizza setup-db|setup-queues|migrate-db   The same set-up
-  flask --app pizza orders|workers|menu|customers      Look at them and change them
+  flask --app pizza orders|workers|menu|customers      Show and change them
   flask --app pizza kitchen pause|resume               Take no orders for a while
   flask --app pizza report --day 2024-12-16            A day's figures
   flask --app pizza keys add|list|revoke               Keys of people and devices, each with a role
   flask --app pizza sessions list|end                  Browsers that are logged in
   flask --app pizza audit                              Who has changed what, or read whose data
-  flask --app pizza webhooks add|list|deliveries|…     Other programs that are told over HTTP
+  flask --app pizza webhooks add|list|deliveries|…     Other programs that receive events over HTTP
   flask --app pizza dead-letters list|show|retry|drop  Messages that nobody could process
   Each has --help with examples. They read DB_URL, RABBITMQ and .env.
 
@@ -208,7 +208,7 @@ Environment Variables:
 Exit Status:
   0  done, or stopped as asked
   1  a server is missing, or something failed
-  2  the command line or a setting makes no sense, a name is taken, the kitchen is full
+  2  the command line or a setting is invalid, a name is in use, the kitchen is full
 
 Troubleshooting:
   - Ensure PostgreSQL and RabbitMQ services are running
@@ -223,8 +223,8 @@ Troubleshooting:
     kitchen resume), or without its database; the answer says which
   - Staff is answered 401: there is a staff key, by STAFF_KEY or flask --app pizza keys list; 403
     is for a customer's token, and for a key whose role is too small; the answer says which it needs
-  - "already at work": another process has that worker name; of one that was killed it is free
-    within seconds. Ten workers are the most, all stations together
+  - "already at work": another process has that worker name; the name of a killed process is free
+    within seconds. There may be ten workers at most, all stations together
   - Orders of other programs do not arrive: flask --app pizza dead-letters list says why
   - Nothing is published: is a process running with a relay? The order service and every worker
     have one; --log-level=DEBUG shows more

@@ -151,7 +151,7 @@ def _check_webhooks(settings: Settings) -> None:
     if allowed and settings.env == PRODUCTION:
         log.warning(
             "Webhooks may call this machine and its networks (--webhook-private-targets=yes): "
-            "whoever has a staff key can have a service there called",
+            "anyone with a staff key can make a service there receive requests",
             extra={"action": "private_webhook_targets"},
         )
 
@@ -171,11 +171,11 @@ def _check_proxies(settings: Settings) -> None:
             continue
         if settings.env == PRODUCTION:
             raise SettingsError(
-                f"--trusted-proxies={network} believes addresses all over the internet, each of "
+                f"--trusted-proxies={network} trusts addresses all over the internet, each of "
                 "which could pass for any client: name the addresses of your proxies alone."
             )
         log.warning(
-            "--trusted-proxies=%s believes addresses all over the internet: name the addresses of "
+            "--trusted-proxies=%s trusts addresses all over the internet: name the addresses of "
             "your proxies alone",
             network,
             extra={"action": "proxies_too_wide"},
@@ -205,7 +205,7 @@ def _check_exposed_without_auth(settings: Settings) -> Settings:
     if parsers.is_loopback(settings.host):
         return settings  # pizza.web.server.serve logs it after the start
     log.warning(
-        "STAFF_KEY is not set: listening on %s only, not on %s as told; %s",
+        "STAFF_KEY is not set: listening on %s only, not on %s; %s",
         LOOPBACK,
         settings.host,
         _SET_A_KEY,

@@ -14,9 +14,13 @@ _PORTS = "must have ports from 1 to 65535, one for each host or one for all"
 _NO_SOCKET = "/nonexistent"
 _CONNECTION_FAILED = "connection to server"
 _WHOLE_NUMBERS = (
-    "connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
     "tcp_user_timeout",
-)  # fmt: skip
+)
 _INTEGER = re.compile(r"\s*-?\d+\s*")
 # Parameters, and libpq's "invalid … value" for them, never hold a password.
 _PARAMETER = re.compile(r'invalid (\w+) value: "([^"]*)"')

@@ -16,5 +16,14 @@ from pizza.cli.staff.webhooks import webhooks
 from pizza.cli.staff.workers import workers
 
 GROUPS: tuple[click.Command, ...] = (
-    orders, workers, menu, customers, kitchen, report, keys, webhooks, sessions, audit,
-)  # fmt: skip
+    orders,
+    workers,
+    menu,
+    customers,
+    kitchen,
+    report,
+    keys,
+    webhooks,
+    sessions,
+    audit,
+)

@@ -15,9 +15,16 @@ from pizza.cli import output
 from pizza.taskqueue.printable import printable
 
 _COLUMNS = {
-    "Time (UTC)": "at", "Actor": "actor", "Key": "key_id", "Role": "role", "Action": "action",
-    "Object": "object", "From": "source", "Before": "before", "After": "after",
-}  # fmt: skip
+    "Time (UTC)": "at",
+    "Actor": "actor",
+    "Key": "key_id",
+    "Role": "role",
+    "Action": "action",
+    "Object": "object",
+    "From": "source",
+    "Before": "before",
+    "After": "after",
+}
 
 
 class _Moment(click.ParamType):

@@ -13,9 +13,15 @@ from pizza.cli import output, terminal
 from pizza.domain.roles import DEVICE, MANAGER, PERSON, ROLES
 
 _COLUMNS = {
-    "Id": "id", "Name": "name", "Role": "role", "Kind": "kind", "Made (UTC)": "created_at",
-    "Last use (UTC)": "last_used_at", "Expires (UTC)": "expires_at", "Revoked (UTC)": "revoked_at",
-}  # fmt: skip
+    "Id": "id",
+    "Name": "name",
+    "Role": "role",
+    "Kind": "kind",
+    "Made (UTC)": "created_at",
+    "Last use (UTC)": "last_used_at",
+    "Expires (UTC)": "expires_at",
+    "Revoked (UTC)": "revoked_at",
+}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=3650)
 
@@ -40,9 +46,12 @@ def keys() -> None:
 @keys.command()
 @click.argument("name")
 @click.option(
-    "--role", type=click.Choice(ROLES), default=MANAGER, show_default=True,
+    "--role",
+    type=click.Choice(ROLES),
+    default=MANAGER,
+    show_default=True,
     help="What it is good for.",
-)  # fmt: skip
+)
 @click.option("--device", is_flag=True, help="It is for a device, not for a person.")
 @click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
 @output.as_json
@@ -59,9 +68,13 @@ def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: 
     """
     with output.open_database() as conn:
         kept, key = service.add_key(
-            conn, name, role=role, kind=DEVICE if device else PERSON, good_for=expires,
+            conn,
+            name,
+            role=role,
+            kind=DEVICE if device else PERSON,
+            good_for=expires,
             actor=output.current_actor(),
-        )  # fmt: skip
+        )
     if as_json:
         output.print_document({**dataclasses.asdict(kept), "key": key}, as_json=True)
         return
@@ -85,9 +98,11 @@ def list_(as_json: bool) -> None:
     with output.open_database() as conn:
         found = service.list_keys(conn)
     output.print_list(
-        [dataclasses.asdict(each) for each in found], _COLUMNS,
-        as_json=as_json, nothing="There are no keys in the database.",
-    )  # fmt: skip
+        [dataclasses.asdict(each) for each in found],
+        _COLUMNS,
+        as_json=as_json,
+        nothing="There are no keys in the database.",
+    )
 
 
 @keys.command()

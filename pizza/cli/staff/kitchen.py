@@ -15,7 +15,7 @@ def kitchen() -> None:
 
 
 @kitchen.command()
-@click.option("--reason", help="Why; guests are told.")
+@click.option("--reason", help="The reason, which customers see.")
 @output.by
 @output.as_json
 def pause(reason: str | None, by: str, as_json: bool) -> None:

@@ -42,9 +42,11 @@ def list_(as_json: bool) -> None:
     with output.open_database() as conn:
         found = dishes.dishes(conn)
     output.print_list(
-        [documents.dish(each) for each in found], _COLUMNS,
-        as_json=as_json, nothing="The menu is empty.",
-    )  # fmt: skip
+        [documents.dish(each) for each in found],
+        _COLUMNS,
+        as_json=as_json,
+        nothing="The menu is empty.",
+    )
 
 
 @menu.command()

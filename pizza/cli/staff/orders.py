@@ -18,10 +18,16 @@ from pizza.orders import orders as service
 from pizza.web.schemas import documents
 
 _COLUMNS = {
-    "Number": "order_number", "Status": "status", "Stage": "stage", "Type": "order_type",
-    "Priority": "priority", "Total": "total_amount", "Customer": "customer_name",
-    "Received (UTC)": "created_at", "Expected": "estimated_completion",
-}  # fmt: skip
+    "Number": "order_number",
+    "Status": "status",
+    "Stage": "stage",
+    "Type": "order_type",
+    "Priority": "priority",
+    "Total": "total_amount",
+    "Customer": "customer_name",
+    "Received (UTC)": "created_at",
+    "Expected": "estimated_completion",
+}
 _REASON = "Why, for the log."
 
 
@@ -47,9 +53,11 @@ def list_(as_json: bool, **asked: Any) -> None:
         found = service.list_orders(conn, **asked)
         audit_log.record_read(conn, output.current_actor(), "orders_read", Subject("order"))
     output.print_list(
-        [documents.summary(each) for each in found], _COLUMNS,
-        as_json=as_json, nothing="There are no such orders.",
-    )  # fmt: skip
+        [documents.summary(each) for each in found],
+        _COLUMNS,
+        as_json=as_json,
+        nothing="There are no such orders.",
+    )
 
 
 @orders.command()

@@ -10,13 +10,25 @@ from pizza.reports.storage import Figures
 from pizza.web.schemas import documents
 
 _TITLES = (
-    "Orders", "Count", "Cancelled", "Prepared", "Average s", "90 % within s", "Late", "Late share",
-)  # fmt: skip
+    "Orders",
+    "Count",
+    "Cancelled",
+    "Prepared",
+    "Average s",
+    "90 % within s",
+    "Late",
+    "Late share",
+)
 
 
 @click.command()
-@click.option("--day", default=reports.TODAY, show_default=True, metavar="YYYY-MM-DD",
-              help="The day (UTC), or today.")  # fmt: skip
+@click.option(
+    "--day",
+    default=reports.TODAY,
+    show_default=True,
+    metavar="YYYY-MM-DD",
+    help="The day (UTC), or today.",
+)
 @output.as_json
 def report(day: str, as_json: bool) -> None:
     """Show a day's orders: how many, how fast, how many late, by type and by priority.
@@ -43,7 +55,11 @@ def report(day: str, as_json: bool) -> None:
 def _row(name: str, part: Figures) -> list[str]:
     share = "-" if part.late_share is None else f"{part.late_share:.1%}"
     numbers = (
-        part.orders, part.cancelled, part.prepared,
-        part.avg_preparation_seconds, part.p90_preparation_seconds, part.late,
-    )  # fmt: skip
+        part.orders,
+        part.cancelled,
+        part.prepared,
+        part.avg_preparation_seconds,
+        part.p90_preparation_seconds,
+        part.late,
+    )
     return [name, *map(output.format_cell, numbers), share]

@@ -9,9 +9,14 @@ from pizza.auth.sessions import SHORT_ID, StaffSession
 from pizza.cli import output
 
 _COLUMNS = {
-    "Id": "id", "Key": "key", "Since (UTC)": "created_at", "Last use (UTC)": "last_used_at",
-    "Ends (UTC)": "expires_at", "From": "client", "Browser": "user_agent",
-}  # fmt: skip
+    "Id": "id",
+    "Key": "key",
+    "Since (UTC)": "created_at",
+    "Last use (UTC)": "last_used_at",
+    "Ends (UTC)": "expires_at",
+    "From": "client",
+    "Browser": "user_agent",
+}
 
 
 @click.group()
@@ -31,8 +36,11 @@ def list_(as_json: bool) -> None:
     with output.open_database() as conn:
         found = service.list_sessions(conn)
     output.print_list(
-        list(map(_document, found)), _COLUMNS, as_json=as_json, nothing="Nobody is logged in.",
-    )  # fmt: skip
+        list(map(_document, found)),
+        _COLUMNS,
+        as_json=as_json,
+        nothing="Nobody is logged in.",
+    )
 
 
 @sessions.command()
@@ -60,8 +68,12 @@ def end(id: str | None, everything: bool, as_json: bool) -> None:
 
 def _document(session: StaffSession) -> dict[str, object]:
     return {
-        "id": session.id[:SHORT_ID], "key": service.key_name_of(session), "key_id": session.key_id,
-        "created_at": session.created_at, "last_used_at": session.last_used_at,
-        "expires_at": session.expires_at, "client": session.client,
+        "id": session.id[:SHORT_ID],
+        "key": service.key_name_of(session),
+        "key_id": session.key_id,
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+        "client": session.client,
         "user_agent": session.user_agent,
-    }  # fmt: skip
+    }

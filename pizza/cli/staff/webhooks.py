@@ -14,13 +14,24 @@ from pizza.webhooks import webhooks as service
 from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
 _COLUMNS = {
-    "Id": "id", "URL": "url", "Types": "types", "Enabled": "enabled", "Why not": "disabled_reason",
-    "Failing since (UTC)": "failing_since", "Description": "description",
-}  # fmt: skip
+    "Id": "id",
+    "URL": "url",
+    "Types": "types",
+    "Enabled": "enabled",
+    "Why not": "disabled_reason",
+    "Failing since (UTC)": "failing_since",
+    "Description": "description",
+}
 _DELIVERIES = {
-    "Id": "id", "Type": "type", "Order": "order_number", "State": "state", "Attempts": "attempts",
-    "Last (UTC)": "last_attempt_at", "Next (UTC)": "next_attempt_at", "Problem": "problem",
-}  # fmt: skip
+    "Id": "id",
+    "Type": "type",
+    "Order": "order_number",
+    "State": "state",
+    "Attempts": "attempts",
+    "Last (UTC)": "last_attempt_at",
+    "Next (UTC)": "next_attempt_at",
+    "Problem": "problem",
+}
 _ID = click.argument("id", metavar="ID")
 _TYPES = click.option(
     "--types", metavar="TYPES", help=f"Only those, with commas between: {', '.join(TYPES)}."
@@ -69,9 +80,11 @@ def list_(as_json: bool) -> None:
     with output.open_database() as conn:
         found = service.list_webhooks(conn)
     output.print_list(
-        [documents.webhook(each) for each in found], _COLUMNS,
-        as_json=as_json, nothing="There are no webhooks.",
-    )  # fmt: skip
+        [documents.webhook(each) for each in found],
+        _COLUMNS,
+        as_json=as_json,
+        nothing="There are no webhooks.",
+    )
 
 
 @webhooks.command()
@@ -162,9 +175,11 @@ def deliveries(id: str, limit: int, before: str | None, as_json: bool) -> None:
     with output.open_database() as conn:
         found = service.list_deliveries(conn, id, limit=limit, before=before)
     output.print_list(
-        [documents.delivery(each) for each in found], _DELIVERIES,
-        as_json=as_json, nothing="There are no deliveries.",
-    )  # fmt: skip
+        [documents.delivery(each) for each in found],
+        _DELIVERIES,
+        as_json=as_json,
+        nothing="There are no deliveries.",
+    )
 
 
 @webhooks.command()

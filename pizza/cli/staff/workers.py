@@ -9,11 +9,19 @@ from pizza.kitchen import workers as service
 from pizza.web.schemas import documents
 
 _COLUMNS = {
-    "Name": "worker_name", "Status": "status", "Station": "station", "Types": "order_types",
-    "Tags": "tags", "Orders": "orders_processed", "Cooking s": "avg_cooking_seconds",
-    "p90": "p90_cooking_seconds", "Waiting s": "avg_waiting_seconds",
-    "p90 ": "p90_waiting_seconds", "Last seen (UTC)": "last_seen", "Last order": "last_order_at",
-}  # fmt: skip
+    "Name": "worker_name",
+    "Status": "status",
+    "Station": "station",
+    "Types": "order_types",
+    "Tags": "tags",
+    "Orders": "orders_processed",
+    "Cooking s": "avg_cooking_seconds",
+    "p90": "p90_cooking_seconds",
+    "Waiting s": "avg_waiting_seconds",
+    "p90 ": "p90_waiting_seconds",
+    "Last seen (UTC)": "last_seen",
+    "Last order": "last_order_at",
+}
 
 
 @click.group()
@@ -35,6 +43,8 @@ def list_(name: str | None, as_json: bool) -> None:
         found = service.workers_status(conn, name=name)
     nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
     output.print_list(
-        [documents.worker(each) for each in found], _COLUMNS,
-        as_json=as_json, nothing=nothing,
-    )  # fmt: skip
+        [documents.worker(each) for each in found],
+        _COLUMNS,
+        as_json=as_json,
+        nothing=nothing,
+    )
