@@ -1,6 +1,6 @@
 """How fast the restaurant is, on private servers: intake, kitchen beside its peers, relay and more.
 
-Absolute figures follow the machine and whatever else runs on it; ratios and processor time an order
+Absolute results follow the machine and whatever else runs on it; ratios and processor time an order
 are steadier.
 """
 
@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import cpu, report
+from benchmarks.environment import BenchEnvironment
 from benchmarks.measurements import (
     dispatch,
     end_to_end,
@@ -24,9 +25,8 @@ from benchmarks.measurements import (
     relay,
     streams,
 )
-from benchmarks.results import Figure, MeasurementFailed
+from benchmarks.results import MeasurementFailed, Result
 from benchmarks.soak import soak_test
-from benchmarks.stage import Stage
 from bootstrap.data_dir import FOLDER, DataFolderError
 from devservices import ProcessFailed, Servers
 from supervisor.signals import run_in_data_dir
@@ -50,16 +50,16 @@ FAILURES = (DataFolderError, MeasurementFailed, OSError, ProcessFailed, RuntimeE
 
 
 def main() -> int:
-    """Measure, print the table, write the file; 0 when all was measured, whatever the figures."""
+    """Measure, print the table, write the file; 0 when all was measured, whatever the results."""
     options = parse_arguments()
     began = time.monotonic()
-    figures: list[Figure] = []
+    results: list[Result] = []
     complete = run_in_data_dir(
-        lambda folder: run(folder / "bench", options, figures), "the benchmark failed", FAILURES
+        lambda folder: run(folder / "bench", options, results), "the benchmark failed", FAILURES
     )
     print()
-    report.show(figures)
-    report.write(options.json, figures, time.monotonic() - began)
+    report.show(results)
+    report.write(options.json, results, time.monotonic() - began)
     return int(not complete)
 
 
@@ -96,7 +96,7 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> bool:
+def run(folder: Path, options: argparse.Namespace, results: list[Result]) -> bool:
     """Take the measurements on servers of their own; False when one of them failed."""
     complete = True
     shutil.rmtree(folder, ignore_errors=True)
@@ -104,18 +104,21 @@ def run(folder: Path, options: argparse.Namespace, figures: list[Figure]) -> boo
     try:
         with step("Starting PostgreSQL and RabbitMQ"):
             servers.start()
-        stage = Stage(servers, folder / "logs")
+        environment = BenchEnvironment(servers, folder / "logs")
         measurements = MEASUREMENTS | {"held": partial(soak_test.measure, orders=options.orders)}
         for name in options.only:
             if options.calm:
                 with step("Waiting for a calm machine"):
                     cpu.wait_until_calm(options.calm)
-            yardstick = cpu.yardstick(folder)
-            others = cpu.Others()
+            calibration = cpu.calibrate(folder)
+            background_load = cpu.BackgroundLoad()
             try:
-                found = measurements[name](stage, options.quick)
-                share = others.share()
-                figures += [replace(figure, others=share, yardstick=yardstick) for figure in found]
+                found = measurements[name](environment, options.quick)
+                share = background_load.share()
+                results += [
+                    replace(result, background_load=share, calibration=calibration)
+                    for result in found
+                ]
             except FAILURES as error:
                 print(f"pizza: {name} could not be measured: {error}", file=sys.stderr)
                 complete = False

@@ -47,7 +47,7 @@ def resident(pid: int) -> dict[str, float]:
     return {"rss_mb": kilobytes["Rss"] / 1024, "pss_mb": kilobytes["Pss"] / 1024}
 
 
-class Others:
+class BackgroundLoad:
     """How much of the machine went to anybody else than this run, since the last look."""
 
     def __init__(self) -> None:
@@ -73,17 +73,17 @@ class Others:
 def wait_until_calm(seconds: float, share: float = 0.1) -> None:
     """Wait until others leave the machine alone for two seconds, at most so long."""
     deadline = time.monotonic() + seconds
-    others = Others()
+    background_load = BackgroundLoad()
     while time.monotonic() < deadline:
         time.sleep(2)
-        if others.share() < share:
+        if background_load.share() < share:
             return
 
 
-def yardstick(folder: Path) -> dict[str, float]:
+def calibrate(folder: Path) -> dict[str, float]:
     """What this machine is worth now: a loop of Python, and a page made durable in `folder`."""
     loops, syncs = [], []
-    with (folder / "yardstick").open("wb", buffering=0) as file:
+    with (folder / "calibration").open("wb", buffering=0) as file:
         for _ in range(50):
             began = time.perf_counter()
             sum(range(100_000))

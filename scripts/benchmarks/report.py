@@ -8,42 +8,44 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Figure
+from benchmarks.results import Result
 from terminal.tables import print_table
 
 HEADINGS = ("work", "measured", "goal", "met", "ratio")
 DISTURBING = 0.08
 
 
-def show(figures: Sequence[Figure]) -> None:
+def show(results: Sequence[Result]) -> None:
     """Print the table, and how far it can be trusted."""
-    _print_table(figures)
-    others = max((figure.others for figure in figures), default=0.0)
-    if others > DISTURBING:
-        print(f"\nOther programs took up to {others:.0%} of the machine: alone it is faster.")
+    _print_table(results)
+    background_load = max((result.background_load for result in results), default=0.0)
+    if background_load > DISTURBING:
+        print(
+            f"\nOther programs took up to {background_load:.0%} of the machine: alone it is faster."
+        )
 
 
-def _print_table(figures: Sequence[Figure]) -> None:
+def _print_table(results: Sequence[Result]) -> None:
     """Drawn on a terminal, plain columns elsewhere."""
     styles = {True: "green", False: "red", None: ""}
-    print_table(HEADINGS, [(_cells(figure), styles[figure.met]) for figure in figures])
+    print_table(HEADINGS, [(_cells(result), styles[result.met]) for result in results])
 
 
-def _cells(figure: Figure) -> tuple[str, str, str, str, str]:
-    sign = "≤" if figure.lower else "≥"
-    goal = f"{sign} {_number(figure.goal)} {figure.unit}" if figure.goal is not None else ""
-    met = {True: "yes", False: "NO", None: ""}[figure.met]
-    name, _ = figure.against or ("goal", 0)
-    ratio = f"{figure.ratio:.2f} × {name}" if figure.ratio else ""
-    return figure.work, f"{_number(figure.measured)} {figure.unit}", goal, met, ratio
+def _cells(result: Result) -> tuple[str, str, str, str, str]:
+    sign = "≤" if result.lower_is_better else "≥"
+    goal = f"{sign} {_number(result.goal)} {result.unit}" if result.goal is not None else ""
+    met = {True: "yes", False: "NO", None: ""}[result.met]
+    name, _ = result.baseline or ("goal", 0)
+    ratio = f"{result.ratio:.2f} × {name}" if result.ratio else ""
+    return result.work, f"{_number(result.measured)} {result.unit}", goal, met, ratio
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def write(path: Path, figures: Sequence[Figure], seconds: float) -> None:
-    """Write all figures with their details, and where they were measured."""
+def write(path: Path, results: Sequence[Result], seconds: float) -> None:
+    """Write all results with their details, and where they were measured."""
     document: dict[str, Any] = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
@@ -53,7 +55,7 @@ def write(path: Path, figures: Sequence[Figure], seconds: float) -> None:
             "system": platform.platform(),
             "load_at_end": os.getloadavg(),
         },
-        "figures": [figure.as_json() for figure in figures],
+        "figures": [result.as_json() for result in results],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

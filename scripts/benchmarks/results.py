@@ -1,4 +1,4 @@
-"""What a measurement gives: figures with a goal, and what they were compared with."""
+"""What a measurement gives: results with a goal, and what they were compared with."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,25 +10,25 @@ class MeasurementFailed(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Figure:
+class Result:
     """One line of the table.
 
-    goal: at least this much, or with `lower` at most; None for a figure without one.
-    against: the name and value of what `ratio` relates to; the goal where it is None.
+    goal: at least this much, or with `lower` at most; None for a result without one.
+    baseline: the name and value of what `ratio` relates to; the goal where it is None.
     spread: the single rounds behind a median.
-    others: the share of the machine that went to other programs meanwhile.
-    yardstick: how fast processor and disk were just before.
+    background_load: the share of the machine that went to other programs meanwhile.
+    calibration: how fast processor and disk were just before.
     """
 
     work: str
     measured: float
     unit: str
     goal: float | None = None
-    lower: bool = False
-    against: tuple[str, float] | None = None
+    lower_is_better: bool = False
+    baseline: tuple[str, float] | None = None
     spread: Sequence[float] = ()
-    others: float = 0.0
-    yardstick: dict[str, float] = field(default_factory=dict)
+    background_load: float = 0.0
+    calibration: dict[str, float] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -36,12 +36,12 @@ class Figure:
         """Whether the goal is met; None without a goal."""
         if self.goal is None:
             return None
-        return self.measured <= self.goal if self.lower else self.measured >= self.goal
+        return self.measured <= self.goal if self.lower_is_better else self.measured >= self.goal
 
     @property
     def ratio(self) -> float | None:
         """Measured to what it is compared with."""
-        other = self.against[1] if self.against else self.goal
+        other = self.baseline[1] if self.baseline else self.goal
         return self.measured / other if other else None
 
     def as_json(self) -> dict[str, Any]:

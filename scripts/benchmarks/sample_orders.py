@@ -18,7 +18,7 @@ WHERE: dict[str, dict[str, Any]] = {
 }
 RUSH_EVERY = 7
 KINDS = RUSH_EVERY * len(WHERE)  # so many orders in a row are the whole mix
-_GUESTS = itertools.count(1)
+_NUMBERS = itertools.count(1)
 
 _HEAD = (
     "POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
@@ -26,7 +26,7 @@ _HEAD = (
 
 
 def template(order_type: str, rush: bool, header: str = "") -> bytes:
-    """A request with a gap for the guest's number, eight digits wide; another one in `header`."""
+    """A request with a placeholder of eight digits for the number; `header` may have another."""
     items = ",".join(f'{{"name":"{n}","quantity":{q},"price":{p}}}' for n, q, p in ITEMS)
     more = json.dumps({"order_type": order_type, "rush": rush} | WHERE[order_type])[1:-1]
     body = f'{{"customer_name":"Guest %08d","items":[{items}],{more}}}'
@@ -41,18 +41,18 @@ _REQUESTS = [
 
 def request() -> bytes:
     """The next order as an HTTP/1.1 request."""
-    guest = next(_GUESTS)
-    return _REQUESTS[guest % len(_REQUESTS)] % guest
+    customer = next(_NUMBERS)
+    return _REQUESTS[customer % len(_REQUESTS)] % customer
 
 
 def draft() -> OrderDraft:
     """The next order as the service takes it."""
-    guest = next(_GUESTS)
-    order_type = list(WHERE)[guest % len(WHERE)]
+    customer = next(_NUMBERS)
+    order_type = list(WHERE)[customer % len(WHERE)]
     return OrderDraft(
-        f"Guest {guest:08d}",
+        f"Guest {customer:08d}",
         tuple(OrderItem(name, quantity, Decimal(price)) for name, quantity, price in ITEMS),
         order_type=order_type,
-        rush=guest // len(WHERE) % RUSH_EVERY == 0,
+        rush=customer // len(WHERE) % RUSH_EVERY == 0,
         **WHERE[order_type],
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.stage import environment_for, stop_all
+from benchmarks.environment import environment_for, stop_all
 from chaos_tools.fault_log import FaultLog
 from chaos_tools.process_specs import process_flags
 from chaos_tools.workload.order_generator import OrderGenerator

@@ -9,7 +9,7 @@ from random import Random
 
 import kombu
 
-from benchmarks.stage import empty_broker
+from benchmarks.environment import empty_broker
 from chaos_tools.checks import queries, resources
 from chaos_tools.checks.report import (
     DRAIN_SECONDS,

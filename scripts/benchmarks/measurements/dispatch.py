@@ -4,13 +4,13 @@ import statistics
 import time
 
 from benchmarks import load
-from benchmarks.results import Figure, latencies
-from benchmarks.stage import Site, Stage
+from benchmarks.environment import BenchCluster, BenchEnvironment
+from benchmarks.results import Result, latencies
 from terminal.progress import step
 
 COOKS, RATE = 3, 10.0
 GOAL_P50_MS, GOAL_P99_MS = 3, 15
-LOOKS = 40
+READ_PATHS = 40
 
 _TIMES = """
 select o.number, extract(epoch from r.changed_at)::float8, extract(epoch from c.changed_at)::float8
@@ -20,7 +20,7 @@ join order_status_log c on c.order_id = o.id and c.status = 'cooking'
 """
 
 
-def measure(stage: Stage, quick: bool) -> list[Figure]:
+def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """received → cooking in order_status_log, at ten orders a second.
 
     `received` is taken before the order is committed, so its commit is part of the time; what
@@ -28,17 +28,17 @@ def measure(stage: Stage, quick: bool) -> list[Figure]:
     the machine takes for the smallest statement at once after another, and after a rest.
     """
     seconds = 8.0 if quick else 30.0
-    with stage.site("dispatch") as site:
+    with environment.cluster("dispatch") as cluster:
         with step(f"Dispatch: opening, {COOKS} cooks"):
-            site.open_order_service()
-            site.hire(COOKS)
-        load.paced(site.port, RATE, 1.0)
+            cluster.start_order_service()
+            cluster.start_cooks(COOKS)
+        load.paced(cluster.port, RATE, 1.0)
         with step(f"Dispatch: {RATE:.0f} orders a second"):
-            answers = load.paced(site.port, RATE, seconds)
+            answers = load.paced(cluster.port, RATE, seconds)
         left = "select exists (select from orders where status <> 'ready')"
-        site.until(lambda: not site.value(left), "the last order")
-        at_once, rested = _statement(site, 0.0), _statement(site, 1 / RATE)
-        rows = [row for row in site.conn.execute(_TIMES).fetchall() if row[0] in answers]
+        cluster.wait_until(lambda: not cluster.value(left), "the last order")
+        at_once, rested = _statement(cluster, 0.0), _statement(cluster, 1 / RATE)
+        rows = [row for row in cluster.conn.execute(_TIMES).fetchall() if row[0] in answers]
     waited = [(cooking - received) * 1000 for _, received, cooking in rows]
     after = [(cooking - answers[number][1]) * 1000 for number, _, cooking in rows]
     found = latencies(waited)
@@ -50,21 +50,21 @@ def measure(stage: Stage, quick: bool) -> list[Figure]:
     }
     name = f"received → cooking at {RATE:.0f} orders/s"
     return [
-        Figure(f"{name}, p50", found["p50_ms"], "ms", GOAL_P50_MS, True, details=details),
-        Figure(f"{name}, p99", found["p99_ms"], "ms", GOAL_P99_MS, True),
-        Figure(
+        Result(f"{name}, p50", found["p50_ms"], "ms", GOAL_P50_MS, True, details=details),
+        Result(f"{name}, p99", found["p99_ms"], "ms", GOAL_P99_MS, True),
+        Result(
             f"`select 1` after a rest of {1 / RATE:g} s", rested, "ms", None, True,
-            against=("at once", at_once),
+            baseline=("at once", at_once),
         ),
     ]  # fmt: skip
 
 
-def _statement(site: Site, rest: float) -> float:
+def _statement(cluster: BenchCluster, rest: float) -> float:
     """The median of `select 1`, in milliseconds, each after so many seconds of rest."""
     found = []
-    for _ in range(LOOKS):
+    for _ in range(READ_PATHS):
         time.sleep(rest)
         began = time.perf_counter()
-        site.conn.execute("select 1").fetchone()
+        cluster.conn.execute("select 1").fetchone()
         found.append((time.perf_counter() - began) * 1000)
     return round(statistics.median(found), 3)

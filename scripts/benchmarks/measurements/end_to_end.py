@@ -1,8 +1,8 @@
 """Everything at once: orders posted as fast as they are taken, while four cooks cook them."""
 
 from benchmarks import cpu, load
-from benchmarks.results import Figure, latencies
-from benchmarks.stage import Stage
+from benchmarks.environment import BenchEnvironment
+from benchmarks.results import Result, latencies
 from terminal.progress import step
 
 CLIENTS, COOKS, GOAL = 16, 4, 600
@@ -13,27 +13,27 @@ where completed_at >= to_timestamp(%s) and completed_at < to_timestamp(%s)
 """
 
 
-def measure(stage: Stage, quick: bool) -> list[Figure]:
+def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """All orders of the run by the time from the first POST to the last one cooked.
 
     Beside it, what became ready while the clients kept the service saturated: less, since clients
     who wait for nothing get more of the processors than the cooks do, and a backlog grows.
     """
     seconds, warm_up = (4.0, 1.0) if quick else (10.0, 3.0)
-    with stage.site("stack") as site:
+    with environment.cluster("stack") as cluster:
         with step(f"Stack: opening, {COOKS} cooks"):
-            site.open_order_service()
-            site.hire(COOKS)
-        groups = site.groups(service=site.pids("service"), cooks=site.pids("cook"))
+            cluster.start_order_service()
+            cluster.start_cooks(COOKS)
+        groups = cluster.groups(service=cluster.pids("service"), cooks=cluster.pids("cook"))
         with step(f"Stack: {CLIENTS} clients"):
             before = cpu.snapshot(groups)
-            found = load.drive(site.port, CLIENTS, seconds, warm_up)
-        ready = site.value(_READY, found.began, found.ended) / seconds
+            found = load.drive(cluster.port, CLIENTS, seconds, warm_up)
+        ready = cluster.value(_READY, found.began, found.ended) / seconds
         with step("Stack: cooking what is left"):
             left = "select exists (select from orders where status <> 'ready')"
-            site.until(lambda: not site.value(left), "the last order", pause=0.1)
+            cluster.wait_until(lambda: not cluster.value(left), "the last order", pause=0.1)
             spent = cpu.per_order(before, cpu.snapshot(groups), found.total)
-        span = site.value(
+        span = cluster.value(
             "select extract(epoch from max(completed_at) - min(created_at))::float8 from orders"
         )
     details = {
@@ -43,6 +43,6 @@ def measure(stage: Stage, quick: bool) -> list[Figure]:
     } | latencies(found.milliseconds)
     name = f"POST to cooked, {CLIENTS} clients, {COOKS} cooks"
     return [
-        Figure(f"{name}, all orders", found.total / span, "orders/s", GOAL, details=details),
-        Figure(f"{name}, while they are posted", ready, "orders/s", GOAL),
+        Result(f"{name}, all orders", found.total / span, "orders/s", GOAL, details=details),
+        Result(f"{name}, while they are posted", ready, "orders/s", GOAL),
     ]

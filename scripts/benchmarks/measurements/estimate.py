@@ -4,8 +4,8 @@ import random
 import time
 from datetime import datetime
 
-from benchmarks.results import Figure, MeasurementFailed, percentile
-from benchmarks.stage import Site, Stage
+from benchmarks.environment import BenchCluster, BenchEnvironment
+from benchmarks.results import MeasurementFailed, Result, percentile
 from supervisor.api_client import Client
 from terminal.progress import step
 
@@ -19,17 +19,17 @@ _READY = "select completed_at from orders where number = %s and status = 'ready'
 _PACE = "select count(*) from kitchen_pace where seconds < 3"
 
 
-def measure(stage: Stage, quick: bool) -> list[Figure]:
+def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """The error of the estimate in the answer to POST, as a share of the whole wait."""
     orders = LUNCH // 2 if quick else LUNCH
-    with stage.site("estimate") as site:
+    with environment.cluster("estimate") as cluster:
         with step("Estimates: opening, first orders to measure by"):
-            site.open_order_service()
-            _hire(site)
-            client = Client(site.port, site.check)
+            cluster.start_order_service()
+            _hire(cluster)
+            client = Client(cluster.port, cluster.check)
             for turn in range(WARM_UP):
                 _place(client, turn)
-            site.until(lambda: site.value(_PACE) == 3, "a measured pace")
+            cluster.wait_until(lambda: cluster.value(_PACE) == 3, "a measured pace")
         with step(f"Estimates: a lunch of {orders} orders"):
             random.seed(7)
             promised = {}
@@ -39,24 +39,24 @@ def measure(stage: Stage, quick: bool) -> list[Figure]:
                 rate = RUSH_RATE if turn < orders * 2 // 3 else CALM_RATE
                 time.sleep(random.expovariate(rate))
         left = "select exists (select from orders where status <> 'ready')"
-        site.until(lambda: not site.value(left), "the last order")
-        errors = [_error(site, number, *moments) for number, moments in promised.items()]
+        cluster.wait_until(lambda: not cluster.value(left), "the last order")
+        errors = [_error(cluster, number, *moments) for number, moments in promised.items()]
     details = {"orders": orders, "cooks": COOKS, "p90_percent": round(percentile(errors, 90), 1)}
     median = percentile(errors, 50)
     return [
-        Figure("error of the estimate, median of the wait", median, "%", GOAL_PERCENT, True,
+        Result("error of the estimate, median of the wait", median, "%", GOAL_PERCENT, True,
                details=details),
-        Figure("error of the estimate, 90th percentile", percentile(errors, 90), "%"),
+        Result("error of the estimate, 90th percentile", percentile(errors, 90), "%"),
     ]  # fmt: skip
 
 
-def _hire(site: Site) -> None:
+def _hire(cluster: BenchCluster) -> None:
     for number in range(1, COOKS + 1):
         name = f"cook_{number}"
         more = [f"--worker-name={name}", f"--cooking-time={COOKING}", "--grace=1"]
-        site.start(name, ["pizza", "--mode=kitchen-worker", *more])
+        cluster.start(name, ["pizza", "--mode=kitchen-worker", *more])
     online = "select count(*) from workers where status = 'online'"
-    site.until(lambda: site.value(online) == COOKS, "cooks")
+    cluster.wait_until(lambda: cluster.value(online) == COOKS, "cooks")
 
 
 def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
@@ -67,7 +67,7 @@ def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
         {"order_type": "delivery", "delivery_address": "12 Main Street"},
     ]
     order = {
-        "customer_name": f"Lunch guest {turn}",
+        "customer_name": f"Lunch customer {turn}",
         "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}],
         "rush": turn % 7 == 0,
         **kinds[turn % 3],
@@ -80,9 +80,9 @@ def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
     return answer["order_number"], (placed, promised)
 
 
-def _error(site: Site, number: str, placed: datetime, promised: datetime) -> float:
+def _error(cluster: BenchCluster, number: str, placed: datetime, promised: datetime) -> float:
     """By how many percent of the whole wait the promise was wrong."""
-    row = site.conn.execute(_READY, [number]).fetchone()
+    row = cluster.conn.execute(_READY, [number]).fetchone()
     assert row is not None
     ready: datetime = row[0]
     return 100 * abs((promised - ready).total_seconds()) / (ready - placed).total_seconds()

@@ -6,8 +6,8 @@ from statistics import median
 
 from kombu import Queue
 
-from benchmarks.results import Figure
-from benchmarks.stage import Site, Stage
+from benchmarks.environment import BenchCluster, BenchEnvironment
+from benchmarks.results import Result
 from pizza.database.connection import connect
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox.rescuer import Rescuer
@@ -33,39 +33,39 @@ from worker_session
 """
 
 
-def measure(stage: Stage, quick: bool) -> list[Figure]:
+def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """Milliseconds of one look, the median of some; `quick` changes nothing."""
-    with stage.site("housekeeping") as site, step("Housekeeping: workers, then queues"):
-        return [_rescue(site), _depths(site)]
+    with environment.cluster("housekeeping") as cluster, step("Housekeeping: workers, then queues"):
+        return [_rescue(cluster), _depths(cluster)]
 
 
-def _rescue(site: Site) -> Figure:
-    site.conn.execute(_WORKERS, (WORKERS,))
-    site.conn.execute(_CLAIM)
-    site.conn.execute("analyze message")
-    with connect(site.db_url, name="bench workers") as holder:
+def _rescue(cluster: BenchCluster) -> Result:
+    cluster.conn.execute(_WORKERS, (WORKERS,))
+    cluster.conn.execute(_CLAIM)
+    cluster.conn.execute("analyze message")
+    with connect(cluster.db_url, name="bench workers") as holder:
         holder.execute(_HOLD)
-        rescuer = Rescuer(site.conn, lambda *_: None)
+        rescuer = Rescuer(cluster.conn, lambda *_: None)
         until = time.monotonic() + TRUSTED_SECONDS
         while time.monotonic() < until:
             rescuer.rescue()
             time.sleep(0.5)
         found = _milliseconds(rescuer.rescue)
-    left = site.value("select count(*) from message where state = 'claimed'")
+    left = cluster.value("select count(*) from message where state = 'claimed'")
     details = {"still_claimed": left}
-    return Figure(f"one look at {WORKERS:,} workers", median(found), "ms", details=details)
+    return Result(f"one look at {WORKERS:,} workers", median(found), "ms", details=details)
 
 
-def _depths(site: Site) -> Figure:
+def _depths(cluster: BenchCluster) -> Result:
     names = [f"bench {number}" for number in range(QUEUES)]
     queues = tuple(Queue(name, durable=False, exclusive=True) for name in names)
-    broker = BrokerConnection(site.settings.broker_url, name="bench", heartbeat=10)
+    broker = BrokerConnection(cluster.settings.broker_url, name="bench", heartbeat=10)
     try:
         broker.declare(Topology(queues=queues))
         found = _milliseconds(lambda: broker.queue_stats(names))
     finally:
         broker.close()
-    return Figure(f"one look at {QUEUES} queues", median(found), "ms")
+    return Result(f"one look at {QUEUES} queues", median(found), "ms")
 
 
 def _milliseconds(look: Callable[[], object]) -> list[float]:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from psycopg.sql import Literal
 
 from benchmarks import sample_orders
+from benchmarks.environment import BenchCluster
 from benchmarks.results import MeasurementFailed
-from benchmarks.stage import Site
 from pizza.database.connection import BoundedConnection
 from pizza.database.session_settings import session_settings
 from pizza.orders.orders import place_order
@@ -27,21 +27,21 @@ def find(binaries: Path) -> Path | None:
     return next((f / "pgbench" for f in folders if os.access(f / "pgbench", os.X_OK)), None)
 
 
-def rate(site: Site, connections: int, seconds: int) -> float:
+def rate(cluster: BenchCluster, connections: int, seconds: int) -> float:
     """Orders a second over so many connections, prepared, with nothing else running."""
-    program = find(site.servers.postgres.binaries)
+    program = find(cluster.servers.postgres.binaries)
     if program is None:
         raise MeasurementFailed("pgbench is nowhere: install postgresql-contrib.")
     command = [str(program), "-n", "-M", "prepared", "-c", str(connections), "-j", "1"]
     command += ["-T", str(seconds)]
     for number in range(sample_orders.KINDS):
-        script = site.folder / f"{number}.sql"
-        script.write_text(_script(site.conn))
+        script = cluster.folder / f"{number}.sql"
+        script.write_text(_script(cluster.conn))
         command += ["-f", str(script)]
-    url = urlsplit(site.db_url)
+    url = urlsplit(cluster.db_url)
     command += ["-h", str(url.hostname), "-p", str(url.port), "-U", str(url.username), url.path[1:]]
     environment = {name: value for name, value in os.environ.items() if name[:2] != "PG"}
-    environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": _options(site.conn)}
+    environment |= {"PGPASSWORD": url.password or "", "PGOPTIONS": _options(cluster.conn)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     found = RATE.search(done.stdout)
     if done.returncode or not found:

@@ -4,8 +4,8 @@ import resource
 import time
 from statistics import median
 
-from benchmarks.results import Figure, MeasurementFailed
-from benchmarks.stage import Site, Stage
+from benchmarks.environment import BenchCluster, BenchEnvironment
+from benchmarks.results import MeasurementFailed, Result
 from pizza.app import start_relay
 from terminal.progress import step
 
@@ -23,37 +23,37 @@ _PENDING = "select count(*) from message where state = 'pending'"
 _ANY = "select exists (select from message where state = 'pending')"
 
 
-def measure(stage: Stage, quick: bool) -> list[Figure]:
+def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """Messages a second, from the first confirmed batch to the empty outbox."""
     rounds = 1 if quick else 3
     found = []
     for turn in range(rounds):
         what = f"Relay: {MESSAGES} messages, round {turn + 1} of {rounds}"
-        with step(what), stage.site("relay") as site:
-            found.append(_drain(site))
+        with step(what), environment.cluster("relay") as cluster:
+            found.append(_drain(cluster))
     rates = [rate for rate, _ in found]
     cpu = round(median(micros for _, micros in found))
     name = f"relay, backlog of {MESSAGES:,}"
     details = {"relay_cpu_us_per_message": cpu}
-    return [Figure(name, median(rates), "messages/s", GOAL, spread=rates, details=details)]
+    return [Result(name, median(rates), "messages/s", GOAL, spread=rates, details=details)]
 
 
-def _drain(site: Site) -> tuple[float, float]:
+def _drain(cluster: BenchCluster) -> tuple[float, float]:
     """Publish a full outbox: messages a second, and the relay's processor time for one."""
-    site.conn.execute(_FILL, (MESSAGES // 2,))
-    site.conn.execute("vacuum analyze message")
-    relay = start_relay(site.settings)
+    cluster.conn.execute(_FILL, (MESSAGES // 2,))
+    cluster.conn.execute("vacuum analyze message")
+    relay = start_relay(cluster.settings)
     try:
         left = MESSAGES
         while left == MESSAGES:
             time.sleep(0.005)
-            left = int(site.value(_PENDING))
+            left = int(cluster.value(_PENDING))
         began, used = time.perf_counter(), _processor_seconds()
-        site.until(lambda: not site.value(_ANY), "the relay", pause=0.02)
+        cluster.wait_until(lambda: not cluster.value(_ANY), "the relay", pause=0.02)
         took, used = time.perf_counter() - began, _processor_seconds() - used
     finally:
         relay.stop(3)
-    sent = site.value("select count(*) from message where state = 'sent'")
+    sent = cluster.value("select count(*) from message where state = 'sent'")
     if sent != MESSAGES // 2:
         raise MeasurementFailed(f"{sent} of {MESSAGES // 2} tasks were sent.")
     return left / took, used * 1e6 / left

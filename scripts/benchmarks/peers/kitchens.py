@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.stage import Site
+from benchmarks.environment import BenchCluster
 
 WORKERS = {
     "celery": [
@@ -18,19 +18,19 @@ WORKERS = {
 }
 
 
-def prepare(site: Site, peer: str) -> None:
+def prepare(cluster: BenchCluster, peer: str) -> None:
     """Give the peer its functions, and the orders of the backlog in its own queue."""
-    site.conn.execute((Path(__file__).with_name("peers.sql")).read_bytes())
-    site.conn.execute("delete from message where task is not null")
-    site.start("sender", ["benchmarks.peers.kitchens", peer])
-    sender = site.processes.pop("sender")
+    cluster.conn.execute((Path(__file__).with_name("peers.sql")).read_bytes())
+    cluster.conn.execute("delete from message where task is not null")
+    cluster.start("sender", ["benchmarks.peers.kitchens", peer])
+    sender = cluster.processes.pop("sender")
     if sender.wait(60):
-        raise RuntimeError(f"{peer}'s backlog could not be sent, see {site.folder}/sender.log.")
+        raise RuntimeError(f"{peer}'s backlog could not be sent, see {cluster.folder}/sender.log.")
 
 
-def start(site: Site, peer: str, cooks: int) -> None:
+def start(cluster: BenchCluster, peer: str, cooks: int) -> None:
     """Start its workers, one process for each cook."""
-    site.start("cooks", [*WORKERS[peer], str(cooks)], {"dramatiq_queue_prefetch": "1"})
+    cluster.start("cooks", [*WORKERS[peer], str(cooks)], {"dramatiq_queue_prefetch": "1"})
 
 
 def send(peer: str, backlog: Iterable[tuple[str, int]]) -> None:

@@ -1,11 +1,11 @@
-"""Whether a load was held: each figure of the end beside the start's, with the limit it has."""
+"""The results of a soak test: each value at the end with the one at the start and its limit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from benchmarks.results import Figure
-from benchmarks.soak.resources import HOT_TABLES, Pulse
-from benchmarks.soak.timings import HTTP_REFERENCE, LOOKS, REFERENCE, Speed
+from benchmarks.results import Result
+from benchmarks.soak.resources import HOT_TABLES, SoakSample
+from benchmarks.soak.timings import HTTP_REFERENCE, READ_PATHS, REFERENCE, Timings
 from terminal.tables import print_table
 
 SLOWER = 1.2  # of a statement, a request, an order's processor time
@@ -22,126 +22,128 @@ HEADINGS = ("orders", "memory", "sessions", "connections", "channels", "ready", 
             "outbox", "hot tables", "history an order")  # fmt: skip
 
 
-def show(quiet: Sequence[Pulse]) -> None:
+def show(quiet: Sequence[SoakSample]) -> None:
     """Print the quiet moments, one a line."""
     print()
-    print_table(HEADINGS, [(_cells(pulse), "") for pulse in quiet])
+    print_table(HEADINGS, [(_cells(sample), "") for sample in quiet])
 
 
-def _cells(pulse: Pulse) -> list[str]:
+def _cells(sample: SoakSample) -> list[str]:
     return [
-        f"{pulse.placed:,}",
-        f"{sum(pulse.memory.values()):,.0f} MB",
-        str(pulse.sessions),
-        str(pulse.connections),
-        str(pulse.channels),
-        str(pulse.ready),
-        str(pulse.unacked),
-        str(sum(pulse.outbox.values())),
-        f"{_hot(pulse) / 1e6:.1f} MB",
-        f"{_history(pulse):,.0f} B",
+        f"{sample.placed:,}",
+        f"{sum(sample.memory.values()):,.0f} MB",
+        str(sample.sessions),
+        str(sample.connections),
+        str(sample.channels),
+        str(sample.ready),
+        str(sample.unacked),
+        str(sum(sample.outbox.values())),
+        f"{_hot(sample) / 1e6:.1f} MB",
+        f"{_history(sample):,.0f} B",
     ]
 
 
-def in_words(pulse: Pulse) -> str:
+def in_words(sample: SoakSample) -> str:
     """One line for those who watch."""
-    words = zip(HEADINGS[1:], _cells(pulse)[1:], strict=True)
+    words = zip(HEADINGS[1:], _cells(sample)[1:], strict=True)
     return ", ".join(f"{name} {value}" for name, value in words)
 
 
-def figures(
-    quiet: Sequence[Pulse],
-    busy: Sequence[Pulse],
-    speeds: Sequence[Speed],
+def soak_results(
+    quiet: Sequence[SoakSample],
+    busy: Sequence[SoakSample],
+    timings: Sequence[Timings],
     spent: Sequence[Mapping[str, float]],
-) -> list[Figure]:
-    """All figures; `met` says which limits are kept.
+) -> list[Result]:
+    """All results; `met` says which limits are kept.
 
-    quiet: what there was after the warm-up and each leg; busy: while it ran; speeds: at the start,
-    in the middle, at the end; spent: microseconds an order, of the warm-up and each leg.
+    quiet: after the warm-up and each phase; busy: while it ran; timings: at the start,
+    in the middle, at the end; spent: microseconds an order, of the warm-up and each phase.
     """
     orders = quiet[-1].placed
     found = [
-        *_speeds(f"{orders:,} orders", speeds),
+        *_speeds(f"{orders:,} orders", timings),
         _spent(spent),
         *_memory(quiet),
         *_counts(quiet),
         *_tables(quiet, busy),
     ]
-    found[0].details["quiet"] = [pulse.as_json() for pulse in quiet]
+    found[0].details["quiet"] = [sample.as_json() for sample in quiet]
     found[0].details["spent_us_per_order"] = [dict(each) for each in spent]
     return found
 
 
-def _speeds(what: str, speeds: Sequence[Speed]) -> list[Figure]:
+def _speeds(what: str, timings: Sequence[Timings]) -> list[Result]:
     """Each kind at the end against the start, both by the reference of their own moment."""
-    first, *_, last = speeds
+    first, *_, last = timings
 
-    def figure(name: str, reference: str, of: Callable[[Speed, str], float]) -> Figure:
+    def result(name: str, reference: str, of: Callable[[Timings, str], float]) -> Result:
         drift = of(last, reference) / of(first, reference)
         start = of(first, name) * drift
-        details = {"drift_of_reference": round(drift, 3), "medians": [s.as_json() for s in speeds]}
-        return Figure(
-            f"{name} after {what}", of(last, name), "µs", SLOWER * start, lower=True,
-            against=("start", start), details=details,
+        details = {"drift_of_reference": round(drift, 3), "medians": [s.as_json() for s in timings]}
+        return Result(
+            f"{name} after {what}", of(last, name), "µs", SLOWER * start, lower_is_better=True,
+            baseline=("start", start), details=details,
         )  # fmt: skip
 
     return [
         *(
-            figure(name, REFERENCE, Speed.cpu_us)
+            result(name, REFERENCE, Timings.cpu_us)
             for name in ("intake", "claim", "finish", "status")
         ),
-        figure("GET status", HTTP_REFERENCE, Speed.wall_us),
+        result("GET status", HTTP_REFERENCE, Timings.wall_us),
         # Of these nothing is demanded: they read the newest orders, or today's.
         *(
-            replace(figure(f"GET {path}", HTTP_REFERENCE, Speed.wall_us), goal=None)
-            for path in LOOKS
+            replace(result(f"GET {path}", HTTP_REFERENCE, Timings.wall_us), goal=None)
+            for path in READ_PATHS
         ),
     ]
 
 
-def _spent(spent: Sequence[Mapping[str, float]]) -> Figure:
-    """Processor time an order in the last leg against the first one after the warm-up."""
+def _spent(spent: Sequence[Mapping[str, float]]) -> Result:
+    """Processor time an order in the last phase against the first one after the warm-up."""
     first, last = spent[1]["all"], spent[-1]["all"]
-    return Figure(
-        "processor time an order, last leg", last, "µs", SLOWER * first, lower=True,
-        against=("first leg", first),
+    return Result(
+        "processor time an order, last phase", last, "µs", SLOWER * first, lower_is_better=True,
+        baseline=("first phase", first),
     )  # fmt: skip
 
 
-def _settled(quiet: Sequence[Pulse]) -> Pulse:
+def _settled(quiet: Sequence[SoakSample]) -> SoakSample:
     return next(p for p in quiet if p.placed >= SETTLED * quiet[-1].placed)
 
 
-def _memory(quiet: Sequence[Pulse]) -> list[Figure]:
+def _memory(quiet: Sequence[SoakSample]) -> list[Result]:
     early, last = _settled(quiet), quiet[-1]
     found = []
     for name, megabytes in last.memory.items():
         share, more = MEMORY.get(name, MEMORY[""])
         before = early.memory[name]
         found.append(
-            Figure(
+            Result(
                 f"memory of {name}",
                 megabytes,
                 "MB",
                 round(before * share + more, 1),
-                lower=True,
-                against=("early", before),
+                lower_is_better=True,
+                baseline=("early", before),
             )
         )
     return found
 
 
-def _counts(quiet: Sequence[Pulse]) -> list[Figure]:
+def _counts(quiet: Sequence[SoakSample]) -> list[Result]:
     """Sessions and connections stay as many as they were; messages are none when all is quiet."""
     early, last = _settled(quiet), quiet[-1]
 
-    def same(work: str, of: Callable[[Pulse], int | None], more: int = 0) -> Figure:
+    def same(work: str, of: Callable[[SoakSample], int | None], more: int = 0) -> Result:
         before, now = of(early) or 0, of(last) or 0
-        return Figure(work, now, "", before + more, lower=True, against=("early", before))
+        return Result(
+            work, now, "", before + more, lower_is_better=True, baseline=("early", before)
+        )
 
-    def none(work: str, of: Callable[[Pulse], int | None]) -> Figure:
-        return Figure(work, max(of(pulse) or 0 for pulse in quiet), "", 0, lower=True)
+    def none(work: str, of: Callable[[SoakSample], int | None]) -> Result:
+        return Result(work, max(of(sample) or 0 for sample in quiet), "", 0, lower_is_better=True)
 
     return [
         same("database sessions", lambda p: p.sessions, more=1),  # the vacuum's comes and goes
@@ -153,51 +155,51 @@ def _counts(quiet: Sequence[Pulse]) -> list[Figure]:
     ]
 
 
-def _tables(quiet: Sequence[Pulse], busy: Sequence[Pulse]) -> list[Figure]:
+def _tables(quiet: Sequence[SoakSample], busy: Sequence[SoakSample]) -> list[Result]:
     """Hot tables by their peaks in each half of the run, since vacuum lets them rise and fall."""
     early, last = _settled(quiet), quiet[-1]
     found = []
     for name in HOT_TABLES:
         before, after = (peak / 1e6 for peak in _peaks(name, quiet, busy))
         found.append(
-            Figure(
+            Result(
                 f"table {name}, second half",
                 after,
                 "MB",
                 round(SLOWER * before + HOT_MB, 2),
-                lower=True,
-                against=("first half", before),
+                lower_is_better=True,
+                baseline=("first half", before),
             )
         )
     kept = _history(early)
     found.append(
-        Figure(
+        Result(
             "history, bytes an order",
             _history(last),
             "B",
             SLOWER * kept,
-            lower=True,
-            against=("early", kept),
+            lower_is_better=True,
+            baseline=("early", kept),
         )
     )
     return found
 
 
-def _peaks(name: str, quiet: Sequence[Pulse], busy: Sequence[Pulse]) -> tuple[int, int]:
+def _peaks(name: str, quiet: Sequence[SoakSample], busy: Sequence[SoakSample]) -> tuple[int, int]:
     half = quiet[-1].placed / 2
     first, second = 0, 0
-    for pulse in (*quiet, *busy):
-        if pulse.placed <= half:
-            first = max(first, pulse.tables[name].all)
+    for sample in (*quiet, *busy):
+        if sample.placed <= half:
+            first = max(first, sample.tables[name].all)
         else:
-            second = max(second, pulse.tables[name].all)
+            second = max(second, sample.tables[name].all)
     return first, second
 
 
-def _hot(pulse: Pulse) -> int:
-    return sum(size.all for name, size in pulse.tables.items() if name in HOT_TABLES)
+def _hot(sample: SoakSample) -> int:
+    return sum(size.all for name, size in sample.tables.items() if name in HOT_TABLES)
 
 
-def _history(pulse: Pulse) -> float:
-    kept = sum(size.all for name, size in pulse.tables.items() if name not in HOT_TABLES)
-    return kept / pulse.placed
+def _history(sample: SoakSample) -> float:
+    kept = sum(size.all for name, size in sample.tables.items() if name not in HOT_TABLES)
+    return kept / sample.placed

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stage import Site
+from benchmarks.environment import BenchCluster
 from devservices.reaper import descendants
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
@@ -24,7 +24,7 @@ _TABLES = """
 select relname, pg_table_size(relid), pg_indexes_size(relid), n_live_tup, n_dead_tup,
        autovacuum_count
 from pg_stat_user_tables
-where schemaname = 'public' and relname not like 'held%%' and pg_table_size(relid) > 0
+where schemaname = 'public' and relname not like 'soak%%' and pg_table_size(relid) > 0
 """
 _VACUUMING = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'"
 _VACUUM_SECONDS = 30.0
@@ -47,7 +47,7 @@ class TableSize:
 
 
 @dataclass(frozen=True)
-class Pulse:
+class SoakSample:
     """One look. placed: orders so far; memory: MB by process; the broker's part only when quiet."""
 
     placed: int
@@ -67,23 +67,23 @@ class Pulse:
         return vars(self) | {"memory": dict(self.memory), "tables": tables}
 
 
-class Nurse:
+class SoakSampler:
     """Looks at a site's processes, database and broker."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, cluster: BenchCluster) -> None:
         """Nothing is looked at yet."""
-        self._site = site
+        self._cluster = cluster
         self._began = time.monotonic()
 
-    def look(self, placed: int, *, broker: bool = False) -> Pulse:
+    def sample(self, placed: int, *, broker: bool = False) -> SoakSample:
         """Look once. With `broker` also at its connections and messages, which takes seconds."""
-        conn = self._site.conn
+        conn = self._cluster.conn
         tables = {row[0]: TableSize(*row[1:]) for row in conn.execute(_TABLES.encode(), {})}
-        return Pulse(
+        return SoakSample(
             placed=placed,
             seconds=time.monotonic() - self._began,
             memory=self._memory(),
-            sessions=int(self._site.value(_SESSIONS)),
+            sessions=int(self._cluster.value(_SESSIONS)),
             outbox=dict(conn.execute(_OUTBOX.encode()).fetchall()),
             tables=tables,
             **(self._broker() if broker else {}),
@@ -92,21 +92,21 @@ class Nurse:
     def wait_for_vacuum(self) -> None:
         """Wait, not too long, until no table is being vacuumed."""
         deadline = time.monotonic() + _VACUUM_SECONDS
-        while self._site.value(_VACUUMING) and time.monotonic() < deadline:
+        while self._cluster.value(_VACUUMING) and time.monotonic() < deadline:
             time.sleep(0.2)
 
     def queues_empty(self) -> bool:
         """Whether all that was published has been taken from every queue."""
-        url = self._site.settings.broker_url
-        broker = BrokerConnection(url, name="held")
+        url = self._cluster.settings.broker_url
+        broker = BrokerConnection(url, name="soak")
         try:
             return not any(broker.message_count(name) for name in _QUEUES)
         finally:
             broker.close()
 
     def _memory(self) -> dict[str, float]:
-        found = {name: process.pid for name, process in self._site.processes.items()}
-        servers = self._site.servers
+        found = {name: process.pid for name, process in self._cluster.processes.items()}
+        servers = self._cluster.servers
         found |= {
             "postgres": servers.postgres.process.pid,
             "rabbitmq": servers.rabbitmq.process.pid,
@@ -125,13 +125,13 @@ class Nurse:
 
     def _listed(self, *command: str) -> list[tuple[int, ...]]:
         """What rabbitmqctl lists, without the headings."""
-        rows = map(str.split, self._site.servers.rabbitmq.ctl(*command).splitlines())
+        rows = map(str.split, self._cluster.servers.rabbitmq.ctl(*command).splitlines())
         return [tuple(map(int, row)) for row in rows if row and row[0].isdigit()]
 
 
 _QUEUES = (
     *(queue.name for queue in TOPOLOGY.queues),
-    "notifications.held",
+    "notifications.soak",
     NOTIFICATIONS_QUEUE,
     TRACKING_STATUS_QUEUE,
 )

@@ -15,8 +15,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks import sample_orders
+from benchmarks.environment import BenchCluster
 from benchmarks.results import MeasurementFailed
-from benchmarks.stage import Site
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.queries import Queries
 from pizza.orders.orders import place_order
@@ -26,27 +26,27 @@ SAMPLES = 600
 REFERENCE, HTTP_REFERENCE = "reference", "GET /healthz"
 # What a statement of fixed size costs: a row found and written, a thousand computed.
 _SETUP = """
-create unlogged table if not exists held_reference (id int primary key, n int not null)
+create unlogged table if not exists soak_reference (id int primary key, n int not null)
 with (fillfactor = 50);
-insert into held_reference select n, 0 from generate_series(1, 1000) n on conflict do nothing
+insert into soak_reference select n, 0 from generate_series(1, 1000) n on conflict do nothing
 """
 _REFERENCE = """
-with u as (update held_reference set n = n + 1 where id = %(id)s returning n)
+with u as (update soak_reference set n = n + 1 where id = %(id)s returning n)
 select u.n, (select sum(i) from generate_series(1, 1000) i) from u
 """
 _ID = "select id, priority from orders where number = %(number)s"
 # Any of them, so that what is looked up is as likely old as new.
 _NUMBERS = "select number from orders order by random() limit %(limit)s"
 # What staff and monitoring look at; a few samples of each.
-LOOKS = ("/orders?status=received", "/orders", "/workers/status", "/metrics")
-LOOK_SAMPLES = 30
+READ_PATHS = ("/orders?status=received", "/orders", "/workers/status", "/metrics")
+READ_SAMPLES = 30
 _PAUSE = 0.0005
 _ORDERS, _KITCHEN = Queries("restaurant/orders"), Queries("restaurant/kitchen")
 _STATUS, _START, _FINISH = _ORDERS.status, _KITCHEN.start, _KITCHEN.finish
 
 
 @dataclass
-class Speed:
+class Timings:
     """Samples by name: microseconds that passed, and of the server's processor (where known)."""
 
     wall: dict[str, list[float]] = field(default_factory=dict)
@@ -74,17 +74,17 @@ class Speed:
         }
 
 
-class Probe:
+class StatementProbe:
     """Measures on one database connection and one HTTP connection, both as old as the run.
 
     A long-lived connection has plans made when the tables were small; it keeps them as
     those of the restaurant's processes do.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, cluster: BenchCluster) -> None:
         """Connect; the first statements of all kinds are prepared."""
-        self._site = site
-        self._conn: BoundedConnection = connect(site.db_url, name="held probe")
+        self._cluster = cluster
+        self._conn: BoundedConnection = connect(cluster.db_url, name="soak probe")
         for statement in _SETUP.split(";"):
             self._conn.execute(statement.encode())
         self._cpu = Path(f"/proc/{self._conn.info.backend_pid}/schedstat")
@@ -94,34 +94,34 @@ class Probe:
         """Close the connection."""
         self._conn.close()
 
-    def measure(self, samples: int = SAMPLES) -> Speed:
+    def measure(self, samples: int = SAMPLES) -> Timings:
         """Take turns with all kinds, so that whatever disturbs one disturbs all."""
-        speed = Speed()
+        timing = Timings()
         numbers = [row[0] for row in self._conn.execute(_NUMBERS.encode(), {"limit": samples})]
-        web = http.client.HTTPConnection("127.0.0.1", self._site.port, timeout=10)
+        web = http.client.HTTPConnection("127.0.0.1", self._cluster.port, timeout=10)
         try:
             for turn in range(-20, samples):
                 number = numbers[turn % len(numbers)]
-                self._round(speed if turn >= 0 else Speed(), web, number)
-            for _ in range(LOOK_SAMPLES):
-                for path in LOOKS:
-                    _get(speed, f"GET {path}", web, path)
+                self._round(timing if turn >= 0 else Timings(), web, number)
+            for _ in range(READ_SAMPLES):
+                for path in READ_PATHS:
+                    _get(timing, f"GET {path}", web, path)
         finally:
             web.close()
-        return speed
+        return timing
 
-    def _round(self, speed: Speed, web: http.client.HTTPConnection, number: str) -> None:
+    def _round(self, timing: Timings, web: http.client.HTTPConnection, number: str) -> None:
         conn, self._turn = self._conn, self._turn + 1
 
         def timed(name: str, query: str, values: dict[str, Any]) -> Any:
-            return self._timed(speed, name, lambda: conn.fetch_first(query, values))
+            return self._timed(timing, name, lambda: conn.fetch_first(query, values))
 
         timed(REFERENCE, _REFERENCE, {"id": 1 + self._turn % 1000})
         timed("status", _STATUS, {"number": number})
-        _get(speed, HTTP_REFERENCE, web, "/healthz")
-        _get(speed, "GET status", web, f"/orders/{number}/status")
+        _get(timing, HTTP_REFERENCE, web, "/healthz")
+        _get(timing, "GET status", web, f"/orders/{number}/status")
         with conn.transaction(force_rollback=True):
-            placed = self._timed(speed, "intake", lambda: place_order(conn, sample_orders.draft()))
+            placed = self._timed(timing, "intake", lambda: place_order(conn, sample_orders.draft()))
             id, priority = conn.fetch_first(_ID, {"number": placed.number})
             queues = list(TYPED_QUEUES.values())
             claim = {
@@ -140,17 +140,17 @@ class Probe:
             }  # fmt: skip
             timed("finish", _FINISH, finish)
 
-    def _timed(self, speed: Speed, name: str, run: Callable[[], Any]) -> Any:
+    def _timed(self, timing: Timings, name: str, run: Callable[[], Any]) -> Any:
         cpu = self._processor()
         began = time.perf_counter()
         found = run()
         wall = time.perf_counter() - began
         if cpu is None:
-            speed.add(name, wall, None)
+            timing.add(name, wall, None)
             return found
         time.sleep(_PAUSE)  # the server's process has to rest for its time to be counted
         after = self._processor()
-        speed.add(name, wall, None if after is None else after - cpu)
+        timing.add(name, wall, None if after is None else after - cpu)
         return found
 
     def _processor(self) -> float | None:
@@ -161,11 +161,11 @@ class Probe:
             return None
 
 
-def _get(speed: Speed, name: str, web: http.client.HTTPConnection, path: str) -> None:
+def _get(timing: Timings, name: str, web: http.client.HTTPConnection, path: str) -> None:
     began = time.perf_counter()
     web.request("GET", path)
     answer = web.getresponse()
     answer.read()
-    speed.add(name, time.perf_counter() - began, None)
+    timing.add(name, time.perf_counter() - began, None)
     if answer.status != http.client.OK:
         raise MeasurementFailed(f"GET {path} was answered {answer.status}.")

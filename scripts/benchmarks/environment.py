@@ -27,7 +27,7 @@ STOP_SECONDS = 6.0
 START_SECONDS = 60.0
 
 
-class Site:
+class BenchCluster:
     """A restaurant on a database of its own, whose processes end with the block that opened it."""
 
     def __init__(self, servers: Servers, db_url: str, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Site:
                 output=output,
             )
 
-    def open_order_service(self, stations: str = "none") -> None:
+    def start_order_service(self, stations: str = "none") -> None:
         """Start the order service with its relay, no cap, and wait until it is ready.
 
         stations: those that the restaurant staffs; by default an order's way ends at `ready`, as
@@ -64,12 +64,14 @@ class Site:
         more = ["--max-concurrent=0", f"--stations={stations}"]
         self.start("service", ["pizza", "--mode=order-service", port, *more])
         client = Client(self.port, self.check)
-        self.until(lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service")
+        self.wait_until(
+            lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service"
+        )
         # The cap is set in the background, and readiness says nothing about it.
         capacity = "select sum(share) > 1000000 from kitchen_capacity"
-        self.until(lambda: self.value(capacity), "cap")
+        self.wait_until(lambda: self.value(capacity), "cap")
 
-    def hire(self, count: int, *, wait: bool = True) -> None:
+    def start_cooks(self, count: int, *, wait: bool = True) -> None:
         """Start cooks that cook in no time."""
         for number in range(1, count + 1):
             name = f"cook_{number}"
@@ -77,9 +79,9 @@ class Site:
             self.start(name, ["pizza", "--mode=kitchen-worker", *more])
         if wait:
             online = "select count(*) from workers where status = 'online'"
-            self.until(lambda: self.value(online) == count, "cooks")
+            self.wait_until(lambda: self.value(online) == count, "cooks")
 
-    def until(self, condition: Callable[[], object], what: str, pause: float = 0.05) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str, pause: float = 0.05) -> None:
         """Wait for a condition; MeasurementFailed when it takes too long or a process ends."""
         deadline = time.monotonic() + START_SECONDS
         while not condition():
@@ -88,10 +90,10 @@ class Site:
                 raise MeasurementFailed(f"Gave up waiting for {what}; see {self.folder}.")
             time.sleep(pause)
 
-    def until_published(self) -> None:
+    def wait_until_published(self) -> None:
         """Wait until the relay has nothing left to do."""
         pending = "select exists (select from message where state = 'pending')"
-        self.until(lambda: not self.value(pending), "the relay")
+        self.wait_until(lambda: not self.value(pending), "the relay")
 
     def check(self) -> None:
         """Raise when a process has ended."""
@@ -121,8 +123,8 @@ class Site:
         self.conn.close()
 
 
-class Stage:
-    """Private servers, from which each measurement gets a site."""
+class BenchEnvironment:
+    """Private servers, from which each measurement gets a cluster."""
 
     def __init__(self, servers: Servers, folder: Path) -> None:
         """`folder` takes the logs."""
@@ -131,7 +133,7 @@ class Stage:
         self._numbers = itertools.count(1)
 
     @contextmanager
-    def site(self, work: str, template: str | None = None) -> Iterator[Site]:
+    def cluster(self, work: str, template: str | None = None) -> Iterator[BenchCluster]:
         """A site with tables and queues, fresh or with the data of `template`."""
         name = f"bench_{next(self._numbers)}_{work}"
         postgres = self.servers.postgres
@@ -143,11 +145,11 @@ class Stage:
             admin.execute("checkpoint")  # nobody pays for what was written before
         folder = self.folder / name
         folder.mkdir(parents=True)
-        site = Site(self.servers, url, folder)
+        cluster = BenchCluster(self.servers, url, folder)
         try:
-            yield site
+            yield cluster
         finally:
-            site.close()
+            cluster.close()
             postgres.drop_database(name)
 
     @contextmanager
