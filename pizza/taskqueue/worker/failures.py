@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +16,14 @@ from pizza.taskqueue.dead_letters.callback import DeadMessage, call_on_dead
 from pizza.taskqueue.dead_letters.headers import error_headers, traceback_text
 from pizza.taskqueue.errors import TimeLimitExceeded
 from pizza.taskqueue.job import STALE_CLAIM, Job
+from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
 log = logging.getLogger(__name__)
 
 _SQL = Queries("taskqueue/messages")
+
+_MAX_EXECUTOR_FAILURES = 3
 
 
 def record_failure(conn: BoundedConnection, job: Job, error: Exception) -> timedelta | None:
@@ -58,6 +62,24 @@ def fail_hung_job(conn: BoundedConnection, job: Job) -> None:
         reason_of(error),
         extra={"action": "job_hung", "details": job_details(job)},
     )
+
+
+class FailureCounter:
+    """Counts how often the executor itself failed on the same delivery."""
+
+    def __init__(self) -> None:
+        self._failures: Counter[tuple[str, str | None, int]] = Counter()
+
+    def is_exhausted(self, delivery: Delivery) -> bool:
+        """Count one more failure; returns whether to dead-letter the delivery."""
+        key = (delivery.queue, delivery.message_id, hash(delivery.body))
+        if len(self._failures) > 1000:
+            self._failures.clear()
+        self._failures[key] += 1
+        if self._failures[key] < _MAX_EXECUTOR_FAILURES:
+            return False
+        del self._failures[key]
+        return True
 
 
 def reason_of(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""Several workers in one process, for jobs that mostly wait for somebody else.
+"""Several workers in one process, for jobs that mostly wait for other programs.
 
-Each has threads and connections of its own, as if it were a process; what they share is the program
-in memory, one relay and the wish to stop.
+Each worker has its own threads and connections, as if it were a process. They share the program in
+memory, one relay and the shutdown request.
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ _TICK_S = 0.5
 
 
 class WorkerPool:
-    """`size` workers named after `options.name`, working on its queues until told to stop."""
+    """`concurrency` workers with the same options, named `options.name`.1, .2 and so on."""
 
     def __init__(
-        self, app: App, db_url: str, broker_url: str, options: WorkerOptions, size: int
+        self, app: App, db_url: str, broker_url: str, options: WorkerOptions, concurrency: int
     ) -> None:
         self._failures: list[BaseException] = []
         self._workers = [
-            Worker(app, db_url, broker_url, _member(options, number))
-            for number in range(1, size + 1)
+            Worker(app, db_url, broker_url, _worker_options(options, number))
+            for number in range(1, concurrency + 1)
         ]
 
     def run(self) -> None:
-        """Work until SIGTERM, SIGHUP or SIGINT. Raises what ended one of them against its will."""
+        """Run until SIGTERM, SIGHUP or SIGINT, or until a worker ends. Main thread only.
+
+        Raises the error that ended a worker.
+        """
         stop = Shutdown()
         stop.install_handlers()
         threads = [
-            threading.Thread(target=self._work, args=(each,), name=f"worker {number}", daemon=True)
-            for number, each in enumerate(self._workers, 1)
+            threading.Thread(target=self._run_worker, args=(each,), name=f"worker {n}", daemon=True)
+            for n, each in enumerate(self._workers, 1)
         ]
         for thread in threads:
             thread.start()
@@ -44,17 +47,17 @@ class WorkerPool:
         for worker in self._workers:
             worker.stop()
         for thread in threads:
-            thread.join()  # within its grace and a little: a worker sees to that itself
+            thread.join()  # each worker ends within its grace period
         stop.ignore_signals()
         if self._failures:
             raise self._failures[0]
 
-    def _work(self, worker: Worker) -> None:
+    def _run_worker(self, worker: Worker) -> None:
         try:
-            worker.work()
+            worker.run_until_stopped()
         except BaseException as failure:
             self._failures.append(failure)
 
 
-def _member(options: WorkerOptions, number: int) -> WorkerOptions:
+def _worker_options(options: WorkerOptions, number: int) -> WorkerOptions:
     return replace(options, name=f"{options.name}.{number}", relay=options.relay and number == 1)

@@ -1,10 +1,8 @@
-"""A worker process: deliveries from its queues, one job at a time, ack only after the commit.
+"""A worker: processes messages from its queues, one job at a time; acks only after the commit.
 
-One thread works: it fetches a delivery, runs the job, acks. The main thread hears the
-signals, and while a job runs it keeps the broker's connection alive in the work thread's
-stead: whoever holds `_broker_lock` owns the connection.
-
-How deliveries are fetched, and why in the right order, is told in pizza.taskqueue.worker.fetcher.
+The work thread fetches a delivery, runs the job and acknowledges. The main thread receives the
+signals, and while a job runs it keeps the broker connection alive; the thread that has
+`_broker_lock` owns the connection. See pizza.taskqueue.worker.fetcher for the order of messages.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 
@@ -32,6 +29,7 @@ from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.retry import Backoff, Repeated
 from pizza.taskqueue.worker.context import WorkerContext, WorkerOptions
 from pizza.taskqueue.worker.executor import Executor
+from pizza.taskqueue.worker.failures import FailureCounter
 from pizza.taskqueue.worker.fetcher import Fetcher
 from pizza.taskqueue.worker.outcome import Outcome, Result
 from pizza.taskqueue.worker.session import (
@@ -47,14 +45,12 @@ log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 1.5
 _TICK_S = 0.5
-# Between two looks of a worker that chooses by skill; each costs the database about 0.2 ms.
+# How often a worker with tags queries the database for a message; a query takes about 0.2 ms.
 _MATCH_INTERVAL_S = 0.2
-# A delivery that fails so often outside its task is a dead letter.
-_MAX_FAILURES = 3
 
 
 class Worker:
-    """Runs an app's tasks until it is told to stop."""
+    """Runs the tasks of an app until it is stopped."""
 
     def __init__(
         self,
@@ -71,50 +67,50 @@ class Worker:
         self._stop = Shutdown()
         self._title = f"{app.name} {options.name}"
         worker_id = new_worker_id()
-        db = ReconnectingConnection(
-            db_url,
-            name=f"{self._title} job",
-            sleep=self._pause,
-            on_connect=lambda conn: lock_job_key(conn, worker_id),
-        )
         self._context = WorkerContext(
             worker_name=options.name,
             worker_id=worker_id,
             lease=timedelta(seconds=options.lease),
-            # Who chooses by skill is promised nothing and has no deliveries to compare.
+            # A worker with tags gets no reservation and has no deliveries to compare.
             queues=() if options.skills is not None else tuple(options.queues),
-            db=db,
+            db=ReconnectingConnection(
+                db_url,
+                name=f"{self._title} job",
+                sleep=self._sleep,
+                on_connect=lambda conn: lock_job_key(conn, worker_id),
+            ),
+            on_claimed=self._release_prefetched,
         )
-        self._session = Session(
-            db_url, self._title, self._context, registry or NullRegistry(), self._stop
-        )
+        registry = registry or NullRegistry()
+        self._session = Session(db_url, self._title, self._context, registry, self._stop)
         self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
         self._executor = Executor(app, self._context)
+        self._executor_failures = FailureCounter()
         self._broker: BrokerConnection | None = None
         self._broker_lock = threading.Lock()
         self._fetcher: Fetcher | None = None
-        self._context.on_claimed = self._release_prefetched
         self._failure: BaseException | None = None
-        self._failures: Counter[tuple[str, str | None, int]] = Counter()
-        self._trouble = Repeated()
+        self._broker_errors = Repeated()
         self._was_ready = self._is_ready = False
 
-    # -- the main thread, or one of a crew ------------------------------------------
-
     def run(self) -> None:
-        """Work until SIGTERM, SIGHUP or SIGINT. Raises RegistrationRefused."""
+        """Run until SIGTERM, SIGHUP or SIGINT. Main thread only. Raises as `run_until_stopped`."""
         self._stop.install_handlers()
         try:
-            self.work()
+            self.run_until_stopped()
         finally:
             self._stop.ignore_signals()
 
     def stop(self) -> None:
-        """Ask for the end of `work`, from any thread."""
+        """Request the end of `run_until_stopped`. Any thread."""
         self._stop.set()
 
-    def work(self) -> None:
-        """Work until `stop`: as `run`, in any thread, without an ear for signals."""
+    def run_until_stopped(self) -> None:
+        """Run until `stop`, in any thread.
+
+        Raises RegistrationRefused, TimeLimitExceeded after a job that could not be interrupted,
+        and any error that ended the work thread.
+        """
         self._session.start()
         if not self._wait_registered():
             return
@@ -131,13 +127,13 @@ class Worker:
             if self._relay:
                 self._relay.stop(_STOP_TIMEOUT_S)
             self._session.close(_STOP_TIMEOUT_S)
-        if self._session.hung is not None:
-            raise TimeLimitExceeded(f"message {self._session.hung.id} did not end in time")
+        if self._session.hung_job is not None:
+            raise TimeLimitExceeded(f"message {self._session.hung_job.id} did not end in time")
         if self._failure is not None:
             raise self._failure
 
     def _wait_registered(self) -> bool:
-        """Wait for the first entry; False when stopped before."""
+        """Wait for the first registration; returns False if the worker has to stop first."""
         while not self._session.registered.is_set():
             if self._session.refused is not None:
                 raise RegistrationRefused(self._session.refused)
@@ -148,7 +144,7 @@ class Worker:
         return True
 
     def _keep_alive(self) -> None:
-        """While a job runs: heartbeat, and notice a broker that is gone."""
+        """While a job runs: send heartbeats to the broker and detect a lost connection."""
         if not self._broker_lock.acquire(blocking=False):
             return
         try:
@@ -160,9 +156,9 @@ class Worker:
             self._broker_lock.release()
 
     def _drain(self, work: threading.Thread) -> None:
-        """Give the job in hand its grace, then take it away, then leave it behind."""
-        hung = self._session.hung is not None
-        until = time.monotonic() + (0 if hung else self._options.grace)
+        """Let the job run for the grace period, then interrupt it, then exit the process."""
+        has_hung_job = self._session.hung_job is not None
+        until = time.monotonic() + (0 if has_hung_job else self._options.grace)
         while work.is_alive() and time.monotonic() < until:
             work.join(0.1)
             self._keep_alive()
@@ -170,14 +166,11 @@ class Worker:
         self._context.sleep_interrupt.set()
         work.join(_STOP_TIMEOUT_S)
         if work.is_alive():
-            # It is stuck where nothing can interrupt it. To end now is a crash that is
-            # meant: the servers free what it holds, and another worker takes over. A process
-            # manager starts a worker again whose job was hung.
+            # Nothing can interrupt the job. After the exit the servers free what it held, and
+            # another worker takes over. Code 1 makes a process manager restart the worker.
             log.error("The job does not end; leaving it", extra={"action": "job_abandoned"})
             logging.shutdown()
-            os._exit(1 if hung else 0)
-
-    # -- the work thread ------------------------------------------------------------
+            os._exit(1 if has_hung_job else 0)
 
     def _work_until_stopped(self) -> None:
         try:
@@ -192,15 +185,16 @@ class Worker:
             self._context.db.close()
             self._stop.set()
 
-    def _serve_tagged(self, skills: list[str]) -> None:
-        """Work on what the database names: a queue cannot be searched for what one is good at.
+    def _serve_tagged(self, tags: list[str]) -> None:
+        """Process the messages that the database finds for the tags; a queue cannot be searched.
 
-        The deliveries of what is taken this way stay behind, and are dropped as duplicates.
+        The deliveries of these messages stay in their queues; workers drop them as duplicates.
         """
         log.info("Worker connected and ready", extra={"action": "worker_connected"})
         while not self._stop.is_set():
-            present = self._session.registered.is_set()
-            found = find_match(self._context.db, self._options.queues, skills) if present else None
+            found = None
+            if self._session.registered.is_set():
+                found = find_match(self._context.db, self._options.queues, tags)
             if found is not None:
                 self._run(found, skip_priority_check=True)
             else:
@@ -209,14 +203,14 @@ class Worker:
     def _serve_until_stopped(self) -> None:
         backoff = Backoff()
         while not self._stop.is_set():
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
                 self._broker = self._connect()
                 self._serve(self._broker)
             except BrokerUnavailable as error:
-                if self._trouble.is_due(error):
+                if self._broker_errors.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
-                if time.monotonic() - began > Backoff.LONGEST_S:
+                if time.monotonic() - started_at > Backoff.LONGEST_S:
                     backoff.reset()
                 self._stop.wait(backoff.next())
             finally:
@@ -225,22 +219,9 @@ class Worker:
                     self._broker.close()
                     self._broker = self._fetcher = None
 
-    def _become_ready(self, broker: BrokerConnection) -> None:
-        """Log that it consumes. Raises BrokerUnavailable when RabbitMQ refuses the consumers."""
-        # It works in order, so the refusal of a consumer comes before the answer to this.
-        broker.prefetch(1)
-        self._is_ready = True
-        was_away = self._trouble.is_over()
-        if not self._was_ready:
-            self._was_ready = True
-            log.info("Worker connected and ready", extra={"action": "worker_connected"})
-        elif was_away:
-            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
-
     def _connect(self) -> BrokerConnection:
-        broker = BrokerConnection(
-            self._broker_url, name=self._title, heartbeat=self._options.heartbeat
-        )
+        heartbeat = self._options.heartbeat
+        broker = BrokerConnection(self._broker_url, name=self._title, heartbeat=heartbeat)
         try:
             broker.declare(self._app.topology_for(self._options.queues))
             broker.prefetch(1)
@@ -249,33 +230,40 @@ class Worker:
             raise
         return broker
 
-    def _pause(self, seconds: float) -> bool:
-        """For the job's connection: wait, and say whether to give up."""
-        self._context.release_requested.wait(seconds)
-        return self._context.release_requested.is_set()
-
     def _serve(self, broker: BrokerConnection) -> None:
         fetcher = self._fetcher = Fetcher(broker, self._context.queues)
         while not self._stop.is_set():
             if not self._session.registered.is_set():
                 self._wait(broker)
                 continue
-            found = fetcher.next(lambda: self._await_arrival(broker))
-            if found is not None:
-                result = self._run(found.delivery, found.skip_priority_check)
+            fetched = fetcher.next(lambda: self._await_arrival(broker))
+            if fetched is not None:
+                result = self._run(fetched.delivery, fetched.skip_priority_check)
                 if broker.lost is not None:
                     raise broker.lost
-                fetcher.acknowledge(found.delivery, result)
+                fetcher.acknowledge(fetched.delivery, result)
 
     def _await_arrival(self, broker: BrokerConnection) -> bool:
-        """While consuming, as `_wait`; at once when the connection has just become ready."""
+        """`_wait` while consuming; the first call on a connection returns at once."""
         if self._is_ready:
             return self._wait(broker)
-        self._become_ready(broker)
+        self._set_ready(broker)
         return self._wants_work()
 
+    def _set_ready(self, broker: BrokerConnection) -> None:
+        """Log that the worker consumes. Raises BrokerUnavailable if a consumer was refused."""
+        # RabbitMQ answers in order, so the refusal of a consumer comes before this answer.
+        broker.prefetch(1)
+        self._is_ready = True
+        had_errors = self._broker_errors.is_over()
+        if not self._was_ready:
+            self._was_ready = True
+            log.info("Worker connected and ready", extra={"action": "worker_connected"})
+        elif had_errors:
+            log.info("RabbitMQ is back", extra={"action": "broker_reconnected"})
+
     def _wait(self, broker: BrokerConnection) -> bool:
-        """Wait for an arrival or a wake-up; False when no more work is wanted."""
+        """Wait for an arrival or a wake-up, at most 1 s; returns whether to go on working."""
         broker.wait(1.0, [self._stop.wake])
         self._stop.wake.clear()
         return self._wants_work()
@@ -283,15 +271,20 @@ class Worker:
     def _wants_work(self) -> bool:
         return not self._stop.is_set() and self._session.registered.is_set()
 
+    def _sleep(self, seconds: float) -> bool:
+        """Wait, for the job's connection; returns whether to give up."""
+        self._context.release_requested.wait(seconds)
+        return self._context.release_requested.is_set()
+
     def _release_prefetched(self) -> None:
-        """In a job, once it is claimed: what came beside it need not wait for its end."""
+        """Requeue the other deliveries once a job has its claim, so that others process them."""
         fetcher = self._fetcher
         if fetcher is not None and fetcher.has_prefetched:
             with self._broker_lock, suppress(BrokerUnavailable):
                 fetcher.release_prefetched()
 
     def _run(self, delivery: Delivery, skip_priority_check: bool) -> Result:
-        """Run the job, with the connection left to the main thread."""
+        """Process a delivery; meanwhile the main thread owns the broker connection."""
         self._context.lease_lost.clear()
         self._context.sleep_interrupt.clear()
         if self._context.release_requested.is_set():
@@ -300,26 +293,20 @@ class Worker:
         try:
             return self._executor.execute(delivery, skip_priority_check=skip_priority_check)
         except Exception as error:
-            return self._failed(delivery, error)
+            return self._executor_failed(delivery, error)
         finally:
             self._broker_lock.acquire()
 
-    def _failed(self, delivery: Delivery, error: Exception) -> Result:
-        """A delivery that the executor failed on: back to its queue, in the end a dead letter."""
-        log.exception("A delivery could not be settled", extra={"action": "executor_failed"})
+    def _executor_failed(self, delivery: Delivery, error: Exception) -> Result:
+        """Requeue a delivery on which the executor failed; dead-letter it after three failures."""
+        log.exception("Executor failed; message requeued", extra={"action": "executor_failed"})
         self._context.db.close()
-        key = (delivery.queue, delivery.message_id, hash(delivery.body))
-        if len(self._failures) > 1000:
-            self._failures.clear()
-        self._failures[key] += 1
-        if self._failures[key] >= _MAX_FAILURES:
-            del self._failures[key]
+        if self._executor_failures.is_exhausted(delivery):
             reason = f"could not be settled: {type(error).__name__}: {error}"
             try:
                 return self._executor.dead_letter_unclaimed(delivery, PoisonMessage(reason))
             except Exception:
-                log.exception(
-                    "A dead letter cannot be written", extra={"action": "executor_failed"}
-                )
+                text = "A dead letter cannot be written"
+                log.exception(text, extra={"action": "executor_failed"})
         self._context.release_requested.wait(1.0)
         return Result(Outcome.RELEASED)

@@ -1,4 +1,4 @@
-"""A crew that loses one of its workers ends as a whole, with the reason."""
+"""A pool that loses one of its workers ends as a whole, with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FakeWorker:
         self.stopped = threading.Event()
         self.made.append(self)
 
-    def work(self) -> None:
+    def run_until_stopped(self) -> None:
         if self.options.name.endswith(".2"):
             raise RuntimeError("the second one fails")
         self.stopped.wait(30)
@@ -36,14 +36,14 @@ class FakeWorker:
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """What a crew listens to is as before when the test ends."""
+    """The signal handlers are as before when the test ends."""
     former = [(each, signal.getsignal(each)) for each in (signal.SIGTERM, signal.SIGINT)]
     yield
     for each, handler in former:
         signal.signal(each, handler)
 
 
-def test_a_worker_that_fails_ends_its_crew(signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_fails_ends_its_pool(signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "Worker", FakeWorker)
     with pytest.raises(RuntimeError, match="second"):
         WorkerPool(App("toy"), "", "", WorkerOptions(name="w", queues=["q"]), 3).run()
