@@ -44,7 +44,7 @@ class BlockedAddress(DeliveryError):
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookResponse:
+class TargetResponse:
     """An HTTP response. retry_after: in seconds; text: an excerpt of the body, unless it is 2xx."""
 
     status: int
@@ -94,7 +94,7 @@ def send_post(
     allow_private: bool,
     seconds: float,
     check: Callable[[], None] = lambda: None,
-) -> WebhookResponse:
+) -> TargetResponse:
     """Send `body`; returns the response. Raises DeliveryError, and what `check` raises.
 
     Returns within `seconds`. allow_private: also send to addresses that are not public. check:
@@ -131,7 +131,7 @@ class _Call:
         seconds: float,
     ) -> None:
         self.ended = threading.Event()
-        self.response: WebhookResponse | None = None
+        self.response: TargetResponse | None = None
         self.failure: DeliveryError | None = None
         self._target = target
         self._body = body
@@ -214,10 +214,10 @@ class _Call:
             )  # fmt: skip
             found = connection.getresponse()
             wait = parse_retry_after(found.headers.get("Retry-After"))
-            self.response = WebhookResponse(found.status, wait)
+            self.response = TargetResponse(found.status, wait)
             if not 200 <= found.status < 300:
                 sock.settimeout(_EXCERPT_TIMEOUT_S)
-                self.response = WebhookResponse(found.status, wait, _read_excerpt(found))
+                self.response = TargetResponse(found.status, wait, _read_excerpt(found))
         finally:
             connection.close()
 

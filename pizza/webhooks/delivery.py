@@ -27,7 +27,7 @@ from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import sanitize_text
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
-from pizza.webhooks.client import DeliveryError, WebhookResponse, send_post
+from pizza.webhooks.client import DeliveryError, TargetResponse, send_post
 from pizza.webhooks.events import TASK
 from pizza.webhooks.storage import DeliveryAttempt, PendingDelivery
 from pizza.webhooks.webhooks import UrlPolicy
@@ -134,7 +134,7 @@ class _Deliverer:
         wait = min(self._policy.max_snooze, max(self._policy.min_snooze, others))
         return due.backoff + wait * random.uniform(0.5, 1.5)  # noqa: S311
 
-    def _post(self, due: PendingDelivery, check: Callable[[], None]) -> WebhookResponse:
+    def _post(self, due: PendingDelivery, check: Callable[[], None]) -> TargetResponse:
         id, now = str(due.event_id), int(time.time())
         signing = [due.secret, *([due.former_secret] if due.former_secret else [])]
         headers = {
@@ -217,7 +217,7 @@ def _disable(conn: BoundedConnection, due: PendingDelivery, reason: str) -> None
         )  # fmt: skip
 
 
-def _problem(response: WebhookResponse) -> str:
+def _problem(response: TargetResponse) -> str:
     said = f": {response.text[:200]}" if response.text else ""
     return sanitize_text(f"answered {response.status}{said}")
 

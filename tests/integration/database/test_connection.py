@@ -1,4 +1,4 @@
-"""Connections and the pool: no wait lasts for ever, and a server that is back is used again."""
+"""Connections and the pool: each wait ends, and a server that is back is used again."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from pizza.webhooks import client
 from pizza.webhooks.client import (
     BlockedAddress,
     DeliveryError,
-    WebhookResponse,
+    TargetResponse,
     parse_retry_after,
     send_post,
 )
@@ -55,7 +55,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
     return known
 
 
-def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) -> WebhookResponse:
+def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) -> TargetResponse:
     return send_post(
         parse_url(url), b"{}", {"X-One": "1"}, allow_private=private, seconds=seconds, **more
     )
@@ -63,7 +63,7 @@ def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) 
 
 def test_it_posts_to_the_address_under_the_name(receiver: Receiver, names: Any) -> None:
     names[NAME] = [["127.0.0.1"]]
-    assert call(receiver.url("/a?b=c", NAME)) == WebhookResponse(204)
+    assert call(receiver.url("/a?b=c", NAME)) == TargetResponse(204)
     (heard,) = receiver.heard
     assert (heard.path, heard.body, heard.headers["x-one"]) == ("/a?b=c", b"{}", "1")
     assert heard.headers["host"] == f"{NAME}:{receiver.port}"
@@ -71,7 +71,7 @@ def test_it_posts_to_the_address_under_the_name(receiver: Receiver, names: Any) 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Receiver) -> None:
     receiver.answers = [(302, {"Location": receiver.url("/elsewhere")}, "moved")]
-    assert call(receiver.url()) == WebhookResponse(302, text="moved")
+    assert call(receiver.url()) == TargetResponse(302, text="moved")
     assert len(receiver.heard) == 1
 
 
@@ -191,7 +191,7 @@ def test_tls_is_verified_for_the_name(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_name("cert.pem")))
         with pytest.raises(DeliveryError, match=r"(?i)certificate|match"):
             call(receiver.url(host="other.example"))
-        assert call(receiver.url(host=NAME)) == WebhookResponse(204)
+        assert call(receiver.url(host=NAME)) == TargetResponse(204)
     finally:
         receiver.close()
 
