@@ -56,10 +56,15 @@ from pizza.web.streams.hub import StreamHub
 __all__ = ["App", "Dependencies", "create_app"]
 
 _MODELS: tuple[type[BaseModel], ...] = (
-    OrderResponse, StatusResponse, ChangeResponse, HealthResponse,
-    tracking.TrackedResponse, *staff.MODELS, *requests.MODELS,
+    OrderResponse,
+    StatusResponse,
+    ChangeResponse,
+    HealthResponse,
+    tracking.TrackedResponse,
+    *staff.MODELS,
+    *requests.MODELS,
     *webhook_schemas.MODELS,
-)  # fmt: skip
+)
 
 
 class _Map(Map):

@@ -74,7 +74,7 @@ def test_the_order_page_with_and_without_errors(house, visitor):
     visitor.expect("422")
     visitor.click("[value=delivery]")
     visitor.click("#send")
-    visitor.sees("#problem", "not valid")
+    visitor.sees("#problem", "marked fields")
     look(visitor, "errors")
 
 

@@ -51,10 +51,10 @@ def test_what_is_wrong_stands_beside_its_field(house, visitor, scripts):
     visitor.fill("delivery_address", "no number")
     visitor.click("#send")
 
-    visitor.sees("#problem", "The order is not valid")
-    visitor.sees("#error-items", "1 to 100 items")
-    visitor.sees("#error-customer_name", "characters")
-    visitor.sees("#error-delivery_address", "digit")
+    visitor.sees("#problem", "Please check the marked fields")
+    visitor.sees("#error-items", "Choose at least one dish")
+    visitor.sees("#error-customer_name", "Enter your name")
+    visitor.sees("#error-delivery_address", "house number")
     assert visitor.find("#delivery_address").get_attribute("aria-invalid") == "true"
     assert visitor.find("#delivery_address").get_attribute("value") == "no number"
     assert len(orders(house)) == before

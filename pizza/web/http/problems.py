@@ -43,6 +43,7 @@ CONTENT_TYPE = "application/problem+json"
 RETRY_DATABASE_SECONDS = 2
 # At most so many field errors in one response.
 MAX_ERRORS = 100
+INVALID_ORDER = "The order is not valid."
 _SCHEME = 'Bearer realm="pizza"'
 
 _DETAILS = {
@@ -185,7 +186,7 @@ def _title(status: int) -> str:
 # The first type that matches handles the exception.
 _HANDLERS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda problem: problem,
-    InvalidOrder: lambda error: Problem(422, "The order is not valid.", errors=error.errors),
+    InvalidOrder: lambda error: Problem(422, INVALID_ORDER, errors=error.errors),
     InvalidRequest: lambda error: Problem(422, "The request is not valid.", errors=error.errors),
     OrderNotFound: lambda error: Problem(404, str(error)),
     CustomerNotFound: lambda error: Problem(404, str(error)),

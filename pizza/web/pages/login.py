@@ -49,10 +49,14 @@ def register(pages: Blueprint, authenticator: Authenticator, credentials: Creden
                 )
         response = html.redirect_to(next_url)
         response.set_cookie(
-            authorization.cookie_name(request.environ), cookie, httponly=True, samesite="Strict",
-            max_age=int(sessions.MAX_AGE.total_seconds()), path=request.script_root or "/",
+            authorization.cookie_name(request.environ),
+            cookie,
+            httponly=True,
+            samesite="Strict",
+            max_age=int(sessions.MAX_AGE.total_seconds()),
+            path=request.script_root or "/",
             secure=authorization.is_https(request.environ),
-        )  # fmt: skip
+        )
         return response
 
     @pages.post("/logout")

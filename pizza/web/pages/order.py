@@ -18,6 +18,7 @@ from pizza.domain.menu import Dish
 from pizza.menu import dishes
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.http.problems import INVALID_ORDER
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html
 from pizza.web.schemas.serializers import TRACK
@@ -25,6 +26,13 @@ from pizza.web.schemas.serializers import TRACK
 _QUANTITY, _PRICE = "quantity:", "price:"
 # The sections of the menu in their order; others come between.
 _FIRST_TAGS, _LAST_TAGS = ("pizza", "pasta", "grill", "soup", "salad"), ("dessert", "drink")
+# For errors of a whole field; those of single items have the API's texts.
+_FIELD_MESSAGES = {
+    "customer_name": "Enter your name.",
+    "delivery_address": "Enter street and house number.",
+    "items": "Choose at least one dish.",
+}
+_CHECK_FIELDS = "Please check the marked fields."
 _TYPES = (
     (rules.TAKEOUT, "Pickup"),
     (rules.DINE_IN, "Dine in"),
@@ -60,9 +68,11 @@ def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder)
 def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any]) -> Response:
     """The page with the entered values and their errors."""
     errors: dict[str, str] = {}
+    detail, is_invalid = problem.get("detail", ""), problem.get("detail") == INVALID_ORDER
     for each in problem.get("errors", ()):
         field = "items" if each["field"].startswith("items") else each["field"]
-        errors.setdefault(field, each["message"])
+        message = _FIELD_MESSAGES.get(each["field"]) if is_invalid else None
+        errors.setdefault(field, message or each["message"])
     response = html.render_page(
         "order.html",
         status=problem.get("status", 200),
@@ -71,7 +81,8 @@ def _page(menu: list[Dish], form: Mapping[str, str], problem: Mapping[str, Any])
         types=_TYPES,
         limits=rules,
         names=names,
-        detail=problem.get("detail", ""),
+        detail=_CHECK_FIELDS if is_invalid else detail,
+        messages={"detail": [INVALID_ORDER, _CHECK_FIELDS], "fields": _FIELD_MESSAGES},
         errors=errors,
         # The same key when the form is sent again, so that it places one order.
         key=form.get("key") or str(uuid.uuid4()),

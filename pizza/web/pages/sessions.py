@@ -51,8 +51,12 @@ def _end(conn: service.Connection, id: str) -> None:
 
 def _to_row(session: StaffSession, own: str | None) -> dict[str, object]:
     return {
-        "id": session.id[:SHORT_ID], "key": printable(service.key_name_of(session)),
-        "created_at": session.created_at, "last_used_at": session.last_used_at,
-        "expires_at": session.expires_at, "client": session.client,
-        "agent": printable(session.user_agent), "own": session.id == own,
-    }  # fmt: skip
+        "id": session.id[:SHORT_ID],
+        "key": printable(service.key_name_of(session)),
+        "created_at": session.created_at,
+        "last_used_at": session.last_used_at,
+        "expires_at": session.expires_at,
+        "client": session.client,
+        "agent": printable(session.user_agent),
+        "own": session.id == own,
+    }

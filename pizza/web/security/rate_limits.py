@@ -48,12 +48,12 @@ class RateLimits:
         if principal.has_key:
             return None
         address = client_of(environ)
-        places = self._settings.client_order_limit
-        if address is None or places == 0:
+        limit = self._settings.client_order_limit
+        if address is None or limit == 0:
             return None
         return ClientQuota(
             self._authenticator.hash_address(address),
-            places,
+            limit,
             network_hash=self._authenticator.hash_address(network_of(address)),
         )
 

@@ -90,6 +90,13 @@ async function place(body) {
   return found;
 }
 
+/** The problem with the page's texts in place of the API's, as pizza/web/pages/order.py has them. */
+function worded({ detail, errors = [] }) {
+  const { detail: [invalid, text], fields } = JSON.parse(form.dataset.messages);
+  if (detail !== invalid) return [detail, errors];
+  return [text, errors.map((each) => ({ ...each, message: fields[each.field] || each.message }))];
+}
+
 function showErrors(detail, errors) {
   for (const name of FIELDS) {
     const found = errors.find((each) => each.field === name || (name === "items" && each.field.startsWith("items")));
@@ -129,9 +136,9 @@ form.addEventListener("submit", async (event) => {
       location.assign(answer.tracking_url);
       return; // the button stays disabled until the tracking page is shown
     }
-    const errors = answer.errors || [];
+    const [detail, errors] = worded(answer);
     if (errors.some((each) => /^items\[\d+\]\.(price|name)$/.test(each.field))) await showMenuPrices();
-    showErrors(answer.detail, errors);
+    showErrors(detail, errors);
   } catch {
     showErrors("We didn’t hear back. Tap again – you won’t be charged or served twice.", []);
   }

@@ -216,7 +216,7 @@ def test_what_is_no_form_is_refused(closed, form):
     assert closed.post("/login", data=form, headers={**HERE, **FORM}).status_code == 400
 
 
-# --- plots ---------------------------------------------------------------------------------------
+# --- charts --------------------------------------------------------------------------------------
 
 
 def test_the_menu_begins_with_pizza_and_ends_with_drinks():
@@ -225,6 +225,26 @@ def test_the_menu_begins_with_pizza_and_ends_with_drinks():
     assert [tag for tag, _ in sections] == [
         "pizza", "grill", "salad", "oyster", "dessert", "drink",
     ]  # fmt: skip
+
+
+def test_an_invalid_order_has_the_texts_of_the_page_and_others_those_of_the_api(client):
+    errors = [
+        {"field": "items", "message": "must be 1 to 100 items"},
+        {"field": "table_number", "message": "must be from 1 to 1000"},
+    ]
+
+    def page(status, detail):
+        problem = {"status": status, "detail": detail, "errors": errors}
+        with client.application.test_request_context("/"):
+            return order._page([], {}, problem).get_data(as_text=True)
+
+    invalid = page(422, "The order is not valid.")
+    assert (
+        ">Please check the marked fields.<" in invalid and ">Choose at least one dish.<" in invalid
+    )
+    assert ">must be from 1 to 1000<" in invalid
+    sold_out = page(409, "Lasagne is sold out.")
+    assert ">Lasagne is sold out.<" in sold_out and ">must be 1 to 100 items<" in sold_out
 
 
 def test_bars_are_as_high_as_their_values_and_say_them():
