@@ -28,8 +28,8 @@ _AGEING, _ESTIMATES, _PACE, _FORGET, _NAMES = 2.0, 2.0, 10.0, 5.0, 5.0
 def make_app(settings: Settings | None = None) -> App:
     """An app with the restaurant's topology and periodic tasks, and no other tasks yet."""
     app = App("pizza", topology=TOPOLOGY, middleware=[timing])
-    app.periodic(_ESTIMATES, "estimates")(estimates.refresh)
-    app.periodic(_PACE, "pace")(estimates.measure_pace)
+    app.periodic(_ESTIMATES, "estimates")(estimates.refresh_estimates)
+    app.periodic(_PACE, "pace")(estimates.measure_cooking_times)
     app.periodic(_NAMES, "names")(fold_names)
     app.periodic(_FORGET, "order keys")(orders.forget_keys)
     app.periodic(_FORGET, "clients")(doors.ClientRetention().run)

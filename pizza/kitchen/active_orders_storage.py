@@ -1,4 +1,4 @@
-"""The kitchen's board in the database: all that is being worked on, in one look."""
+"""The orders that are being worked on, for the kitchen page."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import psycopg
 
 from pizza.database.queries import Queries
 
-_LIVE = Queries("restaurant/active_orders").live
+_SQL = Queries("restaurant/active_orders")
 
 Connection = psycopg.Connection[Any]
 
-# More than hang on any board; and how far back an order may lie that waits to be handed over.
-MOST = 500
+# The number of orders listed; and how many of the newest orders are searched for ready ones.
+MAX_LISTED = 500
 _NEWEST = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class BoardOrder:
-    """An order as the board shows it; items are dicts of name and quantity."""
+class ActiveOrder:
+    """An order of the kitchen page. items: dicts of name and quantity."""
 
     order_number: str
     status: str
@@ -43,7 +43,7 @@ class BoardOrder:
     items: list[dict[str, Any]]
 
 
-def live(conn: Connection) -> list[BoardOrder]:
-    """The orders of the board, most urgent first; a cancelled one stays for two minutes."""
-    rows = conn.execute(_LIVE, {"limit": MOST, "newest": _NEWEST}).fetchall()
-    return [BoardOrder(*row) for row in rows]
+def list_active_orders(conn: Connection) -> list[ActiveOrder]:
+    """The active orders, most urgent first; cancelled ones are listed for two minutes."""
+    rows = conn.execute(_SQL.active_orders, {"limit": MAX_LISTED, "newest": _NEWEST}).fetchall()
+    return [ActiveOrder(*row) for row in rows]

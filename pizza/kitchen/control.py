@@ -1,6 +1,6 @@
-"""What managers set in the kitchen: pause and resume, and the limit of orders at a time.
+"""Use cases of managers: pause and resume the kitchen, and set its capacity.
 
-Every change has an entry in the audit log, in its transaction.
+Every change writes an entry of the audit log in its transaction.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def pause_kitchen(
     by: str | None = None,
     actor: Actor = UNNAMED,
 ) -> KitchenState:
-    """Take no orders until `resume_kitchen`; what was taken is cooked. Raises InvalidRequest."""
+    """Refuse new orders until `resume_kitchen`; placed ones are cooked. Raises InvalidRequest."""
     check_signature(by=by, reason=reason)
     state = _set_paused(conn, True, reason, by, actor)
     _log("kitchen_paused", "Kitchen takes no orders", reason=reason, by=state.changed_by)
@@ -42,7 +42,7 @@ def pause_kitchen(
 def resume_kitchen(
     conn: Connection, *, by: str | None = None, actor: Actor = UNNAMED
 ) -> KitchenState:
-    """Take orders again. Raises InvalidRequest."""
+    """Accept new orders again. Raises InvalidRequest."""
     check_signature(by=by)
     state = _set_paused(conn, False, None, by, actor)
     _log("kitchen_resumed", "Kitchen takes orders", by=state.changed_by)
@@ -53,7 +53,7 @@ def _set_paused(
     conn: Connection, paused: bool, reason: str | None, by: str | None, actor: Actor
 ) -> KitchenState:
     with conn.transaction():
-        before = storage.state(conn)
+        before = storage.get_state(conn)
         state = storage.set_paused(conn, paused, reason, actor.signature(by))
         audit_log.record(
             conn, actor.called(by), "kitchen_paused" if paused else "kitchen_resumed",
@@ -66,21 +66,21 @@ def _set_paused(
 def set_max_concurrent(
     conn: Connection, limit: int, *, by: str | None = None, actor: Actor = UNNAMED
 ) -> KitchenState:
-    """Set how many orders may be received or cooking at a time, 0 for no limit.
+    """Set the maximum of received and cooking orders, 0 for no limit.
 
-    From then on no order service changes it at its start. Raises InvalidRequest.
+    After that no order service changes it at its start. Raises InvalidRequest.
     """
     check_signature(by=by)
     if not 0 <= limit <= MAX_CONCURRENT_LIMIT:
         raise InvalidRequest([FieldError("limit", f"must be from 0 to {MAX_CONCURRENT_LIMIT}")])
     with conn.transaction():
-        before = storage.state(conn)
+        before = storage.get_state(conn)
         order_storage.set_capacity(conn, limit, actor.signature(by))
         audit_log.record(
             conn, actor.called(by), "max_concurrent_set", Subject("kitchen"),
             before={"max_concurrent": before.max_concurrent}, after={"max_concurrent": limit},
         )  # fmt: skip
-    state = storage.state(conn)
+    state = storage.get_state(conn)
     _log(
         "max_concurrent_set", "The restaurant has another limit of orders at a time",
         max_concurrent=state.max_concurrent, by=state.max_concurrent_by,
@@ -89,13 +89,13 @@ def set_max_concurrent(
 
 
 def kitchen_state(conn: Connection) -> KitchenState:
-    """Whether the kitchen takes orders, and how many at a time."""
-    return storage.state(conn)
+    """Whether the kitchen accepts orders, and its capacity."""
+    return storage.get_state(conn)
 
 
-def open_stations(conn: Connection) -> list[str]:
-    """The staffed stations behind the kitchen, in the order of the line."""
-    return station_storage.line(conn)
+def list_open_stations(conn: Connection) -> list[str]:
+    """The staffed stations after the kitchen, in the order of the pipeline."""
+    return station_storage.list_open_stations(conn)
 
 
 def _log(action: str, text: str, **details: Any) -> None:

@@ -1,4 +1,4 @@
-"""The cook's task: received → cooking → ready, in two steps that each are one transaction."""
+"""The task of a cook: received → cooking → ready, in two transactions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 log = logging.getLogger(__name__)
 
 _SQL = Queries("restaurant/kitchen")
-_START, _FINISH = _SQL.start, _SQL.finish
+_START, _FINISH = _SQL.start_cooking, _SQL.finish_cooking
 
-# An order is never given up lightly: with these waits it is tried for about an hour.
+# With these delays an order is retried for about an hour.
 _RETRY = RetryPolicy(max_attempts=20, initial_delay=1.0, multiplier=2.0, max_delay=300.0)
 _HIGH_PRIORITY = 10
-# What the database writes into an order message (the function order_message).
+# The fields of an order message (SQL function order_message).
 FIELDS = frozenset((
     "order_number", "customer_name", "customer_type", "order_type", "table_number",
     "delivery_address", "items", "total_amount", "priority", "rush", "created_at", "stage",
@@ -35,18 +35,18 @@ FIELDS = frozenset((
 
 @dataclass(frozen=True, slots=True)
 class OrderMessage:
-    """What a cook needs of an order message.
+    """The fields of an order message that workers use.
 
-    more: what else it had, by turns a name and its value's JSON, for the order's next message.
+    extra: its unknown fields, alternately a name and a value as JSON, for the order's next message.
     """
 
     number: str
     order_type: str
-    more: list[str] | None = None
+    extra: list[str] | None = None
 
 
 def parse_order_message(body: Any) -> OrderMessage:
-    """Read an order message. Raises PoisonMessage, naming the field that is bad."""
+    """Parse an order message. Raises PoisonMessage, naming the field that is bad."""
     if not isinstance(body, dict):
         raise PoisonMessage("the order message is not a JSON object")
     number, order_type = body.get("order_number"), body.get("order_type")
@@ -54,19 +54,19 @@ def parse_order_message(body: Any) -> OrderMessage:
         raise PoisonMessage("order_number is missing or not text")
     if order_type not in ORDER_TYPES:
         raise PoisonMessage(f"order_type is not one of {', '.join(ORDER_TYPES)}")
-    # A release after this one may have put them there.
+    # A later release may have added fields.
     unknown = body.keys() - FIELDS
     return OrderMessage(number, order_type, _fields(body, unknown) if unknown else None)
 
 
 def _fields(body: dict[str, Any], names: Iterable[str]) -> list[str]:
-    """Some fields of a message; without those whose names the database cannot hold."""
+    """Fields of a message, alternately names and JSON, if PostgreSQL can store the name."""
     kept = [name for name in sorted(names) if sanitize_text(name) == name]
     return [part for name in kept for part in (name, json.dumps(body[name]))]
 
 
-def kitchen(base_seconds: float) -> Blueprint:
-    """The cook's tasks; base_seconds is the cooking time of a takeout."""
+def cook_tasks(base_seconds: float) -> Blueprint:
+    """A blueprint with the task of cooks. base_seconds: the cooking time of a takeout."""
     blueprint = Blueprint("kitchen")
 
     @blueprint.task(
@@ -93,18 +93,18 @@ def kitchen(base_seconds: float) -> Blueprint:
         if order["status"] != "cooking":
             _log(number, "order_skipped", f"Order is {order['status']}; nothing to cook")
             return
-        _begun(number, order)
+        _log_started(number, order)
         job.sleep(seconds)
         done = job.execute_completing(
             _FINISH, number=number, type=message.order_type, worker=job.worker_name,
-            more=message.more,
+            more=message.extra,
         )  # fmt: skip
-        _ended(number, done)
+        _log_finished(number, done)
 
     return blueprint
 
 
-def _begun(number: str, order: dict[str, Any]) -> None:
+def _log_started(number: str, order: dict[str, Any]) -> None:
     high = order["priority"] >= _HIGH_PRIORITY
     details = {"priority": order["priority"], "order_type": order["type"]}
     if order["taken_from"]:
@@ -113,7 +113,7 @@ def _begun(number: str, order: dict[str, Any]) -> None:
     _log(number, "order_processing", text, details=details)
 
 
-def _ended(number: str, done: dict[str, Any] | None) -> None:
+def _log_finished(number: str, done: dict[str, Any] | None) -> None:
     if done is None or done["status"] is None:
         _log(number, "order_ended_elsewhere", "Order was ended by somebody else")
         return

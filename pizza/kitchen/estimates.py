@@ -1,4 +1,4 @@
-"""Keeps the estimated completion of waiting orders current while the line moves."""
+"""Updates the estimated completion of waiting orders; periodic tasks."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("restaurant/orders")
 _WORKERS = Queries("restaurant/workers")
-_WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _COUNT, _SHIFT = (
+_WAITING, _COOKING, _ESTIMATE, _MEASURE_PACE, _PACE, _COUNT, _ONLINE_COOKS = (
     _SQL.waiting, _SQL.cooking, _SQL.estimate, _SQL.measure_pace, _SQL.pace, _SQL.count_waiting,
-    _WORKERS.shift,
+    _WORKERS.online_cooks,
 )  # fmt: skip
 
-# Beyond that many the guess is rough anyway, and the look would be long.
-_MOST = 300
+# Orders beyond this number get no estimate: it would be rough, and the query slow.
+_MAX_ESTIMATED = 300
 _QUEUES = [KITCHEN_QUEUE, *TYPED_QUEUES.values()]
 _NEWEST = 500
-# An estimate is written anew when it has moved by so much.
-_MOVED = timedelta(seconds=1)
+# Estimates that have moved by less are not written.
+_MIN_SHIFT = timedelta(seconds=1)
 
 Connection = psycopg.Connection[Any]
 
 
-def refresh(conn: Connection) -> int:
-    """Estimate the best of the waiting orders; returns how many estimates were changed.
+def refresh_estimates(conn: Connection) -> int:
+    """Update the estimates of the first waiting orders; returns how many have changed.
 
-    In the caller's transaction. Waits for no row: an order that is locked keeps its estimate until
-    the next run.
+    In the caller's transaction. Skips locked rows; they are updated by a later run.
     """
     with index_plans(conn):
         return _refresh(conn)
@@ -45,15 +44,15 @@ def refresh(conn: Connection) -> int:
 
 def _refresh(conn: Connection) -> int:
     conn.execute(_COUNT, {"queues": _QUEUES})
-    rows = conn.execute(_WAITING, {"queues": _QUEUES, "limit": _MOST}).fetchall()
+    rows = conn.execute(_WAITING, {"queues": _QUEUES, "limit": _MAX_ESTIMATED}).fetchall()
     if not rows:
         return 0
     pace = {kind: float(seconds) for kind, seconds in conn.execute(_PACE).fetchall()}
-    line = [
+    queue = [
         QueuedOrder(number, kind, pace.get(kind, cooking_seconds(kind)), frozenset(needs or ("?",)))
         for number, kind, needs, _, _ in rows
     ]
-    ready_in = estimate_completions(_shift(conn), line)
+    ready_in = estimate_completions(_online_cooks(conn), queue)
     now = datetime.now(UTC)
     moved: dict[str, datetime] = {}
     for number, _, _, _, before in rows:
@@ -61,7 +60,7 @@ def _refresh(conn: Connection) -> int:
         if seconds is None:
             continue
         moment = now + timedelta(seconds=seconds)
-        if before is None or abs(moment - before) > _MOVED:
+        if before is None or abs(moment - before) > _MIN_SHIFT:
             moved[number] = moment
     if not moved:
         return 0
@@ -69,13 +68,13 @@ def _refresh(conn: Connection) -> int:
     return conn.execute(_ESTIMATE, changes).rowcount
 
 
-def measure_pace(conn: Connection) -> None:
-    """Take the time that cooking takes from the latest orders. Waits for no row."""
+def measure_cooking_times(conn: Connection) -> None:
+    """Store the average cooking times of the latest orders. Skips locked rows."""
     with index_plans(conn):
         conn.execute(_MEASURE_PACE, {"newest": _NEWEST})
 
 
-def _shift(conn: Connection) -> list[Cook]:
+def _online_cooks(conn: Connection) -> list[Cook]:
     busy: dict[str, float] = defaultdict(float)
     for name, left in conn.execute(_COOKING, {"queues": _QUEUES}).fetchall():
         busy[name] = max(0.0, left or 0.0)
@@ -85,5 +84,5 @@ def _shift(conn: Connection) -> list[Cook]:
             frozenset(tags) if tags else None,
             busy[name],
         )
-        for name, order_types, tags in conn.execute(_SHIFT).fetchall()
+        for name, order_types, tags in conn.execute(_ONLINE_COOKS).fetchall()
     ]

@@ -1,4 +1,4 @@
-"""The line of stations in the database, where the statements that move an order read it."""
+"""The pipeline of stations in the database, from which SQL functions read it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pizza.database.queries import Queries
 from pizza.domain.stations import STATIONS
 
 _SQL = Queries("restaurant/stations")
-_SET_LINE, _CLOSE_OTHERS, _LINE = _SQL.set_line, _SQL.close_others, _SQL.line
 
 
-def set_line(conn: psycopg.Connection[Any], staffed: Collection[str]) -> None:
-    """Write the program's table of stations, and which of them are staffed; all in one commit."""
+def set_stations(conn: psycopg.Connection[Any], staffed: Collection[str]) -> None:
+    """Write the table of stations, and which of them are staffed, in one transaction."""
     with conn.transaction():
         for position, row in enumerate(STATIONS, start=1):
             conn.execute(
-                _SET_LINE,
+                _SQL.upsert_station,
                 {
                     "name": row.name,
                     "position": position,
@@ -29,9 +28,9 @@ def set_line(conn: psycopg.Connection[Any], staffed: Collection[str]) -> None:
                     "open": row.name in staffed,
                 },
             )
-        conn.execute(_CLOSE_OTHERS, {"names": [row.name for row in STATIONS]})
+        conn.execute(_SQL.close_other_stations, {"names": [row.name for row in STATIONS]})
 
 
-def line(conn: psycopg.Connection[Any]) -> list[str]:
-    """The staffed stations, in the order of the line."""
-    return [row[0] for row in conn.execute(_LINE).fetchall()]
+def list_open_stations(conn: psycopg.Connection[Any]) -> list[str]:
+    """The staffed stations, in the order of the pipeline."""
+    return [row[0] for row in conn.execute(_SQL.list_open_stations).fetchall()]

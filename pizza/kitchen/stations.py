@@ -1,7 +1,7 @@
-"""The stations behind the kitchen, as tasks: quality, packaging, courier.
+"""The tasks of the stations after the kitchen: quality, packaging, courier.
 
-A station's task begins with one guarded statement, works for a while, and ends with another. To
-add one, add a row to pizza/domain/stations.py and a task here (docs/stations.md).
+A station's task starts with one fenced statement, works, and completes with another. To add a
+station, add a row to pizza/domain/stations.py and a task here (docs/stations.md).
 """
 
 from __future__ import annotations
@@ -23,62 +23,62 @@ from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
 log = logging.getLogger(__name__)
 
 _SQL = Queries("restaurant/stations")
-_START, _FINISH, _SEND_BACK = _SQL.start, _SQL.finish, _SQL.send_back
+_START, _FINISH, _SEND_BACK = _SQL.start_station, _SQL.finish_station, _SQL.send_back
 
 _RETRY = RetryPolicy(max_attempts=20, initial_delay=1.0, multiplier=2.0, max_delay=300.0)
-# A drive takes longer than a look or a box.
-_DRIVE = 2.5
+# The time of a delivery, relative to that of the other stations.
+_DELIVERY_FACTOR = 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """How a station works: seconds for each order; how many of a hundred quality sends back."""
+class StationTiming:
+    """seconds: the time for each order; send_back_percent: share that quality sends back."""
 
     seconds: float = 2.0
     send_back_percent: float = 0.0
 
 
-def stations(work: Work) -> Blueprint:
-    """All stations' tasks; a worker serves the queue of one of them."""
+def station_tasks(timing: StationTiming) -> Blueprint:
+    """A blueprint with the tasks of all stations; a worker consumes the queue of one."""
     blueprint = Blueprint("stations")
 
     def task(name: str) -> Any:
         row = station(name)
         return blueprint.task(
             row.task, queue=row.queue, retry=_RETRY, decode=parse_order_message, manual_claim=True,
-            time_limit=TIME_LIMIT_S + 2 * _DRIVE * work.seconds,
+            time_limit=TIME_LIMIT_S + 2 * _DELIVERY_FACTOR * timing.seconds,
         )  # fmt: skip
 
     @task("quality")
     def check_quality(job: Job) -> None:
-        if not _begin(job, "quality"):
+        if not _start(job, "quality"):
             return
-        job.sleep(work.seconds)
-        if random.random() * 100 < work.send_back_percent:  # noqa: S311
+        job.sleep(timing.seconds)
+        if random.random() * 100 < timing.send_back_percent:  # noqa: S311
             _send_back(job, "quality", "did not pass the quality check")
         else:
-            _end(job, "quality")
+            _complete(job, "quality")
 
     @task("packaging")
     def package_order(job: Job) -> None:
-        if _begin(job, "packaging"):
-            job.sleep(work.seconds)
-            _end(job, "packaging")
+        if _start(job, "packaging"):
+            job.sleep(timing.seconds)
+            _complete(job, "packaging")
 
     @task("courier")
     def deliver_order(job: Job) -> None:
-        if _begin(job, "courier", becomes=OUT_FOR_DELIVERY):
-            job.sleep(work.seconds * _DRIVE)
-            _end(job, "courier", becomes=DELIVERED)
+        if _start(job, "courier", new_status=OUT_FOR_DELIVERY):
+            job.sleep(timing.seconds * _DELIVERY_FACTOR)
+            _complete(job, "courier", new_status=DELIVERED)
 
     return blueprint
 
 
-def _begin(job: Job, name: str, becomes: str | None = None) -> bool:
-    """Claim the order for the station; False when it is somewhere else by now."""
+def _start(job: Job, name: str, new_status: str | None = None) -> bool:
+    """Claim the order for the station; False if it is no longer due there."""
     message: OrderMessage = job.body
     order = job.execute_claiming(
-        _START, number=message.number, station=name, worker=job.worker_name, status=becomes
+        _START, number=message.number, station=name, worker=job.worker_name, status=new_status
     )
     if order["status"] is None:
         raise PoisonMessage(f"there is no order {message.number}")
@@ -89,12 +89,12 @@ def _begin(job: Job, name: str, becomes: str | None = None) -> bool:
     return True
 
 
-def _end(job: Job, name: str, becomes: str | None = None) -> None:
-    """The station is done with the order, which goes on."""
+def _complete(job: Job, name: str, new_status: str | None = None) -> None:
+    """Complete the station's work; the order continues to the next one."""
     message: OrderMessage = job.body
     done = job.execute_completing(
         _FINISH, number=message.number, station=name, worker=job.worker_name,
-        type=message.order_type, status=becomes, more=message.more,
+        type=message.order_type, status=new_status, more=message.extra,
     )  # fmt: skip
     if done is None or done["status"] is None:
         _log(message.number, "order_ended_elsewhere", "Order was ended by somebody else")
@@ -109,7 +109,7 @@ def _send_back(job: Job, name: str, reason: str) -> None:
     job.execute_completing(
         _SEND_BACK, number=message.number, station=name, worker=job.worker_name,
         queue=TYPED_QUEUES[message.order_type], exchange=ORDERS_TOPIC, notes=notes,
-        more=message.more,
+        more=message.extra,
     )  # fmt: skip
     _log(message.number, "order_sent_back", f"Order was {notes}", details={"station": name})
 

@@ -1,4 +1,4 @@
-"""The kitchen's own state: whether it takes orders, and how many at a time."""
+"""The state of the kitchen: whether the intake of orders is paused, and the capacity."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/kitchen")
-_SET_PAUSED, _STATE = _SQL.set_paused, _SQL.state
 
 
 @dataclass(frozen=True, slots=True)
 class KitchenState:
-    """Whether the intake is stopped, why, who did it and when (UTC).
+    """Whether the intake of orders is paused, why, by whom and since when (UTC).
 
-    max_concurrent: how many orders may be received or cooking at a time, 0 for no limit; and who
-        set it by a command, None for an order service at its start.
+    max_concurrent: the maximum of received and cooking orders, 0 for no limit; max_concurrent_by:
+    who has set it by a command, None if an order service set it at its start.
     """
 
     paused: bool
@@ -33,14 +32,14 @@ class KitchenState:
 def set_paused(
     conn: psycopg.Connection[Any], paused: bool, reason: str | None, by: str
 ) -> KitchenState:
-    """Stop the intake of orders, or let it go on."""
-    row = conn.execute(_SET_PAUSED, {"paused": paused, "reason": reason, "by": by}).fetchone()
+    """Pause or resume the intake of orders; returns the new state."""
+    row = conn.execute(_SQL.set_paused, {"paused": paused, "reason": reason, "by": by}).fetchone()
     assert row is not None
     return KitchenState(*row)
 
 
-def state(conn: psycopg.Connection[Any]) -> KitchenState:
-    """How it stands."""
-    row = conn.execute(_STATE).fetchone()
+def get_state(conn: psycopg.Connection[Any]) -> KitchenState:
+    """The current state."""
+    row = conn.execute(_SQL.kitchen_state).fetchone()
     assert row is not None
     return KitchenState(*row)

@@ -1,4 +1,4 @@
-"""Workers in the database: who is on shift."""
+"""Workers in the database: their profiles, sessions and figures."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/workers")
-_ENTER, _BEAT, _LEAVE, _STATUS, _DEAD = (
-    _SQL.enter, _SQL.beat, _SQL.leave, _SQL.status, _SQL.mark_the_dead,
-)  # fmt: skip
 
 Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """One worker; status is `online` while its session stands, times are UTC.
+    """A worker. status: `online` while its database session exists. Times are in UTC.
 
-    order_types, tags: what it takes (None: everything). The figures below are of its part in the
-    newest 5,000 orders (the view worker_performance); None where there is nothing to measure.
+    order_types, tags: what it takes (None: everything). The figures cover the newest 5,000 orders
+    (the view worker_performance); None without a measurement.
     """
 
     name: str
@@ -43,10 +40,10 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
-    """What a worker does: its type, its station, and which orders it takes (None: all).
+class WorkerProfile:
+    """What a worker registers: type, station, and the orders that it takes (None: all).
 
-    cooking_time: seconds that a takeout takes this cook; None for who does not cook.
+    cooking_time: of a takeout in seconds; None for workers that are no cooks.
     """
 
     type: str
@@ -56,18 +53,18 @@ class Post:
     cooking_time: float | None = None
 
 
-def enter(conn: Connection, name: str, post: Post, limit: int) -> str:
+def register_worker(conn: Connection, name: str, profile: WorkerProfile, limit: int) -> str:
     """Register a worker on the session of `conn`: `welcome`, `taken` or `full`."""
     row = conn.execute(
-        _ENTER,
+        _SQL.register_worker,
         {
             "name": name,
-            "type": post.type,
+            "type": profile.type,
             "limit": limit,
-            "station": post.station,
-            "order_types": list(post.order_types) if post.order_types else None,
-            "tags": list(post.tags) if post.tags else None,
-            "cooking_time": post.cooking_time,
+            "station": profile.station,
+            "order_types": list(profile.order_types) if profile.order_types else None,
+            "tags": list(profile.tags) if profile.tags else None,
+            "cooking_time": profile.cooking_time,
         },
     ).fetchone()
     assert row is not None
@@ -75,21 +72,21 @@ def enter(conn: Connection, name: str, post: Post, limit: int) -> str:
     return verdict
 
 
-def beat(conn: Connection, name: str) -> None:
-    """Note that a worker is alive."""
-    conn.execute(_BEAT, {"name": name})
+def record_heartbeat(conn: Connection, name: str) -> None:
+    """Set the last heartbeat of a worker to now."""
+    conn.execute(_SQL.record_heartbeat, {"name": name})
 
 
-def leave(conn: Connection, name: str) -> None:
-    """Note that a worker has gone home."""
-    conn.execute(_LEAVE, {"name": name})
+def unregister_worker(conn: Connection, name: str) -> None:
+    """Set a worker offline."""
+    conn.execute(_SQL.unregister_worker, {"name": name})
 
 
-def mark_the_dead(conn: Connection) -> list[str]:
-    """Set workers whose session is gone offline, and name them."""
-    return [row[0] for row in conn.execute(_DEAD).fetchall()]
+def expire_workers(conn: Connection) -> list[str]:
+    """Set workers without a database session offline; returns their names."""
+    return [row[0] for row in conn.execute(_SQL.expire_workers).fetchall()]
 
 
-def status(conn: Connection) -> list[WorkerStatus]:
-    """All workers that were ever on shift, by name."""
-    return [WorkerStatus(*row) for row in conn.execute(_STATUS).fetchall()]
+def list_workers(conn: Connection) -> list[WorkerStatus]:
+    """All workers that have ever registered, sorted by name."""
+    return [WorkerStatus(*row) for row in conn.execute(_SQL.list_workers).fetchall()]

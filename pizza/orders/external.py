@@ -66,7 +66,7 @@ def _reply(conn: BoundedConnection, to: Job | DeadMessage, answer: dict[str, Any
     replies.send(conn, to.reply_to, answer, to.correlation_id)
 
 
-def outside(base_seconds: float) -> Blueprint:
+def external_order_tasks(base_seconds: float) -> Blueprint:
     """The task for messages from outside; base_seconds is the cooking time of a takeout."""
     blueprint = Blueprint("outside")
 

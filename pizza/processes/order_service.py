@@ -103,7 +103,7 @@ def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
         )  # fmt: skip
     if settings.max_concurrent is not None and settings.max_concurrent != found.max_concurrent:
         _warn(settings.max_concurrent, found)
-    station_storage.set_line(conn, settings.stations)
+    station_storage.set_stations(conn, settings.stations)
 
 
 def _is_put_off(found: Opening, wanted: int) -> bool:

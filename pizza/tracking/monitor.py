@@ -79,7 +79,7 @@ class OrderMonitor(threading.Thread):
         self._check_workers(conn)
 
     def _check_workers(self, conn: BoundedConnection) -> None:
-        for name in worker_storage.mark_the_dead(conn):
+        for name in worker_storage.expire_workers(conn):
             self._offline.add(name)
             log.warning(
                 "Worker %s is gone", name,
@@ -87,7 +87,9 @@ class OrderMonitor(threading.Thread):
             )  # fmt: skip
         if not self._offline:
             return
-        online = {each.name for each in worker_storage.status(conn) if each.status == "online"}
+        online = {
+            each.name for each in worker_storage.list_workers(conn) if each.status == "online"
+        }
         for name in sorted(self._offline & online):
             log.info(
                 "Worker %s is back", name,

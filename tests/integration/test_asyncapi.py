@@ -20,7 +20,7 @@ import yaml
 from devservices import GuardedProcess
 from pizza.app import make_app
 from pizza.domain.stations import STATION_NAMES, STATIONS
-from pizza.kitchen.station_storage import set_line
+from pizza.kitchen.station_storage import set_stations
 from pizza.orders import transitions
 from pizza.processes.setup import setup_queues
 
@@ -212,7 +212,7 @@ class Wire:
 def wire(db_url: str, broker_url: str, tmp_path: Path) -> Iterator[Wire]:
     setup_queues(broker_url)
     with psycopg.connect(db_url, autocommit=True) as conn:
-        set_line(conn, STATION_NAMES)
+        set_stations(conn, STATION_NAMES)
     with ExitStack() as closing:
         client = Wire(db_url, broker_url, tmp_path, closing)
         for each in STATIONS:

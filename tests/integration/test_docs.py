@@ -136,11 +136,11 @@ def test_a_row_and_a_task_are_a_station(db_url, broker_url, tmp_path):
     where = with_the_station_of_the_page(tmp_path)
     script = (
         "import pizza, sys\n"
-        "from pizza.kitchen.stations import Work, stations\n"
+        "from pizza.kitchen.stations import StationTiming, station_tasks\n"
         "from pizza.processes.order_service import open_restaurant\n"
         "from pizza.config.settings import load\n"
         "from pizza.database.connection import connect\n"
-        "assert 'add_sauces' in stations(Work()).tasks\n"
+        "assert 'add_sauces' in station_tasks(StationTiming()).tasks\n"
         "with connect(sys.argv[1], name='test') as conn:\n"
         "    open_restaurant(conn, load({'stations': 'quality,sauces'}))\n"
     )

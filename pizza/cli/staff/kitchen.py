@@ -27,7 +27,7 @@ def pause(reason: str | None, by: str, as_json: bool) -> None:
     """
     with output.open_database() as conn:
         state = control.pause_kitchen(conn, reason=reason, by=by, actor=output.current_actor())
-        document = documents.kitchen(state, control.open_stations(conn))
+        document = documents.kitchen(state, control.list_open_stations(conn))
     output.print_result("The kitchen takes no orders.", document, as_json=as_json)
 
 
@@ -43,7 +43,7 @@ def resume(by: str, as_json: bool) -> None:
     """
     with output.open_database() as conn:
         state = control.resume_kitchen(conn, by=by, actor=output.current_actor())
-        document = documents.kitchen(state, control.open_stations(conn))
+        document = documents.kitchen(state, control.list_open_stations(conn))
     output.print_result("The kitchen takes orders.", document, as_json=as_json)
 
 
@@ -63,7 +63,7 @@ def max_concurrent(limit: int, by: str, as_json: bool) -> None:
     """
     with output.open_database() as conn:
         state = control.set_max_concurrent(conn, limit, by=by, actor=output.current_actor())
-        document = documents.kitchen(state, control.open_stations(conn))
+        document = documents.kitchen(state, control.list_open_stations(conn))
     amount = f"{limit} orders at a time" if limit else "any number of orders at a time"
     output.print_result(f"The restaurant takes {amount}.", document, as_json=as_json)
 
@@ -78,5 +78,5 @@ def status(as_json: bool) -> None:
       flask --app pizza kitchen status --json
     """
     with output.open_database() as conn:
-        document = documents.kitchen(control.kitchen_state(conn), control.open_stations(conn))
+        document = documents.kitchen(control.kitchen_state(conn), control.list_open_stations(conn))
     output.print_document(document, as_json=as_json)

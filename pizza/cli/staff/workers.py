@@ -40,7 +40,7 @@ def list_(name: str | None, as_json: bool) -> None:
       flask --app pizza workers list --json
     """
     with output.open_database() as conn:
-        found = service.workers_status(conn, name=name)
+        found = service.list_workers(conn, name=name)
     nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
     output.print_list(
         [documents.worker(each) for each in found],

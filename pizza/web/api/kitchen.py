@@ -61,7 +61,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def kitchen_board() -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            found = active_orders_storage.live(conn)
+            found = active_orders_storage.list_active_orders(conn)
             dependencies.read_audit.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
         response = Response(
             serializers.dump_lines(map(dataclasses.asdict, found)), content_type=JSON
@@ -108,5 +108,5 @@ def _pause(conn: psycopg.Connection[Any], form: ReasonRequest) -> control.Kitche
 
 
 def _answer(conn: psycopg.Connection[Any], state: control.KitchenState) -> Response:
-    document = documents.kitchen(state, control.open_stations(conn))
+    document = documents.kitchen(state, control.list_open_stations(conn))
     return Response(serializers.dump(document), content_type=JSON)

@@ -41,5 +41,5 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def workers_status(query: WorkersQuery) -> Response:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            found = service.workers_status(conn, name=query.name)
+            found = service.list_workers(conn, name=query.name)
         return Response(serializers.dump_lines(map(documents.worker, found)), content_type=JSON)

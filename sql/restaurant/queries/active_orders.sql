@@ -1,7 +1,7 @@
--- live --
--- What a kitchen has before it, most urgent first: waiting, cooking, ready, on the road, and what was
--- cancelled a moment ago. Those past the kitchen are looked for among the newest orders only, by their
--- index: one that was placed thousands of orders ago and never handed over is nobody's work any more.
+-- active_orders --
+-- Most urgent first: waiting, cooking, ready, out for delivery, and recently cancelled orders. Those past the
+-- kitchen are searched among the newest orders only, by their index: an order that was placed thousands of
+-- orders ago and never handed over is ignored.
 select o.number, o.status, o.stage, o.customer_name, o.customer_type, o.type, o.table_number,
        o.priority, o.rush, o.created_at, o.updated_at, o.started_at, o.promised_at,
        o.estimated_completion, o.completed_at, o.processed_by, o.version,

@@ -1,9 +1,9 @@
--- start --
+-- start_cooking --
 select verdict, token, attempt, better_queue, promise, status, type, priority, taken_from
 from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
                    %(job_promise)s, %(job_priority)s, %(number)s, %(worker)s, %(cooking)s)
 
--- finish --
+-- finish_cooking --
 select next_queue, promise, status, waited, cooked
 from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
                     %(number)s, %(type)s, %(worker)s, %(more)s::text[])
@@ -13,5 +13,5 @@ update kitchen_state
 set paused = %(paused)s, reason = %(reason)s, changed_by = %(by)s, changed_at = clock_timestamp()
 returning paused, reason, changed_by, changed_at, max_concurrent, max_concurrent_by
 
--- state --
+-- kitchen_state --
 select paused, reason, changed_by, changed_at, max_concurrent, max_concurrent_by from kitchen_state

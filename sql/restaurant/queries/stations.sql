@@ -1,9 +1,9 @@
--- start --
+-- start_station --
 select verdict, token, attempt, better_queue, promise, status, stage, type, priority
 from station_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
                    %(job_promise)s, %(job_priority)s, %(number)s, %(station)s, %(worker)s, %(status)s)
 
--- finish --
+-- finish_station --
 select next_queue, promise, status, stage
 from station_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
                     %(station)s, %(worker)s, %(type)s, %(status)s, %(more)s::text[])
@@ -13,15 +13,15 @@ select next_queue, promise, status
 from station_return(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
                     %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s, %(more)s::text[])
 
--- set_line --
+-- upsert_station --
 insert into station (name, position, queue, task, order_types, open)
 values (%(name)s, %(position)s, %(queue)s, %(task)s, %(order_types)s, %(open)s)
 on conflict (name) do update
 set position = excluded.position, queue = excluded.queue, task = excluded.task,
     order_types = excluded.order_types, open = excluded.open
 
--- close_others --
+-- close_other_stations --
 update station set open = false where not name = any(%(names)s)
 
--- line --
+-- list_open_stations --
 select name from station where open order by position

@@ -1,11 +1,11 @@
--- enter --
+-- register_worker --
 select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s, %(cooking_time)s)
 
--- beat --
+-- record_heartbeat --
 update workers set last_seen = now(), status = 'online' where name = %(name)s
 
--- mark_the_dead --
--- A worker whose row is locked has another turn.
+-- expire_workers --
+-- Skips locked rows.
 update workers set status = 'offline'
 where name = any(array(
     select name from workers
@@ -14,10 +14,10 @@ where name = any(array(
 ))
 returning name
 
--- leave --
+-- unregister_worker --
 update workers set last_seen = now(), status = 'offline' where name = %(name)s
 
--- status --
+-- list_workers --
 select w.name, w.type, case when worker_at_work(w.name, w.last_seen) then 'online' else 'offline' end,
        w.orders_processed, w.last_seen, w.station, w.order_types, w.tags,
        p.orders, p.avg_cooking_seconds, p.p90_cooking_seconds, p.avg_waiting_seconds,
@@ -25,6 +25,6 @@ select w.name, w.type, case when worker_at_work(w.name, w.last_seen) then 'onlin
 from workers w left join worker_performance p on p.worker_name = w.name
 order by w.name
 
--- shift --
--- The cooks at work, and what they may cook.
+-- online_cooks --
+-- The online cooks, and what they may cook.
 select name, order_types, tags from workers where status = 'online' and type = 'cook'

@@ -8,22 +8,22 @@ from contextlib import ExitStack, contextmanager
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 
 from ...support.waiting import wait_until
 
-COOK = Post("cook", "kitchen")
+COOK = WorkerProfile("cook", "kitchen")
 
 
 def by_name(conn: BoundedConnection) -> dict[str, str]:
-    return {worker.name: worker.status for worker in worker_storage.status(conn)}
+    return {worker.name: worker.status for worker in worker_storage.list_workers(conn)}
 
 
 @contextmanager
 def shift(db_url: str, name: str, limit: int = 10) -> Iterator[tuple[BoundedConnection, str]]:
     """A session that comes to work: its connection, and the verdict."""
     with connect(db_url, name=name) as conn:
-        yield conn, worker_storage.enter(conn, name, COOK, limit)
+        yield conn, worker_storage.register_worker(conn, name, COOK, limit)
 
 
 def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_url: str) -> None:
@@ -51,7 +51,7 @@ def test_a_worker_of_version_0_2_0_keeps_its_name(conn: BoundedConnection, db_ur
     with connect(db_url, name="version 0.2.0") as former:
         former.execute("select pg_advisory_lock(hashtextextended('worker mario', 0))")
         assert by_name(conn) == {"mario": "online"}
-        assert worker_storage.mark_the_dead(conn) == []
+        assert worker_storage.expire_workers(conn) == []
         with shift(db_url, "mario") as (_, verdict):
             assert verdict == "taken"
 
@@ -67,7 +67,7 @@ def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
     with ExitStack() as shifts:
         sessions = [shifts.enter_context(connect(db_url, name=f"{n}")) for n in range(16)]
         with ThreadPoolExecutor(16) as door:
-            enter = lambda n: worker_storage.enter(sessions[n], f"cook {n}", COOK, 10)  # noqa: E731
+            enter = lambda n: worker_storage.register_worker(sessions[n], f"cook {n}", COOK, 10)  # noqa: E731
             verdicts = list(door.map(enter, range(16)))
 
     assert sorted(verdicts) == ["full"] * 6 + ["welcome"] * 10
@@ -82,39 +82,39 @@ def test_one_who_was_refused_keeps_no_name(db_url: str) -> None:
 
 def test_a_worker_finds_itself_alive_and_marks_only_others(db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
-        assert worker_storage.mark_the_dead(mine) == []
+        assert worker_storage.expire_workers(mine) == []
         assert by_name(mine) == {"mario": "online"}
 
 
 def test_a_beat_moves_last_seen(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
-        (came,) = worker_storage.status(conn)
-        worker_storage.beat(mine, "mario")
-        (seen,) = worker_storage.status(conn)
+        (came,) = worker_storage.list_workers(conn)
+        worker_storage.record_heartbeat(mine, "mario")
+        (seen,) = worker_storage.list_workers(conn)
 
     assert seen.last_seen > came.last_seen
 
 
 def test_the_dead_are_marked_and_named_once(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario"), shift(db_url, "luigi"):
-        assert worker_storage.mark_the_dead(conn) == []
+        assert worker_storage.expire_workers(conn) == []
     rows = conn.execute("select status from workers").fetchall()
     assert rows == [("online",), ("online",)]  # nobody said goodbye
 
     named: list[str] = []
 
     def both() -> bool:
-        named.extend(worker_storage.mark_the_dead(conn))
+        named.extend(worker_storage.expire_workers(conn))
         return len(named) >= 2
 
     wait_until(both, 5, "their sessions have ended, a moment after their connections")
     assert sorted(named) == ["luigi", "mario"]
-    assert worker_storage.mark_the_dead(conn) == []
+    assert worker_storage.expire_workers(conn) == []
 
 
 def test_who_leaves_in_good_order_is_offline_at_once(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
-        worker_storage.leave(mine, "mario")
+        worker_storage.unregister_worker(mine, "mario")
 
         assert conn.execute("select status from workers").fetchall() == [("offline",)]
 
@@ -125,7 +125,7 @@ def test_who_is_silent_for_two_heartbeats_is_offline_until_it_is_heard_again(
     with shift(db_url, "mario") as (mine, _):
         conn.execute("update workers set last_seen = now() - interval '70 seconds'")
         assert by_name(conn) == {"mario": "offline"}
-        assert worker_storage.mark_the_dead(conn) == ["mario"]
-        worker_storage.beat(mine, "mario")
+        assert worker_storage.expire_workers(conn) == ["mario"]
+        worker_storage.record_heartbeat(mine, "mario")
         assert by_name(conn) == {"mario": "online"}
-        assert worker_storage.mark_the_dead(conn) == []
+        assert worker_storage.expire_workers(conn) == []

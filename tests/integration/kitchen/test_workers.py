@@ -11,15 +11,17 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseError
 from pizza.kitchen import workers
-from pizza.kitchen.worker_storage import Post
-from pizza.kitchen.workers import MAX_WORKERS, Shift
+from pizza.kitchen.worker_storage import WorkerProfile
+from pizza.kitchen.workers import MAX_WORKERS, RestaurantWorkerRegistry
 from pizza.taskqueue.errors import RegistrationRefused
 
 from ...support.waiting import wait_until
 
 
-def shift(name: str = "mario") -> Shift:
-    return Shift(name, Post("cook", "kitchen"), "Worker registered for all order types")
+def shift(name: str = "mario") -> RestaurantWorkerRegistry:
+    return RestaurantWorkerRegistry(
+        name, WorkerProfile("cook", "kitchen"), "Worker registered for all order types"
+    )
 
 
 def test_a_shift_registers_beats_and_leaves(
@@ -30,7 +32,7 @@ def test_a_shift_registers_beats_and_leaves(
 
     mario.register(conn)
     mario.heartbeat(conn)
-    assert [(each.name, each.type, each.status) for each in workers.workers_status(conn)] == [
+    assert [(each.name, each.type, each.status) for each in workers.list_workers(conn)] == [
         ("mario", "cook", "online")
     ]
     mario.unregister(conn)
@@ -71,7 +73,7 @@ def test_a_name_that_comes_free_within_the_patience_is_given(
     shift().register(conn)
 
     leaving.join()
-    assert workers.workers_status(conn)[0].status == "online"
+    assert workers.list_workers(conn)[0].status == "online"
 
 
 def test_the_eleventh_is_refused(conn: BoundedConnection, db_url: str) -> None:

@@ -129,7 +129,10 @@ WORKS: dict[str, Callable[[BoundedConnection], object]] = {
     "orders that wait": lambda conn: list_orders(conn, status="received"),
     "orders that cook": lambda conn: list_orders(conn, status="cooking", order_type="dine-in"),
     "the cap": lambda conn: set_capacity(conn, 0),
-    "estimates": lambda conn: (estimates.refresh(conn), estimates.measure_pace(conn)),
+    "estimates": lambda conn: (
+        estimates.refresh_estimates(conn),
+        estimates.measure_cooking_times(conn),
+    ),
     "the relay": relay,
     "tracking": track,
     "what is forgotten": forget,
@@ -145,7 +148,7 @@ def test_what_runs_all_the_time_reads_no_table_whole(conn: BoundedConnection, wo
 def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
     conn: BoundedConnection,
 ) -> None:
-    assert "order_stage" not in read_whole(conn, worker_storage.status)
+    assert "order_stage" not in read_whole(conn, worker_storage.list_workers)
     assert not read_whole(conn, metrics_storage.samples) & {
         "order_stage",
         "message",

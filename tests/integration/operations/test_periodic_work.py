@@ -13,7 +13,7 @@ import pytest
 from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
 from pizza.kitchen import estimates, worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.operations import retention_storage
 from pizza.orders import storage as orders
 from pizza.tracking import storage as tracking
@@ -115,12 +115,12 @@ def test_ageing_raises_the_oldest_of_all_queues_first(conn: BoundedConnection) -
 
 def test_estimates_leave_out_a_locked_order(conn: BoundedConnection, hold: Hold) -> None:
     first = wait_in_kitchen(conn, 3)[0]
-    worker_storage.enter(conn, "mario", Post("cook", "kitchen"), 10)
+    worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 10)
     unknown = "select number from orders where estimated_completion is null order by number"
     with hold("select from orders where number = %s for update", first):
-        assert estimates.refresh(conn) == 2
+        assert estimates.refresh_estimates(conn) == 2
         assert conn.execute(unknown).fetchall() == [(first,)]
-    assert estimates.refresh(conn) >= 1
+    assert estimates.refresh_estimates(conn) >= 1
     assert conn.execute(unknown).fetchall() == []
 
 
@@ -131,9 +131,9 @@ def test_the_kitchens_row_is_counted_in_once_it_is_free(
     waiting = "select waiting from kitchen_state"
     (before,) = conn.execute(waiting).fetchone()
     with hold("update kitchen_state set paused = true"):
-        estimates.refresh(conn)
+        estimates.refresh_estimates(conn)
         assert conn.execute(waiting).fetchone() == (before,)
-    estimates.refresh(conn)
+    estimates.refresh_estimates(conn)
     assert conn.execute(waiting).fetchone() == (3,)
 
 
@@ -145,9 +145,9 @@ def test_the_pace_of_a_locked_row_is_measured_later(conn: BoundedConnection, hol
     conn.execute("update orders set type = 'delivery' where number like '%2'")
     pace = lambda: dict(conn.execute("select order_type, seconds from kitchen_pace"))  # noqa: E731
     with hold("update kitchen_pace set seconds = 2"):
-        estimates.measure_pace(conn)
+        estimates.measure_cooking_times(conn)
         assert pace() == {"takeout": 1, "delivery": 7}
-    estimates.measure_pace(conn)
+    estimates.measure_cooking_times(conn)
     assert pace() == {"takeout": 7, "delivery": 7}
 
 
@@ -225,8 +225,8 @@ def test_a_gone_worker_whose_row_is_locked_is_offline_later(
 ) -> None:
     conn.execute("insert into workers (name, type) values ('locked', 'cook'), ('gone', 'cook')")
     with hold("select from workers where name = 'locked' for update"):
-        assert worker_storage.mark_the_dead(conn) == ["gone"]
-    assert worker_storage.mark_the_dead(conn) == ["locked"]
+        assert worker_storage.expire_workers(conn) == ["gone"]
+    assert worker_storage.expire_workers(conn) == ["locked"]
 
 
 def test_a_worker_registers_while_the_row_of_another_is_locked(
@@ -234,7 +234,10 @@ def test_a_worker_registers_while_the_row_of_another_is_locked(
 ) -> None:
     conn.execute("insert into workers (name, type) values ('locked', 'cook')")
     with hold("select from workers where name = 'locked' for update"):
-        assert worker_storage.enter(conn, "mario", Post("cook", "kitchen"), 1) == "welcome"
+        assert (
+            worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 1)
+            == "welcome"
+        )
 
 
 def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(

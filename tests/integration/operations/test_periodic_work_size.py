@@ -48,8 +48,8 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
         "ageing of nobody": lambda: orders.age(
             conn, timedelta(hours=9), priority=10, by="ageing", rule=""
         ),
-        "estimates": lambda: estimates.refresh(conn),
-        "pace": lambda: estimates.measure_pace(conn),
+        "estimates": lambda: estimates.refresh_estimates(conn),
+        "pace": lambda: estimates.measure_cooking_times(conn),
         "clients": lambda: clients.run(conn),
         "keys": lambda: orders.forget_keys(conn),
         "customers": lambda: personal_data.forget(conn, KEEP),

@@ -17,7 +17,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.database.migrate import migrate
 from pizza.domain.order import ClientQuota, IdempotencyKey
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.webhooks import storage as webhooks
 
 from ..conftest import Place
@@ -70,19 +70,22 @@ def test_they_are_two(both: Both) -> None:
 
 def test_each_has_its_own_worker_of_one_name(both: Both) -> None:
     for conn in both:
-        assert worker_storage.enter(conn, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert (
+            worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 10)
+            == "welcome"
+        )
     for conn in both:
-        assert [(each.name, each.status) for each in worker_storage.status(conn)] == [
+        assert [(each.name, each.status) for each in worker_storage.list_workers(conn)] == [
             ("mario", "online")
         ]
 
 
 def test_a_worker_that_registers_in_one_does_not_hold_up_the_other(both: Both) -> None:
     one, two = both
-    cook = Post("cook", "kitchen")
+    cook = WorkerProfile("cook", "kitchen")
     with one.transaction():
-        assert worker_storage.enter(one, "luigi", cook, 10) == "welcome"
-        assert worker_storage.enter(two, "peach", cook, 10) == "welcome"
+        assert worker_storage.register_worker(one, "luigi", cook, 10) == "welcome"
+        assert worker_storage.register_worker(two, "peach", cook, 10) == "welcome"
 
 
 def test_the_first_order_of_a_day_does_not_hold_up_the_other(both: Both, place: Place) -> None:

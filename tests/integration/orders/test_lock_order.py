@@ -138,7 +138,7 @@ def test_an_order_goes_on_to_another_station_while_staff_acts_on_it(
     conn: BoundedConnection, sessions: Sessions, act: Any
 ) -> None:
     orders.set_capacity(conn, 50)
-    station_storage.set_line(conn, ["quality", "packaging"])
+    station_storage.set_stations(conn, ["quality", "packaging"])
     draft = OrderDraft(customer_name="Jo", items=(OrderItem("Pizza", 1, Decimal(9)),))
     number = orders.place_order(conn, draft).number
     first, second = uuid4(), uuid4()

@@ -131,7 +131,7 @@ def test_with_hundreds_waiting_the_estimate_goes_by_the_last_count(conn: Bounded
            select 'sent', 'cook_order', 'kitchen_takeout_queue', '', '', ''
            from generate_series(1, 300)"""
     )
-    estimates.refresh(conn)
+    estimates.refresh_estimates(conn)
 
     placed = orders.place_order(conn, draft())
 

@@ -28,7 +28,7 @@ from pizza.orders import orders, transitions
 @pytest.fixture(autouse=True)
 def _open(conn: BoundedConnection) -> None:
     orders.set_capacity(conn, 50)
-    station_storage.set_line(conn, ["quality", "packaging", "courier"])
+    station_storage.set_stations(conn, ["quality", "packaging", "courier"])
 
 
 def place(conn: BoundedConnection, **changes: object) -> str:

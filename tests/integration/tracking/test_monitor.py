@@ -9,7 +9,7 @@ import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.tracking.monitor import OrderMonitor
 from pizza.tracking.recorder import on_notification
 
@@ -102,15 +102,21 @@ def test_two_who_watch_say_it_once(conn: BoundedConnection, db_url: str, look: L
 
 def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, look: Look) -> None:
     with connect(db_url, name="mario") as mario:
-        assert worker_storage.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert (
+            worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
+            == "welcome"
+        )
         assert look() == []
     gone = wait_until(look, 5, "its session has ended")
     assert gone == [("WARNING", "worker_offline", None)]
     assert look() == []
     with connect(db_url, name="mario") as mario:
-        assert worker_storage.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert (
+            worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
+            == "welcome"
+        )
         assert look() == [("INFO", "worker_online", None)]
-        worker_storage.leave(mario, "mario")
+        worker_storage.unregister_worker(mario, "mario")
     assert look() == [], "he has gone home in good order"
 
 

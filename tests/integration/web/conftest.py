@@ -44,7 +44,7 @@ where number = %(number)s
 @pytest.fixture
 def conn(db_url: str) -> Iterator[BoundedConnection]:
     with connect(db_url, name="test") as open_connection:
-        station_storage.set_line(open_connection, [])
+        station_storage.set_stations(open_connection, [])
         yield open_connection
 
 

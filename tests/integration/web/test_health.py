@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.migrate import scripts
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 
 
 def ready(client: FlaskClient) -> tuple[int, dict[str, Any]]:
@@ -34,7 +34,10 @@ def test_a_restaurant_without_cooks_takes_orders_and_says_so(
         },
     )
     with connect(db_url, name="mario") as mario:
-        assert worker_storage.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert (
+            worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
+            == "welcome"
+        )
         assert ready(client)[1]["kitchen"] == "ok"
         mario.execute("update kitchen_state set paused = true")
         assert ready(client)[1]["kitchen"] == "paused"

@@ -16,7 +16,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.tracking import storage as tracking
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
@@ -71,7 +71,10 @@ def test_workers_are_there_or_gone(
     client: FlaskClient, conn: BoundedConnection, db_url: str
 ) -> None:
     with connect(db_url, name="mario") as mario:
-        assert worker_storage.enter(mario, "mario", Post("cook", "kitchen"), 10) == "welcome"
+        assert (
+            worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
+            == "welcome"
+        )
         (here,) = scrape(client)["pizza_worker_online"]
     assert here == ({"worker": "mario", "type": "cook", "station": "kitchen"}, 1)
     # Its session ends a moment after its connection

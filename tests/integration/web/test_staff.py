@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection
 from pizza.kitchen import worker_storage
-from pizza.kitchen.worker_storage import Post
+from pizza.kitchen.worker_storage import WorkerProfile
 
 
 def numbers(answer: Any) -> list[str]:
@@ -169,12 +169,12 @@ def test_somebody_who_never_ordered_may_be_a_vip(client: FlaskClient) -> None:
 @pytest.fixture
 def staff(conn: BoundedConnection) -> None:
     posts = {
-        "luigi": Post("cook", "kitchen", ("takeout",), ("pizza", "pasta")),
-        "mario": Post("cook", "kitchen", cooking_time=10.0),
-        "quinn": Post("quality", "quality"),
+        "luigi": WorkerProfile("cook", "kitchen", ("takeout",), ("pizza", "pasta")),
+        "mario": WorkerProfile("cook", "kitchen", cooking_time=10.0),
+        "quinn": WorkerProfile("quality", "quality"),
     }
     for name, post in posts.items():
-        assert worker_storage.enter(conn, name, post, 10) == "welcome"
+        assert worker_storage.register_worker(conn, name, post, 10) == "welcome"
 
 
 def test_workers_are_shown_with_their_post_and_figures(

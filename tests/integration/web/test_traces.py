@@ -60,7 +60,7 @@ def test_later_changes_are_told_in_the_orders_trace_not_in_that_of_who_asked(
     client: FlaskClient, conn: BoundedConnection, cook: Cook
 ) -> None:
     number = place(client, traceparent=GIVEN)
-    station_storage.set_line(conn, ["quality"])
+    station_storage.set_stations(conn, ["quality"])
     conn.execute("delete from message where task is null")
     raised = client.post(f"/orders/{number}/priority", json={"priority": 9, "reason": "late"})
     assert raised.status_code == 200

@@ -115,7 +115,7 @@ class FakeRestaurant:
             raise OrderNotFound(number)
         return [StatusChange("received", NOON, "order-service", "priority 1")]
 
-    def workers_status(self, conn, *, name=None):
+    def list_workers(self, conn, *, name=None):
         self._fail()
         return [WorkerStatus("chef_mario", "cook", "online", 5, NOON, tags=["pizza"],
                              measured_orders=2, avg_cooking_seconds=10.00449)]  # fmt: skip
@@ -127,7 +127,7 @@ def restaurant(monkeypatch):
     monkeypatch.setattr(module.service, "place_order", fake.place_order)
     monkeypatch.setattr(orders.service, "order_status", fake.order_status)
     monkeypatch.setattr(orders.service, "order_history", fake.order_history)
-    monkeypatch.setattr(workers.service, "workers_status", fake.workers_status)
+    monkeypatch.setattr(workers.service, "list_workers", fake.list_workers)
     return fake
 
 
