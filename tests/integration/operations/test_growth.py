@@ -84,9 +84,9 @@ def cook(conn: BoundedConnection) -> None:
         "job_priority": placed.priority, "number": placed.number, "worker": "chef_1",
         "cooking": timedelta(), "type": "takeout", "more": None,
     }  # fmt: skip
-    started = conn.execute(KITCHEN.start, job).fetchone()
+    started = conn.execute(KITCHEN.start_cooking, job).fetchone()
     assert started is not None and started[0] == "claimed"
-    finished = conn.execute(KITCHEN.finish, job | {"job_token": started[1]}).fetchone()
+    finished = conn.execute(KITCHEN.finish_cooking, job | {"job_token": started[1]}).fetchone()
     assert finished is not None and finished[2] == "ready"
 
 
