@@ -22,11 +22,11 @@ from pizza.taskqueue.broker import publisher  # fmt: skip
 from pizza.taskqueue.dead_letters import importer  # fmt: skip
 from pizza.taskqueue.outbox import (
     batch,
-    broker_link,
     keeper,
     leader_thread,
     periodic,
     queue_stats,
+    reconnecting_publisher,
     relay,
     republisher,
     rescuer,
@@ -216,7 +216,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
         "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
-    (broker_link, _CLOCK | {"BrokerConnection": _broker}),
+    (reconnecting_publisher, _CLOCK | {"BrokerConnection": _broker}),
     (batch, _CLOCK | {"PARKING": RetryPolicy(max_attempts=12, initial_delay=0.5, max_delay=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
     (leader_thread, _THREADS), (periodic, _CLOCK),

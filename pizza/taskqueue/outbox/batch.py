@@ -1,8 +1,8 @@
-"""What the publisher does with a batch of the outbox, in the order in which it was written.
+"""Publishes batches of the outbox, in the order in which messages were written.
 
-What the broker takes is recorded. What it does not take is tried again after a redeclaration of the
-topology, waits longer each time, and is a dead letter in the end; an event that no queue is bound
-for is dropped and counted. None of them holds up the messages behind it.
+Confirmed messages are marked as sent. A refused message is tried again after the topology was
+declared; then it is parked, longer each time, and dead-lettered in the end. An event without a
+bound queue is dropped and counted. A refused message does not delay those behind it.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("taskqueue/relay")
 
-BATCH = 500
+BATCH_SIZE = 500
 BATCH_BYTES = 4_000_000
-# Half an hour of growing pauses for what the broker does not take.
+# Half an hour of growing pauses for messages that the broker refuses.
 PARKING = RetryPolicy(
     max_attempts=12, initial_delay=5.0, multiplier=2.0, max_delay=300.0, jitter=0.2
 )
-_TRIES = 3
-# A topology that was declared so lately will not route better for being declared again.
-_DECLARED_S = 1.0
-_TRY_AGAIN_S = 0.05
-_SAY_AGAIN_S = 30.0
+_MAX_TRIES = 3
+# Declaring the topology again so soon does not help.
+_DECLARE_INTERVAL_S = 1.0
+_RETRY_PAUSE_S = 0.05
+_LOG_INTERVAL_S = 30.0
 
 
-class Batches:
-    """Publishes batches on one database connection at a time.
+class BatchPublisher:
+    """Publishes batches. One thread owns it.
 
-    limit: how many messages are to be read next. unmarked: positions that the broker has confirmed,
-    but whose rows are locked by somebody; they are marked later.
+    limit: the size of the next batch. unmarked: positions of confirmed messages whose rows another
+    transaction has locked; they are marked as sent later.
     """
 
     def __init__(self) -> None:
-        self.limit = BATCH
+        self.limit = BATCH_SIZE
         self.unmarked: set[int] = set()
         self._tries: dict[int, int] = {}
-        self._declared_at = -_DECLARED_S
-        # Ways (exchange, routing key) that led nowhere right after a declaration, and when.
+        self._declared_at = -_DECLARE_INTERVAL_S
+        # When an (exchange, routing key) was unroutable right after a declaration.
         self._unroutable: dict[tuple[str, str], float] = {}
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def publish(
         self,
@@ -65,7 +65,7 @@ class Batches:
         rows: Sequence[Any],
         declare: Callable[[], None],
     ) -> None:
-        """Publish rows of the query `fetch_pending`, and record what became of them.
+        """Publish rows of the query `fetch_pending`, and record the result.
 
         declare: declares the topology. Raises BrokerUnavailable.
         """
@@ -74,58 +74,58 @@ class Batches:
                 [(row.exchange, row.routing_key, to_amqp(row)) for row in rows]
             )
         except BrokerUnavailable as error:
-            # A broker that is too slow for so many at once is given fewer. And where an exchange
-            # has just vanished, smaller batches find its message.
+            # A slow broker gets smaller batches. When an exchange was just deleted, smaller
+            # batches isolate its message.
             self.limit = max(1, len(rows) // 2)
             if len(rows) == 1 and isinstance(error.__cause__, amqp.ChannelError):
                 self._park(conn, rows[0], str(error))
             raise
-        self.limit = min(BATCH, self.limit * 2)
-        taken = [row for row, why in zip(rows, refusals, strict=True) if why is None]
+        self.limit = min(BATCH_SIZE, self.limit * 2)
+        confirmed = [row for row, why in zip(rows, refusals, strict=True) if why is None]
         refused = [(row, why) for row, why in zip(rows, refusals, strict=True) if why is not None]
-        unsettled = [each for each in refused if not self._settled_at_once(conn, *each)]
-        if unsettled and self._try_again(*unsettled[0]):
-            # What comes after it is sent again behind it, so that the order stays.
-            first = unsettled[0][0].position
-            self.mark(conn, [row.position for row in taken if row.position < first])
+        unresolved = [each for each in refused if not self._resolve_at_once(conn, *each)]
+        if unresolved and self._should_retry_now(*unresolved[0]):
+            # Later messages are sent again behind it, so that the order stays.
+            first = unresolved[0][0].position
+            self.mark_sent(conn, [row.position for row in confirmed if row.position < first])
             declare()
             publisher.forget_missing()
             self._declared_at = time.monotonic()
-            time.sleep(_TRY_AGAIN_S)
+            time.sleep(_RETRY_PAUSE_S)
             return
-        self.mark(conn, [row.position for row in taken])
-        self._give_up(conn, unsettled)
+        self.mark_sent(conn, [row.position for row in confirmed])
+        self._park_or_drop(conn, unresolved)
 
-    def _try_again(self, row: Any, why: Refusal) -> bool:
-        """Whether a refused message may be taken at once, after a declaration of the topology."""
+    def _should_retry_now(self, row: Any, why: Refusal) -> bool:
+        """Whether to retry a refused message at once, after a declaration of the topology."""
         tries = self._tries.get(row.position, 0) + 1
         self._tries = {row.position: tries}
         if why is Refusal.NACKED:
-            return tries < _TRIES
-        way, now = (row.exchange, row.routing_key), time.monotonic()
-        lately = now - self._unroutable.get(way, -_DECLARED_S) < _DECLARED_S
+            return tries < _MAX_TRIES
+        route, now = (row.exchange, row.routing_key), time.monotonic()
+        lately = now - self._unroutable.get(route, -_DECLARE_INTERVAL_S) < _DECLARE_INTERVAL_S
         if tries > 1:
             self._unroutable = {
-                w: at for w, at in self._unroutable.items() if now - at < _DECLARED_S
+                w: at for w, at in self._unroutable.items() if now - at < _DECLARE_INTERVAL_S
             }
-            self._unroutable[way] = now
+            self._unroutable[route] = now
         return tries == 1 and not lately
 
-    def _settled_at_once(self, conn: BoundedConnection, row: Any, why: Refusal) -> bool:
-        """Settle a message for which another try in this moment is of no use."""
+    def _resolve_at_once(self, conn: BoundedConnection, row: Any, why: Refusal) -> bool:
+        """Dead-letter or park a message for which an immediate retry is useless."""
         if why is Refusal.UNWRITABLE:
-            self._dead(conn, row, why.value)
+            self._dead_letter(conn, row, why.value)
             return True
-        lately = time.monotonic() - self._declared_at < _DECLARED_S
+        lately = time.monotonic() - self._declared_at < _DECLARE_INTERVAL_S
         if why is Refusal.NO_EXCHANGE and lately:
             self._park(conn, row, _reason(row, why))
             return True
         return False
 
-    def _give_up(self, conn: BoundedConnection, refused: list[tuple[Any, Refusal]]) -> None:
-        """Drop events that no queue is bound for; park the rest.
+    def _park_or_drop(self, conn: BoundedConnection, refused: list[tuple[Any, Refusal]]) -> None:
+        """Drop events without a bound queue; park the rest.
 
-        An event that was sent again to one queue is not dropped: the queue may come back.
+        An event that was retried for one queue is not dropped: the queue may come back.
         """
         unbound = [
             row.position
@@ -139,45 +139,55 @@ class Batches:
             return
         dropped = _unless_locked(conn, _SQL.drop_unroutable_events, {"positions": unbound})
         for exchange, number, _ in dropped or ():
-            self._say(
-                f"dropped {exchange}", logging.WARNING, "event_dropped",
+            self._log_throttled(
+                f"dropped {exchange}",
+                logging.WARNING,
+                "event_dropped",
                 f"{number} events to exchange {exchange!r} are dropped: no queue is bound for them",
                 {"exchange": exchange, "number": number},
-            )  # fmt: skip
+            )
 
     def _park(self, conn: BoundedConnection, row: Any, reason: str) -> None:
-        """Let a message wait; longer each time, and in the end it is a dead letter."""
+        """Delay a message, longer each time; dead-letter it after the last attempt."""
         refusals = row.refusals + 1
         if refusals >= PARKING.max_attempts:
-            self._dead(conn, row, f"{reason} (tried {refusals} times)")
+            self._dead_letter(conn, row, f"{reason} (tried {refusals} times)")
             return
         delay = PARKING.delay(refusals)
         conn.execute(_SQL.park_message, {"positions": [row.position], "delay": delay})
-        self._say(
-            f"parked {row.exchange}", logging.WARNING, "message_parked",
+        self._log_throttled(
+            f"parked {row.exchange}",
+            logging.WARNING,
+            "message_parked",
             f"A message cannot be published, next in {delay.total_seconds():.0f} s: {reason}",
             {"message_id": str(row.id), "exchange": row.exchange, "routing_key": row.routing_key},
-        )  # fmt: skip
+        )
 
-    def _dead(self, conn: BoundedConnection, row: Any, reason: str) -> None:
+    def _dead_letter(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         headers = error_headers(row.routing_key, f"not published: {reason}", task=row.task)
         values = {"position": row.position, "exchange": DEAD_LETTER_EXCHANGE}
         done = _unless_locked(
             conn, _SQL.dead_letter_unpublishable, values | {"headers": Jsonb(headers)}
         )
         if done is None or row.exchange == DEAD_LETTER_EXCHANGE:
-            return  # another time, or the copy of a dead message, whose row stays
+            return  # locked, or the copy of a dead message, whose row stays
         log.error(
-            "A message cannot be published and is dead: %s", reason,
-            extra={"action": "message_dead",
-                   "details": {"message_id": str(row.id), "exchange": row.exchange,
-                               "routing_key": row.routing_key}},
-        )  # fmt: skip
+            "A message cannot be published and is dead: %s",
+            reason,
+            extra={
+                "action": "message_dead",
+                "details": {
+                    "message_id": str(row.id),
+                    "exchange": row.exchange,
+                    "routing_key": row.routing_key,
+                },
+            },
+        )
 
     # -- marking --------------------------------------------------------------------
 
-    def mark(self, conn: BoundedConnection, positions: Sequence[int]) -> None:
-        """Record what the broker has taken. Rows that somebody has locked are recorded later."""
+    def mark_sent(self, conn: BoundedConnection, positions: Sequence[int]) -> None:
+        """Mark confirmed messages as sent; those with locked rows later."""
         if not positions:
             return
         try:
@@ -185,8 +195,8 @@ class Batches:
         except psycopg.errors.LockNotAvailable:
             self._mark_unlocked(conn, positions)
 
-    def mark_the_rest(self, conn: BoundedConnection) -> None:
-        """Try again to record what was locked."""
+    def mark_locked(self, conn: BoundedConnection) -> None:
+        """Mark what was locked before."""
         if self.unmarked:
             self._mark_unlocked(conn, list(self.unmarked))
 
@@ -195,13 +205,17 @@ class Batches:
         self.unmarked -= set(positions)
         self.unmarked |= {position for (position,) in rows}
 
-    def _say(self, about: str, level: int, action: str, text: str, details: dict[str, Any]) -> None:
-        """Log, but not the same again within half a minute."""
+    def _log_throttled(
+        self, about: str, level: int, action: str, text: str, details: dict[str, Any]
+    ) -> None:
+        """Log, but at most once in half a minute for the same `about`."""
         now = time.monotonic()
-        if now - self._said.get(about, -_SAY_AGAIN_S) < _SAY_AGAIN_S:
+        if now - self._logged_at.get(about, -_LOG_INTERVAL_S) < _LOG_INTERVAL_S:
             return
-        self._said = {key: at for key, at in self._said.items() if now - at < _SAY_AGAIN_S}
-        self._said[about] = now
+        self._logged_at = {
+            key: at for key, at in self._logged_at.items() if now - at < _LOG_INTERVAL_S
+        }
+        self._logged_at[about] = now
         log.log(level, text, extra={"action": action, "details": details})
 
 
@@ -211,7 +225,7 @@ def _reason(row: Any, why: Refusal) -> str:
 
 
 def _unless_locked(conn: BoundedConnection, query: str, values: dict[str, Any]) -> list[Any] | None:
-    """The rows of a statement; None when it would wait for a lock: the next look finds it again."""
+    """The rows of a statement; None when a row is locked: the next batch has it again."""
     try:
         return conn.execute(query, values).fetchall()
     except psycopg.errors.LockNotAvailable:

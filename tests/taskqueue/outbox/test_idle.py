@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.taskqueue.outbox import broker_link as link_module
 from pizza.taskqueue.outbox import keeper as keeper_module
+from pizza.taskqueue.outbox import reconnecting_publisher as link_module
 from pizza.taskqueue.outbox.relay import Relay
 
 from ...support.taskqueue.worker_process import Stage

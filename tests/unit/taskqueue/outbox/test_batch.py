@@ -14,7 +14,7 @@ import pytest
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.publisher import Refusal
 from pizza.taskqueue.errors import BrokerUnavailable
-from pizza.taskqueue.outbox.batch import BATCH, PARKING, Batches
+from pizza.taskqueue.outbox.batch import BATCH_SIZE, PARKING, BatchPublisher
 from pizza.taskqueue.testing import Recorder
 
 SQL = Queries("taskqueue/relay")
@@ -59,7 +59,7 @@ def row(position: int, key: str = "k", **more: Any) -> Any:
     return SimpleNamespace(**values)
 
 
-def published(batches: Batches, publisher: Any, backlog: list[Any]) -> list[int]:
+def published(batches: BatchPublisher, publisher: Any, backlog: list[Any]) -> list[int]:
     """Publish a batch as the relay does; the positions that are confirmed."""
     conn = Recorder()
     batches.publish(conn, publisher, backlog[: batches.limit], lambda: None)  # type: ignore[arg-type]
@@ -70,7 +70,7 @@ def published(batches: Batches, publisher: Any, backlog: list[Any]) -> list[int]
 
 def settled(publisher: Any, rows: list[Any]) -> dict[str, list[Any]]:
     """Publish rows until nothing is tried again at once: the parameters of each statement."""
-    conn, batches = Recorder(), Batches()
+    conn, batches = Recorder(), BatchPublisher()
     declared = 0
 
     def declare() -> None:
@@ -93,13 +93,13 @@ def test_a_broker_too_slow_for_a_whole_batch_gets_through_a_backlog_in_smaller_o
     most: int,
 ) -> None:
     # Given a backlog, and a broker that confirms fewer than a batch within the time for one
-    backlog = [row(n) for n in range(2 * BATCH)]
-    batches, publisher = Batches(), SlowPublisher(most)
+    backlog = [row(n) for n in range(2 * BATCH_SIZE)]
+    batches, publisher = BatchPublisher(), SlowPublisher(most)
     confirmed: list[int] = []
     number = 0
 
     # When the relay goes on after each timeout
-    for _ in range(5 * BATCH):
+    for _ in range(5 * BATCH_SIZE):
         try:
             done = published(batches, publisher, backlog)
         except BrokerUnavailable:
@@ -111,23 +111,23 @@ def test_a_broker_too_slow_for_a_whole_batch_gets_through_a_backlog_in_smaller_o
             break
 
     # Then all goes out, in its order, and it asks for too much every other time at most
-    assert confirmed == list(range(2 * BATCH))
+    assert confirmed == list(range(2 * BATCH_SIZE))
     assert publisher.timeouts <= 9 + number
 
 
 def test_a_broker_that_keeps_up_again_is_soon_given_whole_batches() -> None:
-    backlog = [row(n) for n in range(BATCH)]
-    batches = Batches()
+    backlog = [row(n) for n in range(BATCH_SIZE)]
+    batches = BatchPublisher()
     for _ in range(20):
         with pytest.raises(BrokerUnavailable):
             published(batches, SlowPublisher(0), backlog)
-    sizes = [len(published(batches, SlowPublisher(BATCH), backlog)) for _ in range(10)]
-    assert sizes == [1, 2, 4, 8, 16, 32, 64, 128, 256, BATCH]
+    sizes = [len(published(batches, SlowPublisher(BATCH_SIZE), backlog)) for _ in range(10)]
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 128, 256, BATCH_SIZE]
 
 
 def test_an_event_that_no_queue_is_bound_for_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     conn = Recorder({SQL.drop_unroutable_events: [("x", 1, True)]})
-    batches = Batches()
+    batches = BatchPublisher()
     for _ in range(2):
         batches.publish(
             conn,  # type: ignore[arg-type]
