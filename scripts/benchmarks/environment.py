@@ -20,7 +20,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.processes import setup
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import TOPOLOGY
-from supervisor.api_client import Client
+from supervisor.api_client import ApiClient
 
 PEER_QUEUES = ("bench_celery", "bench_dramatiq", "bench_dramatiq.DQ", "bench_dramatiq.XQ")
 STOP_SECONDS = 6.0
@@ -63,7 +63,7 @@ class BenchCluster:
         port = f"--port={self.port}"
         more = ["--max-concurrent=0", f"--stations={stations}"]
         self.start("service", ["pizza", "--mode=order-service", port, *more])
-        client = Client(self.port, self.check)
+        client = ApiClient(self.port, self.check)
         self.wait_until(
             lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service"
         )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bootstrap.data_dir import ROOT
-from bootstrap.virtualenv import Environment, EnvironmentFailed
+from bootstrap.virtualenv import Virtualenv, VirtualenvFailed
 from devservices.install.debian import PackageError
 from devservices.process import ProcessFailed
 from terminal.progress import step
@@ -43,7 +43,7 @@ def main() -> int:
     try:
         if missing(extra):
             set_up(extra)
-    except (EnvironmentFailed, PackageError, ProcessFailed, OSError) as error:
+    except (VirtualenvFailed, PackageError, ProcessFailed, OSError) as error:
         print(f"pizza: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -88,7 +88,7 @@ def set_up(extra: str) -> None:
         if not missing(extra):  # another run did it while this one waited
             return
         extras = {extra, *(name for name in read_stamp()[1] if name in BRINGS)}
-        environment = Environment(VENV)
+        environment = Virtualenv(VENV)
         if UNFINISHED.exists() or not environment.usable():
             shutil.rmtree(VENV, ignore_errors=True)
             environment.make()

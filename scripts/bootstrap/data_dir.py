@@ -48,7 +48,7 @@ def data_folder() -> Iterator[Path]:
             lock.close()
 
 
-def set_aside(folder: Path) -> Path:
+def move_to_backup(folder: Path) -> Path:
     """Move a folder that cannot be used out of the way, in the place of one set aside before."""
     aside = folder.with_name(f"{folder.name}.unusable")
     shutil.rmtree(aside, ignore_errors=True)

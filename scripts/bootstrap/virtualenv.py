@@ -17,11 +17,11 @@ DEBIAN_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 REDIRECTING = {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "VIRTUAL_ENV"}
 
 
-class EnvironmentFailed(Exception):
+class VirtualenvFailed(Exception):
     """The environment could not be made or filled; the message is one sentence."""
 
 
-class Environment:
+class Virtualenv:
     """The environment in one folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class Environment:
         """Make it anew, with pip from wherever pip can be had."""
         parent = self.folder.parent
         if not os.access(parent, os.W_OK):
-            raise EnvironmentFailed(f"This account may not write to {parent}, where .venv belongs.")
+            raise VirtualenvFailed(f"This account may not write to {parent}, where .venv belongs.")
         make = [sys.executable, "-m", "venv", str(self.folder)]
         if self._has_ensurepip():
             with step("Making .venv"):
@@ -55,7 +55,7 @@ class Environment:
                 self._run([*make, "--without-pip"])
                 self._unpack_pip()
         else:
-            raise EnvironmentFailed("This Python has no ensurepip: install its venv package.")
+            raise VirtualenvFailed("This Python has no ensurepip: install its venv package.")
 
     def install(self, project: Path, extras: Iterable[str], constraints: Path) -> None:
         """Install the project editable with extras, in the versions that `constraints` gives."""
@@ -90,7 +90,7 @@ class Environment:
             debian.unpack(["python3-pip-whl"], Path(folder))
             wheel = next(Path(folder).rglob("pip-*.whl"), None)
             if wheel is None:
-                raise EnvironmentFailed(
+                raise VirtualenvFailed(
                     "Debian's package of pip holds no pip: install python3-venv."
                 )
             with zipfile.ZipFile(wheel) as archive:
@@ -102,7 +102,7 @@ class Environment:
             (certifi / "core.py").write_text(source.replace(str(DEBIAN_CERTIFICATES), own))
 
     def _run(self, command: Sequence[str | Path]) -> None:
-        """Run to the end, output to the log; EnvironmentFailed with the program's complaint."""
+        """Run to the end, output to the log; VirtualenvFailed with the program's complaint."""
         self.folder.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
         with self.log.open("ab+") as log:
@@ -115,7 +115,7 @@ class Environment:
             log.seek(start)
             output = log.read().decode(errors="replace")
         if status:
-            raise EnvironmentFailed(f"pip or venv failed ({complaint(output)}); see {self.log}.")
+            raise VirtualenvFailed(f"pip or venv failed ({complaint(output)}); see {self.log}.")
 
 
 def complaint(output: str) -> str:

@@ -28,7 +28,7 @@ from devservices import Servers
 from pizza.processes import setup
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
 from pizza.topology import subscriber_queue
-from supervisor.api_client import ApiError, Client
+from supervisor.api_client import ApiClient, ApiError
 from terminal.progress import step
 
 OPENING_SECONDS = 60.0
@@ -120,7 +120,7 @@ def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
     cluster.start()
     if scenario.start_late:
         return
-    client = Client(cluster.port)
+    client = ApiClient(cluster.port)
     deadline = time.monotonic() + OPENING_SECONDS
     workers = sum(
         "--mode=kitchen-worker" in managed.flags for managed in cluster.processes.values()
@@ -132,7 +132,7 @@ def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def is_ready(client: Client) -> bool:
+def is_ready(client: ApiClient) -> bool:
     """Whether GET /readyz says so."""
     with suppress(ApiError):
         return bool(client.get("/readyz", OPENING_SECONDS)["status"] == "ready")

@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from demo_tools.order_view import Row, Ticket
+from demo_tools.order_view import OrderView, Row
 
 COLOURS = {
     "received": "yellow",
@@ -21,21 +21,21 @@ COLOURS = {
 PLAIN_WIDTH = 100
 
 
-class Board:
-    """Shows tickets while they change."""
+class DemoBoard:
+    """Shows orders while they change."""
 
     def __init__(self) -> None:
         """On a terminal one table that is drawn again; elsewhere a line for each change."""
         self.console = Console(highlight=False)
         if not self.console.is_terminal:
             self.console = Console(highlight=False, width=PLAIN_WIDTH)
-        self._tickets: Sequence[Ticket] = ()
+        self._tickets: Sequence[OrderView] = ()
         self._live: Live | None = None
 
     @contextmanager
-    def watching(self, tickets: Sequence[Ticket]) -> Iterator[None]:
-        """Draw `tickets` live for the time of the block."""
-        self._tickets = tickets
+    def watching(self, views: Sequence[OrderView]) -> Iterator[None]:
+        """Draw the orders live for the time of the block."""
+        self._tickets = views
         if not self.console.is_terminal:
             yield
             return
@@ -45,8 +45,8 @@ class Board:
             yield
         self._live = None
 
-    def show(self, changed: Ticket | None, row: Row | None) -> None:
-        """Draw again (None), or say what has happened to a ticket."""
+    def show(self, changed: OrderView | None, row: Row | None) -> None:
+        """Draw again (None), or print what has happened to an order."""
         if self._live:
             self._live.update(self._table(), refresh=True)
         elif changed and row and not self.console.is_terminal:
@@ -64,26 +64,26 @@ class Board:
             )
         for heading in ("waited", "cooked in", "delivered in"):
             table.add_column(heading, no_wrap=True, justify="right")
-        for ticket in self._tickets:
-            status = Text(ticket.status, style=COLOURS.get(ticket.status, ""))
-            cells = (ticket.number, ticket.order_type, str(ticket.priority), status, ticket.cook)
-            times = (ticket.waited, ticket.cooked_in, ticket.delivered_in)
+        for view in self._tickets:
+            status = Text(view.status, style=COLOURS.get(view.status, ""))
+            cells = (view.number, view.order_type, str(view.priority), status, view.cook)
+            times = (view.waited, view.cooked_in, view.delivered_in)
             table.add_row(*cells, *map(seconds, times))
         return table
 
 
-def line(ticket: Ticket, row: Row) -> str:
+def line(view: OrderView, row: Row) -> str:
     """One change as a line of text."""
     status, by, note = row["status"], row["changed_by"], row["notes"] or ""
-    text = f"  {ticket.number}  {ticket.order_type:8}  {status}"
+    text = f"  {view.number}  {view.order_type:8}  {status}"
     match status:
         case "cooking":
-            text += f" by {by}" + (f" ({note})" if note else f" after {seconds(ticket.waited)}")
+            text += f" by {by}" + (f" ({note})" if note else f" after {seconds(view.waited)}")
         case "ready":
-            text += f" in {seconds(ticket.cooked_in)}"
+            text += f" in {seconds(view.cooked_in)}"
         case "delivered":
-            text += f" by {by} in {seconds(ticket.delivered_in)}"
-        case "received" if row is ticket.history[0]:
+            text += f" by {by} in {seconds(view.delivered_in)}"
+        case "received" if row is view.history[0]:
             text += f", {note}"
         case _:
             text += f" by {by}" + (f" ({note})" if note else "")

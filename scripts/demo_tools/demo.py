@@ -13,18 +13,18 @@ from pathlib import Path
 
 from bootstrap import clean
 from bootstrap.data_dir import ROOT, DataFolderError, data_folder
-from demo_tools.board import Board
-from demo_tools.order_view import RushFailed, Ticket
+from demo_tools.board import DemoBoard
+from demo_tools.order_view import OrderView, RushFailed
 from demo_tools.scenario import follow, one_more, orders, place, verify
-from demo_tools.staff_actions import cancel_one, hurry_one
+from demo_tools.staff_actions import cancel_one, prioritise_one
 from devservices import ProcessFailed, claim, free_port
 from pizza.config.settings import SettingsError, read_dotenv
 from pizza.domain.stations import STATION_NAMES
 from pizza.domain.status import COOKING, RECEIVED
-from supervisor.api_client import ApiError, Client
-from supervisor.backing_services import Backing
+from supervisor.api_client import ApiClient, ApiError
+from supervisor.backing_services import BackingServices
 from supervisor.signals import Stopped, stop_on_signals
-from supervisor.supervisor import Restaurant, RestaurantFailed
+from supervisor.supervisor import Supervisor, SupervisorFailed
 from terminal.progress import step
 
 USUAL_PORT = 3000
@@ -32,7 +32,7 @@ COOKS = 3
 WORKERS = COOKS + len(STATION_NAMES)
 PACE = {"COOKING_TIME": "1.5", "STATION_TIME": "0.4", "STATIONS": "all", "SEND_BACK_PERCENT": "0"}
 OPENING_SECONDS = 60.0
-FAILURES = (ApiError, DataFolderError, OSError, ProcessFailed, RestaurantFailed, RushFailed)
+FAILURES = (ApiError, DataFolderError, OSError, ProcessFailed, SupervisorFailed, RushFailed)
 
 
 def main() -> int:
@@ -67,81 +67,81 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def run(folder: Path, stay: bool) -> None:
-    """Open the restaurant, have the rush, show the result, stay open if asked, close."""
+    """Start the restaurant, run the rush, show the result, stay open if asked, stop."""
     given = read_dotenv(ROOT / ".env") | os.environ
-    backing = Backing(folder, given)
+    backing = BackingServices(folder, given)
     claimed = claim(USUAL_PORT)
     port = USUAL_PORT if claimed else free_port()
     procfile = {"ORDER_PORT": str(port), **PACE}
-    restaurant = Restaurant(backing, folder / "logs", procfile)
+    supervisor = Supervisor(backing, folder / "logs", procfile)
     key = given.get("STAFF_KEY", "").replace(",", " ").split()
-    client = Client(port, restaurant.check, key[0] if key else "")
-    board = Board()
+    client = ApiClient(port, supervisor.check, key[0] if key else "")
+    board = DemoBoard()
     try:
-        open_restaurant(restaurant, client)
+        open_restaurant(supervisor, client)
         mention_older(client)
-        tickets = lunch_rush(client, board)
+        views = lunch_rush(client, board)
         board.print_result()
-        print("\n".join(verify(client, tickets)))
-        for name in restaurant.mended:
+        print("\n".join(verify(client, views)))
+        for name in supervisor.restarted:
             print(f"  {name} had died and was started again.")
-        print_what_next(client, max(tickets, key=lambda ticket: len(ticket.history)), stay)
+        print_what_next(client, max(views, key=lambda view: len(view.history)), stay)
         if stay:
             print_addresses(backing.environment)
-            stay_open(restaurant)
+            stay_open(supervisor)
     finally:
         with step("Closing the restaurant"):
-            restaurant.close()
+            supervisor.close()
         if claimed:
             claimed.close()
 
 
-def open_restaurant(restaurant: Restaurant, client: Client) -> None:
+def open_restaurant(supervisor: Supervisor, client: ApiClient) -> None:
     """Servers, tables, queues, order service and workers, until orders can be taken and cooked."""
-    restaurant.backing.prepare()
+    supervisor.backing.prepare()
     try:
-        restaurant.start_backing()
-    except RestaurantFailed as error:
-        if not restaurant.backing.has_old_data:
+        supervisor.start_services()
+    except SupervisorFailed as error:
+        if not supervisor.backing.has_old_data:
             raise
         print(f"  The data of an earlier run does not fit: {error}")
-        restaurant.backing.set_data_aside()
-        restaurant.start_backing()
+        supervisor.backing.move_data_away()
+        supervisor.start_services()
     staff = f"{COOKS} cooks, {', '.join(STATION_NAMES)}"
     with step(f"Opening the order service; {staff} come in"):
-        restaurant.open({"cook": COOKS})
+        supervisor.open({"cook": COOKS})
         deadline = time.monotonic() + OPENING_SECONDS
         while online(client) < WORKERS or client.get("/readyz")["status"] != "ready":
-            restaurant.check()
+            supervisor.check()
             if time.monotonic() > deadline:
-                raise RestaurantFailed(
+                raise SupervisorFailed(
                     f"The restaurant was not open after {OPENING_SECONDS:.0f} s."
                 )
             time.sleep(0.1)
 
 
-def online(client: Client) -> int:
+def online(client: ApiClient) -> int:
     """How many workers are at work."""
     workers = client.get("/workers/status", OPENING_SECONDS)
     return sum(worker["status"] == "online" for worker in workers)
 
 
-def lunch_rush(client: Client, board: Board) -> list[Ticket]:
+def lunch_rush(client: ApiClient, board: DemoBoard) -> list[OrderView]:
     """Place the orders, cancel one, hurry one; then watch them until all are with their guests."""
     print(f"\nThe lunch rush at {client.url}:\n")
-    tickets: list[Ticket] = []
-    with board.watching(tickets):
+    views: list[OrderView] = []
+    with board.watching(views):
         for order in orders():
-            tickets.append(place(client, order))
+            views.append(place(client, order))
             board.show(None, None)
-        hurry_one(client, tickets)
-        tickets += cancel_one(client, lambda: place(client, one_more()))
-        follow(client, tickets, board.show)
+        prioritise_one(client, views)
+        views += cancel_one(client, lambda: place(client, one_more()))
+        follow(client, views, board.show)
     print()
-    return tickets
+    return views
 
 
-def mention_older(client: Client) -> None:
+def mention_older(client: ApiClient) -> None:
     """Say how many orders of an earlier run are before ours; its data is kept, and so are they."""
     board = client.get("/kitchen/board")
     older = sum(order["status"] in (RECEIVED, COOKING) for order in board)
@@ -150,7 +150,7 @@ def mention_older(client: Client) -> None:
         print(f"  {orders_wait} from an earlier run and will be cooked as well.")
 
 
-def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:
+def print_what_next(client: ApiClient, view: OrderView, stay: bool) -> None:
     """What to do now, with lines to copy."""
     order = '{"customer_name": "You", "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}]}'
     url = client.url if stay else f"http://127.0.0.1:{USUAL_PORT}"
@@ -160,18 +160,18 @@ def print_what_next(client: Client, ticket: Ticket, stay: bool) -> None:
         print(f"  {url}/{'':24}order something")
         print(f"  {url}/kitchen{'':17}the kitchen's board")
         print(f"  {url}/manage{'':18}workers, queues, figures, menu")
-        if ticket.page:
-            print(f"  {url}{ticket.page}   an order's way")
+        if view.page:
+            print(f"  {url}{view.page}   an order's way")
         print("Or on a terminal:")
     else:
         print(f"`scripts/demo --stay` leaves the restaurant open at {url}; then order something:")
     print(f"  curl {url}/orders -d '{order}'")
-    print(f"  curl {url}/orders/{ticket.number}/history")
+    print(f"  curl {url}/orders/{view.number}/history")
     print(f"  curl {url}/workers/status\n")
 
 
 def print_addresses(environment: Mapping[str, str]) -> None:
-    """What the commands of the documentation need to find this restaurant, to be copied."""
+    """What the commands of the documentation need to reach this restaurant, to be copied."""
     print("For restaurant-system and flask --app pizza in another terminal:")
     print("  . .venv/bin/activate")
     for name, value in environment.items():
@@ -179,11 +179,11 @@ def print_addresses(environment: Mapping[str, str]) -> None:
     print(flush=True)
 
 
-def stay_open(restaurant: Restaurant) -> None:
+def stay_open(supervisor: Supervisor) -> None:
     """Wait for a signal, which is the way to end this."""
     try:
         while True:
-            restaurant.check()
+            supervisor.check()
             time.sleep(0.5)
     except Stopped:
         print()

@@ -1,4 +1,4 @@
-"""An order as the guest sees it: its way through the restaurant, read from its history."""
+"""An order as the API shows it: its steps, read from its history."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class RushFailed(RuntimeError):
 
 
 @dataclass
-class Ticket:
+class OrderView:
     """One order: what its status said last, its history so far, and the address of its page."""
 
     number: str
@@ -98,32 +98,32 @@ class Ticket:
         )
 
 
-def times_sent_back(ticket: Ticket) -> int:
+def times_sent_back(view: OrderView) -> int:
     """How often quality sent it back. Raises RushFailed when its way is not the right one.
 
     Right is: each status once, in order; those up to `ready` once more each time it was sent
     back; nothing but `received` before `cancelled`.
     """
-    way = list(_steps(ticket))
+    way = list(_steps(view))
     if way == [RECEIVED, CANCELLED]:
         return 0
     back = way.count(READY) - 1
     right = [RECEIVED, COOKING, READY] * (back + 1)
-    right += [OUT_FOR_DELIVERY] if ticket.order_type == DELIVERY else []
+    right += [OUT_FOR_DELIVERY] if view.order_type == DELIVERY else []
     if way != [*right, DELIVERED]:
-        raise RushFailed(f"{ticket.number} went a wrong way: {' → '.join(way)}.")
+        raise RushFailed(f"{view.number} went a wrong way: {' → '.join(way)}.")
     return back
 
 
-def _steps(ticket: Ticket) -> Iterator[str]:
+def _steps(view: OrderView) -> Iterator[str]:
     """The statuses it went through. Raises RushFailed for one that was entered twice at once."""
     before = ""
-    for row in ticket.history:
+    for row in view.history:
         status = row["status"]
         if status != before:
             yield status
         elif not (row["notes"] or "").startswith((TAKEN_OVER, REPRIORITISED)):
-            raise RushFailed(f"{ticket.number} became {status} twice.")
+            raise RushFailed(f"{view.number} became {status} twice.")
         before = status
 
 

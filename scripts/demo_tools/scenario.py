@@ -9,14 +9,14 @@ from uuid import uuid4
 from demo_tools.order_view import (
     REPRIORITISED,
     TAKEN_OVER,
+    OrderView,
     Row,
     RushFailed,
-    Ticket,
     times_sent_back,
 )
-from demo_tools.staff_actions import Pass
+from demo_tools.staff_actions import HandoverDesk
 from pizza.domain.status import CANCELLED
-from supervisor.api_client import Client
+from supervisor.api_client import ApiClient
 
 FIRST_NAMES = ("Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca")
 LAST_NAMES = (
@@ -61,11 +61,11 @@ def orders() -> Iterator[dict[str, Any]]:
         yield {"customer_name": f"{name} {time.time_ns() % 100_000:05d}", **kind, **dish}
 
 
-def place(client: Client, order: Mapping[str, Any]) -> Ticket:
+def place(client: ApiClient, order: Mapping[str, Any]) -> OrderView:
     """Place one order, once, however often it takes to have an answer."""
     answer = client.post("/orders", order, key=str(uuid4()))
     page = answer.get("tracking_url", "")
-    return Ticket(answer["order_number"], order["order_type"], answer["priority"], page=page)
+    return OrderView(answer["order_number"], order["order_type"], answer["priority"], page=page)
 
 
 def one_more() -> dict[str, Any]:
@@ -76,68 +76,70 @@ def one_more() -> dict[str, Any]:
 
 
 def follow(
-    client: Client, tickets: Sequence[Ticket], show: Callable[[Ticket | None, Row | None], None]
+    client: ApiClient,
+    views: Sequence[OrderView],
+    show: Callable[[OrderView | None, Row | None], None],
 ) -> None:
     """Look at the orders until all are over, and serve what comes out of the kitchen.
 
-    `show` gets each ticket that changed with the row of its history, (None, None) each round.
+    `show` gets each view that changed with the row of its history, (None, None) each round.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    counter = Pass(client)
-    while waiting := [ticket for ticket in tickets if not ticket.over]:
-        for ticket in waiting:
-            for row in look(client, ticket):
-                show(ticket, row)
-            counter.serve(ticket)
+    counter = HandoverDesk(client)
+    while waiting := [view for view in views if not view.over]:
+        for view in waiting:
+            for row in look(client, view):
+                show(view, row)
+            counter.serve(view)
         show(None, None)
         if time.monotonic() > deadline:
-            numbers = ", ".join(ticket.number for ticket in waiting)
+            numbers = ", ".join(view.number for view in waiting)
             raise RushFailed(f"Not delivered after {PATIENCE_SECONDS:.0f} s: {numbers}.")
         time.sleep(LOOK_SECONDS)
 
 
-def look(client: Client, ticket: Ticket) -> list[Row]:
+def look(client: ApiClient, view: OrderView) -> list[Row]:
     """See where an order stands; gives the rows that its history has more than before."""
-    now = client.get(f"/orders/{ticket.number}/status")
-    if now["updated_at"] == ticket.updated_at:
+    now = client.get(f"/orders/{view.number}/status")
+    if now["updated_at"] == view.updated_at:
         return []
-    return ticket.take(now, client.get(f"/orders/{ticket.number}/history"))
+    return view.take(now, client.get(f"/orders/{view.number}/history"))
 
 
-def verify(client: Client, tickets: Sequence[Ticket]) -> list[str]:
+def verify(client: ApiClient, views: Sequence[OrderView]) -> list[str]:
     """Read all histories again and give the verdict; RushFailed if one was lost or doubled."""
-    if len({ticket.number for ticket in tickets}) != len(tickets):
+    if len({view.number for view in views}) != len(views):
         raise RushFailed("Two orders were given the same number.")
-    for ticket in tickets:
-        ticket.history = client.get(f"/orders/{ticket.number}/history")
-    again = [ticket for ticket in tickets if times_sent_back(ticket)]
-    cancelled = [ticket for ticket in tickets if ticket.status == CANCELLED]
-    cooked = [ticket for ticket in tickets if ticket not in cancelled]
+    for view in views:
+        view.history = client.get(f"/orders/{view.number}/history")
+    again = [view for view in views if times_sent_back(view)]
+    cancelled = [view for view in views if view.status == CANCELLED]
+    cooked = [view for view in views if view not in cancelled]
     words = [f"Checked: {len(cooked)} orders, each received, cooked, ready and delivered once."]
-    words += [_sent_back(ticket) for ticket in again]
-    words += [_overtook(ticket, cooked) for ticket in cooked if _changes(ticket)]
-    words += [f"  {ticket.number} was cancelled while it waited." for ticket in cancelled]
-    if taken_over := sum(len(ticket.notes(TAKEN_OVER)) for ticket in tickets):
+    words += [_sent_back(view) for view in again]
+    words += [_overtook(view, cooked) for view in cooked if _changes(view)]
+    words += [f"  {view.number} was cancelled while it waited." for view in cancelled]
+    if taken_over := sum(len(view.notes(TAKEN_OVER)) for view in views):
         words.append(f"  {taken_over} taken over from a cook that had gone.")
     return words
 
 
-def _changes(ticket: Ticket) -> list[Row]:
+def _changes(view: OrderView) -> list[Row]:
     """The changes of its priority; the first row says how it came by the one before."""
-    return [row for row in ticket.notes(REPRIORITISED) if row is not ticket.history[0]]
+    return [row for row in view.notes(REPRIORITISED) if row is not view.history[0]]
 
 
-def _sent_back(ticket: Ticket) -> str:
-    way = [row["status"] for row in ticket.history]
-    row = ticket.history[way.index("received", way.index("ready"))]
-    text = f"  But {ticket.number} was cooked and ready again: {row['changed_by']} sent it back"
+def _sent_back(view: OrderView) -> str:
+    way = [row["status"] for row in view.history]
+    row = view.history[way.index("received", way.index("ready"))]
+    text = f"  But {view.number} was cooked and ready again: {row['changed_by']} sent it back"
     return f"{text} ({row['notes']})."
 
 
-def _overtook(ticket: Ticket, others: Sequence[Ticket]) -> str:
+def _overtook(view: OrderView, others: Sequence[OrderView]) -> str:
     """How many older orders of its former priority had to let it pass."""
-    began = ticket.begun()
-    older = [each for each in others if each.number < ticket.number and each.priority == 1]
+    began = view.begun()
+    older = [each for each in others if each.number < view.number and each.priority == 1]
     late = [each for each in older if began and (begun := each.begun()) and begun > began]
-    note = _changes(ticket)[0]["notes"]
-    return f"  {ticket.number} overtook {len(late)} that had waited longer ({note})."
+    note = _changes(view)[0]["notes"]
+    return f"  {view.number} overtook {len(late)} that had waited longer ({note})."

@@ -146,7 +146,7 @@ class Postgres:
                 self._ensure_database()
             except psycopg.OperationalError as error:
                 if not self.process.running:
-                    reason = f"PostgreSQL did not start: {self._last_words()}"
+                    reason = f"PostgreSQL did not start: {self._log_tail()}"
                     raise ProcessFailed(reason) from error
                 if time.monotonic() > deadline:
                     reason = f"PostgreSQL was not ready after {seconds:.0f} s: {error}"
@@ -282,7 +282,7 @@ class Postgres:
                 time.sleep(0.2)
         pid_file.unlink(missing_ok=True)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         lines = text.strip().splitlines() or ["no output"]
         return next((line for line in reversed(lines) if "FATAL" in line), lines[-1])

@@ -20,7 +20,9 @@ START_SECONDS = 90.0
 MISLEADING = ("RABBITMQ", "ERL_", "NOTIFY_")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
-CONNECTION_START = b"\x01"  # the first octet of the method frame that a broker greets with
+CONNECTION_START = (
+    b"\x01"  # the first octet of the method frame that a broker answers_protocol with
+)
 
 
 class RabbitMQ:
@@ -76,7 +78,7 @@ class RabbitMQ:
         return self._server
 
     def start(self) -> "RabbitMQ":
-        """Start and wait until the broker greets clients."""
+        """Start and wait until the broker answers_protocol clients."""
         return self.begin().wait_ready()
 
     def begin(self) -> "RabbitMQ":
@@ -91,11 +93,11 @@ class RabbitMQ:
         return self
 
     def wait_ready(self, seconds: float = START_SECONDS) -> "RabbitMQ":
-        """Wait until the broker greets clients; ProcessFailed if it ends or takes too long."""
+        """Wait until the broker answers; ProcessFailed if it ends or takes too long."""
         deadline = time.monotonic() + seconds
-        while not self.greets():
+        while not self.answers_protocol():
             if not self.process.running:
-                raise ProcessFailed(f"RabbitMQ did not start, see {self.log}: {self._last_words()}")
+                raise ProcessFailed(f"RabbitMQ did not start, see {self.log}: {self._log_tail()}")
             if time.monotonic() > deadline:
                 raise ProcessFailed(
                     f"RabbitMQ was not ready after {seconds:.0f} s, see {self.log}."
@@ -103,7 +105,7 @@ class RabbitMQ:
             time.sleep(0.05)
         return self
 
-    def greets(self) -> bool:
+    def answers_protocol(self) -> bool:
         """Whether a client that connects now is answered within a second."""
         try:
             with socket.create_connection((LOOPBACK, self.port), 1) as client:
@@ -247,7 +249,7 @@ class RabbitMQ:
             | self.installation.environment
         )
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         """The last line of output that says something, for an error message."""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(errors="replace").split("\n")

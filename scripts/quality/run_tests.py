@@ -23,14 +23,14 @@ from terminal.progress import step
 TOX_GRACE_SECONDS = 20.0
 # They mostly wait for processes, so five run at the same time, each on servers of its own.
 # `security` is not among them: `audit` and `unit` together have all that is in it.
-LANES = (
+SHARDS = (
     ("lint", "types", "layers", "audit", "integration", "compatibility"),
     ("acceptance", "unit"),
     ("taskqueue",),
     ("crew",),
     ("outbox", "browser", "faults"),
 )
-ALL = tuple(name for lane in LANES for name in lane)
+ALL = tuple(name for lane in SHARDS for name in lane)
 
 
 def main() -> int:
@@ -65,7 +65,7 @@ def run(arguments: list[str], folder: Path) -> int:
     What the first lane prints is seen at once, what the others print at the end.
     """
     names, *rest = split(arguments)
-    lanes = [[name for name in names or ALL if name in lane] for lane in LANES]
+    lanes = [[name for name in names or ALL if name in lane] for lane in SHARDS]
     lanes = [lane for lane in [*lanes, [name for name in names if name not in ALL]] if lane]
     results = [folder / f"{number}.json" for number in range(len(lanes))]
     with ExitStack() as closing:

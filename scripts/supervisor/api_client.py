@@ -27,7 +27,7 @@ class AnswerLost(ApiError):
     """The connection broke after the request had been sent: whether it took effect is not known."""
 
 
-class Client:
+class ApiClient:
     """Requests to one order service, each on a connection of its own."""
 
     def __init__(

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bootstrap.data_dir import set_aside
+from bootstrap.data_dir import move_to_backup
 from devservices import Postgres, ProcessFailed, RabbitMQ
 from devservices.install import rabbitmq
 from terminal.progress import step
@@ -12,7 +12,7 @@ from terminal.progress import step
 ATTEMPTS = 3  # the first, one more as a start may be hit by a kill, and the last with fresh data
 
 
-class Backing:
+class BackingServices:
     """Two servers, each given by its variable (DB_URL, RABBITMQ) or private in a folder.
 
     Private servers that die are started again by `mend`, on the same port and with their data.
@@ -63,15 +63,15 @@ class Backing:
         if self._rabbitmq:
             _start_or_heal(self._rabbitmq, self._rabbitmq.wait_ready)
 
-    def mend(self) -> list[str]:
+    def restart_dead(self) -> list[str]:
         """Start again, without waiting, what has died; gives the names of what had."""
-        mended = []
+        restarted = []
         for server in self._servers:
             with self._lock:
                 if not self._closed and not server.process.running:
                     server.begin()
-                    mended.append(type(server).__name__)
-        return mended
+                    restarted.append(type(server).__name__)
+        return restarted
 
     def stop(self) -> None:
         """Stop the private servers for good."""
@@ -83,11 +83,11 @@ class Backing:
         for thread in stopping:
             thread.join()
 
-    def set_data_aside(self) -> None:
+    def move_data_away(self) -> None:
         """Stop the private servers and move their data away: the next start is a fresh one."""
         for server in self._servers:
             server.stop()
-            print(f"  {set_aside(server.folder)} has the data of before; starting afresh.")
+            print(f"  {move_to_backup(server.folder)} has the data of before; starting afresh.")
         self.has_old_data = False
 
 
@@ -101,7 +101,7 @@ def _start_or_heal(server: Postgres | RabbitMQ, first_try: Callable[[], object])
                 raise
             server.stop()
             if attempt == ATTEMPTS - 1:
-                aside = set_aside(server.folder)
+                aside = move_to_backup(server.folder)
                 print(f"  The kept data cannot be opened and is now in {aside}; starting afresh.")
         else:
             return

@@ -1,4 +1,4 @@
-"""The Procfile: which processes make a restaurant, and what each of several is called."""
+"""The Procfile: which processes make a restaurant, and the name of each instance."""
 
 import re
 from collections.abc import Mapping

@@ -13,23 +13,23 @@ from pathlib import Path
 
 from bootstrap.data_dir import ROOT
 from devservices import GuardedProcess, ProcessFailed
-from supervisor.backing_services import Backing
+from supervisor.backing_services import BackingServices
 from supervisor.procfile import Entry, read_procfile
 from terminal.progress import step
 
 GRACE_SECONDS = 6.0  # cooks are told --grace=4
 LOOK_SECONDS = 0.1
 STEADY_SECONDS = 5.0  # a process that ran this long was healthy: its next end is the first again
-MOST_RESTARTS = 8
+MAX_RESTARTS = 8
 SETUP_TRIES = 3
 
 
-class RestaurantFailed(RuntimeError):
+class SupervisorFailed(RuntimeError):
     """The restaurant could not be set up or kept open; the message is one sentence."""
 
 
 @dataclass
-class Member:
+class Child:
     """One process of the Procfile, through all its lives."""
 
     entry: Entry
@@ -39,21 +39,23 @@ class Member:
     restarts: int = 0
 
 
-class Restaurant:
+class Supervisor:
     """Runs the Procfile on a backing, and restarts whatever of both dies, until closed."""
 
-    def __init__(self, backing: Backing, logs: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, backing: BackingServices, logs: Path, environment: Mapping[str, str]
+    ) -> None:
         """Nothing is started yet. `environment` is what the Procfile's lines refer to."""
         self.backing = backing
-        self.failure: RestaurantFailed | None = None
-        self.mended: list[str] = []
+        self.failure: SupervisorFailed | None = None
+        self.restarted: list[str] = []
         self._logs = logs
         self._extra = dict(environment)
-        self._members: list[Member] = []
+        self._children: list[Child] = []
         self._closing = threading.Event()
-        self._watch = threading.Thread(target=self._keep_alive, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._keep_alive, name="watch", daemon=True)
 
-    def start_backing(self) -> None:
+    def start_services(self) -> None:
         """Start the private servers; make tables and queues, in private servers or given ones."""
         servers = self.backing.private
         with step(f"Starting {servers}, tables and queues" if servers else "Tables and queues"):
@@ -72,15 +74,15 @@ class Restaurant:
                 process.kill()
             if attempt < SETUP_TRIES:
                 time.sleep(0.5)
-        raise RestaurantFailed(f"restaurant-system {verb} failed: {last_message(log)}")
+        raise SupervisorFailed(f"restaurant-system {verb} failed: {last_message(log)}")
 
     def open(self, counts: Mapping[str, int]) -> None:
         """Start the Procfile's processes and the watch over them and the servers."""
         for entry in read_procfile(ROOT / "Procfile", counts):
             log = self._logs / f"{entry.name}.log"
             log.unlink(missing_ok=True)
-            self._members.append(Member(entry, log, self._start_entry(entry, log)))
-        self._watch.start()
+            self._children.append(Child(entry, log, self._start_entry(entry, log)))
+        self._thread.start()
 
     def check(self) -> None:
         """Raise what keeps the restaurant from going on, if anything does."""
@@ -90,42 +92,42 @@ class Restaurant:
     def close(self) -> None:
         """Stop the processes, politely and all at once, then the private servers."""
         self._closing.set()
-        if self._watch.is_alive():
-            self._watch.join()
-        for member in self._members:
-            member.process.resume()
-            member.process.send(signal.SIGTERM)
+        if self._thread.is_alive():
+            self._thread.join()
+        for child in self._children:
+            child.process.resume()
+            child.process.send(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        for member in self._members:
-            member.process.finish(max(0.0, deadline - time.monotonic()))
+        for child in self._children:
+            child.process.finish(max(0.0, deadline - time.monotonic()))
         self.backing.stop()
 
     def _keep_alive(self) -> None:
         """Look after everything until closing; a failure is kept for `check`."""
         while not self._closing.wait(LOOK_SECONDS):
             try:
-                self.mended += self.backing.mend()
-                for member in self._members:
-                    if not member.process.running:
-                        self._revive(member)
-            except (RestaurantFailed, ProcessFailed, OSError) as error:
-                self.failure = RestaurantFailed(str(error))
+                self.restarted += self.backing.restart_dead()
+                for child in self._children:
+                    if not child.process.running:
+                        self._restart(child)
+            except (SupervisorFailed, ProcessFailed, OSError) as error:
+                self.failure = SupervisorFailed(str(error))
                 return
 
-    def _revive(self, member: Member) -> None:
+    def _restart(self, child: Child) -> None:
         """Start a process again, at once the first time, later when it keeps ending."""
         now = time.monotonic()
-        if now - member.started > STEADY_SECONDS:
-            member.restarts = 0
-        elif member.restarts >= MOST_RESTARTS:
-            reason = last_message(member.log)
-            raise RestaurantFailed(f"{member.entry.name} keeps ending, see {member.log}: {reason}")
-        if self._closing.wait(min(0.3 * member.restarts, 1.0)):
+        if now - child.started > STEADY_SECONDS:
+            child.restarts = 0
+        elif child.restarts >= MAX_RESTARTS:
+            reason = last_message(child.log)
+            raise SupervisorFailed(f"{child.entry.name} keeps ending, see {child.log}: {reason}")
+        if self._closing.wait(min(0.3 * child.restarts, 1.0)):
             return
-        member.restarts += 1
-        member.started = now
-        member.process = self._start_entry(member.entry, member.log)
-        self.mended.append(member.entry.name)
+        child.restarts += 1
+        child.started = now
+        child.process = self._start_entry(child.entry, child.log)
+        self.restarted.append(child.entry.name)
 
     def _start_entry(self, entry: Entry, log: Path) -> GuardedProcess:
         # One shell for each line, as honcho does it; the lines say `exec`, so that signals arrive.

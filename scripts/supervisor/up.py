@@ -12,9 +12,9 @@ from pathlib import Path
 from bootstrap.data_dir import ROOT, DataFolderError, data_folder
 from devservices import GuardedProcess, ProcessFailed, claim
 from pizza.config.settings import SettingsError, read_dotenv
-from supervisor.backing_services import Backing
+from supervisor.backing_services import BackingServices
 from supervisor.signals import Stopped, stop_on_signals
-from supervisor.supervisor import Restaurant, RestaurantFailed
+from supervisor.supervisor import Supervisor, SupervisorFailed
 
 STAFF = ["-c", "all=1,cook=3"]
 HONCHO_GRACE_SECONDS = 8.0  # it gives its processes five
@@ -29,7 +29,7 @@ def main() -> int:
     except Stopped as stop:
         print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
         return 0 if stop.exit_code == 128 + signal.SIGINT else stop.exit_code
-    except (DataFolderError, OSError, ProcessFailed, RestaurantFailed, SettingsError) as error:
+    except (DataFolderError, OSError, ProcessFailed, SupervisorFailed, SettingsError) as error:
         print(f"pizza: {error}", file=sys.stderr)
         return 1
 
@@ -39,13 +39,13 @@ def run(folder: Path, arguments: list[str]) -> int:
     port = os.environ.setdefault("ORDER_PORT", os.environ.get("PORT", "3000"))
     claimed = claim(int(port)) if port.isdecimal() else None
     if claimed is None:
-        raise RestaurantFailed(f"Port {port} is not free: set PORT to another.")
-    backing = Backing(folder, read_dotenv(ROOT / ".env") | os.environ)
-    restaurant = Restaurant(backing, folder / "logs", {})
+        raise SupervisorFailed(f"Port {port} is not free: set PORT to another.")
+    backing = BackingServices(folder, read_dotenv(ROOT / ".env") | os.environ)
+    supervisor = Supervisor(backing, folder / "logs", {})
     over = threading.Event()
     try:
         backing.prepare()
-        start_backing(restaurant)
+        start_services(supervisor)
         print(f"The restaurant opens at http://127.0.0.1:{port}; Ctrl-C closes it.", flush=True)
         for name, value in backing.environment.items():
             print(f"  export {name}={value}", flush=True)
@@ -53,22 +53,22 @@ def run(folder: Path, arguments: list[str]) -> int:
         return run_honcho(backing, arguments)
     finally:
         over.set()
-        restaurant.close()
+        supervisor.close()
         claimed.close()
 
 
-def start_backing(restaurant: Restaurant) -> None:
+def start_services(supervisor: Supervisor) -> None:
     """Servers, tables and queues; data is never set aside here: somebody may be at work on it."""
     try:
-        restaurant.start_backing()
-    except RestaurantFailed as error:
-        if not restaurant.backing.has_old_data:
+        supervisor.start_services()
+    except SupervisorFailed as error:
+        if not supervisor.backing.has_old_data:
             raise
         hint = "`scripts/demo --clean` removes the data of earlier runs"
-        raise RestaurantFailed(f"{error} ({hint})") from error
+        raise SupervisorFailed(f"{error} ({hint})") from error
 
 
-def run_honcho(backing: Backing, arguments: list[str]) -> int:
+def run_honcho(backing: BackingServices, arguments: list[str]) -> int:
     """honcho on the project's Procfile, stopped the way Ctrl-C would stop it."""
     where = ["-d", str(ROOT), "-f", str(ROOT / "Procfile")]
     command = ["honcho", "start", *where, *(arguments or STAFF)]
@@ -79,10 +79,10 @@ def run_honcho(backing: Backing, arguments: list[str]) -> int:
         honcho.stop(signal.SIGTERM, HONCHO_GRACE_SECONDS)
 
 
-def keep_servers(backing: Backing, over: threading.Event) -> None:
+def keep_servers(backing: BackingServices, over: threading.Event) -> None:
     """Start private servers again that die; the restaurant reconnects by itself."""
     while not over.wait(0.5):
-        for name in backing.mend():
+        for name in backing.restart_dead():
             print(f"pizza: {name} had died and was started again.", file=sys.stderr, flush=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from demo_tools.demo import mention_older
 from devservices.reaper import descendants
-from supervisor.api_client import Client
+from supervisor.api_client import ApiClient
 
 from ..support.processes import command_of, is_alive, kill
 from ..support.waiting import wait_until
@@ -134,7 +134,7 @@ def test_a_stopped_demo_leaves_nothing(demo, number):
     demo.assert_nothing_is_left()
 
 
-class Kitchen(Client):
+class Kitchen(ApiClient):
     """A client of a restaurant whose board shows one order of each of these statuses."""
 
     def __init__(self, *statuses: str):

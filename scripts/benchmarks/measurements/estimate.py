@@ -6,7 +6,7 @@ from datetime import datetime
 
 from benchmarks.environment import BenchCluster, BenchEnvironment
 from benchmarks.results import MeasurementFailed, Result, percentile
-from supervisor.api_client import Client
+from supervisor.api_client import ApiClient
 from terminal.progress import step
 
 COOKS, COOKING = 3, 0.5
@@ -26,7 +26,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
         with step("Estimates: opening, first orders to measure by"):
             cluster.start_order_service()
             _hire(cluster)
-            client = Client(cluster.port, cluster.check)
+            client = ApiClient(cluster.port, cluster.check)
             for turn in range(WARM_UP):
                 _place(client, turn)
             cluster.wait_until(lambda: cluster.value(_PACE) == 3, "a measured pace")
@@ -59,7 +59,7 @@ def _hire(cluster: BenchCluster) -> None:
     cluster.wait_until(lambda: cluster.value(online) == COOKS, "cooks")
 
 
-def _place(client: Client, turn: int) -> tuple[str, tuple[datetime, datetime]]:
+def _place(client: ApiClient, turn: int) -> tuple[str, tuple[datetime, datetime]]:
     """Place one order: its number, when it was placed, and when it is promised for."""
     kinds: list[dict[str, object]] = [
         {},

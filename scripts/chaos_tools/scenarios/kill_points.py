@@ -12,7 +12,7 @@ from chaos_tools.checks import queries, resources
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import RESTART_SECONDS, injection_count, repetitions, scenario
 from devservices import Proxy, free_port
-from supervisor.api_client import Client
+from supervisor.api_client import ApiClient
 
 KILLS = 100
 VICTIMS = 3  # by turns: one comes up while another goes down
@@ -56,7 +56,7 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
     ) as doors:
         for turn in range(kills):
             name = doors[turn % len(doors)]
-            Client(ports[name]).get("/readyz", PATIENCE_SECONDS)
+            ApiClient(ports[name]).get("/readyz", PATIENCE_SECONDS)
             with paused_publisher(cluster):
                 number = cluster.generator.place_order_at(ports[name])
                 pending = cluster.value(queries.PENDING, number=number)

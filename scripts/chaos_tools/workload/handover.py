@@ -6,7 +6,7 @@ from contextlib import suppress
 import psycopg
 
 from chaos_tools.cluster import ChaosCluster
-from supervisor.api_client import ApiError, Client
+from supervisor.api_client import ApiClient, ApiError
 
 DESK = "chaos_desk"
 LOOK_SECONDS = 0.3
@@ -20,7 +20,7 @@ class HandoverClerk:
     def __init__(self, cluster: ChaosCluster) -> None:
         """Nobody stands there yet."""
         self._cluster = cluster
-        self._client = Client(cluster.port)
+        self._client = ApiClient(cluster.port)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="counter", daemon=True)
 

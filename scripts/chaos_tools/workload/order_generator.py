@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from chaos_tools.workload.responses import Response, Responses
-from supervisor.api_client import Client
+from supervisor.api_client import ApiClient
 
 RETRY_UNANSWERED = True
 """Whether an order whose answer was lost is sent again with its Idempotency-Key. Off, it is counted
@@ -44,7 +44,7 @@ class OrderGenerator:
         self.failures: list[str] = []
         self.responses = Responses()
         self.unanswered = 0
-        self._client = Client(port)
+        self._client = ApiClient(port)
         self._random = random
         self._pause = 1 / rate
         self._retry_unanswered = retry_unanswered
@@ -73,7 +73,7 @@ class OrderGenerator:
 
     def place_order_at(self, port: int) -> str:
         """Place one order at another order service, which has to take it: its number."""
-        client = Client(port)
+        client = ApiClient(port)
         number = str(client.post("/orders", self._meal(self._new_key()))["order_number"])
         self.accepted.append(number)
         return number
