@@ -20,9 +20,7 @@ START_SECONDS = 90.0
 MISLEADING = ("RABBITMQ", "ERL_", "NOTIFY_")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
-CONNECTION_START = (
-    b"\x01"  # the first octet of the method frame that a broker answers_protocol with
-)
+CONNECTION_START = b"\x01"  # the first octet of the method frame that a broker answers with
 
 
 class RabbitMQ:
@@ -78,7 +76,7 @@ class RabbitMQ:
         return self._server
 
     def start(self) -> "RabbitMQ":
-        """Start and wait until the broker answers_protocol clients."""
+        """Start and wait until the broker answers."""
         return self.begin().wait_ready()
 
     def begin(self) -> "RabbitMQ":
