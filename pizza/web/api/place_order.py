@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from http import HTTPStatus
-from typing import Any
 
 from pizza.audit import audit_log
 from pizza.audit.audit_log import Subject
@@ -34,12 +33,10 @@ from pizza.web.schemas import serializers
 from pizza.web.security.authorization import HEADERS, Authorizer, Permission
 from pizza.web.security.proxies import address_of
 from pizza.web.security.rate_limits import RateLimits
+from pizza.web.wsgi import Environ, StartResponse, Wsgi
 
 log = logging.getLogger(__name__)
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 PATH = "/orders"
 

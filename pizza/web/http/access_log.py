@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pizza.web.wsgi import Wsgi
+
 log = logging.getLogger(__name__)
 
 _BEHIND_TRACK = re.compile(r"(track[/\\]+).*", re.IGNORECASE | re.DOTALL)
 # A token elsewhere in the path.
 _SECRET = re.compile(r"[0-9A-Za-z_.~-]*[0-9a-fA-F]{32}[0-9A-Za-z_.~-]*")
-
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def access_log(app: Wsgi) -> Wsgi:

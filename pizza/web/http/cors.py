@@ -6,12 +6,11 @@ change. `*` allows the pages of all sites, without a cookie.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+from pizza.web.wsgi import Environ, StartResponse, Wsgi
+
 Headers = list[tuple[str, str]]
 
 _ALL = "*"

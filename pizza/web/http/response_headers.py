@@ -15,8 +15,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-Environ = dict[str, Any]
-Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+from pizza.web.wsgi import Environ, Wsgi
 
 # A year, as preload lists require. Other names of the domain are not ours.
 HSTS = "max-age=31536000"

@@ -14,11 +14,10 @@ from typing import Any
 
 from pizza.config.parsers import Network
 from pizza.web.security.forwarded import CLIENT_HEADERS, Address, Forwarding, parse_address
+from pizza.web.wsgi import Environ, Wsgi
 
 log = logging.getLogger(__name__)
 
-Environ = dict[str, Any]
-Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 _CLIENT = "pizza.client"
 _ADDRESS = "pizza.address"

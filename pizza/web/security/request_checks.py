@@ -6,19 +6,15 @@ are checked for each operation, by `Authorizer.check_origin`.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web.http.problems import CONTENT_TYPE, Problem, problem_for
 from pizza.web.security.authorization import HEADERS
 from pizza.web.security.hosts import HostCheck
 from pizza.web.security.rate_limits import RateLimits
-
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+from pizza.web.wsgi import Environ, StartResponse, Wsgi
 
 
 def check_requests(app: Wsgi, hosts: HostCheck, limits: RateLimits) -> Wsgi:

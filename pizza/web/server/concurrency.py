@@ -14,12 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pizza.web.wsgi import Environ, StartResponse, Wsgi
+
 # How long a request keeps its slot while it waits for its client.
 _HOLD_SECONDS = 0.05
-
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class ConcurrencyLimiter:

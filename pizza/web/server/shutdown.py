@@ -13,7 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from granian import _signals as granian_signals
@@ -21,8 +21,7 @@ from granian._granian import WorkerSignal
 
 from pizza.taskqueue.lifecycle import STOP_SIGNALS, handle_stop_signals
 from pizza.web.http.problems import CONTENT_TYPE, Problem
-
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from pizza.web.wsgi import Wsgi
 
 # A request takes at most about two seconds.
 DRAIN_TIMEOUT_SECONDS = 2.5

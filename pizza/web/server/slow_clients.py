@@ -25,6 +25,7 @@ from pizza.web.security.forwarded import parse_address
 from pizza.web.security.proxies import client_of
 from pizza.web.server import connections
 from pizza.web.server.connections import Connection, normalized
+from pizza.web.wsgi import Environ, Wsgi
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,6 @@ _LOST_SECONDS = 3.0
 # The read began within this time of the last response on its connection.
 _NEAR_SECONDS = 0.5
 
-Environ = dict[str, Any]
-Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 TIMEOUT = Problem(
     408,
