@@ -28,7 +28,7 @@ START_SECONDS = 60.0
 
 
 class BenchCluster:
-    """A restaurant on a database of its own, whose processes end with the block that opened it."""
+    """A restaurant on its own database, whose processes end with the block that opened it."""
 
     def __init__(self, servers: Servers, db_url: str, folder: Path) -> None:
         """Nothing runs yet; `variables` are for whatever is started from here on."""
