@@ -13,7 +13,7 @@ import pytest
 from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
 
-from .support.shared_database import Shelf
+from .support.shared_database import SharedDatabase
 from .support.waiting import wait_until
 
 
@@ -45,15 +45,15 @@ def _template(postgres: Postgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def _shelf(postgres: Postgres, _template: str) -> Shelf:
-    return Shelf(postgres, _template)
+def _shared_database(postgres: Postgres, _template: str) -> SharedDatabase:
+    return SharedDatabase(postgres, _template)
 
 
 @pytest.fixture
-def db_url(_shelf: Shelf) -> Iterator[str]:
+def db_url(_shared_database: SharedDatabase) -> Iterator[str]:
     """A migrated database of the test's own, as good as new."""
-    yield _shelf.take()
-    _shelf.give_back()
+    yield _shared_database.acquire()
+    _shared_database.release()
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def restaurant(_house: Restaurant) -> Iterator[Restaurant]:
     At the end of each test every order has to be ready, exactly once.
     """
     yield _house
-    _house.close_shift()
+    _house.reset()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ..support.restaurant import Answer, Ledger, Restaurant, eventually, meal
+from ..support.restaurant import Answer, OrderLedger, Restaurant, eventually, meal
 from ..support.restaurant.sample_orders import KINDS
 
 CAP = 50
@@ -65,7 +65,7 @@ def numbers_count_from_one(taken: list[Answer]) -> None:
 
 
 def places_come_free_as_orders_become_ready(house: Restaurant, taken: list[Answer]) -> None:
-    cook = house.hire("mario", cooking_time=0.5)
+    cook = house.start_cook("mario", cooking_time=0.5)
     eventually(lambda: house.ledger.count("ready") >= 1, 5, "an order is ready")
     cook.freeze()
     busy = "select 1 from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()"
@@ -77,7 +77,7 @@ def places_come_free_as_orders_become_ready(house: Restaurant, taken: list[Answe
     assert (len(more), len(refused)) == (ready, 10)
     cook.thaw()
     cook.stop()
-    house.hire("luigi")
+    house.start_cook("luigi")
     house.ledger.wait_for("ready", numbers_of(taken) | numbers_of(more), 15)
     house.ledger.check_all_ready()
 
@@ -91,7 +91,7 @@ def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaur
         guests = pool.submit(let_all_come_again, small_restaurant, meals)
         try:
             eventually(lambda: waiting(small_restaurant) > CAP // 2, 10, "the guests are there")
-            small_restaurant.hire_all(["mario", "luigi"], cooking_time=0)
+            small_restaurant.start_cooks(["mario", "luigi"], cooking_time=0)
             numbers = guests.result(100)
         finally:
             over.set()
@@ -115,13 +115,13 @@ def let_all_come_again(house: Restaurant, waiting: list[dict[str, Any]]) -> set[
 def most_at_once(house: Restaurant, over: threading.Event) -> int:
     """The most orders that one look at the database has found waiting or cooking."""
     highest = 0
-    with closing(Ledger(house.db_url)) as books:
+    with closing(OrderLedger(house.db_url)) as books:
         while not over.is_set():
             highest = max(highest, waiting(house, books))
     return highest
 
 
-def waiting(house: Restaurant, books: Ledger | None = None) -> int:
+def waiting(house: Restaurant, books: OrderLedger | None = None) -> int:
     """How many orders wait or are cooking. books: for another thread's connection."""
     (row,) = (books or house.ledger).rows(
         "select count(*)::int as n from orders where status in ('received', 'cooking')"
@@ -144,7 +144,7 @@ def test_another_cap_at_restart_is_exact(
     more, _ = race(house, 20)
 
     assert len(more) == max(0, after - before)
-    house.hire("mario")
+    house.start_cook("mario")
     house.ledger.wait_for("ready", numbers_of(taken + more), 15)
     house.ledger.check_all_ready()
     assert len(race_and_cook(house, after + 5)) >= after

@@ -56,16 +56,16 @@ def _an_open_kitchen(service: Service) -> Iterator[None]:
     assert service.request("POST", "/kitchen/resume", b"{}", STAFF).status == 200
 
 
-class Visitor:
+class PageDriver:
     """A client of one site with an address of its own, so that each test has its own limit."""
 
     _used = 1
 
     def __init__(self, sites: Sites, site: str) -> None:
-        Visitor._used += 1
+        PageDriver._used += 1
         self.port = sites[site]
         self.secure = site.startswith("deploy/nginx.conf")
-        self.address = f"127.0.{Visitor._used // 250}.{Visitor._used % 250 + 2}"
+        self.address = f"127.0.{PageDriver._used // 250}.{PageDriver._used % 250 + 2}"
         self.origin = f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
 
     def open(
@@ -117,13 +117,13 @@ class Visitor:
         return self.ask("POST", path, body, {**BROWSER, **kind, **headers})
 
 
-def placed(visitor: Visitor, root: str = "") -> dict[str, str]:
+def placed(visitor: PageDriver, root: str = "") -> dict[str, str]:
     reply = visitor.ask("POST", f"{root}/orders", json.dumps(MEAL).encode(), STAFF)
     assert reply.status == 201, reply.body
     return dict(reply.json)
 
 
-def is_limited(visitor: Visitor, address: str) -> bool:
+def is_limited(visitor: PageDriver, address: str) -> bool:
     """Whether a client is refused that says these addresses of itself; {} becomes a number."""
     # A limit counts by the minute: the requests may lie in two of them.
     return any(
@@ -135,7 +135,7 @@ def is_limited(visitor: Visitor, address: str) -> bool:
 
 @pytest.mark.parametrize("site", ROOTS)
 def test_the_etag_of_a_compressed_answer_guards_a_change(sites: Sites, site: str) -> None:
-    visitor = Visitor(sites, site)
+    visitor = PageDriver(sites, site)
     path = f"/orders/{placed(visitor)['order_number']}"
     # More than any of them leaves as it is.
     body = json.dumps({"priority": 10, "reason": "because " * 60}).encode()
@@ -155,7 +155,7 @@ def test_the_etag_of_a_compressed_answer_guards_a_change(sites: Sites, site: str
 def test_nginx_and_apache_mark_the_etag(sites: Sites) -> None:
     """What the test above is about; if this fails, it no longer tries anything."""
     for site, mark in (("nginx", r'W/"[0-9a-f-]+"'), ("apache", r'"[0-9a-f-]+-gzip"')):
-        visitor = Visitor(sites, site)
+        visitor = PageDriver(sites, site)
         path = f"/orders/{placed(visitor)['order_number']}"
         seen = visitor.ask("GET", path, headers={**STAFF, "Accept-Encoding": "gzip"})
         assert re.fullmatch(mark, seen.headers["ETag"])
@@ -167,7 +167,7 @@ def test_nginx_and_apache_mark_the_etag(sites: Sites) -> None:
 def test_a_client_behind_a_proxy_is_limited_whatever_it_says_itself(
     sites: Sites, site: str
 ) -> None:
-    visitor = Visitor(sites, site)
+    visitor = PageDriver(sites, site)
 
     # nginx as it comes passes on what its client says: only its configuration can end that.
     assert is_limited(visitor, "" if site == "nginx" else "198.51.100.{}")
@@ -185,16 +185,16 @@ def test_a_client_behind_a_proxy_is_limited_whatever_it_says_itself(
     ],
 )
 def test_another_client_of_the_same_proxy_has_a_limit_of_its_own(sites: Sites, site: str) -> None:
-    greedy = Visitor(sites, site)
+    greedy = PageDriver(sites, site)
 
     silent = {"X-Forwarded-For": ""}
     assert is_limited(greedy, silent["X-Forwarded-For"])
-    assert Visitor(sites, site).ask("GET", "/menu", headers=silent).status == 200
+    assert PageDriver(sites, site).ask("GET", "/menu", headers=silent).status == 200
 
 
 @pytest.mark.parametrize("site", ROOTS)
 def test_a_stream_comes_at_once(sites: Sites, site: str) -> None:
-    visitor = Visitor(sites, site)
+    visitor = PageDriver(sites, site)
     address = placed(visitor)["tracking_url"]
     link, stream = visitor.open("GET", f"{address}/events", headers={"Accept-Encoding": "gzip"})
     assert stream.headers["Content-Encoding"] is None
@@ -207,7 +207,7 @@ def test_a_stream_comes_at_once(sites: Sites, site: str) -> None:
 def test_a_page_changes_what_it_may_in_a_browser_without_sec_fetch_site(
     sites: Sites, site: str
 ) -> None:
-    visitor = Visitor(sites, site)
+    visitor = PageDriver(sites, site)
     opened = visitor.form("/login", {"key": KEY, "next": "/manage"})
     assert (opened.status, opened.headers["Location"]) in [
         (303, "/manage"), (303, f"{visitor.origin}/manage")
@@ -229,7 +229,7 @@ def test_a_page_changes_what_it_may_in_a_browser_without_sec_fetch_site(
 def test_a_page_of_another_site_is_refused_where_the_proxy_passes_the_name_on(
     sites: Sites, site: str
 ) -> None:
-    visitor = Visitor(sites, site)
+    visitor = PageDriver(sites, site)
     cookie = visitor.form("/login", {"key": KEY}).headers["Set-Cookie"].partition(";")[0]
     stranger = {"Origin": "https://evil.example", "Cookie": cookie}
     if site == "haproxy":
@@ -242,7 +242,7 @@ def test_a_page_of_another_site_is_refused_where_the_proxy_passes_the_name_on(
 
 @pytest.mark.parametrize("site", BELOW)
 def test_everything_works_below_a_path(sites: Sites, site: str) -> None:
-    visitor = Visitor(sites, site)
+    visitor = PageDriver(sites, site)
     order = placed(visitor, PREFIX)
     login = visitor.ask("GET", f"{PREFIX}/manage", headers=BROWSER)
     session = visitor.form(f"{PREFIX}/login", {"key": KEY, "next": "/manage"})
@@ -267,7 +267,7 @@ def test_everything_works_below_a_path(sites: Sites, site: str) -> None:
 def test_nginx_holds_back_half_sent_bodies_and_bounds_the_connections_of_an_address(
     sites: Sites,
 ) -> None:
-    slow, other = (Visitor(sites, "deploy/nginx.conf") for _ in range(2))
+    slow, other = (PageDriver(sites, "deploy/nginx.conf") for _ in range(2))
     half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
     with ExitStack() as closing:
         links = [closing.enter_context(slow.connect()) for _ in range(105)]
@@ -284,7 +284,7 @@ def test_nginx_holds_back_half_sent_bodies_and_bounds_the_connections_of_an_addr
 
 
 def test_nginx_logs_no_token(sites: Sites, folder: Path) -> None:
-    visitor = Visitor(sites, "deploy/nginx.conf")
+    visitor = PageDriver(sites, "deploy/nginx.conf")
     token = placed(visitor)["tracking_token"]
     for path in (f"/track/{token}", f"//track/{token}", f"/track/{token}/events?x=1"):
         with closing(visitor.open("GET", path)[0]):
@@ -298,13 +298,13 @@ def test_nginx_logs_no_token(sites: Sites, folder: Path) -> None:
 
 
 def test_http_is_sent_on_to_https(sites: Sites) -> None:
-    sent = Visitor(sites, "redirect").ask("GET", "/track/x", headers={"Host": "pizza.example"})
+    sent = PageDriver(sites, "redirect").ask("GET", "/track/x", headers={"Host": "pizza.example"})
 
     assert (sent.status, sent.headers["Location"]) == (301, "https://pizza.example/track/x")
 
 
 def test_a_listed_origin_may_read_errors_and_streams_too(service: Service, sites: Sites) -> None:
-    visitor = Visitor(sites, "deploy/nginx.conf")
+    visitor = PageDriver(sites, "deploy/nginx.conf")
     shop = {"Origin": "https://shop.example"}
     order = placed(visitor)
     link, stream = visitor.open("GET", f"{order['tracking_url']}/events", headers=shop)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..support.restaurant import Program, Restaurant, eventually
-from ..support.webhook_receiver import Receiver
+from ..support.webhook_receiver import WebhookReceiver
 
 Make = Callable[[], Restaurant]
 HERE: dict[str, Any] = {"webhook_private_targets": "yes", "webhook_schemes": "https,http"}
@@ -17,23 +17,23 @@ _NOW = "update message set available_at = now() where state = 'scheduled' return
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
+def receiver() -> Iterator[WebhookReceiver]:
+    found = WebhookReceiver()
     yield found
     found.close()
 
 
 @pytest.fixture
-def gone() -> Iterator[Receiver]:
-    found = Receiver()
+def gone() -> Iterator[WebhookReceiver]:
+    found = WebhookReceiver()
     found.always = 410
     yield found
     found.close()
 
 
 @pytest.fixture
-def hanging() -> Iterator[Receiver]:
-    found = Receiver()
+def hanging() -> Iterator[WebhookReceiver]:
+    found = WebhookReceiver()
     found.always = found.hang
     yield found
     found.close()
@@ -62,13 +62,13 @@ def deliveries(house: Restaurant, webhook: dict[str, Any]) -> list[dict[str, Any
 
 
 def test_an_order_is_told_step_by_step_over_failures_and_past_one_that_hangs(
-    new_restaurant: Make, receiver: Receiver, hanging: Receiver, gone: Receiver
+    new_restaurant: Make, receiver: WebhookReceiver, hanging: WebhookReceiver, gone: WebhookReceiver
 ) -> None:
     # Given a receiver that fails once, one that has gone for good, and one that never answers
     house = new_restaurant()
     house.open(**HERE)
     worker, tracker = deliver(house), house.track(ready=False)
-    house.hire("mario")
+    house.start_cook("mario")
     tracker.wait_for("service_started")
     left = register(house, gone.url())
     stuck = register(house, hanging.url())

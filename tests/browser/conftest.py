@@ -20,7 +20,7 @@ from devservices import Servers, find_or_fetch_chromium
 from pizza.processes.setup import setup_queues
 
 from ..support.api_service import Service
-from ..support.page_driver import Visitor
+from ..support.page_driver import PageDriver
 from ..support.restaurant import Program
 
 _FLAGS = (
@@ -97,8 +97,8 @@ def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def visitor(_chromium: Chrome) -> Iterator[Visitor]:
+def visitor(_chromium: Chrome) -> Iterator[PageDriver]:
     """Somebody at a desk whose browser has been nowhere; no page may break its own policy."""
-    guest = Visitor(_chromium)
+    guest = PageDriver(_chromium)
     yield guest
     guest.leave()

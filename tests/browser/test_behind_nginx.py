@@ -12,7 +12,7 @@ import pytest
 from devservices import GuardedProcess, free_port
 
 from ..support.api_service import Service
-from ..support.page_driver import Visitor
+from ..support.page_driver import PageDriver
 from ..support.waiting import wait_until
 from ..support.web_proxies import listens, nginx_site
 from .test_login import KEY, MEAL, log_in
@@ -38,7 +38,7 @@ def site(closed_house: Service, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_guest_orders_and_cancels(site: str, visitor: Visitor, scripts: bool) -> None:
+def test_a_guest_orders_and_cancels(site: str, visitor: PageDriver, scripts: bool) -> None:
     visitor.looks((390, 844), scripts=scripts)
     visitor.go(site, "/sub/")
     visitor.find("#dish-margherita-pizza").send_keys("1")
@@ -54,7 +54,7 @@ def test_a_guest_orders_and_cancels(site: str, visitor: Visitor, scripts: bool) 
 
 
 def test_staff_logs_in_and_changes_an_order_and_the_kitchen(
-    site: str, closed_house: Service, visitor: Visitor
+    site: str, closed_house: Service, visitor: PageDriver
 ) -> None:
     visitor.go(site, "/sub/kitchen")
     assert visitor.path.startswith("/sub/login")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..support.api_service import Service
-from ..support.page_driver import PHONE, Visitor
+from ..support.page_driver import PHONE, PageDriver
 from ..support.waiting import wait_until
 from .test_for_everybody import found_by_axe
 
@@ -48,7 +48,7 @@ def insert(house: Service, number: int = 1, **columns: Any) -> None:
     house.query(_INSERT, *values.values(), number)
 
 
-def assert_sound(visitor: Visitor, name: str, *, axe: bool = True) -> None:
+def assert_sound(visitor: PageDriver, name: str, *, axe: bool = True) -> None:
     """At each size nothing is wider than the screen or out of reach; no barrier is found by axe."""
     for size, screen in ((PHONE, "phone"), (WALL, "wall")):
         visitor.looks(size, dark=size == WALL)
@@ -64,7 +64,7 @@ def assert_sound(visitor: Visitor, name: str, *, axe: bool = True) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 100])
-def test_it_fits_a_phone_and_a_wall(counter: Service, visitor: Visitor, number: int) -> None:
+def test_it_fits_a_phone_and_a_wall(counter: Service, visitor: PageDriver, number: int) -> None:
     insert(counter, number)
     visitor.go(counter, PAGE)
     assert len(visitor.all(".dead-letters > li")) == number
@@ -73,7 +73,7 @@ def test_it_fits_a_phone_and_a_wall(counter: Service, visitor: Visitor, number: 
 
 
 def test_a_long_traceback_is_folded_and_scrolls_in_its_place(
-    counter: Service, visitor: Visitor
+    counter: Service, visitor: PageDriver
 ) -> None:
     insert(counter)
     visitor.go(counter, PAGE)
@@ -88,7 +88,7 @@ def test_a_long_traceback_is_folded_and_scrolls_in_its_place(
     assert_sound(visitor, "traceback")
 
 
-def test_hostile_text_breaks_nothing(counter: Service, visitor: Visitor) -> None:
+def test_hostile_text_breaks_nothing(counter: Service, visitor: PageDriver) -> None:
     insert(
         counter, task=HOSTILE, queue=HOSTILE, reason=HOSTILE, traceback=HOSTILE,
         body=HOSTILE.encode(), headers=None,
@@ -101,7 +101,7 @@ def test_hostile_text_breaks_nothing(counter: Service, visitor: Visitor) -> None
     assert_sound(visitor, "hostile")
 
 
-def test_all_are_dropped_only_after_a_second_click(counter: Service, visitor: Visitor) -> None:
+def test_all_are_dropped_only_after_a_second_click(counter: Service, visitor: PageDriver) -> None:
     insert(counter, 3)
     visitor.go(counter, PAGE)
     assert not visitor.find("#drop-all button").is_displayed()
@@ -110,7 +110,7 @@ def test_all_are_dropped_only_after_a_second_click(counter: Service, visitor: Vi
     visitor.sees("main", "No failed messages.")
 
 
-def test_what_cannot_be_sent_again_is_said(counter: Service, visitor: Visitor) -> None:
+def test_what_cannot_be_sent_again_is_said(counter: Service, visitor: PageDriver) -> None:
     visitor.expect("409")
     insert(counter, 2, task="bake", queue="bakery")
     insert(counter, queue="dead_letter_queue")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..support.api_service import Service
-from ..support.page_driver import Visitor
+from ..support.page_driver import PageDriver
 
 
 def test_the_description_is_drawn_and_nothing_in_it_is_refused(
-    house: Service, visitor: Visitor
+    house: Service, visitor: PageDriver
 ) -> None:
     visitor.go(house, "/docs/swagger")
     visitor.sees(".opblock-summary-path", "/orders")

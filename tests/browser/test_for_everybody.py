@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 
-from ..support.page_driver import DESK, PHONE, PICTURES, Visitor
+from ..support.page_driver import DESK, PHONE, PICTURES, PageDriver
 from ..support.waiting import wait_until
 from .test_track import placed, post, ready
 
@@ -26,12 +26,12 @@ axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']
 """
 
 
-def found_by_axe(visitor: Visitor) -> list[str]:
+def found_by_axe(visitor: PageDriver) -> list[str]:
     visitor.run(AXE)
     return visitor.browser.execute_async_script(_RUN)
 
 
-def look(visitor: Visitor, what: str) -> None:
+def look(visitor: PageDriver, what: str) -> None:
     """One page: at each size and by each light no barrier, and nothing wider than the screen."""
     for size, wide, dark in _VIEWS if PICTURES else _VIEWS[:2]:
         visitor.looks(size, dark=dark)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..support.page_driver import PHONE, Visitor
+from ..support.page_driver import PHONE, PageDriver
 from ..support.waiting import Stopwatch, wait_until
 from .test_track import placed, ready
 
@@ -36,7 +36,7 @@ def status(house, order: dict) -> str:
     return house.request("GET", f"/orders/{order['order_number']}/status").json["current_status"]
 
 
-def focus(visitor: Visitor, order: dict) -> None:
+def focus(visitor: PageDriver, order: dict) -> None:
     visitor.find(ticket(order))
     visitor.run(f"document.querySelector('{ticket(order)} article').focus()")
 

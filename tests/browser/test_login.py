@@ -7,14 +7,14 @@ import pytest
 from pizza.auth import keys
 from pizza.database.connection import connect
 
-from ..support.page_driver import Visitor
+from ..support.page_driver import PageDriver
 from ..support.waiting import wait_until
 
 KEY = "a-sound-key-of-the-staff"
 MEAL = {"customer_name": "Jane Roe", "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}]}
 
 
-def log_in(visitor: Visitor, key: str) -> None:
+def log_in(visitor: PageDriver, key: str) -> None:
     visitor.find("#key").send_keys(key)
     visitor.press("ENTER")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ..support.page_driver import PHONE, Visitor
+from ..support.page_driver import PHONE, PageDriver
 from ..support.waiting import wait_until
 
 MARGHERITA = "#dish-margherita-pizza"
@@ -15,7 +15,7 @@ def orders(house):
                        " total_amount from orders order by created_at desc")  # fmt: skip
 
 
-def on_the_tracker(visitor: Visitor) -> None:
+def on_the_tracker(visitor: PageDriver) -> None:
     wait_until(lambda: visitor.path.startswith("/track/"), 10, "the tracker is there")
 
 

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from ..support.api_service import Service
-from ..support.page_driver import Visitor
+from ..support.page_driver import PageDriver
 
 MEAL = {
     "customer_name": "Eve", "rush": True, "priority": 10,
@@ -46,7 +46,7 @@ def other_site() -> Iterator[str]:
         serving.join()
 
 
-def send(visitor: Visitor, address: str) -> object:
+def send(visitor: PageDriver, address: str) -> object:
     """The status that a page hears of its order: 0 for an answer that it may not read."""
     visitor.browser.set_script_timeout(60)
     return visitor.browser.execute_async_script(_SEND, address, json.dumps(MEAL))
@@ -54,7 +54,7 @@ def send(visitor: Visitor, address: str) -> object:
 
 @pytest.mark.parametrize("path", ["/orders", "/orders/"])
 def test_a_page_of_another_site_places_no_order(
-    house: Service, visitor: Visitor, other_site: str, path: str
+    house: Service, visitor: PageDriver, other_site: str, path: str
 ) -> None:
     visitor.expect("403")
     visitor.go(other_site, "/")
@@ -65,7 +65,7 @@ def test_a_page_of_another_site_places_no_order(
 
 
 def test_a_page_whose_name_is_made_to_mean_this_machine_is_refused(
-    house: Service, visitor: Visitor
+    house: Service, visitor: PageDriver
 ) -> None:
     """DNS rebinding: to the browser all of it is one origin."""
     visitor.expect("421")

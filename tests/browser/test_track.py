@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..support.page_driver import PHONE, Visitor
+from ..support.page_driver import PHONE, PageDriver
 from ..support.restaurant import stays
 from ..support.waiting import wait_until
 
@@ -46,7 +46,7 @@ def post(house, order: dict, verb: str, **words: object) -> None:
     assert reply.status == 200, reply.body
 
 
-def way(visitor: Visitor) -> list[tuple[str, str]]:
+def way(visitor: PageDriver) -> list[tuple[str, str]]:
     """The steps with their states; in one look, as the page may change in between."""
     return visitor.run(
         "return [...document.querySelectorAll('#progress li')].map(each =>"
@@ -54,7 +54,7 @@ def way(visitor: Visitor) -> list[tuple[str, str]]:
     )
 
 
-def told(visitor: Visitor) -> list[str]:
+def told(visitor: PageDriver) -> list[str]:
     return visitor.run(
         "return [...document.querySelectorAll('#timeline li bdi')].map(each => each.textContent)"
     )

@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from devservices import Postgres, Servers
 from pizza.processes.setup import setup_queues
 
-from ..support.restaurant import Ledger, Restaurant
+from ..support.restaurant import OrderLedger, Restaurant
 
 # The books are read by other sessions than the product's, and need settings, too.
 _READABLE = "-c datestyle=ISO,MDY -c timezone=UTC -c intervalstyle=postgres"
@@ -55,7 +55,7 @@ def restaurant_on(
 ) -> Iterator[Restaurant]:
     """A restaurant on any address. direct: of the same database, where that is a pooler's."""
     house = Restaurant(servers, folder, db_url)
-    house.ledger = Ledger(make_conninfo(direct or db_url, options=_READABLE))
+    house.ledger = OrderLedger(make_conninfo(direct or db_url, options=_READABLE))
     try:
         setup_queues(servers.rabbitmq.url)
         house.empty_queues()

@@ -87,7 +87,7 @@ def test_sixty_orders_at_a_time_are_taken_and_cooked_whatever_the_defaults_are(
     house: Restaurant,
 ) -> None:
     service = house.open()
-    cooks = house.hire_all(["mario", "luigi"])
+    cooks = house.start_cooks(["mario", "luigi"])
     tracker = house.track()
     answers = house.rush([meal() for _ in range(ORDERS)], guests=12)
     assert [answer.status for answer in answers] == [201] * ORDERS

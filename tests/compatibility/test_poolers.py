@@ -60,7 +60,7 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
 def cook_all(house: Restaurant, **options: str) -> None:
     """Thirty orders are taken, twelve at a time, and all are cooked."""
     house.open(**options)
-    cooks = house.hire_all(["mario", "luigi"])
+    cooks = house.start_cooks(["mario", "luigi"])
     answers = house.rush([meal() for _ in range(ORDERS)], guests=12)
     assert [answer.status for answer in answers] == [201] * ORDERS
     numbers = [answer.document["order_number"] for answer in answers]
@@ -121,7 +121,7 @@ def test_processes_that_come_before_the_pooler_end_as_soon_as_its_mode_is_known(
     pooler = PgBouncer(tmp_path / "late", servers.postgres, "transaction")
     direct = servers.postgres.url_of(database)
     with restaurant_on(servers, tmp_path, pooler.url_of(database), direct) as house:
-        cook = house.hire_soon("mario", order_types="pizza")
+        cook = house.start_cook_soon("mario", order_types="pizza")
         service = house.begin()
         cook.wait_for("database_lost")
         service.wait_for("database_unavailable")

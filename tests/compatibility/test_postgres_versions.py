@@ -44,11 +44,11 @@ def test_an_order_is_cooked_and_survives_its_cook(
             setup = house.start("setup", "--setup-db")
             assert setup.exit_code(60) == 0, setup.lines
         house.open()
-        mario = house.hire("mario", cooking_time=LONG)
+        mario = house.start_cook("mario", cooking_time=LONG)
         number = house.place()
         house.ledger.wait_for("cooking", [number], 20)
         mario.kill()
-        house.hire("luigi")
+        house.start_cook("luigi")
         house.ledger.wait_for("ready", [number], 30)
         second = house.place("dine-in")
         house.ledger.wait_for("ready", [second], 20)

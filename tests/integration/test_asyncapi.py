@@ -181,7 +181,7 @@ class Wire:
         self.channel.basic_reject(message.delivery_tag, requeue=True)
         return message
 
-    def hire(self, name: str, *flags: str) -> None:
+    def start_cook(self, name: str, *flags: str) -> None:
         """Start a worker."""
         quick = ("--cooking-time=0", "--station-time=0")
         self.start(name, "--mode=kitchen-worker", f"--worker-name={name}", *quick, *flags)
@@ -240,7 +240,7 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
         "orders_from_outside", "kitchen.delivery", example,
         message_id=str(uuid4()), reply_to=wire.answers, correlation_id="our 17",
     )  # fmt: skip
-    wire.hire("cook")
+    wire.start_cook("cook")
 
     (answer,) = wait_until(lambda: wire.drain(wire.answers), 20, "the answer")
     number = check_message("order_taken", answer)["order_number"]
@@ -251,7 +251,7 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
         order = check_message("station_task", task)
         assert (order["order_number"], order["stage"]) == (number, each.name)
         assert task.properties["application_headers"]["task"] == each.task
-        wire.hire(each.name, f"--station={each.name}")
+        wire.start_cook(each.name, f"--station={each.name}")
     wait_until(lambda: [row[2:] for row in wire.orders()] == [("delivered", None)], 20, "the end")
 
     (message,) = wire.all("orders_topic")
@@ -269,7 +269,7 @@ def test_an_order_by_the_file_is_cooked_and_everything_on_its_way_fits_the_file(
 
 
 def test_what_is_sent_back_travels_again_and_fits_the_file(wire):
-    wire.hire("cook")
+    wire.start_cook("cook")
     number = wire.place()
     with psycopg.connect(wire.db_url, autocommit=True) as conn:
         transitions.move(conn, number, "received", by="quality", reason="burnt")
@@ -284,7 +284,7 @@ def test_what_is_sent_back_travels_again_and_fits_the_file(wire):
 
 
 def test_a_status_request_by_the_file_is_answered(wire):
-    wire.hire("cook")
+    wire.start_cook("cook")
     wire.start("tracking", "--mode=tracking-service")
     request = MESSAGES["status_request"]["examples"][1]["payload"] | {"order_number": wire.place()}
     properties = {"reply_to": wire.answers, "correlation_id": "ours 18"}
@@ -301,7 +301,7 @@ def test_a_status_request_by_the_file_is_answered(wire):
 
 def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
     address = DOCUMENT["channels"]["orders_from_outside"]
-    wire.hire("cook")
+    wire.start_cook("cook")
     example = MESSAGES["order_from_outside"]["examples"][1]["payload"]
     keys = [f"kitchen.{where}" for where in address["parameters"]["where"]["enum"]]
     for key in keys:
@@ -333,7 +333,7 @@ def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
     ids=["no JSON", "no items", "wrong total"],
 )
 def test_a_bad_order_is_a_dead_letter_with_its_reason_and_is_answered(wire, payload, reason):
-    wire.hire("cook")
+    wire.start_cook("cook")
     wire.publish(
         "orders_from_outside", "kitchen.order", payload,
         message_id=str(uuid4()), reply_to=wire.answers, correlation_id="our 19",
@@ -362,7 +362,7 @@ def test_an_answer_repeats_any_correlation_id(wire):
                 "orders_from_outside", "kitchen.order", payload,
                 message_id=str(uuid4()), reply_to=wire.answers, correlation_id=correlation_id,
             )  # fmt: skip
-    wire.hire("cook")
+    wire.start_cook("cook")
     answers = []
 
     def all_are_answered() -> bool:
@@ -388,7 +388,7 @@ def test_an_answer_that_nobody_waits_for_holds_up_nothing(wire):
             "orders_from_outside", "kitchen.order", payload,
             message_id=str(uuid4()), reply_to="a queue that is gone", correlation_id="lost",
         )  # fmt: skip
-    wire.hire("cook")
+    wire.start_cook("cook")
 
     def dead() -> list[str]:
         # The relay sends what comes after an unroutable answer again, under the same ids.

@@ -9,12 +9,12 @@ import pytest
 
 from devservices import Postgres
 
-from ..support.shared_database import Shelf
+from ..support.shared_database import SharedDatabase
 
 
 @pytest.fixture
-def shelf(postgres: Postgres, _template: str) -> Shelf:
-    return Shelf(postgres, _template)
+def shared(postgres: Postgres, _template: str) -> SharedDatabase:
+    return SharedDatabase(postgres, _template)
 
 
 def content(url: str) -> dict[str, Any]:
@@ -33,9 +33,9 @@ def content(url: str) -> dict[str, Any]:
 
 
 def test_rows_sequences_tables_and_sessions_of_a_test_are_gone(
-    shelf: Shelf, postgres: Postgres
+    shared: SharedDatabase, postgres: Postgres
 ) -> None:
-    url = shelf.take()
+    url = shared.acquire()
     new = content(url)
     left_open = psycopg.connect(url, autocommit=True)
     left_open.execute("create table mine (id serial)")
@@ -43,24 +43,24 @@ def test_rows_sequences_tables_and_sessions_of_a_test_are_gone(
     left_open.execute("delete from menu")
     left_open.execute("select nextval('order_number')")
 
-    shelf.give_back()
+    shared.release()
 
-    assert shelf.take() == url
+    assert shared.acquire() == url
     assert content(url) == new
     with pytest.raises(psycopg.OperationalError):
         left_open.execute("select 1")
     postgres.drop_database(url.rpartition("/")[2])
 
 
-def test_one_with_another_shape_is_thrown_away(shelf: Shelf, postgres: Postgres) -> None:
-    url = shelf.take()
+def test_one_with_another_shape_is_thrown_away(shared: SharedDatabase, postgres: Postgres) -> None:
+    url = shared.acquire()
     new = content(url)
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("alter table orders add column mine int")
 
-    shelf.give_back()
+    shared.release()
 
-    other = shelf.take()
+    other = shared.acquire()
     assert other != url
     assert content(other) == new
     postgres.drop_database(other.rpartition("/")[2])

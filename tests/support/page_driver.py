@@ -1,4 +1,4 @@
-"""Who looks at the pages: a browser, and what a person does with it."""
+"""Drives a browser: screen, network, clicks, keys and what a page shows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PHONE, DESK = (390, 844), (1280, 900)
 PICTURES = os.environ.get("PICTURES")
 
 
-class Visitor:
-    """One visit; `leave` looks at what the browser has complained about."""
+class PageDriver:
+    """One browser session; `leave` fails on unexpected messages of the console."""
 
     def __init__(self, browser: Chrome) -> None:
         self.browser = browser

@@ -54,8 +54,8 @@ select count(*) from (
 """
 
 
-class Shelf:
-    """Hands out the one database, and puts it in order when it comes back."""
+class SharedDatabase:
+    """Lends the one database to a test, and restores it on release."""
 
     def __init__(self, postgres: Postgres, template: str) -> None:
         self._postgres = postgres
@@ -65,13 +65,13 @@ class Shelf:
         self._shape = ""
         self._reset = Composed([])
 
-    def take(self) -> str:
+    def acquire(self) -> str:
         """The URL of the database, as good as new."""
         if not self._name:
             self._make()
         return self._postgres.url_of(self._name)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Put it in order, ending all sessions; or throw it away when that cannot be done."""
         try:
             with self._postgres.connect(self._name) as conn:

@@ -23,7 +23,7 @@ TOLERANCE_S = 300
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     """One request, as it came."""
 
     path: str
@@ -50,14 +50,14 @@ class Heard:
         return fresh and any(hmac.compare_digest(each, f"v1,{wanted}") for each in given)
 
 
-class Receiver:
+class WebhookReceiver:
     """Listens on a free port of this machine; answers 204, or what `answers` says, one by one.
 
     An answer is a status, (status, headers, body), or a function of the handler that answers.
     """
 
     def __init__(self, certificate: Path | None = None, host: str = "127.0.0.1") -> None:
-        self.heard: list[Heard] = []
+        self.heard: list[ReceivedRequest] = []
         self.answers: list[Any] = []
         self.always: Any = 204
         self.released = threading.Event()
@@ -97,7 +97,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.heard.append(Heard(self.path, headers, body, time.time()))
+                receiver.heard.append(ReceivedRequest(self.path, headers, body, time.time()))
                 answer = receiver.answers.pop(0) if receiver.answers else receiver.always
                 with suppress(OSError):  # the sender has gone
                     self._answer(answer)

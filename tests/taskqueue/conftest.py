@@ -9,7 +9,7 @@ import pytest
 
 from devservices import Postgres, RabbitMQ
 
-from ..support.taskqueue.worker_process import Stage
+from ..support.taskqueue.worker_process import Harness
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def stage(
     db_url: str,
     broker_url: str,
     tmp_path: Path,
-) -> Iterator[Stage]:
+) -> Iterator[Harness]:
     """Servers with nothing on them; whatever a test does to them is undone."""
-    stage = Stage(db_url, broker_url, tmp_path)
+    stage = Harness(db_url, broker_url, tmp_path)
     yield stage
     if getattr(request.node, "failed", False):
         stage.show_logs()

@@ -16,7 +16,7 @@ from pizza.database.migrate import migrate
 from pizza.taskqueue.task import publish
 
 from ..support.taskqueue.sample_subscriber import SCHEMA
-from ..support.taskqueue.worker_process import Stage
+from ..support.taskqueue.worker_process import Harness
 from ..support.waiting import wait_until
 
 TABLES = """
@@ -37,14 +37,14 @@ def database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database(name)
 
 
-def run_processes(stage: Stage) -> None:
+def run_processes(stage: Harness) -> None:
     """A relay, a worker and a subscriber, of the same names in each installation."""
     stage.relay("relay")
     stage.worker("w", no_relay=True)
     stage.subscriber("s")
 
 
-def assert_working(stage: Stage) -> None:
+def assert_working(stage: Harness) -> None:
     """Jobs and events of this installation have their effect, once."""
     before = list(stage.effects())
     ids = stage.send_many(20)
@@ -73,7 +73,7 @@ def test_both_are_set_up_lead_and_work_and_one_may_go(
             assert migrate(url)
             assert migrate(url) == []
             (tmp_path / name).mkdir()
-            stages.append(Stage(url, broker_url, tmp_path / name))
+            stages.append(Harness(url, broker_url, tmp_path / name))
             stages[-1].conn.execute(SCHEMA)
         first, second = stages
         assert first.rows(TABLES) == [("one",), ("two",)]

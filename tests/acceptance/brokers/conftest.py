@@ -142,4 +142,4 @@ def open_restaurant(
 def restaurant(open_restaurant: Restaurant) -> Iterator[Restaurant]:
     """The same; at the end of each test every order has to be ready, exactly once."""
     yield open_restaurant
-    open_restaurant.close_shift()
+    open_restaurant.reset()

@@ -55,7 +55,7 @@ def test_each_host_that_does_not_answer_is_named(broker: RabbitMQ) -> None:
 def test_a_cook_finds_the_host_that_answers(restaurant: Restaurant) -> None:
     login, _, rest = restaurant.servers.rabbitmq.url.partition("@")
     address = f"{login}@127.0.0.1:{free_port()},{rest}?connection_timeout=5000"
-    restaurant.hire("mario", rabbitmq=address)
+    restaurant.start_cook("mario", rabbitmq=address)
     restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
 
 
@@ -64,8 +64,8 @@ def test_a_cook_finds_the_host_that_answers(restaurant: Restaurant) -> None:
 
 def test_a_parameter_that_is_not_supported_is_a_sentence_at_start(restaurant: Restaurant) -> None:
     known = "cacertfile, certfile, keyfile, server_name_indication, verify, connection_timeout"
-    unknown = restaurant.hire_soon("yoshi", rabbitmq="amqp://h/?heartbeat=5")
-    plain = restaurant.hire_soon("toad", rabbitmq="amqp://h/?cacertfile=/x")
+    unknown = restaurant.start_cook_soon("yoshi", rabbitmq="amqp://h/?heartbeat=5")
+    plain = restaurant.start_cook_soon("toad", rabbitmq="amqp://h/?cacertfile=/x")
     unknown.refused(
         "--rabbitmq (RABBITMQ) has the parameter 'heartbeat', which is not supported; "
         f"those that are: {known}. See restaurant-system --help."

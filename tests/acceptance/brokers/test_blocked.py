@@ -41,7 +41,7 @@ def test_orders_wait_for_a_broker_that_is_short_of_memory(
     restaurant: Restaurant, broker: RabbitMQ
 ) -> None:
     assert restaurant.service is not None
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
     eventually(is_told(restaurant, "ok", 0), 10, "the broker is ok")
     with short_of_memory(broker):
@@ -61,7 +61,7 @@ def test_an_order_service_stops_and_starts_while_the_broker_is_short_of_memory(
     restaurant: Restaurant, broker: RabbitMQ
 ) -> None:
     assert restaurant.service is not None
-    restaurant.hire("luigi")  # whose relay leads when the order service has stopped
+    restaurant.start_cook("luigi")  # whose relay leads when the order service has stopped
     with short_of_memory(broker):
         numbers = [restaurant.place() for _ in range(3)]
         eventually(is_told(restaurant, "blocked", 1), 10, "the broker is called blocked")

@@ -33,14 +33,14 @@ def test_every_queue_is_a_classic_queue(restaurant: Restaurant, broker: RabbitMQ
 def test_orders_are_cooked_and_everybody_is_notified(restaurant: Restaurant) -> None:
     subscriber = restaurant.subscribe()  # with a transient queue of its own
     restaurant.track()
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     numbers = restaurant.place_in_turn(meal(kind) for kind in KINDS)
     restaurant.ledger.wait_for("ready", numbers, 15)
     subscriber.wait_for("notification_received", count=len(numbers))
 
 
 def test_orders_of_a_higher_priority_are_cooked_first(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("luigi", cooking_time=1)
+    cook = restaurant.start_cook("luigi", cooking_time=1)
     first = restaurant.place()
     restaurant.ledger.wait_for("cooking", [first], 10)
     usual, dear = restaurant.place(), restaurant.place(items=DEAR)
@@ -50,7 +50,7 @@ def test_orders_of_a_higher_priority_are_cooked_first(restaurant: Restaurant) ->
 
 
 def test_what_cannot_be_read_becomes_a_dead_letter(restaurant: Restaurant) -> None:
-    restaurant.hire("toad")
+    restaurant.start_cook("toad")
     restaurant.publish("orders_direct", "kitchen.takeout", ["no order"])
     (letter,) = restaurant.dead_letters(1)
     assert letter["died_in"] == "kitchen_takeout_queue"
@@ -62,7 +62,7 @@ def test_what_cannot_be_read_becomes_a_dead_letter(restaurant: Restaurant) -> No
 def test_an_order_that_cooks_longer_than_the_consumer_time_out_is_ready_once(
     restaurant: Restaurant,
 ) -> None:
-    restaurant.hire("yoshi", cooking_time=2 * CONSUMER_TIMEOUT_S)
+    restaurant.start_cook("yoshi", cooking_time=2 * CONSUMER_TIMEOUT_S)
     number = restaurant.place()
     restaurant.ledger.wait_for("ready", [number], 20)
     assert len(restaurant.ledger.cookings()) == 1
@@ -97,7 +97,7 @@ def test_nothing_is_used_that_rabbitmq_4_calls_deprecated(
         return any("is deprecated" in each.read_text(errors="replace") for each in logs)
 
     restaurant.subscribe()
-    restaurant.hire("wario")
+    restaurant.start_cook("wario")
     restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
     assert not is_named()
     refusal = pytest.raises(amqp.AMQPError, match="transient_nonexcl_queues` is deprecated")

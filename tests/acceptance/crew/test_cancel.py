@@ -17,7 +17,7 @@ def cancel(house, number):
 def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restaurant):
     house = new_restaurant()
     house.open()
-    cook = house.hire("chef", cooking_time=60)
+    cook = house.start_cook("chef", cooking_time=60)
     number = house.place()
     house.ledger.wait_for("cooking", [number], 10)
     cancelled = Stopwatch()
@@ -39,7 +39,7 @@ def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restauran
 def test_a_flood_of_cancels_and_cooks_agrees_on_every_order(new_restaurant):
     house = new_restaurant()
     house.open()
-    house.hire_all(["chef_1", "chef_2", "chef_3"], cooking_time=0.05)
+    house.start_cooks(["chef_1", "chef_2", "chef_3"], cooking_time=0.05)
     numbers = [house.place() for _ in range(60)]
     outcomes = []
     for number in numbers:

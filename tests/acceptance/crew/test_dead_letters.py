@@ -35,7 +35,7 @@ def listed(house):
 def test_an_operator_deals_with_what_nobody_could_process(new_restaurant):
     house = new_restaurant()
     house.open()
-    house.hire("chef")
+    house.start_cook("chef")
     assert listed(house) == []
     # An order of the future from another program, and one that makes no sense.
     house.publish("orders_direct", "kitchen.order", {"customer_name": "Jo", "items": []})

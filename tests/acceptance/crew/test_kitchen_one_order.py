@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ...support.restaurant import Answer, LogRow, Program, Restaurant, Tap, meal
+from ...support.restaurant import AmqpTap, Answer, LogRow, Program, Restaurant, meal
 from ...support.restaurant.amqp_tap import Copy
 from ...support.restaurant.program import TIMESTAMP
 from ...support.restaurant.sample_orders import KINDS
@@ -54,8 +54,11 @@ class Dinner:
 def dinners(_house: Restaurant) -> Iterator[dict[str, Dinner]]:
     """One dinner of each type, cooked by three cooks at the same time."""
     broker = _house.servers.rabbitmq.url
-    with Tap(broker, "orders_topic", "#") as orders, Tap(broker, "notifications_fanout") as news:
-        cooks = _house.hire_all(["mario", "luigi", "anna"], cooking_time=1)
+    with (
+        AmqpTap(broker, "orders_topic", "#") as orders,
+        AmqpTap(broker, "notifications_fanout") as news,
+    ):
+        cooks = _house.start_cooks(["mario", "luigi", "anna"], cooking_time=1)
         meals = {kind: meal(kind, priority=7, rush=True) for kind in KINDS}
         watch = Stopwatch()
         answers = dict(zip(KINDS, _house.rush(list(meals.values())), strict=True))
@@ -80,7 +83,7 @@ def dinners(_house: Restaurant) -> Iterator[dict[str, Dinner]]:
             )
             for kind, number in numbers.items()
         }
-    _house.close_shift()
+    _house.reset()
 
 
 @pytest.fixture(params=KINDS)

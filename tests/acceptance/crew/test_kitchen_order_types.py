@@ -19,7 +19,7 @@ from ...support.restaurant.sample_orders import KINDS
 def test_a_cook_says_what_it_listens_for(
     restaurant: Restaurant, order_types: str, sentence: str
 ) -> None:
-    cook = restaurant.hire("anna", order_types=order_types)
+    cook = restaurant.start_cook("anna", order_types=order_types)
 
     line = cook.said("worker_registered")[0]
 
@@ -29,7 +29,7 @@ def test_a_cook_says_what_it_listens_for(
 
 
 def test_a_cook_without_order_types_takes_all(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("anna")
+    cook = restaurant.start_cook("anna")
     numbers = restaurant.place_all([meal(kind) for kind in KINDS])
 
     restaurant.ledger.wait_for("ready", numbers, 5)
@@ -39,7 +39,7 @@ def test_a_cook_without_order_types_takes_all(restaurant: Restaurant) -> None:
 
 
 def test_a_cook_takes_only_its_types_and_another_the_rest(restaurant: Restaurant) -> None:
-    restaurant.hire("courier_cook", order_types="delivery")
+    restaurant.start_cook("courier_cook", order_types="delivery")
     numbers = restaurant.place_all([meal(kind) for kind in KINDS * 4])
     orders = restaurant.ledger.orders()
     deliveries = [number for number in numbers if orders[number]["type"] == "delivery"]
@@ -47,7 +47,7 @@ def test_a_cook_takes_only_its_types_and_another_the_rest(restaurant: Restaurant
     eventually(lambda: not restaurant.ledger.count("cooking"), 5, "the cook has put its spoon down")
     assert restaurant.ledger.count("received") == 8
 
-    restaurant.hire("house_cook", order_types="dine-in,takeout")
+    restaurant.start_cook("house_cook", order_types="dine-in,takeout")
     restaurant.ledger.wait_for("ready", numbers, 5)
 
     cooks = {order["type"]: order["processed_by"] for order in restaurant.ledger.orders().values()}
@@ -57,7 +57,7 @@ def test_a_cook_takes_only_its_types_and_another_the_rest(restaurant: Restaurant
 
 
 def test_a_high_priority_order_is_announced_as_such(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("anna")
+    cook = restaurant.start_cook("anna")
 
     number = restaurant.place(customer_type="vip")
     restaurant.ledger.wait_for("ready", [number], 5)

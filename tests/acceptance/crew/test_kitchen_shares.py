@@ -26,7 +26,7 @@ def assert_even(restaurant: Restaurant) -> None:
 
 
 def test_a_crowd_of_orders_is_shared_evenly(restaurant: Restaurant) -> None:
-    restaurant.hire_all(COOKS, cooking_time=0.3)
+    restaurant.start_cooks(COOKS, cooking_time=0.3)
 
     numbers = restaurant.place_all([meal(kind) for kind in KINDS * 10])
     restaurant.ledger.wait_for("ready", numbers, 20)
@@ -35,7 +35,7 @@ def test_a_crowd_of_orders_is_shared_evenly(restaurant: Restaurant) -> None:
 
 
 def test_orders_that_come_one_by_one_are_shared_evenly(restaurant: Restaurant) -> None:
-    restaurant.hire_all(COOKS, cooking_time=0)
+    restaurant.start_cooks(COOKS, cooking_time=0)
 
     for kind in KINDS * 10:
         number = restaurant.place(kind)
@@ -46,13 +46,13 @@ def test_orders_that_come_one_by_one_are_shared_evenly(restaurant: Restaurant) -
 
 def test_a_busy_cook_holds_no_order_hostage(restaurant: Restaurant) -> None:
     """A cook who is busy for a minute, 24 orders in its three queues, and help arrives."""
-    busy = restaurant.hire("busy", cooking_time=60, grace=0)
+    busy = restaurant.start_cook("busy", cooking_time=60, grace=0)
     first = restaurant.place()
     restaurant.ledger.wait_for("cooking", [first], 5)
     numbers = restaurant.place_in_turn(meal(kind) for kind in KINDS * 8)
     eventually(lambda: restaurant.unacknowledged() == 1, 5, "it holds what it cooks, no more")
 
-    helper = restaurant.hire("helper", cooking_time=0)
+    helper = restaurant.start_cook("helper", cooking_time=0)
     restaurant.ledger.wait_for("ready", numbers, 5)
 
     assert [row.number for row in restaurant.ledger.cookings()] == [first, *numbers]
@@ -64,13 +64,13 @@ def test_a_busy_cook_holds_no_order_hostage(restaurant: Restaurant) -> None:
 
 
 def test_two_busy_cooks_hold_one_order_each(restaurant: Restaurant) -> None:
-    cooks = restaurant.hire_all(("mario", "luigi"), cooking_time=60, grace=0)
+    cooks = restaurant.start_cooks(("mario", "luigi"), cooking_time=60, grace=0)
     numbers = restaurant.place_all([meal(kind) for kind in KINDS * 8])
     eventually(lambda: restaurant.ledger.count("cooking") == 2, 5, "both cook")
 
     eventually(lambda: restaurant.unacknowledged() == 2, 5, "they hold what they cook, no more")
 
-    helper = restaurant.hire("anna", cooking_time=0)
+    helper = restaurant.start_cook("anna", cooking_time=0)
     eventually(lambda: restaurant.ledger.count("ready") == 22, 5, "the rest is cooked")
     for cook in cooks:
         cook.terminate()
@@ -80,12 +80,12 @@ def test_two_busy_cooks_hold_one_order_each(restaurant: Restaurant) -> None:
 
 def test_help_that_arrives_starts_at_once(restaurant: Restaurant) -> None:
     """From the moment it is connected a new cook needs no more than half a second."""
-    busy = restaurant.hire("busy", cooking_time=60, grace=0)
+    busy = restaurant.start_cook("busy", cooking_time=60, grace=0)
     numbers = [restaurant.place("delivery"), restaurant.place("delivery")]
     eventually(lambda: restaurant.ledger.count("cooking") == 1, 5, "the first is busy")
 
     watch = Stopwatch()
-    helper = restaurant.hire("helper", cooking_time=0)
+    helper = restaurant.start_cook("helper", cooking_time=0)
     restaurant.ledger.wait_for("ready", numbers[1:], 5)
 
     connected = datetime.fromisoformat(helper.said("worker_connected")[0]["timestamp"])

@@ -18,7 +18,7 @@ from ...support.restaurant.program import TIMESTAMP
 @pytest.fixture(scope="module")
 def day(_house: Restaurant) -> tuple[Program, Program, str]:
     """One cook's day: comes, cooks one order, goes home. The service, the cook, the number."""
-    cook = _house.hire("mario", cooking_time=0.1)
+    cook = _house.start_cook("mario", cooking_time=0.1)
     number = _house.place("delivery", customer_name="Jane")
     _house.ledger.wait_for("ready", [number], 5)
     assert cook.stop() == 0
@@ -73,7 +73,7 @@ def test_times_are_utc_and_never_go_back(day: tuple[Program, Program, str]) -> N
 
 def test_odd_names_stay_on_one_line(restaurant: Restaurant) -> None:
     name = 'Bobby\\n{"level":"ERROR","message":"forged"}\\tTables\u200f"\u00a0'
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
 
     number = restaurant.place(customer_name=name)
     restaurant.ledger.wait_for("ready", [number], 5)
@@ -86,7 +86,7 @@ def test_odd_names_stay_on_one_line(restaurant: Restaurant) -> None:
 
 def test_a_log_file_takes_it_all(new_restaurant: Callable[[], Restaurant]) -> None:
     house = new_restaurant()
-    cook = house.hire_soon("mario", log_file="mario.log")
+    cook = house.start_cook_soon("mario", log_file="mario.log")
     house.open()
     house.ledger.wait_for("ready", [house.place()], 10)
     assert cook.stop() == 0
@@ -103,7 +103,7 @@ def test_a_folder_of_logs_that_is_moved_away_loses_no_line(
     folder = house.folder / "logs"
     folder.mkdir()
     log_file = folder / "mario.log"
-    cook = house.hire_soon("mario", log_file=log_file)
+    cook = house.start_cook_soon("mario", log_file=log_file)
     house.open()
     house.ledger.wait_for("ready", [house.place()], 10)
 
@@ -123,7 +123,7 @@ def test_a_folder_of_logs_that_is_moved_away_loses_no_line(
 
 @pytest.mark.parametrize("level", ["WARN", "ERROR"])
 def test_a_higher_level_says_less(restaurant: Restaurant, level: str) -> None:
-    cook = restaurant.hire_soon("mario", log_level=level)
+    cook = restaurant.start_cook_soon("mario", log_level=level)
 
     restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
     assert cook.stop() == 0
@@ -132,7 +132,7 @@ def test_a_higher_level_says_less(restaurant: Restaurant, level: str) -> None:
 
 
 def test_debug_says_more_and_is_json_too(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario", log_level="DEBUG")
+    cook = restaurant.start_cook("mario", log_level="DEBUG")
 
     numbers = restaurant.place_all([meal(), meal("dine-in")])
     restaurant.ledger.wait_for("ready", numbers, 5)

@@ -11,7 +11,7 @@ import kombu
 import pytest
 
 from ...support.restaurant import Program, Restaurant, eventually
-from ...support.restaurant.amqp_messages import Post, notification
+from ...support.restaurant.amqp_messages import AmqpClient, notification
 from ...support.restaurant.outages import down
 from ...support.restaurant.program import PROGRAM
 
@@ -50,7 +50,7 @@ def test_several_all_hear_all_each_with_its_filter(restaurant: Restaurant) -> No
     assert first["service"] == "notification-subscriber" and first["action"] == "subscribed"
     assert johns.lines[0]["message"] == "Subscribed to notifications for customer: John Doe"
 
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     number = restaurant.place(customer_name=" john  DOE ")
     other = restaurant.place(customer_name="Jane")
     restaurant.ledger.wait_for("ready", [number, other], 10)
@@ -88,7 +88,7 @@ def test_a_named_one_gets_what_it_missed_once_and_in_order(
             named, list(numbers),
         )  # fmt: skip
 
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     first = restaurant.subscribe(name=named, database=database)
     before = restaurant.place()
     eventually(lambda: heard(first, before) == DAY, 10, "the first is heard")
@@ -131,7 +131,7 @@ def test_the_second_of_a_name_is_refused(
 def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> None:
     house = new_restaurant()
     subscriber = house.subscribe()
-    post = Post(house.servers.rabbitmq.url)
+    post = AmqpClient(house.servers.rabbitmq.url)
     same = notification("ORD_20241216_001", 2)
     post.notify(b"{", {"new_status": "ready"}, same, same)
     for reason in ("the body is not JSON", "order_number is not a text"):
@@ -171,7 +171,7 @@ def test_on_a_terminal_it_is_for_people(new_restaurant: Make) -> None:
     try:
         while b"Subscribed to all" not in said:
             said += os.read(ours, 4096)
-        post = Post(house.servers.rabbitmq.url)
+        post = AmqpClient(house.servers.rabbitmq.url)
         post.notify(notification("ORD_20241216_001", 2, customer_name="J\x1b[2Jane"))
         while b"by somebody" not in said:
             said += os.read(ours, 4096)

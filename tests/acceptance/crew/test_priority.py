@@ -39,7 +39,7 @@ def test_one_cook_takes_sixty_orders_exactly_by_priority_then_age(restaurant: Re
     numbers = restaurant.place_in_turn(mixed_meals())
     assert {order["priority"] for order in restaurant.ledger.orders().values()} == set(range(1, 11))
 
-    restaurant.hire("mario", cooking_time=0)
+    restaurant.start_cook("mario", cooking_time=0)
     restaurant.ledger.wait_for("ready", numbers, 15)
 
     assert [row.number for row in restaurant.ledger.cookings()] == ranked(restaurant)
@@ -47,7 +47,7 @@ def test_one_cook_takes_sixty_orders_exactly_by_priority_then_age(restaurant: Re
 
 def test_a_better_order_overtakes_those_that_wait(restaurant: Restaurant) -> None:
     """While a cook is busy a better order comes in, of another type than those that wait."""
-    cook = restaurant.hire("mario", cooking_time=0.5)
+    cook = restaurant.start_cook("mario", cooking_time=0.5)
     first = restaurant.place("takeout")
     restaurant.ledger.wait_for("cooking", [first], 5)
     cook.freeze()  # or it may be done before all are placed
@@ -72,7 +72,7 @@ def test_three_cooks_overtake_by_no_more_than_the_claims_in_flight(restaurant: R
     """
     numbers = restaurant.place_in_turn(mixed_meals())
 
-    restaurant.hire_all(COOKS, cooking_time=0.2)
+    restaurant.start_cooks(COOKS, cooking_time=0.2)
     restaurant.ledger.wait_for("ready", numbers, 20)
 
     rank = {number: place for place, number in enumerate(ranked(restaurant))}

@@ -30,7 +30,7 @@ def flask(house: Restaurant, folder: Path, *words: str) -> Any:
 def test_a_cook_drops_what_staff_cancels_and_goes_on(new_restaurant: House) -> None:
     house = new_restaurant()
     house.open()
-    house.hire("mario", cooking_time=30)
+    house.start_cook("mario", cooking_time=30)
     first = house.place()
     house.ledger.wait_for("cooking", [first], 5)
 
@@ -55,7 +55,7 @@ def test_a_waiting_order_overtakes_when_staff_says_so(new_restaurant: House) -> 
     )
     assert answer.document["priority"] == 10
 
-    house.hire("mario", cooking_time=0.05)
+    house.start_cook("mario", cooking_time=0.05)
 
     house.ledger.wait_for("ready", numbers, 10)
     begun = [row.number for row in house.ledger.cookings()]
@@ -67,14 +67,14 @@ def test_an_order_that_is_sent_back_is_cooked_again_and_handed_over(
 ) -> None:
     house = new_restaurant()
     house.open()
-    mario = house.hire("mario")
+    mario = house.start_cook("mario")
     number = house.place("dine-in")
     house.ledger.wait_for("ready", [number], 5)
     assert mario.stop() == 0  # or it might be cooking again before the answer
 
     again = house.client.post(f"/orders/{number}/send-back", {"reason": "Burnt"})
     assert again.document["current_status"] == "received"
-    house.hire("luigi")
+    house.start_cook("luigi")
     house.ledger.wait_for("ready", [number], 5)
     delivered = flask(house, tmp_path, "orders", "deliver", number, "--by", "anna")
 
@@ -87,7 +87,7 @@ def test_an_order_that_is_sent_back_is_cooked_again_and_handed_over(
 
 
 def test_the_figures_are_those_of_the_log(restaurant: Restaurant, tmp_path: Path) -> None:
-    restaurant.hire("mario", cooking_time=0.2)
+    restaurant.start_cook("mario", cooking_time=0.2)
     watch = Stopwatch()
     numbers = restaurant.place_all([meal(kind) for kind in ("dine-in", "takeout") * 5])
     restaurant.ledger.wait_for("ready", numbers, 10)
@@ -116,7 +116,7 @@ def test_a_paused_kitchen_refuses_at_once_and_cooks_on(restaurant: Restaurant) -
         assert (refused.status, refused.is_problem) == (503, True)
         assert "The oven is cold" in refused.document["detail"]
         assert int(refused.headers["retry-after"]) > 0
-        restaurant.hire("mario")
+        restaurant.start_cook("mario")
         restaurant.ledger.wait_for("ready", [number], 5)
     finally:
         assert restaurant.client.post("/kitchen/resume").status == 200
@@ -126,7 +126,7 @@ def test_a_paused_kitchen_refuses_at_once_and_cooks_on(restaurant: Restaurant) -
 def test_an_answer_is_spared_and_a_change_is_guarded(restaurant: Restaurant) -> None:
     number = restaurant.place()
     seen = restaurant.client.get(f"/orders/{number}/status").headers["etag"]
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     restaurant.ledger.wait_for("ready", [number], 5)
     time.sleep(0.05)
 

@@ -31,7 +31,8 @@ def house(new_restaurant):
 def staff(house: Restaurant, *stations: str, **options: object):
     """One worker at each of these stations."""
     workers = [
-        house.hire_soon(f"{name}_1", station=name, station_time=0.1, **options) for name in stations
+        house.start_cook_soon(f"{name}_1", station=name, station_time=0.1, **options)
+        for name in stations
     ]
     for worker in workers:
         worker.wait_for("worker_connected")
@@ -47,7 +48,7 @@ def stages(house: Restaurant, number: str) -> list[tuple]:
 
 
 def test_each_order_walks_the_line_of_its_type(house):
-    house.hire("chef")
+    house.start_cook("chef")
     staff(house, "quality", "packaging", "courier")
     numbers = {kind: house.place(kind) for kind in WALKS}
     house.ledger.wait_for("delivered", [numbers["delivery"]], 15)
@@ -64,7 +65,7 @@ def test_each_order_walks_the_line_of_its_type(house):
 def test_a_station_that_is_not_staffed_is_left_out(new_restaurant):
     house = new_restaurant()
     house.open(stations="packaging")
-    house.hire("chef")
+    house.start_cook("chef")
     staff(house, "packaging")
     table, counter = house.place("dine-in"), house.place("takeout")
     house.ledger.wait_for("ready", [table, counter], 15)
@@ -75,7 +76,7 @@ def test_a_station_that_is_not_staffed_is_left_out(new_restaurant):
 
 
 def test_quality_sends_back_and_the_order_is_cooked_again(house):
-    house.hire("chef")
+    house.start_cook("chef")
     (inspector,) = staff(house, "quality", send_back_percent=100)
     number = house.place("dine-in")
     eventually(lambda: len(house.ledger.cookings()) >= 2, 15, "cooked again")
@@ -93,7 +94,7 @@ def test_quality_sends_back_and_the_order_is_cooked_again(house):
 
 
 def test_a_station_told_of_order_types_says_that_it_takes_every_order(house):
-    house.hire("chef")
+    house.start_cook("chef")
     (inspector,) = staff(house, "quality", order_types="takeout")
     number = house.place("dine-in")
     eventually(lambda: order(house, number)["stage"] == "handover", 15, "checked all the same")
@@ -101,9 +102,9 @@ def test_a_station_told_of_order_types_says_that_it_takes_every_order(house):
 
 
 def test_a_station_worker_that_dies_is_replaced_and_nothing_happens_twice(house):
-    house.hire("chef")
+    house.start_cook("chef")
     staff(house, "quality", "packaging")
-    doomed = house.hire("doomed", station="courier", station_time=20)
+    doomed = house.start_cook("doomed", station="courier", station_time=20)
     number = house.place("delivery")
     house.ledger.wait_for("out-for-delivery", [number], 15)
     doomed.kill()
@@ -114,7 +115,7 @@ def test_a_station_worker_that_dies_is_replaced_and_nothing_happens_twice(house)
 
 
 def test_stations_take_the_urgent_first(house):
-    house.hire("chef")
+    house.start_cook("chef")
     numbers = [house.place("dine-in", rush=rush) for rush in (False, False, True)]
     house.ledger.wait_for("ready", numbers, 15)
     staff(house, "quality")
@@ -136,18 +137,18 @@ def test_cooks_by_tag_share_the_menu(new_restaurant):
             ["Margherita Pizza"], ["Caesar Salad"], ["Family Pizza", "Greek Salad"], ["Sushi"],
         )
     )  # fmt: skip
-    mario = house.hire("chef_mario", order_types="pizza,pasta")
+    mario = house.start_cook("chef_mario", order_types="pizza,pasta")
     house.ledger.wait_for("ready", [pizza], 15)
     assert mario.said("worker_registered")[0]["message"] == (
         "Worker registered for order types: pizza,pasta"
     )
-    house.hire("chef_luigi", order_types="salad,soup")
+    house.start_cook("chef_luigi", order_types="salad,soup")
     house.ledger.wait_for("ready", [salad], 15)
     # What takes both is for somebody who can do both, what nobody knows for one who takes all.
-    house.hire("chef_twice", order_types="salad,pizza")
+    house.start_cook("chef_twice", order_types="salad,pizza")
     house.ledger.wait_for("ready", [both], 15)
     assert order(house, sushi)["status"] == "received"
-    house.hire("chef_anna")
+    house.start_cook("chef_anna")
     house.ledger.wait_for("ready", [sushi], 15)
     by = {number: order(house, number)["processed_by"] for number in (pizza, salad, both, sushi)}
     assert list(by.values()) == ["chef_mario", "chef_luigi", "chef_twice", "chef_anna"]
@@ -158,20 +159,20 @@ def test_a_cook_who_may_cook_none_of_fifty_orders_leaves_cook_and_broker_alone(n
     house.open()
     salad = [{"name": "Caesar Salad", "quantity": 1, "price": 8.99}]
     numbers = [house.place(items=salad) for _ in range(50)]
-    mario = house.hire("chef_mario", order_types="pizza")
+    mario = house.start_cook("chef_mario", order_types="pizza")
     time.sleep(2)
     roots = (mario.process.pid, house.servers.rabbitmq.process.pid)
     before = sum(map(tree_seconds, roots))
     time.sleep(6)
     assert sum(map(tree_seconds, roots)) - before < 6 * 0.05
     # They are cooked as soon as somebody may.
-    house.hire("chef_luigi", order_types="salad")
+    house.start_cook("chef_luigi", order_types="salad")
     house.ledger.wait_for("ready", numbers, 20)
 
 
 def test_a_word_that_is_not_on_the_menu_is_refused_with_those_that_are(new_restaurant):
     house = new_restaurant()
-    cook = house.hire_soon("chef_lost", order_types="pizza,sushi")
+    cook = house.start_cook_soon("chef_lost", order_types="pizza,sushi")
     cook.refused(
         "--order-types (ORDER_TYPES) knows dine-in, takeout, delivery, dessert, drink, grill, "
         "pasta, pizza, salad, soup, not 'sushi'."
@@ -181,7 +182,7 @@ def test_a_word_that_is_not_on_the_menu_is_refused_with_those_that_are(new_resta
 def test_an_order_message_of_another_program_is_cooked(new_restaurant):
     house = new_restaurant()
     house.open()
-    house.hire("chef")
+    house.start_cook("chef")
     message = {
         "order_number": "ORD_20241216_001", "customer_name": "Jane", "customer_type": "vip",
         "order_type": "delivery", "table_number": None,
@@ -205,7 +206,7 @@ def test_ageing_brings_forward_who_waits_too_long(new_restaurant):
     old = house.place("takeout")
     eventually(lambda: order(house, old)["priority"] == 10, 10, "aged")
     new = house.place("takeout", rush=True)
-    cook = house.hire("chef")
+    cook = house.start_cook("chef")
     house.ledger.wait_for("ready", [old, new], 15)
     assert [row.number for row in house.ledger.cookings()] == [old, new]
     notes = [row.notes for row in house.ledger.log(old)]
@@ -217,14 +218,14 @@ def test_estimates_follow_the_line(new_restaurant):
     house = new_restaurant()
     house.open()
     numbers = [house.place("takeout") for _ in range(6)]
-    house.hire_all(["chef_1", "chef_2"], cooking_time=1)
+    house.start_cooks(["chef_1", "chef_2"], cooking_time=1)
     house.ledger.wait_for("ready", numbers, 30)
     # By now it is known that a takeout takes one second here.
     eventually(
         lambda: house.ledger.rows("select 1 from kitchen_pace where seconds < 2"), 20, "measured"
     )
     started = house.ledger.rows("select now() as now")[0]["now"]
-    again = [house.place_meal(meal("takeout"))["estimated_completion"] for _ in range(1)]
+    again = [house.place_document(meal("takeout"))["estimated_completion"] for _ in range(1)]
     assert again
     house.ledger.wait_for("ready", list(house.ledger.orders()), 15)
     estimate = house.ledger.rows(

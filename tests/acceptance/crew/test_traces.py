@@ -30,8 +30,8 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
     house.open(stations="quality")
     tracker = house.track()
     guest = house.subscribe(customer="Jane")
-    house.hire("mario")
-    anna = house.hire("anna", station="quality", station_time=0)
+    house.start_cook("mario")
+    anna = house.start_cook("anna", station="quality", station_time=0)
 
     other = house.place(customer_name="Jo")
     answer = house.client.post("/orders", meal(customer_name="Jane"), {"traceparent": GIVEN})

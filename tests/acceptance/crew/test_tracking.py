@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from ...support.restaurant import Program, Restaurant, eventually, meal
-from ...support.restaurant.amqp_messages import Post, notification
+from ...support.restaurant.amqp_messages import AmqpClient, notification
 from ...support.restaurant.outages import down
 from ...support.restaurant.program import Line
 from ...support.waiting import Stopwatch
@@ -18,8 +18,8 @@ Make = Callable[[], Restaurant]
 
 
 @pytest.fixture
-def post(new_restaurant: Make, servers) -> Iterator[Post]:  # type: ignore[no-untyped-def]
-    found = Post(servers.rabbitmq.url)
+def post(new_restaurant: Make, servers) -> Iterator[AmqpClient]:  # type: ignore[no-untyped-def]
+    found = AmqpClient(servers.rabbitmq.url)
     yield found
     found.close()
 
@@ -51,7 +51,7 @@ def test_a_day_is_told_line_by_line(new_restaurant: Make) -> None:
     assert tracker.lines[0]["service"] == "tracking-service"
     assert tracker.lines[0]["action"] == "service_started"
 
-    house.hire("mario")
+    house.start_cook("mario")
     numbers = house.place_all([meal() for _ in range(10)])
     house.ledger.wait_for("ready", numbers, 10)
 
@@ -69,7 +69,7 @@ def test_a_day_is_told_line_by_line(new_restaurant: Make) -> None:
 def test_killed_at_any_moment_it_misses_and_doubles_nothing(new_restaurant: Make) -> None:
     house = new_restaurant()
     house.open()
-    house.hire_all(["mario", "luigi"])
+    house.start_cooks(["mario", "luigi"])
     tracker = house.track()
     numbers = []
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_killed_at_any_moment_it_misses_and_doubles_nothing(new_restaurant: Make
     assert house.ledger.rows("select * from tracking_gap where filled_at is null") == []
 
 
-def test_gaps_and_late_events(new_restaurant: Make, post: Post) -> None:
+def test_gaps_and_late_events(new_restaurant: Make, post: AmqpClient) -> None:
     house = new_restaurant()
     tracker = house.track()
     number = "ORD_20241216_001"
@@ -122,7 +122,7 @@ def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
     stuck = tracker.wait_for("order_stuck", 10)
     assert (stuck["level"], stuck["order_number"]) == ("WARN", number)
     assert stuck["details"]["status"] == "received"
-    house.hire("mario")
+    house.start_cook("mario")
     unstuck = tracker.wait_for("order_recovered", 10)
     assert unstuck["details"]["was"] == "received"
     time.sleep(0.6)  # three more looks
@@ -132,18 +132,20 @@ def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
 def test_a_dead_worker_and_its_return(new_restaurant: Make) -> None:
     house = new_restaurant()
     tracker = house.track()
-    cook = house.hire("mario")
+    cook = house.start_cook("mario")
     cook.kill()
     gone = tracker.wait_for("worker_offline", 5)
     assert gone["details"] == {"worker_name": "mario"} and gone["level"] == "WARN"
-    again = house.hire("mario")
+    again = house.start_cook("mario")
     assert tracker.wait_for("worker_online", 5)["details"] == {"worker_name": "mario"}
     assert again.stop() == 0
     time.sleep(0.6)  # three more looks: who goes home is not dead
     assert len(tracker.said("worker_offline")) == 1
 
 
-def test_status_requests_good_refused_repeated_and_bad(new_restaurant: Make, post: Post) -> None:
+def test_status_requests_good_refused_repeated_and_bad(
+    new_restaurant: Make, post: AmqpClient
+) -> None:
     house = new_restaurant()
     house.open()
     tracker = house.track()
@@ -204,7 +206,7 @@ def test_one_that_stands_by_stops_without_an_error(new_restaurant: Make) -> None
 def test_servers_that_go_and_come_back(new_restaurant: Make) -> None:
     house = new_restaurant()
     house.open()
-    house.hire("mario")
+    house.start_cook("mario")
     tracker = house.track()
     numbers = [house.place()]
     with down(house.servers.rabbitmq):

@@ -94,7 +94,7 @@ def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
     assert [each for guest in guests for each in guest.failed] == []
     numbers = [number for guest in guests for number in guest.numbers]
     assert sorted(numbers) == sorted(house.ledger.orders())
-    house.hire("mario")
+    house.start_cook("mario")
     house.ledger.wait_for("ready", numbers, 60)
     house.ledger.check_all_ready()
 
@@ -127,8 +127,8 @@ def test_an_order_message_of_a_newer_release_keeps_its_fields_through_all_statio
         (body,) = eventually(found, 15, f"the order is at {task}")
         return body
 
-    house.hire("chef").wait_for("order_completed")
-    strict = house.hire("strict", station="quality", station_time=0, send_back_percent=100)
+    house.start_cook("chef").wait_for("order_completed")
+    strict = house.start_cook("strict", station="quality", station_time=0, send_back_percent=100)
     strict.wait_for("order_sent_back")
     assert strict.stop() == 0
     for task, station in (
@@ -137,5 +137,5 @@ def test_an_order_message_of_a_newer_release_keeps_its_fields_through_all_statio
         body = message(task)
         assert {name: body[name] for name in extra} == extra
         assert (body["order_number"], body["stage"]) == (number, station)
-        house.hire(f"{station}_1", station=station, station_time=0)
+        house.start_cook(f"{station}_1", station=station, station_time=0)
     house.ledger.wait_for("delivered", [number], 15)

@@ -24,21 +24,21 @@ def test_the_eleventh_worker_is_refused_and_welcome_once_one_has_left(
 ) -> None:
     house = new_restaurant()
     house.open()
-    staff = house.hire_all([f"chef_{place}" for place in range(1, 11)])
+    staff = house.start_cooks([f"chef_{place}" for place in range(1, 11)])
     assert online(house) == {f"chef_{place}" for place in range(1, 11)}
 
-    house.hire_soon("one_too_many").refused(FULL)
+    house.start_cook_soon("one_too_many").refused(FULL)
     assert "one_too_many" not in online(house)
 
     staff[0].kill()
-    house.hire("one_too_many")
+    house.start_cook("one_too_many")
     assert online(house) == {"one_too_many", *(f"chef_{place}" for place in range(2, 11))}
 
 
 def test_the_second_of_a_name_is_refused_and_the_first_works_on(restaurant: Restaurant) -> None:
-    first = restaurant.hire("mario")
+    first = restaurant.start_cook("mario")
 
-    second = restaurant.hire_soon("mario")
+    second = restaurant.start_cook_soon("mario")
     second.refused(TAKEN)
 
     assert second.said("worker_refused")[0]["level"] == "ERROR"
@@ -50,7 +50,7 @@ def test_the_second_of_a_name_is_refused_and_the_first_works_on(restaurant: Rest
 
 
 def test_of_two_who_come_at_once_under_one_name_one_stays(restaurant: Restaurant) -> None:
-    both = [restaurant.hire_soon("mario"), restaurant.hire_soon("mario")]
+    both = [restaurant.start_cook_soon("mario"), restaurant.start_cook_soon("mario")]
 
     eventually(lambda: not (both[0].running and both[1].running), 10, "one is refused")
     refused, welcome = sorted(both, key=lambda cook: cook.running)
@@ -60,7 +60,7 @@ def test_of_two_who_come_at_once_under_one_name_one_stays(restaurant: Restaurant
 
 
 def test_a_worker_is_online_while_at_work_and_offline_after(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario")
+    cook = restaurant.start_cook("mario")
     assert restaurant.worker("mario")["status"] == "online"
 
     assert cook.stop() == 0
@@ -72,7 +72,7 @@ def test_a_worker_is_online_while_at_work_and_offline_after(restaurant: Restaura
 def test_a_killed_worker_is_offline_and_its_name_free_within_five_seconds(
     restaurant: Restaurant,
 ) -> None:
-    cook = restaurant.hire("mario", cooking_time=60)
+    cook = restaurant.start_cook("mario", cooking_time=60)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
 
@@ -80,7 +80,7 @@ def test_a_killed_worker_is_offline_and_its_name_free_within_five_seconds(
     cook.kill()
     eventually(lambda: restaurant.worker("mario")["status"] == "offline", 5, "mario is offline")
     killed.assert_within(5)
-    restaurant.hire("mario", cooking_time=0)  # refused if the name were not free
+    restaurant.start_cook("mario", cooking_time=0)  # refused if the name were not free
     killed.assert_within(5)
     restaurant.ledger.wait_for("ready", [number], 5)
     assert restaurant.ledger.log(number)[2].notes == "taken over from mario"
@@ -88,7 +88,7 @@ def test_a_killed_worker_is_offline_and_its_name_free_within_five_seconds(
 
 def test_a_worker_comes_back_with_what_it_has_done_before(restaurant: Restaurant) -> None:
     for done in (2, 4):
-        cook = restaurant.hire("mario")
+        cook = restaurant.start_cook("mario")
         numbers = restaurant.place_all([meal(), meal()])
         restaurant.ledger.wait_for("ready", numbers, 5)
         assert restaurant.worker("mario")["orders_processed"] == done
@@ -96,7 +96,7 @@ def test_a_worker_comes_back_with_what_it_has_done_before(restaurant: Restaurant
 
 
 def test_last_seen_moves_with_every_order(restaurant: Restaurant) -> None:
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     came = restaurant.worker("mario")["last_seen"]
     number = restaurant.place()
     restaurant.ledger.wait_for("ready", [number], 5)
@@ -110,7 +110,7 @@ def test_last_seen_moves_with_every_order(restaurant: Restaurant) -> None:
 
 def test_the_figures_of_all_workers_add_up(restaurant: Restaurant) -> None:
     names = ["mario", "luigi", "anna"]
-    restaurant.hire_all(names)
+    restaurant.start_cooks(names)
 
     numbers = restaurant.place_all([meal(kind) for kind in KINDS * 12])
     restaurant.ledger.wait_for("ready", numbers, 10)

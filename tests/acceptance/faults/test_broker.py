@@ -30,7 +30,7 @@ def test_orders_are_taken_as_fast_without_a_broker_and_cooked_once_it_is_back(
     restaurant: Restaurant,
 ) -> None:
     """As fast: three times the calm median and 20 ms, since two cores are shared by everything."""
-    cook = restaurant.hire("mario")
+    cook = restaurant.start_cook("mario")
     watch = Stopwatch()
     calm = pace(restaurant)
     eventually(lambda: all_ready(restaurant), 10, "all is cooked before")
@@ -56,7 +56,7 @@ def test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once(
     restaurant: Restaurant,
 ) -> None:
     """The cook cannot acknowledge it; the ticket comes again, and has no effect."""
-    restaurant.hire("mario", cooking_time=2)
+    restaurant.start_cook("mario", cooking_time=2)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
 
@@ -70,27 +70,27 @@ def test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once(
 
 def test_a_broker_that_lost_its_disk_is_filled_again(restaurant: Restaurant) -> None:
     """Topology, tickets, all gone, with orders waiting in every queue and one in the oven."""
-    restaurant.hire("mario", cooking_time=1.5)
+    restaurant.start_cook("mario", cooking_time=1.5)
     first = restaurant.place()
     restaurant.ledger.wait_for("cooking", [first], 5)
     waiting = restaurant.place_all([meal(kind) for kind in KINDS * 2])
 
     restaurant.servers.rabbitmq.wipe()
-    restaurant.hire("helper")
+    restaurant.start_cook("helper")
 
     restaurant.ledger.wait_for("ready", [first, *waiting], 30)
     assert len(restaurant.ledger.cookings()) == 1 + len(waiting)
 
 
 def test_a_queue_deleted_by_hand_is_declared_and_filled_again(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario", cooking_time=60, grace=0)
+    cook = restaurant.start_cook("mario", cooking_time=60, grace=0)
     first = restaurant.place("dine-in")
     restaurant.ledger.wait_for("cooking", [first], 5)
     waiting = restaurant.place_all([meal("delivery") for _ in range(5)])
 
     with kombu.Connection(restaurant.servers.rabbitmq.url) as link:
         link.channel().queue_delete("kitchen_delivery_queue")
-    helper = restaurant.hire("helper")
+    helper = restaurant.start_cook("helper")
     restaurant.ledger.wait_for("ready", waiting, 20)
 
     deleted_under_it = restaurant.place("delivery")
@@ -107,7 +107,7 @@ def test_a_queue_deleted_by_hand_is_declared_and_filled_again(restaurant: Restau
 def test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests(
     restaurant: Restaurant,
 ) -> None:
-    restaurant.hire("mario", cooking_time=0.5)
+    restaurant.start_cook("mario", cooking_time=0.5)
     numbers = restaurant.place_in_turn(meal(kind) for kind in KINDS)
 
     with hung(restaurant.servers.rabbitmq):

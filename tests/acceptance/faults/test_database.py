@@ -21,7 +21,7 @@ Outage = Callable[[Postgres], AbstractContextManager[None]]
 def test_guests_are_refused_within_two_seconds_and_served_again_after(
     restaurant: Restaurant, outage: Outage
 ) -> None:
-    cook = restaurant.hire("mario")
+    cook = restaurant.start_cook("mario")
     number = restaurant.place()
     restaurant.ledger.wait_for("ready", [number], 5)
 
@@ -64,7 +64,7 @@ def test_what_was_refused_during_a_hang_is_not_stored_after_it(restaurant: Resta
 
     stored = {order["customer_name"] for order in restaurant.ledger.orders().values()}
     assert stored & refused == set()
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     eventually(lambda: all_ready(restaurant), 5, "those that were taken are cooked")
 
 
@@ -73,7 +73,7 @@ def test_an_order_that_is_cooking_meanwhile_is_ready_once_after_it(
     restaurant: Restaurant, outage: Outage
 ) -> None:
     restaurant.serves_again()
-    restaurant.hire_all(["mario", "luigi"], cooking_time=1.5)
+    restaurant.start_cooks(["mario", "luigi"], cooking_time=1.5)
     numbers = restaurant.place_in_turn([meal(), meal(), meal()])
     eventually(lambda: restaurant.ledger.count("cooking") == 2, 5, "two orders are cooking")
 

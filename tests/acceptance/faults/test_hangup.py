@@ -12,7 +12,7 @@ def test_every_process_stops_in_order_when_its_terminal_closes(
 ) -> None:
     house = new_restaurant()
     service = house.open(stations="quality")
-    cook = house.hire("mario", cooking_time=1.5, grace=10)
+    cook = house.start_cook("mario", cooking_time=1.5, grace=10)
     number = house.place()
     house.ledger.wait_for("cooking", [number], 5)
     tracking = house.track()
@@ -20,7 +20,7 @@ def test_every_process_stops_in_order_when_its_terminal_closes(
     standby.wait_for("standing_by")
     webhooks = house.start("webhooks", "--mode=webhook-worker")
     webhooks.wait_for("worker_connected")
-    station = house.hire("quality_1", station="quality", station_time=0)
+    station = house.start_cook("quality_1", station="quality", station_time=0)
     subscriber = house.subscribe(name=f"screen_{house.port}")
     processes = [service, cook, tracking, standby, webhooks, station, subscriber]
     for each in processes:

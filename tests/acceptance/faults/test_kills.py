@@ -25,10 +25,10 @@ def http_workers(service: Program) -> list[int]:
 
 
 def test_another_cook_takes_over_from_a_killed_one_at_once(restaurant: Restaurant) -> None:
-    first = restaurant.hire("mario", cooking_time=60)
+    first = restaurant.start_cook("mario", cooking_time=60)
     number = restaurant.place("delivery")
     restaurant.ledger.wait_for("cooking", [number], 5)
-    restaurant.hire("luigi", cooking_time=0)
+    restaurant.start_cook("luigi", cooking_time=0)
 
     watch, killed = Stopwatch(), datetime.now(UTC)
     first.kill()
@@ -54,7 +54,7 @@ def test_an_order_is_cooked_though_the_order_service_dies_right_after_its_201(
     number = house.place()
 
     service.kill()
-    house.hire("mario")
+    house.start_cook("mario")
 
     house.ledger.wait_for("ready", [number], 5)
     house.open()
@@ -67,7 +67,7 @@ def test_dead_http_workers_are_replaced(restaurant: Restaurant) -> None:
     assert service is not None
     before = http_workers(service)
     assert len(before) == 2
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     number = restaurant.place()
 
     for pid in before:
@@ -82,7 +82,7 @@ def test_dead_http_workers_are_replaced(restaurant: Restaurant) -> None:
 def test_ten_kills_among_forty_orders_lose_and_double_nothing(restaurant: Restaurant) -> None:
     """Three cooks of fixed names; each second or so one of them dies and another is hired."""
     names = ["mario", "luigi", "anna"]
-    cooks = dict(zip(names, restaurant.hire_all(names, cooking_time=0.8), strict=True))
+    cooks = dict(zip(names, restaurant.start_cooks(names, cooking_time=0.8), strict=True))
     numbers = restaurant.place_all([meal(kind) for kind in (KINDS * 14)[:40]])
     chance = random.Random(10)
     kills: Kills = []
@@ -94,8 +94,8 @@ def test_ten_kills_among_forty_orders_lose_and_double_nothing(restaurant: Restau
         time.sleep(chance.uniform(0, 0.4))  # any moment
         cooks[victim].kill()
         kills.append((victim, datetime.now(UTC)))
-        cooks[victim] = restaurant.hire_soon(victim, cooking_time=0.8)
-    restaurant.hire("helper", cooking_time=0)
+        cooks[victim] = restaurant.start_cook_soon(victim, cooking_time=0.8)
+    restaurant.start_cook("helper", cooking_time=0)
     restaurant.ledger.wait_for("ready", numbers, 20)
     for cook in cooks.values():
         cook.wait_for("worker_connected")
@@ -130,7 +130,7 @@ def test_the_process_that_publishes_may_die_at_any_moment(
 ) -> None:
     """The order service is killed twice in the middle of its intake, and comes back."""
     house = new_restaurant()
-    house.hire_all(["mario", "luigi"])
+    house.start_cooks(["mario", "luigi"])
     answered: set[str] = set()
     for _ in range(2):
         service = house.open()

@@ -34,7 +34,7 @@ def test_guests_hear_503_meanwhile_and_201_after_it(
     assert (ready.status, ready.document["checks"]["database"]) == (503, "read-only")
     eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is taken")
     assert len(restaurant.ledger.orders()) == 2
-    restaurant.hire("mario")
+    restaurant.start_cook("mario")
     eventually(lambda: restaurant.ledger.count("ready") == 2, 15, "both are cooked")
 
 
@@ -43,7 +43,7 @@ def test_a_cook_in_the_middle_of_an_order_brings_it_to_its_end(
 ) -> None:
     restaurant = new_restaurant()
     service = restaurant.open()
-    cooks = restaurant.hire_all(["mario", "luigi"], cooking_time=1.5, lease=LEASE_S)
+    cooks = restaurant.start_cooks(["mario", "luigi"], cooking_time=1.5, lease=LEASE_S)
     numbers = restaurant.place_in_turn([meal() for _ in range(4)])
     eventually(lambda: restaurant.ledger.count("cooking") == 2, 10, "two orders are cooking")
 

@@ -32,7 +32,7 @@ def test_processes_that_come_before_their_servers_come_up_by_themselves(
 ) -> None:
     house = new_restaurant()
     with down(house.servers.rabbitmq), down(house.servers.postgres):
-        programs = [house.begin(), *(house.hire_soon(name) for name in ("mario", "luigi"))]
+        programs = [house.begin(), *(house.start_cook_soon(name) for name in ("mario", "luigi"))]
         what = "each says what it misses"
         eventually(lambda: all(warnings(program) for program in programs), 15, what)
         stays(lambda: all(program.running for program in programs), 1, "nobody gives up")
@@ -51,8 +51,8 @@ def test_cooks_that_come_before_the_tables_wait_for_them(
 ) -> None:
     house = new_restaurant()
     cooks = [
-        house.hire_soon("mario", db=empty_db),
-        house.hire_soon("luigi", db=empty_db, order_types="pizza"),
+        house.start_cook_soon("mario", db=empty_db),
+        house.start_cook_soon("luigi", db=empty_db, order_types="pizza"),
     ]
     for cook in cooks:
         what = "each says what to do"

@@ -12,7 +12,7 @@ from ...support.waiting import Stopwatch
 
 
 def test_a_cook_told_to_stop_finishes_what_is_in_the_oven(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario", cooking_time=1.5, grace=10)
+    cook = restaurant.start_cook("mario", cooking_time=1.5, grace=10)
     number, waiting = restaurant.place(), restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
 
@@ -21,15 +21,15 @@ def test_a_cook_told_to_stop_finishes_what_is_in_the_oven(restaurant: Restaurant
     assert restaurant.ledger.orders()[number]["status"] == "ready"
     assert restaurant.ledger.orders()[waiting]["status"] == "received"
     assert [row.changed_by for row in restaurant.ledger.log(number)][1:] == ["mario", "mario"]
-    restaurant.hire("luigi")
+    restaurant.start_cook("luigi")
     restaurant.ledger.wait_for("ready", [waiting], 5)
 
 
 def test_a_cook_beyond_its_grace_hands_back_and_another_goes_on(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario", cooking_time=60, grace=0.5)
+    cook = restaurant.start_cook("mario", cooking_time=60, grace=0.5)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
-    restaurant.hire("luigi", cooking_time=0)
+    restaurant.start_cook("luigi", cooking_time=0)
 
     watch, asked = Stopwatch(), datetime.now(UTC)
     assert cook.stop() == 0
@@ -45,7 +45,7 @@ def test_a_cook_beyond_its_grace_hands_back_and_another_goes_on(restaurant: Rest
 
 
 def test_a_second_ctrl_c_ends_a_cook_at_once_and_loses_nothing(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario", cooking_time=60)
+    cook = restaurant.start_cook("mario", cooking_time=60)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
 
@@ -53,7 +53,7 @@ def test_a_second_ctrl_c_ends_a_cook_at_once_and_loses_nothing(restaurant: Resta
     eventually(lambda: not interrupt(cook), 5, "the cook has ended")
     cook.expected_code = 128 + signal.SIGINT
 
-    restaurant.hire("luigi")
+    restaurant.start_cook("luigi")
     restaurant.ledger.wait_for("ready", [number], 5)
 
 
@@ -66,12 +66,12 @@ def interrupt(cook: Program) -> bool:
 def test_a_frozen_cook_changes_nothing_more_when_it_thaws(restaurant: Restaurant) -> None:
     """Past its lease, and past the broker's patience, another cook has long taken over."""
     short = {"lease": 2, "heartbeat": 1}
-    frozen = restaurant.hire("mario", cooking_time=1, **short)
+    frozen = restaurant.start_cook("mario", cooking_time=1, **short)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
     frozen.freeze()
 
-    restaurant.hire("luigi", cooking_time=0, **short)
+    restaurant.start_cook("luigi", cooking_time=0, **short)
     restaurant.ledger.wait_for("ready", [number], 20)
     frozen.thaw()
 
@@ -87,12 +87,12 @@ def test_a_frozen_cook_changes_nothing_more_when_it_thaws(restaurant: Restaurant
 
 
 def test_a_frozen_cook_that_thaws_within_its_lease_goes_on(restaurant: Restaurant) -> None:
-    cook = restaurant.hire("mario", cooking_time=1)
+    cook = restaurant.start_cook("mario", cooking_time=1)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
 
     cook.freeze()
-    restaurant.hire("luigi", cooking_time=0)
+    restaurant.start_cook("luigi", cooking_time=0)
     cook.thaw()
 
     restaurant.ledger.wait_for("ready", [number], 5)
@@ -109,7 +109,7 @@ def test_the_order_service_stops_cleanly_and_leaves_nothing_unsent(
     assert service.stop() == 0
 
     assert service.lines[-1]["action"] == "service_stopped"
-    house.hire("mario")
+    house.start_cook("mario")
     house.ledger.wait_for("ready", numbers, 5)
     house.ledger.check_all_ready()
 
@@ -120,12 +120,12 @@ def test_everybody_told_to_stop_while_both_servers_hang_is_out_in_time_and_loses
     """One in mid-cooking, one at rest, a station, tracking, a subscriber; told more than once."""
     house = new_restaurant()
     house.open(stations="quality")
-    busy = house.hire("mario", cooking_time=0.5, grace=1)
+    busy = house.start_cook("mario", cooking_time=0.5, grace=1)
     number = house.place()
     staff = [
         busy,
-        house.hire("luigi", grace=1),
-        house.hire("quality_1", station="quality", station_time=0, grace=1),
+        house.start_cook("luigi", grace=1),
+        house.start_cook("quality_1", station="quality", station_time=0, grace=1),
         house.track(),
         house.subscribe(name=f"screen_{house.port}"),
     ]
@@ -137,8 +137,8 @@ def test_everybody_told_to_stop_while_both_servers_hang_is_out_in_time_and_loses
         for each in staff:
             assert each.exit_code(20) == 0, each.name
     house.serves_again()
-    house.hire("toad", cooking_time=0)
-    house.hire("quality_2", station="quality", station_time=0)
+    house.start_cook("toad", cooking_time=0)
+    house.start_cook("quality_2", station="quality", station_time=0)
     where = "select stage from orders where number = any(%s) and stage <> 'handover'"
     eventually(lambda: not house.ledger.rows(where, [number, *more]), 30, "all were done")
     for order in (number, *more):

@@ -25,15 +25,15 @@ from pizza.webhooks.client import (
 )
 
 from ...support.waiting import PATIENCE, wait_until
-from ...support.webhook_receiver import Receiver
+from ...support.webhook_receiver import WebhookReceiver
 
 NAME = "hooks.example"
 LONG = 30.0
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
+def receiver() -> Iterator[WebhookReceiver]:
+    found = WebhookReceiver()
     yield found
     found.close()
 
@@ -61,7 +61,7 @@ def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) 
     )
 
 
-def test_it_posts_to_the_address_under_the_name(receiver: Receiver, names: Any) -> None:
+def test_it_posts_to_the_address_under_the_name(receiver: WebhookReceiver, names: Any) -> None:
     names[NAME] = [["127.0.0.1"]]
     assert call(receiver.url("/a?b=c", NAME)) == TargetResponse(204)
     (heard,) = receiver.heard
@@ -69,13 +69,13 @@ def test_it_posts_to_the_address_under_the_name(receiver: Receiver, names: Any) 
     assert heard.headers["host"] == f"{NAME}:{receiver.port}"
 
 
-def test_a_redirect_is_an_answer_and_is_not_followed(receiver: Receiver) -> None:
+def test_a_redirect_is_an_answer_and_is_not_followed(receiver: WebhookReceiver) -> None:
     receiver.answers = [(302, {"Location": receiver.url("/elsewhere")}, "moved")]
     assert call(receiver.url()) == TargetResponse(302, text="moved")
     assert len(receiver.heard) == 1
 
 
-def test_of_a_bad_answer_the_first_words_are_kept(receiver: Receiver) -> None:
+def test_of_a_bad_answer_the_first_words_are_kept(receiver: WebhookReceiver) -> None:
     receiver.answers = [(500, {}, "no\ndough " + "x" * 5000)]
     text = call(receiver.url()).text
     assert text.startswith("no dough xxx") and len(text) <= 1024
@@ -83,7 +83,7 @@ def test_of_a_bad_answer_the_first_words_are_kept(receiver: Receiver) -> None:
 
 @pytest.mark.parametrize("private_address", ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
 def test_a_name_that_leads_to_a_private_address_is_not_called(
-    receiver: Receiver, names: Any, private_address: str
+    receiver: WebhookReceiver, names: Any, private_address: str
 ) -> None:
     # One of several is enough
     names[NAME] = [["93.184.216.34", private_address]]
@@ -93,14 +93,14 @@ def test_a_name_that_leads_to_a_private_address_is_not_called(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0.0.0.0"])
-def test_nor_is_an_address_in_whatever_form(receiver: Receiver, host: str) -> None:
+def test_nor_is_an_address_in_whatever_form(receiver: WebhookReceiver, host: str) -> None:
     with pytest.raises(DeliveryError, match=r"not a public address|cannot be looked up"):
         call(receiver.url(host=host), private=False)
     assert not receiver.heard
 
 
 def test_it_connects_to_what_was_judged_and_not_to_the_next_answer_of_the_name(
-    receiver: Receiver, names: Any, monkeypatch: pytest.MonkeyPatch
+    receiver: WebhookReceiver, names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a name that is public when it is judged, and this machine when it is asked again
     names[NAME] = [["192.0.2.1"], ["127.0.0.1"]]
@@ -115,7 +115,7 @@ def test_it_connects_to_what_was_judged_and_not_to_the_next_answer_of_the_name(
 
 
 @pytest.mark.parametrize("how", ["hang", "drip"])
-def test_nothing_lasts_longer_than_it_may(receiver: Receiver, how: str) -> None:
+def test_nothing_lasts_longer_than_it_may(receiver: WebhookReceiver, how: str) -> None:
     receiver.always = getattr(receiver, how)
     began = time.monotonic()
     with pytest.raises(DeliveryError, match=r"no answer within 0\.6 s") as caught:
@@ -142,7 +142,7 @@ def test_a_name_that_is_looked_up_for_ever_holds_nobody(
         over.set()
 
 
-def test_who_stops_meanwhile_is_heard(receiver: Receiver) -> None:
+def test_who_stops_meanwhile_is_heard(receiver: WebhookReceiver) -> None:
     receiver.always = receiver.hang
 
     def stop() -> None:
@@ -153,14 +153,14 @@ def test_who_stops_meanwhile_is_heard(receiver: Receiver) -> None:
         call(receiver.url(), check=stop)
 
 
-def test_who_is_not_there_has_failed_and_says_why(receiver: Receiver) -> None:
+def test_who_is_not_there_has_failed_and_says_why(receiver: WebhookReceiver) -> None:
     receiver.close()
     with pytest.raises(DeliveryError, match="refused") as caught:
         call(receiver.url())
     assert not caught.value.timed_out
 
 
-def test_bytes_that_are_no_answer_have_failed(receiver: Receiver) -> None:
+def test_bytes_that_are_no_answer_have_failed(receiver: WebhookReceiver) -> None:
     receiver.answers = [lambda handler: handler.wfile.write(b"\x00\xff nonsense\r\n\r\n")]
     with pytest.raises(DeliveryError):
         call(receiver.url())
@@ -184,7 +184,7 @@ def test_tls_is_verified_for_the_name(
     certificate: Path, names: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names[NAME] = names["other.example"] = [["127.0.0.1"]]
-    receiver = Receiver(certificate)
+    receiver = WebhookReceiver(certificate)
     try:
         with pytest.raises(DeliveryError, match=r"(?i)certificate"):
             call(receiver.url(host=NAME))

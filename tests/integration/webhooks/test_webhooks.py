@@ -33,15 +33,15 @@ from pizza.webhooks.storage import Webhook, WebhookDelivery
 from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
 from ...support.order_events import NUMBER, event, status
-from ...support.webhook_receiver import Receiver
+from ...support.webhook_receiver import WebhookReceiver
 
 PRIVATE = UrlPolicy(("https", "http"), allow_private=True)
 QUICK = DeliveryPolicy(timeout=0.5, backoff=60)
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
+def receiver() -> Iterator[WebhookReceiver]:
+    found = WebhookReceiver()
     yield found
     found.close()
 
@@ -49,7 +49,7 @@ def receiver() -> Iterator[Receiver]:
 class Desk:
     """A webhook at the receiver, events, and a worker that takes what is due by hand."""
 
-    def __init__(self, conn: BoundedConnection, db_url: str, receiver: Receiver) -> None:
+    def __init__(self, conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> None:
         self.conn = conn
         self.receiver = receiver
         self._line = ReconnectingConnection(db_url, name="test job", sleep=lambda _: True)
@@ -109,7 +109,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(conn: BoundedConnection, db_url: str, receiver: Receiver) -> Iterator[Desk]:
+def desk(conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> Iterator[Desk]:
     found = Desk(conn, db_url, receiver)
     yield found
     found.close()

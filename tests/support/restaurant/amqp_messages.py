@@ -22,7 +22,7 @@ def notification(number: str, sequence: int, new: str = "cooking", **fields: Any
     }  # fmt: skip
 
 
-class Post:
+class AmqpClient:
     """A client of the broker, with a queue of its own for answers."""
 
     def __init__(self, broker_url: str) -> None:

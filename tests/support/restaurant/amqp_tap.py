@@ -21,7 +21,7 @@ class Copy:
     properties: dict[str, Any]
 
 
-class Tap:
+class AmqpTap:
     """Open from construction to `close`; `seen` grows whenever somebody looks."""
 
     def __init__(self, broker_url: str, exchange: str, routing_key: str = "") -> None:

@@ -46,7 +46,7 @@ class LogRow:
     sequence: int
 
 
-class Ledger:
+class OrderLedger:
     """Reads the database of one restaurant; connects anew whenever the server was away."""
 
     def __init__(self, db_url: str) -> None:

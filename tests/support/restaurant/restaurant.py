@@ -16,7 +16,7 @@ from devservices import Servers, free_port
 from ..waiting import PATIENCE
 from .conditions import eventually
 from .http_client import Answer, Client
-from .order_ledger import Ledger
+from .order_ledger import OrderLedger
 from .program import STOP_S, Program
 from .sample_orders import meal
 
@@ -36,14 +36,14 @@ LISTENERS = ("notifications_queue", "tracking_status_queue", "webhooks_queue", "
 class Restaurant:
     """Starts processes on one database and one broker, and sees them off at the end.
 
-    Nothing runs until `open` or `hire`; `close_shift` and `close` also check what the
+    Nothing runs until `open` or `hire`; `reset` and `close` also check what the
     processes wrote.
     """
 
     def __init__(self, servers: Servers, folder: Path, db_url: str) -> None:
         self.servers = servers
         self.db_url = db_url
-        self.ledger = Ledger(db_url)
+        self.ledger = OrderLedger(db_url)
         self.port = free_port()
         self.client = Client(self.port)
         self.service: Program | None = None
@@ -77,24 +77,24 @@ class Restaurant:
         eventually(self.client.answers, 10, "the order service is ready")
         return service
 
-    def hire_soon(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
+    def start_cook_soon(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
         """Start a cook without waiting for it."""
         flags = {
             "mode": "kitchen-worker", "worker_name": name, "cooking_time": cooking_time, **options
         }  # fmt: skip
         return self.start(name, *_flags(flags))
 
-    def hire(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
+    def start_cook(self, name: str, cooking_time: float = 0, **options: Any) -> Program:
         """Start a cook and wait until it takes orders."""
-        cook = self.hire_soon(name, cooking_time, **options)
+        cook = self.start_cook_soon(name, cooking_time, **options)
         cook.wait_for("worker_connected")
         return cook
 
-    def hire_all(
+    def start_cooks(
         self, names: Iterable[str], cooking_time: float = 0, **options: Any
     ) -> list[Program]:
         """Start cooks side by side and wait until all of them take orders."""
-        cooks = [self.hire_soon(name, cooking_time, **options) for name in names]
+        cooks = [self.start_cook_soon(name, cooking_time, **options) for name in names]
         for cook in cooks:
             cook.wait_for("worker_connected")
         return cooks
@@ -123,7 +123,7 @@ class Restaurant:
         assert answer.status == 201, answer
         return str(answer.document["order_number"])
 
-    def place_meal(self, order: dict[str, Any]) -> dict[str, Any]:
+    def place_document(self, order: dict[str, Any]) -> dict[str, Any]:
         """Place an order that is taken: the answer."""
         answer = self.client.order(order)
         assert answer.status == 201, answer
@@ -192,7 +192,7 @@ class Restaurant:
 
     # -- the end ----------------------------------------------------------------------
 
-    def close_shift(self) -> None:
+    def reset(self) -> None:
         """Send the cooks home, close the books, and leave the order service open."""
         cooks = [each for each in self._programs if each is not self.service]
         self._programs = [each for each in self._programs if each is self.service]

@@ -9,7 +9,7 @@ import amqp
 
 from devservices import RabbitMQ
 
-from .worker_process import Stage
+from .worker_process import Harness
 
 _INSERT = """
 insert into message (id, state, task, queue, exchange, routing_key, priority, body,
@@ -32,13 +32,13 @@ def give_memory(rabbitmq: RabbitMQ, count: int) -> None:
         rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "4GB")
 
 
-def send_tasks(stage: Stage, count: int, colour: str = "red") -> None:
+def send_tasks(stage: Harness, count: int, colour: str = "red") -> None:
     """Send tasks in one transaction; the relay publishes them."""
     stage.conn.execute(_PUBLISH, (stage.toy.queue(colour), stage.prefix, colour, count))
 
 
 def insert_tasks(
-    stage: Stage,
+    stage: Harness,
     count: int,
     state: str,
     *,
@@ -58,7 +58,7 @@ def insert_tasks(
     stage.conn.execute(_INSERT.format(available=available), values)
 
 
-def put_external(stage: Stage, count: int, colour: str, priority: int = 0) -> None:
+def put_external(stage: Harness, count: int, colour: str, priority: int = 0) -> None:
     """Put messages of another program into a queue, each confirmed."""
     with stage.broker() as channel:
         channel.confirm_select()

@@ -10,7 +10,7 @@ import psycopg
 from kombu import Queue
 
 from ..waiting import Stopwatch, wait_until
-from .worker_process import Stage
+from .worker_process import Harness
 
 INTERVAL_S = 0.1
 _SEND = """
@@ -26,7 +26,7 @@ class EventProbe:
     all have to arrive.
     """
 
-    def __init__(self, stage: Stage, batch: int = 1) -> None:
+    def __init__(self, stage: Harness, batch: int = 1) -> None:
         self._stage = stage
         self._batch = batch
         self._committed: dict[int, float] = {}

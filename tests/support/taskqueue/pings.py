@@ -13,7 +13,7 @@ import psycopg
 from pizza.taskqueue.task import publish
 
 from ..waiting import Stopwatch, wait_until
-from .worker_process import Stage
+from .worker_process import Harness
 
 PAUSE_S = 0.1
 PROMISED_S = 0.5
@@ -25,7 +25,7 @@ class Pings:
     jobs: the ids of the tasks. At the end of the block all of them have had their effect.
     """
 
-    def __init__(self, stage: Stage, colour: str = "green") -> None:
+    def __init__(self, stage: Harness, colour: str = "green") -> None:
         self.jobs: list[UUID] = []
         self._stage = stage
         self._colour = colour

@@ -61,7 +61,7 @@ class Flaky(Exception):
 
 
 @dataclass(frozen=True)
-class Toy:
+class SampleApp:
     """The app of one test, and the names of what it uses at the broker."""
 
     app: App
@@ -249,7 +249,7 @@ def shape(body: Any) -> dict[str, Any]:
     return body
 
 
-def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Toy:
+def make(prefix: str, journal_path: str | None = None, version: int = 1) -> SampleApp:
     """Build the app; all its names at the broker begin with `prefix`.
 
     version: the schema version of the task `play`, as a newer release may have it.
@@ -297,7 +297,7 @@ def make(prefix: str, journal_path: str | None = None, version: int = 1) -> Toy:
         f"{prefix}.green", app.task("accept", queue=red, retry=retry, decode=shape)(run)
     )
     app.periodic(0.5, "count")(_count)
-    return Toy(app, play, strict, once, limited, prefix)
+    return SampleApp(app, play, strict, once, limited, prefix)
 
 
 def _count(conn: Any) -> None:
@@ -341,7 +341,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def _relay_alone(toy: Toy, options: argparse.Namespace) -> None:
+def _relay_alone(toy: SampleApp, options: argparse.Namespace) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     relay = Relay(toy.app, options.db, options.broker, name=options.name)

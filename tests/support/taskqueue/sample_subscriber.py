@@ -47,7 +47,7 @@ class Flaky(Exception):
     """The policy tries this again."""
 
 
-class Ear:
+class EventRecorder:
     """Handles events by what their `mode` says."""
 
     def __init__(self, journal: str) -> None:
@@ -165,7 +165,7 @@ def main() -> None:
                 jitter=0.5,
             ),
         ),
-        Ear(options.journal).hear,
+        EventRecorder(options.journal).hear,
         options.db,
     )
     relay = [Relay(app, options.db, options.broker, name=options.name)] if options.relay else []

@@ -1,4 +1,4 @@
-"""The stage of one test: a database, names at the broker, the toy's processes, what they did."""
+"""What one test of the task framework uses: a database, a prefix at the broker, processes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Gate:
 
 
 class Process:
-    """A toy process: signals, its log lines, its CPU time."""
+    """A process of the sample application: signals, its log lines, its CPU time."""
 
     def __init__(self, command: Sequence[str], name: str, log: Path) -> None:
         self.name = name
@@ -130,8 +130,8 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Stage:
-    """What a test plays on."""
+class Harness:
+    """Starts the sample application's processes, sends messages and reads the results."""
 
     def __init__(self, db_url: str, broker_url: str, folder: Path) -> None:
         self.db_url, self.broker_url = db_url, broker_url

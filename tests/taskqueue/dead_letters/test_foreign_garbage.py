@@ -17,7 +17,7 @@ from pizza.taskqueue.topology import DEAD_LETTERS
 
 from ...support.raw_amqp import all_properties, drawn_properties, properties, publish, table
 from ...support.taskqueue.sample_subscriber import SCHEMA
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import wait_until
 
 drawn = settings(
@@ -34,7 +34,7 @@ def body(n: int) -> bytes:
 
 
 def send(
-    stage: Stage, headers: Iterable[dict[str, bytes]], exchange: str, key: str | bytes
+    stage: Harness, headers: Iterable[dict[str, bytes]], exchange: str, key: str | bytes
 ) -> set[int]:
     """Publish a message with each set of properties; the numbers of those that were accepted."""
     messages = [(body(n), properties(**each)) for n, each in enumerate(headers)]
@@ -42,7 +42,7 @@ def send(
     return {json.loads(each)["n"] for each in accepted}
 
 
-def read_dead_letters(stage: Stage, count: int) -> list[StoredDeadLetter]:
+def read_dead_letters(stage: Harness, count: int) -> list[StoredDeadLetter]:
     """What `dead-letters list` prints, once there are so many; it can print all of them."""
     found: list[StoredDeadLetter] = []
 
@@ -55,7 +55,7 @@ def read_dead_letters(stage: Stage, count: int) -> list[StoredDeadLetter]:
     return found
 
 
-def empty_dead_letters(stage: Stage) -> None:
+def empty_dead_letters(stage: Harness) -> None:
     """Declare the queue, and throw away what is in it, and all rows."""
     stage.conn.execute("truncate dead_message")
     broker = BrokerConnection(stage.broker_url, name="test")
@@ -68,14 +68,14 @@ def numbers(letters: list[StoredDeadLetter]) -> list[int]:
     return sorted(each.body["n"] for each in letters)
 
 
-def assert_unmoved(process: Process, stage: Stage, queue: str) -> None:
+def assert_unmoved(process: Process, stage: Harness, queue: str) -> None:
     wait_until(lambda: stage.ready(queue) == 0, 10, "the queue is empty")
     assert process.running and not process.tracebacks()
     for action in ("broker_lost", "executor_failed"):
         assert not process.log(action)
 
 
-def accepted_and_dead(stage: Stage, sent: set[int]) -> None:
+def accepted_and_dead(stage: Harness, sent: set[int]) -> None:
     """Each had its effect, or is a dead letter with its reason; none both, none twice."""
     count = lambda: stage.rows("select count(*) from effect")[0][0]  # noqa: E731
     dead = lambda: management.count(stage.conn)  # noqa: E731
@@ -86,7 +86,7 @@ def accepted_and_dead(stage: Stage, sent: set[int]) -> None:
     assert all(each.reason not in ("", "unknown") for each in letters)
 
 
-def test_a_worker_that_accepts_external_messages(stage: Stage) -> None:
+def test_a_worker_that_accepts_external_messages(stage: Harness) -> None:
     green = stage.toy.queue("green")
     worker = stage.worker("w", "green,red")
     sent = send(stage, all_properties(), "", green)
@@ -99,7 +99,7 @@ def test_a_worker_that_accepts_external_messages(stage: Stage) -> None:
     assert stage.effects()[good] == 1
 
 
-def test_a_worker_of_a_queue_for_its_own_messages(stage: Stage) -> None:
+def test_a_worker_of_a_queue_for_its_own_messages(stage: Harness) -> None:
     red = stage.toy.queue("red")
     worker = stage.worker("w")
     own = ({"headers": TASK} | each for each in all_properties())
@@ -113,7 +113,7 @@ def test_a_worker_of_a_queue_for_its_own_messages(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("db", [True, False])
-def test_a_subscriber(stage: Stage, db: bool) -> None:
+def test_a_subscriber(stage: Harness, db: bool) -> None:
     stage.conn.execute(SCHEMA)
     subscriber = stage.subscriber(db=db, attempts=1, relay=db)
     sent = send(
@@ -141,7 +141,7 @@ def test_a_subscriber(stage: Stage, db: bool) -> None:
 
 @drawn
 @given(st.lists(drawn_properties, min_size=40, max_size=40))
-def test_a_worker_gets_whatever_is_drawn(stage: Stage, headers: list[dict[str, bytes]]) -> None:
+def test_a_worker_gets_whatever_is_drawn(stage: Harness, headers: list[dict[str, bytes]]) -> None:
     if not stage.processes:
         stage.worker("w", "green,red")
     stage.rows("delete from effect returning 1")
@@ -153,7 +153,7 @@ def test_a_worker_gets_whatever_is_drawn(stage: Stage, headers: list[dict[str, b
 
 @drawn
 @given(st.lists(drawn_properties, min_size=40, max_size=40))
-def test_a_list_of_forged_dead_letters(stage: Stage, headers: list[dict[str, bytes]]) -> None:
+def test_a_list_of_forged_dead_letters(stage: Harness, headers: list[dict[str, bytes]]) -> None:
     if not stage.processes:
         stage.relay()
     empty_dead_letters(stage)
@@ -161,7 +161,7 @@ def test_a_list_of_forged_dead_letters(stage: Stage, headers: list[dict[str, byt
     assert set(numbers(read_dead_letters(stage, len(sent)))) == sent
 
 
-def test_a_list_of_dead_letters_with_every_property(stage: Stage) -> None:
+def test_a_list_of_dead_letters_with_every_property(stage: Harness) -> None:
     stage.relay()
     empty_dead_letters(stage)
     sent = send(stage, all_properties(), "", "dead_letter_queue")

@@ -21,12 +21,12 @@ from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.topology import DEAD_LETTERS
 
 from ...support.taskqueue.worker_process import DEAD_LETTERS as QUEUE
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
 @pytest.fixture
-def conn(stage: Stage) -> Iterator[BoundedConnection]:
+def conn(stage: Harness) -> Iterator[BoundedConnection]:
     """As the keeper's."""
     with connect(stage.db_url, name="keeper") as open_connection:
         open_connection.execute("set synchronous_commit = off")
@@ -34,14 +34,14 @@ def conn(stage: Stage) -> Iterator[BoundedConnection]:
 
 
 @pytest.fixture
-def broker(stage: Stage) -> Iterator[BrokerConnection]:
+def broker(stage: Harness) -> Iterator[BrokerConnection]:
     found = BrokerConnection(stage.broker_url, name="keeper")
     found.declare(DEAD_LETTERS)
     yield found
     found.close()
 
 
-def put(stage: Stage, body: bytes = b"{}", headers: Any = None, **properties: Any) -> None:
+def put(stage: Harness, body: bytes = b"{}", headers: Any = None, **properties: Any) -> None:
     """One letter, by another program."""
     message = amqp.Message(body, application_headers=headers or {}, delivery_mode=2, **properties)
     with stage.broker() as channel:
@@ -58,7 +58,7 @@ def import_all(conn: BoundedConnection, broker: BrokerConnection) -> None:
     broker.wait(0)
 
 
-def of_release_0_2(stage: Stage, **more: Any) -> dict[str, Any]:
+def of_release_0_2(stage: Harness, **more: Any) -> dict[str, Any]:
     """The headers of a dead letter that release 0.2.0 has written."""
     return {
         "reason": "KeyError: 'missing'", "died_in": stage.toy.queue("red"),
@@ -66,7 +66,7 @@ def of_release_0_2(stage: Stage, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def copies(stage: Stage) -> list[str]:
+def copies(stage: Harness) -> list[str]:
     """Publish what the outbox holds for the dead-letter queue, as the relay does; the rows' ids."""
     rows = stage.rows(
         "delete from message where exchange = 'dead_letters'"
@@ -78,7 +78,7 @@ def copies(stage: Stage) -> list[str]:
 
 
 def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     id = str(uuid4())
     headers = of_release_0_2(stage, needs=["draw"], format=2)
@@ -100,7 +100,7 @@ def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
 
 
 def test_an_event_of_release_0_2_goes_to_its_queue_again(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     headers = of_release_0_2(stage, message_id="event 7")
     del headers["task"]
@@ -129,7 +129,7 @@ FORGED: list[tuple[bytes, dict[str, Any], dict[str, Any]]] = [
 
 
 def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     good = [str(uuid4()) for _ in range(len(FORGED) + 1)]
     for id, (body, headers, properties) in zip(good, FORGED, strict=False):
@@ -149,7 +149,7 @@ def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
 
 
 def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     worker = stage.worker("w")
     put(stage, b"\xff", {"task": "nope", "died_in": stage.toy.queue("red"), "needs": [1]})
@@ -162,7 +162,7 @@ def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
 
 
 def test_two_letters_with_one_id_are_two(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     id = str(uuid4())
     put(stage, b'"first"', of_release_0_2(stage), message_id=id)
@@ -174,7 +174,7 @@ def test_two_letters_with_one_id_are_two(
 
 
 def test_copies_of_rows_that_are_gone_are_taken_out_and_the_others_keep_their_order(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     for n in range(4):
         put(stage, str(n).encode(), of_release_0_2(stage), message_id=str(uuid4()))
@@ -190,7 +190,7 @@ def test_copies_of_rows_that_are_gone_are_taken_out_and_the_others_keep_their_or
 
 
 def test_of_two_copies_of_one_row_the_newer_stays(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     put(stage, b"1", of_release_0_2(stage), message_id=str(uuid4()))
     import_all(conn, broker)
@@ -201,7 +201,7 @@ def test_of_two_copies_of_one_row_the_newer_stays(
 
 
 def test_a_letter_that_the_database_refuses_stays_and_holds_up_no_other(
-    stage: Stage,
+    stage: Harness,
     conn: BoundedConnection,
     broker: BrokerConnection,
     caplog: pytest.LogCaptureFixture,
@@ -219,7 +219,7 @@ def test_a_letter_that_the_database_refuses_stays_and_holds_up_no_other(
 
 
 def test_the_row_of_a_letter_survives_a_crash_of_the_server(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     # Given that the server says how durable a row is when it is written
     stage.conn.execute(
@@ -233,7 +233,7 @@ def test_the_row_of_a_letter_survives_a_crash_of_the_server(
 
 
 def test_a_long_queue_is_read_in_slices_and_nothing_stays_in_hand_after_a_failure(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     headers = {"dead_message": str(uuid4())}
     with stage.broker() as channel:
@@ -254,7 +254,7 @@ def test_a_long_queue_is_read_in_slices_and_nothing_stays_in_hand_after_a_failur
 
 
 def test_what_another_connection_has_read_is_not_settled_on_this_one(
-    stage: Stage, conn: BoundedConnection, broker: BrokerConnection
+    stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     headers = {"dead_message": str(uuid4())}
     with stage.broker() as channel:
@@ -276,7 +276,7 @@ def test_what_another_connection_has_read_is_not_settled_on_this_one(
 
 
 def test_the_keeper_lists_what_another_program_has_put_there(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     stage.relay()
     put(stage, b"", {"reason": "forged"}, message_id="x")

@@ -18,23 +18,23 @@ from pizza.taskqueue.dead_letters import management
 from pizza.taskqueue.message import to_amqp
 
 from ...support.taskqueue.sample_subscriber import SCHEMA as LISTENER_SCHEMA
-from ...support.taskqueue.worker_process import DEAD_LETTERS, Stage
+from ...support.taskqueue.worker_process import DEAD_LETTERS, Harness
 from ...support.waiting import Stopwatch, wait_until
 
 MANY = 3_000
 
 
 @pytest.fixture
-def conn(stage: Stage) -> Iterator[BoundedConnection]:
+def conn(stage: Harness) -> Iterator[BoundedConnection]:
     with connect(stage.db_url, name="person") as open_connection:
         yield open_connection
 
 
-def dead(stage: Stage) -> int:
+def dead(stage: Harness) -> int:
     return int(stage.rows("select count(*) from dead_message")[0][0])
 
 
-def bury(stage: Stage, *labels: str) -> list[str]:
+def bury(stage: Harness, *labels: str) -> list[str]:
     """Jobs that die at once, one after the other."""
     jobs = []
     for number, label in enumerate(labels, start=1):
@@ -43,7 +43,7 @@ def bury(stage: Stage, *labels: str) -> list[str]:
     return jobs
 
 
-def insert(stage: Stage, number: int = 1, **columns: Any) -> list[str]:
+def insert(stage: Harness, number: int = 1, **columns: Any) -> list[str]:
     """Rows of dead messages, the oldest first."""
     values = {
         "task": "play", "queue": stage.toy.queue("red"), "body": b'{"mode": "ok"}',
@@ -64,7 +64,9 @@ def listed(conn: BoundedConnection) -> list[str]:
     return [letter.id for letter in management.list_dead_letters(conn)]
 
 
-def test_a_list_shows_the_reason_and_changes_nothing(stage: Stage, conn: BoundedConnection) -> None:
+def test_a_list_shows_the_reason_and_changes_nothing(
+    stage: Harness, conn: BoundedConnection
+) -> None:
     stage.worker("w")
     jobs = bury(stage, "first", "second")
     for _ in range(2):
@@ -82,7 +84,7 @@ def test_a_list_shows_the_reason_and_changes_nothing(stage: Stage, conn: Bounded
 
 
 def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     worker = stage.worker("w")
     job = str(stage.send("fail"))
@@ -97,7 +99,7 @@ def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
     assert (letter.attempt, letter.runs) == (3, 3)
 
 
-def test_one_is_sent_again_and_the_others_stay(stage: Stage, conn: BoundedConnection) -> None:
+def test_one_is_sent_again_and_the_others_stay(stage: Harness, conn: BoundedConnection) -> None:
     worker = stage.worker("w")
     jobs = bury(stage, "first", "second", "third")
     assert management.retry(conn, jobs[1]).count == 1
@@ -108,7 +110,7 @@ def test_one_is_sent_again_and_the_others_stay(stage: Stage, conn: BoundedConnec
 
 
 def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     insert(stage, 2)
     (later,) = insert(stage)
@@ -119,7 +121,7 @@ def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
 
 
 def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     worker = stage.worker("w")
     with stage.broker() as channel:
@@ -132,7 +134,7 @@ def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
     wait_until(lambda: dead(stage) == 1, 10, "it is dead again")
 
 
-def test_what_is_dropped_is_gone(stage: Stage, conn: BoundedConnection) -> None:
+def test_what_is_dropped_is_gone(stage: Harness, conn: BoundedConnection) -> None:
     first, second, third = insert(stage, 3)
     assert management.drop(conn, first).count == 1
     assert management.drop(conn, first).count == 0
@@ -142,7 +144,7 @@ def test_what_is_dropped_is_gone(stage: Stage, conn: BoundedConnection) -> None:
 
 
 def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
-    stage: Stage, conn: BoundedConnection, rabbitmq: RabbitMQ
+    stage: Harness, conn: BoundedConnection, rabbitmq: RabbitMQ
 ) -> None:
     stage.relay()
     worker = stage.worker("w", no_relay=True)
@@ -156,7 +158,7 @@ def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
 
 
 def test_copies_leave_the_queue_after_a_retry_and_a_drop(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     stage.relay()
     stage.worker("w", no_relay=True)
@@ -173,7 +175,7 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
 
 
 def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     # Given a message from outside that nobody can read, whose sender waits for an answer
     worker = stage.worker("w")
@@ -195,7 +197,7 @@ def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
     assert again.properties["application_headers"]["reply_to"] == "answers"
 
 
-def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Stage) -> None:
+def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Harness) -> None:
     # Given a worker, and no relay: the copy for the dead-letter queue stays unpublished.
     worker = stage.worker("w", no_relay=True)
     job = stage.send("hopeless")
@@ -222,7 +224,7 @@ def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Stage) -> None
 
 
 def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     stage.conn.execute(LISTENER_SCHEMA)
     stage.relay()
@@ -243,7 +245,7 @@ def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
     assert len(second.log("event_dead")) == 1
 
 
-def test_an_event_sent_again_waits_for_its_queue(stage: Stage, conn: BoundedConnection) -> None:
+def test_an_event_sent_again_waits_for_its_queue(stage: Harness, conn: BoundedConnection) -> None:
     relay = stage.relay()
     queue = f"{stage.prefix}.kept"  # which nobody has declared
     insert(stage, task=None, queue=queue)
@@ -256,7 +258,7 @@ def test_an_event_sent_again_waits_for_its_queue(stage: Stage, conn: BoundedConn
     assert [message.body for message in stage.drain(queue)] == [b'{"mode": "ok"}']
 
 
-def test_one_that_cannot_be_sent_hinders_no_other(stage: Stage, conn: BoundedConnection) -> None:
+def test_one_that_cannot_be_sent_hinders_no_other(stage: Harness, conn: BoundedConnection) -> None:
     before = insert(stage, 20)
     (homeless,) = insert(stage, queue=DEAD_LETTERS)
     (locked,) = insert(stage)
@@ -278,7 +280,7 @@ def test_one_that_cannot_be_sent_hinders_no_other(stage: Stage, conn: BoundedCon
 
 
 def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
-    stage: Stage, conn: BoundedConnection
+    stage: Harness, conn: BoundedConnection
 ) -> None:
     body = b'{"mode": "ok", "label": "' + b"x" * 10_000 + b'"}'
     ids = insert(stage, MANY, body=body)
@@ -309,13 +311,13 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
     ],
 )
 def test_whatever_the_body_it_is_shown(
-    stage: Stage, conn: BoundedConnection, body: bytes, shown: Any
+    stage: Harness, conn: BoundedConnection, body: bytes, shown: Any
 ) -> None:
     insert(stage, body=body)
     assert management.list_dead_letters(conn)[0].body == shown
 
 
-def test_two_messages_with_one_id_keep_their_bodies(stage: Stage) -> None:
+def test_two_messages_with_one_id_keep_their_bodies(stage: Harness) -> None:
     (id,) = insert(stage, body=b'"first"')
     again = "select message_bury_raw('dead_letters', 'q', %s, '{\"reason\": \"r\"}', %s::uuid)"
     stage.rows(again, b'"first"', id)  # the same one, delivered twice

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pizza.database.queries import Queries
 from pizza.taskqueue.task import cancel, set_priority
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
-def test_a_message_that_is_withdrawn_while_it_waits_never_runs(stage: Stage) -> None:
+def test_a_message_that_is_withdrawn_while_it_waits_never_runs(stage: Harness) -> None:
     stage.relay()
     jobs = stage.send_many(3)
     stage.await_states(sent=3)
@@ -21,7 +21,7 @@ def test_a_message_that_is_withdrawn_while_it_waits_never_runs(stage: Stage) -> 
     assert not cancel(stage.conn, jobs[1])
 
 
-def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Stage) -> None:
+def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Harness) -> None:
     worker = stage.worker("w")
     job = stage.send("sleep", seconds=60)
     begun = stage.await_run(job)
@@ -39,7 +39,7 @@ def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Stage) -> None:
     stage.assert_each_once([after])
 
 
-def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(stage: Stage) -> None:
+def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(stage: Harness) -> None:
     worker = stage.worker("w")
     gate = stage.gate()
     job = stage.send("block_two", until=gate)
@@ -53,7 +53,7 @@ def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(stage: Stag
     assert not stage.effects()
 
 
-def test_a_withdrawal_is_part_of_the_transaction(stage: Stage) -> None:
+def test_a_withdrawal_is_part_of_the_transaction(stage: Harness) -> None:
     stage.relay()
     job = stage.send()
     stage.await_states(sent=1)
@@ -64,7 +64,7 @@ def test_a_withdrawal_is_part_of_the_transaction(stage: Stage) -> None:
     stage.assert_each_once([job])
 
 
-def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Stage) -> None:
+def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Harness) -> None:
     stage.relay()
     jobs = [stage.send(priority=5, label=str(n)) for n in range(4)]
     stage.await_states(sent=4)
@@ -79,7 +79,7 @@ def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Stage) -> None:
     stage.assert_each_once(jobs)
 
 
-def test_what_runs_keeps_its_priority(stage: Stage) -> None:
+def test_what_runs_keeps_its_priority(stage: Harness) -> None:
     stage.worker("w")
     gate = stage.gate()
     job = stage.send("sleep", until=gate)
@@ -90,7 +90,7 @@ def test_what_runs_keeps_its_priority(stage: Stage) -> None:
     stage.assert_each_once([job])
 
 
-def test_a_message_that_moves_while_it_is_published_gets_a_new_ticket(stage: Stage) -> None:
+def test_a_message_that_moves_while_it_is_published_gets_a_new_ticket(stage: Harness) -> None:
     """The confirm of its old ticket, which comes after the move, must not count for it."""
     job = stage.send(priority=1)
     query = "select position from message where id = %s"

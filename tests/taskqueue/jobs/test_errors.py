@@ -14,7 +14,7 @@ from devservices import Postgres
 from devservices.ports import free_port
 
 from ...support.taskqueue.sample_app import ATTEMPTS
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 # So many losses of its connection within the job's block are no failure (executor.py).
@@ -22,7 +22,7 @@ LOST_IN_BLOCK = 5
 
 
 @pytest.fixture
-def pair(stage: Stage) -> Iterator[psycopg.Connection]:
+def pair(stage: Harness) -> Iterator[psycopg.Connection]:
     """Two rows, and somebody else's connection."""
     stage.conn.execute("create table pair (id integer primary key)")
     stage.conn.execute("insert into pair values (1), (2)")
@@ -30,18 +30,18 @@ def pair(stage: Stage) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def reasons(stage: Stage) -> dict[UUID, tuple[str, int]]:
+def reasons(stage: Harness) -> dict[UUID, tuple[str, int]]:
     """Of each dead message its reason, and how many attempts it had."""
     rows = stage.rows("select id, reason, attempts from dead_message")
     return {id: (reason, attempts) for id, reason, attempts in rows}
 
 
-def await_dead(stage: Stage, jobs: list[UUID]) -> dict[UUID, tuple[str, int]]:
+def await_dead(stage: Harness, jobs: list[UUID]) -> dict[UUID, tuple[str, int]]:
     wait_until(lambda: set(reasons(stage)) >= set(jobs), 20, "all are dead")
     return reasons(stage)
 
 
-def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(stage: Stage) -> None:
+def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(stage: Harness) -> None:
     worker = stage.worker("w")
     job = stage.send("statement", sql="select pg_sleep(12)")
     stage.await_all_done(20)
@@ -51,7 +51,7 @@ def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(stage: Stage
 
 
 def test_a_row_that_somebody_holds_fails_the_attempt(
-    stage: Stage, pair: psycopg.Connection
+    stage: Harness, pair: psycopg.Connection
 ) -> None:
     worker = stage.worker("w")
     pair.execute("select from pair where id = 1 for update")
@@ -68,7 +68,7 @@ def test_a_row_that_somebody_holds_fails_the_attempt(
 @pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
 @pytest.mark.parametrize("by", ["psycopg", "ours"])
 def test_an_error_of_another_database_fails_the_attempt(
-    stage: Stage, by: str, inside: bool
+    stage: Harness, by: str, inside: bool
 ) -> None:
     worker = stage.worker("w")
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere"
@@ -80,7 +80,7 @@ def test_an_error_of_another_database_fails_the_attempt(
     assert not stage.effects()
 
 
-def test_a_deadlock_fails_the_attempt(stage: Stage, pair: psycopg.Connection) -> None:
+def test_a_deadlock_fails_the_attempt(stage: Harness, pair: psycopg.Connection) -> None:
     worker = stage.worker("w")
     # Given somebody who notices a deadlock later than the job, and holds what it wants second
     pair.execute("set local deadlock_timeout = '60s'")
@@ -102,7 +102,7 @@ def test_a_deadlock_fails_the_attempt(stage: Stage, pair: psycopg.Connection) ->
     assert stage.rows("select attempt from effect where message_id = %s", job) == [(2,)]
 
 
-def test_an_error_that_the_job_swallows_fails_the_attempt(stage: Stage) -> None:
+def test_an_error_that_the_job_swallows_fails_the_attempt(stage: Harness) -> None:
     worker = stage.worker("w")
     job = stage.send("swallow")
     stage.await_all_done()
@@ -113,7 +113,7 @@ def test_an_error_that_the_job_swallows_fails_the_attempt(stage: Stage) -> None:
 
 @pytest.mark.parametrize("task", ["play", "once"])
 def test_the_loss_of_its_own_connection_is_no_failure(
-    stage: Stage, tmp_path: Path, task: str
+    stage: Harness, tmp_path: Path, task: str
 ) -> None:
     worker = stage.worker("w")
     job = stage.send("cut", task=task, times=1, count=str(tmp_path / "count"))
@@ -125,7 +125,7 @@ def test_the_loss_of_its_own_connection_is_no_failure(
 
 @pytest.mark.parametrize("task", ["play", "once"])
 def test_a_job_that_always_loses_its_connection_fails_in_the_end(
-    stage: Stage, tmp_path: Path, task: str
+    stage: Harness, tmp_path: Path, task: str
 ) -> None:
     worker = stage.worker("w")
     runs = LOST_IN_BLOCK + 1
@@ -138,7 +138,7 @@ def test_a_job_that_always_loses_its_connection_fails_in_the_end(
     assert len(worker.log("job_retried")) == 1
 
 
-def test_a_hung_server_in_a_statement_is_no_failure(stage: Stage, postgres: Postgres) -> None:
+def test_a_hung_server_in_a_statement_is_no_failure(stage: Harness, postgres: Postgres) -> None:
     worker = stage.worker("w")
     gate = stage.gate()
     job = stage.send("hold", until=gate)

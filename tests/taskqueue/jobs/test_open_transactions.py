@@ -9,7 +9,7 @@ from uuid import UUID
 import amqp
 
 from ...support.taskqueue.pings import Pings
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
 
 LEASE_S = 8.0
@@ -22,7 +22,7 @@ where application_name = %s and datname = current_database() and state = 'idle i
 """
 
 
-def holding(stage: Stage, task: str, colour: str, **options: object) -> tuple[Process, UUID]:
+def holding(stage: Harness, task: str, colour: str, **options: object) -> tuple[Process, UUID]:
     """A worker that is between two statements of its job's last transaction, and that job."""
     body = {key: options.pop(key) for key in ("until", "seconds") if key in options}
     worker = stage.worker(f"{task}-holder", colour, **options)
@@ -32,7 +32,7 @@ def holding(stage: Stage, task: str, colour: str, **options: object) -> tuple[Pr
     return worker, job
 
 
-def assert_lives_on(stage: Stage, workers: dict[str, Process]) -> None:
+def assert_lives_on(stage: Harness, workers: dict[str, Process]) -> None:
     """Each of these workers, by the colour of its queue, does a next job."""
     for colour, worker in workers.items():
         run = stage.await_run(stage.send(colour=colour), 15, event="end")
@@ -41,7 +41,7 @@ def assert_lives_on(stage: Stage, workers: dict[str, Process]) -> None:
 
 
 def test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     stage.relay()
     stage.worker("other", "green", no_relay=True)
@@ -74,7 +74,7 @@ def test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits(
     assert makers == [("heir",)]
 
 
-def test_a_frozen_worker_that_leads_is_replaced_too(stage: Stage) -> None:
+def test_a_frozen_worker_that_leads_is_replaced_too(stage: Harness) -> None:
     gate = stage.gate()
     worker, job = holding(stage, "play", "red", lease=LEASE_S, until=gate)
     worker.await_log("relay_leading")
@@ -92,7 +92,7 @@ def test_a_frozen_worker_that_leads_is_replaced_too(stage: Stage) -> None:
     assert stage.rows("select worker from effect where message_id = %s", job) == [("heir",)]
 
 
-def test_a_job_may_hold_its_transaction_for_long(stage: Stage) -> None:
+def test_a_job_may_hold_its_transaction_for_long(stage: Harness) -> None:
     relay = stage.relay()
     options = {"no_relay": True, "lease": 4, "seconds": LONG_TRANSACTION_S}
     held = [holding(stage, task, colour, **options)
@@ -122,7 +122,7 @@ def dropped(worker: Process) -> list[dict]:
     return worker.log("job_skipped") + worker.log("job_deferred")
 
 
-def copy_of(stage: Stage, job: UUID) -> amqp.Message:
+def copy_of(stage: Harness, job: UUID) -> amqp.Message:
     """A delivery of a message, as its row says."""
     task, body, position = stage.rows(
         "select task, body, position from message where id = %s", job

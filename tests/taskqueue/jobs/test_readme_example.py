@@ -10,7 +10,7 @@ from typing import Any
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.worker import Worker
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 README = Path(__file__).resolve().parents[3] / "README.md"
@@ -24,7 +24,7 @@ def example() -> str:
     return found[1]
 
 
-def test_the_example_of_the_readme_has_its_effect(stage: Stage) -> None:
+def test_the_example_of_the_readme_has_its_effect(stage: Harness) -> None:
     stage.conn.execute(
         "create table purchase (id integer, invoiced boolean not null default false)"
     )

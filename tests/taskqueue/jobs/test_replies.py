@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pizza.taskqueue.task import publish
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def test_an_answer_finds_its_request(stage: Stage) -> None:
+def test_an_answer_finds_its_request(stage: Harness) -> None:
     relay = stage.relay()
     with stage.broker() as channel:
         queue = channel.queue_declare("", exclusive=True).queue
@@ -20,7 +20,7 @@ def test_an_answer_finds_its_request(stage: Stage) -> None:
     assert not relay.tracebacks()
 
 
-def test_an_answer_that_nobody_waits_for_is_dropped(stage: Stage) -> None:
+def test_an_answer_that_nobody_waits_for_is_dropped(stage: Harness) -> None:
     relay = stage.relay()
     publish(stage.conn, "", "gone", {"ok": True}, correlation_id="7")
     publish(stage.conn, stage.prefix, "event.x", {"n": 1})

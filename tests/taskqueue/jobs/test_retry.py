@@ -6,11 +6,11 @@ import json
 from datetime import datetime
 
 from ...support.taskqueue.sample_app import ATTEMPTS
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch
 
 
-def test_a_failed_job_is_tried_again_after_growing_waits(stage: Stage) -> None:
+def test_a_failed_job_is_tried_again_after_growing_waits(stage: Harness) -> None:
     worker = stage.worker("w")
     watch = Stopwatch()
     jobs = stage.send_many(8, "fail", times=2)
@@ -30,7 +30,7 @@ def test_a_failed_job_is_tried_again_after_growing_waits(stage: Stage) -> None:
     assert len(said) > 3
 
 
-def test_a_waiting_retry_is_a_row_and_holds_up_nobody(stage: Stage) -> None:
+def test_a_waiting_retry_is_a_row_and_holds_up_nobody(stage: Harness) -> None:
     relay = stage.relay()
     stage.worker("w", no_relay=True)
     gate = stage.gate()
@@ -52,7 +52,7 @@ def test_a_waiting_retry_is_a_row_and_holds_up_nobody(stage: Stage) -> None:
     stage.assert_each_once([failing, other])
 
 
-def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Stage) -> None:
+def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Harness) -> None:
     worker = stage.worker("w")
     job = stage.send("fail", label="x", priority=3)
     (letter,) = stage.await_dead()
@@ -72,7 +72,7 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Stage
 
 
 def test_a_task_says_itself_when_it_is_due_again_with_its_effect_in_one_commit(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     stage.worker("w")
     job = stage.send("again", wait=0.3)
@@ -87,7 +87,7 @@ def test_a_task_says_itself_when_it_is_due_again_with_its_effect_in_one_commit(
     assert [run["how"] for run in ends] == ["done"] * 3
 
 
-def test_when_that_commit_fails_the_policy_decides(stage: Stage) -> None:
+def test_when_that_commit_fails_the_policy_decides(stage: Harness) -> None:
     stage.worker("w")
     job = stage.send("again", wait=3600, times=1)
     (letter,) = stage.await_dead()
@@ -96,7 +96,7 @@ def test_when_that_commit_fails_the_policy_decides(stage: Stage) -> None:
     assert not stage.effects()
 
 
-def test_asking_to_be_called_again_is_counted_apart_from_failures(stage: Stage) -> None:
+def test_asking_to_be_called_again_is_counted_apart_from_failures(stage: Harness) -> None:
     worker = stage.worker("w")
     asks = 10  # more often than the policy tries
     done = stage.send("again_and_again", asks=asks)
@@ -112,7 +112,7 @@ def test_asking_to_be_called_again_is_counted_apart_from_failures(stage: Stage) 
     assert len(worker.log("job_retried")) == ATTEMPTS - 1
 
 
-def test_what_is_hopeless_dies_at_once(stage: Stage) -> None:
+def test_what_is_hopeless_dies_at_once(stage: Harness) -> None:
     stage.worker("w")
     stage.send("hopeless")
     (letter,) = stage.await_dead()
@@ -120,7 +120,7 @@ def test_what_is_hopeless_dies_at_once(stage: Stage) -> None:
     assert len(stage.runs()) == 1
 
 
-def test_the_claims_a_task_makes_itself_count_like_all_others(stage: Stage) -> None:
+def test_the_claims_a_task_makes_itself_count_like_all_others(stage: Harness) -> None:
     worker = stage.worker("w")
     # Given one that fails before its claim, one that fails after it, and one that is fine
     before, after = (
@@ -136,7 +136,7 @@ def test_the_claims_a_task_makes_itself_count_like_all_others(stage: Stage) -> N
     assert not worker.tracebacks()
 
 
-def test_errors_that_look_like_the_frameworks_own_are_the_jobs(stage: Stage) -> None:
+def test_errors_that_look_like_the_frameworks_own_are_the_jobs(stage: Harness) -> None:
     worker = stage.worker("w")
     stage.send("oserror")
     fine = stage.send("after_the_end")
@@ -152,7 +152,7 @@ def test_errors_that_look_like_the_frameworks_own_are_the_jobs(stage: Stage) -> 
     assert not worker.tracebacks()
 
 
-def test_a_claim_of_its_own_in_the_last_attempt_is_buried_too(stage: Stage) -> None:
+def test_a_claim_of_its_own_in_the_last_attempt_is_buried_too(stage: Harness) -> None:
     stage.relay()
     for number in range(ATTEMPTS):
         worker = stage.worker(f"victim{number}", no_relay=True)

@@ -18,13 +18,13 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.task import cancel, publish, set_priority
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 PRUNE = Queries("taskqueue/keeper").prune_identities
 
 
-def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> None:
+def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Harness) -> None:
     stage.relay()
     with pytest.raises(ZeroDivisionError), stage.conn.transaction():
         stage.send()
@@ -49,7 +49,7 @@ def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Stage) -> 
     assert ticket.properties["application_headers"]["task"] == "play"
 
 
-def test_the_effect_and_what_it_sends_are_one_commit(stage: Stage) -> None:
+def test_the_effect_and_what_it_sends_are_one_commit(stage: Harness) -> None:
     stage.worker("w")
     # Given a completion that sends on, and fails at its very end in the first attempt
     job = stage.send("send_and_fail", times=1)
@@ -60,7 +60,7 @@ def test_the_effect_and_what_it_sends_are_one_commit(stage: Stage) -> None:
     assert event.body == b'{"attempt":2}'
 
 
-def test_id_and_priority_are_as_given(stage: Stage) -> None:
+def test_id_and_priority_are_as_given(stage: Harness) -> None:
     stage.relay()
     identity = uuid4()
     assert stage.send(message_id=identity, priority=7) == identity
@@ -69,7 +69,7 @@ def test_id_and_priority_are_as_given(stage: Stage) -> None:
     assert (ticket.properties["message_id"], ticket.properties["priority"]) == (str(identity), 7)
 
 
-def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: Stage) -> None:
+def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: Harness) -> None:
     identity = uuid4()
     # Given a message that waits, then another with its id, in a transaction that goes on
     with stage.conn.transaction():
@@ -89,7 +89,7 @@ def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: S
 
 
 def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_one_longer(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     ended, living, fresh = uuid4(), uuid4(), uuid4()
     for id in (ended, living, fresh):
@@ -112,7 +112,7 @@ def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_
     assert {id for (id,) in stage.rows("select id from message")} == {ended, living}
 
 
-def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Stage) -> None:
+def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Harness) -> None:
     identity = uuid4()
     with psycopg.connect(stage.db_url) as first, psycopg.connect(stage.db_url) as second:
         stage.toy.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
@@ -129,7 +129,7 @@ def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Stage) -> No
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])
-def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Stage, body: object) -> None:
+def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Harness, body: object) -> None:
     with pytest.raises(PoisonMessage):
         stage.toy.play.send(stage.conn, body)
     assert not stage.states()
@@ -144,7 +144,7 @@ class Row:
 
 
 @pytest.mark.parametrize("factory", [dict_row, namedtuple_row, class_row(Row), scalar_row])
-def test_any_row_factory_will_do(stage: Stage, factory: Any) -> None:
+def test_any_row_factory_will_do(stage: Harness, factory: Any) -> None:
     with psycopg.connect(stage.db_url, row_factory=factory) as conn:
         first, second = (
             stage.toy.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
@@ -160,7 +160,7 @@ def test_any_row_factory_will_do(stage: Stage, factory: Any) -> None:
 @pytest.mark.parametrize(
     "conn", [object.__new__(psycopg.AsyncConnection), object(), None], ids=["async", "odd", "none"]
 )
-def test_a_connection_that_would_send_nothing_is_refused(stage: Stage, conn: Any) -> None:
+def test_a_connection_that_would_send_nothing_is_refused(stage: Harness, conn: Any) -> None:
     identity = uuid4()
     for send in (
         lambda: stage.toy.play.send(conn, {}),
@@ -173,7 +173,7 @@ def test_a_connection_that_would_send_nothing_is_refused(stage: Stage, conn: Any
 
 
 def test_a_countdown_outlives_a_restart_of_everything(
-    stage: Stage, postgres: Postgres, rabbitmq: RabbitMQ
+    stage: Harness, postgres: Postgres, rabbitmq: RabbitMQ
 ) -> None:
     worker = stage.worker("before")
     watch, sent = Stopwatch(), time.time()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ...support.taskqueue.sample_app import ATTEMPTS, TIME_LIMIT_S
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 PROMISED_S = TIME_LIMIT_S + 1.0
@@ -19,7 +19,7 @@ ON_DEAD = "select label, attempt from effect where message_id = %s"
     {"mode": "statement", "sql": "select pg_sleep(600)"},
     {"mode": "statement_outside", "sql": "select pg_sleep(600)"},
 ], ids=["in job.sleep", "in its last transaction", "in another transaction"])  # fmt: skip
-def test_a_job_that_takes_longer_fails(stage: Stage, body: dict[str, object]) -> None:
+def test_a_job_that_takes_longer_fails(stage: Harness, body: dict[str, object]) -> None:
     worker = stage.worker("w", lease=600)
     watch = Stopwatch()
     job = stage.send(task="limited", **body)
@@ -43,7 +43,7 @@ def test_a_job_that_takes_longer_fails(stage: Stage, body: dict[str, object]) ->
     wait_until(lambda: not stage.rows(left), 10, "its statement is over at the server too")
 
 
-def test_a_job_that_cannot_be_interrupted_loses_its_claim(stage: Stage, tmp_path: Path) -> None:
+def test_a_job_that_cannot_be_interrupted_loses_its_claim(stage: Harness, tmp_path: Path) -> None:
     stage.relay()
     worker = stage.worker("hung", no_relay=True, lease=600)
     job = stage.send("loop", task="limited", times=1, count=str(tmp_path / "count"))
@@ -62,7 +62,7 @@ def test_a_job_that_cannot_be_interrupted_loses_its_claim(stage: Stage, tmp_path
 
 
 def test_a_job_that_cannot_be_interrupted_is_dead_after_its_last_attempt(
-    stage: Stage, tmp_path: Path
+    stage: Harness, tmp_path: Path
 ) -> None:
     stage.relay()
     job = stage.send("loop", task="limited", times=99, count=str(tmp_path / "count"))

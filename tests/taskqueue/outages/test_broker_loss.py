@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from devservices import RabbitMQ
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def test_the_whole_disk(stage: Stage, rabbitmq: RabbitMQ) -> None:
+def test_the_whole_disk(stage: Harness, rabbitmq: RabbitMQ) -> None:
     worker = stage.worker("w", "red,green", lease=3)
     # Given messages that wait, that are due later, that wait for a retry, and one in hand
     gate = stage.gate()
@@ -28,7 +28,7 @@ def test_the_whole_disk(stage: Stage, rabbitmq: RabbitMQ) -> None:
     assert not worker.tracebacks()
 
 
-def test_queues_deleted_and_purged_by_hand(stage: Stage) -> None:
+def test_queues_deleted_and_purged_by_hand(stage: Harness) -> None:
     relay = stage.relay()
     jobs = stage.send_many(20) + stage.send_many(20, colour="green")
     # Given also a job whose holder dies, while its ticket is lost

@@ -12,7 +12,7 @@ import psycopg
 from devservices import RabbitMQ
 from pizza.taskqueue.task import publish
 
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
 
 
@@ -30,7 +30,7 @@ def now(process: Process) -> tuple[float, float]:
     return process.cpu_seconds(), time.monotonic()
 
 
-def test_absent_at_the_start_and_killed_in_the_middle(stage: Stage, rabbitmq: RabbitMQ) -> None:
+def test_absent_at_the_start_and_killed_in_the_middle(stage: Harness, rabbitmq: RabbitMQ) -> None:
     rabbitmq.kill9()
     worker = stage.worker("w", "red,green", ready=False)
     worker.await_log("broker_lost", 15)
@@ -59,7 +59,7 @@ def test_absent_at_the_start_and_killed_in_the_middle(stage: Stage, rabbitmq: Ra
     assert_calm(worker, since, share=0.3)
 
 
-def test_hung_and_resumed(stage: Stage, rabbitmq: RabbitMQ) -> None:
+def test_hung_and_resumed(stage: Harness, rabbitmq: RabbitMQ) -> None:
     worker = stage.worker("w", heartbeat=2)
     gate = stage.gate()
     busy = stage.send("sleep", until=gate)
@@ -80,7 +80,7 @@ def test_hung_and_resumed(stage: Stage, rabbitmq: RabbitMQ) -> None:
 
 
 def test_the_order_of_each_key_outlives_crashes_while_publishing(
-    stage: Stage, rabbitmq: RabbitMQ
+    stage: Harness, rabbitmq: RabbitMQ
 ) -> None:
     rabbitmq.settle()  # or the queue of the events may be forgotten, with all that was in it
     relay = stage.relay()

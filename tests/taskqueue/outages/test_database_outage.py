@@ -9,11 +9,11 @@ import psycopg
 
 from devservices import Postgres
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
-def assert_no_overlap(stage: Stage) -> None:
+def assert_no_overlap(stage: Harness) -> None:
     """No message was ever run by two at the same time."""
     open_runs: dict[str, str] = {}
     events = [*stage.runs("begin"), *stage.runs("end")]
@@ -34,7 +34,7 @@ on conflict (id) do update set renewed_at = excluded.renewed_at returning 1
 """
 
 
-def test_absent_at_the_start(stage: Stage, postgres: Postgres) -> None:
+def test_absent_at_the_start(stage: Harness, postgres: Postgres) -> None:
     job = stage.send()
     postgres.kill9()
     worker = stage.worker("w", ready=False)
@@ -53,7 +53,7 @@ def test_absent_at_the_start(stage: Stage, postgres: Postgres) -> None:
     assert not worker.tracebacks() + relay.tracebacks()
 
 
-def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgres) -> None:
+def test_crashed_in_the_middle_of_jobs_and_sends(stage: Harness, postgres: Postgres) -> None:
     workers = stage.workers(3, lease=3)
     known: list = []
     over = threading.Event()
@@ -102,7 +102,7 @@ def test_crashed_in_the_middle_of_jobs_and_sends(stage: Stage, postgres: Postgre
     assert_no_overlap(stage)
 
 
-def test_hung_for_a_while(stage: Stage, postgres: Postgres) -> None:
+def test_hung_for_a_while(stage: Harness, postgres: Postgres) -> None:
     workers = stage.workers(2, lease=3)
     gate = stage.gate()
     job = stage.send("two", until=gate)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from ...support.taskqueue.sample_app import ATTEMPTS
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import wait_until
 
 Block = Callable[[], AbstractContextManager[None]]
@@ -14,7 +14,7 @@ Block = Callable[[], AbstractContextManager[None]]
 _CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
 
 
-def labels(stage: Stage, job: object) -> dict[str, int]:
+def labels(stage: Harness, job: object) -> dict[str, int]:
     """How often each effect of a job was made."""
     query = "select label, count(*) from effect where message_id = %s group by 1"
     return dict(stage.rows(query, job))
@@ -27,7 +27,7 @@ def calm(process: Process, action: str) -> bool:
 
 
 def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
-    stage: Stage, reading_only: Block
+    stage: Harness, reading_only: Block
 ) -> None:
     worker = stage.worker("w", lease=3, no_relay=True)
     relay = stage.relay()
@@ -50,7 +50,7 @@ def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
     assert not worker.log("job_retried") and not worker.log("job_dead")
 
 
-def test_more_cut_connections_than_attempts_do_not_bury_a_job(stage: Stage) -> None:
+def test_more_cut_connections_than_attempts_do_not_bury_a_job(stage: Harness) -> None:
     worker = stage.worker("w")
     gate = stage.gate()
     job = stage.send("two", until=gate, shut=True)

@@ -11,7 +11,7 @@ import pytest
 
 from devservices import Postgres, Proxy, RabbitMQ
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
@@ -33,7 +33,7 @@ def database_wire(postgres: Postgres) -> Iterator[Proxy]:
 
 @pytest.fixture
 def wired(
-    stage: Stage, broker_wire: Proxy, database_wire: Proxy, postgres: Postgres, rabbitmq: RabbitMQ
+    stage: Harness, broker_wire: Proxy, database_wire: Proxy, postgres: Postgres, rabbitmq: RabbitMQ
 ) -> dict[str, str]:
     """Options of a process that reaches its servers through the proxies."""
     return {
@@ -43,7 +43,7 @@ def wired(
 
 
 def test_connections_that_break_at_random_lose_and_double_nothing(
-    stage: Stage, wired: dict[str, str], broker_wire: Proxy, database_wire: Proxy
+    stage: Harness, wired: dict[str, str], broker_wire: Proxy, database_wire: Proxy
 ) -> None:
     workers = stage.workers(3, "red,green,blue", lease=3, **wired)
     chance = random.Random(11)
@@ -71,7 +71,7 @@ def test_connections_that_break_at_random_lose_and_double_nothing(
         wait_until(lambda name=worker.name: _works(stage, name), 15, f"{worker.name} works again")
 
 
-def _works(stage: Stage, name: str) -> bool:
+def _works(stage: Harness, name: str) -> bool:
     before = stage.shares()[name]
     stage.send_many(3, "sleep", seconds=0.05)
     stage.await_all_done()
@@ -79,7 +79,7 @@ def _works(stage: Stage, name: str) -> bool:
 
 
 def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
-    stage: Stage, wired: dict[str, str], broker_wire: Proxy
+    stage: Harness, wired: dict[str, str], broker_wire: Proxy
 ) -> None:
     far = stage.worker("far", heartbeat=2, lease=3, **wired)
     gate = stage.gate()
@@ -105,7 +105,7 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
 
 
 def test_a_silent_network_to_the_database_costs_the_claim_at_most(
-    stage: Stage, wired: dict[str, str], database_wire: Proxy
+    stage: Harness, wired: dict[str, str], database_wire: Proxy
 ) -> None:
     near = stage.worker("near", "blue", lease=3)
     far = stage.worker("far", lease=3, no_relay=True, **wired)

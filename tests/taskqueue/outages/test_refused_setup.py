@@ -14,7 +14,7 @@ from devservices import Postgres, RabbitMQ
 from pizza.database.migrate import migrate
 
 from ...support.taskqueue.sample_app import SCHEMA
-from ...support.taskqueue.worker_process import DEAD_LETTERS, Process, Stage
+from ...support.taskqueue.worker_process import DEAD_LETTERS, Harness, Process
 from ...support.waiting import wait_until
 
 WATCHED_S = 10.0
@@ -41,7 +41,7 @@ def watched(*processes: Process) -> list[str]:
 
 
 @pytest.fixture
-def guest(rabbitmq: RabbitMQ, stage: Stage) -> Iterator[str]:
+def guest(rabbitmq: RabbitMQ, stage: Harness) -> Iterator[str]:
     """The address of a user who may read and write, and configure nothing."""
     rabbitmq.ctl("add_user", stage.prefix, "secret")
     rabbitmq.ctl("set_permissions", "-p", "/", stage.prefix, "", ".*", ".*")
@@ -49,14 +49,14 @@ def guest(rabbitmq: RabbitMQ, stage: Stage) -> Iterator[str]:
     rabbitmq.ctl("delete_user", stage.prefix)
 
 
-def declare_otherwise(stage: Stage) -> None:
+def declare_otherwise(stage: Harness) -> None:
     """The red queue without the priorities that the toy declares."""
     with stage.broker() as channel:
         channel.queue_delete(stage.toy.queue("red"))
         Queue(stage.toy.queue("red"), durable=True)(channel).declare()
 
 
-def test_a_queue_with_other_arguments(stage: Stage) -> None:
+def test_a_queue_with_other_arguments(stage: Harness) -> None:
     declare_otherwise(stage)
     worker = stage.worker("w", ready=False, no_relay=True)
     subscriber, relay = stage.subscriber(ready=False), stage.relay(ready=False)
@@ -73,7 +73,7 @@ def test_a_queue_with_other_arguments(stage: Stage) -> None:
     assert worker.log("worker_connected")
 
 
-def test_a_user_who_may_not_configure(stage: Stage, guest: str) -> None:
+def test_a_user_who_may_not_configure(stage: Harness, guest: str) -> None:
     red = stage.toy.queue("red")
     with stage.broker() as channel:
         channel.queue_delete(red)
@@ -88,7 +88,7 @@ def test_a_user_who_may_not_configure(stage: Stage, guest: str) -> None:
     stage.await_run(stage.send(), 15)
 
 
-def test_a_user_who_may_not_configure_needs_not_to(stage: Stage, guest: str) -> None:
+def test_a_user_who_may_not_configure_needs_not_to(stage: Harness, guest: str) -> None:
     with stage.broker() as channel:
         stage.declare(channel)
         Queue(DEAD_LETTERS, durable=True)(channel).declare()
@@ -104,7 +104,7 @@ def empty_database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database("before_setup")
 
 
-def test_anything_before_setup(stage: Stage, empty_database: str) -> None:
+def test_anything_before_setup(stage: Harness, empty_database: str) -> None:
     options = {"ready": False, "db": empty_database}
     ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"crew": 1}]
     workers = [stage.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)]
@@ -121,7 +121,7 @@ def test_anything_before_setup(stage: Stage, empty_database: str) -> None:
 
 
 def test_a_queue_that_nobody_declares_is_declared_by_its_worker(
-    stage: Stage, rabbitmq: RabbitMQ
+    stage: Harness, rabbitmq: RabbitMQ
 ) -> None:
     before = connections(rabbitmq)
     stage.worker("w", "red,purple", no_relay=True)

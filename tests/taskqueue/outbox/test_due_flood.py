@@ -8,7 +8,7 @@ from devservices import Servers
 
 from ...support.taskqueue.backlog import ONE_BY_ONE, give_memory, insert_tasks
 from ...support.taskqueue.event_probe import EventProbe
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, full_size, wait_until
 
 # Between the place of a message by its due time, and the place in which it was published.
@@ -22,7 +22,7 @@ from (select row_number() over (order by available_at) as by_time,
 
 @pytest.mark.parametrize("count", [50_000, pytest.param(400_000, marks=full_size)])
 def test_events_go_out_while_a_flood_of_due_messages_is_published(
-    servers: Servers, stage: Stage, count: int
+    servers: Servers, stage: Harness, count: int
 ) -> None:
     give_memory(servers.rabbitmq, count)
     insert_tasks(stage, count, "scheduled", available=ONE_BY_ONE)

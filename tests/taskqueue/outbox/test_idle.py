@@ -13,7 +13,7 @@ from pizza.taskqueue.outbox import keeper as keeper_module
 from pizza.taskqueue.outbox import reconnecting_publisher as link_module
 from pizza.taskqueue.outbox.relay import Relay
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 # The queue of a message that waits is asked about every two seconds. Between such answers RabbitMQ
@@ -24,7 +24,7 @@ IDLE_S = 3 * HEARTBEAT_S + 1
 
 
 def test_nobody_loses_the_broker_while_nothing_happens(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stage: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given frequent heartbeats, and a message that waits where nobody works
     beating = partial(BrokerConnection, heartbeat=HEARTBEAT_S)

@@ -10,7 +10,7 @@ import psycopg
 from pizza.database.queries import Queries
 
 from ...support.taskqueue.event_probe import EventProbe
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 HELD_S = 20.0
@@ -21,7 +21,9 @@ def lock(conn: psycopg.Connection, ids: list[UUID]) -> None:
     assert len(locked) == len(ids)
 
 
-def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(stage: Stage) -> None:
+def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(
+    stage: Harness,
+) -> None:
     # Given a message that was published, and dropped before the publisher could mark it as sent
     id = stage.send()
     ((position,),) = stage.rows("select position from message")
@@ -35,7 +37,7 @@ def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(sta
     assert not stage.rows("select from redelivery")
 
 
-def test_locked_messages_in_every_state_hold_up_no_others(stage: Stage) -> None:
+def test_locked_messages_in_every_state_hold_up_no_others(stage: Harness) -> None:
     # Given messages that are waiting, claimed by a worker that dies, scheduled and pending
     first = stage.relay("first")
     gate = stage.gate()

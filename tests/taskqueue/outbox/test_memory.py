@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import wait_until
 
 MEGABYTE = 1_000_000
@@ -27,7 +27,7 @@ def peak_megabytes(process: Process) -> float:
 
 
 @contextmanager
-def consumed(stage: Stage) -> Iterator[list[int]]:
+def consumed(stage: Harness) -> Iterator[list[int]]:
     """The lengths of the bodies of events as they arrive; bodies are not kept."""
     lengths: list[int] = []
     ending = threading.Event()
@@ -56,7 +56,9 @@ def ack(channel: Any, message: Any) -> None:
     channel.basic_ack(message.delivery_tag)
 
 
-def test_many_large_messages_and_one_huge_one_are_published_in_little_memory(stage: Stage) -> None:
+def test_many_large_messages_and_one_huge_one_are_published_in_little_memory(
+    stage: Harness,
+) -> None:
     stage.conn.execute(_SEND, (stage.prefix, MEGABYTE, 600))
     with consumed(stage) as lengths:
         relay = stage.relay()

@@ -9,13 +9,13 @@ import psycopg
 from pizza.taskqueue.task import publish
 
 from ...support.taskqueue.event_probe import EventProbe
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch
 
 OPEN_S = 10.0
 
 
-def ended(stage: Stage) -> int:
+def ended(stage: Harness) -> int:
     """How many transactions the database has ended; each statement of the relay is one."""
     query = """select xact_commit + xact_rollback from pg_stat_database
                where datname = current_database()"""
@@ -23,7 +23,7 @@ def ended(stage: Stage) -> int:
     return int(count)
 
 
-def test_the_relay_rests_while_a_sender_is_in_no_hurry(stage: Stage) -> None:
+def test_the_relay_rests_while_a_sender_is_in_no_hurry(stage: Harness) -> None:
     relay = stage.relay()
     with psycopg.connect(stage.db_url) as sender:
         publish(sender, stage.prefix, "event.x", {})

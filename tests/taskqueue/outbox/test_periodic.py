@@ -18,17 +18,17 @@ from pizza.taskqueue import App
 from pizza.taskqueue.outbox.periodic import PeriodicRunner, PeriodicTask
 from pizza.taskqueue.outbox.relay import Relay
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 DAY = 86_400
 
 
-def turns(stage: Stage) -> int:
+def turns(stage: Harness) -> int:
     return int(stage.rows("select count(*) from turn")[0][0])
 
 
-def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(stage: Stage) -> None:
+def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(stage: Harness) -> None:
     first = stage.relay("first")
     stage.relay("second", ready=False)
     wait_until(lambda: turns(stage) >= 2, 10, "the task has its turns")
@@ -42,7 +42,7 @@ def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(stage: Stag
 
 
 def test_a_task_that_fails_leaves_nothing_behind_and_disturbs_nobody(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "TOY_CHORE_FAILS", "1")
     relay = stage.relay()
@@ -140,7 +140,7 @@ def test_two_runners_at_once_run_a_task_once(db_url: str) -> None:
     assert daily.number == 1
 
 
-def test_a_long_task_does_not_delay_publishing(stage: Stage) -> None:
+def test_a_long_task_does_not_delay_publishing(stage: Harness) -> None:
     # Given a leader whose periodic task is in the middle of a long run
     began, let_go = threading.Event(), threading.Event()
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...support.taskqueue.worker_process import DEAD_LETTERS, Stage
+from ...support.taskqueue.worker_process import DEAD_LETTERS, Harness
 from ...support.waiting import wait_until
 
 
-def test_the_leader_records_how_much_lies_in_each_queue(stage: Stage) -> None:
+def test_the_leader_records_how_much_lies_in_each_queue(stage: Harness) -> None:
     stage.send_many(3, mode="hopeless")
     stage.conn.execute("insert into broker_queue values ('deleted', 7, 0, now())")
     stage.relay()

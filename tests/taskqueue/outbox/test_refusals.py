@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ...support.taskqueue.event_probe import EventProbe
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 SENT_S = 5.0
@@ -26,14 +26,14 @@ returning 1
 """
 
 
-def pauses(stage: Stage) -> list[tuple[int, float]]:
+def pauses(stage: Harness) -> list[tuple[int, float]]:
     """How often each event was refused, and in how many seconds it is tried again."""
     found = [(int(refusals), float(pause)) for refusals, pause in stage.rows(_PAUSES)]
     assert len(found) == MISSING
     return found
 
 
-def test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end(stage: Stage) -> None:
+def test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end(stage: Harness) -> None:
     relay = stage.relay()
     backlogs = []
     with EventProbe(stage, batch=40) as probe:  # 400 a second

@@ -15,13 +15,13 @@ from pizza.taskqueue.outbox.republisher import Republisher
 
 from ...support.taskqueue.backlog import give_memory, insert_tasks, put_external, send_tasks
 from ...support.taskqueue.event_probe import EventProbe
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, full_size, wait_until
 
 
 @pytest.mark.parametrize("count", [30_000, pytest.param(300_000, marks=full_size)])
 def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
-    servers: Servers, stage: Stage, count: int
+    servers: Servers, stage: Harness, count: int
 ) -> None:
     give_memory(servers.rabbitmq, count)
     insert_tasks(stage, count, "sent", age=20)
@@ -38,7 +38,7 @@ def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
     assert stage.ready(red) == count
 
 
-def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Stage) -> None:
+def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Harness) -> None:
     relay = stage.relay()
     red = stage.toy.queue("red")
     send_tasks(stage, 5000)
@@ -59,7 +59,7 @@ def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Stag
 
 
 def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtaken(
-    stage: Stage,
+    stage: Harness,
 ) -> None:
     relay = stage.relay()
     lost = stage.send(priority=5, label="lost")
@@ -81,7 +81,9 @@ def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtak
     assert worker.running
 
 
-def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(stage: Stage) -> None:
+def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(
+    stage: Harness,
+) -> None:
     relay = stage.relay()
     red = stage.toy.queue("red")
     send_tasks(stage, 1250)
@@ -126,7 +128,7 @@ class CountingBroker(BrokerConnection):
 
 
 def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    stage: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given very many messages of other programs, so that each look goes deeper than the last
     green = stage.toy.queue("green")

@@ -13,7 +13,7 @@ from pizza.taskqueue.outbox.rescuer import Rescuer
 from pizza.taskqueue.outbox.stager import PENDING_LIMIT, Stager
 
 from ...support.taskqueue.backlog import ONE_BY_ONE, insert_tasks
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 
 COUNT = 20_000
 # PostgreSQL plans a prepared statement anew for its first five times; psycopg prepares after five.
@@ -28,7 +28,7 @@ _PUBLISHED = "update message set state = 'sent', sent_at = now() where state = '
 
 
 @pytest.fixture(params=["current statistics", "statistics of an empty table"])
-def statistics(request: pytest.FixtureRequest, stage: Stage) -> Callable[[], object]:
+def statistics(request: pytest.FixtureRequest, stage: Harness) -> Callable[[], object]:
     """Called when a table has changed: its statistics are taken again, or stay of an empty one."""
     if request.param == "current statistics":
         return lambda: stage.conn.execute("vacuum analyze message, adopted_message")
@@ -64,7 +64,7 @@ def assert_no_scan(
 
 
 def test_due_messages_are_staged_in_their_order(
-    stage: Stage, statistics: Callable[[], object]
+    stage: Harness, statistics: Callable[[], object]
 ) -> None:
     insert_tasks(stage, COUNT, "scheduled", available=ONE_BY_ONE)
     with connect(stage.db_url, name="keeper") as conn:
@@ -74,7 +74,7 @@ def test_due_messages_are_staged_in_their_order(
 
 
 def test_orphaned_claims_are_freed(
-    stage: Stage, statistics: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    stage: Harness, statistics: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescuer, "_GAP_S", 0.0)
     insert_tasks(stage, COUNT, "sent")
@@ -92,7 +92,7 @@ def test_orphaned_claims_are_freed(
 
 
 def test_lost_deliveries_that_were_noted_come_back(
-    stage: Stage, statistics: Callable[[], object]
+    stage: Harness, statistics: Callable[[], object]
 ) -> None:
     insert_tasks(stage, COUNT, "sent")
     note = (
@@ -104,7 +104,7 @@ def test_lost_deliveries_that_were_noted_come_back(
         assert_no_scan(conn, lambda: (stage.conn.execute(note), statistics()), work, 400)
 
 
-def test_ids_that_are_over_are_forgotten(stage: Stage, statistics: Callable[[], object]) -> None:
+def test_ids_that_are_over_are_forgotten(stage: Harness, statistics: Callable[[], object]) -> None:
     stage.conn.execute(
         "insert into adopted_message (id, seen_at, is_over)"
         " select gen_random_uuid(), now() - interval '13 hours', mod(n, 2) = 0"

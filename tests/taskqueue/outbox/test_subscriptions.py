@@ -15,17 +15,17 @@ from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.task import publish
 
 from ...support.taskqueue.sample_subscriber import SCHEMA
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def say(stage: Stage, *numbers: int) -> None:
+def say(stage: Harness, *numbers: int) -> None:
     for n in numbers:
         publish(stage.conn, stage.prefix, "event.x", {"n": n, "mode": "ok"})
 
 
 def test_what_is_published_after_the_disk_was_lost_is_heard(
-    stage: Stage, rabbitmq: RabbitMQ
+    stage: Harness, rabbitmq: RabbitMQ
 ) -> None:
     stage.conn.execute(SCHEMA)
     stage.relay()
@@ -46,7 +46,7 @@ def test_what_is_published_after_the_disk_was_lost_is_heard(
     assert stage.rows(heard) == [(1,), (2,), (3,)]
 
 
-def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(stage: Stage) -> None:
+def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(stage: Harness) -> None:
     stage.conn.execute(SCHEMA)
     subscriber = stage.subscriber(kept=True, exclusive=True)
     stage.conn.execute(
@@ -60,13 +60,13 @@ def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(stage: Stage) -> 
         wait_until(lambda: left_after_a_week(stage, conn) == [], 5, "its name is free")
 
 
-def left_after_a_week(stage: Stage, conn: BoundedConnection) -> list[tuple[str]]:
+def left_after_a_week(stage: Harness, conn: BoundedConnection) -> list[tuple[str]]:
     stage.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
     subscriptions.prune(conn)
     return stage.rows("select name from kept_queue")
 
 
-def test_what_is_registered_is_declared_until_its_time_is_over(stage: Stage) -> None:
+def test_what_is_registered_is_declared_until_its_time_is_over(stage: Harness) -> None:
     names = {kind: f"{stage.prefix}.{kind}" for kind in ("kept", "own")}
     exchange = stage.toy.app.topology.exchanges[0]
     with connect(stage.db_url, name="keeper") as conn:
@@ -91,7 +91,7 @@ def test_what_is_registered_is_declared_until_its_time_is_over(stage: Stage) -> 
 
 
 def test_a_queue_with_other_properties_is_left_as_it_is(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    stage: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"{stage.prefix}.kept"
     exchange = stage.toy.app.topology.exchanges[0]

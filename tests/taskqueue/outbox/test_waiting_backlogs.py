@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ...support.taskqueue.backlog import put_external, send_tasks
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import wait_until
 
 # What is lost is sent again after two looks, five seconds after it was sent; looks are two seconds
@@ -13,7 +13,7 @@ from ...support.waiting import wait_until
 SOME_LOOKS_S = 10.0
 
 
-def assert_kept(stage: Stage, relay: Process, colour: str, count: int, seconds: float) -> None:
+def assert_kept(stage: Harness, relay: Process, colour: str, count: int, seconds: float) -> None:
     """After so long the queue still has as many messages, and none was sent again."""
     queue = stage.toy.queue(colour)
     wait_until(lambda: stage.ready(queue) == count, 30, f"{queue} has {count} messages")
@@ -24,14 +24,14 @@ def assert_kept(stage: Stage, relay: Process, colour: str, count: int, seconds: 
     assert not relay.tracebacks()
 
 
-def test_messages_of_other_programs_stay_next_to_one_of_ours(stage: Stage) -> None:
+def test_messages_of_other_programs_stay_next_to_one_of_ours(stage: Harness) -> None:
     put_external(stage, 1100, "green")
     relay = stage.relay()
     stage.send(colour="green")
     assert_kept(stage, relay, "green", 1101, seconds=15)
 
 
-def test_a_burst_behind_an_old_message_is_no_sign_of_a_loss(stage: Stage) -> None:
+def test_a_burst_behind_an_old_message_is_no_sign_of_a_loss(stage: Harness) -> None:
     relay = stage.relay()
     stage.send()
     stage.await_states(sent=1)
@@ -40,7 +40,7 @@ def test_a_burst_behind_an_old_message_is_no_sign_of_a_loss(stage: Stage) -> Non
     assert_kept(stage, relay, "red", 1501, seconds=SOME_LOOKS_S)
 
 
-def test_a_long_queue_that_nobody_works_off_is_left_alone(stage: Stage) -> None:
+def test_a_long_queue_that_nobody_works_off_is_left_alone(stage: Harness) -> None:
     send_tasks(stage, 20_000)
     relay = stage.relay()
     assert_kept(stage, relay, "red", 20_000, seconds=20)

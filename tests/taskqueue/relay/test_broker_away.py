@@ -7,7 +7,7 @@ import time
 from devservices import RabbitMQ
 from pizza.taskqueue.task import publish
 
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
 
 NOWHERE = "amqp://guest:guest@127.0.0.1:1//"
@@ -15,7 +15,7 @@ PROMISED_S = 10.0
 WATCHED_S = 15.0
 
 
-def publish_one(stage: Stage) -> Stopwatch:
+def publish_one(stage: Harness) -> Stopwatch:
     """Publish an event, and wait until it is at the broker."""
     watch = Stopwatch()
     publish(stage.conn, stage.prefix, "event.x", {})
@@ -23,7 +23,7 @@ def publish_one(stage: Stage) -> Stopwatch:
     return watch
 
 
-def test_a_leader_with_a_wrong_address_gives_way(stage: Stage) -> None:
+def test_a_leader_with_a_wrong_address_gives_way(stage: Harness) -> None:
     wrong = stage.relay("wrong", broker=NOWHERE)
     healthy = stage.relay("healthy", ready=False)
     publish_one(stage).assert_within(PROMISED_S)
@@ -46,7 +46,7 @@ def elections(relays: list[Process]) -> int:
     return sum(len(each.log("relay_leading") + each.log("relay_resigned")) for each in relays)
 
 
-def test_without_a_broker_one_leads_and_keeps_the_lead(stage: Stage, rabbitmq: RabbitMQ) -> None:
+def test_without_a_broker_one_leads_and_keeps_the_lead(stage: Harness, rabbitmq: RabbitMQ) -> None:
     relays = [stage.relay("one"), stage.relay("two", ready=False)]
     relays.append(stage.relay("wrong", ready=False, broker=NOWHERE))
     standby = """select count(*) from pg_stat_activity

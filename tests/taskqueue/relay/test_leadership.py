@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
-def leaders(stage: Stage) -> list[str]:
+def leaders(stage: Harness) -> list[str]:
     """Whose sessions hold the lock of the lead."""
     return [
         name
@@ -19,7 +19,7 @@ def leaders(stage: Stage) -> list[str]:
     ]
 
 
-def test_one_leads_and_a_killed_leader_is_followed_within_a_second(stage: Stage) -> None:
+def test_one_leads_and_a_killed_leader_is_followed_within_a_second(stage: Harness) -> None:
     relays = {"r0 relay": stage.relay("r0")}
     for name in ("r1", "r2"):
         relays[f"{name} relay"] = stage.relay(name, ready=False)
@@ -40,7 +40,7 @@ def test_one_leads_and_a_killed_leader_is_followed_within_a_second(stage: Stage)
     assert not survivor.tracebacks()
 
 
-def test_a_frozen_leader_is_deposed_and_stays_harmless(stage: Stage) -> None:
+def test_a_frozen_leader_is_deposed_and_stays_harmless(stage: Harness) -> None:
     first = stage.relay("first")
     second = stage.relay("second", ready=False, frozen=2)
     stage.send()
@@ -64,7 +64,7 @@ def test_a_frozen_leader_is_deposed_and_stays_harmless(stage: Stage) -> None:
     first.await_log("relay_leading", 10, count=2)
 
 
-def test_a_busy_leader_is_not_taken_for_a_frozen_one(stage: Stage) -> None:
+def test_a_busy_leader_is_not_taken_for_a_frozen_one(stage: Harness) -> None:
     stage.relay("first")
     second = stage.relay("second", ready=False, frozen=1.5)
     stage.send_many(6000)

@@ -6,21 +6,21 @@ from typing import Any
 
 from pizza.taskqueue.task import publish
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def due_now(stage: Stage) -> None:
+def due_now(stage: Harness) -> None:
     """Let nobody wait for what was set aside."""
     stage.rows("update message set available_at = now() where state = 'scheduled' returning 1")
 
 
-def good_ones(stage: Stage, count: int = 50) -> None:
+def good_ones(stage: Harness, count: int = 50) -> None:
     for number in range(count):
         publish(stage.conn, stage.prefix, "event.good", {"n": number})
 
 
-def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(stage: Stage) -> None:
+def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(stage: Harness) -> None:
     relay = stage.relay()
     # Given many events that no queue takes, in the midst of many that are fine
     with stage.conn.transaction():
@@ -36,7 +36,7 @@ def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(stage: Stage)
     assert not relay.tracebacks()
 
 
-def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: Stage) -> None:
+def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: Harness) -> None:
     relay = stage.relay()
     job = stage.toy.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
     good_ones(stage)
@@ -59,7 +59,7 @@ def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: 
     assert stage.rows("select id from message where task is not null") == [(job,)]
 
 
-def test_what_a_full_queue_refuses_is_not_lost(stage: Stage) -> None:
+def test_what_a_full_queue_refuses_is_not_lost(stage: Harness) -> None:
     relay = stage.relay()
     full = f"{stage.prefix}.full"
     with stage.broker() as channel:
@@ -95,7 +95,7 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
 }
 
 
-def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Stage) -> None:
+def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Harness) -> None:
     relay = stage.relay()
     for what in IMPOSSIBLE.values():
         with stage.conn.transaction():
@@ -114,7 +114,7 @@ def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Stage) -> None:
     assert relay.running and not relay.tracebacks()
 
 
-def test_a_binding_deleted_by_hand_is_made_again(stage: Stage) -> None:
+def test_a_binding_deleted_by_hand_is_made_again(stage: Harness) -> None:
     stage.relay()
     with stage.broker() as channel:
         channel.queue_unbind(stage.toy.events, stage.prefix, "event.#")
@@ -124,7 +124,7 @@ def test_a_binding_deleted_by_hand_is_made_again(stage: Stage) -> None:
     assert seen == [b'{"n":%d}' % n for n in range(20)]
 
 
-def test_an_exchange_deleted_by_hand_is_made_again(stage: Stage) -> None:
+def test_an_exchange_deleted_by_hand_is_made_again(stage: Harness) -> None:
     stage.relay()
     good_ones(stage, 1)
     stage.await_all_done(5)

@@ -11,13 +11,13 @@ import psycopg
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.task import publish
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 DOZE = "(lock_key('publisher asleep') & 4294967295)::oid"
 
 
-def awake(stage: Stage) -> bool:
+def awake(stage: Harness) -> bool:
     """Whether the relay is up; asleep it holds its doze lock."""
     held = stage.rows(
         f"""select 1 from pg_locks
@@ -26,7 +26,7 @@ def awake(stage: Stage) -> bool:
     return not held
 
 
-def keeps_awake(stage: Stage, pid: int) -> bool:
+def keeps_awake(stage: Harness, pid: int) -> bool:
     """Whether an open transaction of the backend has sent something and need not notify."""
     held = stage.rows(
         f"""select 1 from pg_locks
@@ -36,7 +36,7 @@ def keeps_awake(stage: Stage, pid: int) -> bool:
     return bool(held)
 
 
-def latencies(stage: Stage, count: int) -> list[float]:
+def latencies(stage: Harness, count: int) -> list[float]:
     """From commit to the hands of a consumer, one message after the other, in seconds."""
     found: list[float] = []
     arrived: list[float] = []
@@ -63,14 +63,14 @@ def assert_at_once(found: list[float], watch: Stopwatch) -> None:
     assert sum(each > 0.45 for each in found) <= 2, found
 
 
-def test_another_process_is_woken_at_once(stage: Stage) -> None:
+def test_another_process_is_woken_at_once(stage: Harness) -> None:
     stage.relay()
     watch = Stopwatch()
     found = latencies(stage, 25)
     assert_at_once(found, watch)
 
 
-def test_the_own_process_is_woken_at_once(stage: Stage) -> None:
+def test_the_own_process_is_woken_at_once(stage: Harness) -> None:
     relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="inside")
     relay.start()
     try:
@@ -83,7 +83,7 @@ def test_the_own_process_is_woken_at_once(stage: Stage) -> None:
     assert_at_once(found, watch)
 
 
-def test_a_transaction_that_stays_open_is_not_forgotten(stage: Stage) -> None:
+def test_a_transaction_that_stays_open_is_not_forgotten(stage: Harness) -> None:
     relay = stage.relay()
     wait_until(lambda: not awake(stage), 5, "the relay dozes")
     # Given transactions that have sent and stay open, begun while it sleeps and while it wakes
@@ -105,7 +105,7 @@ def test_a_transaction_that_stays_open_is_not_forgotten(stage: Stage) -> None:
         conn.close()
 
 
-def test_nobody_notifies_while_the_relay_is_awake(stage: Stage) -> None:
+def test_nobody_notifies_while_the_relay_is_awake(stage: Harness) -> None:
     stage.relay()
     listener = psycopg.connect(stage.db_url, autocommit=True)
     (channel,) = listener.execute("select channel_name('outbox')").fetchone()
@@ -131,7 +131,7 @@ def test_nobody_notifies_while_the_relay_is_awake(stage: Stage) -> None:
     listener.close()
 
 
-def test_many_senders_at_once_are_all_heard(stage: Stage) -> None:
+def test_many_senders_at_once_are_all_heard(stage: Harness) -> None:
     stage.relay()
 
     def send(_: int) -> None:
@@ -145,7 +145,7 @@ def test_many_senders_at_once_are_all_heard(stage: Stage) -> None:
     assert len(stage.drain()) == 800
 
 
-def test_a_backlog_goes_in_batches(stage: Stage) -> None:
+def test_a_backlog_goes_in_batches(stage: Harness) -> None:
     stage.send_many(5000)
     stage.relay()
     watch = Stopwatch()

@@ -13,7 +13,7 @@ from devservices import Postgres
 from devservices.ports import free_port
 
 from ...support.taskqueue.sample_subscriber import ATTEMPTS, SCHEMA
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 from .test_subscriber import await_heard, ns, reason, shout, shout_all
 
@@ -26,7 +26,7 @@ LOCKED_S = 3.0
 
 
 @pytest.fixture
-def heard(stage: Stage) -> Callable[[], list[int]]:
+def heard(stage: Harness) -> Callable[[], list[int]]:
     stage.conn.execute(SCHEMA)
     return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
 
@@ -37,7 +37,7 @@ def heard(stage: Stage) -> Callable[[], list[int]]:
     ("InFailedSqlTransaction", {"sql": "select 1 / 0", "swallows": True}),
 ], ids=["42804", "42883", "25P02"])  # fmt: skip
 def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
-    stage: Stage, heard: Callable[[], list[int]], state: str, body: dict[str, object]
+    stage: Harness, heard: Callable[[], list[int]], state: str, body: dict[str, object]
 ) -> None:
     subscriber = stage.subscriber()
     stage.relay()
@@ -53,7 +53,7 @@ def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
 
 
 def test_an_error_of_another_database_is_tried_as_often_as_the_policy_says(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     subscriber = stage.subscriber()
     stage.relay()
@@ -68,7 +68,7 @@ def test_an_error_of_another_database_is_tried_as_often_as_the_policy_says(
 
 
 @contextmanager
-def statement_timeout(postgres: Postgres, stage: Stage) -> Iterator[None]:
+def statement_timeout(postgres: Postgres, stage: Harness) -> Iterator[None]:
     """For the length of a block the database gives each new session a short statement_timeout."""
     name = Identifier(str(stage.conn.info.dbname))
     with postgres.connect() as admin:
@@ -82,7 +82,7 @@ def statement_timeout(postgres: Postgres, stage: Stage) -> Iterator[None]:
 
 
 def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
-    stage: Stage, heard: Callable[[], list[int]], postgres: Postgres
+    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     with statement_timeout(postgres, stage), psycopg.connect(stage.db_url) as locker:
         subscriber = stage.subscriber()
@@ -99,7 +99,7 @@ def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
 
 
 def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     subscriber = stage.subscriber()
     with psycopg.connect(stage.db_url) as locker:
@@ -119,7 +119,7 @@ def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
 
 
 def test_a_table_that_never_comes_is_waited_for_and_then_the_policy_decides(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     subscriber = stage.subscriber(migration=1)
     stage.relay()

@@ -11,7 +11,7 @@ from devservices import Postgres, RabbitMQ
 from pizza.taskqueue.task import publish
 
 from ...support.taskqueue.sample_subscriber import SCHEMA
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
 
 PROMISED_S = 5.0
@@ -22,7 +22,7 @@ LEASE_S = 4.0
 class Pair:
     """Two subscribers named alike, and events that are numbered."""
 
-    def __init__(self, stage: Stage, **options: float) -> None:
+    def __init__(self, stage: Harness, **options: float) -> None:
         self._stage = stage
         self._sent = 0
         options = {"exclusive": True, "takeover_timeout": FOR_EVER, **options}
@@ -54,7 +54,7 @@ class Pair:
 
 
 @pytest.fixture
-def pair(stage: Stage) -> Iterator[Pair]:
+def pair(stage: Harness) -> Iterator[Pair]:
     stage.conn.execute(SCHEMA)
     stage.relay()
     found = Pair(stage)
@@ -85,7 +85,7 @@ def crash(server: RabbitMQ | Postgres) -> None:
 
 @pytest.mark.parametrize("end", [Postgres.restart, crash], ids=["restarted", "crashed"])
 def test_a_restart_of_the_database(
-    stage: Stage, pair: Pair, postgres: Postgres, end: Callable[[Postgres], object]
+    stage: Harness, pair: Pair, postgres: Postgres, end: Callable[[Postgres], object]
 ) -> None:
     pair.publish()
     end(postgres)
@@ -103,7 +103,7 @@ def test_the_end_of_the_one_at_work(pair: Pair) -> None:
     assert_calm([pair.standby])
 
 
-def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(stage: Stage) -> None:
+def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(stage: Harness) -> None:
     # Given one at work, whose lease covers one run of its handler, and one that stands by
     stage.conn.execute(SCHEMA)
     stage.relay()
@@ -123,7 +123,7 @@ def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(stage: Stage) -> N
     pair.assert_flow()
 
 
-def test_one_that_is_at_work_keeps_its_lease(stage: Stage) -> None:
+def test_one_that_is_at_work_keeps_its_lease(stage: Harness) -> None:
     # Given a handler that takes longer than the lease beyond its time limit
     stage.conn.execute(SCHEMA)
     stage.relay()
@@ -141,7 +141,7 @@ def test_one_that_is_at_work_keeps_its_lease(stage: Stage) -> None:
     assert pair.changes_of_holder() == 0
 
 
-def test_a_cut_of_the_session_that_holds_the_lock(stage: Stage, pair: Pair) -> None:
+def test_a_cut_of_the_session_that_holds_the_lock(stage: Harness, pair: Pair) -> None:
     cut = """select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
              where locktype = 'advisory' and application_name = 'toy tracking'
                and datname = current_database()"""

@@ -11,13 +11,13 @@ import pytest
 from devservices import Postgres, RabbitMQ
 
 from ...support.taskqueue.sample_subscriber import SCHEMA
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
 from .test_subscriber import await_heard, ns, shout, shout_all
 
 
 @pytest.fixture
-def heard(stage: Stage) -> Callable[[], list[int]]:
+def heard(stage: Harness) -> Callable[[], list[int]]:
     stage.conn.execute(SCHEMA)
     return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
 
@@ -36,7 +36,7 @@ def now(process: Process) -> tuple[float, float]:
 
 
 def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
-    stage: Stage, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
+    stage: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
 ) -> None:
     rabbitmq.kill9()
     subscriber = stage.subscriber(ready=False)
@@ -66,7 +66,7 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     assert_calm(subscriber, since, 0.3)
 
 
-def test_a_hung_broker(stage: Stage, heard: Callable[[], list[int]], rabbitmq: RabbitMQ) -> None:
+def test_a_hung_broker(stage: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ) -> None:
     subscriber = stage.subscriber(heartbeat=2)
     shout(stage, 1)
     await_heard(heard, 1)
@@ -88,7 +88,7 @@ def test_a_hung_broker(stage: Stage, heard: Callable[[], list[int]], rabbitmq: R
 
 
 def test_the_heartbeat_is_kept_while_a_handler_works_and_waits(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     subscriber = stage.subscriber(heartbeat=1)
     shout(stage, 1, "block", seconds=5)
@@ -100,7 +100,7 @@ def test_the_heartbeat_is_kept_while_a_handler_works_and_waits(
 
 @pytest.mark.parametrize("own", [False, True])
 def test_a_queue_deleted_by_hand_is_made_anew(
-    stage: Stage, heard: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
+    stage: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
 ) -> None:
     subscriber = stage.subscriber(own=own)
     shout(stage, 1)
@@ -123,7 +123,7 @@ def test_a_queue_deleted_by_hand_is_made_anew(
 
 
 def test_the_database_away_at_the_start_and_in_the_middle(
-    stage: Stage, heard: Callable[[], list[int]], postgres: Postgres
+    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     postgres.kill9()
     subscriber = stage.subscriber(ready=False, heartbeat=2)
@@ -148,7 +148,9 @@ def test_the_database_away_at_the_start_and_in_the_middle(
     assert len(subscriber.log("database_lost")) == 2
 
 
-def test_a_hung_database(stage: Stage, heard: Callable[[], list[int]], postgres: Postgres) -> None:
+def test_a_hung_database(
+    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres
+) -> None:
     subscriber = stage.subscriber(heartbeat=2)
     shout(stage, 1)
     await_heard(heard, 1)
@@ -162,7 +164,7 @@ def test_a_hung_database(stage: Stage, heard: Callable[[], list[int]], postgres:
     assert heard() == [1, 2]
 
 
-def test_tables_that_are_missing_are_waited_for(stage: Stage) -> None:
+def test_tables_that_are_missing_are_waited_for(stage: Harness) -> None:
     subscriber = stage.subscriber()
     shout_all(stage, [{"n": n, "mode": "ok"} for n in range(3)])
     line = subscriber.await_log("database_refused")
@@ -174,7 +176,7 @@ def test_tables_that_are_missing_are_waited_for(stage: Stage) -> None:
     wait_until(lambda: ns(stage, "heard") == [0, 1, 2], 10, "all are heard")
 
 
-def test_a_dead_letter_queue_deleted_by_hand(stage: Stage) -> None:
+def test_a_dead_letter_queue_deleted_by_hand(stage: Harness) -> None:
     subscriber = stage.subscriber(db=False)
     with stage.broker() as channel:
         channel.queue_delete("dead_letter_queue")
@@ -187,7 +189,7 @@ def test_a_dead_letter_queue_deleted_by_hand(stage: Stage) -> None:
     wait_until(lambda: 2 in ns(stage, "heard"), 5, "it goes on")
 
 
-def test_sigterm_lets_the_event_in_hand_end(stage: Stage, heard: Callable[[], list[int]]) -> None:
+def test_sigterm_lets_the_event_in_hand_end(stage: Harness, heard: Callable[[], list[int]]) -> None:
     subscriber = stage.subscriber()
     gate = stage.gate()
     shout_all(stage, [{"n": n, "mode": "block", "until": str(gate)} for n in range(3)])
@@ -204,7 +206,7 @@ def test_sigterm_lets_the_event_in_hand_end(stage: Stage, heard: Callable[[], li
 
 @pytest.mark.parametrize("what", ["idle", "deaf", "retrying", "database away"])
 def test_sigterm_is_heard_within_two_seconds(
-    stage: Stage, heard: Callable[[], list[int]], postgres: Postgres, what: str
+    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres, what: str
 ) -> None:
     subscriber = stage.subscriber(attempts=100)
     if what == "deaf":
@@ -225,7 +227,7 @@ def test_sigterm_is_heard_within_two_seconds(
     wait_until(lambda: stage.ready(stage.toy.events) == left, 5, "what was in hand is back")
 
 
-def test_a_second_sigint_ends_it_at_once(stage: Stage, heard: Callable[[], list[int]]) -> None:
+def test_a_second_sigint_ends_it_at_once(stage: Harness, heard: Callable[[], list[int]]) -> None:
     subscriber = stage.subscriber()
     shout(stage, 1, "block", until=str(stage.gate()))
     wait_until(lambda: ns(stage) == [1], 5, "it is in hand")

@@ -11,25 +11,25 @@ import amqp
 import pytest
 
 from ...support.taskqueue.sample_subscriber import ATTEMPTS, SCHEMA
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import wait_until
 
 Shout = Callable[..., str]
 
 
 @pytest.fixture
-def heard(stage: Stage) -> Callable[[], list[int]]:
+def heard(stage: Harness) -> Callable[[], list[int]]:
     """The numbers of the events that had an effect, in the order of the commits."""
     stage.conn.execute(SCHEMA)
     return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
 
 
-def shout(stage: Stage, n: int, mode: str = "ok", *, id: str | None = None, **body: Any) -> str:
+def shout(stage: Harness, n: int, mode: str = "ok", *, id: str | None = None, **body: Any) -> str:
     """Publish one event, past the outbox: its id."""
     return shout_all(stage, [{"n": n, "mode": mode, **body}], id)[0]
 
 
-def shout_all(stage: Stage, bodies: list[dict[str, Any]], id: str | None = None) -> list[str]:
+def shout_all(stage: Harness, bodies: list[dict[str, Any]], id: str | None = None) -> list[str]:
     ids = []
     with stage.broker() as channel:
         channel.confirm_select()
@@ -40,7 +40,7 @@ def shout_all(stage: Stage, bodies: list[dict[str, Any]], id: str | None = None)
     return ids
 
 
-def ns(stage: Stage, event: str = "begin") -> list[int]:
+def ns(stage: Harness, event: str = "begin") -> list[int]:
     return [line["n"] for line in stage.runs(event)]
 
 
@@ -57,7 +57,7 @@ def assert_calm(subscriber: Process) -> None:
 
 
 def test_in_order_with_all_that_is_known_of_it(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     subscriber = stage.subscriber()
     shout_all(stage, [{"n": n, "mode": "ok"} for n in range(200)])
@@ -78,7 +78,7 @@ def test_in_order_with_all_that_is_known_of_it(
     assert stage.ready(stage.toy.events) == 0, "all was acknowledged"
 
 
-def test_a_duplicate_has_no_effect(stage: Stage, heard: Callable[[], list[int]]) -> None:
+def test_a_duplicate_has_no_effect(stage: Harness, heard: Callable[[], list[int]]) -> None:
     subscriber = stage.subscriber()
     first = shout(stage, 1)
     shout(stage, 2, id=first)
@@ -89,7 +89,7 @@ def test_a_duplicate_has_no_effect(stage: Stage, heard: Callable[[], list[int]])
     assert_calm(subscriber)
 
 
-def test_without_a_database(stage: Stage) -> None:
+def test_without_a_database(stage: Harness) -> None:
     subscriber = stage.subscriber(db=False)
     first = shout(stage, 1)
     shout(stage, 2, id=first)
@@ -104,7 +104,9 @@ def test_without_a_database(stage: Stage) -> None:
     assert_calm(subscriber)
 
 
-def test_a_failing_event_is_held_in_its_place(stage: Stage, heard: Callable[[], list[int]]) -> None:
+def test_a_failing_event_is_held_in_its_place(
+    stage: Harness, heard: Callable[[], list[int]]
+) -> None:
     subscriber = stage.subscriber()
     stage.relay()
     ids = shout_all(
@@ -133,7 +135,7 @@ def test_a_failing_event_is_held_in_its_place(stage: Stage, heard: Callable[[], 
 
 
 @pytest.mark.parametrize("db", [True, False])
-def test_poison_is_dead_at_once(stage: Stage, heard: Callable[[], list[int]], db: bool) -> None:
+def test_poison_is_dead_at_once(stage: Harness, heard: Callable[[], list[int]], db: bool) -> None:
     subscriber = stage.subscriber(db=db)
     if db:
         stage.relay()
@@ -160,7 +162,7 @@ def test_poison_is_dead_at_once(stage: Stage, heard: Callable[[], list[int]], db
 
 
 def test_killed_in_the_middle_and_before_the_ack(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     first = stage.subscriber("first")
     flag = stage._folder / "once"
@@ -185,7 +187,7 @@ def test_killed_in_the_middle_and_before_the_ack(
 
 
 def test_each_with_a_queue_of_its_own_hears_all(
-    stage: Stage, heard: Callable[[], list[int]]
+    stage: Harness, heard: Callable[[], list[int]]
 ) -> None:
     both = [stage.subscriber(name, db=False, own=True) for name in ("one", "two")]
     shout_all(stage, [{"n": n, "mode": "ok"} for n in range(10)])
@@ -197,7 +199,7 @@ def test_each_with_a_queue_of_its_own_hears_all(
 
 @pytest.mark.parametrize("db", [True, False])
 def test_the_second_of_a_name_is_refused(
-    stage: Stage, heard: Callable[[], list[int]], db: bool
+    stage: Harness, heard: Callable[[], list[int]], db: bool
 ) -> None:
     first = stage.subscriber("one", exclusive=True, db=db)
     second = stage.subscriber("one", exclusive=True, db=db, ready=False)

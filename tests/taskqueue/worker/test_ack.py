@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from ...support.taskqueue.worker_process import Process, Stage
+from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import wait_until
 
 
-def assert_all_acked(stage: Stage, worker: Process) -> None:
+def assert_all_acked(stage: Harness, worker: Process) -> None:
     """Nothing comes back when the worker goes home.
 
     Not when it is killed: that may come between the commit that a test sees and its ack.
@@ -18,7 +18,7 @@ def assert_all_acked(stage: Stage, worker: Process) -> None:
     assert stage.ready(stage.toy.queue("red")) == 0
 
 
-def test_a_job_longer_than_the_brokers_patience_is_delivered_once(stage: Stage) -> None:
+def test_a_job_longer_than_the_brokers_patience_is_delivered_once(stage: Harness) -> None:
     # Given a worker whose connection the broker drops after 2 silent seconds
     worker = stage.worker("patient", heartbeat=1)
     # When a job takes 5 s, and is deaf all the while
@@ -31,7 +31,7 @@ def test_a_job_longer_than_the_brokers_patience_is_delivered_once(stage: Stage) 
     assert_all_acked(stage, worker)
 
 
-def test_a_worker_killed_between_commit_and_ack_leaves_one_effect(stage: Stage, tmp_path) -> None:
+def test_a_worker_killed_between_commit_and_ack_leaves_one_effect(stage: Harness, tmp_path) -> None:
     stage.relay()
     worker = stage.worker("first", no_relay=True)
     job = stage.send("exit_before_ack", once=str(tmp_path / "mark"))
@@ -47,7 +47,7 @@ def test_a_worker_killed_between_commit_and_ack_leaves_one_effect(stage: Stage, 
     assert_all_acked(stage, second)
 
 
-def test_a_worker_does_one_job_at_a_time(stage: Stage) -> None:
+def test_a_worker_does_one_job_at_a_time(stage: Harness) -> None:
     stage.worker("single", "red,green,blue")
     with stage.conn.transaction():
         for colour in ("red", "green", "blue") * 3:

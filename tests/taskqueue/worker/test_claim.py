@@ -6,11 +6,11 @@ import signal
 
 import amqp
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def deliver_again(stage: Stage, message: amqp.Message, times: int, colour: str = "red") -> None:
+def deliver_again(stage: Harness, message: amqp.Message, times: int, colour: str = "red") -> None:
     """Publish copies of a message, as a broker or a relay in trouble would."""
     with stage.broker() as channel:
         for _ in range(times):
@@ -18,7 +18,7 @@ def deliver_again(stage: Stage, message: amqp.Message, times: int, colour: str =
             channel.basic_publish(copy, exchange=stage.prefix, routing_key=colour)
 
 
-def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Stage) -> None:
+def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Harness) -> None:
     relay = stage.relay()
     jobs = stage.send_many(3, "sleep", seconds=0.3)
     jobs.append(stage.send("two", task="once", seconds=0.2))
@@ -43,7 +43,7 @@ def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Stage) -> 
     assert not [line for worker in [relay, *workers] for line in worker.tracebacks()]
 
 
-def test_a_late_copy_of_a_done_message_is_dropped(stage: Stage) -> None:
+def test_a_late_copy_of_a_done_message_is_dropped(stage: Harness) -> None:
     stage.relay()
     job = stage.send()
     stage.await_states(sent=1)
@@ -56,7 +56,7 @@ def test_a_late_copy_of_a_done_message_is_dropped(stage: Stage) -> None:
     stage.assert_each_once([job])
 
 
-def test_nobody_waits_for_the_transaction_of_the_holder(stage: Stage) -> None:
+def test_nobody_waits_for_the_transaction_of_the_holder(stage: Harness) -> None:
     stage.relay()
     holder = stage.worker("holder", no_relay=True)
     gate = stage.gate()
@@ -78,7 +78,7 @@ def test_nobody_waits_for_the_transaction_of_the_holder(stage: Stage) -> None:
     assert holder.running
 
 
-def test_what_a_claim_answers(stage: Stage) -> None:
+def test_what_a_claim_answers(stage: Harness) -> None:
     slow, urgent = stage.send(colour="red", priority=1), stage.send(colour="blue", priority=9)
     later = stage.send(countdown=60)
     stage.rows("update message set state = 'sent' where state = 'pending' returning 1")
@@ -104,7 +104,7 @@ def test_what_a_claim_answers(stage: Stage) -> None:
     assert claim(slow)[0] == "done"
 
 
-def _ticket(stage: Stage, job) -> amqp.Message:
+def _ticket(stage: Harness, job) -> amqp.Message:
     """The ticket of a message, made anew from its row."""
     task, body, position = stage.rows(
         "select task, body, position from message where id = %s", job

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ...support.taskqueue.sample_app import COLOURS
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
 @pytest.mark.parametrize("task", ["play", "once"])
-def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Stage, task: str) -> None:
+def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Harness, task: str) -> None:
     stage.relay()
     worker = stage.worker("doomed", no_relay=True)
     gate = stage.gate()
@@ -30,7 +30,7 @@ def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Stage, tas
     assert steps == [(" begun", "doomed", 1), (" begun", "heir", 2), (" ended", "heir", 2)]
 
 
-def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(stage: Stage) -> None:
+def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(stage: Harness) -> None:
     stage.relay()
     # Given three that freeze: in a sleep, deaf, and deaf until a failure of its own
     modes = {"sleeper": "sleep", "deaf": "block_two", "failing": "late_failure"}
@@ -64,7 +64,7 @@ def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(stage: Stage) -> N
     assert makers == [("heir",)]
 
 
-def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Stage) -> None:
+def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Harness) -> None:
     stage.relay()
     job = stage.send("exit", label="killer")
     for number in range(5):
@@ -81,7 +81,7 @@ def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Stage)
     assert worker.running
 
 
-def test_a_dead_workers_job_needs_no_lease_to_run_out(stage: Stage) -> None:
+def test_a_dead_workers_job_needs_no_lease_to_run_out(stage: Harness) -> None:
     stage.relay()
     worker = stage.worker("doomed", no_relay=True, lease=600)
     job = stage.send("sleep", seconds=60)

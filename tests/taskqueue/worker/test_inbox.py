@@ -7,17 +7,17 @@ from typing import Any
 
 import amqp
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def put(stage: Stage, body: Any, **properties: Any) -> None:
+def put(stage: Harness, body: Any, **properties: Any) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     with stage.broker() as channel:
         channel.basic_publish(amqp.Message(data, **properties), "", stage.toy.queue("green"))
 
 
-def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(stage: Stage) -> None:
+def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(stage: Harness) -> None:
     worker = stage.worker("w", "green,red")
     put(stage, {"mode": "fail", "times": 2, "label": "foreign"}, priority=3)
     wait_until(lambda: stage.shares() == {"w": 1}, 20, "it had its effect, in the third attempt")
@@ -26,7 +26,7 @@ def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(stage: Stage)
     stage.await_all_done()
 
 
-def test_a_foreign_message_delivered_twice_counts_once(stage: Stage) -> None:
+def test_a_foreign_message_delivered_twice_counts_once(stage: Harness) -> None:
     stage.worker("w", "green,red")
     for _ in range(3):
         put(stage, {"mode": "ok"}, message_id="order 7 of somebody")
@@ -39,7 +39,7 @@ def test_a_foreign_message_delivered_twice_counts_once(stage: Stage) -> None:
     assert sum(stage.effects().values()) == 4
 
 
-def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(stage: Stage) -> None:
+def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(stage: Harness) -> None:
     mortal = stage.worker("mortal", "green,red")
     # No two alike: without ids, a copy that comes again after a death is taken for its twin.
     for turn in range(20):
@@ -51,7 +51,7 @@ def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(stage:
     assert set(stage.effects().values()) == {1}
 
 
-def test_a_bad_foreign_message_dies_with_its_reason(stage: Stage) -> None:
+def test_a_bad_foreign_message_dies_with_its_reason(stage: Harness) -> None:
     stage.worker("w", "green,red")
     put(stage, b"{not json")
     put(stage, {"mode": "fly"})

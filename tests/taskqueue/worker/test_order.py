@@ -6,13 +6,13 @@ import random
 from typing import Any
 
 from ...support.taskqueue.sample_app import COLOURS
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 ALL = ",".join(COLOURS)
 
 
-def backlog(stage: Stage, each: int, mode: str = "ok", **more: Any) -> dict[str, tuple[int, int]]:
+def backlog(stage: Harness, each: int, mode: str = "ok", **more: Any) -> dict[str, tuple[int, int]]:
     """Send to three queues, mixed; the rank of each message by its id: best first when sorted."""
     colours = list(COLOURS) * each
     random.Random(7).shuffle(colours)
@@ -26,7 +26,7 @@ def backlog(stage: Stage, each: int, mode: str = "ok", **more: Any) -> dict[str,
     return ranks
 
 
-def test_one_worker_goes_by_priority_then_age_across_its_queues(stage: Stage) -> None:
+def test_one_worker_goes_by_priority_then_age_across_its_queues(stage: Harness) -> None:
     stage.relay()
     ranks = backlog(stage, each=60)
     stage.worker("only", ALL, no_relay=True)
@@ -34,7 +34,7 @@ def test_one_worker_goes_by_priority_then_age_across_its_queues(stage: Stage) ->
     assert [run["id"] for run in stage.runs()] == sorted(ranks, key=ranks.__getitem__)
 
 
-def test_several_workers_start_nothing_while_something_better_is_ready(stage: Stage) -> None:
+def test_several_workers_start_nothing_while_something_better_is_ready(stage: Harness) -> None:
     stage.relay()
     ranks = backlog(stage, each=30)
     count = 3
@@ -51,7 +51,7 @@ def test_several_workers_start_nothing_while_something_better_is_ready(stage: St
     assert len(passed) <= 4 * count, f"{passed} started after something worse"
 
 
-def test_a_message_that_arrives_later_and_matters_more_is_next(stage: Stage) -> None:
+def test_a_message_that_arrives_later_and_matters_more_is_next(stage: Harness) -> None:
     worker = stage.worker("w", ALL)
     gate = stage.gate()
     first = stage.send("sleep", "red", until=gate)
@@ -65,7 +65,7 @@ def test_a_message_that_arrives_later_and_matters_more_is_next(stage: Stage) -> 
     assert not worker.tracebacks()
 
 
-def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Stage) -> None:
+def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Harness) -> None:
     stage.relay()
     busy = stage.worker("busy", ALL, no_relay=True)
     gate = stage.gate()
@@ -87,7 +87,7 @@ def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Stage) -
     assert busy.running
 
 
-def test_equal_workers_get_equal_shares(stage: Stage) -> None:
+def test_equal_workers_get_equal_shares(stage: Harness) -> None:
     stage.relay()
     stage.workers(3, ALL, no_relay=True)
     with stage.conn.transaction():
@@ -99,7 +99,7 @@ def test_equal_workers_get_equal_shares(stage: Stage) -> None:
     assert all(8 <= share <= 12 for share in shares.values()), shares
 
 
-def test_equal_workers_get_equal_shares_of_what_comes_one_by_one(stage: Stage) -> None:
+def test_equal_workers_get_equal_shares_of_what_comes_one_by_one(stage: Harness) -> None:
     stage.relay()
     stage.workers(3, ALL, no_relay=True)
     for number in range(15):

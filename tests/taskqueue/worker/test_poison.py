@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import amqp
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 GOOD = {"task": "strict"}
@@ -42,7 +42,7 @@ GARBAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Stage) -> None:
+def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Harness) -> None:
     worker = stage.worker("w")
     ids = {}
     for name, body in UNFIT.items():
@@ -63,7 +63,7 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Stage) -> None:
     assert not worker.tracebacks()
 
 
-def test_garbage_of_all_kinds_is_kept_as_it_came(stage: Stage) -> None:
+def test_garbage_of_all_kinds_is_kept_as_it_came(stage: Harness) -> None:
     worker = stage.worker("w")
     with stage.broker() as channel:
         for body, properties in GARBAGE.values():
@@ -83,7 +83,7 @@ def test_garbage_of_all_kinds_is_kept_as_it_came(stage: Stage) -> None:
     assert not worker.log("broker_lost")
 
 
-def test_a_ticket_for_nothing_has_no_effect(stage: Stage) -> None:
+def test_a_ticket_for_nothing_has_no_effect(stage: Harness) -> None:
     worker = stage.worker("w")
     with stage.broker() as channel:
         stranger = amqp.Message(

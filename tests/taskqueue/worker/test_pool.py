@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 
 
-def test_a_crew_works_side_by_side_and_stops_as_one(stage: Stage) -> None:
+def test_a_crew_works_side_by_side_and_stops_as_one(stage: Harness) -> None:
     # Given two workers in one process, and a job that waits for a gate
     crew = stage.worker("crew", crew=2)
     gate = stage.gate()

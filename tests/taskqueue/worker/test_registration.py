@@ -6,15 +6,15 @@ import signal
 
 from devservices import Postgres
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
-def attendance(stage: Stage) -> list[tuple[str, str]]:
+def attendance(stage: Harness) -> list[tuple[str, str]]:
     return stage.rows("select worker, event from attendance order by id")
 
 
-def test_a_refused_worker_does_not_begin(stage: Stage) -> None:
+def test_a_refused_worker_does_not_begin(stage: Harness) -> None:
     stage.send()
     worker = stage.worker("unwanted", ready=False)
     assert worker.ends(15) == 1
@@ -22,7 +22,7 @@ def test_a_refused_worker_does_not_begin(stage: Stage) -> None:
     assert not stage.runs()
 
 
-def test_a_worker_enters_comes_back_and_leaves(stage: Stage, postgres: Postgres) -> None:
+def test_a_worker_enters_comes_back_and_leaves(stage: Harness, postgres: Postgres) -> None:
     worker = stage.worker("regular")
     assert attendance(stage) == [("regular", "enter")]
     postgres.kill9()
@@ -37,7 +37,7 @@ def test_a_worker_enters_comes_back_and_leaves(stage: Stage, postgres: Postgres)
     assert attendance(stage) == [("regular", "enter"), ("regular", "enter"), ("regular", "leave")]
 
 
-def test_a_worker_whose_session_is_cut_keeps_its_job(stage: Stage) -> None:
+def test_a_worker_whose_session_is_cut_keeps_its_job(stage: Harness) -> None:
     worker = stage.worker("cut", lease=15)
     gate = stage.gate()
     job = stage.send("two", until=gate)

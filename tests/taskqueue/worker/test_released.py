@@ -13,7 +13,7 @@ import pytest
 
 from devservices import Proxy, RabbitMQ
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 PROMISED_S = 5.0
@@ -21,7 +21,7 @@ BACKLOG = 30
 
 
 @contextmanager
-def busy_queue(stage: Stage) -> Iterator[list[UUID]]:
+def busy_queue(stage: Harness) -> Iterator[list[UUID]]:
     """A queue that never runs empty: 30 messages of lower priority wait in it all along."""
     sent: list[UUID] = []
     over = threading.Event()
@@ -49,7 +49,7 @@ def busy_queue(stage: Stage) -> Iterator[list[UUID]]:
 
 @pytest.mark.parametrize("end", ["told to stop", "killed"])
 def test_a_message_that_was_acknowledged_elsewhere_does_not_starve(
-    stage: Stage, rabbitmq: RabbitMQ, end: str
+    stage: Harness, rabbitmq: RabbitMQ, end: str
 ) -> None:
     stage.relay()
     wire = Proxy(rabbitmq.address)

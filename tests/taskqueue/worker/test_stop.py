@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch
 
 
-def test_sigterm_lets_the_job_finish(stage: Stage) -> None:
+def test_sigterm_lets_the_job_finish(stage: Harness) -> None:
     stage.relay()
     worker = stage.worker("leaving", no_relay=True, grace=8)
     gate = stage.gate()
@@ -27,7 +27,7 @@ def test_sigterm_lets_the_job_finish(stage: Stage) -> None:
     stage.assert_each_once([job, waiting])
 
 
-def test_past_the_grace_period_the_job_is_handed_back(stage: Stage) -> None:
+def test_past_the_grace_period_the_job_is_handed_back(stage: Harness) -> None:
     stage.relay()
     worker = stage.worker("leaving", no_relay=True, grace=0.5)
     gate = stage.gate()
@@ -48,7 +48,7 @@ def test_past_the_grace_period_the_job_is_handed_back(stage: Stage) -> None:
     assert not successor.tracebacks() + worker.tracebacks()
 
 
-def test_a_deaf_job_is_left_behind_and_taken_over(stage: Stage) -> None:
+def test_a_deaf_job_is_left_behind_and_taken_over(stage: Harness) -> None:
     stage.relay()
     worker = stage.worker("leaving", no_relay=True, grace=0.5)
     job = stage.send("block", until=stage.gate(), times=1)
@@ -64,7 +64,7 @@ def test_a_deaf_job_is_left_behind_and_taken_over(stage: Stage) -> None:
     stage.assert_each_once([job])
 
 
-def test_an_idle_worker_stops_at_once(stage: Stage) -> None:
+def test_an_idle_worker_stops_at_once(stage: Harness) -> None:
     worker = stage.worker("idle")
     asked = Stopwatch()
     worker.signal(signal.SIGTERM)
@@ -72,7 +72,7 @@ def test_an_idle_worker_stops_at_once(stage: Stage) -> None:
     asked.assert_within(2)
 
 
-def test_a_second_sigint_stops_at_once(stage: Stage) -> None:
+def test_a_second_sigint_stops_at_once(stage: Harness) -> None:
     stage.relay()
     worker = stage.worker("impatient", no_relay=True, grace=30)
     job = stage.send("block", until=stage.gate(), times=1)

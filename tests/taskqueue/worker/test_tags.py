@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from ...support.taskqueue.worker_process import Stage
+from ...support.taskqueue.worker_process import Harness
 
 
-def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(stage: Stage) -> None:
+def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(stage: Harness) -> None:
     stage.relay()
     jobs = {
         label: stage.send(priority=priority, label=label, needs=needs)
@@ -27,7 +27,7 @@ def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(stage: Stage) 
     stage.assert_each_once(list(jobs.values()))
 
 
-def test_with_nothing_to_be_good_at_it_costs_next_to_nothing(stage: Stage) -> None:
+def test_with_nothing_to_be_good_at_it_costs_next_to_nothing(stage: Harness) -> None:
     stage.relay()
     for _ in range(50):
         stage.send(needs=["dance"])
@@ -39,7 +39,7 @@ def test_with_nothing_to_be_good_at_it_costs_next_to_nothing(stage: Stage) -> No
     assert stage.states()["sent"] == 50
 
 
-def test_what_a_dead_worker_had_in_hand_is_sent_again(stage: Stage) -> None:
+def test_what_a_dead_worker_had_in_hand_is_sent_again(stage: Harness) -> None:
     stage.relay()
     job = stage.send("exit", times=1, needs=["draw"])
     stage.await_states(sent=1)

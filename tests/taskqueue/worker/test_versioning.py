@@ -10,19 +10,19 @@ from uuid import UUID
 from pizza.taskqueue.dead_letters import management
 
 from ...support.taskqueue.sample_app import make
-from ...support.taskqueue.worker_process import DEAD_LETTERS, Stage, wait_until
+from ...support.taskqueue.worker_process import DEAD_LETTERS, Harness, wait_until
 
 UNKNOWN = {"ratio": 0.5, "map": {"a": [1, None, "ü"]}, "flag": True}
 
 
-def send_newer(stage: Stage, mode: str = "ok", schema_version: int = 2, **more: Any) -> UUID:
+def send_newer(stage: Harness, mode: str = "ok", schema_version: int = 2, **more: Any) -> UUID:
     """A message as the next release writes it."""
     newer = make(stage.prefix, version=schema_version).play
     body = {"mode": mode, "label": None, "new": UNKNOWN, **more}
     return newer.send(stage.conn, body, routing_key="red", headers={"new": UNKNOWN})
 
 
-def test_a_newer_message_waits_for_a_worker_that_knows_it(stage: Stage) -> None:
+def test_a_newer_message_waits_for_a_worker_that_knows_it(stage: Harness) -> None:
     old = stage.worker("old")
     newer = send_newer(stage)
     told = old.await_log("message_newer")
@@ -42,7 +42,7 @@ def test_a_newer_message_waits_for_a_worker_that_knows_it(stage: Stage) -> None:
     assert (run["worker"], run["attempt"]) == ("new", 1)
 
 
-def test_old_and_new_workers_share_a_queue_of_both_formats(stage: Stage) -> None:
+def test_old_and_new_workers_share_a_queue_of_both_formats(stage: Harness) -> None:
     stage.relay()
     with stage.conn.transaction():
         both = [send_newer(stage) if number % 2 else stage.send() for number in range(6)]
@@ -55,7 +55,7 @@ def test_old_and_new_workers_share_a_queue_of_both_formats(stage: Stage) -> None
     assert not old.log("message_dead")
 
 
-def test_a_backlog_of_newer_messages_costs_next_to_nothing_and_is_told_once(stage: Stage) -> None:
+def test_a_backlog_of_newer_messages_costs_next_to_nothing_and_is_told_once(stage: Harness) -> None:
     old = stage.worker("old")
     with stage.conn.transaction():
         newer = [send_newer(stage) for _ in range(30)]
@@ -70,7 +70,7 @@ def test_a_backlog_of_newer_messages_costs_next_to_nothing_and_is_told_once(stag
     assert {id for (id,) in stage.rows("select id from message")} == set(newer)
 
 
-def test_a_worker_with_skills_leaves_what_is_too_new_and_takes_the_next(stage: Stage) -> None:
+def test_a_worker_with_skills_leaves_what_is_too_new_and_takes_the_next(stage: Harness) -> None:
     stage.relay()
     with stage.conn.transaction():
         newer = make(stage.prefix, version=2).play
@@ -82,7 +82,7 @@ def test_a_worker_with_skills_leaves_what_is_too_new_and_takes_the_next(stage: S
     wait_until(lambda: list(stage.effects()) == [mine], 10, "the next is done")
 
 
-def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(stage: Stage) -> None:
+def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(stage: Harness) -> None:
     worker = stage.worker("old")
     for headers in ('{"format": 2}', None):
         stage.conn.execute(
@@ -97,7 +97,7 @@ def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(stage: Sta
     ]
 
 
-def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(stage: Stage) -> None:
+def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(stage: Harness) -> None:
     """Retried, taken over from a dead worker, dead, looked at, and sent again by hand."""
     stage.worker("next")
     first = send_newer(stage, "fail", schema_version=1, times=1)
