@@ -8,7 +8,7 @@ from kombu import Exchange, Queue
 from pizza.taskqueue import App, Blueprint, RetryPolicy, Task
 from pizza.taskqueue.errors import ConfigurationError
 from pizza.taskqueue.middleware import timing, wrap
-from pizza.taskqueue.testing import Recorder
+from pizza.taskqueue.testing import FakeConnection
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE, Topology
 
 
@@ -90,7 +90,7 @@ def test_priorities_are_those_that_the_queue_tells_apart() -> None:
 
 
 def test_a_priority_beyond_that_of_the_queue_is_refused_at_once() -> None:
-    app, blueprint, recorder = App("a"), Blueprint("b"), Recorder()
+    app, blueprint, recorder = App("a"), Blueprint("b"), FakeConnection()
     app.declare_queue("other")
     included = blueprint.task("y", queue="q")(print)
     included.send(recorder, {}, priority=255)  # nobody knows the queue yet

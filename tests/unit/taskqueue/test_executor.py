@@ -11,7 +11,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.taskqueue import App, Job, RetryPolicy
 from pizza.taskqueue.errors import FrameworkError, PoisonMessage
 from pizza.taskqueue.task import publish
-from pizza.taskqueue.testing import Recorder, TokenRefused, run
+from pizza.taskqueue.testing import FakeConnection, TokenRefused, run
 from pizza.taskqueue.worker.outcome import Outcome
 
 app = App("test")
@@ -124,7 +124,7 @@ def test_a_job_that_goes_on_after_its_end_changes_nothing_more() -> None:
 
 
 def test_a_claim_lost_while_asleep_ends_the_sleep() -> None:
-    report = run(walk, {"steps": [100, "end"]}, lost_at=30)
+    report = run(walk, {"steps": [100, "end"]}, lose_lease_at=30)
     assert (report.outcome, report.slept) == (Outcome.LEASE_LOST, 30)
     assert not report.sent
 
@@ -179,7 +179,7 @@ def test_middleware_sees_job_and_failure() -> None:
 
 
 def test_a_recorder_stands_in_for_the_senders_connection() -> None:
-    conn: Any = Recorder()
+    conn: Any = FakeConnection()
     with conn.transaction():
         identity = walk.send(conn, {"steps": []}, priority=4, countdown=1.5, headers={"trace": "t"})
     with pytest.raises(ZeroDivisionError), conn.transaction():

@@ -12,7 +12,7 @@ from pizza.taskqueue import App, Job, RetryPolicy
 from pizza.taskqueue.dead_letters.callback import DeadMessage
 from pizza.taskqueue.errors import MaxAttemptsExceeded, PoisonMessage
 from pizza.taskqueue.task import publish
-from pizza.taskqueue.testing import Report, run
+from pizza.taskqueue.testing import RunResult, run
 from pizza.taskqueue.worker.outcome import Outcome
 
 app = App("test")
@@ -40,7 +40,7 @@ def reply(job: Job) -> None:
         publish(conn, "", job.reply_to or "", {}, correlation_id=job.correlation_id)
 
 
-def send(body: Any = None, **options: Any) -> tuple[Report, list[DeadMessage]]:
+def send(body: Any = None, **options: Any) -> tuple[RunResult, list[DeadMessage]]:
     seen.clear()
     return run(bill, body, reply_to="till", correlation_id="7", **options), list(seen)
 

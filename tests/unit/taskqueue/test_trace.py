@@ -9,7 +9,7 @@ from pizza.config.settings import Settings
 from pizza.observability import logging_config
 from pizza.taskqueue import App, trace
 from pizza.taskqueue.task import publish
-from pizza.taskqueue.testing import Recorder, run
+from pizza.taskqueue.testing import FakeConnection, run
 
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = f"00-{ID}-00f067aa0ba902b7-01"
@@ -88,6 +88,6 @@ def test_a_job_whose_message_has_none_begins_one():
 
 
 def test_who_sends_outside_of_any_trace_sends_none():
-    conn = Recorder()
+    conn = FakeConnection()
     publish(conn, "shop", "packed", {})
     assert conn.sent[0].headers is None

@@ -15,7 +15,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.publisher import Refusal
 from pizza.taskqueue.errors import BrokerUnavailable
 from pizza.taskqueue.outbox.batch import BATCH_SIZE, PARKING, BatchPublisher
-from pizza.taskqueue.testing import Recorder
+from pizza.taskqueue.testing import FakeConnection
 
 SQL = Queries("taskqueue/relay")
 QUERIES = ("mark_sent", "park_message", "drop_unroutable_events", "dead_letter_unpublishable")
@@ -61,7 +61,7 @@ def row(position: int, key: str = "k", **more: Any) -> Any:
 
 def published(batches: BatchPublisher, publisher: Any, backlog: list[Any]) -> list[int]:
     """Publish a batch as the relay does; the positions that are confirmed."""
-    conn = Recorder()
+    conn = FakeConnection()
     batches.publish(conn, publisher, backlog[: batches.limit], lambda: None)  # type: ignore[arg-type]
     ((query, parameters),) = conn.statements
     assert query == SQL.mark_sent
@@ -70,7 +70,7 @@ def published(batches: BatchPublisher, publisher: Any, backlog: list[Any]) -> li
 
 def settled(publisher: Any, rows: list[Any]) -> dict[str, list[Any]]:
     """Publish rows until nothing is tried again at once: the parameters of each statement."""
-    conn, batches = Recorder(), BatchPublisher()
+    conn, batches = FakeConnection(), BatchPublisher()
     declared = 0
 
     def declare() -> None:
@@ -126,7 +126,7 @@ def test_a_broker_that_keeps_up_again_is_soon_given_whole_batches() -> None:
 
 
 def test_an_event_that_no_queue_is_bound_for_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    conn = Recorder({SQL.drop_unroutable_events: [("x", 1, True)]})
+    conn = FakeConnection({SQL.drop_unroutable_events: [("x", 1, True)]})
     batches = BatchPublisher()
     for _ in range(2):
         batches.publish(

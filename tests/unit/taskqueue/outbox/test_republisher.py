@@ -14,7 +14,7 @@ import pytest
 from pizza.database.queries import Queries
 from pizza.taskqueue.outbox import republisher as module
 from pizza.taskqueue.outbox.republisher import LOOK_S, MAX_IN_HAND, Republisher
-from pizza.taskqueue.testing import Recorder
+from pizza.taskqueue.testing import FakeConnection
 from pizza.taskqueue.topology import Topology
 
 SQL = Queries("taskqueue/keeper")
@@ -64,7 +64,7 @@ class Judge:
     def __init__(self, clock: Clock, waiting: int) -> None:
         self.clock, self.broker, self.publisher = clock, StubBroker(), StubPublisher()
         self.waiting = waiting
-        self.conn = Recorder(
+        self.conn = FakeConnection(
             {
                 SQL.queues_with_waiting: [("q",)],
                 SQL.count_waiting: lambda values: [(min(values["limit"], self.waiting),)],

@@ -11,7 +11,7 @@ import pytest
 from pizza.database.queries import Queries
 from pizza.taskqueue.outbox import rescuer as module
 from pizza.taskqueue.outbox.rescuer import Rescuer
-from pizza.taskqueue.testing import Recorder
+from pizza.taskqueue.testing import FakeConnection
 
 SQL = Queries("taskqueue/keeper")
 
@@ -38,7 +38,7 @@ class Judge:
 
     def __init__(self, clock: Clock, answers: dict[str, Any] | None = None) -> None:
         self.clock = clock
-        self.conn = Recorder(answers)
+        self.conn = FakeConnection(answers)
         self._rescuer = Rescuer(self.conn, lambda about, text: None)  # type: ignore[arg-type]
 
     def judges(self, after: float) -> bool:
