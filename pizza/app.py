@@ -31,7 +31,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.periodic(_ESTIMATES, "estimates")(estimates.refresh_estimates)
     app.periodic(_PACE, "pace")(estimates.measure_cooking_times)
     app.periodic(_NAMES, "names")(fold_names)
-    app.periodic(_FORGET, "order keys")(orders.forget_keys)
+    app.periodic(_FORGET, "order keys")(orders.prune_keys)
     app.periodic(_FORGET, "clients")(doors.ClientRetention().run)
     app.periodic(_FORGET, "sessions")(session_storage.prune_sessions)
     app.periodic(_FORGET, "keys")(keys.disable_void_webhooks)
@@ -54,7 +54,7 @@ def _age(app: App, patience: float) -> None:
 
     @app.periodic(_AGEING, "ageing")
     def age_orders(conn: BoundedConnection) -> None:
-        orders.age(
+        orders.promote_aged(
             conn, timedelta(seconds=patience), priority=AGED_PRIORITY, by="ageing", rule=rule
         )
 
@@ -64,7 +64,7 @@ def _forget(app: App, keep: timedelta) -> None:
 
     @app.periodic(_FORGET, "history")
     def forget_history(conn: BoundedConnection) -> None:
-        retention_storage.forget(conn, keep)
+        retention_storage.prune_history(conn, keep)
 
 
 def _forget_customers(app: App, keep: timedelta) -> None:

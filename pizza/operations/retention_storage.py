@@ -27,7 +27,7 @@ BATCH = 500
 Connection = psycopg.Connection[Any]
 
 
-def forget(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
+def prune_history(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
     """Drop what is older than `keep`, at most `limit` rows of each kind; returns how many.
 
     What belongs to an order that waits or cooks stays. The caller comes again for the rest.

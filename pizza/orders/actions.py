@@ -48,7 +48,7 @@ def cancel(
     check_signature(by=by, reason=reason)
     is_staff = role == STAFF or actor.key_id is not None
     who = actor.signature(by) if is_staff else by or CUSTOMER
-    transitions.move(
+    transitions.transition_order(
         conn, checked_number(number), CANCELLED, by=who, role=role, reason=reason, version=version
     )
 
@@ -71,7 +71,7 @@ def deliver(
     now = storage.status(conn, checked_number(number))
     leaves = now.order_type == DELIVERY and now.status == READY
     to = OUT_FOR_DELIVERY if leaves else DELIVERED
-    transitions.move(conn, number, to, by=actor.signature(by), version=version)
+    transitions.transition_order(conn, number, to, by=actor.signature(by), version=version)
 
 
 def send_back(
@@ -88,7 +88,7 @@ def send_back(
     Raises InvalidRequest, OrderNotFound, IllegalTransition, VersionConflict.
     """
     check_signature(by=by, reason=reason)
-    transitions.move(
+    transitions.transition_order(
         conn, checked_number(number), RECEIVED, by=actor.signature(by), reason=reason,
         version=version,
     )  # fmt: skip
@@ -109,7 +109,7 @@ def set_priority(
     Raises InvalidRequest, InvalidOrder, OrderNotFound, IllegalTransition, VersionConflict.
     """
     check_signature(by=by, reason=reason)
-    transitions.prioritise(
+    transitions.set_priority(
         conn, checked_number(number), priority, by=actor.signature(by), reason=reason,
         version=version,
     )  # fmt: skip

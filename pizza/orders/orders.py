@@ -181,7 +181,7 @@ def checked_number(number: str) -> str:
 
 def whole_order(conn: Connection, number: str) -> Order:
     """An order with its items, its customer and its times. Raises OrderNotFound."""
-    return orders.whole(conn, checked_number(number))
+    return orders.get_order(conn, checked_number(number))
 
 
 def list_orders(
@@ -209,7 +209,9 @@ def list_orders(
     if errors:
         raise InvalidRequest(errors)
     try:
-        return orders.newest(conn, status=status, order_type=order_type, limit=limit, before=before)
+        return orders.list_orders(
+            conn, status=status, order_type=order_type, limit=limit, before=before
+        )
     except OrderNotFound:
         raise InvalidRequest([unknown]) from None
 

@@ -137,7 +137,7 @@ def place(
 
 
 def _bounds(key: IdempotencyKey | None, client: ClientQuota | None) -> dict[str, object]:
-    """The parameters of an order that is not placed come what may."""
+    """The parameters of idempotency and of the client's quota."""
     found: dict[str, object] = {} if key is None else {"key": key.key, "digest": key.digest}
     if client is None:
         return found
@@ -151,8 +151,8 @@ def _bounds(key: IdempotencyKey | None, client: ClientQuota | None) -> dict[str,
     }
 
 
-def forget_keys(conn: Connection) -> None:
-    """Drop keys that are older than a day, a batch at a time. A chore."""
+def prune_keys(conn: Connection) -> None:
+    """Delete a batch of keys that are older than a day. A periodic task."""
     with index_plans(conn):
         conn.execute(_FORGET_KEYS, {"limit": _KEYS_AT_A_TIME})
 
@@ -171,15 +171,15 @@ def _items(items: tuple[OrderItem, ...]) -> str:
 
 
 def status(conn: Connection, number: str) -> OrderStatus:
-    """Where an order stands. Raises OrderNotFound."""
+    """The current status of an order. Raises OrderNotFound."""
     row = conn.execute(_STATUS, {"number": number}).fetchone()
     if row is None:
         raise OrderNotFound(number)
     return OrderStatus(*row)
 
 
-def whole(conn: Connection, number: str) -> Order:
-    """An order with all that is kept of it. Raises OrderNotFound."""
+def get_order(conn: Connection, number: str) -> Order:
+    """An order with all its fields. Raises OrderNotFound."""
     row = conn.execute(_WHOLE, {"number": number}).fetchone()
     if row is None:
         raise OrderNotFound(number)
@@ -187,7 +187,7 @@ def whole(conn: Connection, number: str) -> Order:
     return Order(*(*row, items))
 
 
-def newest(
+def list_orders(
     conn: Connection,
     *,
     status: str | None = None,
@@ -195,9 +195,9 @@ def newest(
     limit: int,
     before: str | None = None,
 ) -> list[OrderSummary]:
-    """The newest orders, newest first: those older than the order `before`.
+    """A page of orders, newest first; only those older than the order `before`.
 
-    Raises OrderNotFound when there is no such order.
+    Raises OrderNotFound if there is no order `before`.
     """
     place: Any = (None, None)
     if before is not None:
@@ -221,9 +221,9 @@ def history(conn: Connection, number: str) -> list[StatusChange]:
 
 
 def set_capacity(conn: Connection, limit: int, by: str | None = None) -> None:
-    """Set how many orders may be received or cooking at a time; 0 for no limit.
+    """Set the maximum of received and cooking orders; 0 for no limit.
 
-    by: who sets it by a command; None as an order service at its start does.
+    by: who sets it by a command; None for an order service at its start.
     """
     conn.execute(_SET_CAPACITY, {"limit": limit, "by": by})
 
@@ -261,7 +261,7 @@ def leave_order_services(conn: Connection) -> None:
     conn.execute(_LEAVE_ORDER_SERVICES)
 
 
-def move(
+def transition_order(
     conn: Connection,
     number: str,
     version: int,
@@ -272,9 +272,9 @@ def move(
     queue: str,
     exchange: str,
 ) -> UpdatedOrder | None:
-    """Lead an order to another status; None when it has not this version any more.
+    """Set the status of an order; None if it no longer has this version.
 
-    queue, exchange: where it waits if it has to be cooked again.
+    queue, exchange: of its message if it is cooked again.
     """
     parameters = {
         "number": number, "version": version, "to": to, "by": by, "notes": notes,
@@ -283,10 +283,10 @@ def move(
     return _moved(number, conn.execute(_MOVE, parameters).fetchone())
 
 
-def prioritise(
+def set_priority(
     conn: Connection, number: str, version: int, priority: int, *, by: str, notes: str
 ) -> UpdatedOrder | None:
-    """Give an order another priority; None when it has not this version any more."""
+    """Set the priority of an order; None if it no longer has this version."""
     parameters = {
         "number": number, "version": version, "priority": priority, "by": by, "notes": notes,
     }  # fmt: skip
@@ -299,8 +299,10 @@ def _moved(number: str, row: Any) -> UpdatedOrder | None:
     return UpdatedOrder(number, status, version, updated_at) if verdict == "moved" else None
 
 
-def age(conn: Connection, patience: timedelta, *, priority: int, by: str, rule: str) -> int:
-    """Raise waiting orders that were placed longer than `patience` ago; returns how many."""
+def promote_aged(
+    conn: Connection, patience: timedelta, *, priority: int, by: str, rule: str
+) -> int:
+    """Set the priority of orders that have waited longer than `patience`; returns how many."""
     row = conn.execute(
         _AGE, {"patience": patience, "priority": priority, "by": by, "rule": rule}
     ).fetchone()

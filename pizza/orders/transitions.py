@@ -1,7 +1,7 @@
-"""Changes to an order by hand: cancel, hand over, send back, another priority.
+"""Transitions of orders by staff and customers, and changes of the priority.
 
-The state machine is the table of pizza.domain.status; the change is made only to the version that
-it was checked against, so of two at once one sees what the other has done.
+The state machine is the table of pizza.domain.status. A change is applied only to the version of
+the order that it was checked against.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[Any]
 
-# Somebody else has changed the order between look and change: looked at again so often.
+# Attempts, if the order is changed by others between the check and the update.
 _TRIES = 5
 
 
-def move(
+def transition_order(
     conn: Connection,
     number: str,
     to: str,
@@ -41,18 +41,18 @@ def move(
     reason: str | None = None,
     version: int | None = None,
 ) -> UpdatedOrder:
-    """Lead an order to the status `to`, with its log row and its notification, in one commit.
+    """Set the status of an order, with its log row and its notification, in one transaction.
 
-    by: who does it; role: as whom (pizza.domain.status); reason: for the log.
-    version: refuse when the order has another one by now (from an If-Match header).
+    by: the actor; role: of the actor (pizza.domain.status); reason: for the log.
+    version: the required version of the order (from an If-Match header), None for any.
     Raises OrderNotFound, IllegalTransition, ReasonRequired, VersionConflict.
     """
     for _ in range(_TRIES):
-        now = _look(conn, number, version)
+        now = _read_version(conn, number, version)
         arrow = transition(now.status, to, now.order_type, role)
         if arrow.needs_reason and not reason:
             raise ReasonRequired(now.status, to)
-        moved = orders.move(
+        moved = orders.transition_order(
             conn, number, now.version, to, by=by, notes=_notes(reason, role),
             queue=TYPED_QUEUES[now.order_type], exchange=ORDERS_TOPIC,
         )  # fmt: skip
@@ -66,7 +66,7 @@ def move(
     raise VersionConflict(number, now.version, now.version + 1)
 
 
-def prioritise(
+def set_priority(
     conn: Connection,
     number: str,
     priority: int,
@@ -75,9 +75,9 @@ def prioritise(
     reason: str,
     version: int | None = None,
 ) -> UpdatedOrder:
-    """Give an order that waits or cooks another priority; a waiting one moves at once.
+    """Set the priority of a received or cooking order.
 
-    Raises OrderNotFound, InvalidOrder, IllegalTransition (it is past the kitchen),
+    Raises OrderNotFound, InvalidOrder, IllegalTransition (the order has left the kitchen),
     VersionConflict.
     """
     if not MIN_PRIORITY <= priority <= MAX_PRIORITY:
@@ -85,7 +85,7 @@ def prioritise(
             [FieldError("priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")]
         )
     for _ in range(_TRIES):
-        now = _look(conn, number, version)
+        now = _read_version(conn, number, version)
         if now.status not in ACTIVE:
             raise IllegalTransition(
                 now.status,
@@ -94,7 +94,7 @@ def prioritise(
                 f"An order that is {now.status} cannot get another priority any more.",
             )
         notes = f"priority {now.priority} → {priority}: manual override: {reason}"
-        moved = orders.prioritise(conn, number, now.version, priority, by=by, notes=notes)
+        moved = orders.set_priority(conn, number, now.version, priority, by=by, notes=notes)
         if moved is not None:
             log.info(
                 "Order has another priority",
@@ -106,7 +106,7 @@ def prioritise(
     raise VersionConflict(number, now.version, now.version + 1)
 
 
-def _look(conn: Connection, number: str, version: int | None) -> OrderStatus:
+def _read_version(conn: Connection, number: str, version: int | None) -> OrderStatus:
     now = orders.status(conn, number)
     if version is not None and version != now.version:
         raise VersionConflict(number, version, now.version)

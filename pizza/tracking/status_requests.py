@@ -84,7 +84,7 @@ def apply_request(conn: BoundedConnection, request: StatusRequest) -> dict[str, 
     """Set the status; returns the reply. A refused request changes nothing."""
     try:
         with conn.transaction():
-            moved = transitions.move(
+            moved = transitions.transition_order(
                 conn, request.number, request.to, by=request.by, role=STAFF, reason=request.reason
             )  # fmt: skip
     except DomainError as refusal:

@@ -115,8 +115,8 @@ def track(conn: BoundedConnection) -> None:
 
 def forget(conn: BoundedConnection) -> None:
     """The periodic tasks that drop what is old, with something to drop."""
-    assert retention_storage.forget(conn, timedelta(days=2), limit=20) == 40
-    orders.forget_keys(conn)
+    assert retention_storage.prune_history(conn, timedelta(days=2), limit=20) == 40
+    orders.prune_keys(conn)
 
 
 WORKS: dict[str, Callable[[BoundedConnection], object]] = {
@@ -167,10 +167,10 @@ def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -
         return int(row[0])
 
     while conn.execute("select from order_key where kept_at < now() - interval '1 day'").rowcount:
-        orders.forget_keys(conn)
+        orders.prune_keys(conn)
     before = rows_read()
-    orders.forget_keys(conn)
-    retention_storage.forget(conn, timedelta(days=900))
+    orders.prune_keys(conn)
+    retention_storage.prune_history(conn, timedelta(days=900))
     assert rows_read() - before < 10
 
 

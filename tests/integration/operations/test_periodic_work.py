@@ -66,7 +66,7 @@ def hold(db_url: str) -> Hold:
 
 
 def age(conn: BoundedConnection) -> int:
-    return orders.age(conn, PATIENCE, priority=10, by="ageing", rule="waited over 60 s")
+    return orders.promote_aged(conn, PATIENCE, priority=10, by="ageing", rule="waited over 60 s")
 
 
 def priorities(conn: BoundedConnection) -> dict[str, int]:
@@ -162,9 +162,9 @@ def test_a_locked_idempotency_key_is_dropped_later(conn: BoundedConnection, hold
         )
     left = "select key from order_key"
     with hold("select from order_key where key = %s for update", numbers[1]):
-        orders.forget_keys(conn)
+        orders.prune_keys(conn)
         assert conn.execute(left).fetchall() == [(numbers[1],)]
-    orders.forget_keys(conn)
+    orders.prune_keys(conn)
     assert conn.execute(left).fetchall() == []
 
 
@@ -214,9 +214,9 @@ def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
         ]
 
     with hold(f"select from {table} where order_number = 'ORD_A' for update"):
-        retention_storage.forget(conn, KEEP)
+        retention_storage.prune_history(conn, KEEP)
         assert left() == [{"ORD_A"}] * 3
-    retention_storage.forget(conn, KEEP)
+    retention_storage.prune_history(conn, KEEP)
     assert left() == [set()] * 3
 
 

@@ -45,13 +45,13 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
     moved = {"least": timedelta(seconds=30), "share": 0.25}
     bounded: dict[str, Callable[[], object]] = {
         "ageing": lambda: age(conn),
-        "ageing of nobody": lambda: orders.age(
+        "ageing of nobody": lambda: orders.promote_aged(
             conn, timedelta(hours=9), priority=10, by="ageing", rule=""
         ),
         "estimates": lambda: estimates.refresh_estimates(conn),
         "pace": lambda: estimates.measure_cooking_times(conn),
         "clients": lambda: clients.run(conn),
-        "keys": lambda: orders.forget_keys(conn),
+        "keys": lambda: orders.prune_keys(conn),
         "customers": lambda: personal_data.forget(conn, KEEP),
     }
     each: dict[str, Callable[[], object]] = {
@@ -60,7 +60,7 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
         "told estimates": lambda: tracking.notify_estimates(conn, **moved, by="tracking-service"),
         "stuck": lambda: tracking.mark_stuck(conn, 2.0, timedelta(seconds=30)),
         "stuck no more": lambda: tracking.resolve_stuck(conn),
-        "history": lambda: retention_storage.forget(conn, KEEP),
+        "history": lambda: retention_storage.prune_history(conn, KEEP),
     }
     for _ in range(8):
         for run in (bounded | each).values():

@@ -72,7 +72,7 @@ def numbers(conn: BoundedConnection, table: str) -> list[str]:
 def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit: int) -> None:
     conn.execute(FILL)
     turns = 0
-    while retention_storage.forget(conn, KEEP, limit):
+    while retention_storage.prune_history(conn, KEEP, limit):
         turns += 1
     assert {table: numbers(conn, table) for table in LEFT} == LEFT
     assert turns == (1 if limit == 500 else 3)
@@ -80,7 +80,7 @@ def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit
 
 def test_a_turn_takes_so_many_of_each_kind_the_oldest_first(conn: BoundedConnection) -> None:
     conn.execute(FILL)
-    assert retention_storage.forget(conn, KEEP, limit=2) == 2 + 1 + 2 + 2 + 1
+    assert retention_storage.prune_history(conn, KEEP, limit=2) == 2 + 1 + 2 + 2 + 1
     left = conn.execute("select sequence from tracking_event where order_number = 'old'")
     assert left.fetchall() == [(3,)]
 
@@ -90,9 +90,9 @@ def test_what_somebody_holds_is_left_for_another_turn(conn: BoundedConnection, d
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from tracking_event where order_number = 'old' for update")
         with conn.timeout_scope(2):
-            retention_storage.forget(conn, KEEP)
+            retention_storage.prune_history(conn, KEEP)
     assert numbers(conn, "tracking_event") == ["old", "open", "young"]
-    retention_storage.forget(conn, KEEP)
+    retention_storage.prune_history(conn, KEEP)
     assert numbers(conn, "tracking_event") == LEFT["tracking_event"]
 
 
@@ -106,10 +106,10 @@ def test_keys_are_forgotten_a_batch_at_a_time(
            select n, '', n, 1, '', now(), now() - n * interval '7 hours'
            from generate_series(1, 9) n"""
     )
-    orders.forget_keys(conn)
+    orders.prune_keys(conn)
     left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
     assert left == ["1", "2", "3", "4", "5", "6"]
-    orders.forget_keys(conn)
+    orders.prune_keys(conn)
     left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
     assert left == ["1", "2", "3"]
 

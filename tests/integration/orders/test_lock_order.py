@@ -127,7 +127,7 @@ def test_a_delivery_ends_while_staff_removes_its_webhook(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda conn, number: transitions.move(
+        lambda conn, number: transitions.transition_order(
             conn, number, "cancelled", by="staff", role=STAFF, reason="burnt"
         ),
         lambda conn, number: stored.prioritise(conn, number, 1, 10, by="staff", notes="late"),
