@@ -34,7 +34,7 @@ def give_memory(rabbitmq: RabbitMQ, count: int) -> None:
 
 def send_tasks(stage: Harness, count: int, colour: str = "red") -> None:
     """Send tasks in one transaction; the relay publishes them."""
-    stage.conn.execute(_PUBLISH, (stage.toy.queue(colour), stage.prefix, colour, count))
+    stage.conn.execute(_PUBLISH, (stage.sample.queue(colour), stage.prefix, colour, count))
 
 
 def insert_tasks(
@@ -52,8 +52,8 @@ def insert_tasks(
     age: seconds since they were sent. available: when they are due, in SQL; n counts them.
     """  # fmt: skip
     values = {
-        "state": state, "queue": stage.toy.queue(colour), "exchange": stage.prefix, "key": colour,
-        "priority": priority, "count": count, "age": age,
+        "state": state, "queue": stage.sample.queue(colour), "exchange": stage.prefix,
+        "key": colour, "priority": priority, "count": count, "age": age,
     }  # fmt: skip
     stage.conn.execute(_INSERT.format(available=available), values)
 

@@ -78,7 +78,7 @@ class EventProbe:
 
     def _consume(self) -> None:
         name = f"{self._stage.prefix}.probe"
-        exchange = self._stage.toy.app.topology.exchanges[0]
+        exchange = self._stage.sample.app.topology.exchanges[0]
         with self._stage.broker() as channel:
             Queue(name, exchange, "event.probe", exclusive=True, durable=False)(channel).declare()
             channel.basic_consume(name, no_ack=True, callback=self._note)

@@ -56,19 +56,19 @@ class Pings:
     def _send(self) -> None:
         stage = self._stage
         body = {"mode": "ok", "label": "ping"}
-        place = {"queue": stage.toy.queue(self._colour), "routing_key": self._colour}
+        place = {"queue": stage.sample.queue(self._colour), "routing_key": self._colour}
         with psycopg.connect(stage.db_url, autocommit=True) as conn:
             while not self._over.wait(PAUSE_S):
                 number, now = len(self._sent_at), time.time()
                 self._sent_at.append(now)
                 with conn.transaction():
                     publish(conn, stage.prefix, "event.ping", {"n": number})
-                    id = stage.toy.play.send(conn, body, **place)
+                    id = stage.sample.play.send(conn, body, **place)
                 self.jobs.append(id)
 
     def _receive(self) -> None:
         with self._stage.broker() as channel:
-            channel.basic_consume(self._stage.toy.events, no_ack=True, callback=self._arrived)
+            channel.basic_consume(self._stage.sample.events, no_ack=True, callback=self._arrived)
             while not (self._over.is_set() and len(self._arrived_at) >= len(self.jobs)):
                 try:
                     channel.connection.drain_events(timeout=0.1)

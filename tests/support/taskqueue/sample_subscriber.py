@@ -114,7 +114,7 @@ class EventRecorder:
 
 
 def main() -> None:
-    from toy import JsonLines, make  # run as a program, its neighbour is no package's
+    from sample_app import JsonLines, make  # run as a program, its neighbour is no package's
 
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["subscriber"])

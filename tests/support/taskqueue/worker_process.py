@@ -24,8 +24,8 @@ from devservices import GuardedProcess
 from ..waiting import wait_until
 from .sample_app import SCHEMA, make
 
-TOY = Path(__file__).with_name("sample_app.py")
-LISTENER = Path(__file__).with_name("sample_subscriber.py")
+SAMPLE_APP = Path(__file__).with_name("sample_app.py")
+SAMPLE_SUBSCRIBER = Path(__file__).with_name("sample_subscriber.py")
 DEAD_LETTERS = "dead_letter_queue"
 # Log actions of failures of the application, which have its stack.
 EXPECTED = ("job_retried", "job_dead", "job_failed_late", "event_dead", "periodic_task_failed")
@@ -136,7 +136,7 @@ class Harness:
     def __init__(self, db_url: str, broker_url: str, folder: Path) -> None:
         self.db_url, self.broker_url = db_url, broker_url
         self.prefix = f"t{uuid4().hex[:10]}"
-        self.toy = make(self.prefix)
+        self.sample = make(self.prefix)
         self.processes: list[Process] = []
         self._gates = 0
         self._folder = folder
@@ -177,12 +177,12 @@ class Harness:
         """Start a subscriber; `ready` waits until it consumes. db: whether, or which, it has."""
         if db is not True:
             options["db"] = db or None
-        process = self._start("subscriber", name, script=LISTENER, **options)
+        process = self._start("subscriber", name, script=SAMPLE_SUBSCRIBER, **options)
         if ready:
             process.await_log("subscribed", 20)
         return process
 
-    def _start(self, role: str, name: str, *, script: Path = TOY, **options: Any) -> Process:
+    def _start(self, role: str, name: str, *, script: Path = SAMPLE_APP, **options: Any) -> Process:
         values = {
             "db": self.db_url, "broker": self.broker_url, "prefix": self.prefix, "name": name,
             "journal": str(self._journal), **options,
@@ -213,7 +213,7 @@ class Harness:
             self._conn.close()
         with suppress(AMQPError, OSError), self.broker() as channel:
             for queue in (
-                *self.toy.app.topology.queues,
+                *self.sample.app.topology.queues,
                 *map(kombu.Queue, (f"{self.prefix}.kept", DEAD_LETTERS)),
             ):
                 channel.queue_delete(queue.name)
@@ -254,10 +254,10 @@ class Harness:
             for key in ("priority", "countdown", "message_id", "needs")
             if key in more
         }
-        return getattr(self.toy, task).send(
+        return getattr(self.sample, task).send(
             self.conn,
             {"mode": mode, **more},
-            queue=self.toy.queue(colour),
+            queue=self.sample.queue(colour),
             routing_key=colour,
             **options,
         )
@@ -337,14 +337,16 @@ class Harness:
 
     def declare(self, channel: Any) -> None:
         """Declare the topology beforehand, so that a test can look at queues."""
-        for entity in (*self.toy.app.topology.exchanges, *self.toy.app.topology.queues):
+        for entity in (*self.sample.app.topology.exchanges, *self.sample.app.topology.queues):
             entity(channel).declare()
 
     def drain(self, queue: str | None = None) -> list[amqp.Message]:
         """All messages that are ready in a queue (default: the events), acknowledged."""
         found = []
         with self.broker() as channel:
-            while (message := channel.basic_get(queue or self.toy.events, no_ack=True)) is not None:
+            while (
+                message := channel.basic_get(queue or self.sample.events, no_ack=True)
+            ) is not None:
                 found.append(message)
         return found
 

@@ -87,7 +87,7 @@ def accepted_and_dead(stage: Harness, sent: set[int]) -> None:
 
 
 def test_a_worker_that_accepts_external_messages(stage: Harness) -> None:
-    green = stage.toy.queue("green")
+    green = stage.sample.queue("green")
     worker = stage.worker("w", "green,red")
     sent = send(stage, all_properties(), "", green)
     assert len(sent) > 200
@@ -100,7 +100,7 @@ def test_a_worker_that_accepts_external_messages(stage: Harness) -> None:
 
 
 def test_a_worker_of_a_queue_for_its_own_messages(stage: Harness) -> None:
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     worker = stage.worker("w")
     own = ({"headers": TASK} | each for each in all_properties())
     sent = send(stage, own, "", red)
@@ -136,7 +136,7 @@ def test_a_subscriber(stage: Harness, db: bool) -> None:
         stage.relay()  # which makes rows of them
     letters = read_dead_letters(stage, len(sent) - len(heard()))
     assert sorted(heard() + numbers(letters)) == sorted(sent)
-    assert_unmoved(subscriber, stage, stage.toy.events)
+    assert_unmoved(subscriber, stage, stage.sample.events)
 
 
 @drawn
@@ -146,9 +146,9 @@ def test_a_worker_gets_whatever_is_drawn(stage: Harness, headers: list[dict[str,
         stage.worker("w", "green,red")
     stage.rows("delete from effect returning 1")
     empty_dead_letters(stage)
-    sent = send(stage, without_twins(headers), "", stage.toy.queue("green"))
+    sent = send(stage, without_twins(headers), "", stage.sample.queue("green"))
     accepted_and_dead(stage, sent)
-    assert_unmoved(stage.processes[0], stage, stage.toy.queue("green"))
+    assert_unmoved(stage.processes[0], stage, stage.sample.queue("green"))
 
 
 @drawn

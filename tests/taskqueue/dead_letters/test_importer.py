@@ -61,7 +61,7 @@ def import_all(conn: BoundedConnection, broker: BrokerConnection) -> None:
 def of_release_0_2(stage: Harness, **more: Any) -> dict[str, Any]:
     """The headers of a dead letter that release 0.2.0 has written."""
     return {
-        "reason": "KeyError: 'missing'", "died_in": stage.toy.queue("red"),
+        "reason": "KeyError: 'missing'", "died_in": stage.sample.queue("red"),
         "died_at": "2026-01-01T12:00:00.000Z", "task": "play", "attempt": 3, "position": 7, **more,
     }  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
     put(stage, b'{"mode": "ok"}', headers, message_id=id, priority=7)
     import_all(conn, broker)
     (letter,) = management.list_dead_letters(conn)
-    assert (letter.id, letter.task, letter.queue) == (id, "play", stage.toy.queue("red"))
+    assert (letter.id, letter.task, letter.queue) == (id, "play", stage.sample.queue("red"))
     assert (letter.reason, letter.attempt) == ("KeyError: 'missing'", 3)
     assert (letter.needs, letter.priority) == (["draw"], 7)
     assert letter.headers == {"format": 2}
@@ -95,7 +95,7 @@ def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
         "select id::text, task, queue, routing_key, exchange, priority, needs, headers, body"
         " from message where task is not null"
     )
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     assert sent == [(id, "play", red, red, "", 7, ["draw"], {"format": 2}, b'{"mode": "ok"}')]
 
 
@@ -107,7 +107,7 @@ def test_an_event_of_release_0_2_goes_to_its_queue_again(
     put(stage, b'{"n": 7}', headers, message_id=str(uuid4()))
     import_all(conn, broker)
     assert management.retry_all(conn).count == 1
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     sent = stage.rows("select exchange, routing_key, body from message where exchange = ''")
     assert sent == [("", red, b'{"n": 7}')]
 
@@ -152,7 +152,7 @@ def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
     stage: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     worker = stage.worker("w")
-    put(stage, b"\xff", {"task": "nope", "died_in": stage.toy.queue("red"), "needs": [1]})
+    put(stage, b"\xff", {"task": "nope", "died_in": stage.sample.queue("red"), "needs": [1]})
     import_all(conn, broker)
     stage.conn.execute("update dead_message set needs = null")
     assert management.retry_all(conn).count == 1

@@ -46,7 +46,7 @@ def bury(stage: Harness, *labels: str) -> list[str]:
 def insert(stage: Harness, number: int = 1, **columns: Any) -> list[str]:
     """Rows of dead messages, the oldest first."""
     values = {
-        "task": "play", "queue": stage.toy.queue("red"), "body": b'{"mode": "ok"}',
+        "task": "play", "queue": stage.sample.queue("red"), "body": b'{"mode": "ok"}',
         "reason": "Hopeless: no use", **columns,
     }  # fmt: skip
     rows = stage.rows(
@@ -73,7 +73,7 @@ def test_a_list_shows_the_reason_and_changes_nothing(
         found = management.list_dead_letters(conn)
         assert [letter.id for letter in found] == jobs
     assert found[0].reason == "Hopeless: no use"
-    assert (found[0].task, found[0].queue) == ("play", stage.toy.queue("red"))
+    assert (found[0].task, found[0].queue) == ("play", stage.sample.queue("red"))
     assert (found[0].attempt, found[0].runs) == (1, 1)
     assert found[0].body == {"mode": "hopeless", "label": "first"}
     assert listed(conn) == jobs
@@ -125,7 +125,7 @@ def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
 ) -> None:
     worker = stage.worker("w")
     with stage.broker() as channel:
-        channel.basic_publish(amqp.Message(b"{no json"), "", stage.toy.queue("red"))
+        channel.basic_publish(amqp.Message(b"{no json"), "", stage.sample.queue("red"))
     worker.await_log("message_dead")
     wait_until(lambda: dead(stage) == 1, 10, "it is dead")
     assert management.list_dead_letters(conn)[0].body == "{no json"
@@ -182,7 +182,7 @@ def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
     asks = {"reply_to": "answers", "correlation_id": "7"}
     with stage.broker() as channel:
         message = amqp.Message("no json", message_id="a-1", content_type="application/json", **asks)
-        channel.basic_publish(message, "", stage.toy.queue("red"))
+        channel.basic_publish(message, "", stage.sample.queue("red"))
     rows = "select id, headers ->> 'reply_to', headers ->> 'correlation_id' from dead_message"
     ((id, *kept),) = wait_until(lambda: stage.rows(rows), 15, "it is dead")
     assert kept == list(asks.values())
@@ -192,7 +192,7 @@ def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
     stage.relay()
     assert management.retry(stage.conn, str(id)).count == 1
     # Then the next delivery has both
-    (again,) = wait_until(lambda: stage.drain(stage.toy.queue("red")), 15, "it is delivered")
+    (again,) = wait_until(lambda: stage.drain(stage.sample.queue("red")), 15, "it is delivered")
     assert again.properties["correlation_id"] == "7"
     assert again.properties["application_headers"]["reply_to"] == "answers"
 
@@ -207,7 +207,7 @@ def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Harness) -> No
     # When the message is delivered twice
     with stage.broker() as channel:
         for _ in range(2):
-            channel.basic_publish(message, "", stage.toy.queue("red"))
+            channel.basic_publish(message, "", stage.sample.queue("red"))
     worker.await_log("job_dead")
     worker.await_log("job_skipped")
     # Then it is dead once, the second delivery is gone, and the worker goes on.
@@ -217,9 +217,9 @@ def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Harness) -> No
     with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
         row = conn.execute("select * from message where id = %s", [next_one]).fetchone()
     with stage.broker() as channel:
-        channel.basic_publish(to_amqp(row), "", stage.toy.queue("red"))
+        channel.basic_publish(to_amqp(row), "", stage.sample.queue("red"))
     wait_until(lambda: stage.effects() == {next_one: 1}, 15, "the next one is done")
-    assert stage.ready(stage.toy.queue("red")) == 0
+    assert stage.ready(stage.sample.queue("red")) == 0
     assert not worker.log("executor_failed")
 
 
@@ -238,9 +238,9 @@ def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
         lambda: len(x := management.list_dead_letters(conn)) == 2 and x, 15, "two are dead"
     )
     queues = {letter.queue: letter for letter in found}
-    assert set(queues) == {stage.toy.events, f"{stage.prefix}.kept"}
+    assert set(queues) == {stage.sample.events, f"{stage.prefix}.kept"}
     assert {letter.headers["message_id"] for letter in found} == {event}
-    assert management.retry(conn, queues[stage.toy.events].id).count == 1
+    assert management.retry(conn, queues[stage.sample.events].id).count == 1
     first.await_log("event_dead", count=2)
     assert len(second.log("event_dead")) == 1
 

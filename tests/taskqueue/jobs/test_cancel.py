@@ -72,7 +72,7 @@ def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Harness) -> None:
     assert set_priority(stage.conn, jobs[0], 1)
     assert not set_priority(stage.conn, jobs[0], 1)
     stage.await_states(sent=4)
-    wait_until(lambda: stage.ready(stage.toy.queue("red")) == 6, 5, "the new tickets are there")
+    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 6, 5, "the new tickets are there")
     stage.worker("w", no_relay=True)
     stage.await_all_done()
     assert [run["label"] for run in stage.runs()] == ["3", "1", "2", "0"]

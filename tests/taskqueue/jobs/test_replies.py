@@ -24,6 +24,6 @@ def test_an_answer_that_nobody_waits_for_is_dropped(stage: Harness) -> None:
     relay = stage.relay()
     publish(stage.conn, "", "gone", {"ok": True}, correlation_id="7")
     publish(stage.conn, stage.prefix, "event.x", {"n": 1})
-    wait_until(lambda: stage.ready(stage.toy.events) == 1, 10, "others go their way")
+    wait_until(lambda: stage.ready(stage.sample.events) == 1, 10, "others go their way")
     stage.await_all_done()
     assert not relay.tracebacks()

@@ -61,7 +61,7 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(stage: Harne
     assert letter.properties["message_id"] == str(job)
     assert headers["reason"] == f"Flaky: attempt {ATTEMPTS} fails as it should"
     assert (headers["task"], headers["attempt"]) == ("play", ATTEMPTS)
-    assert headers["died_in"] == letter.delivery_info["routing_key"] == stage.toy.queue("red")
+    assert headers["died_in"] == letter.delivery_info["routing_key"] == stage.sample.queue("red")
     assert datetime.fromisoformat(headers["died_at"])
     assert json.loads(letter.body) == {"mode": "fail", "label": "x"}
     assert worker.await_log("job_dead")["level"] == "ERROR"  # which it says after the commit

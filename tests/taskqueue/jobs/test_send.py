@@ -37,14 +37,14 @@ def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Harness) -
         job = stage.send()
         # Not before the commit, however long that takes
         time.sleep(0.7)  # more than a doze
-        assert stage.ready(stage.toy.events) == stage.ready(stage.toy.queue("red")) == 0
+        assert stage.ready(stage.sample.events) == stage.ready(stage.sample.queue("red")) == 0
     stage.await_states(sent=1)
-    wait_until(lambda: stage.ready(stage.toy.events) == 1, 3, "the event is there")
+    wait_until(lambda: stage.ready(stage.sample.events) == 1, 3, "the event is there")
     (message,) = stage.drain()
     assert message.properties["message_id"] == str(event)
     assert message.properties["application_headers"] == {"source": "test"}
     assert message.properties["delivery_mode"] == 2
-    (ticket,) = stage.drain(stage.toy.queue("red"))
+    (ticket,) = stage.drain(stage.sample.queue("red"))
     assert ticket.properties["message_id"] == str(job)
     assert ticket.properties["application_headers"]["task"] == "play"
 
@@ -55,7 +55,7 @@ def test_the_effect_and_what_it_sends_are_one_commit(stage: Harness) -> None:
     job = stage.send("send_and_fail", times=1)
     stage.await_all_done()
     stage.assert_each_once([job])
-    wait_until(lambda: stage.ready(stage.toy.events) == 1, 3, "the event is there")
+    wait_until(lambda: stage.ready(stage.sample.events) == 1, 3, "the event is there")
     (event,) = stage.drain()
     assert event.body == b'{"attempt":2}'
 
@@ -65,7 +65,7 @@ def test_id_and_priority_are_as_given(stage: Harness) -> None:
     identity = uuid4()
     assert stage.send(message_id=identity, priority=7) == identity
     stage.await_states(sent=1)
-    (ticket,) = stage.drain(stage.toy.queue("red"))
+    (ticket,) = stage.drain(stage.sample.queue("red"))
     assert (ticket.properties["message_id"], ticket.properties["priority"]) == (str(identity), 7)
 
 
@@ -115,9 +115,9 @@ def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_
 def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Harness) -> None:
     identity = uuid4()
     with psycopg.connect(stage.db_url) as first, psycopg.connect(stage.db_url) as second:
-        stage.toy.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
+        stage.sample.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
         late = threading.Thread(
-            target=stage.toy.play.send,
+            target=stage.sample.play.send,
             args=(second, {"mode": "ok"}),
             kwargs={"routing_key": "red", "message_id": identity},
         )
@@ -131,7 +131,7 @@ def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Harness) -> 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])
 def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Harness, body: object) -> None:
     with pytest.raises(PoisonMessage):
-        stage.toy.play.send(stage.conn, body)
+        stage.sample.play.send(stage.conn, body)
     assert not stage.states()
 
 
@@ -147,7 +147,7 @@ class Row:
 def test_any_row_factory_will_do(stage: Harness, factory: Any) -> None:
     with psycopg.connect(stage.db_url, row_factory=factory) as conn:
         first, second = (
-            stage.toy.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
+            stage.sample.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
         )
         assert set_priority(conn, first, 7)
         assert not set_priority(conn, first, 7)
@@ -163,7 +163,7 @@ def test_any_row_factory_will_do(stage: Harness, factory: Any) -> None:
 def test_a_connection_that_would_send_nothing_is_refused(stage: Harness, conn: Any) -> None:
     identity = uuid4()
     for send in (
-        lambda: stage.toy.play.send(conn, {}),
+        lambda: stage.sample.play.send(conn, {}),
         lambda: publish(conn, stage.prefix, "event.x", {}),
         lambda: cancel(conn, identity),
         lambda: set_priority(conn, identity, 1),

@@ -38,18 +38,18 @@ def test_queues_deleted_and_purged_by_hand(stage: Harness) -> None:
     stage.await_run(orphan)
     stage.await_states(sent=40, claimed=1)
     with stage.broker() as channel:
-        channel.queue_delete(stage.toy.queue("red"))
-        channel.queue_purge(stage.toy.queue("green"))
+        channel.queue_delete(stage.sample.queue("red"))
+        channel.queue_purge(stage.sample.queue("green"))
         holder.kill9()
         gate.open()
-        wait_until(lambda: channel.queue_purge(stage.toy.queue("blue")) == 1, 5, "it is back")
+        wait_until(lambda: channel.queue_purge(stage.sample.queue("blue")) == 1, 5, "it is back")
     # Then all are full again before any worker comes
     relay.await_log("messages_sent_again", 25, count=2)
     stage.await_states(sent=41)
     worker = stage.worker("w", "red,green,blue", no_relay=True)
     stage.await_all_done(25)
     # And when a queue is deleted that an idle worker consumes, it connects again
-    blue = stage.toy.queue("blue")
+    blue = stage.sample.queue("blue")
     with stage.broker() as channel:
         idle = lambda: channel.queue_declare(blue, passive=True).consumer_count == 1  # noqa: E731
         wait_until(idle, 10, "the worker consumes")

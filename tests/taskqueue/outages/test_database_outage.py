@@ -66,7 +66,7 @@ def test_crashed_in_the_middle_of_jobs_and_sends(stage: Harness, postgres: Postg
                     while not over.wait(0.02):
                         mode = ("two", "sleep", "ok")[len(known) % 3]
                         body = {"mode": mode, "seconds": 0.05}
-                        known.append(stage.toy.play.send(conn, body, routing_key="red"))
+                        known.append(stage.sample.play.send(conn, body, routing_key="red"))
             except psycopg.Error:
                 over.wait(0.1)
 

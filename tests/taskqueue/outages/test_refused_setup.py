@@ -52,15 +52,15 @@ def guest(rabbitmq: RabbitMQ, stage: Harness) -> Iterator[str]:
 def declare_otherwise(stage: Harness) -> None:
     """The red queue without the priorities that the toy declares."""
     with stage.broker() as channel:
-        channel.queue_delete(stage.toy.queue("red"))
-        Queue(stage.toy.queue("red"), durable=True)(channel).declare()
+        channel.queue_delete(stage.sample.queue("red"))
+        Queue(stage.sample.queue("red"), durable=True)(channel).declare()
 
 
 def test_a_queue_with_other_arguments(stage: Harness) -> None:
     declare_otherwise(stage)
     worker = stage.worker("w", ready=False, no_relay=True)
     subscriber, relay = stage.subscriber(ready=False), stage.relay(ready=False)
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     for text in watched(worker, subscriber, relay):
         assert f"queue {red} cannot be declared" in text
         assert "delete the queue, or declare it with x-max-priority being none" in text
@@ -74,7 +74,7 @@ def test_a_queue_with_other_arguments(stage: Harness) -> None:
 
 
 def test_a_user_who_may_not_configure(stage: Harness, guest: str) -> None:
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     with stage.broker() as channel:
         channel.queue_delete(red)
     worker = stage.worker("w", ready=False, no_relay=True, broker=guest)
@@ -127,12 +127,12 @@ def test_a_queue_that_nobody_declares_is_declared_by_its_worker(
     stage.worker("w", "red,purple", no_relay=True)
     stage.relay()
     try:
-        assert stage.ready(stage.toy.queue("purple")) == 0
+        assert stage.ready(stage.sample.queue("purple")) == 0
         stage.await_run(stage.send(), 15)
         assert connections(rabbitmq) - before <= MOST_CONNECTIONS + 4
     finally:
         with stage.broker() as channel:
-            channel.queue_delete(stage.toy.queue("purple"))
+            channel.queue_delete(stage.sample.queue("purple"))
 
 
 def connections(rabbitmq: RabbitMQ) -> int:

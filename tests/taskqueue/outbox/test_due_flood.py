@@ -36,6 +36,6 @@ def test_events_go_out_while_a_flood_of_due_messages_is_published(
         )
     print(f"events: median {probe.percentile(0.5):.3f} s, 99 % {probe.percentile(0.99):.3f} s")
     probe.assert_on_time()
-    assert stage.ready(stage.toy.queue("red")) == count
+    assert stage.ready(stage.sample.queue("red")) == count
     ((furthest,),) = stage.rows(_FURTHEST)
     assert furthest <= 2000

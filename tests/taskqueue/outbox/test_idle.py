@@ -34,7 +34,7 @@ def test_nobody_loses_the_broker_while_nothing_happens(
     caplog.set_level(logging.INFO)
     worker = stage.worker("w", no_relay=True, heartbeat=HEARTBEAT_S)
     subscriber = stage.subscriber(heartbeat=HEARTBEAT_S)
-    relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="relay")
+    relay = Relay(stage.sample.app, stage.db_url, stage.broker_url, name="relay")
     relay.start()
     try:
         wait_until(lambda: relay.state() == "leading", 10, "it leads")

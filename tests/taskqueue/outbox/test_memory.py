@@ -36,7 +36,9 @@ def consumed(stage: Harness) -> Iterator[list[int]]:
         note = lambda message: lengths.append(len(message.body))  # noqa: E731
         with stage.broker() as channel:
             channel.basic_qos(0, 10, False)
-            channel.basic_consume(stage.toy.events, callback=lambda m: (note(m), ack(channel, m)))
+            channel.basic_consume(
+                stage.sample.events, callback=lambda m: (note(m), ack(channel, m))
+            )
             while not ending.is_set():
                 try:
                     channel.connection.drain_events(timeout=0.1)

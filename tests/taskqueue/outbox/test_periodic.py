@@ -148,7 +148,7 @@ def test_a_long_task_does_not_delay_publishing(stage: Harness) -> None:
         began.set()
         let_go.wait(120)
 
-    app = App("slow", topology=stage.toy.app.topology)
+    app = App("slow", topology=stage.sample.app.topology)
     app.periodic(DAY, "slow")(work)
     relay = Relay(app, stage.db_url, stage.broker_url, name="slow")
     relay.start()

@@ -10,7 +10,7 @@ def test_the_leader_records_how_much_lies_in_each_queue(stage: Harness) -> None:
     stage.send_many(3, mode="hopeless")
     stage.conn.execute("insert into broker_queue values ('deleted', 7, 0, now())")
     stage.relay()
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
 
     def recorded(name: str) -> list[tuple[int, int]]:
         query = "select messages, consumers from broker_queue where name = %s"

@@ -26,7 +26,7 @@ def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
     give_memory(servers.rabbitmq, count)
     insert_tasks(stage, count, "sent", age=20)
     stage.relay()
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     watch = Stopwatch()
     with EventProbe(stage) as probe, stage.broker() as channel:
         ready = lambda: channel.queue_declare(red, passive=True).message_count  # noqa: E731
@@ -40,7 +40,7 @@ def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
 
 def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Harness) -> None:
     relay = stage.relay()
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     send_tasks(stage, 5000)
     wait_until(lambda: stage.ready(red) == 5000, 30, "all wait")
     stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
@@ -64,7 +64,7 @@ def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtak
     relay = stage.relay()
     lost = stage.send(priority=5, label="lost")
     stage.await_states(sent=1)
-    wait_until(lambda: stage.drain(stage.toy.queue("red")), 5, "its delivery is gone")
+    wait_until(lambda: stage.drain(stage.sample.queue("red")), 5, "its delivery is gone")
     stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
     # Given so many others that the queue does not look short
     put_external(stage, 200, "red")
@@ -85,7 +85,7 @@ def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(
     stage: Harness,
 ) -> None:
     relay = stage.relay()
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     send_tasks(stage, 1250)
     wait_until(lambda: stage.ready(red) == 1250, 10, "half of them wait")
     put_external(stage, 40, "red")
@@ -131,7 +131,7 @@ def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
     stage: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given very many messages of other programs, so that each look goes deeper than the last
-    green = stage.toy.queue("green")
+    green = stage.sample.queue("green")
     put_external(stage, 3000, "green")
     insert_tasks(stage, 1, "sent", colour="green")
     for name in ("LOOK_S", "_SHORTEST_PAUSE_S"):
@@ -139,7 +139,7 @@ def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
     monkeypatch.setattr(republisher, "_MAX_DUTY_CYCLE", 1e6)
     broker = CountingBroker(stage.broker_url, name="test")
     with connect(stage.db_url, name="test") as conn:
-        looking = Republisher(conn, stage.toy.app.topology)
+        looking = Republisher(conn, stage.sample.app.topology)
         looking.connected(broker)
         for _ in range(4):
             wait_until(lambda: stage.ready(green) == 3000, 5, "all are there")

@@ -68,7 +68,7 @@ def left_after_a_week(stage: Harness, conn: BoundedConnection) -> list[tuple[str
 
 def test_what_is_registered_is_declared_until_its_time_is_over(stage: Harness) -> None:
     names = {kind: f"{stage.prefix}.{kind}" for kind in ("kept", "own")}
-    exchange = stage.toy.app.topology.exchanges[0]
+    exchange = stage.sample.app.topology.exchanges[0]
     with connect(stage.db_url, name="keeper") as conn:
         for name in names.values():
             subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
@@ -79,11 +79,11 @@ def test_what_is_registered_is_declared_until_its_time_is_over(stage: Harness) -
         )
         broker = BrokerConnection(stage.broker_url, name="keeper")
         try:
-            subscriptions.declare_all(conn, broker, stage.toy.app.topology)
+            subscriptions.declare_all(conn, broker, stage.sample.app.topology)
             assert set(broker.queue_stats(list(names.values()))) == {names["kept"]}
             # To register it again renews it.
             subscriptions.register(conn, "s", Queue(names["own"], exchange, routing_key="event.#"))
-            subscriptions.declare_all(conn, broker, stage.toy.app.topology)
+            subscriptions.declare_all(conn, broker, stage.sample.app.topology)
             assert set(broker.queue_stats(list(names.values()))) == set(names.values())
             broker.channel.queue_delete(names["own"])
         finally:
@@ -94,7 +94,7 @@ def test_a_queue_with_other_properties_is_left_as_it_is(
     stage: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = f"{stage.prefix}.kept"
-    exchange = stage.toy.app.topology.exchanges[0]
+    exchange = stage.sample.app.topology.exchanges[0]
     with stage.broker() as channel:
         channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-max-length": 5})
         channel.basic_publish(amqp.Message(b"x"), "", name)
@@ -102,7 +102,7 @@ def test_a_queue_with_other_properties_is_left_as_it_is(
         subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
         broker = BrokerConnection(stage.broker_url, name="keeper")
         try:
-            subscriptions.declare_all(conn, broker, stage.toy.app.topology)
+            subscriptions.declare_all(conn, broker, stage.sample.app.topology)
             wait_until(lambda: broker.message_count(name) == 1, 5, "its message is still there")
         finally:
             broker.close()

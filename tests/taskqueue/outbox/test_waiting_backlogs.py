@@ -15,7 +15,7 @@ SOME_LOOKS_S = 10.0
 
 def assert_kept(stage: Harness, relay: Process, colour: str, count: int, seconds: float) -> None:
     """After so long the queue still has as many messages, and none was sent again."""
-    queue = stage.toy.queue(colour)
+    queue = stage.sample.queue(colour)
     wait_until(lambda: stage.ready(queue) == count, 30, f"{queue} has {count} messages")
     time.sleep(seconds)
     # Those that are looked at while they lie in a queue come back to it.

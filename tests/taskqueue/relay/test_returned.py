@@ -38,19 +38,19 @@ def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(stage: Harnes
 
 def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(stage: Harness) -> None:
     relay = stage.relay()
-    job = stage.toy.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
+    job = stage.sample.play.send(stage.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere")
     good_ones(stage)
     wait_until(lambda: stage.states() == {"scheduled": 1}, 5, "the others have gone")
     relay.await_log("message_parked")
     # When its queue is bound, it goes
     with stage.broker() as channel:
-        channel.queue_bind(stage.toy.queue("blue"), stage.prefix, "nowhere")
+        channel.queue_bind(stage.sample.queue("blue"), stage.prefix, "nowhere")
         due_now(stage)
         stage.await_states(sent=1)
         # And where that never happens, it is a dead letter with its reason
-        channel.queue_unbind(stage.toy.queue("blue"), stage.prefix, "nowhere")
+        channel.queue_unbind(stage.sample.queue("blue"), stage.prefix, "nowhere")
     with stage.conn.transaction():
-        never = stage.toy.play.send(stage.conn, {}, queue="nowhere", routing_key="nowhere")
+        never = stage.sample.play.send(stage.conn, {}, queue="nowhere", routing_key="nowhere")
         stage.rows("update message set refusals = 11 where id = %s returning 1", never)
     dead = "select id, task, reason from dead_message"
     ((id, task, reason),) = wait_until(lambda: stage.rows(dead), 10, "it is dead")
@@ -70,7 +70,7 @@ def test_what_a_full_queue_refuses_is_not_lost(stage: Harness) -> None:
             publish(stage.conn, stage.prefix, "full", {"n": number})
         good_ones(stage)
         relay.await_log("message_parked")
-        wait_until(lambda: stage.ready(stage.toy.events) >= 50, 5, "the others have gone")
+        wait_until(lambda: stage.ready(stage.sample.events) >= 50, 5, "the others have gone")
         # When there is room again, one by one, all arrive, in order once each
         arrived: list[bytes] = []
 
@@ -117,7 +117,7 @@ def test_what_cannot_be_published_at_all_holds_up_nobody(stage: Harness) -> None
 def test_a_binding_deleted_by_hand_is_made_again(stage: Harness) -> None:
     stage.relay()
     with stage.broker() as channel:
-        channel.queue_unbind(stage.toy.events, stage.prefix, "event.#")
+        channel.queue_unbind(stage.sample.events, stage.prefix, "event.#")
     good_ones(stage, 20)
     stage.await_all_done(5)
     seen = list(dict.fromkeys(message.body for message in stage.drain()))

@@ -42,7 +42,7 @@ def latencies(stage: Harness, count: int) -> list[float]:
     arrived: list[float] = []
     with stage.broker() as channel:
         note = lambda _: arrived.append(time.monotonic())  # noqa: E731
-        channel.basic_consume(stage.toy.events, no_ack=True, callback=note)
+        channel.basic_consume(stage.sample.events, no_ack=True, callback=note)
         for number in range(count):
             # Given a relay that has gone to sleep
             wait_until(lambda: not awake(stage), 5, "the relay dozes")
@@ -71,7 +71,7 @@ def test_another_process_is_woken_at_once(stage: Harness) -> None:
 
 
 def test_the_own_process_is_woken_at_once(stage: Harness) -> None:
-    relay = Relay(stage.toy.app, stage.db_url, stage.broker_url, name="inside")
+    relay = Relay(stage.sample.app, stage.db_url, stage.broker_url, name="inside")
     relay.start()
     try:
         wait_until(lambda: relay.state() == "leading", 10, "it leads")
@@ -89,7 +89,7 @@ def test_a_transaction_that_stays_open_is_not_forgotten(stage: Harness) -> None:
     # Given transactions that have sent and stay open, begun while it sleeps and while it wakes
     openers = [psycopg.connect(stage.db_url) for _ in range(3)]
     for conn in openers:
-        stage.toy.play.send(conn, {"mode": "ok"}, routing_key="red")
+        stage.sample.play.send(conn, {"mode": "ok"}, routing_key="red")
         publish(stage.conn, stage.prefix, "event.tick", {})
         wait_until(lambda: not stage.states()["pending"], 5, "what was committed is published")
     cpu = relay.cpu_seconds()
@@ -151,4 +151,4 @@ def test_a_backlog_goes_in_batches(stage: Harness) -> None:
     watch = Stopwatch()
     stage.await_states(sent=5000, within=15)
     watch.assert_within(4)  # a confirm for each alone would allow about 1,000 a second
-    assert stage.ready(stage.toy.queue("red")) == 5000
+    assert stage.ready(stage.sample.queue("red")) == 5000

@@ -115,7 +115,7 @@ def test_a_queue_deleted_by_hand_is_made_anew(
         rabbitmq.ctl("close_all_connections", "test")
     else:
         with stage.broker() as channel:
-            channel.queue_delete(stage.toy.events)
+            channel.queue_delete(stage.sample.events)
     subscriber.await_log("broker_reconnected", 10)
     shout(stage, 2)
     await_heard(heard, 2)
@@ -200,7 +200,7 @@ def test_sigterm_lets_the_event_in_hand_end(stage: Harness, heard: Callable[[], 
     assert subscriber.ends(5) == 0
     asked.assert_within(2)
     assert heard() == [0]
-    wait_until(lambda: stage.ready(stage.toy.events) == 2, 5, "the others are back in the queue")
+    wait_until(lambda: stage.ready(stage.sample.events) == 2, 5, "the others are back in the queue")
     assert not subscriber.tracebacks()
 
 
@@ -224,7 +224,7 @@ def test_sigterm_is_heard_within_two_seconds(
     assert subscriber.ends(5) == 0
     asked.assert_within(2.5)
     left = 0 if what == "idle" else 1
-    wait_until(lambda: stage.ready(stage.toy.events) == left, 5, "what was in hand is back")
+    wait_until(lambda: stage.ready(stage.sample.events) == left, 5, "what was in hand is back")
 
 
 def test_a_second_sigint_ends_it_at_once(stage: Harness, heard: Callable[[], list[int]]) -> None:

@@ -72,10 +72,10 @@ def test_in_order_with_all_that_is_known_of_it(
     wait_until(lambda: ns(stage, "heard") == list(range(201)), 5, "each is told of after")
     last = stage.runs()[-1]
     assert (last["key"], last["reply_to"], last["correlation_id"]) == ("event.last", "q", "c")
-    wait_until(lambda: stage.ready(stage.toy.events) == 0, 5, "the queue is empty")
+    wait_until(lambda: stage.ready(stage.sample.events) == 0, 5, "the queue is empty")
     subscriber.signal(15)
     assert subscriber.ends(3) == 0
-    assert stage.ready(stage.toy.events) == 0, "all was acknowledged"
+    assert stage.ready(stage.sample.events) == 0, "all was acknowledged"
 
 
 def test_a_duplicate_has_no_effect(stage: Harness, heard: Callable[[], list[int]]) -> None:
@@ -126,7 +126,7 @@ def test_a_failing_event_is_held_in_its_place(
     assert [json.loads(letter.body)["n"] for letter in letters] == [3, 4]
     headers = letters[0].properties["application_headers"]
     assert headers["reason"] == f"Flaky: attempt {ATTEMPTS} fails as it should"
-    assert (headers["died_in"], headers["attempt"]) == (stage.toy.events, ATTEMPTS)
+    assert (headers["died_in"], headers["attempt"]) == (stage.sample.events, ATTEMPTS)
     assert headers["message_id"] == ids[2]
     assert len(subscriber.log("event_retried")) == 2 + 2 * (ATTEMPTS - 1)
     assert len(subscriber.log("event_dead")) == 2

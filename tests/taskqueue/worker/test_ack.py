@@ -15,7 +15,7 @@ def assert_all_acked(stage: Harness, worker: Process) -> None:
     """
     worker.signal(signal.SIGTERM)
     assert worker.ends(10) == 0
-    assert stage.ready(stage.toy.queue("red")) == 0
+    assert stage.ready(stage.sample.queue("red")) == 0
 
 
 def test_a_job_longer_than_the_brokers_patience_is_delivered_once(stage: Harness) -> None:
@@ -37,7 +37,7 @@ def test_a_worker_killed_between_commit_and_ack_leaves_one_effect(stage: Harness
     job = stage.send("exit_before_ack", once=str(tmp_path / "mark"))
     assert worker.ends(10) == 137
     # Given that the ticket is still there, unacked
-    wait_until(lambda: stage.ready(stage.toy.queue("red")) == 1, 5, "the ticket is back")
+    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 1, 5, "the ticket is back")
     # When another worker gets it
     second = stage.worker("second", no_relay=True)
     second.await_log("job_skipped")

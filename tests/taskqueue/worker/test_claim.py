@@ -23,7 +23,7 @@ def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Harness) -
     jobs = stage.send_many(3, "sleep", seconds=0.3)
     jobs.append(stage.send("two", task="once", seconds=0.2))
     stage.await_states(sent=4)
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     tickets = stage.drain(red)
     assert len(tickets) == 4
     for ticket in tickets:
@@ -47,7 +47,7 @@ def test_a_late_copy_of_a_done_message_is_dropped(stage: Harness) -> None:
     stage.relay()
     job = stage.send()
     stage.await_states(sent=1)
-    ticket = stage.drain(stage.toy.queue("red"))[0]
+    ticket = stage.drain(stage.sample.queue("red"))[0]
     deliver_again(stage, ticket, 1)
     worker = stage.worker("w", no_relay=True)
     stage.await_all_done()
@@ -82,7 +82,7 @@ def test_what_a_claim_answers(stage: Harness) -> None:
     slow, urgent = stage.send(colour="red", priority=1), stage.send(colour="blue", priority=9)
     later = stage.send(countdown=60)
     stage.rows("update message set state = 'sent' where state = 'pending' returning 1")
-    queues = [stage.toy.queue("red"), stage.toy.queue("blue")]
+    queues = [stage.sample.queue("red"), stage.sample.queue("blue")]
 
     def claim(id, forced: bool = False, own: list[str] = queues) -> tuple:
         return stage.rows(

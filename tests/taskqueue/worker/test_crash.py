@@ -87,7 +87,7 @@ def test_a_dead_workers_job_needs_no_lease_to_run_out(stage: Harness) -> None:
     job = stage.send("sleep", seconds=60)
     stage.await_run(job)
     # Given that its ticket is lost with it
-    red = stage.toy.queue("red")
+    red = stage.sample.queue("red")
     worker.kill9()
     with stage.broker() as channel:
         wait_until(lambda: channel.queue_purge(red) == 1, 5, "the ticket is back, and gone")

@@ -14,7 +14,7 @@ from ...support.waiting import wait_until
 def put(stage: Harness, body: Any, **properties: Any) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     with stage.broker() as channel:
-        channel.basic_publish(amqp.Message(data, **properties), "", stage.toy.queue("green"))
+        channel.basic_publish(amqp.Message(data, **properties), "", stage.sample.queue("green"))
 
 
 def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(stage: Harness) -> None:

@@ -76,7 +76,7 @@ def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Harness)
             stage.send("ok", colour)
     # Then everything else is ready at the broker, in all of its queues
     for colour in COLOURS:
-        queue = stage.toy.queue(colour)
+        queue = stage.sample.queue(colour)
         wait_until(
             lambda queue=queue: stage.ready(queue) == 1, 5, f"the message of {colour} is ready"
         )

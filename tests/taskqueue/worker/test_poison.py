@@ -47,7 +47,7 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Harness) -> None:
     ids = {}
     for name, body in UNFIT.items():
         identity = uuid4()
-        stage.toy.strict.send(stage.conn, body, routing_key="red", message_id=identity)
+        stage.sample.strict.send(stage.conn, body, routing_key="red", message_id=identity)
         ids[str(identity)] = name
     good = stage.send(task="strict")
     letters = {str(each.properties["message_id"]): each for each in stage.await_dead(len(ids))}
@@ -55,11 +55,11 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Harness) -> None:
     for letter in letters.values():
         headers = letter.properties["application_headers"]
         assert headers["reason"] and headers["task"] == "strict"
-        assert headers["died_in"] == stage.toy.queue("red") and headers["died_at"]
+        assert headers["died_in"] == stage.sample.queue("red") and headers["died_at"]
     stage.await_all_done()
     stage.assert_each_once([good])
     counted = stage.rows("select queue, number from message_tally where what = 'dead'")
-    assert counted == [(stage.toy.queue("red"), len(ids))]
+    assert counted == [(stage.sample.queue("red"), len(ids))]
     assert not worker.tracebacks()
 
 
@@ -76,7 +76,7 @@ def test_garbage_of_all_kinds_is_kept_as_it_came(stage: Harness) -> None:
     kept = [base64.b64encode(_bytes(letter.body)) for letter in letters]
     sent = [base64.b64encode(body) for body, _ in GARBAGE.values()] + [base64.b64encode(b"{}")]
     assert sorted(kept) == sorted(sent)
-    wait_until(lambda: stage.ready(stage.toy.queue("red")) == 0, 5, "the queue has moved on")
+    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 0, 5, "the queue has moved on")
     stage.await_all_done()
     stage.assert_each_once([good])
     assert worker.running and not worker.tracebacks()

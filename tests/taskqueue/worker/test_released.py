@@ -34,8 +34,8 @@ def busy_queue(stage: Harness) -> Iterator[list[UUID]]:
                 assert row is not None
                 for _ in range(BACKLOG - row[0]):
                     body = {"mode": "sleep", "seconds": 0.05}
-                    place = {"queue": stage.toy.queue("red"), "routing_key": "red"}
-                    sent.append(stage.toy.play.send(conn, body, priority=1, **place))
+                    place = {"queue": stage.sample.queue("red"), "routing_key": "red"}
+                    sent.append(stage.sample.play.send(conn, body, priority=1, **place))
 
     thread = threading.Thread(target=send)
     thread.start()

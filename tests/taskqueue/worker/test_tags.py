@@ -46,7 +46,7 @@ def test_what_a_dead_worker_had_in_hand_is_sent_again(stage: Harness) -> None:
     stage.worker("mortal", skills="draw", no_relay=True, ready=False)
     stage.await_run(job)
     # Its ticket is long gone: somebody else had it while it was held.
-    stage.drain(stage.toy.queue("red"))
+    stage.drain(stage.sample.queue("red"))
     stage.worker("heir", no_relay=True)
     stage.await_all_done(within=30)
     stage.assert_each_once([job])

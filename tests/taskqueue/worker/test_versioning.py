@@ -87,7 +87,7 @@ def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(stage: Har
     for headers in ('{"format": 2}', None):
         stage.conn.execute(
             "select outbox_task(gen_random_uuid(), 'dance', %s, %s, 'red', 0, '{}', %s)",
-            [stage.toy.queue("red"), stage.prefix, headers],
+            [stage.sample.queue("red"), stage.prefix, headers],
         )
     worker.await_log("message_newer")
     (dead,) = stage.await_dead()
