@@ -223,7 +223,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
     (keeper, _CLOCK | {"BrokerConnection": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),
     (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
     (republisher, _CLOCK | {
-        "LOOK_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 0,
+        "INTERVAL_S": 0.9, "LOST_AFTER": timedelta(seconds=1), "MAX_IN_HAND": 1, "SURPLUS": 0,
         "_SLICE": 2, "_SHORTEST_PAUSE_S": 1.0, "_LONGEST_PAUSE_S": 3.0,
         "_OVERTAKEN_AFTER": timedelta(seconds=1),
     }),

@@ -1,4 +1,4 @@
-"""The leader's work: one process publishes the outbox, keeps house and runs periodic tasks.
+"""The leader's work: publishing the outbox, maintenance, and periodic tasks.
 
-Each of the three has a thread and a database connection of its own, so that none waits for another.
+Each of the three has its own thread and database connection, so none waits for another.
 """

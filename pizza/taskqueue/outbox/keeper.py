@@ -1,7 +1,7 @@
-"""The keeper: housekeeping of the leader, in slices that never wait for a row lock.
+"""The keeper: the leader's maintenance, in slices that never wait for a row lock.
 
-Due messages become pending, claims of dead workers are freed, what the broker has lost is published
-again, queues are counted, ids and dead rows go. The publisher waits for none of it.
+It stages due messages, rescues claims of dead workers, republishes lost messages, records queue
+statistics, imports dead letters, prunes ids and vacuums. The publisher waits for none of it.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class Keeper(LeaderThread):
         self._vacuum = Vacuum(db_url)
         self._broker: BrokerConnection | None = None
         self._backoff = Backoff()
-        self._try_from = 0.0
+        self._connect_from = 0.0
         self._pruned_at = 0.0
 
     def work(self, conn: BoundedConnection) -> None:
-        """Keep house until `stop`."""
+        """Run all maintenance until `stop`."""
         conn.statement_timeout = _STATEMENT_TIMEOUT_S
         conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         conn.execute("set synchronous_commit = off")
         row = conn.execute(_CHANNEL, {"name": "keeper"}).fetchone()
         assert row is not None
         conn.execute(f'listen "{row[0]}"')
-        stager, rescuer = Stager(conn), Rescuer(conn, self.say)
+        stager, rescuer = Stager(conn), Rescuer(conn, self.log_throttled)
         republisher, stats = Republisher(conn, self._app.topology), QueueStats(conn)
-        letters = DeadLetterImporter(conn)
+        importer = DeadLetterImporter(conn)
         ticked = -TICK_S
         try:
             while not self._ending.is_set():
@@ -64,50 +64,52 @@ class Keeper(LeaderThread):
                 if time.monotonic() - ticked >= TICK_S:
                     ticked = time.monotonic()
                     self.attempt("rescue of messages", conn, rescuer.rescue)
-                    self.attempt("vacuum", conn, lambda: self._vacuum.maybe_run(conn, self.say))
+                    self.attempt(
+                        "vacuum", conn, lambda: self._vacuum.maybe_run(conn, self.log_throttled)
+                    )
                     self.attempt("pruning", conn, lambda: self._prune(conn))
-                self._at_broker(conn, republisher, stats, letters)
-                is_busy = republisher.is_busy or letters.is_busy
+                self._run_broker_steps(conn, republisher, stats, importer)
+                is_busy = republisher.is_busy or importer.is_busy
                 pause = min(stager.pause, 0.0 if is_busy else TICK_S)
                 for _ in conn.notifies(timeout=pause, stop_after=1):
                     pass
         finally:
             self._vacuum.wait(0)
-            self._drop_broker()
+            self._close_broker()
 
-    def _at_broker(
+    def _run_broker_steps(
         self,
         conn: BoundedConnection,
         republisher: Republisher,
         stats: QueueStats,
-        letters: DeadLetterImporter,
+        importer: DeadLetterImporter,
     ) -> None:
-        """What needs the broker; without it all of that waits."""
+        """The steps that need the broker; without it they wait."""
         try:
-            broker = self._connected(conn, republisher)
+            broker = self._connect(conn, republisher)
             if broker is None:
                 return
             self.attempt("queue statistics", conn, lambda: stats.record(broker, self._app.topology))
             self.attempt("publishing of lost messages", conn, lambda: republisher.step(broker))
-            self.attempt("import of dead letters", conn, lambda: letters.step(broker))
+            self.attempt("import of dead letters", conn, lambda: importer.step(broker))
             broker.wait(0)
         except BrokerUnavailable:
-            # The publisher has said so.
-            self._drop_broker()
-            self._try_from = time.monotonic() + self._backoff.next()
+            # The publisher logs it.
+            self._close_broker()
+            self._connect_from = time.monotonic() + self._backoff.next()
 
-    def _connected(
+    def _connect(
         self, conn: BoundedConnection, republisher: Republisher
     ) -> BrokerConnection | None:
-        if self._broker is None and time.monotonic() >= self._try_from:
+        if self._broker is None and time.monotonic() >= self._connect_from:
             self._broker = BrokerConnection(self._broker_url, name=self._title)
             self._broker.declare(self._app.topology)
             subscriptions.declare_all(conn, self._broker, self._app.topology)
-            republisher.connected(self._broker)
+            republisher.use_connection(self._broker)
             self._backoff.reset()
         return self._broker
 
-    def _drop_broker(self) -> None:
+    def _close_broker(self) -> None:
         if self._broker is not None:
             self._broker.close()
         self._broker = None

@@ -1,4 +1,4 @@
-"""A thread of the leader beside the one that publishes, with a database connection of its own."""
+"""Base class of the leader's helper threads, each with its own database connection."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
 
-# A failure that stays is logged again after so long.
-_SAY_AGAIN_S = 60.0
+# A lasting failure is logged again after this time.
+_LOG_INTERVAL_S = 60.0
 
 
 class LeaderThread(threading.Thread):
-    """Works from `start` to `stop`; connects again whenever the database was away."""
+    """Works from `start` to `stop`; reconnects after the database was unavailable."""
 
     def __init__(self, db_url: str, *, name: str, title: str) -> None:
         """name: of the thread; title: shown as application_name."""
@@ -28,7 +28,7 @@ class LeaderThread(threading.Thread):
         self._db_url = db_url
         self._title = title
         self._ending = threading.Event()
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def stop(self, timeout: float) -> None:
         """Stop. Waits up to `timeout` seconds."""
@@ -59,24 +59,24 @@ class LeaderThread(threading.Thread):
             self._ending.wait(backoff.next())
 
     def work(self, conn: BoundedConnection) -> None:
-        """Do it until `stop`, on this connection."""
+        """The thread's loop on one connection; returns after `stop`."""
         raise NotImplementedError
 
     def attempt(self, what: str, conn: BoundedConnection, step: Callable[[], object]) -> None:
-        """Run one step. A failure is logged at a bounded rate and hinders no other step.
+        """Run one step. An error of the database is logged (throttled), so other steps can run.
 
-        Raises what has broken the connection, and BrokerUnavailable.
+        Raises errors that have broken the connection, and BrokerUnavailable.
         """
         try:
             step()
         except psycopg.Error as error:
             if conn.closed:
                 raise
-            self.say(what, f"{what} failed, tried again: {str(error).splitlines()[0]}")
+            self.log_throttled(what, f"{what} failed, tried again: {str(error).splitlines()[0]}")
 
-    def say(self, about: str, text: str) -> None:
-        """Log a warning, but not about the same within a minute."""
+    def log_throttled(self, about: str, text: str) -> None:
+        """Log a warning, at most once a minute for the same `about`."""
         now = time.monotonic()
-        if now - self._said.get(about, -_SAY_AGAIN_S) >= _SAY_AGAIN_S:
-            self._said[about] = now
+        if now - self._logged_at.get(about, -_LOG_INTERVAL_S) >= _LOG_INTERVAL_S:
+            self._logged_at[about] = now
             log.warning("%s", text, extra={"action": "keeper_failed", "details": {"about": about}})

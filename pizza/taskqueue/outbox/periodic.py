@@ -1,7 +1,7 @@
-"""Periodic tasks: what an application does every so often, in one process at a time.
+"""Periodic tasks: run at an interval, in one process at a time.
 
-The last run is a row, written in the transaction of the run. So a restart or another leader does
-not run a task again before it is due, and a run that failed is not taken for one that succeeded.
+The last run is recorded in a row, in the transaction of the run. So a restart or a new leader does
+not run a task before it is due, and a failed run does not count.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("taskqueue/keeper")
 
-# How long a task may wait for a row lock: other tasks wait behind it.
+# Limit for row locks, because other tasks wait behind a task.
 _LOCK_TIMEOUT = "2s"
 _STATEMENT_TIMEOUT_S = 300.0
 _TICK_S = 0.1
-# After a failure a task is tried again after its interval, or after this, if that is shorter.
+# After a failure: the retry comes after the interval, or after this if it is shorter.
 _RETRY_S = 60.0
 
 
@@ -44,7 +44,7 @@ class PeriodicTask:
 
 
 class PeriodicRunner(LeaderThread):
-    """One leader's periodic tasks, one after the other, on a connection of their own."""
+    """Runs a leader's periodic tasks one after the other, on its own connection."""
 
     def __init__(self, tasks: Iterable[PeriodicTask], db_url: str, *, name: str) -> None:
         super().__init__(db_url, name="periodic tasks", title=f"{name} periodic")
@@ -52,7 +52,7 @@ class PeriodicRunner(LeaderThread):
         self._due: dict[str, float] = {}
 
     def work(self, conn: BoundedConnection) -> None:
-        """Run what is due, until `stop`."""
+        """Run due tasks until `stop`."""
         conn.statement_timeout = _STATEMENT_TIMEOUT_S
         conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         ages = dict(conn.execute(_SQL.periodic_last_runs).fetchall())
@@ -70,7 +70,7 @@ class PeriodicRunner(LeaderThread):
             if self._ending.is_set():
                 return
             if soonest - time.monotonic() > _TICK_S:
-                conn.execute("select 1")  # a lost connection shows itself here
+                conn.execute("select 1")  # detects a lost connection
 
     def _run(self, conn: BoundedConnection, task: PeriodicTask) -> None:
         self._due[task.name] = time.monotonic() + task.seconds

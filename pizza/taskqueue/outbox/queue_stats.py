@@ -1,7 +1,6 @@
-"""How much lies in the broker's queues, recorded in the database by the keeper.
+"""Records message and consumer counts of the broker's queues in the database.
 
-So every program that reads the database knows it, and needs no way to the broker: the depth of the
-dead-letter queue, of a subscriber's queue that nobody reads, the number of consumers.
+So programs that read the database need no broker connection for them.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ INTERVAL_S = 5.0
 
 
 class QueueStats:
-    """On the keeper's connection."""
+    """Runs on the keeper's thread and connections."""
 
     def __init__(self, conn: BoundedConnection) -> None:
         self._conn = conn
         self._recorded_at = 0.0
 
     def record(self, broker: BrokerConnection, topology: Topology) -> None:
-        """Every INTERVAL_S seconds, record each queue of the topology and each subscription's.
+        """Every INTERVAL_S seconds, record the queues of the topology and of subscriptions.
 
-        A queue that is gone is forgotten. Raises BrokerUnavailable.
+        Rows of deleted queues are deleted. Raises BrokerUnavailable.
         """
         now = time.monotonic()
         if self._recorded_at and now - self._recorded_at < INTERVAL_S:
             return
         self._recorded_at = now
-        kept = self._conn.execute(_SUBSCRIPTIONS, {"memory": TTL}).fetchall()
-        names = sorted({queue.name for queue in topology.queues} | {row[0] for row in kept})
+        subscribed = self._conn.execute(_SUBSCRIPTIONS, {"memory": TTL}).fetchall()
+        names = sorted({queue.name for queue in topology.queues} | {row[0] for row in subscribed})
         found = broker.queue_stats(names)
         self._conn.execute(
             _SQL.record_queue_stats,

@@ -1,16 +1,16 @@
-"""Publishes again what the broker has lost, and takes out of its queues what leads nowhere.
+"""Republishes messages that the broker has lost, and removes stale deliveries from its queues.
 
-The broker may lose its disk, or a queue. The table `message` is the truth; the broker has one
-delivery for each message that waits. Three looks compare the two:
+The broker may lose its disk, or a queue. The table `message` is authoritative; the broker has one
+delivery for each waiting message. Three checks compare the two:
 
-- fewer ready deliveries in a queue than messages that wait: those sent before the look are sent
+- fewer ready deliveries in a queue than waiting messages: those sent before the check are sent
   again;
-- a message still waits although a worker got one that was sent later: that message is sent again;
-- many more deliveries than messages: those whose message is gone are taken out. What other programs
-  have put there stays; a queue is never purged.
+- a message waits although a worker got one that was sent later: that message is sent again;
+- many more deliveries than messages: those whose message is gone are removed. Messages of other
+  programs stay; a queue is never purged.
 
-A delivery too many does no harm, since the claim decides. All work is done in slices on the
-keeper's own connections, so the publisher's new messages do not wait for it.
+A surplus delivery does no harm, since the claim decides. All work is done in slices on the keeper's
+connections, so the publisher does not wait for it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("taskqueue/keeper")
 
-LOOK_S = 2.0
-# A message that waits in an empty queue is given so long to reach a worker.
+INTERVAL_S = 2.0
+# A message of an empty queue has this time to reach a worker.
 LOST_AFTER = timedelta(seconds=5)
 # Deliveries may be on their way between queue, worker and claim; so many fewer are no loss,
 # unless the queue is empty.
@@ -46,13 +46,13 @@ MAX_IN_HAND = 50
 # Stale deliveries of what tagged workers took lie about until there are so many.
 SURPLUS = 1000
 _SLICE = 500
-# After sending a queue again, the next time is at least so far away; it doubles each time.
+# The pause after republishing a queue; it doubles each time.
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 # A worker holds a message for a moment before it claims it.
 _OVERTAKEN_AFTER = timedelta(seconds=2)
 # So many deliveries are looked at in one go: no worker can get them meanwhile, and all other
 # housekeeping waits. What leads nowhere and lies deeper comes to the head in time.
-_MAX_TRIM = 2000
+_MAX_SCAN = 2000
 # Looking takes at most this share of the time.
 _MAX_DUTY_CYCLE = 0.1
 _HIGHEST = 32_767
@@ -60,7 +60,7 @@ _HIGHEST = 32_767
 
 @dataclass(slots=True)
 class _Pass:
-    """One queue being sent again: what was sent before a moment, from the best message on."""
+    """The republishing of one queue: messages sent before `before`, best first."""
 
     queue: str
     before: datetime
@@ -70,46 +70,46 @@ class _Pass:
 
 
 class Republisher:
-    """On the keeper's database connection, and on its connection to the broker."""
+    """Runs on the keeper's thread, database connection and broker connection."""
 
     def __init__(self, conn: BoundedConnection, topology: Topology) -> None:
         self._conn = conn
         self._topology = topology
         self._publisher: Publisher | None = None
         self._pass: _Pass | None = None
-        self._look_at = 0.0
+        self._check_at = 0.0
         self._short: dict[str, datetime] = {}
         self._pauses: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
         self._overtaken: set[UUID] = set()
-        # Queues in which messages of tasks were seen; nothing is ever taken out of others.
+        # Queues that had messages of tasks; deliveries are removed from no others.
         self._task_queues: set[str] = set()
-        self._trim_depth = _SLICE
+        self._scan_depth = _SLICE
 
     @property
     def is_busy(self) -> bool:
-        """Whether another slice can be sent at once."""
+        """Whether another slice can be sent now."""
         return self._pass is not None
 
-    def connected(self, broker: BrokerConnection) -> None:
+    def use_connection(self, broker: BrokerConnection) -> None:
         """Use a new connection to the broker."""
         self._publisher = Publisher(broker)
 
     def step(self, broker: BrokerConnection) -> None:
-        """Send one slice, or look, if it is time. Raises BrokerUnavailable."""
+        """Send one slice, or check if it is time. Raises BrokerUnavailable."""
         if self._pass is not None:
             self._send_slice(self._pass)
             return
         began = time.monotonic()
-        if began < self._look_at:
+        if began < self._check_at:
             return
-        self._look(broker)
+        self._check(broker)
         took = time.monotonic() - began
-        self._look_at = time.monotonic() + max(LOOK_S, took / _MAX_DUTY_CYCLE)
+        self._check_at = time.monotonic() + max(INTERVAL_S, took / _MAX_DUTY_CYCLE)
 
     # -- lost deliveries --------------------------------------------------------------
 
-    def _look(self, broker: BrokerConnection) -> None:
+    def _check(self, broker: BrokerConnection) -> None:
         before = self._value(_SQL.current_time)
         waiting = [queue for (queue,) in self._conn.execute(_SQL.queues_with_waiting).fetchall()]
         self._task_queues.update(waiting)
@@ -123,11 +123,11 @@ class Republisher:
             ready = depths.get(queue, (0, 0))[0]
             if self._is_short(queue, ready, in_hand, before):
                 short[queue] = self._short.get(queue, before)
-            elif not self._trim(broker, queue, ready, in_hand, before):
+            elif not self._remove_stale(broker, queue, ready, in_hand, before):
                 self._pauses.pop(queue, None)
         lost = [queue for queue in short if queue in self._short]
         self._short = short
-        self._look_for_overtaken()
+        self._republish_overtaken()
         for queue in lost:
             if time.monotonic() >= self._not_before.get(queue, 0.0):
                 self._pass = _Pass(queue, short[queue])
@@ -163,9 +163,11 @@ class Republisher:
             current.priority, current.position = priority, -1
             return
         self._pass = None
-        self._rest(current.queue)
+        self._back_off(current.queue)
         if current.sent:
-            self._say(current.queue, current.sent, "The broker has lost messages; published again")
+            self._log_republished(
+                current.queue, current.sent, "The broker has lost messages; published again"
+            )
 
     def _publish(self, rows: list[Any]) -> None:
         assert self._publisher is not None
@@ -177,8 +179,8 @@ class Republisher:
 
     # -- overtaken messages -------------------------------------------------------------
 
-    def _look_for_overtaken(self) -> None:
-        """Send again what two looks in a row have found waiting behind a later message."""
+    def _republish_overtaken(self) -> None:
+        """Send again messages that two checks in a row found behind a later message."""
         seen: set[UUID] = set()
         lost: list[Any] = []
         for queue, priority, sent_at in self._conn.execute(_SQL.newest_claimed).fetchall():
@@ -194,21 +196,21 @@ class Republisher:
         if lost:
             self._publish(lost)
             text = "Messages were overtaken by later ones; published again"
-            self._say(None, len(lost), text)
+            self._log_republished(None, len(lost), text)
 
     # -- stale deliveries ---------------------------------------------------------------
 
-    def _trim(
+    def _remove_stale(
         self, broker: BrokerConnection, queue: str, ready: int, in_hand: int, before: datetime
     ) -> bool:
-        """Take deliveries out whose message is gone; whether there are many too many."""
+        """Remove deliveries whose message is gone; returns whether there are many too many."""
         most = ready - SURPLUS - in_hand
         if most <= 0 or self._waiting(queue, before, most) >= most:
             return False
         if time.monotonic() < self._not_before.get(queue, 0.0):
             return True
         found: list[Delivery] = []
-        while len(found) < self._trim_depth and (message := broker.get(queue)) is not None:
+        while len(found) < self._scan_depth and (message := broker.get(queue)) is not None:
             delivery = Delivery.from_amqp(queue, message)
             found.append(replace(delivery, body=b""))  # bodies may be large
         stale = self._stale(found)
@@ -218,21 +220,23 @@ class Republisher:
             else:
                 broker.requeue(each.delivery_tag)
         if len(stale) * 2 < len(found):
-            # They lie deeper, or are not ours.
-            self._trim_depth = min(_MAX_TRIM, self._trim_depth * 2)
-            self._rest(queue)
+            # They are deeper, or not ours.
+            self._scan_depth = min(_MAX_SCAN, self._scan_depth * 2)
+            self._back_off(queue)
         if stale:
-            self._say(queue, len(stale), "Deliveries of messages that are gone; taken out")
+            self._log_republished(
+                queue, len(stale), "Deliveries of messages that are gone; taken out"
+            )
         return True
 
-    def _rest(self, queue: str) -> None:
-        """Leave a queue alone for a while, longer each time."""
+    def _back_off(self, queue: str) -> None:
+        """Skip a queue for a while, longer each time."""
         pause = self._pauses.get(queue, _SHORTEST_PAUSE_S)
         self._not_before[queue] = time.monotonic() + pause
         self._pauses[queue] = min(_LONGEST_PAUSE_S, pause * 2)
 
     def _stale(self, found: Iterable[Delivery]) -> set[int]:
-        """The delivery tags of those that the framework has published and that lead nowhere."""
+        """The tags of the framework's deliveries whose message is gone."""
         ours: dict[UUID, tuple[int, int]] = {}
         doubled = set()
         for each in found:
@@ -262,7 +266,7 @@ class Republisher:
             return cursor.execute(query, values).fetchall()
 
     @staticmethod
-    def _say(queue: str | None, number: int, text: str) -> None:
+    def _log_republished(queue: str | None, number: int, text: str) -> None:
         log.warning(
             text,
             extra={"action": "messages_sent_again", "details": {"queue": queue, "number": number}},

@@ -1,4 +1,4 @@
-"""Frees what dead workers have claimed, so that others get it."""
+"""Releases claims of dead workers, so that other workers process the messages."""
 
 from __future__ import annotations
 
@@ -16,39 +16,36 @@ _SQL = Queries("taskqueue/keeper")
 _SLICE = 500
 _EXPIRED_LIMIT = 100
 _GAP_S = 4.0
-_FORGET_S = 60.0
+_DELETE_INTERVAL_S = 60.0
 
 
 class Rescuer:
-    """On the keeper's connection.
-
-    say: logs a sentence about something at a bounded rate.
-    """
+    """Runs on the keeper's thread and database connection."""
 
     def __init__(self, conn: BoundedConnection, say: Callable[[str, str], None]) -> None:
         self._conn = conn
         self._say = say
-        self._looked_at = 0.0
-        self._judge_from = 0.0
-        self._forgot_at = time.monotonic()
+        self._checked_at = 0.0
+        self._rescue_from = 0.0
+        self._deleted_at = time.monotonic()
 
     def rescue(self) -> None:
-        """Look once: end frozen workers' sessions, free orphaned claims, publish what was noted."""
+        """End sessions of frozen workers, release orphaned claims, redeliver noted messages."""
         now = time.monotonic()
-        gap, self._looked_at = now - self._looked_at, now
+        gap, self._checked_at = now - self._checked_at, now
         if gap > _GAP_S:
-            # We, or the server, have slept: leases that have ended may just not have been
-            # renewable. Give everybody the time to do it.
-            self._judge_from = now + _GAP_S
-        if now >= self._judge_from:
-            self._end_expired()
-            self._free_orphaned()
+            # This process or the server was suspended, so workers may not have been able to
+            # renew their leases. Give them time for it.
+            self._rescue_from = now + _GAP_S
+        if now >= self._rescue_from:
+            self._terminate_expired()
+            self._release_orphaned()
         self._conn.execute(_SQL.redeliver_noted, {"limit": _SLICE})
-        if now - self._forgot_at >= _FORGET_S:
-            self._forgot_at = now
+        if now - self._deleted_at >= _DELETE_INTERVAL_S:
+            self._deleted_at = now
             self._conn.execute(_SQL.delete_dead_workers)
 
-    def _end_expired(self) -> None:
+    def _terminate_expired(self) -> None:
         rows = self._conn.execute(_SQL.expired_workers, {"limit": _EXPIRED_LIMIT}).fetchall()
         for worker, name in rows:
             row = self._conn.execute(_SQL.terminate_worker, {"worker": worker}).fetchone()
@@ -58,7 +55,7 @@ class Rescuer:
                     extra={"action": "worker_expired", "details": {"name": name}},
                 )  # fmt: skip
 
-    def _free_orphaned(self) -> None:
+    def _release_orphaned(self) -> None:
         while True:
             rows = self._conn.execute(_SQL.rescue_orphaned, {"limit": _SLICE}).fetchall()
             for id, task, queue, _ in rows:

@@ -1,4 +1,4 @@
-"""Makes due messages pending: a countdown that has ended, a retry whose pause is over."""
+"""Makes scheduled messages pending when they are due."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pizza.database.queries import Queries
 
 _SQL = Queries("taskqueue/keeper")
 
-# The publisher takes messages by position. New work waits behind this many due ones at most.
+# The publisher works by position, so new messages wait behind at most this many due ones.
 PENDING_LIMIT = 1000
 _LONGEST_S = 1.0
 _SHORTEST_S = 0.02
-# While the publisher does not get on, as RabbitMQ is away.
+# While the publisher makes no progress, because RabbitMQ is away.
 _FULL_S = 0.25
 
 
 class Stager:
-    """On the keeper's connection. pause: seconds until the next look is due."""
+    """Runs on the keeper's thread and connection. pause: seconds until the next `stage`."""
 
     def __init__(self, conn: BoundedConnection) -> None:
         self._conn = conn
         self.pause = 0.0
 
     def stage(self) -> None:
-        """Stage one slice."""
+        """Make one slice of due messages pending; sets `pause`."""
         before, self.pause = self.pause, _FULL_S
         row = self._conn.execute(_SQL.stage_due, {"pending_limit": PENDING_LIMIT}).fetchone()
         assert row is not None

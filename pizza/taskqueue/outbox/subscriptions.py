@@ -1,8 +1,8 @@
-"""The queues of named subscribers: known to the database, so that the relay can declare them.
+"""Durable subscriptions: the queues of named subscribers, stored in the database.
 
-A broker that lost its disk has lost them too, and their subscribers may be away, or slower to come
-back than the relay. What is published before its queue is there again a subscriber never hears.
-So the relay declares them at each connection, before it publishes anything.
+A broker that lost its disk has lost the queues as well, and messages published before a queue is
+redeclared are lost for its subscriber. So the relay declares these queues at each connection,
+before it publishes.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ log = logging.getLogger(__name__)
 
 _SQL = Queries("taskqueue/subscriber")
 
-# So long a queue is declared again without its subscriber having shown itself. One that is
-# abandoned for good would fill up for ever.
+# A queue is redeclared until its subscriber has been away for this time; an abandoned queue would
+# fill up indefinitely.
 TTL = timedelta(days=7)
 
 
 def register(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
-    """Note a durable queue with one binding, under the name that its subscriber holds."""
+    """Store a durable queue with one binding, under the name of its subscriber."""
     conn.execute(
         _SQL.register_queue,
         {
@@ -40,15 +40,15 @@ def register(conn: BoundedConnection, subscriber: str, queue: Queue) -> None:
 
 
 def prune(conn: BoundedConnection) -> None:
-    """Note which subscribers are at work, and forget those that were not for TTL."""
+    """Update the last use of each subscription, and delete those unused for TTL."""
     conn.execute(_SQL.mark_seen)
     conn.execute(_SQL.delete_expired_queues, {"memory": TTL})
 
 
 def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Topology) -> None:
-    """Declare what was noted, on exchanges of the topology. Raises BrokerUnavailable.
+    """Declare the stored queues on exchanges of the topology. Raises BrokerUnavailable.
 
-    A queue that exists with other properties is left as it is: its subscriber will say so.
+    A queue that exists with other properties stays as it is; a warning is logged.
     """
     exchanges = {exchange.name: exchange for exchange in topology.exchanges}
     for name, exchange, routing_key in conn.execute(_SQL.list_queues, {"memory": TTL}).fetchall():

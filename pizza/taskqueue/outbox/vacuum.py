@@ -1,8 +1,8 @@
-"""Keeps the table of messages small under load, however the server's autovacuum is set.
+"""Vacuums the message table under load, whatever the server's autovacuum settings are.
 
-Each message leaves a few dead rows and index entries behind, and every look for the next message
-passes over them. Autovacuum comes once a minute at most; by then a busy table has hundreds of
-thousands. So the leader's process has it vacuumed by their number.
+Each message leaves a few dead rows and index entries, which slow down the search for the next
+message. Autovacuum runs once a minute at most; by then a busy table has hundreds of thousands. So
+the leader vacuums the table by the number of dead rows.
 """
 
 from __future__ import annotations
@@ -20,23 +20,20 @@ log = logging.getLogger(__name__)
 _SQL = Queries("taskqueue/keeper")
 
 INTERVAL_S = 2.0
-# Passing over so many costs some tens of microseconds; vacuuming them some tens of milliseconds.
+# A query over so many takes tens of microseconds more; a vacuum of them tens of milliseconds.
 DEAD_ROW_THRESHOLD = 10_000
-# At most this share of the time goes to it, also while a long transaction keeps all rows alive.
+# The largest share of the time, also while a long transaction keeps all rows visible.
 _MAX_DUTY_CYCLE = 0.1
-_LONGEST_S = 300.0
+_TIMEOUT_S = 300.0
 _AFTER_FAILURE_S = 60.0
-_NOT_OURS = (
+_NO_PERMISSION = (
     "The role of this process may not vacuum the table `message`, which slows down under load. "
     "Let the same role own the tables that --setup-db makes, or grant it that role"
 )
 
 
 class Vacuum:
-    """Runs in the background of the keeper.
-
-    threshold: how many dead rows it takes.
-    """
+    """Runs in a background thread of the keeper. threshold: dead rows that start a vacuum."""
 
     def __init__(self, db_url: str, threshold: int = DEAD_ROW_THRESHOLD) -> None:
         self._db_url = db_url
@@ -44,8 +41,8 @@ class Vacuum:
         self._next_at = 0.0
         self._thread: threading.Thread | None = None
 
-    def maybe_run(self, conn: BoundedConnection, say: Callable[[str, str], None]) -> None:
-        """Begin to vacuum, in a thread of its own, if there is enough to do."""
+    def maybe_run(self, conn: BoundedConnection, log_throttled: Callable[[str, str], None]) -> None:
+        """Start a vacuum in its own thread if there are enough dead rows."""
         if time.monotonic() < self._next_at or (self._thread and self._thread.is_alive()):
             return
         self._next_at = time.monotonic() + INTERVAL_S
@@ -53,24 +50,24 @@ class Vacuum:
         if row is None or row[0] < self._threshold:
             return
         if not row[1]:
-            say("vacuum", _NOT_OURS)
+            log_throttled("vacuum", _NO_PERMISSION)
             self._next_at = time.monotonic() + _AFTER_FAILURE_S
             return
         self._thread = threading.Thread(target=self.run, name="vacuum", daemon=True)
         self._thread.start()
 
     def wait(self, timeout: float) -> None:
-        """Wait until what was begun has ended, at most so many seconds."""
+        """Wait for a running vacuum, at most `timeout` seconds."""
         if self._thread is not None:
             self._thread.join(timeout)
 
     def run(self) -> None:
-        """Vacuum now, on a connection of its own; what goes wrong is logged."""
+        """Vacuum now, on a new connection; errors are logged."""
         began = time.monotonic()
         pause = 0.0
         try:
             with connect(self._db_url, name="vacuum") as conn, translate_errors():
-                conn.statement_timeout = _LONGEST_S
+                conn.statement_timeout = _TIMEOUT_S
                 conn.execute(_SQL.vacuum_messages)
         except Exception as error:
             log.warning("Vacuum failed: %s", error, extra={"action": "vacuum_failed"})

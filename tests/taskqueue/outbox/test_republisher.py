@@ -134,13 +134,13 @@ def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
     green = stage.sample.queue("green")
     put_external(stage, 3000, "green")
     insert_tasks(stage, 1, "sent", colour="green")
-    for name in ("LOOK_S", "_SHORTEST_PAUSE_S"):
+    for name in ("INTERVAL_S", "_SHORTEST_PAUSE_S"):
         monkeypatch.setattr(republisher, name, 0.0)
     monkeypatch.setattr(republisher, "_MAX_DUTY_CYCLE", 1e6)
     broker = CountingBroker(stage.broker_url, name="test")
     with connect(stage.db_url, name="test") as conn:
         looking = Republisher(conn, stage.sample.app.topology)
-        looking.connected(broker)
+        looking.use_connection(broker)
         for _ in range(4):
             wait_until(lambda: stage.ready(green) == 3000, 5, "all are there")
             looking.step(broker)

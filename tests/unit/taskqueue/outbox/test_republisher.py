@@ -13,7 +13,7 @@ import pytest
 
 from pizza.database.queries import Queries
 from pizza.taskqueue.outbox import republisher as module
-from pizza.taskqueue.outbox.republisher import LOOK_S, MAX_IN_HAND, Republisher
+from pizza.taskqueue.outbox.republisher import INTERVAL_S, MAX_IN_HAND, Republisher
 from pizza.taskqueue.testing import FakeConnection
 from pizza.taskqueue.topology import Topology
 
@@ -85,7 +85,7 @@ class Judge:
     def look(self, times: int = 1) -> int:
         """Look so many times, and send what that asks for; how many were sent again."""
         for _ in range(times):
-            self.clock.now += LOOK_S + 0.1
+            self.clock.now += INTERVAL_S + 0.1
             self.step()
             while self.republisher.is_busy:
                 self.step()
@@ -157,7 +157,7 @@ def test_a_queue_that_was_short_once_is_not_sent_again_when_it_is_so_much_later(
 def test_a_large_queue_is_sent_again_in_slices_once_each_in_order(clock: Clock) -> None:
     judge = Judge(clock, 1200)
     judge.look()
-    judge.clock.now += LOOK_S + 0.1
+    judge.clock.now += INTERVAL_S + 0.1
     judge.step()
     sizes = []
     while judge.republisher.is_busy:
