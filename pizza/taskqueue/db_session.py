@@ -92,14 +92,14 @@ class ReconnectingConnection:
             )
 
     def _refused_lately(self) -> bool:
-        """Whether it is too early to call the server back: a part of its work it may still do."""
+        """Whether the server refused work a moment ago; other statements may succeed meanwhile."""
         if self._refused_at is None or time.monotonic() - self._refused_at > Backoff.LONGEST_S:
             self._refused_at = None
             return False
         return True
 
     def close(self) -> None:
-        """Close the connection if there is one."""
+        """Close the connection, if it is open."""
         if self._conn is not None:
             self._conn.close()
             self._conn = None

@@ -69,10 +69,9 @@ class Job:
         self.duration_ms: int | None = None
         self.body: Any = None
         self.token: int | None = None
-        self.completed = self.snoozed = False
-        # The last outage of the job's connection, and whether one occurred within a block.
+        # outage: the last one of the job's connection. lost_in_block: whether it was in a block.
+        self.completed = self.snoozed = self.lost_in_block = False
         self.outage: DatabaseUnavailable | None = None
-        self.lost_in_block = False
         self.next_queue: str | None = None
         self._context = context
         self._skip_priority_check = skip_priority_check

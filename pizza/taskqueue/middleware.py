@@ -31,7 +31,7 @@ def wrap(middleware: Sequence[Middleware], job: Job, run: Callable[[], Any]) -> 
 
 
 def timing(job: Job, run: Callable[[], Any]) -> Any:
-    """Leave the run's length, in milliseconds, on the job for whoever logs its outcome."""
+    """Set `job.duration_ms`, the duration of the run, which log lines of its outcome contain."""
     start = time.monotonic()
     try:
         return run()

@@ -1,4 +1,4 @@
-"""Exchanges, queues and bindings as data, declared by whoever connects."""
+"""Exchanges, queues and bindings as data; each connection declares them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kombu import Exchange, Queue
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What has to exist at the broker. Queues carry their bindings (kombu's `Queue.bindings`)."""
+    """What must exist at the broker. Queues carry their bindings (kombu's `Queue.bindings`)."""
 
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
@@ -29,7 +29,7 @@ class Topology:
         return self + Topology(queues=tuple(map(priority_queue, missing))) if missing else self
 
     def max_priority(self, queue: str) -> int | None:
-        """The highest priority that a queue tells apart; None when it has none, or is unknown."""
+        """The highest priority of a queue; None if it has no priorities or is unknown."""
         each: Any
         for each in self.queues:
             if each.name == queue:

@@ -1,8 +1,8 @@
-"""The trace that this thread works for, as W3C Trace Context has it: `traceparent`.
+"""The current trace of this thread, a `traceparent` of W3C Trace Context.
 
-One trace is all that follows from one request: it comes in with the request (or is made for it),
-goes with each message, and is in every log line that is written meanwhile. We make no spans, so
-what came in is passed on as it is.
+One trace has everything that follows from one request. A request brings a traceparent or gets a
+new one; messages carry it, and log lines have its id. There are no spans: a traceparent is passed
+on unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 HEADER = "traceparent"
 
-# version-trace-parent-flags. A version above 00 may have more behind these; ff is none.
+# version-trace-parent-flags. A version above 00 may have more fields; ff is invalid.
 _FORM = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.*)?"
 )
@@ -28,18 +28,18 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def current() -> str | None:
-    """The `traceparent` of what this thread is doing, if it does something for anybody."""
+    """The `traceparent` of this thread; None outside of a trace."""
     return _current.get()
 
 
 def current_id() -> str | None:
-    """Its trace id: 32 hexadecimal digits."""
+    """The trace id of this thread: 32 hexadecimal digits."""
     found = _current.get()
     return found[_ID] if found else None
 
 
 def read(given: object) -> str | None:
-    """A `traceparent` in version 00; None for what is none, which the standard has us ignore."""
+    """A `traceparent` in version 00; None for an invalid one, which the standard says to ignore."""
     match = _FORM.fullmatch(given) if isinstance(given, str) and len(given) <= 512 else None
     if match is None or (match[1] == "00" and match[3]):
         return None
@@ -47,14 +47,14 @@ def read(given: object) -> str | None:
 
 
 def make() -> str:
-    """The beginning of a trace."""
+    """A random `traceparent`, which starts a trace."""
     digits = os.urandom(24).hex()
     return f"00-{digits[:32]}-{digits[32:]}-01"
 
 
 @contextmanager
 def following(given: object) -> Iterator[None]:
-    """In the block this thread works for the trace `given`, or for a new one."""
+    """Set the trace of this thread in the block: `given`, or a new one if it is invalid."""
     token = _current.set(read(given) or make())
     try:
         yield
@@ -63,7 +63,7 @@ def following(given: object) -> Iterator[None]:
 
 
 def each_request(app: Wsgi) -> Wsgi:
-    """Wrap a WSGI application: each request belongs to the trace that it names, or to its own."""
+    """Wrap a WSGI application: each request continues the trace of its header or starts one."""
 
     def traced(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with following(environ.get("HTTP_TRACEPARENT")):

@@ -212,6 +212,19 @@ class Session(threading.Thread):
         self.hung_job = job
         self._worker_stop.set()
 
+    def wait_registered(self) -> bool:
+        """Wait for the first registration; returns False if the worker has to stop first.
+
+        Called by the worker's main thread. Raises RegistrationRefused.
+        """
+        while not self.registered.is_set():
+            if self.refused is not None:
+                raise RegistrationRefused(self.refused)
+            if self._worker_stop.is_set():
+                return False
+            self._worker_stop.wake.wait(1.0)
+        return True
+
     def close(self, timeout: float) -> None:
         """Unregister and release the lock. Waits up to `timeout` seconds."""
         self._closing.set()

@@ -17,12 +17,7 @@ from datetime import timedelta
 from pizza.taskqueue.app import App
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.db_session import ReconnectingConnection
-from pizza.taskqueue.errors import (
-    BrokerUnavailable,
-    PoisonMessage,
-    RegistrationRefused,
-    TimeLimitExceeded,
-)
+from pizza.taskqueue.errors import BrokerUnavailable, PoisonMessage, TimeLimitExceeded
 from pizza.taskqueue.lifecycle import Shutdown
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.outbox.relay import Relay
@@ -106,13 +101,12 @@ class Worker:
         self._stop.set()
 
     def run_until_stopped(self) -> None:
-        """Run until `stop`, in any thread.
-
-        Raises RegistrationRefused, TimeLimitExceeded after a job that could not be interrupted,
-        and any error that ended the work thread.
+        """Run until `stop`, in any thread. Raises RegistrationRefused, TimeLimitExceeded after a
+        job that could not be interrupted, and any error that ended the work thread.
         """
         self._session.start()
-        if not self._wait_registered():
+        if not self._session.wait_registered():
+            self._session.close(_STOP_TIMEOUT_S)
             return
         work = threading.Thread(target=self._work_until_stopped, name="work", daemon=True)
         work.start()
@@ -131,17 +125,6 @@ class Worker:
             raise TimeLimitExceeded(f"message {self._session.hung_job.id} did not end in time")
         if self._failure is not None:
             raise self._failure
-
-    def _wait_registered(self) -> bool:
-        """Wait for the first registration; returns False if the worker has to stop first."""
-        while not self._session.registered.is_set():
-            if self._session.refused is not None:
-                raise RegistrationRefused(self._session.refused)
-            if self._stop.is_set():
-                self._session.close(_STOP_TIMEOUT_S)
-                return False
-            self._stop.wake.wait(1.0)
-        return True
 
     def _keep_alive(self) -> None:
         """While a job runs: send heartbeats to the broker and detect a lost connection."""
@@ -192,13 +175,12 @@ class Worker:
         """
         log.info("Worker connected and ready", extra={"action": "worker_connected"})
         while not self._stop.is_set():
-            found = None
-            if self._session.registered.is_set():
-                found = find_match(self._context.db, self._options.queues, tags)
-            if found is not None:
-                self._run(found, skip_priority_check=True)
-            else:
+            registered, queues = self._session.registered.is_set(), self._options.queues
+            found = find_match(self._context.db, queues, tags) if registered else None
+            if found is None:
                 self._stop.wait(_MATCH_INTERVAL_S)
+            else:
+                self._run(found, skip_priority_check=True)
 
     def _serve_until_stopped(self) -> None:
         backoff = Backoff()
