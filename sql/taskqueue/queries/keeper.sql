@@ -1,9 +1,9 @@
--- What the leader's keeper does, in slices that never wait for a row lock.
+-- The maintenance of the leader's keeper, in slices that never wait for a row lock.
 
 -- stage_due --
 -- Make due messages pending, as many as are still missing to `pending_limit` of them: the publisher
--- takes them in the order of positions, and new work should not wait behind a flood. Answers how many
--- were made, how many are left at least (one more look tells), and in how many seconds the next is due.
+-- takes them in the order of positions, and new work should not wait behind many due messages. Returns
+-- how many became pending, and how many could have.
 with room as materialized (
     select greatest(0, %(pending_limit)s - (
         select count(*) from (select from message where state = 'pending' limit %(pending_limit)s) p
@@ -29,7 +29,7 @@ select extract(epoch from min(available_at) - clock_timestamp())::float8 as seco
 from message where state = 'scheduled'
 
 -- expired_workers --
--- Workers whose lease has ended although a session of theirs still stands: frozen, or cut off.
+-- Workers with an expired lease and an open session: they are frozen or cut off.
 with held as materialized (
     select (classid::bigint << 32) | objid::bigint as key from pg_locks
     where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
@@ -42,8 +42,8 @@ order by lease_expires_at
 limit %(limit)s
 
 -- terminate_worker --
--- Both its sessions: the one that renews the lease, and the one that its job works on, which may have
--- rows locked.
+-- Both sessions of a worker: the one that renews the lease, and the one of its job, which may hold row
+-- locks.
 select session_terminate(%(worker)s) + session_terminate(-%(worker)s) as ended
 
 -- delete_dead_workers --
@@ -53,8 +53,8 @@ where s.lease_expires_at < clock_timestamp() - interval '1 minute'
   and not exists (select from message m where m.state = 'claimed' and m.holder = s.id)
 
 -- rescue_orphaned --
--- Claims whose worker is gone: published again, under another token, so that nothing the worker may
--- still do counts, and where a confirm may be on its way under another position (see message_release).
+-- Claims of dead workers: the messages are published again with a new token, so that the worker can have
+-- no further effect; with a new position where a confirm may be outstanding (see message_release).
 with gone as materialized (
     select holder from (select distinct holder, lease_until from message where state = 'claimed') c
     where not worker_session_alive(holder, lease_until)
@@ -98,7 +98,7 @@ with noted as materialized (
 select count(*)::integer as sent, coalesce(count(*) = 0 or outbox_wake(), true) as woken from sent
 
 -- queues_with_waiting --
--- The queues in which a message waits, found one after the other in the index.
+-- The queues with waiting messages, found one after the other in the index.
 with recursive q as (
     (select queue from message where state = 'sent' order by queue limit 1)
     union all
@@ -112,8 +112,8 @@ select queue from q where queue is not null
 select clock_timestamp()
 
 -- count_waiting --
--- How many messages of a queue wait that were sent before a moment; counting ends at the limit. Those
--- whose delivery was dropped, as their row is locked, are not lost: see `redeliver`.
+-- The number of waiting messages of a queue that were sent before a time, up to the limit. Messages
+-- whose delivery was dropped because of a locked row are not lost: see `redeliver_noted`.
 select count(*)::integer from (
     select from message
     where state = 'sent' and queue = %(queue)s and sent_at < %(before)s
@@ -138,14 +138,14 @@ order by position
 limit %(limit)s
 
 -- newest_claimed --
--- Of each queue and priority, when the newest message was sent that a worker has in hand.
+-- For each queue and priority, when the newest claimed message was sent.
 select queue, priority, max(sent_at) as sent_at
 from message
 where state = 'claimed' and sent_at is not null
 group by queue, priority
 
 -- find_overtaken --
--- Messages of a queue and priority that still wait although a worker has got one that was sent later.
+-- Messages of a queue and priority that wait although a worker got one that was sent later.
 select position, id, task, exchange, routing_key, priority, headers, body, attempt, created_at, refusals
 from message
 where state = 'sent' and queue = %(queue)s and priority = %(priority)s
@@ -160,14 +160,14 @@ where ctid = any(array(select ctid from message
                        where state = 'sent' and id = any(%(ids)s) for no key update skip locked))
 
 -- find_deliverable --
--- Which of these deliveries still lead somewhere: their message waits under that priority.
+-- Which of these deliveries are valid: their message waits with that priority.
 select d.id
 from unnest(%(ids)s::uuid[], %(priorities)s::integer[]) as d(id, priority)
 join message m on m.id = d.id
 where m.state in ('sent', 'pending') and m.priority = d.priority
 
 -- record_queue_stats --
--- What lies at the broker; a queue that is not named is gone.
+-- Record queue statistics of the broker; rows of other queues are deleted.
 with gone as (
     delete from broker_queue where name <> all(%(names)s::text[])
 )
@@ -179,20 +179,20 @@ on conflict (name) do update
 set messages = excluded.messages, consumers = excluded.consumers, seen_at = excluded.seen_at
 
 -- count_dead_rows --
--- How many dead rows the table of messages has, as far as the server has counted; whether our role may
+-- The number of dead rows of the message table in the server's statistics, and whether our role may
 -- vacuum it.
 select s.n_dead_tup as number, pg_has_role(c.relowner, 'usage') as may_vacuum
 from pg_class c join pg_stat_all_tables s on s.relid = c.oid
 where c.oid = 'message'::regclass
 
 -- vacuum_messages --
--- Not waiting for another vacuum, which a waiting one would cut short; and the indexes in any case,
--- since it is they that are passed over.
+-- It does not wait for another vacuum, which it would cancel. It always cleans the indexes, since queries
+-- scan them.
 vacuum (skip_locked, index_cleanup on, parallel 0) message
 
 -- prune_identities --
--- Look again at ids that nobody has looked at for half a day: those of living messages and of dead ones,
--- which may be sent again, stay; those of ended ones stay for another half day, and go after that.
+-- Check ids that were not checked for half a day. Those of existing messages and dead messages stay; those
+-- of ended messages stay for another half day and are deleted then.
 with old as materialized (
     select id, is_over,
            exists (select from message m where m.id = a.id)
@@ -214,7 +214,7 @@ with old as materialized (
 select count(*)::integer as forgotten from gone
 
 -- claim_periodic_run --
--- The last run is recorded in the transaction of the run. No row: it is not due, or runs elsewhere.
+-- Record the run, in the transaction of the run. No row: it is not due, or another process runs it.
 insert into periodic_task as p (name, last_run_at) values (%(name)s, clock_timestamp())
 on conflict (name) do update set last_run_at = excluded.last_run_at
 where p.last_run_at <= clock_timestamp() - %(interval)s

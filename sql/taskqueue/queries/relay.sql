@@ -2,7 +2,7 @@
 select pg_try_advisory_lock(lock_key('leader publisher'))
 
 -- legacy_leader_exists --
--- Whether a relay of release 0.2 leads this schema; while it does nobody else should publish.
+-- Whether a relay of release 0.2 leads this schema; meanwhile no other process should publish.
 select exists (
     select from relay r join pg_locks l on l.pid = r.pid
     where l.locktype = 'advisory' and l.granted and l.classid = 0 and l.objid = 7020001 and l.objsubid = 1
@@ -11,15 +11,15 @@ select exists (
 )
 
 -- legacy_leader_acquire --
--- The lock of release 0.2: its relays stand by while the leader has it. A leader of another schema of
--- the database may have it; then this answers false, which does no harm.
+-- The lock of release 0.2: its relays stand by while the leader holds it. A leader of another schema of
+-- the database may hold it; then this returns false, which does no harm.
 select pg_try_advisory_lock(7020001)
 
 -- leader_release --
 select pg_advisory_unlock(lock_key('leader publisher')), pg_advisory_unlock(7020001)
 
 -- leader_heartbeat --
--- Answers whether a candidate that reaches the broker waits for a leader that does not.
+-- Returns whether a candidate that reaches the broker waits for a leader that does not.
 with old as (
     update relay set pid = pg_backend_pid(), beat_at = clock_timestamp()
 )
@@ -31,7 +31,7 @@ where role = 'publisher'
 returning candidate_at > clock_timestamp() - interval '3 seconds' as wanted
 
 -- leader_status --
--- How long ago the leader's heartbeat was, and whether it has been without a broker for a while.
+-- The age of the leader's heartbeat in seconds, and whether it has had no broker for a while.
 select extract(epoch from clock_timestamp() - heartbeat_at)::float8 as age,
        coalesce(broker_lost_at < clock_timestamp() - interval '2 seconds', false) as without_broker
 from leader where role = 'publisher'
@@ -40,7 +40,7 @@ from leader where role = 'publisher'
 update leader set candidate_at = clock_timestamp() where role = 'publisher'
 
 -- leader_terminate --
--- End the session of a leader whose process is alive but does nothing.
+-- Terminate the session of a frozen leader.
 select session_terminate(lock_key('leader publisher'))
 
 -- channel_name --
@@ -94,7 +94,7 @@ set state = 'sent', sent_at = clock_timestamp(), refusals = 0
 where state = 'pending' and task is not null and position = any(%(positions)s)
 
 -- mark_sent_unlocked --
--- The same for those of them that nobody has locked; answers those that are locked.
+-- The same for unlocked rows; returns the positions of locked ones.
 with free as (
     select position, task from message
     where state = 'pending' and position = any(%(positions)s)
@@ -112,7 +112,7 @@ where state = 'pending' and position = any(%(positions)s)
   and position not in (select position from free)
 
 -- park_message --
--- What the broker does not take waits longer each time, so that it holds up nothing else.
+-- Schedule a refused message for later, so that it does not delay others.
 update message
 set state = 'scheduled', available_at = clock_timestamp() + %(delay)s, refusals = refusals + 1
 where ctid = any(array(select ctid from message
@@ -120,7 +120,7 @@ where ctid = any(array(select ctid from message
                        for update skip locked))
 
 -- drop_unroutable_events --
--- Nobody is bound for these events. Counted by their exchange.
+-- Delete events without a bound queue, and count them by exchange.
 with gone as (
     delete from message
     where ctid = any(array(select ctid from message
@@ -133,7 +133,7 @@ from (select exchange from gone order by exchange) each
 group by exchange
 
 -- dead_letter_unpublishable --
--- The broker will never take this message.
+-- Dead-letter a message that the broker will never accept.
 select case when m.task is not null then message_bury(m.id, null, %(exchange)s, %(headers)s)
             else event_bury(m.id, %(exchange)s, %(headers)s) end
 from message m

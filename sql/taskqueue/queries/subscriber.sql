@@ -1,9 +1,9 @@
 -- lock_name --
--- True for one session at a time; it is free again the moment that session ends.
+-- True for one session at a time; the server releases it when that session ends.
 select pg_try_advisory_lock(lock_key('subscriber ' || %(name)s))
 
 -- renew_lease --
--- Of the session that holds the name. The keeper ends the session when its lease has ended.
+-- For the session that holds the lock on the name. The keeper terminates it when the lease has expired.
 insert into worker_session (id, name, lease_expires_at)
 values (lock_key('subscriber ' || %(name)s), 'subscriber ' || %(name)s, clock_timestamp() + %(lease)s)
 on conflict (id) do update
@@ -22,8 +22,8 @@ where seen_at > clock_timestamp() - %(memory)s
 order by name
 
 -- mark_seen --
--- Whose name is held by a session is at work, however long ago it came. (A lock that is had for a
--- moment here bars nobody: who finds it taken tries again.)
+-- A subscription is in use while a session holds the lock on its name. (This statement holds the lock
+-- for a moment; a subscriber that fails to get it then retries.)
 update kept_queue set seen_at = clock_timestamp()
 where not pg_try_advisory_xact_lock_shared(lock_key('subscriber ' || subscriber))
 
