@@ -83,7 +83,7 @@ def fingerprint() -> str:
 
 
 def set_up(extra: str) -> None:
-    """Make or mend .venv so that it has the project with `extra`, and what it had before."""
+    """Make or repair .venv so that it has the project with `extra`, and what it had before."""
     with one_at_a_time():
         if not missing(extra):  # another run did it while this one waited
             return

@@ -71,7 +71,7 @@ class OrderView:
                 begun = None
         return whole
 
-    def take(self, now: Row, history: list[Row]) -> list[Row]:
+    def update(self, now: Row, history: list[Row]) -> list[Row]:
         """Note where it stands now; gives the rows of the history that are new."""
         self.status, self.priority, self.stage = (
             now["current_status"], now["priority"], now["stage"],

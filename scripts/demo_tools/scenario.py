@@ -103,11 +103,11 @@ def look(client: ApiClient, view: OrderView) -> list[Row]:
     now = client.get(f"/orders/{view.number}/status")
     if now["updated_at"] == view.updated_at:
         return []
-    return view.take(now, client.get(f"/orders/{view.number}/history"))
+    return view.update(now, client.get(f"/orders/{view.number}/history"))
 
 
 def verify(client: ApiClient, views: Sequence[OrderView]) -> list[str]:
-    """Read all histories again and give the verdict; RushFailed if one was lost or doubled."""
+    """Read all histories again and summarise them; RushFailed if one was lost or doubled."""
     if len({view.number for view in views}) != len(views):
         raise RushFailed("Two orders were given the same number.")
     for view in views:

@@ -1,4 +1,4 @@
-"""scripts/test: the environments of tox.ini, and a verdict on all of them.
+"""scripts/test: the environments of tox.ini, and one summary of them.
 
     scripts/test [ENVIRONMENT...] [-- PYTEST-ARGUMENT...]
 

@@ -15,7 +15,7 @@ ATTEMPTS = 3  # the first, one more as a start may be hit by a kill, and the las
 class BackingServices:
     """Two servers, each given by its variable (DB_URL, RABBITMQ) or private in a folder.
 
-    Private servers that die are started again by `mend`, on the same port and with their data.
+    `restart_dead` starts private servers that died again, on the same port and with their data.
     """
 
     def __init__(self, folder: Path, given: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Kills at the worst moment: it is made to last, seen to be there, and only then comes the blow."""
+"""Kills at the worst moment: the moment is prolonged, observed, and only then the kill follows."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from supervisor.api_client import ApiClient
 
 KILLS = 100
 VICTIMS = 3  # by turns: one comes up while another goes down
-SHARE = 0.9  # of the blows has to hit, or the storm was none
+SHARE = 0.9  # of the injections has to hit its moment, or the scenario is void
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.01
 PAUSE_SECONDS = 1.0
@@ -168,7 +168,7 @@ def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:
 
 
 def require_hits(cluster: ChaosCluster) -> None:
-    """A storm that missed has shown nothing."""
+    """Fail the scenario if too few injections hit their moment."""
     fault_log = cluster.fault_log
     if fault_log.hits < SHARE * fault_log.aimed:
-        fault_log.fail(f"only {fault_log.hits} of {fault_log.aimed} blows hit their moment")
+        fault_log.fail(f"only {fault_log.hits} of {fault_log.aimed} injections hit their moment")

@@ -24,7 +24,7 @@ from order_number
 
 @scenario("busy-day", f"{ORDERS:,} orders in a day: numbers grow to four digits")
 def busy_day(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """As many as the kitchen can only cook in a minute; a short storm begins at number 990."""
+    """More orders than the kitchen cooks in a minute; a short run begins at number 990."""
     assert cluster.generator is not None
     count = ORDERS
     if seconds < FULL_SECONDS:

@@ -18,7 +18,7 @@ class Response:
 
 
 class Responses:
-    """All answers of a storm; any number of guests note theirs."""
+    """All responses of a scenario; thread-safe."""
 
     def __init__(self) -> None:
         self._all: list[Response] = []
@@ -30,7 +30,7 @@ class Responses:
             self._all.append(answer)
 
     def denied(self) -> list[str]:
-        """What was not a 201: for storms in which every guest is to have one."""
+        """Responses other than 201, for scenarios in which every order has to be accepted."""
         counts = Counter(each.status for each in self._all if each.status != HTTPStatus.CREATED)
         return [
             f"{status or 'no answer'} ×{count}"

@@ -2,7 +2,7 @@
 
     python -m chaos_tools.workload.task_worker NAME
 
-It serves a queue of the restaurant that nobody else serves in a storm: whoever publishes
+It serves a queue of the restaurant that nothing else serves in a scenario: the publisher
 declares it, also at a broker that has lost its disk.
 """
 
