@@ -14,7 +14,7 @@ from demo_tools.order_view import (
     RushFailed,
     times_sent_back,
 )
-from demo_tools.staff_actions import HandoverDesk
+from demo_tools.staff_actions import HandoverClient
 from pizza.domain.status import CANCELLED
 from supervisor.api_client import ApiClient
 
@@ -85,7 +85,7 @@ def follow(
     `show` gets each view that changed with the row of its history, (None, None) each round.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    counter = HandoverDesk(client)
+    counter = HandoverClient(client)
     while waiting := [view for view in views if not view.over]:
         for view in waiting:
             for row in look(client, view):

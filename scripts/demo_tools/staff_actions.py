@@ -40,7 +40,7 @@ def prioritise_one(client: ApiClient, views: Sequence[OrderView]) -> None:
             return
 
 
-class HandoverDesk:
+class HandoverClient:
     """Where orders leave the kitchen: one is sent back, the others reach the guests here."""
 
     def __init__(self, client: ApiClient) -> None:

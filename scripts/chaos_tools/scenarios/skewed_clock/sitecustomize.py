@@ -1,4 +1,4 @@
-"""A wall clock that is off; Python imports this first where the scenario `clock` puts it on the path.
+"""A wall clock that is off; Python imports it first where the scenario `clock` adds it to the path.
 
 CHAOS_CLOCK_SECONDS is by how much. What Python code sees is off, in the whole process: `time.time`
 and `datetime.now`; time that only passes (`time.monotonic`) is as it was.
