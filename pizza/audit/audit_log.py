@@ -39,12 +39,12 @@ class Subject:
     id: str = ""
 
 
-def customer(conn: Connection, name: str) -> Subject:
+def customer_subject(conn: Connection, name: str) -> Subject:
     """A customer, by the name in any spelling."""
     return Subject(CUSTOMER, storage.customer_mark(conn, fold(name)))
 
 
-def record(
+def record_change(
     conn: Connection,
     actor: Actor,
     action: str,
@@ -68,7 +68,7 @@ def record_read(conn: Connection, actor: Actor, action: str, subject: Subject) -
     A database that takes no writes hinders nobody from reading.
     """
     try:
-        record(conn, actor, action, subject)
+        record_change(conn, actor, action, subject)
     except (psycopg.Error, DatabaseError) as error:
         log.error(
             "A read is not in the audit log: %s", error,
@@ -79,7 +79,7 @@ def record_read(conn: Connection, actor: Actor, action: str, subject: Subject) -
     return True
 
 
-def entries(
+def list_entries(
     conn: Connection,
     *,
     actor: str | None = None,
@@ -103,7 +103,7 @@ def entries(
             raise InvalidRequest([FieldError(field, "must not contain NUL")])
     kind, _, object_id = (about or "").partition(" ")
     if kind == CUSTOMER and object_id:
-        object_id = customer(conn, object_id).id
+        object_id = customer_subject(conn, object_id).id
     return storage.entries(
         conn, actor=actor or None, action=action or None, kind=kind or None,
         object_id=object_id or None, since=since, before=before, limit=limit,

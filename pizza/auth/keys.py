@@ -10,8 +10,7 @@ from typing import Any
 
 import psycopg
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
+from pizza.audit import Subject, record_change
 from pizza.auth import key_storage as storage
 from pizza.auth import session_storage
 from pizza.auth.key_storage import StaffKey
@@ -67,7 +66,7 @@ def add_key(
             hash=secrets.token_bytes(32) if limited else digest(key),
             limited_hash=digest(key) if limited else None,
         )  # fmt: skip
-        audit_log.record(conn, actor, "key_added", Subject("key", key_id), after=_facts(kept))
+        record_change(conn, actor, "key_added", Subject("key", key_id), after=_facts(kept))
     _log("staff_key_added", kept)
     return kept, key
 
@@ -82,7 +81,7 @@ def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> Staf
         kept = storage.revoke_key(conn, key_id)
         if before.revoked_at is None:
             ended = session_storage.end_sessions_of_key(conn, key_id)
-            audit_log.record(
+            record_change(
                 conn, actor, "key_revoked", Subject("key", key_id),
                 before=_facts(before), after={**_facts(kept), "sessions_ended": ended},
             )  # fmt: skip
@@ -104,7 +103,7 @@ def disable_void_webhooks(conn: Connection) -> None:
 
 def _disable_webhooks(conn: Connection, actor: Actor, key_id: str | None) -> None:
     for id, reason in storage.disable_webhooks(conn, key_id):
-        audit_log.record(
+        record_change(
             conn, actor, "webhook_disabled", Subject("webhook", str(id)), after={"reason": reason}
         )
         log.warning(

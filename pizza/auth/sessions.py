@@ -18,8 +18,7 @@ from typing import Any
 
 import psycopg
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
+from pizza.audit import Subject, record_change
 from pizza.auth import key_storage
 from pizza.auth import session_storage as storage
 from pizza.auth.keys import ENVIRONMENT
@@ -60,7 +59,7 @@ def create_session(
         storage.insert_session(
             conn, id, actor.key_id, idle=idle, client=actor.source, agent=_sanitize_agent(agent)
         )
-        audit_log.record(conn, actor, "logged_in", _subject(id))
+        record_change(conn, actor, "logged_in", _subject(id))
 
 
 def end_session(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None:
@@ -70,7 +69,7 @@ def end_session(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None:
         key_id = storage.end_session(conn, id)
         if key_id is None:
             raise SessionNotFound(id)
-        audit_log.record(conn, actor, "session_ended", _subject(id), before={"key": key_id})
+        record_change(conn, actor, "session_ended", _subject(id), before={"key": key_id})
 
 
 def log_out(conn: Connection, cookie: str, actor: Actor) -> None:
@@ -78,7 +77,7 @@ def log_out(conn: Connection, cookie: str, actor: Actor) -> None:
     id = session_id(cookie)
     with conn.transaction():
         if storage.end_session(conn, id) is not None:
-            audit_log.record(conn, actor, "logged_out", _subject(id))
+            record_change(conn, actor, "logged_out", _subject(id))
 
 
 def end_all_sessions(conn: Connection, *, actor: Actor = UNNAMED) -> int:
@@ -86,7 +85,7 @@ def end_all_sessions(conn: Connection, *, actor: Actor = UNNAMED) -> int:
     with conn.transaction():
         ended = storage.end_all_sessions(conn)
         for id, key_id in ended:
-            audit_log.record(conn, actor, "session_ended", _subject(id), before={"key": key_id})
+            record_change(conn, actor, "session_ended", _subject(id), before={"key": key_id})
     return len(ended)
 
 

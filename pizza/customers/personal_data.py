@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pizza.audit import audit_log
+from pizza.audit import customer_subject, record_change, record_read
 from pizza.customers import personal_data_storage as storage
 from pizza.customers.personal_data_storage import Message
 from pizza.database.connection import BoundedConnection
@@ -55,7 +55,7 @@ def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dic
     Runs in its own transaction, which sees one moment of the database.
     """
     with conn.timeout_scope(_STATEMENT_TIMEOUT_S), conn.transaction():
-        conn.execute("set transaction isolation level repeatable read, read only")
+        storage.use_snapshot(conn)
         found = _find(conn, name)
         rows = storage.read(conn, found.keys, found.numbers.all)
     if not _is_known(found, rows["customers"]):
@@ -68,7 +68,7 @@ def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dic
         "waiting_messages": [_readable(each) for each in found.waiting],
         "merged_names": [merged for _, merged in found.merged],
     }
-    audit_log.record_read(conn, actor, "customer_exported", audit_log.customer(conn, name))
+    record_read(conn, actor, "customer_exported", customer_subject(conn, name))
     _log("customer_exported", "Personal data of a customer was exported", len(found.numbers.all))
     return document
 
@@ -93,7 +93,7 @@ def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Eras
         for each in found.waiting:
             storage.erase_message(conn, each.id, _without_person(each))
         unread = storage.unread(conn)
-        audit_log.record(conn, actor, "customer_erased", audit_log.customer(conn, name))
+        record_change(conn, actor, "customer_erased", customer_subject(conn, name))
     _log("customer_erased", "A customer was erased", len(found.numbers.all))
     return Erased(len(found.numbers.all), len(found.dead), len(found.waiting), unread)
 

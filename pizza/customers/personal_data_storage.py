@@ -52,6 +52,11 @@ class Numbers:
     open: list[str]
 
 
+def use_snapshot(conn: Connection) -> None:
+    """Let the transaction read one snapshot of the database, and write nothing."""
+    conn.execute("set transaction isolation level repeatable read, read only")
+
+
 def keys_of(conn: Connection, name: str) -> list[str]:
     """The keys under which orders and customers of a name are stored.
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import psycopg
 
-from pizza.audit import audit_log
+from pizza.audit import customer_subject, record_change
 from pizza.customers import storage
 from pizza.customers.storage import Customer
 from pizza.domain.actor import UNNAMED, Actor, check_signature
 from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest
 from pizza.domain.names import is_storable, name_error
-from pizza.operations.name_keys import fold_names
+from pizza.operations import fold_names
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ def set_vip(
     with conn.transaction():
         before = storage.lock_vip(conn, name)
         storage.set_vip(conn, name, vip, actor.signature(by))
-        audit_log.record(
-            conn, actor.called(by), "vip_changed", audit_log.customer(conn, name),
+        record_change(
+            conn, actor.called(by), "vip_changed", customer_subject(conn, name),
             before={"vip": before}, after={"vip": vip},
         )  # fmt: skip
     log.info(

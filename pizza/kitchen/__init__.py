@@ -1,1 +1,5 @@
-"""The kitchen: workers, the tasks of cooks and stations, estimates."""
+"""The kitchen: cooks, stations, their workers, and estimates."""
+
+from pizza.kitchen.worker_storage import expire_workers, list_workers
+
+__all__ = ["expire_workers", "list_workers"]

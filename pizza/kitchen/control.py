@@ -10,13 +10,12 @@ from typing import Any
 
 import psycopg
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
+from pizza.audit import Subject, record_change
 from pizza.domain.actor import UNNAMED, Actor, check_signature
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.kitchen import station_storage, storage
 from pizza.kitchen.storage import KitchenState
-from pizza.orders import storage as order_storage
+from pizza.orders import set_capacity
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def _set_paused(
     with conn.transaction():
         before = storage.get_state(conn)
         state = storage.set_paused(conn, paused, reason, actor.signature(by))
-        audit_log.record(
+        record_change(
             conn, actor.called(by), "kitchen_paused" if paused else "kitchen_resumed",
             Subject("kitchen"), before={"paused": before.paused, "reason": before.reason},
             after={"paused": paused, "reason": reason},
@@ -75,8 +74,8 @@ def set_max_concurrent(
         raise InvalidRequest([FieldError("limit", f"must be from 0 to {MAX_CONCURRENT_LIMIT}")])
     with conn.transaction():
         before = storage.get_state(conn)
-        order_storage.set_capacity(conn, limit, actor.signature(by))
-        audit_log.record(
+        set_capacity(conn, limit, actor.signature(by))
+        record_change(
             conn, actor.called(by), "max_concurrent_set", Subject("kitchen"),
             before={"max_concurrent": before.max_concurrent}, after={"max_concurrent": limit},
         )  # fmt: skip

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from pizza.database.queries import Queries
 from pizza.domain.estimate import cooking_seconds
 from pizza.domain.order import ORDER_TYPES
+from pizza.kitchen.storage import FINISH_COOKING, START_COOKING
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import sanitize_text
@@ -19,9 +19,6 @@ from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
 
 log = logging.getLogger(__name__)
-
-_SQL = Queries("restaurant/kitchen")
-_START, _FINISH = _SQL.start_cooking, _SQL.finish_cooking
 
 # With these delays an order is retried for about an hour.
 _RETRY = RetryPolicy(max_attempts=20, initial_delay=1.0, multiplier=2.0, max_delay=300.0)
@@ -83,7 +80,7 @@ def cook_tasks(base_seconds: float) -> Blueprint:
         number = message.number
         seconds = cooking_seconds(message.order_type, base_seconds)
         order = job.execute_claiming(
-            _START,
+            START_COOKING,
             number=number,
             worker=job.worker_name,
             cooking=timedelta(seconds=seconds),
@@ -96,7 +93,7 @@ def cook_tasks(base_seconds: float) -> Blueprint:
         _log_started(number, order)
         job.sleep(seconds)
         done = job.execute_completing(
-            _FINISH, number=number, type=message.order_type, worker=job.worker_name,
+            FINISH_COOKING, number=number, type=message.order_type, worker=job.worker_name,
             more=message.extra,
         )  # fmt: skip
         _log_finished(number, done)

@@ -11,6 +11,8 @@ from pizza.database.queries import Queries
 from pizza.domain.stations import STATIONS
 
 _SQL = Queries("restaurant/stations")
+# Executed by the jobs of stations.
+START_STATION, FINISH_STATION, SEND_BACK = _SQL.start_station, _SQL.finish_station, _SQL.send_back
 
 
 def set_stations(conn: psycopg.Connection[Any], staffed: Collection[str]) -> None:

@@ -11,19 +11,16 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from pizza.database.queries import Queries
 from pizza.domain.stations import station
 from pizza.domain.status import DELIVERED, OUT_FOR_DELIVERY
 from pizza.kitchen.cooking import OrderMessage, parse_order_message
+from pizza.kitchen.station_storage import FINISH_STATION, SEND_BACK, START_STATION
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
 
 log = logging.getLogger(__name__)
-
-_SQL = Queries("restaurant/stations")
-_START, _FINISH, _SEND_BACK = _SQL.start_station, _SQL.finish_station, _SQL.send_back
 
 _RETRY = RetryPolicy(max_attempts=20, initial_delay=1.0, multiplier=2.0, max_delay=300.0)
 # The time of a delivery, relative to that of the other stations.
@@ -78,7 +75,11 @@ def _start(job: Job, name: str, new_status: str | None = None) -> bool:
     """Claim the order for the station; False if it is no longer due there."""
     message: OrderMessage = job.body
     order = job.execute_claiming(
-        _START, number=message.number, station=name, worker=job.worker_name, status=new_status
+        START_STATION,
+        number=message.number,
+        station=name,
+        worker=job.worker_name,
+        status=new_status,
     )
     if order["status"] is None:
         raise PoisonMessage(f"there is no order {message.number}")
@@ -93,7 +94,7 @@ def _complete(job: Job, name: str, new_status: str | None = None) -> None:
     """Complete the station's work; the order continues to the next one."""
     message: OrderMessage = job.body
     done = job.execute_completing(
-        _FINISH, number=message.number, station=name, worker=job.worker_name,
+        FINISH_STATION, number=message.number, station=name, worker=job.worker_name,
         type=message.order_type, status=new_status, more=message.extra,
     )  # fmt: skip
     if done is None or done["status"] is None:
@@ -107,7 +108,7 @@ def _send_back(job: Job, name: str, reason: str) -> None:
     message: OrderMessage = job.body
     notes = f"sent back by {job.worker_name}: {reason}"
     job.execute_completing(
-        _SEND_BACK, number=message.number, station=name, worker=job.worker_name,
+        SEND_BACK, number=message.number, station=name, worker=job.worker_name,
         queue=TYPED_QUEUES[message.order_type], exchange=ORDERS_TOPIC, notes=notes,
         more=message.extra,
     )  # fmt: skip

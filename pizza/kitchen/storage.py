@@ -11,6 +11,8 @@ import psycopg
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/kitchen")
+# Executed by the cook's job.
+START_COOKING, FINISH_COOKING = _SQL.start_cooking, _SQL.finish_cooking
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,14 @@ from typing import Any
 
 import psycopg
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
+from pizza.audit import Subject, record_change
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import DishNotFound, InvalidRequest
 from pizza.domain.menu import Dish, dish_errors
 from pizza.domain.names import is_storable
 from pizza.domain.order import normalize_price
 from pizza.menu import storage as menu
-from pizza.operations.name_keys import fold_names
+from pizza.operations import fold_names
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ def _audit_dish(
 ) -> None:
     name = next(dish.name for dish in (before, after) if dish is not None)
     facts = [None if dish is None else dataclasses.asdict(dish) for dish in (before, after)]
-    audit_log.record(conn, actor, action, Subject("dish", name), before=facts[0], after=facts[1])
+    record_change(conn, actor, action, Subject("dish", name), before=facts[0], after=facts[1])
 
 
 def _dish_name(conn: Connection, name: str) -> str:

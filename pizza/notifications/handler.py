@@ -15,7 +15,7 @@ from pizza.database.connection import BoundedConnection
 from pizza.domain.names import fold
 from pizza.domain.status import STATUSES
 from pizza.notifications import storage as notifications
-from pizza.orders.status_messages import StatusMessage, read_status_message
+from pizza.orders import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
 from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.subscriber.event import Event

@@ -7,7 +7,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.text import Text
 
-from pizza.orders.status_messages import StatusMessage
+from pizza.orders import StatusMessage
 
 _COLOURS = {
     "received": "yellow", "cooking": "bright_red", "ready": "green",

@@ -11,8 +11,7 @@ from typing import Any
 
 import psycopg
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
+from pizza.audit import Subject, record_change
 from pizza.domain.actor import Actor
 from pizza.taskqueue.dead_letters import management
 from pizza.taskqueue.dead_letters.management import BulkResult
@@ -35,13 +34,13 @@ def drop(conn: Connection, id: str, actor: Actor) -> BulkResult:
 
 def retry_all(conn: Connection, actor: Actor) -> BulkResult:
     """Send all again, as pizza.taskqueue.dead_letters.management.retry_all."""
-    audit_log.record(conn, actor, _RETRIED, Subject(KIND, "*"))
+    record_change(conn, actor, _RETRIED, Subject(KIND, "*"))
     return management.retry_all(conn)
 
 
 def drop_all(conn: Connection, actor: Actor) -> BulkResult:
     """Drop all for good, as pizza.taskqueue.dead_letters.management.drop_all."""
-    audit_log.record(conn, actor, _DROPPED, Subject(KIND, "*"))
+    record_change(conn, actor, _DROPPED, Subject(KIND, "*"))
     return management.drop_all(conn)
 
 
@@ -53,5 +52,5 @@ def _one(
         done = settle(conn, id)
         if found is not None and done.count:
             facts = {"task": found.task, "queue": found.queue}
-            audit_log.record(conn, actor, action, Subject(KIND, found.id), before=facts)
+            record_change(conn, actor, action, Subject(KIND, found.id), before=facts)
     return done

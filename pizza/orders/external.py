@@ -15,7 +15,7 @@ from typing import Any
 from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import DomainError, DuplicateOrder, InvalidOrder
 from pizza.domain.order import OrderDraft
-from pizza.menu.cache import read_menu
+from pizza.menu import read_menu
 from pizza.orders import orders, replies
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.dead_letters.callback import DeadMessage
@@ -63,7 +63,7 @@ def answer_dead(conn: BoundedConnection, dead: DeadMessage) -> None:
 
 
 def _reply(conn: BoundedConnection, to: Job | DeadMessage, answer: dict[str, Any]) -> None:
-    replies.send(conn, to.reply_to, answer, to.correlation_id)
+    replies.send_reply(conn, to.reply_to, answer, to.correlation_id)
 
 
 def external_order_tasks(base_seconds: float) -> Blueprint:

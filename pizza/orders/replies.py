@@ -13,7 +13,7 @@ from pizza.topology import is_ours
 log = logging.getLogger(__name__)
 
 
-def send(
+def send_reply(
     conn: BoundedConnection,
     reply_to: str | None,
     answer: dict[str, Any],

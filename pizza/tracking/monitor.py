@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseUnavailable
-from pizza.kitchen import worker_storage
+from pizza.kitchen import expire_workers, list_workers
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
 from pizza.tracking import storage as tracking
@@ -79,7 +79,7 @@ class OrderMonitor(threading.Thread):
         self._check_workers(conn)
 
     def _check_workers(self, conn: BoundedConnection) -> None:
-        for name in worker_storage.expire_workers(conn):
+        for name in expire_workers(conn):
             self._offline.add(name)
             log.warning(
                 "Worker %s is gone", name,
@@ -87,9 +87,7 @@ class OrderMonitor(threading.Thread):
             )  # fmt: skip
         if not self._offline:
             return
-        online = {
-            each.name for each in worker_storage.list_workers(conn) if each.status == "online"
-        }
+        online = {each.name for each in list_workers(conn) if each.status == "online"}
         for name in sorted(self._offline & online):
             log.info(
                 "Worker %s is back", name,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from pizza.database.connection import BoundedConnection
-from pizza.orders.status_messages import StatusMessage, read_status_message
+from pizza.orders import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent
 from pizza.taskqueue.subscriber.event import Event, OnCommit
 from pizza.tracking import storage
-from pizza.webhooks import events
+from pizza.webhooks import dispatch_event
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> OnCommit:
         raise DuplicateEvent(
             f"event {message.event_id} of order {message.number} is stored already"
         )
-    events.dispatch_event(conn, message)
+    dispatch_event(conn, message)
     log_order = _record_in_order(conn, message, before)
 
     def log_event() -> None:

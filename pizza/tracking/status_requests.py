@@ -15,8 +15,13 @@ from typing import Any
 from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import DomainError
 from pizza.domain.status import STAFF
-from pizza.orders import replies, transitions
-from pizza.orders.status_messages import NUMBER_LENGTH, read_status, read_text
+from pizza.orders import (
+    NUMBER_LENGTH,
+    read_status,
+    read_text,
+    send_reply,
+    transition_order,
+)
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.subscriber.event import Event
@@ -84,7 +89,7 @@ def apply_request(conn: BoundedConnection, request: StatusRequest) -> dict[str, 
     """Set the status; returns the reply. A refused request changes nothing."""
     try:
         with conn.transaction():
-            moved = transitions.transition_order(
+            moved = transition_order(
                 conn, request.number, request.to, by=request.by, role=STAFF, reason=request.reason
             )  # fmt: skip
     except DomainError as refusal:
@@ -93,7 +98,7 @@ def apply_request(conn: BoundedConnection, request: StatusRequest) -> dict[str, 
 
 
 def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> None:
-    replies.send(conn, event.reply_to, answer, event.correlation_id)
+    send_reply(conn, event.reply_to, answer, event.correlation_id)
 
 
 def _log_completed(request: StatusRequest, answer: dict[str, Any]) -> None:

@@ -11,10 +11,10 @@ from uuid import UUID, uuid5
 
 import psycopg
 
-from pizza.customers import personal_data_storage
+from pizza.customers import is_erased
 from pizza.domain import webhooks as domain
 from pizza.domain.personal_data import redact_event
-from pizza.orders.status_messages import StatusMessage
+from pizza.orders import StatusMessage
 from pizza.taskqueue import Job, Task
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
@@ -42,7 +42,7 @@ def dispatch_event(conn: Connection, message: StatusMessage) -> None:
     if not ids:
         return
     data = message.body | {"event_id": str(message.event_id)}
-    if personal_data_storage.is_erased(conn, message.number):
+    if is_erased(conn, message.number):
         data = redact_event(data)
     body = domain.payload(type, message.at, data)
     for id in ids:

@@ -13,9 +13,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
-from pizza.auth.keys import ENVIRONMENT_PREFIX
+from pizza.audit import Subject, record_change
+from pizza.auth import ENVIRONMENT_PREFIX
 from pizza.domain import webhooks as domain
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import (
@@ -280,7 +279,7 @@ def _facts(webhook: Webhook) -> dict[str, object]:
 
 
 def _audit(conn: Connection, actor: Actor, action: str, id: int, **facts: Any) -> None:
-    audit_log.record(conn, actor, action, Subject("webhook", str(id)), **facts)
+    record_change(conn, actor, action, Subject("webhook", str(id)), **facts)
 
 
 def _log(action: str, text: str, id: int) -> None:

@@ -57,7 +57,7 @@ def audit(as_json: bool, **asked: Any) -> None:
       flask --app pizza audit --object "dish Margherita Pizza"
     """
     with output.open_database() as conn:
-        found = service.entries(conn, **asked)
+        found = service.list_entries(conn, **asked)
     if as_json:
         output.print_list(
             [dataclasses.asdict(each) for each in found], _COLUMNS, as_json=True, nothing=""

@@ -31,7 +31,7 @@ def show(name: str, as_json: bool) -> None:
     with output.open_database() as conn:
         found = profiles.customer(conn, name)
         audit_log.record_read(
-            conn, output.current_actor(), "customer_read", audit_log.customer(conn, name)
+            conn, output.current_actor(), "customer_read", audit_log.customer_subject(conn, name)
         )
     output.print_document(documents.customer(found), as_json=as_json)
 

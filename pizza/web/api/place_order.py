@@ -157,7 +157,9 @@ def _record_deviation(
     if not errors or order.replayed:
         return
     sold = {each.field: each.message for each in errors}
-    audit_log.record(conn, actor, "prices_deviated", Subject("order", order.number), after=sold)
+    audit_log.record_change(
+        conn, actor, "prices_deviated", Subject("order", order.number), after=sold
+    )
     log.info(
         "Order has other prices than the menu",
         extra={"action": "prices_deviate", "order_number": order.number, "details": sold},

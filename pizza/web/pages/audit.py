@@ -28,7 +28,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     def audit_log() -> Response:
         asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            found = audit.entries(
+            found = audit.list_entries(
                 conn,
                 actor=asked["actor"],
                 action=asked["action"],

@@ -52,7 +52,7 @@ class ReadAudit:
         )
         if not self._is_first(key, seconds):
             return
-        subject = audit_log.customer(conn, id) if kind == CUSTOMER else Subject(kind, id)
+        subject = audit_log.customer_subject(conn, id) if kind == CUSTOMER else Subject(kind, id)
         if not audit_log.record_read(conn, authorization.current_actor(), action, subject):
             with self._lock:
                 self._until.pop(key, None)

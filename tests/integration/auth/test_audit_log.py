@@ -35,7 +35,7 @@ Do = Callable[[BoundedConnection], Any]
 
 
 def newest(conn: BoundedConnection) -> Entry:
-    return audit_log.entries(conn, limit=1)[0]
+    return audit_log.list_entries(conn, limit=1)[0]
 
 
 def hook(conn: BoundedConnection) -> str:
@@ -134,7 +134,7 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
 ) -> None:
     with pytest.raises(DishNotFound):
         dishes.set_sold_out(conn, "nothing of ours", True, actor=ANNA)
-    assert audit_log.entries(conn) == []
+    assert audit_log.list_entries(conn) == []
 
     def fail(*_: object, **__: object) -> None:
         raise psycopg.errors.InsufficientPrivilege("says the test")
@@ -157,7 +157,7 @@ def test_nothing_in_it_is_changed_or_dropped(conn: BoundedConnection, statement:
     add_dish(conn)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
         conn.execute(statement.encode())
-    assert len(audit_log.entries(conn)) == 1
+    assert len(audit_log.list_entries(conn)) == 1
     conn.execute("reset pizza.audit_prune")
 
 
@@ -181,7 +181,7 @@ def test_it_is_filtered_and_paged(conn: BoundedConnection) -> None:
     control.pause_kitchen(conn, by="carla")
 
     def found(**asked: Any) -> list[str]:
-        return [each.action for each in audit_log.entries(conn, **asked)]
+        return [each.action for each in audit_log.list_entries(conn, **asked)]
 
     everything = ["kitchen_paused", "vip_changed", "vip_changed", "dish_added"]
     assert found() == found(actor="", about="") == everything
@@ -189,7 +189,7 @@ def test_it_is_filtered_and_paged(conn: BoundedConnection) -> None:
     assert found(actor="carla") == found(about="kitchen") == ["kitchen_paused"]
     assert found(about="customer  jane  ROE") == ["vip_changed"]
     assert found(about="dish Calzone") == ["dish_added"]
-    first, *_ = audit_log.entries(conn, limit=2)
+    first, *_ = audit_log.list_entries(conn, limit=2)
     assert found(before=first.id, limit=1) == ["vip_changed"]
     assert found(since=first.at) == ["kitchen_paused"]
     for bad in ({"limit": 0}, {"limit": 1001}, {"actor": "\0"}):

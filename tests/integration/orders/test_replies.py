@@ -18,7 +18,7 @@ OURS = [
 
 def sent(conn: BoundedConnection, reply_to: str | None) -> list[tuple[str, str]]:
     with conn.transaction():
-        replies.send(conn, reply_to, {"ok": True}, "our 17")
+        replies.send_reply(conn, reply_to, {"ok": True}, "our 17")
     rows = conn.execute("select exchange, routing_key from message").fetchall()
     conn.execute("delete from message")
     return rows

@@ -64,7 +64,7 @@ def log_in(client: FlaskClient, key: str) -> None:
 
 
 def actions(conn: BoundedConnection, **asked: Any) -> list[str]:
-    return [each.action for each in reversed(audit_log.entries(conn, **asked))]
+    return [each.action for each in reversed(audit_log.list_entries(conn, **asked))]
 
 
 # --- streams --------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_changes_over_http_have_the_key_and_the_clients_address(
     for form in ({"do": "pause"}, {"do": "resume"}, {"do": "add", "dish": "Calzone", "tag": "x"}):
         assert client.post("/manage", data=form, headers=HERE).status_code == 303
 
-    made = [each for each in audit_log.entries(conn) if each.action != "key_added"]
+    made = [each for each in audit_log.list_entries(conn) if each.action != "key_added"]
     assert {(e.actor, e.key_id, e.role, e.source) for e in made} == {
         ("Anna", kept.id, MANAGER, "203.0.113.7")
     }
@@ -176,7 +176,7 @@ def test_without_keys_the_name_is_what_the_client_says(
     browser: Callable[[], FlaskClient], conn: BoundedConnection
 ) -> None:
     browser().post("/kitchen/pause", json={"by": "anna"})
-    (entry,) = audit_log.entries(conn)
+    (entry,) = audit_log.list_entries(conn)
     assert (entry.actor, entry.key_id, entry.role, entry.source) == (
         "anna", None, None, "203.0.113.7",
     )  # fmt: skip
@@ -192,7 +192,7 @@ def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(
              "/manage/dead-letters"]  # fmt: skip
     for path in paths:
         assert client.get(path).status_code == 200
-    assert audit_log.entries(conn) == []
+    assert audit_log.list_entries(conn) == []
 
     _, key = keys.add_key(conn, "Anna")
     wait_until(lambda: client.get("/orders").status_code == 401, 5, "the doors are closed")
@@ -206,9 +206,9 @@ def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(
     assert actions(conn)[1:] == [
         "order_read", "orders_read", "customer_read", "board_read", "dead_letters_read",
     ]  # fmt: skip
-    (read,) = audit_log.entries(conn, about=f"order {number}")
+    (read,) = audit_log.list_entries(conn, about=f"order {number}")
     assert (read.actor, read.source) == ("Anna", "203.0.113.7")
-    assert audit_log.entries(conn, about="customer jane roe")
+    assert audit_log.list_entries(conn, about="customer jane roe")
     assert "Jane" not in str(conn.execute("select a::text from audit_log a").fetchall())
 
 
