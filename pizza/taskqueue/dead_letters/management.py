@@ -78,9 +78,11 @@ def list_pages(conn: psycopg.Connection[Any], limit: int) -> Iterator[list[Store
     after = _START
     while limit > 0:
         page = {
-            "died_at": after[0], "id": after[1], "limit": min(limit, _PAGE_SIZE),
+            "died_at": after[0],
+            "id": after[1],
+            "limit": min(limit, _PAGE_SIZE),
             "preview": PREVIEW_BYTES,
-        }  # fmt: skip
+        }
         with translate_errors(), conn.cursor(row_factory=namedtuple_row) as cursor:
             rows: list[Any] = cursor.execute(_SQL.list_page, page).fetchall()
         if rows:

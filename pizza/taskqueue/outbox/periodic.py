@@ -88,7 +88,10 @@ class PeriodicRunner(LeaderThread):
             pause = min(task.seconds, _RETRY_S)
             self._due[task.name] = time.monotonic() + pause
             log.warning(
-                "Periodic task %s failed; its next run is in %g s: %s", task.name, pause, error,
+                "Periodic task %s failed; its next run is in %g s: %s",
+                task.name,
+                pause,
+                error,
                 exc_info=None if isinstance(error, DatabaseTransientError) else error,
                 extra={"action": "periodic_task_failed", "details": {"task": task.name}},
-            )  # fmt: skip
+            )

@@ -147,9 +147,12 @@ class Republisher:
 
     def _send_slice(self, current: _Pass) -> None:
         page = {
-            "queue": current.queue, "priority": current.priority, "after": current.position,
-            "before": current.before, "limit": _SLICE,
-        }  # fmt: skip
+            "queue": current.queue,
+            "priority": current.priority,
+            "after": current.position,
+            "before": current.before,
+            "limit": _SLICE,
+        }
         rows = self._rows(_SQL.waiting_page, page)
         if rows:
             self._publish(rows)
@@ -186,9 +189,11 @@ class Republisher:
         for queue, priority, sent_at in self._conn.execute(_SQL.newest_claimed).fetchall():
             self._task_queues.add(queue)
             values = {
-                "queue": queue, "priority": priority, "before": sent_at - _OVERTAKEN_AFTER,
+                "queue": queue,
+                "priority": priority,
+                "before": sent_at - _OVERTAKEN_AFTER,
                 "limit": _SLICE,
-            }  # fmt: skip
+            }
             rows = self._rows(_SQL.find_overtaken, values)
             seen |= {row.id for row in rows}
             lost += [row for row in rows if row.id in self._overtaken]

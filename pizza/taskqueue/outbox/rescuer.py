@@ -51,9 +51,10 @@ class Rescuer:
             row = self._conn.execute(_SQL.terminate_worker, {"worker": worker}).fetchone()
             if row is not None and row[0]:
                 log.warning(
-                    "%s has not renewed its lease; its sessions are ended", name,
+                    "%s has not renewed its lease; its sessions are ended",
+                    name,
                     extra={"action": "worker_expired", "details": {"name": name}},
-                )  # fmt: skip
+                )
 
     def _release_orphaned(self) -> None:
         while True:
@@ -65,6 +66,6 @@ class Rescuer:
                         "action": "claim_orphaned",
                         "details": {"message_id": str(id), "task": task, "queue": queue},
                     },
-                )  # fmt: skip
+                )
             if len(rows) < _SLICE:
                 return

@@ -57,6 +57,7 @@ def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Top
         queue = Queue(name, exchanges[exchange], routing_key=routing_key, durable=True)
         if not broker.try_declare(queue):
             log.warning(
-                "Queue %s exists with other properties", name,
+                "Queue %s exists with other properties",
+                name,
                 extra={"action": "queue_differs", "details": {"queue": name}},
-            )  # fmt: skip
+            )

@@ -166,10 +166,11 @@ class HandlerThread(threading.Thread):
                     return self._dead_letter(delivery, event, reason, event.attempt, error)
                 delay = self._config.retry.delay(event.attempt).total_seconds()
                 self._log_event(
-                    logging.WARNING, "event_retried",
+                    logging.WARNING,
+                    "event_retried",
                     f"Attempt {event.attempt} failed, next in {delay:.1f} s: {reason[:1000]}",
                     event,
-                )  # fmt: skip
+                )
                 self._wait(delay)
                 event = replace(event, attempt=event.attempt + 1)
 
@@ -213,17 +214,21 @@ class HandlerThread(threading.Thread):
                 raise
             except Exception as error:  # the event must not be lost
                 log.error(
-                    "A dead letter cannot be written, trying again: %s", error,
+                    "A dead letter cannot be written, trying again: %s",
+                    error,
                     extra={"action": "dead_letter_failed", "details": {"queue": delivery.queue}},
-                )  # fmt: skip
+                )
                 self._wait(backoff.next())
         log.error(
-            "Dead after attempt %d: %s", attempt, reason[:1000], exc_info=cause,
+            "Dead after attempt %d: %s",
+            attempt,
+            reason[:1000],
+            exc_info=cause,
             extra={
                 "action": "event_dead",
                 "details": {"queue": delivery.queue, "message_id": delivery.message_id},
             },
-        )  # fmt: skip
+        )
         return Processed(delivery.delivery_tag, letter if self._config.db is None else None)
 
     def _run_step(self, step: Callable[[BoundedConnection | None], None]) -> None:
@@ -240,10 +245,14 @@ class HandlerThread(threading.Thread):
     @staticmethod
     def _log_event(level: int, action: str, text: str, event: Event) -> None:
         log.log(
-            level, text,
+            level,
+            text,
             extra={
                 "action": action,
-                "details": {"queue": event.delivery.queue, "message_id": event.id,
-                            "attempt": event.attempt},
+                "details": {
+                    "queue": event.delivery.queue,
+                    "message_id": event.id,
+                    "attempt": event.attempt,
+                },
             },
-        )  # fmt: skip
+        )

@@ -115,9 +115,10 @@ class HandlerSession:
             elif trouble.is_due(error):
                 log.log(
                     logging.WARNING if isinstance(error, DatabaseTransientError) else logging.ERROR,
-                    "PostgreSQL cannot do this now, trying again: %s", error,
+                    "PostgreSQL cannot do this now, trying again: %s",
+                    error,
                     extra={"action": "database_refused", "details": {"queue": self._queue}},
-                )  # fmt: skip
+                )
             self._wait(backoff.next())
 
     def _in_transaction(

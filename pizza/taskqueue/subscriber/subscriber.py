@@ -66,8 +66,7 @@ class SubscriberOptions:
     prefetch: unacknowledged events at a time. retry: for failed events. heartbeat: seconds.
     exclusive: at most one subscriber of this name consumes. The relay then declares its durable
         queue as well (pizza.taskqueue.outbox.subscriptions).
-    takeover_timeout: seconds to wait until another subscriber of this name is gone, before
-        RegistrationRefused (math.inf: no limit).
+    takeover_timeout: seconds to wait for the lock before RegistrationRefused (math.inf: no limit).
     time_limit: seconds for one transaction of the handler.
     lease: seconds. A frozen exclusive subscriber loses its name after time_limit + lease.
     on_ready: called once, at the first start of consuming; default: a log record.
@@ -202,8 +201,7 @@ class Subscriber(threading.Thread):
             except DatabaseUnavailable as error:
                 db.invalidate(error)
             except psycopg.DatabaseError as error:
-                missing = isinstance(error, MISSING_TABLES)
-                text = NO_TABLES if missing else str(error)
+                text = NO_TABLES if isinstance(error, MISSING_TABLES) else str(error)
                 if trouble.is_due(text):
                     log.warning("%s", text, extra={"action": "database_refused"})
             if self._shutdown.wait(min(_STANDBY_S, backoff.next())):
@@ -294,18 +292,11 @@ class Subscriber(threading.Thread):
 
     def _wait_for_takeover(self, reason: str) -> None:
         """Log once that another subscriber runs. Raises RegistrationRefused after the timeout."""
-        if (
-            not self._was_ready
-            and time.monotonic() - self._started_at > self._options.takeover_timeout
-        ):
-            raise RegistrationRefused(
-                f"A subscriber named {self._options.name!r} is already at work."
-            )
-        if not self._is_standing_by and (
-            self._was_ready or self._options.takeover_timeout > Backoff.LONGEST_S
-        ):
-            log.warning(
-                "Standing by: %s", reason,
-                extra={"action": "standing_by", "details": {"name": self._options.name}},
-            )  # fmt: skip
+        waited, timeout = time.monotonic() - self._started_at, self._options.takeover_timeout
+        name = self._options.name
+        if not self._was_ready and waited > timeout:
+            raise RegistrationRefused(f"A subscriber named {name!r} is already at work.")
+        if not self._is_standing_by and (self._was_ready or timeout > Backoff.LONGEST_S):
+            extra = {"action": "standing_by", "details": {"name": name}}
+            log.warning("Standing by: %s", reason, extra=extra)
             self._is_standing_by = True
