@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from pizza.audit import storage
-from pizza.audit.storage import Entry
+from pizza.audit.storage import AuditEntry
 from pizza.database.errors import DatabaseError
 from pizza.domain.actor import Actor
 from pizza.domain.errors import FieldError, InvalidRequest
@@ -88,7 +88,7 @@ def list_entries(
     since: datetime | None = None,
     before: int | None = None,
     limit: int = LISTED,
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """The newest entries that fit all that is given.
 
     about: a kind (`webhook`), a kind and an id (`webhook 3`), or `customer` and a name.

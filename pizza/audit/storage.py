@@ -20,7 +20,7 @@ Details = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """A row of the log. before, after: what the change was about, as JSON; None where that is
     nothing.
     """
@@ -68,14 +68,14 @@ def entries(
     since: datetime | None = None,
     before: int | None = None,
     limit: int = 50,
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """The newest rows that fit all that is given, newest first; before: only older ids."""
     rows = conn.execute(
         _SQL.list,
         {"actor": actor, "action": action, "kind": kind, "object": object_id, "since": since,
          "before": before, "limit": limit},
     ).fetchall()  # fmt: skip
-    return [Entry(*row) for row in rows]
+    return [AuditEntry(*row) for row in rows]
 
 
 def customer_mark(conn: Connection, key: str) -> str:

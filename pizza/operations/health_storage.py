@@ -1,4 +1,4 @@
-"""What an order service stands on, as the database tells it."""
+"""The readiness of the database and the broker for an order service."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/health")
 
-CURRENT, MISSING, NEWER, OTHER = "current", "missing", "newer", "other functions"
+CURRENT, MISSING, NEWER, MISMATCH = "current", "missing", "newer", "other functions"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Readiness:
     """read_only: nothing can be stored; schema: `current`, `missing`, `newer`,
     `other functions` (of another release), or `behind: ` with what has not run.
 
@@ -32,18 +32,18 @@ class Standing:
     @property
     def can_store(self) -> bool:
         """Whether an order can be placed."""
-        return not self.read_only and self.schema in (CURRENT, NEWER, OTHER)
+        return not self.read_only and self.schema in (CURRENT, NEWER, MISMATCH)
 
 
-def standing(conn: psycopg.Connection[Any]) -> Standing:
-    """Look, in one round trip. Raises DatabaseUnavailable."""
+def check_readiness(conn: psycopg.Connection[Any]) -> Readiness:
+    """Check in one round trip. Raises DatabaseUnavailable."""
     try:
-        row = conn.execute(_SQL.standing).fetchone()
+        row = conn.execute(_SQL.readiness).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
-        return Standing(read_only=False, schema=MISSING)
+        return Readiness(read_only=False, schema=MISSING)
     assert row is not None
     read_only, applied, paused, cooks = row
-    return Standing(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
+    return Readiness(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
 
 
 def broker(conn: psycopg.Connection[Any]) -> str | None:
@@ -66,4 +66,4 @@ def _compare(applied: dict[str, str]) -> str:
         return "behind: " + ", ".join(behind)
     if set(applied) - set(known):
         return NEWER
-    return CURRENT if applied == known else OTHER
+    return CURRENT if applied == known else MISMATCH

@@ -229,7 +229,7 @@ def set_capacity(conn: Connection, limit: int, by: str | None = None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class CapacityDecision:
     """What the restaurant's limit is now that an order service has started, and what it was.
 
     set_by: who set it by a command, or None; alone: whether no other order service runs.
@@ -241,14 +241,14 @@ class Opening:
     alone: bool
 
 
-def open_capacity(conn: Connection, limit: int) -> Opening:
+def open_capacity(conn: Connection, limit: int) -> CapacityDecision:
     """Set the limit as an order service that starts wants it, where that service may decide.
 
     The session of `conn` counts as this order service until it ends.
     """
     row = conn.execute(_OPEN_CAPACITY, {"limit": limit}).fetchone()
     assert row is not None
-    return Opening(*row)
+    return CapacityDecision(*row)
 
 
 def join_order_services(conn: Connection) -> None:

@@ -17,7 +17,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.kitchen import station_storage
 from pizza.orders import storage as orders
-from pizza.orders.storage import Opening
+from pizza.orders.storage import CapacityDecision
 
 log = logging.getLogger(__name__)
 
@@ -106,12 +106,12 @@ def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
     station_storage.set_stations(conn, settings.stations)
 
 
-def _is_put_off(found: Opening, wanted: int) -> bool:
+def _is_put_off(found: CapacityDecision, wanted: int) -> bool:
     """Whether only another order service keeps the limit from being the one that is wanted."""
     return found.max_concurrent != wanted and found.set_by is None and not found.alone
 
 
-def _warn(given: int, found: Opening) -> None:
+def _warn(given: int, found: CapacityDecision) -> None:
     held_by = f"{found.set_by} set that" if found.set_by else "another order service runs with that"
     log.warning(
         "--max-concurrent=%d is not used: the restaurant takes %s orders at a time (%s); "

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pizza.audit import audit_log as service
-from pizza.audit.audit_log import Entry
+from pizza.audit.audit_log import AuditEntry
 from pizza.cli import output
 from pizza.taskqueue.printable import printable
 
@@ -68,7 +68,7 @@ def audit(as_json: bool, **asked: Any) -> None:
     )
 
 
-def _row(entry: Entry) -> dict[str, object]:
+def _row(entry: AuditEntry) -> dict[str, object]:
     return {
         **dataclasses.asdict(entry),
         "actor": printable(entry.actor),

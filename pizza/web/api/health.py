@@ -71,7 +71,7 @@ def _check_dependencies(dependencies: Dependencies) -> tuple[dict[str, str], boo
     """The results of the checks, and whether an order can be stored."""
     try:
         with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            found = health_storage.standing(conn)
+            found = health_storage.check_readiness(conn)
             broker = health_storage.broker(conn) if found.can_store else None
     except DatabaseUnavailable:
         return {"database": "unavailable", "broker": _BROKER[None]}, False

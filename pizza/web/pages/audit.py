@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 
 from pizza.audit import audit_log as audit
-from pizza.audit.audit_log import Details, Entry
+from pizza.audit.audit_log import AuditEntry, Details
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
@@ -54,7 +54,7 @@ def _before(text: str | None) -> int | None:
     return int(text)
 
 
-def _to_row(entry: Entry) -> dict[str, Any]:
+def _to_row(entry: AuditEntry) -> dict[str, Any]:
     """The fields for the template, with control characters escaped."""
     texts = ("actor", "action", "object_kind", "object_id", "source")
     return {

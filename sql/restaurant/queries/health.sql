@@ -4,8 +4,8 @@ select broker_state from leader
 where role = 'publisher' and broker_state is not null
   and heartbeat_at > clock_timestamp() - interval '10 seconds'
 
--- standing --
--- What an order service stands on. A standby, or an operator's switch, answers and stores nothing.
+-- readiness --
+-- The readiness of the database. A standby, or an operator's switch, answers and stores nothing.
 select current_setting('transaction_read_only') = 'on',
        array(select name || ' ' || checksum from schema_migration),
        (select paused from kitchen_state),

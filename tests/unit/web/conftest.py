@@ -83,7 +83,7 @@ class FakeRestaurant:
         if "insert into audit_log" in sql:
             self.audit.append(values)
         if "transaction_read_only" in sql:
-            # What pizza.operations.health_storage.standing asks for.
+            # What pizza.operations.health_storage.check_readiness asks for.
             applied = [f"{script.name} {script.checksum}" for script in scripts()]
             return _Nothing((False, applied, False, 1))
         if "broker_state" in sql:
