@@ -134,8 +134,6 @@ class Subscriber(threading.Thread):
         if self.is_alive():
             self.join(timeout)
 
-    # -- the subscriber's thread ---------------------------------------------------------
-
     def run(self) -> None:
         """Consume until `stop`; reconnect after a lost connection."""
         self._started_at = time.monotonic()
