@@ -19,7 +19,7 @@ def find_match(
 ) -> Delivery | None:
     """The best message in `queues` that a worker with the tags `skills` may process.
 
-    None if there is none, if the database is unavailable, or if the worker has to stop.
+    None if no message matches, if PostgreSQL is unavailable, or if the worker has to stop.
     """
     try:
         with translate_errors():

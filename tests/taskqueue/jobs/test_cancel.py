@@ -72,7 +72,9 @@ def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Harness) -> None:
     assert set_priority(stage.conn, jobs[0], 1)
     assert not set_priority(stage.conn, jobs[0], 1)
     stage.await_states(sent=4)
-    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 6, 5, "the new tickets are there")
+    wait_until(
+        lambda: stage.ready(stage.sample.queue("red")) == 6, 5, "the new deliveries are there"
+    )
     stage.worker("w", no_relay=True)
     stage.await_all_done()
     assert [run["label"] for run in stage.runs()] == ["3", "1", "2", "0"]
@@ -90,8 +92,8 @@ def test_what_runs_keeps_its_priority(stage: Harness) -> None:
     stage.assert_each_once([job])
 
 
-def test_a_message_that_moves_while_it_is_published_gets_a_new_ticket(stage: Harness) -> None:
-    """The confirm of its old ticket, which comes after the move, must not count for it."""
+def test_a_message_that_moves_while_it_is_published_gets_a_new_delivery(stage: Harness) -> None:
+    """The confirm of its old delivery, which comes after the move, must not count for it."""
     job = stage.send(priority=1)
     query = "select position from message where id = %s"
     row = stage.conn.execute(query, [job]).fetchone()  # the relay has read it, and publishes

@@ -44,9 +44,9 @@ def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Harness) -
     assert message.properties["message_id"] == str(event)
     assert message.properties["application_headers"] == {"source": "test"}
     assert message.properties["delivery_mode"] == 2
-    (ticket,) = stage.drain(stage.sample.queue("red"))
-    assert ticket.properties["message_id"] == str(job)
-    assert ticket.properties["application_headers"]["task"] == "play"
+    (delivery,) = stage.drain(stage.sample.queue("red"))
+    assert delivery.properties["message_id"] == str(job)
+    assert delivery.properties["application_headers"]["task"] == "play"
 
 
 def test_the_effect_and_what_it_sends_are_one_commit(stage: Harness) -> None:
@@ -65,8 +65,11 @@ def test_id_and_priority_are_as_given(stage: Harness) -> None:
     identity = uuid4()
     assert stage.send(message_id=identity, priority=7) == identity
     stage.await_states(sent=1)
-    (ticket,) = stage.drain(stage.sample.queue("red"))
-    assert (ticket.properties["message_id"], ticket.properties["priority"]) == (str(identity), 7)
+    (delivery,) = stage.drain(stage.sample.queue("red"))
+    assert (delivery.properties["message_id"], delivery.properties["priority"]) == (
+        str(identity),
+        7,
+    )
 
 
 def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: Harness) -> None:

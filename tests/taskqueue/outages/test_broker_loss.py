@@ -31,7 +31,7 @@ def test_the_whole_disk(stage: Harness, rabbitmq: RabbitMQ) -> None:
 def test_queues_deleted_and_purged_by_hand(stage: Harness) -> None:
     relay = stage.relay()
     jobs = stage.send_many(20) + stage.send_many(20, colour="green")
-    # Given also a job whose holder dies, while its ticket is lost
+    # Given also a job whose holder dies, while its delivery is lost
     holder = stage.worker("holder", "blue", no_relay=True, lease=2)
     gate = stage.gate()
     orphan = stage.send("sleep", "blue", until=gate)

@@ -85,7 +85,7 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
     gate = stage.gate()
     job = stage.send("sleep", until=gate)
     stage.await_run(job)
-    # Given that nothing gets through while a job runs; its broker gives the ticket to another
+    # Given that nothing gets through while a job runs; its broker gives the delivery to another
     broker_wire.blackhole()
     near = stage.worker("near", heartbeat=2, lease=3)
     gate.open()

@@ -36,12 +36,12 @@ def test_a_worker_killed_between_commit_and_ack_leaves_one_effect(stage: Harness
     worker = stage.worker("first", no_relay=True)
     job = stage.send("exit_before_ack", once=str(tmp_path / "mark"))
     assert worker.ends(10) == 137
-    # Given that the ticket is still there, unacked
-    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 1, 5, "the ticket is back")
+    # Given that the delivery is still there, unacked
+    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 1, 5, "the delivery is back")
     # When another worker gets it
     second = stage.worker("second", no_relay=True)
     second.await_log("job_skipped")
-    # Then the effect stays single, and the ticket is gone
+    # Then the effect stays single, and the delivery is gone
     stage.assert_each_once([job])
     assert len(stage.runs()) == 1
     assert_all_acked(stage, second)

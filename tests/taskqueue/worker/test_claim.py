@@ -24,10 +24,10 @@ def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Harness) -
     jobs.append(stage.send("two", task="once", seconds=0.2))
     stage.await_states(sent=4)
     red = stage.sample.queue("red")
-    tickets = stage.drain(red)
-    assert len(tickets) == 4
-    for ticket in tickets:
-        deliver_again(stage, ticket, 100)
+    deliveries = stage.drain(red)
+    assert len(deliveries) == 4
+    for delivery in deliveries:
+        deliver_again(stage, delivery, 100)
     wait_until(lambda: stage.ready(red) == 400, 5, "all copies wait")
     workers = stage.workers(3, no_relay=True)
     stage.await_all_done(30)
@@ -47,11 +47,11 @@ def test_a_late_copy_of_a_done_message_is_dropped(stage: Harness) -> None:
     stage.relay()
     job = stage.send()
     stage.await_states(sent=1)
-    ticket = stage.drain(stage.sample.queue("red"))[0]
-    deliver_again(stage, ticket, 1)
+    delivery = stage.drain(stage.sample.queue("red"))[0]
+    deliver_again(stage, delivery, 1)
     worker = stage.worker("w", no_relay=True)
     stage.await_all_done()
-    deliver_again(stage, ticket, 100)
+    deliver_again(stage, delivery, 100)
     worker.await_log("job_skipped", count=100)
     stage.assert_each_once([job])
 
@@ -63,10 +63,10 @@ def test_nobody_waits_for_the_transaction_of_the_holder(stage: Harness) -> None:
     # Given a holder in the middle of its last transaction
     job = stage.send("inside", until=gate, label="x")
     stage.await_run(job)
-    ticket = _ticket(stage, job)
+    delivery = _delivery(stage, job)
     rival = stage.worker("rival", no_relay=True)
     # When a rival gets the message too, then it drops the delivery at once, and works on
-    deliver_again(stage, ticket, 1)
+    deliver_again(stage, delivery, 1)
     rival.await_log("job_skipped", 5)
     other = stage.send(label="other")
     stage.await_run(other, 5, event="end")
@@ -104,8 +104,8 @@ def test_what_a_claim_answers(stage: Harness) -> None:
     assert claim(slow)[0] == "done"
 
 
-def _ticket(stage: Harness, job) -> amqp.Message:
-    """The ticket of a message, made anew from its row."""
+def _delivery(stage: Harness, job) -> amqp.Message:
+    """The delivery of a message, made anew from its row."""
     task, body, position = stage.rows(
         "select task, body, position from message where id = %s", job
     )[0]  # fmt: skip

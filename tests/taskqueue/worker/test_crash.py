@@ -86,9 +86,9 @@ def test_a_dead_workers_job_needs_no_lease_to_run_out(stage: Harness) -> None:
     worker = stage.worker("doomed", no_relay=True, lease=600)
     job = stage.send("sleep", seconds=60)
     stage.await_run(job)
-    # Given that its ticket is lost with it
+    # Given that its delivery is lost with it
     red = stage.sample.queue("red")
     worker.kill9()
     with stage.broker() as channel:
-        wait_until(lambda: channel.queue_purge(red) == 1, 5, "the ticket is back, and gone")
+        wait_until(lambda: channel.queue_purge(red) == 1, 5, "the delivery is back, and gone")
     wait_until(lambda: stage.ready(red) == 1, 25, "it is sent again")

@@ -21,7 +21,7 @@ def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(stage: Harness
     stage.await_states(sent=2, within=15)
     assert [run["label"] for run in stage.runs()] == ["soon", "song", "both", "late"]
     stage.assert_each_once([jobs[label] for label in ("late", "soon", "both", "song")])
-    # The rest is for somebody without a speciality, whom the old tickets do not disturb.
+    # The rest is for somebody without a speciality, whom the old deliveries do not disturb.
     stage.worker("all-rounder", no_relay=True)
     stage.await_all_done()
     stage.assert_each_once(list(jobs.values()))
@@ -45,7 +45,7 @@ def test_what_a_dead_worker_had_in_hand_is_sent_again(stage: Harness) -> None:
     stage.await_states(sent=1)
     stage.worker("mortal", skills="draw", no_relay=True, ready=False)
     stage.await_run(job)
-    # Its ticket is long gone: somebody else had it while it was held.
+    # Its delivery is long gone: somebody else had it while it was held.
     stage.drain(stage.sample.queue("red"))
     stage.worker("heir", no_relay=True)
     stage.await_all_done(within=30)

@@ -157,7 +157,9 @@ def test_headers_nested_too_deep_are_undecodable() -> None:
         assert received(headers=nested(depth)).undecodable
 
 
-@pytest.mark.parametrize("name", [b"queue", b"reason", b"attempt", b"died_in", b"self", b"ticket"])
+@pytest.mark.parametrize(
+    "name", [b"queue", b"reason", b"attempt", b"died_in", b"self", b"delivery"]
+)
 def test_a_header_of_any_name_leaves_room_for_the_reason(name: bytes) -> None:
     letter = OutgoingDeadLetter.from_delivery(
         received(headers=table((name, b"t\x01"))), "because", attempt=2

@@ -127,12 +127,12 @@ def test_a_message_without_a_task_is_poison(headers: Any) -> None:
         delivered(application_headers=headers).task_name()
 
 
-def test_tickets_sort_by_priority_then_age() -> None:
-    tickets = [
+def test_deliveries_sort_by_priority_then_age() -> None:
+    deliveries = [
         delivered(priority=p, application_headers={"position": n})
         for p, n in [(1, 1), (10, 9), (5, 2), (10, 3)]
     ]
-    ranked = sorted(tickets, key=lambda each: each.sort_key)
+    ranked = sorted(deliveries, key=lambda each: each.sort_key)
     assert [(t.priority, t.headers["position"]) for t in ranked] == [
         (10, 3),
         (10, 9),
