@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizza.database.connection import connect
-from pizza.orders.transitions import move
+from pizza.orders.transitions import transition_order
 
 from ...support.restaurant import eventually
 from ...support.waiting import Stopwatch
@@ -11,7 +11,7 @@ from ...support.waiting import Stopwatch
 
 def cancel(house, number):
     with connect(house.db_url, name="test") as conn:
-        return move(conn, number, "cancelled", by="boss", reason="guest left")
+        return transition_order(conn, number, "cancelled", by="boss", reason="guest left")
 
 
 def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restaurant):
