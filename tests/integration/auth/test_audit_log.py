@@ -12,7 +12,7 @@ import pytest
 
 from pizza.audit import audit_log, storage
 from pizza.audit.audit_log import Subject
-from pizza.audit.storage import Entry
+from pizza.audit.storage import AuditEntry
 from pizza.auth import keys, sessions
 from pizza.customers import profiles
 from pizza.database.connection import BoundedConnection
@@ -34,7 +34,7 @@ OLD = (
 Do = Callable[[BoundedConnection], Any]
 
 
-def newest(conn: BoundedConnection) -> Entry:
+def newest(conn: BoundedConnection) -> AuditEntry:
     return audit_log.list_entries(conn, limit=1)[0]
 
 

@@ -128,7 +128,7 @@ def test_a_token_opens_its_order_alone_and_only_in_its_house(
         at.authenticate_tracking_token(at.tracking_token("ORD_20200101_001", order.id))
 
     conn.execute("update house_secret set secret = sha256(secret)")
-    for ask in (at.caller, at.customer):
+    for ask in (at.authenticate, at.authenticate_tracking_token):
         with pytest.raises(InvalidCredential):
             ask(token)
 

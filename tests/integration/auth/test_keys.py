@@ -176,7 +176,7 @@ def test_no_session_is_older_than_a_week(conn: BoundedConnection, house: Open) -
     recorder.write()
 
     (listed,) = sessions.list_sessions(conn)
-    assert listed.expires_at - listed.created_at == sessions.LONGEST
+    assert listed.expires_at - listed.created_at == sessions.MAX_AGE
 
 
 def test_use_is_written_once_a_while_and_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:

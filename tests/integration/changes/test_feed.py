@@ -238,7 +238,7 @@ def test_a_writer_that_has_committed_and_still_holds_its_lock_is_not_overtaken(
             assert len(read(feed, conn)) == 1
             holders = live.open_transactions(conn)
         change(conn, first)
-        monkeypatch.setattr(live, "writers", lambda conn: holders)
+        monkeypatch.setattr(live, "open_transactions", lambda conn: holders)
         assert sequences(feed, conn) == [2, 3]
 
 

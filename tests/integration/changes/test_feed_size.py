@@ -140,8 +140,8 @@ def test_no_plan_reads_a_whole_table(conn: BoundedConnection, first: str) -> Non
     conn.execute("analyze order_status_log")
     queries = {
         "gaps": (live._SQL.gaps.replace("%(upto)s", "$1"), "(9223372036854775807)"),
-        "positions": (live._POSITIONS.replace("%(after)s", "$1"), "(0)"),
-        "newest": (live._NEWEST, ""),
+        "positions": (live._SQL.positions_after.replace("%(after)s", "$1"), "(0)"),
+        "newest": (live._SQL.head_position, ""),
     }
     for name, (query, values) in queries.items():
         conn.execute(f"prepare {name} as {query}")

@@ -107,7 +107,7 @@ def track(conn: BoundedConnection) -> None:
     """What the tracking service does with an event, and every two seconds."""
     now = datetime.now(UTC)
     event = {"event_id": uuid4(), "number": NUMBER, "sequence": 6, "old": None, "by": "chef_1"}
-    tracking.record(conn, **event, new="delivered", at=now, promised=now)
+    tracking.record_event(conn, **event, new="delivered", at=now, promised=now)
     tracking.insert_untracked(conn)
     tracking.mark_stuck(conn, 3, timedelta(hours=9))
     tracking.resolve_stuck(conn)

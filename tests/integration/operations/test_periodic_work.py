@@ -191,7 +191,7 @@ def _old_events(conn: BoundedConnection, *numbers: str) -> None:
     old = datetime.now(UTC) - timedelta(days=40)
     for number in numbers:
         for sequence in (1, 3):
-            tracking.record(
+            tracking.record_event(
                 conn, event_id=uuid4(), number=number, sequence=sequence, old=None, new="delivered",
                 by="test", at=old, promised=None,
             )  # fmt: skip

@@ -129,7 +129,7 @@ def test_webhooks_of_one_number_are_two(both: Both) -> None:
 def test_the_setup_of_one_does_not_hold_up_the_other(
     urls: tuple[str, str], both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migration, "_WAIT_FOR_OTHERS_S", PATIENCE_S)
+    monkeypatch.setattr(migration, "_LOCK_TIMEOUT_S", PATIENCE_S)
     with both[0].transaction():
         both[0].execute(migration._LOCK)
         assert migrate(urls[1]) == []

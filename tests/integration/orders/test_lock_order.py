@@ -130,7 +130,7 @@ def test_a_delivery_ends_while_staff_removes_its_webhook(
         lambda conn, number: transitions.transition_order(
             conn, number, "cancelled", by="staff", role=STAFF, reason="burnt"
         ),
-        lambda conn, number: stored.prioritise(conn, number, 1, 10, by="staff", notes="late"),
+        lambda conn, number: stored.set_priority(conn, number, 1, 10, by="staff", notes="late"),
     ],
     ids=["moved", "prioritised"],
 )

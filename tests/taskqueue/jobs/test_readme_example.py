@@ -37,7 +37,7 @@ def test_the_example_of_the_readme_has_its_effect(stage: Harness) -> None:
 
     options = WorkerOptions(name="clerk", queues=[QUEUE])
     worker = Worker(names["app"], stage.db_url, stage.broker_url, options)
-    thread = threading.Thread(target=worker.work)
+    thread = threading.Thread(target=worker.run_until_stopped)
     thread.start()
     try:
         invoiced = "select id, invoiced from purchase"
