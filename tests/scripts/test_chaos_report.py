@@ -49,7 +49,7 @@ _OF_THE_FIRST = "order_id = (select id from orders where number = 'ORD_20261125_
 
 
 @pytest.fixture
-def world(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosCluster]:
+def cluster(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosCluster]:
     """Two orders, each with its whole life; nothing runs."""
     with psycopg.connect(db_url) as conn:
         for number in NUMBERS:

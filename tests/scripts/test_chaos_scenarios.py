@@ -37,7 +37,7 @@ QUEUE = "test_chaos_scenarios"
 
 
 @pytest.fixture
-def world(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosCluster]:
+def cluster(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosCluster]:
     """A restaurant in which nothing runs."""
     setup_queues(servers.rabbitmq.url)
     found = ChaosCluster(servers, db_url, tmp_path / "logs")
