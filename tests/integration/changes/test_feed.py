@@ -207,7 +207,7 @@ def test_a_change_overtakes_none_of_its_order_that_commits_during_a_read(
 ) -> None:
     """The earlier change is committed, and a later one made, after one of a read's queries."""
     feed = ChangeFeed.start_now(conn)
-    name = {"page": "changes", "writers": "writers"}[moment]
+    name = {"page": "changes_after", "writers": "open_transactions"}[moment]
     query = getattr(live, name)
     with connect(db_url, name="slow") as slow, slow.transaction():
         change(slow, first)

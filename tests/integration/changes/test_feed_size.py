@@ -49,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(live, name, ask)
 
-    for name in ("changes", "changes_within", "writers"):
+    for name in ("changes_after", "changes_within", "open_transactions"):
         counted(name)
     return counts
 
@@ -79,8 +79,8 @@ def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
         came = read_all(feed, conn)
         watch.assert_within(20)
         # 100 pages, one that stops at the new gap, and one that finds nothing.
-        assert asked["changes"] <= 103
-        assert asked["changes rows"] <= 101_000
+        assert asked["changes_after"] <= 103
+        assert asked["changes_after rows"] <= 101_000
         # The gap is read when it is passed; then its writer is only looked at.
         assert asked["changes_within"] == 1
         assert len(feed.missing) == 1
@@ -105,8 +105,10 @@ def test_thousands_of_gaps_are_looked_up_only_when_one_of_their_writers_ends(
             watch = Stopwatch()
             assert read(feed, conn, times=100) == []
             watch.assert_within(5)
-            assert asked == {"changes": 100, "writers": 100, "changes rows": 0,
-                             "writers rows": 200}  # fmt: skip
+            assert asked == {
+                "changes_after": 100, "changes_after rows": 0,
+                "open_transactions": 100, "open_transactions rows": 200,
+            }  # fmt: skip
         asked.clear()
         watch = Stopwatch()
         assert read(feed, conn, times=1) == [first]

@@ -95,7 +95,7 @@ def test_orders_are_listed_newest_first(run: Run, conn: BoundedConnection) -> No
     listed = json.loads(run("orders", "list", "--json").stdout)
     assert [each["order_number"] for each in listed] == [second, first]
     lines = run("orders", "list", "--type", "takeout").stdout.splitlines()
-    assert lines[0].split()[:3] == ["Number", "Status", "Harness"]
+    assert lines[0].split()[:3] == ["Number", "Status", "Stage"]
     assert lines[1].split()[:6] == [first, "received", "kitchen", "takeout", "1", "31.98"]
     assert len(lines) == 2
     assert "no such orders" in run("orders", "list", "--before", first).stdout
