@@ -113,7 +113,7 @@ class Program:
         assert text == "" or text.endswith("\n"), f"{self.name} ended in the middle of a line"
         for line in self.lines:
             self._check_line(line)
-        assert self.stderr == self.expected_stderr, f"{self.name} wrote to stderr"
+        assert (self.name, self.stderr) == (self.name, self.expected_stderr)
 
     def _check_line(self, line: Line) -> None:
         assert isinstance(line, dict), line

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import pytest
 
 from pizza.taskqueue import App, RetryPolicy, task
@@ -48,3 +51,11 @@ def test_the_old_names_for_queues_and_messages_work() -> None:
         assert task.withdraw(conn, one)  # type: ignore[arg-type]
     with pytest.warns(DeprecationWarning, match="set_priority"):
         assert task.reprioritise(conn, one, 3)  # type: ignore[arg-type]
+
+
+def test_the_framework_can_be_imported_by_its_old_name() -> None:
+    sys.modules.pop("pizza.framework", None)
+    with pytest.warns(DeprecationWarning, match="pizza.taskqueue"):
+        former = importlib.import_module("pizza.framework")
+    assert former.App is App
+    assert former.RetryPolicy is RetryPolicy
