@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.pool import open_pool
@@ -55,6 +56,16 @@ def client(db_url: str, conn: BoundedConnection) -> Iterator[FlaskClient]:
         pool.close()
 
 
+def post(client: FlaskClient, path: str, document: Any, **headers: str) -> TestResponse:
+    """The answer to a POST; asks again where the database was late, as on a crowded machine."""
+
+    def answered() -> TestResponse | None:
+        answer = client.post(path, data=json.dumps(document), headers=headers)
+        return None if answer.status_code == 503 else answer
+
+    return wait_until(answered, 5, f"{path} is answered")
+
+
 @pytest.fixture
 def place(client: FlaskClient) -> Place:
     """Places an order; returns its number."""
@@ -62,14 +73,9 @@ def place(client: FlaskClient) -> Place:
     def order(kind: str = "takeout", **fields: Any) -> str:
         items = [{"name": "Margherita Pizza", "quantity": 1, "price": 15.99}]
         meal = {"customer_name": "Jo", "order_type": kind, "items": items, **_NEEDS[kind], **fields}
-
-        def placed() -> str | None:
-            """Its number; none on a machine so crowded that the database is late for once."""
-            answer = client.post("/orders", data=json.dumps(meal))
-            assert answer.status_code in (201, 503), answer.data
-            return str(answer.json["order_number"]) if answer.status_code == 201 else None
-
-        return str(wait_until(placed, 5, "the order is taken"))
+        answer = post(client, "/orders", meal)
+        assert answer.status_code == 201, answer.data
+        return str(answer.json["order_number"])
 
     return order
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection
 from pizza.storage import stations
 
-from .conftest import Cook
+from .conftest import Cook, post
 
 ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = f"00-{ID}-00f067aa0ba902b7-01"
@@ -22,7 +20,7 @@ MEAL = {
 
 
 def place(client: FlaskClient, **headers: str) -> str:
-    answer = client.post("/orders", data=json.dumps(MEAL), headers=headers)
+    answer = post(client, "/orders", MEAL, **headers)
     assert answer.status_code == 201, answer.text
     return str(answer.json["order_number"])
 

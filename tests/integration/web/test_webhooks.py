@@ -11,11 +11,13 @@ from flask.testing import FlaskClient
 from pizza.database.connection import BoundedConnection
 from pizza.domain.webhooks import TYPES
 
+from .conftest import post
+
 URL = "https://hooks.example/pizza"
 
 
 def add(client: FlaskClient, **fields: Any) -> dict[str, Any]:
-    answer = client.post("/webhooks", json={"url": URL, **fields})
+    answer = post(client, "/webhooks", {"url": URL, **fields})
     assert answer.status_code == 201, answer.data
     assert answer.headers["Location"] == f"/webhooks/{answer.json['id']}"
     return dict(answer.json)
