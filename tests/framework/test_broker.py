@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Iterator
@@ -103,7 +104,8 @@ def test_a_connection_that_the_broker_has_closed_is_not_opened_again(
             with pytest.raises(BrokerUnavailable):
                 wait_until(lambda: broker.wait(0.1), 10, "the end is noticed")
         broker.close()
-    assert "over" in (broker.closed_reason or "")
+    # A reset discards what was not read yet: on a busy machine the broker's words may be lost.
+    assert re.search("over|reset", broker.closed_reason or "")
 
 
 # -- refusals --------------------------------------------------------------------------------
