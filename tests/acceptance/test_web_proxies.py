@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urldefrag, urlencode, urljoin
@@ -56,16 +57,16 @@ def _an_open_kitchen(service: Service) -> Iterator[None]:
     assert service.request("POST", "/kitchen/resume", b"{}", STAFF).status == 200
 
 
-class PageDriver:
+class SiteClient:
     """A client of one site with an address of its own, so that each test has its own limit."""
 
     _used = 1
 
     def __init__(self, sites: Sites, site: str) -> None:
-        PageDriver._used += 1
+        SiteClient._used += 1
         self.port = sites[site]
         self.secure = site.startswith("deploy/nginx.conf")
-        self.address = f"127.0.{PageDriver._used // 250}.{PageDriver._used % 250 + 2}"
+        self.address = f"127.0.{SiteClient._used // 250}.{SiteClient._used % 250 + 2}"
         self.origin = f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
 
     def open(
@@ -92,7 +93,7 @@ class PageDriver:
         link.request(method, path, body, {**alone, **(headers or {})})
         return link, link.getresponse()
 
-    def connect(self) -> socket.socket:
+    def connect(self) -> ssl.SSLSocket:
         """A connection of TLS that sends and receives bytes."""
         link = socket.create_connection(
             ("127.0.0.1", self.port), timeout=TIMEOUT_S, source_address=(self.address, 0)
@@ -117,13 +118,13 @@ class PageDriver:
         return self.ask("POST", path, body, {**BROWSER, **kind, **headers})
 
 
-def placed(visitor: PageDriver, root: str = "") -> dict[str, str]:
+def placed(visitor: SiteClient, root: str = "") -> dict[str, str]:
     reply = visitor.ask("POST", f"{root}/orders", json.dumps(MEAL).encode(), STAFF)
     assert reply.status == 201, reply.body
     return dict(reply.json)
 
 
-def is_limited(visitor: PageDriver, address: str) -> bool:
+def is_limited(visitor: SiteClient, address: str) -> bool:
     """Whether a client is refused that says these addresses of itself; {} becomes a number."""
     # A limit counts by the minute: the requests may lie in two of them.
     return any(
@@ -135,7 +136,7 @@ def is_limited(visitor: PageDriver, address: str) -> bool:
 
 @pytest.mark.parametrize("site", ROOTS)
 def test_the_etag_of_a_compressed_answer_guards_a_change(sites: Sites, site: str) -> None:
-    visitor = PageDriver(sites, site)
+    visitor = SiteClient(sites, site)
     path = f"/orders/{placed(visitor)['order_number']}"
     # More than any of them leaves as it is.
     body = json.dumps({"priority": 10, "reason": "because " * 60}).encode()
@@ -155,7 +156,7 @@ def test_the_etag_of_a_compressed_answer_guards_a_change(sites: Sites, site: str
 def test_nginx_and_apache_mark_the_etag(sites: Sites) -> None:
     """What the test above is about; if this fails, it no longer tries anything."""
     for site, mark in (("nginx", r'W/"[0-9a-f-]+"'), ("apache", r'"[0-9a-f-]+-gzip"')):
-        visitor = PageDriver(sites, site)
+        visitor = SiteClient(sites, site)
         path = f"/orders/{placed(visitor)['order_number']}"
         seen = visitor.ask("GET", path, headers={**STAFF, "Accept-Encoding": "gzip"})
         assert re.fullmatch(mark, seen.headers["ETag"])
@@ -167,7 +168,7 @@ def test_nginx_and_apache_mark_the_etag(sites: Sites) -> None:
 def test_a_client_behind_a_proxy_is_limited_whatever_it_says_itself(
     sites: Sites, site: str
 ) -> None:
-    visitor = PageDriver(sites, site)
+    visitor = SiteClient(sites, site)
 
     # nginx as it comes passes on what its client says: only its configuration can end that.
     assert is_limited(visitor, "" if site == "nginx" else "198.51.100.{}")
@@ -185,16 +186,16 @@ def test_a_client_behind_a_proxy_is_limited_whatever_it_says_itself(
     ],
 )
 def test_another_client_of_the_same_proxy_has_a_limit_of_its_own(sites: Sites, site: str) -> None:
-    greedy = PageDriver(sites, site)
+    greedy = SiteClient(sites, site)
 
     silent = {"X-Forwarded-For": ""}
     assert is_limited(greedy, silent["X-Forwarded-For"])
-    assert PageDriver(sites, site).ask("GET", "/menu", headers=silent).status == 200
+    assert SiteClient(sites, site).ask("GET", "/menu", headers=silent).status == 200
 
 
 @pytest.mark.parametrize("site", ROOTS)
 def test_a_stream_comes_at_once(sites: Sites, site: str) -> None:
-    visitor = PageDriver(sites, site)
+    visitor = SiteClient(sites, site)
     address = placed(visitor)["tracking_url"]
     link, stream = visitor.open("GET", f"{address}/events", headers={"Accept-Encoding": "gzip"})
     assert stream.headers["Content-Encoding"] is None
@@ -207,7 +208,7 @@ def test_a_stream_comes_at_once(sites: Sites, site: str) -> None:
 def test_a_page_changes_what_it_may_in_a_browser_without_sec_fetch_site(
     sites: Sites, site: str
 ) -> None:
-    visitor = PageDriver(sites, site)
+    visitor = SiteClient(sites, site)
     opened = visitor.form("/login", {"key": KEY, "next": "/manage"})
     assert (opened.status, opened.headers["Location"]) in [
         (303, "/manage"), (303, f"{visitor.origin}/manage")
@@ -229,7 +230,7 @@ def test_a_page_changes_what_it_may_in_a_browser_without_sec_fetch_site(
 def test_a_page_of_another_site_is_refused_where_the_proxy_passes_the_name_on(
     sites: Sites, site: str
 ) -> None:
-    visitor = PageDriver(sites, site)
+    visitor = SiteClient(sites, site)
     cookie = visitor.form("/login", {"key": KEY}).headers["Set-Cookie"].partition(";")[0]
     stranger = {"Origin": "https://evil.example", "Cookie": cookie}
     if site == "haproxy":
@@ -242,7 +243,7 @@ def test_a_page_of_another_site_is_refused_where_the_proxy_passes_the_name_on(
 
 @pytest.mark.parametrize("site", BELOW)
 def test_everything_works_below_a_path(sites: Sites, site: str) -> None:
-    visitor = PageDriver(sites, site)
+    visitor = SiteClient(sites, site)
     order = placed(visitor, PREFIX)
     login = visitor.ask("GET", f"{PREFIX}/manage", headers=BROWSER)
     session = visitor.form(f"{PREFIX}/login", {"key": KEY, "next": "/manage"})
@@ -267,24 +268,31 @@ def test_everything_works_below_a_path(sites: Sites, site: str) -> None:
 def test_nginx_holds_back_half_sent_bodies_and_bounds_the_connections_of_an_address(
     sites: Sites,
 ) -> None:
-    slow, other = (PageDriver(sites, "deploy/nginx.conf") for _ in range(2))
+    slow, other = (SiteClient(sites, "deploy/nginx.conf") for _ in range(2))
     half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
-    with ExitStack() as closing:
-        links = [closing.enter_context(slow.connect()) for _ in range(105)]
-        for link in links:
-            link.sendall(half)
-        # Beyond a hundred of them nginx refuses at once.
-        refused = links[-1].recv(4096)
+
+    def send_half(_: object) -> ssl.SSLSocket:
+        link = closing.enter_context(slow.connect())
+        link.sendall(half)
+        return link
+
+    # All of them within the ten seconds after which nginx ends the first: on a busy machine a
+    # hundred handshakes, one after the other, take longer.
+    with ExitStack() as closing, ThreadPoolExecutor(35) as pool:
+        links = list(pool.map(send_half, range(105)))
         assert slow.ask("GET", "/menu", headers=STAFF).status == 429
         assert placed(other)
-        heard = [b"".join(iter(lambda: link.recv(4096), b"")) for link in links[:20]]  # noqa: B023
-    assert refused.startswith(b"HTTP/1.1 429 ")
+        answers = [b"".join(iter(lambda: link.recv(4096), b"")) for link in links]  # noqa: B023
+    refused = [each for each in answers if each.startswith(b"HTTP/1.1 429 ")]
+    heard = [each for each in answers if each not in refused]
+    # Beyond a hundred of them nginx refuses at once.
+    assert 1 <= len(refused) <= 10
     # It gives up after ten seconds, some versions without a word.
     assert set(heard) == {b""} or all(each.startswith(b"HTTP/1.1 408 ") for each in heard)
 
 
 def test_nginx_logs_no_token(sites: Sites, folder: Path) -> None:
-    visitor = PageDriver(sites, "deploy/nginx.conf")
+    visitor = SiteClient(sites, "deploy/nginx.conf")
     token = placed(visitor)["tracking_token"]
     for path in (f"/track/{token}", f"//track/{token}", f"/track/{token}/events?x=1"):
         with closing(visitor.open("GET", path)[0]):
@@ -298,13 +306,13 @@ def test_nginx_logs_no_token(sites: Sites, folder: Path) -> None:
 
 
 def test_http_is_sent_on_to_https(sites: Sites) -> None:
-    sent = PageDriver(sites, "redirect").ask("GET", "/track/x", headers={"Host": "pizza.example"})
+    sent = SiteClient(sites, "redirect").ask("GET", "/track/x", headers={"Host": "pizza.example"})
 
     assert (sent.status, sent.headers["Location"]) == (301, "https://pizza.example/track/x")
 
 
 def test_a_listed_origin_may_read_errors_and_streams_too(service: Service, sites: Sites) -> None:
-    visitor = PageDriver(sites, "deploy/nginx.conf")
+    visitor = SiteClient(sites, "deploy/nginx.conf")
     shop = {"Origin": "https://shop.example"}
     order = placed(visitor)
     link, stream = visitor.open("GET", f"{order['tracking_url']}/events", headers=shop)

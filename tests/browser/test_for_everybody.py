@@ -118,7 +118,7 @@ def test_sessions_and_the_audit_log(closed_house, visitor):
     visitor.sees("#entries", "environment")
     look(visitor, "audit")
     visitor.go(closed_house, "/manage/sessions")
-    visitor.click("tr:has(.quiet) .danger")
+    visitor.submit("tr:has(.quiet) .danger")
 
     def is_out() -> bool:
         """Within a second, in which another worker of the service may still know the session."""

@@ -129,6 +129,16 @@ class PageDriver:
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
+    def submit(self, css: str) -> None:
+        """Click a button that leads to another document, and wait for that document.
+
+        A browser drops a form that it is about to send when another page is opened at that moment.
+        """
+        began = "return performance.timeOrigin"
+        before = self.run(began)
+        self.click(css)
+        wait_until(lambda: self.run(began) != before, 10, f"{css} leads to another page")
+
     def press(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""
         for key in keys:
