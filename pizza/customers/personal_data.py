@@ -1,7 +1,7 @@
 """A customer's personal data: exported, erased, and kept for a limited time only.
 
-Names are compared by pizza.domain.names.fold. pizza.customers.personal_columns lists the columns
-with personal data. Log files are not covered (docs/personal-data.md).
+Names are compared by pizza.domain.names.fold. Log files are not covered (docs/personal-data.md). A
+test compares the columns in tests/support/personal_columns.py with the schema.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from psycopg.types.json import Jsonb
 from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.customers import personal_data, profiles
-from pizza.customers.personal_columns import CUSTOMER, NOBODY, STAFF
 from pizza.database.connection import BoundedConnection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
@@ -27,6 +26,7 @@ from pizza.tracking import recorder
 from pizza.webhooks import webhooks
 
 from ..support.order_events import event, status
+from ..support.personal_columns import CUSTOMER, NOBODY, STAFF
 
 # No other word of the database looks like this one, however it is written.
 NEEDLE = "quexwobble"
@@ -147,9 +147,7 @@ def test_every_column_is_declared_as_personal_or_not(conn: BoundedConnection) ->
     ]  # fmt: skip
     assert len(declared) == len(set(declared))
     existing = {f"{table}.{column}" for table, column, _ in conn.execute(COLUMNS).fetchall()}
-    assert set(declared) == existing, (
-        "pizza/customers/personal_columns.py has to say whose they are"
-    )
+    assert set(declared) == existing, "tests/support/personal_columns.py has to say whose they are"
 
 
 def test_an_erased_name_is_in_no_column_of_the_database(

@@ -1,5 +1,5 @@
 -- Personal data of customers: found by name for an export, and erased. Which columns hold it, and which
--- statement erases each of them, is in pizza/customers/personal_columns.py.
+-- statement erases each of them, is in tests/support/personal_columns.py.
 
 -- unusual_keys --
 -- The keys that may be other spellings of a name: release 0.2 did not fold everything.
