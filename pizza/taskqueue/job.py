@@ -295,6 +295,6 @@ class Job:
         if context.lease_lost.is_set():
             raise LeaseLost(f"message {self.id} was taken over by another worker")
         if context.release_requested.is_set():
-            raise Released(f"message {self.id} is handed back: the worker stops")
+            raise Released(f"message {self.id} is released: the worker stops")
         if context.deadline is not None and time.monotonic() >= context.deadline:
             raise self._time_limit_exceeded()

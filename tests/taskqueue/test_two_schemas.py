@@ -90,7 +90,7 @@ def test_both_are_set_up_lead_and_work_and_one_may_go(
         assert second.rows(TABLES) == [("two",)]
         for process in second.processes:
             assert process.running and not process.tracebacks()
-            assert not process.log("relay_lost") and not process.log("relay_deposed")
+            assert not process.log("relay_lost") and not process.log("leader_terminated")
     finally:
         for stage in stages:
             stage.close()

@@ -119,7 +119,7 @@ class Relay(threading.Thread):
         while not self._stopping.is_set():
             now = time.monotonic()
             if now >= self._campaign_from and self._acquire_lead(conn):
-                log.info("Relay leads", extra={"action": "relay_leading"})
+                log.info("Relay elected leader", extra={"action": "leader_elected"})
                 return True
             self._state = "standby"
             self._stopping.wait(_CAMPAIGN_S)
@@ -128,7 +128,10 @@ class Relay(threading.Thread):
             gap, checked_at = time.monotonic() - checked_at, time.monotonic()
             age, without_broker = conn.fetch_first(_SQL.leader_status)
             if monitor.is_frozen(gap, age):
-                log.warning("Leading relay is frozen", extra={"action": "relay_deposed"})
+                log.warning(
+                    "Leading relay is frozen; its session is terminated",
+                    extra={"action": "leader_terminated"},
+                )
                 conn.execute(_SQL.leader_terminate)
             if not without_broker:
                 self._broker.close()
@@ -227,7 +230,7 @@ class Relay(threading.Thread):
         self._state = "standby"
         log.warning(
             "Relay gives the lead to a process that reaches RabbitMQ",
-            extra={"action": "relay_resigned"},
+            extra={"action": "leader_resigned"},
         )
 
     def _publish(self, conn: BoundedConnection) -> int:

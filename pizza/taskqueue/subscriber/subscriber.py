@@ -168,7 +168,7 @@ class Subscriber(threading.Thread):
             except Released:
                 return  # stopped while it stood by
             except NameLockLost as lost:
-                log.warning("%s", lost, extra={"action": "subscriber_deposed"})
+                log.warning("%s", lost, extra={"action": "subscriber_replaced"})
                 if self._db is not None:
                     self._db.close()
             except QueueInUse as taken:

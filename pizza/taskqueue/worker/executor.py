@@ -115,7 +115,7 @@ class Executor:
         log.info(
             "Message from outside taken over" if new else "Duplicate from outside dropped",
             extra={
-                "action": "message_adopted" if new else "message_skipped",
+                "action": "message_accepted" if new else "message_skipped",
                 "details": {"queue": delivery.queue, "task": task.name},
             },
         )
@@ -175,15 +175,15 @@ class Executor:
             return Result(Outcome.SKIPPED)
         if isinstance(interruption, LeaseLost):
             if self._context.cancelled_id == job.id:
-                self._log(job, logging.INFO, "job_withdrawn", "Withdrawn while it ran")
+                self._log(job, logging.INFO, "job_cancelled", "Cancelled while it ran")
                 return Result(Outcome.CANCELLED)
-            self._log(job, logging.WARNING, "claim_lost", f"Token refused: {interruption}")
+            self._log(job, logging.WARNING, "lease_lost", f"Token refused: {interruption}")
             return Result(Outcome.LEASE_LOST)
         if job.token is not None:
             claim = {"job_id": job.id, "job_token": job.token}
             with translate_errors():
                 self._context.db.connection().execute(_SQL.release, claim)
-        self._log(job, logging.WARNING, "job_handed_back", f"Handed back: {interruption}")
+        self._log(job, logging.WARNING, "job_released", f"Released: {interruption}")
         return Result(Outcome.RELEASED)
 
     def _failed(self, job: Job, error: Exception) -> Result:

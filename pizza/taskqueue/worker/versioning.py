@@ -72,7 +72,7 @@ class VersionGuard:
             version,
             delay.total_seconds(),
             extra={
-                "action": "message_newer",
+                "action": "message_version_unknown",
                 "details": {
                     "task": name,
                     "format": version,

@@ -22,7 +22,7 @@ def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restauran
     house.ledger.wait_for("cooking", [number], 10)
     cancelled = Stopwatch()
     cancel(house, number)
-    cook.wait_for("job_withdrawn", 5)
+    cook.wait_for("job_cancelled", 5)
     cancelled.assert_within(1.5)
     # The next is begun at once, and the cancelled one never becomes ready.
     after = house.place()

@@ -40,7 +40,7 @@ def test_a_cook_beyond_its_grace_hands_back_and_another_goes_on(restaurant: Rest
     took = (again.changed_at - asked).total_seconds()
     assert took >= 0.5
     watch.assert_within(3, took)
-    assert cook.said("job_handed_back")[0]["level"] == "WARN"
+    assert cook.said("job_released")[0]["level"] == "WARN"
     assert cook.lines[-1]["action"] == "worker_disconnected"
 
 

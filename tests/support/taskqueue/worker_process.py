@@ -168,7 +168,7 @@ class Harness:
         """Start a process that is a relay only; `ready` waits until it leads."""
         process = self._start("relay", name, **options)
         if ready:
-            process.await_log("relay_leading", 20)
+            process.await_log("leader_elected", 20)
         return process
 
     def subscriber(

@@ -32,8 +32,8 @@ def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Harness) -> None:
     assert ended["how"] == "LeaseLost"
     assert begun["worker"] == "w"
     # and it says what happened, and goes on with the next
-    assert worker.await_log("job_withdrawn")["level"] == "INFO"
-    assert not worker.log("claim_lost")
+    assert worker.await_log("job_cancelled")["level"] == "INFO"
+    assert not worker.log("lease_lost")
     after = stage.send()
     stage.await_all_done()
     stage.assert_each_once([after])
@@ -48,7 +48,7 @@ def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(stage: Harn
     gate.open()
     stage.await_run(job, event="end")
     # A job that ends before its worker has heard of it is told by the fence instead.
-    told = lambda: worker.log("job_withdrawn") or worker.log("claim_lost")  # noqa: E731
+    told = lambda: worker.log("job_cancelled") or worker.log("lease_lost")  # noqa: E731
     wait_until(told, 10, "it says why")
     assert not stage.effects()
 

@@ -47,7 +47,7 @@ def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(stage: Harne
     stage.await_all_done(20)
     stage.assert_each_once([job])
     assert len(stage.runs("begin", job)) == 1
-    assert not worker.log("database_lost") + worker.log("claim_lost")
+    assert not worker.log("database_lost") + worker.log("lease_lost")
 
 
 def test_a_row_that_somebody_holds_fails_the_attempt(

@@ -77,14 +77,14 @@ def test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits(
 def test_a_frozen_worker_that_leads_is_replaced_too(stage: Harness) -> None:
     gate = stage.gate()
     worker, job = holding(stage, "play", "red", lease=LEASE_S, until=gate)
-    worker.await_log("relay_leading")
+    worker.await_log("leader_elected")
     heir = stage.worker("heir", lease=LEASE_S, frozen=LEADER_TIMEOUT_S)
     worker.freeze()
     stopped = Stopwatch()
     gate.open()
     wait_until(lambda: stage.effects()[job], LEASE_S + 20, "another has done it")
     stopped.assert_within(LEADER_TIMEOUT_S + LEASE_S + TAKE_OVER_S)
-    assert heir.log("relay_deposed")
+    assert heir.log("leader_terminated")
     heir.signal(signal.SIGTERM)
     assert heir.ends(10) == 0
     worker.thaw()
@@ -113,7 +113,7 @@ def test_a_job_may_hold_its_transaction_for_long(stage: Harness) -> None:
         assert [run["worker"] for run in stage.runs("begin", job)[:1]] == [worker.name]
         rows = stage.rows("select worker, attempt from effect where message_id = %s", job)
         assert rows == [(worker.name, 1)]
-        assert not worker.log("session_lost") + worker.log("claim_lost") + worker.tracebacks()
+        assert not worker.log("session_lost") + worker.log("lease_lost") + worker.tracebacks()
     assert not relay.log("claim_orphaned") + relay.log("worker_expired")
 
 

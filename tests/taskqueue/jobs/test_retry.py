@@ -147,7 +147,7 @@ def test_errors_that_look_like_the_frameworks_own_are_the_jobs(stage: Harness) -
     stage.assert_each_once([fine])
     assert len(stage.runs("begin", fine)) == 1
     worker.await_log("job_failed_late")  # which it says after the commit
-    assert not worker.log("claim_lost")
+    assert not worker.log("lease_lost")
     assert not worker.log("broker_lost")
     assert not worker.tracebacks()
 

@@ -33,7 +33,7 @@ def watched(*processes: Process) -> list[str]:
     for each, before in zip(processes, used, strict=True):
         assert each.running and not each.tracebacks()
         assert each.cpu_seconds() - before < 0.15 * WATCHED_S + 0.3
-        said = [line for line in each.log() if line["action"] != "relay_leading"]
+        said = [line for line in each.log() if line["action"] != "leader_elected"]
         assert 1 <= len(said) <= MOST_LINES, said
         assert not [line for line in said if line["action"] in READY]
         texts.append(said[0]["message"])
@@ -117,7 +117,7 @@ def test_anything_before_setup(stage: Harness, empty_database: str) -> None:
     for worker in workers:
         worker.await_log("worker_connected", 15)
     subscriber.await_log("subscribed", 15)
-    relay.await_log("relay_leading", 15)
+    relay.await_log("leader_elected", 15)
 
 
 def test_a_queue_that_nobody_declares_is_declared_by_its_worker(

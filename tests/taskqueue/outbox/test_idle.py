@@ -49,4 +49,4 @@ def test_nobody_loses_the_broker_while_nothing_happens(
         assert [line for line in process.log() if line["level"] != "INFO"] == []
         assert not process.log("broker_lost") and not process.log("broker_reconnected")
     actions = [record.__dict__.get("action") for record in caplog.records]
-    assert actions.count("relay_leading") == 1
+    assert actions.count("leader_elected") == 1

@@ -27,23 +27,23 @@ def test_a_leader_with_a_wrong_address_gives_way(stage: Harness) -> None:
     wrong = stage.relay("wrong", broker=NOWHERE)
     healthy = stage.relay("healthy", ready=False)
     publish_one(stage).assert_within(PROMISED_S)
-    assert len(healthy.log("relay_leading")) == 1
+    assert len(healthy.log("leader_elected")) == 1
     publish_one(stage).assert_within(1)
     # When the healthy one is gone, then the wrong one leads again, and gives way again
     healthy.kill9()
-    wrong.await_log("relay_leading", 10, count=2)
+    wrong.await_log("leader_elected", 10, count=2)
     stage.relay("third", ready=False)
     publish_one(stage).assert_within(PROMISED_S)
-    wrong.await_log("relay_resigned", count=2)
+    wrong.await_log("leader_resigned", count=2)
     # And it has said once what is wrong
     (line,) = wrong.log("broker_lost")
     assert line["level"] == "WARNING" and "Connection refused" in line["message"]
-    assert len(wrong.log("relay_resigned")) == 2
+    assert len(wrong.log("leader_resigned")) == 2
     assert not wrong.tracebacks()
 
 
 def elections(relays: list[Process]) -> int:
-    return sum(len(each.log("relay_leading") + each.log("relay_resigned")) for each in relays)
+    return sum(len(each.log("leader_elected") + each.log("leader_resigned")) for each in relays)
 
 
 def test_without_a_broker_one_leads_and_keeps_the_lead(stage: Harness, rabbitmq: RabbitMQ) -> None:

@@ -48,8 +48,8 @@ def test_a_frozen_leader_is_deposed_and_stays_harmless(stage: Harness) -> None:
     first.freeze()
     frozen = Stopwatch()
     waiting = stage.send()
-    second.await_log("relay_leading", 15)
-    assert second.log("relay_deposed")
+    second.await_log("leader_elected", 15)
+    assert second.log("leader_terminated")
     frozen.assert_within(2 + 3 + 4)  # believed dead after, made sure, and some
     stage.await_states(sent=2)
     # When it thaws, it notices, and stands by
@@ -61,7 +61,7 @@ def test_a_frozen_leader_is_deposed_and_stays_harmless(stage: Harness) -> None:
     assert {waiting, later} <= {id for (id,) in stage.rows("select id from message")}
     # And leads again when it is needed
     second.kill9()
-    first.await_log("relay_leading", 10, count=2)
+    first.await_log("leader_elected", 10, count=2)
 
 
 def test_a_busy_leader_is_not_taken_for_a_frozen_one(stage: Harness) -> None:
@@ -69,5 +69,5 @@ def test_a_busy_leader_is_not_taken_for_a_frozen_one(stage: Harness) -> None:
     second = stage.relay("second", ready=False, frozen=1.5)
     stage.send_many(6000)
     stage.await_states(sent=6000, within=20)
-    assert not second.log("relay_deposed")
-    assert not second.log("relay_leading")
+    assert not second.log("leader_terminated")
+    assert not second.log("leader_elected")

@@ -137,7 +137,7 @@ def test_one_that_is_at_work_keeps_its_lease(stage: Harness) -> None:
     watch = Stopwatch()
     wait_until(lambda: watch.seconds > 2 * LEASE_S, 3 * LEASE_S, "the time has passed")
     # Then its session goes on
-    assert pair.holder.running and not pair.holder.log("subscriber_deposed")
+    assert pair.holder.running and not pair.holder.log("subscriber_replaced")
     assert pair.changes_of_holder() == 0
 
 

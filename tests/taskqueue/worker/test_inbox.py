@@ -22,7 +22,7 @@ def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(stage: Harnes
     put(stage, {"mode": "fail", "times": 2, "label": "foreign"}, priority=3)
     wait_until(lambda: stage.shares() == {"w": 1}, 20, "it had its effect, in the third attempt")
     assert [run["attempt"] for run in stage.runs()] == [1, 2, 3]
-    assert worker.log("message_adopted")
+    assert worker.log("message_accepted")
     stage.await_all_done()
 
 

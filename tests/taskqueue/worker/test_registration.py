@@ -50,4 +50,4 @@ def test_a_worker_whose_session_is_cut_keeps_its_job(stage: Harness) -> None:
     stage.await_all_done()
     assert len(stage.runs()) == 1
     assert stage.effects() == {job: 2}
-    assert not worker.log("claim_lost")
+    assert not worker.log("lease_lost")

@@ -68,7 +68,7 @@ def test_a_message_that_was_acknowledged_elsewhere_does_not_starve(
                 first.kill9()
             else:
                 first.signal(signal.SIGTERM)
-                first.await_log("job_handed_back", 10)
+                first.await_log("job_released", 10)
             ended = Stopwatch()
             gate.open()
             wait_until(lambda: stage.effects()[job], 30, "the job is done")

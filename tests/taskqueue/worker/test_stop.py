@@ -42,7 +42,7 @@ def test_past_the_grace_period_the_job_is_handed_back(stage: Harness) -> None:
     gate.open()
     assert (again["worker"], again["attempt"]) == ("successor", 1)
     assert worker.ends(5) == 0
-    assert worker.log("job_handed_back")
+    assert worker.log("job_released")
     stage.await_all_done()
     stage.assert_each_once([job])
     assert not successor.tracebacks() + worker.tracebacks()

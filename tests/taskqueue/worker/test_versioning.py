@@ -25,7 +25,7 @@ def send_newer(stage: Harness, mode: str = "ok", schema_version: int = 2, **more
 def test_a_newer_message_waits_for_a_worker_that_knows_it(stage: Harness) -> None:
     old = stage.worker("old")
     newer = send_newer(stage)
-    told = old.await_log("message_newer")
+    told = old.await_log("message_version_unknown")
     # The worker of today goes on with what it knows, and spends nothing on what it does not
     mine = [stage.send() for _ in range(3)]
     wait_until(lambda: len(stage.effects()) == 3, 10, "the old worker works on")
@@ -59,12 +59,12 @@ def test_a_backlog_of_newer_messages_costs_next_to_nothing_and_is_told_once(stag
     old = stage.worker("old")
     with stage.conn.transaction():
         newer = [send_newer(stage) for _ in range(30)]
-    old.await_log("message_newer")
+    old.await_log("message_version_unknown")
     wait_until(lambda: stage.states().get("scheduled") == 30, 10, "each was looked at")
     before = old.cpu_seconds()
     time.sleep(2)
     assert old.cpu_seconds() - before < 0.6
-    assert len(old.log("message_newer")) == 1
+    assert len(old.log("message_version_unknown")) == 1
     assert not stage.effects()
     assert stage.rows("select max(attempt) from message") == [(0,)]
     assert {id for (id,) in stage.rows("select id from message")} == set(newer)
@@ -78,7 +78,7 @@ def test_a_worker_with_skills_leaves_what_is_too_new_and_takes_the_next(stage: H
         mine = stage.send(needs=["draw"])
     stage.await_states(sent=2)
     artist = stage.worker("artist", no_relay=True, skills="draw")
-    artist.await_log("message_newer")
+    artist.await_log("message_version_unknown")
     wait_until(lambda: list(stage.effects()) == [mine], 10, "the next is done")
 
 
@@ -89,7 +89,7 @@ def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(stage: Har
             "select outbox_task(gen_random_uuid(), 'dance', %s, %s, 'red', 0, '{}', %s)",
             [stage.sample.queue("red"), stage.prefix, headers],
         )
-    worker.await_log("message_newer")
+    worker.await_log("message_version_unknown")
     (dead,) = stage.await_dead()
     assert "no task named 'dance'" in dead.properties["application_headers"]["reason"]
     assert stage.rows("select task, headers from message where task is not null") == [

@@ -22,7 +22,7 @@ PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 # A guard is found missing within some hundred.
 PATIENCE = 3_000
 REMEDIES = (
-    "Duplicate dropped", "Token refused", "Handed back", "next in", "Dead after attempt",
+    "Duplicate dropped", "Token refused", "Released", "next in", "Dead after attempt",
     "The worker of a message is gone", "The broker has lost messages", "Leading relay is frozen",
     "A message cannot be published, next in", "PostgreSQL is back", "RabbitMQ is back",
     "Worker is back", "Its row is locked; delivered later", "Relay gives the lead",
