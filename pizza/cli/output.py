@@ -26,7 +26,7 @@ from pizza.database.connection import BoundedConnection, connect, translate_erro
 from pizza.database.errors import DatabaseError, DatabaseUnsupported
 from pizza.domain.actor import Actor
 from pizza.domain.errors import DomainError, InvalidOrder, InvalidRequest
-from pizza.taskqueue.printable import printable
+from pizza.observability.printable import printable
 from pizza.web.schemas import serializers
 
 Document = Mapping[str, Any]

@@ -16,7 +16,7 @@ import click
 
 from pizza.config import parsers
 from pizza.config.settings import Settings, SettingsError
-from pizza.taskqueue.printable import printable
+from pizza.observability.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def accept_any_text() -> None:
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print text that may come from other people or programs.
 
-    Control sequences of terminals are replaced (pizza.taskqueue.printable). err: print on stderr.
+    Terminal control sequences are replaced (pizza.observability.printable). err: print on stderr.
     nl: end the line.
     """
     click.echo(printable(text), err=err, nl=nl)  # noqa: TID251

@@ -12,7 +12,7 @@ import click
 from pizza.audit import audit_log as service
 from pizza.audit.audit_log import AuditEntry
 from pizza.cli import output
-from pizza.taskqueue.printable import printable
+from pizza.observability.printable import printable
 
 _COLUMNS = {
     "Time (UTC)": "at",

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from pizza.audit import audit_log as audit
 from pizza.audit.audit_log import AuditEntry, Details
 from pizza.domain.errors import FieldError, InvalidRequest
-from pizza.taskqueue.printable import printable
+from pizza.observability.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.pages import html
 

@@ -9,10 +9,10 @@ from flask import Blueprint, Response, request
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
+from pizza.observability.printable import printable
 from pizza.operations import dead_letters
 from pizza.taskqueue.dead_letters import management as service
 from pizza.taskqueue.dead_letters.management import BulkResult, StoredDeadLetter
-from pizza.taskqueue.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from pizza.auth import sessions as service
 from pizza.auth.sessions import SHORT_ID, StaffSession
 from pizza.domain.errors import SessionNotFound
-from pizza.taskqueue.printable import printable
+from pizza.observability.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pizza.cli import output, terminal
-from pizza.taskqueue.printable import printable
+from pizza.observability.printable import printable
 
 # Clear the screen; set the title; the C1 form of the same; turn the text around; a lone surrogate.
 HOSTILE = [
