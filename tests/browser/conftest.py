@@ -1,7 +1,7 @@
-"""A real Chromium in front of a running restaurant: one of each for the session.
+"""A real Chromium and two order services, one of each for the session.
 
-A cook takes takeouts and deliveries and is done at once; dine-in orders wait, and are `received` as
-long as a test likes. No station is staffed, so what is ready stays ready.
+One cook cooks takeouts and deliveries at once. Dine-in orders have no cook and stay `received`. No
+station is staffed, so a ready order stays ready.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ _FLAGS = (
 )  # fmt: skip
 
 
-def _house(servers: Servers, template: str, folder: Path, **variables: str) -> Iterator[Service]:
-    """A restaurant with a database and a virtual host of its own: queues have the same names."""
+def _run_service(
+    servers: Servers, template: str, folder: Path, **variables: str
+) -> Iterator[Service]:
+    """An order service with a new database and virtual host, because queue names are fixed."""
     name = f"pages_{uuid4().hex[:12]}"
     db_url = servers.postgres.create_database(name, template=template)
     servers.rabbitmq.ctl("add_vhost", name)
@@ -53,31 +55,31 @@ def _house(servers: Servers, template: str, folder: Path, **variables: str) -> I
 
 
 @pytest.fixture(scope="session")
-def house(
+def service(
     servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """An order service without staff keys, and one cook who does not do dine-in orders."""
-    folder = tmp_path_factory.mktemp("house")
-    for service in _house(servers, _template, folder):
+    """An order service without staff keys, and one cook without dine-in orders."""
+    folder = tmp_path_factory.mktemp("service")
+    for running in _run_service(servers, _template, folder):
         flags = ["--mode=kitchen-worker", "--worker-name=chef_mario", "--cooking-time=0",
                  "--order-types=takeout,delivery"]  # fmt: skip
-        where = {"DB_URL": service.db_url, "RABBITMQ": service.broker_url}
+        where = {"DB_URL": running.db_url, "RABBITMQ": running.broker_url}
         cook = Program(folder, "cook", flags, where)
         try:
             cook.wait_for("worker_connected")
-            yield service
+            yield running
         finally:
             cook.stop()
 
 
 @pytest.fixture(scope="session")
-def closed_house(
+def secured_service(
     servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """An order service with a staff key; it trusts a proxy on this machine."""
-    folder = tmp_path_factory.mktemp("closed")
+    folder = tmp_path_factory.mktemp("secured_service")
     variables = {"STAFF_KEY": "a-sound-key-of-the-staff", "TRUSTED_PROXIES": "127.0.0.1"}
-    yield from _house(servers, _template, folder, **variables)
+    yield from _run_service(servers, _template, folder, **variables)
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +99,8 @@ def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @pytest.fixture
-def visitor(_chromium: Chrome) -> Iterator[PageDriver]:
-    """Somebody at a desk whose browser has been nowhere; no page may break its own policy."""
-    guest = PageDriver(_chromium)
-    yield guest
-    guest.leave()
+def page(_chromium: Chrome) -> Iterator[PageDriver]:
+    """The browser without cookies, at the size of a desk; fails on errors in its console."""
+    driver = PageDriver(_chromium)
+    yield driver
+    driver.leave()

@@ -26,10 +26,10 @@ _LOCATION = """
 
 
 @pytest.fixture(scope="module")
-def site(closed_house: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site(secured_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The origin of the pages."""
     port, folder = free_port(), tmp_path_factory.mktemp("nginx")
-    nginx = GuardedProcess(nginx_site(folder, closed_house.port, port, _LOCATION), cwd=folder)
+    nginx = GuardedProcess(nginx_site(folder, secured_service.port, port, _LOCATION), cwd=folder)
     try:
         wait_until(lambda: listens(port), 10, "nginx listens")
         yield f"http://pizza.example:{port}"
@@ -38,42 +38,42 @@ def site(closed_house: Service, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_guest_orders_and_cancels(site: str, visitor: PageDriver, scripts: bool) -> None:
-    visitor.looks((390, 844), scripts=scripts)
-    visitor.go(site, "/sub/")
-    visitor.find("#dish-margherita-pizza").send_keys("1")
-    visitor.fill("customer_name", "Ada Order")
-    visitor.click("#send")
-    wait_until(lambda: visitor.path.startswith("/sub/track/"), 10, "the tracker is there")
-    visitor.sees("h1", "We have your order")
+def test_a_guest_orders_and_cancels(site: str, page: PageDriver, scripts: bool) -> None:
+    page.looks((390, 844), scripts=scripts)
+    page.go(site, "/sub/")
+    page.find("#dish-margherita-pizza").send_keys("1")
+    page.fill("customer_name", "Ada Order")
+    page.click("#send")
+    wait_until(lambda: page.path.startswith("/sub/track/"), 10, "the tracker is there")
+    page.sees("h1", "We have your order")
 
-    visitor.click("summary")
-    visitor.click("form[action$=cancel] button")
+    page.click("summary")
+    page.click("form[action$=cancel] button")
 
-    visitor.sees("h1", "cancelled")
+    page.sees("h1", "cancelled")
 
 
 def test_staff_logs_in_and_changes_an_order_and_the_kitchen(
-    site: str, closed_house: Service, visitor: PageDriver
+    site: str, secured_service: Service, page: PageDriver
 ) -> None:
-    visitor.go(site, "/sub/kitchen")
-    assert visitor.path.startswith("/sub/login")
-    log_in(visitor, KEY)
-    order = closed_house.order({**MEAL, "customer_name": "Nora Nginx"}).json
-    visitor.sees(".ticket", "Nora Nginx")
+    page.go(site, "/sub/kitchen")
+    assert page.path.startswith("/sub/login")
+    log_in(page, KEY)
+    order = secured_service.order({**MEAL, "customer_name": "Nora Nginx"}).json
+    page.sees(".ticket", "Nora Nginx")
     ticket = f".ticket[data-number={order['order_number']}]"
-    visitor.run(f"document.querySelector('{ticket} article').focus()")
-    visitor.press("p", "BACKSPACE", "7", "TAB", *"hungry", "ENTER")
-    visitor.sees(ticket, "priority 7", 12)
+    page.run(f"document.querySelector('{ticket} article').focus()")
+    page.press("p", "BACKSPACE", "7", "TAB", *"hungry", "ENTER")
+    page.sees(ticket, "priority 7", 12)
 
-    visitor.expect("401")  # the board may look once more while it is being left
-    visitor.go(site, "/sub/manage")
-    visitor.fill("reason", "a power cut")
-    visitor.click("#pause button")
-    visitor.sees("#pause", "Take orders again")
-    visitor.click("#pause button")
-    visitor.sees("#pause", "Pause")
-    visitor.click(".top button")
-    wait_until(lambda: visitor.path == "/sub/", 10, "it is logged out")
-    visitor.go(site, f"{order['tracking_url'].replace('/track', '/sub/track')}")
-    visitor.sees("h1", "We have your order")
+    page.expect("401")  # the board may look once more while it is being left
+    page.go(site, "/sub/manage")
+    page.fill("reason", "a power cut")
+    page.click("#pause button")
+    page.sees("#pause", "Take orders again")
+    page.click("#pause button")
+    page.sees("#pause", "Pause")
+    page.click(".top button")
+    wait_until(lambda: page.path == "/sub/", 10, "it is logged out")
+    page.go(site, f"{order['tracking_url'].replace('/track', '/sub/track')}")
+    page.sees("h1", "We have your order")

@@ -7,12 +7,12 @@ from ..support.page_driver import PageDriver
 
 
 def test_the_description_is_drawn_and_nothing_in_it_is_refused(
-    house: Service, visitor: PageDriver
+    service: Service, page: PageDriver
 ) -> None:
-    visitor.go(house, "/docs/swagger")
-    visitor.sees(".opblock-summary-path", "/orders")
-    visitor.click("[id$=place_order] .opblock-summary-control")
-    visitor.find(".opblock-body")
-    visitor.go(house, "/docs")
-    visitor.click("a[href$=swagger]")
-    visitor.sees(".opblock-summary-path", "/orders")
+    page.go(service, "/docs/swagger")
+    page.sees(".opblock-summary-path", "/orders")
+    page.click("[id$=place_order] .opblock-summary-control")
+    page.find(".opblock-body")
+    page.go(service, "/docs")
+    page.click("a[href$=swagger]")
+    page.sees(".opblock-summary-path", "/orders")

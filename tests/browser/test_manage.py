@@ -10,68 +10,68 @@ from ..support.waiting import wait_until
 from .test_track import ready
 
 
-def test_it_shows_workers_queues_figures_and_todays_report(house, visitor):
-    ready(house, "takeout")
-    visitor.go(house, "/manage")
-    visitor.sees("#workers", "chef_mario")
-    visitor.sees("#workers .state", "online")
-    visitor.sees("#queues", "Relay: leading")
-    visitor.sees("#report", "takeout")
-    bars = visitor.run("return [...document.querySelectorAll('#charts rect')]"
+def test_it_shows_workers_queues_figures_and_todays_report(service, page):
+    ready(service, "takeout")
+    page.go(service, "/manage")
+    page.sees("#workers", "chef_mario")
+    page.sees("#workers .state", "online")
+    page.sees("#queues", "Relay: leading")
+    page.sees("#report", "takeout")
+    bars = page.run("return [...document.querySelectorAll('#charts rect')]"
                        ".map(r => +r.getAttribute('height'))")  # fmt: skip
     assert len(bars) >= 60 and max(bars) > 10
-    assert "placed at most" in visitor.find("#charts svg").get_attribute("aria-label")
+    assert "placed at most" in page.find("#charts svg").get_attribute("aria-label")
 
 
-def test_a_dish_is_sold_out_with_a_click_and_offered_again(house, visitor):
-    sold_out = lambda: house.query("select sold_out from menu where name = 'Lasagne'")[0][0]  # noqa: E731
-    visitor.go(house, "/manage")
-    visitor.click("#menu-lasagne")
-    visitor.sees("#menu-lasagne", "Back on")
+def test_a_dish_is_sold_out_with_a_click_and_offered_again(service, page):
+    sold_out = lambda: service.query("select sold_out from menu where name = 'Lasagne'")[0][0]  # noqa: E731
+    page.go(service, "/manage")
+    page.click("#menu-lasagne")
+    page.sees("#menu-lasagne", "Back on")
     assert sold_out()
-    visitor.click("#menu-lasagne")
-    visitor.sees("#menu-lasagne", "Sold out")
+    page.click("#menu-lasagne")
+    page.sees("#menu-lasagne", "Sold out")
     assert not sold_out()
 
 
-def test_a_dish_that_cannot_be_is_refused_in_words(house, visitor):
-    visitor.expect("422")
-    visitor.go(house, "/manage")
-    visitor.click("#menu ~ details summary")
+def test_a_dish_that_cannot_be_is_refused_in_words(service, page):
+    page.expect("422")
+    page.go(service, "/manage")
+    page.click("#menu ~ details summary")
     for name, text in (("dish", "Pizza Nova"), ("tag", "Not A Tag")):
-        visitor.find(f"#{name}").send_keys(text)
-    visitor.click("[value=add]")
-    visitor.sees(".problem", "must be a lower-case word")
+        page.find(f"#{name}").send_keys(text)
+    page.click("[value=add]")
+    page.sees(".problem", "must be a lower-case word")
 
 
-def test_the_kitchen_is_paused_with_a_reason_and_guests_are_told(house, visitor):
-    visitor.go(house, "/manage")
-    visitor.find("#reason").send_keys("The oven is cold")
-    visitor.click("[value=pause]")
-    visitor.sees("#state", "Paused (The oven is cold)")
+def test_the_kitchen_is_paused_with_a_reason_and_guests_are_told(service, page):
+    page.go(service, "/manage")
+    page.find("#reason").send_keys("The oven is cold")
+    page.click("[value=pause]")
+    page.sees("#state", "Paused (The oven is cold)")
     order = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 1, "price": 1}]}
     try:
-        assert house.order(order).status == 503
+        assert service.order(order).status == 503
     finally:
-        visitor.click("[value=resume]")
-    visitor.sees("#state", "Taking orders")
-    assert house.order(order).status == 201
+        page.click("[value=resume]")
+    page.sees("#state", "Taking orders")
+    assert service.order(order).status == 201
 
 
-def test_what_somebody_else_changes_shows_by_itself(house, visitor):
-    visitor.go(house, "/manage")
-    visitor.sees("#state", "Taking orders")
-    house.request("POST", "/kitchen/pause", b'{"reason": "inventory"}')
+def test_what_somebody_else_changes_shows_by_itself(service, page):
+    page.go(service, "/manage")
+    page.sees("#state", "Taking orders")
+    service.request("POST", "/kitchen/pause", b'{"reason": "inventory"}')
     try:
-        visitor.sees("#state", "inventory", 10)
-        visitor.sees("#pause", "Take orders again")
+        page.sees("#state", "inventory", 10)
+        page.sees("#pause", "Take orders again")
     finally:
-        house.request("POST", "/kitchen/resume")
+        service.request("POST", "/kitchen/resume")
 
 
-def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(house, visitor):
+def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(service, page):
     headers = {"reason": "The dough is off", "died_in": "no_such_queue", "task": "bake"}
-    with kombu.Connection(house.broker_url) as link:
+    with kombu.Connection(service.broker_url) as link:
         producer = link.Producer()
         for number in (1, 2):
             producer.publish(
@@ -79,15 +79,15 @@ def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(house, visi
                 message_id=f"00000000-0000-4000-8000-00000000000{number}",
                 content_type="application/json",
             )  # fmt: skip
-    rows = lambda: house.query("select count(*) from dead_message")[0][0]  # noqa: E731
+    rows = lambda: service.query("select count(*) from dead_message")[0][0]  # noqa: E731
     wait_until(lambda: rows() == 2, 30, "the keeper has found them")
-    visitor.go(house, "/manage/dead-letters")
-    visitor.sees(".dead-letters", "The dough is off")
-    assert len(visitor.all(".dead-letters > li")) == 2
-    visitor.click(".dead-letters > li [value=drop]")
-    wait_until(lambda: len(visitor.all(".dead-letters > li")) == 1, 10, "one is left")
-    visitor.click(".dead-letters > li [value=retry]")
-    visitor.sees("main", "No failed messages.")
-    sent = house.query("select id::text from message where task = 'bake'")
+    page.go(service, "/manage/dead-letters")
+    page.sees(".dead-letters", "The dough is off")
+    assert len(page.all(".dead-letters > li")) == 2
+    page.click(".dead-letters > li [value=drop]")
+    wait_until(lambda: len(page.all(".dead-letters > li")) == 1, 10, "one is left")
+    page.click(".dead-letters > li [value=retry]")
+    page.sees("main", "No failed messages.")
+    sent = service.query("select id::text from message where task = 'bake'")
     assert sent == [("00000000-0000-4000-8000-000000000002",)]
-    house.query("delete from message where task = 'bake' returning 1")
+    service.query("delete from message where task = 'bake' returning 1")

@@ -16,7 +16,7 @@ MEAL = {
     "customer_name": "Eve", "rush": True, "priority": 10,
     "items": [{"name": "Pizza", "quantity": 1, "price": 0.01}],
 }  # fmt: skip
-# What a page may send without being asked for leave.
+# What a page may send without a preflight.
 _SEND = """
 const [address, body, done] = arguments;
 fetch(address, {method: 'POST', mode: 'no-cors', credentials: 'include', body})
@@ -46,34 +46,34 @@ def other_site() -> Iterator[str]:
         serving.join()
 
 
-def send(visitor: PageDriver, address: str) -> object:
-    """The status that a page hears of its order: 0 for an answer that it may not read."""
-    visitor.browser.set_script_timeout(60)
-    return visitor.browser.execute_async_script(_SEND, address, json.dumps(MEAL))
+def send(page: PageDriver, address: str) -> object:
+    """The status that a page gets for its order: 0 for an answer that it may not read."""
+    page.browser.set_script_timeout(60)
+    return page.browser.execute_async_script(_SEND, address, json.dumps(MEAL))
 
 
 @pytest.mark.parametrize("path", ["/orders", "/orders/"])
 def test_a_page_of_another_site_places_no_order(
-    house: Service, visitor: PageDriver, other_site: str, path: str
+    service: Service, page: PageDriver, other_site: str, path: str
 ) -> None:
-    visitor.expect("403")
-    visitor.go(other_site, "/")
-    before = house.stored()
+    page.expect("403")
+    page.go(other_site, "/")
+    before = service.stored()
 
-    assert send(visitor, f"http://127.0.0.1:{house.port}{path}") == 0
-    assert house.stored() == before
+    assert send(page, f"http://127.0.0.1:{service.port}{path}") == 0
+    assert service.stored() == before
 
 
 def test_a_page_whose_name_is_made_to_mean_this_machine_is_refused(
-    house: Service, visitor: PageDriver
+    service: Service, page: PageDriver
 ) -> None:
     """DNS rebinding: to the browser all of it is one origin."""
-    visitor.expect("421")
-    origin = f"http://pizza.example:{house.port}"
-    before = house.stored()
+    page.expect("421")
+    origin = f"http://pizza.example:{service.port}"
+    before = service.stored()
 
-    visitor.go(origin, "/")
+    page.go(origin, "/")
 
     # What such a page would send is refused as well (unit/web/security/test_request_checks.py).
-    assert "does not answer to this host name" in visitor.text("body")
-    assert house.stored() == before
+    assert "does not answer to this host name" in page.text("body")
+    assert service.stored() == before
