@@ -17,6 +17,7 @@ import psycopg
 
 from pizza.audit import storage
 from pizza.audit.storage import AuditEntry
+from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseError
 from pizza.domain.actor import Actor
 from pizza.domain.errors import FieldError, InvalidRequest
@@ -24,7 +25,6 @@ from pizza.domain.names import fold
 
 log = logging.getLogger(__name__)
 
-Connection = psycopg.Connection[Any]
 Details = Mapping[str, Any]
 
 CUSTOMER = "customer"

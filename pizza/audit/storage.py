@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
 from psycopg.types.json import Jsonb
 
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.domain.actor import Actor
 
 _SQL = Queries("restaurant/audit")
 
-Connection = psycopg.Connection[Any]
 Details = Mapping[str, Any]
 
 

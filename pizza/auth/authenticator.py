@@ -19,22 +19,19 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from threading import Event
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
-
-import psycopg
 
 from pizza.auth import session_storage, sessions, storage
 from pizza.auth.keys import ENVIRONMENT, digest, environment_id
 from pizza.auth.principal import ANONYMOUS, AUTH_DISABLED, Principal
 from pizza.auth.storage import ActiveKey, ActiveSession, AuthState
+from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import InvalidCredential
 from pizza.domain.roles import MANAGER
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 # A revoked key is accepted for at most this time.
 _MAX_AGE_S = 1.0

@@ -6,22 +6,18 @@ import hashlib
 import logging
 import secrets
 from datetime import timedelta
-from typing import Any
-
-import psycopg
 
 from pizza.audit import Subject, record_change
 from pizza.auth import key_storage as storage
 from pizza.auth import session_storage
 from pizza.auth.key_storage import StaffKey
+from pizza.database.connection import Connection
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.names import text_error
 from pizza.domain.roles import KINDS, MANAGER, PERSON, ROLES
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 KEY_BYTES = 20
 # A key's name is part of the signature in an order's history (pizza.domain.actor).

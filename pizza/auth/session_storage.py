@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
-
-import psycopg
 
 from pizza.auth.storage import ActiveSession
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.domain.errors import SessionNotFound
 
 _SQL = Queries("restaurant/sessions")
-
-Connection = psycopg.Connection[Any]
 
 # All people of a restaurant may share one key.
 MAX_PER_KEY = 100

@@ -14,22 +14,18 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any
-
-import psycopg
 
 from pizza.audit import Subject, record_change
 from pizza.auth import key_storage
 from pizza.auth import session_storage as storage
 from pizza.auth.keys import ENVIRONMENT
 from pizza.auth.session_storage import StaffSession
+from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import SessionNotFound
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 COOKIE_BYTES = 20
 IDLE_SECONDS = 2 * 60 * 60

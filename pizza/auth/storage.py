@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/auth")
-
-Connection = psycopg.Connection[Any]
 
 # Rows that one run reads.
 SLICE = 2000

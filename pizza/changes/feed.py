@@ -16,9 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
-
-import psycopg
+from typing import Self
 
 from pizza.changes import storage
 from pizza.changes.cursor import (
@@ -34,8 +32,7 @@ from pizza.changes.cursor import (
     without,
 )
 from pizza.changes.storage import Change
-
-Connection = psycopg.Connection[Any]
+from pizza.database.connection import Connection
 
 PAGE = 1000
 # Beyond this many open gaps nothing new is read until one of them is closed.

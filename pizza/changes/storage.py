@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/changes")
-
-Connection = psycopg.Connection[Any]
 
 # The query `gaps` reads this many positions.
 DEPTH = 100_000

@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import dict_row
 
 from pizza.database.arrays import text_array
+from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.names import fold
@@ -22,7 +22,6 @@ from pizza.domain.personal_data import ERASED, CustomerMatcher, redact_payload
 
 _SQL = Queries("restaurant/personal_data")
 
-Connection = psycopg.Connection[Any]
 Row = dict[str, Any]
 
 # Orders and messages that one step takes.

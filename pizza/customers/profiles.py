@@ -6,21 +6,17 @@ A change has an entry in the audit log, in its transaction.
 from __future__ import annotations
 
 import logging
-from typing import Any
-
-import psycopg
 
 from pizza.audit import customer_subject, record_change
 from pizza.customers import storage
 from pizza.customers.storage import Customer
+from pizza.database.connection import Connection
 from pizza.domain.actor import UNNAMED, Actor, check_signature
 from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest
 from pizza.domain.names import is_storable, name_error
 from pizza.operations import fold_names
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 
 def customer(conn: Connection, name: str) -> Customer:

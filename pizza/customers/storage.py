@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.domain.errors import CustomerNotFound
 from pizza.domain.names import fold
 
 _SQL = Queries("restaurant/customers")
 _FIND, _SET_VIP = _SQL.find, _SQL.set_vip
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)

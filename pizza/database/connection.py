@@ -25,6 +25,9 @@ from pizza.database import poolers, session_settings
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable, DatabaseUnsupported
 from pizza.database.sqlstates import FailureKind, classify_error
 
+# Any connection of psycopg, in annotations.
+Connection = psycopg.Connection[Any]
+
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 10.0
 

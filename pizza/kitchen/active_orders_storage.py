@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/active_orders")
-
-Connection = psycopg.Connection[Any]
 
 # The number of orders listed; and how many of the newest orders are searched for ready ones.
 MAX_LISTED = 500

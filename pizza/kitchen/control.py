@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import psycopg
-
 from pizza.audit import Subject, record_change
+from pizza.database.connection import Connection
 from pizza.domain.actor import UNNAMED, Actor, check_signature
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.kitchen import station_storage, storage
@@ -18,8 +17,6 @@ from pizza.kitchen.storage import KitchenState
 from pizza.orders import set_capacity
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 MAX_CONCURRENT_LIMIT = 1_000_000
 

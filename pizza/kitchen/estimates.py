@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.domain.estimate import Cook, QueuedOrder, cooking_seconds, estimate_completions
@@ -29,8 +27,6 @@ _QUEUES = [KITCHEN_QUEUE, *TYPED_QUEUES.values()]
 _NEWEST = 500
 # Estimates that have moved by less are not written.
 _MIN_SHIFT = timedelta(seconds=1)
-
-Connection = psycopg.Connection[Any]
 
 
 def refresh_estimates(conn: Connection) -> int:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.domain.stations import STATIONS
 
@@ -15,7 +13,7 @@ _SQL = Queries("restaurant/stations")
 START_STATION, FINISH_STATION, SEND_BACK = _SQL.start_station, _SQL.finish_station, _SQL.send_back
 
 
-def set_stations(conn: psycopg.Connection[Any], staffed: Collection[str]) -> None:
+def set_stations(conn: Connection, staffed: Collection[str]) -> None:
     """Write the table of stations, and which of them are staffed, in one transaction."""
     with conn.transaction():
         for position, row in enumerate(STATIONS, start=1):
@@ -33,6 +31,6 @@ def set_stations(conn: psycopg.Connection[Any], staffed: Collection[str]) -> Non
         conn.execute(_SQL.close_other_stations, {"names": [row.name for row in STATIONS]})
 
 
-def list_open_stations(conn: psycopg.Connection[Any]) -> list[str]:
+def list_open_stations(conn: Connection) -> list[str]:
     """The staffed stations, in the order of the pipeline."""
     return [row[0] for row in conn.execute(_SQL.list_open_stations).fetchall()]

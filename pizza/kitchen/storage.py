@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/kitchen")
@@ -31,16 +29,14 @@ class KitchenState:
     max_concurrent_by: str | None
 
 
-def set_paused(
-    conn: psycopg.Connection[Any], paused: bool, reason: str | None, by: str
-) -> KitchenState:
+def set_paused(conn: Connection, paused: bool, reason: str | None, by: str) -> KitchenState:
     """Pause or resume the intake of orders; returns the new state."""
     row = conn.execute(_SQL.set_paused, {"paused": paused, "reason": reason, "by": by}).fetchone()
     assert row is not None
     return KitchenState(*row)
 
 
-def get_state(conn: psycopg.Connection[Any]) -> KitchenState:
+def get_state(conn: Connection) -> KitchenState:
     """The current state."""
     row = conn.execute(_SQL.kitchen_state).fetchone()
     assert row is not None

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/workers")
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)

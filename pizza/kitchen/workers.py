@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 import psycopg
 
-from pizza.database.connection import BoundedConnection
+from pizza.database.connection import BoundedConnection, Connection
 from pizza.database.errors import DatabaseError
 from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.kitchen import worker_storage
@@ -66,7 +65,7 @@ class RestaurantWorkerRegistry:
         log.info("Worker disconnected", extra={"action": "worker_disconnected"})
 
 
-def list_workers(conn: psycopg.Connection[Any], *, name: str | None = None) -> list[WorkerStatus]:
+def list_workers(conn: Connection, *, name: str | None = None) -> list[WorkerStatus]:
     """All workers, sorted by name; or only the one with exactly this name."""
     found = worker_storage.list_workers(conn)
     return found if name is None else [each for each in found if each.name == name]

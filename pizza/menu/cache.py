@@ -7,10 +7,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.domain.names import fold
 from pizza.menu import storage as menu
 
@@ -28,7 +26,7 @@ class Menu:
     prices: Mapping[str, Decimal | None] = field(default_factory=dict)
 
 
-def read_menu(conn: psycopg.Connection[Any]) -> Menu:
+def read_menu(conn: Connection) -> Menu:
     """The menu as it is now."""
     dishes = {fold(dish.name): dish for dish in menu.dishes(conn)}
     return Menu(
@@ -48,7 +46,7 @@ class MenuCache:
         self._read_at = float("-inf")
         self._reading = threading.Lock()
 
-    def read(self, conn: psycopg.Connection[Any], *, fresh: bool = False) -> Menu:
+    def read(self, conn: Connection, *, fresh: bool = False) -> Menu:
         """The menu. One caller reads an old one again; the others take what there is.
 
         No caller waits for another one, which may be waiting for a database that hangs.

@@ -7,9 +7,8 @@ import logging
 from decimal import Decimal
 from typing import Any
 
-import psycopg
-
 from pizza.audit import Subject, record_change
+from pizza.database.connection import Connection
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import DishNotFound, InvalidRequest
 from pizza.domain.menu import Dish, dish_errors
@@ -19,8 +18,6 @@ from pizza.menu import storage as menu
 from pizza.operations import fold_names
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 
 def dishes(conn: Connection) -> list[Dish]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.domain.errors import DishNotFound
 from pizza.domain.menu import Dish
@@ -16,8 +14,6 @@ _SQL = Queries("restaurant/menu")
 _ALL, _TAGS, _ADD, _SET_SOLD_OUT, _REMOVE = (
     _SQL.all, _SQL.tags, _SQL.add, _SQL.set_sold_out, _SQL.remove,
 )  # fmt: skip
-
-Connection = psycopg.Connection[Any]
 
 
 def dishes(conn: Connection) -> list[Dish]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _INSERT_DELIVERY = Queries("restaurant/notifications").insert_delivery
@@ -15,7 +13,7 @@ DELIVERED, DEAD = "delivered", "dead"
 
 
 def insert_delivery(
-    conn: psycopg.Connection[Any],
+    conn: Connection,
     *,
     subscriber: str,
     event_id: UUID,

@@ -7,16 +7,12 @@ transactions, it is written first: no change is without it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import psycopg
 
 from pizza.audit import Subject, record_change
+from pizza.database.connection import Connection
 from pizza.domain.actor import Actor
 from pizza.taskqueue.dead_letters import management
 from pizza.taskqueue.dead_letters.management import BulkResult
-
-Connection = psycopg.Connection[Any]
 
 KIND = "dead letter"
 _RETRIED, _DROPPED = "dead_letter_retried", "dead_letter_dropped"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import psycopg
 
+from pizza.database.connection import Connection
 from pizza.database.migrate import RETIRED, scripts
 from pizza.database.queries import Queries
 
@@ -35,7 +35,7 @@ class Readiness:
         return not self.read_only and self.schema in (CURRENT, NEWER, MISMATCH)
 
 
-def check_readiness(conn: psycopg.Connection[Any]) -> Readiness:
+def check_readiness(conn: Connection) -> Readiness:
     """Check in one round trip. Raises DatabaseUnavailable."""
     try:
         row = conn.execute(_SQL.readiness).fetchone()
@@ -46,7 +46,7 @@ def check_readiness(conn: psycopg.Connection[Any]) -> Readiness:
     return Readiness(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
 
 
-def broker(conn: psycopg.Connection[Any]) -> str | None:
+def broker(conn: Connection) -> str | None:
     """How RabbitMQ looks to the process that publishes: `ok`, `away` or `blocked` (it takes no
     messages); None when no process has said so within ten seconds. Raises DatabaseUnavailable.
     """

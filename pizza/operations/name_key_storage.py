@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import psycopg
-
 from pizza.database.arrays import text_array
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.domain.names import fold
 
@@ -21,8 +20,6 @@ _CUSTOMERS_OF_FORMER_KEYS, _LOCK_CUSTOMERS, _FORMER_CUSTOMERS = (
 _CUSTOMERS_OF_KEYS, _MERGE_CUSTOMERS, _SET_CUSTOMER_KEY = (
     _SQL.customers_of_keys, _SQL.merge_customers, _SQL.set_customer_key,
 )  # fmt: skip
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.operations import name_key_storage
 
 log = logging.getLogger(__name__)
 
 
-def fold_names(conn: psycopg.Connection[Any]) -> None:
+def fold_names(conn: Connection) -> None:
     """Compute missing keys of dishes and customers, and log every merge.
 
     Runs at set-up and as a periodic task; opens transactions of its own when there is work.

@@ -8,10 +8,8 @@ pizza.taskqueue.worker.inbox).
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
@@ -23,8 +21,6 @@ _EVENTS, _STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS = (
 
 # Of each kind in one turn: a few milliseconds' work.
 BATCH = 500
-
-Connection = psycopg.Connection[Any]
 
 
 def prune_history(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:

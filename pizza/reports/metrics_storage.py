@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/metrics")
 _ALL, _TIMES = _SQL.all, _SQL.times
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)

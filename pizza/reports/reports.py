@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.reports import storage as reports
 from pizza.reports.storage import DayReport, PriorityWait
-
-Connection = psycopg.Connection[Any]
 
 TODAY = "today"
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
 
-import psycopg
-
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/reports")
 _DAY, _PRIORITIES, _THROUGHPUT = _SQL.day, _SQL.priorities, _SQL.throughput
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.types.json import Jsonb
 
+from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
@@ -19,8 +19,6 @@ _INSERT_UNTRACKED, _STUCK, _UNSTUCK = _SQL.insert_untracked, _SQL.mark_stuck, _S
 _FIND_REPLY, _INSERT_REPLY, _MOVED, _TELL = (
     _SQL.find_reply, _SQL.insert_reply, _SQL.update_estimates, _SQL.notify_estimates,
 )  # fmt: skip
-
-Connection = psycopg.Connection[Any]
 
 # Orders that one check changes; the most urgent first, the others at the next check.
 SLICE = 1000

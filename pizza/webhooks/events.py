@@ -6,20 +6,16 @@ webhook worker executes the tasks (pizza.webhooks.delivery).
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID, uuid5
 
-import psycopg
-
 from pizza.customers import is_erased
+from pizza.database.connection import Connection
 from pizza.domain import webhooks as domain
 from pizza.domain.personal_data import redact_event
 from pizza.orders import StatusMessage
 from pizza.taskqueue import Job, Task
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
-
-Connection = psycopg.Connection[Any]
 
 TASK = "deliver_webhook"
 

@@ -8,16 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import class_row
 
+from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/webhooks")
 
 WAITING, DELIVERED, FAILED = "waiting", "delivered", "failed"
-
-Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)

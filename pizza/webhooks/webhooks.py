@@ -11,10 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-import psycopg
-
 from pizza.audit import Subject, record_change
 from pizza.auth import ENVIRONMENT_PREFIX
+from pizza.database.connection import Connection
 from pizza.domain import webhooks as domain
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import (
@@ -32,8 +31,6 @@ from pizza.webhooks.events import create_delivery, enqueue_delivery
 from pizza.webhooks.storage import Webhook, WebhookDelivery
 
 log = logging.getLogger(__name__)
-
-Connection = psycopg.Connection[Any]
 
 DESCRIPTION_LENGTH = 200
 LISTED, MOST_LISTED = 50, 500

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import psycopg
 from flask import Response, request
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
+from pizza.database.connection import Connection
 from pizza.kitchen import active_orders_storage, control
 from pizza.web import openapi
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
@@ -101,12 +101,12 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             )
 
 
-def _pause(conn: psycopg.Connection[Any], form: ReasonRequest) -> control.KitchenState:
+def _pause(conn: Connection, form: ReasonRequest) -> control.KitchenState:
     return control.pause_kitchen(
         conn, reason=form.reason, by=form.by, actor=authorization.current_actor()
     )
 
 
-def _answer(conn: psycopg.Connection[Any], state: control.KitchenState) -> Response:
+def _answer(conn: Connection, state: control.KitchenState) -> Response:
     document = documents.kitchen(state, control.list_open_stations(conn))
     return Response(serializers.dump(document), content_type=JSON)

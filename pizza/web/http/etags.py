@@ -20,9 +20,9 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from werkzeug.datastructures import ETags
 from werkzeug.http import parse_etags, quote_etag
 
+from pizza.database.connection import Connection
 from pizza.domain.errors import VersionConflict
 from pizza.orders import orders as service
-from pizza.orders.transitions import Connection
 from pizza.web.dependencies import JSON
 from pizza.web.http.problems import Problem
 

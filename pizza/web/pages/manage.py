@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
-import psycopg
 from flask import Blueprint, Response, request
 
+from pizza.database.connection import Connection
 from pizza.domain.errors import DomainError, FieldError, InvalidRequest
 from pizza.kitchen import control, workers
 from pizza.menu import dishes
@@ -53,7 +52,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         return html.redirect_to(_ADDRESS)
 
 
-def _perform_action(conn: psycopg.Connection[Any], form: dict[str, str]) -> None:
+def _perform_action(conn: Connection, form: dict[str, str]) -> None:
     """Perform the action of a button. Raises DomainError."""
     dish, reason = form.get("dish", ""), form.get("reason", "").strip()
     actor = authorization.current_actor()
@@ -81,7 +80,7 @@ def _price(form: dict[str, str]) -> Decimal | None:
         raise InvalidRequest([FieldError("price", "must be a number")]) from None
 
 
-def _page(conn: psycopg.Connection[Any], relay: str, problem: str = "") -> Response:
+def _page(conn: Connection, relay: str, problem: str = "") -> Response:
     samples = metrics_storage.samples(conn)
     return html.render_page(
         "manage.html",
@@ -119,14 +118,14 @@ def _sample_value(samples: Iterable[Sample], name: str) -> float:
     return next((each.value for each in samples if each.name == name), 0.0)
 
 
-def _throughput_chart(conn: psycopg.Connection[Any]) -> charts.Chart:
+def _throughput_chart(conn: Connection) -> charts.Chart:
     minutes = figures.throughput(conn, _MINUTES)
     columns = [(f"{each.at:%H:%M}", (each.placed, each.ready)) for each in minutes]
     title = f"Orders in each of the last {_MINUTES} minutes (UTC)"
     return charts.bar_chart(title, ("placed", "ready"), columns, every=5)
 
 
-def _waits_chart(conn: psycopg.Connection[Any]) -> charts.Chart:
+def _waits_chart(conn: Connection) -> charts.Chart:
     waits = reports.priority_waits(conn)
     columns = [
         (f"priority {each.priority}", (each.avg_wait_seconds or 0.0, each.p90_wait_seconds or 0.0))

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 
 from pizza.auth import sessions as service
 from pizza.auth.sessions import SHORT_ID, StaffSession
+from pizza.database.connection import Connection
 from pizza.domain.errors import SessionNotFound
 from pizza.observability.printable import printable
 from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
@@ -42,7 +43,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
         return html.redirect_to(_ADDRESS)
 
 
-def _end(conn: service.Connection, id: str) -> None:
+def _end(conn: Connection, id: str) -> None:
     if not (id.isascii() and id.isalnum()):
         raise Problem(400, "A session is ended by its id, all of them by *.")
     with suppress(SessionNotFound):  # it may have ended meanwhile

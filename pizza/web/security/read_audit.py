@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
-
-import psycopg
 
 from pizza.audit import audit_log
 from pizza.audit.audit_log import CUSTOMER, Subject
+from pizza.database.connection import Connection
 from pizza.domain.names import fold
 from pizza.web.security import authorization
 
@@ -28,7 +26,7 @@ class ReadAudit:
 
     def record(
         self,
-        conn: psycopg.Connection[Any],
+        conn: Connection,
         action: str,
         kind: str,
         id: str = "",

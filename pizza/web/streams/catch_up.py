@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
-
 from pizza.changes import storage
 from pizza.changes.cursor import Cursor, clipped, contains, cursors
 from pizza.changes.feed import ChangeFeed, FeedEntry
+from pizza.database.connection import Connection
 from pizza.web.streams.sse import EncodedChange
 
 PAGE = 1000
@@ -28,7 +25,7 @@ class CatchUp:
         self._reached = 0
         self.has_more = True
 
-    def read_page(self, conn: psycopg.Connection[Any], feed: ChangeFeed) -> list[EncodedChange]:
+    def read_page(self, conn: Connection, feed: ChangeFeed) -> list[EncodedChange]:
         """The next page of missed changes; `has_more` says whether there is another."""
         tail = (self._received.position + 1, feed.position)
         ranges = clipped((*self._received.missing, tail), self._reached + 1, feed.position)

@@ -12,14 +12,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import psycopg
 
 from pizza.changes import storage
 from pizza.changes.cursor import Cursor
 from pizza.changes.feed import ChangeFeed, FeedEntry
-from pizza.database.connection import BoundedConnection
+from pizza.database.connection import BoundedConnection, Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.orders.orders import ORDER_SERVICE
 from pizza.web.streams.catch_up import CatchUp
@@ -74,9 +73,7 @@ class StreamHub:
         self._pings: list[Stream] = []
         self._pinged_at = float("-inf")
 
-    def subscribe(
-        self, stream: Stream, conn: psycopg.Connection[Any], after: Cursor | None = None
-    ) -> int:
+    def subscribe(self, stream: Stream, conn: Connection, after: Cursor | None = None) -> int:
         """Send all later changes to a stream; return the position after which they begin.
 
         The caller starts the stream at that position. With `after` a stream of all orders is
