@@ -7,47 +7,29 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from devservices.install import debian
-from devservices.install.rabbitmq import one_fetch_at_a_time
+from devservices.install import debian, packages
 from devservices.ports import LOOPBACK, free_port
 from devservices.postgres import Postgres, ways_out_of_root
 from devservices.process import GuardedProcess, ProcessFailed
 
 PACKAGE = "pgbouncer"
-FETCHED = Path(__file__).resolve().parents[2] / ".pizza" / PACKAGE
+FETCHED = packages.FOLDER / PACKAGE
 START_SECONDS = 20.0
 
 
 def find_or_fetch_pgbouncer() -> tuple[Path, dict[str, str]]:
-    """The program and the variables that it needs; root installs the package, others unpack it.
-
-    Raises ProcessFailed when it cannot be had.
-    """
-    with one_fetch_at_a_time():
-        if found := _find():
-            return found
-        if not debian.available():
-            raise ProcessFailed("No pgbouncer was found and this machine has no apt-get.")
-        try:
-            if os.geteuid() == 0:
-                debian.install([PACKAGE])
-            else:
-                debian.unpack([PACKAGE], FETCHED)
-        except debian.PackageError as error:
-            raise ProcessFailed(f"No pgbouncer was found, and fetching failed: {error}") from error
-        if found := _find():
-            return found
-        raise ProcessFailed("The pgbouncer that was fetched lacks its program.")
+    """The program and the variables that it needs. Raises ProcessFailed."""
+    unpack = lambda: debian.unpack([PACKAGE], FETCHED)  # noqa: E731
+    return packages.find_or_fetch("PgBouncer", _find, [PACKAGE], unpack)
 
 
 def _find() -> tuple[Path, dict[str, str]] | None:
     if program := shutil.which(PACKAGE, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
         return Path(program), {}
     unpacked = FETCHED / "usr/sbin/pgbouncer"
-    if not os.access(unpacked, os.X_OK):
-        return None
-    libraries = [each for base in ("usr/lib", "lib") for each in (FETCHED / base).glob("*-linux-*")]
-    return unpacked, {"LD_LIBRARY_PATH": ":".join(map(str, libraries))}
+    if os.access(unpacked, os.X_OK):
+        return unpacked, packages.library_path(FETCHED)
+    return None
 
 
 class PgBouncer:
@@ -75,10 +57,14 @@ class PgBouncer:
         url = urlsplit(self._server.url)
         self._write("userlist.txt", f'"{url.username}" "{url.password}"\n')
         settings = {
-            "listen_addr": LOOPBACK, "listen_port": self.port, "unix_socket_dir": "",
-            "auth_type": "scram-sha-256", "auth_file": self.folder / "userlist.txt",
-            "max_client_conn": 500, **self._settings,
-        }  # fmt: skip
+            "listen_addr": LOOPBACK,
+            "listen_port": self.port,
+            "unix_socket_dir": "",
+            "auth_type": "scram-sha-256",
+            "auth_file": self.folder / "userlist.txt",
+            "max_client_conn": 500,
+            **self._settings,
+        }
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         target = f"[databases]\n* = host={LOOPBACK} port={self._server.port}\n"
         self._write("pgbouncer.ini", f"{target}[pgbouncer]\n{lines}")

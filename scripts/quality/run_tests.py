@@ -18,7 +18,6 @@ from bootstrap.data_dir import ROOT
 from devservices import GuardedProcess, ProcessFailed
 from devservices.install import chromium, rabbitmq, web_proxies
 from supervisor.signals import Stopped, stop_on_signals
-from terminal.progress import step
 
 TOX_GRACE_SECONDS = 20.0
 # They mostly wait for processes, so five run at the same time, each on servers of its own.
@@ -40,15 +39,11 @@ def main() -> int:
         return 0
     stop_on_signals()
     try:
-        if not rabbitmq.find():
-            with step("Fetching RabbitMQ, which this machine does not have"):
-                rabbitmq.find_or_fetch()
-        if needs_browser(sys.argv[1:]) and not chromium.find():
-            with step("Fetching Chromium, which this machine does not have"):
-                chromium.find_or_fetch()
-        if needs_web_proxies(sys.argv[1:]) and not web_proxies.find():
-            with step("Fetching nginx, HAProxy, Caddy and Apache, which this machine lacks"):
-                web_proxies.find_or_fetch()
+        rabbitmq.find_or_fetch()
+        if needs_browser(sys.argv[1:]):
+            chromium.find_or_fetch()
+        if needs_web_proxies(sys.argv[1:]):
+            web_proxies.find_or_fetch()
         with tempfile.TemporaryDirectory() as folder:
             return run(sys.argv[1:], Path(folder))
     except Stopped as stop:

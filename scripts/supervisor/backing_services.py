@@ -7,7 +7,6 @@ from pathlib import Path
 from bootstrap.data_dir import move_to_backup
 from devservices import Postgres, ProcessFailed, RabbitMQ
 from devservices.install import rabbitmq
-from terminal.progress import step
 
 ATTEMPTS = 3  # the first, one more as a start may be hit by a kill, and the last with fresh data
 
@@ -49,9 +48,8 @@ class BackingServices:
 
     def prepare(self) -> None:
         """Fetch what is missing, before anything is started."""
-        if self._rabbitmq and not rabbitmq.find():
-            with step("Fetching RabbitMQ, which this machine does not have"):
-                rabbitmq.find_or_fetch()
+        if self._rabbitmq:
+            rabbitmq.find_or_fetch()
 
     def start(self, when_database_is_up: Callable[[], None]) -> None:
         """Start the private servers side by side; the database, first up, is used at once."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devservices import ProcessFailed
-from devservices.install import web_proxies
+from devservices.install import packages, web_proxies
 from quality.run_tests import needs_web_proxies
 
 
@@ -48,8 +48,8 @@ def test_those_of_the_system_go_before_those_that_were_unpacked(tmp_path):
 
 
 def test_where_none_can_be_had_a_sentence_says_which(monkeypatch):
-    monkeypatch.setattr(web_proxies.debian, "available", lambda: False)
-    sentence = "nginx, haproxy, caddy, apache2 not found, and this machine has no apt-get."
+    monkeypatch.setattr(packages.debian, "available", lambda: False)
+    sentence = "No nginx, haproxy, caddy, apache2 was found and this machine has no apt-get."
     with pytest.raises(ProcessFailed, match=sentence):
         web_proxies.find_or_fetch()
 

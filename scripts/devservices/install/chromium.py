@@ -5,14 +5,11 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devservices.install import debian
-from devservices.install.rabbitmq import one_fetch_at_a_time
-from devservices.process import ProcessFailed
+from devservices.install import debian, packages
 
-ROOT = Path(__file__).resolve().parents[3]
-FETCHED = ROOT / ".pizza" / "chromium"
+FETCHED = packages.FOLDER / "chromium"
 PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
-ADVICE = "set CHROMIUM and CHROMEDRIVER to the programs, or leave out the environment `browser`."
+ADVICE = ": set CHROMIUM and CHROMEDRIVER to the programs, or leave out the environment `browser`"
 
 
 @dataclass(frozen=True)
@@ -25,28 +22,9 @@ class Chromium:
 
 
 def find_or_fetch() -> Chromium:
-    """The Chromium to use; where there is none, root installs the package and others unpack it.
-
-    Raises ProcessFailed when none can be had.
-    """
-    with one_fetch_at_a_time():
-        found = find()
-        if found:
-            return found
-        if not debian.available():
-            raise ProcessFailed(f"No Chromium was found and this machine has no apt-get: {ADVICE}")
-        try:
-            if os.geteuid() == 0:
-                debian.install(PACKAGES)
-            else:
-                debian.unpack(PACKAGES, FETCHED)
-        except debian.PackageError as error:
-            reason = f"No Chromium was found and fetching it failed ({error}): {ADVICE}"
-            raise ProcessFailed(reason) from error
-        found = find()
-        if not found:  # Ubuntu's package only points to a snap
-            raise ProcessFailed(f"The Chromium that was fetched lacks its programs: {ADVICE}")
-        return found
+    """The Chromium to use. Raises ProcessFailed, as on Ubuntu, whose package only names a snap."""
+    unpack = lambda: debian.unpack(PACKAGES, FETCHED)  # noqa: E731
+    return packages.find_or_fetch("Chromium", find, PACKAGES, unpack, ADVICE)
 
 
 def find() -> Chromium | None:
@@ -64,7 +42,7 @@ def _find_unpacked(tree: Path) -> Chromium | None:
     browser, driver = tree / "usr/lib/chromium/chromium", tree / "usr/bin/chromedriver"
     if not (os.access(browser, os.X_OK) and os.access(driver, os.X_OK)):
         return None
-    folders = [each for base in ("usr/lib", "lib") for each in (tree / base).glob("*-linux-*")]
+    folders = packages.library_folders(tree)
     libraries = [tree / "usr/lib/chromium", *folders]
     for folder in folders:
         libraries += [
@@ -77,7 +55,7 @@ def _find_unpacked(tree: Path) -> Chromium | None:
 
 
 def _fonts(tree: Path) -> Path:
-    """The unpacked fonts, described for who looks for them below /usr."""
+    """A description of the unpacked fonts, for programs that search below /usr."""
     description = tree / "fonts.conf"
     folders = f"<dir>{tree / 'usr/share/fonts'}</dir><cachedir>{tree / 'fontcache'}</cachedir>"
     description.write_text(f'<?xml version="1.0"?>\n<fontconfig>{folders}</fontconfig>\n')

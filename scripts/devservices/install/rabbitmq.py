@@ -1,21 +1,16 @@
 """Where RabbitMQ's programs are on this machine, and how to get them where they are not."""
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devservices.install import debian
-from devservices.process import ProcessFailed
+from devservices.install import debian, packages
 
-ROOT = Path(__file__).resolve().parents[3]
-FETCHED = ROOT / ".pizza" / "packages"
+FETCHED = packages.FOLDER / "packages"
 PACKAGE = "rabbitmq-server"
 SYSTEM = Path("/usr/lib/rabbitmq/bin")
-ADVICE = "set RABBITMQ to the host:port of one, or RABBITMQ_SBIN to the folder of rabbitmq-server."
+ADVICE = ": set RABBITMQ to the host:port of one, or RABBITMQ_SBIN to the folder of rabbitmq-server"
 
 
 @dataclass(frozen=True)
@@ -28,30 +23,14 @@ class Installation:
 
 
 def find_or_fetch() -> Installation:
-    """The RabbitMQ to use; where there is none, root installs the package and others unpack it.
+    """The RabbitMQ to use. Its service is not started. Raises ProcessFailed."""
+    return packages.find_or_fetch("RabbitMQ", find, [PACKAGE], _unpack, ADVICE)
 
-    Installed as a package, its service is not started. Raises ProcessFailed when none can be had.
-    """
-    with one_fetch_at_a_time():
-        found = find()
-        if found:
-            return found
-        if not debian.available():
-            raise ProcessFailed(f"No RabbitMQ was found and this machine has no apt-get: {ADVICE}")
-        try:
-            if os.geteuid() == 0:
-                debian.install([PACKAGE])
-            else:
-                debian.unpack([PACKAGE], FETCHED)
-                relocate_erlang(FETCHED)
-                mark_complete(FETCHED)
-        except debian.PackageError as error:
-            reason = f"No RabbitMQ was found and fetching it failed ({error}): {ADVICE}"
-            raise ProcessFailed(reason) from error
-        found = find()
-        if not found:
-            raise ProcessFailed(f"The RabbitMQ that was fetched lacks its programs: {ADVICE}")
-        return found
+
+def _unpack() -> None:
+    debian.unpack([PACKAGE], FETCHED)
+    relocate_erlang(FETCHED)
+    mark_complete(FETCHED)
 
 
 def find() -> Installation | None:
@@ -78,12 +57,8 @@ def _find_unpacked(tree: Path) -> Installation | None:
     sbin, programs = tree / "usr/lib/rabbitmq/bin", tree / "usr/bin"
     if not is_complete(tree):
         return None
-    libraries = [
-        str(path) for base in ("usr/lib", "lib") for path in (tree / base).glob("*-linux-*")
-    ]
-    environment = {
-        "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
-        "LD_LIBRARY_PATH": ":".join(libraries),
+    environment = packages.library_path(tree) | {
+        "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     }
     return Installation(sbin, programs / "epmd", environment)
 
@@ -107,11 +82,3 @@ def is_complete(tree: Path) -> bool:
     """Whether a tree was marked complete, at this path."""
     mark = tree / "relocated"
     return mark.exists() and mark.read_text() == str(tree)
-
-
-@contextmanager
-def one_fetch_at_a_time() -> Iterator[None]:
-    """One at a time: a demo and a test session may both find that a program is missing."""
-    with Path(__file__).open() as file:  # any file that is always there will do
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

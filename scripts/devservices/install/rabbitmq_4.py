@@ -10,19 +10,17 @@ import re
 import shlex
 from pathlib import Path
 
-from devservices.install import debian
+from devservices.install import debian, packages
 from devservices.install.rabbitmq import (
-    ROOT,
     Installation,
     is_complete,
     mark_complete,
-    one_fetch_at_a_time,
     relocate_erlang,
 )
 from devservices.process import ProcessFailed
 
 RELEASE = "trixie"
-FETCHED = ROOT / ".pizza" / "rabbitmq-4"
+FETCHED = packages.FOLDER / "rabbitmq-4"
 PACKAGE = "rabbitmq-server"
 # Of all that the package depends on, only what runs in the end.
 _NEEDED = re.compile(
@@ -40,7 +38,7 @@ def find_or_fetch() -> Installation:
     """
     if chosen := os.environ.get("RABBITMQ_4_SBIN"):
         return Installation(Path(chosen), Path(chosen) / "epmd")
-    with one_fetch_at_a_time():
+    with packages.one_fetch_at_a_time():
         if not is_complete(FETCHED):
             try:
                 debian.unpack_of(_source(), [PACKAGE], _NEEDED, FETCHED)

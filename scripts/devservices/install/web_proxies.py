@@ -1,20 +1,14 @@
-"""Where nginx, HAProxy, Caddy and Apache are on this machine, and how to get them.
-
-Raises ProcessFailed with one sentence where none can be had, so that no test skips them silently.
-"""
+"""Where nginx, HAProxy, Caddy and Apache are on this machine, and how to get them."""
 
 import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devservices.install import debian
-from devservices.install.rabbitmq import one_fetch_at_a_time
-from devservices.process import ProcessFailed
+from devservices.install import debian, packages
 
-ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = Path("/")
-FETCHED = ROOT / ".pizza" / "web-proxies"
+FETCHED = packages.FOLDER / "web-proxies"
 # By program, the Debian package that has it.
 PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "apache2": "apache2-bin"}
 
@@ -29,22 +23,11 @@ class WebProxies:
 
 
 def find_or_fetch() -> WebProxies:
-    """The proxies to use; what is missing root installs as packages and others unpack."""
-    with one_fetch_at_a_time():
-        if found := find():
-            return found
-        if not debian.available():
-            raise ProcessFailed(f"{_missing()} not found, and this machine has no apt-get.")
-        try:
-            if os.geteuid() == 0:
-                debian.install(tuple(PACKAGES.values()))
-            else:
-                debian.unpack(tuple(PACKAGES.values()), FETCHED)
-        except debian.PackageError as error:
-            raise ProcessFailed(f"{_missing()} not found, and fetching failed: {error}.") from error
-        if found := find():
-            return found
-        raise ProcessFailed(f"The packages that were fetched lack {_missing()}.")
+    """The proxies to use. Raises ProcessFailed, which names those that are missing."""
+    names = tuple(PACKAGES.values())
+    unpack = lambda: debian.unpack(names, FETCHED)  # noqa: E731
+    missing = ", ".join(name for name in PACKAGES if not _program(SYSTEM, name))
+    return packages.find_or_fetch(missing, find, names, unpack)
 
 
 def find() -> WebProxies | None:
@@ -53,7 +36,8 @@ def find() -> WebProxies | None:
         programs = {name: path for name in PACKAGES if (path := _program(root, name))}
         modules = root / "usr/lib/apache2/modules"
         if len(programs) == len(PACKAGES) and modules.is_dir():
-            return WebProxies(programs, modules, {} if root == SYSTEM else _environment(root))
+            environment = {} if root == SYSTEM else packages.library_path(root)
+            return WebProxies(programs, modules, environment)
     return None
 
 
@@ -63,12 +47,3 @@ def _program(root: Path, name: str) -> Path | None:
         folders = f"{os.environ.get('PATH', '')}:{folders}"
     found = shutil.which(name, path=folders)
     return Path(found) if found else None
-
-
-def _missing() -> str:
-    return ", ".join(name for name in PACKAGES if not _program(SYSTEM, name)) or "nothing"
-
-
-def _environment(root: Path) -> dict[str, str]:
-    folders = [str(each) for base in ("usr/lib", "lib") for each in (root / base).glob("*-linux-*")]
-    return {"LD_LIBRARY_PATH": ":".join(folders)}
