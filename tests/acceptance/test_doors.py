@@ -102,10 +102,12 @@ def test_a_customer_cancels_while_it_is_received_and_in_no_other_name(service: S
     assert rows == [("customer", "customer: Too late for me")]
 
     # A reason makes no staff of a customer.
-    service.query("update orders set status = 'cooking' where number = %s returning 1",
-                  late["order_number"])  # fmt: skip
-    refused = post(service, late["order_number"], "cancel", shown(late["tracking_token"]),
-                   reason="I say so")  # fmt: skip
+    service.query(
+        "update orders set status = 'cooking' where number = %s returning 1", late["order_number"]
+    )
+    refused = post(
+        service, late["order_number"], "cancel", shown(late["tracking_token"]), reason="I say so"
+    )
     assert refused.problem()["current_status"] == "cooking"
     assert refused.status == 409
     assert post(service, late["order_number"], "cancel", STAFF, reason="oven").status == 200
@@ -245,8 +247,10 @@ def test_prices_and_dishes_are_the_menus_for_guests(service: Service) -> None:
     def items(*found: dict[str, Any]) -> Reply:
         return service.order({**MEAL, "items": list(found)}, FAR)
 
-    made_up = items({"name": "Premium Steak", "quantity": 3, "price": 0.01},
-                    {"name": "Unicorn flambé", "quantity": 1, "price": 999.0})  # fmt: skip
+    made_up = items(
+        {"name": "Premium Steak", "quantity": 3, "price": 0.01},
+        {"name": "Unicorn flambé", "quantity": 1, "price": 999.0},
+    )
     assert made_up.status == 422
     assert {each["field"]: each["message"] for each in made_up.json["errors"]} == {
         "items[0].price": "must be 45.99, the price of Premium Steak on the menu",

@@ -162,9 +162,7 @@ def test_nginx_and_apache_mark_the_etag(sites: Sites) -> None:
         assert re.fullmatch(mark, seen.headers["ETag"])
 
 
-@pytest.mark.parametrize(
-    "site", [*ROOTS, "nginx-unknown", "nginx-with-port", "nginx-forwarded"]
-)  # fmt: skip
+@pytest.mark.parametrize("site", [*ROOTS, "nginx-unknown", "nginx-with-port", "nginx-forwarded"])
 def test_a_client_behind_a_proxy_is_limited_whatever_it_says_itself(
     sites: Sites, site: str
 ) -> None:
@@ -211,8 +209,9 @@ def test_a_page_changes_what_it_may_in_a_browser_without_sec_fetch_site(
     visitor = SiteClient(sites, site)
     opened = visitor.form("/login", {"key": KEY, "next": "/manage"})
     assert (opened.status, opened.headers["Location"]) in [
-        (303, "/manage"), (303, f"{visitor.origin}/manage")
-    ]  # fmt: skip
+        (303, "/manage"),
+        (303, f"{visitor.origin}/manage"),
+    ]
     cookie = opened.headers["Set-Cookie"]
     assert ("Secure" in cookie) is visitor.secure
     session = {"Cookie": cookie.partition(";")[0]}

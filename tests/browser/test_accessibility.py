@@ -59,8 +59,10 @@ def orders_in_each_status(service):
         service.query(
             "update orders set created_at = now() - %s::interval,"
             " promised_at = now() + %s::interval where number = %s returning 1",
-            ago, ahead, orders[name]["order_number"],
-        )  # fmt: skip
+            ago,
+            ahead,
+            orders[name]["order_number"],
+        )
     service.order({"customer_name": "Vera Vip", "customer_type": "vip", "rush": True,
                  "order_type": "dine-in", "table_number": 9,
                  "items": [{"name": "Lasagne", "quantity": 3, "price": 14.2}]})  # fmt: skip

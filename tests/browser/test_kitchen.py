@@ -117,8 +117,10 @@ def test_a_move_that_came_too_late_says_so_on_its_ticket(service, page):
     focus(page, order)
     page.press("b")
     # Somebody at another board was faster.
-    service.query("update orders set version = version + 1 where number = %s returning 1",
-                order["order_number"])  # fmt: skip
+    service.query(
+        "update orders set version = version + 1 where number = %s returning 1",
+        order["order_number"],
+    )
     page.sees(f"{ticket(order)} .failed", "has changed", 12)
     assert status(service, order) == "ready"
 
@@ -161,8 +163,10 @@ def test_the_board_is_filtered_by_type_and_grouped_by_station(service, page):
     page.click("[value=dine-in]")
     assert not page.all(ticket(here))
     page.click("[value=dine-in]")
-    page.run("const g = document.getElementById('group'); g.value = 'station';"
-                " g.dispatchEvent(new Event('change'))")  # fmt: skip
+    page.run(
+        "const g = document.getElementById('group'); g.value = 'station';"
+        " g.dispatchEvent(new Event('change'))"
+    )
     assert page.all(f"[data-column=handover] {ticket(away)}")
     assert page.all(f"[data-column=kitchen] {ticket(here)}")
 

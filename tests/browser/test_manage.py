@@ -17,8 +17,9 @@ def test_it_shows_workers_queues_figures_and_todays_report(service, page):
     page.sees("#workers .state", "online")
     page.sees("#queues", "Relay: leading")
     page.sees("#report", "takeout")
-    bars = page.run("return [...document.querySelectorAll('#charts rect')]"
-                       ".map(r => +r.getAttribute('height'))")  # fmt: skip
+    bars = page.run(
+        "return [...document.querySelectorAll('#charts rect')].map(r => +r.getAttribute('height'))"
+    )
     assert len(bars) >= 60 and max(bars) > 10
     assert "placed at most" in page.find("#charts svg").get_attribute("aria-label")
 
@@ -75,10 +76,12 @@ def test_dead_letters_of_release_0_2_are_read_dropped_and_sent_again(service, pa
         producer = link.Producer()
         for number in (1, 2):
             producer.publish(
-                json.dumps({"loaf": number}), routing_key="dead_letter_queue", headers=headers,
+                json.dumps({"loaf": number}),
+                routing_key="dead_letter_queue",
+                headers=headers,
                 message_id=f"00000000-0000-4000-8000-00000000000{number}",
                 content_type="application/json",
-            )  # fmt: skip
+            )
     rows = lambda: service.query("select count(*) from dead_message")[0][0]  # noqa: E731
     wait_until(lambda: rows() == 2, 30, "the keeper has found them")
     page.go(service, "/manage/dead-letters")

@@ -11,8 +11,10 @@ MARGHERITA = "#dish-margherita-pizza"
 
 
 def orders(service):
-    return service.query("select number, customer_name, type, table_number, delivery_address,"
-                       " total_amount from orders order by created_at desc")  # fmt: skip
+    return service.query(
+        "select number, customer_name, type, table_number, delivery_address,"
+        " total_amount from orders order by created_at desc"
+    )
 
 
 def on_the_tracker(page: PageDriver) -> None:
@@ -66,8 +68,10 @@ def test_a_double_click_is_one_order(service, page):
     page.find(MARGHERITA).send_keys("1")
     page.fill("customer_name", "Dora Double")
     # Two clicks before anything can answer, and the form sent past the button, too.
-    page.run("const b = document.getElementById('send'); b.click(); b.click();"
-                " document.getElementById('order').requestSubmit()")  # fmt: skip
+    page.run(
+        "const b = document.getElementById('send'); b.click(); b.click();"
+        " document.getElementById('order').requestSubmit()"
+    )
 
     on_the_tracker(page)
     assert len(orders(service)) == before + 1
@@ -78,10 +82,12 @@ def test_an_order_whose_answer_was_lost_is_sent_again_as_the_same_one(service, p
     page.go(service, "/")
     page.find(MARGHERITA).send_keys("1")
     page.fill("customer_name", "Lena Lost")
-    page.run("const real = window.fetch; let first = true;"
-                "window.fetch = async (...a) => { const r = await real(...a);"
-                " if (first) { first = false; throw new TypeError('lost'); }"
-                " return r; }")  # fmt: skip
+    page.run(
+        "const real = window.fetch; let first = true;"
+        "window.fetch = async (...a) => { const r = await real(...a);"
+        " if (first) { first = false; throw new TypeError('lost'); }"
+        " return r; }"
+    )
     page.click("#send")
     page.sees("#problem", "We didn’t hear back")
     page.click(f".dish:has({MARGHERITA}) .more")  # another basket: the first order stands

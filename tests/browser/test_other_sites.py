@@ -13,9 +13,11 @@ from ..support.api_service import Service
 from ..support.page_driver import PageDriver
 
 MEAL = {
-    "customer_name": "Eve", "rush": True, "priority": 10,
+    "customer_name": "Eve",
+    "rush": True,
+    "priority": 10,
     "items": [{"name": "Pizza", "quantity": 1, "price": 0.01}],
-}  # fmt: skip
+}
 # What a page may send without a preflight.
 _SEND = """
 const [address, body, done] = arguments;

@@ -101,10 +101,11 @@ def test_sixty_orders_at_a_time_are_taken_and_cooked_whatever_the_defaults_are(
 def lost_anything(program: Program) -> list[object]:
     """What it says of a lost lead, a lost database, or an error."""
     return [
-        line for line in program.lines
+        line
+        for line in program.lines
         if line["level"] == "ERROR"
         or line.get("action") in ("relay_lost", "database_lost", "database_unavailable")
-    ]  # fmt: skip
+    ]
 
 
 def test_each_setting_of_a_session_is_ours(all_opposites: str) -> None:

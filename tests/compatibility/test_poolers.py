@@ -106,8 +106,9 @@ PROCESSES = {
 def test_processes_that_need_a_session_refuse_transaction_mode(
     servers: Servers, transaction_pooler: PgBouncer, database: str, tmp_path: Path
 ) -> None:
-    with restaurant_on(servers, tmp_path, transaction_pooler.url_of(database),
-                       servers.postgres.url_of(database)) as house:  # fmt: skip
+    with restaurant_on(
+        servers, tmp_path, transaction_pooler.url_of(database), servers.postgres.url_of(database)
+    ) as house:
         programs = [house.start(name, *flags) for name, flags in PROCESSES.items()]
         service = house.begin()
         for program in programs:

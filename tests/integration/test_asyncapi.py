@@ -308,9 +308,11 @@ def test_orders_come_in_by_every_key_and_one_sent_twice_counts_once(wire):
         identity = f"mine, by {key}"
         for _ in range(2):
             wire.publish(
-                "orders_from_outside", key, {**example, "customer_name": f"Guest {key}"},
+                "orders_from_outside",
+                key,
+                {**example, "customer_name": f"Guest {key}"},
                 message_id=identity,
-            )  # fmt: skip
+            )
     wait_until(lambda: len(wire.orders()) >= len(keys), 20, "all are orders")
     wait_until(lambda: {row[2] for row in wire.orders()} == {"ready"}, 20, "all are ready")
     assert sorted(row[1] for row in wire.orders()) == sorted(f"Guest {key}" for key in keys)

@@ -142,9 +142,10 @@ def bury(
 
 def test_every_column_is_declared_as_personal_or_not(conn: BoundedConnection) -> None:
     declared = [
-        *CUSTOMER, *STAFF,
+        *CUSTOMER,
+        *STAFF,
         *(f"{table}.{column}" for table, names in NOBODY.items() for column in names.split()),
-    ]  # fmt: skip
+    ]
     assert len(declared) == len(set(declared))
     existing = {f"{table}.{column}" for table, column, _ in conn.execute(COLUMNS).fetchall()}
     assert set(declared) == existing, "tests/support/personal_columns.py has to say whose they are"

@@ -62,9 +62,7 @@ def _lock(tx: Transaction, p: dict[str, Any]) -> list[Any]:
     return []
 
 
-TOY: dict[str, Rule] = {
-    EFFECT: _effect, STEP: _step, BEGIN: _begin, FINISH: _finish, LOCK: _lock
-}  # fmt: skip
+TOY: dict[str, Rule] = {EFFECT: _effect, STEP: _step, BEGIN: _begin, FINISH: _finish, LOCK: _lock}
 
 
 class Hopeless(Exception):

@@ -55,9 +55,8 @@ class Storms:
 
     def _is_fit(self, cook: Cook) -> bool:
         return (
-            cook.living and not cook.frozen
-            and cook.process not in self._world.broker.unreachable
-        )  # fmt: skip
+            cook.living and not cook.frozen and cook.process not in self._world.broker.unreachable
+        )
 
     def after(self, what: str, whose: Process | None) -> None:
         """Something has just happened; strike if that was waited for."""

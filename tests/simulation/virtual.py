@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 from pizza.database import application, connection
 from pizza.taskqueue import db_session, job, retry
-from pizza.taskqueue.broker import publisher  # fmt: skip
-from pizza.taskqueue.dead_letters import importer  # fmt: skip
+from pizza.taskqueue.broker import publisher
+from pizza.taskqueue.dead_letters import importer
 from pizza.taskqueue.outbox import (
     batch,
     keeper,
@@ -32,7 +32,7 @@ from pizza.taskqueue.outbox import (
     rescuer,
     stager,
     vacuum,
-)  # fmt: skip
+)
 from pizza.taskqueue.retry import RetryPolicy
 from pizza.taskqueue.worker import executor, session, worker
 

@@ -64,9 +64,11 @@ class Watch:
         id = str(row.id)
         noted = row.id in self._world.database.tables["redelivery"]
         return (
-            row.state == "sent" and id not in delivered and not noted
+            row.state == "sent"
+            and id not in delivered
+            and not noted
             and id not in self._world.broker.exempt
-        )  # fmt: skip
+        )
 
     def _is_left(self, row: Row, cooks: dict[Any, Cook]) -> bool:
         cook = cooks.get(row.holder)

@@ -74,9 +74,11 @@ class Cook:
     def well(self) -> bool:
         """Whether it should take whatever there is, once it has ended its job."""
         return (
-            self.living and not self.frozen and self.worker._session.registered.is_set()
+            self.living
+            and not self.frozen
+            and self.worker._session.registered.is_set()
             and self.process not in now.world.broker.unreachable
-        )  # fmt: skip
+        )
 
 
 class _Rollback(Exception):
@@ -179,10 +181,12 @@ class World:
     def _send(self, conn: Any, id: UUID, key: str, n: int) -> None:
         rng = self.rng
         plan = {
-            "steps": rng.random() < 0.6, "seconds": rng.random() * rng.choice((0.05, 0.4, 1.6)),
-            "fail": rng.choice((0, 0, 0, 0, 1, 2, 9, -1)), "then": rng.random() < 0.3,
+            "steps": rng.random() < 0.6,
+            "seconds": rng.random() * rng.choice((0.05, 0.4, 1.6)),
+            "fail": rng.choice((0, 0, 0, 0, 1, 2, 9, -1)),
+            "then": rng.random() < 0.3,
             "hold": rng.choice((0,) * 8 + (0.5, 3.0)),
-        }  # fmt: skip
+        }
         task = _app().tasks[rng.choice(("work", "work", "quick", "terse"))]
         task.send(
             conn, plan, message_id=id, priority=rng.choice((0, 0, 5)),

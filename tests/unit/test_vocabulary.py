@@ -106,9 +106,10 @@ names = ("setup_db",)
 """
     sources = tree({"pizza/a.py": source, "docs/operations.md": OPERATIONS})
     assert entries(vocabulary.find_action_errors(sources)) == {
-        "action pizza/a.py order_repeated", "action pizza/a.py order_left",
+        "action pizza/a.py order_repeated",
+        "action pizza/a.py order_left",
         "action docs/operations.md order_lost",
-    }  # fmt: skip
+    }
 
 
 def test_a_reference_to_a_missing_file_or_module_is_found(tree: Tree) -> None:
@@ -119,10 +120,12 @@ def test_a_reference_to_a_missing_file_or_module_is_found(tree: Tree) -> None:
         "pizza/c/d.py": "def run(): ...\n", "docs/a.md": page,
     })  # fmt: skip
     assert entries(vocabulary.find_broken_references(sources)) == {
-        "reference pizza/a.py pizza/gone.py", "reference pizza/a.py pizza.c.d.gone",
-        "reference pizza/a.py pizza.c.e", "reference docs/a.md b.md",
+        "reference pizza/a.py pizza/gone.py",
+        "reference pizza/a.py pizza.c.d.gone",
+        "reference pizza/a.py pizza.c.e",
+        "reference docs/a.md b.md",
         "reference docs/a.md docs/c.md",
-    }  # fmt: skip
+    }
 
 
 def test_the_list_of_what_is_allowed_can_only_become_shorter(

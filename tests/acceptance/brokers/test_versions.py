@@ -24,8 +24,9 @@ DEAR = [{"name": "Party pizza", "quantity": 9, "price": 90}]
 
 def test_every_queue_is_a_classic_queue(restaurant: Restaurant, broker: RabbitMQ) -> None:
     listed = broker.ctl("list_queues", "-p", VHOST, "--formatter=json", "name", "type")
-    types = {each["name"]: each["type"].rpartition("_")[0] or each["type"]
-             for each in json.loads(listed)}  # fmt: skip
+    types = {
+        each["name"]: each["type"].rpartition("_")[0] or each["type"] for each in json.loads(listed)
+    }
     assert set(types) == {queue.name for queue in make_app().topology.queues}
     assert set(types.values()) <= {"classic", "rabbit_classic"}
 

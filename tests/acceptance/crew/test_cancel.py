@@ -29,8 +29,10 @@ def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restauran
     house.ledger.wait_for("cooking", [after], 5)
     cancel(house, after)
     assert [row.status for row in house.ledger.log(number)] == [
-        "received", "cooking", "cancelled",
-    ]  # fmt: skip
+        "received",
+        "cooking",
+        "cancelled",
+    ]
     eventually(lambda: not house.ledger.rows("select 1 from message"), 5, "nothing is left")
     places = house.ledger.rows("select sum(free) = sum(share) as free from kitchen_capacity")
     assert places == [{"free": True}]

@@ -51,9 +51,7 @@ def test_a_cook_takes_only_its_types_and_another_the_rest(restaurant: Restaurant
     restaurant.ledger.wait_for("ready", numbers, 5)
 
     cooks = {order["type"]: order["processed_by"] for order in restaurant.ledger.orders().values()}
-    assert cooks == {
-        "delivery": "courier_cook", "dine-in": "house_cook", "takeout": "house_cook"
-    }  # fmt: skip
+    assert cooks == {"delivery": "courier_cook", "dine-in": "house_cook", "takeout": "house_cook"}
 
 
 def test_a_high_priority_order_is_announced_as_such(restaurant: Restaurant) -> None:

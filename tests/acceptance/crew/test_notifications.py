@@ -85,8 +85,9 @@ def test_a_named_one_gets_what_it_missed_once_and_in_order(
         return restaurant.ledger.rows(
             """select outcome, attempts from notification_delivery
                where subscriber = %s and order_number = any(%s)""",
-            named, list(numbers),
-        )  # fmt: skip
+            named,
+            list(numbers),
+        )
 
     restaurant.start_cook("mario")
     first = restaurant.subscribe(name=named, database=database)

@@ -39,14 +39,16 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
     house.ledger.wait_for("ready", [number, other], 20)
     eventually(
         lambda: [x for x in tracker.said("status_changed") if x["order_number"] == number][2:],
-        20, "tracking has heard of all changes",
-    )  # fmt: skip
+        20,
+        "tracking has heard of all changes",
+    )
     eventually(lambda: len(guest.said("notification_received")) >= 3, 20, "and so has Jane")
 
     eventually(
         lambda: [line for line in anna.lines if line.get("trace_id") == ID],
-        20, "Anna has looked at it",
-    )  # fmt: skip
+        20,
+        "Anna has looked at it",
+    )
 
     assert house.service is not None
     command = grep_of_the_handbook(f"{house.service.stdout_path.parent}/*.stdout")
@@ -58,7 +60,8 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
     }  # fmt: skip
     assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
     assert {line["order_number"] for line in lines if "order_number" in line} == {number}
-    (received,) = [line for line in house.service.said("order_received")
-                   if line["order_number"] == other]  # fmt: skip
+    (received,) = [
+        line for line in house.service.said("order_received") if line["order_number"] == other
+    ]
     assert len(received["trace_id"]) == 32
     assert received["trace_id"] != ID

@@ -132,8 +132,10 @@ def test_an_order_message_of_a_newer_release_keeps_its_fields_through_all_statio
     strict.wait_for("order_sent_back")
     assert strict.stop() == 0
     for task, station in (
-        ("check_quality", "quality"), ("package_order", "packaging"), ("deliver_order", "courier")
-    ):  # fmt: skip
+        ("check_quality", "quality"),
+        ("package_order", "packaging"),
+        ("deliver_order", "courier"),
+    ):
         body = message(task)
         assert {name: body[name] for name in extra} == extra
         assert (body["order_number"], body["stage"]) == (number, station)

@@ -79,8 +79,10 @@ def test_a_frozen_cook_changes_nothing_more_when_it_thaws(restaurant: Restaurant
     frozen.wait_for("worker_reconnected", 15)
     log = restaurant.ledger.log(number)
     assert [(row.status, row.changed_by) for row in log[1:]] == [
-        ("cooking", "mario"), ("cooking", "luigi"), ("ready", "luigi")
-    ]  # fmt: skip
+        ("cooking", "mario"),
+        ("cooking", "luigi"),
+        ("ready", "luigi"),
+    ]
     assert frozen.running
     later = [restaurant.place(kind) for kind in ("takeout", "takeout", "delivery", "delivery")]
     restaurant.ledger.wait_for("ready", later, 10)

@@ -161,8 +161,9 @@ def test_a_used_session_goes_on_and_an_unused_one_ends(
     assert rows[1] is not None and rows[1][0] <= 20
     (listed,) = keys.list_keys(conn)
     assert listed.last_used_at is not None
-    conn.execute("update staff_session set expires_at = now() - interval '1 s' where id = %s",
-                 [ids[1]])  # fmt: skip
+    conn.execute(
+        "update staff_session set expires_at = now() - interval '1 s' where id = %s", [ids[1]]
+    )
     assert at.authenticate(unused) == ANONYMOUS
 
 

@@ -197,8 +197,10 @@ def test_the_changes_of_one_order_keep_their_order(
         change(conn, first)
     followed = feed.read(conn)
     assert [(each.change.number, each.change.sequence) for each in followed] == [
-        (second, 2), (second, 3), (first, 4),
-    ]  # fmt: skip
+        (second, 2),
+        (second, 3),
+        (first, 4),
+    ]
 
 
 @pytest.mark.parametrize("moment", ["page", "writers"])

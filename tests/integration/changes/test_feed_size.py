@@ -106,9 +106,11 @@ def test_thousands_of_gaps_are_looked_up_only_when_one_of_their_writers_ends(
             assert read(feed, conn, times=100) == []
             watch.assert_within(5)
             assert asked == {
-                "changes_after": 100, "changes_after rows": 0,
-                "open_transactions": 100, "open_transactions rows": 200,
-            }  # fmt: skip
+                "changes_after": 100,
+                "changes_after rows": 0,
+                "open_transactions": 100,
+                "open_transactions rows": 200,
+            }
         asked.clear()
         watch = Stopwatch()
         assert read(feed, conn, times=1) == [first]

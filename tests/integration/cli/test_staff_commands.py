@@ -132,8 +132,10 @@ def test_orders_are_changed_by_hand(run: Run, conn: BoundedConnection) -> None:
     assert late.stdout == ""
     notes = [row.notes for row in orders.order_history(conn, number)]
     assert notes[1:] == [
-        "priority 1 → 9: manual override: Birthday", "staff: Burnt", "staff: The guest has left",
-    ]  # fmt: skip
+        "priority 1 → 9: manual override: Birthday",
+        "staff: Burnt",
+        "staff: The guest has left",
+    ]
 
 
 def test_a_delivery_is_carried_by_staff(run: Run, conn: BoundedConnection) -> None:
@@ -347,8 +349,10 @@ def test_a_key_has_a_role_a_kind_and_an_end(run: Run, conn: BoundedConnection) -
     run("keys", "add", "Pass tablet", "--role", "station", "--device", "--expires", "30d")
     (document,) = json.loads(run("keys", "list", "--json").stdout)
     assert (document["role"], document["kind"], document["last_used_at"]) == (
-        "station", "device", None,
-    )  # fmt: skip
+        "station",
+        "device",
+        None,
+    )
     lasts = conn.execute("select expires_at - created_at from staff_key").fetchone()
     assert lasts == (timedelta(days=30),)
     listed = run("keys", "list").stdout
@@ -365,8 +369,10 @@ def test_sessions_are_listed_and_ended(run: Run, conn: BoundedConnection) -> Non
         sessions.create_session(conn, f"cookie {number}", actor, idle=idle, agent="Firefox")
     first, *_ = json.loads(run("sessions", "list", "--json").stdout)
     assert (first["key"], first["client"], first["user_agent"]) == (
-        "environment", "203.0.113.7", "Firefox",
-    )  # fmt: skip
+        "environment",
+        "203.0.113.7",
+        "Firefox",
+    )
 
     assert run("sessions", "end", first["id"]).stdout == "1 session has ended.\n"
     assert "There is no one session" in run("sessions", "end", first["id"], code=1).stderr

@@ -265,8 +265,10 @@ def test_an_order_that_moved_on_is_unstuck_once_its_row_is_free(
     conn: BoundedConnection, hold: Hold
 ) -> None:
     numbers = wait_in_kitchen(conn, 2)
-    conn.execute("insert into tracking_stuck (order_number, status, since) "
-                 "select number, 'received', created_at from orders")  # fmt: skip
+    conn.execute(
+        "insert into tracking_stuck (order_number, status, since) "
+        "select number, 'received', created_at from orders"
+    )
     conn.execute("update orders set status = 'cooking'")
     with hold("select from tracking_stuck where order_number = %s for update", numbers[0]):
         assert [order.number for order in tracking.resolve_stuck(conn)] == [numbers[1]]

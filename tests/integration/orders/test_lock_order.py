@@ -162,7 +162,8 @@ def test_an_order_goes_on_to_another_station_while_staff_acts_on_it(
         pids = [packaging.info.backend_pid, staff.info.backend_pid]
         wait_until(
             lambda: waits() and conn.execute(held_by, pids).fetchone() == (True,),
-            10, "staff waits for packaging",
-        )  # fmt: skip
+            10,
+            "staff waits for packaging",
+        )
         packaging.execute("select from orders where number = %s for no key update", [number])
     acting.result(30)

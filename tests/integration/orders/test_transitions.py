@@ -108,8 +108,10 @@ def test_a_priority_moves_the_waiting_message_and_is_in_the_log(conn: BoundedCon
     transitions.set_priority(conn, number, 9, by="boss", reason="critic at table")
     assert tasks(conn) == [("cook_order", "kitchen_takeout_queue", 9)]
     assert log(conn, number)[-1] == (
-        "received", "boss", "priority 1 → 9: manual override: critic at table",
-    )  # fmt: skip
+        "received",
+        "boss",
+        "priority 1 → 9: manual override: critic at table",
+    )
     with pytest.raises(InvalidOrder):
         transitions.set_priority(conn, number, 11, by="boss", reason="x")
     set_status(conn, number, "ready", "quality")

@@ -44,9 +44,7 @@ def status_of(conn: BoundedConnection, number: str) -> str:
 
 
 def cancel(number: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "order_number": number, "new_status": "cancelled", "changed_by": "front desk", **fields
-    }  # fmt: skip
+    return {"order_number": number, "new_status": "cancelled", "changed_by": "front desk", **fields}
 
 
 def free(conn: BoundedConnection) -> int:
@@ -105,11 +103,15 @@ def test_couriers_and_the_counter_report_deliveries(conn: BoundedConnection) -> 
     conn.execute("update orders set status = 'ready'")
 
     for number, to in (
-        (delivery, "out-for-delivery"), (delivery, "delivered"), (takeout, "delivered"),
-    ):  # fmt: skip
+        (delivery, "out-for-delivery"),
+        (delivery, "delivered"),
+        (takeout, "delivered"),
+    ):
         assert ask(conn, cancel(number) | {"new_status": to}) == {
-            "order_number": number, "status": to, "ok": True
-        }  # fmt: skip
+            "order_number": number,
+            "status": to,
+            "ok": True,
+        }
 
 
 def test_an_unknown_order_is_a_refusal(conn: BoundedConnection) -> None:

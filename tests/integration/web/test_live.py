@@ -98,8 +98,10 @@ def test_nothing_is_missed_while_the_database_is_away(
     orders = [place()]
     assert numbers(stream, 1) == orders
     database.away = True
-    conn.execute("select pg_terminate_backend(pid) from pg_stat_activity"
-                 " where application_name = 'hub under test'")  # fmt: skip
+    conn.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name = 'hub under test'"
+    )
     asked = database.asked
     missed = [place() for _ in range(3)]
     wait_until(lambda: database.asked > asked, 10, "the hub reconnects to its database")

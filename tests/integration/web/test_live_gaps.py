@@ -260,8 +260,9 @@ def test_thousands_that_were_missed_come_page_by_page_with_what_commits_meanwhil
     conn.execute(
         "insert into order_status_log (order_id, status, changed_by, sequence)"
         " select id, status, 'test', n from orders, generate_series(2, 10001) as n"
-        " where number = %s", (orders[2],),
-    )  # fmt: skip
+        " where number = %s",
+        (orders[2],),
+    )
     screen.again(hub)
     came = screen.take(3000)
     slow.execute("commit")

@@ -60,8 +60,9 @@ def test_orders_messages_and_waiting_are_counted(
         (labels["type"], labels["status"], value) for labels, value in found["pizza_orders_today"]
     ) == [("delivery", "ready", 1), ("dine-in", "received", 1), ("takeout", "received", 2)]
     assert (
-        {"queue": "kitchen_takeout_queue", "state": "pending"}, 2,
-    ) in found["pizza_messages"]  # fmt: skip
+        {"queue": "kitchen_takeout_queue", "state": "pending"},
+        2,
+    ) in found["pizza_messages"]
     ((_, lag),) = found["pizza_outbox_lag_seconds"]
     assert 7 <= lag < 60
     assert [labels for labels, _ in found["pizza_waiting_seconds_p90"]] == [{"priority": "1"}]
@@ -80,8 +81,9 @@ def test_workers_are_there_or_gone(
     # Its session ends a moment after its connection
     wait_until(
         lambda: [value for _, value in scrape(client)["pizza_worker_online"]] == [0],
-        5, "mario is gone",
-    )  # fmt: skip
+        5,
+        "mario is gone",
+    )
     assert scrape(client)["pizza_worker_orders_total"] == [({"worker": "mario", "type": "cook"}, 0)]
 
 

@@ -100,8 +100,10 @@ def test_another_priority_moves_a_waiting_order_and_is_logged(
 
     assert answer.json["priority"] == 9
     assert log(client, number)[-1] == (
-        "received", "anna", "priority 1 → 9: manual override: Birthday",
-    )  # fmt: skip
+        "received",
+        "anna",
+        "priority 1 → 9: manual override: Birthday",
+    )
     row = conn.execute("select priority from message where task = 'cook_order'").fetchone()
     assert row == (9,)
 
@@ -142,9 +144,11 @@ def test_of_many_at_once_with_the_same_tag_one_changes_the_order(
 
     def change(priority: int) -> int:
         body = {"priority": priority, "reason": "x"}
-        return client.application.test_client().post(
-            f"/orders/{number}/priority", json=body, headers={"If-Match": tag}
-        ).status_code  # fmt: skip
+        return (
+            client.application.test_client()
+            .post(f"/orders/{number}/priority", json=body, headers={"If-Match": tag})
+            .status_code
+        )
 
     with ThreadPoolExecutor(4) as crowd:
         found = list(crowd.map(change, range(2, 10)))

@@ -137,8 +137,10 @@ def test_an_orders_history_names_the_key_and_the_note(
 
     history = client.get(f"/orders/{number}/history", headers=shown(key)).json
     assert [each["changed_by"] for each in history] == [
-        "order-service", "anna (key: Front tablet)", "Front tablet",
-    ]  # fmt: skip
+        "order-service",
+        "anna (key: Front tablet)",
+        "Front tablet",
+    ]
 
 
 def test_changes_over_http_have_the_key_and_the_clients_address(

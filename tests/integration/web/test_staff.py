@@ -201,5 +201,7 @@ def test_workers_are_shown_with_their_post_and_figures(
     assert row is not None
     assert mario["last_order_at"][:-1] == row[0].isoformat(timespec="milliseconds")[:23]
     assert (quinn["station"], quinn["avg_cooking_seconds"], quinn["avg_waiting_seconds"]) == (
-        "quality", 2, 3,
-    )  # fmt: skip
+        "quality",
+        2,
+        3,
+    )

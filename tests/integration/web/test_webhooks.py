@@ -67,8 +67,10 @@ def test_it_is_changed_disabled_enabled_and_removed(client: FlaskClient) -> None
     where = f"/webhooks/{add(client)['id']}"
     off = client.patch(where, json={"enabled": False, "types": ["order.cooking"]})
     assert (off.status_code, off.json["enabled"], off.json["types"]) == (
-        200, False, ["order.cooking"],
-    )  # fmt: skip
+        200,
+        False,
+        ["order.cooking"],
+    )
     assert off.json["disabled_reason"] == "by staff"
     assert client.post(f"{where}/test").status_code == 409
     assert client.patch(where, json={"url": "https://10.0.0.1"}).status_code == 422

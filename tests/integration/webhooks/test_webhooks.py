@@ -134,8 +134,10 @@ def test_an_event_is_a_delivery_with_its_task_for_each_webhook_that_wants_it(des
     assert (first.state, first.attempts, first.order_number) == ("waiting", 0, NUMBER)
     assert str(first.event_id) == body["event_id"]
     assert json.loads(first.payload) == {
-        "type": "order.cooking", "timestamp": "2024-12-16T10:32:00.000Z", "data": body,
-    }  # fmt: skip
+        "type": "order.cooking",
+        "timestamp": "2024-12-16T10:32:00.000Z",
+        "data": body,
+    }
     assert {id for id, _, _ in desk.messages()} == {
         each.id for webhook in (all_of_it, ready) for each in desk.log(webhook)
     }

@@ -154,7 +154,8 @@ def redeliver(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 CLAIMING: dict[str, Rule] = {
-    _SQL.claim: claim, _SQL.redeliver: redeliver,
+    _SQL.claim: claim,
+    _SQL.redeliver: redeliver,
     _SQL.message_exists: lambda tx, p: [(1,)] if tx.row(p["id"]) else [],
     _SQL.release_reservation: lambda tx, p: [(tx.end_promise(p["promise"]),)],
-}  # fmt: skip
+}

@@ -80,9 +80,10 @@ def redeliver(tx: Transaction, p: dict[str, Any]) -> Rows:
 def _waiting(tx: Transaction, p: dict[str, Any]) -> list[Row]:
     before = seconds(p["before"])
     return [
-        row for row in tx.rows()
+        row
+        for row in tx.rows()
         if row.state == "sent" and row.queue == p["queue"] and row.sent_at < before
-    ]  # fmt: skip
+    ]
 
 
 def _lost(tx: Transaction, p: dict[str, Any]) -> list[Row]:
@@ -129,9 +130,10 @@ def sent_again(tx: Transaction, p: dict[str, Any]) -> Rows:
 def known(tx: Transaction, p: dict[str, Any]) -> Rows:
     rows = zip(map(tx.row, p["ids"]), p["priorities"], strict=True)
     return [
-        (row.id,) for row, priority in rows
+        (row.id,)
+        for row, priority in rows
         if row is not None and row.state in ("sent", "pending") and row.priority == priority
-    ]  # fmt: skip
+    ]
 
 
 # -- periodic tasks ------------------------------------------------------------------------

@@ -93,9 +93,11 @@ class Comparison(WorkerSteps):
         taken = list(self.model.messages.values())
         unmarked = [rng.choice(taken).position] if some and taken and rng.random() < 0.3 else []
         look = {
-            "limit": rng.choice((1, 500)) if some else 500, "asleep": rng.random() < 0.5,
-            "bytes": rng.choice((1, 5, 1000)) if some else 1000, "unmarked": unmarked,
-        }  # fmt: skip
+            "limit": rng.choice((1, 500)) if some else 500,
+            "asleep": rng.random() < 0.5,
+            "bytes": rng.choice((1, 5, 1000)) if some else 1000,
+            "unmarked": unmarked,
+        }
         self.relay.ask(R.has_pending, {"unmarked": unmarked})
         rows = self.relay.ask(R.fetch_pending, look)
         return [row[0] for row in rows if row[0] is not None]

@@ -162,6 +162,7 @@ class Tables:
         query = "select not exists (select from pg_stat_activity where pid = %(pid)s)"
         with self.real.cursor() as cursor:
             wait_until(
-                lambda: cursor.execute(query, {"pid": pid}).fetchone() == (True,), 2,
+                lambda: cursor.execute(query, {"pid": pid}).fetchone() == (True,),
+                2,
                 f"backend {pid} has ended",
-            )  # fmt: skip
+            )

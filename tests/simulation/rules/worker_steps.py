@@ -45,13 +45,15 @@ class WorkerSteps:
         answer = self.workers[who].ask(
             F.claim,
             {
-                "job_id": id, "job_holder": 100 + who,
+                "job_id": id,
+                "job_holder": 100 + who,
                 "job_lease": rng.choice((None, None, None, LEASE)),
                 "job_queues": text_array(rng.choice((QUEUES, QUEUES[:1]))),
                 "job_forced": rng.random() < 0.4,
-                "job_promise": self.promises[who], "job_priority": priority,
+                "job_promise": self.promises[who],
+                "job_priority": priority,
             },
-        )  # fmt: skip
+        )
         if answer == "locked":
             return
         verdict, token, _, _, self.promises[who] = answer[0]

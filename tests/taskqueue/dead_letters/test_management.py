@@ -114,8 +114,10 @@ def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
 ) -> None:
     insert(stage, 2)
     (later,) = insert(stage)
-    stage.rows("update dead_message set died_at = now() + interval '1 min' "
-               "where id = %s returning 1", later)  # fmt: skip
+    stage.rows(
+        "update dead_message set died_at = now() + interval '1 min' where id = %s returning 1",
+        later,
+    )
     assert management.retry_all(conn) == management.BulkResult(2, {})
     assert listed(conn) == [later]
 

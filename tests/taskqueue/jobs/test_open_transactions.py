@@ -69,8 +69,9 @@ def test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits(
     assert_lives_on(stage, frozen)
     effects = stage.effects()
     assert [effects[job] for job in jobs.values()] == [1, 1]
-    makers = stage.rows("select distinct worker from effect where message_id = any(%s)",
-                        list(jobs.values()))  # fmt: skip
+    makers = stage.rows(
+        "select distinct worker from effect where message_id = any(%s)", list(jobs.values())
+    )
     assert makers == [("heir",)]
 
 
@@ -95,8 +96,10 @@ def test_a_frozen_worker_that_leads_is_replaced_too(stage: Harness) -> None:
 def test_a_job_may_hold_its_transaction_for_long(stage: Harness) -> None:
     relay = stage.relay()
     options = {"no_relay": True, "lease": 4, "seconds": LONG_TRANSACTION_S}
-    held = [holding(stage, task, colour, **options)
-            for task, colour in {"play": "red", "once": "blue"}.items()]  # fmt: skip
+    held = [
+        holding(stage, task, colour, **options)
+        for task, colour in {"play": "red", "once": "blue"}.items()
+    ]
     rival = stage.worker("rival", "red,green,blue", no_relay=True)
     # When each is delivered once more meanwhile, then the rival drops that, and waits for nothing
     with Pings(stage) as pings:
@@ -126,6 +129,6 @@ def copy_of(stage: Harness, job: UUID) -> amqp.Message:
     """A delivery of a message, as its row says."""
     task, body, position = stage.rows(
         "select task, body, position from message where id = %s", job
-    )[0]  # fmt: skip
+    )[0]
     headers = {"task": task, "position": position}
     return amqp.Message(body, message_id=str(job), application_headers=headers)

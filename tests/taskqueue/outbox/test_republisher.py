@@ -107,8 +107,9 @@ def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(
     wait_until(lambda: external() >= 40, 10, "those of others are all there")
     wait_until(
         lambda: external() == 40 and str(waiting) in {m.properties["message_id"] for m in left},
-        10, "and so is the one that waits",
-    )  # fmt: skip
+        10,
+        "and so is the one that waits",
+    )
 
 
 class CountingBroker(BrokerConnection):

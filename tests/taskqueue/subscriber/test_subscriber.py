@@ -63,10 +63,12 @@ def test_in_order_with_all_that_is_known_of_it(
     shout_all(stage, [{"n": n, "mode": "ok"} for n in range(200)])
     with stage.broker() as channel:
         channel.basic_publish(
-            amqp.Message('{"n": 200, "mode": "ok"}', message_id="x", reply_to="q",
-                         correlation_id="c"),
-            stage.prefix, "event.last",
-        )  # fmt: skip
+            amqp.Message(
+                '{"n": 200, "mode": "ok"}', message_id="x", reply_to="q", correlation_id="c"
+            ),
+            stage.prefix,
+            "event.last",
+        )
     await_heard(heard, 201)
     assert heard() == list(range(201))
     wait_until(lambda: ns(stage, "heard") == list(range(201)), 5, "each is told of after")

@@ -108,7 +108,7 @@ def _delivery(stage: Harness, job) -> amqp.Message:
     """The delivery of a message, made anew from its row."""
     task, body, position = stage.rows(
         "select task, body, position from message where id = %s", job
-    )[0]  # fmt: skip
+    )[0]
     return amqp.Message(
         body, message_id=str(job), application_headers={"task": task, "position": position}
     )

@@ -137,8 +137,9 @@ def test_a_confirm_that_comes_after_the_claim_ended_does_not_pass_for_the_new_de
     else:
         conn.execute(
             "insert into worker_session (id, name, renewed_at, lease_expires_at) "
-            "values (%s, 'w', clock_timestamp(), clock_timestamp())", (_HOLDER,),
-        )  # fmt: skip
+            "values (%s, 'w', clock_timestamp(), clock_timestamp())",
+            (_HOLDER,),
+        )
         assert conn.execute(_K.rescue_orphaned, {"limit": 10}).fetchall()
     # When the confirm is recorded
     conn.execute(_R.mark_sent, {"positions": [position]})

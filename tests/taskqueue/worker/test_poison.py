@@ -32,14 +32,15 @@ GARBAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
     "a task that is no name": (b"{}", {"application_headers": {"task": 7}}),
     "a task with a NUL": (b"{}", {"application_headers": {"task": "a\x00b"}}),
     "odd headers": (
-        b"{}", {"application_headers": {"n": 2.5, "b": b"\xff", "l": [1], "t": {"x": None}}},
+        b"{}",
+        {"application_headers": {"n": 2.5, "b": b"\xff", "l": [1], "t": {"x": None}}},
     ),
     "a false encoding": (b"\xe9", {"application_headers": GOOD, "content_encoding": "latin-1"}),
     "an unknown encoding": (b"\xe9", {"application_headers": GOOD, "content_encoding": "rot-99"}),
     "a position that is none": (b"\xe9", {"application_headers": GOOD | {"position": "three"}}),
     "an empty id": (b"{}", {"application_headers": GOOD, "message_id": ""}),
     "an id of its own": (b"{}", {"application_headers": GOOD, "message_id": "order-1\x00"}),
-}  # fmt: skip
+}
 
 
 def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Harness) -> None:

@@ -24,9 +24,10 @@ def test_cooks_take_only_what_they_may():
     driver = Cook(order_types=frozenset({"delivery"}))
     pizzaiolo = Cook(tags=frozenset({"pizza"}))
     line = [
-        takeout("salad", needs={"salad"}), takeout("pizza", needs={"pizza"}),
+        takeout("salad", needs={"salad"}),
+        takeout("pizza", needs={"pizza"}),
         QueuedOrder("away", "delivery", 12, frozenset({"salad"})),
-    ]  # fmt: skip
+    ]
     assert estimate_completions([driver, pizzaiolo], line) == {
         "pizza": 10,
         "away": 12,

@@ -55,9 +55,11 @@ class Line:
             "sLbss", arguments, 4
         )[0]
         message.delivery_info = {
-            "delivery_tag": tag, "redelivered": redelivered, "exchange": exchange,
+            "delivery_tag": tag,
+            "redelivered": redelivered,
+            "exchange": exchange,
             "routing_key": routing_key,
-        }  # fmt: skip
+        }
         return message
 
     def content(self, encoded: bytes, body: bytes, channel: int = 1) -> None:
@@ -192,8 +194,10 @@ def test_texts_in_all_methods_can_be_decoded(
     if method in (spec.Basic.GetOk, spec.Basic.Return):
         line.content(properties(), b"")
     found, _ = amqp.serialization.loads(kinds, line.arrived[0][1], 4)
-    readable = [v.replace(b"\xff", b"?").replace(b"\xfe", b"?").decode()
-                if isinstance(v, bytes) else v for v in values]  # fmt: skip
+    readable = [
+        v.replace(b"\xff", b"?").replace(b"\xfe", b"?").decode() if isinstance(v, bytes) else v
+        for v in values
+    ]
     assert found == readable
 
 

@@ -70,7 +70,7 @@ class FakeRestaurant:
             [digest[:8], self.names.get(key, "Anna"), self.roles.get(key, "manager"), digest, None]
             for key in self.keys
             for digest in (sha256(key.encode()).hexdigest(),)
-        ]  # fmt: skip
+        ]
         auth_state = (SECRET, bool(self.keys), keys, [*map(list, self.sessions.values())])
         if "insert into staff_session" in sql:
             self.sessions[values["id"]] = (values["id"], values["key"], 7200.0)

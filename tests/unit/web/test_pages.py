@@ -162,9 +162,11 @@ def test_over_https_the_cookie_is_bound_to_this_host(closed):
 
 def test_below_a_path_prefix_the_cookie_keeps_its_plain_name(closed):
     answer = closed.post(
-        "/login", data={"key": KEY}, headers={**HERE, "X-Forwarded-Proto": "https"},
+        "/login",
+        data={"key": KEY},
+        headers={**HERE, "X-Forwarded-Proto": "https"},
         environ_overrides={"SCRIPT_NAME": "/pizza"},
-    )  # fmt: skip
+    )
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("pizza_staff=") and "Path=/pizza" in cookie and "Secure" in cookie
 

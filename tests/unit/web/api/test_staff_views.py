@@ -152,14 +152,15 @@ def test_an_etag_that_holds_spares_the_answer(client, calls):
     ("failure", "status", "more"),
     [
         (
-            IllegalTransition("ready", "cancelled", ("delivered",)), 409,
+            IllegalTransition("ready", "cancelled", ("delivered",)),
+            409,
             {"current_status": "ready", "allowed_statuses": ["delivered"]},
         ),
         (VersionConflict(NUMBER, 1, 3), 412, {"version": 3}),
         (ReasonRequired("cooking", "cancelled"), 422, {}),
         (DatabaseUnavailable("10.0.0.1"), 503, {}),
     ],
-)  # fmt: skip
+)
 def test_refusals_of_the_services_are_problems(client, calls, failure, status, more):
     calls["failure"] = failure
     response = client.post(f"/orders/{NUMBER}/cancel")

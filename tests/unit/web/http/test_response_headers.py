@@ -51,10 +51,9 @@ def test_what_is_not_for_everybody_is_stored_nowhere(app):
         endpoint
         for endpoint, method, path in routes(app)
         for headers in ({}, KEY)
-        if "no-store" not in str(
-            client.open(path, method=method, headers=headers).headers.get("Cache-Control")
-        )
-    }  # fmt: skip
+        if "no-store"
+        not in str(client.open(path, method=method, headers=headers).headers.get("Cache-Control"))
+    }
     assert kept <= PUBLIC
     placed = client.post("/orders", data=json.dumps(ORDER))
     assert placed.status_code == 201
@@ -107,13 +106,16 @@ def test_https_is_kept_only_where_the_request_came_by_it(restaurant):
 
 def test_a_stranger_reads_roles_and_no_name_of_the_staff():
     moment = datetime(2024, 12, 16, tzinfo=UTC)
-    steps = [StatusChange("cooking", moment, "chef_mario", "for Anna"),
-             StatusChange("cancelled", moment, "Anna", None)]  # fmt: skip
+    steps = [
+        StatusChange("cooking", moment, "chef_mario", "for Anna"),
+        StatusChange("cancelled", moment, "Anna", None),
+    ]
     stranger = json.loads(serializers.history(steps, include_private=False))
     assert [step["changed_by"] for step in stranger] == ["kitchen", "staff"]
     assert [step["changed_by"] for step in json.loads(serializers.history(steps))] == [
-        "chef_mario", "Anna",
-    ]  # fmt: skip
+        "chef_mario",
+        "Anna",
+    ]
 
 
 def test_a_stream_for_a_stranger_names_roles_too():
@@ -127,5 +129,7 @@ def test_a_stream_for_a_stranger_names_roles_too():
     assert not {"customer_name", "notes", "priority"} & set(told)
     assert sse.update(change)["changed_by"] == "chef_mario"
     assert set(told) <= set(Change.__annotations__) | {
-        "order_number", "new_status", "timestamp",
-    }  # fmt: skip
+        "order_number",
+        "new_status",
+        "timestamp",
+    }

@@ -71,9 +71,7 @@ GUESSES = {
     "GET /orders": lambda client, guess: client.get(
         "/orders", headers=shown(guess), environ_base=FAR
     ),
-    "GET /menu": lambda client, guess: client.get(
-        "/menu", headers=shown(guess), environ_base=FAR
-    ),
+    "GET /menu": lambda client, guess: client.get("/menu", headers=shown(guess), environ_base=FAR),
     "POST /login": lambda client, guess: client.post(
         "/login", data={"key": guess}, environ_base=FAR
     ),
@@ -84,7 +82,7 @@ GUESSES = {
     "POST /track/cancel": lambda client, guess: client.post(
         f"/track/{guess}/cancel", environ_base=FAR
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("way", GUESSES)
