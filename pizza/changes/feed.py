@@ -7,8 +7,8 @@ on the log until it ends, and what it committed is visible before that lock is r
 can only be filled by a transaction that held the lock when the gap was noticed.
 
 One order's changes never overtake each other. Each is logged by the transaction that has updated
-the row of the order (order_changed), so it gets its position after the one before it has committed:
-whoever sees a change also sees all earlier ones of the order, and their positions are lower.
+the row of the order (order_log_change), so it gets its position after the one before has committed.
+A reader that sees a change also sees all earlier ones of the order, with lower positions.
 """
 
 from __future__ import annotations

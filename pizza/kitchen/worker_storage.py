@@ -50,7 +50,7 @@ class WorkerProfile:
 
 
 def register_worker(conn: Connection, name: str, profile: WorkerProfile, limit: int) -> str:
-    """Register a worker on the session of `conn`: `welcome`, `taken` or `full`."""
+    """Register a worker on the session of `conn`: `registered`, `taken` or `full`."""
     row = conn.execute(
         _SQL.register_worker,
         {

@@ -36,7 +36,7 @@ class RestaurantWorkerRegistry:
         tables.
         """
         deadline = time.monotonic() + _RETRY_S
-        while (verdict := self._try_register(conn)) != "welcome":
+        while (verdict := self._try_register(conn)) != "registered":
             if time.monotonic() > deadline:
                 full = verdict == "full"
                 no = TooManyWorkers(MAX_WORKERS) if full else WorkerNameTaken(self._name)

@@ -296,7 +296,7 @@ def set_priority(
 def _moved(number: str, row: Any) -> UpdatedOrder | None:
     assert row is not None
     verdict, status, version, updated_at = row
-    return UpdatedOrder(number, status, version, updated_at) if verdict == "moved" else None
+    return UpdatedOrder(number, status, version, updated_at) if verdict == "updated" else None
 
 
 def promote_aged(
@@ -304,7 +304,7 @@ def promote_aged(
 ) -> int:
     """Set the priority of orders that have waited longer than `patience`; returns how many."""
     row = conn.execute(
-        _AGE, {"patience": patience, "priority": priority, "by": by, "rule": rule}
+        _AGE, {"max_wait": patience, "priority": priority, "by": by, "rule": rule}
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -24,7 +24,13 @@ LISTS = Path(__file__).with_suffix(".toml")
 ALLOWED = Path(__file__).with_name("vocabulary_allowed.txt")
 MAX_TERMS = 45
 # Old names belong into these.
-_HISTORY = ("docs/adr/", "docs/upgrade-", "sql/restaurant/migrations/", "sql/taskqueue/migrations/")
+_HISTORY = (
+    "docs/adr/",
+    "docs/upgrade-",
+    "sql/restaurant/functions/restaurant_release_0_2.sql",
+    "sql/restaurant/migrations/",
+    "sql/taskqueue/migrations/",
+)
 _PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _ACTION = re.compile(r"[a-z]+(_[a-z]+)+")

@@ -152,8 +152,8 @@ def test_only_what_the_broker_had_confirmed_and_lost_is_spilled(cluster: ChaosCl
     cluster.fault_log.spilled = {
         id
         for (id,) in cluster.rows(
-            "select part_id(id, 'event ' || n)::text from orders, unnest('{1, 3}'::int[]) as n "
-            f"where number = '{NUMBERS[0]}'"
+            "select derived_uuid(id, 'event ' || n)::text "
+            f"from orders, unnest('{{1, 3}}'::int[]) as n where number = '{NUMBERS[0]}'"
         )
     }
     report = judge(cluster, "delete from tracking_event where sequence in (3, 4)")

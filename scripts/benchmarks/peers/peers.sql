@@ -13,7 +13,7 @@ begin
     where u.number = p_number and u.status = 'received'
     returning * into o;
     if found then
-        done := order_changed(o, 'received', p_worker, null);
+        done := order_log_change(o, 'received', p_worker, null);
     end if;
 end $$;
 
@@ -31,7 +31,7 @@ begin
     if not found then
         return;
     end if;
-    done := order_changed(o, 'cooking', p_worker, null) and capacity_give();
+    done := order_log_change(o, 'cooking', p_worker, null) and capacity_release();
     update workers w
     set orders_processed = w.orders_processed + 1, last_seen = clock_timestamp()
     where w.name = p_worker;

@@ -48,7 +48,7 @@ OUTBOX = "select id::text || ' in the outbox' from message"
 # the notification. (One about a new estimate is no change, and has no number.)
 UNHEARD = """
 select o.number || ' change ' || l.sequence || ' at tracking',
-       part_id(o.id, 'event ' || l.sequence)::text
+       derived_uuid(o.id, 'event ' || l.sequence)::text
 from orders o join order_status_log l on l.order_id = o.id
 where not exists (select from tracking_event t
                   where t.order_number = o.number and t.sequence = l.sequence)
@@ -62,7 +62,7 @@ where not exists (select from notification_delivery d
 # Notifications that are no longer in the outbox, so the broker has confirmed them.
 CONFIRMED = """
 with told as (
-    select part_id(o.id, 'event ' || l.sequence) as id
+    select derived_uuid(o.id, 'event ' || l.sequence) as id
     from orders o join order_status_log l on l.order_id = o.id
     union
     select event_id from tracking_event

@@ -1,7 +1,7 @@
 -- The cook's two steps. Each is one statement that guards itself with the message's token.
 
 -- Claim the order's message and start cooking: received → cooking. An order that is cooking
--- already was begun by a cook who is gone; the log says by whom.
+-- already was started by a cook that is gone; the log names that one.
 create or replace function kitchen_start(
     p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
     p_promise bigint, p_priority integer, p_number text, p_worker text, p_cooking interval,
@@ -14,7 +14,7 @@ declare
     o orders;
     old_status text;
     moment timestamptz;
-    told boolean;
+    sent boolean;
 begin
     c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise, p_priority);
     verdict := c.verdict;
@@ -53,12 +53,12 @@ begin
     type := o.type;
     priority := o.priority;
     if old_status = 'received' or taken_from is not null then
-        told := order_changed(o, old_status, p_worker, 'taken over from ' || taken_from);
+        sent := order_log_change(o, old_status, p_worker, 'taken over from ' || taken_from);
     end if;
 end $$;
 
--- Finish: cooking → ready, and the message is done. An order that was cancelled meanwhile
--- keeps its status. p_more: what its message had besides what an order message has.
+-- Finish: cooking → ready, and the message is completed. An order that was cancelled keeps its status.
+-- p_more: see order_message.
 create or replace function kitchen_finish(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_type text,
     p_worker text, p_more text[] default null,
@@ -75,13 +75,13 @@ begin
     c := message_complete(p_message, p_token, p_queues, p_promise);
     next_queue := c.next_queue;
     promise := c.promise;
-    s := line_next(p_type, 'kitchen');
+    s := station_next(p_type, 'kitchen');
     moment := clock_timestamp();
     update orders u
     set status = 'ready', in_kitchen = false, completed_at = moment, updated_at = moment,
         version = u.version + 1,
         stage = coalesce(s.name, 'handover'),
-        task_id = case when s.name is not null then part_id(u.id, 'task kitchen' || u.version) end
+        task_id = case when s.name is not null then derived_uuid(u.id, 'task kitchen' || u.version) end
     where u.number = p_number and u.status = 'cooking'
     returning * into o;
     if not found then
@@ -90,9 +90,9 @@ begin
     status := o.status;
     waited := extract(epoch from o.started_at - o.created_at);
     cooked := extract(epoch from o.completed_at - o.started_at);
-    done := order_changed(o, 'cooking', p_worker, null) and capacity_give();
+    done := order_log_change(o, 'cooking', p_worker, null) and capacity_release();
     if s.name is not null then
-        done := line_send(o, s, p_more);
+        done := station_enqueue(o, s, p_more);
     end if;
     update workers w
     set orders_processed = w.orders_processed + 1, last_seen = moment

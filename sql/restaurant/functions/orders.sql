@@ -1,37 +1,37 @@
--- An order's changes. Whatever changes a status also writes the log row and the
--- notification, in the same statement and so in the same transaction.
+-- An order's changes. What changes a status also writes the log row and the notification, in the same
+-- statement and so in the same transaction.
 
-create or replace function utc_text(p_time timestamptz) returns text
+-- A time as ISO 8601 in UTC, with milliseconds.
+create or replace function iso8601_utc(p_time timestamptz) returns text
 language sql stable as $$
     select to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
--- The id of a part of something: always the same one for the same part. (A random uuid costs
--- PostgreSQL three system calls; an order has half a dozen parts.) It begins with the time as the
--- whole's does, where that has one: orders from before are of version 4.
-create or replace function part_id(p_whole uuid, p_part text) returns uuid
+-- The id of a part of something: the same id for the same part. (A random uuid costs PostgreSQL three
+-- system calls; an order has half a dozen parts.) It begins with the time of p_whole if that is of version 7.
+create or replace function derived_uuid(p_whole uuid, p_part text) returns uuid
 language sql immutable as $$
     select (case when substr(p_whole::text, 15, 1) = '7'
                  then left(p_whole::text, 13) || substr(md5(p_whole::text || ' ' || p_part), 13)
                  else md5(p_whole::text || ' ' || p_part) end)::uuid
 $$;
 
--- The headers of a message about an order: what takes part in the order's trace says so.
+-- The headers of a message about an order: its trace, or null.
 create or replace function trace_headers(p_trace text) returns jsonb
 language sql immutable as $$
     select case when p_trace is not null then jsonb_build_object('traceparent', p_trace) end
 $$;
 
--- Log a change of status and tell everybody: `o` is the order as it is after the change.
-create or replace function order_changed(
+-- Log a change of status and send its notification. o: the order after the change.
+create or replace function order_log_change(
     o orders, p_old_status text, p_by text, p_notes text
 ) returns boolean
 language plpgsql as $$
 declare
-    event uuid := part_id(o.id, 'event ' || o.version);
+    event uuid := derived_uuid(o.id, 'event ' || o.version);
 begin
     insert into order_status_log (id, order_id, status, changed_by, changed_at, notes, sequence)
-    values (part_id(o.id, 'change ' || o.version), o.id, o.status, p_by, o.updated_at, p_notes,
+    values (derived_uuid(o.id, 'change ' || o.version), o.id, o.status, p_by, o.updated_at, p_notes,
             o.version);
     return outbox_event(
         event, 'notifications_fanout', 'order.' || o.status,
@@ -41,7 +41,7 @@ begin
 end $$;
 
 -- The status update of the specification, with the details of the order. One expression, so that
--- PostgreSQL puts it where it is called. p_sequence is null in what is no change of the order.
+-- PostgreSQL inlines it. p_sequence: null for what is no change of the order.
 create or replace function status_update(
     o orders, p_event uuid, p_old_status text, p_by text, p_at timestamptz, p_sequence integer,
     p_notes text
@@ -52,8 +52,8 @@ language sql stable as $$
         'old_status', p_old_status,
         'new_status', o.status,
         'changed_by', p_by,
-        'timestamp', utc_text(p_at),
-        'estimated_completion', utc_text(o.estimated_completion),
+        'timestamp', iso8601_utc(p_at),
+        'estimated_completion', iso8601_utc(o.estimated_completion),
         'event_id', p_event,
         'sequence', p_sequence,
         'order_type', o.type,
@@ -64,9 +64,8 @@ language sql stable as $$
     )::text, 'UTF8')
 $$;
 
--- Whether an estimate is so far from another that it is news: by more than p_least, and by more than
--- p_share of the wait that is left.
-create or replace function has_moved(
+-- Whether an estimate has shifted by more than p_least, and by more than p_share of the remaining wait.
+create or replace function estimate_shifted(
     p_before timestamptz, p_now timestamptz, p_least interval, p_share float8
 ) returns boolean
 language sql stable as $$
@@ -74,9 +73,9 @@ language sql stable as $$
            > greatest(p_least, (p_now - clock_timestamp()) * p_share)
 $$;
 
--- Tell that a waiting order will be ready at another time than was told last. It is no change of
--- the order: no line in its log, and no number in the notification.
-create or replace function estimate_tell(o orders, p_by text) returns boolean
+-- Send a notification that the estimate of a waiting order has shifted. It is no change of the order:
+-- it has no row in the log and no number.
+create or replace function estimate_notify(o orders, p_by text) returns boolean
 language plpgsql as $$
 declare
     event uuid := gen_random_uuid();
@@ -110,9 +109,9 @@ begin
     return 'ORD_' || to_char(today, 'YYYYMMDD') || '_' || lpad(n, greatest(3, length(n)), '0');
 end $$;
 
--- Take a place in the kitchen; false when it is full. Places that others are just taking
--- are passed over, and waited for only when there is no other.
-create or replace function capacity_take() returns boolean
+-- Acquire a place in the kitchen; false if it is full. Skips stripes that other transactions have locked,
+-- and waits for one only if no other has a free place.
+create or replace function capacity_acquire() returns boolean
 language plpgsql as $$
 declare
     own integer := (pg_backend_pid() * 7) % 64;
@@ -135,11 +134,11 @@ begin
     return found;
 end $$;
 
--- Give a place back; a debt (the limit was lowered) is paid first. All debt is in stripe 0, so
--- two who pay its last one at the same time leave a free place there, and the sum is right.
--- Without a cap nothing is counted. Whoever has read that it is so keeps a cap from being set
--- until his transaction ends (capacity_change), and then is in its count.
-create or replace function capacity_give() returns boolean
+-- Release a place; a debt (the limit was lowered) is paid first. All debt is in stripe 0, so two
+-- transactions that pay its last one leave a free place there, and the sum is right.
+-- Without a limit nothing is counted: a transaction that has read this keeps a limit from being set until
+-- it ends (capacity_set_limit), and then is in the count.
+create or replace function capacity_release() returns boolean
 language plpgsql as $$
 declare
     own integer := (pg_backend_pid() * 7) % 64;
@@ -158,14 +157,14 @@ end $$;
 
 -- Set how many orders may be received or cooking at a time (0: no limit), and count the free places
 -- again. p_by: who sets it by a command; null: an order service at its start.
-create or replace function capacity_change(p_limit integer, p_by text) returns void
+create or replace function capacity_set_limit(p_limit integer, p_by text) returns void
 language plpgsql as $$
 declare
     places integer := case when p_limit = 0 then 1000000000 else p_limit end;
     total integer := places;
 begin
-    -- Exclusive even towards readers: who has read that there is no cap counts no place, and a
-    -- release looks for a debt before it writes.
+    -- Against readers as well: a transaction that has read that there is no limit counts no place, and
+    -- capacity_release looks for a debt before it writes.
     lock table kitchen_state, kitchen_capacity in access exclusive mode;
     update kitchen_state
     set capped = p_limit > 0, max_concurrent = p_limit, max_concurrent_by = p_by;
@@ -180,10 +179,10 @@ begin
                     else 0 end;
 end $$;
 
--- An order service starts, and would have p_limit. That is set if no command has set another limit and
--- no other order service runs; else what there is stays. The session that calls this holds the lock
+-- Called by an order service that starts with the limit p_limit. It is set if no command has set another
+-- limit and no other order service runs; else the limit stays. The calling session holds the lock
 -- 'order service' for as long as the service runs.
-create or replace function capacity_open(
+create or replace function capacity_initialize(
     p_limit integer,
     out max_concurrent integer, out before integer, out set_by text, out alone boolean
 )
@@ -194,18 +193,9 @@ begin
     select k.max_concurrent, k.max_concurrent_by into before, set_by from kitchen_state k;
     max_concurrent := case when alone and set_by is null then p_limit else before end;
     if alone then
-        perform capacity_change(max_concurrent, set_by);
+        perform capacity_set_limit(max_concurrent, set_by);
     end if;
     perform pg_advisory_lock_shared(lock_key('order service'));
-end $$;
-
--- An order service of release 0.2 starts; to it a thousand million is no limit.
-create or replace function capacity_set(p_limit integer) returns void
-language plpgsql as $$
-begin
-    if (select max_concurrent_by is null from kitchen_state) then
-        perform capacity_change(case when p_limit < 1000000000 then p_limit else 0 end, null);
-    end if;
 end $$;
 
 -- Compare items with the menu: null if each item is on the menu at the menu's price. Otherwise a JSON
@@ -284,7 +274,7 @@ begin
             return;
         end if;
     end if;
-    if kitchen.capped and not capacity_take() then
+    if kitchen.capped and not capacity_acquire() then
         verdict := 'full';
         rule := kitchen.max_concurrent;
         return;
@@ -309,7 +299,7 @@ begin
         rule := p_repeat_rule;
     end if;
     number := order_number_next();
-    estimated_completion := start + kitchen_outlook(
+    estimated_completion := start + estimate_wait(
         order_place.priority, kitchen.cooks, kitchen.pace, kitchen.waiting, kitchen.capped);
     insert into orders (created_at, updated_at, number, customer_name, customer_key, customer_type,
                         type, table_number, delivery_address, total_amount, priority, rush,
@@ -320,7 +310,7 @@ begin
             p_trace)
     returning * into o;
     insert into order_items (id, order_id, name, quantity, price, position)
-    select part_id(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
+    select derived_uuid(o.id, 'item ' || i.position), o.id, i.name, i.quantity, i.price, i.position
     from rows from (json_to_recordset(p_items) as (name text, quantity integer, price numeric))
          with ordinality as i(name, quantity, price, position);
     told := outbox_task(
@@ -337,23 +327,22 @@ begin
             'total_amount', o.total_amount,
             'priority', o.priority,
             'rush', o.rush,
-            'created_at', utc_text(o.created_at)
+            'created_at', iso8601_utc(o.created_at)
         )::text, 'UTF8'),
         trace_headers(p_trace), p_needs => p_needs
     );
-    told := order_changed(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
+    told := order_log_change(o, null, p_by, 'priority ' || o.priority || ': ' || rule);
     verdict := 'placed';
     created_at := o.created_at;
     order_id := o.id;
     total := o.total_amount;
 end $$;
 
--- In how long an order that is just being placed will be ready: what is ahead of it by priority,
--- shared by the cooks on shift who may cook it, and its own cooking; by the times measured where
--- there are any (kitchen_pace). With hundreds in the kitchen all of them count as ahead, so that
--- the look stays cheap; the estimates are kept current afterwards (kitchen/estimates.py).
--- p_waiting is how many there were at the last count (kitchen_state).
-create or replace function kitchen_outlook(
+-- The time until an order that is being placed is ready: the orders ahead of it by priority, shared by
+-- the online cooks that may cook it, and its own cooking (p_pace). With hundreds in the kitchen all of them
+-- count as ahead, so that this stays cheap; kitchen/estimates.py updates the estimates afterwards.
+-- p_waiting: the last count of waiting orders (kitchen_state).
+create or replace function estimate_wait(
     p_priority integer, p_cooks bigint, p_pace interval, p_waiting integer, p_capped boolean
 ) returns interval
 language plpgsql stable as $$
@@ -367,9 +356,9 @@ begin
     end if;
     busy := ahead;
     if ahead <= 200 and not (p_capped and ahead = 0) then
-        -- Each state by itself: they are in different indexes. And not without end, should there be
-        -- far more than at the last count.
-        select count(*) filter (where line.claimed), count(*) into busy, ahead
+        -- One subquery for each state, since each has its index; limited, since there may be far more than
+        -- at the last count.
+        select count(*) filter (where ahead_of_it.claimed), count(*) into busy, ahead
         from (select true as claimed from message where state = 'claimed' and task = 'cook_order'
               union all
               (select false from message
@@ -378,7 +367,7 @@ begin
               union all
               (select false from message
                where state = 'pending' and task = 'cook_order' and message.priority >= p_priority
-               limit 201)) line;
+               limit 201)) ahead_of_it;
     end if;
     if ahead < cooks then
         return p_pace;

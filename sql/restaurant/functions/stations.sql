@@ -1,4 +1,4 @@
--- The line behind the kitchen: stations, hand-over, and what staff may do to an order.
+-- Stations behind the kitchen, the hand-over, and what staff may do to an order.
 --
 -- The order of row locks. Every transaction that takes several of them takes them in this order, so
 -- that no two wait for each other:
@@ -6,12 +6,12 @@
 --   orders             then kitchen_capacity, then workers
 --   webhook
 --   webhook_delivery   a delete of its webhook takes it, too
--- A row that no longer is the one that was looked for keeps its lock to the end of the transaction or
--- subtransaction, so a function that tries again does it in a subtransaction (order_lock,
--- webhook_retry). Periodic work waits for no row: it skips those that are locked, until its next run.
+-- A row that was locked in vain keeps its lock until the transaction or subtransaction ends, so a function
+-- that tries again does it in a subtransaction (order_lock_with_message, webhook_retry). Periodic tasks
+-- wait for no row: they skip locked ones until the next run.
 
--- The next station that is staffed, after a station of the line, for an order of this type.
-create or replace function line_next(p_type text, p_after text) returns station
+-- The next open station after p_after for an order of this type.
+create or replace function station_next(p_type text, p_after text) returns station
 language sql stable as $$
     select s from station s
     where s.open and p_type = any(s.order_types)
@@ -20,9 +20,9 @@ language sql stable as $$
     limit 1
 $$;
 
--- The order message of the specification, from the tables. p_more: fields that its former message
--- had besides (a newer release may have put them there), by turns a name and the JSON of its value,
--- which is passed on as it is: PostgreSQL reads less than any JSON.
+-- The order message of the specification, from the tables. p_more: further fields of its last message
+-- (of a newer release), alternately a name and the JSON of its value. The JSON is copied as text, since
+-- PostgreSQL does not read every JSON.
 create or replace function order_message(o orders, p_more text[] default null) returns bytea
 language plpgsql stable as $$
 declare
@@ -42,7 +42,7 @@ begin
         'total_amount', o.total_amount,
         'priority', o.priority,
         'rush', o.rush,
-        'created_at', utc_text(o.created_at),
+        'created_at', iso8601_utc(o.created_at),
         'stage', o.stage
     );
     if p_more is not null then
@@ -54,8 +54,8 @@ begin
                            else left(known::text, -1) || added || '}' end, 'UTF8');
 end $$;
 
--- Put an order that has just come to a station into that station's queue.
-create or replace function line_send(o orders, s station, p_more text[] default null) returns boolean
+-- Send the task of an order that has just come to a station into that station's queue.
+create or replace function station_enqueue(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$
 begin
     perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o, p_more),
@@ -63,8 +63,8 @@ begin
     return true;
 end $$;
 
--- A station begins with an order: p_status is what the order becomes by that, if anything.
--- `stage` is where the order really is; the worker goes on only when that is its station.
+-- A station starts to work on an order. p_status: the order's new status, or null.
+-- stage: where the order is; the worker goes on only if that is its station.
 create or replace function station_start(
     p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
     p_promise bigint, p_priority integer, p_number text, p_station text, p_worker text, p_status text,
@@ -94,7 +94,7 @@ begin
             set status = p_status, updated_at = clock_timestamp(), version = u.version + 1
             where u.id = o.id
             returning * into o;
-            perform order_changed(o, old_status, p_worker, null);
+            perform order_log_change(o, old_status, p_worker, null);
         end if;
         insert into order_stage (order_id, stage, worker, started_at)
         values (o.id, p_station, p_worker, clock_timestamp());
@@ -105,8 +105,8 @@ begin
     priority := o.priority;
 end $$;
 
--- A station is done: the order goes on to the next one, or waits to be handed over. p_status is
--- what it becomes by that, if anything.
+-- A station has finished: the order goes to the next station, or waits for the hand-over. p_status: the
+-- order's new status, or null.
 create or replace function station_finish(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
     p_station text, p_worker text, p_type text, p_status text, p_more text[] default null,
@@ -120,11 +120,11 @@ declare
 begin
     select m.next_queue, m.promise into next_queue, promise
     from message_complete(p_message, p_token, p_queues, p_promise) m;
-    s := line_next(p_type, p_station);
+    s := station_next(p_type, p_station);
     select e.status into old_status from orders e where e.number = p_number for no key update;
     update orders u
     set stage = coalesce(s.name, case when p_status = 'delivered' then null else 'handover' end),
-        task_id = part_id(u.id, 'task ' || p_station || u.version),
+        task_id = derived_uuid(u.id, 'task ' || p_station || u.version),
         status = coalesce(p_status, u.status),
         updated_at = clock_timestamp(),
         version = u.version + (p_status is not null)::integer
@@ -136,16 +136,16 @@ begin
     status := o.status;
     stage := o.stage;
     if p_status is not null then
-        perform order_changed(o, old_status, p_worker, null);
+        perform order_log_change(o, old_status, p_worker, null);
     end if;
-    perform station_done(o.id, p_station, p_worker, 'done');
+    perform station_close_visit(o.id, p_station, p_worker, 'done');
     if s.name is not null then
-        perform line_send(o, s, p_more);
+        perform station_enqueue(o, s, p_more);
     end if;
 end $$;
 
--- Note that a worker has ended its part in an order.
-create or replace function station_done(p_order uuid, p_station text, p_worker text, p_outcome text)
+-- Record that a worker's work on an order has ended.
+create or replace function station_close_visit(p_order uuid, p_station text, p_worker text, p_outcome text)
 returns boolean
 language plpgsql as $$
 begin
@@ -160,8 +160,8 @@ begin
     return true;
 end $$;
 
--- A station sends an order back to the kitchen: its own message is done, the order waits again.
-create or replace function station_return(
+-- A station sends an order back to the kitchen: its own message is completed, the order waits again.
+create or replace function station_send_back(
     p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
     p_station text, p_worker text, p_queue text, p_exchange text, p_notes text,
     p_more text[] default null,
@@ -177,18 +177,18 @@ begin
     if not found then
         return;
     end if;
-    perform station_done(o.id, p_station, p_worker, 'sent back');
-    status := order_recook(o, p_worker, p_queue, p_exchange, p_notes, p_more);
+    perform station_close_visit(o.id, p_station, p_worker, 'sent back');
+    status := order_send_back(o, p_worker, p_queue, p_exchange, p_notes, p_more);
 end $$;
 
--- The order that a cook's message is about: the message has its id, but for one that is cooked
--- again, which names it. (The other way round, from orders to messages, there is no index.)
-create or replace function message_order(p_id uuid, p_headers jsonb) returns uuid
+-- The id of the order of a cook's message: the message's own id, or the header `order` if it is cooked
+-- again. (From orders to messages there is no index.)
+create or replace function message_order_id(p_id uuid, p_headers jsonb) returns uuid
 language sql immutable as $$ select coalesce((p_headers ->> 'order')::uuid, p_id) $$;
 
--- Cook an order again, before all others: it is `received` once more, and takes its place in the
--- kitchen even when that is full.
-create or replace function order_recook(
+-- Cook an order again, before all others: it is `received` again, and takes a place in the kitchen even if
+-- that is full.
+create or replace function order_send_back(
     o orders, p_by text, p_queue text, p_exchange text, p_notes text, p_more text[] default null
 ) returns text
 language plpgsql as $$
@@ -199,11 +199,11 @@ begin
     update orders u
     set status = 'received', in_kitchen = true, stage = 'kitchen', started_at = null, completed_at = null,
         estimated_completion = clock_timestamp() + coalesce(u.completed_at - u.started_at, '10 seconds'),
-        task_id = part_id(u.id, 'task recook ' || u.version), updated_at = clock_timestamp(),
+        task_id = derived_uuid(u.id, 'task recook ' || u.version), updated_at = clock_timestamp(),
         version = u.version + 1
     where u.id = o.id
     returning * into o;
-    if (select capped from kitchen_state) and not capacity_take() then
+    if (select capped from kitchen_state) and not capacity_acquire() then
         update kitchen_capacity set free = free - 1 where stripe = 0;
     end if;
     perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
@@ -211,12 +211,12 @@ begin
                         order_message(o, p_more),
                         jsonb_strip_nulls(jsonb_build_object('order', o.id, 'traceparent', o.trace)),
                         p_needs => o.needs);
-    perform order_changed(o, old_status, p_by, p_notes);
+    perform order_log_change(o, old_status, p_by, p_notes);
     return o.status;
 end $$;
 
--- Lock an order's message, if it has one, and then the order. Null when it does not have this version.
-create or replace function order_lock(p_number text, p_version integer) returns orders
+-- Lock an order's message, if it has one, and then the order. Null if it does not have this version.
+create or replace function order_lock_with_message(p_number text, p_version integer) returns orders
 language plpgsql as $$
 declare
     o orders;
@@ -238,15 +238,14 @@ begin
             end if;
             raise sqlstate 'PZ002';
         exception when sqlstate 'PZ002' then
-            null;  -- It went on to another station meanwhile, which is no new version.
+            null;  -- It went to another station, which is no new version.
         end;
     end loop;
 end $$;
 
--- Lead an order from one status to another by hand. The caller has looked at version p_version and
--- knows that the way is open; verdict `changed`: look again, somebody was faster. What was still
--- to be done for the order is withdrawn.
-create or replace function order_move(
+-- Set an order's status. The caller has checked that version p_version may have it. Verdicts: updated;
+-- stale (the order no longer has that version). The order's message is cancelled.
+create or replace function order_transition(
     p_number text, p_version integer, p_to text, p_by text, p_notes text,
     p_queue text, p_exchange text,
     out verdict text, out status text, out version integer, out updated_at timestamptz
@@ -256,15 +255,15 @@ declare
     o orders;
     old_status text;
 begin
-    o := order_lock(p_number, p_version);
+    o := order_lock_with_message(p_number, p_version);
     if o.id is null then
-        verdict := 'changed';
+        verdict := 'stale';
         return;
     end if;
     perform message_withdraw(coalesce(o.task_id, o.id));
     old_status := o.status;
     if p_to = 'received' then
-        status := order_recook(o, p_by, p_queue, p_exchange, p_notes);
+        status := order_send_back(o, p_by, p_queue, p_exchange, p_notes);
         select * into o from orders e where e.id = o.id;
     else
         update orders u
@@ -274,19 +273,19 @@ begin
                                 else coalesce(u.completed_at, clock_timestamp()) end
         where u.id = o.id
         returning * into o;
-        perform order_changed(o, old_status, p_by, p_notes);
+        perform order_log_change(o, old_status, p_by, p_notes);
         if old_status in ('received', 'cooking') then
-            perform capacity_give();
+            perform capacity_release();
         end if;
     end if;
-    verdict := 'moved';
+    verdict := 'updated';
     status := o.status;
     version := o.version;
     updated_at := o.updated_at;
 end $$;
 
--- Give an order another priority; one that waits moves in its queue at once.
-create or replace function order_prioritise(
+-- Set an order's priority; one that waits moves in its queue at once. Verdicts: see order_transition.
+create or replace function order_set_priority(
     p_number text, p_version integer, p_priority integer, p_by text, p_notes text,
     out verdict text, out status text, out version integer, out updated_at timestamptz
 )
@@ -294,26 +293,26 @@ language plpgsql as $$
 declare
     o orders;
 begin
-    o := order_lock(p_number, p_version);
+    o := order_lock_with_message(p_number, p_version);
     if o.id is null then
-        verdict := 'changed';
+        verdict := 'stale';
         return;
     end if;
     update orders u
     set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
     where u.id = o.id
     returning * into o;
-    perform order_changed(o, o.status, p_by, p_notes);
+    perform order_log_change(o, o.status, p_by, p_notes);
     perform message_reprioritise(coalesce(o.task_id, o.id), p_priority);
-    verdict := 'moved';
+    verdict := 'updated';
     status := o.status;
     version := o.version;
     updated_at := o.updated_at;
 end $$;
 
--- The messages of orders that have waited longer than p_patience and are less urgent than p_priority,
+-- The messages of orders that have waited longer than p_max_wait with a lower priority than p_priority,
 -- oldest first: of each queue and priority those among the p_head oldest rows.
-create or replace function orders_overdue(p_patience interval, p_priority integer, p_head integer)
+create or replace function orders_overdue(p_max_wait interval, p_priority integer, p_head integer)
 returns uuid[]
 language plpgsql stable
 -- A plan that was made when the table was empty would read it whole, or sort it.
@@ -342,14 +341,13 @@ begin
         order by m.position
         limit p_head
     ) w
-    where w.task = 'cook_order' and w.created_at < clock_timestamp() - p_patience;
+    where w.task = 'cook_order' and w.created_at < clock_timestamp() - p_max_wait;
     return coalesce(found_ids, '{}');
 end $$;
 
--- Raise what has waited too long, oldest first, at most 100 orders at a time. Returns how many. It looks
--- at the head of each queue and priority only, and leaves out what is locked: both come up in a later
--- run.
-create or replace function orders_age(p_patience interval, p_priority integer, p_by text, p_rule text)
+-- Raise the priority of orders that have waited too long, oldest first, at most 100 of them. Returns how
+-- many. It reads the head of each queue and priority only, and skips locked rows until a later run.
+create or replace function orders_promote_aged(p_max_wait interval, p_priority integer, p_by text, p_rule text)
 returns integer
 language plpgsql
 set enable_seqscan = off
@@ -360,12 +358,12 @@ declare
     old_priority integer;
     o orders;
     raised integer := 0;
-    told boolean;
+    sent boolean;
 begin
-    foreach candidate in array orders_overdue(p_patience, p_priority, 500) loop
+    foreach candidate in array orders_overdue(p_max_wait, p_priority, 500) loop
         exit when raised = 100;
-        -- By the primary keys alone: a condition on state or status could lead a plan, made when next to
-        -- nothing waited, through the index of all that wait.
+        -- By the primary keys alone: with a condition on state or status, a plan that was made when few
+        -- waited could read the index of all that wait.
         select m.state = 'sent' and m.priority < p_priority and e.status = 'received', e.priority
         into still_waits, old_priority
         from message m join orders e on e.id = m.id
@@ -377,9 +375,9 @@ begin
         set priority = p_priority, updated_at = clock_timestamp(), version = u.version + 1
         where u.id = candidate
         returning * into o;
-        told := order_changed(o, o.status, p_by,
-                              'priority ' || old_priority || ' → ' || p_priority || ': ' || p_rule);
-        told := message_reprioritise(o.id, p_priority);
+        sent := order_log_change(o, o.status, p_by,
+                                 'priority ' || old_priority || ' → ' || p_priority || ': ' || p_rule);
+        sent := message_reprioritise(o.id, p_priority);
     end loop;
     return raised;
 end $$;

@@ -1,35 +1,35 @@
--- Deliveries to webhooks: the steps that lock more than one row. The order of locks is in line.sql.
+-- Deliveries to webhooks: the steps that lock more than one row. The order of locks is in stations.sql.
 
--- Deliver again from the first attempt on, by the task of message p_message. The message that it had
--- is withdrawn. False: this webhook has no such delivery.
+-- Deliver again from the first attempt on, by the task of message p_message. Its last message is
+-- cancelled. False: this webhook has no such delivery.
 create or replace function webhook_retry(p_webhook integer, p_delivery uuid, p_message uuid)
 returns boolean
 language plpgsql as $$
 declare
-    former uuid;
+    last_message uuid;
 begin
     loop
-        select d.message_id into former
+        select d.message_id into last_message
         from webhook_delivery d where d.webhook_id = p_webhook and d.id = p_delivery;
         if not found then
             return false;
         end if;
         begin
-            perform message_withdraw(former);
+            perform message_withdraw(last_message);
             update webhook_delivery d
             set state = 'waiting', attempts = 0, next_at = null, message_id = p_message
-            where d.id = p_delivery and d.message_id = former;
+            where d.id = p_delivery and d.message_id = last_message;
             if found then
                 return true;
             end if;
             raise sqlstate 'PZ002';
         exception when sqlstate 'PZ002' then
-            null;  -- Somebody else had it delivered again meanwhile.
+            null;  -- Another session has requeued it meanwhile.
         end;
     end loop;
 end $$;
 
--- The webhook gave a good answer after p_duration seconds.
+-- Record a successful response of the webhook after p_duration seconds.
 create or replace function webhook_delivered(
     p_webhook integer, p_delivery uuid, p_message uuid, p_answer smallint, p_duration real
 ) returns boolean

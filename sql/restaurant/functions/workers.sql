@@ -1,5 +1,5 @@
--- Workers by name. A name belongs to the session that holds its lock, so that it is free
--- the moment its process is gone.
+-- Workers by name. A name belongs to the session that holds its lock, so it is free as soon as the
+-- process is gone.
 
 create or replace function worker_key(p_name text) returns bigint
 language sql immutable as $$ select lock_key('worker ' || p_name) $$;
@@ -9,8 +9,8 @@ language sql immutable as $$ select lock_key('worker ' || p_name) $$;
 create or replace function worker_former_key(p_name text) returns bigint
 language sql immutable as $$ select hashtextextended('worker ' || p_name, 0) $$;
 
--- Whether a session stands that holds the name. The asker's own lock would not keep it from
--- taking another one on the same key, so that one is looked for by its name.
+-- Whether a session holds the name. A session's own lock does not keep it from taking another one on the
+-- same key, so that one is looked up in pg_locks.
 create or replace function worker_alive(p_name text) returns boolean
 language sql volatile as $$
     select not pg_try_advisory_xact_lock_shared(worker_key(p_name))
@@ -21,14 +21,14 @@ language sql volatile as $$
     )
 $$;
 
--- Whether a worker is there and was heard of within two heartbeats: a frozen one keeps its session.
-create or replace function worker_at_work(p_name text, p_last_seen timestamptz) returns boolean
+-- Whether a worker is alive and had a heartbeat within the last two intervals: a frozen one keeps its session.
+create or replace function worker_online(p_name text, p_last_seen timestamptz) returns boolean
 language sql volatile as $$
     select worker_alive(p_name) and p_last_seen > clock_timestamp() - interval '65 seconds'
 $$;
 
--- Come to work. Verdicts: welcome, taken (a live worker has the name), full.
-create or replace function worker_enter(
+-- Register a worker. Verdicts: registered, taken (a live worker has the name), full.
+create or replace function worker_register(
     p_name text, p_type text, p_limit integer, p_station text, p_order_types text[], p_tags text[],
     p_cooking_time double precision
 ) returns text
@@ -56,5 +56,5 @@ begin
     set type = excluded.type, status = 'online', last_seen = excluded.last_seen,
         station = excluded.station, order_types = excluded.order_types, tags = excluded.tags,
         cooking_time = excluded.cooking_time;
-    return 'welcome';
+    return 'registered';
 end $$;

@@ -1,8 +1,8 @@
 -- changes_after --
 -- The changes after a position, with their orders as they are now. event_id is that of the
--- notification (order_changed).
+-- notification (order_log_change).
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
-       l.changed_at, o.estimated_completion, part_id(o.id, 'event ' || l.sequence) as event_id,
+       l.changed_at, o.estimated_completion, derived_uuid(o.id, 'event ' || l.sequence) as event_id,
        o.type, o.priority, o.stage, o.customer_name, l.notes,
        coalesce(p.position, 0) as previous_position
 from order_status_log l
@@ -16,7 +16,7 @@ limit %(limit)s
 -- The same of ranges of positions. Each range is looked up in the index: by a join with the ranges
 -- the whole table could be read.
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
-       l.changed_at, o.estimated_completion, part_id(o.id, 'event ' || l.sequence) as event_id,
+       l.changed_at, o.estimated_completion, derived_uuid(o.id, 'event ' || l.sequence) as event_id,
        o.type, o.priority, o.stage, o.customer_name, l.notes,
        coalesce(p.position, 0) as previous_position
 from order_status_log l
@@ -38,7 +38,7 @@ order by l.position
 -- The same of one order, after one of its own numbers.
 select coalesce(l.position, 0), l.sequence, o.number, p.status as old_status, l.status,
        l.changed_by, l.changed_at, o.estimated_completion,
-       part_id(o.id, 'event ' || l.sequence) as event_id,
+       derived_uuid(o.id, 'event ' || l.sequence) as event_id,
        o.type, o.priority, o.stage, o.customer_name, l.notes
 from orders o
 join order_status_log l on l.order_id = o.id

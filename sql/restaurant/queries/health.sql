@@ -10,4 +10,4 @@ select current_setting('transaction_read_only') = 'on',
        array(select name || ' ' || checksum from schema_migration),
        (select paused from kitchen_state),
        (select count(*) from workers
-        where status = 'online' and type = 'cook' and worker_at_work(name, last_seen))
+        where status = 'online' and type = 'cook' and worker_online(name, last_seen))

@@ -35,7 +35,7 @@ select 'outbox_lag_seconds', '{}',
 from (select available_at, created_at from message where state = 'pending' order by position limit 1) first
 union all
 select 'worker_online', jsonb_build_object('worker', name, 'type', type, 'station', coalesce(station, '')),
-       worker_at_work(name, last_seen)::integer::float8
+       worker_online(name, last_seen)::integer::float8
 from workers
 union all
 select 'worker_orders', jsonb_build_object('worker', name, 'type', type), orders_processed::float8
@@ -95,7 +95,7 @@ from relay
 select 'waiting_seconds', jsonb_build_object('type', t.type, 'priority', t.priority::text), t.seconds,
        array_agg(b.bound order by b.place), array_agg(t.buckets[b.place]::float8 order by b.place)
 from order_tally t
-cross join lateral unnest(tally_bounds() || null::float8) with ordinality as b(bound, place)
+cross join lateral unnest(histogram_buckets() || null::float8) with ordinality as b(bound, place)
 where t.status = 'cooking' and t.timed > 0
 group by t.type, t.priority, t.seconds
 union all
@@ -105,7 +105,7 @@ from (select type, sum(seconds) as seconds from order_tally where status = 'read
 cross join lateral (
     select u.place, u.bound, sum(e.buckets[u.place]) as number
     from order_tally e
-    cross join unnest(tally_bounds() || null::float8) with ordinality as u(bound, place)
+    cross join unnest(histogram_buckets() || null::float8) with ordinality as u(bound, place)
     where e.status = 'ready' and e.type = t.type
     group by u.place, u.bound
 ) b

@@ -92,10 +92,10 @@ where o.number = %(number)s
 order by l.sequence
 
 -- set_capacity --
-select capacity_change(%(limit)s, %(by)s)
+select capacity_set_limit(%(limit)s, %(by)s)
 
 -- open_capacity --
-select max_concurrent, before, set_by, alone from capacity_open(%(limit)s)
+select max_concurrent, before, set_by, alone from capacity_initialize(%(limit)s)
 
 -- leave_order_services --
 select pg_advisory_unlock_shared(lock_key('order service'))
@@ -105,14 +105,14 @@ select pg_advisory_lock_shared(lock_key('order service'))
 
 -- move --
 select verdict, status, version, updated_at
-from order_move(%(number)s, %(version)s, %(to)s, %(by)s, %(notes)s, %(queue)s, %(exchange)s)
+from order_transition(%(number)s, %(version)s, %(to)s, %(by)s, %(notes)s, %(queue)s, %(exchange)s)
 
 -- prioritise --
 select verdict, status, version, updated_at
-from order_prioritise(%(number)s, %(version)s, %(priority)s, %(by)s, %(notes)s)
+from order_set_priority(%(number)s, %(version)s, %(priority)s, %(by)s, %(notes)s)
 
 -- age --
-select orders_age(%(patience)s, %(priority)s, %(by)s, %(rule)s)
+select orders_promote_aged(%(max_wait)s, %(priority)s, %(by)s, %(rule)s)
 
 -- waiting --
 -- The waiting orders, best first, as the workers take them: of each queue the best ones, and of what is
@@ -134,18 +134,18 @@ from (select w.id, w.headers, w.needs, w.priority, w.position
       where w.task = 'cook_order'
       order by w.priority desc, w.position
       limit %(limit)s) m
-cross join lateral (select * from orders e where e.id = message_order(m.id, m.headers) limit 1) o
+cross join lateral (select * from orders e where e.id = message_order_id(m.id, m.headers) limit 1) o
 where o.status = 'received'
 order by m.priority desc, m.position
 
 -- cooking --
 select o.processed_by, extract(epoch from o.estimated_completion - clock_timestamp())::float8
-from message m join orders o on o.id = message_order(m.id, m.headers)
+from message m join orders o on o.id = message_order_id(m.id, m.headers)
 where m.queue = any(%(queues)s::text[]) and m.state = 'claimed' and m.task = 'cook_order'
   and o.status = 'cooking'
 
 -- count_waiting --
--- How many orders wait, for orders that are being placed (kitchen_outlook); an exact count of thousands
+-- How many orders wait, for orders that are being placed (estimate_wait); an exact count of thousands
 -- is of no use, so it ends at 5,000 of a queue. Skips a row that is locked.
 update kitchen_state s set waiting = line.length
 from (select count(*) filter (where w.task = 'cook_order')::integer as length

@@ -10,7 +10,7 @@ from station_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, 
 
 -- send_back --
 select next_queue, promise, status
-from station_return(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
+from station_send_back(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
                     %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s, %(more)s::text[])
 
 -- upsert_station --

@@ -11,7 +11,7 @@ with stored as (
 ), before as (
     select sequence, status, since from tracking_order where order_number = %(number)s for update
 ), counted as (
-    select order_count(%(new)s, %(type)s, %(priority)s, case
+    select order_histogram_observe(%(new)s, %(type)s, %(priority)s, case
         when before.status = %(old)s and before.sequence + 1 = %(sequence)s::integer
         then extract(epoch from %(at)s::timestamptz - before.since)::float8
     end) as done
@@ -71,7 +71,7 @@ with far as (
     select o.number, o.priority, o.created_at, o.estimated_completion
     from tracking_order t join orders o on o.number = t.order_number
     where o.status = 'received' and t.status = 'received'
-      and has_moved(coalesce(t.estimated, t.promised), o.estimated_completion,
+      and estimate_shifted(coalesce(t.estimated, t.promised), o.estimated_completion,
                     %(least)s::interval, %(share)s::float8)
     order by o.priority desc, o.created_at
     limit %(limit)s
@@ -92,7 +92,7 @@ with waiting as (
     select o as an_order, o.number
     from tracking_order t join orders o on o.number = t.order_number
     where o.status = 'received' and t.status = 'received'
-      and has_moved(coalesce(t.told, t.promised), o.estimated_completion,
+      and estimate_shifted(coalesce(t.told, t.promised), o.estimated_completion,
                     %(least)s::interval, %(share)s::float8)
     order by o.priority desc, o.created_at
     limit %(limit)s
@@ -104,7 +104,7 @@ with waiting as (
     where w.number = t.order_number and t.order_number = any(array(select number from waiting))
     returning w.number, w.an_order
 )
-select number, (an_order).estimated_completion from noted where estimate_tell(an_order, %(by)s)
+select number, (an_order).estimated_completion from noted where estimate_notify(an_order, %(by)s)
 
 -- mark_stuck --
 insert into tracking_stuck (order_number, status, since)

@@ -1,5 +1,5 @@
 -- register_worker --
-select worker_enter(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s, %(cooking_time)s)
+select worker_register(%(name)s, %(type)s, %(limit)s, %(station)s, %(order_types)s, %(tags)s, %(cooking_time)s)
 
 -- record_heartbeat --
 update workers set last_seen = now(), status = 'online' where name = %(name)s
@@ -9,7 +9,7 @@ update workers set last_seen = now(), status = 'online' where name = %(name)s
 update workers set status = 'offline'
 where name = any(array(
     select name from workers
-    where status = 'online' and not worker_at_work(name, last_seen)
+    where status = 'online' and not worker_online(name, last_seen)
     for no key update skip locked
 ))
 returning name
@@ -18,7 +18,7 @@ returning name
 update workers set last_seen = now(), status = 'offline' where name = %(name)s
 
 -- list_workers --
-select w.name, w.type, case when worker_at_work(w.name, w.last_seen) then 'online' else 'offline' end,
+select w.name, w.type, case when worker_online(w.name, w.last_seen) then 'online' else 'offline' end,
        w.orders_processed, w.last_seen, w.station, w.order_types, w.tags,
        p.orders, p.avg_cooking_seconds, p.p90_cooking_seconds, p.avg_waiting_seconds,
        p.p90_waiting_seconds, p.last_order_at

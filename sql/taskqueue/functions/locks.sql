@@ -7,10 +7,10 @@
 --   publisher asleep      session      held by a publisher that sleeps; shared by transactions that send
 --   reservation POSITION  session      the next message of a worker
 --   subscriber NAME       session      the one subscriber of this name
---   workers               transaction  one worker at a time registers (worker_enter)
+--   workers               transaction  one worker at a time registers (worker_register)
 --   worker NAME           session      the name of a registered worker; free when its session ends
 --   order service         session      shared: held by each order service that runs
---   order service start   transaction  one order service at a time decides about the limit (capacity_open)
+--   order service start   transaction  one order service at a time decides about the limit (capacity_initialize)
 --   order day             transaction  the first order of a day
 --   order key KEY         transaction  requests with one Idempotency-Key, one after the other
 --   client HASH           transaction  orders of one network, one after the other, so that the counts are right

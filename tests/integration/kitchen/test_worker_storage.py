@@ -28,7 +28,7 @@ def shift(db_url: str, name: str, limit: int = 10) -> Iterator[tuple[BoundedConn
 
 def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario") as (_, verdict):
-        assert verdict == "welcome"
+        assert verdict == "registered"
         assert by_name(conn) == {"mario": "online"}
 
     # Its session ends a moment after its connection
@@ -41,7 +41,7 @@ def test_a_name_is_taken_while_its_session_stands(db_url: str) -> None:
 
     def welcome() -> bool:
         with shift(db_url, "mario") as (_, verdict):
-            return verdict == "welcome"
+            return verdict == "registered"
 
     wait_until(welcome, 5, "the name is free, a moment after the session")
 
@@ -60,7 +60,7 @@ def test_there_is_room_for_so_many_and_no_more(db_url: str) -> None:
     with ExitStack() as shifts:
         verdicts = [shifts.enter_context(shift(db_url, f"cook {n}", 3))[1] for n in range(4)]
 
-    assert verdicts == ["welcome", "welcome", "welcome", "full"]
+    assert verdicts == ["registered", "registered", "registered", "full"]
 
 
 def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
@@ -70,13 +70,13 @@ def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
             enter = lambda n: worker_storage.register_worker(sessions[n], f"cook {n}", COOK, 10)  # noqa: E731
             verdicts = list(door.map(enter, range(16)))
 
-    assert sorted(verdicts) == ["full"] * 6 + ["welcome"] * 10
+    assert sorted(verdicts) == ["full"] * 6 + ["registered"] * 10
 
 
 def test_one_who_was_refused_keeps_no_name(db_url: str) -> None:
     with shift(db_url, "mario", 1) as (conn, _):
         with shift(db_url, "luigi", 1) as (_, verdict), shift(db_url, "luigi", 2) as (_, later):
-            assert (verdict, later) == ("full", "welcome")
+            assert (verdict, later) == ("full", "registered")
         assert by_name(conn)["mario"] == "online"
 
 

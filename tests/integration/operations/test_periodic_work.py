@@ -236,7 +236,7 @@ def test_a_worker_registers_while_the_row_of_another_is_locked(
     with hold("select from workers where name = 'locked' for update"):
         assert (
             worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 1)
-            == "welcome"
+            == "registered"
         )
 
 

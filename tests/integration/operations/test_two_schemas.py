@@ -72,7 +72,7 @@ def test_each_has_its_own_worker_of_one_name(both: Both) -> None:
     for conn in both:
         assert (
             worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 10)
-            == "welcome"
+            == "registered"
         )
     for conn in both:
         assert [(each.name, each.status) for each in worker_storage.list_workers(conn)] == [
@@ -84,8 +84,8 @@ def test_a_worker_that_registers_in_one_does_not_hold_up_the_other(both: Both) -
     one, two = both
     cook = WorkerProfile("cook", "kitchen")
     with one.transaction():
-        assert worker_storage.register_worker(one, "luigi", cook, 10) == "welcome"
-        assert worker_storage.register_worker(two, "peach", cook, 10) == "welcome"
+        assert worker_storage.register_worker(one, "luigi", cook, 10) == "registered"
+        assert worker_storage.register_worker(two, "peach", cook, 10) == "registered"
 
 
 def test_the_first_order_of_a_day_does_not_hold_up_the_other(both: Both, place: Place) -> None:

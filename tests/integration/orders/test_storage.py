@@ -132,7 +132,7 @@ def test_a_lowered_cap_lets_nobody_in_before_the_debt_is_paid(
     outcomes = []
     for _ in range(8):
         outcomes.append(place()[0])
-        conn.execute("select capacity_give()")
+        conn.execute("select capacity_release()")
 
     assert outcomes == ["full"] * 7 + ["placed"]
 
@@ -143,7 +143,7 @@ def test_without_a_cap_no_place_is_counted_and_a_cap_that_comes_later_counts_rig
     places = "select sum(share - free)::int from kitchen_capacity"
     orders.set_capacity(conn, 0)
     assert [place()[0] for _ in range(3)] == ["placed"] * 3
-    conn.execute("select capacity_give()")
+    conn.execute("select capacity_release()")
     assert conn.execute(places).fetchone() == (0,)
 
     # A guest is under way, and has seen that there is none, when one is set

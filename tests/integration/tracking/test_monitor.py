@@ -104,7 +104,7 @@ def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, lo
     with connect(db_url, name="mario") as mario:
         assert (
             worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
-            == "welcome"
+            == "registered"
         )
         assert look() == []
     gone = wait_until(look, 5, "its session has ended")
@@ -113,7 +113,7 @@ def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, lo
     with connect(db_url, name="mario") as mario:
         assert (
             worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
-            == "welcome"
+            == "registered"
         )
         assert look() == [("INFO", "worker_online", None)]
         worker_storage.unregister_worker(mario, "mario")

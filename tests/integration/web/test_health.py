@@ -36,7 +36,7 @@ def test_a_restaurant_without_cooks_takes_orders_and_says_so(
     with connect(db_url, name="mario") as mario:
         assert (
             worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
-            == "welcome"
+            == "registered"
         )
         assert ready(client)[1]["kitchen"] == "ok"
         mario.execute("update kitchen_state set paused = true")

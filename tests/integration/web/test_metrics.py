@@ -74,7 +74,7 @@ def test_workers_are_there_or_gone(
     with connect(db_url, name="mario") as mario:
         assert (
             worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
-            == "welcome"
+            == "registered"
         )
         (here,) = scrape(client)["pizza_worker_online"]
     assert here == ({"worker": "mario", "type": "cook", "station": "kitchen"}, 1)

@@ -174,7 +174,7 @@ def staff(conn: BoundedConnection) -> None:
         "quinn": WorkerProfile("quality", "quality"),
     }
     for name, post in posts.items():
-        assert worker_storage.register_worker(conn, name, post, 10) == "welcome"
+        assert worker_storage.register_worker(conn, name, post, 10) == "registered"
 
 
 def test_workers_are_shown_with_their_post_and_figures(
