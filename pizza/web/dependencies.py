@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
 
-from pizza.auth.authenticator import Flag
+from pizza.auth.auth_cache import Flag
 from pizza.web.security.read_audit import ReadAudit
 
 JSON = "application/json"

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from pizza.auth import authenticator, keys
+from pizza.auth import auth_cache, keys
 from pizza.auth.authenticator import ANONYMOUS, AUTH_DISABLED, Authenticator, Principal
 from pizza.auth.storage import ClientRetention
 from pizza.database.connection import BoundedConnection, connect
@@ -33,7 +33,7 @@ DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
 @pytest.fixture
 def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Authenticator]:
     """Makes authenticators of this database that read it each time."""
-    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 0.0)
+    monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:

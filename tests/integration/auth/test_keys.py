@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from pizza.auth import authenticator, keys, sessions
+from pizza.auth import auth_cache, keys, sessions
 from pizza.auth.authenticator import ANONYMOUS, Authenticator, Principal
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import Actor
@@ -31,7 +31,7 @@ Open = Callable[..., Authenticator]
 @pytest.fixture
 def house(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Makes authenticators of this database that read it each time."""
-    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 0.0)
+    monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 0.0)
 
     @contextmanager
     def lend() -> Iterator[BoundedConnection]:
@@ -103,7 +103,7 @@ def test_a_session_of_one_process_counts_in_another_at_once(
     kept, key = keys.add_key(conn, "Anna", role=STATION)
     one, other = house(), house()
     assert other.authenticate(None) == ANONYMOUS
-    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 60.0)
+    monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 60.0)
 
     cookie = log_in(one, key)
 

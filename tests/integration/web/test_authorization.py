@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pizza.auth import authenticator, keys
+from pizza.auth import auth_cache, keys
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.web.app import create_app
@@ -50,7 +50,7 @@ def test_an_order_is_one_statement(
         assert post().status_code == 201  # this one learns the secret and the menu
         monkeypatch.setattr("pizza.menu.cache._FRESH_SECONDS", 1e9)
         # Of the keys a process asks once a second, however many orders come.
-        monkeypatch.setattr(authenticator, "_MAX_AGE_S", 1e9)
+        monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 1e9)
 
         before = pool.count
         assert [post().status_code for _ in range(5)] == [201] * 5

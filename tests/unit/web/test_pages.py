@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pizza.auth import authenticator
+from pizza.auth import auth_cache
 from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.menu import Dish
@@ -124,7 +124,7 @@ def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(closed, restaura
     former = f"{int(time.time()) + 3600}.{'0' * 40}"  # as release 0.2 signed them
     for spoilt in (f"s.{'0' * 40}.{mark}", value[:-1], f"s.{random}.{'0' * 20}", "x", former):
         assert status(spoilt) == 401, spoilt
-    monkeypatch.setattr(authenticator, "_MAX_AGE_S", 0)
+    monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 0)
     (kept,) = restaurant.sessions.values()
     restaurant.sessions.clear()
     assert status(value) == 401

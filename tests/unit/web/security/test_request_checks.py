@@ -256,7 +256,7 @@ def test_while_nobody_knows_whether_there_is_a_key_it_is_503(make, restaurant):
 def test_when_the_last_key_vanishes_from_the_table_a_key_stays_required(
     restaurant, monkeypatch, caplog
 ):
-    monkeypatch.setattr("pizza.auth.authenticator._MAX_AGE_S", 0.0)
+    monkeypatch.setattr("pizza.auth.auth_cache._MAX_AGE_S", 0.0)
     restaurant.keys.append(KEY)
     shared = SharedState.create()
     dependencies = Dependencies(restaurant, shared.read, shared.authentication)
