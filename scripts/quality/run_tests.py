@@ -26,7 +26,7 @@ SHARDS = (
     ("lint", "types", "layers", "audit", "integration", "compatibility"),
     ("acceptance", "unit"),
     ("taskqueue",),
-    ("crew",),
+    ("workers",),
     ("outbox", "browser", "faults"),
 )
 ALL = tuple(name for lane in SHARDS for name in lane)

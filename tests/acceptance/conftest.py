@@ -15,7 +15,7 @@ from ..support.restaurant import Restaurant
 
 
 @pytest.fixture(scope="session")
-def _make(
+def _make_restaurant(
     servers: Servers, _template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Restaurant]:
     def make() -> Restaurant:
@@ -28,35 +28,37 @@ def _make(
 
 
 @pytest.fixture(scope="module")
-def _house(_make: Callable[[], Restaurant]) -> Iterator[Restaurant]:
-    house = _make()
-    house.empty_queues()
+def _restaurant(_make_restaurant: Callable[[], Restaurant]) -> Iterator[Restaurant]:
+    opened = _make_restaurant()
+    opened.empty_queues()
     try:
-        house.open()
-        yield house
+        opened.open()
+        yield opened
     finally:
-        house.close()
+        opened.close()
 
 
 @pytest.fixture
-def restaurant(_house: Restaurant) -> Iterator[Restaurant]:
-    """An open restaurant without a cap and without cooks, one for all tests of a module.
+def restaurant(_restaurant: Restaurant) -> Iterator[Restaurant]:
+    """An open restaurant without a limit of orders and without cooks, one for each module.
 
-    At the end of each test every order has to be ready, exactly once.
+    After each test every order must be ready, exactly once.
     """
-    yield _house
-    _house.reset()
+    yield _restaurant
+    _restaurant.reset()
 
 
 @pytest.fixture
-def new_restaurant(_make: Callable[[], Restaurant]) -> Iterator[Callable[[], Restaurant]]:
-    """Makes restaurants of the test's own, in which nothing runs yet; all are closed at the end."""
+def new_restaurant(
+    _make_restaurant: Callable[[], Restaurant],
+) -> Iterator[Callable[[], Restaurant]]:
+    """Makes restaurants for one test; no process runs yet. All are closed at the end."""
     with ExitStack() as closing:
 
         def make() -> Restaurant:
-            house = _make()
-            closing.callback(house.close)
-            house.empty_queues()
-            return house
+            made = _make_restaurant()
+            closing.callback(made.close)
+            made.empty_queues()
+            return made
 
         yield make

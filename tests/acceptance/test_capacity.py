@@ -20,15 +20,15 @@ CAP = 50
 @pytest.fixture
 def small_restaurant(new_restaurant: Callable[[], Restaurant]) -> Restaurant:
     """A restaurant with 50 places and two HTTP worker processes, and no cook."""
-    house = new_restaurant()
-    house.open(max_concurrent=CAP, web_workers=2)
-    return house
+    restaurant = new_restaurant()
+    restaurant.open(max_concurrent=CAP, web_workers=2)
+    return restaurant
 
 
-def race(house: Restaurant, guests: int) -> tuple[list[Answer], list[Answer]]:
+def race(restaurant: Restaurant, guests: int) -> tuple[list[Answer], list[Answer]]:
     """So many guests at the same moment: who was taken, and who was not."""
     kinds = KINDS * (guests // len(KINDS) + 1)
-    answers = house.rush([meal(kind) for kind in kinds[:guests]])
+    answers = restaurant.rush([meal(kind) for kind in kinds[:guests]])
     assert {answer.status for answer in answers} <= {201, 503}, answers
     taken = [answer for answer in answers if answer.status == 201]
     return taken, [answer for answer in answers if answer.status == 503]
@@ -64,22 +64,22 @@ def numbers_count_from_one(taken: list[Answer]) -> None:
     assert counted == list(range(1, len(taken) + 1))
 
 
-def places_come_free_as_orders_become_ready(house: Restaurant, taken: list[Answer]) -> None:
-    cook = house.start_cook("mario", cooking_time=0.5)
-    eventually(lambda: house.ledger.count("ready") >= 1, 5, "an order is ready")
+def places_come_free_as_orders_become_ready(restaurant: Restaurant, taken: list[Answer]) -> None:
+    cook = restaurant.start_cook("mario", cooking_time=0.5)
+    eventually(lambda: restaurant.ledger.count("ready") >= 1, 5, "an order is ready")
     cook.freeze()
     busy = "select 1 from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()"
-    eventually(lambda: not house.ledger.rows(busy), 5, "what it had asked for is done")
-    ready = house.ledger.count("ready")
+    eventually(lambda: not restaurant.ledger.rows(busy), 5, "what it had asked for is done")
+    ready = restaurant.ledger.count("ready")
 
-    more, refused = race(house, ready + 10)
+    more, refused = race(restaurant, ready + 10)
 
     assert (len(more), len(refused)) == (ready, 10)
     cook.thaw()
     cook.stop()
-    house.start_cook("luigi")
-    house.ledger.wait_for("ready", numbers_of(taken) | numbers_of(more), 15)
-    house.ledger.check_all_ready()
+    restaurant.start_cook("luigi")
+    restaurant.ledger.wait_for("ready", numbers_of(taken) | numbers_of(more), 15)
+    restaurant.ledger.check_all_ready()
 
 
 def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaurant) -> None:
@@ -102,28 +102,28 @@ def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaur
     small_restaurant.ledger.check_all_ready()
 
 
-def let_all_come_again(house: Restaurant, waiting: list[dict[str, Any]]) -> set[str]:
+def let_all_come_again(restaurant: Restaurant, waiting: list[dict[str, Any]]) -> set[str]:
     numbers: set[str] = set()
     while waiting:
-        answers = house.rush(waiting, guests=32)
+        answers = restaurant.rush(waiting, guests=32)
         numbers |= numbers_of(answers)
         both = zip(waiting, answers, strict=True)
         waiting = [order for order, answer in both if answer.status == 503]
     return numbers
 
 
-def most_at_once(house: Restaurant, over: threading.Event) -> int:
+def most_at_once(restaurant: Restaurant, over: threading.Event) -> int:
     """The most orders that one look at the database has found waiting or cooking."""
     highest = 0
-    with closing(OrderLedger(house.db_url)) as books:
+    with closing(OrderLedger(restaurant.db_url)) as books:
         while not over.is_set():
-            highest = max(highest, waiting(house, books))
+            highest = max(highest, waiting(restaurant, books))
     return highest
 
 
-def waiting(house: Restaurant, books: OrderLedger | None = None) -> int:
+def waiting(restaurant: Restaurant, books: OrderLedger | None = None) -> int:
     """How many orders wait or are cooking. books: for another thread's connection."""
-    (row,) = (books or house.ledger).rows(
+    (row,) = (books or restaurant.ledger).rows(
         "select count(*)::int as n from orders where status in ('received', 'cooking')"
     )
     return int(row["n"])
@@ -133,26 +133,26 @@ def waiting(house: Restaurant, books: OrderLedger | None = None) -> int:
 def test_another_cap_at_restart_is_exact(
     new_restaurant: Callable[[], Restaurant], before: int, after: int
 ) -> None:
-    house = new_restaurant()
-    first = house.open(max_concurrent=before)
-    taken, _ = race(house, before + 5)
+    restaurant = new_restaurant()
+    first = restaurant.open(max_concurrent=before)
+    taken, _ = race(restaurant, before + 5)
     assert len(taken) == before
     assert first.stop() == 0
 
-    house.open(max_concurrent=after)
-    eventually(lambda: shares(house) == after, 5, "the new cap holds")
-    more, _ = race(house, 20)
+    restaurant.open(max_concurrent=after)
+    eventually(lambda: shares(restaurant) == after, 5, "the new cap holds")
+    more, _ = race(restaurant, 20)
 
     assert len(more) == max(0, after - before)
-    house.start_cook("mario")
-    house.ledger.wait_for("ready", numbers_of(taken + more), 15)
-    house.ledger.check_all_ready()
-    assert len(race_and_cook(house, after + 5)) >= after
+    restaurant.start_cook("mario")
+    restaurant.ledger.wait_for("ready", numbers_of(taken + more), 15)
+    restaurant.ledger.check_all_ready()
+    assert len(race_and_cook(restaurant, after + 5)) >= after
 
 
-def race_and_cook(house: Restaurant, guests: int) -> set[str]:
-    taken, _ = race(house, guests)
-    house.ledger.wait_for("ready", numbers_of(taken), 15)
+def race_and_cook(restaurant: Restaurant, guests: int) -> set[str]:
+    taken, _ = race(restaurant, guests)
+    restaurant.ledger.wait_for("ready", numbers_of(taken), 15)
     return numbers_of(taken)
 
 
@@ -160,6 +160,6 @@ def numbers_of(answers: list[Answer]) -> set[str]:
     return {answer.document["order_number"] for answer in answers if answer.status == 201}
 
 
-def shares(house: Restaurant) -> int:
-    (row,) = house.ledger.rows("select sum(share)::int as share from kitchen_capacity")
+def shares(restaurant: Restaurant) -> int:
+    (row,) = restaurant.ledger.rows("select sum(share)::int as share from kitchen_capacity")
     return int(row["share"])

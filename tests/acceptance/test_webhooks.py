@@ -39,24 +39,24 @@ def hanging() -> Iterator[WebhookReceiver]:
     found.close()
 
 
-def deliver(house: Restaurant, threads: int = 2) -> Program:
+def deliver(restaurant: Restaurant, threads: int = 2) -> Program:
     flags = {"mode": "webhook-worker", "webhook_threads": threads, "grace": 1, **HERE}
-    worker = house.start(
+    worker = restaurant.start(
         "webhooks", *(f"--{name.replace('_', '-')}={value}" for name, value in flags.items())
     )
     worker.wait_for("worker_connected", count=threads)
     return worker
 
 
-def register(house: Restaurant, url: str, **fields: Any) -> dict[str, Any]:
-    answer = house.client.post("/webhooks", {"url": url, **fields})
+def register(restaurant: Restaurant, url: str, **fields: Any) -> dict[str, Any]:
+    answer = restaurant.client.post("/webhooks", {"url": url, **fields})
     assert answer.status == 201, answer
     return dict(answer.document)
 
 
-def deliveries(house: Restaurant, webhook: dict[str, Any]) -> list[dict[str, Any]]:
+def deliveries(restaurant: Restaurant, webhook: dict[str, Any]) -> list[dict[str, Any]]:
     """Its log, oldest first."""
-    answer = house.client.get(f"/webhooks/{webhook['id']}/deliveries")
+    answer = restaurant.client.get(f"/webhooks/{webhook['id']}/deliveries")
     assert answer.status == 200, answer
     return list(answer.document[::-1])
 
@@ -65,26 +65,26 @@ def test_an_order_is_told_step_by_step_over_failures_and_past_one_that_hangs(
     new_restaurant: Make, receiver: WebhookReceiver, hanging: WebhookReceiver, gone: WebhookReceiver
 ) -> None:
     # Given a receiver that fails once, one that has gone for good, and one that never answers
-    house = new_restaurant()
-    house.open(**HERE)
-    worker, tracker = deliver(house), house.track(ready=False)
-    house.start_cook("mario")
+    restaurant = new_restaurant()
+    restaurant.open(**HERE)
+    worker, tracker = deliver(restaurant), restaurant.track(ready=False)
+    restaurant.start_cook("mario")
     tracker.wait_for("service_started")
-    left = register(house, gone.url())
-    stuck = register(house, hanging.url())
-    good = register(house, receiver.url())
+    left = register(restaurant, gone.url())
+    stuck = register(restaurant, hanging.url())
+    good = register(restaurant, receiver.url())
     receiver.answers = [500]
 
     # When an order goes through the kitchen
-    number = house.place()
-    house.ledger.wait_for("ready", [number], 15)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("ready", [number], 15)
 
     def told() -> dict[str, Any]:
         return {each.json["type"]: each for each in receiver.heard}
 
     def all_delivered() -> bool:
-        house.ledger.rows(_NOW)
-        states = [each["state"] for each in deliveries(house, good)]
+        restaurant.ledger.rows(_NOW)
+        states = [each["state"] for each in deliveries(restaurant, good)]
         return states == ["delivered"] * 3
 
     # Then the good one hears of each step, signed, though another lets everybody wait
@@ -94,16 +94,16 @@ def test_an_order_is_told_step_by_step_over_failures_and_past_one_that_hangs(
         assert each.verified_by(good["secret"]) and not each.verified_by(stuck["secret"])
         assert each.json["data"]["order_number"] == number
         assert each.json["data"]["event_id"] == each.id
-    assert sum(each["attempts"] for each in deliveries(house, good)) == 3 + 1
+    assert sum(each["attempts"] for each in deliveries(restaurant, good)) == 3 + 1
     assert hanging.heard and not [
-        each for each in deliveries(house, stuck) if each["state"] == "delivered"
+        each for each in deliveries(restaurant, stuck) if each["state"] == "delivered"
     ]
     # And who has gone is not asked again
     worker.wait_for("webhook_disabled")
     assert len(gone.heard) == 1
-    assert not house.client.get(f"/webhooks/{left['id']}").document["enabled"]
-    assert deliveries(house, left)[0]["problem"] == "answered 410"
-    assert house.client.post(f"/webhooks/{left['id']}/test").status == 409
+    assert not restaurant.client.get(f"/webhooks/{left['id']}").document["enabled"]
+    assert deliveries(restaurant, left)[0]["problem"] == "answered 410"
+    assert restaurant.client.post(f"/webhooks/{left['id']}/test").status == 409
     # And a worker that is told to stop hands back what hangs
     assert worker.stop() == 0
     assert all(each["secret"] not in worker.stdout_path.read_text() for each in (good, stuck))

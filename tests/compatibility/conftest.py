@@ -54,11 +54,11 @@ def restaurant_on(
     servers: Servers, folder: Path, db_url: str, direct: str = ""
 ) -> Iterator[Restaurant]:
     """A restaurant on any address. direct: of the same database, where that is a pooler's."""
-    house = Restaurant(servers, folder, db_url)
-    house.ledger = OrderLedger(make_conninfo(direct or db_url, options=_READABLE))
+    restaurant = Restaurant(servers, folder, db_url)
+    restaurant.ledger = OrderLedger(make_conninfo(direct or db_url, options=_READABLE))
     try:
         setup_queues(servers.rabbitmq.url)
-        house.empty_queues()
-        yield house
+        restaurant.empty_queues()
+        yield restaurant
     finally:
-        house.close()
+        restaurant.close()

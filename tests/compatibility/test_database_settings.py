@@ -73,7 +73,7 @@ def all_opposites(postgres: Postgres, new_database: MakeDatabase) -> str:
 
 
 @pytest.fixture(scope="module")
-def house(
+def restaurant(
     servers: Servers, all_opposites: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Restaurant]:
     folder = tmp_path_factory.mktemp("settings")
@@ -84,16 +84,16 @@ def house(
 
 
 def test_sixty_orders_at_a_time_are_taken_and_cooked_whatever_the_defaults_are(
-    house: Restaurant,
+    restaurant: Restaurant,
 ) -> None:
-    service = house.open()
-    cooks = house.start_cooks(["mario", "luigi"])
-    tracker = house.track()
-    answers = house.rush([meal() for _ in range(ORDERS)], guests=12)
+    service = restaurant.open()
+    cooks = restaurant.start_cooks(["mario", "luigi"])
+    tracker = restaurant.track()
+    answers = restaurant.rush([meal() for _ in range(ORDERS)], guests=12)
     assert [answer.status for answer in answers] == [201] * ORDERS
     numbers = [answer.document["order_number"] for answer in answers]
-    house.ledger.wait_for("ready", numbers, 60)
-    house.ledger.check_all_ready()
+    restaurant.ledger.wait_for("ready", numbers, 60)
+    restaurant.ledger.check_all_ready()
     for program in (service, *cooks, tracker):
         assert not lost_anything(program), program.name
 

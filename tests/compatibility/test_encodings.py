@@ -31,9 +31,9 @@ def test_a_database_that_cannot_hold_every_name_is_refused(
     servers: Servers, new_database: MakeDatabase, tmp_path: Path, encoding: str
 ) -> None:
     url = new_database(options=f"encoding '{encoding}' locale 'C'")
-    with restaurant_on(servers, tmp_path, url) as house:
-        house.start("setup", "--setup-db").refused(SENTENCE.format(encoding))
-        cook = house.start("cook", "--mode=kitchen-worker", "--worker-name=mario")
+    with restaurant_on(servers, tmp_path, url) as restaurant:
+        restaurant.start("setup", "--setup-db").refused(SENTENCE.format(encoding))
+        cook = restaurant.start("cook", "--mode=kitchen-worker", "--worker-name=mario")
         cook.refused(SENTENCE.format(encoding))
     done = command(url, tmp_path, "orders", "list")
     assert (done.returncode, done.stdout) == (2, b"")

@@ -71,7 +71,7 @@ def wire(postgres: Postgres) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def house(
+def restaurant(
     servers: Servers,
     wire: Proxy,
     new_database: MakeDatabase,
@@ -85,15 +85,15 @@ def house(
 
 
 def test_no_order_notices_that_a_firewall_has_cut_the_idle_connections(
-    house: Restaurant, wire: Proxy
+    restaurant: Restaurant, wire: Proxy
 ) -> None:
-    house.open()
+    restaurant.open()
     for _ in range(3):
-        idle = [row["pid"] for row in house.ledger.rows(_OF_SERVICE)]
+        idle = [row["pid"] for row in restaurant.ledger.rows(_OF_SERVICE)]
         assert idle
         wire.reset()
-        gone = lambda old=idle: not house.ledger.rows(_STILL_THERE, old)  # noqa: E731
+        gone = lambda old=idle: not restaurant.ledger.rows(_STILL_THERE, old)  # noqa: E731
         wait_until(gone, 5, "the sessions have ended")
-        answers = [house.client.order(meal()) for _ in range(8)]
+        answers = [restaurant.client.order(meal()) for _ in range(8)]
         assert [answer.status for answer in answers] == [201] * 8
-        wait_until(house.client.answers, 10, "all of the service is connected again")
+        wait_until(restaurant.client.answers, 10, "all of the service is connected again")

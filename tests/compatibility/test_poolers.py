@@ -57,15 +57,15 @@ def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poolers, "_keep_sessions", set())
 
 
-def cook_all(house: Restaurant, **options: str) -> None:
+def cook_all(restaurant: Restaurant, **options: str) -> None:
     """Thirty orders are taken, twelve at a time, and all are cooked."""
-    house.open(**options)
-    cooks = house.start_cooks(["mario", "luigi"])
-    answers = house.rush([meal() for _ in range(ORDERS)], guests=12)
+    restaurant.open(**options)
+    cooks = restaurant.start_cooks(["mario", "luigi"])
+    answers = restaurant.rush([meal() for _ in range(ORDERS)], guests=12)
     assert [answer.status for answer in answers] == [201] * ORDERS
     numbers = [answer.document["order_number"] for answer in answers]
-    house.ledger.wait_for("ready", numbers, 60)
-    house.ledger.check_all_ready()
+    restaurant.ledger.wait_for("ready", numbers, 60)
+    restaurant.ledger.check_all_ready()
     assert all(cook.running for cook in cooks)
 
 
@@ -74,17 +74,17 @@ def test_everything_works_through_session_mode(
 ) -> None:
     """Without ignore_startup_parameters."""
     address, direct = session_pooler.url_of(database), servers.postgres.url_of(database)
-    with restaurant_on(servers, tmp_path, address, direct) as house:
-        assert house.start("setup", "--setup-db").exit_code(60) == 0
-        cook_all(house)
+    with restaurant_on(servers, tmp_path, address, direct) as restaurant:
+        assert restaurant.start("setup", "--setup-db").exit_code(60) == 0
+        cook_all(restaurant)
 
 
 def test_http_requests_work_through_transaction_mode(
     servers: Servers, transaction_pooler: PgBouncer, database: str, tmp_path: Path
 ) -> None:
     direct = servers.postgres.url_of(database)
-    with restaurant_on(servers, tmp_path, direct) as house:
-        cook_all(house, db_pool=transaction_pooler.url_of(database))
+    with restaurant_on(servers, tmp_path, direct) as restaurant:
+        cook_all(restaurant, db_pool=transaction_pooler.url_of(database))
         with servers.postgres.connect() as admin:
             through = admin.execute(
                 "select count(*) from pg_stat_activity where datname = %s"
@@ -108,9 +108,9 @@ def test_processes_that_need_a_session_refuse_transaction_mode(
 ) -> None:
     with restaurant_on(
         servers, tmp_path, transaction_pooler.url_of(database), servers.postgres.url_of(database)
-    ) as house:
-        programs = [house.start(name, *flags) for name, flags in PROCESSES.items()]
-        service = house.begin()
+    ) as restaurant:
+        programs = [restaurant.start(name, *flags) for name, flags in PROCESSES.items()]
+        service = restaurant.begin()
         for program in programs:
             program.refused(f"{TRANSACTION_MODE}.")
         service.refused(f"{TRANSACTION_MODE}; HTTP requests may use this one (--db-pool).")
@@ -121,9 +121,9 @@ def test_processes_that_come_before_the_pooler_end_as_soon_as_its_mode_is_known(
 ) -> None:
     pooler = PgBouncer(tmp_path / "late", servers.postgres, "transaction")
     direct = servers.postgres.url_of(database)
-    with restaurant_on(servers, tmp_path, pooler.url_of(database), direct) as house:
-        cook = house.start_cook_soon("mario", order_types="pizza")
-        service = house.begin()
+    with restaurant_on(servers, tmp_path, pooler.url_of(database), direct) as restaurant:
+        cook = restaurant.start_cook_soon("mario", order_types="pizza")
+        service = restaurant.begin()
         cook.wait_for("database_lost")
         service.wait_for("database_unavailable")
         with pooler:

@@ -39,21 +39,25 @@ def server(
 def test_an_order_is_cooked_and_survives_its_cook(
     server: Postgres, servers: Servers, tmp_path: Path
 ) -> None:
-    with restaurant_on(servers, tmp_path, server.url) as house:
+    with restaurant_on(servers, tmp_path, server.url) as restaurant:
         for _ in range(2):
-            setup = house.start("setup", "--setup-db")
+            setup = restaurant.start("setup", "--setup-db")
             assert setup.exit_code(60) == 0, setup.lines
-        house.open()
-        mario = house.start_cook("mario", cooking_time=LONG)
-        number = house.place()
-        house.ledger.wait_for("cooking", [number], 20)
+        restaurant.open()
+        mario = restaurant.start_cook("mario", cooking_time=LONG)
+        number = restaurant.place()
+        restaurant.ledger.wait_for("cooking", [number], 20)
         mario.kill()
-        house.start_cook("luigi")
-        house.ledger.wait_for("ready", [number], 30)
-        second = house.place("dine-in")
-        house.ledger.wait_for("ready", [second], 20)
-        house.ledger.check_all_ready()
-        assert [row.changed_by for row in house.ledger.cookings()] == ["mario", "luigi", "luigi"]
+        restaurant.start_cook("luigi")
+        restaurant.ledger.wait_for("ready", [number], 30)
+        second = restaurant.place("dine-in")
+        restaurant.ledger.wait_for("ready", [second], 20)
+        restaurant.ledger.check_all_ready()
+        assert [row.changed_by for row in restaurant.ledger.cookings()] == [
+            "mario",
+            "luigi",
+            "luigi",
+        ]
 
 
 def test_a_database_of_the_last_release_is_brought_up_to_date(

@@ -24,7 +24,7 @@ BEFORE_THE_GUESTS = ("clock", "one-way")
 CROWDED = ("backlog-burst", "wrong-address", "foreign-garbage")
 # The others, at the size of a test of their own.
 ELSEWHERE = {
-    "rolling-restart": "acceptance/crew/test_upgrade.py::"
+    "rolling-restart": "acceptance/workers/test_upgrade.py::"
     "test_the_order_service_is_followed_by_another_and_no_request_fails_twice",
     "order-service": "acceptance/faults/test_kills.py::"
     "test_the_process_that_publishes_may_die_at_any_moment",
@@ -38,7 +38,7 @@ ELSEWHERE = {
     "test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits",
     "long-transaction": "taskqueue/jobs/test_open_transactions.py::"
     "test_a_job_may_hold_its_transaction_for_long",
-    "two-trackings": "acceptance/crew/test_two_trackings.py::"
+    "two-trackings": "acceptance/workers/test_two_trackings.py::"
     "test_two_of_them_go_on_within_seconds_of_any_restart",
     "row-lock": "taskqueue/outbox/test_locked_rows.py::"
     "test_locked_messages_in_every_state_hold_up_no_others",

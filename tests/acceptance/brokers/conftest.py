@@ -129,13 +129,13 @@ def open_restaurant(
     db_url = servers.postgres.create_database(name, template=_template)
     setup_queues(virtual_host.url)
     site = Site(servers, virtual_host)
-    house = Restaurant(site, tmp_path_factory.mktemp("restaurant"), db_url)  # type: ignore[arg-type]
+    made = Restaurant(site, tmp_path_factory.mktemp("restaurant"), db_url)  # type: ignore[arg-type]
     try:
-        house.empty_queues()
-        house.open()
-        yield house
+        made.empty_queues()
+        made.open()
+        yield made
     finally:
-        house.close()
+        made.close()
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from ...support.waiting import Stopwatch
 GUESTS = 30
 
 
-def pace(house: Restaurant) -> float:
+def pace(restaurant: Restaurant) -> float:
     """The median time that a guest waits for his 201, of 30 who come one after the other."""
-    answers = [house.client.order(meal(kind)) for kind in KINDS * (GUESTS // len(KINDS))]
+    answers = [restaurant.client.order(meal(kind)) for kind in KINDS * (GUESTS // len(KINDS))]
     assert {answer.status for answer in answers} == {201}, answers
     return median(answer.seconds for answer in answers)
 
 
-def all_ready(house: Restaurant) -> bool:
-    return house.ledger.count("ready") == len(house.ledger.orders())
+def all_ready(restaurant: Restaurant) -> bool:
+    return restaurant.ledger.count("ready") == len(restaurant.ledger.orders())
 
 
 def test_orders_are_taken_as_fast_without_a_broker_and_cooked_once_it_is_back(

@@ -48,18 +48,18 @@ def test_an_order_is_cooked_though_the_order_service_dies_right_after_its_201(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
     """Its main process, which publishes, is frozen before: so it cannot have sent anything."""
-    house = new_restaurant()
-    service = house.open()
+    restaurant = new_restaurant()
+    service = restaurant.open()
     os.kill(service.process.pid, signal.SIGSTOP)
-    number = house.place()
+    number = restaurant.place()
 
     service.kill()
-    house.start_cook("mario")
+    restaurant.start_cook("mario")
 
-    house.ledger.wait_for("ready", [number], 5)
-    house.open()
-    assert house.client.get(f"/orders/{number}/status").document["current_status"] == "ready"
-    house.ledger.check_all_ready()
+    restaurant.ledger.wait_for("ready", [number], 5)
+    restaurant.open()
+    assert restaurant.client.get(f"/orders/{number}/status").document["current_status"] == "ready"
+    restaurant.ledger.check_all_ready()
 
 
 def test_dead_http_workers_are_replaced(restaurant: Restaurant) -> None:
@@ -129,16 +129,16 @@ def test_the_process_that_publishes_may_die_at_any_moment(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
     """The order service is killed twice in the middle of its intake, and comes back."""
-    house = new_restaurant()
-    house.start_cooks(["mario", "luigi"])
+    restaurant = new_restaurant()
+    restaurant.start_cooks(["mario", "luigi"])
     answered: set[str] = set()
     for _ in range(2):
-        service = house.open()
-        answers = [house.client.order(meal(kind)) for kind in KINDS * 3]
+        service = restaurant.open()
+        answers = [restaurant.client.order(meal(kind)) for kind in KINDS * 3]
         service.kill()
         answered |= {answer.document["order_number"] for answer in answers}
 
-    house.ledger.wait_for("ready", answered, 10)
+    restaurant.ledger.wait_for("ready", answered, 10)
     assert len(answered) == 18
-    assert set(house.ledger.orders()) == answered
-    house.ledger.check_all_ready()
+    assert set(restaurant.ledger.orders()) == answered
+    restaurant.ledger.check_all_ready()

@@ -23,42 +23,45 @@ def empty_db(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database(name)
 
 
-def set_up(house: Restaurant, *flags: str) -> Program:
-    return house.start("setup", *flags)
+def set_up(restaurant: Restaurant, *flags: str) -> Program:
+    return restaurant.start("setup", *flags)
 
 
 def test_processes_that_come_before_their_servers_come_up_by_themselves(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
-    with down(house.servers.rabbitmq), down(house.servers.postgres):
-        programs = [house.begin(), *(house.start_cook_soon(name) for name in ("mario", "luigi"))]
+    restaurant = new_restaurant()
+    with down(restaurant.servers.rabbitmq), down(restaurant.servers.postgres):
+        programs = [
+            restaurant.begin(),
+            *(restaurant.start_cook_soon(name) for name in ("mario", "luigi")),
+        ]
         what = "each says what it misses"
         eventually(lambda: all(warnings(program) for program in programs), 15, what)
         stays(lambda: all(program.running for program in programs), 1, "nobody gives up")
 
-    house.serves_again(20)
-    numbers = [house.place() for _ in range(4)]
-    house.ledger.wait_for("ready", numbers, 20)
+    restaurant.serves_again(20)
+    numbers = [restaurant.place() for _ in range(4)]
+    restaurant.ledger.wait_for("ready", numbers, 20)
     for program in programs:
         assert program.running
         assert len(warnings(program)) < 60, "a hot loop"
-    house.ledger.check_all_ready()
+    restaurant.ledger.check_all_ready()
 
 
 def test_cooks_that_come_before_the_tables_wait_for_them(
     new_restaurant: Callable[[], Restaurant], empty_db: str
 ) -> None:
-    house = new_restaurant()
+    restaurant = new_restaurant()
     cooks = [
-        house.start_cook_soon("mario", db=empty_db),
-        house.start_cook_soon("luigi", db=empty_db, order_types="pizza"),
+        restaurant.start_cook_soon("mario", db=empty_db),
+        restaurant.start_cook_soon("luigi", db=empty_db, order_types="pizza"),
     ]
     for cook in cooks:
         what = "each says what to do"
         eventually(lambda cook=cook: "run --setup-db" in str(warnings(cook)), 15, what)
 
-    assert set_up(house, "--setup-db", f"--db={empty_db}").exit_code() == 0
+    assert set_up(restaurant, "--setup-db", f"--db={empty_db}").exit_code() == 0
 
     for cook in cooks:
         cook.wait_for("worker_connected", 20)
@@ -72,13 +75,13 @@ def warnings(program: Program) -> list[str]:
 def test_the_database_may_be_set_up_twice_and_by_two_at_once(
     new_restaurant: Callable[[], Restaurant], empty_db: str
 ) -> None:
-    house = new_restaurant()
-    both = [set_up(house, "--setup-db", f"--db={empty_db}") for _ in range(2)]
+    restaurant = new_restaurant()
+    both = [set_up(restaurant, "--setup-db", f"--db={empty_db}") for _ in range(2)]
     assert [program.exit_code() for program in both] == [0, 0]
     applied = ledger_of_migrations(empty_db)
 
-    again = set_up(house, "--setup-db", f"--db={empty_db}")
-    migrated = set_up(house, "--migrate-db", f"--db={empty_db}")
+    again = set_up(restaurant, "--setup-db", f"--db={empty_db}")
+    migrated = set_up(restaurant, "--migrate-db", f"--db={empty_db}")
     assert (again.exit_code(), migrated.exit_code()) == (0, 0)
 
     assert ledger_of_migrations(empty_db) == applied
@@ -96,8 +99,8 @@ def ledger_of_migrations(db_url: str) -> list[tuple[str, str, object]]:
 def test_the_queues_may_be_set_up_twice_and_by_two_at_once(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
-    programs = [set_up(house, "--setup-queues") for _ in range(3)]
+    restaurant = new_restaurant()
+    programs = [set_up(restaurant, "--setup-queues") for _ in range(3)]
 
     assert [program.exit_code() for program in programs] == [0, 0, 0]
     assert programs[0].lines[-1]["message"] == "Exchanges and queues are ready"
@@ -106,11 +109,11 @@ def test_the_queues_may_be_set_up_twice_and_by_two_at_once(
 def test_set_up_without_its_server_says_so_in_one_line_and_fails(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
+    restaurant = new_restaurant()
     nobody = "127.0.0.1:9"
     programs = [
-        set_up(house, "--setup-db", f"--db=postgres://pizza:secret@{nobody}/pizza"),
-        set_up(house, "--setup-queues", f"--rabbitmq={nobody}"),
+        set_up(restaurant, "--setup-db", f"--db=postgres://pizza:secret@{nobody}/pizza"),
+        set_up(restaurant, "--setup-queues", f"--rabbitmq={nobody}"),
     ]
 
     for program in programs:

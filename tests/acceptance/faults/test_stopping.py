@@ -104,60 +104,60 @@ def test_a_frozen_cook_that_thaws_within_its_lease_goes_on(restaurant: Restauran
 def test_the_order_service_stops_cleanly_and_leaves_nothing_unsent(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
-    service = house.open()
-    numbers = [house.place() for _ in range(5)]
+    restaurant = new_restaurant()
+    service = restaurant.open()
+    numbers = [restaurant.place() for _ in range(5)]
 
     assert service.stop() == 0
 
     assert service.lines[-1]["action"] == "service_stopped"
-    house.start_cook("mario")
-    house.ledger.wait_for("ready", numbers, 5)
-    house.ledger.check_all_ready()
+    restaurant.start_cook("mario")
+    restaurant.ledger.wait_for("ready", numbers, 5)
+    restaurant.ledger.check_all_ready()
 
 
 def test_everybody_told_to_stop_while_both_servers_hang_is_out_in_time_and_loses_nothing(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
     """One in mid-cooking, one at rest, a station, tracking, a subscriber; told more than once."""
-    house = new_restaurant()
-    house.open(stations="quality")
-    busy = house.start_cook("mario", cooking_time=0.5, grace=1)
-    number = house.place()
+    restaurant = new_restaurant()
+    restaurant.open(stations="quality")
+    busy = restaurant.start_cook("mario", cooking_time=0.5, grace=1)
+    number = restaurant.place()
     staff = [
         busy,
-        house.start_cook("luigi", grace=1),
-        house.start_cook("quality_1", station="quality", station_time=0, grace=1),
-        house.track(),
-        house.subscribe(name=f"screen_{house.port}"),
+        restaurant.start_cook("luigi", grace=1),
+        restaurant.start_cook("quality_1", station="quality", station_time=0, grace=1),
+        restaurant.track(),
+        restaurant.subscribe(name=f"screen_{restaurant.port}"),
     ]
-    more = [house.place() for _ in range(5)]
-    with hung(house.servers.postgres), hung(house.servers.rabbitmq):
+    more = [restaurant.place() for _ in range(5)]
+    with hung(restaurant.servers.postgres), hung(restaurant.servers.rabbitmq):
         for each in staff:
             each.terminate()
             each.process.send(signal.SIGTERM)
         for each in staff:
             assert each.exit_code(20) == 0, each.name
-    house.serves_again()
-    house.start_cook("toad", cooking_time=0)
-    house.start_cook("quality_2", station="quality", station_time=0)
+    restaurant.serves_again()
+    restaurant.start_cook("toad", cooking_time=0)
+    restaurant.start_cook("quality_2", station="quality", station_time=0)
     where = "select stage from orders where number = any(%s) and stage <> 'handover'"
-    eventually(lambda: not house.ledger.rows(where, [number, *more]), 30, "all were done")
+    eventually(lambda: not restaurant.ledger.rows(where, [number, *more]), 30, "all were done")
     for order in (number, *more):
-        statuses = [row.status for row in house.ledger.log(order)]
+        statuses = [row.status for row in restaurant.ledger.log(order)]
         assert statuses.count("ready") == 1, statuses
 
 
 def test_who_is_told_to_stop_before_it_has_heard_of_its_servers_ends_at_once(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
+    restaurant = new_restaurant()
     nowhere = ("--db=postgres://nobody@127.0.0.1:1/none", "--rabbitmq=127.0.0.1:1")
     started = [
-        house.start("service", "--mode=order-service", f"--port={house.port}", *nowhere),
-        house.start("cook", "--mode=kitchen-worker", "--worker-name=mario", *nowhere),
-        house.start("tracking", "--mode=tracking-service", *nowhere),
-        house.start("subscriber", "--mode=notification-subscriber", *nowhere, database=False),
+        restaurant.start("service", "--mode=order-service", f"--port={restaurant.port}", *nowhere),
+        restaurant.start("cook", "--mode=kitchen-worker", "--worker-name=mario", *nowhere),
+        restaurant.start("tracking", "--mode=tracking-service", *nowhere),
+        restaurant.start("subscriber", "--mode=notification-subscriber", *nowhere, database=False),
     ]
     for each in started:
         eventually(lambda program=each: program.lines, 60, f"{each.name} says something")

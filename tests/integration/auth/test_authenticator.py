@@ -31,7 +31,9 @@ DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
 
 
 @pytest.fixture
-def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Authenticator]:
+def make_authenticator(
+    db_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Authenticator]:
     """Makes authenticators of this database that read it each time."""
     monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 0.0)
 
@@ -43,15 +45,19 @@ def house(db_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Authent
     return lambda *digests: Authenticator(lend, digests)
 
 
-def test_without_a_key_everybody_is_staff(house: Callable[..., Authenticator]) -> None:
-    assert not house().auth_required()
-    assert house().authenticate(None) == house().authenticate("whatever") == AUTH_DISABLED
+def test_without_a_key_everybody_is_staff(make_authenticator: Callable[..., Authenticator]) -> None:
+    assert not make_authenticator().auth_required()
+    assert (
+        make_authenticator().authenticate(None)
+        == make_authenticator().authenticate("whatever")
+        == AUTH_DISABLED
+    )
 
 
 def test_the_first_key_closes_the_doors_and_each_key_opens_them(
-    conn: BoundedConnection, house: Callable[..., Authenticator]
+    conn: BoundedConnection, make_authenticator: Callable[..., Authenticator]
 ) -> None:
-    at = house()
+    at = make_authenticator()
     assert at.authenticate(None) == AUTH_DISABLED
 
     first, anna = keys.add_key(conn, "Anna's tablet")
@@ -66,10 +72,10 @@ def test_the_first_key_closes_the_doors_and_each_key_opens_them(
 
 
 def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
-    conn: BoundedConnection, house: Callable[..., Authenticator]
+    conn: BoundedConnection, make_authenticator: Callable[..., Authenticator]
 ) -> None:
     kept, key = keys.add_key(conn, "Anna's tablet")
-    at = house()
+    at = make_authenticator()
     assert at.authenticate(key).role == MANAGER
 
     first = keys.revoke_key(conn, kept.id)
@@ -101,9 +107,9 @@ def test_a_name_or_an_id_that_is_none_is_refused(conn: BoundedConnection) -> Non
 
 
 def test_a_token_opens_its_order_alone_and_only_in_its_house(
-    conn: BoundedConnection, house: Callable[..., Authenticator]
+    conn: BoundedConnection, make_authenticator: Callable[..., Authenticator]
 ) -> None:
-    at = house()
+    at = make_authenticator()
     at.warm_up()
     order, another = (orders.place_order(conn, DRAFT) for _ in range(2))
     token = at.tracking_token(order.number, order.id)
@@ -120,7 +126,7 @@ def test_a_token_opens_its_order_alone_and_only_in_its_house(
     assert (
         at.tracking_token(order.number, order.id)
         == token
-        == house().tracking_token(order.number, order.id)
+        == make_authenticator().tracking_token(order.number, order.id)
     )
     with pytest.raises(InvalidCredential):
         at.authenticate_tracking_token(at.tracking_token(order.number, another.id))

@@ -29,7 +29,7 @@ Open = Callable[..., Authenticator]
 
 
 @pytest.fixture
-def house(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Open:
+def make_authenticator(conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch) -> Open:
     """Makes authenticators of this database that read it each time."""
     monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 0.0)
 
@@ -52,20 +52,20 @@ def log_in(at: Authenticator, key: str) -> str:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_key_has_its_role_and_release_02_knows_only_managers(
-    conn: BoundedConnection, house: Open, role: str
+    conn: BoundedConnection, make_authenticator: Open, role: str
 ) -> None:
     kept, key = keys.add_key(conn, "Pass", role=role, kind=DEVICE)
 
-    assert house().authenticate(key) == Principal(role, name="Pass", key_id=kept.id)
+    assert make_authenticator().authenticate(key) == Principal(role, name="Pass", key_id=kept.id)
     old = [bytes(row[0]) for row in conn.execute(OLD_HASHES)]
     assert (keys.digest(key) in old) == (role == MANAGER)
 
 
 def test_an_expired_key_counts_no_more_and_neither_do_its_sessions(
-    conn: BoundedConnection, house: Open
+    conn: BoundedConnection, make_authenticator: Open
 ) -> None:
     kept, key = keys.add_key(conn, "Help for a day", good_for=timedelta(days=1))
-    at = house()
+    at = make_authenticator()
     cookie = log_in(at, key)
     assert at.authenticate(key).role == at.authenticate(cookie).role == MANAGER
     assert keys.digest(key) not in [bytes(row[0]) for row in conn.execute(OLD_HASHES)]
@@ -98,10 +98,10 @@ def test_a_key_that_makes_no_sense_is_refused(
 
 
 def test_a_session_of_one_process_counts_in_another_at_once(
-    conn: BoundedConnection, house: Open, monkeypatch: pytest.MonkeyPatch
+    conn: BoundedConnection, make_authenticator: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, key = keys.add_key(conn, "Anna", role=STATION)
-    one, other = house(), house()
+    one, other = make_authenticator(), make_authenticator()
     assert other.authenticate(None) == ANONYMOUS
     monkeypatch.setattr(auth_cache, "_MAX_AGE_S", 60.0)
 
@@ -116,10 +116,10 @@ def test_a_session_of_one_process_counts_in_another_at_once(
 
 
 def test_logging_out_ends_the_session_in_every_process(
-    conn: BoundedConnection, house: Open
+    conn: BoundedConnection, make_authenticator: Open
 ) -> None:
     _, key = keys.add_key(conn, "Anna")
-    one, other = house(), house()
+    one, other = make_authenticator(), make_authenticator()
     cookie = log_in(one, key)
     assert other.authenticate(cookie).has_key
 
@@ -130,22 +130,22 @@ def test_logging_out_ends_the_session_in_every_process(
 
 
 def test_a_session_of_a_key_of_the_environment_ends_with_that_key(
-    conn: BoundedConnection, house: Open
+    conn: BoundedConnection, make_authenticator: Open
 ) -> None:
     digest = keys.digest("a sound key of the environment")
-    cookie = log_in(house(digest), "a sound key of the environment")
+    cookie = log_in(make_authenticator(digest), "a sound key of the environment")
 
-    found = house(digest).authenticate(cookie)
+    found = make_authenticator(digest).authenticate(cookie)
     assert (found.name, found.role) == ("environment", MANAGER)
     assert found.key_id == keys.environment_id(digest) and digest.hex()[:8] not in found.key_id
-    assert house(keys.digest("another key")).authenticate(cookie) == ANONYMOUS
+    assert make_authenticator(keys.digest("another key")).authenticate(cookie) == ANONYMOUS
 
 
 def test_a_used_session_goes_on_and_an_unused_one_ends(
-    conn: BoundedConnection, house: Open
+    conn: BoundedConnection, make_authenticator: Open
 ) -> None:
     _, key = keys.add_key(conn, "Anna")
-    at = house(idle_seconds=3600)
+    at = make_authenticator(idle_seconds=3600)
     used, unused = log_in(at, key), log_in(at, key)
     ids = [sessions.session_id(each) for each in (used, unused)]
     left = "select extract(epoch from expires_at - now())::integer / 60 from staff_session"
@@ -167,9 +167,9 @@ def test_a_used_session_goes_on_and_an_unused_one_ends(
     assert at.authenticate(unused) == ANONYMOUS
 
 
-def test_no_session_is_older_than_a_week(conn: BoundedConnection, house: Open) -> None:
+def test_no_session_is_older_than_a_week(conn: BoundedConnection, make_authenticator: Open) -> None:
     _, key = keys.add_key(conn, "Anna")
-    at = house(idle_seconds=3 * 86_400)
+    at = make_authenticator(idle_seconds=3 * 86_400)
     cookie = log_in(at, key)
     conn.execute("update staff_session set created_at = now() - interval '6 days'")
     recorder = sessions.UseRecorder(at._connection, timedelta(days=3))
@@ -199,10 +199,10 @@ def test_use_is_written_once_a_while_and_in_another_thread(monkeypatch: pytest.M
 
 
 def test_a_session_is_ended_by_the_beginning_of_its_id(
-    conn: BoundedConnection, house: Open
+    conn: BoundedConnection, make_authenticator: Open
 ) -> None:
     _, key = keys.add_key(conn, "Anna")
-    at = house()
+    at = make_authenticator()
     cookies = [log_in(at, key) for _ in range(3)]
     id = sessions.session_id(cookies[0])
 
@@ -216,11 +216,11 @@ def test_a_session_is_ended_by_the_beginning_of_its_id(
 
 
 def test_a_key_has_no_more_sessions_than_it_may(
-    conn: BoundedConnection, house: Open, monkeypatch: pytest.MonkeyPatch
+    conn: BoundedConnection, make_authenticator: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pizza.auth.session_storage.MAX_PER_KEY", 3)
     _, key = keys.add_key(conn, "Anna")
-    at = house()
+    at = make_authenticator()
     cookies = [log_in(at, key) for _ in range(5)]
     assert [at.authenticate(each).has_key for each in cookies] == [False, False, True, True, True]
 
@@ -264,7 +264,7 @@ def test_a_webhook_is_disabled_with_its_key(conn: BoundedConnection, end: str, w
     assert webhook_storage.list_subscribed(conn, "webhook.test") == [mine, theirs, houses]
 
 
-def test_a_monitor_key_is_no_staff(conn: BoundedConnection, house: Open) -> None:
+def test_a_monitor_key_is_no_staff(conn: BoundedConnection, make_authenticator: Open) -> None:
     _, key = keys.add_key(conn, "Prometheus", role=MONITOR)
-    caller = house().authenticate(key)
+    caller = make_authenticator().authenticate(key)
     assert caller.has_key and not caller.is_staff and not caller.may_see_order("ORD_20241216_001")

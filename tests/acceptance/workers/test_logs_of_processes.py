@@ -16,14 +16,14 @@ from ...support.restaurant.program import TIMESTAMP
 
 
 @pytest.fixture(scope="module")
-def day(_house: Restaurant) -> tuple[Program, Program, str]:
+def day(_restaurant: Restaurant) -> tuple[Program, Program, str]:
     """One cook's day: comes, cooks one order, goes home. The service, the cook, the number."""
-    cook = _house.start_cook("mario", cooking_time=0.1)
-    number = _house.place("delivery", customer_name="Jane")
-    _house.ledger.wait_for("ready", [number], 5)
+    cook = _restaurant.start_cook("mario", cooking_time=0.1)
+    number = _restaurant.place("delivery", customer_name="Jane")
+    _restaurant.ledger.wait_for("ready", [number], 5)
     assert cook.stop() == 0
-    assert _house.service is not None
-    return _house.service, cook, number
+    assert _restaurant.service is not None
+    return _restaurant.service, cook, number
 
 
 def test_the_order_service_tells_of_its_start_and_of_every_order(
@@ -85,10 +85,10 @@ def test_odd_names_stay_on_one_line(restaurant: Restaurant) -> None:
 
 
 def test_a_log_file_takes_it_all(new_restaurant: Callable[[], Restaurant]) -> None:
-    house = new_restaurant()
-    cook = house.start_cook_soon("mario", log_file="mario.log")
-    house.open()
-    house.ledger.wait_for("ready", [house.place()], 10)
+    restaurant = new_restaurant()
+    cook = restaurant.start_cook_soon("mario", log_file="mario.log")
+    restaurant.open()
+    restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
     assert cook.stop() == 0
 
     assert cook.lines == []
@@ -99,17 +99,17 @@ def test_a_log_file_takes_it_all(new_restaurant: Callable[[], Restaurant]) -> No
 def test_a_folder_of_logs_that_is_moved_away_loses_no_line(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
-    folder = house.folder / "logs"
+    restaurant = new_restaurant()
+    folder = restaurant.folder / "logs"
     folder.mkdir()
     log_file = folder / "mario.log"
-    cook = house.start_cook_soon("mario", log_file=log_file)
-    house.open()
-    house.ledger.wait_for("ready", [house.place()], 10)
+    cook = restaurant.start_cook_soon("mario", log_file=log_file)
+    restaurant.open()
+    restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
 
     moved = folder.rename(folder.with_name("moved"))
-    number = house.place()
-    house.ledger.wait_for("ready", [number], 10)
+    number = restaurant.place()
+    restaurant.ledger.wait_for("ready", [number], 10)
     cook.expected_stderr = (
         f"restaurant-system: --log-file (LOG_FILE) {log_file} cannot be opened again: No such file "
         "or directory. The log goes on in the file that was open; make the path writable.\n"

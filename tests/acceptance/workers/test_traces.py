@@ -26,17 +26,17 @@ def grep_of_the_handbook(logs: str) -> str:
 def test_one_grep_shows_what_all_processes_did_for_one_request(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
-    house.open(stations="quality")
-    tracker = house.track()
-    guest = house.subscribe(customer="Jane")
-    house.start_cook("mario")
-    anna = house.start_cook("anna", station="quality", station_time=0)
+    restaurant = new_restaurant()
+    restaurant.open(stations="quality")
+    tracker = restaurant.track()
+    guest = restaurant.subscribe(customer="Jane")
+    restaurant.start_cook("mario")
+    anna = restaurant.start_cook("anna", station="quality", station_time=0)
 
-    other = house.place(customer_name="Jo")
-    answer = house.client.post("/orders", meal(customer_name="Jane"), {"traceparent": GIVEN})
+    other = restaurant.place(customer_name="Jo")
+    answer = restaurant.client.post("/orders", meal(customer_name="Jane"), {"traceparent": GIVEN})
     number = answer.document["order_number"]
-    house.ledger.wait_for("ready", [number, other], 20)
+    restaurant.ledger.wait_for("ready", [number, other], 20)
     eventually(
         lambda: [x for x in tracker.said("status_changed") if x["order_number"] == number][2:],
         20,
@@ -50,8 +50,8 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
         "Anna has looked at it",
     )
 
-    assert house.service is not None
-    command = grep_of_the_handbook(f"{house.service.stdout_path.parent}/*.stdout")
+    assert restaurant.service is not None
+    command = grep_of_the_handbook(f"{restaurant.service.stdout_path.parent}/*.stdout")
     shown = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in shown.stdout.splitlines()]
 
@@ -61,7 +61,7 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
     assert [line["timestamp"] for line in lines] == sorted(line["timestamp"] for line in lines)
     assert {line["order_number"] for line in lines if "order_number" in line} == {number}
     (received,) = [
-        line for line in house.service.said("order_received") if line["order_number"] == other
+        line for line in restaurant.service.said("order_received") if line["order_number"] == other
     ]
     assert len(received["trace_id"]) == 32
     assert received["trace_id"] != ID

@@ -14,25 +14,25 @@ TAKEN = "A worker named 'mario' is already at work; choose another name."
 FULL = "10 workers are already at work, and there is room for no more."
 
 
-def online(house: Restaurant) -> set[str]:
-    workers = house.client.get("/workers/status").document
+def online(restaurant: Restaurant) -> set[str]:
+    workers = restaurant.client.get("/workers/status").document
     return {worker["worker_name"] for worker in workers if worker["status"] == "online"}
 
 
 def test_the_eleventh_worker_is_refused_and_welcome_once_one_has_left(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    house = new_restaurant()
-    house.open()
-    staff = house.start_cooks([f"chef_{place}" for place in range(1, 11)])
-    assert online(house) == {f"chef_{place}" for place in range(1, 11)}
+    restaurant = new_restaurant()
+    restaurant.open()
+    staff = restaurant.start_cooks([f"chef_{place}" for place in range(1, 11)])
+    assert online(restaurant) == {f"chef_{place}" for place in range(1, 11)}
 
-    house.start_cook_soon("one_too_many").refused(FULL)
-    assert "one_too_many" not in online(house)
+    restaurant.start_cook_soon("one_too_many").refused(FULL)
+    assert "one_too_many" not in online(restaurant)
 
     staff[0].kill()
-    house.start_cook("one_too_many")
-    assert online(house) == {"one_too_many", *(f"chef_{place}" for place in range(2, 11))}
+    restaurant.start_cook("one_too_many")
+    assert online(restaurant) == {"one_too_many", *(f"chef_{place}" for place in range(2, 11))}
 
 
 def test_the_second_of_a_name_is_refused_and_the_first_works_on(restaurant: Restaurant) -> None:

@@ -130,9 +130,9 @@ def test_the_second_of_a_name_is_refused(
 
 
 def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    subscriber = house.subscribe()
-    post = AmqpClient(house.servers.rabbitmq.url)
+    restaurant = new_restaurant()
+    subscriber = restaurant.subscribe()
+    post = AmqpClient(restaurant.servers.rabbitmq.url)
     same = notification("ORD_20241216_001", 2)
     post.notify(b"{", {"new_status": "ready"}, same, same)
     for reason in ("the body is not JSON", "order_number is not a text"):
@@ -145,24 +145,24 @@ def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> No
 
 
 def test_a_broker_that_goes_and_comes_back(new_restaurant: Make, named: str) -> None:
-    house = new_restaurant()
-    house.open()
-    listeners = [house.subscribe(), house.subscribe(name=named)]
-    with down(house.servers.rabbitmq):
+    restaurant = new_restaurant()
+    restaurant.open()
+    listeners = [restaurant.subscribe(), restaurant.subscribe(name=named)]
+    with down(restaurant.servers.rabbitmq):
         for each in listeners:
             each.wait_for("broker_lost")
     for each in listeners:
         each.wait_for("broker_reconnected", 15)
         assert [line["level"] for line in each.said("broker_lost")] == ["WARN"]
-    number = house.place()
+    number = restaurant.place()
     for each in listeners:
         eventually(lambda each=each: len(heard(each, number)) == 1, 10, "heard")  # type: ignore[misc]
 
 
 def test_on_a_terminal_it_is_for_people(new_restaurant: Make) -> None:
-    house = new_restaurant()
+    restaurant = new_restaurant()
     ours, theirs = os.openpty()
-    environment = {**os.environ, "RABBITMQ": house.servers.rabbitmq.address, "TERM": "xterm"}
+    environment = {**os.environ, "RABBITMQ": restaurant.servers.rabbitmq.address, "TERM": "xterm"}
     environment.pop("DB_URL", None)
     process = subprocess.Popen(
         [PROGRAM, "--mode=notification-subscriber"], stdout=theirs, env=environment
@@ -172,7 +172,7 @@ def test_on_a_terminal_it_is_for_people(new_restaurant: Make) -> None:
     try:
         while b"Subscribed to all" not in said:
             said += os.read(ours, 4096)
-        post = AmqpClient(house.servers.rabbitmq.url)
+        post = AmqpClient(restaurant.servers.rabbitmq.url)
         post.notify(notification("ORD_20241216_001", 2, customer_name="J\x1b[2Jane"))
         while b"by somebody" not in said:
             said += os.read(ours, 4096)

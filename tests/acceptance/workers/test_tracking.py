@@ -24,9 +24,9 @@ def post(new_restaurant: Make, servers) -> Iterator[AmqpClient]:  # type: ignore
     found.close()
 
 
-def tracked(house: Restaurant) -> list[tuple[str, int]]:
+def tracked(restaurant: Restaurant) -> list[tuple[str, int]]:
     """The changes that were tracked; an estimate that moved in a slow kitchen has no sequence."""
-    rows = house.ledger.rows(
+    rows = restaurant.ledger.rows(
         """select order_number, sequence from tracking_event
            where sequence is not null order by 1, 2"""
     )
@@ -44,18 +44,18 @@ def changes(tracker: Program, number: str) -> list[tuple[str | None, str]]:
 
 
 def test_a_day_is_told_line_by_line(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    tracker = house.track()
+    restaurant = new_restaurant()
+    restaurant.open()
+    tracker = restaurant.track()
     assert tracker.lines[0]["message"] == "Tracking service started"
     assert tracker.lines[0]["service"] == "tracking-service"
     assert tracker.lines[0]["action"] == "service_started"
 
-    house.start_cook("mario")
-    numbers = house.place_all([meal() for _ in range(10)])
-    house.ledger.wait_for("ready", numbers, 10)
+    restaurant.start_cook("mario")
+    numbers = restaurant.place_all([meal() for _ in range(10)])
+    restaurant.ledger.wait_for("ready", numbers, 10)
 
-    eventually(lambda: len(tracked(house)) == 30, 10, "all changes are tracked")
+    eventually(lambda: len(tracked(restaurant)) == 30, 10, "all changes are tracked")
     # A line is written after the commit.
     eventually(lambda: len(told(tracker)) == 30, 5, "all changes are told")
     for number in numbers:
@@ -63,30 +63,30 @@ def test_a_day_is_told_line_by_line(new_restaurant: Make) -> None:
         assert changes(tracker, number) == expected
     assert not tracker.said("event_gap")
     assert tracker.stop() == 0
-    house.ledger.check_all_ready()
+    restaurant.ledger.check_all_ready()
 
 
 def test_killed_at_any_moment_it_misses_and_doubles_nothing(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    house.start_cooks(["mario", "luigi"])
-    tracker = house.track()
+    restaurant = new_restaurant()
+    restaurant.open()
+    restaurant.start_cooks(["mario", "luigi"])
+    tracker = restaurant.track()
     numbers = []
     for _ in range(3):
-        numbers += house.place_all([meal() for _ in range(15)])
+        numbers += restaurant.place_all([meal() for _ in range(15)])
         tracker.kill()
-        tracker = house.track(ready=False)
-    numbers += house.place_all([meal() for _ in range(15)])
-    house.ledger.wait_for("ready", numbers, 20)
+        tracker = restaurant.track(ready=False)
+    numbers += restaurant.place_all([meal() for _ in range(15)])
+    restaurant.ledger.wait_for("ready", numbers, 20)
 
     every = sorted((number, sequence) for number in numbers for sequence in (1, 2, 3))
-    eventually(lambda: tracked(house) == every, 15, "each change is tracked once")
-    assert house.ledger.rows("select * from tracking_gap where filled_at is null") == []
+    eventually(lambda: tracked(restaurant) == every, 15, "each change is tracked once")
+    assert restaurant.ledger.rows("select * from tracking_gap where filled_at is null") == []
 
 
 def test_gaps_and_late_events(new_restaurant: Make, post: AmqpClient) -> None:
-    house = new_restaurant()
-    tracker = house.track()
+    restaurant = new_restaurant()
+    tracker = restaurant.track()
     number = "ORD_20241216_001"
     first, second, third = (notification(number, n) for n in (1, 2, 3))
 
@@ -98,7 +98,7 @@ def test_gaps_and_late_events(new_restaurant: Make, post: AmqpClient) -> None:
     post.notify(second)
     late = tracker.wait_for("event_late")
     assert late["details"] == {"sequence": 2, "newest": 3, "filled": True}
-    (row,) = house.ledger.rows("select * from tracking_gap")
+    (row,) = restaurant.ledger.rows("select * from tracking_gap")
     assert row["filled_at"] is not None
 
     post.notify(b"{", {"order_number": 7})
@@ -106,23 +106,23 @@ def test_gaps_and_late_events(new_restaurant: Make, post: AmqpClient) -> None:
         tracker.wait_for("event_dead")
         _, headers = post.dead_letter()
         assert headers["died_in"] == "notifications_queue" and headers["reason"]
-    assert tracked(house) == [(number, 1), (number, 2), (number, 3)]
+    assert tracked(restaurant) == [(number, 1), (number, 2), (number, 3)]
 
 
 def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    tracker = house.track(stuck_factor=1)
-    number = house.place()
-    eventually(lambda: tracked(house) == [(number, 1)], 5, "it is tracked")
-    house.ledger.rows(
+    restaurant = new_restaurant()
+    restaurant.open()
+    tracker = restaurant.track(stuck_factor=1)
+    number = restaurant.place()
+    eventually(lambda: tracked(restaurant) == [(number, 1)], 5, "it is tracked")
+    restaurant.ledger.rows(
         """update tracking_order set since = now() - interval '20 s',
                promised = now() - interval '10 s' returning 1 as n"""
     )
     stuck = tracker.wait_for("order_stuck", 10)
     assert (stuck["level"], stuck["order_number"]) == ("WARN", number)
     assert stuck["details"]["status"] == "received"
-    house.start_cook("mario")
+    restaurant.start_cook("mario")
     unstuck = tracker.wait_for("order_recovered", 10)
     assert unstuck["details"]["was"] == "received"
     time.sleep(0.6)  # three more looks
@@ -130,13 +130,13 @@ def test_a_stuck_order_and_its_end(new_restaurant: Make) -> None:
 
 
 def test_a_dead_worker_and_its_return(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    tracker = house.track()
-    cook = house.start_cook("mario")
+    restaurant = new_restaurant()
+    tracker = restaurant.track()
+    cook = restaurant.start_cook("mario")
     cook.kill()
     gone = tracker.wait_for("worker_offline", 5)
     assert gone["details"] == {"worker_name": "mario"} and gone["level"] == "WARN"
-    again = house.start_cook("mario")
+    again = restaurant.start_cook("mario")
     assert tracker.wait_for("worker_online", 5)["details"] == {"worker_name": "mario"}
     assert again.stop() == 0
     time.sleep(0.6)  # three more looks: who goes home is not dead
@@ -146,18 +146,20 @@ def test_a_dead_worker_and_its_return(new_restaurant: Make) -> None:
 def test_status_requests_good_refused_repeated_and_bad(
     new_restaurant: Make, post: AmqpClient
 ) -> None:
-    house = new_restaurant()
-    house.open()
-    tracker = house.track()
-    number = house.place()
+    restaurant = new_restaurant()
+    restaurant.open()
+    tracker = restaurant.track()
+    number = restaurant.place()
     request = {"order_number": number, "new_status": "cancelled", "changed_by": "desk"}
     id = str(uuid4())
 
     done = post.ask(request, id)
     assert done == {"order_number": number, "status": "cancelled", "ok": True}
-    assert house.client.get(f"/orders/{number}/status").document["current_status"] == "cancelled"
+    assert (
+        restaurant.client.get(f"/orders/{number}/status").document["current_status"] == "cancelled"
+    )
     assert post.ask(request, id) == done, "the same request has the same answer"
-    assert [row.status for row in house.ledger.log(number)] == ["received", "cancelled"]
+    assert [row.status for row in restaurant.ledger.log(number)] == ["received", "cancelled"]
 
     refused = post.ask(request)
     assert refused is not None and refused["ok"] is False
@@ -178,49 +180,49 @@ def test_status_requests_good_refused_repeated_and_bad(
 
 
 def test_a_second_one_stands_by_until_the_first_is_gone(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    first = house.track()
-    second = house.track(ready=False)
+    restaurant = new_restaurant()
+    restaurant.open()
+    first = restaurant.track()
+    second = restaurant.track(ready=False)
     second.wait_for("standing_by")
-    house.place()
-    eventually(lambda: len(tracked(house)) == 1, 5, "the first tracks")
+    restaurant.place()
+    eventually(lambda: len(tracked(restaurant)) == 1, 5, "the first tracks")
     assert not second.said("service_started")
     first.kill()
     second.wait_for("service_started", 15)
-    house.place()
-    eventually(lambda: len(tracked(house)) == 2, 5, "the second tracks")
+    restaurant.place()
+    eventually(lambda: len(tracked(restaurant)) == 2, 5, "the second tracks")
     assert not second.said("event_gap")
 
 
 def test_one_that_stands_by_stops_without_an_error(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    house.track()
-    second = house.track(ready=False)
+    restaurant = new_restaurant()
+    restaurant.open()
+    restaurant.track()
+    second = restaurant.track(ready=False)
     eventually(lambda: len(second.said("standing_by")) == 2, 15, "it stands by")
     assert second.stop() == 0
     assert [line["action"] for line in second.lines if line["level"] == "ERROR"] == []
 
 
 def test_servers_that_go_and_come_back(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    house.start_cook("mario")
-    tracker = house.track()
-    numbers = [house.place()]
-    with down(house.servers.rabbitmq):
+    restaurant = new_restaurant()
+    restaurant.open()
+    restaurant.start_cook("mario")
+    tracker = restaurant.track()
+    numbers = [restaurant.place()]
+    with down(restaurant.servers.rabbitmq):
         tracker.wait_for("broker_lost")
-        numbers.append(house.place())
+        numbers.append(restaurant.place())
     tracker.wait_for("broker_reconnected", 15)
-    house.ledger.wait_for("ready", numbers, 20)
-    with down(house.servers.postgres):
+    restaurant.ledger.wait_for("ready", numbers, 20)
+    with down(restaurant.servers.postgres):
         tracker.wait_for("database_lost")
-    house.serves_again()
-    numbers.append(house.place())
-    house.ledger.wait_for("ready", numbers, 20)
+    restaurant.serves_again()
+    numbers.append(restaurant.place())
+    restaurant.ledger.wait_for("ready", numbers, 20)
     every = sorted((number, sequence) for number in numbers for sequence in (1, 2, 3))
-    eventually(lambda: tracked(house) == every, 15, "each change is tracked once")
+    eventually(lambda: tracked(restaurant) == every, 15, "each change is tracked once")
     asked = Stopwatch()
     assert tracker.stop() == 0
     asked.assert_within(3)

@@ -70,9 +70,9 @@ class Guest(threading.Thread):
 def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
     new_restaurant,
 ) -> None:
-    house: Restaurant = new_restaurant()
-    old = house.open()
-    guests = [Guest(house.port, holds_on=bool(number % 2)) for number in range(4)]
+    restaurant: Restaurant = new_restaurant()
+    old = restaurant.open()
+    guests = [Guest(restaurant.port, holds_on=bool(number % 2)) for number in range(4)]
     for guest in guests:
         guest.start()
 
@@ -81,7 +81,7 @@ def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
 
     try:
         eventually(lambda: served() > 20, 20, "guests order")
-        new = house.begin(share_port="yes")
+        new = restaurant.begin(share_port="yes")
         new.wait_for("service_started", 60)
         assert old.stop() == 0
         before = served()
@@ -93,16 +93,16 @@ def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
             guest.join()
     assert [each for guest in guests for each in guest.failed] == []
     numbers = [number for guest in guests for number in guest.numbers]
-    assert sorted(numbers) == sorted(house.ledger.orders())
-    house.start_cook("mario")
-    house.ledger.wait_for("ready", numbers, 60)
-    house.ledger.check_all_ready()
+    assert sorted(numbers) == sorted(restaurant.ledger.orders())
+    restaurant.start_cook("mario")
+    restaurant.ledger.wait_for("ready", numbers, 60)
+    restaurant.ledger.check_all_ready()
 
 
 def test_a_port_is_shared_only_by_who_says_so(new_restaurant) -> None:
-    house: Restaurant = new_restaurant()
-    house.open()
-    second = house.begin()
+    restaurant: Restaurant = new_restaurant()
+    restaurant.open()
+    second = restaurant.begin()
     assert second.exit_code() == 1
     second.expected_code = 1
 
@@ -111,24 +111,26 @@ def test_an_order_message_of_a_newer_release_keeps_its_fields_through_all_statio
     new_restaurant,
 ) -> None:
     """From the kitchen to the courier, once sent back to be cooked again on the way."""
-    house: Restaurant = new_restaurant()
-    house.open(stations="quality,packaging,courier")
+    restaurant: Restaurant = new_restaurant()
+    restaurant.open(stations="quality,packaging,courier")
     extra = {"allergies": ["nuts", "\u0000"], "tip": 1.25, "gift": {"wrap": True}}
-    with psycopg.connect(house.db_url) as conn:
+    with psycopg.connect(restaurant.db_url) as conn:
         conn.execute(_NEWER_RELEASE.replace("MORE", json.dumps(extra)[1:]))
-    number = house.place("delivery")
+    number = restaurant.place("delivery")
     seen = "select task, body from message where task is not null"
 
     def message(task: str) -> dict:
         def found():
-            rows = house.ledger.rows(seen)
+            rows = restaurant.ledger.rows(seen)
             return [json.loads(row["body"]) for row in rows if row["task"] == task]
 
         (body,) = eventually(found, 15, f"the order is at {task}")
         return body
 
-    house.start_cook("chef").wait_for("order_completed")
-    strict = house.start_cook("strict", station="quality", station_time=0, send_back_percent=100)
+    restaurant.start_cook("chef").wait_for("order_completed")
+    strict = restaurant.start_cook(
+        "strict", station="quality", station_time=0, send_back_percent=100
+    )
     strict.wait_for("order_sent_back")
     assert strict.stop() == 0
     for task, station in (
@@ -139,5 +141,5 @@ def test_an_order_message_of_a_newer_release_keeps_its_fields_through_all_statio
         body = message(task)
         assert {name: body[name] for name in extra} == extra
         assert (body["order_number"], body["stage"]) == (number, station)
-        house.start_cook(f"{station}_1", station=station, station_time=0)
-    house.ledger.wait_for("delivered", [number], 15)
+        restaurant.start_cook(f"{station}_1", station=station, station_time=0)
+    restaurant.ledger.wait_for("delivered", [number], 15)

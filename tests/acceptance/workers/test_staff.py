@@ -17,73 +17,73 @@ from ...support.waiting import Stopwatch
 House = Callable[[], Restaurant]
 
 
-def flask(house: Restaurant, folder: Path, *words: str) -> Any:
+def flask(restaurant: Restaurant, folder: Path, *words: str) -> Any:
     """Run a command of the staff; what it prints as JSON."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "pizza", *words, "--json"],
-        capture_output=True, text=True, cwd=folder, env={"DB_URL": house.db_url, "PATH": ""},
+        capture_output=True, text=True, cwd=folder, env={"DB_URL": restaurant.db_url, "PATH": ""},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done
     return json.loads(done.stdout)
 
 
 def test_a_cook_drops_what_staff_cancels_and_goes_on(new_restaurant: House) -> None:
-    house = new_restaurant()
-    house.open()
-    house.start_cook("mario", cooking_time=30)
-    first = house.place()
-    house.ledger.wait_for("cooking", [first], 5)
+    restaurant = new_restaurant()
+    restaurant.open()
+    restaurant.start_cook("mario", cooking_time=30)
+    first = restaurant.place()
+    restaurant.ledger.wait_for("cooking", [first], 5)
 
-    assert house.client.post(f"/orders/{first}/cancel").status == 409
+    assert restaurant.client.post(f"/orders/{first}/cancel").status == 409
     reason = {"reason": "The guest has left", "by": "anna"}
-    assert house.client.post(f"/orders/{first}/cancel", reason).status == 200
-    second = house.place()
+    assert restaurant.client.post(f"/orders/{first}/cancel", reason).status == 200
+    second = restaurant.place()
 
-    house.ledger.wait_for("cooking", [second], 2)
+    restaurant.ledger.wait_for("cooking", [second], 2)
     # Or the cook would cook it to its end before it goes home.
-    assert house.client.post(f"/orders/{second}/cancel", reason).status == 200
-    statuses = [(row.status, row.changed_by) for row in house.ledger.log(first)]
+    assert restaurant.client.post(f"/orders/{second}/cancel", reason).status == 200
+    statuses = [(row.status, row.changed_by) for row in restaurant.ledger.log(first)]
     assert statuses == [("received", "order-service"), ("cooking", "mario"), ("cancelled", "anna")]
 
 
 def test_a_waiting_order_overtakes_when_staff_says_so(new_restaurant: House) -> None:
-    house = new_restaurant()
-    house.open()
-    numbers = house.place_in_turn(meal() for _ in range(3))
-    answer = house.client.post(
+    restaurant = new_restaurant()
+    restaurant.open()
+    numbers = restaurant.place_in_turn(meal() for _ in range(3))
+    answer = restaurant.client.post(
         f"/orders/{numbers[2]}/priority", {"priority": 10, "reason": "Birthday"}
     )
     assert answer.document["priority"] == 10
 
-    house.start_cook("mario", cooking_time=0.05)
+    restaurant.start_cook("mario", cooking_time=0.05)
 
-    house.ledger.wait_for("ready", numbers, 10)
-    begun = [row.number for row in house.ledger.cookings()]
+    restaurant.ledger.wait_for("ready", numbers, 10)
+    begun = [row.number for row in restaurant.ledger.cookings()]
     assert begun == [numbers[2], numbers[0], numbers[1]]
 
 
 def test_an_order_that_is_sent_back_is_cooked_again_and_handed_over(
     new_restaurant: House, tmp_path: Path
 ) -> None:
-    house = new_restaurant()
-    house.open()
-    mario = house.start_cook("mario")
-    number = house.place("dine-in")
-    house.ledger.wait_for("ready", [number], 5)
+    restaurant = new_restaurant()
+    restaurant.open()
+    mario = restaurant.start_cook("mario")
+    number = restaurant.place("dine-in")
+    restaurant.ledger.wait_for("ready", [number], 5)
     assert mario.stop() == 0  # or it might be cooking again before the answer
 
-    again = house.client.post(f"/orders/{number}/send-back", {"reason": "Burnt"})
+    again = restaurant.client.post(f"/orders/{number}/send-back", {"reason": "Burnt"})
     assert again.document["current_status"] == "received"
-    house.start_cook("luigi")
-    house.ledger.wait_for("ready", [number], 5)
-    delivered = flask(house, tmp_path, "orders", "deliver", number, "--by", "anna")
+    restaurant.start_cook("luigi")
+    restaurant.ledger.wait_for("ready", [number], 5)
+    delivered = flask(restaurant, tmp_path, "orders", "deliver", number, "--by", "anna")
 
     assert (delivered["status"], delivered["stage"]) == ("delivered", None)
-    assert [row.status for row in house.ledger.log(number)] == [
+    assert [row.status for row in restaurant.ledger.log(number)] == [
         "received", "cooking", "ready", "received", "cooking", "ready", "delivered",
     ]  # fmt: skip
     places = "select sum(free) = sum(share) as all_free from kitchen_capacity"
-    assert house.ledger.rows(places) == [{"all_free": True}]
+    assert restaurant.ledger.rows(places) == [{"all_free": True}]
 
 
 def test_the_figures_are_those_of_the_log(restaurant: Restaurant, tmp_path: Path) -> None:

@@ -10,27 +10,27 @@ FLOWS_WITHIN_S = 5.0
 
 
 def test_two_of_them_go_on_within_seconds_of_any_restart(new_restaurant: Make) -> None:
-    house = new_restaurant()
-    house.open()
-    first, second = house.track(), house.track(ready=False)
+    restaurant = new_restaurant()
+    restaurant.open()
+    first, second = restaurant.track(), restaurant.track(ready=False)
     second.wait_for("standing_by", count=2)
     placed: list[tuple[str, int]] = []
 
     def assert_flow() -> None:
         flowing = Stopwatch()
-        placed.append((house.place(), 1))
-        eventually(lambda: tracked(house) == sorted(placed), 20, "each change is tracked once")
+        placed.append((restaurant.place(), 1))
+        eventually(lambda: tracked(restaurant) == sorted(placed), 20, "each change is tracked once")
         flowing.assert_within(FLOWS_WITHIN_S)
 
     assert_flow()
-    rabbitmq, postgres = house.servers.rabbitmq, house.servers.postgres
+    rabbitmq, postgres = restaurant.servers.rabbitmq, restaurant.servers.postgres
     for restart in (rabbitmq.restart, rabbitmq.restart, rabbitmq.restart, postgres.restart):
         restart()
-        house.serves_again()
+        restaurant.serves_again()
         assert_flow()
     for killed in (first, second):
         killed.kill()
-        standby = house.track(ready=False)
+        standby = restaurant.track(ready=False)
         assert_flow()
         assert not standby.said("event_gap") + killed.said("event_gap")
         eventually(lambda new=standby: new.lines, 60, "it has come up")
