@@ -136,11 +136,11 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.statement_timeout = before
 
 
-def fetch_first(conn: psycopg.Connection[Any], query: str, parameters: Any = None) -> Any:
-    """Run a statement on any connection; returns its first row, or None."""
+def fetch_first(conn: Connection, query: str, parameters: Any = None, row: Any = tuple_row) -> Any:
+    """Run a statement on any connection; returns its first row, or None. row: its row factory."""
     if isinstance(conn, BoundedConnection):
-        return conn.fetch_first(query, parameters)
-    return conn.execute(query, parameters).fetchone()
+        return conn.fetch_first(query, parameters, row)
+    return conn.cursor(row_factory=row).execute(query, parameters).fetchone()
 
 
 def _bounded(

@@ -1,18 +1,16 @@
-"""Taking orders, and telling where they are."""
+"""Place an order, read one, list them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import psycopg
-
-from pizza.database.connection import BoundedConnection
+from pizza.database.connection import BoundedConnection, Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import (
     CapacityReached,
@@ -42,19 +40,18 @@ from pizza.domain.order import (
     StatusChange,
 )
 from pizza.domain.priority import PriorityInputs, assign_priority
-from pizza.domain.status import STATUSES
-from pizza.orders import storage as orders
+from pizza.domain.status import RECEIVED, STATUSES
+from pizza.orders import storage
+from pizza.taskqueue import trace
 from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
-
-Connection = psycopg.Connection[Any]
 
 ORDER_SERVICE = "order-service"
 
 MOST_LISTED, LISTED = 500, 50
 _NUMBER = re.compile(r"ORD_[0-9]{8}_[0-9]{3,8}")
 
-# An order has to be begun within this share of the time that its connection waits for the answer:
-# what a hung server took up later would be stored after the guest was sent away.
+# An order has to reach the server within this share of the time that its connection waits for the
+# answer. A server that hung would otherwise store it after its client got an error.
 _BEGUN_WITHIN = 0.5
 
 
@@ -71,54 +68,94 @@ def place_order(
     client: ClientQuota | None = None,
     menu_prices: bool = False,
 ) -> PlacedOrder:
-    """Take a valid order: priced, prioritised, numbered and stored with its task and messages.
+    """Place a valid order: store it with its priority, its number, its task and its messages.
 
-    deadline: after this moment (UTC) the order is not stored any more; the caller has
-        given its own client an answer by then.
+    deadline: the order is not stored after this time (UTC); the caller has stopped waiting by then.
     base_seconds: the cooking time of a takeout.
-    menu: the keys of dish names and their tags, so that specialised cooks know it for theirs.
-    source: the message from outside that it comes from; by: who takes it.
-    key: under which the order is placed only once; the second time the first one comes back,
-        as it was placed, whatever has happened since.
-    client: who may hold only so many places of the kitchen at a time.
+    menu: tags by the keys of dish names; None: every cook may take the order.
+    source: the message of another program from which it comes. by: who places it, for its log.
+    key: places the order once; a repetition returns it as it was placed.
+    client: whose open orders are limited.
     menu_prices: each item has to be on the menu, at the menu's price, when the order is stored.
     Raises PricesDiffer, CapacityReached, ClientLimitReached, KitchenPaused, SoldOut,
     DuplicateOrder, IdempotencyKeyReused, IdempotencyConflict, DatabaseUnavailable.
     """
     if not menu_prices and any(item.price is None for item in draft.items):
-        raise PricesDiffer([
-            menu_error(index, item.name, on_menu=False, price=None)
-            for index, item in enumerate(draft.items) if item.price is None
-        ])  # fmt: skip
-    total = draft.total
-    verdict, placed = orders.place(
+        raise PricesDiffer(
+            [
+                menu_error(index, item.name, on_menu=False, price=None)
+                for index, item in enumerate(draft.items)
+                if item.price is None
+            ]
+        )
+    row = storage.insert_order(
         conn,
         draft,
-        first=assign_priority(_priority_inputs(draft, total, repeat=False)),
-        repeat=assign_priority(_priority_inputs(draft, total, repeat=True)),
-        vip=assign_priority(_priority_inputs(draft, total, repeat=True, vip=True)),
-        needs=required_tags((item.name for item in draft.items), menu)
-        if menu is not None
-        else None,
-        source=source,
-        cooking=timedelta(seconds=cooking_seconds(draft.order_type, base_seconds)),
+        priorities=_priorities(draft),
+        required_tags=None
+        if menu is None
+        else required_tags((item.name for item in draft.items), menu),
+        source_id=source,
+        cooking_seconds=cooking_seconds(draft.order_type, base_seconds),
         queue=TYPED_QUEUES[draft.order_type],
         exchange=ORDERS_TOPIC,
         changed_by=by,
-        deadline=_begin_by(conn, deadline),
+        traceparent=trace.current(),
+        expires_at=_begin_by(conn, deadline),
+        menu_prices=menu_prices,
         key=key,
         client=client,
-        menu_prices=menu_prices,
     )
-    if isinstance(placed, PlacedOrder):
-        return placed
-    if verdict == "other prices":
-        raise PricesDiffer(_menu_errors(draft, placed or "[]"))
-    raise _refusal(verdict, placed)
+    if row["verdict"] not in ("placed", "replayed"):
+        raise _refusal(draft, row)
+    return PlacedOrder(
+        number=row["number"],
+        id=row["order_id"],
+        status=RECEIVED,
+        total_amount=row["total_amount"],
+        priority=row["priority"],
+        priority_rule=row["rule"],
+        order_type=draft.order_type,
+        customer_name=draft.customer_name,
+        created_at=row["created_at"],
+        estimated_completion=row["estimated_completion"],
+        replayed=row["verdict"] == "replayed",
+    )
+
+
+def _priorities(draft: OrderDraft) -> dict[str, dict[str, Any]]:
+    """The priorities of a new customer, of one who has ordered before, and of a VIP."""
+    return {
+        "new": _priority(draft, repeat=False),
+        "repeat": _priority(draft, repeat=True),
+        "vip": _priority(draft, repeat=True, vip=True),
+    }
+
+
+# By the verdict of the SQL function order_place.
+_REFUSALS: dict[str, Callable[[dict[str, Any]], Exception]] = {
+    "full": lambda row: CapacityReached(int(row["rule"])),
+    "client full": lambda row: ClientLimitReached(int(row["rule"])),
+    "network full": lambda row: ClientLimitReached(int(row["rule"]), network=True),
+    "paused": lambda row: KitchenPaused(row["rule"]),
+    "sold out": lambda row: SoldOut(row["rule"]),
+    "twice": lambda row: DuplicateOrder(row["number"]),
+    "key reused": lambda row: IdempotencyKeyReused(),
+    "in flight": lambda row: IdempotencyConflict(),
+    "late": lambda row: DatabaseUnavailable(
+        "PostgreSQL came to this order too late; it is not stored"
+    ),
+}
+
+
+def _refusal(draft: OrderDraft, row: dict[str, Any]) -> Exception:
+    if row["verdict"] == "other prices":
+        return PricesDiffer(_menu_errors(draft, row["rule"]))
+    return _REFUSALS[row["verdict"]](row)
 
 
 def _menu_errors(draft: OrderDraft, found: str) -> list[FieldError]:
-    """found: what the SQL function menu_price_errors answers."""
+    """found: what the SQL function menu_price_errors returns."""
     return [
         menu_error(
             each["index"],
@@ -130,45 +167,25 @@ def _menu_errors(draft: OrderDraft, found: str) -> list[FieldError]:
     ]
 
 
-def _refusal(verdict: str, why: str | None) -> Exception:
-    match verdict:
-        case "full" | "client full" | "network full":
-            return _no_place(verdict, int(why or 0))
-        case "paused":
-            return KitchenPaused(why)
-        case "sold out":
-            return SoldOut(why or "")
-        case "twice":
-            return DuplicateOrder(why or "")
-        case "key reused" | "in flight":
-            return IdempotencyKeyReused() if verdict == "key reused" else IdempotencyConflict()
-    return DatabaseUnavailable("PostgreSQL came to this order too late; it is not stored")
-
-
-def _no_place(verdict: str, limit: int) -> Exception:
-    if verdict == "full":
-        return CapacityReached(limit)
-    return ClientLimitReached(limit, network=verdict == "network full")
-
-
 def _begin_by(conn: Connection, deadline: datetime | None) -> datetime | None:
-    """The deadline by the server's clock, which judges it; ours may be another."""
+    """The deadline by the clock of the server, which checks it; ours may differ."""
     if not isinstance(conn, BoundedConnection) or (patience := conn.remaining) is None:
         return deadline
     latest = datetime.now(UTC) + timedelta(seconds=patience * _BEGUN_WITHIN)
     return (min(deadline, latest) if deadline else latest) + conn.clock_offset
 
 
-def _priority_inputs(
-    draft: OrderDraft, total: Decimal, *, repeat: bool, vip: bool = False
-) -> PriorityInputs:
-    return PriorityInputs(
-        vip=vip or draft.customer_type == VIP,
-        rush=draft.rush,
-        total=total,
-        repeat=repeat,
-        override=draft.priority,
+def _priority(draft: OrderDraft, *, repeat: bool, vip: bool = False) -> dict[str, Any]:
+    found = assign_priority(
+        PriorityInputs(
+            vip=vip or draft.customer_type == VIP,
+            rush=draft.rush,
+            total=draft.total,
+            repeat=repeat,
+            override=draft.priority,
+        )
     )
+    return {"priority": found.priority, "rule": found.rule}
 
 
 def checked_number(number: str) -> str:
@@ -181,7 +198,7 @@ def checked_number(number: str) -> str:
 
 def whole_order(conn: Connection, number: str) -> Order:
     """An order with its items, its customer and its times. Raises OrderNotFound."""
-    return orders.get_order(conn, checked_number(number))
+    return storage.get_order(conn, checked_number(number))
 
 
 def list_orders(
@@ -209,7 +226,7 @@ def list_orders(
     if errors:
         raise InvalidRequest(errors)
     try:
-        return orders.list_orders(
+        return storage.list_orders(
             conn, status=status, order_type=order_type, limit=limit, before=before
         )
     except OrderNotFound:
@@ -218,14 +235,14 @@ def list_orders(
 
 def order_status(conn: Connection, number: str) -> OrderStatus:
     """Where an order stands. Raises OrderNotFound."""
-    return orders.status(conn, number)
+    return storage.status(conn, number)
 
 
 def order_history(conn: Connection, number: str) -> list[StatusChange]:
     """An order's changes of status, oldest first. Raises OrderNotFound."""
-    return orders.history(conn, number)
+    return storage.history(conn, number)
 
 
 def set_capacity(conn: Connection, max_concurrent: int) -> None:
     """Set how many orders may be received or cooking at a time (0: as many as come)."""
-    orders.set_capacity(conn, max_concurrent)
+    storage.set_capacity(conn, max_concurrent)

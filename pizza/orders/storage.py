@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-import psycopg
+from psycopg.rows import dict_row
 
-from pizza.database.arrays import text_array
-from pizza.database.connection import fetch_first
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all, fetch_one
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.names import fold
 from pizza.domain.order import (
@@ -24,167 +23,77 @@ from pizza.domain.order import (
     OrderItem,
     OrderStatus,
     OrderSummary,
-    PlacedOrder,
     StatusChange,
     UpdatedOrder,
 )
-from pizza.domain.priority import AssignedPriority
 from pizza.domain.status import ACTIVE
-from pizza.taskqueue import trace
 
 _SQL = Queries("restaurant/orders")
-_PLACE, _STATUS, _HISTORY, _SET_CAPACITY, _MOVE, _PRIORITISE, _AGE = (
-    _SQL.place, _SQL.status, _SQL.history, _SQL.set_capacity, _SQL.move, _SQL.prioritise, _SQL.age,
-)  # fmt: skip
-
-_WHOLE, _ITEMS, _PLACE_IN_TIME, _NEWEST, _PLACE_ONCE, _PLACE_FOR, _FORGET_KEYS = (
-    _SQL.whole, _SQL.items, _SQL.place_in_time, _SQL.newest, _SQL.place_once, _SQL.place_for,
-    _SQL.forget_keys,
-)  # fmt: skip
-
-_OPEN_CAPACITY, _JOIN_ORDER_SERVICES, _LEAVE_ORDER_SERVICES = (
-    _SQL.open_capacity, _SQL.join_order_services, _SQL.leave_order_services,
-)  # fmt: skip
-
-_NEWEST_IN_KITCHEN = _SQL.newest_in_kitchen
-
-_quoted = json.JSONEncoder(ensure_ascii=False).encode
-
-Connection = psycopg.Connection[Any]
+_PLACE_ORDER = _SQL.place_order
 
 _KEYS_AT_A_TIME = 2000
 
+_DRAFT_FIELDS = tuple(field.name for field in fields(OrderDraft))
+_ITEM_FIELDS = tuple(field.name for field in fields(OrderItem))
 
-def place(
+
+def insert_order(
     conn: Connection,
     draft: OrderDraft,
     *,
-    first: AssignedPriority,
-    repeat: AssignedPriority,
-    vip: AssignedPriority,
-    needs: list[str] | None,
-    source: UUID | None,
-    cooking: timedelta,
-    queue: str,
-    exchange: str,
-    changed_by: str,
-    deadline: datetime | None,
     key: IdempotencyKey | None = None,
     client: ClientQuota | None = None,
-    menu_prices: bool = False,
-) -> tuple[str, PlacedOrder | str | None]:
+    **terms: Any,
+) -> dict[str, Any]:
     """Store an order with all that follows from it, in one round trip.
 
-    first, repeat, vip: its priority, should the customer be new, have ordered before, be a VIP.
-    needs: the tags that a cook must have; source: the message from outside that it comes from.
-    key: places it only once; without one nothing is asked of the keys.
-    client: places it only while that client holds less than its share of the kitchen.
-    menu_prices: places it only if each item is on the menu, at the menu's price.
-    Returns the verdict and, when `placed` or `replayed`, the order; with `full`, `client full` and
-    `network full` the limit, with `paused`, `sold out` and `twice` the reason, the dishes, or the
-    number that it has already, with `other prices` what menu_price_errors found; with all others
-    None.
+    key: places it once. client: whose open orders are limited. terms: the other members of the
+    document of the SQL function order_place. Returns the row of that function, which describes the
+    verdicts.
     """
-    row = fetch_first(
-        conn,
-        _PLACE_FOR if client else _PLACE if key is None else _PLACE_ONCE,
-        {
-            **_bounds(key, client),
-            "expires": deadline,
-            "customer_name": draft.customer_name,
-            "customer_key": fold(draft.customer_name),
-            "customer_type": draft.customer_type,
-            "type": draft.order_type,
-            "table": draft.table_number,
-            "address": draft.delivery_address,
-            "rush": draft.rush,
-            "total": draft.total,
-            "items": _items(draft.items),
-            "priority": first.priority,
-            "rule": first.rule,
-            "repeat_priority": repeat.priority,
-            "repeat_rule": repeat.rule,
-            "vip_priority": vip.priority,
-            "vip_rule": vip.rule,
-            "names": text_array(fold(item.name) for item in draft.items),
-            "needs": None if needs is None else text_array(needs),
-            "source": source,
-            "cooking": cooking,
-            "queue": queue,
-            "exchange": exchange,
-            "by": changed_by,
-            "trace": trace.current(),
-            "menu_prices": menu_prices,
+    document = {
+        **{name: getattr(draft, name) for name in _DRAFT_FIELDS},
+        "customer_key": fold(draft.customer_name),
+        "total_amount": draft.total,
+        "items": [
+            {**{name: getattr(item, name) for name in _ITEM_FIELDS}, "key": fold(item.name)}
+            for item in draft.items
+        ],
+        "idempotency": key and {"key": key.key, "digest": key.digest.hex()},
+        "client": client
+        and {
+            "address": client.client_hash.hex(),
+            "network": client.network_hash and client.network_hash.hex(),
+            "limit": client.limit,
         },
-    )
-    assert row is not None
-    verdict, number, priority, rule, created_at, estimated_completion, order_id, total = row
-    if verdict not in ("placed", "replayed"):
-        return verdict, number if verdict == "twice" else rule
-    return verdict, PlacedOrder(
-        number=number,
-        id=order_id,
-        status="received",
-        total_amount=total,
-        priority=priority,
-        priority_rule=rule,
-        order_type=draft.order_type,
-        customer_name=draft.customer_name,
-        created_at=created_at,
-        estimated_completion=estimated_completion,
-        replayed=verdict == "replayed",
-    )
-
-
-def _bounds(key: IdempotencyKey | None, client: ClientQuota | None) -> dict[str, object]:
-    """The parameters of idempotency and of the client's quota."""
-    found: dict[str, object] = {} if key is None else {"key": key.key, "digest": key.digest}
-    if client is None:
-        return found
-    return {
-        "key": None,
-        "digest": None,
-        **found,
-        "client": client.client_hash,
-        "places": client.limit,
-        "network": client.network_hash,
+        **terms,
     }
+    # As text, so that prices and times are exact.
+    order = json.dumps(document, default=str)
+    row: dict[str, Any] = fetch_first(conn, _PLACE_ORDER, {"order": order}, dict_row)
+    return row
 
 
 def prune_keys(conn: Connection) -> None:
     """Delete a batch of keys that are older than a day. A periodic task."""
     with index_plans(conn):
-        conn.execute(_FORGET_KEYS, {"limit": _KEYS_AT_A_TIME})
-
-
-def _items(items: tuple[OrderItem, ...]) -> str:
-    """The items as JSON; prices keep their two places, which no float would.
-
-    An item without a price has null, which the function refuses if the menu's prices are asked for.
-    """
-    lines = (
-        f'{{"name": {_quoted(item.name)}, "quantity": {item.quantity}, '
-        f'"price": {"null" if item.price is None else item.price}}}'
-        for item in items
-    )
-    return f"[{', '.join(lines)}]"
+        conn.execute(_SQL.forget_keys, {"limit": _KEYS_AT_A_TIME})
 
 
 def status(conn: Connection, number: str) -> OrderStatus:
     """The current status of an order. Raises OrderNotFound."""
-    row = conn.execute(_STATUS, {"number": number}).fetchone()
-    if row is None:
+    found = fetch_one(conn, OrderStatus, _SQL.status, {"number": number})
+    if found is None:
         raise OrderNotFound(number)
-    return OrderStatus(*row)
+    return found
 
 
 def get_order(conn: Connection, number: str) -> Order:
     """An order with all its fields. Raises OrderNotFound."""
-    row = conn.execute(_WHOLE, {"number": number}).fetchone()
-    if row is None:
+    found = fetch_one(conn, Order, _SQL.whole, {"number": number})
+    if found is None:
         raise OrderNotFound(number)
-    items = tuple(OrderItem(*item) for item in conn.execute(_ITEMS, {"number": number}))
-    return Order(*(*row, items))
+    return replace(found, items=tuple(fetch_all(conn, OrderItem, _SQL.items, {"number": number})))
 
 
 def list_orders(
@@ -201,23 +110,23 @@ def list_orders(
     """
     place: Any = (None, None)
     if before is not None:
-        place = conn.execute(_PLACE_IN_TIME, {"number": before}).fetchone()
+        place = conn.execute(_SQL.place_in_time, {"number": before}).fetchone()
         if place is None:
             raise OrderNotFound(before)
     parameters = {
         "status": status, "type": order_type, "limit": limit,
         "before_time": place[0], "before_id": place[1],
     }  # fmt: skip
-    query = _NEWEST_IN_KITCHEN if status in ACTIVE else _NEWEST
-    return [OrderSummary(*row) for row in conn.execute(query, parameters).fetchall()]
+    query = _SQL.newest_in_kitchen if status in ACTIVE else _SQL.newest
+    return fetch_all(conn, OrderSummary, query, parameters)
 
 
 def history(conn: Connection, number: str) -> list[StatusChange]:
     """An order's changes of status, oldest first. Raises OrderNotFound."""
-    rows = conn.execute(_HISTORY, {"number": number}).fetchall()
-    if not rows:
+    steps = fetch_all(conn, StatusChange, _SQL.history, {"number": number})
+    if not steps:
         raise OrderNotFound(number)
-    return [StatusChange(*row) for row in rows if row[0] is not None]
+    return [step for step in steps if step.status is not None]
 
 
 def set_capacity(conn: Connection, limit: int, by: str | None = None) -> None:
@@ -225,7 +134,7 @@ def set_capacity(conn: Connection, limit: int, by: str | None = None) -> None:
 
     by: who sets it by a command; None for an order service at its start.
     """
-    conn.execute(_SET_CAPACITY, {"limit": limit, "by": by})
+    conn.execute(_SQL.set_capacity, {"limit": limit, "by": by})
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,19 +155,19 @@ def open_capacity(conn: Connection, limit: int) -> CapacityDecision:
 
     The session of `conn` counts as this order service until it ends.
     """
-    row = conn.execute(_OPEN_CAPACITY, {"limit": limit}).fetchone()
-    assert row is not None
-    return CapacityDecision(*row)
+    found = fetch_one(conn, CapacityDecision, _SQL.open_capacity, {"limit": limit})
+    assert found is not None
+    return found
 
 
 def join_order_services(conn: Connection) -> None:
     """Let the session of `conn` count as an order service that runs; it decides nothing."""
-    conn.execute(_JOIN_ORDER_SERVICES)
+    conn.execute(_SQL.join_order_services)
 
 
 def leave_order_services(conn: Connection) -> None:
     """Let the session of `conn` no longer count as an order service."""
-    conn.execute(_LEAVE_ORDER_SERVICES)
+    conn.execute(_SQL.leave_order_services)
 
 
 def transition_order(
@@ -280,7 +189,7 @@ def transition_order(
         "number": number, "version": version, "to": to, "by": by, "notes": notes,
         "queue": queue, "exchange": exchange,
     }  # fmt: skip
-    return _moved(number, conn.execute(_MOVE, parameters).fetchone())
+    return _moved(number, conn.execute(_SQL.move, parameters).fetchone())
 
 
 def set_priority(
@@ -290,7 +199,7 @@ def set_priority(
     parameters = {
         "number": number, "version": version, "priority": priority, "by": by, "notes": notes,
     }  # fmt: skip
-    return _moved(number, conn.execute(_PRIORITISE, parameters).fetchone())
+    return _moved(number, conn.execute(_SQL.prioritise, parameters).fetchone())
 
 
 def _moved(number: str, row: Any) -> UpdatedOrder | None:
@@ -304,7 +213,7 @@ def promote_aged(
 ) -> int:
     """Set the priority of orders that have waited longer than `patience`; returns how many."""
     row = conn.execute(
-        _AGE, {"max_wait": patience, "priority": priority, "by": by, "rule": rule}
+        _SQL.age, {"max_wait": patience, "priority": priority, "by": by, "rule": rule}
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -29,79 +29,43 @@ begin
     return (select sum(free) from kitchen_capacity) > reserve;
 end $$;
 
--- Place an order (under a key, if p_key is not null) unless limited clients hold too much of the kitchen:
--- the client has p_places orders waiting or cooking (null: a quarter of what the restaurant takes; 0: no
--- limit), its network half of what the restaurant takes, but no less than p_places, or all of them
--- together everything but the reserve for staff. Fractions are rounded up. Without a cap of the
--- restaurant only p_places counts. More verdicts than order_place and order_place_once have, with which
--- nothing is stored:
---   client full   (`rule`: how many it may have)
---   network full  (`rule`: how many it may have)
---   full          also when only the reserve is left (`rule`: how many the restaurant takes)
--- p_network is null when release 0.2 calls this.
--- Locks are taken in one order: the network's or client's, that of all limited clients, the kitchen's.
-create or replace function order_place_for(
-    p_client bytea, p_places integer, p_key text, p_digest bytea,
-    p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,
-    p_type text, p_table integer, p_address text, p_rush boolean, p_total numeric,
-    p_items json,
-    p_priority integer, p_rule text, p_repeat_priority integer, p_repeat_rule text,
-    p_vip_priority integer, p_vip_rule text, p_names text[], p_needs text[], p_source uuid,
-    p_cooking interval, p_queue text, p_exchange text, p_by text,
-    p_trace text default null, p_menu_prices boolean default false,
-    p_network bytea default null,
-    out verdict text, out number text, out priority integer, out rule text,
-    out created_at timestamptz, out estimated_completion timestamptz,
-    out order_id uuid, out total numeric
+-- Whether a client may place one more order; the verdict is null if it may. p_client: its `address` and
+-- `network`, keyed hashes in hexadecimal, and its `limit` (null: a quarter of what the restaurant takes; 0:
+-- none). p_key: the idempotency key of the request, or null; what was answered before is answered again,
+-- however many orders the client has. Otherwise:
+--   client full   the client has its limit of orders waiting or cooking (`rule`: how many)
+--   network full  its network has half of what the restaurant takes (`rule`: how many)
+--   full          only the reserve for staff is left (`rule`: how many the restaurant takes)
+-- Fractions are rounded up. Without a cap of the restaurant only the client's limit counts. Release 0.2
+-- sends no network. counted: whether the order has to be counted for this client.
+create or replace function client_check(
+    p_client jsonb, p_key text, out verdict text, out rule text, out counted boolean
 )
 language plpgsql as $$
 declare
+    client bytea := decode(p_client ->> 'address', 'hex');
+    network bytea := decode(p_client ->> 'network', 'hex');
     most integer := (select max_concurrent from kitchen_state);
-    places integer := coalesce(p_places, (most + 3) / 4);
+    places integer := coalesce((p_client ->> 'limit')::integer, (most + 3) / 4);
     network_places integer := greatest((most + 1) / 2, places);
 begin
-    if places > 0 then
-        -- One after the other, so that the counts are right; other networks do not wait.
-        perform pg_advisory_xact_lock(
-            lock_key('client ' || encode(coalesce(p_network, p_client), 'hex')));
+    counted := places > 0;
+    if not counted then
+        return;
     end if;
-    -- What was answered before is answered again, however many there are.
-    if places > 0 and (p_key is null or not exists (select from order_key e where e.key = p_key)) then
-        if places <= client_orders(p_client, null) then
-            verdict := 'client full';
-            rule := places;
-        elsif most > 0 and p_network is not null
-              and network_places <= client_orders(null, p_network) then
-            verdict := 'network full';
-            rule := network_places;
-        elsif most > 0 and not client_leaves_reserve(most) then
-            verdict := 'full';
-            rule := most;
-        end if;
-        if verdict is not null then
-            return;
-        end if;
+    -- One after the other, so that the counts are right; other networks do not wait.
+    perform pg_advisory_xact_lock(lock_key('client ' || encode(coalesce(network, client), 'hex')));
+    if p_key is not null and exists (select from order_key e where e.key = p_key) then
+        return;
     end if;
-    if p_key is null then
-        select p.* into verdict, number, priority, rule, created_at, estimated_completion,
-                        order_id, total
-        from order_place(p_expires, p_customer_name, p_customer_key, p_customer_type,
-                         p_type, p_table, p_address, p_rush, p_total, p_items,
-                         p_priority, p_rule, p_repeat_priority, p_repeat_rule,
-                         p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
-                         p_cooking, p_queue, p_exchange, p_by, p_trace, p_menu_prices) p;
-    else
-        select p.* into verdict, number, priority, rule, created_at, estimated_completion,
-                        order_id, total
-        from order_place_once(p_key, p_digest,
-                              p_expires, p_customer_name, p_customer_key, p_customer_type,
-                              p_type, p_table, p_address, p_rush, p_total, p_items,
-                              p_priority, p_rule, p_repeat_priority, p_repeat_rule,
-                              p_vip_priority, p_vip_rule, p_names, p_needs, p_source,
-                              p_cooking, p_queue, p_exchange, p_by, p_trace, p_menu_prices) p;
-    end if;
-    if verdict = 'placed' and places > 0 then
-        insert into order_client (order_number, client, network)
-        values (order_place_for.number, p_client, p_network);
+    if places <= client_orders(client, null) then
+        verdict := 'client full';
+        rule := places;
+    elsif most > 0 and network is not null and network_places <= client_orders(null, network) then
+        verdict := 'network full';
+        rule := network_places;
+    elsif most > 0 and not client_leaves_reserve(most) then
+        verdict := 'full';
+        rule := most;
     end if;
 end $$;

@@ -20,40 +20,6 @@ language sql stable as $$
     limit 1
 $$;
 
--- The order message of the specification, from the tables. p_more: further fields of its last message
--- (of a newer release), alternately a name and the JSON of its value. The JSON is copied as text, since
--- PostgreSQL does not read every JSON.
-create or replace function order_message(o orders, p_more text[] default null) returns bytea
-language plpgsql stable as $$
-declare
-    known json;
-    added text;
-begin
-    known := json_build_object(
-        'order_number', o.number,
-        'customer_name', o.customer_name,
-        'customer_type', o.customer_type,
-        'order_type', o.type,
-        'table_number', o.table_number,
-        'delivery_address', o.delivery_address,
-        'items', (select json_agg(json_build_object('name', i.name, 'quantity', i.quantity, 'price', i.price)
-                                  order by i.position)
-                  from order_items i where i.order_id = o.id),
-        'total_amount', o.total_amount,
-        'priority', o.priority,
-        'rush', o.rush,
-        'created_at', iso8601_utc(o.created_at),
-        'stage', o.stage
-    );
-    if p_more is not null then
-        select string_agg(', ' || to_json(p_more[i]) || ' : ' || p_more[i + 1], '' order by i) into added
-        from generate_series(1, cardinality(p_more), 2) as i
-        where p_more[i] not in (select json_object_keys(known));
-    end if;
-    return convert_to(case when added is null then known::text
-                           else left(known::text, -1) || added || '}' end, 'UTF8');
-end $$;
-
 -- Send the task of an order that has just come to a station into that station's queue.
 create or replace function station_enqueue(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$

@@ -1,32 +1,7 @@
--- place --
-select verdict, number, priority, rule, created_at, estimated_completion, order_id, total
-from order_place(%(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
-                 %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
-                 %(items)s::json,
-                 %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
-                 %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s)
-
--- place_once --
-select verdict, number, priority, rule, created_at, estimated_completion, order_id, total
-from order_place_once(%(key)s, %(digest)s,
-                 %(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
-                 %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
-                 %(items)s::json,
-                 %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
-                 %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s)
-
--- place_for --
-select verdict, number, priority, rule, created_at, estimated_completion, order_id, total
-from order_place_for(%(client)s, %(places)s, %(key)s, %(digest)s,
-                 %(expires)s, %(customer_name)s, %(customer_key)s, %(customer_type)s,
-                 %(type)s, %(table)s, %(address)s, %(rush)s, %(total)s,
-                 %(items)s::json,
-                 %(priority)s, %(rule)s, %(repeat_priority)s, %(repeat_rule)s,
-                 %(vip_priority)s, %(vip_rule)s, %(names)s, %(needs)s, %(source)s,
-                 %(cooking)s, %(queue)s, %(exchange)s, %(by)s, %(trace)s, %(menu_prices)s,
-                 %(network)s)
+-- place_order --
+-- The document is described at the function.
+select verdict, number, priority, rule, created_at, estimated_completion, order_id, total_amount
+from order_place(%(order)s::jsonb)
 
 -- forget_keys --
 -- Oldest first and not all at once: after a long pause there may be many.
@@ -36,14 +11,14 @@ where key = any(array(select key from order_key where kept_at < now() - interval
                       for update skip locked))
 
 -- status --
-select number, status, updated_at, estimated_completion, processed_by, type, priority,
-       completed_at, version, stage, rush, total_amount, created_at
+select number, status, updated_at, estimated_completion, processed_by, type as order_type,
+       priority, completed_at, version, stage, rush, total_amount, created_at
 from orders
 where number = %(number)s
 
 -- whole --
-select number, status, stage, customer_name, customer_type, type, table_number, delivery_address,
-       total_amount, priority, rush, created_at, updated_at, started_at, promised_at,
+select number, status, stage, customer_name, customer_type, type as order_type, table_number,
+       delivery_address, total_amount, priority, rush, created_at, updated_at, started_at, promised_at,
        estimated_completion, completed_at, processed_by, version
 from orders
 where number = %(number)s
@@ -59,8 +34,8 @@ select created_at, id from orders where number = %(number)s
 
 -- newest --
 -- Newest first; before_time and before_id are those of the last order of the page before.
-select number, status, stage, customer_name, type, priority, rush, total_amount, created_at,
-       updated_at, estimated_completion, completed_at, processed_by
+select number, status, stage, customer_name, type as order_type, priority, rush, total_amount,
+       created_at, updated_at, estimated_completion, completed_at, processed_by
 from orders
 where (%(status)s::text is null or status = %(status)s)
   and (%(type)s::text is null or type = %(type)s)
@@ -72,8 +47,8 @@ limit %(limit)s
 
 -- newest_in_kitchen --
 -- The same for a status of those in the kitchen, which have an index of their own.
-select number, status, stage, customer_name, type, priority, rush, total_amount, created_at,
-       updated_at, estimated_completion, completed_at, processed_by
+select number, status, stage, customer_name, type as order_type, priority, rush, total_amount,
+       created_at, updated_at, estimated_completion, completed_at, processed_by
 from orders
 where in_kitchen and status = %(status)s
   and (%(type)s::text is null or type = %(type)s)
@@ -85,7 +60,7 @@ limit %(limit)s
 
 -- history --
 -- One row with nulls for an order without a log; none for an unknown order.
-select l.status, l.changed_at, l.changed_by, l.notes
+select l.status, l.changed_at as timestamp, l.changed_by, l.notes
 from orders o
 left join order_status_log l on l.order_id = o.id
 where o.number = %(number)s

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import OrderNotFound
-from pizza.domain.order import PlacedOrder
 from pizza.domain.priority import AssignedPriority
 from pizza.orders import storage as orders
 
-Place = Callable[..., tuple[str, PlacedOrder]]
+Place = Callable[..., tuple[str, SimpleNamespace]]
 
 
 def count(conn: BoundedConnection, table: str) -> int:
@@ -85,7 +85,7 @@ def test_a_customer_who_ordered_before_is_a_repeat_customer(place: Place) -> Non
 
     again = place(customer_name="ann lee ")[1]
 
-    assert (again.priority, again.priority_rule) == (5, "repeat customer")
+    assert (again.priority, again.rule) == (5, "repeat customer")
 
 
 def test_a_cancelled_order_makes_no_repeat_customer(conn: BoundedConnection, place: Place) -> None:
@@ -107,7 +107,7 @@ def test_the_rule_is_in_the_log(conn: BoundedConnection, place: Place) -> None:
 
 
 def test_an_order_past_its_deadline_is_not_stored(conn: BoundedConnection, place: Place) -> None:
-    assert place(deadline=datetime.now(UTC) - timedelta(milliseconds=1)) == ("late", None)
+    assert place(expires_at=datetime.now(UTC) - timedelta(milliseconds=1)) == ("late", None)
 
     assert count(conn, "orders") == count(conn, "message") == 0
 
