@@ -1,4 +1,4 @@
-"""A stage for each test, on the session's servers, which are there again when it ends."""
+"""A harness for each test, on the servers of the session, which run again when it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..support.taskqueue.worker_process import Harness
 
 
 @pytest.fixture
-def stage(
+def harness(
     request: pytest.FixtureRequest,
     postgres: Postgres,
     rabbitmq: RabbitMQ,
@@ -21,21 +21,21 @@ def stage(
     broker_url: str,
     tmp_path: Path,
 ) -> Iterator[Harness]:
-    """Servers with nothing on them; whatever a test does to them is undone."""
-    stage = Harness(db_url, broker_url, tmp_path)
-    yield stage
+    """Empty servers; stopped or paused ones run again after the test."""
+    harness = Harness(db_url, broker_url, tmp_path)
+    yield harness
     if getattr(request.node, "failed", False):
-        stage.show_logs()
+        harness.show_logs()
     for server in (postgres, rabbitmq):
         server.resume()
         if not server.process.running:
             server.start()
-    stage.close()
+    harness.close()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """Leave on the test whether it failed."""
+    """Record on the test item whether it failed."""
     report = yield
     if report.failed:
         item.failed = True  # type: ignore[attr-defined]

@@ -37,23 +37,25 @@ def database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database(name)
 
 
-def run_processes(stage: Harness) -> None:
+def run_processes(harness: Harness) -> None:
     """A relay, a worker and a subscriber, of the same names in each installation."""
-    stage.relay("relay")
-    stage.worker("w", no_relay=True)
-    stage.subscriber("s")
+    harness.relay("relay")
+    harness.worker("w", no_relay=True)
+    harness.subscriber("s")
 
 
-def assert_working(stage: Harness) -> None:
+def assert_working(harness: Harness) -> None:
     """Jobs and events of this installation have their effect, once."""
-    before = list(stage.effects())
-    ids = stage.send_many(20)
-    heard = [publish(stage.conn, stage.prefix, "event.x", {"mode": "ok", "n": n}) for n in range(9)]
-    stage.await_all_done()
-    stage.assert_each_once(before + ids)
+    before = list(harness.effects())
+    ids = harness.send_many(20)
+    heard = [
+        publish(harness.conn, harness.prefix, "event.x", {"mode": "ok", "n": n}) for n in range(9)
+    ]
+    harness.await_all_done()
+    harness.assert_each_once(before + ids)
     query = "select count(*) from heard where event_id = any(%s)"
     known = [str(id) for id in heard]
-    wait_until(lambda: stage.rows(query, known) == [(9,)], 10, "the events are heard")
+    wait_until(lambda: harness.rows(query, known) == [(9,)], 10, "the events are heard")
 
 
 @pytest.mark.parametrize("given_by", ["URL", "PGOPTIONS"])
@@ -78,10 +80,10 @@ def test_both_are_set_up_lead_and_work_and_one_may_go(
         first, second = stages
         assert first.rows(TABLES) == [("one",), ("two",)]
         # Then both lead, and each does its own work
-        for stage in stages:
-            run_processes(stage)
-        for stage in stages:
-            assert_working(stage)
+        for harness in stages:
+            run_processes(harness)
+        for harness in stages:
+            assert_working(harness)
         # And when one goes, the other stays
         first.close()
         with psycopg.connect(database, autocommit=True) as conn:
@@ -92,8 +94,8 @@ def test_both_are_set_up_lead_and_work_and_one_may_go(
             assert process.running and not process.tracebacks()
             assert not process.log("relay_lost") and not process.log("leader_terminated")
     finally:
-        for stage in stages:
-            stage.close()
+        for harness in stages:
+            harness.close()
 
 
 def test_a_search_path_without_a_schema_is_a_plain_error(database: str) -> None:

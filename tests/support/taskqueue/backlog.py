@@ -32,13 +32,13 @@ def give_memory(rabbitmq: RabbitMQ, count: int) -> None:
         rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "4GB")
 
 
-def send_tasks(stage: Harness, count: int, colour: str = "red") -> None:
+def send_tasks(harness: Harness, count: int, colour: str = "red") -> None:
     """Send tasks in one transaction; the relay publishes them."""
-    stage.conn.execute(_PUBLISH, (stage.sample.queue(colour), stage.prefix, colour, count))
+    harness.conn.execute(_PUBLISH, (harness.sample.queue(colour), harness.prefix, colour, count))
 
 
 def insert_tasks(
-    stage: Harness,
+    harness: Harness,
     count: int,
     state: str,
     *,
@@ -52,21 +52,21 @@ def insert_tasks(
     age: seconds since they were sent. available: when they are due, in SQL; n counts them.
     """  # fmt: skip
     values = {
-        "state": state, "queue": stage.sample.queue(colour), "exchange": stage.prefix,
+        "state": state, "queue": harness.sample.queue(colour), "exchange": harness.prefix,
         "key": colour, "priority": priority, "count": count, "age": age,
     }  # fmt: skip
-    stage.conn.execute(_INSERT.format(available=available), values)
+    harness.conn.execute(_INSERT.format(available=available), values)
 
 
-def put_external(stage: Harness, count: int, colour: str, priority: int = 0) -> None:
+def put_external(harness: Harness, count: int, colour: str, priority: int = 0) -> None:
     """Put messages of another program into a queue, each confirmed."""
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         channel.confirm_select()
         confirmed: list[int] = []
         channel.events["basic_ack"].add(lambda tag, _multiple: confirmed.append(tag))
         properties: dict[str, Any] = {"delivery_mode": 2, "priority": priority}
         for _ in range(count):
             message = amqp.Message(b'{"mode": "ok"}', message_id=str(uuid4()), **properties)
-            channel.basic_publish(message, stage.prefix, colour)
+            channel.basic_publish(message, harness.prefix, colour)
         while count not in confirmed:
             channel.connection.drain_events(timeout=30)

@@ -26,8 +26,8 @@ class EventProbe:
     all have to arrive.
     """
 
-    def __init__(self, stage: Harness, batch: int = 1) -> None:
-        self._stage = stage
+    def __init__(self, harness: Harness, batch: int = 1) -> None:
+        self._harness = harness
         self._batch = batch
         self._committed: dict[int, float] = {}
         self._arrived: dict[int, float] = {}
@@ -66,20 +66,20 @@ class EventProbe:
         return len(self._committed.keys() - self._arrived.keys())
 
     def _send(self) -> None:
-        with psycopg.connect(self._stage.db_url, autocommit=True) as conn:
+        with psycopg.connect(self._harness.db_url, autocommit=True) as conn:
             due, sent = time.monotonic(), 0
             while not self._ending.wait(max(0.0, due - time.monotonic())):
                 numbers = range(sent, sent + self._batch)
-                conn.execute(_SEND, (self._stage.prefix, numbers[0], numbers[-1]))
+                conn.execute(_SEND, (self._harness.prefix, numbers[0], numbers[-1]))
                 now = time.monotonic()
                 self._committed.update((n, now) for n in numbers)
                 sent += self._batch
                 due += INTERVAL_S
 
     def _consume(self) -> None:
-        name = f"{self._stage.prefix}.probe"
-        exchange = self._stage.sample.app.topology.exchanges[0]
-        with self._stage.broker() as channel:
+        name = f"{self._harness.prefix}.probe"
+        exchange = self._harness.sample.app.topology.exchanges[0]
+        with self._harness.broker() as channel:
             Queue(name, exchange, "event.probe", exclusive=True, durable=False)(channel).declare()
             channel.basic_consume(name, no_ack=True, callback=self._note)
             self._consuming.set()

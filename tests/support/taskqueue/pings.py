@@ -25,9 +25,9 @@ class Pings:
     jobs: the ids of the tasks. At the end of the block all of them have had their effect.
     """
 
-    def __init__(self, stage: Harness, colour: str = "green") -> None:
+    def __init__(self, harness: Harness, colour: str = "green") -> None:
         self.jobs: list[UUID] = []
-        self._stage = stage
+        self._harness = harness
         self._colour = colour
         self._sent_at: list[float] = []
         self._arrived_at: dict[int, float] = {}
@@ -46,7 +46,9 @@ class Pings:
                 wait_until(lambda: len(self.jobs) >= 100, 15, "there are 100 pings")
                 self._over.set()
                 self._threads[0].join()
-                wait_until(lambda: set(self.jobs) <= set(self._stage.effects()), 10, "all are done")
+                wait_until(
+                    lambda: set(self.jobs) <= set(self._harness.effects()), 10, "all are done"
+                )
                 wait_until(lambda: len(self._arrived_at) == len(self.jobs), 10, "all arrive")
         finally:
             self._over.set()
@@ -54,21 +56,21 @@ class Pings:
                 each.join()
 
     def _send(self) -> None:
-        stage = self._stage
+        harness = self._harness
         body = {"mode": "ok", "label": "ping"}
-        place = {"queue": stage.sample.queue(self._colour), "routing_key": self._colour}
-        with psycopg.connect(stage.db_url, autocommit=True) as conn:
+        place = {"queue": harness.sample.queue(self._colour), "routing_key": self._colour}
+        with psycopg.connect(harness.db_url, autocommit=True) as conn:
             while not self._over.wait(PAUSE_S):
                 number, now = len(self._sent_at), time.time()
                 self._sent_at.append(now)
                 with conn.transaction():
-                    publish(conn, stage.prefix, "event.ping", {"n": number})
-                    id = stage.sample.play.send(conn, body, **place)
+                    publish(conn, harness.prefix, "event.ping", {"n": number})
+                    id = harness.sample.play.send(conn, body, **place)
                 self.jobs.append(id)
 
     def _receive(self) -> None:
-        with self._stage.broker() as channel:
-            channel.basic_consume(self._stage.sample.events, no_ack=True, callback=self._arrived)
+        with self._harness.broker() as channel:
+            channel.basic_consume(self._harness.sample.events, no_ack=True, callback=self._arrived)
             while not (self._over.is_set() and len(self._arrived_at) >= len(self.jobs)):
                 try:
                     channel.connection.drain_events(timeout=0.1)
@@ -82,7 +84,7 @@ class Pings:
     def assert_quick(self, promised: float = PROMISED_S) -> None:
         """99 of 100 tasks had their effect within so long; 99 of 100 events have arrived."""
         ends = "select message_id, extract(epoch from at)::float8 from effect"
-        done = dict(self._stage.rows(ends))
+        done = dict(self._harness.rows(ends))
         for what, ends in {
             "tasks": [done[id] for id in self.jobs],
             "events": [self._arrived_at[n] for n in range(len(self.jobs))],

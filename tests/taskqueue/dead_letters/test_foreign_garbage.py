@@ -34,20 +34,20 @@ def body(n: int) -> bytes:
 
 
 def send(
-    stage: Harness, headers: Iterable[dict[str, bytes]], exchange: str, key: str | bytes
+    harness: Harness, headers: Iterable[dict[str, bytes]], exchange: str, key: str | bytes
 ) -> set[int]:
     """Publish a message with each set of properties; the numbers of those that were accepted."""
     messages = [(body(n), properties(**each)) for n, each in enumerate(headers)]
-    accepted = publish(stage.broker_url, messages, exchange, key)
+    accepted = publish(harness.broker_url, messages, exchange, key)
     return {json.loads(each)["n"] for each in accepted}
 
 
-def read_dead_letters(stage: Harness, count: int) -> list[StoredDeadLetter]:
+def read_dead_letters(harness: Harness, count: int) -> list[StoredDeadLetter]:
     """What `dead-letters list` prints, once there are so many; it can print all of them."""
     found: list[StoredDeadLetter] = []
 
     def enough() -> bool:
-        found[:] = management.list_dead_letters(stage.conn, 10_000)
+        found[:] = management.list_dead_letters(harness.conn, 10_000)
         return len(found) >= count
 
     wait_until(enough, 20, f"{count} dead letters")
@@ -55,10 +55,10 @@ def read_dead_letters(stage: Harness, count: int) -> list[StoredDeadLetter]:
     return found
 
 
-def empty_dead_letters(stage: Harness) -> None:
+def empty_dead_letters(harness: Harness) -> None:
     """Declare the queue, and throw away what is in it, and all rows."""
-    stage.conn.execute("truncate dead_message")
-    broker = BrokerConnection(stage.broker_url, name="test")
+    harness.conn.execute("truncate dead_message")
+    broker = BrokerConnection(harness.broker_url, name="test")
     broker.declare(DEAD_LETTERS)
     broker.channel.queue_purge("dead_letter_queue")
     broker.close()
@@ -68,104 +68,104 @@ def numbers(letters: list[StoredDeadLetter]) -> list[int]:
     return sorted(each.body["n"] for each in letters)
 
 
-def assert_unmoved(process: Process, stage: Harness, queue: str) -> None:
-    wait_until(lambda: stage.ready(queue) == 0, 10, "the queue is empty")
+def assert_unmoved(process: Process, harness: Harness, queue: str) -> None:
+    wait_until(lambda: harness.ready(queue) == 0, 10, "the queue is empty")
     assert process.running and not process.tracebacks()
     for action in ("broker_lost", "executor_failed"):
         assert not process.log(action)
 
 
-def accepted_and_dead(stage: Harness, sent: set[int]) -> None:
+def accepted_and_dead(harness: Harness, sent: set[int]) -> None:
     """Each had its effect, or is a dead letter with its reason; none both, none twice."""
-    count = lambda: stage.rows("select count(*) from effect")[0][0]  # noqa: E731
-    dead = lambda: management.count(stage.conn)  # noqa: E731
+    count = lambda: harness.rows("select count(*) from effect")[0][0]  # noqa: E731
+    dead = lambda: management.count(harness.conn)  # noqa: E731
     wait_until(lambda: count() + dead() >= len(sent), 30, f"{len(sent)} have ended")
-    letters = read_dead_letters(stage, dead())
-    done = [int(label) for (label,) in stage.rows("select label from effect")]
+    letters = read_dead_letters(harness, dead())
+    done = [int(label) for (label,) in harness.rows("select label from effect")]
     assert sorted(done + numbers(letters)) == sorted(sent)
     assert all(each.reason not in ("", "unknown") for each in letters)
 
 
-def test_a_worker_that_accepts_external_messages(stage: Harness) -> None:
-    green = stage.sample.queue("green")
-    worker = stage.worker("w", "green,red")
-    sent = send(stage, all_properties(), "", green)
+def test_a_worker_that_accepts_external_messages(harness: Harness) -> None:
+    green = harness.sample.queue("green")
+    worker = harness.worker("w", "green,red")
+    sent = send(harness, all_properties(), "", green)
     assert len(sent) > 200
-    accepted_and_dead(stage, sent)
-    assert_unmoved(worker, stage, green)
-    stage.await_all_done()
-    good = stage.send()
-    stage.await_all_done()
-    assert stage.effects()[good] == 1
+    accepted_and_dead(harness, sent)
+    assert_unmoved(worker, harness, green)
+    harness.await_all_done()
+    good = harness.send()
+    harness.await_all_done()
+    assert harness.effects()[good] == 1
 
 
-def test_a_worker_of_a_queue_for_its_own_messages(stage: Harness) -> None:
-    red = stage.sample.queue("red")
-    worker = stage.worker("w")
+def test_a_worker_of_a_queue_for_its_own_messages(harness: Harness) -> None:
+    red = harness.sample.queue("red")
+    worker = harness.worker("w")
     own = ({"headers": TASK} | each for each in all_properties())
-    sent = send(stage, own, "", red)
-    good = stage.send()
-    stage.await_all_done()
-    assert_unmoved(worker, stage, red)
-    stage.assert_each_once([good])
-    dead = numbers(read_dead_letters(stage, 1))
+    sent = send(harness, own, "", red)
+    good = harness.send()
+    harness.await_all_done()
+    assert_unmoved(worker, harness, red)
+    harness.assert_each_once([good])
+    dead = numbers(read_dead_letters(harness, 1))
     assert set(dead) <= sent and len(dead) == len(set(dead))
 
 
 @pytest.mark.parametrize("db", [True, False])
-def test_a_subscriber(stage: Harness, db: bool) -> None:
-    stage.conn.execute(SCHEMA)
-    subscriber = stage.subscriber(db=db, attempts=1, relay=db)
+def test_a_subscriber(harness: Harness, db: bool) -> None:
+    harness.conn.execute(SCHEMA)
+    subscriber = harness.subscriber(db=db, attempts=1, relay=db)
     sent = send(
-        stage,
+        harness,
         ({"message_id": b"event %d" % n} | each for n, each in enumerate(all_properties())),
-        stage.prefix,
+        harness.prefix,
         "event.x",
     )
     assert len(sent) > 200
     for key in (b"event.\xff", b"event.\xed\xa0\x80", b"event.a\x00b"):
         message = (body(1000 + len(sent)), properties(message_id=b"id of " + key.hex().encode()))
-        assert publish(stage.broker_url, [message], stage.prefix, key)
+        assert publish(harness.broker_url, [message], harness.prefix, key)
         sent.add(1000 + len(sent))
-    heard = lambda: [line["n"] for line in stage.runs("heard")]  # noqa: E731
-    dead = lambda: stage.ready("dead_letter_queue")  # noqa: E731
+    heard = lambda: [line["n"] for line in harness.runs("heard")]  # noqa: E731
+    dead = lambda: harness.ready("dead_letter_queue")  # noqa: E731
     if db:
-        dead = lambda: management.count(stage.conn)  # noqa: E731
+        dead = lambda: management.count(harness.conn)  # noqa: E731
     wait_until(lambda: len(heard()) + dead() >= len(sent), 30, "all have ended")
     if not db:
-        stage.relay()  # which makes rows of them
-    letters = read_dead_letters(stage, len(sent) - len(heard()))
+        harness.relay()  # which makes rows of them
+    letters = read_dead_letters(harness, len(sent) - len(heard()))
     assert sorted(heard() + numbers(letters)) == sorted(sent)
-    assert_unmoved(subscriber, stage, stage.sample.events)
+    assert_unmoved(subscriber, harness, harness.sample.events)
 
 
 @drawn
 @given(st.lists(drawn_properties, min_size=40, max_size=40))
-def test_a_worker_gets_whatever_is_drawn(stage: Harness, headers: list[dict[str, bytes]]) -> None:
-    if not stage.processes:
-        stage.worker("w", "green,red")
-    stage.rows("delete from effect returning 1")
-    empty_dead_letters(stage)
-    sent = send(stage, without_twins(headers), "", stage.sample.queue("green"))
-    accepted_and_dead(stage, sent)
-    assert_unmoved(stage.processes[0], stage, stage.sample.queue("green"))
+def test_a_worker_gets_whatever_is_drawn(harness: Harness, headers: list[dict[str, bytes]]) -> None:
+    if not harness.processes:
+        harness.worker("w", "green,red")
+    harness.rows("delete from effect returning 1")
+    empty_dead_letters(harness)
+    sent = send(harness, without_twins(headers), "", harness.sample.queue("green"))
+    accepted_and_dead(harness, sent)
+    assert_unmoved(harness.processes[0], harness, harness.sample.queue("green"))
 
 
 @drawn
 @given(st.lists(drawn_properties, min_size=40, max_size=40))
-def test_a_list_of_forged_dead_letters(stage: Harness, headers: list[dict[str, bytes]]) -> None:
-    if not stage.processes:
-        stage.relay()
-    empty_dead_letters(stage)
-    sent = send(stage, without_twins(headers), "", "dead_letter_queue")
-    assert set(numbers(read_dead_letters(stage, len(sent)))) == sent
+def test_a_list_of_forged_dead_letters(harness: Harness, headers: list[dict[str, bytes]]) -> None:
+    if not harness.processes:
+        harness.relay()
+    empty_dead_letters(harness)
+    sent = send(harness, without_twins(headers), "", "dead_letter_queue")
+    assert set(numbers(read_dead_letters(harness, len(sent)))) == sent
 
 
-def test_a_list_of_dead_letters_with_every_property(stage: Harness) -> None:
-    stage.relay()
-    empty_dead_letters(stage)
-    sent = send(stage, all_properties(), "", "dead_letter_queue")
-    assert set(numbers(read_dead_letters(stage, len(sent)))) == sent
+def test_a_list_of_dead_letters_with_every_property(harness: Harness) -> None:
+    harness.relay()
+    empty_dead_letters(harness)
+    sent = send(harness, all_properties(), "", "dead_letter_queue")
+    assert set(numbers(read_dead_letters(harness, len(sent)))) == sent
 
 
 def without_twins(headers: list[dict[str, bytes]]) -> Iterable[dict[str, bytes]]:

@@ -25,31 +25,31 @@ MANY = 3_000
 
 
 @pytest.fixture
-def conn(stage: Harness) -> Iterator[BoundedConnection]:
-    with connect(stage.db_url, name="person") as open_connection:
+def conn(harness: Harness) -> Iterator[BoundedConnection]:
+    with connect(harness.db_url, name="person") as open_connection:
         yield open_connection
 
 
-def dead(stage: Harness) -> int:
-    return int(stage.rows("select count(*) from dead_message")[0][0])
+def dead(harness: Harness) -> int:
+    return int(harness.rows("select count(*) from dead_message")[0][0])
 
 
-def bury(stage: Harness, *labels: str) -> list[str]:
+def bury(harness: Harness, *labels: str) -> list[str]:
     """Jobs that die at once, one after the other."""
     jobs = []
     for number, label in enumerate(labels, start=1):
-        jobs.append(str(stage.send("hopeless", label=label)))
-        wait_until(lambda n=number: dead(stage) == n, 15, "it is dead")
+        jobs.append(str(harness.send("hopeless", label=label)))
+        wait_until(lambda n=number: dead(harness) == n, 15, "it is dead")
     return jobs
 
 
-def insert(stage: Harness, number: int = 1, **columns: Any) -> list[str]:
+def insert(harness: Harness, number: int = 1, **columns: Any) -> list[str]:
     """Rows of dead messages, the oldest first."""
     values = {
-        "task": "play", "queue": stage.sample.queue("red"), "body": b'{"mode": "ok"}',
+        "task": "play", "queue": harness.sample.queue("red"), "body": b'{"mode": "ok"}',
         "reason": "Hopeless: no use", **columns,
     }  # fmt: skip
-    rows = stage.rows(
+    rows = harness.rows(
         f"""insert into dead_message (id, died_at, {", ".join(values)})
             select gen_random_uuid(), now() - interval '1 hour' + n * interval '1 ms',
                    {", ".join(["%s"] * len(values))}
@@ -65,15 +65,15 @@ def listed(conn: BoundedConnection) -> list[str]:
 
 
 def test_a_list_shows_the_reason_and_changes_nothing(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
-    stage.worker("w")
-    jobs = bury(stage, "first", "second")
+    harness.worker("w")
+    jobs = bury(harness, "first", "second")
     for _ in range(2):
         found = management.list_dead_letters(conn)
         assert [letter.id for letter in found] == jobs
     assert found[0].reason == "Hopeless: no use"
-    assert (found[0].task, found[0].queue) == ("play", stage.sample.queue("red"))
+    assert (found[0].task, found[0].queue) == ("play", harness.sample.queue("red"))
     assert (found[0].attempt, found[0].runs) == (1, 1)
     assert found[0].body == {"mode": "hopeless", "label": "first"}
     assert listed(conn) == jobs
@@ -84,10 +84,10 @@ def test_a_list_shows_the_reason_and_changes_nothing(
 
 
 def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
-    worker = stage.worker("w")
-    job = str(stage.send("fail"))
+    worker = harness.worker("w")
+    job = str(harness.send("fail"))
     line = worker.await_log("job_dead", within=20)
     (retried, *_) = worker.log("job_retried")
     letter = management.find(conn, job)
@@ -99,9 +99,9 @@ def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
     assert (letter.attempt, letter.runs) == (3, 3)
 
 
-def test_one_is_sent_again_and_the_others_stay(stage: Harness, conn: BoundedConnection) -> None:
-    worker = stage.worker("w")
-    jobs = bury(stage, "first", "second", "third")
+def test_one_is_sent_again_and_the_others_stay(harness: Harness, conn: BoundedConnection) -> None:
+    worker = harness.worker("w")
+    jobs = bury(harness, "first", "second", "third")
     assert management.retry(conn, jobs[1]).count == 1
     # It is tried once more, and dies once more: behind the others now.
     worker.await_log("job_dead", count=4)
@@ -110,11 +110,11 @@ def test_one_is_sent_again_and_the_others_stay(stage: Harness, conn: BoundedConn
 
 
 def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
-    insert(stage, 2)
-    (later,) = insert(stage)
-    stage.rows(
+    insert(harness, 2)
+    (later,) = insert(harness)
+    harness.rows(
         "update dead_message set died_at = now() + interval '1 min' where id = %s returning 1",
         later,
     )
@@ -123,21 +123,21 @@ def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
 
 
 def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
-    worker = stage.worker("w")
-    with stage.broker() as channel:
-        channel.basic_publish(amqp.Message(b"{no json"), "", stage.sample.queue("red"))
+    worker = harness.worker("w")
+    with harness.broker() as channel:
+        channel.basic_publish(amqp.Message(b"{no json"), "", harness.sample.queue("red"))
     worker.await_log("message_dead")
-    wait_until(lambda: dead(stage) == 1, 10, "it is dead")
+    wait_until(lambda: dead(harness) == 1, 10, "it is dead")
     assert management.list_dead_letters(conn)[0].body == "{no json"
     assert management.retry_all(conn).count == 1
     worker.await_log("message_dead", count=2)
-    wait_until(lambda: dead(stage) == 1, 10, "it is dead again")
+    wait_until(lambda: dead(harness) == 1, 10, "it is dead again")
 
 
-def test_what_is_dropped_is_gone(stage: Harness, conn: BoundedConnection) -> None:
-    first, second, third = insert(stage, 3)
+def test_what_is_dropped_is_gone(harness: Harness, conn: BoundedConnection) -> None:
+    first, second, third = insert(harness, 3)
     assert management.drop(conn, first).count == 1
     assert management.drop(conn, first).count == 0
     assert listed(conn) == [second, third]
@@ -146,11 +146,11 @@ def test_what_is_dropped_is_gone(stage: Harness, conn: BoundedConnection) -> Non
 
 
 def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
-    stage: Harness, conn: BoundedConnection, rabbitmq: RabbitMQ
+    harness: Harness, conn: BoundedConnection, rabbitmq: RabbitMQ
 ) -> None:
-    stage.relay()
-    worker = stage.worker("w", no_relay=True)
-    jobs = bury(stage, "first", "second")
+    harness.relay()
+    worker = harness.worker("w", no_relay=True)
+    jobs = bury(harness, "first", "second")
     rabbitmq.kill9()
     rabbitmq.wipe()
     assert listed(conn) == jobs
@@ -160,112 +160,116 @@ def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
 
 
 def test_copies_leave_the_queue_after_a_retry_and_a_drop(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
-    stage.relay()
-    stage.worker("w", no_relay=True)
-    first, second, third = bury(stage, "first", "second", "third")
-    wait_until(lambda: stage.ready(DEAD_LETTERS) == 3, 10, "there are copies")
+    harness.relay()
+    harness.worker("w", no_relay=True)
+    first, second, third = bury(harness, "first", "second", "third")
+    wait_until(lambda: harness.ready(DEAD_LETTERS) == 3, 10, "there are copies")
     management.drop(conn, first)
     # The message of the second is on its way again, and not dead.
-    stage.conn.execute("update dead_message set queue = 'nobody serves it' where id = %s", [second])
+    harness.conn.execute(
+        "update dead_message set queue = 'nobody serves it' where id = %s", [second]
+    )
     management.retry(conn, second)
-    wait_until(lambda: stage.ready(DEAD_LETTERS) == 1, 15, "two copies have gone")
-    (letter,) = stage.drain(DEAD_LETTERS)
+    wait_until(lambda: harness.ready(DEAD_LETTERS) == 1, 15, "two copies have gone")
+    (letter,) = harness.drain(DEAD_LETTERS)
     assert letter.properties["message_id"] == third
     assert letter.properties["application_headers"]["reason"] == "Hopeless: no use"
 
 
 def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
     # Given a message from outside that nobody can read, whose sender waits for an answer
-    worker = stage.worker("w")
+    worker = harness.worker("w")
     asks = {"reply_to": "answers", "correlation_id": "7"}
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         message = amqp.Message("no json", message_id="a-1", content_type="application/json", **asks)
-        channel.basic_publish(message, "", stage.sample.queue("red"))
+        channel.basic_publish(message, "", harness.sample.queue("red"))
     rows = "select id, headers ->> 'reply_to', headers ->> 'correlation_id' from dead_message"
-    ((id, *kept),) = wait_until(lambda: stage.rows(rows), 15, "it is dead")
+    ((id, *kept),) = wait_until(lambda: harness.rows(rows), 15, "it is dead")
     assert kept == list(asks.values())
     # When it is sent again
     worker.signal(signal.SIGTERM)
     worker.ends(within=10)
-    stage.relay()
-    assert management.retry(stage.conn, str(id)).count == 1
+    harness.relay()
+    assert management.retry(harness.conn, str(id)).count == 1
     # Then the next delivery has both
-    (again,) = wait_until(lambda: stage.drain(stage.sample.queue("red")), 15, "it is delivered")
+    (again,) = wait_until(lambda: harness.drain(harness.sample.queue("red")), 15, "it is delivered")
     assert again.properties["correlation_id"] == "7"
     assert again.properties["application_headers"]["reply_to"] == "answers"
 
 
-def test_a_second_delivery_of_a_dead_message_has_no_effect(stage: Harness) -> None:
+def test_a_second_delivery_of_a_dead_message_has_no_effect(harness: Harness) -> None:
     # Given a worker, and no relay: the copy for the dead-letter queue stays unpublished.
-    worker = stage.worker("w", no_relay=True)
-    job = stage.send("hopeless")
-    with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
+    worker = harness.worker("w", no_relay=True)
+    job = harness.send("hopeless")
+    with psycopg.connect(harness.db_url, row_factory=namedtuple_row) as conn:
         message = to_amqp(conn.execute("select * from message").fetchone())
-    stage.conn.execute("update message set state = 'sent', sent_at = now()")
+    harness.conn.execute("update message set state = 'sent', sent_at = now()")
     # When the message is delivered twice
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         for _ in range(2):
-            channel.basic_publish(message, "", stage.sample.queue("red"))
+            channel.basic_publish(message, "", harness.sample.queue("red"))
     worker.await_log("job_dead")
     worker.await_log("job_skipped")
     # Then it is dead once, the second delivery is gone, and the worker goes on.
-    assert stage.rows("select id from dead_message") == [(job,)]
-    assert stage.rows("select exchange from message") == [("dead_letters",)]
-    next_one = stage.send(priority=3)
-    with psycopg.connect(stage.db_url, row_factory=namedtuple_row) as conn:
+    assert harness.rows("select id from dead_message") == [(job,)]
+    assert harness.rows("select exchange from message") == [("dead_letters",)]
+    next_one = harness.send(priority=3)
+    with psycopg.connect(harness.db_url, row_factory=namedtuple_row) as conn:
         row = conn.execute("select * from message where id = %s", [next_one]).fetchone()
-    with stage.broker() as channel:
-        channel.basic_publish(to_amqp(row), "", stage.sample.queue("red"))
-    wait_until(lambda: stage.effects() == {next_one: 1}, 15, "the next one is done")
-    assert stage.ready(stage.sample.queue("red")) == 0
+    with harness.broker() as channel:
+        channel.basic_publish(to_amqp(row), "", harness.sample.queue("red"))
+    wait_until(lambda: harness.effects() == {next_one: 1}, 15, "the next one is done")
+    assert harness.ready(harness.sample.queue("red")) == 0
     assert not worker.log("executor_failed")
 
 
 def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
-    stage.conn.execute(LISTENER_SCHEMA)
-    stage.relay()
-    first, second = stage.subscriber("first"), stage.subscriber("second", kept=True)
+    harness.conn.execute(LISTENER_SCHEMA)
+    harness.relay()
+    first, second = harness.subscriber("first"), harness.subscriber("second", kept=True)
     event = str(uuid4())
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         channel.basic_publish(
-            amqp.Message(b'{"n": 1, "mode": "poison"}', message_id=event), stage.prefix, "event.x"
+            amqp.Message(b'{"n": 1, "mode": "poison"}', message_id=event), harness.prefix, "event.x"
         )
     found = wait_until(
         lambda: len(x := management.list_dead_letters(conn)) == 2 and x, 15, "two are dead"
     )
     queues = {letter.queue: letter for letter in found}
-    assert set(queues) == {stage.sample.events, f"{stage.prefix}.kept"}
+    assert set(queues) == {harness.sample.events, f"{harness.prefix}.kept"}
     assert {letter.headers["message_id"] for letter in found} == {event}
-    assert management.retry(conn, queues[stage.sample.events].id).count == 1
+    assert management.retry(conn, queues[harness.sample.events].id).count == 1
     first.await_log("event_dead", count=2)
     assert len(second.log("event_dead")) == 1
 
 
-def test_an_event_sent_again_waits_for_its_queue(stage: Harness, conn: BoundedConnection) -> None:
-    relay = stage.relay()
-    queue = f"{stage.prefix}.kept"  # which nobody has declared
-    insert(stage, task=None, queue=queue)
+def test_an_event_sent_again_waits_for_its_queue(harness: Harness, conn: BoundedConnection) -> None:
+    relay = harness.relay()
+    queue = f"{harness.prefix}.kept"  # which nobody has declared
+    insert(harness, task=None, queue=queue)
     assert management.retry_all(conn).count == 1
     relay.await_log("message_parked", within=15)
-    stage.await_states(scheduled=1)
-    with stage.broker() as channel:
+    harness.await_states(scheduled=1)
+    with harness.broker() as channel:
         channel.queue_declare(queue, durable=True, auto_delete=False)
-    stage.await_states(within=20)
-    assert [message.body for message in stage.drain(queue)] == [b'{"mode": "ok"}']
+    harness.await_states(within=20)
+    assert [message.body for message in harness.drain(queue)] == [b'{"mode": "ok"}']
 
 
-def test_one_that_cannot_be_sent_hinders_no_other(stage: Harness, conn: BoundedConnection) -> None:
-    before = insert(stage, 20)
-    (homeless,) = insert(stage, queue=DEAD_LETTERS)
-    (locked,) = insert(stage)
-    insert(stage, 20)
-    with psycopg.connect(stage.db_url) as other:
+def test_one_that_cannot_be_sent_hinders_no_other(
+    harness: Harness, conn: BoundedConnection
+) -> None:
+    before = insert(harness, 20)
+    (homeless,) = insert(harness, queue=DEAD_LETTERS)
+    (locked,) = insert(harness)
+    insert(harness, 20)
+    with psycopg.connect(harness.db_url) as other:
         other.execute("select from dead_message where id = %s for update", [locked])
         watch = Stopwatch()
         done = management.retry_all(conn)
@@ -276,16 +280,16 @@ def test_one_that_cannot_be_sent_hinders_no_other(stage: Harness, conn: BoundedC
         locked: "another transaction is working on this dead message",
     }
     assert set(listed(conn)) == {homeless, locked}
-    sent = {str(id) for (id,) in stage.rows("select id from message")}
+    sent = {str(id) for (id,) in harness.rows("select id from message")}
     assert len(sent) == 40 and set(before) <= sent
     assert management.drop_all(conn) == management.BulkResult(2, {})
 
 
 def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
-    stage: Harness, conn: BoundedConnection
+    harness: Harness, conn: BoundedConnection
 ) -> None:
     body = b'{"mode": "ok", "label": "' + b"x" * 10_000 + b'"}'
-    ids = insert(stage, MANY, body=body)
+    ids = insert(harness, MANY, body=body)
     watch = Stopwatch()
     found = management.list_dead_letters(conn, 100)
     watch.assert_within(0.5)
@@ -298,8 +302,8 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
     watch = Stopwatch()
     assert management.retry_all(conn) == management.BulkResult(MANY, {})
     watch.assert_within(5)
-    assert stage.states() == {"pending": MANY}
-    assert dead(stage) == 0
+    assert harness.states() == {"pending": MANY}
+    assert dead(harness) == 0
 
 
 @pytest.mark.parametrize(
@@ -313,18 +317,18 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
     ],
 )
 def test_whatever_the_body_it_is_shown(
-    stage: Harness, conn: BoundedConnection, body: bytes, shown: Any
+    harness: Harness, conn: BoundedConnection, body: bytes, shown: Any
 ) -> None:
-    insert(stage, body=body)
+    insert(harness, body=body)
     assert management.list_dead_letters(conn)[0].body == shown
 
 
-def test_two_messages_with_one_id_keep_their_bodies(stage: Harness) -> None:
-    (id,) = insert(stage, body=b'"first"')
+def test_two_messages_with_one_id_keep_their_bodies(harness: Harness) -> None:
+    (id,) = insert(harness, body=b'"first"')
     again = "select message_bury_raw('dead_letters', 'q', %s, '{\"reason\": \"r\"}', %s::uuid)"
-    stage.rows(again, b'"first"', id)  # the same one, delivered twice
-    assert dead(stage) == 1
-    stage.rows(again, b'"second"', id)
-    found = stage.rows("select id, body from dead_message order by died_at")
+    harness.rows(again, b'"first"', id)  # the same one, delivered twice
+    assert dead(harness) == 1
+    harness.rows(again, b'"second"', id)
+    found = harness.rows("select id, body from dead_message order by died_at")
     assert [body for _, body in found] == [b'"first"', b'"second"']
     assert found[0][0] == UUID(id) != found[1][0]

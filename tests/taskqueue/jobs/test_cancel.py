@@ -9,95 +9,95 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
-def test_a_message_that_is_withdrawn_while_it_waits_never_runs(stage: Harness) -> None:
-    stage.relay()
-    jobs = stage.send_many(3)
-    stage.await_states(sent=3)
-    assert cancel(stage.conn, jobs[1])
-    stage.worker("w")
-    stage.await_all_done()
-    stage.assert_each_once([jobs[0], jobs[2]])
-    assert not stage.runs(id=jobs[1])
-    assert not cancel(stage.conn, jobs[1])
+def test_a_message_that_is_withdrawn_while_it_waits_never_runs(harness: Harness) -> None:
+    harness.relay()
+    jobs = harness.send_many(3)
+    harness.await_states(sent=3)
+    assert cancel(harness.conn, jobs[1])
+    harness.worker("w")
+    harness.await_all_done()
+    harness.assert_each_once([jobs[0], jobs[2]])
+    assert not harness.runs(id=jobs[1])
+    assert not cancel(harness.conn, jobs[1])
 
 
-def test_a_job_that_is_withdrawn_ends_within_a_second(stage: Harness) -> None:
-    worker = stage.worker("w")
-    job = stage.send("sleep", seconds=60)
-    begun = stage.await_run(job)
-    assert cancel(stage.conn, job)
+def test_a_job_that_is_withdrawn_ends_within_a_second(harness: Harness) -> None:
+    worker = harness.worker("w")
+    job = harness.send("sleep", seconds=60)
+    begun = harness.await_run(job)
+    assert cancel(harness.conn, job)
     withdrawn = Stopwatch()
-    ended = stage.await_run(job, event="end")
+    ended = harness.await_run(job, event="end")
     withdrawn.assert_within(2)
     assert ended["how"] == "LeaseLost"
     assert begun["worker"] == "w"
     # and it says what happened, and goes on with the next
     assert worker.await_log("job_cancelled")["level"] == "INFO"
     assert not worker.log("lease_lost")
-    after = stage.send()
-    stage.await_all_done()
-    stage.assert_each_once([after])
+    after = harness.send()
+    harness.await_all_done()
+    harness.assert_each_once([after])
 
 
-def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(stage: Harness) -> None:
-    worker = stage.worker("w")
-    gate = stage.gate()
-    job = stage.send("block_two", until=gate)
-    stage.await_run(job)
-    assert cancel(stage.conn, job)
+def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(harness: Harness) -> None:
+    worker = harness.worker("w")
+    gate = harness.gate()
+    job = harness.send("block_two", until=gate)
+    harness.await_run(job)
+    assert cancel(harness.conn, job)
     gate.open()
-    stage.await_run(job, event="end")
+    harness.await_run(job, event="end")
     # A job that ends before its worker has heard of it is told by the fence instead.
     told = lambda: worker.log("job_cancelled") or worker.log("lease_lost")  # noqa: E731
     wait_until(told, 10, "it says why")
-    assert not stage.effects()
+    assert not harness.effects()
 
 
-def test_a_withdrawal_is_part_of_the_transaction(stage: Harness) -> None:
-    stage.relay()
-    job = stage.send()
-    stage.await_states(sent=1)
-    with stage.conn.transaction(force_rollback=True):
-        assert cancel(stage.conn, job)
-    stage.worker("w")
-    stage.await_all_done()
-    stage.assert_each_once([job])
+def test_a_withdrawal_is_part_of_the_transaction(harness: Harness) -> None:
+    harness.relay()
+    job = harness.send()
+    harness.await_states(sent=1)
+    with harness.conn.transaction(force_rollback=True):
+        assert cancel(harness.conn, job)
+    harness.worker("w")
+    harness.await_all_done()
+    harness.assert_each_once([job])
 
 
-def test_a_waiting_message_moves_in_its_queue_both_ways(stage: Harness) -> None:
-    stage.relay()
-    jobs = [stage.send(priority=5, label=str(n)) for n in range(4)]
-    stage.await_states(sent=4)
-    assert set_priority(stage.conn, jobs[3], 9)
-    assert set_priority(stage.conn, jobs[0], 1)
-    assert not set_priority(stage.conn, jobs[0], 1)
-    stage.await_states(sent=4)
+def test_a_waiting_message_moves_in_its_queue_both_ways(harness: Harness) -> None:
+    harness.relay()
+    jobs = [harness.send(priority=5, label=str(n)) for n in range(4)]
+    harness.await_states(sent=4)
+    assert set_priority(harness.conn, jobs[3], 9)
+    assert set_priority(harness.conn, jobs[0], 1)
+    assert not set_priority(harness.conn, jobs[0], 1)
+    harness.await_states(sent=4)
     wait_until(
-        lambda: stage.ready(stage.sample.queue("red")) == 6, 5, "the new deliveries are there"
+        lambda: harness.ready(harness.sample.queue("red")) == 6, 5, "the new deliveries are there"
     )
-    stage.worker("w", no_relay=True)
-    stage.await_all_done()
-    assert [run["label"] for run in stage.runs()] == ["3", "1", "2", "0"]
-    stage.assert_each_once(jobs)
+    harness.worker("w", no_relay=True)
+    harness.await_all_done()
+    assert [run["label"] for run in harness.runs()] == ["3", "1", "2", "0"]
+    harness.assert_each_once(jobs)
 
 
-def test_what_runs_keeps_its_priority(stage: Harness) -> None:
-    stage.worker("w")
-    gate = stage.gate()
-    job = stage.send("sleep", until=gate)
-    stage.await_run(job)
-    assert not set_priority(stage.conn, job, 9)
+def test_what_runs_keeps_its_priority(harness: Harness) -> None:
+    harness.worker("w")
+    gate = harness.gate()
+    job = harness.send("sleep", until=gate)
+    harness.await_run(job)
+    assert not set_priority(harness.conn, job, 9)
     gate.open()
-    stage.await_all_done()
-    stage.assert_each_once([job])
+    harness.await_all_done()
+    harness.assert_each_once([job])
 
 
-def test_a_message_that_moves_while_it_is_published_gets_a_new_delivery(stage: Harness) -> None:
+def test_a_message_that_moves_while_it_is_published_gets_a_new_delivery(harness: Harness) -> None:
     """The confirm of its old delivery, which comes after the move, must not count for it."""
-    job = stage.send(priority=1)
+    job = harness.send(priority=1)
     query = "select position from message where id = %s"
-    row = stage.conn.execute(query, [job]).fetchone()  # the relay has read it, and publishes
+    row = harness.conn.execute(query, [job]).fetchone()  # the relay has read it, and publishes
     assert row is not None
-    assert set_priority(stage.conn, job, 9)
-    stage.conn.execute(Queries("taskqueue/relay").mark_sent, {"positions": [row[0]]})
-    assert stage.states() == {"pending": 1}
+    assert set_priority(harness.conn, job, 9)
+    harness.conn.execute(Queries("taskqueue/relay").mark_sent, {"positions": [row[0]]})
+    assert harness.states() == {"pending": 1}

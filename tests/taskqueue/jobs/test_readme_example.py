@@ -24,28 +24,28 @@ def example() -> str:
     return found[1]
 
 
-def test_the_example_of_the_readme_has_its_effect(stage: Harness) -> None:
-    stage.conn.execute(
+def test_the_example_of_the_readme_has_its_effect(harness: Harness) -> None:
+    harness.conn.execute(
         "create table purchase (id integer, invoiced boolean not null default false)"
     )
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         channel.queue_delete(QUEUE)  # nobody has declared it
-    names: dict[str, Any] = {"conn": stage.conn}
+    names: dict[str, Any] = {"conn": harness.conn}
     exec(example(), names)
-    assert stage.states() == {"scheduled": 1}
-    stage.conn.execute("update message set available_at = now()")
+    assert harness.states() == {"scheduled": 1}
+    harness.conn.execute("update message set available_at = now()")
 
     options = WorkerOptions(name="clerk", queues=[QUEUE])
-    worker = Worker(names["app"], stage.db_url, stage.broker_url, options)
+    worker = Worker(names["app"], harness.db_url, harness.broker_url, options)
     thread = threading.Thread(target=worker.run_until_stopped)
     thread.start()
     try:
         invoiced = "select id, invoiced from purchase"
-        wait_until(lambda: stage.rows(invoiced) == [(7, True)], 20, "purchase 7 is invoiced")
-        stage.await_all_done()
+        wait_until(lambda: harness.rows(invoiced) == [(7, True)], 20, "purchase 7 is invoiced")
+        harness.await_all_done()
     finally:
         worker.stop()
         thread.join(30)
-        with stage.broker() as channel:
+        with harness.broker() as channel:
             channel.queue_delete(QUEUE)
     assert not thread.is_alive()

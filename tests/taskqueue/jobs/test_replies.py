@@ -8,11 +8,11 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def test_an_answer_finds_its_request(stage: Harness) -> None:
-    relay = stage.relay()
-    with stage.broker() as channel:
+def test_an_answer_finds_its_request(harness: Harness) -> None:
+    relay = harness.relay()
+    with harness.broker() as channel:
         queue = channel.queue_declare("", exclusive=True).queue
-        publish(stage.conn, "", queue, {"ok": True}, correlation_id="7", headers={"a": 1})
+        publish(harness.conn, "", queue, {"ok": True}, correlation_id="7", headers={"a": 1})
         found = wait_until(lambda: channel.basic_get(queue, no_ack=True), 5, "the answer")
     assert found.body in (b'{"ok":true}', '{"ok":true}')
     assert found.properties["correlation_id"] == "7"
@@ -20,10 +20,10 @@ def test_an_answer_finds_its_request(stage: Harness) -> None:
     assert not relay.tracebacks()
 
 
-def test_an_answer_that_nobody_waits_for_is_dropped(stage: Harness) -> None:
-    relay = stage.relay()
-    publish(stage.conn, "", "gone", {"ok": True}, correlation_id="7")
-    publish(stage.conn, stage.prefix, "event.x", {"n": 1})
-    wait_until(lambda: stage.ready(stage.sample.events) == 1, 10, "others go their way")
-    stage.await_all_done()
+def test_an_answer_that_nobody_waits_for_is_dropped(harness: Harness) -> None:
+    relay = harness.relay()
+    publish(harness.conn, "", "gone", {"ok": True}, correlation_id="7")
+    publish(harness.conn, harness.prefix, "event.x", {"n": 1})
+    wait_until(lambda: harness.ready(harness.sample.events) == 1, 10, "others go their way")
+    harness.await_all_done()
     assert not relay.tracebacks()

@@ -24,103 +24,105 @@ from ...support.waiting import Stopwatch, wait_until
 PRUNE = Queries("taskqueue/keeper").prune_identities
 
 
-def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(stage: Harness) -> None:
-    stage.relay()
-    with pytest.raises(ZeroDivisionError), stage.conn.transaction():
-        stage.send()
-        publish(stage.conn, stage.prefix, "event.undone", {})
+def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(harness: Harness) -> None:
+    harness.relay()
+    with pytest.raises(ZeroDivisionError), harness.conn.transaction():
+        harness.send()
+        publish(harness.conn, harness.prefix, "event.undone", {})
         raise ZeroDivisionError
-    with stage.conn.transaction():
+    with harness.conn.transaction():
         event = publish(
-            stage.conn, stage.prefix, "event.done", {"n": 1}, headers={"source": "test"}
+            harness.conn, harness.prefix, "event.done", {"n": 1}, headers={"source": "test"}
         )
-        job = stage.send()
+        job = harness.send()
         # Not before the commit, however long that takes
         time.sleep(0.7)  # more than a doze
-        assert stage.ready(stage.sample.events) == stage.ready(stage.sample.queue("red")) == 0
-    stage.await_states(sent=1)
-    wait_until(lambda: stage.ready(stage.sample.events) == 1, 3, "the event is there")
-    (message,) = stage.drain()
+        assert (
+            harness.ready(harness.sample.events) == harness.ready(harness.sample.queue("red")) == 0
+        )
+    harness.await_states(sent=1)
+    wait_until(lambda: harness.ready(harness.sample.events) == 1, 3, "the event is there")
+    (message,) = harness.drain()
     assert message.properties["message_id"] == str(event)
     assert message.properties["application_headers"] == {"source": "test"}
     assert message.properties["delivery_mode"] == 2
-    (delivery,) = stage.drain(stage.sample.queue("red"))
+    (delivery,) = harness.drain(harness.sample.queue("red"))
     assert delivery.properties["message_id"] == str(job)
     assert delivery.properties["application_headers"]["task"] == "play"
 
 
-def test_the_effect_and_what_it_sends_are_one_commit(stage: Harness) -> None:
-    stage.worker("w")
+def test_the_effect_and_what_it_sends_are_one_commit(harness: Harness) -> None:
+    harness.worker("w")
     # Given a completion that sends on, and fails at its very end in the first attempt
-    job = stage.send("send_and_fail", times=1)
-    stage.await_all_done()
-    stage.assert_each_once([job])
-    wait_until(lambda: stage.ready(stage.sample.events) == 1, 3, "the event is there")
-    (event,) = stage.drain()
+    job = harness.send("send_and_fail", times=1)
+    harness.await_all_done()
+    harness.assert_each_once([job])
+    wait_until(lambda: harness.ready(harness.sample.events) == 1, 3, "the event is there")
+    (event,) = harness.drain()
     assert event.body == b'{"attempt":2}'
 
 
-def test_id_and_priority_are_as_given(stage: Harness) -> None:
-    stage.relay()
+def test_id_and_priority_are_as_given(harness: Harness) -> None:
+    harness.relay()
     identity = uuid4()
-    assert stage.send(message_id=identity, priority=7) == identity
-    stage.await_states(sent=1)
-    (delivery,) = stage.drain(stage.sample.queue("red"))
+    assert harness.send(message_id=identity, priority=7) == identity
+    harness.await_states(sent=1)
+    (delivery,) = harness.drain(harness.sample.queue("red"))
     assert (delivery.properties["message_id"], delivery.properties["priority"]) == (
         str(identity),
         7,
     )
 
 
-def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(stage: Harness) -> None:
+def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(harness: Harness) -> None:
     identity = uuid4()
     # Given a message that waits, then another with its id, in a transaction that goes on
-    with stage.conn.transaction():
-        assert stage.send(message_id=identity, label="first") == identity
-        assert stage.send(message_id=identity, label="second") == identity
-    with stage.conn.transaction():
-        assert stage.send(message_id=identity, label="third") == identity
-        other = stage.send(label="other")
-    assert len(stage.rows("select 1 from message")) == 2
-    stage.worker("w")
-    stage.await_all_done()
+    with harness.conn.transaction():
+        assert harness.send(message_id=identity, label="first") == identity
+        assert harness.send(message_id=identity, label="second") == identity
+    with harness.conn.transaction():
+        assert harness.send(message_id=identity, label="third") == identity
+        other = harness.send(label="other")
+    assert len(harness.rows("select 1 from message")) == 2
+    harness.worker("w")
+    harness.await_all_done()
     # And once it has had its effect, one more changes nothing
-    assert stage.send(message_id=identity, label="late") == identity
-    assert not stage.states()
-    stage.assert_each_once([identity, other])
-    assert stage.rows("select label from effect where message_id = %s", identity) == [("first",)]
+    assert harness.send(message_id=identity, label="late") == identity
+    assert not harness.states()
+    harness.assert_each_once([identity, other])
+    assert harness.rows("select label from effect where message_id = %s", identity) == [("first",)]
 
 
 def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_one_longer(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
     ended, living, fresh = uuid4(), uuid4(), uuid4()
     for id in (ended, living, fresh):
-        stage.send(message_id=id)
-    stage.conn.execute("delete from message where id = any(%s)", [[ended, fresh]])
+        harness.send(message_id=id)
+    harness.conn.execute("delete from message where id = any(%s)", [[ended, fresh]])
     # Given looks of the keeper, each when half a day has passed since the last; one id is new
     for looks, kept in enumerate([{ended, living, fresh}, {ended, living, fresh}, {living, fresh}]):
-        stage.conn.execute(
+        harness.conn.execute(
             "update adopted_message set seen_at = now() - %s::interval where id <> %s",
             ["11:59" if looks == 0 else "12:01", fresh],
         )
-        stage.conn.execute(PRUNE, {"limit": 100})
-        assert {id for (id,) in stage.rows("select id from adopted_message")} == kept
+        harness.conn.execute(PRUNE, {"limit": 100})
+        assert {id for (id,) in harness.rows("select id from adopted_message")} == kept
         # And at once again, which changes nothing
-        stage.conn.execute(PRUNE, {"limit": 100})
-        assert {id for (id,) in stage.rows("select id from adopted_message")} == kept
+        harness.conn.execute(PRUNE, {"limit": 100})
+        assert {id for (id,) in harness.rows("select id from adopted_message")} == kept
     # Then only the forgotten one can be sent again
     for id in (ended, living, fresh):
-        stage.send(message_id=id)
-    assert {id for (id,) in stage.rows("select id from message")} == {ended, living}
+        harness.send(message_id=id)
+    assert {id for (id,) in harness.rows("select id from message")} == {ended, living}
 
 
-def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Harness) -> None:
+def test_two_senders_of_one_id_at_the_same_time_send_it_once(harness: Harness) -> None:
     identity = uuid4()
-    with psycopg.connect(stage.db_url) as first, psycopg.connect(stage.db_url) as second:
-        stage.sample.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
+    with psycopg.connect(harness.db_url) as first, psycopg.connect(harness.db_url) as second:
+        harness.sample.play.send(first, {"mode": "ok"}, routing_key="red", message_id=identity)
         late = threading.Thread(
-            target=stage.sample.play.send,
+            target=harness.sample.play.send,
             args=(second, {"mode": "ok"}),
             kwargs={"routing_key": "red", "message_id": identity},
         )
@@ -128,14 +130,14 @@ def test_two_senders_of_one_id_at_the_same_time_send_it_once(stage: Harness) -> 
         first.commit()
         late.join(30)
         second.commit()
-    assert stage.rows("select id from message") == [(identity,)]
+    assert harness.rows("select id from message") == [(identity,)]
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])
-def test_what_json_cannot_hold_is_refused_before_the_commit(stage: Harness, body: object) -> None:
+def test_what_json_cannot_hold_is_refused_before_the_commit(harness: Harness, body: object) -> None:
     with pytest.raises(PoisonMessage):
-        stage.sample.play.send(stage.conn, body)
-    assert not stage.states()
+        harness.sample.play.send(harness.conn, body)
+    assert not harness.states()
 
 
 @dataclass
@@ -147,27 +149,28 @@ class Row:
 
 
 @pytest.mark.parametrize("factory", [dict_row, namedtuple_row, class_row(Row), scalar_row])
-def test_any_row_factory_will_do(stage: Harness, factory: Any) -> None:
-    with psycopg.connect(stage.db_url, row_factory=factory) as conn:
+def test_any_row_factory_will_do(harness: Harness, factory: Any) -> None:
+    with psycopg.connect(harness.db_url, row_factory=factory) as conn:
         first, second = (
-            stage.sample.play.send(conn, {"mode": "ok"}, countdown=60, priority=1) for _ in range(2)
+            harness.sample.play.send(conn, {"mode": "ok"}, countdown=60, priority=1)
+            for _ in range(2)
         )
         assert set_priority(conn, first, 7)
         assert not set_priority(conn, first, 7)
         assert cancel(conn, second)
         assert not cancel(conn, second)
-        publish(conn, stage.prefix, "event.x", {})
-    assert stage.rows("select id, priority from message where task is not null") == [(first, 7)]
+        publish(conn, harness.prefix, "event.x", {})
+    assert harness.rows("select id, priority from message where task is not null") == [(first, 7)]
 
 
 @pytest.mark.parametrize(
     "conn", [object.__new__(psycopg.AsyncConnection), object(), None], ids=["async", "odd", "none"]
 )
-def test_a_connection_that_would_send_nothing_is_refused(stage: Harness, conn: Any) -> None:
+def test_a_connection_that_would_send_nothing_is_refused(harness: Harness, conn: Any) -> None:
     identity = uuid4()
     for send in (
-        lambda: stage.sample.play.send(conn, {}),
-        lambda: publish(conn, stage.prefix, "event.x", {}),
+        lambda: harness.sample.play.send(conn, {}),
+        lambda: publish(conn, harness.prefix, "event.x", {}),
         lambda: cancel(conn, identity),
         lambda: set_priority(conn, identity, 1),
     ):
@@ -176,24 +179,24 @@ def test_a_connection_that_would_send_nothing_is_refused(stage: Harness, conn: A
 
 
 def test_a_countdown_outlives_a_restart_of_everything(
-    stage: Harness, postgres: Postgres, rabbitmq: RabbitMQ
+    harness: Harness, postgres: Postgres, rabbitmq: RabbitMQ
 ) -> None:
-    worker = stage.worker("before")
+    worker = harness.worker("before")
     watch, sent = Stopwatch(), time.time()
-    soon, late = stage.send(countdown=0.5), stage.send(countdown=9)
+    soon, late = harness.send(countdown=0.5), harness.send(countdown=9)
     # A short one is due in time, not with some poll
-    took = stage.await_run(soon)["at"] - sent
+    took = harness.await_run(soon)["at"] - sent
     assert took >= 0.5
     watch.assert_within(1.1, took)
     # When everything goes down and comes back
     with ThreadPoolExecutor() as pool:
         worker.kill9()
         list(pool.map(lambda server: server.restart(), (postgres, rabbitmq)))
-    stage.worker("after")
-    stage.await_all_done(20)
-    run = stage.await_run(late)
+    harness.worker("after")
+    harness.await_all_done(20)
+    run = harness.await_run(late)
     assert run["worker"] == "after"
     took = run["at"] - sent
     assert took >= 9
     watch.assert_within(9 + 3.5, took)
-    stage.assert_each_once([soon, late])
+    harness.assert_each_once([soon, late])

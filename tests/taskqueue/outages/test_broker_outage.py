@@ -30,71 +30,71 @@ def now(process: Process) -> tuple[float, float]:
     return process.cpu_seconds(), time.monotonic()
 
 
-def test_absent_at_the_start_and_killed_in_the_middle(stage: Harness, rabbitmq: RabbitMQ) -> None:
+def test_absent_at_the_start_and_killed_in_the_middle(harness: Harness, rabbitmq: RabbitMQ) -> None:
     rabbitmq.kill9()
-    worker = stage.worker("w", "red,green", ready=False)
+    worker = harness.worker("w", "red,green", ready=False)
     worker.await_log("broker_lost", 15)
     since = now(worker)
-    jobs = stage.send_many(10)
+    jobs = harness.send_many(10)
     time.sleep(2)  # some time without a broker
     assert_calm(worker, since)
     rabbitmq.start()
     back = Stopwatch()
-    stage.await_all_done(12)
+    harness.await_all_done(12)
     back.assert_within(7)  # at most five seconds between two tries
     # When it crashes with messages waiting, sent, and one being worked on
-    gate = stage.gate()
-    busy = stage.send("sleep", until=gate)
-    stage.await_run(busy)
-    jobs += [busy, *stage.send_many(30)]
-    wait_until(lambda: stage.states()["sent"] == 30, 5, "the others wait")
+    gate = harness.gate()
+    busy = harness.send("sleep", until=gate)
+    harness.await_run(busy)
+    jobs += [busy, *harness.send_many(30)]
+    wait_until(lambda: harness.states()["sent"] == 30, 5, "the others wait")
     rabbitmq.kill9()
     gate.open()
-    jobs += stage.send_many(10)
-    wait_until(lambda: stage.effects()[busy] == 1, 5, "the job ends without the broker")
+    jobs += harness.send_many(10)
+    wait_until(lambda: harness.effects()[busy] == 1, 5, "the job ends without the broker")
     rabbitmq.start()
-    stage.await_all_done(20)
-    stage.assert_each_once(jobs)
-    assert len(stage.runs("begin", busy)) == 1
+    harness.await_all_done(20)
+    harness.assert_each_once(jobs)
+    assert len(harness.runs("begin", busy)) == 1
     assert_calm(worker, since, share=0.3)
 
 
-def test_hung_and_resumed(stage: Harness, rabbitmq: RabbitMQ) -> None:
-    worker = stage.worker("w", heartbeat=2)
-    gate = stage.gate()
-    busy = stage.send("sleep", until=gate)
-    stage.await_run(busy)
+def test_hung_and_resumed(harness: Harness, rabbitmq: RabbitMQ) -> None:
+    worker = harness.worker("w", heartbeat=2)
+    gate = harness.gate()
+    busy = harness.send("sleep", until=gate)
+    harness.await_run(busy)
     rabbitmq.pause()
     gate.open()
     since = now(worker)
-    jobs = [busy, *stage.send_many(20)]
-    wait_until(lambda: stage.effects()[busy] == 1, 5, "the job ends without the broker")
+    jobs = [busy, *harness.send_many(20)]
+    wait_until(lambda: harness.effects()[busy] == 1, 5, "the job ends without the broker")
     worker.await_log("broker_lost", 20)
     wait_until(lambda: len(worker.log("broker_lost")) >= 2, 20, "relay and worker have noticed")
     assert_calm(worker, since)
     rabbitmq.resume()
     resumed = Stopwatch()
-    stage.await_all_done(20)
+    harness.await_all_done(20)
     resumed.assert_within(15)
-    stage.assert_each_once(jobs)
+    harness.assert_each_once(jobs)
 
 
 def test_the_order_of_each_key_outlives_crashes_while_publishing(
-    stage: Harness, rabbitmq: RabbitMQ
+    harness: Harness, rabbitmq: RabbitMQ
 ) -> None:
     rabbitmq.settle()  # or the queue of the events may be forgotten, with all that was in it
-    relay = stage.relay()
+    relay = harness.relay()
     keys = 8
     sent = 0
     over = threading.Event()
 
     def send() -> None:
         nonlocal sent
-        with psycopg.connect(stage.db_url, autocommit=True) as conn:
+        with psycopg.connect(harness.db_url, autocommit=True) as conn:
             while not over.wait(0.005):
                 with conn.transaction():
                     for key in range(keys):
-                        publish(conn, stage.prefix, f"event.{key}", {"key": key, "n": sent})
+                        publish(conn, harness.prefix, f"event.{key}", {"key": key, "n": sent})
                 sent += 1
 
     sender = threading.Thread(target=send)
@@ -105,11 +105,11 @@ def test_the_order_of_each_key_outlives_crashes_while_publishing(
     relay.await_log("broker_reconnected", 15)
     over.set()
     sender.join()
-    stage.await_all_done(30)
+    harness.await_all_done(30)
     assert relay.running and not relay.tracebacks()
     seen: set[str] = set()
     order = defaultdict(list)
-    for message in stage.drain():
+    for message in harness.drain():
         if message.properties["message_id"] not in seen:
             seen.add(message.properties["message_id"])
             body = json.loads(message.body)

@@ -14,10 +14,10 @@ Block = Callable[[], AbstractContextManager[None]]
 _CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
 
 
-def labels(stage: Harness, job: object) -> dict[str, int]:
+def labels(harness: Harness, job: object) -> dict[str, int]:
     """How often each effect of a job was made."""
     query = "select label, count(*) from effect where message_id = %s group by 1"
-    return dict(stage.rows(query, job))
+    return dict(harness.rows(query, job))
 
 
 def calm(process: Process, action: str) -> bool:
@@ -27,45 +27,45 @@ def calm(process: Process, action: str) -> bool:
 
 
 def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
-    stage: Harness, reading_only: Block
+    harness: Harness, reading_only: Block
 ) -> None:
-    worker = stage.worker("w", lease=3, no_relay=True)
-    relay = stage.relay()
-    gate = stage.gate()
-    job = stage.send("two", until=gate)
-    wait_until(lambda: labels(stage, job), 10, "its first step has committed")
+    worker = harness.worker("w", lease=3, no_relay=True)
+    relay = harness.relay()
+    gate = harness.gate()
+    job = harness.send("two", until=gate)
+    wait_until(lambda: labels(harness, job), 10, "its first step has committed")
 
     with reading_only():
         gate.open()
         worker.await_log("database_lost", 20)
         relay.await_log("relay_lost", 20)
 
-    later = stage.send()
-    stage.await_all_done(30)
-    assert {run["attempt"] for run in stage.runs("end", job)} == {1}
-    assert labels(stage, job)[" ended"] == 1
-    assert stage.effects()[later] == 1
+    later = harness.send()
+    harness.await_all_done(30)
+    assert {run["attempt"] for run in harness.runs("end", job)} == {1}
+    assert labels(harness, job)[" ended"] == 1
+    assert harness.effects()[later] == 1
     assert calm(worker, "database_lost") and calm(relay, "relay_lost")
     assert not worker.log("session_lost")
     assert not worker.log("job_retried") and not worker.log("job_dead")
 
 
-def test_more_cut_connections_than_attempts_do_not_bury_a_job(stage: Harness) -> None:
-    worker = stage.worker("w")
-    gate = stage.gate()
-    job = stage.send("two", until=gate, shut=True)
+def test_more_cut_connections_than_attempts_do_not_bury_a_job(harness: Harness) -> None:
+    worker = harness.worker("w")
+    gate = harness.gate()
+    job = harness.send("two", until=gate, shut=True)
     for count in range(1, ATTEMPTS + 2):
-        stage.await_run(job, count=count, within=20)
-        begun = lambda n=count: labels(stage, job).get(" begun", 0) == n  # noqa: E731
+        harness.await_run(job, count=count, within=20)
+        begun = lambda n=count: labels(harness, job).get(" begun", 0) == n  # noqa: E731
         wait_until(begun, 10, "its first step has committed")
-        wait_until(lambda: stage.rows(_CUT, "toy w job"), 10, "its connection is cut")
+        wait_until(lambda: harness.rows(_CUT, "toy w job"), 10, "its connection is cut")
         gate.open()
 
-    stage.await_run(job, count=ATTEMPTS + 2, within=20)
+    harness.await_run(job, count=ATTEMPTS + 2, within=20)
     gate.open()
-    stage.await_all_done(20)
-    assert {run["attempt"] for run in stage.runs("end", job)} == {1}
-    assert labels(stage, job)[" ended"] == 1
+    harness.await_all_done(20)
+    assert {run["attempt"] for run in harness.runs("end", job)} == {1}
+    assert labels(harness, job)[" ended"] == 1
     assert worker.running
     assert not worker.log("job_retried") and not worker.log("job_dead")
     assert not worker.tracebacks()

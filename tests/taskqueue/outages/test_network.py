@@ -33,19 +33,23 @@ def database_wire(postgres: Postgres) -> Iterator[Proxy]:
 
 @pytest.fixture
 def wired(
-    stage: Harness, broker_wire: Proxy, database_wire: Proxy, postgres: Postgres, rabbitmq: RabbitMQ
+    harness: Harness,
+    broker_wire: Proxy,
+    database_wire: Proxy,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ,
 ) -> dict[str, str]:
     """Options of a process that reaches its servers through the proxies."""
     return {
-        "db": stage.db_url.replace(postgres.address, database_wire.address),
+        "db": harness.db_url.replace(postgres.address, database_wire.address),
         "broker": rabbitmq.url.replace(rabbitmq.address, broker_wire.address),
     }
 
 
 def test_connections_that_break_at_random_lose_and_double_nothing(
-    stage: Harness, wired: dict[str, str], broker_wire: Proxy, database_wire: Proxy
+    harness: Harness, wired: dict[str, str], broker_wire: Proxy, database_wire: Proxy
 ) -> None:
-    workers = stage.workers(3, "red,green,blue", lease=3, **wired)
+    workers = harness.workers(3, "red,green,blue", lease=3, **wired)
     chance = random.Random(11)
     over = threading.Event()
 
@@ -58,68 +62,68 @@ def test_connections_that_break_at_random_lose_and_double_nothing(
     jobs = []
     for number in range(150):
         colour = ("red", "green", "blue")[number % 3]
-        jobs.append(stage.send("sleep", colour, seconds=0.01, label=str(number)))
+        jobs.append(harness.send("sleep", colour, seconds=0.01, label=str(number)))
         time.sleep(0.03)  # so that the breaks fall into all of it
     over.set()
     breaker.join()
-    stage.await_all_done(45)
-    stage.assert_each_once(jobs)
+    harness.await_all_done(45)
+    harness.assert_each_once(jobs)
     assert all(worker.running for worker in workers)
     assert not [line for worker in workers for line in worker.tracebacks()]
     # All are back, and share the work
     for worker in workers:
-        wait_until(lambda name=worker.name: _works(stage, name), 15, f"{worker.name} works again")
+        wait_until(lambda name=worker.name: _works(harness, name), 15, f"{worker.name} works again")
 
 
-def _works(stage: Harness, name: str) -> bool:
-    before = stage.shares()[name]
-    stage.send_many(3, "sleep", seconds=0.05)
-    stage.await_all_done()
-    return stage.shares()[name] > before
+def _works(harness: Harness, name: str) -> bool:
+    before = harness.shares()[name]
+    harness.send_many(3, "sleep", seconds=0.05)
+    harness.await_all_done()
+    return harness.shares()[name] > before
 
 
 def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
-    stage: Harness, wired: dict[str, str], broker_wire: Proxy
+    harness: Harness, wired: dict[str, str], broker_wire: Proxy
 ) -> None:
-    far = stage.worker("far", heartbeat=2, lease=3, **wired)
-    gate = stage.gate()
-    job = stage.send("sleep", until=gate)
-    stage.await_run(job)
+    far = harness.worker("far", heartbeat=2, lease=3, **wired)
+    gate = harness.gate()
+    job = harness.send("sleep", until=gate)
+    harness.await_run(job)
     # Given that nothing gets through while a job runs; its broker gives the delivery to another
     broker_wire.blackhole()
-    near = stage.worker("near", heartbeat=2, lease=3)
+    near = harness.worker("near", heartbeat=2, lease=3)
     gate.open()
     # Then the job ends where it began, since its holder lives
-    stage.await_all_done(15)
-    stage.assert_each_once([job])
-    assert stage.shares() == {"far": 1}
+    harness.await_all_done(15)
+    harness.assert_each_once([job])
+    assert harness.shares() == {"far": 1}
     # And the worker that hears nothing starts over
     far.await_log("broker_lost", 10)
     near.kill9()
-    later = stage.send()
+    later = harness.send()
     assert far.running
     broker_wire.recover()
     far.await_log("broker_reconnected", 10)
-    stage.await_all_done(15)
-    stage.assert_each_once([job, later])
+    harness.await_all_done(15)
+    harness.assert_each_once([job, later])
 
 
 def test_a_silent_network_to_the_database_costs_the_claim_at_most(
-    stage: Harness, wired: dict[str, str], database_wire: Proxy
+    harness: Harness, wired: dict[str, str], database_wire: Proxy
 ) -> None:
-    near = stage.worker("near", "blue", lease=3)
-    far = stage.worker("far", lease=3, no_relay=True, **wired)
-    gate = stage.gate()
-    job = stage.send("two", until=gate)
-    wait_until(lambda: stage.effects()[job] == 1, 10, "the first step has committed")
+    near = harness.worker("near", "blue", lease=3)
+    far = harness.worker("far", lease=3, no_relay=True, **wired)
+    gate = harness.gate()
+    job = harness.send("two", until=gate)
+    wait_until(lambda: harness.effects()[job] == 1, 10, "the first step has committed")
     database_wire.blackhole()
     gate.open()
     # When its answers have not come for ten seconds, it gives the connection up
     far.await_log("database_lost", 25)
     assert far.running
     database_wire.recover()
-    stage.await_all_done(20)
-    labels = [label for (label,) in stage.rows("select label from effect order by id")]
+    harness.await_all_done(20)
+    labels = [label for (label,) in harness.rows("select label from effect order by id")]
     assert labels.count(" ended") == 1
     assert near.running and far.running
     assert not far.tracebacks()

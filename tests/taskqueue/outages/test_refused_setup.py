@@ -41,59 +41,59 @@ def watched(*processes: Process) -> list[str]:
 
 
 @pytest.fixture
-def guest(rabbitmq: RabbitMQ, stage: Harness) -> Iterator[str]:
+def guest(rabbitmq: RabbitMQ, harness: Harness) -> Iterator[str]:
     """The address of a user who may read and write, and configure nothing."""
-    rabbitmq.ctl("add_user", stage.prefix, "secret")
-    rabbitmq.ctl("set_permissions", "-p", "/", stage.prefix, "", ".*", ".*")
-    yield rabbitmq.url.replace("guest:guest", f"{stage.prefix}:secret")
-    rabbitmq.ctl("delete_user", stage.prefix)
+    rabbitmq.ctl("add_user", harness.prefix, "secret")
+    rabbitmq.ctl("set_permissions", "-p", "/", harness.prefix, "", ".*", ".*")
+    yield rabbitmq.url.replace("guest:guest", f"{harness.prefix}:secret")
+    rabbitmq.ctl("delete_user", harness.prefix)
 
 
-def declare_otherwise(stage: Harness) -> None:
+def declare_otherwise(harness: Harness) -> None:
     """The red queue without the priorities that the toy declares."""
-    with stage.broker() as channel:
-        channel.queue_delete(stage.sample.queue("red"))
-        Queue(stage.sample.queue("red"), durable=True)(channel).declare()
+    with harness.broker() as channel:
+        channel.queue_delete(harness.sample.queue("red"))
+        Queue(harness.sample.queue("red"), durable=True)(channel).declare()
 
 
-def test_a_queue_with_other_arguments(stage: Harness) -> None:
-    declare_otherwise(stage)
-    worker = stage.worker("w", ready=False, no_relay=True)
-    subscriber, relay = stage.subscriber(ready=False), stage.relay(ready=False)
-    red = stage.sample.queue("red")
+def test_a_queue_with_other_arguments(harness: Harness) -> None:
+    declare_otherwise(harness)
+    worker = harness.worker("w", ready=False, no_relay=True)
+    subscriber, relay = harness.subscriber(ready=False), harness.relay(ready=False)
+    red = harness.sample.queue("red")
     for text in watched(worker, subscriber, relay):
         assert f"queue {red} cannot be declared" in text
         assert "delete the queue, or declare it with x-max-priority being none" in text
     # When the operator has done it, all begin by themselves
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         channel.queue_delete(red)
     relay.await_log("broker_reconnected", 15)
     subscriber.await_log("subscribed", 15)
-    stage.await_run(stage.send(), 15)
+    harness.await_run(harness.send(), 15)
     assert worker.log("worker_connected")
 
 
-def test_a_user_who_may_not_configure(stage: Harness, guest: str) -> None:
-    red = stage.sample.queue("red")
-    with stage.broker() as channel:
+def test_a_user_who_may_not_configure(harness: Harness, guest: str) -> None:
+    red = harness.sample.queue("red")
+    with harness.broker() as channel:
         channel.queue_delete(red)
-    worker = stage.worker("w", ready=False, no_relay=True, broker=guest)
+    worker = harness.worker("w", ready=False, no_relay=True, broker=guest)
     (text,) = watched(worker)
     assert f"grant configure on {red}, or declare it beforehand" in text
     # When somebody else has declared it, that is all it needs
-    with stage.broker() as channel:
-        stage.declare(channel)
+    with harness.broker() as channel:
+        harness.declare(channel)
     worker.await_log("worker_connected", 15)
-    stage.relay()
-    stage.await_run(stage.send(), 15)
+    harness.relay()
+    harness.await_run(harness.send(), 15)
 
 
-def test_a_user_who_may_not_configure_needs_not_to(stage: Harness, guest: str) -> None:
-    with stage.broker() as channel:
-        stage.declare(channel)
+def test_a_user_who_may_not_configure_needs_not_to(harness: Harness, guest: str) -> None:
+    with harness.broker() as channel:
+        harness.declare(channel)
         Queue(DEAD_LETTERS, durable=True)(channel).declare()
-    worker = stage.worker("w", broker=guest)
-    stage.await_run(stage.send(), 15)
+    worker = harness.worker("w", broker=guest)
+    harness.await_run(harness.send(), 15)
     assert not worker.log("broker_lost") + worker.tracebacks()
 
 
@@ -104,11 +104,13 @@ def empty_database(postgres: Postgres) -> Iterator[str]:
     postgres.drop_database("before_setup")
 
 
-def test_anything_before_setup(stage: Harness, empty_database: str) -> None:
+def test_anything_before_setup(harness: Harness, empty_database: str) -> None:
     options = {"ready": False, "db": empty_database}
     ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"crew": 1}]
-    workers = [stage.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)]
-    subscriber, relay = stage.subscriber(exclusive=True, **options), stage.relay(**options)
+    workers = [
+        harness.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)
+    ]
+    subscriber, relay = harness.subscriber(exclusive=True, **options), harness.relay(**options)
     for text in watched(*workers, subscriber, relay):
         assert "the database has no tables of this version: run --setup-db" in text
     migrate(empty_database)
@@ -121,18 +123,18 @@ def test_anything_before_setup(stage: Harness, empty_database: str) -> None:
 
 
 def test_a_queue_that_nobody_declares_is_declared_by_its_worker(
-    stage: Harness, rabbitmq: RabbitMQ
+    harness: Harness, rabbitmq: RabbitMQ
 ) -> None:
     before = connections(rabbitmq)
-    stage.worker("w", "red,purple", no_relay=True)
-    stage.relay()
+    harness.worker("w", "red,purple", no_relay=True)
+    harness.relay()
     try:
-        assert stage.ready(stage.sample.queue("purple")) == 0
-        stage.await_run(stage.send(), 15)
+        assert harness.ready(harness.sample.queue("purple")) == 0
+        harness.await_run(harness.send(), 15)
         assert connections(rabbitmq) - before <= MOST_CONNECTIONS + 4
     finally:
-        with stage.broker() as channel:
-            channel.queue_delete(stage.sample.queue("purple"))
+        with harness.broker() as channel:
+            channel.queue_delete(harness.sample.queue("purple"))
 
 
 def connections(rabbitmq: RabbitMQ) -> int:

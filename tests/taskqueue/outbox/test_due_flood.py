@@ -22,20 +22,20 @@ from (select row_number() over (order by available_at) as by_time,
 
 @pytest.mark.parametrize("count", [50_000, pytest.param(400_000, marks=full_size)])
 def test_events_go_out_while_a_flood_of_due_messages_is_published(
-    servers: Servers, stage: Harness, count: int
+    servers: Servers, harness: Harness, count: int
 ) -> None:
     give_memory(servers.rabbitmq, count)
-    insert_tasks(stage, count, "scheduled", available=ONE_BY_ONE)
-    stage.relay()
+    insert_tasks(harness, count, "scheduled", available=ONE_BY_ONE)
+    harness.relay()
     watch = Stopwatch()
-    with EventProbe(stage) as probe:
+    with EventProbe(harness) as probe:
         left = "select 1 from message where state <> 'sent' and task is not null limit 1"
-        wait_until(lambda: not stage.rows(left), count / 1000, "all are published")
+        wait_until(lambda: not harness.rows(left), count / 1000, "all are published")
         print(
             f"{count} due messages in {watch.seconds:.1f} s, {watch.slowness():.1f} times as slow"
         )
     print(f"events: median {probe.percentile(0.5):.3f} s, 99 % {probe.percentile(0.99):.3f} s")
     probe.assert_on_time()
-    assert stage.ready(stage.sample.queue("red")) == count
-    ((furthest,),) = stage.rows(_FURTHEST)
+    assert harness.ready(harness.sample.queue("red")) == count
+    ((furthest,),) = harness.rows(_FURTHEST)
     assert furthest <= 2000

@@ -24,21 +24,21 @@ IDLE_S = 3 * HEARTBEAT_S + 1
 
 
 def test_nobody_loses_the_broker_while_nothing_happens(
-    stage: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given frequent heartbeats, and a message that waits where nobody works
     beating = partial(BrokerConnection, heartbeat=HEARTBEAT_S)
     monkeypatch.setattr(link_module, "BrokerConnection", beating)
     monkeypatch.setattr(keeper_module, "BrokerConnection", beating)
-    stage.send(colour="blue")
+    harness.send(colour="blue")
     caplog.set_level(logging.INFO)
-    worker = stage.worker("w", no_relay=True, heartbeat=HEARTBEAT_S)
-    subscriber = stage.subscriber(heartbeat=HEARTBEAT_S)
-    relay = Relay(stage.sample.app, stage.db_url, stage.broker_url, name="relay")
+    worker = harness.worker("w", no_relay=True, heartbeat=HEARTBEAT_S)
+    subscriber = harness.subscriber(heartbeat=HEARTBEAT_S)
+    relay = Relay(harness.sample.app, harness.db_url, harness.broker_url, name="relay")
     relay.start()
     try:
         wait_until(lambda: relay.state() == "leading", 10, "it leads")
-        stage.await_states(sent=1)
+        harness.await_states(sent=1)
         # When nothing happens for a while
         time.sleep(IDLE_S)
     finally:

@@ -22,64 +22,64 @@ def lock(conn: psycopg.Connection, ids: list[UUID]) -> None:
 
 
 def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
     # Given a message that was published, and dropped before the publisher could mark it as sent
-    id = stage.send()
-    ((position,),) = stage.rows("select position from message")
-    stage.conn.execute("insert into redelivery values (%s, now() - interval '1 minute')", [id])
+    id = harness.send()
+    ((position,),) = harness.rows("select position from message")
+    harness.conn.execute("insert into redelivery values (%s, now() - interval '1 minute')", [id])
     redeliver = Queries("taskqueue/keeper").redeliver_noted
-    assert stage.rows(redeliver.replace("%(limit)s", "500")) == [(1, True)]
+    assert harness.rows(redeliver.replace("%(limit)s", "500")) == [(1, True)]
     # When the publisher marks that publication, then the message still waits for another
     confirmed = Queries("taskqueue/relay").mark_sent
-    stage.conn.execute(confirmed, {"positions": [position]})
-    assert stage.states() == {"pending": 1}
-    assert not stage.rows("select from redelivery")
+    harness.conn.execute(confirmed, {"positions": [position]})
+    assert harness.states() == {"pending": 1}
+    assert not harness.rows("select from redelivery")
 
 
-def test_locked_messages_in_every_state_hold_up_no_others(stage: Harness) -> None:
+def test_locked_messages_in_every_state_hold_up_no_others(harness: Harness) -> None:
     # Given messages that are waiting, claimed by a worker that dies, scheduled and pending
-    first = stage.relay("first")
-    gate = stage.gate()
+    first = harness.relay("first")
+    gate = harness.gate()
     with ExitStack() as stack:
-        dying = [stage.worker(f"dying{n}", "red", no_relay=True) for n in range(2)]
-        waiting = stage.send(colour="blue")
-        locked_claim, free_claim = (stage.send("block", times=1, until=gate) for _ in range(2))
+        dying = [harness.worker(f"dying{n}", "red", no_relay=True) for n in range(2)]
+        waiting = harness.send(colour="blue")
+        locked_claim, free_claim = (harness.send("block", times=1, until=gate) for _ in range(2))
         for id in (locked_claim, free_claim):
-            stage.await_run(id)
-        stage.await_states(claimed=2, sent=1)
+            harness.await_run(id)
+        harness.await_states(claimed=2, sent=1)
         first.kill9()
         for worker in dying:
             worker.kill9()
         gate.open()
-        scheduled, pending = stage.send(countdown=0.1), stage.send()
+        scheduled, pending = harness.send(countdown=0.1), harness.send()
         # When another session has locked one of each
         locked = [waiting, locked_claim, scheduled, pending]
-        locker = stack.enter_context(psycopg.connect(stage.db_url))
+        locker = stack.enter_context(psycopg.connect(harness.db_url))
         lock(locker, locked)
         held = Stopwatch()
-        relay = stage.relay("second")
-        worker = stage.worker("w", "red,blue", no_relay=True)
-        with EventProbe(stage) as probe:
+        relay = harness.relay("second")
+        worker = harness.worker("w", "red,blue", no_relay=True)
+        with EventProbe(harness) as probe:
             # Then the others are rescued, published, staged and worked on
             others = [free_claim]
-            others += [stage.send(colour=colour) for colour in ("red", "blue") for _ in range(10)]
-            others += [stage.send(countdown=0.3) for _ in range(10)]
-            others += stage.send_many(10, "fail", times=1)
-            wait_until(lambda: set(stage.effects()) == set(others), 8, "the others have ended")
+            others += [harness.send(colour=colour) for colour in ("red", "blue") for _ in range(10)]
+            others += [harness.send(countdown=0.3) for _ in range(10)]
+            others += harness.send_many(10, "fail", times=1)
+            wait_until(lambda: set(harness.effects()) == set(others), 8, "the others have ended")
             while held.seconds < HELD_S:
-                late = stage.send()
+                late = harness.send()
                 others.append(late)
-                stage.await_run(late, event="end")
+                harness.await_run(late, event="end")
         probe.assert_on_time()
-        assert not set(locked) & set(stage.effects())
+        assert not set(locked) & set(harness.effects())
         # And what was locked follows soon after its release
         locker.rollback()
         released = Stopwatch()
-        wait_until(lambda: set(locked) <= set(stage.effects()), 3, "what was locked has ended")
+        wait_until(lambda: set(locked) <= set(harness.effects()), 3, "what was locked has ended")
         released.assert_within(3)
-    stage.await_all_done()
-    stage.assert_each_once(locked + others)
+    harness.await_all_done()
+    harness.assert_each_once(locked + others)
     assert worker.running
     assert not relay.log("messages_sent_again")
-    assert not any(process.tracebacks() for process in stage.processes)
+    assert not any(process.tracebacks() for process in harness.processes)

@@ -27,17 +27,17 @@ def peak_megabytes(process: Process) -> float:
 
 
 @contextmanager
-def consumed(stage: Harness) -> Iterator[list[int]]:
+def consumed(harness: Harness) -> Iterator[list[int]]:
     """The lengths of the bodies of events as they arrive; bodies are not kept."""
     lengths: list[int] = []
     ending = threading.Event()
 
     def consume() -> None:
         note = lambda message: lengths.append(len(message.body))  # noqa: E731
-        with stage.broker() as channel:
+        with harness.broker() as channel:
             channel.basic_qos(0, 10, False)
             channel.basic_consume(
-                stage.sample.events, callback=lambda m: (note(m), ack(channel, m))
+                harness.sample.events, callback=lambda m: (note(m), ack(channel, m))
             )
             while not ending.is_set():
                 try:
@@ -59,17 +59,17 @@ def ack(channel: Any, message: Any) -> None:
 
 
 def test_many_large_messages_and_one_huge_one_are_published_in_little_memory(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
-    stage.conn.execute(_SEND, (stage.prefix, MEGABYTE, 600))
-    with consumed(stage) as lengths:
-        relay = stage.relay()
+    harness.conn.execute(_SEND, (harness.prefix, MEGABYTE, 600))
+    with consumed(harness) as lengths:
+        relay = harness.relay()
         wait_until(lambda: len(lengths) == 600, 20, "all are published")
         assert set(lengths) == {MEGABYTE}
         assert peak_megabytes(relay) < 250
         # And one that is larger than a batch may be goes, too
-        stage.conn.execute(_SEND, (stage.prefix, 20 * MEGABYTE, 1))
+        harness.conn.execute(_SEND, (harness.prefix, 20 * MEGABYTE, 1))
         wait_until(lambda: lengths[600:] == [20 * MEGABYTE], 10, "the huge one is published")
     assert peak_megabytes(relay) < 250
-    stage.await_all_done(5)
+    harness.await_all_done(5)
     assert not relay.tracebacks()

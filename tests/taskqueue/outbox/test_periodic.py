@@ -24,34 +24,34 @@ from ...support.waiting import Stopwatch, wait_until
 DAY = 86_400
 
 
-def turns(stage: Harness) -> int:
-    return int(stage.rows("select count(*) from turn")[0][0])
+def turns(harness: Harness) -> int:
+    return int(harness.rows("select count(*) from turn")[0][0])
 
 
-def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(stage: Harness) -> None:
-    first = stage.relay("first")
-    stage.relay("second", ready=False)
-    wait_until(lambda: turns(stage) >= 2, 10, "the task has its turns")
-    watch, before = Stopwatch(), turns(stage)
+def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(harness: Harness) -> None:
+    first = harness.relay("first")
+    harness.relay("second", ready=False)
+    wait_until(lambda: turns(harness) >= 2, 10, "the task has its turns")
+    watch, before = Stopwatch(), turns(harness)
     time.sleep(2)
-    had = turns(stage) - before
+    had = turns(harness) - before
     assert had <= 2 * watch.seconds + 2  # one of two relays has them, twice a second
     first.kill9()
-    before = turns(stage)
-    wait_until(lambda: turns(stage) >= before + 2, 10, "the task goes on")
+    before = turns(harness)
+    wait_until(lambda: turns(harness) >= before + 2, 10, "the task goes on")
 
 
 def test_a_task_that_fails_leaves_nothing_behind_and_disturbs_nobody(
-    stage: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "TOY_CHORE_FAILS", "1")
-    relay = stage.relay()
+    relay = harness.relay()
     relay.await_log("periodic_task_failed", count=2)
-    assert turns(stage) == 0
-    job = stage.send()
-    stage.worker("w", no_relay=True)
-    stage.await_all_done()
-    stage.assert_each_once([job])
+    assert turns(harness) == 0
+    job = harness.send()
+    harness.worker("w", no_relay=True)
+    harness.await_all_done()
+    harness.assert_each_once([job])
 
 
 # --- one runner, in this process ----------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_two_runners_at_once_run_a_task_once(db_url: str) -> None:
     assert daily.number == 1
 
 
-def test_a_long_task_does_not_delay_publishing(stage: Harness) -> None:
+def test_a_long_task_does_not_delay_publishing(harness: Harness) -> None:
     # Given a leader whose periodic task is in the middle of a long run
     began, let_go = threading.Event(), threading.Event()
 
@@ -148,15 +148,15 @@ def test_a_long_task_does_not_delay_publishing(stage: Harness) -> None:
         began.set()
         let_go.wait(120)
 
-    app = App("slow", topology=stage.sample.app.topology)
+    app = App("slow", topology=harness.sample.app.topology)
     app.periodic(DAY, "slow")(work)
-    relay = Relay(app, stage.db_url, stage.broker_url, name="slow")
+    relay = Relay(app, harness.db_url, harness.broker_url, name="slow")
     relay.start()
     try:
         assert began.wait(60)
         wait_until(lambda: relay.state() == "leading", 10, "it leads")
         # When messages are sent meanwhile, then each is published at once
-        with connect(stage.db_url, name="sender") as conn:
+        with connect(harness.db_url, name="sender") as conn:
 
             def is_sent() -> bool:
                 row = conn.execute("select from message where state = 'pending'").fetchone()
@@ -164,7 +164,7 @@ def test_a_long_task_does_not_delay_publishing(stage: Harness) -> None:
 
             for _ in range(5):
                 watch = Stopwatch()
-                stage.send()
+                harness.send()
                 wait_until(is_sent, 5, "it is sent")
                 watch.assert_within(0.5)
         assert not let_go.is_set()

@@ -26,40 +26,40 @@ returning 1
 """
 
 
-def pauses(stage: Harness) -> list[tuple[int, float]]:
+def pauses(harness: Harness) -> list[tuple[int, float]]:
     """How often each event was refused, and in how many seconds it is tried again."""
-    found = [(int(refusals), float(pause)) for refusals, pause in stage.rows(_PAUSES)]
+    found = [(int(refusals), float(pause)) for refusals, pause in harness.rows(_PAUSES)]
     assert len(found) == MISSING
     return found
 
 
-def test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end(stage: Harness) -> None:
-    relay = stage.relay()
+def test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end(harness: Harness) -> None:
+    relay = harness.relay()
     backlogs = []
-    with EventProbe(stage, batch=40) as probe:  # 400 a second
-        stage.conn.execute(_SEND, (MISSING,))
+    with EventProbe(harness, batch=40) as probe:  # 400 a second
+        harness.conn.execute(_SEND, (MISSING,))
         until = time.monotonic() + SENT_S
         while time.monotonic() < until:
-            backlogs.append(stage.rows(_BACKLOG)[0][0])
+            backlogs.append(harness.rows(_BACKLOG)[0][0])
             time.sleep(0.1)
     probe.assert_on_time()
     # Small: what a second or so brings, however slow the machine is.
     assert sorted(backlogs)[len(backlogs) // 2] < 400
     # After some refusals each waits for minutes instead of seconds
-    wait_until(lambda: all(1 <= n < 4 for n, _ in pauses(stage)), 10, "all wait for a next try")
-    assert max(pause for _, pause in pauses(stage)) < 25
+    wait_until(lambda: all(1 <= n < 4 for n, _ in pauses(harness)), 10, "all wait for a next try")
+    assert max(pause for _, pause in pauses(harness)) < 25
 
     def refused_often() -> bool:
-        stage.rows(_REFUSE, 6, 7)
-        return all(n == 7 for n, _ in pauses(stage))
+        harness.rows(_REFUSE, 6, 7)
+        return all(n == 7 for n, _ in pauses(harness))
 
     wait_until(refused_often, 10, "all were refused for the seventh time")
-    assert min(pause for _, pause in pauses(stage)) > 100
+    assert min(pause for _, pause in pauses(harness)) > 100
     # And after the twelfth time each is a dead message
-    stage.rows(_REFUSE, 11, 12)
+    harness.rows(_REFUSE, 11, 12)
     dead = "select exchange, reason from dead_message"
-    wait_until(lambda: len(stage.rows(dead)) == MISSING, 10, "all are dead")
-    assert {reason for _, reason in stage.rows(dead)} == {
+    wait_until(lambda: len(harness.rows(dead)) == MISSING, 10, "all are dead")
+    assert {reason for _, reason in harness.rows(dead)} == {
         f"not published: its exchange does not exist: 'missing_{n}' (tried 12 times)"
         for n in range(1, MISSING + 1)
     }

@@ -21,87 +21,87 @@ from ...support.waiting import Stopwatch, full_size, wait_until
 
 @pytest.mark.parametrize("count", [30_000, pytest.param(300_000, marks=full_size)])
 def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
-    servers: Servers, stage: Harness, count: int
+    servers: Servers, harness: Harness, count: int
 ) -> None:
     give_memory(servers.rabbitmq, count)
-    insert_tasks(stage, count, "sent", age=20)
-    stage.relay()
-    red = stage.sample.queue("red")
+    insert_tasks(harness, count, "sent", age=20)
+    harness.relay()
+    red = harness.sample.queue("red")
     watch = Stopwatch()
-    with EventProbe(stage) as probe, stage.broker() as channel:
+    with EventProbe(harness) as probe, harness.broker() as channel:
         ready = lambda: channel.queue_declare(red, passive=True).message_count  # noqa: E731
         wait_until(lambda: ready() >= count, 60, f"{count} messages are there again")
         watch.assert_within(60)
         print(f"{count} messages in {watch.seconds:.1f} s, {watch.slowness():.1f} times as slow")
     print(f"events: median {probe.percentile(0.5):.3f} s, 99 % {probe.percentile(0.99):.3f} s")
     probe.assert_on_time()
-    assert stage.ready(red) == count
+    assert harness.ready(red) == count
 
 
-def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(stage: Harness) -> None:
-    relay = stage.relay()
-    red = stage.sample.queue("red")
-    send_tasks(stage, 5000)
-    wait_until(lambda: stage.ready(red) == 5000, 30, "all wait")
-    stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
-    with EventProbe(stage) as probe:
-        with stage.broker() as channel:
+def test_a_queue_deleted_while_messages_wait_and_come_is_whole_again(harness: Harness) -> None:
+    relay = harness.relay()
+    red = harness.sample.queue("red")
+    send_tasks(harness, 5000)
+    wait_until(lambda: harness.ready(red) == 5000, 30, "all wait")
+    harness.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
+    with EventProbe(harness) as probe:
+        with harness.broker() as channel:
             channel.queue_delete(red)
-        coming = [stage.send() for _ in range(50)]
+        coming = [harness.send() for _ in range(50)]
         relay.await_log("messages_sent_again", 20)
-        coming += [stage.send() for _ in range(50)]
-        wait_until(lambda: stage.ready(red) >= 5100, 20, "all are there again")
+        coming += [harness.send() for _ in range(50)]
+        wait_until(lambda: harness.ready(red) >= 5100, 20, "all are there again")
     probe.assert_on_time()
-    stage.await_states(sent=5100)
-    delivered = {message.properties["message_id"] for message in stage.drain(red)}
+    harness.await_states(sent=5100)
+    delivered = {message.properties["message_id"] for message in harness.drain(red)}
     assert len(delivered) == 5100
     assert delivered >= {str(id) for id in coming}
 
 
 def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtaken(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
-    relay = stage.relay()
-    lost = stage.send(priority=5, label="lost")
-    stage.await_states(sent=1)
-    wait_until(lambda: stage.drain(stage.sample.queue("red")), 5, "its delivery is gone")
-    stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
+    relay = harness.relay()
+    lost = harness.send(priority=5, label="lost")
+    harness.await_states(sent=1)
+    wait_until(lambda: harness.drain(harness.sample.queue("red")), 5, "its delivery is gone")
+    harness.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
     # Given so many others that the queue does not look short
-    put_external(stage, 200, "red")
-    gate = stage.gate()
-    later = stage.send("block", priority=5, until=gate)
+    put_external(harness, 200, "red")
+    gate = harness.gate()
+    later = harness.send("block", priority=5, until=gate)
     # When a worker gets what was sent later
-    worker = stage.worker("w", no_relay=True)
-    stage.await_run(later)
+    worker = harness.worker("w", no_relay=True)
+    harness.await_run(later)
     # Then the lost one is sent again, and is the next
     relay.await_log("messages_sent_again", 15)
     gate.open()
-    stage.await_run(lost)
-    stage.await_run(later, event="end")
+    harness.await_run(lost)
+    harness.await_run(later, event="end")
     assert worker.running
 
 
 def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(
-    stage: Harness,
+    harness: Harness,
 ) -> None:
-    relay = stage.relay()
-    red = stage.sample.queue("red")
-    send_tasks(stage, 1250)
-    wait_until(lambda: stage.ready(red) == 1250, 10, "half of them wait")
-    put_external(stage, 40, "red")
-    send_tasks(stage, 1250)
-    wait_until(lambda: stage.ready(red) == 2540, 10, "all of them wait")
-    waiting = stage.send()
+    relay = harness.relay()
+    red = harness.sample.queue("red")
+    send_tasks(harness, 1250)
+    wait_until(lambda: harness.ready(red) == 1250, 10, "half of them wait")
+    put_external(harness, 40, "red")
+    send_tasks(harness, 1250)
+    wait_until(lambda: harness.ready(red) == 2540, 10, "all of them wait")
+    waiting = harness.send()
     # When workers have taken all but one by their tags, without their deliveries
-    stage.rows("delete from message where id <> %s returning 1", waiting)
-    stage.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
-    wait_until(lambda: stage.ready(red) < 1200, 15, "most of them are taken out")
+    harness.rows("delete from message where id <> %s returning 1", waiting)
+    harness.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
+    wait_until(lambda: harness.ready(red) < 1200, 15, "most of them are taken out")
     assert relay.log("messages_sent_again")
     left: list[amqp.Message] = []
 
     def external() -> int:
         # The keeper may have some in hand, and puts them back.
-        left.extend(stage.drain(red))
+        left.extend(harness.drain(red))
         return sum("task" not in m.properties.get("application_headers", {}) for m in left)
 
     wait_until(lambda: external() >= 40, 10, "those of others are all there")
@@ -129,23 +129,23 @@ class CountingBroker(BrokerConnection):
 
 
 def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
-    stage: Harness, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given very many messages of other programs, so that each look goes deeper than the last
-    green = stage.sample.queue("green")
-    put_external(stage, 3000, "green")
-    insert_tasks(stage, 1, "sent", colour="green")
+    green = harness.sample.queue("green")
+    put_external(harness, 3000, "green")
+    insert_tasks(harness, 1, "sent", colour="green")
     for name in ("INTERVAL_S", "_SHORTEST_PAUSE_S"):
         monkeypatch.setattr(republisher, name, 0.0)
     monkeypatch.setattr(republisher, "_MAX_DUTY_CYCLE", 1e6)
-    broker = CountingBroker(stage.broker_url, name="test")
-    with connect(stage.db_url, name="test") as conn:
-        looking = Republisher(conn, stage.sample.app.topology)
+    broker = CountingBroker(harness.broker_url, name="test")
+    with connect(harness.db_url, name="test") as conn:
+        looking = Republisher(conn, harness.sample.app.topology)
         looking.use_connection(broker)
         for _ in range(4):
-            wait_until(lambda: stage.ready(green) == 3000, 5, "all are there")
+            wait_until(lambda: harness.ready(green) == 3000, 5, "all are there")
             looking.step(broker)
     # Then none holds many back from workers, and none holds up the keeper for seconds
     assert 500 < broker.most <= 2000
     broker.close()
-    wait_until(lambda: stage.ready(green) == 3000, 5, "all have come back")
+    wait_until(lambda: harness.ready(green) == 3000, 5, "all have come back")

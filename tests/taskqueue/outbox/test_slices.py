@@ -28,14 +28,14 @@ _PUBLISHED = "update message set state = 'sent', sent_at = now() where state = '
 
 
 @pytest.fixture(params=["current statistics", "statistics of an empty table"])
-def statistics(request: pytest.FixtureRequest, stage: Harness) -> Callable[[], object]:
+def statistics(request: pytest.FixtureRequest, harness: Harness) -> Callable[[], object]:
     """Called when a table has changed: its statistics are taken again, or stay of an empty one."""
     if request.param == "current statistics":
-        return lambda: stage.conn.execute("vacuum analyze message, adopted_message")
+        return lambda: harness.conn.execute("vacuum analyze message, adopted_message")
     tables = ("message", "adopted_message", "redelivery", "worker_session")
     for table in tables:
-        stage.conn.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
-    stage.conn.execute("analyze message, adopted_message, redelivery, worker_session")
+        harness.conn.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
+    harness.conn.execute("analyze message, adopted_message, redelivery, worker_session")
     return lambda: None
 
 
@@ -64,21 +64,21 @@ def assert_no_scan(
 
 
 def test_due_messages_are_staged_in_their_order(
-    stage: Harness, statistics: Callable[[], object]
+    harness: Harness, statistics: Callable[[], object]
 ) -> None:
-    insert_tasks(stage, COUNT, "scheduled", available=ONE_BY_ONE)
-    with connect(stage.db_url, name="keeper") as conn:
+    insert_tasks(harness, COUNT, "scheduled", available=ONE_BY_ONE)
+    with connect(harness.db_url, name="keeper") as conn:
         assert_no_scan(conn, statistics, Stager(conn).stage, PENDING_LIMIT)
-    staged = stage.rows("select available_at from message where state = 'sent' order by position")
+    staged = harness.rows("select available_at from message where state = 'sent' order by position")
     assert staged == sorted(staged)
 
 
 def test_orphaned_claims_are_freed(
-    stage: Harness, statistics: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+    harness: Harness, statistics: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rescuer, "_GAP_S", 0.0)
-    insert_tasks(stage, COUNT, "sent")
-    stage.conn.execute(
+    insert_tasks(harness, COUNT, "sent")
+    harness.conn.execute(
         "insert into worker_session (id, name, lease_expires_at) "
         "values (7, 'gone', now() - interval '20 s')"
     )
@@ -86,32 +86,34 @@ def test_orphaned_claims_are_freed(
         "update message set state = 'claimed', holder = 7 "
         "where id in (select id from message where state = 'sent' limit 600)"
     )
-    with connect(stage.db_url, name="keeper") as conn:
+    with connect(harness.db_url, name="keeper") as conn:
         work = Rescuer(conn, lambda *_: None).rescue
-        assert_no_scan(conn, lambda: (stage.conn.execute(claim), statistics()), work, 600)
+        assert_no_scan(conn, lambda: (harness.conn.execute(claim), statistics()), work, 600)
 
 
 def test_lost_deliveries_that_were_noted_come_back(
-    stage: Harness, statistics: Callable[[], object]
+    harness: Harness, statistics: Callable[[], object]
 ) -> None:
-    insert_tasks(stage, COUNT, "sent")
+    insert_tasks(harness, COUNT, "sent")
     note = (
         "insert into redelivery (message_id, noted_at) "
         "select id, now() - interval '1 min' from message where state = 'sent' limit 400"
     )
-    with connect(stage.db_url, name="keeper") as conn:
+    with connect(harness.db_url, name="keeper") as conn:
         work = Rescuer(conn, lambda *_: None).rescue
-        assert_no_scan(conn, lambda: (stage.conn.execute(note), statistics()), work, 400)
+        assert_no_scan(conn, lambda: (harness.conn.execute(note), statistics()), work, 400)
 
 
-def test_ids_that_are_over_are_forgotten(stage: Harness, statistics: Callable[[], object]) -> None:
-    stage.conn.execute(
+def test_ids_that_are_over_are_forgotten(
+    harness: Harness, statistics: Callable[[], object]
+) -> None:
+    harness.conn.execute(
         "insert into adopted_message (id, seen_at, is_over)"
         " select gen_random_uuid(), now() - interval '13 hours', mod(n, 2) = 0"
         " from generate_series(1, %s) n",
         [COUNT],
     )
-    with connect(stage.db_url, name="keeper") as conn:
+    with connect(harness.db_url, name="keeper") as conn:
         statistics()
         for _ in range(TIMES):
             scans, rows = read(conn, "adopted_message")
@@ -119,7 +121,7 @@ def test_ids_that_are_over_are_forgotten(stage: Harness, statistics: Callable[[]
             scans_after, rows_after = read(conn, "adopted_message")
             assert scans_after == scans
             assert rows_after - rows <= READ_FOR_EACH * 500
-    ((left, looked_at),) = stage.rows(
+    ((left, looked_at),) = harness.rows(
         "select count(*), count(*) filter (where seen_at > now() - interval '1 hour')"
         " from adopted_message"
     )

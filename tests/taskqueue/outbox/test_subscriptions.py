@@ -19,57 +19,57 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def say(stage: Harness, *numbers: int) -> None:
+def say(harness: Harness, *numbers: int) -> None:
     for n in numbers:
-        publish(stage.conn, stage.prefix, "event.x", {"n": n, "mode": "ok"})
+        publish(harness.conn, harness.prefix, "event.x", {"n": n, "mode": "ok"})
 
 
 def test_what_is_published_after_the_disk_was_lost_is_heard(
-    stage: Harness, rabbitmq: RabbitMQ
+    harness: Harness, rabbitmq: RabbitMQ
 ) -> None:
-    stage.conn.execute(SCHEMA)
-    stage.relay()
+    harness.conn.execute(SCHEMA)
+    harness.relay()
     # Given a subscriber who has been there once, and is away
-    stage.subscriber(kept=True, exclusive=True).kill9()
-    say(stage, 0)
-    stage.await_states()  # the broker has it, and nobody else
+    harness.subscriber(kept=True, exclusive=True).kill9()
+    say(harness, 0)
+    harness.await_states()  # the broker has it, and nobody else
     # When the broker loses its disk, and more is said before and after
     rabbitmq.kill9()
-    say(stage, 1, 2)
+    say(harness, 1, 2)
     rabbitmq.wipe()
-    say(stage, 3)
-    stage.await_states(within=15)
+    say(harness, 3)
+    harness.await_states(within=15)
     # Then all of that waits for the subscriber
-    stage.subscriber(kept=True, exclusive=True)
+    harness.subscriber(kept=True, exclusive=True)
     heard = "select n from heard order by position"
-    wait_until(lambda: len(stage.rows(heard)) == 3, 10, "it is heard")
-    assert stage.rows(heard) == [(1,), (2,), (3,)]
+    wait_until(lambda: len(harness.rows(heard)) == 3, 10, "it is heard")
+    assert harness.rows(heard) == [(1,), (2,), (3,)]
 
 
-def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(stage: Harness) -> None:
-    stage.conn.execute(SCHEMA)
-    subscriber = stage.subscriber(kept=True, exclusive=True)
-    stage.conn.execute(
+def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(harness: Harness) -> None:
+    harness.conn.execute(SCHEMA)
+    subscriber = harness.subscriber(kept=True, exclusive=True)
+    harness.conn.execute(
         "insert into kept_queue select 'gone', 'gone', exchange, routing_key from kept_queue"
     )
-    stage.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
-    with connect(stage.db_url, name="keeper") as conn:
+    harness.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
+    with connect(harness.db_url, name="keeper") as conn:
         subscriptions.prune(conn)
-        assert stage.rows("select name from kept_queue") == [(f"{stage.prefix}.kept",)]
+        assert harness.rows("select name from kept_queue") == [(f"{harness.prefix}.kept",)]
         subscriber.kill9()
-        wait_until(lambda: left_after_a_week(stage, conn) == [], 5, "its name is free")
+        wait_until(lambda: left_after_a_week(harness, conn) == [], 5, "its name is free")
 
 
-def left_after_a_week(stage: Harness, conn: BoundedConnection) -> list[tuple[str]]:
-    stage.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
+def left_after_a_week(harness: Harness, conn: BoundedConnection) -> list[tuple[str]]:
+    harness.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
     subscriptions.prune(conn)
-    return stage.rows("select name from kept_queue")
+    return harness.rows("select name from kept_queue")
 
 
-def test_what_is_registered_is_declared_until_its_time_is_over(stage: Harness) -> None:
-    names = {kind: f"{stage.prefix}.{kind}" for kind in ("kept", "own")}
-    exchange = stage.sample.app.topology.exchanges[0]
-    with connect(stage.db_url, name="keeper") as conn:
+def test_what_is_registered_is_declared_until_its_time_is_over(harness: Harness) -> None:
+    names = {kind: f"{harness.prefix}.{kind}" for kind in ("kept", "own")}
+    exchange = harness.sample.app.topology.exchanges[0]
+    with connect(harness.db_url, name="keeper") as conn:
         for name in names.values():
             subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
         old = subscriptions.TTL.days + 1
@@ -77,13 +77,13 @@ def test_what_is_registered_is_declared_until_its_time_is_over(stage: Harness) -
             "update kept_queue set seen_at = seen_at - %s * interval '1 day' where name = %s",
             [old, names["own"]],
         )
-        broker = BrokerConnection(stage.broker_url, name="keeper")
+        broker = BrokerConnection(harness.broker_url, name="keeper")
         try:
-            subscriptions.declare_all(conn, broker, stage.sample.app.topology)
+            subscriptions.declare_all(conn, broker, harness.sample.app.topology)
             assert set(broker.queue_stats(list(names.values()))) == {names["kept"]}
             # To register it again renews it.
             subscriptions.register(conn, "s", Queue(names["own"], exchange, routing_key="event.#"))
-            subscriptions.declare_all(conn, broker, stage.sample.app.topology)
+            subscriptions.declare_all(conn, broker, harness.sample.app.topology)
             assert set(broker.queue_stats(list(names.values()))) == set(names.values())
             broker.channel.queue_delete(names["own"])
         finally:
@@ -91,18 +91,18 @@ def test_what_is_registered_is_declared_until_its_time_is_over(stage: Harness) -
 
 
 def test_a_queue_with_other_properties_is_left_as_it_is(
-    stage: Harness, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    name = f"{stage.prefix}.kept"
-    exchange = stage.sample.app.topology.exchanges[0]
-    with stage.broker() as channel:
+    name = f"{harness.prefix}.kept"
+    exchange = harness.sample.app.topology.exchanges[0]
+    with harness.broker() as channel:
         channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-max-length": 5})
         channel.basic_publish(amqp.Message(b"x"), "", name)
-    with connect(stage.db_url, name="keeper") as conn, caplog.at_level(logging.WARNING):
+    with connect(harness.db_url, name="keeper") as conn, caplog.at_level(logging.WARNING):
         subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
-        broker = BrokerConnection(stage.broker_url, name="keeper")
+        broker = BrokerConnection(harness.broker_url, name="keeper")
         try:
-            subscriptions.declare_all(conn, broker, stage.sample.app.topology)
+            subscriptions.declare_all(conn, broker, harness.sample.app.topology)
             wait_until(lambda: broker.message_count(name) == 1, 5, "its message is still there")
         finally:
             broker.close()

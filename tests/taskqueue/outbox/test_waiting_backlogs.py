@@ -13,34 +13,34 @@ from ...support.waiting import wait_until
 SOME_LOOKS_S = 10.0
 
 
-def assert_kept(stage: Harness, relay: Process, colour: str, count: int, seconds: float) -> None:
+def assert_kept(harness: Harness, relay: Process, colour: str, count: int, seconds: float) -> None:
     """After so long the queue still has as many messages, and none was sent again."""
-    queue = stage.sample.queue(colour)
-    wait_until(lambda: stage.ready(queue) == count, 30, f"{queue} has {count} messages")
+    queue = harness.sample.queue(colour)
+    wait_until(lambda: harness.ready(queue) == count, 30, f"{queue} has {count} messages")
     time.sleep(seconds)
     # Those that are looked at while they lie in a queue come back to it.
-    wait_until(lambda: stage.ready(queue) == count, 2, f"{queue} still has {count} messages")
+    wait_until(lambda: harness.ready(queue) == count, 2, f"{queue} still has {count} messages")
     assert not relay.log("messages_sent_again")
     assert not relay.tracebacks()
 
 
-def test_messages_of_other_programs_stay_next_to_one_of_ours(stage: Harness) -> None:
-    put_external(stage, 1100, "green")
-    relay = stage.relay()
-    stage.send(colour="green")
-    assert_kept(stage, relay, "green", 1101, seconds=15)
+def test_messages_of_other_programs_stay_next_to_one_of_ours(harness: Harness) -> None:
+    put_external(harness, 1100, "green")
+    relay = harness.relay()
+    harness.send(colour="green")
+    assert_kept(harness, relay, "green", 1101, seconds=15)
 
 
-def test_a_burst_behind_an_old_message_is_no_sign_of_a_loss(stage: Harness) -> None:
-    relay = stage.relay()
-    stage.send()
-    stage.await_states(sent=1)
-    stage.rows("update message set sent_at = now() - interval '7 seconds' returning 1")
-    send_tasks(stage, 1500)
-    assert_kept(stage, relay, "red", 1501, seconds=SOME_LOOKS_S)
+def test_a_burst_behind_an_old_message_is_no_sign_of_a_loss(harness: Harness) -> None:
+    relay = harness.relay()
+    harness.send()
+    harness.await_states(sent=1)
+    harness.rows("update message set sent_at = now() - interval '7 seconds' returning 1")
+    send_tasks(harness, 1500)
+    assert_kept(harness, relay, "red", 1501, seconds=SOME_LOOKS_S)
 
 
-def test_a_long_queue_that_nobody_works_off_is_left_alone(stage: Harness) -> None:
-    send_tasks(stage, 20_000)
-    relay = stage.relay()
-    assert_kept(stage, relay, "red", 20_000, seconds=20)
+def test_a_long_queue_that_nobody_works_off_is_left_alone(harness: Harness) -> None:
+    send_tasks(harness, 20_000)
+    relay = harness.relay()
+    assert_kept(harness, relay, "red", 20_000, seconds=20)

@@ -15,25 +15,25 @@ PROMISED_S = 10.0
 WATCHED_S = 15.0
 
 
-def publish_one(stage: Harness) -> Stopwatch:
+def publish_one(harness: Harness) -> Stopwatch:
     """Publish an event, and wait until it is at the broker."""
     watch = Stopwatch()
-    publish(stage.conn, stage.prefix, "event.x", {})
-    wait_until(lambda: stage.drain(), 20, "the event is published")
+    publish(harness.conn, harness.prefix, "event.x", {})
+    wait_until(lambda: harness.drain(), 20, "the event is published")
     return watch
 
 
-def test_a_leader_with_a_wrong_address_gives_way(stage: Harness) -> None:
-    wrong = stage.relay("wrong", broker=NOWHERE)
-    healthy = stage.relay("healthy", ready=False)
-    publish_one(stage).assert_within(PROMISED_S)
+def test_a_leader_with_a_wrong_address_gives_way(harness: Harness) -> None:
+    wrong = harness.relay("wrong", broker=NOWHERE)
+    healthy = harness.relay("healthy", ready=False)
+    publish_one(harness).assert_within(PROMISED_S)
     assert len(healthy.log("leader_elected")) == 1
-    publish_one(stage).assert_within(1)
+    publish_one(harness).assert_within(1)
     # When the healthy one is gone, then the wrong one leads again, and gives way again
     healthy.kill9()
     wrong.await_log("leader_elected", 10, count=2)
-    stage.relay("third", ready=False)
-    publish_one(stage).assert_within(PROMISED_S)
+    harness.relay("third", ready=False)
+    publish_one(harness).assert_within(PROMISED_S)
     wrong.await_log("leader_resigned", count=2)
     # And it has said once what is wrong
     (line,) = wrong.log("broker_lost")
@@ -46,12 +46,14 @@ def elections(relays: list[Process]) -> int:
     return sum(len(each.log("leader_elected") + each.log("leader_resigned")) for each in relays)
 
 
-def test_without_a_broker_one_leads_and_keeps_the_lead(stage: Harness, rabbitmq: RabbitMQ) -> None:
-    relays = [stage.relay("one"), stage.relay("two", ready=False)]
-    relays.append(stage.relay("wrong", ready=False, broker=NOWHERE))
+def test_without_a_broker_one_leads_and_keeps_the_lead(
+    harness: Harness, rabbitmq: RabbitMQ
+) -> None:
+    relays = [harness.relay("one"), harness.relay("two", ready=False)]
+    relays.append(harness.relay("wrong", ready=False, broker=NOWHERE))
     standby = """select count(*) from pg_stat_activity
                  where application_name like '%% relay' and datname = current_database()"""
-    wait_until(lambda: stage.rows(standby) == [(3,)], 10, "all stand by, or lead")
+    wait_until(lambda: harness.rows(standby) == [(3,)], 10, "all stand by, or lead")
     rabbitmq.kill9()
     relays[0].await_log("broker_lost")
     since = time.monotonic(), [each.cpu_seconds() for each in relays]
@@ -62,5 +64,5 @@ def test_without_a_broker_one_leads_and_keeps_the_lead(stage: Harness, rabbitmq:
         assert relay.cpu_seconds() - before < 0.15 * passed + 0.3
         assert len(relay.log("broker_lost")) <= 1
     rabbitmq.start()
-    publish_one(stage).assert_within(5)
+    publish_one(harness).assert_within(5)
     assert not [line for each in relays for line in each.tracebacks()]

@@ -26,9 +26,9 @@ LOCKED_S = 3.0
 
 
 @pytest.fixture
-def heard(stage: Harness) -> Callable[[], list[int]]:
-    stage.conn.execute(SCHEMA)
-    return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
+def heard(harness: Harness) -> Callable[[], list[int]]:
+    harness.conn.execute(SCHEMA)
+    return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
 
 @pytest.mark.parametrize("state, body", [
@@ -37,15 +37,15 @@ def heard(stage: Harness) -> Callable[[], list[int]]:
     ("InFailedSqlTransaction", {"sql": "select 1 / 0", "swallows": True}),
 ], ids=["42804", "42883", "25P02"])  # fmt: skip
 def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
-    stage: Harness, heard: Callable[[], list[int]], state: str, body: dict[str, object]
+    harness: Harness, heard: Callable[[], list[int]], state: str, body: dict[str, object]
 ) -> None:
-    subscriber = stage.subscriber()
-    stage.relay()
-    shout_all(stage, [{"n": 1, "mode": "ok", **body}, *({"n": n, "mode": "ok"} for n in (2, 3))])
+    subscriber = harness.subscriber()
+    harness.relay()
+    shout_all(harness, [{"n": 1, "mode": "ok", **body}, *({"n": n, "mode": "ok"} for n in (2, 3))])
     await_heard(heard, 2)
     assert heard() == [2, 3]
-    assert ns(stage) == [1] * ATTEMPTS + [2, 3]
-    (letter,) = stage.await_dead()
+    assert ns(harness) == [1] * ATTEMPTS + [2, 3]
+    (letter,) = harness.await_dead()
     assert reason(letter).startswith(f"{state}: ")
     assert len(subscriber.log("event_retried")) == ATTEMPTS - 1
     assert not subscriber.log("database_lost") + subscriber.log("database_refused")
@@ -53,24 +53,24 @@ def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
 
 
 def test_an_error_of_another_database_is_tried_as_often_as_the_policy_says(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    subscriber = stage.subscriber()
-    stage.relay()
-    shout(stage, 1, "elsewhere", url=f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere")
-    shout(stage, 2)
+    subscriber = harness.subscriber()
+    harness.relay()
+    shout(harness, 1, "elsewhere", url=f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere")
+    shout(harness, 2)
     await_heard(heard, 1)
     assert heard() == [2]
-    assert ns(stage) == [1] * ATTEMPTS + [2]
-    (letter,) = stage.await_dead()
+    assert ns(harness) == [1] * ATTEMPTS + [2]
+    (letter,) = harness.await_dead()
     assert reason(letter).startswith("DatabaseUnavailable: ")
     assert not subscriber.log("database_lost")
 
 
 @contextmanager
-def statement_timeout(postgres: Postgres, stage: Harness) -> Iterator[None]:
+def statement_timeout(postgres: Postgres, harness: Harness) -> Iterator[None]:
     """For the length of a block the database gives each new session a short statement_timeout."""
-    name = Identifier(str(stage.conn.info.dbname))
+    name = Identifier(str(harness.conn.info.dbname))
     with postgres.connect() as admin:
         admin.execute(
             SQL("alter database {} set statement_timeout = {}").format(name, STATEMENT_TIMEOUT_MS)
@@ -82,13 +82,13 @@ def statement_timeout(postgres: Postgres, stage: Harness) -> Iterator[None]:
 
 
 def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
-    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres
+    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres
 ) -> None:
-    with statement_timeout(postgres, stage), psycopg.connect(stage.db_url) as locker:
-        subscriber = stage.subscriber()
+    with statement_timeout(postgres, harness), psycopg.connect(harness.db_url) as locker:
+        subscriber = harness.subscriber()
         locker.execute("lock table heard")
-        shout(stage, 1)
-        wait_until(lambda: ns(stage) == [1], 10, "it is being handled")
+        shout(harness, 1)
+        wait_until(lambda: ns(harness) == [1], 10, "it is being handled")
         locked = Stopwatch()
         wait_until(lambda: locked.seconds > LOCKED_S, LOCKED_S, "it has waited for the lock")
         locker.rollback()
@@ -99,18 +99,18 @@ def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
 
 
 def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    subscriber = stage.subscriber()
-    with psycopg.connect(stage.db_url) as locker:
+    subscriber = harness.subscriber()
+    with psycopg.connect(harness.db_url) as locker:
         locker.execute("lock table heard")
-        shout(stage, 1)
+        shout(harness, 1)
         cancelled = 0
         cancel = """select pg_cancel_backend(pid) from pg_stat_activity
                     where application_name = 'toy s' and datname = current_database()
                       and wait_event_type = 'Lock'"""
         while cancelled <= ATTEMPTS:
-            wait_until(lambda: stage.rows(cancel), 15, "its statement waits, and is cancelled")
+            wait_until(lambda: harness.rows(cancel), 15, "its statement waits, and is cancelled")
             cancelled += 1
         locker.rollback()
     await_heard(heard, 1)
@@ -119,14 +119,14 @@ def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
 
 
 def test_a_table_that_never_comes_is_waited_for_and_then_the_policy_decides(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    subscriber = stage.subscriber(migration=1)
-    stage.relay()
-    shout_all(stage, [{"n": 1, "mode": "ok", "sql": NO_TABLE}, {"n": 2, "mode": "ok"}])
+    subscriber = harness.subscriber(migration=1)
+    harness.relay()
+    shout_all(harness, [{"n": 1, "mode": "ok", "sql": NO_TABLE}, {"n": 2, "mode": "ok"}])
     await_heard(heard, 1, within=30)
     assert heard() == [2]
-    (letter,) = stage.await_dead()
+    (letter,) = harness.await_dead()
     assert reason(letter).startswith("UndefinedTable: ")
     assert len(subscriber.log("event_retried")) == ATTEMPTS - 1
     assert len(subscriber.log("database_refused")) <= ATTEMPTS

@@ -22,18 +22,18 @@ LEASE_S = 4.0
 class Pair:
     """Two subscribers named alike, and events that are numbered."""
 
-    def __init__(self, stage: Harness, **options: float) -> None:
-        self._stage = stage
+    def __init__(self, harness: Harness, **options: float) -> None:
+        self._harness = harness
         self._sent = 0
         options = {"exclusive": True, "takeover_timeout": FOR_EVER, **options}
-        self.holder = stage.subscriber("tracking", **options)
-        self.standby = stage.subscriber("tracking", ready=False, **options)
+        self.holder = harness.subscriber("tracking", **options)
+        self.standby = harness.subscriber("tracking", ready=False, **options)
         self.standby.await_log("standing_by")
 
     def publish(self, count: int = 5) -> None:
         for _ in range(count):
             body = {"n": self._sent, "mode": "ok"}
-            publish(self._stage.conn, self._stage.prefix, "event.x", body)
+            publish(self._harness.conn, self._harness.prefix, "event.x", body)
             self._sent += 1
 
     def assert_flow(self) -> None:
@@ -45,19 +45,19 @@ class Pair:
         assert self.handled() == list(range(self._sent))
 
     def handled(self) -> list[int]:
-        return [n for (n,) in self._stage.rows("select n from heard order by position")]
+        return [n for (n,) in self._harness.rows("select n from heard order by position")]
 
     def changes_of_holder(self) -> int:
         """How often the events went on to another process."""
-        pids = [run["pid"] for run in self._stage.runs()]
+        pids = [run["pid"] for run in self._harness.runs()]
         return sum(a != b for a, b in pairwise(pids))
 
 
 @pytest.fixture
-def pair(stage: Harness) -> Iterator[Pair]:
-    stage.conn.execute(SCHEMA)
-    stage.relay()
-    found = Pair(stage)
+def pair(harness: Harness) -> Iterator[Pair]:
+    harness.conn.execute(SCHEMA)
+    harness.relay()
+    found = Pair(harness)
     found.assert_flow()
     yield found
 
@@ -85,11 +85,11 @@ def crash(server: RabbitMQ | Postgres) -> None:
 
 @pytest.mark.parametrize("end", [Postgres.restart, crash], ids=["restarted", "crashed"])
 def test_a_restart_of_the_database(
-    stage: Harness, pair: Pair, postgres: Postgres, end: Callable[[Postgres], object]
+    harness: Harness, pair: Pair, postgres: Postgres, end: Callable[[Postgres], object]
 ) -> None:
     pair.publish()
     end(postgres)
-    stage.reconnect()
+    harness.reconnect()
     pair.assert_flow()
     assert pair.changes_of_holder() <= 1
     assert_calm([pair.holder, pair.standby])
@@ -103,11 +103,11 @@ def test_the_end_of_the_one_at_work(pair: Pair) -> None:
     assert_calm([pair.standby])
 
 
-def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(stage: Harness) -> None:
+def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(harness: Harness) -> None:
     # Given one at work, whose lease covers one run of its handler, and one that stands by
-    stage.conn.execute(SCHEMA)
-    stage.relay()
-    pair = Pair(stage, heartbeat=2, time_limit=LEASE_S / 2, lease=LEASE_S / 2)
+    harness.conn.execute(SCHEMA)
+    harness.relay()
+    pair = Pair(harness, heartbeat=2, time_limit=LEASE_S / 2, lease=LEASE_S / 2)
     pair.assert_flow()
     # When it is frozen, then the other goes on
     pair.holder.freeze()
@@ -123,16 +123,16 @@ def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(stage: Harness) ->
     pair.assert_flow()
 
 
-def test_one_that_is_at_work_keeps_its_lease(stage: Harness) -> None:
+def test_one_that_is_at_work_keeps_its_lease(harness: Harness) -> None:
     # Given a handler that takes longer than the lease beyond its time limit
-    stage.conn.execute(SCHEMA)
-    stage.relay()
-    pair = Pair(stage, time_limit=LEASE_S, lease=1)
+    harness.conn.execute(SCHEMA)
+    harness.relay()
+    pair = Pair(harness, time_limit=LEASE_S, lease=1)
     pair.assert_flow()
     # When it handles several such events, and has nothing to do for a while
     for number in range(2):
         body = {"n": 5 + number, "mode": "block", "seconds": LEASE_S - 1}
-        publish(stage.conn, stage.prefix, "event.x", body)
+        publish(harness.conn, harness.prefix, "event.x", body)
     wait_until(lambda: len(pair.handled()) == 7, 2 * LEASE_S + 20, "the events are handled")
     watch = Stopwatch()
     wait_until(lambda: watch.seconds > 2 * LEASE_S, 3 * LEASE_S, "the time has passed")
@@ -141,11 +141,11 @@ def test_one_that_is_at_work_keeps_its_lease(stage: Harness) -> None:
     assert pair.changes_of_holder() == 0
 
 
-def test_a_cut_of_the_session_that_holds_the_lock(stage: Harness, pair: Pair) -> None:
+def test_a_cut_of_the_session_that_holds_the_lock(harness: Harness, pair: Pair) -> None:
     cut = """select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
              where locktype = 'advisory' and application_name = 'toy tracking'
                and datname = current_database()"""
     for _ in range(5):
-        assert stage.rows(cut) == [(True,)]
+        assert harness.rows(cut) == [(True,)]
         pair.assert_flow()
     assert_calm([pair.holder, pair.standby])

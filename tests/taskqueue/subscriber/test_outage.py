@@ -17,9 +17,9 @@ from .test_subscriber import await_heard, ns, shout, shout_all
 
 
 @pytest.fixture
-def heard(stage: Harness) -> Callable[[], list[int]]:
-    stage.conn.execute(SCHEMA)
-    return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
+def heard(harness: Harness) -> Callable[[], list[int]]:
+    harness.conn.execute(SCHEMA)
+    return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
 
 def assert_calm(process: Process, since: tuple[float, float], share: float = 0.15) -> None:
@@ -36,10 +36,10 @@ def now(process: Process) -> tuple[float, float]:
 
 
 def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
-    stage: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
+    harness: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
 ) -> None:
     rabbitmq.kill9()
-    subscriber = stage.subscriber(ready=False)
+    subscriber = harness.subscriber(ready=False)
     subscriber.await_log("broker_lost", 15)
     since = now(subscriber)
     time.sleep(2)  # some time without a broker
@@ -49,13 +49,13 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     assert len(subscriber.log("broker_lost")) == 1
     # When it crashes with an event in hand and others waiting
     rabbitmq.settle()  # or the queue may be forgotten, with all that is in it
-    gate = stage.gate()
+    gate = harness.gate()
     shout_all(
-        stage,
+        harness,
         [{"n": 0, "mode": "block", "until": str(gate)}]
         + [{"n": n, "mode": "ok"} for n in range(1, 30)],
     )
-    wait_until(lambda: ns(stage) == [0], 5, "the first is in hand")
+    wait_until(lambda: ns(harness) == [0], 5, "the first is in hand")
     rabbitmq.kill9()
     gate.open()
     rabbitmq.start()
@@ -66,9 +66,11 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     assert_calm(subscriber, since, 0.3)
 
 
-def test_a_hung_broker(stage: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ) -> None:
-    subscriber = stage.subscriber(heartbeat=2)
-    shout(stage, 1)
+def test_a_hung_broker(
+    harness: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
+) -> None:
+    subscriber = harness.subscriber(heartbeat=2)
+    shout(harness, 1)
     await_heard(heard, 1)
     rabbitmq.pause()
     since = now(subscriber)
@@ -76,7 +78,7 @@ def test_a_hung_broker(stage: Harness, heard: Callable[[], list[int]], rabbitmq:
     assert_calm(subscriber, since)
     rabbitmq.resume()
     subscriber.await_log("broker_reconnected", 20)
-    shout(stage, 2)
+    shout(harness, 2)
     await_heard(heard, 2)
     # And a stop is heard while it hangs again
     rabbitmq.pause()
@@ -88,47 +90,47 @@ def test_a_hung_broker(stage: Harness, heard: Callable[[], list[int]], rabbitmq:
 
 
 def test_the_heartbeat_is_kept_while_a_handler_works_and_waits(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    subscriber = stage.subscriber(heartbeat=1)
-    shout(stage, 1, "block", seconds=5)
-    shout(stage, 2)
+    subscriber = harness.subscriber(heartbeat=1)
+    shout(harness, 1, "block", seconds=5)
+    shout(harness, 2)
     await_heard(heard, 2)
     assert not subscriber.log("broker_lost")
-    assert [line["redelivered"] for line in stage.runs()] == [False, False]
+    assert [line["redelivered"] for line in harness.runs()] == [False, False]
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_a_queue_deleted_by_hand_is_made_anew(
-    stage: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
+    harness: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
 ) -> None:
-    subscriber = stage.subscriber(own=own)
-    shout(stage, 1)
+    subscriber = harness.subscriber(own=own)
+    shout(harness, 1)
     await_heard(heard, 1)
     if own:
         listed = rabbitmq.ctl("list_queues", "name").split()
-        (name,) = [name for name in listed if name.startswith(f"{stage.prefix}.own.")]
+        (name,) = [name for name in listed if name.startswith(f"{harness.prefix}.own.")]
         # Nobody else may delete it, so the topology under it goes
-        with stage.broker() as channel:
-            channel.exchange_delete(stage.prefix)
+        with harness.broker() as channel:
+            channel.exchange_delete(harness.prefix)
         assert name
         rabbitmq.ctl("close_all_connections", "test")
     else:
-        with stage.broker() as channel:
-            channel.queue_delete(stage.sample.events)
+        with harness.broker() as channel:
+            channel.queue_delete(harness.sample.events)
     subscriber.await_log("broker_reconnected", 10)
-    shout(stage, 2)
+    shout(harness, 2)
     await_heard(heard, 2)
     assert heard() == [1, 2]
 
 
 def test_the_database_away_at_the_start_and_in_the_middle(
-    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres
+    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     postgres.kill9()
-    subscriber = stage.subscriber(ready=False, heartbeat=2)
+    subscriber = harness.subscriber(ready=False, heartbeat=2)
     subscriber.await_log("database_lost", 10)
-    shout(stage, 1)
+    shout(harness, 1)
     since = now(subscriber)
     time.sleep(3)  # longer than the heartbeat lasts
     assert_calm(subscriber, since)
@@ -136,10 +138,10 @@ def test_the_database_away_at_the_start_and_in_the_middle(
     subscriber.await_log("subscribed", 10)
     await_heard(heard, 1)
     postgres.kill9()
-    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(2, 10)])
+    shout_all(harness, [{"n": n, "mode": "ok"} for n in range(2, 10)])
     subscriber.await_log("database_lost", 10, count=2)
     postgres.start()
-    stage.reconnect()
+    harness.reconnect()
     subscriber.await_log("database_reconnected", 15)
     await_heard(heard, 9)
     assert heard() == list(range(1, 10))
@@ -149,88 +151,92 @@ def test_the_database_away_at_the_start_and_in_the_middle(
 
 
 def test_a_hung_database(
-    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres
+    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres
 ) -> None:
-    subscriber = stage.subscriber(heartbeat=2)
-    shout(stage, 1)
+    subscriber = harness.subscriber(heartbeat=2)
+    shout(harness, 1)
     await_heard(heard, 1)
     postgres.pause()
-    shout(stage, 2)
+    shout(harness, 2)
     subscriber.await_log("database_lost", 20)
     assert not subscriber.log("broker_lost")
     postgres.resume()
-    stage.reconnect()
+    harness.reconnect()
     await_heard(heard, 2)
     assert heard() == [1, 2]
 
 
-def test_tables_that_are_missing_are_waited_for(stage: Harness) -> None:
-    subscriber = stage.subscriber()
-    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(3)])
+def test_tables_that_are_missing_are_waited_for(harness: Harness) -> None:
+    subscriber = harness.subscriber()
+    shout_all(harness, [{"n": n, "mode": "ok"} for n in range(3)])
     line = subscriber.await_log("database_refused")
     assert line["level"] == "ERROR" and "heard" in line["message"]
     time.sleep(2)  # longer than the policy tries what fails
     assert not subscriber.log("event_retried") and not subscriber.log("event_dead")
     assert len(subscriber.log("database_refused")) == 1
-    stage.conn.execute(SCHEMA)
-    wait_until(lambda: ns(stage, "heard") == [0, 1, 2], 10, "all are heard")
+    harness.conn.execute(SCHEMA)
+    wait_until(lambda: ns(harness, "heard") == [0, 1, 2], 10, "all are heard")
 
 
-def test_a_dead_letter_queue_deleted_by_hand(stage: Harness) -> None:
-    subscriber = stage.subscriber(db=False)
-    with stage.broker() as channel:
+def test_a_dead_letter_queue_deleted_by_hand(harness: Harness) -> None:
+    subscriber = harness.subscriber(db=False)
+    with harness.broker() as channel:
         channel.queue_delete("dead_letter_queue")
-    shout(stage, 1, "poison")
+    shout(harness, 1, "poison")
     subscriber.await_log("broker_reconnected")
-    (letter,) = stage.await_dead()
+    (letter,) = harness.await_dead()
     assert letter.properties["application_headers"]["reason"] == "not to my taste"
     assert subscriber.log("broker_lost") and not subscriber.tracebacks()
-    shout(stage, 2)
-    wait_until(lambda: 2 in ns(stage, "heard"), 5, "it goes on")
+    shout(harness, 2)
+    wait_until(lambda: 2 in ns(harness, "heard"), 5, "it goes on")
 
 
-def test_sigterm_lets_the_event_in_hand_end(stage: Harness, heard: Callable[[], list[int]]) -> None:
-    subscriber = stage.subscriber()
-    gate = stage.gate()
-    shout_all(stage, [{"n": n, "mode": "block", "until": str(gate)} for n in range(3)])
-    wait_until(lambda: ns(stage) == [0], 5, "the first is in hand")
+def test_sigterm_lets_the_event_in_hand_end(
+    harness: Harness, heard: Callable[[], list[int]]
+) -> None:
+    subscriber = harness.subscriber()
+    gate = harness.gate()
+    shout_all(harness, [{"n": n, "mode": "block", "until": str(gate)} for n in range(3)])
+    wait_until(lambda: ns(harness) == [0], 5, "the first is in hand")
     asked = Stopwatch()
     subscriber.tell(signal.SIGTERM)
     gate.open()
     assert subscriber.ends(5) == 0
     asked.assert_within(2)
     assert heard() == [0]
-    wait_until(lambda: stage.ready(stage.sample.events) == 2, 5, "the others are back in the queue")
+    wait_until(
+        lambda: harness.ready(harness.sample.events) == 2, 5, "the others are back in the queue"
+    )
     assert not subscriber.tracebacks()
 
 
 @pytest.mark.parametrize("what", ["idle", "deaf", "retrying", "database away"])
 def test_sigterm_is_heard_within_two_seconds(
-    stage: Harness, heard: Callable[[], list[int]], postgres: Postgres, what: str
+    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres, what: str
 ) -> None:
-    subscriber = stage.subscriber(attempts=100)
+    subscriber = harness.subscriber(attempts=100)
     if what == "deaf":
-        shout(stage, 1, "block", until=str(stage.gate()))
+        shout(harness, 1, "block", until=str(harness.gate()))
     elif what == "retrying":
-        shout(stage, 1, "fail")
+        shout(harness, 1, "fail")
     elif what == "database away":
         postgres.kill9()
-        shout(stage, 1)
+        shout(harness, 1)
         subscriber.await_log("database_lost")
     if what in ("deaf", "retrying"):
-        wait_until(lambda: ns(stage), 5, "it has begun")
+        wait_until(lambda: ns(harness), 5, "it has begun")
     asked = Stopwatch()
     subscriber.signal(signal.SIGTERM)
     assert subscriber.ends(5) == 0
     asked.assert_within(2.5)
     left = 0 if what == "idle" else 1
-    wait_until(lambda: stage.ready(stage.sample.events) == left, 5, "what was in hand is back")
+    wait_until(lambda: harness.ready(harness.sample.events) == left, 5, "what was in hand is back")
 
 
-def test_a_second_sigint_ends_it_at_once(stage: Harness, heard: Callable[[], list[int]]) -> None:
-    subscriber = stage.subscriber()
-    shout(stage, 1, "block", until=str(stage.gate()))
-    wait_until(lambda: ns(stage) == [1], 5, "it is in hand")
+def test_a_second_sigint_ends_it_at_once(harness: Harness, heard: Callable[[], list[int]]) -> None:
+    subscriber = harness.subscriber()
+    shout(harness, 1, "block", until=str(harness.gate()))
+    wait_until(lambda: ns(harness) == [1], 5, "it is in hand")
     subscriber.tell(signal.SIGINT)
     assert subscriber.running
     asked = Stopwatch()

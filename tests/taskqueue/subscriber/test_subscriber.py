@@ -18,30 +18,30 @@ Shout = Callable[..., str]
 
 
 @pytest.fixture
-def heard(stage: Harness) -> Callable[[], list[int]]:
+def heard(harness: Harness) -> Callable[[], list[int]]:
     """The numbers of the events that had an effect, in the order of the commits."""
-    stage.conn.execute(SCHEMA)
-    return lambda: [n for (n,) in stage.rows("select n from heard order by position")]
+    harness.conn.execute(SCHEMA)
+    return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
 
-def shout(stage: Harness, n: int, mode: str = "ok", *, id: str | None = None, **body: Any) -> str:
+def shout(harness: Harness, n: int, mode: str = "ok", *, id: str | None = None, **body: Any) -> str:
     """Publish one event, past the outbox: its id."""
-    return shout_all(stage, [{"n": n, "mode": mode, **body}], id)[0]
+    return shout_all(harness, [{"n": n, "mode": mode, **body}], id)[0]
 
 
-def shout_all(stage: Harness, bodies: list[dict[str, Any]], id: str | None = None) -> list[str]:
+def shout_all(harness: Harness, bodies: list[dict[str, Any]], id: str | None = None) -> list[str]:
     ids = []
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         channel.confirm_select()
         for body in bodies:
             ids.append(id or str(uuid4()))
             message = amqp.Message(json.dumps(body), message_id=ids[-1], delivery_mode=2)
-            channel.basic_publish_confirm(message, stage.prefix, "event.x")
+            channel.basic_publish_confirm(message, harness.prefix, "event.x")
     return ids
 
 
-def ns(stage: Harness, event: str = "begin") -> list[int]:
-    return [line["n"] for line in stage.runs(event)]
+def ns(harness: Harness, event: str = "begin") -> list[int]:
+    return [line["n"] for line in harness.runs(event)]
 
 
 def await_heard(heard: Callable[[], list[int]], count: int, within: float = 15) -> None:
@@ -57,62 +57,62 @@ def assert_calm(subscriber: Process) -> None:
 
 
 def test_in_order_with_all_that_is_known_of_it(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    subscriber = stage.subscriber()
-    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(200)])
-    with stage.broker() as channel:
+    subscriber = harness.subscriber()
+    shout_all(harness, [{"n": n, "mode": "ok"} for n in range(200)])
+    with harness.broker() as channel:
         channel.basic_publish(
             amqp.Message(
                 '{"n": 200, "mode": "ok"}', message_id="x", reply_to="q", correlation_id="c"
             ),
-            stage.prefix,
+            harness.prefix,
             "event.last",
         )
     await_heard(heard, 201)
     assert heard() == list(range(201))
-    wait_until(lambda: ns(stage, "heard") == list(range(201)), 5, "each is told of after")
-    last = stage.runs()[-1]
+    wait_until(lambda: ns(harness, "heard") == list(range(201)), 5, "each is told of after")
+    last = harness.runs()[-1]
     assert (last["key"], last["reply_to"], last["correlation_id"]) == ("event.last", "q", "c")
-    wait_until(lambda: stage.ready(stage.sample.events) == 0, 5, "the queue is empty")
+    wait_until(lambda: harness.ready(harness.sample.events) == 0, 5, "the queue is empty")
     subscriber.signal(15)
     assert subscriber.ends(3) == 0
-    assert stage.ready(stage.sample.events) == 0, "all was acknowledged"
+    assert harness.ready(harness.sample.events) == 0, "all was acknowledged"
 
 
-def test_a_duplicate_has_no_effect(stage: Harness, heard: Callable[[], list[int]]) -> None:
-    subscriber = stage.subscriber()
-    first = shout(stage, 1)
-    shout(stage, 2, id=first)
-    shout(stage, 3)
+def test_a_duplicate_has_no_effect(harness: Harness, heard: Callable[[], list[int]]) -> None:
+    subscriber = harness.subscriber()
+    first = shout(harness, 1)
+    shout(harness, 2, id=first)
+    shout(harness, 3)
     await_heard(heard, 2)
     assert heard() == [1, 3]
     assert subscriber.await_log("event_skipped")["details"]["message_id"] == first
     assert_calm(subscriber)
 
 
-def test_without_a_database(stage: Harness) -> None:
-    subscriber = stage.subscriber(db=False)
-    first = shout(stage, 1)
-    shout(stage, 2, id=first)
-    shout(stage, 3, "fail", times=1)
-    shout(stage, 4, "fail")
-    shout(stage, 5)
-    wait_until(lambda: 5 in ns(stage, "heard"), 10, "the last is heard")
-    assert ns(stage, "heard") == [1, 3, 5]
-    (letter,) = stage.await_dead()
+def test_without_a_database(harness: Harness) -> None:
+    subscriber = harness.subscriber(db=False)
+    first = shout(harness, 1)
+    shout(harness, 2, id=first)
+    shout(harness, 3, "fail", times=1)
+    shout(harness, 4, "fail")
+    shout(harness, 5)
+    wait_until(lambda: 5 in ns(harness, "heard"), 10, "the last is heard")
+    assert ns(harness, "heard") == [1, 3, 5]
+    (letter,) = harness.await_dead()
     assert json.loads(letter.body)["n"] == 4
     assert reason(letter) == f"Flaky: attempt {ATTEMPTS} fails as it should"
     assert_calm(subscriber)
 
 
 def test_a_failing_event_is_held_in_its_place(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    subscriber = stage.subscriber()
-    stage.relay()
+    subscriber = harness.subscriber()
+    harness.relay()
     ids = shout_all(
-        stage,
+        harness,
         [
             {"n": 1, "mode": "fail", "times": 2},
             {"n": 2, "mode": "ok"},
@@ -123,12 +123,12 @@ def test_a_failing_event_is_held_in_its_place(
     )
     await_heard(heard, 3)
     assert heard() == [1, 2, 5]
-    assert ns(stage) == [1] * 3 + [2] + [3] * ATTEMPTS + [4] * ATTEMPTS + [5]
-    letters = sorted(stage.await_dead(2), key=lambda letter: json.loads(letter.body)["n"])
+    assert ns(harness) == [1] * 3 + [2] + [3] * ATTEMPTS + [4] * ATTEMPTS + [5]
+    letters = sorted(harness.await_dead(2), key=lambda letter: json.loads(letter.body)["n"])
     assert [json.loads(letter.body)["n"] for letter in letters] == [3, 4]
     headers = letters[0].properties["application_headers"]
     assert headers["reason"] == f"Flaky: attempt {ATTEMPTS} fails as it should"
-    assert (headers["died_in"], headers["attempt"]) == (stage.sample.events, ATTEMPTS)
+    assert (headers["died_in"], headers["attempt"]) == (harness.sample.events, ATTEMPTS)
     assert headers["message_id"] == ids[2]
     assert len(subscriber.log("event_retried")) == 2 + 2 * (ATTEMPTS - 1)
     assert len(subscriber.log("event_dead")) == 2
@@ -137,21 +137,21 @@ def test_a_failing_event_is_held_in_its_place(
 
 
 @pytest.mark.parametrize("db", [True, False])
-def test_poison_is_dead_at_once(stage: Harness, heard: Callable[[], list[int]], db: bool) -> None:
-    subscriber = stage.subscriber(db=db)
+def test_poison_is_dead_at_once(harness: Harness, heard: Callable[[], list[int]], db: bool) -> None:
+    subscriber = harness.subscriber(db=db)
     if db:
-        stage.relay()
+        harness.relay()
     garbage = [b"{", b"\xff\x00", b"", b"[" * 100_000, b"\xe9"]
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         for body in garbage:
             message = amqp.Message(
                 body, application_headers={"b": b"\xff", "n": 2.5, "t": "a\x00"}, message_id="\x00"
             )
-            channel.basic_publish(message, stage.prefix, "event.x")
-    shout(stage, 1, "poison")
-    shout(stage, 2)
-    wait_until(lambda: 2 in ns(stage, "heard"), 10, "the queue moves on")
-    letters = stage.await_dead(len(garbage) + 1)
+            channel.basic_publish(message, harness.prefix, "event.x")
+    shout(harness, 1, "poison")
+    shout(harness, 2)
+    wait_until(lambda: 2 in ns(harness, "heard"), 10, "the queue moves on")
+    letters = harness.await_dead(len(garbage) + 1)
     # The keeper may hold some of them for a moment, so their order in the queue may change.
     reasons = {
         x.body.encode() if isinstance(x.body, str) else bytes(x.body): reason(x) for x in letters
@@ -159,56 +159,56 @@ def test_poison_is_dead_at_once(stage: Harness, heard: Callable[[], list[int]], 
     assert len(letters) == len(reasons) == len(garbage) + 1
     assert {*garbage} < {*reasons}
     assert [reasons[body] for body in reasons if body not in garbage] == ["not to my taste"]
-    assert ns(stage) == [1, 2]
+    assert ns(harness) == [1, 2]
     assert_calm(subscriber)
 
 
 def test_killed_in_the_middle_and_before_the_ack(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    first = stage.subscriber("first")
-    flag = stage._folder / "once"
+    first = harness.subscriber("first")
+    flag = harness._folder / "once"
     shout_all(
-        stage,
+        harness,
         [{"n": n, "mode": "ok"} for n in range(5)]
         + [{"n": 5, "mode": "exit", "once": str(flag)}]
         + [{"n": n, "mode": "ok"} for n in range(6, 10)],
     )
     wait_until(lambda: not first.running, 10, "the first is gone")
-    second = stage.subscriber("second")
+    second = harness.subscriber("second")
     await_heard(heard, 10)
     assert heard() == list(range(10))
     # And killed at any moment, each once and in order all the same
-    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(10, 400)])
+    shout_all(harness, [{"n": n, "mode": "ok"} for n in range(10, 400)])
     await_heard(heard, 60)
     second.kill9()
-    third = stage.subscriber("third")
+    third = harness.subscriber("third")
     await_heard(heard, 400)
     assert heard() == list(range(400))
     assert_calm(third)
 
 
 def test_each_with_a_queue_of_its_own_hears_all(
-    stage: Harness, heard: Callable[[], list[int]]
+    harness: Harness, heard: Callable[[], list[int]]
 ) -> None:
-    both = [stage.subscriber(name, db=False, own=True) for name in ("one", "two")]
-    shout_all(stage, [{"n": n, "mode": "ok"} for n in range(10)])
-    wait_until(lambda: len(ns(stage, "heard")) == 20, 10, "both hear all")
-    assert sorted(ns(stage, "heard")) == sorted([*range(10), *range(10)])
+    both = [harness.subscriber(name, db=False, own=True) for name in ("one", "two")]
+    shout_all(harness, [{"n": n, "mode": "ok"} for n in range(10)])
+    wait_until(lambda: len(ns(harness, "heard")) == 20, 10, "both hear all")
+    assert sorted(ns(harness, "heard")) == sorted([*range(10), *range(10)])
     for each in both:
         assert_calm(each)
 
 
 @pytest.mark.parametrize("db", [True, False])
 def test_the_second_of_a_name_is_refused(
-    stage: Harness, heard: Callable[[], list[int]], db: bool
+    harness: Harness, heard: Callable[[], list[int]], db: bool
 ) -> None:
-    first = stage.subscriber("one", exclusive=True, db=db)
-    second = stage.subscriber("one", exclusive=True, db=db, ready=False)
+    first = harness.subscriber("one", exclusive=True, db=db)
+    second = harness.subscriber("one", exclusive=True, db=db, ready=False)
     assert second.ends(10) == 1
     assert "RegistrationRefused: A subscriber named 'one' is already at work." in second.tail(1)[0]
-    shout(stage, 1)
-    wait_until(lambda: ns(stage, "heard") == [1], 5, "the first goes on")
+    shout(harness, 1)
+    wait_until(lambda: ns(harness, "heard") == [1], 5, "the first goes on")
     first.kill9()
-    third = stage.subscriber("one", exclusive=True, db=db)
+    third = harness.subscriber("one", exclusive=True, db=db)
     assert_calm(third)

@@ -10,82 +10,84 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def deliver_again(stage: Harness, message: amqp.Message, times: int, colour: str = "red") -> None:
+def deliver_again(harness: Harness, message: amqp.Message, times: int, colour: str = "red") -> None:
     """Publish copies of a message, as a broker or a relay in trouble would."""
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         for _ in range(times):
             copy = amqp.Message(message.body, **message.properties)
-            channel.basic_publish(copy, exchange=stage.prefix, routing_key=colour)
+            channel.basic_publish(copy, exchange=harness.prefix, routing_key=colour)
 
 
-def test_a_hundred_deliveries_to_three_workers_have_one_effect(stage: Harness) -> None:
-    relay = stage.relay()
-    jobs = stage.send_many(3, "sleep", seconds=0.3)
-    jobs.append(stage.send("two", task="once", seconds=0.2))
-    stage.await_states(sent=4)
-    red = stage.sample.queue("red")
-    deliveries = stage.drain(red)
+def test_a_hundred_deliveries_to_three_workers_have_one_effect(harness: Harness) -> None:
+    relay = harness.relay()
+    jobs = harness.send_many(3, "sleep", seconds=0.3)
+    jobs.append(harness.send("two", task="once", seconds=0.2))
+    harness.await_states(sent=4)
+    red = harness.sample.queue("red")
+    deliveries = harness.drain(red)
     assert len(deliveries) == 4
     for delivery in deliveries:
-        deliver_again(stage, delivery, 100)
-    wait_until(lambda: stage.ready(red) == 400, 5, "all copies wait")
-    workers = stage.workers(3, no_relay=True)
-    stage.await_all_done(30)
-    wait_until(lambda: stage.ready(red) == 0, 30, "all copies are acked")
-    effects = stage.effects()
+        deliver_again(harness, delivery, 100)
+    wait_until(lambda: harness.ready(red) == 400, 5, "all copies wait")
+    workers = harness.workers(3, no_relay=True)
+    harness.await_all_done(30)
+    wait_until(lambda: harness.ready(red) == 0, 30, "all copies are acked")
+    effects = harness.effects()
     assert [effects[job] for job in jobs] == [1, 1, 1, 2]
-    assert len(stage.runs("end")) == len([r for r in stage.runs("end") if r["how"] != "done"]) + 4
+    assert (
+        len(harness.runs("end")) == len([r for r in harness.runs("end") if r["how"] != "done"]) + 4
+    )
     # Then none is left in anybody's hands, which would come back with the end of its connection
     for worker in workers:
         worker.signal(signal.SIGTERM)
     assert [worker.ends(10) for worker in workers] == [0, 0, 0]
-    assert stage.ready(red) == 0
+    assert harness.ready(red) == 0
     assert not [line for worker in [relay, *workers] for line in worker.tracebacks()]
 
 
-def test_a_late_copy_of_a_done_message_is_dropped(stage: Harness) -> None:
-    stage.relay()
-    job = stage.send()
-    stage.await_states(sent=1)
-    delivery = stage.drain(stage.sample.queue("red"))[0]
-    deliver_again(stage, delivery, 1)
-    worker = stage.worker("w", no_relay=True)
-    stage.await_all_done()
-    deliver_again(stage, delivery, 100)
+def test_a_late_copy_of_a_done_message_is_dropped(harness: Harness) -> None:
+    harness.relay()
+    job = harness.send()
+    harness.await_states(sent=1)
+    delivery = harness.drain(harness.sample.queue("red"))[0]
+    deliver_again(harness, delivery, 1)
+    worker = harness.worker("w", no_relay=True)
+    harness.await_all_done()
+    deliver_again(harness, delivery, 100)
     worker.await_log("job_skipped", count=100)
-    stage.assert_each_once([job])
+    harness.assert_each_once([job])
 
 
-def test_nobody_waits_for_the_transaction_of_the_holder(stage: Harness) -> None:
-    stage.relay()
-    holder = stage.worker("holder", no_relay=True)
-    gate = stage.gate()
+def test_nobody_waits_for_the_transaction_of_the_holder(harness: Harness) -> None:
+    harness.relay()
+    holder = harness.worker("holder", no_relay=True)
+    gate = harness.gate()
     # Given a holder in the middle of its last transaction
-    job = stage.send("inside", until=gate, label="x")
-    stage.await_run(job)
-    delivery = _delivery(stage, job)
-    rival = stage.worker("rival", no_relay=True)
+    job = harness.send("inside", until=gate, label="x")
+    harness.await_run(job)
+    delivery = _delivery(harness, job)
+    rival = harness.worker("rival", no_relay=True)
     # When a rival gets the message too, then it drops the delivery at once, and works on
-    deliver_again(stage, delivery, 1)
+    deliver_again(harness, delivery, 1)
     rival.await_log("job_skipped", 5)
-    other = stage.send(label="other")
-    stage.await_run(other, 5, event="end")
-    assert stage.states() == {"claimed": 1}
+    other = harness.send(label="other")
+    harness.await_run(other, 5, event="end")
+    assert harness.states() == {"claimed": 1}
     gate.open()
-    stage.await_all_done()
-    stage.assert_each_once([job, other])
-    assert stage.shares() == {"holder": 1, "rival": 1}
+    harness.await_all_done()
+    harness.assert_each_once([job, other])
+    assert harness.shares() == {"holder": 1, "rival": 1}
     assert holder.running
 
 
-def test_what_a_claim_answers(stage: Harness) -> None:
-    slow, urgent = stage.send(colour="red", priority=1), stage.send(colour="blue", priority=9)
-    later = stage.send(countdown=60)
-    stage.rows("update message set state = 'sent' where state = 'pending' returning 1")
-    queues = [stage.sample.queue("red"), stage.sample.queue("blue")]
+def test_what_a_claim_answers(harness: Harness) -> None:
+    slow, urgent = harness.send(colour="red", priority=1), harness.send(colour="blue", priority=9)
+    later = harness.send(countdown=60)
+    harness.rows("update message set state = 'sent' where state = 'pending' returning 1")
+    queues = [harness.sample.queue("red"), harness.sample.queue("blue")]
 
     def claim(id, forced: bool = False, own: list[str] = queues) -> tuple:
-        return stage.rows(
+        return harness.rows(
             """select verdict, attempt, better_queue
                from message_claim(%s, 77, null, %s, %s, null,
                                   (select priority from message where id = %s))""",
@@ -95,18 +97,18 @@ def test_what_a_claim_answers(stage: Harness) -> None:
     # A better one in another of its queues goes first, unless it was looked for in vain
     assert claim(slow) == ("better", None, queues[1])
     assert claim(slow, own=queues[:1])[:2] == ("claimed", 1)
-    stage.rows("update message set state = 'sent', holder = null where id = %s returning 1", slow)
+    harness.rows("update message set state = 'sent', holder = null where id = %s returning 1", slow)
     assert claim(slow, forced=True)[:2] == ("claimed", 2)
     assert claim(urgent)[:2] == ("claimed", 1)
     assert claim(urgent)[:2] == ("claimed", 1)  # by its holder, after a loss: no new attempt
     assert claim(later)[0] == "later"
-    stage.rows("delete from message where id = %s returning 1", slow)
+    harness.rows("delete from message where id = %s returning 1", slow)
     assert claim(slow)[0] == "done"
 
 
-def _delivery(stage: Harness, job) -> amqp.Message:
+def _delivery(harness: Harness, job) -> amqp.Message:
     """The delivery of a message, made anew from its row."""
-    task, body, position = stage.rows(
+    task, body, position = harness.rows(
         "select task, body, position from message where id = %s", job
     )[0]
     return amqp.Message(

@@ -12,44 +12,46 @@ from ...support.waiting import Stopwatch, wait_until
 
 
 @pytest.mark.parametrize("task", ["play", "once"])
-def test_a_killed_workers_job_is_taken_over_within_two_seconds(stage: Harness, task: str) -> None:
-    stage.relay()
-    worker = stage.worker("doomed", no_relay=True)
-    gate = stage.gate()
-    job = stage.send("two", task=task, until=gate)
-    wait_until(lambda: stage.effects()[job] == 1, 10, "the first step has committed")
-    stage.worker("heir", no_relay=True)
+def test_a_killed_workers_job_is_taken_over_within_two_seconds(harness: Harness, task: str) -> None:
+    harness.relay()
+    worker = harness.worker("doomed", no_relay=True)
+    gate = harness.gate()
+    job = harness.send("two", task=task, until=gate)
+    wait_until(lambda: harness.effects()[job] == 1, 10, "the first step has committed")
+    harness.worker("heir", no_relay=True)
     killed = Stopwatch()
     worker.kill9()
-    again = stage.await_run(job, count=2)
+    again = harness.await_run(job, count=2)
     killed.assert_within(2)
     gate.open()
     assert again["worker"] == "heir"
-    stage.await_all_done()
-    steps = stage.rows("select label, worker, attempt from effect order by id")
+    harness.await_all_done()
+    steps = harness.rows("select label, worker, attempt from effect order by id")
     assert steps == [(" begun", "doomed", 1), (" begun", "heir", 2), (" ended", "heir", 2)]
 
 
-def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(stage: Harness) -> None:
-    stage.relay()
+def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(harness: Harness) -> None:
+    harness.relay()
     # Given three that freeze: in a sleep, deaf, and deaf until a failure of its own
     modes = {"sleeper": "sleep", "deaf": "block_two", "failing": "late_failure"}
     jobs = {}
     frozen = {}
-    gate = stage.gate()
+    gate = harness.gate()
     for (name, mode), colour in zip(modes.items(), COLOURS, strict=True):
-        frozen[name] = stage.worker(name, colour, no_relay=True, lease=2, heartbeat=2)
-        jobs[name] = stage.send(mode, colour, until=gate, label=name)
-        stage.await_run(jobs[name])
+        frozen[name] = harness.worker(name, colour, no_relay=True, lease=2, heartbeat=2)
+        jobs[name] = harness.send(mode, colour, until=gate, label=name)
+        harness.await_run(jobs[name])
         frozen[name].freeze()
     gate.open()
     # When another has taken all over, past the lease
-    stage.worker("heir", ",".join(COLOURS), no_relay=True, lease=2, heartbeat=2)
+    harness.worker("heir", ",".join(COLOURS), no_relay=True, lease=2, heartbeat=2)
     with ThreadPoolExecutor() as pool:
-        again = list(pool.map(lambda job: stage.await_run(job, within=30, count=2), jobs.values()))
+        again = list(
+            pool.map(lambda job: harness.await_run(job, within=30, count=2), jobs.values())
+        )
     assert {run["worker"] for run in again} == {"heir"}
     for name in ("deaf", "sleeper"):
-        stage.await_run(jobs[name], event="end")
+        harness.await_run(jobs[name], event="end")
     for worker in frozen.values():
         worker.thaw()
     # Then each finds its sessions ended and its message taken, and goes on as a worker
@@ -58,37 +60,37 @@ def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(stage: Harness) ->
         worker.await_log("worker_reconnected", 15)
         assert not worker.tracebacks()
     assert all(worker.running for worker in frozen.values())
-    effects = stage.effects()
+    effects = harness.effects()
     assert (effects[jobs["deaf"]], effects[jobs["sleeper"]]) == (2, 1)
-    makers = stage.rows("select distinct worker from effect")
+    makers = harness.rows("select distinct worker from effect")
     assert makers == [("heir",)]
 
 
-def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(stage: Harness) -> None:
-    stage.relay()
-    job = stage.send("exit", label="killer")
+def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(harness: Harness) -> None:
+    harness.relay()
+    job = harness.send("exit", label="killer")
     for number in range(5):
-        worker = stage.worker(f"victim{number}", no_relay=True, ready=False)
-        over = lambda worker=worker: not worker.running or not stage.states()  # noqa: E731
+        worker = harness.worker(f"victim{number}", no_relay=True, ready=False)
+        over = lambda worker=worker: not worker.running or not harness.states()  # noqa: E731
         wait_until(over, 15, "dead, or given up")
         if worker.running:
             break
-    letter = stage.await_dead()[0]
+    letter = harness.await_dead()[0]
     assert letter.properties["message_id"] == str(job)
     headers = letter.properties["application_headers"]
     assert "3 attempts" in headers["reason"]
-    assert len(stage.runs()) == 3
+    assert len(harness.runs()) == 3
     assert worker.running
 
 
-def test_a_dead_workers_job_needs_no_lease_to_run_out(stage: Harness) -> None:
-    stage.relay()
-    worker = stage.worker("doomed", no_relay=True, lease=600)
-    job = stage.send("sleep", seconds=60)
-    stage.await_run(job)
+def test_a_dead_workers_job_needs_no_lease_to_run_out(harness: Harness) -> None:
+    harness.relay()
+    worker = harness.worker("doomed", no_relay=True, lease=600)
+    job = harness.send("sleep", seconds=60)
+    harness.await_run(job)
     # Given that its delivery is lost with it
-    red = stage.sample.queue("red")
+    red = harness.sample.queue("red")
     worker.kill9()
-    with stage.broker() as channel:
+    with harness.broker() as channel:
         wait_until(lambda: channel.queue_purge(red) == 1, 5, "the delivery is back, and gone")
-    wait_until(lambda: stage.ready(red) == 1, 25, "it is sent again")
+    wait_until(lambda: harness.ready(red) == 1, 25, "it is sent again")

@@ -11,52 +11,52 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 
-def put(stage: Harness, body: Any, **properties: Any) -> None:
+def put(harness: Harness, body: Any, **properties: Any) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with stage.broker() as channel:
-        channel.basic_publish(amqp.Message(data, **properties), "", stage.sample.queue("green"))
+    with harness.broker() as channel:
+        channel.basic_publish(amqp.Message(data, **properties), "", harness.sample.queue("green"))
 
 
-def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(stage: Harness) -> None:
-    worker = stage.worker("w", "green,red")
-    put(stage, {"mode": "fail", "times": 2, "label": "foreign"}, priority=3)
-    wait_until(lambda: stage.shares() == {"w": 1}, 20, "it had its effect, in the third attempt")
-    assert [run["attempt"] for run in stage.runs()] == [1, 2, 3]
+def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(harness: Harness) -> None:
+    worker = harness.worker("w", "green,red")
+    put(harness, {"mode": "fail", "times": 2, "label": "foreign"}, priority=3)
+    wait_until(lambda: harness.shares() == {"w": 1}, 20, "it had its effect, in the third attempt")
+    assert [run["attempt"] for run in harness.runs()] == [1, 2, 3]
     assert worker.log("message_accepted")
-    stage.await_all_done()
+    harness.await_all_done()
 
 
-def test_a_foreign_message_delivered_twice_counts_once(stage: Harness) -> None:
-    stage.worker("w", "green,red")
+def test_a_foreign_message_delivered_twice_counts_once(harness: Harness) -> None:
+    harness.worker("w", "green,red")
     for _ in range(3):
-        put(stage, {"mode": "ok"}, message_id="order 7 of somebody")
-    put(stage, {"mode": "ok"}, message_id="order 8 of somebody")
+        put(harness, {"mode": "ok"}, message_id="order 7 of somebody")
+    put(harness, {"mode": "ok"}, message_id="order 8 of somebody")
     # Two without an id are two messages.
     for _ in range(2):
-        put(stage, {"mode": "ok"})
-    wait_until(lambda: sum(stage.effects().values()) == 4, 15, "each had its effect")
-    stage.await_all_done()
-    assert sum(stage.effects().values()) == 4
+        put(harness, {"mode": "ok"})
+    wait_until(lambda: sum(harness.effects().values()) == 4, 15, "each had its effect")
+    harness.await_all_done()
+    assert sum(harness.effects().values()) == 4
 
 
-def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(stage: Harness) -> None:
-    mortal = stage.worker("mortal", "green,red")
+def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(harness: Harness) -> None:
+    mortal = harness.worker("mortal", "green,red")
     # No two alike: without ids, a copy that comes again after a death is taken for its twin.
     for turn in range(20):
-        put(stage, {"mode": "sleep", "seconds": 0.05 + turn / 10_000})
+        put(harness, {"mode": "sleep", "seconds": 0.05 + turn / 10_000})
     mortal.kill9()
-    stage.worker("heir", "green,red")
-    wait_until(lambda: len(stage.effects()) == 20, 30, "all had their effect")
-    stage.await_all_done()
-    assert set(stage.effects().values()) == {1}
+    harness.worker("heir", "green,red")
+    wait_until(lambda: len(harness.effects()) == 20, 30, "all had their effect")
+    harness.await_all_done()
+    assert set(harness.effects().values()) == {1}
 
 
-def test_a_bad_foreign_message_dies_with_its_reason(stage: Harness) -> None:
-    stage.worker("w", "green,red")
-    put(stage, b"{not json")
-    put(stage, {"mode": "fly"})
+def test_a_bad_foreign_message_dies_with_its_reason(harness: Harness) -> None:
+    harness.worker("w", "green,red")
+    put(harness, b"{not json")
+    put(harness, {"mode": "fly"})
     reasons = sorted(
-        letter.properties["application_headers"]["reason"] for letter in stage.await_dead(2)
+        letter.properties["application_headers"]["reason"] for letter in harness.await_dead(2)
     )
     assert reasons[0] == "no mode fly"
     assert reasons[1].startswith("the body is not JSON")

@@ -12,35 +12,37 @@ from ...support.waiting import wait_until
 ALL = ",".join(COLOURS)
 
 
-def backlog(stage: Harness, each: int, mode: str = "ok", **more: Any) -> dict[str, tuple[int, int]]:
+def backlog(
+    harness: Harness, each: int, mode: str = "ok", **more: Any
+) -> dict[str, tuple[int, int]]:
     """Send to three queues, mixed; the rank of each message by its id: best first when sorted."""
     colours = list(COLOURS) * each
     random.Random(7).shuffle(colours)
     ranks = {}
-    with stage.conn.transaction():
+    with harness.conn.transaction():
         for age, colour in enumerate(colours):
             priority = (1, 5, 10)[age * 7 % 3]
-            id = stage.send(mode, colour, priority=priority, label=str(priority), **more)
+            id = harness.send(mode, colour, priority=priority, label=str(priority), **more)
             ranks[str(id)] = (-priority, age)
-    stage.await_states(sent=len(colours))
+    harness.await_states(sent=len(colours))
     return ranks
 
 
-def test_one_worker_goes_by_priority_then_age_across_its_queues(stage: Harness) -> None:
-    stage.relay()
-    ranks = backlog(stage, each=60)
-    stage.worker("only", ALL, no_relay=True)
-    stage.await_all_done(40)
-    assert [run["id"] for run in stage.runs()] == sorted(ranks, key=ranks.__getitem__)
+def test_one_worker_goes_by_priority_then_age_across_its_queues(harness: Harness) -> None:
+    harness.relay()
+    ranks = backlog(harness, each=60)
+    harness.worker("only", ALL, no_relay=True)
+    harness.await_all_done(40)
+    assert [run["id"] for run in harness.runs()] == sorted(ranks, key=ranks.__getitem__)
 
 
-def test_several_workers_start_nothing_while_something_better_is_ready(stage: Harness) -> None:
-    stage.relay()
-    ranks = backlog(stage, each=30)
+def test_several_workers_start_nothing_while_something_better_is_ready(harness: Harness) -> None:
+    harness.relay()
+    ranks = backlog(harness, each=30)
     count = 3
-    stage.workers(count, ALL, no_relay=True)
-    stage.await_all_done(40)
-    started = [ranks[run["id"]] for run in stage.runs()]
+    harness.workers(count, ALL, no_relay=True)
+    harness.await_all_done(40)
+    started = [ranks[run["id"]] for run in harness.runs()]
     # Where a level ends, one that a worker has in hand may be passed by what the others start;
     # by how much says only how long that worker was kept from a processor.
     passed = [
@@ -51,59 +53,59 @@ def test_several_workers_start_nothing_while_something_better_is_ready(stage: Ha
     assert len(passed) <= 4 * count, f"{passed} started after something worse"
 
 
-def test_a_message_that_arrives_later_and_matters_more_is_next(stage: Harness) -> None:
-    worker = stage.worker("w", ALL)
-    gate = stage.gate()
-    first = stage.send("sleep", "red", until=gate)
-    stage.await_run(first)
-    slow = stage.send("ok", "red", priority=1)
-    urgent = stage.send("ok", "blue", priority=9)
-    stage.await_states(claimed=1, sent=2)
+def test_a_message_that_arrives_later_and_matters_more_is_next(harness: Harness) -> None:
+    worker = harness.worker("w", ALL)
+    gate = harness.gate()
+    first = harness.send("sleep", "red", until=gate)
+    harness.await_run(first)
+    slow = harness.send("ok", "red", priority=1)
+    urgent = harness.send("ok", "blue", priority=9)
+    harness.await_states(claimed=1, sent=2)
     gate.open()
-    stage.await_all_done()
-    assert [run["id"] for run in stage.runs()] == [str(first), str(urgent), str(slow)]
+    harness.await_all_done()
+    assert [run["id"] for run in harness.runs()] == [str(first), str(urgent), str(slow)]
     assert not worker.tracebacks()
 
 
-def test_a_busy_worker_holds_no_message_that_another_could_start(stage: Harness) -> None:
-    stage.relay()
-    busy = stage.worker("busy", ALL, no_relay=True)
-    gate = stage.gate()
-    long = stage.send("sleep", "green", until=gate)
-    stage.await_run(long)
-    with stage.conn.transaction():
+def test_a_busy_worker_holds_no_message_that_another_could_start(harness: Harness) -> None:
+    harness.relay()
+    busy = harness.worker("busy", ALL, no_relay=True)
+    gate = harness.gate()
+    long = harness.send("sleep", "green", until=gate)
+    harness.await_run(long)
+    with harness.conn.transaction():
         for colour in COLOURS:
-            stage.send("ok", colour)
+            harness.send("ok", colour)
     # Then everything else is ready at the broker, in all of its queues
     for colour in COLOURS:
-        queue = stage.sample.queue(colour)
+        queue = harness.sample.queue(colour)
         wait_until(
-            lambda queue=queue: stage.ready(queue) == 1, 5, f"the message of {colour} is ready"
+            lambda queue=queue: harness.ready(queue) == 1, 5, f"the message of {colour} is ready"
         )
     # And another worker does it all, while the first is still at it
-    stage.worker("idle", ALL, no_relay=True)
-    wait_until(lambda: stage.shares()["idle"] == 3, 5, "the idle worker does the rest")
-    assert not stage.runs("end", long)
+    harness.worker("idle", ALL, no_relay=True)
+    wait_until(lambda: harness.shares()["idle"] == 3, 5, "the idle worker does the rest")
+    assert not harness.runs("end", long)
     assert busy.running
 
 
-def test_equal_workers_get_equal_shares(stage: Harness) -> None:
-    stage.relay()
-    stage.workers(3, ALL, no_relay=True)
-    with stage.conn.transaction():
+def test_equal_workers_get_equal_shares(harness: Harness) -> None:
+    harness.relay()
+    harness.workers(3, ALL, no_relay=True)
+    with harness.conn.transaction():
         for number in range(30):
-            stage.send("sleep", COLOURS[number % 3], seconds=0.1)
-    stage.await_all_done()
-    shares = stage.shares()
+            harness.send("sleep", COLOURS[number % 3], seconds=0.1)
+    harness.await_all_done()
+    shares = harness.shares()
     assert sum(shares.values()) == 30
     assert all(8 <= share <= 12 for share in shares.values()), shares
 
 
-def test_equal_workers_get_equal_shares_of_what_comes_one_by_one(stage: Harness) -> None:
-    stage.relay()
-    stage.workers(3, ALL, no_relay=True)
+def test_equal_workers_get_equal_shares_of_what_comes_one_by_one(harness: Harness) -> None:
+    harness.relay()
+    harness.workers(3, ALL, no_relay=True)
     for number in range(15):
-        stage.send("sleep", COLOURS[number % 3], seconds=0.05)
-        wait_until(lambda number=number: len(stage.runs()) == number + 1, 5, "it begins")
-    stage.await_all_done()
-    assert all(3 <= share <= 7 for share in stage.shares().values()), stage.shares()
+        harness.send("sleep", COLOURS[number % 3], seconds=0.05)
+        wait_until(lambda number=number: len(harness.runs()) == number + 1, 5, "it begins")
+    harness.await_all_done()
+    assert all(3 <= share <= 7 for share in harness.shares().values()), harness.shares()

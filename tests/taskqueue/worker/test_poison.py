@@ -43,56 +43,56 @@ GARBAGE: dict[str, tuple[bytes, dict[str, Any]]] = {
 }
 
 
-def test_bodies_of_the_wrong_shape_are_dead_at_once(stage: Harness) -> None:
-    worker = stage.worker("w")
+def test_bodies_of_the_wrong_shape_are_dead_at_once(harness: Harness) -> None:
+    worker = harness.worker("w")
     ids = {}
     for name, body in UNFIT.items():
         identity = uuid4()
-        stage.sample.strict.send(stage.conn, body, routing_key="red", message_id=identity)
+        harness.sample.strict.send(harness.conn, body, routing_key="red", message_id=identity)
         ids[str(identity)] = name
-    good = stage.send(task="strict")
-    letters = {str(each.properties["message_id"]): each for each in stage.await_dead(len(ids))}
+    good = harness.send(task="strict")
+    letters = {str(each.properties["message_id"]): each for each in harness.await_dead(len(ids))}
     assert set(letters) == set(ids)
     for letter in letters.values():
         headers = letter.properties["application_headers"]
         assert headers["reason"] and headers["task"] == "strict"
-        assert headers["died_in"] == stage.sample.queue("red") and headers["died_at"]
-    stage.await_all_done()
-    stage.assert_each_once([good])
-    counted = stage.rows("select queue, number from message_tally where what = 'dead'")
-    assert counted == [(stage.sample.queue("red"), len(ids))]
+        assert headers["died_in"] == harness.sample.queue("red") and headers["died_at"]
+    harness.await_all_done()
+    harness.assert_each_once([good])
+    counted = harness.rows("select queue, number from message_tally where what = 'dead'")
+    assert counted == [(harness.sample.queue("red"), len(ids))]
     assert not worker.tracebacks()
 
 
-def test_garbage_of_all_kinds_is_kept_as_it_came(stage: Harness) -> None:
-    worker = stage.worker("w")
-    with stage.broker() as channel:
+def test_garbage_of_all_kinds_is_kept_as_it_came(harness: Harness) -> None:
+    worker = harness.worker("w")
+    with harness.broker() as channel:
         for body, properties in GARBAGE.values():
             properties = {"message_id": str(uuid4())} | properties
-            channel.basic_publish(amqp.Message(body, **properties), stage.prefix, "red")
-        channel.basic_publish(amqp.Message(b"{}", application_headers=GOOD), stage.prefix, "red")
-    good = stage.send()
-    letters = stage.await_dead(len(GARBAGE) + 1)
+            channel.basic_publish(amqp.Message(body, **properties), harness.prefix, "red")
+        channel.basic_publish(amqp.Message(b"{}", application_headers=GOOD), harness.prefix, "red")
+    good = harness.send()
+    letters = harness.await_dead(len(GARBAGE) + 1)
     assert all(letter.properties["application_headers"]["reason"] for letter in letters)
     kept = [base64.b64encode(_bytes(letter.body)) for letter in letters]
     sent = [base64.b64encode(body) for body, _ in GARBAGE.values()] + [base64.b64encode(b"{}")]
     assert sorted(kept) == sorted(sent)
-    wait_until(lambda: stage.ready(stage.sample.queue("red")) == 0, 5, "the queue has moved on")
-    stage.await_all_done()
-    stage.assert_each_once([good])
+    wait_until(lambda: harness.ready(harness.sample.queue("red")) == 0, 5, "the queue has moved on")
+    harness.await_all_done()
+    harness.assert_each_once([good])
     assert worker.running and not worker.tracebacks()
     assert not worker.log("broker_lost")
 
 
-def test_a_ticket_for_nothing_has_no_effect(stage: Harness) -> None:
-    worker = stage.worker("w")
-    with stage.broker() as channel:
+def test_a_ticket_for_nothing_has_no_effect(harness: Harness) -> None:
+    worker = harness.worker("w")
+    with harness.broker() as channel:
         stranger = amqp.Message(
             b'{"mode": "ok"}', message_id=str(uuid4()), application_headers={"task": "play"}
         )
-        channel.basic_publish(stranger, stage.prefix, "red")
+        channel.basic_publish(stranger, harness.prefix, "red")
     worker.await_log("job_skipped")
-    assert not stage.effects()
+    assert not harness.effects()
 
 
 def _bytes(body: str | bytes) -> bytes:

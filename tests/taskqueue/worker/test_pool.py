@@ -7,20 +7,20 @@ import signal
 from ...support.taskqueue.worker_process import Harness
 
 
-def test_a_crew_works_side_by_side_and_stops_as_one(stage: Harness) -> None:
+def test_a_crew_works_side_by_side_and_stops_as_one(harness: Harness) -> None:
     # Given two workers in one process, and a job that waits for a gate
-    crew = stage.worker("crew", crew=2)
-    gate = stage.gate()
-    held = stage.send("block", until=gate)
-    stage.await_run(held)
+    crew = harness.worker("crew", crew=2)
+    gate = harness.gate()
+    held = harness.send("block", until=gate)
+    harness.await_run(held)
     # Then others are done meanwhile, by the other one
-    others = stage.send_many(3)
-    stage.await_states(claimed=1)
-    first = stage.runs("begin", held)[0]["worker"]
-    assert set(stage.shares()) == {"crew.1", "crew.2"} - {first}
+    others = harness.send_many(3)
+    harness.await_states(claimed=1)
+    first = harness.runs("begin", held)[0]["worker"]
+    assert set(harness.shares()) == {"crew.1", "crew.2"} - {first}
     # When it is told to stop, what is in hand is finished
     crew.signal(signal.SIGTERM)
     gate.open()
     assert crew.guarded.wait() == 0
-    stage.assert_each_once([held, *others])
+    harness.assert_each_once([held, *others])
     assert not crew.tracebacks()
