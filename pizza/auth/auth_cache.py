@@ -86,7 +86,7 @@ class AuthCache:
         return next((each for each in self._valid_keys() if each.id == session.key_id), None)
 
     def loaded(self) -> AuthState:
-        """The copy of any age. Raises DatabaseUnavailable if there is none and cannot be."""
+        """The copy of any age, read if there is no copy yet. Raises DatabaseUnavailable."""
         return self._state if self._state is not None else self.load()
 
     def load(self, max_age: float | None = None) -> AuthState:

@@ -8,10 +8,15 @@ import what they need, so that a kitchen worker does not load Flask.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from pizza.cli import terminal
+from pizza.cli.start_check import StartCheck
 from pizza.config import parsers
 from pizza.config.settings import Settings
+from pizza.database.errors import DatabaseError, DatabaseUnsupported
+from pizza.domain.errors import InvalidSpecialities
+from pizza.taskqueue.errors import FrameworkError, RegistrationRefused
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +38,7 @@ _DONE_MESSAGES = {
 
 def run_setup(settings: Settings, names: list[str]) -> int:
     """Run setup commands until one fails, which logs the reason on one line."""
-    from pizza.database.errors import DatabaseError, DatabaseUnsupported
     from pizza.processes import setup
-    from pizza.taskqueue.errors import FrameworkError
 
     for name in (known for known in SETUP_COMMANDS if known in names):
         address = settings.broker_url if name == "setup_queues" else settings.db_url
@@ -53,13 +56,18 @@ def run_setup(settings: Settings, names: list[str]) -> int:
 
 def run_service(settings: Settings) -> int:
     """Run the service of `--mode` until a stop signal, or until its database is unusable."""
-    from pizza.cli.start_check import StartCheck
-
     check = StartCheck(settings)
     if not check.passes():
         return print_refusal(str(check.problem))
     try:
-        code = _MODES[settings.mode or ""](settings)
+        code = _function_of(settings.mode)(settings)
+    except RegistrationRefused as refusal:
+        is_subscriber = settings.mode == "notification-subscriber"
+        action = "subscriber_refused" if is_subscriber else "worker_refused"
+        log.error("%s", refusal, extra={"action": action})
+        code = print_refusal(str(refusal))
+    except InvalidSpecialities as unknown:
+        code = print_refusal(str(unknown))
     except SystemExit:
         if check.problem is None:
             raise
@@ -75,53 +83,25 @@ def print_refusal(sentence: str) -> int:
     return EXIT_USAGE
 
 
-def _order_service(settings: Settings) -> int:
-    from pizza.web.server.serve import serve
+def _function_of(mode: str | None) -> Callable[[Settings], int]:
+    """The function that runs the service of a mode."""
+    match mode:
+        case "order-service":
+            from pizza.web.server.serve import serve
 
-    return serve(settings)
+            return serve
+        case "kitchen-worker":
+            from pizza.processes.kitchen_worker import run_worker
 
+            return run_worker
+        case "tracking-service":
+            from pizza.processes.tracking_service import run_tracking
 
-def _kitchen_worker(settings: Settings) -> int:
-    from pizza.domain.errors import InvalidSpecialities
-    from pizza.processes.kitchen_worker import run_worker
-    from pizza.taskqueue.errors import RegistrationRefused
+            return run_tracking
+        case "notification-subscriber":
+            from pizza.processes.notification_subscriber import run_subscriber
 
-    try:
-        return run_worker(settings)
-    except RegistrationRefused as refusal:
-        log.error("%s", refusal, extra={"action": "worker_refused"})
-        return print_refusal(str(refusal))
-    except InvalidSpecialities as unknown:
-        return print_refusal(str(unknown))
-
-
-def _tracking_service(settings: Settings) -> int:
-    from pizza.processes.tracking_service import run_tracking
-
-    return run_tracking(settings)
-
-
-def _notification_subscriber(settings: Settings) -> int:
-    from pizza.processes.notification_subscriber import run_subscriber
-    from pizza.taskqueue.errors import RegistrationRefused
-
-    try:
-        return run_subscriber(settings)
-    except RegistrationRefused as refusal:
-        log.error("%s", refusal, extra={"action": "subscriber_refused"})
-        return print_refusal(str(refusal))
-
-
-def _webhook_worker(settings: Settings) -> int:
+            return run_subscriber
     from pizza.processes.webhook_worker import run_webhook_worker
 
-    return run_webhook_worker(settings)
-
-
-_MODES = {
-    "order-service": _order_service,
-    "kitchen-worker": _kitchen_worker,
-    "tracking-service": _tracking_service,
-    "notification-subscriber": _notification_subscriber,
-    "webhook-worker": _webhook_worker,
-}
+    return run_webhook_worker

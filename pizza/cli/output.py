@@ -10,11 +10,11 @@ import getpass
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
 import psycopg
@@ -31,11 +31,28 @@ from pizza.web.schemas import serializers
 
 Document = Mapping[str, Any]
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, as the HTTP API does.")
+_JSON = "pizza.cli.json"
+as_json = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, option, value: context.meta.update({_JSON: value}),
+    help="Print JSON, as the HTTP API does.",
+)
 by = click.option("--by", default="staff", show_default=True, help="Who does it, for the log.")
 
 MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
 NOT_SET_UP = "The database is not set up yet: run flask --app pizza setup-db."
+
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+def wants_json() -> bool:
+    """Whether `--json` was given to the current command (see `as_json`)."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_JSON))
 
 
 def current_actor() -> Actor:
@@ -77,6 +94,14 @@ def open_database() -> Iterator[BoundedConnection]:
         exit_with_error(str(problem))
 
 
+def run_feature(
+    feature: Callable[Concatenate[BoundedConnection, P], Result], *args: P.args, **given: P.kwargs
+) -> Result:
+    """Call a function of a feature with a connection, which is its first argument."""
+    with open_database() as conn:
+        return feature(conn, *args, **given)
+
+
 def require_database(settings: Settings) -> None:
     """Exit with 2 when DB_URL is not set; `flask` has no flag for it."""
     if not settings.db_url:
@@ -90,36 +115,37 @@ def exit_with_error(sentence: str) -> NoReturn:
     sys.exit(commands.EXIT_FAILED)
 
 
-def print_list(
-    documents: Sequence[Document], columns: Mapping[str, str], *, as_json: bool, nothing: str
-) -> None:
+def print_list(documents: Sequence[Document], columns: Mapping[str, str], *, nothing: str) -> None:
     """Print documents, one on each line. columns: the title and the field of each column."""
-    if as_json:
+    if wants_json():
         terminal.echo(terminal.json_text(serializers.dump_lines(map(dict, documents))), nl=False)
     elif not documents:
         terminal.echo(nothing)
     else:
-        rows = [
-            [format_cell(document[name]) for name in columns.values()] for document in documents
-        ]
+        rows = [[format_cell(each[name]) for name in columns.values()] for each in documents]
         print_table(list(columns), rows)
 
 
-def print_document(document: Document, *, as_json: bool) -> None:
+def print_document(document: Document) -> None:
     """Print one document, a field on each line."""
-    if as_json:
-        terminal.echo(terminal.json_text(serializers.dump(dict(document))), nl=False)
+    if wants_json():
+        print_json(document)
         return
     fields = [[name.replace("_", " "), format_cell(value)] for name, value in document.items()]
     print_table(None, fields)
 
 
-def print_result(sentence: str, document: Document, *, as_json: bool) -> None:
+def print_result(sentence: str, document: Document) -> None:
     """Print a sentence, or as JSON the changed document."""
-    if as_json:
-        print_document(document, as_json=True)
+    if wants_json():
+        print_json(document)
     else:
         terminal.echo(sentence)
+
+
+def print_json(document: Document) -> None:
+    """Print one document as JSON."""
+    terminal.echo(terminal.json_text(serializers.dump(dict(document))), nl=False)
 
 
 def format_cell(value: object) -> str:

@@ -48,7 +48,7 @@ class _Moment(click.ParamType):
 @click.option("--before", type=int, metavar="ID", help="Only older entries than this one.")
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
 @output.as_json
-def audit(as_json: bool, **asked: Any) -> None:
+def audit(**asked: Any) -> None:
     """Show the audit log, newest first: changes, and reads of personal data.
 
     \b
@@ -56,16 +56,9 @@ def audit(as_json: bool, **asked: Any) -> None:
       flask --app pizza audit --actor Anna --since 2024-12-16
       flask --app pizza audit --object "dish Margherita Pizza"
     """
-    with output.open_database() as conn:
-        found = service.list_entries(conn, **asked)
-    if as_json:
-        output.print_list(
-            [dataclasses.asdict(each) for each in found], _COLUMNS, as_json=True, nothing=""
-        )
-        return
-    output.print_list(
-        list(map(_row, found)), _COLUMNS, as_json=False, nothing="There are no such entries."
-    )
+    found = output.run_feature(service.list_entries, **asked)
+    rows = [dataclasses.asdict(each) if output.wants_json() else _row(each) for each in found]
+    output.print_list(rows, _COLUMNS, nothing="There are no such entries.")
 
 
 def _row(entry: AuditEntry) -> dict[str, object]:

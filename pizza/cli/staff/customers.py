@@ -20,7 +20,7 @@ def customers() -> None:
 @customers.command()
 @click.argument("name")
 @output.as_json
-def show(name: str, as_json: bool) -> None:
+def show(name: str) -> None:
     """Show what is known of a customer; capitals, spacing and Unicode form do
     not matter.
 
@@ -33,41 +33,41 @@ def show(name: str, as_json: bool) -> None:
         audit_log.record_read(
             conn, output.current_actor(), "customer_read", audit_log.customer_subject(conn, name)
         )
-    output.print_document(documents.customer(found), as_json=as_json)
+    output.print_document(documents.customer(found))
 
 
 @customers.command()
 @click.argument("name")
 @output.by
 @output.as_json
-def vip(name: str, by: str, as_json: bool) -> None:
+def vip(name: str, by: str) -> None:
     """Make a customer a VIP: from the next order on served with priority 10.
 
     \b
     Example:
       flask --app pizza customers vip "John Doe" --by anna
     """
-    _set(name, True, by, as_json)
+    _set(name, True, by)
 
 
 @customers.command("no-vip")
 @click.argument("name")
 @output.by
 @output.as_json
-def no_vip(name: str, by: str, as_json: bool) -> None:
+def no_vip(name: str, by: str) -> None:
     """Make a customer an ordinary one again.
 
     \b
     Example:
       flask --app pizza customers no-vip "John Doe"
     """
-    _set(name, False, by, as_json)
+    _set(name, False, by)
 
 
 @customers.command()
 @click.argument("name")
 @output.as_json
-def export(name: str, as_json: bool) -> None:
+def export(name: str) -> None:
     """Print all that the database holds of a customer, as JSON: the answer to a
     request for access. It is JSON with and without --json.
 
@@ -75,16 +75,15 @@ def export(name: str, as_json: bool) -> None:
     Example:
       flask --app pizza customers export "John Doe" > john-doe.json
     """
-    with output.open_database() as conn:
-        document = personal_data.export(conn, name, actor=output.current_actor())
-    output.print_document(document, as_json=True)
+    actor = output.current_actor()
+    output.print_json(output.run_feature(personal_data.export, name, actor=actor))
 
 
 @customers.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output.as_json
-def erase(name: str, yes: bool, as_json: bool) -> None:
+def erase(name: str, yes: bool) -> None:
     """Erase a customer for good. Orders stay with items, sums and times; name,
     address, table, notes, keys of requests and contents of messages go.
 
@@ -96,13 +95,11 @@ def erase(name: str, yes: bool, as_json: bool) -> None:
     """
     if not yes:
         click.confirm(f"Erase the personal data of {name!r} for good?", abort=True, err=True)
-    with output.open_database() as conn:
-        erased = personal_data.erase(conn, name, actor=output.current_actor())
+    erased = output.run_feature(personal_data.erase, name, actor=output.current_actor())
     output.print_result(
         f"The customer is erased from {erased.orders} orders and {erased.messages} waiting "
         f"messages; {erased.dead_messages} dead messages are deleted.",
         dataclasses.asdict(erased),
-        as_json=as_json,
     )
     for queue, messages in erased.unread.items():
         terminal.echo(
@@ -112,8 +109,8 @@ def erase(name: str, yes: bool, as_json: bool) -> None:
         )
 
 
-def _set(name: str, is_vip: bool, by: str, as_json: bool) -> None:
-    with output.open_database() as conn:
-        found = profiles.set_vip(conn, name, is_vip, by=by, actor=output.current_actor())
+def _set(name: str, is_vip: bool, by: str) -> None:
+    actor = output.current_actor()
+    found = output.run_feature(profiles.set_vip, name, is_vip, by=by, actor=actor)
     sentence = f"{found.name} is {'a VIP' if found.vip else 'no VIP'}."
-    output.print_result(sentence, documents.customer(found), as_json=as_json)
+    output.print_result(sentence, documents.customer(found))

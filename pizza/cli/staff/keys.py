@@ -55,7 +55,7 @@ def keys() -> None:
 @click.option("--device", is_flag=True, help="It is for a device, not for a person.")
 @click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
 @output.as_json
-def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: bool) -> None:
+def add(name: str, role: str, device: bool, expires: timedelta | None) -> None:
     """Make a key, for a person or a device, and print it: this once, it is not stored.
 
     A monitor may read /metrics; a station the kitchen's board and move its orders; staff may do
@@ -66,17 +66,16 @@ def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: 
       flask --app pizza keys add "Anna"
       flask --app pizza keys add "Pass tablet" --role station --device --expires 30d
     """
-    with output.open_database() as conn:
-        kept, key = service.add_key(
-            conn,
-            name,
-            role=role,
-            kind=DEVICE if device else PERSON,
-            good_for=expires,
-            actor=output.current_actor(),
-        )
-    if as_json:
-        output.print_document({**dataclasses.asdict(kept), "key": key}, as_json=True)
+    kept, key = output.run_feature(
+        service.add_key,
+        name,
+        role=role,
+        kind=DEVICE if device else PERSON,
+        good_for=expires,
+        actor=output.current_actor(),
+    )
+    if output.wants_json():
+        output.print_json({**dataclasses.asdict(kept), "key": key})
         return
     terminal.echo(key)
     terminal.echo(
@@ -88,19 +87,17 @@ def add(name: str, role: str, device: bool, expires: timedelta | None, as_json: 
 
 @keys.command("list")
 @output.as_json
-def list_(as_json: bool) -> None:
+def list_() -> None:
     """Show all keys, oldest first, the expired and revoked ones too; no key itself.
 
     \b
     Example:
       flask --app pizza keys list
     """
-    with output.open_database() as conn:
-        found = service.list_keys(conn)
+    found = output.run_feature(service.list_keys)
     output.print_list(
         [dataclasses.asdict(each) for each in found],
         _COLUMNS,
-        as_json=as_json,
         nothing="There are no keys in the database.",
     )
 
@@ -108,7 +105,7 @@ def list_(as_json: bool) -> None:
 @keys.command()
 @click.argument("id", metavar="ID")
 @output.as_json
-def revoke(id: str, as_json: bool) -> None:
+def revoke(id: str) -> None:
     """Revoke a key, in running services within a second.
 
     Its sessions and open streams end, and its webhooks are disabled.
@@ -117,7 +114,6 @@ def revoke(id: str, as_json: bool) -> None:
     Example:
       flask --app pizza keys revoke 1f2e3d4c
     """
-    with output.open_database() as conn:
-        kept = service.revoke_key(conn, id, actor=output.current_actor())
+    kept = output.run_feature(service.revoke_key, id, actor=output.current_actor())
     sentence = f"The key {kept.id} of {kept.name} is revoked."
-    output.print_result(sentence, dataclasses.asdict(kept), as_json=as_json)
+    output.print_result(sentence, dataclasses.asdict(kept))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from pizza.cli import output
@@ -18,40 +21,34 @@ def kitchen() -> None:
 @click.option("--reason", help="The reason, which customers see.")
 @output.by
 @output.as_json
-def pause(reason: str | None, by: str, as_json: bool) -> None:
+def pause(reason: str | None, by: str) -> None:
     """Take no orders until `resume`; what was taken is cooked.
 
     \b
     Example:
       flask --app pizza kitchen pause --reason "The oven is cold"
     """
-    with output.open_database() as conn:
-        state = control.pause_kitchen(conn, reason=reason, by=by, actor=output.current_actor())
-        document = documents.kitchen(state, control.list_open_stations(conn))
-    output.print_result("The kitchen takes no orders.", document, as_json=as_json)
+    _change("The kitchen takes no orders.", control.pause_kitchen, reason=reason, by=by)
 
 
 @kitchen.command()
 @output.by
 @output.as_json
-def resume(by: str, as_json: bool) -> None:
+def resume(by: str) -> None:
     """Take orders again.
 
     \b
     Example:
       flask --app pizza kitchen resume
     """
-    with output.open_database() as conn:
-        state = control.resume_kitchen(conn, by=by, actor=output.current_actor())
-        document = documents.kitchen(state, control.list_open_stations(conn))
-    output.print_result("The kitchen takes orders.", document, as_json=as_json)
+    _change("The kitchen takes orders.", control.resume_kitchen, by=by)
 
 
 @kitchen.command("max-concurrent")
 @click.argument("limit", type=click.IntRange(0, control.MAX_CONCURRENT_LIMIT))
 @output.by
 @output.as_json
-def max_concurrent(limit: int, by: str, as_json: bool) -> None:
+def max_concurrent(limit: int, by: str) -> None:
     """Set how many orders may wait or cook at a time; 0 for no limit.
 
     It holds at once, for every order service, and stays when one starts with another
@@ -61,16 +58,13 @@ def max_concurrent(limit: int, by: str, as_json: bool) -> None:
     Example:
       flask --app pizza kitchen max-concurrent 80 --by anna
     """
-    with output.open_database() as conn:
-        state = control.set_max_concurrent(conn, limit, by=by, actor=output.current_actor())
-        document = documents.kitchen(state, control.list_open_stations(conn))
     amount = f"{limit} orders at a time" if limit else "any number of orders at a time"
-    output.print_result(f"The restaurant takes {amount}.", document, as_json=as_json)
+    _change(f"The restaurant takes {amount}.", control.set_max_concurrent, limit, by=by)
 
 
 @kitchen.command()
 @output.as_json
-def status(as_json: bool) -> None:
+def status() -> None:
     """Show whether the kitchen takes orders, how many at a time, and which stations are staffed.
 
     \b
@@ -79,4 +73,13 @@ def status(as_json: bool) -> None:
     """
     with output.open_database() as conn:
         document = documents.kitchen(control.kitchen_state(conn), control.list_open_stations(conn))
-    output.print_document(document, as_json=as_json)
+    output.print_document(document)
+
+
+def _change(
+    sentence: str, feature: Callable[..., control.KitchenState], *values: Any, **given: Any
+) -> None:
+    with output.open_database() as conn:
+        state = feature(conn, *values, **given, actor=output.current_actor())
+        document = documents.kitchen(state, control.list_open_stations(conn))
+    output.print_result(sentence, document)

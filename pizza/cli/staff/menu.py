@@ -32,20 +32,16 @@ def menu() -> None:
 
 @menu.command("list")
 @output.as_json
-def list_(as_json: bool) -> None:
+def list_() -> None:
     """Show the menu, by tag and name.
 
     \b
     Example:
       flask --app pizza menu list
     """
-    with output.open_database() as conn:
-        found = dishes.dishes(conn)
+    found = output.run_feature(dishes.dishes)
     output.print_list(
-        [documents.dish(each) for each in found],
-        _COLUMNS,
-        as_json=as_json,
-        nothing="The menu is empty.",
+        [documents.dish(each) for each in found], _COLUMNS, nothing="The menu is empty."
     )
 
 
@@ -54,61 +50,60 @@ def list_(as_json: bool) -> None:
 @click.option("--tag", required=True, help="What a cook must be good at, such as pizza.")
 @click.option("--price", type=_Price(), help="For one piece; without it the waiter says it.")
 @output.as_json
-def add(name: str, tag: str, price: Decimal | None, as_json: bool) -> None:
+def add(name: str, tag: str, price: Decimal | None) -> None:
     """Put a dish on the menu, or change the one of this name.
 
     \b
     Example:
       flask --app pizza menu add "Pizza Funghi" --tag pizza --price 16.50
     """
-    with output.open_database() as conn:
-        dish = dishes.add_dish(conn, name, tag, price, actor=output.current_actor())
-    output.print_result(f"{dish.name} is on the menu.", documents.dish(dish), as_json=as_json)
+    actor = output.current_actor()
+    dish = output.run_feature(dishes.add_dish, name, tag, price, actor=actor)
+    output.print_result(f"{dish.name} is on the menu.", documents.dish(dish))
 
 
 @menu.command()
 @click.argument("name")
 @output.as_json
-def remove(name: str, as_json: bool) -> None:
+def remove(name: str) -> None:
     """Take a dish off the menu.
 
     \b
     Example:
       flask --app pizza menu remove "Pizza Funghi"
     """
-    with output.open_database() as conn:
-        dishes.remove_dish(conn, name, actor=output.current_actor())
-    output.print_result(f"{name} is off the menu.", {"removed": name}, as_json=as_json)
+    output.run_feature(dishes.remove_dish, name, actor=output.current_actor())
+    output.print_result(f"{name} is off the menu.", {"removed": name})
 
 
 @menu.command("sold-out")
 @click.argument("name")
 @output.as_json
-def sold_out(name: str, as_json: bool) -> None:
+def sold_out(name: str) -> None:
     """A dish is sold out: orders with it are refused.
 
     \b
     Example:
       flask --app pizza menu sold-out "Tomato Soup"
     """
-    _set_sold_out(name, True, as_json)
+    _set_sold_out(name, True)
 
 
 @menu.command()
 @click.argument("name")
 @output.as_json
-def available(name: str, as_json: bool) -> None:
+def available(name: str) -> None:
     """A dish is to be had again.
 
     \b
     Example:
       flask --app pizza menu available "Tomato Soup"
     """
-    _set_sold_out(name, False, as_json)
+    _set_sold_out(name, False)
 
 
-def _set_sold_out(name: str, sold_out: bool, as_json: bool) -> None:
-    with output.open_database() as conn:
-        dish = dishes.set_sold_out(conn, name, sold_out, actor=output.current_actor())
+def _set_sold_out(name: str, sold_out: bool) -> None:
+    actor = output.current_actor()
+    dish = output.run_feature(dishes.set_sold_out, name, sold_out, actor=actor)
     state = "sold out" if dish.sold_out else "to be had"
-    output.print_result(f"{dish.name} is {state}.", documents.dish(dish), as_json=as_json)
+    output.print_result(f"{dish.name} is {state}.", documents.dish(dish))

@@ -42,7 +42,7 @@ def orders() -> None:
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
 @click.option("--before", metavar="NUMBER", help="Only older ones than this order.")
 @output.as_json
-def list_(as_json: bool, **asked: Any) -> None:
+def list_(**asked: Any) -> None:
     """Show orders, newest first.
 
     \b
@@ -53,17 +53,14 @@ def list_(as_json: bool, **asked: Any) -> None:
         found = service.list_orders(conn, **asked)
         audit_log.record_read(conn, output.current_actor(), "orders_read", Subject("order"))
     output.print_list(
-        [documents.summary(each) for each in found],
-        _COLUMNS,
-        as_json=as_json,
-        nothing="There are no such orders.",
+        [documents.summary(each) for each in found], _COLUMNS, nothing="There are no such orders."
     )
 
 
 @orders.command()
 @click.argument("number")
 @output.as_json
-def show(number: str, as_json: bool) -> None:
+def show(number: str) -> None:
     """Show an order with its items and its history.
 
     \b
@@ -77,12 +74,12 @@ def show(number: str, as_json: bool) -> None:
             conn, output.current_actor(), "order_read", Subject("order", found.number)
         )
     document = documents.order(found)
-    if as_json:
+    if output.wants_json():
         steps = [dataclasses.asdict(step) for step in history]
-        output.print_document({**document, "history": steps}, as_json=True)
+        output.print_json({**document, "history": steps})
         return
     del document["items"]
-    output.print_document(document, as_json=False)
+    output.print_document(document)
     terminal.echo()
     items = [[item.name, f"{item.quantity}", f"{item.price:.2f}"] for item in found.items]
     output.print_table(
@@ -100,28 +97,28 @@ def show(number: str, as_json: bool) -> None:
 @click.option("--reason", help=f"{_REASON} Needed once it cooks.")
 @output.by
 @output.as_json
-def cancel(number: str, as_json: bool, **words: Any) -> None:
+def cancel(number: str, **words: Any) -> None:
     """Cancel an order.
 
     \b
     Example:
       flask --app pizza orders cancel ORD_20241216_001 --reason "The guest has left"
     """
-    _change(number, actions.cancel, as_json, role=STAFF, **words)
+    _change(number, actions.cancel, role=STAFF, **words)
 
 
 @orders.command()
 @click.argument("number")
 @output.by
 @output.as_json
-def deliver(number: str, as_json: bool, **words: Any) -> None:
+def deliver(number: str, **words: Any) -> None:
     """Hand an order over; a delivery goes out first, and is delivered the next time.
 
     \b
     Example:
       flask --app pizza orders deliver ORD_20241216_001 --by anna
     """
-    _change(number, actions.deliver, as_json, **words)
+    _change(number, actions.deliver, **words)
 
 
 @orders.command("send-back")
@@ -129,14 +126,14 @@ def deliver(number: str, as_json: bool, **words: Any) -> None:
 @click.option("--reason", required=True, help=_REASON)
 @output.by
 @output.as_json
-def send_back(number: str, as_json: bool, **words: Any) -> None:
+def send_back(number: str, **words: Any) -> None:
     """Send a ready order back to the kitchen; it is cooked again before all others.
 
     \b
     Example:
       flask --app pizza orders send-back ORD_20241216_001 --reason "Burnt"
     """
-    _change(number, actions.send_back, as_json, **words)
+    _change(number, actions.send_back, **words)
 
 
 @orders.command()
@@ -145,19 +142,19 @@ def send_back(number: str, as_json: bool, **words: Any) -> None:
 @click.option("--reason", required=True, help=_REASON)
 @output.by
 @output.as_json
-def priority(number: str, as_json: bool, **words: Any) -> None:
+def priority(number: str, **words: Any) -> None:
     """Give an order another priority, 1 to 10; one that waits moves at once.
 
     \b
     Example:
       flask --app pizza orders priority ORD_20241216_001 9 --reason "Birthday"
     """
-    _change(number, actions.set_priority, as_json, **words)
+    _change(number, actions.set_priority, **words)
 
 
-def _change(number: str, verb: Callable[..., None], as_json: bool, **words: Any) -> None:
+def _change(number: str, verb: Callable[..., None], **words: Any) -> None:
     with output.open_database() as conn:
         verb(conn, number, actor=output.current_actor(), **words)
         found = service.whole_order(conn, number)
     sentence = f"Order {number} is {found.status}, priority {found.priority}."
-    output.print_result(sentence, documents.order(found), as_json=as_json)
+    output.print_result(sentence, documents.order(found))

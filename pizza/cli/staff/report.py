@@ -30,7 +30,7 @@ _TITLES = (
     help="The day (UTC), or today.",
 )
 @output.as_json
-def report(day: str, as_json: bool) -> None:
+def report(day: str) -> None:
     """Show a day's orders: how many, how fast, how many late, by type and by priority.
 
     Preparation is from received to ready; late is what was ready more than a second after its
@@ -42,8 +42,8 @@ def report(day: str, as_json: bool) -> None:
     """
     with output.open_database() as conn:
         found = reports.day_report(conn, reports.read_day(day))
-    if as_json:
-        output.print_document(documents.report(found), as_json=True)
+    if output.wants_json():
+        output.print_json(documents.report(found))
         return
     terminal.echo(f"Orders of {found.day} (UTC)\n")
     rows = [_row("all", found.all)]

@@ -26,28 +26,22 @@ def sessions() -> None:
 
 @sessions.command("list")
 @output.as_json
-def list_(as_json: bool) -> None:
+def list_() -> None:
     """Show the sessions that have not ended, oldest first.
 
     \b
     Example:
       flask --app pizza sessions list
     """
-    with output.open_database() as conn:
-        found = service.list_sessions(conn)
-    output.print_list(
-        list(map(_document, found)),
-        _COLUMNS,
-        as_json=as_json,
-        nothing="Nobody is logged in.",
-    )
+    found = output.run_feature(service.list_sessions)
+    output.print_list([_document(each) for each in found], _COLUMNS, nothing="Nobody is logged in.")
 
 
 @sessions.command()
 @click.argument("id", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @output.as_json
-def end(id: str | None, everything: bool, as_json: bool) -> None:
+def end(id: str | None, everything: bool) -> None:
     """Log a browser out, in running services within a second. Its key stays good.
 
     \b
@@ -56,14 +50,13 @@ def end(id: str | None, everything: bool, as_json: bool) -> None:
     """
     if bool(id) == everything:
         raise click.UsageError("Name one session, or say --all.")
-    with output.open_database() as conn:
-        if id:
-            service.end_session(conn, id, actor=output.current_actor())
-            count = 1
-        else:
-            count = service.end_all_sessions(conn, actor=output.current_actor())
+    actor, count = output.current_actor(), 1
+    if id:
+        output.run_feature(service.end_session, id, actor=actor)
+    else:
+        count = output.run_feature(service.end_all_sessions, actor=actor)
     sentence = f"{count} session{' has' if count == 1 else 's have'} ended."
-    output.print_result(sentence, {"ended": count}, as_json=as_json)
+    output.print_result(sentence, {"ended": count})
 
 
 def _document(session: StaffSession) -> dict[str, object]:

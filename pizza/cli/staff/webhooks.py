@@ -48,7 +48,7 @@ def webhooks() -> None:
 @_TYPES
 @click.option("--description", help="What it is, for people.")
 @output.as_json
-def add(url: str, types: str | None, description: str | None, as_json: bool) -> None:
+def add(url: str, types: str | None, description: str | None) -> None:
     """Register a webhook, and print its signing secret: this once.
 
     \b
@@ -61,8 +61,8 @@ def add(url: str, types: str | None, description: str | None, as_json: bool) -> 
         found, secret = service.add_webhook(
             conn, url, change.types, description, actor=output.current_actor()
         )
-    if as_json:
-        output.print_document(documents.webhook(found, secret), as_json=True)
+    if output.wants_json():
+        output.print_json(documents.webhook(found, secret))
         return
     terminal.echo(secret)
     terminal.echo(f"This is the secret of webhook {found.id}. It is not shown again.", err=True)
@@ -70,94 +70,86 @@ def add(url: str, types: str | None, description: str | None, as_json: bool) -> 
 
 @webhooks.command("list")
 @output.as_json
-def list_(as_json: bool) -> None:
+def list_() -> None:
     """Show all webhooks, oldest first.
 
     \b
     Example:
       flask --app pizza webhooks list
     """
-    with output.open_database() as conn:
-        found = service.list_webhooks(conn)
+    found = output.run_feature(service.list_webhooks)
     output.print_list(
-        [documents.webhook(each) for each in found],
-        _COLUMNS,
-        as_json=as_json,
-        nothing="There are no webhooks.",
+        [documents.webhook(each) for each in found], _COLUMNS, nothing="There are no webhooks."
     )
 
 
 @webhooks.command()
 @_ID
 @output.as_json
-def enable(id: str, as_json: bool) -> None:
+def enable(id: str) -> None:
     """Enable a webhook again.
 
     \b
     Example:
       flask --app pizza webhooks enable 1
     """
-    _change(id, WebhookPatch(enabled=True), as_json)
+    _change(id, enabled=True)
 
 
 @webhooks.command()
 @_ID
 @output.as_json
-def disable(id: str, as_json: bool) -> None:
+def disable(id: str) -> None:
     """Send nothing to a webhook from now on.
 
     \b
     Example:
       flask --app pizza webhooks disable 1
     """
-    _change(id, WebhookPatch(enabled=False), as_json)
+    _change(id, enabled=False)
 
 
 @webhooks.command()
 @_ID
 @output.as_json
-def remove(id: str, as_json: bool) -> None:
+def remove(id: str) -> None:
     """Delete a webhook, with the log of its deliveries.
 
     \b
     Example:
       flask --app pizza webhooks remove 1
     """
-    with output.open_database() as conn:
-        service.remove_webhook(conn, id, actor=output.current_actor())
-    output.print_result(f"Webhook {id} is removed.", {"removed": id}, as_json=as_json)
+    output.run_feature(service.remove_webhook, id, actor=output.current_actor())
+    output.print_result(f"Webhook {id} is removed.", {"removed": id})
 
 
 @webhooks.command()
 @_ID
 @output.as_json
-def rotate(id: str, as_json: bool) -> None:
+def rotate(id: str) -> None:
     """Give a webhook another secret, and print it; for a day deliveries are signed with both.
 
     \b
     Example:
       flask --app pizza webhooks rotate 1
     """
-    with output.open_database() as conn:
-        found, secret = service.rotate_secret(conn, id, actor=output.current_actor())
-    output.print_result(secret, documents.webhook(found, secret), as_json=as_json)
+    actor = output.current_actor()
+    found, secret = output.run_feature(service.rotate_secret, id, actor=actor)
+    output.print_result(secret, documents.webhook(found, secret))
 
 
 @webhooks.command()
 @_ID
 @output.as_json
-def test(id: str, as_json: bool) -> None:
+def test(id: str) -> None:
     """Deliver an event of the type webhook.test.
 
     \b
     Example:
       flask --app pizza webhooks test 1
     """
-    with output.open_database() as conn:
-        found = service.test_webhook(conn, id, actor=output.current_actor())
-    output.print_result(
-        f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json
-    )
+    found = output.run_feature(service.test_webhook, id, actor=output.current_actor())
+    output.print_result(f"Delivery {found.id} is on its way.", documents.delivery(found))
 
 
 @webhooks.command()
@@ -165,19 +157,17 @@ def test(id: str, as_json: bool) -> None:
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
 @click.option("--before", metavar="DELIVERY", help="Only older ones than this delivery.")
 @output.as_json
-def deliveries(id: str, limit: int, before: str | None, as_json: bool) -> None:
+def deliveries(id: str, limit: int, before: str | None) -> None:
     """Show what became of a webhook's deliveries, newest first.
 
     \b
     Example:
       flask --app pizza webhooks deliveries 1 --limit 20
     """
-    with output.open_database() as conn:
-        found = service.list_deliveries(conn, id, limit=limit, before=before)
+    found = output.run_feature(service.list_deliveries, id, limit=limit, before=before)
     output.print_list(
         [documents.delivery(each) for each in found],
         _DELIVERIES,
-        as_json=as_json,
         nothing="There are no deliveries.",
     )
 
@@ -186,25 +176,23 @@ def deliveries(id: str, limit: int, before: str | None, as_json: bool) -> None:
 @_ID
 @click.argument("delivery", metavar="DELIVERY")
 @output.as_json
-def retry(id: str, delivery: str, as_json: bool) -> None:
+def retry(id: str, delivery: str) -> None:
     """Repeat a delivery now, whatever its state is.
 
     \b
     Example:
       flask --app pizza webhooks retry 1 0b7a52f4-7f19-5d0a-9a4e-3c2f2f4c1d11
     """
-    with output.open_database() as conn:
-        found = service.retry_delivery(conn, id, delivery, actor=output.current_actor())
-    output.print_result(
-        f"Delivery {found.id} is on its way.", documents.delivery(found), as_json=as_json
-    )
+    actor = output.current_actor()
+    found = output.run_feature(service.retry_delivery, id, delivery, actor=actor)
+    output.print_result(f"Delivery {found.id} is on its way.", documents.delivery(found))
 
 
-def _change(id: str, change: WebhookPatch, as_json: bool) -> None:
-    with output.open_database() as conn:
-        found = service.change_webhook(conn, id, change, actor=output.current_actor())
-    sentence = f"Webhook {found.id} is {'enabled' if change.enabled else 'disabled'}."
-    output.print_result(sentence, documents.webhook(found), as_json=as_json)
+def _change(id: str, *, enabled: bool) -> None:
+    patch = WebhookPatch(enabled=enabled)
+    found = output.run_feature(service.change_webhook, id, patch, actor=output.current_actor())
+    sentence = f"Webhook {found.id} is {'enabled' if enabled else 'disabled'}."
+    output.print_result(sentence, documents.webhook(found))
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -32,19 +32,13 @@ def workers() -> None:
 @workers.command("list")
 @click.option("--name", help="Only this one, letter for letter.")
 @output.as_json
-def list_(name: str | None, as_json: bool) -> None:
+def list_(name: str | None) -> None:
     """Show all workers; times are averages and 90th percentiles over the newest orders.
 
     \b
     Example:
       flask --app pizza workers list --json
     """
-    with output.open_database() as conn:
-        found = service.list_workers(conn, name=name)
+    found = output.run_feature(service.list_workers, name=name)
     nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
-    output.print_list(
-        [documents.worker(each) for each in found],
-        _COLUMNS,
-        as_json=as_json,
-        nothing=nothing,
-    )
+    output.print_list([documents.worker(each) for each in found], _COLUMNS, nothing=nothing)

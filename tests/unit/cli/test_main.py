@@ -111,8 +111,10 @@ def test_a_file_that_cannot_be_logged_to_is_a_sentence_and_exit_2(capsys, monkey
 
 def test_the_modes_are_told_apart(monkeypatch):
     ran = []
-    monkeypatch.setitem(commands._MODES, "order-service", lambda s: ran.append(s.port) or 0)
-    monkeypatch.setitem(commands._MODES, "kitchen-worker", lambda s: ran.append(s.worker_name) or 0)
+    monkeypatch.setattr("pizza.web.server.serve.serve", lambda s: ran.append(s.port) or 0)
+    monkeypatch.setattr(
+        "pizza.processes.kitchen_worker.run_worker", lambda s: ran.append(s.worker_name) or 0
+    )
     assert main(["--mode=order-service", DB, "--port=3001"]) == 0
     assert main(["--mode", "kitchen-worker", DB, "--worker-name", "chef"]) == 0
     assert ran == [3001, "chef"]

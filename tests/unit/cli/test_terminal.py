@@ -51,6 +51,6 @@ def test_a_table_shows_it_too(on_terminal, monkeypatch, capsys):
 def test_an_error_and_what_was_done_show_it_too(capsys):
     with pytest.raises(SystemExit):
         output.exit_with_error("There is no dish \x1b[2J")
-    output.print_result("Dish \x1b[2J is sold out", {}, as_json=False)
+    output.print_result("Dish \x1b[2J is sold out", {})
     said = capsys.readouterr()
     assert "\x1b" not in said.out + said.err
