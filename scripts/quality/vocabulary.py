@@ -29,6 +29,7 @@ _HISTORY = (
     "docs/upgrade-",
     "sql/restaurant/functions/restaurant_release_0_2.sql",
     "sql/restaurant/migrations/",
+    "sql/taskqueue/functions/taskqueue_release_0_2.sql",
     "sql/taskqueue/migrations/",
 )
 _PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")

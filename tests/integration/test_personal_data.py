@@ -135,7 +135,7 @@ def bury(
     """A dead message, with its copy for the dead-letter queue in the outbox."""
     raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     conn.execute(
-        "select message_bury_raw('dead_letters', 'kitchen_queue', %s, %s, %s, %s)",
+        "select message_dead_letter_raw('dead_letters', 'kitchen_queue', %s, %s, %s, %s)",
         [raw, Jsonb({"reason": reason, "from": NEEDLE}), uuid4(), traceback],
     )
 
@@ -237,7 +237,7 @@ def test_an_order_that_another_program_has_just_sent_is_refused(conn: BoundedCon
     actions.cancel(conn, place(conn, NAME))
     body = json.dumps({"customer_name": NAME, "items": []}).encode()
     conn.execute(
-        "select outbox_task(%s, 'accept_order', 'kitchen_queue', '', 'kitchen_queue', 1, %s, null)",
+        "select outbox_enqueue_task(%s, 'accept_order', 'kitchen_queue', '', '', 1, %s)",
         [uuid4(), body],
     )
     with pytest.raises(CustomerHasOrders, match="message"):

@@ -144,7 +144,7 @@ class Session(threading.Thread):
             raise DatabaseUnavailable("the former session of this worker has not ended yet")
         values = {"holder": worker_id, "name": self._context.worker_name}
         conn.execute(_SQL.register, values | {"lease": self._context.lease})
-        # message_withdraw notifies this channel when it cancels the message of a running job.
+        # message_cancel notifies this channel when it cancels the message of a running job.
         conn.execute(f"listen claim_{worker_id}")
         self._registry.register(conn)
         self._context.database_silent.clear()

@@ -13,9 +13,9 @@ MESSAGES, GOAL = 20_000, 6000
 
 # As an order writes them: a task for the kitchen, a notification behind it.
 _FILL = """
-select outbox_task(gen_random_uuid(), 'cook_order', 'kitchen_takeout_queue', 'orders_topic',
+select outbox_enqueue_task(gen_random_uuid(), 'cook_order', 'kitchen_takeout_queue', 'orders_topic',
                    'kitchen.takeout.1', 1 + n %% 10, decode(repeat('7b', 300), 'hex')),
-       outbox_event(gen_random_uuid(), 'notifications_fanout', 'order.received',
+       outbox_enqueue_event(gen_random_uuid(), 'notifications_fanout', 'order.received',
                     decode(repeat('7b', 300), 'hex'))
 from generate_series(1, %s) as n
 """

@@ -36,7 +36,7 @@ _UNSENT_TASKS = "select count(*) from message where queue = %(queue)s and state 
 _IDS = "select id::text from message where queue = %(queue)s"
 _REMOVE = "delete from message where queue = %(queue)s returning id"
 _EVENTS = """
-select outbox_event(gen_random_uuid(), coalesce(%(exchange)s, 'chaos_missing_' || n),
+select outbox_enqueue_event(gen_random_uuid(), coalesce(%(exchange)s, 'chaos_missing_' || n),
                     'chaos nobody', convert_to('"chaos event ' || n || '"', 'UTF8'))
 from generate_series(1, %(count)s) n
 """

@@ -27,7 +27,8 @@ with new as materialized (
     from generate_series(1, %(count)s)
 )
 select id::text,
-       outbox_task(id, %(task)s, %(queue)s, '', %(queue)s, 0, convert_to(body::text, 'UTF8'))
+       outbox_enqueue_task(id, %(task)s, %(queue)s, '', %(queue)s, 0,
+                           convert_to(body::text, 'UTF8'))
 from new
 """
 _LOST = """

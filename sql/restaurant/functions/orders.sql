@@ -33,7 +33,7 @@ begin
     insert into order_status_log (id, order_id, status, changed_by, changed_at, notes, sequence)
     values (derived_uuid(o.id, 'change ' || o.version), o.id, o.status, p_by, o.updated_at, p_notes,
             o.version);
-    return outbox_event(
+    return outbox_enqueue_event(
         event, 'notifications_fanout', 'order.' || o.status,
         status_update(o, event, p_old_status, p_by, o.updated_at, o.version, p_notes),
         trace_headers(o.trace)
@@ -80,7 +80,7 @@ language plpgsql as $$
 declare
     event uuid := gen_random_uuid();
 begin
-    return outbox_event(
+    return outbox_enqueue_event(
         event, 'notifications_fanout', 'order.' || o.status,
         status_update(o, event, o.status, p_by, clock_timestamp(), null,
                       'expected to be ready at another time'),

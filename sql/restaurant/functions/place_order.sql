@@ -159,9 +159,9 @@ begin
     select derived_uuid(o.id, 'item ' || i.position), o.id, i.position,
            i.item ->> 'name', (i.item ->> 'quantity')::integer, (i.item ->> 'price')::numeric
     from jsonb_array_elements(p -> 'items') with ordinality as i(item, position);
-    perform outbox_task(
+    perform outbox_enqueue_task(
         o.id, 'cook_order', p ->> 'queue', p ->> 'exchange', 'kitchen.' || o.type || '.' || o.priority,
-        o.priority, order_message(o), trace_headers(o.trace), p_needs => needed_tags);
+        o.priority, order_message(o), trace_headers(o.trace), p_required_tags => needed_tags);
     perform order_log_change(o, null, p ->> 'changed_by', 'priority ' || o.priority || ': ' || rule);
     order_id := o.id;
     total_amount := o.total_amount;

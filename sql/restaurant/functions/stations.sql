@@ -24,8 +24,8 @@ $$;
 create or replace function station_enqueue(o orders, s station, p_more text[] default null) returns boolean
 language plpgsql as $$
 begin
-    perform outbox_task(o.task_id, s.task, s.queue, '', s.queue, o.priority, order_message(o, p_more),
-                        trace_headers(o.trace));
+    perform outbox_enqueue_task(o.task_id, s.task, s.queue, '', s.queue, o.priority,
+                                order_message(o, p_more), trace_headers(o.trace));
     return true;
 end $$;
 
@@ -172,11 +172,11 @@ begin
     if (select capped from kitchen_state) and not capacity_acquire() then
         update kitchen_capacity set free = free - 1 where stripe = 0;
     end if;
-    perform outbox_task(o.task_id, 'cook_order', p_queue, p_exchange,
-                        'kitchen.' || o.type || '.' || queue_priority, queue_priority,
-                        order_message(o, p_more),
-                        jsonb_strip_nulls(jsonb_build_object('order', o.id, 'traceparent', o.trace)),
-                        p_needs => o.needs);
+    perform outbox_enqueue_task(o.task_id, 'cook_order', p_queue, p_exchange,
+                                'kitchen.' || o.type || '.' || queue_priority, queue_priority,
+                                order_message(o, p_more),
+                                jsonb_strip_nulls(jsonb_build_object('order', o.id, 'traceparent', o.trace)),
+                                p_required_tags => o.needs);
     perform order_log_change(o, old_status, p_by, p_notes);
     return o.status;
 end $$;
@@ -226,7 +226,7 @@ begin
         verdict := 'stale';
         return;
     end if;
-    perform message_withdraw(coalesce(o.task_id, o.id));
+    perform message_cancel(coalesce(o.task_id, o.id));
     old_status := o.status;
     if p_to = 'received' then
         status := order_send_back(o, p_by, p_queue, p_exchange, p_notes);
@@ -269,7 +269,7 @@ begin
     where u.id = o.id
     returning * into o;
     perform order_log_change(o, o.status, p_by, p_notes);
-    perform message_reprioritise(coalesce(o.task_id, o.id), p_priority);
+    perform message_set_priority(coalesce(o.task_id, o.id), p_priority);
     verdict := 'updated';
     status := o.status;
     version := o.version;
@@ -343,7 +343,7 @@ begin
         returning * into o;
         sent := order_log_change(o, o.status, p_by,
                                  'priority ' || old_priority || ' → ' || p_priority || ': ' || p_rule);
-        sent := message_reprioritise(o.id, p_priority);
+        sent := message_set_priority(o.id, p_priority);
     end loop;
     return raised;
 end $$;

@@ -15,7 +15,7 @@ begin
             return false;
         end if;
         begin
-            perform message_withdraw(last_message);
+            perform message_cancel(last_message);
             update webhook_delivery d
             set state = 'waiting', attempts = 0, next_at = null, message_id = p_message
             where d.id = p_delivery and d.message_id = last_message;

@@ -1,7 +1,7 @@
 -- Reservations, sessions and claims: which worker may process which message.
 
 -- The best waiting messages of the queues, best first: by priority, then by age.
-create or replace function message_best(
+create or replace function message_peek_best(
     p_queues text[], p_depth integer,
     out queue text, out priority smallint, out "position" bigint
 )
@@ -19,30 +19,47 @@ language sql stable as $$
     order by best.priority desc, best.position
 $$;
 
+-- The best waiting message of the queues whose required tags are all among p_worker_tags.
+create or replace function message_find_match(p_queues text[], p_worker_tags text[])
+returns table (id uuid, task text, queue text, priority smallint, "position" bigint, headers jsonb, body bytea)
+language sql stable as $$
+    select best.*
+    from unnest(p_queues) as q(name)
+    cross join lateral (
+        select m.id, m.task, m.queue, m.priority, m.position, m.headers, m.body
+        from message m
+        where m.queue = q.name and m.state = 'sent' and m.needs <@ p_worker_tags
+        order by m.priority desc, m.position
+        limit 1
+    ) best
+    order by best.priority desc, best.position
+    limit 1
+$$;
+
 -- Reserve for the calling worker the best message that no other worker has reserved, so that workers
 -- that ask at the same time get different messages. A reservation is an advisory lock of the session;
 -- it binds only callers of this function.
-create or replace function message_promise(
-    p_queues text[], p_former bigint, out queue text, out "position" bigint
+create or replace function message_reserve(
+    p_queues text[], p_previous bigint, out queue text, out "position" bigint
 )
 language plpgsql as $$
 declare
     best record;
     p_depth integer;
 begin
-    if p_former is not null and promise_end(p_former) then
+    if p_previous is not null and reservation_release(p_previous) then
         null;
     end if;
     -- The very best is free most of the time; only when many ask at once has the look to go deep.
-    select * into best from message_best(p_queues, 1) limit 1;
-    if best.position is null or promise_take(best.position) then
+    select * into best from message_peek_best(p_queues, 1) limit 1;
+    if best.position is null or reservation_acquire(best.position) then
         queue := best.queue;
         "position" := best.position;
         return;
     end if;
     foreach p_depth in array '{4,16}'::integer[] loop
-        for best in select * from message_best(p_queues, p_depth) loop
-            if promise_take(best.position) then
+        for best in select * from message_peek_best(p_queues, p_depth) loop
+            if reservation_acquire(best.position) then
                 queue := best.queue;
                 "position" := best.position;
                 return;
@@ -52,25 +69,25 @@ begin
 end $$;
 
 -- Reserve a message. False: another session has reserved it.
-create or replace function promise_take(p_position bigint) returns boolean
+create or replace function reservation_acquire(p_position bigint) returns boolean
 language sql as $$ select pg_try_advisory_lock(lock_key('reservation ' || p_position)) $$;
 
 -- Release a reservation.
-create or replace function promise_end(p_position bigint) returns boolean
+create or replace function reservation_release(p_position bigint) returns boolean
 language sql as $$ select pg_advisory_unlock(lock_key('reservation ' || p_position)) $$;
 
 -- Hold the reservation of the message just claimed until the transaction ends: other transactions still
 -- see its row as waiting. (A reservation of another worker stays.)
-create or replace function promise_keep(p_position bigint) returns boolean
+create or replace function reservation_hold(p_position bigint) returns boolean
 language sql as $$
     select pg_try_advisory_xact_lock(lock_key('reservation ' || p_position)) is not null
 $$;
 
 -- Whether another worker has reserved a message.
-create or replace function promised_elsewhere(p_position bigint) returns boolean
+create or replace function reserved_by_other(p_position bigint) returns boolean
 language plpgsql as $$
 begin
-    return not (promise_take(p_position) and promise_end(p_position));
+    return not (reservation_acquire(p_position) and reservation_release(p_position));
 end $$;
 
 -- Whether a worker is alive: a session holds its lock, and its lease has not expired. Leases from before
@@ -150,13 +167,13 @@ begin
         where u.ctid = (select l.ctid from message l where l.id = p_id for no key update skip locked)
           and u.state in ('sent', 'pending') and u.holder is null
           and u.task is not null and u.priority = p_priority
-          and (p_forced or u.position = promise or promised_elsewhere(u.position))
+          and (p_forced or u.position = promise or reserved_by_other(u.position))
         returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
         if found then
             verdict := 'claimed';
             resumed := false;
-            kept := promise_keep(claimed);
-            if claimed = promise and promise_end(promise) then
+            kept := reservation_hold(claimed);
+            if claimed = promise and reservation_release(promise) then
                 promise := null;
             end if;
             return;
@@ -214,10 +231,10 @@ begin
     end if;
     if m.state <> 'claimed' and not p_forced and cardinality(p_queues) > 1 then
         -- The better one is promised to the caller then, so that not all go after the same.
-        for best in select * from message_best(array_remove(p_queues, m.queue), 4) loop
+        for best in select * from message_peek_best(array_remove(p_queues, m.queue), 4) loop
             exit when (best.priority, -best.position) < (m.priority, -m.position);
-            if best.position = promise or promise_take(best.position) then
-                if promise <> best.position and promise_end(promise) then
+            if best.position = promise or reservation_acquire(best.position) then
+                if promise <> best.position and reservation_release(promise) then
                     null;
                 end if;
                 promise := best.position;
@@ -236,7 +253,7 @@ begin
         sent_at = case when p_priority is not null and u.state <> 'pending' then u.sent_at end
     where u.id = p_id
     returning u.token, u.attempt into message_claim.token, message_claim.attempt;
-    kept := promise_keep(m.position);
+    kept := reservation_hold(m.position);
     verdict := 'claimed';
 end $$;
 

@@ -3,7 +3,7 @@
 -- Dead-letter a message: move its row to `dead_message`, and send a copy with the reason in its headers
 -- to the dead-letter exchange. p_token null: it is unclaimed, or claimed by p_holder; then false means
 -- that there was no such message. p_headers has `reason`.
-create or replace function message_bury(
+create or replace function message_dead_letter(
     p_id uuid, p_token bigint, p_exchange text, p_headers jsonb, p_traceback text default null,
     p_holder bigint default null
 ) returns boolean
@@ -18,7 +18,7 @@ begin
                else state in ('pending', 'sent') or holder = p_holder end
     returning * into m;
     if not found then
-        return p_token is not null and token_refused(p_id, p_token);
+        return p_token is not null and raise_stale_token(p_id, p_token);
     end if;
     dead_id := dead_message_id(m.id, m.body);
     insert into dead_message (id, task, queue, priority, headers, needs, body, reason, traceback,
@@ -27,11 +27,12 @@ begin
             p_traceback, m.attempt, m.runs, m.created_at)
     on conflict (id) do nothing;
     return dead_letter_copy(dead_id, p_exchange, m.queue, m.body,
-                            coalesce(m.headers, '{}') || p_headers || message_needs(m.needs));
+                            coalesce(m.headers, '{}') || p_headers ||
+                            case when m.needs is null then '{}' else jsonb_build_object('needs', m.needs) end);
 end $$;
 
 -- Dead-letter an event that cannot be published.
-create or replace function event_bury(p_id uuid, p_exchange text, p_headers jsonb) returns boolean
+create or replace function event_dead_letter(p_id uuid, p_exchange text, p_headers jsonb) returns boolean
 language plpgsql as $$
 declare
     m message;
@@ -42,7 +43,7 @@ begin
         return false;
     end if;
     if m.exchange = p_exchange then
-        return message_count('unroutable', p_exchange); -- a copy of a dead message, whose row stays
+        return message_counter_increment('unroutable', p_exchange); -- a copy of a dead message, whose row stays
     end if;
     dead_id := dead_message_id(m.id, m.body);
     insert into dead_message (id, queue, exchange, routing_key, priority, headers, body, reason, created_at)
@@ -55,7 +56,7 @@ end $$;
 
 -- Dead-letter what has no row, such as an event or a message of another program. p_id null: it gets an
 -- id. An existing dead message with the same id and body stays as it is.
-create or replace function message_bury_raw(
+create or replace function message_dead_letter_raw(
     p_exchange text, p_queue text, p_body bytea, p_headers jsonb, p_id uuid default null,
     p_traceback text default null, p_priority integer default 0
 ) returns boolean
@@ -92,12 +93,6 @@ language sql immutable as $$
     select '{reason,died_in,died_at,attempt,task,position,needs,dead_message}'::text[]
 $$;
 
--- The required tags of a message, as a header of its dead letter.
-create or replace function message_needs(p_needs text[]) returns jsonb
-language sql immutable as $$
-    select case when p_needs is null then '{}' else jsonb_build_object('needs', p_needs) end
-$$;
-
 -- Publish the copy of a dead message. The header `dead_message` distinguishes it from what other programs
 -- (or release 0.2) publish to that queue. A routing key has at most 255 octets.
 create or replace function dead_letter_copy(
@@ -107,14 +102,14 @@ language plpgsql as $$
 declare
     place text := case when octet_length(p_queue) > 255 then left(p_queue, 60) else p_queue end;
 begin
-    return outbox_event(gen_random_uuid(), p_exchange, place, p_body,
-                        p_headers || jsonb_build_object('dead_message', p_id))
-       and message_count('dead', place);
+    return outbox_enqueue_event(gen_random_uuid(), p_exchange, place, p_body,
+                                p_headers || jsonb_build_object('dead_message', p_id))
+       and message_counter_increment('dead', place);
 end $$;
 
 -- Delete and return a dead message. Null: there is no such dead message. It raises an error instead of
 -- waiting for another transaction that has locked it.
-create or replace function dead_message_take(p_id uuid) returns dead_message
+create or replace function dead_message_pop(p_id uuid) returns dead_message
 language plpgsql as $$
 declare
     d dead_message;
@@ -132,7 +127,7 @@ end $$;
 create or replace function dead_message_drop(p_id uuid) returns boolean
 language plpgsql as $$
 declare
-    d dead_message := dead_message_take(p_id);
+    d dead_message := dead_message_pop(p_id);
 begin
     return d.id is not null;
 end $$;
@@ -142,7 +137,7 @@ end $$;
 create or replace function dead_message_retry(p_id uuid) returns boolean
 language plpgsql as $$
 declare
-    d dead_message := dead_message_take(p_id);
+    d dead_message := dead_message_pop(p_id);
 begin
     if d.id is null then
         return false;
@@ -156,11 +151,11 @@ begin
         insert into message (exchange, routing_key, queue, body, headers, priority)
         values (d.exchange, coalesce(d.routing_key, d.queue), case when d.exchange = '' then d.queue end,
                 d.body, d.headers, d.priority);
-        return outbox_wake();
+        return outbox_notify();
     end if;
     if exists (select from message where id = d.id) then
         return true; -- it was sent again before
     end if;
-    return outbox_task(d.id, d.task, d.queue, '', d.queue, d.priority, d.body, d.headers,
-                       p_needs => d.needs);
+    return outbox_enqueue_task(d.id, d.task, d.queue, '', d.queue, d.priority, d.body, d.headers,
+                               p_required_tags => d.needs);
 end $$;

@@ -16,13 +16,13 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    p := message_promise(p_queues, p_promise);
+    p := message_reserve(p_queues, p_promise);
     next_queue := p.queue;
     promise := p.position;
 end $$;
 
 -- Count a failure, for monitoring. Call it last before the commit: all transactions share the row.
-create or replace function message_count(p_what text, p_queue text) returns boolean
+create or replace function message_counter_increment(p_what text, p_queue text) returns boolean
 language plpgsql as $$
 begin
     insert into message_tally as t (what, queue, number) values (p_what, p_queue, 1)
@@ -47,11 +47,11 @@ begin
         raise exception 'message % is no longer held under token %', p_id, p_token
             using errcode = 'PZ001';
     end if;
-    return message_count(p_what, failed_in) and keeper_wake(p_delay);
+    return message_counter_increment(p_what, failed_in) and keeper_notify(p_delay);
 end $$;
 
 -- Schedule a job again at its own request. It does not count as an attempt.
-create or replace function message_postpone(p_id uuid, p_token bigint, p_delay interval) returns boolean
+create or replace function message_snooze(p_id uuid, p_token bigint, p_delay interval) returns boolean
 language plpgsql as $$
 begin
     update message set attempt = attempt - 1 where id = p_id and token = p_token;
@@ -61,7 +61,7 @@ end $$;
 -- Defer a message of a schema version that the worker does not know, for a worker that does: by half of
 -- its age, within bounds. No attempt is counted. Null: there is nothing to defer, because the message has
 -- ended, is scheduled already, is being processed, or its row is locked (then it gets a new delivery).
-create or replace function message_leave(
+create or replace function message_defer(
     p_id uuid, p_shortest interval, p_longest interval
 ) returns interval
 language plpgsql as $$
@@ -76,7 +76,7 @@ begin
       and task is not null and state <> 'scheduled'
       and (holder is null or not worker_session_alive(holder, lease_until))
     returning available_at - clock_timestamp() into pause;
-    if found and keeper_wake(pause) then
+    if found and keeper_notify(pause) then
         return pause;
     end if;
     -- One that still waits has a locked row; the caller drops its delivery.
@@ -95,11 +95,11 @@ begin
     set state = 'pending', token = token + 1, attempt = attempt - 1, holder = null, lease_until = null,
         position = case when sent_at is null then nextval('message_position_seq') else position end
     where id = p_id and token = p_token;
-    return found and outbox_wake();
+    return found and outbox_notify();
 end $$;
 
 -- Raise the error of an outdated token.
-create or replace function token_refused(p_id uuid, p_token bigint) returns boolean
+create or replace function raise_stale_token(p_id uuid, p_token bigint) returns boolean
 language plpgsql as $$
 begin
     raise exception 'message % is no longer held under token %', p_id, p_token using errcode = 'PZ001';

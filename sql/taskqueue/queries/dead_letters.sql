@@ -38,7 +38,7 @@ select id from dead_message where id = any(%(ids)s)
 
 -- import_dead_letter --
 -- Insert a row for a dead letter that is in the queue only.
-select message_bury_raw(%(exchange)s, %(queue)s, %(body)s, %(headers)s, %(id)s, null, %(priority)s)
+select message_dead_letter_raw(%(exchange)s, %(queue)s, %(body)s, %(headers)s, %(id)s, null, %(priority)s)
 
 -- table_state --
 -- Changes with each inserted or deleted row.

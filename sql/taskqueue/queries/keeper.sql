@@ -21,7 +21,7 @@ with room as materialized (
     returning 1
 )
 select (select count(*) from staged)::integer as staged,
-       coalesce((select count(*) from staged) = 0 or outbox_wake(), true) as woken,
+       coalesce((select count(*) from staged) = 0 or outbox_notify(), true) as woken,
        (select size from room) as room
 
 -- seconds_until_due --
@@ -70,7 +70,7 @@ with gone as materialized (
     where m.ctid = any(array(select ctid from orphaned))
     returning m.id, m.task, m.queue
 )
-select id, task, queue, outbox_wake() as woken from rescued
+select id, task, queue, outbox_notify() as woken from rescued
 
 -- redeliver_noted --
 -- What waits again, or still, and has lost its delivery while its row was locked. One that is still
@@ -95,7 +95,7 @@ with noted as materialized (
        or message_id in (select n.message_id from noted n
                          where not exists (select from message m where m.id = n.message_id))
 )
-select count(*)::integer as sent, coalesce(count(*) = 0 or outbox_wake(), true) as woken from sent
+select count(*)::integer as sent, coalesce(count(*) = 0 or outbox_notify(), true) as woken from sent
 
 -- queues_with_waiting --
 -- The queues with waiting messages, found one after the other in the index.

@@ -1,16 +1,16 @@
 -- send --
-select outbox_task(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
-                   %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
+select outbox_enqueue_task(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
+                           %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
 
 -- send_once --
-select outbox_task_once(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
-                        %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
+select outbox_enqueue_task_once(%(id)s, %(task)s, %(queue)s, %(exchange)s, %(routing_key)s,
+                                %(priority)s, %(body)s, %(headers)s, %(countdown)s, %(needs)s)
 
 -- publish --
-select outbox_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(priority)s)
+select outbox_enqueue_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(priority)s)
 
 -- publish_raw --
-select outbox_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
+select outbox_enqueue_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
 
 -- claim --
 select verdict, token, attempt, better_queue, promise
@@ -28,23 +28,24 @@ from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s
 select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
 
 -- snooze --
-select message_postpone(%(job_id)s, %(job_token)s, %(delay)s)
+select message_snooze(%(job_id)s, %(job_token)s, %(delay)s)
 
 -- release --
 select message_release(%(job_id)s, %(job_token)s)
 
 -- defer --
-select message_leave(%(id)s, %(shortest)s, %(longest)s)
+select message_defer(%(id)s, %(shortest)s, %(longest)s)
 
 -- dead_letter --
-select message_bury(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s, %(traceback)s)
+select message_dead_letter(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s, %(traceback)s)
 
 -- dead_letter_unclaimed --
 -- A row if it had one: nobody will ever be able to claim it.
-select 1 from message_bury(%(id)s, null, %(exchange)s, %(headers)s, null, %(holder)s) as found where found
+select 1 from message_dead_letter(%(id)s, null, %(exchange)s, %(headers)s, null, %(holder)s) as found
+where found
 
 -- dead_letter_raw --
-select message_bury_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(id)s, %(traceback)s)
+select message_dead_letter_raw(%(exchange)s, %(routing_key)s, %(body)s, %(headers)s, %(id)s, %(traceback)s)
 
 -- redeliver --
 select message_redeliver(%(id)s)
@@ -81,18 +82,18 @@ select session_terminate(%(key)s)
 select pg_try_advisory_lock(%(holder)s)
 
 -- release_reservation --
-select promise_end(%(promise)s)
+select reservation_release(%(promise)s)
 
 -- cancel --
-select message_withdraw(%(id)s)
+select message_cancel(%(id)s)
 
 -- set_priority --
-select message_reprioritise(%(id)s, %(priority)s)
+select message_set_priority(%(id)s, %(priority)s)
 
 -- accept --
-select message_adopt(%(id)s, %(identified)s, %(redelivered)s, %(task)s, %(queue)s, %(priority)s,
-                     %(body)s, %(headers)s)
+select inbox_accept(%(id)s, %(identified)s, %(redelivered)s, %(task)s, %(queue)s, %(priority)s,
+                    %(body)s, %(headers)s)
 
 -- find_match --
 select id, task, queue, priority, position, headers, body
-from message_match(%(queues)s, %(skills)s)
+from message_find_match(%(queues)s, %(skills)s)

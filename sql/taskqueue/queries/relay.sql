@@ -128,13 +128,13 @@ with gone as (
                            for update skip locked))
     returning exchange
 )
-select exchange, count(*)::integer as number, bool_and(message_count('unroutable', exchange)) as counted
+select exchange, count(*)::integer as number, bool_and(message_counter_increment('unroutable', exchange)) as counted
 from (select exchange from gone order by exchange) each
 group by exchange
 
 -- dead_letter_unpublishable --
 -- Dead-letter a message that the broker will never accept.
-select case when m.task is not null then message_bury(m.id, null, %(exchange)s, %(headers)s)
-            else event_bury(m.id, %(exchange)s, %(headers)s) end
+select case when m.task is not null then message_dead_letter(m.id, null, %(exchange)s, %(headers)s)
+            else event_dead_letter(m.id, %(exchange)s, %(headers)s) end
 from message m
 where m.state = 'pending' and m.position = %(position)s

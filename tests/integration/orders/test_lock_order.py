@@ -144,7 +144,7 @@ def test_an_order_goes_on_to_another_station_while_staff_acts_on_it(
     first, second = uuid4(), uuid4()
     conn.execute("delete from message")
     for task, stage in ((first, "quality"), (second, "packaging")):
-        conn.execute("select outbox_task(%s, 'x', 'q', '', 'q', 1, '')", [task])
+        conn.execute("select outbox_enqueue_task(%s, 'x', 'q', '', 'q', 1, '')", [task])
         if task == first:
             conn.execute(
                 "update orders set status = 'ready', stage = %s, task_id = %s", [stage, task]

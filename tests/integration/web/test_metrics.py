@@ -181,7 +181,7 @@ def test_dead_messages_are_counted_as_they_come_and_as_they_are(
 ) -> None:
     assert scrape(client)["pizza_dead_messages"] == [({}, 0)]
     for _ in range(2):
-        conn.execute("select message_bury_raw('dead_letters', 'bakery', '', '{}')")
+        conn.execute("select message_dead_letter_raw('dead_letters', 'bakery', '', '{}')")
     conn.execute(
         "delete from dead_message where id = (select min(id::text)::uuid from dead_message)"
     )

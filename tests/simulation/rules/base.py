@@ -57,13 +57,13 @@ def plain(headers: Any) -> Any:
 
 
 def wake_publisher(tx: Transaction) -> None:
-    """The function outbox_wake."""
+    """The function outbox_notify."""
     if not tx.share(ASLEEP):
         tx.notices.append(("outbox", ""))
 
 
 def wake_keeper(tx: Transaction, delay: float) -> None:
-    """The function keeper_wake."""
+    """The function keeper_notify."""
     if delay < 1:
         tx.notices.append(("keeper", ""))
 

@@ -35,7 +35,7 @@ def _rank(row: Row) -> tuple[int, int]:
 
 
 def reserve(tx: Transaction, queues: Any, former: int | None) -> tuple[str | None, int | None]:
-    """The function message_promise."""
+    """The function message_reserve."""
     if former is not None:
         tx.end_promise(former)
     for depth in (1, 4, 16):

@@ -17,7 +17,7 @@ _OF_THE_END = ("reason", "died_in", "died_at", "attempt", "task", "position", "n
 
 
 def dead_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
-    """The function message_bury under a token."""
+    """The function message_dead_letter under a token."""
     id, token = p["job_id"], p["job_token"]
     row = tx.lock(id, lambda r: r.token == token or not tx.guarded("fencing"))
     if row is None or row.task is None:

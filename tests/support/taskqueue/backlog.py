@@ -20,7 +20,8 @@ select gen_random_uuid(), %(state)s, 'play', %(queue)s, %(exchange)s, %(key)s, %
 from generate_series(1, %(count)s) n
 """
 _PUBLISH = """
-select outbox_task(gen_random_uuid(), 'play', %s, %s, %s, 0, convert_to('{"mode": "ok"}', 'UTF8'))
+select outbox_enqueue_task(gen_random_uuid(), 'play', %s, %s, %s, 0,
+                           convert_to('{"mode": "ok"}', 'UTF8'))
 from generate_series(1, %s)
 """
 ONE_BY_ONE = "now() - %(count)s * interval '1 millisecond' + n * interval '1 millisecond'"

@@ -14,7 +14,7 @@ from .worker_process import Harness
 
 INTERVAL_S = 0.1
 _SEND = """
-select outbox_event(gen_random_uuid(), %s, 'event.probe', convert_to(n::text, 'UTF8'))
+select outbox_enqueue_event(gen_random_uuid(), %s, 'event.probe', convert_to(n::text, 'UTF8'))
 from generate_series(%s::integer, %s) n
 """
 

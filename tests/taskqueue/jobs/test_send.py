@@ -142,10 +142,10 @@ def test_what_json_cannot_hold_is_refused_before_the_commit(harness: Harness, bo
 
 @dataclass
 class Row:
-    outbox_task: Any = None
-    outbox_event: Any = None
-    message_withdraw: Any = None
-    message_reprioritise: Any = None
+    outbox_enqueue_task: Any = None
+    outbox_enqueue_event: Any = None
+    message_cancel: Any = None
+    message_set_priority: Any = None
 
 
 @pytest.mark.parametrize("factory", [dict_row, namedtuple_row, class_row(Row), scalar_row])

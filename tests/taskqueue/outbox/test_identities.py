@@ -26,7 +26,7 @@ def send(conn: BoundedConnection, count: int = 1) -> list[str]:
         row[0]
         for row in conn.execute(
             """select id::text from (select gen_random_uuid() as id from generate_series(1, %s)) x
-               where outbox_task_once(id, 'bake', 'q', '', 'q', 0, '')""",
+               where outbox_enqueue_task_once(id, 'bake', 'q', '', 'q', 0, '')""",
             [count],
         ).fetchall()
     ]
@@ -74,7 +74,9 @@ def test_the_id_of_one_that_is_over_goes_after_two_looks_half_a_day_apart(
 
 def test_the_id_of_a_dead_message_stays_as_it_may_be_sent_again(conn: BoundedConnection) -> None:
     (id,) = send(conn)
-    conn.execute("select message_bury(%s::uuid, null, 'dead_letters', '{\"reason\": \"r\"}')", [id])
+    conn.execute(
+        "select message_dead_letter(%s::uuid, null, 'dead_letters', '{\"reason\": \"r\"}')", [id]
+    )
     for _ in range(3):
         later(conn)
         assert prune(conn) == 0

@@ -13,7 +13,7 @@ from ...support.waiting import wait_until
 
 MEGABYTE = 1_000_000
 _SEND = """
-select outbox_event(gen_random_uuid(), %s, 'event.large',
+select outbox_enqueue_event(gen_random_uuid(), %s, 'event.large',
                     convert_to('"' || repeat('x', %s - 2) || '"', 'UTF8'))
 from generate_series(1, %s)
 """

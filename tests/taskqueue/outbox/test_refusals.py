@@ -11,7 +11,7 @@ from ...support.waiting import wait_until
 SENT_S = 5.0
 MISSING = 60
 _SEND = """
-select outbox_event(gen_random_uuid(), 'missing_' || n, 'x', convert_to('{}', 'UTF8'))
+select outbox_enqueue_event(gen_random_uuid(), 'missing_' || n, 'x', convert_to('{}', 'UTF8'))
 from generate_series(1, %s) n
 """
 _BACKLOG = "select count(*) from message where state = 'pending'"

@@ -88,7 +88,7 @@ def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(harness: H
     worker = harness.worker("old")
     for headers in ('{"format": 2}', None):
         harness.conn.execute(
-            "select outbox_task(gen_random_uuid(), 'dance', %s, %s, 'red', 0, '{}', %s)",
+            "select outbox_enqueue_task(gen_random_uuid(), 'dance', %s, %s, 'red', 0, '{}', %s)",
             [harness.sample.queue("red"), harness.prefix, headers],
         )
     worker.await_log("message_version_unknown")

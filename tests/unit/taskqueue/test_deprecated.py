@@ -46,7 +46,7 @@ def test_the_old_names_for_queues_and_messages_work() -> None:
     with pytest.warns(DeprecationWarning, match="external_queue"):
         app.adopt("q", one)
     assert app.external_queues == {"q": one}
-    conn = FakeConnection({"message_withdraw": [(True,)], "message_reprioritise": [(True,)]})
+    conn = FakeConnection({"message_cancel": [(True,)], "message_set_priority": [(True,)]})
     with pytest.warns(DeprecationWarning, match="cancel"):
         assert task.withdraw(conn, one)  # type: ignore[arg-type]
     with pytest.warns(DeprecationWarning, match="set_priority"):
