@@ -325,7 +325,9 @@ def test_whatever_the_body_it_is_shown(
 
 def test_two_messages_with_one_id_keep_their_bodies(harness: Harness) -> None:
     (id,) = insert(harness, body=b'"first"')
-    again = "select message_dead_letter_raw('dead_letters', 'q', %s, '{\"reason\": \"r\"}', %s::uuid)"
+    again = (
+        "select message_dead_letter_raw('dead_letters', 'q', %s, '{\"reason\": \"r\"}', %s::uuid)"
+    )
     harness.rows(again, b'"first"', id)  # the same one, delivered twice
     assert dead(harness) == 1
     harness.rows(again, b'"second"', id)
