@@ -8,16 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import click
 
 from pizza.cli import commands, output, terminal
 from pizza.config.settings import Settings
-from pizza.database.connection import BoundedConnection, connect, translate_errors
-from pizza.database.errors import DatabaseError, DatabaseUnsupported
-from pizza.operations import dead_letters as settling
+from pizza.operations import dead_letters as service
 from pizza.taskqueue.dead_letters import management
 from pizza.taskqueue.dead_letters.management import BulkResult, StoredDeadLetter
 
@@ -41,7 +38,7 @@ def group(settings: Settings) -> click.Group:
 
         Example: flask --app pizza dead-letters list --limit 20
         """
-        with _database(settings) as conn:
+        with output.open_connection(settings, "dead letters") as conn:
             pages = management.list_pages(conn, limit)
             found = (each for page in pages for each in page)
             if as_json:
@@ -53,9 +50,9 @@ def group(settings: Settings) -> click.Group:
                 terminal.echo(_line(each))
             total = management.count(conn)
         if total > shown:
-            terminal.echo(f"{_letters(total)}; the oldest {shown} are shown.")
+            terminal.echo(f"{_counted(total)}; the oldest {shown} are shown.")
         else:
-            terminal.echo(f"{_letters(shown)}.")
+            terminal.echo(f"{_counted(shown)}.")
 
     @dead_letters.command()
     @click.argument("id")
@@ -65,7 +62,7 @@ def group(settings: Settings) -> click.Group:
 
         Example: flask --app pizza dead-letters show 0b6c7c3e-…
         """
-        with _database(settings) as conn:
+        with output.open_connection(settings, "dead letters") as conn:
             found = management.find(conn, id)
         if found is None:
             output.exit_with_error(f"There is no dead letter {id}")
@@ -83,8 +80,8 @@ def group(settings: Settings) -> click.Group:
         Example: flask --app pizza dead-letters retry --all
         """
         _check(id, everything)
-        with _database(settings) as conn:
-            done = _settle(conn, id, settling.retry, settling.retry_all)
+        with output.open_connection(settings, "dead letters") as conn:
+            done = service.retry(conn, id or None, output.current_actor())
         _report(done, id, "sent again")
 
     @dead_letters.command()
@@ -96,36 +93,11 @@ def group(settings: Settings) -> click.Group:
         Example: flask --app pizza dead-letters drop 0b6c7c3e-…
         """
         _check(id, everything)
-        with _database(settings) as conn:
-            done = _settle(conn, id, settling.drop, settling.drop_all)
+        with output.open_connection(settings, "dead letters") as conn:
+            done = service.drop(conn, id or None, output.current_actor())
         _report(done, id, "dropped")
 
     return dead_letters
-
-
-@contextmanager
-def _database(settings: Settings) -> Generator[BoundedConnection, None, None]:
-    """A connection; errors of the database end the program with a sentence."""
-    output.require_database(settings)
-    try:
-        with connect(settings.db_url, name="dead letters") as conn, translate_errors():
-            yield conn
-    except output.MISSING_TABLES:
-        output.exit_with_error(output.NOT_SET_UP)
-    except DatabaseUnsupported as problem:
-        sys.exit(commands.print_refusal(f"{problem}."))
-    except DatabaseError as problem:
-        output.exit_with_error(str(problem))
-
-
-def _settle(
-    conn: BoundedConnection,
-    id: str | None,
-    one: Callable[..., BulkResult],
-    every: Callable[..., BulkResult],
-) -> BulkResult:
-    actor = output.current_actor()
-    return one(conn, id, actor) if id else every(conn, actor)
 
 
 def _check(id: str | None, everything: bool) -> None:
@@ -137,7 +109,7 @@ def _report(done: BulkResult, id: str | None, what: str) -> None:
     """Print how many succeeded, and which failed and why. Exits with 1 if any failed."""
     if id is not None and done.count == 0 and not done.failures:
         output.exit_with_error(f"There is no dead letter {id}")
-    terminal.echo(f"{_letters(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
+    terminal.echo(f"{_counted(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
     for failed, reason in list(done.failures.items())[:_MAX_FAILURES]:
         terminal.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)
     more = len(done.failures) - _MAX_FAILURES
@@ -192,5 +164,5 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _letters(count: int) -> str:
+def _counted(count: int) -> str:
     return f"{count} dead letter{'' if count == 1 else 's'}"

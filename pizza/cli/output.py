@@ -41,8 +41,7 @@ as_json = click.option(
 )
 by = click.option("--by", default="staff", show_default=True, help="Who does it, for the log.")
 
-MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
-NOT_SET_UP = "The database is not set up yet: run flask --app pizza setup-db."
+_NOT_SET_UP = "The database is not set up yet: run flask --app pizza setup-db."
 
 
 P = ParamSpec("P")
@@ -66,28 +65,35 @@ def current_actor() -> Actor:
 
 @contextmanager
 def open_database() -> Iterator[BoundedConnection]:
-    """A connection for a command.
-
-    Errors of the domain or the database end the program with a sentence on stderr and exit code 1;
-    invalid values, or a missing DB_URL, with exit code 2.
-    """
+    """A connection for a command of staff, with the settings of the environment."""
     try:
         settings = load({})
         preflight.check_database(settings)
     except SettingsError as problem:
         sys.exit(commands.print_refusal(str(problem)))
-    require_database(settings)
     if settings.log_file is None:
         # The log goes to stdout too, and would mix with the output.
         logging.getLogger().setLevel(logging.CRITICAL)
+    with open_connection(settings, "pizza staff") as conn:
+        yield conn
+
+
+@contextmanager
+def open_connection(settings: Settings, name: str) -> Iterator[BoundedConnection]:
+    """A connection for a command. name: shown in PostgreSQL's list of sessions.
+
+    Errors of the domain or the database end the program with a sentence on stderr and exit code 1;
+    invalid values, or a missing DB_URL, with exit code 2.
+    """
+    require_database(settings)
     try:
-        with connect(settings.db_url, name="pizza staff") as conn, translate_errors():
+        with connect(settings.db_url, name=name) as conn, translate_errors():
             yield conn
     except (InvalidRequest, InvalidOrder) as problem:
         reasons = "; ".join(f"{each.field} {each.message}" for each in problem.errors)
         raise click.UsageError(f"{reasons}.") from None
-    except MISSING_TABLES:
-        exit_with_error(NOT_SET_UP)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+        exit_with_error(_NOT_SET_UP)
     except DatabaseUnsupported as problem:
         sys.exit(commands.print_refusal(f"{problem}."))
     except (DomainError, DatabaseError) as problem:

@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from pizza.database.connection import BoundedConnection
-from pizza.domain.actor import Actor
 from pizza.observability.printable import printable
 from pizza.operations import dead_letters
 from pizza.taskqueue.dead_letters import management as service
@@ -25,6 +24,7 @@ _MAX_JSON = 8000
 _MAX_FAILURES = 20
 # Retrying or dropping all of them may take longer than a read.
 _APPLY_SECONDS = 20.0
+_ACTIONS = {"retry": dead_letters.retry, "drop": dead_letters.drop}
 
 
 def register(pages: Blueprint, dependencies: Dependencies) -> None:
@@ -40,24 +40,14 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     def dead_letters_form() -> Response:
         form = read_form(request.environ)
         verb, id = form.get("do", ""), form.get("id", "")
+        if verb not in _ACTIONS:
+            raise Problem(400, "A dead letter can be sent again (retry) or dropped (drop).")
         with dependencies.pool.connection(timeout=_APPLY_SECONDS) as conn:
-            done = _apply(conn, verb, id, authorization.current_actor())
+            chosen = None if id == "*" else id
+            done = _ACTIONS[verb](conn, chosen, authorization.current_actor())
             if not done.failures:
                 return html.redirect_to(_ADDRESS)
             return _page(conn, done, verb)
-
-
-def _apply(conn: BoundedConnection, verb: str, id: str, actor: Actor) -> BulkResult:
-    match verb, id:
-        case "retry", "*":
-            return dead_letters.retry_all(conn, actor)
-        case "retry", _:
-            return dead_letters.retry(conn, id, actor)
-        case "drop", "*":
-            return dead_letters.drop_all(conn, actor)
-        case "drop", _:
-            return dead_letters.drop(conn, id, actor)
-    raise Problem(400, "A dead letter can be sent again (retry) or dropped (drop).")
 
 
 def _page(conn: BoundedConnection, done: BulkResult | None = None, verb: str = "") -> Response:

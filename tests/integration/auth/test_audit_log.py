@@ -93,7 +93,7 @@ CHANGES: dict[str, tuple[Do, str]] = {
         "session *",
     ),
     "dead_letter_retried": (lambda c: dead_letters.retry(c, dead(c), ANNA), "dead letter *"),
-    "dead_letter_dropped": (lambda c: dead_letters.drop_all(c, ANNA), "dead letter *"),
+    "dead_letter_dropped": (lambda c: dead_letters.drop(c, None, ANNA), "dead letter *"),
 }
 
 
