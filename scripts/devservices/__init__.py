@@ -8,8 +8,7 @@ Put `scripts/` on the path, then:
         servers.postgres.url, servers.rabbitmq.url
         servers.rabbitmq.kill9(); servers.rabbitmq.start()
 
-Both have start, stop, kill9, restart, pause, resume, wipe, `url`, `address`, and one port for life.
-Whatever way the process that started them ends, kill -9 included, they end with it.
+They end with the process that started them, also after its kill -9.
 """
 
 from devservices.install.chromium import Chromium
@@ -20,12 +19,13 @@ from devservices.install.rabbitmq_4 import find_or_fetch as find_or_fetch_rabbit
 from devservices.install.web_proxies import WebProxies
 from devservices.install.web_proxies import find_or_fetch as find_or_fetch_web_proxies
 from devservices.pgbouncer import PgBouncer
-from devservices.ports import claim, free_port
+from devservices.ports import claim, free_port, listens
 from devservices.postgres import Postgres
 from devservices.process import GuardedProcess, ProcessFailed
 from devservices.proxy import Proxy
 from devservices.rabbitmq import RabbitMQ
 from devservices.servers import Servers
+from devservices.waiting import wait_until
 
 __all__ = [
     "Chromium",
@@ -45,4 +45,6 @@ __all__ = [
     "find_or_fetch_rabbitmq_4",
     "find_or_fetch_web_proxies",
     "free_port",
+    "listens",
+    "wait_until",
 ]

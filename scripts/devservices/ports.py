@@ -23,6 +23,13 @@ def is_free(port: int) -> bool:
         return True
 
 
+def listens(port: int) -> bool:
+    """Whether a server accepts connections on the port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
 def claim(port: int) -> socket.socket | None:
     """Say that this process is going to use the port; None when it is in use or claimed already.
 

@@ -3,25 +3,24 @@
 import contextlib
 import importlib.util
 import os
-import pwd
 import secrets
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from devservices.ports import LOOPBACK, free_port
-from devservices.process import GuardedProcess, ProcessFailed
+from devservices.ports import LOOPBACK
+from devservices.process import ProcessFailed, last_line
+from devservices.server import PrivateServer
+from devservices.unprivileged import change_owner, unprivileged_commands
 
 if TYPE_CHECKING:
     import psycopg
 
 USER = "pizza"
 DATABASE = "pizza"
-# After a crash the server first flushes every file of every database, on a busy disk for minutes.
-START_SECONDS = 180.0
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -67,50 +66,26 @@ def find_binaries() -> Path:
     )
 
 
-def _account(name: str) -> pwd.struct_passwd | None:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(name)
-    return None
+class Postgres(PrivateServer):
+    """One database server."""
 
-
-def ways_out_of_root() -> list[tuple[list[str], int, int]]:
-    """How root can run a program that refuses root: (command prefix, owner, group of its files).
-
-    An unmapped user namespace shows the program a user id other than 0 while its files stay root's.
-    Containers often forbid namespaces; then another account, which keeps root's right to pass
-    through folders that are closed to it, and last the account alone.
-    """
-    ways = [(["unshare", "-U"], 0, 0)] if shutil.which("unshare") else []
-    account = _account("postgres") or _account("nobody")
-    if account and shutil.which("setpriv"):
-        become = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-        passing = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-        for extra in (passing, []):
-            prefix = ["setpriv", *become, *extra, "--pdeathsig=KILL", "--"]
-            ways.append((prefix, account.pw_uid, account.pw_gid))
-    return ways
-
-
-class Postgres:
-    """One database server in one folder; its port stays the same through crashes and wipes."""
+    NAME = "PostgreSQL"
+    # After a crash the server first flushes every file of every database, on a busy disk for
+    # minutes.
+    START_SECONDS = 180.0
+    STOP_SIGNAL = signal.SIGINT  # fast shutdown: sessions are cut, everything is written
+    STOP_SECONDS = 20.0
+    ERROR_SIGNS = ("FATAL",)
 
     def __init__(
         self, folder: Path | str, *, port: int | None = None, binaries: Path | None = None
-    ):
-        """Nothing is started yet. What is in `folder` from an earlier run is used again."""
-        self.folder = Path(folder).resolve()
+    ) -> None:
+        """binaries: the folder of `postgres` and `initdb`."""
+        super().__init__(folder, port)
         self.data = self.folder / "data"
-        self.log = self.folder / "postgres.log"
-        self.port = port or free_port()
         self.binaries = binaries or find_binaries()
         self._prefix: list[str] | None = None
         self._owner = (os.geteuid(), os.getegid())
-        self._process: GuardedProcess | None = None
-
-    @property
-    def address(self) -> str:
-        """host:port"""
-        return f"{LOOPBACK}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -121,78 +96,28 @@ class Postgres:
         """Connection string of any of its databases."""
         return f"postgresql://{USER}:{self._password()}@{self.address}/{database}"
 
-    @property
-    def process(self) -> GuardedProcess:
-        """The running server; ProcessFailed before the first start."""
-        if self._process is None:
-            raise ProcessFailed("PostgreSQL has not been started.")
-        return self._process
-
-    def start(self) -> "Postgres":
-        """Start and wait until queries are answered; a folder without a database gets one."""
-        return self.begin().wait_ready()
-
-    def begin(self) -> "Postgres":
+    def begin(self) -> Self:
         """Start without waiting (initdb, the first time, is waited for)."""
         self._prepare_folder()
         self._remove_stale_pid_file()
-        settings = [
-            f"--{name}={value}" for name, value in (SETTINGS | {"port": str(self.port)}).items()
-        ]
-        program = str(self.binaries / "postgres")
-        command = [*self._way(), program, "-D", str(self.data), *settings]
-        with self.log.open("ab") as log:
-            self._process = GuardedProcess(command, env=_environment(), cwd=self.folder, output=log)
+        settings = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        program = [*self._unprivileged(), str(self.binaries / "postgres")]
+        command = [*program, "-D", str(self.data), f"--port={self.port}", *settings]
+        self._process = self._run(command, _environment())
         return self
 
-    def wait_ready(self, seconds: float = START_SECONDS) -> "Postgres":
-        """Wait until queries are answered, and make sure that the database `pizza` is there."""
+    def answers(self) -> bool:
+        """Whether queries are answered; makes the database `pizza` if it does not exist."""
         import psycopg  # the bootstrap imports this module before anything is installed
 
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self._ensure_database()
-            except psycopg.OperationalError as error:
-                if not self.process.running:
-                    reason = f"PostgreSQL did not start: {self._log_tail()}"
-                    raise ProcessFailed(reason) from error
-                if time.monotonic() > deadline:
-                    reason = f"PostgreSQL was not ready after {seconds:.0f} s: {error}"
-                    raise ProcessFailed(reason) from error
-                time.sleep(0.03)
-            else:
-                return self
-
-    def stop(self) -> None:
-        """Fast shutdown: sessions are cut, everything is written. Not running is fine too."""
-        if self._process and self._process.running:
-            self._process.resume()
-            self._process.stop(signal.SIGINT, grace=20)
-
-    def kill9(self) -> None:
-        """Crash: the server and all its backends at once."""
-        self.process.kill()
-
-    def restart(self) -> "Postgres":
-        """Stop if running, then start on the same port."""
-        self.stop()
-        return self.start()
-
-    def pause(self) -> None:
-        """Hang: connections are accepted by the kernel and nothing is answered."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """End the hang."""
-        self.process.resume()
-
-    def wipe(self) -> "Postgres":
-        """Lose the whole disk and come back empty on the same port, with the same password."""
-        if self._process:
-            self._process.kill()
-        shutil.rmtree(self.data, ignore_errors=True)
-        return self.start()
+        try:
+            with self.connect("postgres") as admin:
+                found = admin.execute("select from pg_database where datname = %s", [DATABASE])
+                if not found.rowcount:
+                    self.create_database(DATABASE)
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def connect(self, database: str = DATABASE) -> "psycopg.Connection":
         """A new autocommit connection as the superuser."""
@@ -216,36 +141,27 @@ class Postgres:
         with self.connect("postgres") as admin:
             admin.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
 
-    def _ensure_database(self) -> None:
-        with self.connect("postgres") as admin:
-            found = admin.execute(
-                "select 1 from pg_database where datname = %s", [DATABASE]
-            ).fetchone()
-        if not found:
-            self.create_database(DATABASE)
-
     def _prepare_folder(self) -> None:
         """Make folder and database cluster, or make an existing one ours; never half of either."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._password()
-        way = self._way()
+        unprivileged = self._unprivileged()
         if (self.data / "PG_VERSION").exists():
-            _own(self.data, *self._owner)
+            change_owner(self.data, *self._owner)
             return
         shutil.rmtree(self.data, ignore_errors=True)
         unfinished = self.folder / "data.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
-        _own(unfinished, *self._owner)
+        change_owner(unfinished, *self._owner)
         options = f"-U {USER} -E UTF8 --locale=C -A scram-sha-256 --no-sync"
-        command = [*way, str(self.binaries / "initdb"), "-D", str(unfinished), *options.split()]
-        command.append(f"--pwfile={self._password_file}")
+        command = [*unprivileged, str(self.binaries / "initdb"), "-D", str(unfinished)]
+        command += [*options.split(), f"--pwfile={self._password_file}"]
         done = subprocess.run(
             command, cwd=self.folder, env=_environment(), capture_output=True, check=False
         )
         if done.returncode:
-            complaint = done.stderr.decode(errors="replace").strip()[-500:]
-            raise ProcessFailed(f"initdb failed: {complaint}")
+            raise ProcessFailed(f"initdb failed: {last_line(done.stderr.decode(errors='replace'))}")
         unfinished.rename(self.data)
 
     @property
@@ -258,19 +174,19 @@ class Postgres:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._password_file.touch(mode=0o600)
             self._password_file.write_text(secrets.token_hex(16))
-            _own(self._password_file, *self._owner)
+            change_owner(self._password_file, *self._owner)
         return self._password_file.read_text()
 
-    def _way(self) -> list[str]:
+    def _unprivileged(self) -> list[str]:
         """The prefix under which the server's programs run here; empty unless we are root."""
         if self._prefix is None:
-            self._prefix = [] if os.geteuid() != 0 else self._way_out_of_root()
+            self._prefix = [] if os.geteuid() != 0 else self._unprivileged_command()
         return self._prefix
 
-    def _way_out_of_root(self) -> list[str]:
+    def _unprivileged_command(self) -> list[str]:
         """The first way that reaches both the programs and the folder."""
         probe = ["sh", "-c", '"$0" --version && test -w "$1" && cd "$1"']
-        for prefix, owner, group in ways_out_of_root():
+        for prefix, owner, group in unprivileged_commands():
             os.chown(self.folder, owner, group)
             command = [*prefix, *probe, str(self.binaries / "postgres"), str(self.folder)]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
@@ -291,11 +207,6 @@ class Postgres:
                 time.sleep(0.2)
         pid_file.unlink(missing_ok=True)
 
-    def _log_tail(self) -> str:
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        lines = text.strip().splitlines() or ["no output"]
-        return next((line for line in reversed(lines) if "FATAL" in line), lines[-1])
-
 
 def _environment() -> dict[str, str]:
     """Ours without PG… variables (PGDATA, PGPORT and others would be obeyed) and in plain C."""
@@ -304,13 +215,3 @@ def _environment() -> dict[str, str]:
     # backend's time. Keeping it costs a few MB for each connection.
     keep_memory = {"MALLOC_TRIM_THRESHOLD_": "33554432", "MALLOC_TOP_PAD_": "4194304"}
     return kept | keep_memory | {"LC_ALL": "C", "TZ": "UTC"}
-
-
-def _own(path: Path, owner: int, group: int) -> None:
-    """Give a file or tree to an account, as root; a no-op when it is that account's already."""
-    if os.geteuid() != 0 or (path.stat().st_uid, path.stat().st_gid) == (owner, group):
-        return
-    os.chown(path, owner, group)
-    for parent, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            os.chown(Path(parent) / name, owner, group, follow_symlinks=False)

@@ -18,6 +18,18 @@ class ProcessFailed(RuntimeError):
     """A server or another command could not be started, or ended when it should not."""
 
 
+def last_line(text: str, *signs: str) -> str:
+    """The last line with the first of these signs that occurs at all; without any, the last line.
+
+    At most 300 characters, for an error message.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
+    for sign in signs:
+        if found := [line for line in lines if sign in line]:
+            return found[-1][:300]
+    return lines[-1][:300]
+
+
 class GuardedProcess:
     """One run of one command, with a guard that ends it when this process ends, whatever way."""
 

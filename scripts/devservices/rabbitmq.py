@@ -1,30 +1,32 @@
 """A private RabbitMQ: real, durable, on loopback, gone with the process that started it."""
 
-import contextlib
 import os
 import secrets
-import shutil
-import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from devservices.install.rabbitmq import Installation, find_or_fetch
 from devservices.install.rabbitmq_trim import trimmed_home
-from devservices.ports import LOOPBACK, free_port
+from devservices.ports import LOOPBACK, free_port, listens
 from devservices.process import GuardedProcess, ProcessFailed
+from devservices.server import PrivateServer
+from devservices.waiting import wait_until
 
-START_SECONDS = 90.0
 MISLEADING = ("RABBITMQ", "ERL_", "NOTIFY_")
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 CONNECTION_START = b"\x01"  # the first octet of the method frame that a broker answers with
 
 
-class RabbitMQ:
-    """One broker node in one folder; the ports stay the same through stops, crashes and wipes."""
+class RabbitMQ(PrivateServer):
+    """One broker node; its pid is the Erlang machine's."""
+
+    NAME = "RabbitMQ"
+    START_SECONDS = 90.0
+    ERROR_SIGNS = ("rror", "ailed")
 
     def __init__(
         self,
@@ -36,27 +38,16 @@ class RabbitMQ:
         installation: Installation | None = None,
         settings: Sequence[str] = (),
     ) -> None:
-        """Nothing is started yet. `name` is the node's; `plugins` such as rabbitmq_management.
-
-        settings: further lines of rabbitmq.conf.
-        """
-        self.folder = Path(folder).resolve()
+        """name: the node's; plugins: such as rabbitmq_management; settings: of rabbitmq.conf."""
+        super().__init__(folder, port)
         self.node = f"{name}@localhost"
-        self.port = port or free_port()
         self.management_port = free_port() if "rabbitmq_management" in plugins else None
-        self.log = self.folder / "rabbitmq.log"
         self._plugins = tuple(plugins)
         self._settings = tuple(settings)
         self._node_port, self._epmd_port = free_port(), free_port()
         self._installation = installation
         self._sbin = Path()
-        self._server: GuardedProcess | None = None
         self._epmd: GuardedProcess | None = None
-
-    @property
-    def address(self) -> str:
-        """host:port, as the environment variable RABBITMQ takes it."""
-        return f"{LOOPBACK}:{self.port}"
 
     @property
     def url(self) -> str:
@@ -68,42 +59,16 @@ class RabbitMQ:
         """The ports between Erlang nodes: the node's own and the port mapper's."""
         return self._node_port, self._epmd_port
 
-    @property
-    def process(self) -> GuardedProcess:
-        """The running node; its pid is the Erlang machine's. Not before the first start."""
-        if self._server is None:
-            raise ProcessFailed("RabbitMQ has not been started.")
-        return self._server
-
-    def start(self) -> "RabbitMQ":
-        """Start and wait until the broker answers."""
-        return self.begin().wait_ready()
-
-    def begin(self) -> "RabbitMQ":
+    def begin(self) -> Self:
         """Start without waiting; where no RabbitMQ is installed it is fetched first."""
         self._prepare_folder()
         environment = self._environment()
         if self._epmd is None or not self._epmd.running:
             self._epmd = self._start_epmd(environment)
-        with self.log.open("ab") as log:
-            command = [self._sbin / "rabbitmq-server"]
-            self._server = GuardedProcess(command, env=environment, cwd=self.folder, output=log)
+        self._process = self._run([self._sbin / "rabbitmq-server"], environment)
         return self
 
-    def wait_ready(self, seconds: float = START_SECONDS) -> "RabbitMQ":
-        """Wait until the broker answers; ProcessFailed if it ends or takes too long."""
-        deadline = time.monotonic() + seconds
-        while not self.answers_protocol():
-            if not self.process.running:
-                raise ProcessFailed(f"RabbitMQ did not start, see {self.log}: {self._log_tail()}")
-            if time.monotonic() > deadline:
-                raise ProcessFailed(
-                    f"RabbitMQ was not ready after {seconds:.0f} s, see {self.log}."
-                )
-            time.sleep(0.05)
-        return self
-
-    def answers_protocol(self) -> bool:
+    def answers(self) -> bool:
         """Whether a client that connects now is answered within a second."""
         try:
             with socket.create_connection((LOOPBACK, self.port), 1) as client:
@@ -114,36 +79,10 @@ class RabbitMQ:
             return False
 
     def stop(self) -> None:
-        """Orderly shutdown of node and port mapper; nothing happens when they are not running."""
-        if self._server and self._server.running:
-            self._server.resume()
-            self._server.stop(signal.SIGTERM, grace=30)
+        """Stop the node regularly, and the port mapper."""
+        super().stop()
         if self._epmd:
             self._epmd.kill()
-
-    def kill9(self) -> None:
-        """Crash: the Erlang machine and all its helpers at once."""
-        self.process.kill()
-
-    def restart(self) -> "RabbitMQ":
-        """Stop if running, then start on the same port."""
-        self.stop()
-        return self.start()
-
-    def pause(self) -> None:
-        """Hang: connections are accepted by the kernel and nothing is answered."""
-        self.process.pause()
-
-    def resume(self) -> None:
-        """End the hang."""
-        self.process.resume()
-
-    def wipe(self) -> "RabbitMQ":
-        """Lose the whole disk, topology included, and come back empty on the same port."""
-        if self._server:
-            self._server.kill()
-        shutil.rmtree(self.folder / "data", ignore_errors=True)
-        return self.start()
 
     def ctl(self, *arguments: str) -> str:
         """Output of `rabbitmqctl`, such as `ctl("list_queues", "name", "messages")`."""
@@ -178,11 +117,9 @@ class RabbitMQ:
 
     def _start_epmd(self, environment: dict[str, str]) -> GuardedProcess:
         """Start Erlang's port mapper, so that the node starts no daemon for it."""
-        with self.log.open("ab") as log:
-            options = ["-address", LOOPBACK, "-port", str(self._epmd_port)]
-            command = [str(self.installation.epmd), *options]
-            epmd = GuardedProcess(command, env=environment, cwd=self.folder, output=log)
-        _wait(lambda: _listens(self._epmd_port) or not epmd.running, 10)
+        options = ["-address", LOOPBACK, "-port", str(self._epmd_port)]
+        epmd = self._run([self.installation.epmd, *options], environment)
+        wait_until(lambda: listens(self._epmd_port) or not epmd.running, 10, 0.01)
         return epmd
 
     def _prepare_folder(self) -> None:
@@ -246,23 +183,3 @@ class RabbitMQ:
             }
             | self.installation.environment
         )
-
-    def _log_tail(self) -> str:
-        """The last line of output that says something, for an error message."""
-        with contextlib.suppress(OSError):
-            lines = self.log.read_text(errors="replace").split("\n")
-            telling = [line.strip() for line in lines if "rror" in line or "ailed" in line]
-            return (telling or [line for line in lines if line.strip()] or ["no output"])[-1][:300]
-        return "no output"
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 0.5):
-        return True
-    return False
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)

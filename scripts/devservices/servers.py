@@ -1,24 +1,25 @@
 """Both servers together: started side by side, stopped side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from devservices.postgres import Postgres
 from devservices.rabbitmq import RabbitMQ
+from devservices.server import PrivateServer
 
 
 class Servers:
     """A PostgreSQL and a RabbitMQ in one folder, usable as a context manager."""
 
     def __init__(self, folder: Path | str, *, plugins: Sequence[str] = ()) -> None:
-        """Nothing is started yet. Data of an earlier run below `folder` is used again."""
+        """Starts nothing. Data of an earlier run below `folder` is used again."""
         self.postgres = Postgres(Path(folder) / "postgres")
         self.rabbitmq = RabbitMQ(Path(folder) / "rabbitmq", plugins=plugins)
 
-    def start(self) -> "Servers":
-        """Start both; what has started already is stopped again when one fails."""
+    def start(self) -> Self:
+        """Start both; when one fails, the other is stopped again."""
         try:
             self.rabbitmq.begin()
             self.postgres.start()
@@ -29,18 +30,18 @@ class Servers:
         return self
 
     def stop(self) -> None:
-        """Stop both, orderly."""
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            for done in [pool.submit(self.rabbitmq.stop), pool.submit(self.postgres.stop)]:
-                done.result()
+        """Stop both regularly."""
+        stop_all([self.rabbitmq, self.postgres])
 
-    def __enter__(self) -> "Servers":
+    def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def stop_all(servers: Collection[PrivateServer]) -> None:
+    """Stop servers side by side."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(server.stop) for server in servers]:
+            done.result()

@@ -7,6 +7,7 @@ from pathlib import Path
 from bootstrap.data_dir import move_to_backup
 from devservices import Postgres, ProcessFailed, RabbitMQ
 from devservices.install import rabbitmq
+from devservices.servers import stop_all
 
 ATTEMPTS = 3  # the first, one more as a start may be hit by a kill, and the last with fresh data
 
@@ -75,11 +76,7 @@ class BackingServices:
         """Stop the private servers for good."""
         with self._lock:
             self._closed = True
-        stopping = [threading.Thread(target=server.stop) for server in self._servers]
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
+        stop_all(self._servers)
 
     def move_data_away(self) -> None:
         """Stop the private servers and move their data away: the next start is a fresh one."""

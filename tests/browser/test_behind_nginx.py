@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from devservices import GuardedProcess, free_port
+from devservices import GuardedProcess, free_port, listens
 
 from ..support.api_service import Service
 from ..support.page_driver import PageDriver
 from ..support.waiting import wait_until
-from ..support.web_proxies import listens, nginx_site
+from ..support.web_proxies import nginx_site
 from .test_login import KEY, MEAL, log_in
 
 _LOCATION = """

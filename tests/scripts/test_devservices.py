@@ -80,7 +80,7 @@ def test_rabbitmq_survives_a_crash_but_not_a_wipe(servers):
         connection.default_channel.queue_declare("kept", durable=True, auto_delete=False)
     rabbitmq.settle()
     rabbitmq.kill9()
-    assert not rabbitmq.answers_protocol()
+    assert not rabbitmq.answers()
     rabbitmq.start()
     assert rabbitmq.url == url
     assert queue_exists(rabbitmq, "kept")
@@ -90,9 +90,9 @@ def test_rabbitmq_survives_a_crash_but_not_a_wipe(servers):
 
 def test_rabbitmq_hangs_on_request(servers):
     servers.rabbitmq.pause()
-    assert not servers.rabbitmq.answers_protocol()
+    assert not servers.rabbitmq.answers()
     servers.rabbitmq.resume()
-    wait_until(servers.rabbitmq.answers_protocol, 5, "it answers_protocol again")
+    wait_until(servers.rabbitmq.answers, 5, "it answers again")
 
 
 def test_everything_listens_on_loopback_only(servers):

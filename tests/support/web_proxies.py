@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from devservices import GuardedProcess, find_or_fetch_web_proxies, free_port
+from devservices import GuardedProcess, find_or_fetch_web_proxies, free_port, listens
 
 from .waiting import wait_until
 
@@ -203,9 +202,3 @@ def _apache(program: str, folder: Path, service: int, sites: Sites, modules: Pat
         )
     )  # fmt: skip
     return [program, "-D", "FOREGROUND", "-f", str(config)]
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
