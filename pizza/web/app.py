@@ -108,6 +108,8 @@ def create_app(settings: Settings, dependencies: Dependencies) -> App:
         info=Info(title="Where's my pizza", version="1"),
         security_schemes=SCHEMES,
         doc_prefix="/docs",
+        # The name of a view is its endpoint and its operationId.
+        operation_id_callback=lambda name, path, method: name,
         # Each operation documents its errors; the library must not add any.
         validation_error_status=500,
         validation_error_model=ProblemResponse,

@@ -41,3 +41,7 @@ class Dependencies:
     relay_state: Callable[[], str] = _unknown
     authentication: Flag = field(default_factory=Event)
     read_audit: ReadAudit = field(default_factory=ReadAudit)
+
+    def connection(self) -> AbstractContextManager[Any]:
+        """Lend a connection for one request. Raises DatabaseUnavailable."""
+        return self.pool.connection(timeout=DATABASE_SECONDS)

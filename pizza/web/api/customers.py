@@ -11,9 +11,10 @@ from pydantic import BaseModel, Field
 
 from pizza.customers import profiles
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
-from pizza.web.schemas import documents, serializers
+from pizza.web.http.responses import json_response
+from pizza.web.schemas import documents
 from pizza.web.schemas.requests import VipRequest, parse_request
 from pizza.web.schemas.staff import CUSTOMER_EXAMPLE, CustomerResponse
 from pizza.web.security import authorization
@@ -35,25 +36,22 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     ok: dict[str | int, Any] = {200: openapi.response(CustomerResponse, CUSTOMER_EXAMPLE)}
 
     def find(name: str) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = profiles.customer(conn, name)
             dependencies.read_audit.record(conn, "customer_read", "customer", name)
-            return _answer(found)
+            return json_response(documents.customer(found))
 
     def change(name: str) -> Response:
         form = parse_request(VipRequest)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(
-                profiles.set_vip(
-                    conn, name, form.vip, by=form.by, actor=authorization.current_actor()
-                )
-            )
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            found = profiles.set_vip(conn, name, form.vip, by=form.by, actor=actor)
+        return json_response(documents.customer(found))
 
     @app.get(
         "/customers/<named('vip'):name>",
         tags=[TAG],
         summary="What is known of a customer",
-        operation_id="customer",
         responses={**ok, **openapi.problems(404, 503)},
     )
     def customer(path: CustomerPath) -> Response:
@@ -64,7 +62,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="What is known of a customer, by the name as a parameter",
         description=BY_PARAMETER,
-        operation_id="customer_named",
         responses={**ok, **openapi.problems(404, 422, 503)},
     )
     def customer_named(query: NameQuery) -> Response:
@@ -74,7 +71,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/customers/<named:name>/vip",
         tags=[TAG],
         summary="Set or remove a customer's VIP status, from the next order on",
-        operation_id="set_vip",
         openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
         responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
     )
@@ -86,13 +82,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="Set or remove VIP status, by the name as a parameter",
         description=BY_PARAMETER,
-        operation_id="set_vip_named",
         openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
         responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
     )
     def set_vip_named(query: NameQuery) -> Response:
         return change(query.require_name())
-
-
-def _answer(customer: profiles.Customer) -> Response:
-    return Response(serializers.dump(documents.customer(customer)), content_type=JSON)

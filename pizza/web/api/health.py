@@ -11,7 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pizza.database.errors import DatabaseUnavailable
 from pizza.operations import health_storage
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import JSON, Dependencies
 from pizza.web.schemas.orders import HealthResponse
 
 TAG = Tag(name="health", description="For load balancers and people")
@@ -30,7 +30,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/healthz",
         tags=[TAG],
         summary="The process is alive; checks nothing else",
-        operation_id="alive",
         responses={200: openapi.response(HealthResponse, {"status": "ok"}), **openapi.problems()},
     )
     def alive() -> Response:
@@ -40,7 +39,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/readyz",
         tags=[TAG],
         summary="Whether orders can be accepted; names the server that is unavailable",
-        operation_id="ready",
         responses={
             200: openapi.response(HealthResponse, openapi.READY_EXAMPLE),
             503: openapi.response(
@@ -70,7 +68,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 def _check_dependencies(dependencies: Dependencies) -> tuple[dict[str, str], bool]:
     """The results of the checks, and whether an order can be stored."""
     try:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = health_storage.check_readiness(conn)
             broker = health_storage.broker(conn) if found.can_store else None
     except DatabaseUnavailable:

@@ -12,9 +12,10 @@ from flask_openapi3.openapi import OpenAPI
 from pizza.database.connection import Connection
 from pizza.kitchen import active_orders_storage, control
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import Dependencies
+from pizza.web.http.responses import json_response, list_response
 from pizza.web.pages import html
-from pizza.web.schemas import documents, serializers
+from pizza.web.schemas import documents
 from pizza.web.schemas.requests import ByRequest, ReasonRequest, parse_request
 from pizza.web.schemas.staff import (
     BOARD_EXAMPLE,
@@ -37,13 +38,12 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/kitchen",
         tags=[TAG],
         summary="Whether the kitchen takes orders, how many at a time, and its staffed stations",
-        operation_id="kitchen",
         responses={**ok, **openapi.problems(503)},
     )
     def kitchen() -> Response:
         if html.prefers_html():
             return html.render_page("kitchen.html", here="kitchen")
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             response = _answer(conn, control.kitchen_state(conn))
         response.vary.add("Accept")
         return response
@@ -52,7 +52,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/kitchen/board",
         tags=[TAG],
         summary="The orders that wait, cook, are ready or on the road, most urgent first",
-        operation_id="kitchen_board",
         responses={
             200: openapi.list_response(BoardOrderResponse, [BOARD_EXAMPLE]),
             304: {"description": "Not Modified", "content": {}},
@@ -60,12 +59,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         },
     )
     def kitchen_board() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = active_orders_storage.list_active_orders(conn)
             dependencies.read_audit.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
-        response = Response(
-            serializers.dump_lines(map(dataclasses.asdict, found)), content_type=JSON
-        )
+        response = list_response(map(dataclasses.asdict, found))
         response.add_etag(weak=True)
         response.make_conditional(request.environ)
         return response
@@ -74,7 +71,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/kitchen/pause",
         tags=[TAG],
         summary="Take no orders for a while: each is answered 503 with Retry-After",
-        operation_id="pause_kitchen",
         openapi_extensions=openapi.body(
             ReasonRequest, {"reason": "The oven is cold", "by": "anna"}, required=False
         ),
@@ -82,31 +78,25 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def pause_kitchen() -> Response:
         form = parse_request(ReasonRequest, optional=True)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(conn, _pause(conn, form))
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            return _answer(
+                conn, control.pause_kitchen(conn, reason=form.reason, by=form.by, actor=actor)
+            )
 
     @app.post(
         "/kitchen/resume",
         tags=[TAG],
         summary="Take orders again",
-        operation_id="resume_kitchen",
         openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
         responses={**ok, **openapi.problems(400, 413, 415, 422, 503)},
     )
     def resume_kitchen() -> Response:
         form = parse_request(ByRequest, optional=True)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(
-                conn, control.resume_kitchen(conn, by=form.by, actor=authorization.current_actor())
-            )
-
-
-def _pause(conn: Connection, form: ReasonRequest) -> control.KitchenState:
-    return control.pause_kitchen(
-        conn, reason=form.reason, by=form.by, actor=authorization.current_actor()
-    )
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            return _answer(conn, control.resume_kitchen(conn, by=form.by, actor=actor))
 
 
 def _answer(conn: Connection, state: control.KitchenState) -> Response:
-    document = documents.kitchen(state, control.list_open_stations(conn))
-    return Response(serializers.dump(document), content_type=JSON)
+    return json_response(documents.kitchen(state, control.list_open_stations(conn)))

@@ -9,12 +9,12 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
-from pizza.domain.menu import Dish
 from pizza.menu import dishes
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
-from pizza.web.schemas import documents, serializers
+from pizza.web.http.responses import json_response, list_response, no_content
+from pizza.web.schemas import documents
 from pizza.web.schemas.requests import DishRequest, parse_request
 from pizza.web.schemas.staff import DISH_EXAMPLE, DishResponse
 from pizza.web.security import authorization
@@ -30,64 +30,57 @@ class DishPath(BaseModel):
 
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the menu views to `app`."""
+    removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
+    updated: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
 
     def set_sold_out(name: str, sold_out: bool) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(
-                dishes.set_sold_out(conn, name, sold_out, actor=authorization.current_actor())
-            )
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            dish = dishes.set_sold_out(conn, name, sold_out, actor=actor)
+        return json_response(documents.dish(dish))
 
     def remove(name: str) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             dishes.remove_dish(conn, name, actor=authorization.current_actor())
-        response = Response(status=204)
-        del response.headers["Content-Type"]
-        return response
+        return no_content()
 
     @app.get(
         "/menu",
         tags=[TAG],
         summary="The menu, by tag and name",
-        operation_id="menu",
         responses={
             200: openapi.list_response(DishResponse, [DISH_EXAMPLE]),
             **openapi.problems(503),
         },
     )
     def menu() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = dishes.dishes(conn)
-        return Response(serializers.dump_lines(map(documents.dish, found)), content_type=JSON)
+        return list_response(map(documents.dish, found))
 
     @app.post(
         "/menu",
         tags=[TAG],
         summary="Put a dish on the menu, or change the tag and price of the one of this name",
-        operation_id="add_dish",
         openapi_extensions=openapi.body(
             DishRequest, {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
         ),
         responses={
-            200: openapi.response(DishResponse, DISH_EXAMPLE),
+            **updated,
             **openapi.problems(400, 413, 415, 422, 503),
         },
     )
     def add_dish() -> Response:
         form = parse_request(DishRequest)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            dish = dishes.add_dish(
-                conn, form.name, form.tag, form.price, actor=authorization.current_actor()
-            )
-        return _answer(dish)
-
-    removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
-    updated: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            dish = dishes.add_dish(conn, form.name, form.tag, form.price, actor=actor)
+        return json_response(documents.dish(dish))
 
     @app.delete(
         "/menu/<named('sold-out','available'):name>",
         tags=[TAG],
         summary="Take a dish off the menu",
-        operation_id="remove_dish",
         responses={**removed, **openapi.problems(404, 503)},
     )
     def remove_dish(path: DishPath) -> Response:
@@ -98,7 +91,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="Take a dish off the menu, by its name as a parameter",
         description=BY_PARAMETER,
-        operation_id="remove_dish_named",
         responses={**removed, **openapi.problems(404, 422, 503)},
     )
     def remove_dish_named(query: NameQuery) -> Response:
@@ -108,7 +100,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/menu/<named:name>/sold-out",
         tags=[TAG],
         summary="A dish is sold out: orders with it are refused from now on",
-        operation_id="dish_sold_out",
         responses={**updated, **openapi.problems(404, 503)},
     )
     def dish_sold_out(path: DishPath) -> Response:
@@ -119,7 +110,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="A dish is sold out, by its name as a parameter",
         description=BY_PARAMETER,
-        operation_id="dish_sold_out_named",
         responses={**updated, **openapi.problems(404, 422, 503)},
     )
     def dish_sold_out_named(query: NameQuery) -> Response:
@@ -129,7 +119,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/menu/<named:name>/available",
         tags=[TAG],
         summary="A dish is available again",
-        operation_id="dish_available",
         responses={**updated, **openapi.problems(404, 503)},
     )
     def dish_available(path: DishPath) -> Response:
@@ -140,12 +129,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         tags=[TAG],
         summary="A dish is available again, by its name as a parameter",
         description=BY_PARAMETER,
-        operation_id="dish_available_named",
         responses={**updated, **openapi.problems(404, 422, 503)},
     )
     def dish_available_named(query: NameQuery) -> Response:
         return set_sold_out(query.require_name(), False)
-
-
-def _answer(dish: Dish) -> Response:
-    return Response(serializers.dump(documents.dish(dish)), content_type=JSON)

@@ -24,7 +24,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.reports import metrics_storage as storage
 from pizza.reports.metrics_storage import Sample, Times
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 
 TAG = Tag(name="health", description="For load balancers and people")
 
@@ -105,7 +105,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/metrics",
         tags=[TAG],
         summary="Figures for Prometheus, in its text format",
-        operation_id="metrics",
         responses={
             200: openapi.text_response("text/plain", "pizza_database_up 1.0\n"),
             **openapi.problems(),
@@ -125,7 +124,7 @@ def _process_samples(dependencies: Dependencies) -> list[Sample]:
 def _database_samples(dependencies: Dependencies) -> tuple[list[Sample], list[Times]]:
     """Samples of the database; without it `database_up` is 0."""
     try:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             return [*storage.samples(conn), Sample("database_up", {}, 1.0)], storage.times(conn)
     except DatabaseUnavailable:
         return [Sample("database_up", {}, 0.0)], []

@@ -18,7 +18,7 @@ from pizza.orders import actions
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.orders import TAG, OrderPath
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.schemas import serializers
 from pizza.web.schemas.orders import StatusResponse
@@ -41,7 +41,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the four actions to `app`."""
 
     def change(number: str, action: Callable[..., None], **fields: Any) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             version = etags.expected_version(conn, number)
             action(conn, number, version=version, actor=authorization.current_actor(), **fields)
             found = service.order_status(conn, number)
@@ -51,7 +51,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/cancel",
         tags=[TAG],
         summary="Cancel an order: its customer while it is received, staff with a reason later",
-        operation_id="cancel_order",
         openapi_extensions=openapi.body(
             ReasonRequest, {"reason": "The guest has left", "by": "anna"}, required=False
         ),
@@ -70,7 +69,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/deliver",
         tags=[TAG],
         summary="Hand an order over; a delivery goes out first and is delivered the next time",
-        operation_id="deliver_order",
         openapi_extensions=openapi.body(ByRequest, {"by": "anna"}, required=False),
         responses=_RESPONSES,
     )
@@ -82,7 +80,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/send-back",
         tags=[TAG],
         summary="Send a ready order back to the kitchen, to be cooked again before all others",
-        operation_id="send_back_order",
         openapi_extensions=openapi.body(SendBackRequest, {"reason": "Burnt", "by": "anna"}),
         responses=_RESPONSES,
     )
@@ -94,7 +91,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders/<number>/priority",
         tags=[TAG],
         summary="Set the priority of an order; a waiting one moves at once",
-        operation_id="prioritise_order",
         openapi_extensions=openapi.body(
             PriorityRequest, {"priority": 9, "reason": "Birthday", "by": "anna"}
         ),

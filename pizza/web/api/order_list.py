@@ -9,14 +9,15 @@ from flask import Response
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from pizza.domain.order import ORDER_TYPES, OrderSummary
+from pizza.domain.order import ORDER_TYPES
 from pizza.domain.status import STATUSES
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.orders import TAG
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http import pagination
-from pizza.web.schemas import documents, serializers
+from pizza.web.http.responses import list_response
+from pizza.web.schemas import documents
 from pizza.web.schemas.staff import SUMMARY_EXAMPLE, SummaryResponse
 
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
@@ -49,7 +50,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/orders",
         tags=[TAG],
         summary="Orders, newest first",
-        operation_id="list_orders",
         responses={
             200: openapi.list_response(SummaryResponse, [SUMMARY_EXAMPLE])
             | {"headers": pagination.LINK},
@@ -59,24 +59,14 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def list_orders(query: ListQuery) -> Response:
         pagination.reject_unknown(query)
         limit = pagination.parse_limit(query.limit, service.LISTED, service.MOST_LISTED)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.list_orders(
                 conn, status=query.status, order_type=query.type, limit=limit, before=query.before
             )
             dependencies.read_audit.record(conn, "orders_read", "order")
-        response = Response(
-            serializers.dump_lines(map(documents.summary, found)), content_type=JSON
-        )
+        response = list_response(map(documents.summary, found))
         if len(found) == limit:
-            response.headers["Link"] = _next(query, limit, found)
+            asked = {"status": query.status, "type": query.type, "limit": limit}
+            before = {"before": found[-1].number}
+            response.headers["Link"] = pagination.next_link("/orders", asked | before)
         return response
-
-
-def _next(query: ListQuery, limit: int, found: Sequence[OrderSummary]) -> str:
-    parameters = {
-        "status": query.status,
-        "type": query.type,
-        "limit": limit,
-        "before": found[-1].number,
-    }
-    return pagination.next_link("/orders", parameters)

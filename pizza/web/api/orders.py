@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.place_order import PATH, FastPath, PlaceOrder
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.http.idempotency import IdempotencyKeyHeader
 from pizza.web.schemas import documents, serializers
@@ -35,7 +35,6 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         PATH,
         tags=[TAG],
         summary="Place an order",
-        operation_id="place_order",
         openapi_extensions=openapi.order_body(),
         responses={
             201: openapi.order_placed(),
@@ -51,7 +50,6 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         "/orders/<number>",
         tags=[TAG],
         summary="An order with its items, its customer and its times",
-        operation_id="whole_order",
         responses={
             **openapi.versioned(WholeResponse, WHOLE_EXAMPLE),
             **openapi.not_modified(),
@@ -59,7 +57,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         },
     )
     def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.whole_order(conn, path.number)
             dependencies.read_audit.record(conn, "order_read", "order", found.number)
         return etags.versioned_response(serializers.dump(documents.order(found)), found.version)
@@ -68,7 +66,6 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         "/orders/<number>/status",
         tags=[TAG],
         summary="The status of an order",
-        operation_id="order_status",
         responses={
             **openapi.versioned(StatusResponse, openapi.STATUS_EXAMPLE),
             **openapi.not_modified(),
@@ -77,7 +74,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
     )
     def order_status(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.checked_number(path.number)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.order_status(conn, number)
         include_private = authorization.current_principal().may_see_order(number)
         return etags.versioned_response(
@@ -88,7 +85,6 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         "/orders/<number>/history",
         tags=[TAG],
         summary="Every status an order has had, oldest first",
-        operation_id="order_history",
         responses={
             200: openapi.list_response(
                 ChangeResponse, openapi.HISTORY_EXAMPLE, headers=openapi.ETAG
@@ -99,7 +95,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
     )
     def order_history(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         number = service.checked_number(path.number)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             changes = service.order_history(conn, number)
         include_private = authorization.current_principal().may_see_order(number)
         # The history has one entry for each version of the order.

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 
 from pizza.reports import reports as service
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
-from pizza.web.schemas import documents, serializers
+from pizza.web.dependencies import Dependencies
+from pizza.web.http.responses import json_response, list_response
+from pizza.web.schemas import documents
 from pizza.web.schemas.staff import (
     REPORT_EXAMPLE,
     WAIT_EXAMPLE,
@@ -34,7 +35,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/reports/<day>",
         tags=[TAG],
         summary="A day's orders: how many, how fast, how many late, by type and by priority",
-        operation_id="day_report",
         responses={
             200: openapi.response(ReportResponse, REPORT_EXAMPLE),
             **openapi.problems(404, 422, 503),
@@ -42,23 +42,20 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def day_report(path: DayPath) -> Response:
         day = service.read_day(path.day)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.day_report(conn, day)
-        return Response(serializers.dump(documents.report(found)), content_type=JSON)
+        return json_response(documents.report(found))
 
     @app.get(
         "/metrics/priority",
         tags=[TAG],
         summary="How long the newest 5,000 orders waited for a cook, by priority",
-        operation_id="priority_metrics",
         responses={
             200: openapi.list_response(WaitResponse, [WAIT_EXAMPLE]),
             **openapi.problems(503),
         },
     )
     def priority_metrics() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.priority_waits(conn)
-        return Response(
-            serializers.dump_lines(map(documents.priority_wait, found)), content_type=JSON
-        )
+        return list_response(map(documents.priority_wait, found))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from pizza.orders import orders as service
 from pizza.web import openapi
 from pizza.web.api.orders import TAG
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.pages import html, track
 from pizza.web.schemas import documents, serializers
@@ -42,7 +42,6 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
         "/track/<token>",
         tags=[TAG],
         summary="An order, with its history, for its customer: the address is the key",
-        operation_id="tracked_order",
         responses={
             **openapi.versioned(TrackedResponse, TRACKED_EXAMPLE),
             **openapi.not_modified(),
@@ -51,7 +50,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
     )
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
         number = track.order_of_token(credentials, path.token)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.whole_order(conn, number)
             steps = service.order_history(conn, number)
         if html.prefers_html():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from flask import Response, request
@@ -12,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from pizza.config.settings import Settings
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http import pagination
-from pizza.web.schemas import documents, serializers
+from pizza.web.http.responses import json_response, list_response, no_content
+from pizza.web.schemas import documents
 from pizza.web.schemas.requests import parse_request
 from pizza.web.schemas.webhooks import (
     CHANGE_EXAMPLE,
@@ -30,7 +30,7 @@ from pizza.web.schemas.webhooks import (
 )
 from pizza.web.security import authorization
 from pizza.webhooks import webhooks as service
-from pizza.webhooks.webhooks import UrlPolicy, Webhook, WebhookDelivery, WebhookPatch
+from pizza.webhooks.webhooks import UrlPolicy, WebhookPatch
 
 TAG = Tag(name="webhooks", description="Programs that receive events over HTTP (docs/webhooks.md)")
 _LIMIT = pagination.limit_schema(service.MOST_LISTED)
@@ -77,22 +77,20 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks",
         tags=[TAG],
         summary="All webhooks, oldest first",
-        operation_id="list_webhooks",
         responses={
             200: openapi.list_response(WebhookResponse, [WEBHOOK_EXAMPLE]),
             **openapi.problems(503),
         },
     )
     def list_webhooks() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.list_webhooks(conn)
-        return Response(serializers.dump_lines(map(documents.webhook, found)), content_type=JSON)
+        return list_response(map(documents.webhook, found))
 
     @app.post(
         "/webhooks",
         tags=[TAG],
         summary="Register a webhook; only this response has its signing secret",
-        operation_id="add_webhook",
         openapi_extensions=openapi.body(WebhookRequest, REQUEST_EXAMPLE),
         responses={
             201: openapi.response(WebhookSecretResponse, SECRET_EXAMPLE, headers=_LOCATION),
@@ -102,11 +100,12 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
     def add_webhook() -> Response:
         form = parse_request(WebhookRequest)
         service.validate_patch(policy, WebhookPatch(form.url, form.types, form.description))
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
             found, secret = service.add_webhook(
-                conn, form.url, form.types, form.description, actor=authorization.current_actor()
+                conn, form.url, form.types, form.description, actor=actor
             )
-        response = _answer(found, secret, status=201)
+        response = json_response(documents.webhook(found, secret), 201)
         response.headers["Location"] = f"{request.script_root}/webhooks/{found.id}"
         return response
 
@@ -114,18 +113,17 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         "/webhooks/<id>",
         tags=[TAG],
         summary="A webhook and its state",
-        operation_id="webhook",
         responses={**one, **openapi.problems(404, 503)},
     )
     def webhook(path: WebhookPath) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(service.find_webhook(conn, path.id))
+        with dependencies.connection() as conn:
+            found = service.find_webhook(conn, path.id)
+        return json_response(documents.webhook(found))
 
     @app.patch(
         "/webhooks/<id>",
         tags=[TAG],
         summary="Change a webhook, disable it, or enable it again",
-        operation_id="change_webhook",
         openapi_extensions=openapi.body(WebhookChangeRequest, CHANGE_EXAMPLE),
         responses={**one, **openapi.problems(400, 404, 413, 415, 422, 503)},
     )
@@ -133,43 +131,39 @@ def _add_registry(app: OpenAPI, dependencies: Dependencies, policy: UrlPolicy) -
         form = parse_request(WebhookChangeRequest)
         change = WebhookPatch(form.url, form.types, form.description, form.enabled)
         service.validate_patch(policy, change)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(
-                service.change_webhook(conn, path.id, change, actor=authorization.current_actor())
-            )
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            found = service.change_webhook(conn, path.id, change, actor=actor)
+        return json_response(documents.webhook(found))
 
     @app.delete(
         "/webhooks/<id>",
         tags=[TAG],
         summary="Delete a webhook and its deliveries",
-        operation_id="remove_webhook",
         responses={
             204: {"description": "It is deleted", "content": {}},
             **openapi.problems(404, 503),
         },
     )
     def remove_webhook(path: WebhookPath) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             service.remove_webhook(conn, path.id, actor=authorization.current_actor())
-        response = Response(status=204)
-        del response.headers["Content-Type"]
-        return response
+        return no_content()
 
     @app.post(
         "/webhooks/<id>/rotate",
         tags=[TAG],
         summary="Give a webhook another secret; for a day deliveries are signed with both",
-        operation_id="rotate_webhook",
         responses={
             200: openapi.response(WebhookSecretResponse, SECRET_EXAMPLE),
             **openapi.problems(404, 503),
         },
     )
     def rotate_webhook(path: WebhookPath) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _answer(
-                *service.rotate_secret(conn, path.id, actor=authorization.current_actor())
-            )
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            found, secret = service.rotate_secret(conn, path.id, actor=actor)
+        return json_response(documents.webhook(found, secret))
 
 
 def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
@@ -182,20 +176,18 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
         "/webhooks/<id>/test",
         tags=[TAG],
         summary="Deliver an event of the type webhook.test",
-        operation_id="test_webhook",
         responses=accepted,
     )
     def test_webhook(path: WebhookPath) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _accepted(
-                service.test_webhook(conn, path.id, actor=authorization.current_actor())
-            )
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            found = service.test_webhook(conn, path.id, actor=actor)
+        return json_response(documents.delivery(found), 202)
 
     @app.get(
         "/webhooks/<id>/deliveries",
         tags=[TAG],
         summary="The deliveries of a webhook, newest first",
-        operation_id="webhook_deliveries",
         responses={
             200: openapi.list_response(DeliveryResponse, [DELIVERY_EXAMPLE])
             | {"headers": pagination.LINK},
@@ -205,41 +197,24 @@ def _add_deliveries(app: OpenAPI, dependencies: Dependencies) -> None:
     def webhook_deliveries(path: WebhookPath, query: DeliveriesQuery) -> Response:
         pagination.reject_unknown(query)
         limit = pagination.parse_limit(query.limit, service.LISTED, service.MOST_LISTED)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.list_deliveries(conn, path.id, limit=limit, before=query.before)
             dependencies.read_audit.record(conn, "deliveries_read", "webhook", path.id)
-        response = Response(
-            serializers.dump_lines(map(documents.delivery, found)), content_type=JSON
-        )
+        response = list_response(map(documents.delivery, found))
         if len(found) == limit:
-            response.headers["Link"] = _next(path.id, limit, found)
+            address = f"/webhooks/{int(path.id)}/deliveries"
+            before = {"limit": limit, "before": found[-1].id}
+            response.headers["Link"] = pagination.next_link(address, before)
         return response
 
     @app.post(
         "/webhooks/<id>/deliveries/<delivery>/retry",
         tags=[TAG],
         summary="Retry a delivery at once, whatever its state",
-        operation_id="retry_delivery",
         responses=accepted,
     )
     def retry_delivery(path: DeliveryPath) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            return _accepted(
-                service.retry_delivery(
-                    conn, path.id, path.delivery, actor=authorization.current_actor()
-                )
-            )
-
-
-def _answer(found: Webhook, secret: str | None = None, status: int = 200) -> Response:
-    document = documents.webhook(found, secret)
-    return Response(serializers.dump(document), status, content_type=JSON)
-
-
-def _accepted(found: WebhookDelivery) -> Response:
-    return Response(serializers.dump(documents.delivery(found)), 202, content_type=JSON)
-
-
-def _next(id: str, limit: int, found: Sequence[WebhookDelivery]) -> str:
-    parameters = {"limit": limit, "before": found[-1].id}
-    return pagination.next_link(f"/webhooks/{int(id)}/deliveries", parameters)
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            found = service.retry_delivery(conn, path.id, path.delivery, actor=actor)
+        return json_response(documents.delivery(found), 202)

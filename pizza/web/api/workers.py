@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from pizza.kitchen import workers as service
 from pizza.web import openapi
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
-from pizza.web.schemas import documents, serializers
+from pizza.web.dependencies import Dependencies
+from pizza.web.http.responses import list_response
+from pizza.web.schemas import documents
 from pizza.web.schemas.staff import WORKERS_EXAMPLE, WorkerResponse
 
 TAG = Tag(name="workers", description="Workers of the kitchen")
@@ -33,13 +34,12 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         "/workers/status",
         tags=[TAG],
         summary="All registered workers, or the one with a name, and whether they are online",
-        operation_id="workers_status",
         responses={
             200: openapi.list_response(WorkerResponse, WORKERS_EXAMPLE),
             **openapi.problems(503),
         },
     )
     def workers_status(query: WorkersQuery) -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.list_workers(conn, name=query.name)
-        return Response(serializers.dump_lines(map(documents.worker, found)), content_type=JSON)
+        return list_response(map(documents.worker, found))

@@ -12,7 +12,7 @@ from pizza.audit import audit_log as audit
 from pizza.audit.audit_log import AuditEntry, Details
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.observability.printable import printable
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.pages import html
 
 _ADDRESS = "/manage/audit"
@@ -27,7 +27,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     @pages.get(_ADDRESS)
     def audit_log() -> Response:
         asked = {name: request.args.get(name, "").strip() for name in _FILTERS}
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = audit.list_entries(
                 conn,
                 actor=asked["actor"],

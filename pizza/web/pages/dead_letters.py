@@ -12,7 +12,7 @@ from pizza.observability.printable import printable
 from pizza.operations import dead_letters
 from pizza.taskqueue.dead_letters import management as service
 from pizza.taskqueue.dead_letters.management import BulkResult, StoredDeadLetter
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html
@@ -32,7 +32,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
 
     @pages.get(_ADDRESS)
     def dead_letters() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             dependencies.read_audit.record(conn, "dead_letters_read", "dead letter")
             return _page(conn)
 

@@ -15,7 +15,7 @@ from pizza.menu import dishes
 from pizza.reports import metrics_storage, reports
 from pizza.reports import storage as figures
 from pizza.reports.metrics_storage import Sample
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import charts, html
 from pizza.web.security import authorization
@@ -38,13 +38,13 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
 
     @pages.get(_ADDRESS)
     def manage() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             return _page(conn, dependencies.relay_state())
 
     @pages.post(_ADDRESS)
     def manage_form() -> Response:
         form = read_form(request.environ)
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             try:
                 _perform_action(conn, form)
             except DomainError as refusal:

@@ -17,7 +17,7 @@ from pizza.domain import order as rules
 from pizza.domain.menu import Dish
 from pizza.menu import dishes
 from pizza.web.api.place_order import PlaceOrder
-from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
+from pizza.web.dependencies import JSON, Dependencies
 from pizza.web.http.problems import INVALID_ORDER
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html
@@ -44,7 +44,7 @@ def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder)
     """Add the page and its form to `pages`."""
 
     def read_menu() -> list[Dish]:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             return dishes.dishes(conn)
 
     @pages.get("/")

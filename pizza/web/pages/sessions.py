@@ -11,7 +11,7 @@ from pizza.auth.sessions import SHORT_ID, StaffSession
 from pizza.database.connection import Connection
 from pizza.domain.errors import SessionNotFound
 from pizza.observability.printable import printable
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.http.request_body import read_form
 from pizza.web.pages import html
@@ -25,7 +25,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
 
     @pages.get(_ADDRESS)
     def sessions() -> Response:
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             found = service.list_sessions(conn)
         own = authorization.current_principal().session
         return html.render_page(
@@ -35,7 +35,7 @@ def register(pages: Blueprint, dependencies: Dependencies) -> None:
     @pages.post(_ADDRESS)
     def sessions_form() -> Response:
         id = read_form(request.environ).get("id", "")
-        with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with dependencies.connection() as conn:
             if id == "*":
                 service.end_all_sessions(conn, actor=authorization.current_actor())
             else:

@@ -21,7 +21,7 @@ from pizza.domain.status import (
     allowed,
 )
 from pizza.orders import actions
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.pages import html
 from pizza.web.schemas.serializers import TRACK
@@ -84,7 +84,7 @@ def register(pages: Blueprint, dependencies: Dependencies, credentials: Credenti
     def cancel(token: str) -> Response:
         number = order_of_token(credentials, token)
         try:
-            with dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            with dependencies.connection() as conn:
                 actions.cancel(conn, number, role=CUSTOMER)
         except IllegalTransition:
             pass  # the page shows the present status

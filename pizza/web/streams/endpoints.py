@@ -23,7 +23,7 @@ from pizza.web import openapi
 from pizza.web.api.order_list import one_of
 from pizza.web.api.orders import OrderPath
 from pizza.web.api.tracking import TokenPath
-from pizza.web.dependencies import DATABASE_SECONDS, Dependencies
+from pizza.web.dependencies import Dependencies
 from pizza.web.http.problems import Problem
 from pizza.web.security import authorization
 from pizza.web.security.credentials import Credentials
@@ -104,7 +104,7 @@ class StreamEndpoints:
         client has the tracking token, so its right does not end. Raises OrderNotFound.
         """
         number = service.checked_number(number)
-        with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+        with self._dependencies.connection() as conn:
             found = service.order_status(conn, number)
             after = _parse_event_id(last)
             if after is None or after > found.version:
@@ -138,7 +138,7 @@ class StreamEndpoints:
             None, event_filter=event_filter, check=lambda caller: caller.has_role(STATION)
         )
         try:
-            with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
+            with self._dependencies.connection() as conn:
                 after = Cursor.parse(last) if last is not None else None
                 if after is not None and after.position > storage.last_assigned_position(conn):
                     after = None  # of another database
@@ -191,7 +191,6 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         "/orders/<number>/events",
         tags=[TAG],
         summary="The changes of an order as they come, beginning with where it is",
-        operation_id="order_events",
         responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
     )
     def order_events(path: OrderPath, header: LastEventId) -> Response:
@@ -204,7 +203,6 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         "/track/<token>/events",
         tags=[TAG],
         summary="The same for its customer: the address is the key",
-        operation_id="tracked_events",
         responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
     )
     def tracked_events(path: TokenPath, header: LastEventId) -> Response:
@@ -221,7 +219,6 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         tags=[TAG],
         summary="The changes of all orders as they come, from now on",
         description=_IDS,
-        operation_id="all_events",
         responses={200: _answer(), **openapi.problems(422, 503)},
     )
     def all_events(query: EventsQuery, header: LastEventId) -> Response:
