@@ -149,7 +149,7 @@ class OrderSummary:
     processed_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An order with all its fields. promised_at: the first estimate of its completion."""
 
@@ -161,6 +161,7 @@ class Order:
     order_type: str
     table_number: int | None
     delivery_address: str | None
+    items: tuple[OrderItem, ...] = ()
     total_amount: Decimal
     priority: int
     rush: bool
@@ -172,7 +173,6 @@ class Order:
     completed_at: datetime | None
     processed_by: str | None
     version: int
-    items: tuple[OrderItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class WorkerStatus:
     """A worker. status: `online` while its database session exists. Times are in UTC.
 
     order_types, tags: what it takes (None: everything). The figures cover the newest 5,000 orders
-    (the view worker_performance); None without a measurement.
+    (the view worker_performance); the seconds are None without a measurement.
     """
 
     name: str
@@ -27,7 +27,7 @@ class WorkerStatus:
     station: str = "kitchen"
     order_types: list[str] | None = None
     tags: list[str] | None = None
-    measured_orders: int | None = None
+    measured_orders: int = 0
     avg_cooking_seconds: float | None = None
     p90_cooking_seconds: float | None = None
     avg_waiting_seconds: float | None = None

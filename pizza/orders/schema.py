@@ -7,6 +7,7 @@ limits printed in the OpenAPI page are read from there.
 from __future__ import annotations
 
 from collections.abc import Container
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -139,8 +140,9 @@ def parse_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
         request = OrderRequest.model_validate(_limit_unknown(document))
     except ValidationError as error:
         raise InvalidOrder(_all_errors(document, error)) from None
-    items = tuple(OrderItem(item.name, item.quantity, item.price) for item in request.items)
-    errors = rules.validate(_to_draft(request, items))
+    items = tuple(OrderItem(**vars(item)) for item in request.items)
+    draft = OrderDraft(**{**vars(request), "items": items})
+    errors = rules.validate(draft)
     if prices_needed:
         errors += [
             FieldError(f"items[{index}].price", _MESSAGES["missing"])
@@ -149,12 +151,13 @@ def parse_order(document: object, *, prices_needed: bool = True) -> OrderDraft:
         ]
     if errors:
         raise InvalidOrder(errors)
-    exact = tuple(OrderItem(i.name, i.quantity, _normalize_price(i.price)) for i in items)
-    return _to_draft(request, exact)
+    return replace(draft, items=tuple(map(_with_two_places, items)))
 
 
-def _normalize_price(price: Decimal | None) -> Decimal | None:
-    return None if price is None else rules.normalize_price(price)
+def _with_two_places(item: OrderItem) -> OrderItem:
+    if item.price is None:
+        return item
+    return replace(item, price=rules.normalize_price(item.price))
 
 
 def _limit_unknown(document: object) -> object:
@@ -192,19 +195,6 @@ def _limit_unknown(document: object) -> object:
         some = items[: rules.MAX_ITEMS + 1]
         found["items"] = [known(item, ItemRequest.model_fields) for item in some]
     return found
-
-
-def _to_draft(request: OrderRequest, items: tuple[OrderItem, ...]) -> OrderDraft:
-    return OrderDraft(
-        customer_name=request.customer_name,
-        items=items,
-        customer_type=request.customer_type,
-        order_type=request.order_type,
-        table_number=request.table_number,
-        delivery_address=request.delivery_address,
-        rush=request.rush,
-        priority=request.priority,
-    )
 
 
 # --- what is wrong, in our words ------------------------------------------------------------------

@@ -38,7 +38,6 @@ from pizza.web.openapi_security import SCHEMES, add_security
 from pizza.web.schemas import requests, staff
 from pizza.web.schemas import webhooks as webhook_schemas
 from pizza.web.schemas.orders import (
-    ChangeResponse,
     HealthResponse,
     OrderResponse,
     ProblemResponse,
@@ -58,9 +57,9 @@ __all__ = ["App", "Dependencies", "create_app"]
 _MODELS: tuple[type[BaseModel], ...] = (
     OrderResponse,
     StatusResponse,
-    ChangeResponse,
+    staff.ChangeResponse,
     HealthResponse,
-    tracking.TrackedResponse,
+    staff.TrackedResponse,
     *staff.MODELS,
     *requests.MODELS,
     *webhook_schemas.MODELS,

@@ -14,8 +14,8 @@ from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.http.idempotency import IdempotencyKeyHeader
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.orders import ChangeResponse, StatusResponse
-from pizza.web.schemas.staff import WHOLE_EXAMPLE, WholeResponse
+from pizza.web.schemas.orders import StatusResponse
+from pizza.web.schemas.staff import WHOLE_EXAMPLE, ChangeResponse, WholeResponse
 from pizza.web.security import authorization
 
 TAG = Tag(name="orders", description="Place orders and follow them")

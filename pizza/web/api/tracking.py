@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from flask import Response
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
@@ -15,8 +13,7 @@ from pizza.web.dependencies import Dependencies
 from pizza.web.http import etags
 from pizza.web.pages import html, track
 from pizza.web.schemas import documents, serializers
-from pizza.web.schemas.orders import ChangeResponse
-from pizza.web.schemas.staff import WHOLE_EXAMPLE, WholeResponse
+from pizza.web.schemas.staff import WHOLE_EXAMPLE, TrackedResponse
 from pizza.web.security.credentials import Credentials
 
 
@@ -24,12 +21,6 @@ class TokenPath(BaseModel):
     """The token of an order."""
 
     token: str = Field(description="tracking_token in the response to POST /orders")
-
-
-class TrackedResponse(WholeResponse):
-    """An order for its customer, with its history."""
-
-    history: list[ChangeResponse]
 
 
 TRACKED_EXAMPLE = {**WHOLE_EXAMPLE, "history": openapi.HISTORY_EXAMPLE}
@@ -57,7 +48,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
             return track.tracking_page(found, steps, path.token)
         document = {
             **documents.order(found),
-            "history": [dataclasses.asdict(step) for step in steps],
+            "history": [documents.change(step) for step in steps],
         }
         response = etags.versioned_response(serializers.dump(document), found.version)
         # The URL contains the token, so it must not be sent to another site.

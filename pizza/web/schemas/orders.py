@@ -43,15 +43,6 @@ class StatusResponse(BaseModel):
     total_amount: float = 0
 
 
-class ChangeResponse(BaseModel):
-    """One step of an order's history."""
-
-    status: str
-    timestamp: str = Field(json_schema_extra={"format": "date-time"})
-    changed_by: str
-    notes: str | None
-
-
 class HealthResponse(BaseModel):
     """Whether the order service works, and the state of what it depends on."""
 

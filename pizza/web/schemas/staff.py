@@ -2,110 +2,112 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema, create_model
+
+from pizza.domain.order import OrderItem
+from pizza.kitchen.storage import KitchenState
+from pizza.reports.storage import Figures
+from pizza.web.schemas import documents
+from pizza.web.schemas.documents import DocumentType
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 TimeOrNull = Annotated[
     str | None,
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
+# What a type of Python becomes in JSON, where it is not the same.
+_JSON_TYPES: Mapping[Any, Any] = {
+    datetime: Time,
+    datetime | None: TimeOrNull,
+    Decimal: float,
+    Decimal | None: float | None,
+}
 
 
-class ItemResponse(BaseModel):
-    """One item of an order."""
-
-    name: str
-    quantity: int
-    price: float
-
-
-class SummaryResponse(BaseModel):
-    """One order of a list."""
-
-    order_number: str
-    status: str
-    stage: str | None
-    customer_name: str
-    order_type: str
-    priority: int
-    rush: bool
-    total_amount: float
-    created_at: Time
-    updated_at: Time
-    estimated_completion: TimeOrNull
-    completed_at: TimeOrNull
-    processed_by: str | None
+def response_model(
+    document: DocumentType, name: str, description: str, **types: Any
+) -> type[BaseModel]:
+    """The model of a document, with the types of its dataclass. types: of members that differ."""
+    hints = get_type_hints(document.source)
+    for field in document.members.keys() - hints.keys():
+        hints[field] = get_type_hints(getattr(document.source, field).fget)["return"]
+    members: dict[str, Any] = {
+        member: (types.get(member, _JSON_TYPES.get(hints[field], hints[field])), ...)
+        for field, member in document.members.items()
+    }
+    return create_model(name, __doc__=description, **members)
 
 
-class WholeResponse(SummaryResponse):
-    """An order with its items, its customer and its times."""
+CustomerType = Literal["regular", "vip"]
 
-    customer_type: Literal["regular", "vip"]
-    table_number: int | None
-    delivery_address: str | None
-    items: list[ItemResponse]
-    started_at: TimeOrNull
-    promised_at: TimeOrNull
-    version: int
-
-
-class WorkerResponse(BaseModel):
-    """One worker; its figures are of its share of the newest 5,000 orders."""
-
-    worker_name: str
-    type: str
-    status: Literal["online", "offline"]
-    orders_processed: int
-    last_seen: Time
-    station: str
-    order_types: list[str] | None
-    tags: list[str] | None
-    measured_orders: int
-    avg_cooking_seconds: float | None
-    p90_cooking_seconds: float | None
-    avg_waiting_seconds: float | None
-    p90_waiting_seconds: float | None
-    last_order_at: TimeOrNull
-
-
-class DishResponse(BaseModel):
-    """One dish of the menu."""
-
-    name: str
-    tag: str
-    price: float | None
-    sold_out: bool
-
-
-class CustomerResponse(BaseModel):
-    """What is known of a customer."""
-
-    name: str
-    vip: bool
-    vip_set_by: str | None
-    vip_changed_at: TimeOrNull
-    repeat: bool
-    orders: int
-    cancelled: int
-    spent: float
-    first_order_at: TimeOrNull
-    last_order_at: TimeOrNull
-
-
-class KitchenResponse(BaseModel):
-    """Whether the kitchen takes orders."""
-
-    paused: bool
-    reason: str | None
-    changed_by: str
-    changed_at: Time
-    max_concurrent: int = Field(description="orders at a time, 0 for no limit")
-    max_concurrent_by: str | None = Field(
-        description="who set it by a command; null for an order service at its start"
-    )
-    stations: list[str]
+ItemResponse = response_model(
+    DocumentType(OrderItem), "ItemResponse", "One item of an order.", price=float
+)
+SummaryResponse = response_model(documents.summary, "SummaryResponse", "One order of a list.")
+WholeResponse = response_model(
+    documents.order,
+    "WholeResponse",
+    "An order with its items, its customer and its times.",
+    customer_type=CustomerType,
+    items=list[ItemResponse],  # type: ignore[valid-type]
+)
+ChangeResponse = response_model(
+    documents.change, "ChangeResponse", "One step of an order's history."
+)
+TrackedResponse = create_model(
+    "TrackedResponse",
+    __doc__="An order for its customer, with its history.",
+    __base__=WholeResponse,
+    history=(list[ChangeResponse], ...),  # type: ignore[valid-type]
+)
+WorkerResponse = response_model(
+    documents.worker,
+    "WorkerResponse",
+    "One worker; its figures are of its share of the newest 5,000 orders.",
+    status=Literal["online", "offline"],
+)
+DishResponse = response_model(documents.dish, "DishResponse", "One dish of the menu.")
+CustomerResponse = response_model(
+    documents.customer, "CustomerResponse", "What is known of a customer."
+)
+WaitResponse = response_model(
+    documents.priority_wait,
+    "WaitResponse",
+    "How long orders of one priority waited for a cook.",
+)
+KitchenResponse = create_model(
+    "KitchenResponse",
+    __doc__="Whether the kitchen takes orders.",
+    __base__=response_model(
+        DocumentType(KitchenState),
+        "KitchenState",
+        "",
+        max_concurrent=Annotated[int, Field(description="orders at a time, 0 for no limit")],
+        max_concurrent_by=Annotated[
+            str | None,
+            Field(description="who set it by a command; null for an order service at its start"),
+        ],
+    ),
+    stations=(list[str], ...),
+)
+FiguresResponse = response_model(
+    DocumentType(Figures, computed=["late_share"]),
+    "FiguresResponse",
+    "Of some orders: how many, how fast, how many late.",
+)
+ReportResponse = create_model(
+    "ReportResponse",
+    __doc__="A day's orders (UTC): all of them, and by type and by priority.",
+    __base__=FiguresResponse,
+    day=(Annotated[str, Field(json_schema_extra={"format": "date"})], ...),
+    by_type=(dict[str, FiguresResponse], ...),  # type: ignore[valid-type]
+    by_priority=(dict[str, FiguresResponse], ...),  # type: ignore[valid-type]
+)
 
 
 class BoardItemResponse(BaseModel):
@@ -136,36 +138,6 @@ class BoardOrderResponse(BaseModel):
     processed_by: str | None
     version: int
     items: list[BoardItemResponse]
-
-
-class FiguresResponse(BaseModel):
-    """Of some orders: how many, how fast, how many late."""
-
-    orders: int
-    cancelled: int
-    prepared: int
-    avg_preparation_seconds: float | None
-    p90_preparation_seconds: float | None
-    late: int
-    late_share: float | None
-
-
-class ReportResponse(FiguresResponse):
-    """A day's orders (UTC): all of them, and by type and by priority."""
-
-    day: Annotated[str, Field(json_schema_extra={"format": "date"})]
-    by_type: dict[str, FiguresResponse]
-    by_priority: dict[str, FiguresResponse]
-
-
-class WaitResponse(BaseModel):
-    """How long orders of one priority waited for a cook."""
-
-    priority: int
-    orders: int
-    begun: int
-    avg_wait_seconds: float | None
-    p90_wait_seconds: float | None
 
 
 MODELS: tuple[type[BaseModel], ...] = (
