@@ -1,5 +1,5 @@
 """The menu: dishes and prices."""
 
-from pizza.menu.cache import read_menu
+from pizza.menu.cache import Menu, MenuCache, read_menu
 
-__all__ = ["read_menu"]
+__all__ = ["Menu", "MenuCache", "read_menu"]

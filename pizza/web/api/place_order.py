@@ -10,20 +10,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from contextlib import nullcontext
 from http import HTTPStatus
 
-from pizza.audit import audit_log
-from pizza.audit.audit_log import Subject
 from pizza.config.options import MENU, PRODUCTION
 from pizza.config.settings import Settings
-from pizza.database.connection import BoundedConnection
-from pizza.domain.actor import Actor
-from pizza.domain.errors import FieldError, InvalidOrder
-from pizza.domain.menu import menu_errors, with_menu_prices
 from pizza.domain.order import PlacedOrder
-from pizza.menu.cache import Menu, MenuCache
-from pizza.orders import orders as service
+from pizza.orders.placement import OrderPlacement
 from pizza.orders.schema import parse_order
 from pizza.web.dependencies import DATABASE_SECONDS, JSON, Dependencies
 from pizza.web.http.idempotency import REPLAYED, read_idempotency_key
@@ -57,7 +49,7 @@ class PlaceOrder:
         self._limits = limits
         self._settings = settings
         self._dependencies = dependencies
-        self._menu = MenuCache()
+        self._placement = OrderPlacement(settings.cooking_time)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         """Handle one WSGI request; never raises."""
@@ -97,35 +89,17 @@ class PlaceOrder:
         by_menu = self._requires_menu_prices()
         draft = parse_order(parse_json(body), prices_needed=not by_menu)
         self._authorizer.check_restricted_fields(draft, principal, environ)
-
-        may_deviate = by_menu and principal.has_key and principal.is_staff
         actor = principal.actor(address_of(environ))
-
-        def place(conn: BoundedConnection, menu: Menu) -> PlacedOrder:
-            priced = with_menu_prices(draft, menu.prices)
-            with conn.transaction() if may_deviate else nullcontext():
-                order = service.place_order(
-                    conn,
-                    priced,
-                    base_seconds=self._settings.cooking_time,
-                    menu=menu.tags,
-                    key=key,
-                    client=client,
-                    menu_prices=by_menu and not may_deviate,
-                )
-                if may_deviate:
-                    _record_deviation(conn, order, menu_errors(priced, menu.prices), actor)
-            return order
-
+        may_deviate = by_menu and principal.has_key and principal.is_staff
         with self._dependencies.pool.connection(timeout=DATABASE_SECONDS) as conn:
-            menu = self._menu.read(conn)
-            try:
-                order = place(conn, menu)
-            except InvalidOrder:
-                # The menu may have changed since it was cached.
-                if all(item.price is not None for item in draft.items):
-                    raise
-                order = place(conn, self._menu.read(conn, fresh=True))
+            order = self._placement.place(
+                conn,
+                draft,
+                key=key,
+                client=client,
+                menu_prices=by_menu,
+                deviator=actor if may_deviate else None,
+            )
         _log_received(order, time.monotonic() - started, actor.source)
         return order
 
@@ -148,22 +122,6 @@ class FastPath:
         if environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST":
             return self._endpoint(environ, start_response)
         return self._app(environ, start_response)
-
-
-def _record_deviation(
-    conn: BoundedConnection, order: PlacedOrder, errors: list[FieldError], actor: Actor
-) -> None:
-    """Record in the audit log that staff deviates from the menu, in the order's transaction."""
-    if not errors or order.replayed:
-        return
-    sold = {each.field: each.message for each in errors}
-    audit_log.record_change(
-        conn, actor, "prices_deviated", Subject("order", order.number), after=sold
-    )
-    log.info(
-        "Order has other prices than the menu",
-        extra={"action": "prices_deviate", "order_number": order.number, "details": sold},
-    )
 
 
 def _log_received(order: PlacedOrder, seconds: float, client: str) -> None:
