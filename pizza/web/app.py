@@ -37,12 +37,7 @@ from pizza.web.http.access_log import access_log
 from pizza.web.openapi_security import SCHEMES, add_security
 from pizza.web.schemas import requests, staff
 from pizza.web.schemas import webhooks as webhook_schemas
-from pizza.web.schemas.orders import (
-    HealthResponse,
-    OrderResponse,
-    ProblemResponse,
-    StatusResponse,
-)
+from pizza.web.schemas.orders import HealthResponse, OrderResponse, ProblemResponse, StatusResponse
 from pizza.web.security.authorization import Authorizer
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.hosts import HostCheck

@@ -14,23 +14,21 @@ from pizza.web.schemas.orders import OrderResponse, ProblemResponse
 
 _REF = "#/components/schemas/{model}"
 
-_LOCATION = {
-    "Location": {"description": "the status of the order", "schema": {"type": "string"}},
-}
+_LOCATION = {"Location": {"description": "the status of the order", "schema": {"type": "string"}}}
 _REPLAYED = {
     "Idempotent-Replayed": {
         "description": "true: a repetition; the order was placed by the first request of its key",
         "schema": {"type": "string", "enum": ["true"]},
-    },
+    }
 }
 ETAG = {
     "ETag": {
         "description": "the order's version and a checksum of this document",
         "schema": {"type": "string"},
-    },
+    }
 }
 RETRY_AFTER = {
-    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}},
+    "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer", "minimum": 1}}
 }
 _HEADERS_OF = {
     401: {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}},

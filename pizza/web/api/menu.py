@@ -65,10 +65,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         openapi_extensions=openapi.body(
             DishRequest, {"name": "Pizza Funghi", "tag": "pizza", "price": 16.5}
         ),
-        responses={
-            **updated,
-            **openapi.problems(400, 413, 415, 422, 503),
-        },
+        responses={**updated, **openapi.problems(400, 413, 415, 422, 503)},
     )
     def add_dish() -> Response:
         form = parse_request(DishRequest)

@@ -12,12 +12,7 @@ from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import json_response, list_response
 from pizza.web.schemas import documents
-from pizza.web.schemas.staff import (
-    REPORT_EXAMPLE,
-    WAIT_EXAMPLE,
-    ReportResponse,
-    WaitResponse,
-)
+from pizza.web.schemas.staff import REPORT_EXAMPLE, WAIT_EXAMPLE, ReportResponse, WaitResponse
 
 TAG = Tag(name="reports", description="Reports")
 

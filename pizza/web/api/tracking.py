@@ -46,10 +46,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
             steps = service.order_history(conn, number)
         if html.prefers_html():
             return track.tracking_page(found, steps, path.token)
-        document = {
-            **documents.order(found),
-            "history": [documents.change(step) for step in steps],
-        }
+        document = {**documents.order(found), "history": [documents.change(step) for step in steps]}
         response = etags.versioned_response(serializers.dump(document), found.version)
         # The URL contains the token, so it must not be sent to another site.
         response.headers["Referrer-Policy"] = "no-referrer"

@@ -18,10 +18,7 @@ HTML = "text/html; charset=utf-8"
 # No external resources, no inline code, no framing by other sites.
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 # With no-referrer a form would be sent with the origin `null`.
-_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Referrer-Policy": "same-origin",
-}
+_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 
 
 def prefers_html() -> bool:

@@ -33,11 +33,7 @@ _FIELD_MESSAGES = {
     "items": "Choose at least one dish.",
 }
 _CHECK_FIELDS = "Please check the marked fields."
-_TYPES = (
-    (rules.TAKEOUT, "Pickup"),
-    (rules.DINE_IN, "Dine in"),
-    (rules.DELIVERY, "Delivery"),
-)
+_TYPES = ((rules.TAKEOUT, "Pickup"), (rules.DINE_IN, "Dine in"), (rules.DELIVERY, "Delivery"))
 
 
 def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder) -> None:
