@@ -8,6 +8,7 @@ from typing import Any
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 
 _SQL = Queries("restaurant/active_orders")
 
@@ -42,5 +43,5 @@ class ActiveOrder:
 
 def list_active_orders(conn: Connection) -> list[ActiveOrder]:
     """The active orders, most urgent first; cancelled ones are listed for two minutes."""
-    rows = conn.execute(_SQL.active_orders, {"limit": MAX_LISTED, "newest": _NEWEST}).fetchall()
-    return [ActiveOrder(*row) for row in rows]
+    limits = {"limit": MAX_LISTED, "newest": _NEWEST}
+    return fetch_all(conn, ActiveOrder, _SQL.active_orders, limits)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from pizza.domain.order import OrderItem
+from pizza.kitchen.active_orders_storage import ActiveOrder
 from pizza.kitchen.storage import KitchenState
 from pizza.reports.storage import Figures
 from pizza.web.schemas import documents
@@ -117,27 +118,13 @@ class BoardItemResponse(BaseModel):
     quantity: int
 
 
-class BoardOrderResponse(BaseModel):
-    """An order on the kitchen page; a cancelled one stays for two minutes."""
-
-    order_number: str
-    status: str
-    stage: str | None
-    customer_name: str
-    customer_type: Literal["regular", "vip"]
-    order_type: str
-    table_number: int | None
-    priority: int
-    rush: bool
-    created_at: Time
-    updated_at: Time
-    started_at: TimeOrNull
-    promised_at: TimeOrNull
-    estimated_completion: TimeOrNull
-    completed_at: TimeOrNull
-    processed_by: str | None
-    version: int
-    items: list[BoardItemResponse]
+BoardOrderResponse = response_model(
+    DocumentType(ActiveOrder),
+    "BoardOrderResponse",
+    "An order on the kitchen page; a cancelled one stays for two minutes.",
+    customer_type=CustomerType,
+    items=list[BoardItemResponse],
+)
 
 
 MODELS: tuple[type[BaseModel], ...] = (
