@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue.errors import Released
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
@@ -84,12 +85,9 @@ class ReconnectingConnection:
             self.close()
         if not self._unavailable:
             self._unavailable = True
-            log.warning(
-                "%s, trying again: %s",
-                "PostgreSQL refuses" if self._refused else "PostgreSQL is away",
-                error or "connection lost",
-                extra={"action": "database_lost"},
-            )
+            what = "PostgreSQL refuses" if self._refused else "PostgreSQL is away"
+            text = f"{what}, trying again: {error or 'connection lost'}"
+            log_action(log.warning, "database_lost", text)
 
     def _refused_lately(self) -> bool:
         """Whether the server refused work a moment ago; other statements may succeed meanwhile."""

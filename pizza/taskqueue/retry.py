@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -77,29 +76,3 @@ class Backoff:
         """The seconds to wait now."""
         wait, self._next = self._next, min(self.LONGEST_S, self._next * 2)
         return wait * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-class Repeated:
-    """Limits log lines about a lasting error: each text once a minute.
-
-    All "… is not available: …" texts of one server count as the same text.
-    """
-
-    INTERVAL_S = 60.0
-
-    def __init__(self) -> None:
-        self._logged_at: dict[str, float] = {}
-
-    def is_due(self, error: object) -> bool:
-        """Whether to log this error now."""
-        text, now = str(error).partition(" is not available:")[0], time.monotonic()
-        if now - self._logged_at.get(text, -self.INTERVAL_S) < self.INTERVAL_S:
-            return False
-        self._logged_at[text] = now
-        return True
-
-    def is_over(self) -> bool:
-        """Reset after a success; returns whether there had been an error."""
-        had_error = bool(self._logged_at)
-        self._logged_at.clear()
-        return had_error

@@ -168,7 +168,7 @@ def find_action_errors(sources: Sources) -> Iterator[Finding]:
 
 
 def _logged_actions(call: ast.Call) -> set[str]:
-    """The actions of a call of a logger (extra={"action": …}) or of a function such as _log."""
+    """The actions of a call of a logger (extra={"action": …}), of log_action, or of _log."""
     found: set[str] = set()
     for keyword in call.keywords:
         if keyword.arg == "extra" and isinstance(keyword.value, ast.Dict):
@@ -176,7 +176,7 @@ def _logged_actions(call: ast.Call) -> set[str]:
                 if isinstance(key, ast.Constant) and key.value == "action":
                     found |= _constants(value)
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    if name == "_log" or name.startswith("_log_"):
+    if name in ("_log", "log_action") or name.startswith("_log_"):
         texts = set[str]().union(*map(_constants, call.args))
         found |= {text for text in texts if _ACTION.fullmatch(text)}
     return found

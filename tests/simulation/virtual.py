@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from pizza.database import application, connection
-from pizza.taskqueue import db_session, job, retry
+from pizza.taskqueue import db_session, job, logs, retry
 from pizza.taskqueue.broker import publisher
 from pizza.taskqueue.dead_letters import importer
 from pizza.taskqueue.outbox import (
@@ -234,7 +234,7 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "_TICK_S": 1.0, "new_worker_id": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),
-    (db_session, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),
+    (db_session, _CLOCK | {"connect": _connect}), (retry, {"random": _RANDOM}), (logs, _CLOCK),
     (job, _CLOCK), (executor, _CLOCK), (application, _CLOCK), (connection, _CLOCK),
 ]  # fmt: skip
 

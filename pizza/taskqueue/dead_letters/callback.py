@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pizza.database.connection import BoundedConnection, is_unavailable
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery
 
 if TYPE_CHECKING:
@@ -67,13 +68,6 @@ def call_on_dead(conn: BoundedConnection, task: Task | None, message: DeadMessag
     except Exception as error:
         if conn.closed or is_unavailable(error):
             raise
-        log.error(
-            "on_dead of task %s failed: %s",
-            task.name,
-            error,
-            exc_info=error,
-            extra={
-                "action": "on_dead_failed",
-                "details": {"task": task.name, "message_id": str(message.message_id)},
-            },
-        )
+        details = {"task": task.name, "message_id": str(message.message_id)}
+        text = f"on_dead of task {task.name} failed: {error}"
+        log_action(log.error, "on_dead_failed", text, details, error=error)

@@ -21,6 +21,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.dead_letters.headers import json_safe_headers
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import DEAD_MESSAGE, Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE
 
@@ -172,14 +173,9 @@ class DeadLetterImporter:
         except psycopg.Error as error:
             if self._conn.closed:
                 raise
-            log.warning(
-                "A letter stays in the dead-letter queue, as its row cannot be written: %s",
-                str(error).splitlines()[0],
-                extra={
-                    "action": "dead_letter_failed",
-                    "details": {"message_id": letter.message_id},
-                },
-            )
+            reason = str(error).splitlines()[0]
+            text = f"A dead letter stays in its queue, as its row cannot be written: {reason}"
+            log_action(log.warning, "dead_letter_failed", text, {"message_id": letter.message_id})
             return False
         return True
 

@@ -21,6 +21,7 @@ from psycopg.rows import namedtuple_row, scalar_row
 from pizza.database.connection import translate_errors
 from pizza.database.errors import DatabaseTransientError
 from pizza.database.queries import Queries
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -172,11 +173,8 @@ def _apply_to_batch(conn: psycopg.Connection[Any], query: str, ids: Sequence[UUI
         first = _apply_to_batch(conn, query, ids[:middle])
         second = _apply_to_batch(conn, query, ids[middle:])
         return BulkResult(first.count + second.count, first.failures | second.failures)
-    log.error(
-        "A dead message stays as it is: %s",
-        reason,
-        extra={"action": "dead_letter_failed", "details": {"message_id": str(ids[0])}},
-    )
+    text = f"A dead message stays as it is: {reason}"
+    log_action(log.error, "dead_letter_failed", text, {"message_id": str(ids[0])})
     return BulkResult(0, {str(ids[0]): reason})
 
 

@@ -21,6 +21,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.publisher import Publisher, Refusal
 from pizza.taskqueue.dead_letters.headers import error_headers
 from pizza.taskqueue.errors import BrokerUnavailable
+from pizza.taskqueue.logs import LogThrottle, log_action
 from pizza.taskqueue.message import to_amqp
 from pizza.taskqueue.retry import RetryPolicy
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
@@ -56,7 +57,7 @@ class BatchPublisher:
         self._declared_at = -_DECLARE_INTERVAL_S
         # When an (exchange, routing key) was unroutable right after a declaration.
         self._unroutable: dict[tuple[str, str], float] = {}
-        self._logged_at: dict[str, float] = {}
+        self._throttle = LogThrottle(_LOG_INTERVAL_S)
 
     def publish(
         self,
@@ -139,13 +140,11 @@ class BatchPublisher:
             return
         dropped = _unless_locked(conn, _SQL.drop_unroutable_events, {"positions": unbound})
         for exchange, number, _ in dropped or ():
-            self._log_throttled(
-                f"dropped {exchange}",
-                logging.WARNING,
-                "event_dropped",
-                f"{number} events to exchange {exchange!r} are dropped: no queue is bound for them",
-                {"exchange": exchange, "number": number},
-            )
+            if self._throttle.is_due(f"dropped {exchange}"):
+                what = f"{number} events to exchange {exchange!r}"
+                text = f"{what} are dropped: no queue is bound for them"
+                details = {"exchange": exchange, "number": number}
+                log_action(log.warning, "event_dropped", text, details)
 
     def _park(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         """Delay a message, longer each time; dead-letter it after the last attempt."""
@@ -155,13 +154,10 @@ class BatchPublisher:
             return
         delay = PARKING.delay(refusals)
         conn.execute(_SQL.park_message, {"positions": [row.position], "delay": delay})
-        self._log_throttled(
-            f"parked {row.exchange}",
-            logging.WARNING,
-            "message_parked",
-            f"A message cannot be published, next in {delay.total_seconds():.0f} s: {reason}",
-            {"message_id": str(row.id), "exchange": row.exchange, "routing_key": row.routing_key},
-        )
+        if self._throttle.is_due(f"parked {row.exchange}"):
+            seconds = delay.total_seconds()
+            text = f"A message cannot be published, next in {seconds:.0f} s: {reason}"
+            log_action(log.warning, "message_parked", text, _details(row))
 
     def _dead_letter(self, conn: BoundedConnection, row: Any, reason: str) -> None:
         headers = error_headers(row.routing_key, f"not published: {reason}", task=row.task)
@@ -171,18 +167,8 @@ class BatchPublisher:
         )
         if done is None or row.exchange == DEAD_LETTER_EXCHANGE:
             return  # locked, or the copy of a dead message, whose row stays
-        log.error(
-            "A message cannot be published and is dead: %s",
-            reason,
-            extra={
-                "action": "message_dead",
-                "details": {
-                    "message_id": str(row.id),
-                    "exchange": row.exchange,
-                    "routing_key": row.routing_key,
-                },
-            },
-        )
+        text = f"A message cannot be published and is dead: {reason}"
+        log_action(log.error, "message_dead", text, _details(row))
 
     # -- marking --------------------------------------------------------------------
 
@@ -205,18 +191,9 @@ class BatchPublisher:
         self.unmarked -= set(positions)
         self.unmarked |= {position for (position,) in rows}
 
-    def _log_throttled(
-        self, about: str, level: int, action: str, text: str, details: dict[str, Any]
-    ) -> None:
-        """Log, but at most once in half a minute for the same `about`."""
-        now = time.monotonic()
-        if now - self._logged_at.get(about, -_LOG_INTERVAL_S) < _LOG_INTERVAL_S:
-            return
-        self._logged_at = {
-            key: at for key, at in self._logged_at.items() if now - at < _LOG_INTERVAL_S
-        }
-        self._logged_at[about] = now
-        log.log(level, text, extra={"action": action, "details": details})
+
+def _details(row: Any) -> dict[str, Any]:
+    return {"message_id": str(row.id), "exchange": row.exchange, "routing_key": row.routing_key}
 
 
 def _reason(row: Any, why: Refusal) -> str:

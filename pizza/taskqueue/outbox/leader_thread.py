@@ -11,12 +11,10 @@ import psycopg
 
 from pizza.database.connection import BoundedConnection, connect, translate_errors
 from pizza.database.errors import DatabaseUnavailable
+from pizza.taskqueue.logs import LogThrottle, log_action
 from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
-
-# A lasting failure is logged again after this time.
-_LOG_INTERVAL_S = 60.0
 
 
 class LeaderThread(threading.Thread):
@@ -28,7 +26,7 @@ class LeaderThread(threading.Thread):
         self._db_url = db_url
         self._title = title
         self._ending = threading.Event()
-        self._logged_at: dict[str, float] = {}
+        self._throttle = LogThrottle()
 
     def stop(self, timeout: float) -> None:
         """Stop. Waits up to `timeout` seconds."""
@@ -50,10 +48,9 @@ class LeaderThread(threading.Thread):
                 if not away:
                     log.warning("%s: %s", self.name, error, extra={"action": "database_lost"})
                 away = True
-            except Exception:
-                log.exception(
-                    "%s failed; starting over", self.name, extra={"action": "keeper_failed"}
-                )
+            except Exception as error:
+                text = f"{self.name} failed; starting over"
+                log_action(log.error, "keeper_failed", text, error=error)
             if time.monotonic() - began > Backoff.LONGEST_S:
                 backoff.reset()
             self._ending.wait(backoff.next())
@@ -76,7 +73,5 @@ class LeaderThread(threading.Thread):
 
     def log_throttled(self, about: str, text: str) -> None:
         """Log a warning, at most once a minute for the same `about`."""
-        now = time.monotonic()
-        if now - self._logged_at.get(about, -_LOG_INTERVAL_S) >= _LOG_INTERVAL_S:
-            self._logged_at[about] = now
-            log.warning("%s", text, extra={"action": "keeper_failed", "details": {"about": about}})
+        if self._throttle.is_due(about):
+            log_action(log.warning, "keeper_failed", text, {"about": about})

@@ -16,6 +16,7 @@ from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.database.queries import Queries
 from pizza.taskqueue.errors import ConfigurationError
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.outbox.leader_thread import LeaderThread
 
 log = logging.getLogger(__name__)
@@ -87,11 +88,10 @@ class PeriodicRunner(LeaderThread):
                 raise
             pause = min(task.seconds, _RETRY_S)
             self._due[task.name] = time.monotonic() + pause
-            log.warning(
-                "Periodic task %s failed; its next run is in %g s: %s",
-                task.name,
-                pause,
-                error,
-                exc_info=None if isinstance(error, DatabaseTransientError) else error,
-                extra={"action": "periodic_task_failed", "details": {"task": task.name}},
+            log_action(
+                log.warning,
+                "periodic_task_failed",
+                f"Periodic task {task.name} failed; its next run is in {pause:g} s: {error}",
+                {"task": task.name},
+                error=None if isinstance(error, DatabaseTransientError) else error,
             )

@@ -14,8 +14,9 @@ from pizza.taskqueue.app import App
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.errors import BrokerUnavailable
+from pizza.taskqueue.logs import LogThrottle
 from pizza.taskqueue.outbox import subscriptions
-from pizza.taskqueue.retry import Backoff, Repeated
+from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class ReconnectingPublisher:
         self.publisher: Publisher | None = None
         self.state: BrokerState | None = None
         self._was_notified = False  # of a block, on the open connection
-        self._trouble = Repeated()
+        self._trouble = LogThrottle()
         self._backoff = Backoff()
         self._connect_from = 0.0
 
@@ -86,10 +87,8 @@ class ReconnectingPublisher:
             self._was_notified = True
             if self.state is not BrokerState.BLOCKED:
                 self.state = BrokerState.BLOCKED
-                log.warning(
-                    "RabbitMQ takes no messages: it is short of memory or disk space",
-                    extra={"action": "broker_blocked"},
-                )
+                text = "RabbitMQ takes no messages: it is short of memory or disk space"
+                log.warning(text, extra={"action": "broker_blocked"})
         elif self._was_notified:
             self._set_unblocked()
         return self.state is BrokerState.BLOCKED

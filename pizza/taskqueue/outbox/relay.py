@@ -228,10 +228,8 @@ class Relay(threading.Thread):
         conn.execute(_SQL.leader_release)
         self._campaign_from = time.monotonic() + _RESIGN_PAUSE_S
         self._state = "standby"
-        log.warning(
-            "Relay gives the lead to a process that reaches RabbitMQ",
-            extra={"action": "leader_resigned"},
-        )
+        text = "Relay gives the lead to a process that reaches RabbitMQ"
+        log.warning(text, extra={"action": "leader_resigned"})
 
     def _publish(self, conn: BoundedConnection) -> int:
         """Publish one batch; returns the number of messages."""

@@ -30,6 +30,7 @@ from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery, to_amqp
 from pizza.taskqueue.topology import Topology
 
@@ -272,7 +273,5 @@ class Republisher:
 
     @staticmethod
     def _log_republished(queue: str | None, number: int, text: str) -> None:
-        log.warning(
-            text,
-            extra={"action": "messages_sent_again", "details": {"queue": queue, "number": number}},
-        )
+        details = {"queue": queue, "number": number}
+        log_action(log.warning, "messages_sent_again", text, details)

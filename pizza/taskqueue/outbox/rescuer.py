@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +51,15 @@ class Rescuer:
         for worker, name in rows:
             row = self._conn.execute(_SQL.terminate_worker, {"worker": worker}).fetchone()
             if row is not None and row[0]:
-                log.warning(
-                    "%s has not renewed its lease; its sessions are ended",
-                    name,
-                    extra={"action": "worker_expired", "details": {"name": name}},
-                )
+                text = f"{name} has not renewed its lease; its sessions are ended"
+                log_action(log.warning, "worker_expired", text, {"name": name})
 
     def _release_orphaned(self) -> None:
         while True:
             rows = self._conn.execute(_SQL.rescue_orphaned, {"limit": _SLICE}).fetchall()
             for id, task, queue, _ in rows:
-                log.warning(
-                    "The worker of a message is gone; the message waits again",
-                    extra={
-                        "action": "claim_orphaned",
-                        "details": {"message_id": str(id), "task": task, "queue": queue},
-                    },
-                )
+                text = "The worker of a message is gone; the message waits again"
+                details = {"message_id": str(id), "task": task, "queue": queue}
+                log_action(log.warning, "claim_orphaned", text, details)
             if len(rows) < _SLICE:
                 return

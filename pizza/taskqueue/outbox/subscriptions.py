@@ -15,6 +15,7 @@ from kombu import Queue
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.topology import Topology
 
 log = logging.getLogger(__name__)
@@ -56,8 +57,5 @@ def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Top
             continue
         queue = Queue(name, exchanges[exchange], routing_key=routing_key, durable=True)
         if not broker.try_declare(queue):
-            log.warning(
-                "Queue %s exists with other properties",
-                name,
-                extra={"action": "queue_differs", "details": {"queue": name}},
-            )
+            text = f"Queue {name} exists with other properties"
+            log_action(log.warning, "queue_differs", text, {"queue": name})

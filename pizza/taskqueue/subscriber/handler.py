@@ -20,6 +20,7 @@ from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage, Released
 from pizza.taskqueue.lifecycle import Waker
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.retry import Backoff, RetryPolicy
 from pizza.taskqueue.subscriber.event import Event, Handler, OnCommit, OnDeadLetter, parse_event
@@ -152,9 +153,8 @@ class HandlerThread(threading.Thread):
                 self._call_handler(event)
                 return Processed(delivery.delivery_tag)
             except DuplicateEvent as duplicate:
-                self._log_event(
-                    logging.INFO, "event_skipped", f"Duplicate dropped: {duplicate}", event
-                )
+                text = f"Duplicate dropped: {duplicate}"
+                log_action(log.info, "event_skipped", text, _details(event))
                 return Processed(delivery.delivery_tag)
             except (Released, NameLockLost):
                 raise
@@ -165,12 +165,8 @@ class HandlerThread(threading.Thread):
                 if not self._config.retry.should_retry(event.attempt, error):
                     return self._dead_letter(delivery, event, reason, event.attempt, error)
                 delay = self._config.retry.delay(event.attempt).total_seconds()
-                self._log_event(
-                    logging.WARNING,
-                    "event_retried",
-                    f"Attempt {event.attempt} failed, next in {delay:.1f} s: {reason[:1000]}",
-                    event,
-                )
+                text = f"Attempt {event.attempt} failed, next in {delay:.1f} s: {reason[:1000]}"
+                log_action(log.warning, "event_retried", text, _details(event))
                 self._wait(delay)
                 event = replace(event, attempt=event.attempt + 1)
 
@@ -213,22 +209,12 @@ class HandlerThread(threading.Thread):
             except (Released, NameLockLost):
                 raise
             except Exception as error:  # the event must not be lost
-                log.error(
-                    "A dead letter cannot be written, trying again: %s",
-                    error,
-                    extra={"action": "dead_letter_failed", "details": {"queue": delivery.queue}},
-                )
+                text = f"A dead letter cannot be written, trying again: {error}"
+                log_action(log.error, "dead_letter_failed", text, {"queue": delivery.queue})
                 self._wait(backoff.next())
-        log.error(
-            "Dead after attempt %d: %s",
-            attempt,
-            reason[:1000],
-            exc_info=cause,
-            extra={
-                "action": "event_dead",
-                "details": {"queue": delivery.queue, "message_id": delivery.message_id},
-            },
-        )
+        details = {"queue": delivery.queue, "message_id": delivery.message_id}
+        text = f"Dead after attempt {attempt}: {reason[:1000]}"
+        log_action(log.error, "event_dead", text, details, error=cause)
         return Processed(delivery.delivery_tag, letter if self._config.db is None else None)
 
     def _run_step(self, step: Callable[[BoundedConnection | None], None]) -> None:
@@ -242,17 +228,6 @@ class HandlerThread(threading.Thread):
         if self._stop_event.wait(seconds):
             raise Released("the subscriber stops")
 
-    @staticmethod
-    def _log_event(level: int, action: str, text: str, event: Event) -> None:
-        log.log(
-            level,
-            text,
-            extra={
-                "action": action,
-                "details": {
-                    "queue": event.delivery.queue,
-                    "message_id": event.id,
-                    "attempt": event.attempt,
-                },
-            },
-        )
+
+def _details(event: Event) -> dict[str, Any]:
+    return {"queue": event.delivery.queue, "message_id": event.id, "attempt": event.attempt}

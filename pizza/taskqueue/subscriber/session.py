@@ -14,7 +14,8 @@ from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import FrameworkError, TimeLimitExceeded
 from pizza.taskqueue.lifecycle import wait_readable
-from pizza.taskqueue.retry import Backoff, Repeated
+from pizza.taskqueue.logs import LogThrottle, log_action
+from pizza.taskqueue.retry import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class HandlerSession:
 
         Raises the step's own errors, TimeLimitExceeded, and as `connection`.
         """
-        backoff, trouble = Backoff(), Repeated()
+        backoff, trouble = Backoff(), LogThrottle()
         began = time.monotonic()
         while True:
             try:
@@ -113,11 +114,12 @@ class HandlerSession:
             ):
                 self._db.invalidate(error)
             elif trouble.is_due(error):
-                log.log(
-                    logging.WARNING if isinstance(error, DatabaseTransientError) else logging.ERROR,
-                    "PostgreSQL cannot do this now, trying again: %s",
-                    error,
-                    extra={"action": "database_refused", "details": {"queue": self._queue}},
+                is_transient = isinstance(error, DatabaseTransientError)
+                log_action(
+                    log.warning if is_transient else log.error,
+                    "database_refused",
+                    f"PostgreSQL cannot do this now, trying again: {error}",
+                    {"queue": self._queue},
                 )
             self._wait(backoff.next())
 

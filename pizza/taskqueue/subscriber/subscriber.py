@@ -36,8 +36,9 @@ from pizza.taskqueue.broker.publisher import Publisher
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, RegistrationRefused, Released
 from pizza.taskqueue.lifecycle import Shutdown
+from pizza.taskqueue.logs import LogThrottle, log_action
 from pizza.taskqueue.outbox import subscriptions
-from pizza.taskqueue.retry import Backoff, Repeated, RetryPolicy
+from pizza.taskqueue.retry import Backoff, RetryPolicy
 from pizza.taskqueue.subscriber.event import Handler, OnDeadLetter
 from pizza.taskqueue.subscriber.handler import HandlerConfig, HandlerThread
 from pizza.taskqueue.subscriber.session import NameLockLost
@@ -152,7 +153,7 @@ class Subscriber(threading.Thread):
         return self._handler_stop.wait(seconds)
 
     def _subscribe_until_stopped(self) -> None:
-        backoff, trouble = Backoff(), Repeated()
+        backoff, trouble = Backoff(), LogThrottle()
         while not self._shutdown.is_set():
             began = time.monotonic()
             broker = None
@@ -189,7 +190,7 @@ class Subscriber(threading.Thread):
         db = self._db
         if db is None or not self._options.exclusive:
             return
-        backoff, trouble = Backoff(), Repeated()
+        backoff, trouble = Backoff(), LogThrottle()
         while True:
             try:
                 with translate_errors():
@@ -295,6 +296,5 @@ class Subscriber(threading.Thread):
         if not self._was_ready and waited > timeout:
             raise RegistrationRefused(f"A subscriber named {name!r} is already at work.")
         if not self._is_standing_by and (self._was_ready or timeout > Backoff.LONGEST_S):
-            extra = {"action": "standing_by", "details": {"name": name}}
-            log.warning("Standing by: %s", reason, extra=extra)
+            log_action(log.warning, "standing_by", f"Standing by: {reason}", {"name": name})
             self._is_standing_by = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -29,6 +30,7 @@ from pizza.taskqueue.errors import (
     Released,
 )
 from pizza.taskqueue.job import STALE_CLAIM, Job
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.middleware import wrap
 from pizza.taskqueue.task import Task
@@ -112,12 +114,11 @@ class Executor:
     def _accept_external(self, delivery: Delivery, task: Task) -> Result:
         with translate_errors():
             new = accept(self._context.db.connection(), delivery, task)
-        log.info(
+        log_action(
+            log.info,
+            "message_accepted" if new else "message_skipped",
             "Message from outside taken over" if new else "Duplicate from outside dropped",
-            extra={
-                "action": "message_accepted" if new else "message_skipped",
-                "details": {"queue": delivery.queue, "task": task.name},
-            },
+            {"queue": delivery.queue, "task": task.name},
         )
         return Result(Outcome.ACCEPTED)
 
@@ -169,28 +170,28 @@ class Executor:
                 # The delivery is dropped; the keeper publishes the message once its row is free.
                 with translate_errors():
                     self._context.db.connection().execute(_SQL.redeliver, {"id": job.id})
-                self._log(job, logging.INFO, "job_deferred", "Its row is locked; delivered later")
+                _log(log.info, job, "job_deferred", "Its row is locked; delivered later")
                 return Result(Outcome.SKIPPED)
-            self._log(job, logging.INFO, "job_skipped", f"Duplicate dropped: {interruption}")
+            _log(log.info, job, "job_skipped", f"Duplicate dropped: {interruption}")
             return Result(Outcome.SKIPPED)
         if isinstance(interruption, LeaseLost):
             if self._context.cancelled_id == job.id:
-                self._log(job, logging.INFO, "job_cancelled", "Cancelled while it ran")
+                _log(log.info, job, "job_cancelled", "Cancelled while it ran")
                 return Result(Outcome.CANCELLED)
-            self._log(job, logging.WARNING, "lease_lost", f"Token refused: {interruption}")
+            _log(log.warning, job, "lease_lost", f"Token refused: {interruption}")
             return Result(Outcome.LEASE_LOST)
         if job.token is not None:
             claim = {"job_id": job.id, "job_token": job.token}
             with translate_errors():
                 self._context.db.connection().execute(_SQL.release, claim)
-        self._log(job, logging.WARNING, "job_released", f"Released: {interruption}")
+        _log(log.warning, job, "job_released", f"Released: {interruption}")
         return Result(Outcome.RELEASED)
 
     def _failed(self, job: Job, error: Exception) -> Result:
         reason = reason_of(error)
         if job.completed:
             text = f"Failed after its end: {reason}"
-            self._log(job, logging.ERROR, "job_failed_late", text, error)
+            _log(log.error, job, "job_failed_late", text, error)
             return Result(Outcome.COMPLETED, job.next_queue)
         self._context.deadline = None
         try:
@@ -207,10 +208,10 @@ class Executor:
             return self._interrupted(job, LeaseLost(str(stale).splitlines()[0]))
         if delay is not None:
             text = f"Attempt {job.attempt} failed, next in {delay.total_seconds():.1f} s: {reason}"
-            self._log(job, logging.WARNING, "job_retried", text, error)
+            _log(log.warning, job, "job_retried", text, error)
             return Result(Outcome.RESCHEDULED)
         text = f"Dead after attempt {job.attempt}: {reason}"
-        self._log(job, logging.ERROR, "job_dead", text, error)
+        _log(log.error, job, "job_dead", text, error)
         return Result(Outcome.DEAD_LETTERED)
 
     def dead_letter_unclaimed(self, delivery: Delivery, poison: PoisonMessage) -> Result:
@@ -235,30 +236,16 @@ class Executor:
                 OutgoingDeadLetter(delivery.queue, delivery.body, headers).write_to_outbox(conn)
             task = self._app.tasks.get(str(delivery.headers.get("task")))
             call_on_dead(conn, task, DeadMessage.from_delivery(delivery, poison))
-        log.error(
-            "Poison message: %s",
-            poison,
-            extra={
-                "action": "message_dead",
-                "details": {
-                    "queue": delivery.queue,
-                    "message_id": delivery.message_id,
-                    "body": base64.b64encode(delivery.body[:200]).decode(),
-                },
-            },
-        )
+        details = {
+            "queue": delivery.queue,
+            "message_id": delivery.message_id,
+            "body": base64.b64encode(delivery.body[:200]).decode(),
+        }
+        log_action(log.error, "message_dead", f"Poison message: {poison}", details)
         return Result(Outcome.DEAD_LETTERED)
 
-    @staticmethod
-    def _log(job: Job, level: int, action: str, text: str, error: Exception | None = None) -> None:
-        log.log(
-            level,
-            "%s",
-            text,
-            exc_info=error,
-            extra={
-                "action": action,
-                "duration_ms": job.duration_ms,
-                "details": job_details(job),
-            },
-        )
+
+def _log(
+    write: Callable[..., None], job: Job, action: str, text: str, error: Exception | None = None
+) -> None:
+    log_action(write, action, text, job_details(job), error=error, duration_ms=job.duration_ms)

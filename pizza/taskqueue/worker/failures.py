@@ -16,6 +16,7 @@ from pizza.taskqueue.dead_letters.callback import DeadMessage, call_on_dead
 from pizza.taskqueue.dead_letters.headers import error_headers, traceback_text
 from pizza.taskqueue.errors import TimeLimitExceeded
 from pizza.taskqueue.job import STALE_CLAIM, Job
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
@@ -57,11 +58,8 @@ def fail_hung_job(conn: BoundedConnection, job: Job) -> None:
     except psycopg.DatabaseError as stale:
         if stale.sqlstate != STALE_CLAIM:
             raise
-    log.error(
-        "A job does not end; its attempt has failed: %s",
-        reason_of(error),
-        extra={"action": "job_hung", "details": job_details(job)},
-    )
+    text = f"A job does not end; its attempt has failed: {reason_of(error)}"
+    log_action(log.error, "job_hung", text, job_details(job))
 
 
 class FailureCounter:

@@ -8,12 +8,13 @@ it for a newer one. Events need no version: they only get new fields (see docs/t
 from __future__ import annotations
 
 import logging
-import time
+from collections import Counter
 from datetime import timedelta
 
 from pizza.database.connection import BoundedConnection, translate_errors
 from pizza.database.queries import Queries
 from pizza.taskqueue.app import App
+from pizza.taskqueue.logs import LogThrottle, log_action
 from pizza.taskqueue.message import Delivery
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,8 @@ class VersionGuard:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._logged_at: dict[tuple[str, int], float] = {}
-        self._unlogged: dict[tuple[str, int], int] = {}
+        self._throttle = LogThrottle(_LOG_INTERVAL_S)
+        self._unlogged: Counter[tuple[str, int]] = Counter()
 
     def is_unknown(self, delivery: Delivery) -> bool:
         """Whether this program does not know the delivery's schema version.
@@ -59,26 +60,19 @@ class VersionGuard:
         return True
 
     def _log_throttled(self, delivery: Delivery, delay: timedelta) -> None:
-        kind, now = (delivery.task_name(), delivery.schema_version), time.monotonic()
-        if now - self._logged_at.get(kind, -_LOG_INTERVAL_S) < _LOG_INTERVAL_S:
-            self._unlogged[kind] = self._unlogged.get(kind, 0) + 1
+        kind = name, version = delivery.task_name(), delivery.schema_version
+        if not self._throttle.is_due(kind):
+            self._unlogged[kind] += 1
             return
-        self._logged_at[kind] = now
-        name, version = kind
-        log.warning(
-            "A message of task %s has format %d, which this release does not know; "
-            "left to a newer worker, for %.1f s",
-            name,
-            version,
-            delay.total_seconds(),
-            extra={
-                "action": "message_version_unknown",
-                "details": {
-                    "task": name,
-                    "format": version,
-                    "queue": delivery.queue,
-                    "message_id": delivery.message_id,
-                    "since_last": self._unlogged.pop(kind, 0),
-                },
-            },
+        details = {
+            "task": name,
+            "format": version,
+            "queue": delivery.queue,
+            "message_id": delivery.message_id,
+            "since_last": self._unlogged.pop(kind, 0),
+        }
+        text = (
+            f"A message of task {name} has format {version}, which this release does not know; "
+            f"left to a newer worker, for {delay.total_seconds():.1f} s"
         )
+        log_action(log.warning, "message_version_unknown", text, details)

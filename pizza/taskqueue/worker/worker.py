@@ -19,9 +19,10 @@ from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import BrokerUnavailable, PoisonMessage, TimeLimitExceeded
 from pizza.taskqueue.lifecycle import Shutdown
+from pizza.taskqueue.logs import LogThrottle
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.outbox.relay import Relay
-from pizza.taskqueue.retry import Backoff, Repeated
+from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.worker.context import WorkerContext, WorkerOptions
 from pizza.taskqueue.worker.executor import Executor
 from pizza.taskqueue.worker.failures import FailureCounter
@@ -85,7 +86,7 @@ class Worker:
         self._broker_lock = threading.Lock()
         self._fetcher: Fetcher | None = None
         self._failure: BaseException | None = None
-        self._broker_errors = Repeated()
+        self._broker_errors = LogThrottle()
         self._was_ready = self._is_ready = False
 
     def run(self) -> None:
