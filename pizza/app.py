@@ -37,7 +37,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.periodic(_FORGET, "keys")(keys.disable_void_webhooks)
     if settings is not None and settings.audit_days > 0:
         app.periodic(_FORGET, "audit log")(
-            partial(audit.prune, keep=timedelta(days=settings.audit_days), limit=_AUDIT_SLICE)
+            partial(audit.prune_entries, keep=timedelta(settings.audit_days), limit=_AUDIT_SLICE)
         )
     if settings is not None and settings.priority_aging > 0:
         _age(app, settings.priority_aging)

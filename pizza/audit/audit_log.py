@@ -41,7 +41,7 @@ class Subject:
 
 def customer_subject(conn: Connection, name: str) -> Subject:
     """A customer, by the name in any spelling."""
-    return Subject(CUSTOMER, storage.customer_mark(conn, fold(name)))
+    return Subject(CUSTOMER, storage.hash_customer(conn, fold(name)))
 
 
 def record_change(
@@ -56,7 +56,7 @@ def record_change(
     """Add an entry, in the caller's transaction. before, after: fields that JSON can hold, and
     decimals and times.
     """
-    storage.record(
+    storage.insert_entry(
         conn, actor, action, kind=subject.kind, id=subject.id,
         before=_as_json(before), after=_as_json(after),
     )  # fmt: skip
@@ -104,7 +104,7 @@ def list_entries(
     kind, _, object_id = (about or "").partition(" ")
     if kind == CUSTOMER and object_id:
         object_id = customer_subject(conn, object_id).id
-    return storage.entries(
+    return storage.list_entries(
         conn, actor=actor or None, action=action or None, kind=kind or None,
         object_id=object_id or None, since=since, before=before, limit=limit,
     )  # fmt: skip

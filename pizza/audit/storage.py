@@ -37,7 +37,7 @@ class AuditEntry:
     after: Details | None
 
 
-def record(
+def insert_entry(
     conn: Connection,
     actor: Actor,
     action: str,
@@ -49,7 +49,7 @@ def record(
 ) -> None:
     """Add a row, in the caller's transaction."""
     conn.execute(
-        _SQL.record,
+        _SQL.insert_entry,
         {"actor": actor.name, "key_id": actor.key_id, "role": actor.role, "action": action,
          "kind": kind, "id": id, "source": actor.source,
          "before": None if before is None else Jsonb(before),
@@ -57,7 +57,7 @@ def record(
     )  # fmt: skip
 
 
-def entries(
+def list_entries(
     conn: Connection,
     *,
     actor: str | None = None,
@@ -70,22 +70,22 @@ def entries(
 ) -> list[AuditEntry]:
     """The newest rows that fit all that is given, newest first; before: only older ids."""
     rows = conn.execute(
-        _SQL.list,
+        _SQL.list_entries,
         {"actor": actor, "action": action, "kind": kind, "object": object_id, "since": since,
          "before": before, "limit": limit},
     ).fetchall()  # fmt: skip
     return [AuditEntry(*row) for row in rows]
 
 
-def customer_mark(conn: Connection, key: str) -> str:
-    """What stands for a customer in the log, by the folded name: a keyed hash, not the name."""
-    row = conn.execute(_SQL.customer, {"key": key}).fetchone()
+def hash_customer(conn: Connection, key: str) -> str:
+    """The id of a customer in the log: a keyed hash of the folded name."""
+    row = conn.execute(_SQL.hash_customer, {"key": key}).fetchone()
     assert row is not None
     return str(row[0])
 
 
-def prune(conn: Connection, keep: timedelta, limit: int) -> int:
-    """Drop up to `limit` rows that are older than `keep` (30 days at least); returns how many."""
-    row = conn.execute(_SQL.prune, {"keep": keep, "limit": limit}).fetchone()
+def prune_entries(conn: Connection, keep: timedelta, limit: int) -> int:
+    """Delete up to `limit` rows older than `keep` (at least 30 days); returns how many."""
+    row = conn.execute(_SQL.prune_entries, {"keep": keep, "limit": limit}).fetchone()
     assert row is not None
     return int(row[0])

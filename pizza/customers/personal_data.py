@@ -57,7 +57,7 @@ def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dic
     with conn.timeout_scope(_STATEMENT_TIMEOUT_S), conn.transaction():
         storage.use_snapshot(conn)
         found = _find(conn, name)
-        rows = storage.read(conn, found.keys, found.numbers.all)
+        rows = storage.read_rows(conn, found.keys, found.numbers.all)
     if not _is_known(found, rows["customers"]):
         raise CustomerNotFound(name)
     document = {
@@ -80,19 +80,19 @@ def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Eras
     """
     with conn.timeout_scope(_STATEMENT_TIMEOUT_S), conn.transaction():
         keys = _keys(conn, name)
-        storage.lock(conn, keys)
+        storage.lock_customer(conn, keys)
         found = _find(conn, name)
         tasks = [each for each in found.waiting if each.task is not None]
         if open_orders := [*found.numbers.open, *(f"message {each.id}" for each in tasks)]:
             raise CustomerHasOrders(open_orders)
-        if not _is_known(found, storage.read(conn, keys, [])["customers"]):
+        if not _is_known(found, storage.read_rows(conn, keys, [])["customers"]):
             raise CustomerNotFound(name)
         storage.erase_orders(conn, found.numbers.all)
         storage.erase_customer(conn, keys, [id for id, _ in found.merged])
         storage.erase_dead_messages(conn, [each.id for each in found.dead])
         for each in found.waiting:
             storage.erase_message(conn, each.id, _without_person(each))
-        unread = storage.unread(conn)
+        unread = storage.count_unread(conn)
         record_change(conn, actor, "customer_erased", customer_subject(conn, name))
     _log("customer_erased", "A customer was erased", len(found.numbers.all))
     return Erased(len(found.numbers.all), len(found.dead), len(found.waiting), unread)
@@ -104,11 +104,11 @@ def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH)
     A periodic task: runs in the caller's transaction, skips orders that are locked, and returns how
     many it was. Dead messages older than `keep` are deleted. VIPs stay what staff has said of them.
     """
-    numbers = storage.expired_orders(conn, keep, limit)
+    numbers = storage.lock_expired_orders(conn, keep, limit)
     if numbers:
         storage.erase_orders(conn, numbers)
         _log("personal_data_expired", "Personal data of old orders was erased", len(numbers))
-    if dropped := storage.drop_expired(conn, keep, limit):
+    if dropped := storage.prune_expired(conn, keep, limit):
         log.info(
             "Old dead messages were deleted",
             extra={"action": "dead_messages_expired", "details": {"messages": dropped}},
@@ -120,24 +120,24 @@ def _keys(conn: BoundedConnection, name: str) -> list[str]:
     # The second name stands where others were.
     if not is_storable(name) or fold(name) == ERASED:
         raise CustomerNotFound(name[:100])
-    return storage.keys_of(conn, name)
+    return storage.list_keys(conn, name)
 
 
 def _find(conn: BoundedConnection, name: str) -> _Found:
     keys = _keys(conn, name)
-    numbers = storage.orders_of(conn, keys)
+    numbers = storage.list_orders(conn, keys)
     matcher = CustomerMatcher(keys, numbers.all)
     dead = [
         each
-        for each in storage.dead_messages(conn)
+        for each in storage.list_dead_messages(conn)
         if matcher.in_message(each.body, each.headers, each.reason, each.traceback)
     ]
     waiting = [
         each
-        for each in storage.waiting_messages(conn)
+        for each in storage.list_waiting_messages(conn)
         if "dead_message" not in each.headers and matcher.in_message(each.body, each.headers)
     ]
-    return _Found(keys, numbers, dead, waiting, storage.merged_names(conn, matcher))
+    return _Found(keys, numbers, dead, waiting, storage.list_merged_names(conn, matcher))
 
 
 def _is_known(found: _Found, customers: Sequence[Any]) -> bool:

@@ -56,24 +56,24 @@ def use_snapshot(conn: Connection) -> None:
     conn.execute("set transaction isolation level repeatable read, read only")
 
 
-def keys_of(conn: Connection, name: str) -> list[str]:
+def list_keys(conn: Connection, name: str) -> list[str]:
     """The keys under which orders and customers of a name are stored.
 
     It is one, unless release 0.2 has stored another spelling. Reads every key that has more than
     single-spaced ASCII: a scan of the orders.
     """
     key = fold(name)
-    unusual = [other for (other,) in conn.execute(_SQL.unusual_keys)]
+    unusual = [other for (other,) in conn.execute(_SQL.list_unusual_keys)]
     return [key, *(other for other in unusual if other != key and fold(other) == key)]
 
 
-def orders_of(conn: Connection, keys: Sequence[str]) -> Numbers:
+def list_orders(conn: Connection, keys: Sequence[str]) -> Numbers:
     """The orders of these keys, oldest first."""
-    rows = conn.execute(_SQL.orders_of, {"keys": text_array(keys)}).fetchall()
+    rows = conn.execute(_SQL.list_orders, {"keys": text_array(keys)}).fetchall()
     return Numbers([number for number, _ in rows], [number for number, is_open in rows if is_open])
 
 
-def lock(conn: Connection, keys: Sequence[str]) -> None:
+def lock_customer(conn: Connection, keys: Sequence[str]) -> None:
     """Let no delivery to a webhook be created, and no order of these keys be changed meanwhile."""
     conn.execute(_SQL.lock_erasure)
     conn.execute(_SQL.lock_orders, {"keys": text_array(keys)})
@@ -89,10 +89,10 @@ def is_erased(conn: Connection, number: str) -> bool:
     return row is not None and bool(row[0])
 
 
-def expired_orders(conn: Connection, keep: timedelta, limit: int) -> list[str]:
+def lock_expired_orders(conn: Connection, keep: timedelta, limit: int) -> list[str]:
     """The next orders that ended longer ago than `keep` and still name somebody; locks them."""
     with index_plans(conn):
-        rows = conn.execute(_SQL.expired_orders, {"keep": keep, "limit": limit}).fetchall()
+        rows = conn.execute(_SQL.lock_expired_orders, {"keep": keep, "limit": limit}).fetchall()
     return [number for (number,) in rows]
 
 
@@ -106,7 +106,7 @@ def _erase_batch(conn: Connection, numbers: Sequence[str]) -> None:
     these = {"numbers": text_array(numbers), "erased": ERASED}
     signed = [
         (number, by)
-        for number, name, by in conn.execute(_SQL.signatures, these).fetchall()
+        for number, name, by in conn.execute(_SQL.list_signatures, these).fetchall()
         if by is not None and fold(by) == fold(name)
     ]
     signatures = {
@@ -115,7 +115,7 @@ def _erase_batch(conn: Connection, numbers: Sequence[str]) -> None:
     }
     conn.execute(_SQL.erase_log, these | signatures)
     conn.execute(_SQL.erase_events, these | signatures)
-    deliveries = conn.execute(_SQL.deliveries, these).fetchall()
+    deliveries = conn.execute(_SQL.list_deliveries, these).fetchall()
     conn.execute(
         _SQL.erase_deliveries,
         {
@@ -148,21 +148,21 @@ def erase_message(conn: Connection, id: UUID, body: bytes) -> None:
     conn.execute(_SQL.erase_message, {"id": id, "body": body})
 
 
-def drop_expired(conn: Connection, keep: timedelta, limit: int) -> int:
+def prune_expired(conn: Connection, keep: timedelta, limit: int) -> int:
     """Delete dead messages and merged spellings older than `keep`; returns how many messages."""
     values = {"keep": keep, "limit": limit}
     with index_plans(conn):
-        dropped = conn.execute(_SQL.drop_expired_dead_messages, values).rowcount
-        conn.execute(_SQL.drop_expired_merged_names, values)
-    return dropped
+        deleted = conn.execute(_SQL.prune_dead_messages, values).rowcount
+        conn.execute(_SQL.prune_merged_names, values)
+    return deleted
 
 
-def dead_messages(conn: Connection) -> Iterator[Message]:
+def list_dead_messages(conn: Connection) -> Iterator[Message]:
     """All dead messages, oldest first, a page at a time."""
     after: tuple[datetime, UUID] = (_FIRST_TIME, _FIRST_ID)
     while True:
         page = {"died_at": after[0], "id": after[1], "limit": BATCH}
-        rows = conn.execute(_SQL.dead_messages, page).fetchall()
+        rows = conn.execute(_SQL.list_dead_messages, page).fetchall()
         for id, task, queue, headers, body, reason, traceback, _ in rows:
             yield Message(id, task, queue, headers or {}, bytes(body), reason, traceback or "")
         if len(rows) < BATCH:
@@ -170,11 +170,11 @@ def dead_messages(conn: Connection) -> Iterator[Message]:
         after = (rows[-1][7], rows[-1][0])
 
 
-def waiting_messages(conn: Connection) -> Iterator[Message]:
+def list_waiting_messages(conn: Connection) -> Iterator[Message]:
     """All messages that are still to be published or worked on, a page at a time."""
     after = _FIRST_ID
     while True:
-        rows = conn.execute(_SQL.waiting_messages, {"id": after, "limit": BATCH}).fetchall()
+        rows = conn.execute(_SQL.list_waiting_messages, {"id": after, "limit": BATCH}).fetchall()
         for id, task, queue, headers, body in rows:
             yield Message(id, task, queue, headers or {}, bytes(body))
         if len(rows) < BATCH:
@@ -182,21 +182,23 @@ def waiting_messages(conn: Connection) -> Iterator[Message]:
         after = rows[-1][0]
 
 
-def merged_names(conn: Connection, matcher: CustomerMatcher) -> list[tuple[int, Row]]:
+def list_merged_names(conn: Connection, matcher: CustomerMatcher) -> list[tuple[int, Row]]:
     """The records of spellings of this customer that became one: their ids, and what they hold."""
     return [
         (id, merged)
-        for id, kept, merged in conn.execute(_SQL.merged_names).fetchall()
+        for id, kept, merged in conn.execute(_SQL.list_merged_names).fetchall()
         if matcher.in_text(kept) or matcher.in_text(str(merged.get("name", "")))
     ]
 
 
-def unread(conn: Connection) -> dict[str, int]:
-    """How many notifications wait in queues at the broker, as its leader saw it last."""
-    return dict(conn.execute(_SQL.unread).fetchall())
+def count_unread(conn: Connection) -> dict[str, int]:
+    """The number of notifications in each queue, as last recorded by the leader."""
+    return dict(conn.execute(_SQL.count_unread).fetchall())
 
 
-def read(conn: Connection, keys: Sequence[str], numbers: Sequence[str]) -> dict[str, list[Row]]:
+def read_rows(
+    conn: Connection, keys: Sequence[str], numbers: Sequence[str]
+) -> dict[str, list[Row]]:
     """All rows of the customer of these keys and orders, by what they are."""
     values = {"keys": text_array(keys), "numbers": text_array(numbers)}
     queries = {

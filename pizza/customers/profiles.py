@@ -24,7 +24,7 @@ def customer(conn: Connection, name: str) -> Customer:
     if not is_storable(name):
         raise CustomerNotFound(name[:100])
     fold_names(conn)
-    return storage.find(conn, name)
+    return storage.find_customer(conn, name)
 
 
 def set_vip(
@@ -46,4 +46,4 @@ def set_vip(
         f"Customer is {'a' if vip else 'no'} VIP",
         extra={"action": "customer_changed", "details": {"customer_name": name}},
     )
-    return storage.find(conn, name)
+    return storage.find_customer(conn, name)

@@ -1,4 +1,4 @@
-"""Customers: what staff has said of them, and what their orders say."""
+"""Customers: what staff has stored about them, and figures of their orders."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from pizza.domain.errors import CustomerNotFound
 from pizza.domain.names import fold
 
 _SQL = Queries("restaurant/customers")
-_FIND, _SET_VIP = _SQL.find, _SQL.set_vip
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """One customer; vip_set_by and vip_changed_at are None while nobody has said anything.
+    """One customer; vip_set_by, vip_changed_at: None if staff has stored nothing.
 
     spent: what the orders that were not cancelled cost.
     """
@@ -38,20 +37,20 @@ class Customer:
         return self.orders > self.cancelled
 
 
-def find(conn: Connection, name: str) -> Customer:
+def find_customer(conn: Connection, name: str) -> Customer:
     """A customer by name; case, spaces and Unicode form do not matter. Raises CustomerNotFound."""
-    row = conn.execute(_FIND, {"key": fold(name)}).fetchone()
+    row = conn.execute(_SQL.find_customer, {"key": fold(name)}).fetchone()
     if row is None:
         raise CustomerNotFound(name)
     return Customer(*row)
 
 
 def lock_vip(conn: Connection, name: str) -> bool:
-    """Whether a customer is a VIP; a row that there is is locked until the transaction ends."""
+    """Whether a customer is a VIP; locks the row, if there is one, until the transaction ends."""
     row = conn.execute(_SQL.lock_vip, {"key": fold(name)}).fetchone()
     return row is not None and bool(row[0])
 
 
 def set_vip(conn: Connection, name: str, vip: bool, by: str) -> None:
-    """Say whether a customer is a VIP; one who has never been here may be."""
-    conn.execute(_SET_VIP, {"key": fold(name), "name": name, "vip": vip, "by": by})
+    """Set whether a customer is a VIP, also for one without an order."""
+    conn.execute(_SQL.set_vip, {"key": fold(name), "name": name, "vip": vip, "by": by})

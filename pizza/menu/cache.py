@@ -28,7 +28,7 @@ class Menu:
 
 def read_menu(conn: Connection) -> Menu:
     """The menu as it is now."""
-    dishes = {fold(dish.name): dish for dish in menu.dishes(conn)}
+    dishes = {fold(dish.name): dish for dish in menu.list_dishes(conn)}
     return Menu(
         {key: dish.tag for key, dish in dishes.items()},
         {key: dish.price for key, dish in dishes.items()},

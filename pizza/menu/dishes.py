@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 def dishes(conn: Connection) -> list[Dish]:
     """The whole menu, by tag and name."""
-    return menu.dishes(conn)
+    return menu.list_dishes(conn)
 
 
 def add_dish(
@@ -38,8 +38,8 @@ def add_dish(
         raise InvalidRequest(errors)
     fold_names(conn)
     with conn.transaction():
-        before = menu.lock(conn, name)
-        dish = menu.add(conn, name, tag, None if price is None else normalize_price(price))
+        before = menu.lock_dish(conn, name)
+        dish = menu.upsert_dish(conn, name, tag, None if price is None else normalize_price(price))
         _audit_dish(conn, actor, "dish_changed" if before else "dish_added", before, dish)
     _log("menu_changed", "Dish is on the menu", dish=dish.name, tag=dish.tag, price=dish.price)
     return dish
@@ -49,8 +49,8 @@ def remove_dish(conn: Connection, name: str, *, actor: Actor = UNNAMED) -> None:
     """Take a dish off the menu. Raises DishNotFound."""
     name = _dish_name(conn, name)
     with conn.transaction():
-        before = menu.lock(conn, name)
-        menu.remove(conn, name)
+        before = menu.lock_dish(conn, name)
+        menu.delete_dish(conn, name)
         _audit_dish(conn, actor, "dish_removed", before, None)
     _log("menu_changed", "Dish is off the menu", dish=name)
 
@@ -59,7 +59,7 @@ def set_sold_out(conn: Connection, name: str, sold_out: bool, *, actor: Actor = 
     """Say that a dish is sold out, or to be had again. Raises DishNotFound."""
     name = _dish_name(conn, name)
     with conn.transaction():
-        before = menu.lock(conn, name)
+        before = menu.lock_dish(conn, name)
         dish = menu.set_sold_out(conn, name, sold_out)
         _audit_dish(conn, actor, "dish_changed", before, dish)
     _log("menu_changed", f"Dish is {'sold out' if sold_out else 'available'}", dish=dish.name)

@@ -1,4 +1,4 @@
-"""The menu in the database: what there is, what each dish asks of a cook, what is sold out."""
+"""The menu in the database. A dish is found by the key of its name."""
 
 from __future__ import annotations
 
@@ -11,48 +11,42 @@ from pizza.domain.menu import Dish
 from pizza.domain.names import fold
 
 _SQL = Queries("restaurant/menu")
-_ALL, _TAGS, _ADD, _SET_SOLD_OUT, _REMOVE = (
-    _SQL.all, _SQL.tags, _SQL.add, _SQL.set_sold_out, _SQL.remove,
-)  # fmt: skip
 
 
-def dishes(conn: Connection) -> list[Dish]:
+def list_dishes(conn: Connection) -> list[Dish]:
     """The whole menu, by tag and name."""
-    return [Dish(*row) for row in conn.execute(_ALL).fetchall()]
+    return [Dish(*row) for row in conn.execute(_SQL.list_dishes).fetchall()]
 
 
-def tags(conn: Connection) -> set[str]:
+def list_tags(conn: Connection) -> set[str]:
     """All tags that a dish has."""
-    return {row[0] for row in conn.execute(_TAGS).fetchall()}
+    return {row[0] for row in conn.execute(_SQL.list_tags).fetchall()}
 
 
-def add(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
-    """Put a dish on the menu, or change the one of this name; returns it as it is now.
-
-    The name shown stays as it was first typed.
-    """
+def upsert_dish(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
+    """Insert a dish, or update the one of this name, whose spelling stays; returns it."""
     row = conn.execute(
-        _ADD, {"key": fold(name), "name": name, "tag": tag, "price": price}
+        _SQL.upsert_dish, {"key": fold(name), "name": name, "tag": tag, "price": price}
     ).fetchone()
     assert row is not None
     return Dish(*row)
 
 
-def lock(conn: Connection, name: str) -> Dish | None:
-    """A dish, locked until the transaction ends; None when there is none of this name."""
-    row = conn.execute(_SQL.lock, {"key": fold(name)}).fetchone()
+def lock_dish(conn: Connection, name: str) -> Dish | None:
+    """A dish, locked until the transaction ends; None if there is no dish of this name."""
+    row = conn.execute(_SQL.lock_dish, {"key": fold(name)}).fetchone()
     return Dish(*row) if row else None
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
-    """Mark a dish as sold out, or as to be had again. Raises DishNotFound."""
-    row = conn.execute(_SET_SOLD_OUT, {"key": fold(name), "sold_out": sold_out}).fetchone()
+    """Set whether a dish is sold out; returns it. Raises DishNotFound."""
+    row = conn.execute(_SQL.set_sold_out, {"key": fold(name), "sold_out": sold_out}).fetchone()
     if row is None:
         raise DishNotFound(name)
     return Dish(*row)
 
 
-def remove(conn: Connection, name: str) -> None:
-    """Take a dish off the menu. Raises DishNotFound."""
-    if conn.execute(_REMOVE, {"key": fold(name)}).fetchone() is None:
+def delete_dish(conn: Connection, name: str) -> None:
+    """Delete a dish. Raises DishNotFound."""
+    if conn.execute(_SQL.delete_dish, {"key": fold(name)}).fetchone() is None:
         raise DishNotFound(name)

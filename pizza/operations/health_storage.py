@@ -46,11 +46,11 @@ def check_readiness(conn: Connection) -> Readiness:
     return Readiness(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
 
 
-def broker(conn: Connection) -> str | None:
+def broker_state(conn: Connection) -> str | None:
     """How RabbitMQ looks to the process that publishes: `ok`, `away` or `blocked` (it takes no
     messages); None when no process has said so within ten seconds. Raises DatabaseUnavailable.
     """
-    row = conn.execute(_SQL.broker).fetchone()
+    row = conn.execute(_SQL.broker_state).fetchone()
     return None if row is None else row[0]
 
 

@@ -1,4 +1,4 @@
-"""What is kept for a while only: what tracking, subscribers and webhooks heard, and when.
+"""Deletes old history of tracking, subscribers and webhooks.
 
 Orders, their items, their log and their stations are the business's record and stay. Keys of
 requests and ids of external messages are kept for a day (pizza.orders.storage,
@@ -14,24 +14,24 @@ from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/retention")
-_EVENTS, _STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS = (
-    _SQL.forget_events, _SQL.forget_stuck, _SQL.forget_answers, _SQL.forget_deliveries,
-    _SQL.forget_webhooks,
-)  # fmt: skip
+_OTHERS = (
+    _SQL.prune_stuck_orders,
+    _SQL.prune_replies,
+    _SQL.prune_notifications,
+    _SQL.prune_webhook_deliveries,
+)
 
-# Of each kind in one turn: a few milliseconds' work.
+# Rows of each kind in one run: a few milliseconds.
 BATCH = 500
 
 
 def prune_history(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
-    """Drop what is older than `keep`, at most `limit` rows of each kind; returns how many.
+    """Delete what is older than `keep`, at most `limit` rows of each kind; returns how many.
 
-    What belongs to an order that waits or cooks stays. The caller comes again for the rest.
+    What belongs to a received or cooking order stays. The caller repeats it for the rest.
     """
     values = {"keep": keep, "limit": limit}
     with index_plans(conn):
-        row = conn.execute(_EVENTS, values).fetchone()
+        row = conn.execute(_SQL.prune_events, values).fetchone()
         assert row is not None
-        gone: int = row[0]
-        others = (_STUCK, _ANSWERS, _DELIVERIES, _WEBHOOKS)
-        return gone + sum(conn.execute(each, values).rowcount for each in others)
+        return int(row[0]) + sum(conn.execute(each, values).rowcount for each in _OTHERS)

@@ -94,7 +94,7 @@ def _known_tags(settings: Settings) -> set[str]:
         try:
             name = f"{settings.worker_name} start"
             with connect(settings.db_url, name=name) as conn, translate_errors():
-                return menu.tags(conn)
+                return menu.list_tags(conn)
         except DatabaseUnavailable as error:
             why = str(error)
         except psycopg.errors.UndefinedTable:

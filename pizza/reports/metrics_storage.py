@@ -1,4 +1,4 @@
-"""What the database can tell a monitor."""
+"""The metrics that the database knows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/metrics")
-_ALL, _TIMES = _SQL.all, _SQL.times
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value, of `name`, at `labels`."""
+    """The value of a metric with these labels."""
 
     name: str
     labels: dict[str, str]
@@ -22,10 +21,10 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """How long something took: `buckets` are (upper bound in seconds, how many up to that).
+class Histogram:
+    """How long something took. buckets: (upper bound in seconds, number up to that bound).
 
-    The last bound is None: all of them. seconds: all together.
+    The last bound is None, for all. seconds: the sum.
     """
 
     name: str
@@ -34,14 +33,14 @@ class Times:
     buckets: list[tuple[float | None, float]]
 
 
-def times(conn: Connection) -> list[Times]:
-    """All that is timed, since the first order; it only grows."""
+def list_histograms(conn: Connection) -> list[Histogram]:
+    """All durations since the first order; the numbers only grow."""
     return [
-        Times(name, labels, seconds, list(zip(bounds, accumulate(numbers), strict=True)))
-        for name, labels, seconds, bounds, numbers in conn.execute(_TIMES).fetchall()
+        Histogram(name, labels, seconds, list(zip(bounds, accumulate(numbers), strict=True)))
+        for name, labels, seconds, bounds, numbers in conn.execute(_SQL.list_histograms).fetchall()
     ]
 
 
-def samples(conn: Connection) -> list[Sample]:
-    """All there is, in one round trip."""
-    return [Sample(*row) for row in conn.execute(_ALL).fetchall()]
+def list_samples(conn: Connection) -> list[Sample]:
+    """All samples, in one round trip."""
+    return [Sample(*row) for row in conn.execute(_SQL.list_samples).fetchall()]

@@ -34,4 +34,4 @@ def day_report(conn: Connection, day: date) -> DayReport:
 
 def priority_waits(conn: Connection) -> list[PriorityWait]:
     """How long the newest orders waited, by priority."""
-    return reports.priorities(conn)
+    return reports.priority_waits(conn)

@@ -1,4 +1,4 @@
-"""Figures over many orders, as the database reckons them."""
+"""Figures over many orders, computed by the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/reports")
-_DAY, _PRIORITIES, _THROUGHPUT = _SQL.day, _SQL.priorities, _SQL.throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ class PriorityWait:
 
 
 def day_report(conn: Connection, day: date) -> DayReport:
-    """The orders of a day; one without orders has a report of noughts."""
+    """The figures of a day (UTC), zeros for one without orders."""
     together, by_type, by_priority = Figures(), {}, {}
-    for order_type, priority, *numbers in conn.execute(_DAY, {"day": day}).fetchall():
+    for order_type, priority, *numbers in conn.execute(_SQL.day_figures, {"day": day}).fetchall():
         figures = Figures(*numbers)
         if order_type is not None:
             by_type[order_type] = figures
@@ -72,9 +71,9 @@ def day_report(conn: Connection, day: date) -> DayReport:
     )
 
 
-def priorities(conn: Connection) -> list[PriorityWait]:
+def priority_waits(conn: Connection) -> list[PriorityWait]:
     """The waits by priority over the newest 5,000 orders, highest priority first."""
-    return [PriorityWait(*row) for row in conn.execute(_PRIORITIES).fetchall()]
+    return [PriorityWait(*row) for row in conn.execute(_SQL.priority_waits).fetchall()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,9 @@ class Minute:
     ready: int
 
 
-def throughput(conn: Connection, minutes: int) -> list[Minute]:
-    """The last minutes, oldest first; those in which nothing happened, too."""
-    return [Minute(*row) for row in conn.execute(_THROUGHPUT, {"minutes": minutes}).fetchall()]
+def orders_per_minute(conn: Connection, minutes: int) -> list[Minute]:
+    """The last minutes, oldest first, with those in which nothing happened."""
+    return [
+        Minute(*row)
+        for row in conn.execute(_SQL.orders_per_minute, {"minutes": minutes}).fetchall()
+    ]

@@ -60,7 +60,7 @@ def command(
 def with_dish(db_url: str) -> str:
     """A database with a dish whose name no 8-bit encoding has."""
     with connect(db_url, name="test") as conn:
-        menu.add(conn, DISH, "soup", None)
+        menu.upsert_dish(conn, DISH, "soup", None)
     return db_url
 
 

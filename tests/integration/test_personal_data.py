@@ -327,7 +327,7 @@ def test_old_orders_are_found_by_their_index(conn: BoundedConnection) -> None:
         " 9, 'delivered', false, '2020-01-01', '2020-01-01' from generate_series(1, 5000) n"
     )
     with index_plans(conn):
-        query = f"explain {Queries('restaurant/personal_data').expired_orders}"
+        query = f"explain {Queries('restaurant/personal_data').lock_expired_orders}"
         lines = conn.execute(query, {"keep": KEEP, "limit": 500}).fetchall()
     plan = "\n".join(line for (line,) in lines)
     assert "orders_with_customer" in plan

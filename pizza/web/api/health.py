@@ -70,7 +70,7 @@ def _check_dependencies(dependencies: Dependencies) -> tuple[dict[str, str], boo
     try:
         with dependencies.connection() as conn:
             found = health_storage.check_readiness(conn)
-            broker = health_storage.broker(conn) if found.can_store else None
+            broker = health_storage.broker_state(conn) if found.can_store else None
     except DatabaseUnavailable:
         return {"database": "unavailable", "broker": _BROKER[None]}, False
     checks = {"database": "read-only" if found.read_only else "ok", "schema": found.schema}

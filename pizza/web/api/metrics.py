@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from pizza.database.errors import DatabaseUnavailable
 from pizza.reports import metrics_storage as storage
-from pizza.reports.metrics_storage import Sample, Times
+from pizza.reports.metrics_storage import Histogram, Sample
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 
@@ -65,8 +65,8 @@ HISTOGRAMS = frozenset({"waiting_seconds", "cooking_seconds"})
 class _Samples:
     """A Prometheus collector of samples that were read before."""
 
-    def __init__(self, samples: Iterable[Sample], times: Iterable[Times]) -> None:
-        self._times = sorted(times, key=lambda each: each.name)
+    def __init__(self, samples: Iterable[Sample], histograms: Iterable[Histogram]) -> None:
+        self._histograms = sorted(histograms, key=lambda each: each.name)
         self._samples = sorted(samples, key=lambda sample: sample.name)
 
     def collect(self) -> Iterator[Metric]:
@@ -78,14 +78,14 @@ class _Samples:
             for sample in found:
                 family.add_metric([sample.labels[label] for label in labels], sample.value)
             yield family
-        for name, timed in groupby(self._times, key=lambda each: each.name):
+        for name, timed in groupby(self._histograms, key=lambda each: each.name):
             yield _histogram(name, list(timed))
 
 
-def _histogram(name: str, timed: list[Times]) -> Metric:
-    labels = list(timed[0].labels)
+def _histogram(name: str, found: list[Histogram]) -> Metric:
+    labels = list(found[0].labels)
     family = HistogramMetricFamily(f"pizza_{name}", HELP[name], labels=labels)
-    for each in timed:
+    for each in found:
         buckets = [
             ("+Inf" if bound is None else str(float(bound)), number)
             for bound, number in each.buckets
@@ -108,8 +108,8 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def metrics() -> Response:
         registry = CollectorRegistry()
-        samples, times = _database_samples(dependencies)
-        registry.register(_Samples([*_process_samples(dependencies), *samples], times))
+        samples, histograms = _database_samples(dependencies)
+        registry.register(_Samples([*_process_samples(dependencies), *samples], histograms))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -117,10 +117,11 @@ def _process_samples(dependencies: Dependencies) -> list[Sample]:
     return [Sample("relay_leading", {}, float(dependencies.relay_state().startswith("leading")))]
 
 
-def _database_samples(dependencies: Dependencies) -> tuple[list[Sample], list[Times]]:
+def _database_samples(dependencies: Dependencies) -> tuple[list[Sample], list[Histogram]]:
     """Samples of the database; without it `database_up` is 0."""
     try:
         with dependencies.connection() as conn:
-            return [*storage.samples(conn), Sample("database_up", {}, 1.0)], storage.times(conn)
+            samples = [*storage.list_samples(conn), Sample("database_up", {}, 1.0)]
+            return samples, storage.list_histograms(conn)
     except DatabaseUnavailable:
         return [Sample("database_up", {}, 0.0)], []

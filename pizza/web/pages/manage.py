@@ -81,7 +81,7 @@ def _price(form: dict[str, str]) -> Decimal | None:
 
 
 def _page(conn: Connection, relay: str, problem: str = "") -> Response:
-    samples = metrics_storage.samples(conn)
+    samples = metrics_storage.list_samples(conn)
     return html.render_page(
         "manage.html",
         status=422 if problem else 200,
@@ -119,7 +119,7 @@ def _sample_value(samples: Iterable[Sample], name: str) -> float:
 
 
 def _throughput_chart(conn: Connection) -> charts.Chart:
-    minutes = figures.throughput(conn, _MINUTES)
+    minutes = figures.orders_per_minute(conn, _MINUTES)
     columns = [(f"{each.at:%H:%M}", (each.placed, each.ready)) for each in minutes]
     title = f"Orders in each of the last {_MINUTES} minutes (UTC)"
     return charts.bar_chart(title, ("placed", "ready"), columns, every=5)

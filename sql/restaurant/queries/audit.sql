@@ -1,8 +1,8 @@
--- record --
+-- insert_entry --
 insert into audit_log (actor, key_id, role, action, object_kind, object_id, source, before, after)
 values (%(actor)s, %(key_id)s, %(role)s, %(action)s, %(kind)s, %(id)s, %(source)s, %(before)s, %(after)s)
 
--- list --
+-- list_entries --
 -- Newest first.
 select id, at, actor, key_id, role, action, object_kind, object_id, source, before, after
 from audit_log
@@ -15,9 +15,9 @@ where id < coalesce(%(before)s, 9223372036854775807)
 order by id desc
 limit %(limit)s
 
--- customer --
+-- hash_customer --
 -- A customer in the log: a keyed hash of the folded name, which is not the name.
 select encode(substring(sha256(secret || convert_to(%(key)s, 'UTF8')) for 8), 'hex') from house_secret
 
--- prune --
+-- prune_entries --
 select audit_prune(%(keep)s, %(limit)s)

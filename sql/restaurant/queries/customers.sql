@@ -1,4 +1,4 @@
--- find --
+-- find_customer --
 -- What is known of a customer: by staff, and by the orders. No row for who is known by neither.
 select coalesce(c.name, o.name), coalesce(c.vip, false), c.set_by, c.changed_at,
        coalesce(o.orders, 0), coalesce(o.cancelled, 0), coalesce(o.spent, 0), o.first_at, o.last_at

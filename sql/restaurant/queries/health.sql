@@ -1,4 +1,4 @@
--- broker --
+-- broker_state --
 -- How the broker looks to the process that leads; no row when none has said so lately.
 select broker_state from leader
 where role = 'publisher' and broker_state is not null

@@ -1,16 +1,16 @@
--- all --
+-- list_dishes --
 select name, tag, price, sold_out from menu order by tag, name collate "default"
 
--- tags --
+-- list_tags --
 select distinct tag from menu
 
--- add --
+-- upsert_dish --
 insert into menu (key, name, tag, price) values (%(key)s, %(name)s, %(tag)s, %(price)s)
 on conflict (key) do update
 set tag = excluded.tag, price = excluded.price, changed_at = now()
 returning name, tag, price, sold_out
 
--- lock --
+-- lock_dish --
 select name, tag, price, sold_out from menu where key = %(key)s for update
 
 -- set_sold_out --
@@ -18,5 +18,5 @@ update menu set sold_out = %(sold_out)s, changed_at = now()
 where key = %(key)s
 returning name, tag, price, sold_out
 
--- remove --
+-- delete_dish --
 delete from menu where key = %(key)s returning name

@@ -1,4 +1,4 @@
--- all --
+-- list_samples --
 -- Everything that can be measured from outside, in one look: name, labels, value.
 -- The messages by state, since each state has its index and the table may have room for many more.
 with under_way as materialized (
@@ -89,7 +89,7 @@ union all
 select 'relay_beat_age_seconds', '{}', greatest(0, extract(epoch from clock_timestamp() - beat_at))::float8
 from relay
 
--- times --
+-- list_histograms --
 -- Histograms: name, labels, seconds in all, and how many were in each bucket by its upper bound
 -- (null: the last one has none).
 select 'waiting_seconds', jsonb_build_object('type', t.type, 'priority', t.priority::text), t.seconds,

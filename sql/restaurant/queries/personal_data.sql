@@ -1,14 +1,14 @@
 -- Personal data of customers: found by name for an export, and erased. Which columns hold it, and which
 -- statement erases each of them, is in tests/support/personal_columns.py.
 
--- unusual_keys --
+-- list_unusual_keys --
 -- The keys that may be other spellings of a name: release 0.2 did not fold everything.
 select distinct customer_key from orders
 where customer_key <> '' and customer_key !~ '^[!-~]+( [!-~]+)*$'
 union
 select key from customers where key !~ '^[!-~]+( [!-~]+)*$'
 
--- orders_of --
+-- list_orders --
 -- The orders of these keys. An order is open while somebody may still work on it: it is in the kitchen,
 -- a station has a message of it, or it changed less than a day ago and has not ended.
 select o.number,
@@ -23,7 +23,7 @@ order by o.created_at
 -- In the order of their ids, and whatever is locked is waited for.
 select number from orders where customer_key = any(%(keys)s) order by id for no key update
 
--- expired_orders --
+-- lock_expired_orders --
 -- The oldest orders that name somebody and ended before the time of keeping began. Those that are locked
 -- have another turn.
 select number from orders
@@ -44,7 +44,7 @@ select pg_advisory_xact_lock_shared(lock_key('personal data'))
 -- is_erased --
 select exists (select from orders where number = %(number)s and customer_key = '')
 
--- signatures --
+-- list_signatures --
 -- Who changed these orders: where a customer signed with the own name, it is erased, too.
 select o.number, o.customer_name, l.changed_by
 from orders o join order_status_log l on l.order_id = o.id
@@ -83,7 +83,7 @@ delete from tracking_request where order_number = any(%(numbers)s)
 update notification_delivery set reason = null
 where order_number = any(%(numbers)s) and reason is not null
 
--- deliveries --
+-- list_deliveries --
 select id, payload from webhook_delivery where order_number = any(%(numbers)s)
 
 -- erase_deliveries --
@@ -117,7 +117,7 @@ where task is null and headers ->> 'dead_message' = any(%(ids)s::text[])
 -- What waits to be published. A message that is published meanwhile is gone, or goes, anyway.
 update message set body = %(body)s where id = %(id)s and task is null
 
--- drop_expired_dead_messages --
+-- prune_dead_messages --
 delete from dead_message
 where ctid = any(array(
     select ctid from dead_message
@@ -127,7 +127,7 @@ where ctid = any(array(
     for update skip locked
 ))
 
--- drop_expired_merged_names --
+-- prune_merged_names --
 delete from merged_name
 where ctid = any(array(
     select ctid from merged_name
@@ -137,14 +137,14 @@ where ctid = any(array(
     for update skip locked
 ))
 
--- dead_messages --
+-- list_dead_messages --
 -- A page, oldest first.
 select id, task, queue, headers, body, reason, traceback, died_at from dead_message
 where (died_at, id) > (%(died_at)s, %(id)s)
 order by died_at, id
 limit %(limit)s
 
--- waiting_messages --
+-- list_waiting_messages --
 -- A page of all that is still to be published or worked on. An order's own task has the id of the order,
 -- or is named by it.
 select id, task, queue, headers, body from message
@@ -152,10 +152,10 @@ where id > %(id)s
 order by id
 limit %(limit)s
 
--- merged_names --
+-- list_merged_names --
 select id, kept, merged from merged_name where kind = 'customer'
 
--- unread --
+-- count_unread --
 -- What waits in the queues of subscribers, as the leading publisher saw it last.
 select name, messages from broker_queue
 where messages > 0 and (name = 'notifications_queue' or starts_with(name, 'notifications.'))

@@ -1,4 +1,4 @@
--- day --
+-- day_figures --
 -- All orders that came on a day (UTC): together, by type and by priority, in one look. Prepared is
 -- what was ready, late what was ready more than a second after its first estimate: that is of whole
 -- steps, and a few milliseconds over it would make everything late.
@@ -18,12 +18,12 @@ from (
 ) o
 group by grouping sets ((), (o.type), (o.priority))
 
--- priorities --
+-- priority_waits --
 select priority, orders, begun, avg_wait_seconds, p90_wait_seconds
 from priority_metrics
 order by priority desc
 
--- throughput --
+-- orders_per_minute --
 -- How many orders were placed and how many ready in each of the last `minutes` minutes, oldest first;
 -- among the newest 5,000 orders.
 with newest as materialized (

@@ -2,7 +2,7 @@
 -- cooks keeps what belongs to it, however old. Rows that somebody holds have another turn. (By
 -- `= any(array(…))` the few are looked up one by one; by `in` the whole table would be read.)
 
--- forget_events --
+-- prune_events --
 -- With the last event of an order goes what else tracking knows of it. An order of which any row is
 -- locked keeps them all until another turn. The status is read event by event: a join, planned when the
 -- tables were small, compares all with all.
@@ -48,7 +48,7 @@ with oldest as materialized (
 )
 select count(*) from old
 
--- forget_stuck --
+-- prune_stuck_orders --
 delete from tracking_stuck
 where ctid = any(array(
     select ctid from tracking_stuck
@@ -58,7 +58,7 @@ where ctid = any(array(
     for update skip locked
 ))
 
--- forget_answers --
+-- prune_replies --
 delete from tracking_request
 where ctid = any(array(
     select ctid from tracking_request
@@ -68,7 +68,7 @@ where ctid = any(array(
     for update skip locked
 ))
 
--- forget_deliveries --
+-- prune_notifications --
 delete from notification_delivery
 where ctid = any(array(
     select ctid from notification_delivery
@@ -78,7 +78,7 @@ where ctid = any(array(
     for update skip locked
 ))
 
--- forget_webhooks --
+-- prune_webhook_deliveries --
 -- What still waits for an attempt stays.
 delete from webhook_delivery
 where ctid = any(array(

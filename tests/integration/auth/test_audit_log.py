@@ -139,7 +139,7 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
     def fail(*_: object, **__: object) -> None:
         raise psycopg.errors.InsufficientPrivilege("says the test")
 
-    monkeypatch.setattr(storage, "record", fail)
+    monkeypatch.setattr(storage, "insert_entry", fail)
     for change in (add_dish, hook, add_key, lambda c: control.pause_kitchen(c, actor=ANNA)):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             change(conn)
@@ -165,10 +165,10 @@ def test_only_what_is_older_than_it_is_kept_is_pruned(conn: BoundedConnection) -
     for days in (800, 700, 31, 29):
         conn.execute(OLD.format(days).encode())
 
-    assert storage.prune(conn, timedelta(days=730), 500) == 1
-    assert storage.prune(conn, timedelta(days=1), 1) == 1
-    assert storage.prune(conn, timedelta(days=1), 500) == 1
-    assert storage.prune(conn, timedelta(), 500) == 0
+    assert storage.prune_entries(conn, timedelta(days=730), 500) == 1
+    assert storage.prune_entries(conn, timedelta(days=1), 1) == 1
+    assert storage.prune_entries(conn, timedelta(days=1), 500) == 1
+    assert storage.prune_entries(conn, timedelta(), 500) == 0
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         conn.execute("delete from audit_log")
 

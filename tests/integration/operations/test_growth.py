@@ -149,7 +149,7 @@ def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
     conn: BoundedConnection,
 ) -> None:
     assert "order_stage" not in read_whole(conn, worker_storage.list_workers)
-    assert not read_whole(conn, metrics_storage.samples) & {
+    assert not read_whole(conn, metrics_storage.list_samples) & {
         "order_stage",
         "message",
         "tracking_event",

@@ -55,7 +55,7 @@ def test_throughput_counts_each_minute_and_those_without_orders(
             " completed_at = case number when %s then now() end",
             [old, done],
         )
-        found = reports.throughput(conn, 5)
+        found = reports.orders_per_minute(conn, 5)
     assert [each.placed for each in found] == [0, 1, 0, 0, 2]
     assert [each.ready for each in found] == [0, 0, 0, 0, 1]
     assert waiting

@@ -87,7 +87,7 @@ class FakeRestaurant:
             applied = [f"{script.name} {script.checksum}" for script in scripts()]
             return _Nothing((False, applied, False, 1))
         if "broker_state" in sql:
-            # What pizza.operations.health_storage.broker asks for.
+            # What pizza.operations.health_storage.broker_state asks for.
             return _Nothing(None if self.broker is None else (self.broker,))
         return _Nothing(auth_state if "house_secret" in sql else None)
 
