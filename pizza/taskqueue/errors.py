@@ -76,7 +76,7 @@ class JobInterrupted(FrameworkError):
 
 
 class NotClaimed(JobInterrupted):
-    """The message could not be claimed. verdict: of message_claim, the SQL function.
+    """The message could not be claimed. verdict: of job_claim, the SQL function.
 
     better_queue: the queue in which a better message waits, if that is the reason.
     """

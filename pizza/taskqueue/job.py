@@ -183,8 +183,8 @@ class Job:
     def execute_claiming(self, query: str, **parameters: Any) -> dict[str, Any]:
         """Run one statement with its own claim or fence, in its own transaction; returns its row.
 
-        The statement passes `%(job_id)s` and the other job_* parameters to `message_claim` (its
-        row then starts with that function's columns) or to `message_fence`. Waits and retries
+        The statement passes `%(job_id)s` and the other job_* parameters to `job_claim` (its
+        row then starts with that function's columns) or to `job_fence`. Waits and retries
         while PostgreSQL is unavailable. Raises what `transaction` raises, except
         DatabaseUnavailable.
         """
@@ -196,14 +196,14 @@ class Job:
         return row
 
     def execute_completing(self, query: str, **parameters: Any) -> dict[str, Any] | None:
-        """Run one statement that completes the job through `message_complete`; returns its row.
+        """Run one statement that completes the job through `job_complete`; returns its row.
 
-        The row has that function's columns `next_queue` and `promise`. None: the connection was
+        The row has that function's columns `next_queue` and `reservation`. None: the connection was
         lost during the commit, and this statement or another worker has completed the message.
         Waits and raises as `execute_claiming` does.
         """
         row = self._execute(query, parameters)
-        self._set_completed(*((row["next_queue"], row["promise"]) if row else (None, None)))
+        self._set_completed(*((row["next_queue"], row["reservation"]) if row else (None, None)))
         return row
 
     def _execute(self, query: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
@@ -249,7 +249,7 @@ class Job:
         self._apply_claim(conn.fetch_first(_CLAIM, self._fence_params(), dict_row), final=final)
 
     def _apply_claim(self, row: dict[str, Any], *, final: bool = False) -> None:
-        self._context.reservation = row["promise"]
+        self._context.reservation = row["reservation"]
         if row["verdict"] != "claimed":
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
@@ -263,11 +263,10 @@ class Job:
         return {
             "job_id": self.id,
             "job_token": self.token,
-            "job_holder": self._context.worker_id,
-            "job_lease": None,
+            "job_worker_id": self._context.worker_id,
             "job_queues": self._context.queue_array,
-            "job_forced": self._skip_priority_check,
-            "job_promise": self._context.reservation,
+            "job_skip_priority_check": self._skip_priority_check,
+            "job_reservation": self._context.reservation,
             "job_priority": self.priority if self.delivery.delivery_tag > 0 else None,
         }
 
@@ -279,7 +278,7 @@ class Job:
             # the one that is reserved for this worker.
             context.sleep_interrupt.wait(_SWITCH_S)
             with suppress(DatabaseUnavailable), translate_errors():
-                reservation = {"promise": context.reservation}
+                reservation = {"reservation": context.reservation}
                 context.db.connection().execute(_SQL.release_reservation, reservation)
             context.reservation = None
         wake_at = until if context.deadline is None else min(until, context.deadline)

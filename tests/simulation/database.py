@@ -89,7 +89,7 @@ class Database:
         self.waiting: Waiters = []
         self.sessions: dict[Any, Connection] = {}
         self.depths: dict[Any, int] = {}
-        self.promises: dict[int, list[Connection]] = {}
+        self.reservations: dict[int, list[Connection]] = {}
         self.sharers: dict[Any, list[Transaction]] = {}
         self.position = 0
         self.serial = 0
@@ -120,8 +120,8 @@ class Database:
             connection.tx.rollback()
         for key in [key for key, owner in self.sessions.items() if owner is connection]:
             del self.sessions[key], self.depths[key]
-        for key in [key for key, owners in self.promises.items() if connection in owners]:
-            del self.promises[key]
+        for key in [key for key, owners in self.reservations.items() if connection in owners]:
+            del self.reservations[key]
         self.scheduler.wake(connection.readers)
         self.scheduler.wake(self.waiting)
 

@@ -203,24 +203,24 @@ class Transaction:
     def terminate(self, key: Any) -> int:
         return self._database.terminate(key, self.connection)
 
-    def take_promise(self, position: int) -> bool:
-        owners = self._database.promises.setdefault(position, [])
+    def acquire_reservation(self, position: int) -> bool:
+        owners = self._database.reservations.setdefault(position, [])
         if owners and owners[0] is not self.connection:
             return False
         owners.append(self.connection)  # a session may take a lock more than once
         return True
 
-    def keep_promise(self, position: int) -> None:
+    def hold_reservation(self, position: int) -> None:
         """pg_try_advisory_xact_lock."""
-        if self.take_promise(position):
+        if self.acquire_reservation(position):
             self._kept.append(position)
 
-    def promised_elsewhere(self, position: int) -> bool:
-        owners = self._database.promises.get(position, [])
+    def reserved_by_other(self, position: int) -> bool:
+        owners = self._database.reservations.get(position, [])
         return bool(owners) and owners[0] is not self.connection
 
-    def end_promise(self, position: int) -> bool:
-        owners = self._database.promises.get(position, [])
+    def release_reservation(self, position: int) -> bool:
+        owners = self._database.reservations.get(position, [])
         if not owners or owners[0] is not self.connection:
             return False
         owners.pop()
@@ -247,7 +247,7 @@ class Transaction:
     def _finish(self) -> None:
         self.over = True
         for position in self._kept:
-            self.end_promise(position)
+            self.release_reservation(position)
         if not self._locked and not self._shared:
             return
         for id in self._locked:

@@ -32,7 +32,7 @@ __all__ = ["FakeConnection", "QueryResults", "RunResult", "Sent", "StubJob", "To
 
 _SQL = Queries("taskqueue/messages")
 _CLAIMED = {
-    "verdict": "claimed", "token": 1, "better_queue": None, "promise": None, "next_queue": None,
+    "verdict": "claimed", "token": 1, "better_queue": None, "reservation": None, "next_queue": None,
 }  # fmt: skip
 
 FRAMEWORK_QUERIES = {

@@ -154,7 +154,7 @@ class Executor:
                 wrap(self._app.middleware, job, lambda: task.function(job))()
                 break
             except NotClaimed as refusal:
-                if refusal.verdict != "held" or not waits:
+                if refusal.verdict != "leased" or not waits:
                     raise
                 job.raise_if_stopped()
                 time.sleep(waits.pop(0))
@@ -164,7 +164,7 @@ class Executor:
 
     def _interrupted(self, job: Job, interruption: JobInterrupted) -> Result:
         if isinstance(interruption, NotClaimed):
-            if interruption.verdict == "better":
+            if interruption.verdict == "preempted":
                 return Result(Outcome.PREEMPTED, interruption.better_queue)
             if interruption.verdict == "locked":
                 # The delivery is dropped; the keeper publishes the message once its row is free.
@@ -225,7 +225,7 @@ class Executor:
             "id": id,
             "exchange": DEAD_LETTER_EXCHANGE,
             "headers": Jsonb(headers),
-            "holder": self._context.worker_id,
+            "worker_id": self._context.worker_id,
         }
         conn = self._context.db.connection()
         with translate_errors(), conn.transaction():

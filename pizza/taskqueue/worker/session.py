@@ -137,12 +137,12 @@ class Session(threading.Thread):
         worker_id = self._context.worker_id
         for _ in range(20):
             # Another session that tests whether this worker lives holds the lock for a moment.
-            if conn.execute(_SQL.try_lock, {"holder": worker_id}).fetchone() == (True,):
+            if conn.execute(_SQL.try_lock, {"key": worker_id}).fetchone() == (True,):
                 break
             time.sleep(0.05)
         else:
             raise DatabaseUnavailable("the former session of this worker has not ended yet")
-        values = {"holder": worker_id, "name": self._context.worker_name}
+        values = {"worker_id": worker_id, "name": self._context.worker_name}
         conn.execute(_SQL.register, values | {"lease": self._context.lease})
         # message_cancel notifies this channel when it cancels the message of a running job.
         conn.execute(f"listen claim_{worker_id}")
@@ -177,13 +177,13 @@ class Session(threading.Thread):
                     log.warning("Lease not renewed: %s", error, extra={"action": "lease_refused"})
                 is_refused, renewed_at = True, now - lease
         self._registry.unregister(conn)
-        conn.execute(_SQL.unregister, {"holder": self._context.worker_id})
+        conn.execute(_SQL.unregister, {"worker_id": self._context.worker_id})
 
     def _renew(self, conn: BoundedConnection) -> None:
         """Renew the lease, and check that the worker still has the claim of its job."""
         claim = self._context.current_claim
         id, token = claim or (None, None)
-        values = {"id": id, "token": token, "holder": self._context.worker_id}
+        values = {"id": id, "token": token, "worker_id": self._context.worker_id}
         row = conn.execute(_SQL.renew, values | {"lease": self._context.lease}).fetchone()
         assert row is not None
         is_registered, has_claim = row
@@ -241,7 +241,7 @@ def lock_job_key(conn: BoundedConnection, worker_id: int) -> None:
     """
     conn.execute(_SQL.end_predecessor, {"key": -worker_id})
     for _ in range(40):
-        if conn.execute(_SQL.try_lock, {"holder": -worker_id}).fetchone() == (True,):
+        if conn.execute(_SQL.try_lock, {"key": -worker_id}).fetchone() == (True,):
             return
         time.sleep(0.05)
     raise DatabaseUnavailable("the former connection of this worker's job has not ended yet")

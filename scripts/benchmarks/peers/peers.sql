@@ -1,5 +1,5 @@
--- A cook's two steps as a task queue without an inbox does them: the same rows as kitchen_start
--- and kitchen_finish, without claim, token and completion.
+-- A cook's two steps as a task queue without an inbox does them: the same rows as cooking_start
+-- and cooking_finish, without claim, token and completion.
 
 create function bench_start(p_number text, p_worker text) returns void
 language plpgsql as $$

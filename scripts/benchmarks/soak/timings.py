@@ -125,8 +125,8 @@ class StatementProbe:
             id, priority = conn.fetch_first(_ID, {"number": placed.number})
             queues = list(TYPED_QUEUES.values())
             claim = {
-                "job_id": id, "job_holder": -secrets.randbits(60), "job_queues": queues,
-                "job_lease": timedelta(seconds=15), "job_forced": True, "job_promise": None,
+                "job_id": id, "job_worker_id": -secrets.randbits(60), "job_queues": queues,
+                "job_skip_priority_check": True, "job_reservation": None,
                 "job_priority": priority, "number": placed.number, "worker": "cook_1",
                 "cooking": timedelta(),
             }  # fmt: skip
@@ -134,9 +134,9 @@ class StatementProbe:
             if started[0] != "claimed" or started[5] != "cooking":
                 raise MeasurementFailed(f"The probe's order could not be claimed: {started}.")
             finish = {
-                "job_id": id, "job_token": started[1], "job_queues": queues, "job_promise": None,
-                "number": placed.number, "type": placed.order_type, "worker": "probe",
-                "more": None,
+                "job_id": id, "job_token": started[1], "job_queues": queues,
+                "job_reservation": None, "number": placed.number, "type": placed.order_type,
+                "worker": "probe", "more": None,
             }  # fmt: skip
             timed("finish", _FINISH, finish)
 

@@ -2,11 +2,11 @@
 
 -- Claim the order's message and start cooking: received → cooking. An order that is cooking
 -- already was started by a cook that is gone; the log names that one.
-create or replace function kitchen_start(
-    p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
-    p_promise bigint, p_priority integer, p_number text, p_worker text, p_cooking interval,
+create or replace function cooking_start(
+    p_message uuid, p_worker_id bigint, p_queues text[], p_skip_priority_check boolean,
+    p_reservation bigint, p_priority integer, p_number text, p_worker text, p_cooking interval,
     out verdict text, out token bigint, out attempt integer, out better_queue text,
-    out promise bigint, out status text, out type text, out priority integer, out taken_from text
+    out reservation bigint, out status text, out type text, out priority integer, out taken_from text
 )
 language plpgsql as $$
 declare
@@ -16,12 +16,12 @@ declare
     moment timestamptz;
     sent boolean;
 begin
-    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise, p_priority);
+    c := job_claim(p_message, p_worker_id, p_queues, p_skip_priority_check, p_reservation, p_priority);
     verdict := c.verdict;
     token := c.token;
     attempt := c.attempt;
     better_queue := c.better_queue;
-    promise := c.promise;
+    reservation := c.reservation;
     if verdict <> 'claimed' then
         return;
     end if;
@@ -59,10 +59,10 @@ end $$;
 
 -- Finish: cooking → ready, and the message is completed. An order that was cancelled keeps its status.
 -- p_more: see order_message.
-create or replace function kitchen_finish(
-    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_type text,
+create or replace function cooking_finish(
+    p_message uuid, p_token bigint, p_queues text[], p_reservation bigint, p_number text, p_type text,
     p_worker text, p_more text[] default null,
-    out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
+    out next_queue text, out reservation bigint, out status text, out waited double precision, out cooked double precision
 )
 language plpgsql as $$
 declare
@@ -72,9 +72,9 @@ declare
     moment timestamptz;
     done boolean;
 begin
-    c := message_complete(p_message, p_token, p_queues, p_promise);
+    c := job_complete(p_message, p_token, p_queues, p_reservation);
     next_queue := c.next_queue;
-    promise := c.promise;
+    reservation := c.reservation;
     s := station_next(p_type, 'kitchen');
     moment := clock_timestamp();
     update orders u

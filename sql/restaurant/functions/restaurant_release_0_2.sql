@@ -77,3 +77,48 @@ language sql as $$
     select case v when 'registered' then 'welcome' else v end
     from worker_register(p_name, p_type, p_limit, p_station, p_order_types, p_tags, p_cooking_time) v
 $$;
+
+create or replace function kitchen_start(
+    p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
+    p_promise bigint, p_priority integer, p_number text, p_worker text, p_cooking interval,
+    out verdict text, out token bigint, out attempt integer, out better_queue text,
+    out promise bigint, out status text, out type text, out priority integer, out taken_from text
+)
+language sql as $$
+    select release_0_2_claim(p_message, c.verdict, p_lease), c.token, c.attempt, c.better_queue,
+           c.reservation, c.status, c.type, c.priority, c.taken_from
+    from cooking_start(p_message, p_holder, p_queues, p_forced, p_promise, p_priority, p_number,
+                       p_worker, p_cooking) c
+$$;
+
+create or replace function kitchen_finish(
+    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text, p_type text,
+    p_worker text, p_more text[] default null,
+    out next_queue text, out promise bigint, out status text, out waited double precision, out cooked double precision
+)
+language sql as $$
+    select * from cooking_finish(p_message, p_token, p_queues, p_promise, p_number, p_type, p_worker, p_more)
+$$;
+
+create or replace function station_start(
+    p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
+    p_promise bigint, p_priority integer, p_number text, p_station text, p_worker text, p_status text,
+    out verdict text, out token bigint, out attempt integer, out better_queue text,
+    out promise bigint, out status text, out stage text, out type text, out priority integer
+)
+language sql as $$
+    select release_0_2_claim(p_message, c.verdict, p_lease), c.token, c.attempt, c.better_queue,
+           c.reservation, c.status, c.stage, c.type, c.priority
+    from station_start_work(p_message, p_holder, p_queues, p_forced, p_promise, p_priority, p_number,
+                            p_station, p_worker, p_status) c
+$$;
+
+create or replace function station_finish(
+    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
+    p_station text, p_worker text, p_type text, p_status text, p_more text[] default null,
+    out next_queue text, out promise bigint, out status text, out stage text
+)
+language sql as $$
+    select * from station_finish_work(p_message, p_token, p_queues, p_promise, p_number, p_station,
+                                      p_worker, p_type, p_status, p_more)
+$$;

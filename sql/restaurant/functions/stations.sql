@@ -31,11 +31,11 @@ end $$;
 
 -- A station starts to work on an order. p_status: the order's new status, or null.
 -- stage: where the order is; the worker goes on only if that is its station.
-create or replace function station_start(
-    p_message uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean,
-    p_promise bigint, p_priority integer, p_number text, p_station text, p_worker text, p_status text,
+create or replace function station_start_work(
+    p_message uuid, p_worker_id bigint, p_queues text[], p_skip_priority_check boolean,
+    p_reservation bigint, p_priority integer, p_number text, p_station text, p_worker text, p_status text,
     out verdict text, out token bigint, out attempt integer, out better_queue text,
-    out promise bigint, out status text, out stage text, out type text, out priority integer
+    out reservation bigint, out status text, out stage text, out type text, out priority integer
 )
 language plpgsql as $$
 declare
@@ -43,12 +43,12 @@ declare
     o orders;
     old_status text;
 begin
-    c := message_claim(p_message, p_holder, p_lease, p_queues, p_forced, p_promise, p_priority);
+    c := job_claim(p_message, p_worker_id, p_queues, p_skip_priority_check, p_reservation, p_priority);
     verdict := c.verdict;
     token := c.token;
     attempt := c.attempt;
     better_queue := c.better_queue;
-    promise := c.promise;
+    reservation := c.reservation;
     if verdict <> 'claimed' then
         return;
     end if;
@@ -73,10 +73,10 @@ end $$;
 
 -- A station has finished: the order goes to the next station, or waits for the hand-over. p_status: the
 -- order's new status, or null.
-create or replace function station_finish(
-    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
+create or replace function station_finish_work(
+    p_message uuid, p_token bigint, p_queues text[], p_reservation bigint, p_number text,
     p_station text, p_worker text, p_type text, p_status text, p_more text[] default null,
-    out next_queue text, out promise bigint, out status text, out stage text
+    out next_queue text, out reservation bigint, out status text, out stage text
 )
 language plpgsql as $$
 declare
@@ -84,8 +84,8 @@ declare
     s station;
     old_status text;
 begin
-    select m.next_queue, m.promise into next_queue, promise
-    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    select j.next_queue, j.reservation into next_queue, reservation
+    from job_complete(p_message, p_token, p_queues, p_reservation) j;
     s := station_next(p_type, p_station);
     select e.status into old_status from orders e where e.number = p_number for no key update;
     update orders u
@@ -128,17 +128,17 @@ end $$;
 
 -- A station sends an order back to the kitchen: its own message is completed, the order waits again.
 create or replace function station_send_back(
-    p_message uuid, p_token bigint, p_queues text[], p_promise bigint, p_number text,
+    p_message uuid, p_token bigint, p_queues text[], p_reservation bigint, p_number text,
     p_station text, p_worker text, p_queue text, p_exchange text, p_notes text,
     p_more text[] default null,
-    out next_queue text, out promise bigint, out status text
+    out next_queue text, out reservation bigint, out status text
 )
 language plpgsql as $$
 declare
     o orders;
 begin
-    select m.next_queue, m.promise into next_queue, promise
-    from message_complete(p_message, p_token, p_queues, p_promise) m;
+    select j.next_queue, j.reservation into next_queue, reservation
+    from job_complete(p_message, p_token, p_queues, p_reservation) j;
     select * into o from orders e where e.number = p_number and e.stage = p_station for no key update;
     if not found then
         return;

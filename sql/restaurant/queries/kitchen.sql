@@ -1,11 +1,11 @@
 -- start_cooking --
-select verdict, token, attempt, better_queue, promise, status, type, priority, taken_from
-from kitchen_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(job_promise)s, %(job_priority)s, %(number)s, %(worker)s, %(cooking)s)
+select verdict, token, attempt, better_queue, reservation, status, type, priority, taken_from
+from cooking_start(%(job_id)s, %(job_worker_id)s, %(job_queues)s, %(job_skip_priority_check)s,
+                   %(job_reservation)s, %(job_priority)s, %(number)s, %(worker)s, %(cooking)s)
 
 -- finish_cooking --
-select next_queue, promise, status, waited, cooked
-from kitchen_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s,
+select next_queue, reservation, status, waited, cooked
+from cooking_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_reservation)s,
                     %(number)s, %(type)s, %(worker)s, %(more)s::text[])
 
 -- set_paused --

@@ -1,16 +1,17 @@
 -- start_station --
-select verdict, token, attempt, better_queue, promise, status, stage, type, priority
-from station_start(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(job_promise)s, %(job_priority)s, %(number)s, %(station)s, %(worker)s, %(status)s)
+select verdict, token, attempt, better_queue, reservation, status, stage, type, priority
+from station_start_work(%(job_id)s, %(job_worker_id)s, %(job_queues)s, %(job_skip_priority_check)s,
+                        %(job_reservation)s, %(job_priority)s, %(number)s, %(station)s, %(worker)s,
+                        %(status)s)
 
 -- finish_station --
-select next_queue, promise, status, stage
-from station_finish(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
-                    %(station)s, %(worker)s, %(type)s, %(status)s, %(more)s::text[])
+select next_queue, reservation, status, stage
+from station_finish_work(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_reservation)s, %(number)s,
+                         %(station)s, %(worker)s, %(type)s, %(status)s, %(more)s::text[])
 
 -- send_back --
-select next_queue, promise, status
-from station_send_back(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s, %(number)s,
+select next_queue, reservation, status
+from station_send_back(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_reservation)s, %(number)s,
                     %(station)s, %(worker)s, %(queue)s, %(exchange)s, %(notes)s, %(more)s::text[])
 
 -- upsert_station --

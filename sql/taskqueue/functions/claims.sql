@@ -50,7 +50,7 @@ begin
     if p_previous is not null and reservation_release(p_previous) then
         null;
     end if;
-    -- The very best is free most of the time; only when many ask at once has the look to go deep.
+    -- The best one is free most of the time; many are read only when many workers ask at the same time.
     select * into best from message_peek_best(p_queues, 1) limit 1;
     if best.position is null or reservation_acquire(best.position) then
         queue := best.queue;
@@ -131,50 +131,49 @@ $$;
 
 -- Claim a message whose delivery the caller has, or that the caller found in the table (p_priority null:
 -- there is no delivery, so one has to be published if this worker dies). Verdicts:
---   claimed  claimed: token and attempt are set
---   done     no such message: it has ended, or it never was one of ours
---   held     another worker that is alive has claimed it
---   locked   another transaction keeps the row locked: note a redelivery
---   later    it is scheduled for later (a retry); the delivery is an old one
---   better   another queue of the caller has a better message: take that first
---   moved    it has another priority and another delivery now: drop this one
+--   claimed    claimed: token and attempt are set
+--   gone       no such message: it has ended, or it never was one of ours
+--   leased     another worker that is alive has claimed it
+--   locked     another transaction keeps the row locked: note a redelivery
+--   scheduled  it is due later (a retry); the delivery is an old one
+--   preempted  another queue of the caller has a better message, better_queue: take that first
+--   stale      it has another priority and another delivery now: drop this one
 -- It waits for a row lock for a moment only, unless the caller has claimed the message.
--- p_forced: skip the check for better messages. p_promise: the position that the caller has reserved;
--- null is returned once it is claimed. p_lease: from workers of release 0.2 only.
-create or replace function message_claim(
-    p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
+-- p_reservation: the position that the caller has reserved. reservation: the position that it has reserved
+-- now; null if that is the message which it has just claimed.
+create or replace function job_claim(
+    p_id uuid, p_worker_id bigint, p_queues text[], p_skip_priority_check boolean, p_reservation bigint,
     p_priority integer,
     out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean,
-    out promise bigint
+    out reservation bigint
 )
 language plpgsql as $$
 declare
     m message;
     best record;
     claimed bigint;
-    kept boolean;
+    held boolean;
 begin
-    promise := p_promise;
-    if p_forced or promise is not null then
-        -- The usual case, in one look: it waits, and is the one that the database has named, or one
-        -- that another worker was promised, who finds ours. The head of that queue may be a third
-        -- one, where somebody who was promised nothing has the named one in hand: then look.
+    reservation := p_reservation;
+    if p_skip_priority_check or reservation is not null then
+        -- The usual case, in one statement: the message waits, and is the reserved one, or is reserved by
+        -- another worker, which will get ours. It may also be a third one, if a worker without a
+        -- reservation has taken the delivery of the reserved one: then check the other queues.
         update message u
         set state = 'claimed', token = u.token + 1, attempt = u.attempt + 1, runs = u.runs + 1,
-            holder = p_holder, lease_until = clock_timestamp() + p_lease,
-            renewed_at = case when p_lease is not null then clock_timestamp() end,
+            holder = p_worker_id, lease_until = null, renewed_at = null,
             sent_at = case when u.state = 'sent' then u.sent_at end
         where u.ctid = (select l.ctid from message l where l.id = p_id for no key update skip locked)
           and u.state in ('sent', 'pending') and u.holder is null
           and u.task is not null and u.priority = p_priority
-          and (p_forced or u.position = promise or reserved_by_other(u.position))
-        returning u.token, u.attempt, u.position into message_claim.token, message_claim.attempt, claimed;
+          and (p_skip_priority_check or u.position = reservation or reserved_by_other(u.position))
+        returning u.token, u.attempt, u.position into job_claim.token, job_claim.attempt, claimed;
         if found then
             verdict := 'claimed';
             resumed := false;
-            kept := reservation_hold(claimed);
-            if claimed = promise and reservation_release(promise) then
-                promise := null;
+            held := reservation_hold(claimed);
+            if claimed = reservation and reservation_release(reservation) then
+                reservation := null;
             end if;
             return;
         end if;
@@ -184,15 +183,15 @@ begin
         exit when found;
         select * into m from message where id = p_id;
         exit when not found;
-        -- Somebody else has locked it. Where it is claimed, its worker works on it right now; everybody
-        -- else waits a moment: most often a confirm is being recorded.
-        if m.state = 'claimed' and m.holder <> p_holder then
-            verdict := 'held';
+        -- Another transaction has locked it. If it is claimed, that is its worker's. Otherwise wait a
+        -- moment: most often a confirm is being recorded.
+        if m.state = 'claimed' and m.holder <> p_worker_id then
+            verdict := 'leased';
             return;
         end if;
         if m.state = 'claimed' then
-            -- The caller's own claim, after it lost its connection. It has to wait for the row: nobody
-            -- frees a claim whose worker lives, so a claim that is dropped here stays for ever.
+            -- The caller's own claim, after it lost its connection. It has to wait for the row: no process
+            -- ends the claim of a worker that is alive.
             verdict := null;
             select * into m from message where id = p_id for no key update;
             exit;
@@ -201,59 +200,57 @@ begin
         perform pg_sleep(0.002 * 2 ^ n);
     end loop;
     if m.id is null or m.task is null then
-        verdict := 'done';
+        verdict := 'gone';
         return;
     end if;
     if verdict = 'locked' then
-        -- The last look may have found it free.
+        -- It may be free after the last pause.
         select * into m from message where id = p_id for no key update skip locked;
         if not found then
             return;
         end if;
     end if;
     if m.state = 'scheduled' then
-        verdict := 'later';
+        verdict := 'scheduled';
         return;
     end if;
     if m.priority <> p_priority then
-        verdict := 'moved';
+        verdict := 'stale';
         return;
     end if;
-    resumed := coalesce(m.holder = p_holder, false);
+    resumed := coalesce(m.holder = p_worker_id, false);
     if not resumed and m.holder is not null and worker_session_alive(m.holder, m.lease_until) then
         if m.state <> 'claimed' then
-            -- A relay of release 0.2 has shown it as waiting while its worker was cut off. Its
-            -- delivery goes with the caller, so it needs another one should that worker die.
+            -- A relay of release 0.2 has set it to waiting while its worker was cut off. The caller drops
+            -- its delivery, so it needs another one if that worker dies.
             update message u set state = 'claimed', sent_at = null where u.id = p_id;
         end if;
-        verdict := 'held';
+        verdict := 'leased';
         return;
     end if;
-    if m.state <> 'claimed' and not p_forced and cardinality(p_queues) > 1 then
-        -- The better one is promised to the caller then, so that not all go after the same.
+    if m.state <> 'claimed' and not p_skip_priority_check and cardinality(p_queues) > 1 then
+        -- The caller gets a reservation for the better one, so that not all workers fetch the same.
         for best in select * from message_peek_best(array_remove(p_queues, m.queue), 4) loop
             exit when (best.priority, -best.position) < (m.priority, -m.position);
-            if best.position = promise or reservation_acquire(best.position) then
-                if promise <> best.position and reservation_release(promise) then
+            if best.position = reservation or reservation_acquire(best.position) then
+                if reservation <> best.position and reservation_release(reservation) then
                     null;
                 end if;
-                promise := best.position;
-                verdict := 'better';
+                reservation := best.position;
+                verdict := 'preempted';
                 better_queue := best.queue;
                 return;
             end if;
         end loop;
     end if;
-    -- Who holds it already begins again because the database was away in the middle: the same attempt.
+    -- A worker that has claimed it already starts again after an outage of the database: the same attempt.
     update message u
     set state = 'claimed', token = u.token + 1, attempt = u.attempt + (not resumed)::integer,
-        runs = u.runs + 1, holder = p_holder,
-        lease_until = clock_timestamp() + p_lease,
-        renewed_at = case when p_lease is not null then clock_timestamp() end,
+        runs = u.runs + 1, holder = p_worker_id, lease_until = null, renewed_at = null,
         sent_at = case when p_priority is not null and u.state <> 'pending' then u.sent_at end
     where u.id = p_id
-    returning u.token, u.attempt into message_claim.token, message_claim.attempt;
-    kept := reservation_hold(m.position);
+    returning u.token, u.attempt into job_claim.token, job_claim.attempt;
+    held := reservation_hold(m.position);
     verdict := 'claimed';
 end $$;
 
@@ -267,13 +264,9 @@ end $$;
 
 -- Raise an error unless the token of a job is the newest. The row stays locked until the transaction
 -- ends, so a takeover happens entirely before or after it.
-create or replace function message_fence(p_id uuid, p_token bigint) returns boolean
+create or replace function job_fence(p_id uuid, p_token bigint) returns boolean
 language plpgsql as $$
 begin
     perform 1 from message where id = p_id and token = p_token for no key update;
-    if not found then
-        raise exception 'message % is no longer held under token %', p_id, p_token
-            using errcode = 'PZ001';
-    end if;
-    return true;
+    return found or raise_stale_token(p_id, p_token);
 end $$;

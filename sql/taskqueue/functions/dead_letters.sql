@@ -1,11 +1,11 @@
 -- Dead letters: a row in `dead_message` for staff, and a copy for the dead-letter exchange.
 
 -- Dead-letter a message: move its row to `dead_message`, and send a copy with the reason in its headers
--- to the dead-letter exchange. p_token null: it is unclaimed, or claimed by p_holder; then false means
+-- to the dead-letter exchange. p_token null: it is unclaimed, or claimed by p_worker_id; then false means
 -- that there was no such message. p_headers has `reason`.
 create or replace function message_dead_letter(
     p_id uuid, p_token bigint, p_exchange text, p_headers jsonb, p_traceback text default null,
-    p_holder bigint default null
+    p_worker_id bigint default null
 ) returns boolean
 language plpgsql as $$
 declare
@@ -15,7 +15,7 @@ begin
     delete from message
     where id = p_id and task is not null
       and case when p_token is not null then token = p_token
-               else state in ('pending', 'sent') or holder = p_holder end
+               else state in ('pending', 'sent') or holder = p_worker_id end
     returning * into m;
     if not found then
         return p_token is not null and raise_stale_token(p_id, p_token);

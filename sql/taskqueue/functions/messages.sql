@@ -1,24 +1,22 @@
--- How a claimed message ends or waits again. Each function is one step of a message's life, for the
--- transaction of the application's own step.
+-- How a claimed message ends or waits again: each function is one statement of the caller's transaction.
 
 -- Complete a job: delete its message in the transaction of its last effect. Reserves the worker's next
 -- message and returns its queue.
-create or replace function message_complete(
-    p_id uuid, p_token bigint, p_queues text[], p_promise bigint,
-    out next_queue text, out promise bigint
+create or replace function job_complete(
+    p_id uuid, p_token bigint, p_queues text[], p_reservation bigint,
+    out next_queue text, out reservation bigint
 )
 language plpgsql as $$
 declare
-    p record;
+    reserved record;
 begin
     delete from message where id = p_id and token = p_token;
     if not found then
-        raise exception 'message % is no longer held under token %', p_id, p_token
-            using errcode = 'PZ001';
+        perform raise_stale_token(p_id, p_token);
     end if;
-    p := message_reserve(p_queues, p_promise);
-    next_queue := p.queue;
-    promise := p.position;
+    reserved := message_reserve(p_queues, p_reservation);
+    next_queue := reserved.queue;
+    reservation := reserved.position;
 end $$;
 
 -- Count a failure, for monitoring. Call it last before the commit: all transactions share the row.
@@ -31,7 +29,7 @@ begin
 end $$;
 
 -- Schedule a failed job again. The token changes, so the failed attempt can have no further effect.
-create or replace function message_retry(
+create or replace function job_retry(
     p_id uuid, p_token bigint, p_delay interval, p_what text default 'retried'
 ) returns boolean
 language plpgsql as $$
@@ -44,18 +42,17 @@ begin
     where id = p_id and token = p_token
     returning queue into failed_in;
     if not found then
-        raise exception 'message % is no longer held under token %', p_id, p_token
-            using errcode = 'PZ001';
+        perform raise_stale_token(p_id, p_token);
     end if;
     return message_counter_increment(p_what, failed_in) and keeper_notify(p_delay);
 end $$;
 
 -- Schedule a job again at its own request. It does not count as an attempt.
-create or replace function message_snooze(p_id uuid, p_token bigint, p_delay interval) returns boolean
+create or replace function job_snooze(p_id uuid, p_token bigint, p_delay interval) returns boolean
 language plpgsql as $$
 begin
     update message set attempt = attempt - 1 where id = p_id and token = p_token;
-    return message_retry(p_id, p_token, p_delay, 'postponed');
+    return job_retry(p_id, p_token, p_delay, 'postponed');
 end $$;
 
 -- Defer a message of a schema version that the worker does not know, for a worker that does: by half of
@@ -88,7 +85,7 @@ end $$;
 -- Release a claim unfinished, because the worker stops. No attempt is counted. The message is published
 -- again, since its delivery may no longer be at the broker. One that was claimed before its confirm was
 -- recorded (sent_at is null) takes a new position; otherwise that confirm would mark it as sent.
-create or replace function message_release(p_id uuid, p_token bigint) returns boolean
+create or replace function job_release(p_id uuid, p_token bigint) returns boolean
 language plpgsql as $$
 begin
     update message

@@ -32,8 +32,51 @@ language sql volatile as $$
             and pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds')
 $$;
 
+-- The verdict of a claim in the words of 0.2. Its workers have no row in worker_session: the lease is in
+-- the message.
+create or replace function release_0_2_claim(p_id uuid, p_verdict text, p_lease interval) returns text
+language plpgsql as $$
+begin
+    if p_verdict = 'claimed' then
+        update message
+        set lease_until = clock_timestamp() + p_lease, renewed_at = clock_timestamp()
+        where id = p_id;
+    end if;
+    return case p_verdict when 'gone' then 'done' when 'leased' then 'held' when 'scheduled' then 'later'
+                          when 'preempted' then 'better' when 'stale' then 'moved' else p_verdict end;
+end $$;
+
+create or replace function message_claim(
+    p_id uuid, p_holder bigint, p_lease interval, p_queues text[], p_forced boolean, p_promise bigint,
+    p_priority integer,
+    out verdict text, out token bigint, out attempt integer, out better_queue text, out resumed boolean,
+    out promise bigint
+)
+language sql as $$
+    select release_0_2_claim(p_id, c.verdict, p_lease), c.token, c.attempt, c.better_queue, c.resumed,
+           c.reservation
+    from job_claim(p_id, p_holder, p_queues, p_forced, p_promise, p_priority) c
+$$;
+
+create or replace function message_fence(p_id uuid, p_token bigint) returns boolean
+language sql as $$ select job_fence(p_id, p_token) $$;
+
+create or replace function message_complete(
+    p_id uuid, p_token bigint, p_queues text[], p_promise bigint,
+    out next_queue text, out promise bigint
+)
+language sql as $$ select * from job_complete(p_id, p_token, p_queues, p_promise) $$;
+
+create or replace function message_retry(
+    p_id uuid, p_token bigint, p_delay interval, p_what text default 'retried'
+) returns boolean
+language sql as $$ select job_retry(p_id, p_token, p_delay, p_what) $$;
+
 create or replace function message_postpone(p_id uuid, p_token bigint, p_delay interval) returns boolean
-language sql as $$ select message_snooze(p_id, p_token, p_delay) $$;
+language sql as $$ select job_snooze(p_id, p_token, p_delay) $$;
+
+create or replace function message_release(p_id uuid, p_token bigint) returns boolean
+language sql as $$ select job_release(p_id, p_token) $$;
 
 create or replace function message_leave(
     p_id uuid, p_shortest interval, p_longest interval

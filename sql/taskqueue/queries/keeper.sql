@@ -54,7 +54,7 @@ where s.lease_expires_at < clock_timestamp() - interval '1 minute'
 
 -- rescue_orphaned --
 -- Claims of dead workers: the messages are published again with a new token, so that the worker can have
--- no further effect; with a new position where a confirm may be outstanding (see message_release).
+-- no further effect; with a new position where a confirm may be outstanding (see job_release).
 with gone as materialized (
     select holder from (select distinct holder, lease_until from message where state = 'claimed') c
     where not worker_session_alive(holder, lease_until)

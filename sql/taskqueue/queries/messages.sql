@@ -13,25 +13,25 @@ select outbox_enqueue_event(%(id)s, %(exchange)s, %(routing_key)s, %(body)s, %(h
 select outbox_enqueue_event(gen_random_uuid(), %(exchange)s, %(routing_key)s, %(body)s, %(headers)s)
 
 -- claim --
-select verdict, token, attempt, better_queue, promise
-from message_claim(%(job_id)s, %(job_holder)s, %(job_lease)s, %(job_queues)s, %(job_forced)s,
-                   %(job_promise)s, %(job_priority)s)
+select verdict, token, attempt, better_queue, reservation
+from job_claim(%(job_id)s, %(job_worker_id)s, %(job_queues)s, %(job_skip_priority_check)s,
+               %(job_reservation)s, %(job_priority)s)
 
 -- fence --
-select message_fence(%(job_id)s, %(job_token)s)
+select job_fence(%(job_id)s, %(job_token)s)
 
 -- complete --
-select next_queue, promise
-from message_complete(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_promise)s)
+select next_queue, reservation
+from job_complete(%(job_id)s, %(job_token)s, %(job_queues)s, %(job_reservation)s)
 
 -- retry --
-select message_retry(%(job_id)s, %(job_token)s, %(delay)s)
+select job_retry(%(job_id)s, %(job_token)s, %(delay)s)
 
 -- snooze --
-select message_snooze(%(job_id)s, %(job_token)s, %(delay)s)
+select job_snooze(%(job_id)s, %(job_token)s, %(delay)s)
 
 -- release --
-select message_release(%(job_id)s, %(job_token)s)
+select job_release(%(job_id)s, %(job_token)s)
 
 -- defer --
 select message_defer(%(id)s, %(shortest)s, %(longest)s)
@@ -41,7 +41,7 @@ select message_dead_letter(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s,
 
 -- dead_letter_unclaimed --
 -- A row if it had one: nobody will ever be able to claim it.
-select 1 from message_dead_letter(%(id)s, null, %(exchange)s, %(headers)s, null, %(holder)s) as found
+select 1 from message_dead_letter(%(id)s, null, %(exchange)s, %(headers)s, null, %(worker_id)s) as found
 where found
 
 -- dead_letter_raw --
@@ -55,16 +55,16 @@ select 1 from message where id = %(id)s
 
 -- register --
 insert into worker_session (id, name, lease_expires_at)
-values (%(holder)s, %(name)s, clock_timestamp() + %(lease)s)
+values (%(worker_id)s, %(name)s, clock_timestamp() + %(lease)s)
 on conflict (id) do update
 set renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
 
 -- renew --
--- Renew the lease of a worker, and look whether it still holds the message that it works on.
+-- Renew the lease of a worker, and check whether it still has its claim.
 with renewed as (
     update worker_session
     set renewed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %(lease)s
-    where id = %(holder)s
+    where id = %(worker_id)s
     returning 1
 )
 select exists (select from renewed) as registered,
@@ -72,17 +72,17 @@ select exists (select from renewed) as registered,
        or exists (select from message where id = %(id)s and token = %(token)s) as held
 
 -- unregister --
-delete from worker_session where id = %(holder)s
+delete from worker_session where id = %(worker_id)s
 
 -- end_predecessor --
 -- End the session of this worker's former job connection: it may have rows locked.
 select session_terminate(%(key)s)
 
 -- try_lock --
-select pg_try_advisory_lock(%(holder)s)
+select pg_try_advisory_lock(%(key)s)
 
 -- release_reservation --
-select reservation_release(%(promise)s)
+select reservation_release(%(reservation)s)
 
 -- cancel --
 select message_cancel(%(id)s)

@@ -79,8 +79,8 @@ def cook(conn: BoundedConnection) -> None:
     row = conn.execute("select id from orders where number = %s", [placed.number]).fetchone()
     assert row is not None
     job: dict[str, Any] = {
-        "job_id": row[0], "job_holder": 5, "job_lease": timedelta(seconds=9), "job_forced": True,
-        "job_queues": ["kitchen_takeout_queue", "kitchen_queue"], "job_promise": None,
+        "job_id": row[0], "job_worker_id": 5, "job_skip_priority_check": True,
+        "job_queues": ["kitchen_takeout_queue", "kitchen_queue"], "job_reservation": None,
         "job_priority": placed.priority, "number": placed.number, "worker": "chef_1",
         "cooking": timedelta(), "type": "takeout", "more": None,
     }  # fmt: skip

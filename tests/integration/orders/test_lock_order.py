@@ -155,7 +155,7 @@ def test_an_order_goes_on_to_another_station_while_staff_acts_on_it(
         with quality.transaction():
             quality.execute(LOCK_MESSAGE, [first])
             acting = sessions.start(staff, act, number)
-            # As station_finish leaves it: another message, and the same version.
+            # As station_finish_work leaves it: another message, and the same version.
             conn.execute("update orders set stage = 'packaging', task_id = %s", [second])
         waits = lambda: conn.execute(BLOCKED, [staff.info.backend_pid]).fetchone() == (True,)  # noqa: E731
         held_by = "select %s = any(pg_blocking_pids(%s))"

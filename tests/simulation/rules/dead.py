@@ -27,17 +27,19 @@ def dead_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 def dead_letter_unclaimed(tx: Transaction, p: dict[str, Any]) -> Rows:
-    row = _unclaimed(tx, p["id"], p["holder"])
+    row = _unclaimed(tx, p["id"], p["worker_id"])
     if row is None:
         return []
     _end(tx, row, p)
     return [(1,)]
 
 
-def _unclaimed(tx: Transaction, id: Any, holder: int | None) -> Row | None:
+def _unclaimed(tx: Transaction, id: Any, worker_id: int | None) -> Row | None:
     def may_die(row: Row) -> bool:
         waits = row.state in ("pending", "sent")
-        return row.task is not None and (waits or (holder is not None and row.holder == holder))
+        return row.task is not None and (
+            waits or (worker_id is not None and row.holder == worker_id)
+        )
 
     return tx.lock(id, may_die)
 

@@ -33,26 +33,26 @@ def _grace(tx: Transaction, holder: int) -> bool:
 
 
 def register(tx: Transaction, p: dict[str, Any]) -> Rows:
-    former = tx.get("worker_session", p["holder"])
-    row = former or Record(id=p["holder"], name=p["name"])
+    former = tx.get("worker_session", p["worker_id"])
+    row = former or Record(id=p["worker_id"], name=p["name"])
     lease = tx.now + p["lease"].total_seconds()
-    tx.put("worker_session", p["holder"], row.changed(renewed_at=tx.now, lease_expires_at=lease))
+    tx.put("worker_session", p["worker_id"], row.changed(renewed_at=tx.now, lease_expires_at=lease))
     return []
 
 
 def renew(tx: Transaction, p: dict[str, Any]) -> Rows:
-    session = tx.get("worker_session", p["holder"])
+    session = tx.get("worker_session", p["worker_id"])
     if session is not None:
         lease = tx.now + p["lease"].total_seconds()
         renewed = session.changed(renewed_at=tx.now, lease_expires_at=lease)
-        tx.put("worker_session", p["holder"], renewed)
+        tx.put("worker_session", p["worker_id"], renewed)
     row = tx.row(p["id"])
     held = p["id"] is None or (row is not None and row.token == p["token"])
     return [(session is not None, held)]
 
 
 def unregister(tx: Transaction, p: dict[str, Any]) -> Rows:
-    tx.put("worker_session", p["holder"], None)
+    tx.put("worker_session", p["worker_id"], None)
     return []
 
 
@@ -78,7 +78,7 @@ def forget_workers(tx: Transaction, _p: dict[str, Any]) -> Rows:
 
 
 SESSIONS: dict[str, Rule] = {
-    _SQL.try_lock: lambda tx, p: [(tx.hold(p["holder"]),)],
+    _SQL.try_lock: lambda tx, p: [(tx.hold(p["key"]),)],
     _SQL.end_predecessor: lambda tx, p: [(tx.terminate(p["key"]),)],
     _SQL.register: register, _SQL.renew: renew, _SQL.unregister: unregister,
     _KEEPER.expired_workers: expired_workers, _KEEPER.terminate_worker: terminate_worker,

@@ -39,7 +39,7 @@ class Comparison(WorkerSteps):
         both = [Both(each, self.model, answers) for each in others]
         self.relay, self.rival, self.keeper, self.psql = both[:4]
         self.workers, self.sessions = both[4 : 4 + WORKERS], both[4 + WORKERS :]
-        self.promises: list[int | None] = [None] * WORKERS
+        self.reservations: list[int | None] = [None] * WORKERS
         self.ids: list[UUID] = []
         self.claims: list[tuple[UUID, int, int]] = []
         self._locks = False

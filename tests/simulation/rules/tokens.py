@@ -34,8 +34,8 @@ def complete(tx: Transaction, p: dict[str, Any]) -> Rows:
     except TokenRefused:
         if tx.guarded("fencing"):
             raise
-    queue, promise = reserve(tx, names(p["job_queues"]), p["job_promise"])
-    return [{"next_queue": queue, "promise": promise}]
+    queue, position = reserve(tx, names(p["job_queues"]), p["job_reservation"])
+    return [{"next_queue": queue, "reservation": position}]
 
 
 def retry(tx: Transaction, p: dict[str, Any], *, what: str = "retried") -> Rows:
@@ -50,7 +50,7 @@ def retry(tx: Transaction, p: dict[str, Any], *, what: str = "retried") -> Rows:
     return [(True,)]
 
 
-def postpone(tx: Transaction, p: dict[str, Any]) -> Rows:
+def snooze(tx: Transaction, p: dict[str, Any]) -> Rows:
     row = held(tx, p["job_id"], p["job_token"])
     tx.change(row, attempt=row.attempt - 1)
     return retry(tx, p, what="postponed")
@@ -70,11 +70,11 @@ def release(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 def count(tx: Transaction, what: str, queue: str | None) -> None:
-    """The function message_count; its lock is not modelled."""
+    """The function message_counter_increment; its lock is not modelled."""
     tx.put("tally", (what, queue), (tx.get("tally", (what, queue)) or 0) + 1)
 
 
 TOKENS: dict[str, Rule] = {
-    _SQL.fence: fence, _SQL.complete: complete, _SQL.retry: retry, _SQL.snooze: postpone,
+    _SQL.fence: fence, _SQL.complete: complete, _SQL.retry: retry, _SQL.snooze: snooze,
     _SQL.release: release,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from pizza.database.arrays import text_array
 from pizza.taskqueue.topology import DEAD_LETTER_EXCHANGE
 
 from ..database import Database
+from .claiming import CLAIM_0_2
 from .comparison import Both, D, F
 from .tables import Tables
 
@@ -29,7 +30,7 @@ class WorkerSteps:
     keeper: Both
     workers: list[Both]
     sessions: list[Both]
-    promises: list[int | None]
+    reservations: list[int | None]
     ids: list[UUID]
     claims: list[tuple[UUID, int, int]]
 
@@ -43,20 +44,20 @@ class WorkerSteps:
         row = self.model.messages.get(id)
         priority = rng.choice((row.priority if row else 0,) * 5 + (None, 7))
         answer = self.workers[who].ask(
-            F.claim,
+            rng.choice((F.claim, F.claim, F.claim, CLAIM_0_2)),
             {
                 "job_id": id,
-                "job_holder": 100 + who,
-                "job_lease": rng.choice((None, None, None, LEASE)),
+                "job_worker_id": 100 + who,
                 "job_queues": text_array(rng.choice((QUEUES, QUEUES[:1]))),
-                "job_forced": rng.random() < 0.4,
-                "job_promise": self.promises[who],
+                "job_skip_priority_check": rng.random() < 0.4,
+                "job_reservation": self.reservations[who],
                 "job_priority": priority,
+                "lease": LEASE,
             },
         )
         if answer == "locked":
             return
-        verdict, token, _, _, self.promises[who] = answer[0]
+        verdict, token, _, _, self.reservations[who] = answer[0]
         if verdict == "claimed":
             self.claims.append((id, token, who))
         elif verdict == "locked":
@@ -73,10 +74,10 @@ class WorkerSteps:
         if choice == 0:
             worker.ask(F.fence, mark)
         elif choice <= 2:
-            queues = {"job_queues": text_array(QUEUES), "job_promise": self.promises[who]}
+            queues = {"job_queues": text_array(QUEUES), "job_reservation": self.reservations[who]}
             answer = worker.ask(F.complete, mark | queues)
             if not isinstance(answer, str):
-                self.promises[who] = answer[0][1]
+                self.reservations[who] = answer[0][1]
         elif choice == 3:
             delay = {"delay": timedelta(minutes=35)}
             worker.ask(rng.choice((F.retry, F.snooze)), mark | delay)
@@ -87,8 +88,8 @@ class WorkerSteps:
             worker.ask(F.dead_letter, mark | end | {"traceback": rng.choice((None, "in line 1"))})
             self.tables.same_ids()
         else:
-            holder = {"id": id, "token": token, "holder": 100 + who, "lease": LEASE}
-            self.sessions[who].ask(F.renew, holder)
+            claim = {"id": id, "token": token, "worker_id": 100 + who, "lease": LEASE}
+            self.sessions[who].ask(F.renew, claim)
 
     def end_unclaimed(self) -> None:
         """What nobody can read, a dead message that is sent again, a note of a redelivery."""
@@ -97,7 +98,7 @@ class WorkerSteps:
         end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "poison"})}
         choice = rng.randrange(6)
         if choice == 0:
-            worker.ask(F.dead_letter_unclaimed, end | {"id": id, "holder": 100 + who})
+            worker.ask(F.dead_letter_unclaimed, end | {"id": id, "worker_id": 100 + who})
         elif choice == 1:
             headers = {"reason": "poison", "task": "t", "attempt": 2, "needs": ["oven"], "b": 2}
             raw = {"body": rng.choice((b"?", b"{}")), "id": rng.choice((None, id))}
@@ -118,18 +119,18 @@ class WorkerSteps:
     def session(self) -> None:
         """A worker's session comes, or goes."""
         who = self.rng.randrange(WORKERS)
-        worker, session, holder = self.workers[who], self.sessions[who], 100 + who
+        worker, session, worker_id = self.workers[who], self.sessions[who], 100 + who
         choice = self.rng.random()
         if choice < 0.1:
-            self.sessions[who - 1].ask(F.try_lock, {"holder": holder})
+            self.sessions[who - 1].ask(F.try_lock, {"key": worker_id})
         elif choice < 0.7:
-            session.ask(F.try_lock, {"holder": holder})
-            session.ask(F.register, {"holder": holder, "name": f"w{who}", "lease": LEASE})
-            worker.ask(F.try_lock, {"holder": -holder})
+            session.ask(F.try_lock, {"key": worker_id})
+            session.ask(F.register, {"worker_id": worker_id, "name": f"w{who}", "lease": LEASE})
+            worker.ask(F.try_lock, {"key": -worker_id})
         elif choice < 0.8:
-            session.ask(F.unregister, {"holder": holder})
+            session.ask(F.unregister, {"worker_id": worker_id})
         elif choice < 0.9:
-            session.ask(F.end_predecessor, {"key": -holder})
+            session.ask(F.end_predecessor, {"key": -worker_id})
             self.reopen()
         else:
             session.reopen()

@@ -89,21 +89,21 @@ def test_what_a_claim_answers(harness: Harness) -> None:
     def claim(id, forced: bool = False, own: list[str] = queues) -> tuple:
         return harness.rows(
             """select verdict, attempt, better_queue
-               from message_claim(%s, 77, null, %s, %s, null,
+               from job_claim(%s, 77, %s, %s, null,
                                   (select priority from message where id = %s))""",
             id, own, forced, id,
         )[0]  # fmt: skip
 
     # A better one in another of its queues goes first, unless it was looked for in vain
-    assert claim(slow) == ("better", None, queues[1])
+    assert claim(slow) == ("preempted", None, queues[1])
     assert claim(slow, own=queues[:1])[:2] == ("claimed", 1)
     harness.rows("update message set state = 'sent', holder = null where id = %s returning 1", slow)
     assert claim(slow, forced=True)[:2] == ("claimed", 2)
     assert claim(urgent)[:2] == ("claimed", 1)
     assert claim(urgent)[:2] == ("claimed", 1)  # by its holder, after a loss: no new attempt
-    assert claim(later)[0] == "later"
+    assert claim(later)[0] == "scheduled"
     harness.rows("delete from message where id = %s returning 1", slow)
-    assert claim(slow)[0] == "done"
+    assert claim(slow)[0] == "gone"
 
 
 def _delivery(harness: Harness, job) -> amqp.Message:

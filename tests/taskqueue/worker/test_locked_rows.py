@@ -61,8 +61,8 @@ def one(conn: BoundedConnection, query: str, *values: Any) -> Any:
 
 def claim(conn: BoundedConnection, id: UUID, holder: int = _HOLDER) -> tuple[Any, ...]:
     values = {
-        "job_id": id, "job_holder": holder, "job_lease": None, "job_queues": "{red}",
-        "job_forced": False, "job_promise": None, "job_priority": 0,
+        "job_id": id, "job_worker_id": holder, "job_queues": "{red}",
+        "job_skip_priority_check": False, "job_reservation": None, "job_priority": 0,
     }  # fmt: skip
     row = conn.execute(_F.claim, values).fetchone()
     assert row is not None

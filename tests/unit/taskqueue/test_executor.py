@@ -70,8 +70,8 @@ def test_done_without_a_completion_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("verdict", "outcome"), [
-    ("done", Outcome.SKIPPED), ("later", Outcome.SKIPPED), ("held", Outcome.SKIPPED),
-    ("better", Outcome.PREEMPTED),
+    ("gone", Outcome.SKIPPED), ("scheduled", Outcome.SKIPPED), ("leased", Outcome.SKIPPED),
+    ("preempted", Outcome.PREEMPTED),
 ])  # fmt: skip
 def test_what_is_not_claimed_has_no_effect(verdict: str, outcome: Outcome) -> None:
     report = run(walk, {"steps": ["step", "end"]}, verdict=verdict)
@@ -161,7 +161,7 @@ def test_statements_that_guard_themselves() -> None:
     assert (report.outcome, report.slept) == (Outcome.COMPLETED, 4)
     assert [text for text, _ in report.statements] == ["start %(job_id)s", "finish %(job_id)s"]
     assert run(hop, {}, answers=answers, attempt=4).outcome is Outcome.DEAD_LETTERED
-    assert run(hop, {}, answers=answers, verdict="held").outcome is Outcome.SKIPPED
+    assert run(hop, {}, answers=answers, verdict="leased").outcome is Outcome.SKIPPED
 
 
 def test_middleware_sees_job_and_failure() -> None:
