@@ -15,8 +15,8 @@ import click
 from pizza.cli import commands, hide_passwords, terminal
 from pizza.cli.help import USAGE
 from pizza.config import preflight
-from pizza.config.options import MODES, OPTIONS
-from pizza.config.settings import SettingsError, load
+from pizza.config.options import MODES
+from pizza.config.settings import OPTIONS, SettingsError, load
 from pizza.observability import logging_config
 from pizza.taskqueue.lifecycle import handle_stop_signals
 
@@ -37,9 +37,7 @@ class _Command(click.Command):
 def _command() -> click.Command:
     # pizza.config.settings parses the values, so that flags and variables behave the same.
     options: list[click.Parameter] = [
-        click.Option([option.flag, option.name], help=option.meaning)
-        for option in OPTIONS
-        if option.flag
+        click.Option([option.flag, option.name]) for option in OPTIONS if option.flag
     ]
     options += [
         click.Option([f"--{name.replace('_', '-')}", name], is_flag=True)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pizza.config import parsers
-from pizza.config.options import OPTIONS
+from pizza.config.settings import OPTIONS
 
 _MAY_BE_SECRET = ("db_url", "db_pool", "rabbitmq", "rabbitmq_pass")
 

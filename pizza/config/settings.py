@@ -1,23 +1,23 @@
 """The settings of all processes: a flag wins over an environment variable, that over `.env`.
 
-`OPTIONS` lists them all. A bad or missing value raises SettingsError with a sentence that names the
-flag and the variable. Passwords appear in no repr and in no error.
+pizza.cli.help describes them. A bad or missing value raises SettingsError with a sentence that
+names the flag and the variable. Passwords appear in no repr and in no error.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pizza.config import parsers
-from pizza.config.options import DEVELOPMENT, OPTIONS
+from pizza.config import options, parsers
+from pizza.config.options import option
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
-from pizza.domain.webhook_urls import HTTPS
+from pizza.domain.webhook_urls import HTTPS, SCHEMES
 from pizza.taskqueue.broker import address as broker_address
 
 
@@ -25,58 +25,84 @@ class SettingsError(Exception):
     """A setting is missing or invalid; the text names it and says what is valid."""
 
 
+def _fold_level(raw: str) -> str:
+    return {"WARNING": "WARN"}.get(raw.upper(), raw.upper())
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of a process. `load` makes them; tests pass keyword arguments."""
 
-    mode: str | None = None
-    db_url: str = field(default="", repr=False)
-    db_pool: str | None = field(default=None, repr=False)
-    db_trusted_network: bool = False
-    rabbitmq: str = field(default="localhost:5672", repr=False)
-    rabbitmq_user: str | None = None
-    rabbitmq_pass: str | None = field(default=None, repr=False)
-    host: str = "127.0.0.1"
-    port: int = 3000
-    reuse_port: bool = False
-    max_concurrent: int | None = None
-    worker_name: str = ""
-    order_types: tuple[str, ...] = ORDER_TYPES
-    station: str = KITCHEN
-    stations: tuple[str, ...] = STATION_NAMES
-    station_time: float = 2.0
-    send_back_percent: float = 0.0
-    priority_aging: float = 300.0
-    cooking_time: float = 10.0
-    customer: str | None = None
-    notification_types: tuple[str, ...] = STATUSES
-    subscriber_name: str = ""
-    retention_days: float = 90.0
-    personal_data_days: float = 365.0
-    stuck_factor: float = 3.0
-    monitor_interval: float = 2.0
-    webhook_schemes: tuple[str, ...] = (HTTPS,)
-    webhook_private_targets: bool = False
-    webhook_threads: int = 4
-    log_level: str = "INFO"
-    log_file: str | None = None
-    shutdown_grace_period: float = 15.0
-    web_workers: int = 2
-    web_threads: int = 3
-    max_streams: int = 1000
-    heartbeat_seconds: float = 10.0
-    lease_seconds: float = 15.0
-    env: str = DEVELOPMENT
-    staff_keys: tuple[parsers.Key, ...] = field(default=(), repr=False)
-    staff_key_file: tuple[parsers.Key, ...] = field(default=(), repr=False)
-    prices: str | None = None
-    client_order_limit: int | None = None
-    rate_limit: int = 600
-    trusted_proxies: tuple[parsers.Network, ...] = ()
-    cors_origins: tuple[str, ...] = ()
-    allowed_hosts: tuple[str, ...] | None = None
-    session_idle: float = 7200.0
-    audit_days: float = 730.0
+    mode: str | None = option(None, parsers.choice(*options.MODES))
+    db_url: str = option(
+        "",
+        parsers.parse_db_url,
+        flag="--db",
+        variable="DB_URL",
+        secret=True,
+        meaning="PostgreSQL connection string",
+    )
+    db_pool: str | None = option(None, parsers.parse_db_url, variable="DB_POOL_URL", secret=True)
+    db_trusted_network: bool = option(False, parsers.parse_bool)
+    rabbitmq: str = option("localhost:5672", parsers.parse_broker_url, secret=True)
+    rabbitmq_user: str | None = option(None, parsers.parse_text)
+    rabbitmq_pass: str | None = option(None, parsers.parse_text, secret=True)
+    # Not HOST and PORT: shells set the former, honcho the latter.
+    host: str = option("127.0.0.1", parsers.parse_host, variable="LISTEN_HOST")
+    port: int = option(3000, parsers.int_range(1, 65535), variable="LISTEN_PORT")
+    reuse_port: bool = option(False, parsers.parse_bool, flag="--share-port")
+    max_concurrent: int | None = option(None, parsers.int_range(0, 1_000_000))
+    worker_name: str = option("", parsers.parse_worker_name, meaning="unique name of a worker")
+    order_types: tuple[str, ...] = option(ORDER_TYPES, parsers.parse_order_types)
+    station: str = option(KITCHEN, parsers.choice(KITCHEN, *STATION_NAMES))
+    stations: tuple[str, ...] = option(STATION_NAMES, parsers.list_of(STATION_NAMES))
+    station_time: float = option(2.0, parsers.seconds_range(0, 86_400))
+    send_back_percent: float = option(0.0, parsers.float_range(0, 100))
+    priority_aging: float = option(300.0, parsers.seconds_range(0, 86_400), flag="--ageing")
+    cooking_time: float = option(10.0, parsers.seconds_range(0, 86_400))
+    customer: str | None = option(None, parsers.parse_text)
+    notification_types: tuple[str, ...] = option(STATUSES, parsers.list_of(STATUSES))
+    subscriber_name: str = option(
+        "", parsers.parse_subscriber_name, flag="--name", variable="SUBSCRIBER_NAME"
+    )
+    retention_days: float = option(90.0, parsers.float_range(0, 36_500), flag="--history-days")
+    personal_data_days: float = option(365.0, parsers.float_range(0, 36_500))
+    stuck_factor: float = option(3.0, parsers.float_range(0.1, 1000))
+    monitor_interval: float = option(
+        2.0, parsers.seconds_range(0.1, 3_600), flag="--watch-interval"
+    )
+    webhook_schemes: tuple[str, ...] = option((HTTPS,), parsers.list_of(SCHEMES))
+    webhook_private_targets: bool = option(False, parsers.parse_bool)
+    webhook_threads: int = option(4, parsers.int_range(1, 64))
+    log_level: str = option("INFO", parsers.choice(*options.LOG_LEVELS, fold=_fold_level))
+    log_file: str | None = option(None, parsers.parse_text)
+    shutdown_grace_period: float = option(15.0, parsers.seconds_range(0, 3_600), flag="--grace")
+    web_workers: int = option(2, parsers.int_range(1, 64))
+    web_threads: int = option(3, parsers.int_range(1, 256))
+    max_streams: int = option(1000, parsers.int_range(0, 10_000))
+    heartbeat_seconds: float = option(10.0, parsers.seconds_range(1, 300), flag="--heartbeat")
+    lease_seconds: float = option(15.0, parsers.seconds_range(1, 3_600), flag="--lease")
+    env: str = option(
+        options.DEVELOPMENT,
+        parsers.choice(options.DEVELOPMENT, options.PRODUCTION),
+        variable="PIZZA_ENV",
+    )
+    staff_keys: tuple[parsers.Key, ...] = option(
+        (), parsers.parse_keys, flag="", variable="STAFF_KEY", secret=True
+    )
+    staff_key_file: tuple[parsers.Key, ...] = option(
+        (), parsers.parse_key_file, flag="", secret=True
+    )
+    prices: str | None = option(None, parsers.choice(options.MENU, options.GIVEN))
+    client_order_limit: int | None = option(
+        None, parsers.int_range(0, 1_000_000), flag="--client-places"
+    )
+    rate_limit: int = option(600, parsers.int_range(0, 1_000_000))
+    trusted_proxies: tuple[parsers.Network, ...] = option((), parsers.parse_networks)
+    cors_origins: tuple[str, ...] = option((), parsers.parse_origins)
+    allowed_hosts: tuple[str, ...] | None = option(None, parsers.parse_host_names)
+    session_idle: float = option(7200.0, parsers.seconds_range(2, 604_800))
+    audit_days: float = option(730.0, parsers.float_range(0, 36_500))
 
     @property
     def keys(self) -> tuple[parsers.Key, ...]:
@@ -112,13 +138,15 @@ class Settings:
 
     def require(self, *names: str) -> None:
         """Raise SettingsError when one of these fields, which have no default, is not set."""
-        for name in names:
-            if not getattr(self, name):
-                option = _BY_NAME[name]
+        for each in OPTIONS:
+            if each.name in names and not getattr(self, each.name):
                 raise SettingsError(
-                    f"{option.flag} is missing: give {option.flag}=… or set {option.variable} "
-                    f"({option.meaning})."
+                    f"{each.flag} is missing: give {each.flag}=… or set {each.variable} "
+                    f"({each.meaning})."
                 )
+
+
+OPTIONS = options.options_of(Settings)
 
 
 def load(
@@ -133,16 +161,16 @@ def load(
     """
     from_file = read_dotenv(dotenv_path) if dotenv_path else {}
     given: dict[str, Any] = {}
-    for option in OPTIONS:
-        raw = flags.get(option.name)
+    for each in OPTIONS:
+        raw = flags.get(each.name)
         if raw is None:
-            raw = environ.get(option.variable) or from_file.get(option.variable) or None
+            raw = environ.get(each.variable) or from_file.get(each.variable) or None
         if raw is None:
             continue
         try:
-            given[option.name] = option.parse(raw)
+            given[each.name] = each.parse(raw)
         except ValueError as problem:
-            raise SettingsError(f"{option.label} {problem}.") from None
+            raise SettingsError(f"{each.label} {problem}.") from None
     return Settings(**given)
 
 
@@ -170,8 +198,3 @@ def _unquote_value(value: str) -> str:
         closing = value.find(value[0], 1)
         return value[1:closing] if closing > 0 else value
     return value.split(" #", 1)[0].rstrip()
-
-
-_BY_NAME = {option.name: option for option in OPTIONS}
-
-assert set(_BY_NAME) == {item.name for item in fields(Settings)}, "OPTIONS and Settings differ"

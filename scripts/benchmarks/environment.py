@@ -14,8 +14,7 @@ from amqp.exceptions import AMQPError
 from benchmarks.results import MeasurementFailed
 from bootstrap.data_dir import ROOT
 from devservices import GuardedProcess, Servers, free_port
-from pizza.config.options import OPTIONS
-from pizza.config.settings import Settings
+from pizza.config.settings import OPTIONS, Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.processes import setup
 from pizza.taskqueue.broker.connection import BrokerConnection

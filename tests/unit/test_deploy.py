@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pizza.config.options import OPTIONS
-from pizza.config.settings import load
+from pizza.config.settings import OPTIONS, load
 from pizza.web.api.metrics import COUNTERS, HELP, HISTOGRAMS
 from quality import sbom
 

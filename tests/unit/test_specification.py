@@ -9,8 +9,7 @@ import pytest
 
 from pizza.cli import commands as verbs
 from pizza.cli.help import USAGE
-from pizza.config.options import OPTIONS
-from pizza.config.settings import Settings
+from pizza.config.settings import OPTIONS, Settings
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 

@@ -8,7 +8,7 @@ import pytest
 
 from pizza.cli import commands, main
 from pizza.cli.help import USAGE
-from pizza.config.options import OPTIONS
+from pizza.config.settings import OPTIONS
 
 DB = "--db=postgres://user:s3cret-word@127.0.0.1:1/restaurant"
 

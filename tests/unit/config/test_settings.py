@@ -4,8 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from pizza.config.options import OPTIONS
-from pizza.config.settings import Settings, SettingsError, load, read_dotenv
+from pizza.config.settings import OPTIONS, Settings, SettingsError, load, read_dotenv
 
 DB = "postgres://user:s3cret-word@db:5432/restaurant"
 
