@@ -21,6 +21,7 @@ from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
 from pizza.domain.names import fold, is_storable
 from pizza.domain.personal_data import ERASED, CustomerMatcher, redact_event
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +110,8 @@ def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH)
         storage.erase_orders(conn, numbers)
         _log("personal_data_expired", "Personal data of old orders was erased", len(numbers))
     if dropped := storage.prune_expired(conn, keep, limit):
-        log.info(
-            "Old dead messages were deleted",
-            extra={"action": "dead_messages_expired", "details": {"messages": dropped}},
-        )
+        text, details = "Old dead messages were deleted", {"messages": dropped}
+        log_action(log.info, "dead_messages_expired", text, details)
     return len(numbers)
 
 
@@ -158,4 +157,4 @@ def _readable(message: Message) -> dict[str, Any]:
 
 
 def _log(action: str, text: str, orders: int) -> None:
-    log.info(text, extra={"action": action, "details": {"orders": orders}})
+    log_action(log.info, action, text, {"orders": orders})

@@ -15,6 +15,7 @@ from pizza.domain.actor import UNNAMED, Actor, check_signature
 from pizza.domain.errors import CustomerNotFound, FieldError, InvalidRequest
 from pizza.domain.names import is_storable, name_error
 from pizza.operations import fold_names
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,13 @@ def set_vip(
         before = storage.lock_vip(conn, name)
         storage.set_vip(conn, name, vip, actor.signature(by))
         record_change(
-            conn, actor.called(by), "vip_changed", customer_subject(conn, name),
-            before={"vip": before}, after={"vip": vip},
-        )  # fmt: skip
-    log.info(
-        f"Customer is {'a' if vip else 'no'} VIP",
-        extra={"action": "customer_changed", "details": {"customer_name": name}},
-    )
+            conn,
+            actor.called(by),
+            "vip_changed",
+            customer_subject(conn, name),
+            before={"vip": before},
+            after={"vip": vip},
+        )
+    text = f"Customer is {'a' if vip else 'no'} VIP"
+    log_action(log.info, "customer_changed", text, {"customer_name": name})
     return storage.find_customer(conn, name)

@@ -14,6 +14,7 @@ from pizza.domain.order import ORDER_TYPES
 from pizza.kitchen.storage import FINISH_COOKING, START_COOKING
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import KITCHEN_QUEUE, ORDERS_TOPIC
@@ -88,14 +89,18 @@ def cook_tasks(base_seconds: float) -> Blueprint:
         if order["status"] is None:
             raise PoisonMessage(f"there is no order {number}")
         if order["status"] != "cooking":
-            _log(number, "order_skipped", f"Order is {order['status']}; nothing to cook")
+            text = f"Order is {order['status']}; nothing to cook"
+            log_action(log.info, "order_skipped", text, order_number=number)
             return
         _log_started(number, order)
         job.sleep(seconds)
         done = job.execute_completing(
-            FINISH_COOKING, number=number, type=message.order_type, worker=job.worker_name,
+            FINISH_COOKING,
+            number=number,
+            type=message.order_type,
+            worker=job.worker_name,
             more=message.extra,
-        )  # fmt: skip
+        )
         _log_finished(number, done)
 
     return blueprint
@@ -107,24 +112,19 @@ def _log_started(number: str, order: dict[str, Any]) -> None:
     if order["taken_from"]:
         details["taken_from"] = order["taken_from"]
     text = "Processing HIGH PRIORITY order" if high else "Processing order"
-    _log(number, "order_processing", text, details=details)
+    log_action(log.info, "order_processing", text, details, order_number=number)
 
 
 def _log_finished(number: str, done: dict[str, Any] | None) -> None:
     if done is None or done["status"] is None:
-        _log(number, "order_ended_elsewhere", "Order was ended by somebody else")
+        text = "Order was ended by somebody else"
+        log_action(log.info, "order_ended_elsewhere", text, order_number=number)
         return
-    _log(
-        number,
+    log_action(
+        log.info,
         "order_completed",
         "Order is ready",
+        {"waited_s": round(done["waited"], 3), "cooked_s": round(done["cooked"], 3)},
+        order_number=number,
         duration_ms=round(done["cooked"] * 1000),
-        details={
-            "waited_s": round(done["waited"], 3),
-            "cooked_s": round(done["cooked"], 3),
-        },
     )
-
-
-def _log(number: str, action: str, text: str, **more: Any) -> None:
-    log.info(text, extra={"action": action, "order_number": number, **more})

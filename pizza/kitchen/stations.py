@@ -17,6 +17,7 @@ from pizza.kitchen.cooking import OrderMessage, parse_order_message
 from pizza.kitchen.station_storage import FINISH_STATION, SEND_BACK, START_STATION
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.task import TIME_LIMIT_S
 from pizza.topology import ORDERS_TOPIC, TYPED_QUEUES
 
@@ -42,9 +43,13 @@ def station_tasks(timing: StationTiming) -> Blueprint:
     def task(name: str) -> Any:
         row = station(name)
         return blueprint.task(
-            row.task, queue=row.queue, retry=_RETRY, decode=parse_order_message, manual_claim=True,
+            row.task,
+            queue=row.queue,
+            retry=_RETRY,
+            decode=parse_order_message,
+            manual_claim=True,
             time_limit=TIME_LIMIT_S + 2 * _DELIVERY_FACTOR * timing.seconds,
-        )  # fmt: skip
+        )
 
     @task("quality")
     def check_quality(job: Job) -> None:
@@ -73,20 +78,18 @@ def station_tasks(timing: StationTiming) -> Blueprint:
 
 def _start(job: Job, name: str, new_status: str | None = None) -> bool:
     """Claim the order for the station; False if it is no longer due there."""
-    message: OrderMessage = job.body
+    number = job.body.number
     order = job.execute_claiming(
-        START_STATION,
-        number=message.number,
-        station=name,
-        worker=job.worker_name,
-        status=new_status,
+        START_STATION, number=number, station=name, worker=job.worker_name, status=new_status
     )
     if order["status"] is None:
-        raise PoisonMessage(f"there is no order {message.number}")
+        raise PoisonMessage(f"there is no order {number}")
     if order["stage"] is None:
-        _log(message.number, "order_skipped", f"Order is {order['status']}; nothing to do here")
+        text = f"Order is {order['status']}; nothing to do here"
+        log_action(log.info, "order_skipped", text, order_number=number)
         return False
-    _log(message.number, "station_started", f"Order is at {name}", priority=order["priority"])
+    text, priority = f"Order is at {name}", order["priority"]
+    log_action(log.info, "station_started", text, order_number=number, priority=priority)
     return True
 
 
@@ -94,26 +97,37 @@ def _complete(job: Job, name: str, new_status: str | None = None) -> None:
     """Complete the station's work; the order continues to the next one."""
     message: OrderMessage = job.body
     done = job.execute_completing(
-        FINISH_STATION, number=message.number, station=name, worker=job.worker_name,
-        type=message.order_type, status=new_status, more=message.extra,
-    )  # fmt: skip
+        FINISH_STATION,
+        number=message.number,
+        station=name,
+        worker=job.worker_name,
+        type=message.order_type,
+        status=new_status,
+        more=message.extra,
+    )
     if done is None or done["status"] is None:
-        _log(message.number, "order_ended_elsewhere", "Order was ended by somebody else")
+        text = "Order was ended by somebody else"
+        log_action(log.info, "order_ended_elsewhere", text, order_number=message.number)
         return
     where = f"goes on to {done['stage']}" if done["stage"] else f"is {done['status']}"
-    _log(message.number, "station_completed", f"Order {where}", details={"station": name})
+    _log(job, "station_completed", f"Order {where}", name)
 
 
 def _send_back(job: Job, name: str, reason: str) -> None:
     message: OrderMessage = job.body
     notes = f"sent back by {job.worker_name}: {reason}"
     job.execute_completing(
-        SEND_BACK, number=message.number, station=name, worker=job.worker_name,
-        queue=TYPED_QUEUES[message.order_type], exchange=ORDERS_TOPIC, notes=notes,
+        SEND_BACK,
+        number=message.number,
+        station=name,
+        worker=job.worker_name,
+        queue=TYPED_QUEUES[message.order_type],
+        exchange=ORDERS_TOPIC,
+        notes=notes,
         more=message.extra,
-    )  # fmt: skip
-    _log(message.number, "order_sent_back", f"Order was {notes}", details={"station": name})
+    )
+    _log(job, "order_sent_back", f"Order was {notes}", name)
 
 
-def _log(number: str, action: str, text: str, **more: Any) -> None:
-    log.info(text, extra={"action": action, "order_number": number, **more})
+def _log(job: Job, action: str, text: str, station: str) -> None:
+    log_action(log.info, action, text, {"station": station}, order_number=job.body.number)

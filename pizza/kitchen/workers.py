@@ -13,6 +13,7 @@ from pizza.domain.errors import TooManyWorkers, WorkerNameTaken
 from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import WorkerProfile, WorkerStatus
 from pizza.taskqueue.errors import RegistrationRefused
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +55,9 @@ class RestaurantWorkerRegistry:
         """Record a heartbeat, and log workers that have gone offline."""
         worker_storage.record_heartbeat(conn, self._name)
         for name in worker_storage.expire_workers(conn):
-            log.warning(
-                "Worker %s is gone", name,
-                extra={"action": "worker_offline", "details": {"worker_name": name}},
-            )  # fmt: skip
+            log_action(
+                log.warning, "worker_offline", f"Worker {name} is gone", {"worker_name": name}
+            )
 
     def unregister(self, conn: BoundedConnection) -> None:
         """Unregister the worker."""

@@ -16,6 +16,7 @@ from pizza.domain.names import is_storable
 from pizza.domain.order import normalize_price
 from pizza.menu import storage as menu
 from pizza.operations import fold_names
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -83,4 +84,4 @@ def _dish_name(conn: Connection, name: str) -> str:
 
 
 def _log(action: str, text: str, **details: Any) -> None:
-    log.info(text, extra={"action": action, "details": details})
+    log_action(log.info, action, text, details)

@@ -17,6 +17,7 @@ from pizza.domain.status import STATUSES
 from pizza.notifications import storage as notifications
 from pizza.orders import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.subscriber.event import Event
 
@@ -115,11 +116,10 @@ def format_sentence(message: StatusMessage) -> str:
 
 def log_notification(message: StatusMessage) -> None:
     """Log a notification."""
-    log.info(
-        "%s", format_sentence(message),
-        extra={
-            "action": "notification_received",
-            "order_number": message.number,
-            "details": message.body,
-        },
-    )  # fmt: skip
+    log_action(
+        log.info,
+        "notification_received",
+        format_sentence(message),
+        message.body,
+        order_number=message.number,
+    )

@@ -6,6 +6,7 @@ import logging
 
 from pizza.database.connection import Connection
 from pizza.operations import name_key_storage
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +17,6 @@ def fold_names(conn: Connection) -> None:
     Runs at set-up and as a periodic task; opens transactions of its own when there is work.
     """
     for merge in (*name_key_storage.fold_dishes(conn), *name_key_storage.fold_customers(conn)):
-        log.warning(
-            "Names that differ only in case, spaces or Unicode form are one %s now", merge.kind,
-            extra={
-                "action": "names_merged",
-                "details": {"kept": merge.kept, "merged": list(merge.merged)},
-            },
-        )  # fmt: skip
+        text = f"Names that differ only in case, spaces or Unicode form are one {merge.kind} now"
+        details = {"kept": merge.kept, "merged": list(merge.merged)}
+        log_action(log.warning, "names_merged", text, details)

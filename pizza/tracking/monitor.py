@@ -12,6 +12,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.kitchen import expire_workers, list_workers
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
+from pizza.taskqueue.logs import log_action
 from pizza.tracking import storage as tracking
 
 log = logging.getLogger(__name__)
@@ -81,54 +82,33 @@ class OrderMonitor(threading.Thread):
     def _check_workers(self, conn: BoundedConnection) -> None:
         for name in expire_workers(conn):
             self._offline.add(name)
-            log.warning(
-                "Worker %s is gone", name,
-                extra={"action": "worker_offline", "details": {"worker_name": name}},
-            )  # fmt: skip
+            log_action(
+                log.warning, "worker_offline", f"Worker {name} is gone", {"worker_name": name}
+            )
         if not self._offline:
             return
         online = {each.name for each in list_workers(conn) if each.status == "online"}
         for name in sorted(self._offline & online):
-            log.info(
-                "Worker %s is back", name,
-                extra={"action": "worker_online", "details": {"worker_name": name}},
-            )  # fmt: skip
+            log_action(log.info, "worker_online", f"Worker {name} is back", {"worker_name": name})
         self._offline -= online
 
 
 def _log_stuck(order: tracking.StuckOrder) -> None:
     doing = "waiting" if order.status == "received" else order.status
-    log.warning(
-        "Order has been %s for %.0f s, far longer than estimated", doing, order.seconds,
-        extra={
-            "action": "order_stuck",
-            "order_number": order.number,
-            "details": {"status": order.status, "seconds": round(order.seconds, 1)},
-        },
-    )  # fmt: skip
+    text = f"Order has been {doing} for {order.seconds:.0f} s, far longer than estimated"
+    details = {"status": order.status, "seconds": round(order.seconds, 1)}
+    log_action(log.warning, "order_stuck", text, details, order_number=order.number)
 
 
 def _log_estimate(number: str, moment: datetime, action: str) -> None:
     ready = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    log.info(
-        "Order is expected to be ready at another time"
-        if action == "estimate_moved"
-        else "Its guest is told that the order will be ready at another time",
-        extra={
-            "action": action,
-            "order_number": number,
-            "details": {"estimated_completion": ready},
-        },
-    )
+    text = "Order is expected to be ready at another time"
+    if action == "estimate_notified":
+        text = "Its guest is told that the order will be ready at another time"
+    log_action(log.info, action, text, {"estimated_completion": ready}, order_number=number)
 
 
 def _log_recovered(order: tracking.StuckOrder) -> None:
-    log.info(
-        "Order was stuck in '%s' and is '%s' now", order.status, order.now,
-        extra={
-            "action": "order_recovered",
-            "order_number": order.number,
-            "details": {"was": order.status, "status": order.now,
-                        "seconds": round(order.seconds, 1)},
-        },
-    )  # fmt: skip
+    text = f"Order was stuck in '{order.status}' and is '{order.now}' now"
+    details = {"was": order.status, "status": order.now, "seconds": round(order.seconds, 1)}
+    log_action(log.info, "order_recovered", text, details, order_number=order.number)

@@ -7,6 +7,7 @@ import logging
 from pizza.database.connection import BoundedConnection
 from pizza.orders import StatusMessage, read_status_message
 from pizza.taskqueue.errors import DuplicateEvent
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.subscriber.event import Event, OnCommit
 from pizza.tracking import storage
 from pizza.webhooks import dispatch_event
@@ -69,33 +70,21 @@ def _log_status_changed(message: StatusMessage) -> None:
     text = f"Order status changed {was}to '{message.new}' by {message.by}"
     if message.old == message.new:  # another priority, another cook
         text = f"Order changed by {message.by}, its status is still '{message.new}'"
-    log.info(
-        "%s", text,
-        extra={
-            "action": "status_changed",
-            "order_number": message.number,
-            "details": {
-                "old_status": message.old,
-                "new_status": message.new,
-                "changed_by": message.by,
-                "at": message.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                "sequence": message.sequence,
-                "event_id": str(message.event_id),
-            },
-        },
-    )  # fmt: skip
+    details = {
+        "old_status": message.old,
+        "new_status": message.new,
+        "changed_by": message.by,
+        "at": message.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "sequence": message.sequence,
+        "event_id": str(message.event_id),
+    }
+    log_action(log.info, "status_changed", text, details, order_number=message.number)
 
 
 def _log_gap(number: str, first: int, last: int) -> None:
     what = f"Event {first} is" if first == last else f"Events {first} to {last} are"
-    log.warning(
-        "%s missing", what,
-        extra={
-            "action": "event_gap",
-            "order_number": number,
-            "details": {"first": first, "last": last},
-        },
-    )  # fmt: skip
+    details = {"first": first, "last": last}
+    log_action(log.warning, "event_gap", f"{what} missing", details, order_number=number)
 
 
 def _log_late(number: str, sequence: int, newest: int, missing: int | None) -> None:
@@ -105,11 +94,5 @@ def _log_late(number: str, sequence: int, newest: int, missing: int | None) -> N
         text = f"Event {sequence} came late; the gap is filled"
     else:
         text = f"Event {sequence} came late; {missing} more of its gap are missing"
-    log.warning(
-        "%s", text,
-        extra={
-            "action": "event_late",
-            "order_number": number,
-            "details": {"sequence": sequence, "newest": newest, "filled": missing == 0},
-        },
-    )  # fmt: skip
+    details = {"sequence": sequence, "newest": newest, "filled": missing == 0}
+    log_action(log.warning, "event_late", text, details, order_number=number)

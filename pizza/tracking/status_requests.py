@@ -23,6 +23,7 @@ from pizza.orders import (
     transition_order,
 )
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.subscriber.event import Event
 from pizza.tracking import storage as tracking
@@ -49,14 +50,13 @@ def parse_request(body: Any) -> StatusRequest:
     unknown = sorted(set(body) - {"order_number", "new_status", "changed_by", "reason"})
     if unknown:
         raise PoisonMessage(f"a status request has no field {sanitize_text(unknown[0])[:50]!r}")
+    reason = body.get("reason")
     return StatusRequest(
         number=read_text(body, "order_number", NUMBER_LENGTH),
         to=read_status(body, "new_status"),
         by=read_text(body, "changed_by", _NAME_LENGTH),
-        reason=None
-        if body.get("reason") is None
-        else read_text(body, "reason", _REASON_LENGTH),
-    )  # fmt: skip
+        reason=reason if reason is None else read_text(body, "reason", _REASON_LENGTH),
+    )
 
 
 def handle_request(event: Event, conn: BoundedConnection | None) -> Callable[[], None]:
@@ -102,35 +102,19 @@ def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> Non
 
 
 def _log_completed(request: StatusRequest, answer: dict[str, Any]) -> None:
-    extra = {
-        "order_number": request.number,
-        "details": {"new_status": request.to, "changed_by": request.by, "reason": request.reason},
-    }
+    details = {"new_status": request.to, "changed_by": request.by, "reason": request.reason}
     if answer["ok"]:
-        log.info(
-            "Status request carried out: %s", request.to,
-            extra={"action": "status_request_completed", **extra},
-        )  # fmt: skip
+        write, action, text = log.info, "status_request_completed", f"carried out: {request.to}"
     else:
-        log.warning(
-            "Status request refused: %s", answer["error"],
-            extra={"action": "status_request_refused", **extra},
-        )  # fmt: skip
+        write, action, text = log.warning, "status_request_refused", f"refused: {answer['error']}"
+    log_action(write, action, f"Status request {text}", details, order_number=request.number)
 
 
 def _log_duplicate(request: StatusRequest, message_id: str) -> None:
-    log.info(
-        "Status request was answered before",
-        extra={
-            "action": "status_request_duplicate",
-            "order_number": request.number,
-            "details": {"message_id": message_id},
-        },
-    )
+    text, details = "Status request was answered before", {"message_id": message_id}
+    log_action(log.info, "status_request_duplicate", text, details, order_number=request.number)
 
 
 def _log_invalid(event: Event, reason: str) -> None:
-    log.error(
-        "Bad status request: %s", reason,
-        extra={"action": "status_request_invalid", "details": {"message_id": event.id}},
-    )  # fmt: skip
+    text = f"Bad status request: {reason}"
+    log_action(log.error, "status_request_invalid", text, {"message_id": event.id})
