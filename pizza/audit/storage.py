@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 from pizza.domain.actor import Actor
 
 _SQL = Queries("restaurant/audit")
@@ -69,12 +70,16 @@ def list_entries(
     limit: int = 50,
 ) -> list[AuditEntry]:
     """The newest rows that fit all that is given, newest first; before: only older ids."""
-    rows = conn.execute(
-        _SQL.list_entries,
-        {"actor": actor, "action": action, "kind": kind, "object": object_id, "since": since,
-         "before": before, "limit": limit},
-    ).fetchall()  # fmt: skip
-    return [AuditEntry(*row) for row in rows]
+    values = {
+        "actor": actor,
+        "action": action,
+        "kind": kind,
+        "object": object_id,
+        "since": since,
+        "before": before,
+        "limit": limit,
+    }
+    return fetch_all(conn, AuditEntry, _SQL.list_entries, values)
 
 
 def hash_customer(conn: Connection, key: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all, fetch_one
 from pizza.domain.errors import StaffKeyNotFound
 
 _SQL = Queries("restaurant/keys")
@@ -42,14 +43,14 @@ def insert_key(
         "id": key_id, "name": name, "hash": hash, "limited_hash": limited_hash, "role": role,
         "kind": kind, "good_for": good_for,
     }  # fmt: skip
-    row = conn.execute(_SQL.insert_key, values).fetchone()
-    assert row is not None
-    return StaffKey(*row)
+    key = fetch_one(conn, StaffKey, _SQL.insert_key, values)
+    assert key is not None
+    return key
 
 
 def list_keys(conn: Connection) -> list[StaffKey]:
     """All keys, oldest first, including revoked and expired ones."""
-    return [StaffKey(*row) for row in conn.execute(_SQL.list_keys).fetchall()]
+    return fetch_all(conn, StaffKey, _SQL.list_keys)
 
 
 def lock_key(conn: Connection, key_id: str) -> StaffKey:
@@ -77,7 +78,7 @@ def set_last_used(conn: Connection, ids: list[str], every: timedelta) -> None:
 
 
 def _one(conn: Connection, query: str, key_id: str) -> StaffKey:
-    row = conn.execute(query, {"id": key_id}).fetchone()
-    if row is None:
+    key = fetch_one(conn, StaffKey, query, {"id": key_id})
+    if key is None:
         raise StaffKeyNotFound(key_id)
-    return StaffKey(*row)
+    return key

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pizza.auth.storage import ActiveSession
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all, fetch_one
 from pizza.domain.errors import SessionNotFound
 
 _SQL = Queries("restaurant/sessions")
@@ -41,8 +42,7 @@ def insert_session(
 
 def find_session(conn: Connection, id: str) -> ActiveSession | None:
     """The session with this id, if it has not ended."""
-    row = conn.execute(_SQL.find_session, {"id": id}).fetchone()
-    return ActiveSession(*row) if row else None
+    return fetch_one(conn, ActiveSession, _SQL.find_session, {"id": id})
 
 
 def end_session(conn: Connection, id: str) -> str | None:
@@ -63,7 +63,7 @@ def end_all_sessions(conn: Connection) -> list[tuple[str, str]]:
 
 def list_sessions(conn: Connection) -> list[StaffSession]:
     """The open sessions, oldest first."""
-    return [StaffSession(*row) for row in conn.execute(_SQL.list_sessions).fetchall()]
+    return fetch_all(conn, StaffSession, _SQL.list_sessions)
 
 
 def find_id(conn: Connection, prefix: str) -> str:

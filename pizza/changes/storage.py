@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 
 _SQL = Queries("restaurant/changes")
 
@@ -44,34 +45,25 @@ class Change:
 
 def changes_after(conn: Connection, after: int, limit: int) -> list[Change]:
     """The first `limit` visible changes after a position."""
-    return [
-        Change(*row) for row in conn.execute(_SQL.changes_after, {"after": after, "limit": limit})
-    ]
+    return fetch_all(conn, Change, _SQL.changes_after, {"after": after, "limit": limit})
 
 
 def changes_within(conn: Connection, ranges: Sequence[tuple[int, int]], limit: int) -> list[Change]:
     """The first `limit` visible changes in ranges of positions, both ends included."""
     lows, highs = [low for low, _ in ranges], [high for _, high in ranges]
-    rows = conn.execute(_SQL.changes_within, {"lows": lows, "highs": highs, "limit": limit})
-    return [Change(*row) for row in rows]
+    values = {"lows": lows, "highs": highs, "limit": limit}
+    return fetch_all(conn, Change, _SQL.changes_within, values)
 
 
 def changes_of_order(conn: Connection, number: str, after: int) -> list[Change]:
     """The changes of an order after its `after`th; none for an unknown order."""
-    return [
-        Change(*row)
-        for row in conn.execute(_SQL.changes_of_order, {"number": number, "after": after})
-    ]
+    return fetch_all(conn, Change, _SQL.changes_of_order, {"number": number, "after": after})
 
 
 def estimate_changes(conn: Connection, numbers: list[str], by: str, notes: str) -> list[Change]:
     """The estimates of those of these orders that still wait, in the form of changes."""
-    return [
-        Change(*row)
-        for row in conn.execute(
-            _SQL.estimate_changes, {"numbers": numbers, "by": by, "notes": notes}
-        )
-    ]
+    values = {"numbers": numbers, "by": by, "notes": notes}
+    return fetch_all(conn, Change, _SQL.estimate_changes, values)
 
 
 def head_position(conn: Connection) -> int:

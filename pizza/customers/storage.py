@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_one
 from pizza.domain.errors import CustomerNotFound
 from pizza.domain.names import fold
 
@@ -39,10 +40,10 @@ class Customer:
 
 def find_customer(conn: Connection, name: str) -> Customer:
     """A customer by name; case, spaces and Unicode form do not matter. Raises CustomerNotFound."""
-    row = conn.execute(_SQL.find_customer, {"key": fold(name)}).fetchone()
-    if row is None:
+    customer = fetch_one(conn, Customer, _SQL.find_customer, {"key": fold(name)})
+    if customer is None:
         raise CustomerNotFound(name)
-    return Customer(*row)
+    return customer
 
 
 def lock_vip(conn: Connection, name: str) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_one
 
 _SQL = Queries("restaurant/kitchen")
 # Executed by the cook's job.
@@ -31,13 +32,14 @@ class KitchenState:
 
 def set_paused(conn: Connection, paused: bool, reason: str | None, by: str) -> KitchenState:
     """Pause or resume the intake of orders; returns the new state."""
-    row = conn.execute(_SQL.set_paused, {"paused": paused, "reason": reason, "by": by}).fetchone()
-    assert row is not None
-    return KitchenState(*row)
+    values = {"paused": paused, "reason": reason, "by": by}
+    state = fetch_one(conn, KitchenState, _SQL.set_paused, values)
+    assert state is not None
+    return state
 
 
 def get_state(conn: Connection) -> KitchenState:
     """The current state."""
-    row = conn.execute(_SQL.kitchen_state).fetchone()
-    assert row is not None
-    return KitchenState(*row)
+    state = fetch_one(conn, KitchenState, _SQL.kitchen_state)
+    assert state is not None
+    return state

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 
 _SQL = Queries("restaurant/workers")
 
@@ -85,4 +86,4 @@ def expire_workers(conn: Connection) -> list[str]:
 
 def list_workers(conn: Connection) -> list[WorkerStatus]:
     """All workers that have ever registered, sorted by name."""
-    return [WorkerStatus(*row) for row in conn.execute(_SQL.list_workers).fetchall()]
+    return fetch_all(conn, WorkerStatus, _SQL.list_workers)

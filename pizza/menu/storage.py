@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all, fetch_one
 from pizza.domain.errors import DishNotFound
 from pizza.domain.menu import Dish
 from pizza.domain.names import fold
@@ -15,7 +16,7 @@ _SQL = Queries("restaurant/menu")
 
 def list_dishes(conn: Connection) -> list[Dish]:
     """The whole menu, by tag and name."""
-    return [Dish(*row) for row in conn.execute(_SQL.list_dishes).fetchall()]
+    return fetch_all(conn, Dish, _SQL.list_dishes)
 
 
 def list_tags(conn: Connection) -> set[str]:
@@ -25,25 +26,24 @@ def list_tags(conn: Connection) -> set[str]:
 
 def upsert_dish(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
     """Insert a dish, or update the one of this name, whose spelling stays; returns it."""
-    row = conn.execute(
-        _SQL.upsert_dish, {"key": fold(name), "name": name, "tag": tag, "price": price}
-    ).fetchone()
-    assert row is not None
-    return Dish(*row)
+    values = {"key": fold(name), "name": name, "tag": tag, "price": price}
+    dish = fetch_one(conn, Dish, _SQL.upsert_dish, values)
+    assert dish is not None
+    return dish
 
 
 def lock_dish(conn: Connection, name: str) -> Dish | None:
     """A dish, locked until the transaction ends; None if there is no dish of this name."""
-    row = conn.execute(_SQL.lock_dish, {"key": fold(name)}).fetchone()
-    return Dish(*row) if row else None
+    return fetch_one(conn, Dish, _SQL.lock_dish, {"key": fold(name)})
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
     """Set whether a dish is sold out; returns it. Raises DishNotFound."""
-    row = conn.execute(_SQL.set_sold_out, {"key": fold(name), "sold_out": sold_out}).fetchone()
-    if row is None:
+    values = {"key": fold(name), "sold_out": sold_out}
+    dish = fetch_one(conn, Dish, _SQL.set_sold_out, values)
+    if dish is None:
         raise DishNotFound(name)
-    return Dish(*row)
+    return dish
 
 
 def delete_dish(conn: Connection, name: str) -> None:

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 
 _SQL = Queries("restaurant/metrics")
 
@@ -43,4 +44,4 @@ def list_histograms(conn: Connection) -> list[Histogram]:
 
 def list_samples(conn: Connection) -> list[Sample]:
     """All samples, in one round trip."""
-    return [Sample(*row) for row in conn.execute(_SQL.list_samples).fetchall()]
+    return fetch_all(conn, Sample, _SQL.list_samples)

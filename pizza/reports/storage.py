@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from psycopg.rows import dict_row
+
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 
 _SQL = Queries("restaurant/reports")
 
@@ -55,8 +58,9 @@ class PriorityWait:
 def day_report(conn: Connection, day: date) -> DayReport:
     """The figures of a day (UTC), zeros for one without orders."""
     together, by_type, by_priority = Figures(), {}, {}
-    for order_type, priority, *numbers in conn.execute(_SQL.day_figures, {"day": day}).fetchall():
-        figures = Figures(*numbers)
+    for row in conn.cursor(row_factory=dict_row).execute(_SQL.day_figures, {"day": day}):
+        order_type, priority = row.pop("order_type"), row.pop("priority")
+        figures = Figures(**row)
         if order_type is not None:
             by_type[order_type] = figures
         elif priority is not None:
@@ -73,7 +77,7 @@ def day_report(conn: Connection, day: date) -> DayReport:
 
 def priority_waits(conn: Connection) -> list[PriorityWait]:
     """The waits by priority over the newest 5,000 orders, highest priority first."""
-    return [PriorityWait(*row) for row in conn.execute(_SQL.priority_waits).fetchall()]
+    return fetch_all(conn, PriorityWait, _SQL.priority_waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,4 @@ class Minute:
 
 def orders_per_minute(conn: Connection, minutes: int) -> list[Minute]:
     """The last minutes, oldest first, with those in which nothing happened."""
-    return [
-        Minute(*row)
-        for row in conn.execute(_SQL.orders_per_minute, {"minutes": minutes}).fetchall()
-    ]
+    return fetch_all(conn, Minute, _SQL.orders_per_minute, {"minutes": minutes})

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all, fetch_one
 
 _SQL = Queries("restaurant/webhooks")
 
@@ -146,7 +145,7 @@ def insert_webhook(
 
 def list_webhooks(conn: Connection, id: int | None = None) -> list[Webhook]:
     """All webhooks, oldest first, or the one with this id."""
-    return [Webhook(*row) for row in conn.execute(_SQL.list_webhooks, {"id": id}).fetchall()]
+    return fetch_all(conn, Webhook, _SQL.list_webhooks, {"id": id})
 
 
 def update_webhook(
@@ -195,13 +194,12 @@ def list_deliveries(
 ) -> list[WebhookDelivery]:
     """The newest deliveries of a webhook, or those before a position."""
     values = {"webhook": webhook, "before": before, "limit": limit}
-    return [WebhookDelivery(*row) for row in conn.execute(_SQL.list_deliveries, values).fetchall()]
+    return fetch_all(conn, WebhookDelivery, _SQL.list_deliveries, values)
 
 
 def find_delivery(conn: Connection, webhook: int, id: UUID) -> WebhookDelivery | None:
     """One delivery of a webhook."""
-    row = conn.execute(_SQL.find_delivery, {"webhook": webhook, "id": id}).fetchone()
-    return WebhookDelivery(*row) if row else None
+    return fetch_one(conn, WebhookDelivery, _SQL.find_delivery, {"webhook": webhook, "id": id})
 
 
 def requeue_delivery(conn: Connection, webhook: int, id: UUID, message_id: UUID) -> bool:
@@ -221,8 +219,7 @@ def lock_delivery(conn: Connection, id: UUID, message_id: UUID) -> PendingDelive
     If `lock_acquired`, call `unlock_webhook` afterwards.
     """
     values = {"id": id, "message_id": message_id}
-    with conn.cursor(row_factory=class_row(PendingDelivery)) as cursor:
-        return cursor.execute(_SQL.lock_delivery, values).fetchone()
+    return fetch_one(conn, PendingDelivery, _SQL.lock_delivery, values)
 
 
 def unlock_webhook(conn: Connection, webhook: int) -> None:

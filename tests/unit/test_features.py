@@ -47,3 +47,11 @@ def test_only_storage_modules_run_sql(path):
             called = node.func
             assert not (isinstance(called, ast.Name) and called.id == "Queries")
             assert not (isinstance(called, ast.Attribute) and called.attr in ("execute", "cursor"))
+
+
+@pytest.mark.parametrize("path", sorted(PIZZA.rglob("*.py")), ids=name_of)
+def test_a_row_is_read_by_column_name(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            spread = [each.value for each in node.args if isinstance(each, ast.Starred)]
+            assert not any(isinstance(each, ast.Name) and each.id == "row" for each in spread)

@@ -3,7 +3,7 @@
 -- notification (order_log_change).
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
        l.changed_at, o.estimated_completion, derived_uuid(o.id, 'event ' || l.sequence) as event_id,
-       o.type, o.priority, o.stage, o.customer_name, l.notes,
+       o.type as order_type, o.priority, o.stage, o.customer_name, l.notes,
        coalesce(p.position, 0) as previous_position
 from order_status_log l
 join orders o on o.id = l.order_id
@@ -17,7 +17,7 @@ limit %(limit)s
 -- the whole table could be read.
 select l.position, l.sequence, o.number, p.status as old_status, l.status, l.changed_by,
        l.changed_at, o.estimated_completion, derived_uuid(o.id, 'event ' || l.sequence) as event_id,
-       o.type, o.priority, o.stage, o.customer_name, l.notes,
+       o.type as order_type, o.priority, o.stage, o.customer_name, l.notes,
        coalesce(p.position, 0) as previous_position
 from order_status_log l
 join orders o on o.id = l.order_id
@@ -36,10 +36,10 @@ order by l.position
 
 -- changes_of_order --
 -- The same of one order, after one of its own numbers.
-select coalesce(l.position, 0), l.sequence, o.number, p.status as old_status, l.status,
+select coalesce(l.position, 0) as position, l.sequence, o.number, p.status as old_status, l.status,
        l.changed_by, l.changed_at, o.estimated_completion,
        derived_uuid(o.id, 'event ' || l.sequence) as event_id,
-       o.type, o.priority, o.stage, o.customer_name, l.notes
+       o.type as order_type, o.priority, o.stage, o.customer_name, l.notes
 from orders o
 join order_status_log l on l.order_id = o.id
 left join order_status_log p on p.order_id = l.order_id and p.sequence = l.sequence - 1
@@ -48,9 +48,10 @@ order by l.sequence
 
 -- estimate_changes --
 -- Those of these orders that wait, in the form of changes.
-select 0, null::integer, o.number, o.status, o.status, %(by)s, clock_timestamp(),
-       o.estimated_completion, gen_random_uuid(), o.type, o.priority, o.stage, o.customer_name,
-       %(notes)s
+select 0 as position, null::integer as sequence, o.number, o.status as old_status, o.status,
+       %(by)s as changed_by, clock_timestamp() as changed_at, o.estimated_completion,
+       gen_random_uuid() as event_id, o.type as order_type, o.priority, o.stage, o.customer_name,
+       %(notes)s as notes
 from orders o
 where o.number = any(%(numbers)s::text[]) and o.status = 'received'
 

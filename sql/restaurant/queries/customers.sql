@@ -1,7 +1,9 @@
 -- find_customer --
 -- What is known of a customer: by staff, and by the orders. No row for who is known by neither.
-select coalesce(c.name, o.name), coalesce(c.vip, false), c.set_by, c.changed_at,
-       coalesce(o.orders, 0), coalesce(o.cancelled, 0), coalesce(o.spent, 0), o.first_at, o.last_at
+select coalesce(c.name, o.name) as name, coalesce(c.vip, false) as vip, c.set_by as vip_set_by,
+       c.changed_at as vip_changed_at, coalesce(o.orders, 0) as orders,
+       coalesce(o.cancelled, 0) as cancelled, coalesce(o.spent, 0) as spent,
+       o.first_at as first_order_at, o.last_at as last_order_at
 from (select count(*)::integer as orders,
              count(*) filter (where status = 'cancelled')::integer as cancelled,
              sum(total_amount) filter (where status <> 'cancelled') as spent,

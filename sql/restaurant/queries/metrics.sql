@@ -15,8 +15,9 @@ with under_way as materialized (
     ) m
     group by 1, 2
 )
-select 'orders_today', jsonb_build_object('type', type, 'priority', priority::text, 'status', status),
-       count(*)::float8
+select 'orders_today' as name,
+       jsonb_build_object('type', type, 'priority', priority::text, 'status', status) as labels,
+       count(*)::float8 as value
 from orders
 where created_at >= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'
 group by type, priority, status

@@ -2,13 +2,13 @@
 -- All orders that came on a day (UTC): together, by type and by priority, in one look. Prepared is
 -- what was ready, late what was ready more than a second after its first estimate: that is of whole
 -- steps, and a few milliseconds over it would make everything late.
-select o.type, o.priority::integer,
-       count(*),
-       count(*) filter (where o.status = 'cancelled'),
-       count(o.completed_at),
-       avg(o.seconds),
-       percentile_cont(0.9) within group (order by o.seconds),
-       count(*) filter (where o.completed_at > o.promised_at + interval '1 s')
+select o.type as order_type, o.priority::integer as priority,
+       count(*) as orders,
+       count(*) filter (where o.status = 'cancelled') as cancelled,
+       count(o.completed_at) as prepared,
+       avg(o.seconds) as avg_preparation_seconds,
+       percentile_cont(0.9) within group (order by o.seconds) as p90_preparation_seconds,
+       count(*) filter (where o.completed_at > o.promised_at + interval '1 s') as late
 from (
     select type, priority, status, completed_at, promised_at,
            extract(epoch from completed_at - created_at)::float8 as seconds
@@ -33,7 +33,7 @@ with newest as materialized (
     union all
     select date_trunc('minute', completed_at), 0, 1 from newest where completed_at is not null
 )
-select m.at, coalesce(sum(h.placed), 0)::integer, coalesce(sum(h.ready), 0)::integer
+select m.at, coalesce(sum(h.placed), 0)::integer as placed, coalesce(sum(h.ready), 0)::integer as ready
 from generate_series(date_trunc('minute', now()) - make_interval(mins => %(minutes)s::integer - 1),
                      date_trunc('minute', now()), interval '1 min') m(at)
 left join happened h on h.at = m.at

@@ -10,7 +10,7 @@ insert into staff_session (id, key_id, expires_at, client, user_agent)
 values (%(id)s, %(key)s, now() + %(idle)s::interval, %(client)s, %(agent)s)
 
 -- find_session --
-select id, key_id, extract(epoch from expires_at - now())::float
+select id, key_id, extract(epoch from expires_at - now())::float as left
 from staff_session where id = %(id)s and expires_at > now()
 
 -- end_session --
@@ -23,7 +23,7 @@ delete from staff_session where key_id = %(key)s
 delete from staff_session returning id, key_id
 
 -- list_sessions --
-select s.id, s.key_id, k.name, s.created_at, s.last_used_at, s.expires_at, s.client, s.user_agent
+select s.id, s.key_id, k.name as key_name, s.created_at, s.last_used_at, s.expires_at, s.client, s.user_agent
 from staff_session s left join staff_key k on k.id = s.key_id
 where s.expires_at > now()
 order by s.created_at, s.id

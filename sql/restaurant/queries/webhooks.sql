@@ -15,8 +15,8 @@ returning id
 
 -- list_webhooks --
 select id, url, description, types, created_at, disabled_at, disabled_reason, failing_since,
-       case when rests_until > now() then rests_until end,
-       case when former_until > now() then former_until end
+       case when rests_until > now() then rests_until end as rests_until,
+       case when former_until > now() then former_until end as former_until
 from webhook
 where id = coalesce(%(id)s, id)
 order by id
@@ -54,7 +54,8 @@ returning id
 -- list_deliveries --
 -- Newest first.
 select d.id, d.position, d.webhook_id, d.event_id, d.type, d.order_number, d.created_at, d.state, d.attempts,
-       d.tried_at, d.answer, d.problem, d.duration, case when d.state = 'waiting' then d.next_at end, d.payload
+       d.tried_at, d.answer, d.problem, d.duration, case when d.state = 'waiting' then d.next_at end as next_at,
+       d.payload
 from webhook_delivery d
 where d.webhook_id = %(webhook)s and d.position < coalesce(%(before)s, 9223372036854775807)
 order by d.position desc
@@ -62,7 +63,8 @@ limit %(limit)s
 
 -- find_delivery --
 select d.id, d.position, d.webhook_id, d.event_id, d.type, d.order_number, d.created_at, d.state, d.attempts,
-       d.tried_at, d.answer, d.problem, d.duration, case when d.state = 'waiting' then d.next_at end, d.payload
+       d.tried_at, d.answer, d.problem, d.duration, case when d.state = 'waiting' then d.next_at end as next_at,
+       d.payload
 from webhook_delivery d
 where d.webhook_id = %(webhook)s and d.id = %(id)s
 
