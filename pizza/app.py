@@ -31,7 +31,7 @@ def make_app(settings: Settings | None = None) -> App:
     app.periodic(_ESTIMATES, "estimates")(estimates.refresh_estimates)
     app.periodic(_PACE, "pace")(estimates.measure_cooking_times)
     app.periodic(_NAMES, "names")(fold_names)
-    app.periodic(_FORGET, "order keys")(orders.prune_keys)
+    app.periodic(_FORGET, "order keys")(orders.prune_idempotency_keys)
     app.periodic(_FORGET, "clients")(doors.ClientRetention().run)
     app.periodic(_FORGET, "sessions")(session_storage.prune_sessions)
     app.periodic(_FORGET, "keys")(keys.disable_void_webhooks)

@@ -68,7 +68,7 @@ def deliver(
     VersionConflict.
     """
     check_signature(by=by)
-    now = storage.status(conn, checked_number(number))
+    now = storage.get_status(conn, checked_number(number))
     leaves = now.order_type == DELIVERY and now.status == READY
     to = OUT_FOR_DELIVERY if leaves else DELIVERED
     transitions.transition_order(conn, number, to, by=actor.signature(by), version=version)

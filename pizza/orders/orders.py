@@ -235,12 +235,12 @@ def list_orders(
 
 def order_status(conn: Connection, number: str) -> OrderStatus:
     """Where an order stands. Raises OrderNotFound."""
-    return storage.status(conn, number)
+    return storage.get_status(conn, number)
 
 
 def order_history(conn: Connection, number: str) -> list[StatusChange]:
     """An order's changes of status, oldest first. Raises OrderNotFound."""
-    return storage.history(conn, number)
+    return storage.list_status_changes(conn, number)
 
 
 def set_capacity(conn: Connection, max_concurrent: int) -> None:

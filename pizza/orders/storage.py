@@ -74,15 +74,15 @@ def insert_order(
     return row
 
 
-def prune_keys(conn: Connection) -> None:
+def prune_idempotency_keys(conn: Connection) -> None:
     """Delete a batch of keys that are older than a day. A periodic task."""
     with index_plans(conn):
-        conn.execute(_SQL.forget_keys, {"limit": _KEYS_AT_A_TIME})
+        conn.execute(_SQL.prune_idempotency_keys, {"limit": _KEYS_AT_A_TIME})
 
 
-def status(conn: Connection, number: str) -> OrderStatus:
+def get_status(conn: Connection, number: str) -> OrderStatus:
     """The current status of an order. Raises OrderNotFound."""
-    found = fetch_one(conn, OrderStatus, _SQL.status, {"number": number})
+    found = fetch_one(conn, OrderStatus, _SQL.get_status, {"number": number})
     if found is None:
         raise OrderNotFound(number)
     return found
@@ -90,10 +90,12 @@ def status(conn: Connection, number: str) -> OrderStatus:
 
 def get_order(conn: Connection, number: str) -> Order:
     """An order with all its fields. Raises OrderNotFound."""
-    found = fetch_one(conn, Order, _SQL.whole, {"number": number})
+    found = fetch_one(conn, Order, _SQL.get_order, {"number": number})
     if found is None:
         raise OrderNotFound(number)
-    return replace(found, items=tuple(fetch_all(conn, OrderItem, _SQL.items, {"number": number})))
+    return replace(
+        found, items=tuple(fetch_all(conn, OrderItem, _SQL.list_items, {"number": number}))
+    )
 
 
 def list_orders(
@@ -108,22 +110,22 @@ def list_orders(
 
     Raises OrderNotFound if there is no order `before`.
     """
-    place: Any = (None, None)
+    position: Any = (None, None)
     if before is not None:
-        place = conn.execute(_SQL.place_in_time, {"number": before}).fetchone()
-        if place is None:
+        position = conn.execute(_SQL.get_position, {"number": before}).fetchone()
+        if position is None:
             raise OrderNotFound(before)
     parameters = {
         "status": status, "type": order_type, "limit": limit,
-        "before_time": place[0], "before_id": place[1],
+        "before_time": position[0], "before_id": position[1],
     }  # fmt: skip
-    query = _SQL.newest_in_kitchen if status in ACTIVE else _SQL.newest
+    query = _SQL.list_newest_in_kitchen if status in ACTIVE else _SQL.list_newest
     return fetch_all(conn, OrderSummary, query, parameters)
 
 
-def history(conn: Connection, number: str) -> list[StatusChange]:
+def list_status_changes(conn: Connection, number: str) -> list[StatusChange]:
     """An order's changes of status, oldest first. Raises OrderNotFound."""
-    steps = fetch_all(conn, StatusChange, _SQL.history, {"number": number})
+    steps = fetch_all(conn, StatusChange, _SQL.list_status_changes, {"number": number})
     if not steps:
         raise OrderNotFound(number)
     return [step for step in steps if step.status is not None]
@@ -150,24 +152,24 @@ class CapacityDecision:
     alone: bool
 
 
-def open_capacity(conn: Connection, limit: int) -> CapacityDecision:
+def initialize_capacity(conn: Connection, limit: int) -> CapacityDecision:
     """Set the limit as an order service that starts wants it, where that service may decide.
 
     The session of `conn` counts as this order service until it ends.
     """
-    found = fetch_one(conn, CapacityDecision, _SQL.open_capacity, {"limit": limit})
+    found = fetch_one(conn, CapacityDecision, _SQL.initialize_capacity, {"limit": limit})
     assert found is not None
     return found
 
 
-def join_order_services(conn: Connection) -> None:
+def register_order_service(conn: Connection) -> None:
     """Let the session of `conn` count as an order service that runs; it decides nothing."""
-    conn.execute(_SQL.join_order_services)
+    conn.execute(_SQL.register_order_service)
 
 
-def leave_order_services(conn: Connection) -> None:
+def unregister_order_service(conn: Connection) -> None:
     """Let the session of `conn` no longer count as an order service."""
-    conn.execute(_SQL.leave_order_services)
+    conn.execute(_SQL.unregister_order_service)
 
 
 def transition_order(
@@ -189,7 +191,7 @@ def transition_order(
         "number": number, "version": version, "to": to, "by": by, "notes": notes,
         "queue": queue, "exchange": exchange,
     }  # fmt: skip
-    return _moved(number, conn.execute(_SQL.move, parameters).fetchone())
+    return _updated(number, conn.execute(_SQL.transition_order, parameters).fetchone())
 
 
 def set_priority(
@@ -199,10 +201,10 @@ def set_priority(
     parameters = {
         "number": number, "version": version, "priority": priority, "by": by, "notes": notes,
     }  # fmt: skip
-    return _moved(number, conn.execute(_SQL.prioritise, parameters).fetchone())
+    return _updated(number, conn.execute(_SQL.set_priority, parameters).fetchone())
 
 
-def _moved(number: str, row: Any) -> UpdatedOrder | None:
+def _updated(number: str, row: Any) -> UpdatedOrder | None:
     assert row is not None
     verdict, status, version, updated_at = row
     return UpdatedOrder(number, status, version, updated_at) if verdict == "updated" else None
@@ -213,7 +215,7 @@ def promote_aged(
 ) -> int:
     """Set the priority of orders that have waited longer than `patience`; returns how many."""
     row = conn.execute(
-        _SQL.age, {"max_wait": patience, "priority": priority, "by": by, "rule": rule}
+        _SQL.promote_aged, {"max_wait": patience, "priority": priority, "by": by, "rule": rule}
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -107,7 +107,7 @@ def set_priority(
 
 
 def _read_version(conn: Connection, number: str, version: int | None) -> OrderStatus:
-    now = orders.status(conn, number)
+    now = orders.get_status(conn, number)
     if version is not None and version != now.version:
         raise VersionConflict(number, version, now.version)
     return now

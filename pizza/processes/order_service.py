@@ -70,7 +70,7 @@ class OpenRestaurant(threading.Thread):
 
     def _hold(self, conn: BoundedConnection) -> None:
         if self._opened:
-            orders.join_order_services(conn)
+            orders.register_order_service(conn)
         else:
             open_restaurant(conn, self._settings)
         self._opened = True
@@ -86,12 +86,12 @@ def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
     warns of a --max-concurrent that does not hold.
     """
     wanted = MAX_CONCURRENT if settings.max_concurrent is None else settings.max_concurrent
-    found = orders.open_capacity(conn, wanted)
+    found = orders.initialize_capacity(conn, wanted)
     until = time.monotonic() + _ALONE_SECONDS
     while _is_put_off(found, wanted) and time.monotonic() < until:
-        orders.leave_order_services(conn)
+        orders.unregister_order_service(conn)
         time.sleep(_AGAIN_SECONDS)
-        found = orders.open_capacity(conn, wanted)
+        found = orders.initialize_capacity(conn, wanted)
     if found.max_concurrent != found.before:
         log.info(
             "The restaurant takes %s orders at a time, not %s as before",

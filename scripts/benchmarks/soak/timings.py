@@ -42,7 +42,7 @@ READ_PATHS = ("/orders?status=received", "/orders", "/workers/status", "/metrics
 READ_SAMPLES = 30
 _PAUSE = 0.0005
 _ORDERS, _KITCHEN = Queries("restaurant/orders"), Queries("restaurant/kitchen")
-_STATUS, _START, _FINISH = _ORDERS.status, _KITCHEN.start_cooking, _KITCHEN.finish_cooking
+_STATUS, _START, _FINISH = _ORDERS.get_status, _KITCHEN.start_cooking, _KITCHEN.finish_cooking
 
 
 @dataclass

@@ -24,7 +24,3 @@ select w.name, w.type, case when worker_online(w.name, w.last_seen) then 'online
        p.p90_waiting_seconds, p.last_order_at
 from workers w left join worker_performance p on p.worker_name = w.name
 order by w.name
-
--- online_cooks --
--- The online cooks, and what they may cook.
-select name, order_types, tags from workers where status = 'online' and type = 'cook'

@@ -116,7 +116,7 @@ def track(conn: BoundedConnection) -> None:
 def forget(conn: BoundedConnection) -> None:
     """The periodic tasks that drop what is old, with something to drop."""
     assert retention_storage.prune_history(conn, timedelta(days=2), limit=20) == 40
-    orders.prune_keys(conn)
+    orders.prune_idempotency_keys(conn)
 
 
 WORKS: dict[str, Callable[[BoundedConnection], object]] = {
@@ -167,9 +167,9 @@ def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -
         return int(row[0])
 
     while conn.execute("select from order_key where kept_at < now() - interval '1 day'").rowcount:
-        orders.prune_keys(conn)
+        orders.prune_idempotency_keys(conn)
     before = rows_read()
-    orders.prune_keys(conn)
+    orders.prune_idempotency_keys(conn)
     retention_storage.prune_history(conn, timedelta(days=900))
     assert rows_read() - before < 10
 

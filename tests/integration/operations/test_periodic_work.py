@@ -162,9 +162,9 @@ def test_a_locked_idempotency_key_is_dropped_later(conn: BoundedConnection, hold
         )
     left = "select key from order_key"
     with hold("select from order_key where key = %s for update", numbers[1]):
-        orders.prune_keys(conn)
+        orders.prune_idempotency_keys(conn)
         assert conn.execute(left).fetchall() == [(numbers[1],)]
-    orders.prune_keys(conn)
+    orders.prune_idempotency_keys(conn)
     assert conn.execute(left).fetchall() == []
 
 

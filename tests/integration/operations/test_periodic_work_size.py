@@ -51,7 +51,7 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
         "estimates": lambda: estimates.refresh_estimates(conn),
         "pace": lambda: estimates.measure_cooking_times(conn),
         "clients": lambda: clients.run(conn),
-        "keys": lambda: orders.prune_keys(conn),
+        "keys": lambda: orders.prune_idempotency_keys(conn),
         "customers": lambda: personal_data.forget(conn, KEEP),
     }
     each: dict[str, Callable[[], object]] = {

@@ -106,10 +106,10 @@ def test_keys_are_forgotten_a_batch_at_a_time(
            select n, '', n, 1, '', now(), now() - n * interval '7 hours'
            from generate_series(1, 9) n"""
     )
-    orders.prune_keys(conn)
+    orders.prune_idempotency_keys(conn)
     left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
     assert left == ["1", "2", "3", "4", "5", "6"]
-    orders.prune_keys(conn)
+    orders.prune_idempotency_keys(conn)
     left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
     assert left == ["1", "2", "3"]
 

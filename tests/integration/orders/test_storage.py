@@ -100,7 +100,7 @@ def test_the_rule_is_in_the_log(conn: BoundedConnection, place: Place) -> None:
         first=AssignedPriority(10, "VIP customer"), repeat=AssignedPriority(10, "VIP customer")
     )[1]
 
-    (change,) = orders.history(conn, placed.number)
+    (change,) = orders.list_status_changes(conn, placed.number)
 
     assert (change.status, change.changed_by) == ("received", "order-service")
     assert change.notes == "priority 10: VIP customer"
@@ -164,7 +164,7 @@ def test_without_a_cap_no_place_is_counted_and_a_cap_that_comes_later_counts_rig
 def test_status_tells_where_an_order_stands(conn: BoundedConnection, place: Place) -> None:
     placed = place(order_type="dine-in", table_number=4)[1]
 
-    status = orders.status(conn, placed.number)
+    status = orders.get_status(conn, placed.number)
 
     assert (status.status, status.order_type, status.version) == ("received", "dine-in", 1)
     assert status.updated_at == placed.created_at
@@ -174,9 +174,9 @@ def test_status_tells_where_an_order_stands(conn: BoundedConnection, place: Plac
 @pytest.mark.parametrize("number", ["ORD_20241216_001", "", "ORD'; drop table orders; --"])
 def test_an_unknown_order_is_not_found(conn: BoundedConnection, number: str) -> None:
     with pytest.raises(OrderNotFound):
-        orders.status(conn, number)
+        orders.get_status(conn, number)
     with pytest.raises(OrderNotFound):
-        orders.history(conn, number)
+        orders.list_status_changes(conn, number)
 
 
 @pytest.mark.parametrize("name", ["O'Neil; --", "Ünïcødé 🍕", "two\nlines", "a" * 100])
