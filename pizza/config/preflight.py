@@ -55,10 +55,11 @@ def check_deployment(settings: Settings) -> Settings:
     check_database(settings)
     _check_broker(settings)
     _check_webhooks(settings)
-    if settings.mode == _ORDER_SERVICE:
-        _check_limits(settings)
-        _check_proxies(settings)
-    return _check_exposed_without_auth(settings) if settings.mode == _ORDER_SERVICE else settings
+    if settings.mode != _ORDER_SERVICE:
+        return settings
+    _check_limits(settings)
+    _check_proxies(settings)
+    return _check_exposed_without_auth(settings)
 
 
 def check_database(settings: Settings) -> None:
@@ -68,15 +69,17 @@ def check_database(settings: Settings) -> None:
     """
     if settings.env != PRODUCTION:
         return
-    given = (("DB_URL", settings.db_url), ("DB_POOL_URL", settings.db_pool))
-    for variable, url in given:
+    for variable, url in (("DB_URL", settings.db_url), ("DB_POOL_URL", settings.db_pool)):
         if not url:
             continue
-        _check_database_password(variable, url)
-        host = next((each for each in address.hosts(url) if not _is_here(each)), None)
-        mode = address.parameters(url).get("sslmode", "")
-        if host is None or mode == _VERIFIED:
+        given = address.parameters(url)
+        elsewhere = [host for host in address.hosts(url) if not _is_here(host)]
+        what = f"The password of the database in {variable}"
+        _refuse_password(given.get("password", ""), given.get("user", ""), elsewhere, what)
+        mode = given.get("sslmode", "")
+        if not elsewhere or mode == _VERIFIED:
             continue
+        host = elsewhere[0]
         if not settings.db_trusted_network:
             raise SettingsError(
                 f"The database at {host} is asked for with sslmode={mode}, so another server could "
@@ -90,17 +93,6 @@ def check_database(settings: Settings) -> None:
             mode,
             extra={"action": "database_not_verified"},
         )
-
-
-def _check_database_password(variable: str, url: str) -> None:
-    found = address.parameters(url)
-    elsewhere = [host for host in address.hosts(url) if not _is_here(host)]
-    _refuse_password(
-        found.get("password", ""),
-        found.get("user", ""),
-        elsewhere,
-        f"The password of the database in {variable}",
-    )
 
 
 def _refuse_password(password: str, user: str, elsewhere: Sequence[str], what: str) -> None:
@@ -130,7 +122,7 @@ def _check_broker(settings: Settings) -> None:
     is_guest = (address.user, address.password) == ("guest", "guest")
     if settings.env == PRODUCTION and not is_guest:
         _refuse_password(address.password, address.user, elsewhere, "The password of RabbitMQ")
-    if (address.user, address.password) != ("guest", "guest") or not elsewhere:
+    if not is_guest or not elsewhere:
         return
     if settings.env == PRODUCTION:
         raise SettingsError(

@@ -123,9 +123,7 @@ def parse_request(model: type[RequestModel], *, optional: bool = False) -> Reque
 
     Raises Problem for a body that is not JSON, InvalidRequest with an entry for each bad field.
     """
-    document = (request_body.read_optional_json if optional else request_body.read_json)(
-        request.environ
-    )
+    document = request_body.read_json(request.environ, optional=optional)
     try:
         return model.model_validate(_limit_unknown_fields(document, model.model_fields))
     except ValidationError as error:

@@ -32,7 +32,7 @@ _HEADER_NAMES = """
 FORWARDING_HEADERS = frozenset(
     "HTTP_" + name.upper().replace("-", "_") for name in _HEADER_NAMES.split()
 )
-_NO_HOST = Problem(400, "An HTTP/1.1 request needs exactly one Host header that names a host.")
+_NO_HOST = "An HTTP/1.1 request needs exactly one Host header that names a host."
 _NOT_OURS = "This service does not answer to this host name."
 _FORWARDED = (
     "This service has no staff key, so it answers no request that a proxy or tunnel has forwarded."
@@ -86,7 +86,7 @@ class HostCheck:
             return None
         # The server joins the values of two headers with a comma, which no name has.
         if (name := _parse(host)) is None:
-            raise _NO_HOST
+            raise Problem(400, _NO_HOST)
         return name
 
     def _is_ours(self, name: str) -> bool:

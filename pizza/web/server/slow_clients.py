@@ -46,18 +46,6 @@ _LOST_SECONDS = 3.0
 _NEAR_SECONDS = 0.5
 
 
-TIMEOUT = Problem(
-    408,
-    f"The body was not received within {BODY_SECONDS:.0f} seconds.",
-    headers=(("Connection", "close"),),
-)
-TOO_MANY = Problem(
-    429,
-    "Too many requests from this client wait for their bodies.",
-    headers=(("Retry-After", "10"), ("Connection", "close")),
-)
-
-
 @dataclass(eq=False, slots=True)
 class BodyRead:
     """A read of a body in progress. client: None for one that is not limited."""
@@ -104,7 +92,7 @@ class SlowClients:
                 before = read.since - WAITING_SECONDS
                 waiting = sum(1 for e in self._reads if e.client == client and e.since < before)
                 if waiting >= WAITING_PER_CLIENT:
-                    raise TOO_MANY
+                    raise _too_many()
             self._reads.add(read)
         return read
 
@@ -113,7 +101,7 @@ class SlowClients:
         with self._lock:
             self._reads.discard(read)
         if read.is_ended or time.monotonic() - read.since > BODY_SECONDS:
-            raise TIMEOUT
+            raise _timeout()
 
     def start(self) -> None:
         """Start the watching thread (a daemon)."""
@@ -194,6 +182,17 @@ class SlowClients:
         return is_loopback(address) or (
             found is not None and any(found in network for network in self._trusted)
         )
+
+
+# Each raise needs its own exception: a shared one would keep the frames of all raises.
+def _timeout() -> Problem:
+    detail = f"The body was not received within {BODY_SECONDS:.0f} seconds."
+    return Problem(408, detail, headers=(("Connection", "close"),))
+
+
+def _too_many() -> Problem:
+    detail = "Too many requests from this client wait for their bodies."
+    return Problem(429, detail, headers=(("Retry-After", "10"), ("Connection", "close")))
 
 
 class _Body:

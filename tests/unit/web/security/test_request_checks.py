@@ -9,6 +9,8 @@ from pizza.config.settings import Settings, SettingsError, load
 from pizza.database.errors import DatabaseUnavailable
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
+from pizza.web.http.problems import Problem
+from pizza.web.security.hosts import HostCheck
 from pizza.web.server.shared_state import SharedState
 
 KEY = "a key of the staff"
@@ -194,6 +196,16 @@ def raw(client, **environ):
 @pytest.mark.parametrize("key", [True, False])
 def test_without_one_good_host_header_a_request_is_400(make, host, key):
     assert raw(make(key), HTTP_HOST=host, SERVER_PROTOCOL="HTTP/1.1") == 400
+
+
+def test_refused_requests_share_no_exception():
+    """A shared one would keep the frames, and so the requests, of all its raises."""
+    hosts, refusals = HostCheck(None, lambda: False), []
+    for _ in range(2):
+        with pytest.raises(Problem) as refusal:
+            hosts.check({})
+        refusals.append(refusal.value)
+    assert refusals[0] is not refusals[1]
 
 
 @pytest.mark.parametrize("protocol", ["HTTP/1", "HTTP/1.0"])
