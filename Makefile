@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup unit test check format demo up bench chaos clean
+.PHONY: help setup unit test check format screens demo up bench chaos clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -22,6 +22,12 @@ check: setup  ## lint, types and layers
 format: setup  ## format the code and mend what ruff can mend
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+screens: setup  ## the pictures in README, taken by the browser tests
+	rm -rf .screens && mkdir .screens
+	PICTURES=.screens $(PYTHON) -m pytest -q tests/browser/test_accessibility.py
+	cp .screens/order-phone-light.png .screens/track-soon-phone-light.png .screens/kitchen-desk-light.png docs/images/
+	rm -r .screens
 
 demo:  ## the restaurant with a lunch rush of 12 orders
 	./scripts/demo
