@@ -66,7 +66,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             dependencies.read_audit.record(conn, "orders_read", "order")
         response = list_response(map(documents.summary, found))
         if len(found) == limit:
-            asked = {"status": query.status, "type": query.type, "limit": limit}
-            before = {"before": found[-1].number}
-            response.headers["Link"] = pagination.next_link("/orders", asked | before)
+            page = {"status": query.status, "type": query.type, "limit": limit}
+            link = pagination.next_link("/orders", {**page, "before": found[-1].number})
+            response.headers["Link"] = link
         return response
