@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from psycopg.rows import class_row
 
@@ -12,16 +13,16 @@ Row = TypeVar("Row")
 
 
 def fetch_all(
-    conn: Connection, row_type: type[Row], query: str, parameters: object = None
+    conn: Connection, row_type: type[Row], query: str, parameters: Mapping[str, Any] | None = None
 ) -> list[Row]:
     """Run a query; return its rows, each as a `row_type`."""
     with conn.cursor(row_factory=class_row(row_type)) as cursor:
-        return cursor.execute(query, parameters).fetchall()  # type: ignore[arg-type]
+        return cursor.execute(query, parameters).fetchall()
 
 
 def fetch_one(
-    conn: Connection, row_type: type[Row], query: str, parameters: object = None
+    conn: Connection, row_type: type[Row], query: str, parameters: Mapping[str, Any] | None = None
 ) -> Row | None:
     """Run a query; return its first row as a `row_type`, or None."""
     with conn.cursor(row_factory=class_row(row_type)) as cursor:
-        return cursor.execute(query, parameters).fetchone()  # type: ignore[arg-type]
+        return cursor.execute(query, parameters).fetchone()

@@ -21,6 +21,7 @@ TimeOrNull = Annotated[
     str | None,
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
 ]
+Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 # What a type of Python becomes in JSON, where it is not the same.
 _JSON_TYPES: Mapping[Any, Any] = {
     datetime: Time,
@@ -105,7 +106,7 @@ ReportResponse = create_model(
     "ReportResponse",
     __doc__="A day's orders (UTC): all of them, and by type and by priority.",
     __base__=FiguresResponse,
-    day=(Annotated[str, Field(json_schema_extra={"format": "date"})], ...),
+    day=(Day, ...),
     by_type=(dict[str, FiguresResponse], ...),  # type: ignore[valid-type]
     by_priority=(dict[str, FiguresResponse], ...),  # type: ignore[valid-type]
 )
