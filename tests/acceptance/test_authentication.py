@@ -32,7 +32,7 @@ service = module_service("--max-concurrent=6", "--trusted-proxies=127.0.0.1", ST
 
 
 @pytest.fixture(autouse=True)
-def an_empty_kitchen(service: Service) -> Iterator[None]:
+def cancel_orders_afterwards(service: Service) -> Iterator[None]:
     yield
     for number, status in service.query("select number, status from orders"):
         if status == "received":

@@ -46,8 +46,8 @@ service = module_service("--max-concurrent=0", "--web-workers=1")
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to the order service."""
+class Endpoint:
+    """How a client reaches the order service."""
 
     port: int
     prefix: str = ""
@@ -65,7 +65,9 @@ class Way:
 
 
 @pytest.fixture(scope="module")
-def ways(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Way]]:
+def endpoints(
+    service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Endpoint]]:
     folder = tmp_path_factory.mktemp("nginx")
     folder.chmod(0o755)
     plain, below = free_port(), free_port()
@@ -78,9 +80,9 @@ def ways(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     command = [str(found.programs["nginx"]), "-c", str(config), "-p", str(folder)]
     command += ["-e", str(folder / "nginx.log")]
     routes = {
-        "direct": Way(service.port),
-        "nginx": Way(plain),
-        "nginx below a path": Way(below, "/pizza", merges=True),
+        "direct": Endpoint(service.port),
+        "nginx": Endpoint(plain),
+        "nginx below a path": Endpoint(below, "/pizza", merges=True),
     }
     with (folder / "output").open("ab") as log:
         nginx = GuardedProcess(
@@ -93,54 +95,54 @@ def ways(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             nginx.stop()
 
 
-def answers(way: Way) -> bool:
+def answers(endpoint: Endpoint) -> bool:
     try:
-        return way.ask("GET", "/healthz")[0] == 200
+        return endpoint.ask("GET", "/healthz")[0] == 200
     except OSError:
         return False
 
 
 @pytest.fixture(params=["direct", "nginx", "nginx below a path"])
-def way(request: pytest.FixtureRequest, ways: dict[str, Way]) -> Way:
-    return ways[request.param]
+def endpoint(request: pytest.FixtureRequest, endpoints: dict[str, Endpoint]) -> Endpoint:
+    return endpoints[request.param]
 
 
-def test_every_name_is_addressed_by_a_parameter(way: Way) -> None:
+def test_every_name_is_addressed_by_a_parameter(endpoint: Endpoint) -> None:
     for name in [*IN_ANY_PATH, *UNMERGED, *IN_NO_PATH]:
         query = urlencode({"name": name})
         dish = {"name": name, "tag": "special", "price": None, "sold_out": False}
-        assert way.ask("POST", "/menu", {"name": name, "tag": "special"}) == (200, dish)
+        assert endpoint.ask("POST", "/menu", {"name": name, "tag": "special"}) == (200, dish)
         sold_out = dish | {"sold_out": True}
-        assert way.ask("POST", f"/menu/sold-out?{query}") == (200, sold_out), name
-        assert way.ask("POST", f"/menu/available?{query}") == (200, dish), name
-        assert way.ask("DELETE", f"/menu?{query}") == (204, None), name
-        assert way.ask("DELETE", f"/menu?{query}")[0] == 404, name
-        status, customer = way.ask("POST", f"/customers/vip?{query}", {"vip": True})
+        assert endpoint.ask("POST", f"/menu/sold-out?{query}") == (200, sold_out), name
+        assert endpoint.ask("POST", f"/menu/available?{query}") == (200, dish), name
+        assert endpoint.ask("DELETE", f"/menu?{query}") == (204, None), name
+        assert endpoint.ask("DELETE", f"/menu?{query}")[0] == 404, name
+        status, customer = endpoint.ask("POST", f"/customers/vip?{query}", {"vip": True})
         assert (status, customer["name"], customer["vip"]) == (200, name, True)
-        assert way.ask("GET", f"/customers?{query}") == (200, customer), name
+        assert endpoint.ask("GET", f"/customers?{query}") == (200, customer), name
 
 
-def test_a_name_is_addressed_by_a_path_with_its_slashes(way: Way) -> None:
-    for name in [*IN_ANY_PATH, *([] if way.merges else UNMERGED)]:
+def test_a_name_is_addressed_by_a_path_with_its_slashes(endpoint: Endpoint) -> None:
+    for name in [*IN_ANY_PATH, *([] if endpoint.merges else UNMERGED)]:
         path = quote(name, safe="")
         dish = {"name": name, "tag": "special", "price": None, "sold_out": False}
-        assert way.ask("POST", "/menu", {"name": name, "tag": "special"}) == (200, dish)
+        assert endpoint.ask("POST", "/menu", {"name": name, "tag": "special"}) == (200, dish)
         sold_out = dish | {"sold_out": True}
-        assert way.ask("POST", f"/menu/{path}/sold-out") == (200, sold_out), name
-        assert way.ask("POST", f"/menu/{path}/available/") == (200, dish), name
-        assert way.ask("DELETE", f"/menu/{path}") == (204, None), name
-        assert way.ask("DELETE", f"/menu/{path}")[0] == 404, name
-        status, customer = way.ask("POST", f"/customers/{path}/vip", {"vip": True})
+        assert endpoint.ask("POST", f"/menu/{path}/sold-out") == (200, sold_out), name
+        assert endpoint.ask("POST", f"/menu/{path}/available/") == (200, dish), name
+        assert endpoint.ask("DELETE", f"/menu/{path}") == (204, None), name
+        assert endpoint.ask("DELETE", f"/menu/{path}")[0] == 404, name
+        status, customer = endpoint.ask("POST", f"/customers/{path}/vip", {"vip": True})
         assert (status, customer["name"], customer["vip"]) == (200, name, True)
-        assert way.ask("GET", f"/customers/{path}") == (200, customer), name
+        assert endpoint.ask("GET", f"/customers/{path}") == (200, customer), name
 
 
-def test_a_parameter_that_is_missing_or_unknown_is_told(way: Way) -> None:
-    status, problem = way.ask("POST", "/menu/sold-out")
+def test_a_parameter_that_is_missing_or_unknown_is_told(endpoint: Endpoint) -> None:
+    status, problem = endpoint.ask("POST", "/menu/sold-out")
     assert (status, problem["errors"]) == (422, [{"field": "name", "message": "is missing"}])
-    status, problem = way.ask("GET", "/customers?nam=x")
+    status, problem = endpoint.ask("GET", "/customers?nam=x")
     assert (status, problem["errors"]) == (422, [{"field": "nam", "message": "is no parameter"}])
-    assert way.ask("DELETE", "/menu?name=nothing")[0] == 404
+    assert endpoint.ask("DELETE", "/menu?name=nothing")[0] == 404
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "100 %2F? #;"])

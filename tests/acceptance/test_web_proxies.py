@@ -52,7 +52,7 @@ def sites(service: Service, folder: Path) -> Iterator[Sites]:
 
 
 @pytest.fixture(autouse=True)
-def _an_open_kitchen(service: Service) -> Iterator[None]:
+def _kitchen_resumed(service: Service) -> Iterator[None]:
     yield
     assert service.request("POST", "/kitchen/resume", b"{}", STAFF).status == 200
 

@@ -19,13 +19,13 @@ NOBODY = "127.0.0.1"
 
 
 @pytest.fixture(scope="module")
-def shut(new_database: MakeDatabase) -> str:
+def read_only_database(new_database: MakeDatabase) -> str:
     """A database of the same server that takes no writes, as a standby does."""
     return new_database({"default_transaction_read_only": "on"})
 
 
 @pytest.fixture(scope="module")
-def open_to_all(new_database: MakeDatabase) -> str:
+def writable_database(new_database: MakeDatabase) -> str:
     return new_database()
 
 
@@ -35,16 +35,18 @@ def several(url: str, hosts: str, ports: str, **more: str) -> str:
 
 
 def test_the_next_host_is_asked_when_nobody_listens_at_the_first(
-    open_to_all: str, postgres: Postgres
+    writable_database: str, postgres: Postgres
 ) -> None:
     ports = f"{free_port()},{postgres.port}"
-    given = conninfo_to_dict(open_to_all)
+    given = conninfo_to_dict(writable_database)
     first, second = ports.split(",")
     url = (
         f"postgres://{given['user']}:{given['password']}@{NOBODY}:{first},{NOBODY}:{second}"
         f"/{given['dbname']}?target_session_attrs=read-write"
     )
-    string = several(open_to_all, f"{NOBODY},{NOBODY}", ports, target_session_attrs="read-write")
+    string = several(
+        writable_database, f"{NOBODY},{NOBODY}", ports, target_session_attrs="read-write"
+    )
     for each in (url, string):
         assert address.problem(each) is None
         with connect(each, name="test") as conn:
@@ -55,24 +57,28 @@ def test_the_next_host_is_asked_when_nobody_listens_at_the_first(
         pool.close()
 
 
-def test_a_server_that_only_reads_is_passed_over(shut: str, open_to_all: str) -> None:
+def test_a_server_that_only_reads_is_passed_over(
+    read_only_database: str, writable_database: str
+) -> None:
     with pytest.raises(DatabaseUnavailable, match="read-only"):
-        connect(make_conninfo(shut, target_session_attrs="read-write"), name="test")
-    with connect(make_conninfo(shut, target_session_attrs="read-only"), name="test") as conn:
+        connect(make_conninfo(read_only_database, target_session_attrs="read-write"), name="test")
+    with connect(
+        make_conninfo(read_only_database, target_session_attrs="read-only"), name="test"
+    ) as conn:
         assert conn.execute("select 1").fetchone() == (1,)
 
 
-def test_an_address_has_its_own_time_to_connect(open_to_all: str) -> None:
-    with connect(make_conninfo(open_to_all, connect_timeout="7"), name="test") as conn:
+def test_an_address_has_its_own_time_to_connect(writable_database: str) -> None:
+    with connect(make_conninfo(writable_database, connect_timeout="7"), name="test") as conn:
         assert conn.info.get_parameters()["connect_timeout"] == "7"
-    with connect(open_to_all, name="test") as conn:
+    with connect(writable_database, name="test") as conn:
         assert conn.info.get_parameters()["connect_timeout"] == "3"
 
 
 def test_a_service_file_and_variables_count(
-    open_to_all: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writable_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = conninfo_to_dict(open_to_all)
+    given = conninfo_to_dict(writable_database)
     lines = [f"{name}={value}" for name, value in given.items()]
     file = tmp_path / "pg_service.conf"
     file.write_text("\n".join(["[pizza]", *lines, ""]))

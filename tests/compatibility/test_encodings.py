@@ -57,7 +57,7 @@ def command(
 
 
 @pytest.fixture
-def with_dish(db_url: str) -> str:
+def database_with_dish(db_url: str) -> str:
     """A database with a dish whose name no 8-bit encoding has."""
     with connect(db_url, name="test") as conn:
         menu.upsert_dish(conn, DISH, "soup", None)
@@ -66,30 +66,32 @@ def with_dish(db_url: str) -> str:
 
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii"])
 def test_a_command_prints_what_the_encoding_has_and_the_rest_as_escapes(
-    with_dish: str, tmp_path: Path, encoding: str
+    database_with_dish: str, tmp_path: Path, encoding: str
 ) -> None:
-    plain = command(with_dish, tmp_path, "menu", "list", PYTHONIOENCODING=encoding)
+    plain = command(database_with_dish, tmp_path, "menu", "list", PYTHONIOENCODING=encoding)
     assert (plain.returncode, plain.stderr) == (0, b"")
     shown = DISH.encode("iso-8859-1", "backslashreplace")
     assert (DISH.encode() in plain.stdout) or (encoding == "iso-8859-1" and shown in plain.stdout)
 
-    machine = command(with_dish, tmp_path, "menu", "list", "--json", PYTHONIOENCODING=encoding)
+    machine = command(
+        database_with_dish, tmp_path, "menu", "list", "--json", PYTHONIOENCODING=encoding
+    )
     assert (machine.returncode, machine.stderr) == (0, b"")
     assert DISH in [dish["name"] for dish in json.loads(machine.stdout)]
     assert machine.stdout.isascii()
 
 
-def test_a_command_never_dies_silently(with_dish: str, tmp_path: Path) -> None:
+def test_a_command_never_dies_silently(database_with_dish: str, tmp_path: Path) -> None:
     """Its table is not as the command expects it: nothing in the code foresees that."""
-    with psycopg.connect(with_dish) as conn:
+    with psycopg.connect(database_with_dish) as conn:
         conn.execute("alter table menu rename column tag to label")
-    done = command(with_dish, tmp_path, "menu", "list")
+    done = command(database_with_dish, tmp_path, "menu", "list")
     assert (done.returncode, done.stdout) == (1, b"")
     first, second = done.stderr.decode().splitlines()
     assert first.startswith("pizza: unexpected error: UndefinedColumn: ")
     assert second == "pizza: LOG_LEVEL=DEBUG shows where."
 
-    done = command(with_dish, tmp_path, "menu", "list", LOG_LEVEL="DEBUG")
+    done = command(database_with_dish, tmp_path, "menu", "list", LOG_LEVEL="DEBUG")
     assert done.returncode == 1
     said = done.stderr.decode()
     assert said.startswith("pizza: unexpected error: UndefinedColumn: ")

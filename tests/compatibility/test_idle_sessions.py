@@ -65,7 +65,7 @@ def test_what_a_server_says_in_between_ends_no_session(pool: Pool, postgres: Pos
 
 
 @pytest.fixture
-def wire(postgres: Postgres) -> Iterator[Proxy]:
+def database_proxy(postgres: Postgres) -> Iterator[Proxy]:
     with closing(Proxy(postgres.address)) as proxy:
         yield proxy
 
@@ -73,25 +73,25 @@ def wire(postgres: Postgres) -> Iterator[Proxy]:
 @pytest.fixture
 def restaurant(
     servers: Servers,
-    wire: Proxy,
+    database_proxy: Proxy,
     new_database: MakeDatabase,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Restaurant]:
     direct = new_database()
-    address = direct.replace(servers.postgres.address, wire.address)
+    address = direct.replace(servers.postgres.address, database_proxy.address)
     with restaurant_on(servers, tmp_path_factory.mktemp("idle"), address, direct) as made:
         assert made.start("setup", "--setup-db").exit_code(60) == 0
         yield made
 
 
 def test_no_order_notices_that_a_firewall_has_cut_the_idle_connections(
-    restaurant: Restaurant, wire: Proxy
+    restaurant: Restaurant, database_proxy: Proxy
 ) -> None:
     restaurant.open()
     for _ in range(3):
         idle = [row["pid"] for row in restaurant.ledger.rows(_OF_SERVICE)]
         assert idle
-        wire.reset()
+        database_proxy.reset()
         gone = lambda old=idle: not restaurant.ledger.rows(_STILL_THERE, old)  # noqa: E731
         wait_until(gone, 5, "the sessions have ended")
         answers = [restaurant.client.order(meal()) for _ in range(8)]

@@ -53,7 +53,7 @@ def database(new_database: MakeDatabase) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_known_poolers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poolers, "_keep_sessions", set())
 
 

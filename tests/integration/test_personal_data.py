@@ -82,7 +82,7 @@ def places(conn: BoundedConnection) -> Iterator[str]:
 
 
 @pytest.fixture
-def evening(conn: BoundedConnection) -> list[str]:
+def customer_orders(conn: BoundedConnection) -> list[str]:
     """Orders of one customer and one neighbour that have used everything there is."""
     webhooks.add_webhook(conn, "https://hooks.example/pizza", None, None)
     first, second, third = SPELLINGS
@@ -152,7 +152,7 @@ def test_every_column_is_declared_as_personal_or_not(conn: BoundedConnection) ->
 
 
 def test_an_erased_name_is_in_no_column_of_the_database(
-    conn: BoundedConnection, evening: list[str]
+    conn: BoundedConnection, customer_orders: list[str]
 ) -> None:
     filled = set(places(conn))
     erased = personal_data.erase(conn, "zoë QUEXWOBBLE")
@@ -177,7 +177,9 @@ def neighbours_places(conn: BoundedConnection) -> set[str]:
     return {"dead_message.body", "dead_message.headers", "message.body", "message.headers"}
 
 
-def test_orders_keep_items_sums_and_times(conn: BoundedConnection, evening: list[str]) -> None:
+def test_orders_keep_items_sums_and_times(
+    conn: BoundedConnection, customer_orders: list[str]
+) -> None:
     query = (
         "select number, total_amount, created_at, completed_at, status, version,"
         " (select count(*) from order_items i where i.order_id = o.id),"
@@ -188,16 +190,16 @@ def test_orders_keep_items_sums_and_times(conn: BoundedConnection, evening: list
     before = conn.execute(query).fetchall()
     personal_data.erase(conn, NAME)
     assert conn.execute(query).fetchall() == before
-    for number in evening[:3]:
+    for number in customer_orders[:3]:
         order = orders.whole_order(conn, number)
         assert (order.customer_name, order.delivery_address) == ("(erased)", None)
-    assert orders.whole_order(conn, evening[3]).customer_name == "Neighbour"
-    log = orders.order_history(conn, evening[1])
+    assert orders.whole_order(conn, customer_orders[3]).customer_name == "Neighbour"
+    log = orders.order_history(conn, customer_orders[1])
     assert [change.changed_by for change in log] == ["order-service", "Anna", "Anna"]
 
 
 def test_an_erased_customer_is_neither_a_vip_nor_a_repeat_customer(
-    conn: BoundedConnection, evening: list[str]
+    conn: BoundedConnection, customer_orders: list[str]
 ) -> None:
     personal_data.erase(conn, NAME)
     with pytest.raises(CustomerNotFound):
@@ -212,10 +214,12 @@ def test_an_erased_customer_is_neither_a_vip_nor_a_repeat_customer(
 
 
 def test_a_notification_that_comes_late_names_nobody(
-    conn: BoundedConnection, evening: list[str]
+    conn: BoundedConnection, customer_orders: list[str]
 ) -> None:
     personal_data.erase(conn, NAME)
-    late = status(None, "delivered", order_number=evening[0], customer_name=NAME, courier=NAME)
+    late = status(
+        None, "delivered", order_number=customer_orders[0], customer_name=NAME, courier=NAME
+    )
     recorder.on_notification(event(late), conn)
     rows = conn.execute(
         "select payload from webhook_delivery where event_id = %s", [late["event_id"]]
@@ -267,10 +271,12 @@ def test_events_of_other_customers_stay_as_they_are(conn: BoundedConnection) -> 
     assert set(before) <= set(conn.execute("select id, body from message").fetchall())
 
 
-def test_an_export_has_all_that_is_stored(conn: BoundedConnection, evening: list[str]) -> None:
+def test_an_export_has_all_that_is_stored(
+    conn: BoundedConnection, customer_orders: list[str]
+) -> None:
     document = personal_data.export(conn, "ZOË quexwobble")
 
-    assert [order["number"] for order in document["orders"]] == evening[:3]
+    assert [order["number"] for order in document["orders"]] == customer_orders[:3]
     assert document["orders"][0]["delivery_address"] == ADDRESS
     assert document["orders"][0]["items"][0]["name"] == "Margherita Pizza"
     assert document["orders"][2]["history"][-1]["notes"] == f"staff: {NAME} has called"
@@ -287,7 +293,7 @@ def test_an_export_has_all_that_is_stored(conn: BoundedConnection, evening: list
 
 
 def test_orders_that_ended_long_ago_lose_their_customer(
-    conn: BoundedConnection, evening: list[str]
+    conn: BoundedConnection, customer_orders: list[str]
 ) -> None:
     young = place(conn, NAME)
     old_open = place(conn, NAME)
@@ -304,7 +310,7 @@ def test_orders_that_ended_long_ago_lose_their_customer(
     assert conn.execute("select count(*) from dead_message").fetchone() == (0,)
 
     names = dict(conn.execute("select number, customer_name from orders").fetchall())
-    assert names == {**dict.fromkeys(evening, "(erased)"), young: NAME, old_open: NAME}
+    assert names == {**dict.fromkeys(customer_orders, "(erased)"), young: NAME, old_open: NAME}
     assert profiles.customer(conn, NAME).vip
 
 

@@ -16,8 +16,8 @@ from ...support.restaurant.program import TIMESTAMP
 
 
 @pytest.fixture(scope="module")
-def day(_restaurant: Restaurant) -> tuple[Program, Program, str]:
-    """One cook's day: comes, cooks one order, goes home. The service, the cook, the number."""
+def cook_run(_restaurant: Restaurant) -> tuple[Program, Program, str]:
+    """A cook starts, cooks one order and stops. Returns the service, the cook and the number."""
     cook = _restaurant.start_cook("mario", cooking_time=0.1)
     number = _restaurant.place("delivery", customer_name="Jane")
     _restaurant.ledger.wait_for("ready", [number], 5)
@@ -27,9 +27,9 @@ def day(_restaurant: Restaurant) -> tuple[Program, Program, str]:
 
 
 def test_the_order_service_tells_of_its_start_and_of_every_order(
-    day: tuple[Program, Program, str],
+    cook_run: tuple[Program, Program, str],
 ) -> None:
-    service, _, number = day
+    service, _, number = cook_run
     started = service.said("service_started")[0]
     (received,) = service.said("order_received")
 
@@ -41,8 +41,8 @@ def test_the_order_service_tells_of_its_start_and_of_every_order(
     assert received["details"]["order_type"] == "delivery"
 
 
-def test_a_cook_tells_of_its_day_in_order(day: tuple[Program, Program, str]) -> None:
-    _, cook, number = day
+def test_a_cook_tells_of_its_day_in_order(cook_run: tuple[Program, Program, str]) -> None:
+    _, cook, number = cook_run
     actions = [line["action"] for line in cook.lines if not line["action"].startswith("relay")]
 
     assert actions == [
@@ -56,16 +56,16 @@ def test_a_cook_tells_of_its_day_in_order(day: tuple[Program, Program, str]) -> 
     assert cook.said("order_completed")[0]["order_number"] == number
 
 
-def test_the_time_of_cooking_is_measured(day: tuple[Program, Program, str]) -> None:
-    _, cook, _ = day
+def test_the_time_of_cooking_is_measured(cook_run: tuple[Program, Program, str]) -> None:
+    _, cook, _ = cook_run
     (line,) = cook.said("order_completed")
 
     assert 120 <= line["duration_ms"] < 10_000
     assert line["details"]["waited_s"] >= 0
 
 
-def test_times_are_utc_and_never_go_back(day: tuple[Program, Program, str]) -> None:
-    for program in day[:2]:
+def test_times_are_utc_and_never_go_back(cook_run: tuple[Program, Program, str]) -> None:
+    for program in cook_run[:2]:
         times = [line["timestamp"] for line in program.lines]
         assert all(TIMESTAMP.fullmatch(time) for time in times)
         assert times == sorted(times)

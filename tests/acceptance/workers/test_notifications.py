@@ -20,7 +20,7 @@ DAY = [(None, "received"), ("received", "cooking"), ("cooking", "ready")]
 
 
 @pytest.fixture
-def named(servers) -> str:  # type: ignore[no-untyped-def]
+def subscriber_name(servers) -> str:  # type: ignore[no-untyped-def]
     """A name whose queue does not outlive the test."""
     yield "front.desk"
     with kombu.Connection(servers.rabbitmq.url) as link:
@@ -74,7 +74,7 @@ def test_several_all_hear_all_each_with_its_filter(restaurant: Restaurant) -> No
 
 @pytest.mark.parametrize("database", [False, True])
 def test_a_named_one_gets_what_it_missed_once_and_in_order(
-    restaurant: Restaurant, named: str, database: bool
+    restaurant: Restaurant, subscriber_name: str, database: bool
 ) -> None:
     def await_logged(*numbers: str) -> None:
         """Each change of these orders has its row, which commits after it was shown."""
@@ -85,26 +85,26 @@ def test_a_named_one_gets_what_it_missed_once_and_in_order(
         return restaurant.ledger.rows(
             """select outcome, attempts from notification_delivery
                where subscriber = %s and order_number = any(%s)""",
-            named,
+            subscriber_name,
             list(numbers),
         )
 
     restaurant.start_cook("mario")
-    first = restaurant.subscribe(name=named, database=database)
+    first = restaurant.subscribe(name=subscriber_name, database=database)
     before = restaurant.place()
     eventually(lambda: heard(first, before) == DAY, 10, "the first is heard")
     assert first.stop() == 0
 
     away = [restaurant.place() for _ in range(5)]
     restaurant.ledger.wait_for("ready", away, 10)
-    second = restaurant.subscribe(name=named, database=database)
+    second = restaurant.subscribe(name=subscriber_name, database=database)
     eventually(lambda: len(heard(second)) == 15, 10, "it has caught up")
     assert all(heard(second, number) == DAY for number in away)
     await_logged(*away)
     second.kill()
     later = [restaurant.place() for _ in range(5)]
     restaurant.ledger.wait_for("ready", later, 10)
-    third = restaurant.subscribe(name=named, database=database)
+    third = restaurant.subscribe(name=subscriber_name, database=database)
     eventually(lambda: all(heard(third, number) == DAY for number in later), 10, "again")
 
     if database:
@@ -118,15 +118,15 @@ def test_a_named_one_gets_what_it_missed_once_and_in_order(
 
 @pytest.mark.parametrize("database", [False, True])
 def test_the_second_of_a_name_is_refused(
-    restaurant: Restaurant, named: str, database: bool
+    restaurant: Restaurant, subscriber_name: str, database: bool
 ) -> None:
-    first = restaurant.subscribe(name=named, database=database)
-    restaurant.subscribe(name=named, database=database, ready=False).refused(
-        f"A subscriber named '{named}' is already at work; choose another name."
+    first = restaurant.subscribe(name=subscriber_name, database=database)
+    restaurant.subscribe(name=subscriber_name, database=database, ready=False).refused(
+        f"A subscriber named '{subscriber_name}' is already at work; choose another name."
     )
     assert first.running
     first.kill()
-    restaurant.subscribe(name=named, database=database)
+    restaurant.subscribe(name=subscriber_name, database=database)
 
 
 def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> None:
@@ -144,10 +144,10 @@ def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> No
     post.close()
 
 
-def test_a_broker_that_goes_and_comes_back(new_restaurant: Make, named: str) -> None:
+def test_a_broker_that_goes_and_comes_back(new_restaurant: Make, subscriber_name: str) -> None:
     restaurant = new_restaurant()
     restaurant.open()
-    listeners = [restaurant.subscribe(), restaurant.subscribe(name=named)]
+    listeners = [restaurant.subscribe(), restaurant.subscribe(name=subscriber_name)]
     with down(restaurant.servers.rabbitmq):
         for each in listeners:
             each.wait_for("broker_lost")

@@ -18,7 +18,7 @@ Make = Callable[[], Restaurant]
 
 
 @pytest.fixture
-def post(new_restaurant: Make, servers) -> Iterator[AmqpClient]:  # type: ignore[no-untyped-def]
+def amqp(new_restaurant: Make, servers) -> Iterator[AmqpClient]:  # type: ignore[no-untyped-def]
     found = AmqpClient(servers.rabbitmq.url)
     yield found
     found.close()
@@ -84,27 +84,27 @@ def test_killed_at_any_moment_it_misses_and_doubles_nothing(new_restaurant: Make
     assert restaurant.ledger.rows("select * from tracking_gap where filled_at is null") == []
 
 
-def test_gaps_and_late_events(new_restaurant: Make, post: AmqpClient) -> None:
+def test_gaps_and_late_events(new_restaurant: Make, amqp: AmqpClient) -> None:
     restaurant = new_restaurant()
     tracker = restaurant.track()
     number = "ORD_20241216_001"
     first, second, third = (notification(number, n) for n in (1, 2, 3))
 
-    post.notify(first, third, first)
+    amqp.notify(first, third, first)
     gap = tracker.wait_for("event_gap")
     assert (gap["level"], gap["order_number"]) == ("WARN", number)
     assert gap["details"] == {"first": 2, "last": 2}
     tracker.wait_for("event_skipped")
-    post.notify(second)
+    amqp.notify(second)
     late = tracker.wait_for("event_late")
     assert late["details"] == {"sequence": 2, "newest": 3, "filled": True}
     (row,) = restaurant.ledger.rows("select * from tracking_gap")
     assert row["filled_at"] is not None
 
-    post.notify(b"{", {"order_number": 7})
+    amqp.notify(b"{", {"order_number": 7})
     for _ in range(2):
         tracker.wait_for("event_dead")
-        _, headers = post.dead_letter()
+        _, headers = amqp.dead_letter()
         assert headers["died_in"] == "notifications_queue" and headers["reason"]
     assert tracked(restaurant) == [(number, 1), (number, 2), (number, 3)]
 
@@ -144,7 +144,7 @@ def test_a_dead_worker_and_its_return(new_restaurant: Make) -> None:
 
 
 def test_status_requests_good_refused_repeated_and_bad(
-    new_restaurant: Make, post: AmqpClient
+    new_restaurant: Make, amqp: AmqpClient
 ) -> None:
     restaurant = new_restaurant()
     restaurant.open()
@@ -153,25 +153,25 @@ def test_status_requests_good_refused_repeated_and_bad(
     request = {"order_number": number, "new_status": "cancelled", "changed_by": "desk"}
     id = str(uuid4())
 
-    done = post.ask(request, id)
+    done = amqp.ask(request, id)
     assert done == {"order_number": number, "status": "cancelled", "ok": True}
     assert (
         restaurant.client.get(f"/orders/{number}/status").document["current_status"] == "cancelled"
     )
-    assert post.ask(request, id) == done, "the same request has the same answer"
+    assert amqp.ask(request, id) == done, "the same request has the same answer"
     assert [row.status for row in restaurant.ledger.log(number)] == ["received", "cancelled"]
 
-    refused = post.ask(request)
+    refused = amqp.ask(request)
     assert refused is not None and refused["ok"] is False
     assert "cannot become cancelled" in refused["error"]
-    unknown = post.ask({**request, "order_number": "ORD_20241216_999"})
+    unknown = amqp.ask({**request, "order_number": "ORD_20241216_999"})
     assert unknown == {"ok": False, "error": "There is no order ORD_20241216_999."}
 
-    bad = post.ask({**request, "new_status": "eaten"})
+    bad = amqp.ask({**request, "new_status": "eaten"})
     assert bad is not None and "new_status is not one of" in bad["error"]
-    post.tell(b"\xff")
+    amqp.tell(b"\xff")
     for reason in ("new_status is not one of", "the body is not JSON"):
-        _, headers = post.dead_letter()
+        _, headers = amqp.dead_letter()
         assert reason in headers["reason"]
         assert headers["died_in"] == "tracking_status_queue"
     # The change itself is told as any other

@@ -27,7 +27,7 @@ insert into order_status_log (order_id, status, changed_by, sequence)
 select id, status, 'test', version from changed
 """
 
-UnderWay = Callable[[], AbstractContextManager[str]]
+UncommittedOrder = Callable[[], AbstractContextManager[str]]
 
 
 def order(conn: psycopg.Connection) -> str:
@@ -45,7 +45,7 @@ def first(conn: BoundedConnection) -> str:
 
 
 @pytest.fixture
-def under_way(db_url: str, first: str) -> UnderWay:
+def uncommitted_order(db_url: str, first: str) -> UncommittedOrder:
     """Places an order that is committed at the end of the block; gives its number."""
 
     @contextmanager
@@ -82,10 +82,10 @@ def test_what_was_there_before_is_not_read(conn: BoundedConnection, first: str) 
 
 
 def test_an_open_transaction_holds_up_no_other_order(
-    conn: BoundedConnection, under_way: UnderWay
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
-    with under_way() as early:
+    with uncommitted_order() as early:
         others = [order(conn) for _ in range(3)]
         assert read(feed, conn) == others
         assert read(feed, conn) == []
@@ -97,11 +97,11 @@ def test_an_open_transaction_holds_up_no_other_order(
 
 
 def test_a_gap_is_waited_for_once_as_most_are_filled_at_once(
-    conn: BoundedConnection, under_way: UnderWay
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
     before = order(conn)
-    with under_way() as early:
+    with uncommitted_order() as early:
         late = order(conn)
         assert read(feed, conn, times=1) == [before]
         assert feed.waits
@@ -109,10 +109,12 @@ def test_a_gap_is_waited_for_once_as_most_are_filled_at_once(
     assert not feed.waits
 
 
-def test_a_cursor_says_what_is_missing(conn: BoundedConnection, under_way: UnderWay) -> None:
+def test_a_cursor_says_what_is_missing(
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
+) -> None:
     feed = ChangeFeed.start_now(conn)
     last = feed.position
-    with under_way(), under_way():
+    with uncommitted_order(), uncommitted_order():
         order(conn)
         feed.read(conn)
         (only,) = feed.read(conn)
@@ -122,10 +124,10 @@ def test_a_cursor_says_what_is_missing(conn: BoundedConnection, under_way: Under
 
 
 def test_a_change_that_was_rolled_back_is_forgotten(
-    conn: BoundedConnection, under_way: UnderWay
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
-    with pytest.raises(ZeroDivisionError), under_way():
+    with pytest.raises(ZeroDivisionError), uncommitted_order():
         late = order(conn)
         assert read(feed, conn) == [late]
         assert len(feed.missing) == 1
@@ -136,11 +138,11 @@ def test_a_change_that_was_rolled_back_is_forgotten(
 
 
 def test_a_gap_stays_open_as_long_as_anybody_may_fill_it(
-    conn: BoundedConnection, under_way: UnderWay
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
-    with under_way() as early:
-        with pytest.raises(ZeroDivisionError), under_way():
+    with uncommitted_order() as early:
+        with pytest.raises(ZeroDivisionError), uncommitted_order():
             late = order(conn)
             assert read(feed, conn) == [late]
             raise ZeroDivisionError
@@ -152,14 +154,14 @@ def test_a_gap_stays_open_as_long_as_anybody_may_fill_it(
 
 
 def test_whoever_is_busy_elsewhere_keeps_no_gap_open(
-    conn: BoundedConnection, db_url: str, under_way: UnderWay
+    conn: BoundedConnection, db_url: str, uncommitted_order: UncommittedOrder
 ) -> None:
     """A transaction that has long been writing, but no change of an order."""
     feed = ChangeFeed.start_now(conn)
     with connect(db_url, name="report") as other, other.transaction():
         other.execute("update menu set sold_out = sold_out")
         other.execute("select from order_status_log")
-        with pytest.raises(ZeroDivisionError), under_way():
+        with pytest.raises(ZeroDivisionError), uncommitted_order():
             late = order(conn)
             raise ZeroDivisionError
         assert read(feed, conn) == [late]
@@ -167,9 +169,9 @@ def test_whoever_is_busy_elsewhere_keeps_no_gap_open(
 
 
 def test_what_is_under_way_at_the_beginning_is_read_when_it_commits(
-    conn: BoundedConnection, under_way: UnderWay
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
-    with under_way() as early, under_way() as other:
+    with uncommitted_order() as early, uncommitted_order() as other:
         seen = order(conn)
         feed = ChangeFeed.start_now(conn)
         late = order(conn)
@@ -245,12 +247,12 @@ def test_a_writer_that_has_committed_and_still_holds_its_lock_is_not_overtaken(
 
 
 def test_a_gap_is_found_beyond_a_page(
-    conn: BoundedConnection, under_way: UnderWay, monkeypatch: pytest.MonkeyPatch
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "PAGE", 2)
     feed = ChangeFeed.start_now(conn)
     before = [order(conn) for _ in range(3)]
-    with under_way() as early:
+    with uncommitted_order() as early:
         late = [order(conn) for _ in range(3)]
         assert read(feed, conn, times=5) == [*before, *late]
     assert read(feed, conn) == [early]
@@ -276,15 +278,15 @@ def test_what_commits_late_comes_page_by_page_and_before_what_is_new(
 
 
 def test_beyond_a_number_of_gaps_nothing_new_is_read_until_one_is_closed(
-    conn: BoundedConnection, under_way: UnderWay, monkeypatch: pytest.MonkeyPatch
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "MAX_GAPS", 2)
     feed = ChangeFeed.start_now(conn)
     with ExitStack() as first_gap, ExitStack() as others:
-        early = [first_gap.enter_context(under_way())]
+        early = [first_gap.enter_context(uncommitted_order())]
         came = [order(conn)]
         for _ in range(2):
-            early.append(others.enter_context(under_way()))
+            early.append(others.enter_context(uncommitted_order()))
             came.append(order(conn))
         assert read(feed, conn, times=4) == came[:2]
         first_gap.close()
@@ -293,11 +295,13 @@ def test_beyond_a_number_of_gaps_nothing_new_is_read_until_one_is_closed(
     assert feed.missing == ()
 
 
-def test_two_gaps_of_which_one_stays(conn: BoundedConnection, under_way: UnderWay) -> None:
+def test_two_gaps_of_which_one_stays(
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
+) -> None:
     feed = ChangeFeed.start_now(conn)
-    with pytest.raises(ZeroDivisionError), under_way():
+    with pytest.raises(ZeroDivisionError), uncommitted_order():
         between = order(conn)
-        with under_way() as early:
+        with uncommitted_order() as early:
             late = order(conn)
         raise ZeroDivisionError
     assert early != late
@@ -316,10 +320,10 @@ def test_a_database_that_came_back_without_its_last_moments_is_followed(
 
 
 def test_what_was_committed_while_the_database_was_away_is_read(
-    conn: BoundedConnection, under_way: UnderWay
+    conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
-    with under_way() as other, under_way() as early:
+    with uncommitted_order() as other, uncommitted_order() as early:
         late = order(conn)
         assert read(feed, conn) == [late]
         feed.rewind(conn)

@@ -34,7 +34,7 @@ def first(conn: BoundedConnection) -> str:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def query_counts(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each query was asked, and how many rows came."""
     counts: Counter[str] = Counter()
 
@@ -68,7 +68,7 @@ def read_all(feed: ChangeFeed, conn: BoundedConnection) -> int:
 
 
 def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
-    conn: BoundedConnection, db_url: str, first: str, asked: Counter[str]
+    conn: BoundedConnection, db_url: str, first: str, query_counts: Counter[str]
 ) -> None:
     second = order(conn)
     feed = ChangeFeed.start_now(conn)
@@ -79,10 +79,10 @@ def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
         came = read_all(feed, conn)
         watch.assert_within(20)
         # 100 pages, one that stops at the new gap, and one that finds nothing.
-        assert asked["changes_after"] <= 103
-        assert asked["changes_after rows"] <= 101_000
+        assert query_counts["changes_after"] <= 103
+        assert query_counts["changes_after rows"] <= 101_000
         # The gap is read when it is passed; then its writer is only looked at.
-        assert asked["changes_within"] == 1
+        assert query_counts["changes_within"] == 1
         assert len(feed.missing) == 1
     assert came == 100_000
     assert read(feed, conn) == [second]
@@ -90,7 +90,7 @@ def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
 
 
 def test_thousands_of_gaps_are_looked_up_only_when_one_of_their_writers_ends(
-    conn: BoundedConnection, db_url: str, first: str, asked: Counter[str]
+    conn: BoundedConnection, db_url: str, first: str, query_counts: Counter[str]
 ) -> None:
     second = order(conn)
     feed = ChangeFeed.start_now(conn)
@@ -101,22 +101,22 @@ def test_thousands_of_gaps_are_looked_up_only_when_one_of_their_writers_ends(
             add(conn, GAPS, first, 3, 9_000)
             read_all(feed, conn)
             assert len(feed.missing) > 8_990
-            asked.clear()
+            query_counts.clear()
             watch = Stopwatch()
             assert read(feed, conn, times=100) == []
             watch.assert_within(5)
-            assert asked == {
+            assert query_counts == {
                 "changes_after": 100,
                 "changes_after rows": 0,
                 "open_transactions": 100,
                 "open_transactions rows": 200,
             }
-        asked.clear()
+        query_counts.clear()
         watch = Stopwatch()
         assert read(feed, conn, times=1) == [first]
         watch.assert_within(2)
         assert read(feed, conn, times=10) == []
-        assert asked["changes_within"] == 1
+        assert query_counts["changes_within"] == 1
         third = order(conn)
         assert read(feed, conn) == [third]
     assert read(feed, conn) == [second]

@@ -23,7 +23,7 @@ KEEP = timedelta(days=30)
 # Longer than any run takes; one that waits for a row fails.
 LONGEST_RUN_S = 5.0
 
-Hold = Callable[..., AbstractContextManager[None]]
+LockRows = Callable[..., AbstractContextManager[None]]
 
 _ORDERS = """
 with placed as (
@@ -53,7 +53,7 @@ def _no_wait(conn: BoundedConnection) -> Iterator[None]:
 
 
 @pytest.fixture
-def hold(db_url: str) -> Hold:
+def lock_rows(db_url: str) -> LockRows:
     """For the length of a block another transaction has rows locked."""
 
     @contextmanager
@@ -80,9 +80,11 @@ LOCKED = [
 
 
 @pytest.mark.parametrize("lock", LOCKED, ids=["order", "message"])
-def test_ageing_leaves_out_a_locked_order(conn: BoundedConnection, hold: Hold, lock: str) -> None:
+def test_ageing_leaves_out_a_locked_order(
+    conn: BoundedConnection, lock_rows: LockRows, lock: str
+) -> None:
     first, *others = wait_in_kitchen(conn, 3)
-    with hold(lock, first):
+    with lock_rows(lock, first):
         assert age(conn) == 2
         assert priorities(conn) == {first: 1, **dict.fromkeys(others, 10)}
     assert age(conn) == 1
@@ -95,10 +97,10 @@ def test_ageing_leaves_out_a_locked_order(conn: BoundedConnection, hold: Hold, l
 
 
 def test_ageing_passes_over_more_locked_orders_than_it_raises(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     numbers = wait_in_kitchen(conn, 150)
-    with hold("select from orders where number = any(%s) for update", numbers[:120]):
+    with lock_rows("select from orders where number = any(%s) for update", numbers[:120]):
         assert age(conn) == 30
     assert (age(conn), age(conn), age(conn)) == (100, 20, 0)
 
@@ -113,11 +115,11 @@ def test_ageing_raises_the_oldest_of_all_queues_first(conn: BoundedConnection) -
     assert raised == numbers[:100]
 
 
-def test_estimates_leave_out_a_locked_order(conn: BoundedConnection, hold: Hold) -> None:
+def test_estimates_leave_out_a_locked_order(conn: BoundedConnection, lock_rows: LockRows) -> None:
     first = wait_in_kitchen(conn, 3)[0]
     worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 10)
     unknown = "select number from orders where estimated_completion is null order by number"
-    with hold("select from orders where number = %s for update", first):
+    with lock_rows("select from orders where number = %s for update", first):
         assert estimates.refresh_estimates(conn) == 2
         assert conn.execute(unknown).fetchall() == [(first,)]
     assert estimates.refresh_estimates(conn) >= 1
@@ -125,33 +127,37 @@ def test_estimates_leave_out_a_locked_order(conn: BoundedConnection, hold: Hold)
 
 
 def test_the_kitchens_row_is_counted_in_once_it_is_free(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     wait_in_kitchen(conn, 3)
     waiting = "select waiting from kitchen_state"
     (before,) = conn.execute(waiting).fetchone()
-    with hold("update kitchen_state set paused = true"):
+    with lock_rows("update kitchen_state set paused = true"):
         estimates.refresh_estimates(conn)
         assert conn.execute(waiting).fetchone() == (before,)
     estimates.refresh_estimates(conn)
     assert conn.execute(waiting).fetchone() == (3,)
 
 
-def test_the_pace_of_a_locked_row_is_measured_later(conn: BoundedConnection, hold: Hold) -> None:
+def test_the_pace_of_a_locked_row_is_measured_later(
+    conn: BoundedConnection, lock_rows: LockRows
+) -> None:
     wait_in_kitchen(conn, 2)
     conn.execute("update orders set status = 'ready', started_at = created_at")
     conn.execute("update orders set completed_at = created_at + interval '7 s'")
     conn.execute("insert into kitchen_pace (order_type, seconds) values ('takeout', 1)")
     conn.execute("update orders set type = 'delivery' where number like '%2'")
     pace = lambda: dict(conn.execute("select order_type, seconds from kitchen_pace"))  # noqa: E731
-    with hold("update kitchen_pace set seconds = 2"):
+    with lock_rows("update kitchen_pace set seconds = 2"):
         estimates.measure_cooking_times(conn)
         assert pace() == {"takeout": 1, "delivery": 7}
     estimates.measure_cooking_times(conn)
     assert pace() == {"takeout": 7, "delivery": 7}
 
 
-def test_a_locked_idempotency_key_is_dropped_later(conn: BoundedConnection, hold: Hold) -> None:
+def test_a_locked_idempotency_key_is_dropped_later(
+    conn: BoundedConnection, lock_rows: LockRows
+) -> None:
     numbers = wait_in_kitchen(conn, 3)
     for number in numbers:
         conn.execute(
@@ -161,7 +167,7 @@ def test_a_locked_idempotency_key_is_dropped_later(conn: BoundedConnection, hold
             [number, number],
         )
     left = "select key from order_key"
-    with hold("select from order_key where key = %s for update", numbers[1]):
+    with lock_rows("select from order_key where key = %s for update", numbers[1]):
         orders.prune_idempotency_keys(conn)
         assert conn.execute(left).fetchall() == [(numbers[1],)]
     orders.prune_idempotency_keys(conn)
@@ -169,14 +175,14 @@ def test_a_locked_idempotency_key_is_dropped_later(conn: BoundedConnection, hold
 
 
 def test_clients_are_dropped_in_slices_and_a_locked_one_in_the_next_round(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     numbers = wait_in_kitchen(conn, 5)
     conn.execute("insert into order_client select number, 'x' from orders")
     conn.execute("update orders set status = 'ready' where number <> %s", [numbers[0]])
     left = "select order_number from order_client order by order_number"
     slices = ClientRetention(limit=2)
-    with hold("select from order_client where order_number = %s for update", numbers[3]):
+    with lock_rows("select from order_client where order_number = %s for update", numbers[3]):
         sizes = []
         for _ in range(3):
             slices.run(conn)
@@ -202,7 +208,7 @@ def _old_events(conn: BoundedConnection, *numbers: str) -> None:
 
 @pytest.mark.parametrize("table", ["tracking_event", "tracking_order", "tracking_gap"])
 def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
-    conn: BoundedConnection, hold: Hold, table: str
+    conn: BoundedConnection, lock_rows: LockRows, table: str
 ) -> None:
     _old_events(conn, "ORD_A", "ORD_B")
     tables = ("tracking_event", "tracking_order", "tracking_gap")
@@ -213,7 +219,7 @@ def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
             for name in tables
         ]
 
-    with hold(f"select from {table} where order_number = 'ORD_A' for update"):
+    with lock_rows(f"select from {table} where order_number = 'ORD_A' for update"):
         retention_storage.prune_history(conn, KEEP)
         assert left() == [{"ORD_A"}] * 3
     retention_storage.prune_history(conn, KEEP)
@@ -221,19 +227,19 @@ def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
 
 
 def test_a_gone_worker_whose_row_is_locked_is_offline_later(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     conn.execute("insert into workers (name, type) values ('locked', 'cook'), ('gone', 'cook')")
-    with hold("select from workers where name = 'locked' for update"):
+    with lock_rows("select from workers where name = 'locked' for update"):
         assert worker_storage.expire_workers(conn) == ["gone"]
     assert worker_storage.expire_workers(conn) == ["locked"]
 
 
 def test_a_worker_registers_while_the_row_of_another_is_locked(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     conn.execute("insert into workers (name, type) values ('locked', 'cook')")
-    with hold("select from workers where name = 'locked' for update"):
+    with lock_rows("select from workers where name = 'locked' for update"):
         assert (
             worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 1)
             == "registered"
@@ -241,7 +247,7 @@ def test_a_worker_registers_while_the_row_of_another_is_locked(
 
 
 def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     numbers = wait_in_kitchen(conn, 2)
     conn.execute("update orders set estimated_completion = now() + interval '1 hour'")
@@ -255,14 +261,14 @@ def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(
         found = tracking.notify_estimates(conn, timedelta(seconds=5), 0.2, "test")
         return [number for number, _ in found]
 
-    with hold("update tracking_order set since = now() where order_number = %s", numbers[0]):
+    with lock_rows("update tracking_order set since = now() where order_number = %s", numbers[0]):
         assert tracking.insert_untracked(conn) == 0
         assert (moved(), told()) == ([numbers[1]], [numbers[1]])
     assert (moved(), told()) == ([numbers[0]], [numbers[0]])
 
 
 def test_an_order_that_moved_on_is_unstuck_once_its_row_is_free(
-    conn: BoundedConnection, hold: Hold
+    conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     numbers = wait_in_kitchen(conn, 2)
     conn.execute(
@@ -270,6 +276,6 @@ def test_an_order_that_moved_on_is_unstuck_once_its_row_is_free(
         "select number, 'received', created_at from orders"
     )
     conn.execute("update orders set status = 'cooking'")
-    with hold("select from tracking_stuck where order_number = %s for update", numbers[0]):
+    with lock_rows("select from tracking_stuck where order_number = %s for update", numbers[0]):
         assert [order.number for order in tracking.resolve_stuck(conn)] == [numbers[1]]
     assert [order.number for order in tracking.resolve_stuck(conn)] == [numbers[0]]

@@ -51,7 +51,7 @@ def urls(postgres: Postgres) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-def both(urls: tuple[str, str]) -> Iterator[tuple[BoundedConnection, BoundedConnection]]:
+def connections(urls: tuple[str, str]) -> Iterator[tuple[BoundedConnection, BoundedConnection]]:
     """A connection to each; one that waits for the other fails."""
     with ExitStack() as closing:
         one, two = (closing.enter_context(connect(url, name="test")) for url in urls)
@@ -63,58 +63,60 @@ def both(urls: tuple[str, str]) -> Iterator[tuple[BoundedConnection, BoundedConn
 Both = tuple[BoundedConnection, BoundedConnection]
 
 
-def test_they_are_two(both: Both) -> None:
-    one, two = (conn.execute("select 'message'::regclass::oid").fetchone() for conn in both)
+def test_they_are_two(connections: Both) -> None:
+    one, two = (conn.execute("select 'message'::regclass::oid").fetchone() for conn in connections)
     assert one != two
 
 
-def test_each_has_its_own_worker_of_one_name(both: Both) -> None:
-    for conn in both:
+def test_each_has_its_own_worker_of_one_name(connections: Both) -> None:
+    for conn in connections:
         assert (
             worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 10)
             == "registered"
         )
-    for conn in both:
+    for conn in connections:
         assert [(each.name, each.status) for each in worker_storage.list_workers(conn)] == [
             ("mario", "online")
         ]
 
 
-def test_a_worker_that_registers_in_one_does_not_hold_up_the_other(both: Both) -> None:
-    one, two = both
+def test_a_worker_that_registers_in_one_does_not_hold_up_the_other(connections: Both) -> None:
+    one, two = connections
     cook = WorkerProfile("cook", "kitchen")
     with one.transaction():
         assert worker_storage.register_worker(one, "luigi", cook, 10) == "registered"
         assert worker_storage.register_worker(two, "peach", cook, 10) == "registered"
 
 
-def test_the_first_order_of_a_day_does_not_hold_up_the_other(both: Both, place: Place) -> None:
-    one, two = both
-    for conn in both:
+def test_the_first_order_of_a_day_does_not_hold_up_the_other(
+    connections: Both, place: Place
+) -> None:
+    one, two = connections
+    for conn in connections:
         conn.execute("delete from order_day")
     with one.transaction():
         assert place(one)[0] == "placed"
         assert place(two)[0] == "placed"
 
 
-def test_one_idempotency_key_is_two(both: Both, place: Place) -> None:
-    one, two = both
+def test_one_idempotency_key_is_two(connections: Both, place: Place) -> None:
+    one, two = connections
     key = IdempotencyKey("the same", b"digest")
     with one.transaction():
         assert place(one, key=key)[0] == "placed"
         assert place(two, key=key)[0] == "placed"
 
 
-def test_one_client_is_two(both: Both, place: Place) -> None:
-    one, two = both
+def test_one_client_is_two(connections: Both, place: Place) -> None:
+    one, two = connections
     client = ClientQuota(b"the same address", 1)
     with one.transaction():
         assert place(one, client=client)[0] == "placed"
         assert place(two, client=client)[0] == "placed"
 
 
-def test_webhooks_of_one_number_are_two(both: Both) -> None:
-    for conn in both:
+def test_webhooks_of_one_number_are_two(connections: Both) -> None:
+    for conn in connections:
         webhook = webhooks.insert_webhook(conn, "https://example.com", None, None, b"secret")
         delivery = uuid4()
         webhooks.insert_delivery(
@@ -127,9 +129,9 @@ def test_webhooks_of_one_number_are_two(both: Both) -> None:
 
 
 def test_the_setup_of_one_does_not_hold_up_the_other(
-    urls: tuple[str, str], both: Both, monkeypatch: pytest.MonkeyPatch
+    urls: tuple[str, str], connections: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration, "_LOCK_TIMEOUT_S", PATIENCE_S)
-    with both[0].transaction():
-        both[0].execute(migration._LOCK)
+    with connections[0].transaction():
+        connections[0].execute(migration._LOCK)
         assert migrate(urls[1]) == []

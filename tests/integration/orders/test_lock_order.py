@@ -66,30 +66,30 @@ def sessions(conn: BoundedConnection, db_url: str) -> Iterator[Sessions]:
 
 
 @pytest.fixture
-def hook(conn: BoundedConnection) -> int:
+def webhook(conn: BoundedConnection) -> int:
     return storage.insert_webhook(conn, "https://example.com", None, None, b"secret")
 
 
 @pytest.fixture
-def delivery(conn: BoundedConnection, hook: int) -> UUID:
+def delivery(conn: BoundedConnection, webhook: int) -> UUID:
     """A delivery that waits for its task; its message has the same id."""
-    return create_delivery(conn, hook, uuid4(), type="webhook.test", number=None, body="{}")
+    return create_delivery(conn, webhook, uuid4(), type="webhook.test", number=None, body="{}")
 
 
-def complete(conn: BoundedConnection, hook: int, delivery: UUID) -> None:
+def complete(conn: BoundedConnection, webhook: int, delivery: UUID) -> None:
     """What ends a task that has delivered, with its message locked."""
-    storage.record_success(conn, DeliveryAttempt(hook, delivery, delivery, 0.1, answer=200))
+    storage.record_success(conn, DeliveryAttempt(webhook, delivery, delivery, 0.1, answer=200))
     conn.execute("delete from message where id = %s", [delivery])
 
 
 def test_a_delivery_ends_while_staff_has_it_made_again(
-    conn: BoundedConnection, sessions: Sessions, hook: int, delivery: UUID
+    conn: BoundedConnection, sessions: Sessions, webhook: int, delivery: UUID
 ) -> None:
     worker, staff = sessions.open("worker"), sessions.open("staff")
     with worker.transaction():
         worker.execute(LOCK_MESSAGE, [delivery])
-        retry = sessions.start(staff, webhooks.retry_delivery, str(hook), str(delivery))
-        complete(worker, hook, delivery)
+        retry = sessions.start(staff, webhooks.retry_delivery, str(webhook), str(delivery))
+        complete(worker, webhook, delivery)
     assert (retry.result(30).state, retry.result().attempts) == ("waiting", 0)
     (again,) = conn.execute("select id from message where task is not null").fetchone()
     assert conn.execute("select message_id from webhook_delivery").fetchall() == [(again,)]
@@ -97,13 +97,13 @@ def test_a_delivery_ends_while_staff_has_it_made_again(
 
 
 def test_a_delivery_is_made_again_by_two_at_once(
-    conn: BoundedConnection, sessions: Sessions, hook: int, delivery: UUID
+    conn: BoundedConnection, sessions: Sessions, webhook: int, delivery: UUID
 ) -> None:
     worker, one, two = (sessions.open(name) for name in ("worker", "one", "two"))
     with worker.transaction():
         worker.execute(LOCK_MESSAGE, [delivery])
         retries = [
-            sessions.start(staff, webhooks.retry_delivery, str(hook), str(delivery))
+            sessions.start(staff, webhooks.retry_delivery, str(webhook), str(delivery))
             for staff in (one, two)
         ]
     assert [retry.result(30).state for retry in retries] == ["waiting", "waiting"]
@@ -112,13 +112,13 @@ def test_a_delivery_is_made_again_by_two_at_once(
 
 
 def test_a_delivery_ends_while_staff_removes_its_webhook(
-    conn: BoundedConnection, sessions: Sessions, hook: int, delivery: UUID
+    conn: BoundedConnection, sessions: Sessions, webhook: int, delivery: UUID
 ) -> None:
     other, worker, staff = (sessions.open(name) for name in ("other", "worker", "staff"))
     with other.transaction():
-        other.execute("select from webhook where id = %s for no key update", [hook])
-        removal = sessions.start(staff, webhooks.remove_webhook, str(hook))
-        end = sessions.start(worker, complete, hook, delivery)
+        other.execute("select from webhook where id = %s for no key update", [webhook])
+        removal = sessions.start(staff, webhooks.remove_webhook, str(webhook))
+        end = sessions.start(worker, complete, webhook, delivery)
     removal.result(30)
     end.result(30)
     assert conn.execute("select count(*) from webhook_delivery").fetchone() == (0,)

@@ -28,7 +28,7 @@ DRAFT = OrderDraft("John Doe", (OrderItem("Pizza", 1, Decimal("10.00")),))
 
 
 @pytest.fixture
-def other(db_url: str) -> Iterator[BoundedConnection]:
+def second_conn(db_url: str) -> Iterator[BoundedConnection]:
     """A second client's connection."""
     with connect(db_url, name="other") as second:
         yield second
@@ -116,18 +116,18 @@ def test_a_rolled_back_order_takes_its_key_with_it(conn: BoundedConnection) -> N
 
 
 def test_a_key_in_flight_is_waited_for_and_then_refused(
-    conn: BoundedConnection, other: BoundedConnection
+    conn: BoundedConnection, second_conn: BoundedConnection
 ) -> None:
     place(conn, None)  # the first order of a day holds up all others
     with conn.transaction():
         first = place(conn)
         with pytest.raises(IdempotencyConflict):
-            place(other)
+            place(second_conn)
         # Whoever waits in vain leaves nothing behind on its connection.
-        assert other.execute("show lock_timeout").fetchone() == ("0",)
-        place(other, IdempotencyKey("another key", KEY.digest))
+        assert second_conn.execute("show lock_timeout").fetchone() == ("0",)
+        place(second_conn, IdempotencyKey("another key", KEY.digest))
 
-    assert place(other) == replace(first, replayed=True)
+    assert place(second_conn) == replace(first, replayed=True)
 
 
 def test_an_answer_that_comes_too_late_leaves_the_key_free(conn: BoundedConnection) -> None:

@@ -26,7 +26,7 @@ from pizza.orders import orders, transitions
 
 
 @pytest.fixture(autouse=True)
-def _open(conn: BoundedConnection) -> None:
+def _capacity_and_stations(conn: BoundedConnection) -> None:
     orders.set_capacity(conn, 50)
     station_storage.set_stations(conn, ["quality", "packaging", "courier"])
 

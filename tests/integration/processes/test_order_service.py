@@ -20,7 +20,7 @@ NAME = "order-service start"
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little patience with others, and frequent looks."""
     monkeypatch.setattr("pizza.processes.order_service._ALONE_SECONDS", 0.2)
     monkeypatch.setattr("pizza.processes.order_service._LOOK_SECONDS", 0.1)

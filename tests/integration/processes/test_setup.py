@@ -17,15 +17,15 @@ OTHERS = {"notifications_queue", "tracking_status_queue"}
 QUEUES = {KITCHEN_QUEUE, *TYPED_QUEUES.values(), *OTHERS}
 
 
-def where(link: kombu.Connection, exchange: str, key: str) -> set[str]:
+def where(broker: kombu.Connection, exchange: str, key: str) -> set[str]:
     """The queues in which a message is found that was published so."""
-    with link.channel() as channel:
+    with broker.channel() as channel:
         kombu.Producer(channel).publish({}, exchange=exchange, routing_key=key)
         return {queue for queue in QUEUES if channel.basic_get(queue, no_ack=True)}
 
 
 @pytest.fixture
-def link(broker_url: str) -> Iterator[kombu.Connection]:
+def broker(broker_url: str) -> Iterator[kombu.Connection]:
     setup.setup_queues(broker_url)
     with kombu.Connection(broker_url, transport_options={"confirm_publish": True}) as connection:
         yield connection
@@ -53,15 +53,17 @@ def test_queues_may_be_set_up_by_many_at_once_and_again(broker_url: str) -> None
     ],
 )
 def test_every_message_is_in_one_queue(
-    link: kombu.Connection, exchange: str, key: str, queue: str
+    broker: kombu.Connection, exchange: str, key: str, queue: str
 ) -> None:
-    assert where(link, exchange, key) == {queue}
+    assert where(broker, exchange, key) == {queue}
 
 
 @pytest.mark.parametrize("queue", sorted(QUEUES - OTHERS))
-def test_kitchen_queues_are_durable_with_ten_priorities(link: kombu.Connection, queue: str) -> None:
+def test_kitchen_queues_are_durable_with_ten_priorities(
+    broker: kombu.Connection, queue: str
+) -> None:
     """Declared again with the specified properties, the broker would refuse any other."""
-    link.channel().queue_declare(
+    broker.channel().queue_declare(
         queue, durable=True, auto_delete=False, arguments={"x-max-priority": 10}
     )
 

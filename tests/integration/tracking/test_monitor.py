@@ -16,11 +16,11 @@ from pizza.tracking.recorder import on_notification
 from ...support.order_events import event, place
 from ...support.waiting import wait_until
 
-Look = Callable[[], list[tuple[str, str, str | None]]]
+CheckOnce = Callable[[], list[tuple[str, str, str | None]]]
 
 
 @pytest.fixture
-def look(conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture) -> Look:
+def check_once(conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture) -> CheckOnce:
     """Look once: the level, action and order number of each line."""
     watch = OrderMonitor(db_url, factor=3, interval=1, name="watch")
     caplog.set_level(logging.INFO, "pizza")
@@ -58,74 +58,82 @@ def age(conn: BoundedConnection, number: str, seconds: float, estimate: float = 
 
 
 def test_a_waiting_order_is_stuck_past_three_times_its_estimate(
-    conn: BoundedConnection, look: Look
+    conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)
     age(conn, number, 29)
-    assert look() == []
+    assert check_once() == []
     age(conn, number, 31)
-    assert look() == [("WARNING", "order_stuck", number)]
-    assert look() == [], "once is enough"
+    assert check_once() == [("WARNING", "order_stuck", number)]
+    assert check_once() == [], "once is enough"
 
 
-def test_a_cooking_one_too_and_its_end_is_told(conn: BoundedConnection, look: Look) -> None:
+def test_a_cooking_one_too_and_its_end_is_told(
+    conn: BoundedConnection, check_once: CheckOnce
+) -> None:
     number = place(conn)
     age(conn, number, 31)
-    assert look() == [("WARNING", "order_stuck", number)]
+    assert check_once() == [("WARNING", "order_stuck", number)]
     conn.execute("update orders set status = 'cooking', started_at = now()")
-    assert look() == [("INFO", "order_recovered", number)]
+    assert check_once() == [("INFO", "order_recovered", number)]
     age(conn, number, 31)
-    assert look() == [("WARNING", "order_stuck", number)], "another status, another stay"
+    assert check_once() == [("WARNING", "order_stuck", number)], "another status, another stay"
     conn.execute("update orders set status = 'ready'")
-    assert look() == [("INFO", "order_recovered", number)]
-    assert look() == []
+    assert check_once() == [("INFO", "order_recovered", number)]
+    assert check_once() == []
     # And when quality sends it back
     conn.execute("update orders set status = 'cooking', started_at = now()")
     age(conn, number, 31)
-    assert look() == [("WARNING", "order_stuck", number)]
+    assert check_once() == [("WARNING", "order_stuck", number)]
 
 
-def test_a_short_estimate_has_a_few_seconds_grace(conn: BoundedConnection, look: Look) -> None:
+def test_a_short_estimate_has_a_few_seconds_grace(
+    conn: BoundedConnection, check_once: CheckOnce
+) -> None:
     number = place(conn)
     age(conn, number, 2.5, estimate=0)
-    assert look() == []
+    assert check_once() == []
     age(conn, number, 3.5, estimate=0)
-    assert look() == [("WARNING", "order_stuck", number)]
+    assert check_once() == [("WARNING", "order_stuck", number)]
 
 
-def test_two_who_watch_say_it_once(conn: BoundedConnection, db_url: str, look: Look) -> None:
+def test_two_who_watch_say_it_once(
+    conn: BoundedConnection, db_url: str, check_once: CheckOnce
+) -> None:
     number = place(conn)
     age(conn, number, 31)
     OrderMonitor(db_url, factor=3, interval=1, name="other").check(conn)
-    assert look() == []
+    assert check_once() == []
 
 
-def test_a_worker_that_is_gone_and_back(conn: BoundedConnection, db_url: str, look: Look) -> None:
+def test_a_worker_that_is_gone_and_back(
+    conn: BoundedConnection, db_url: str, check_once: CheckOnce
+) -> None:
     with connect(db_url, name="mario") as mario:
         assert (
             worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
             == "registered"
         )
-        assert look() == []
-    gone = wait_until(look, 5, "its session has ended")
+        assert check_once() == []
+    gone = wait_until(check_once, 5, "its session has ended")
     assert gone == [("WARNING", "worker_offline", None)]
-    assert look() == []
+    assert check_once() == []
     with connect(db_url, name="mario") as mario:
         assert (
             worker_storage.register_worker(mario, "mario", WorkerProfile("cook", "kitchen"), 10)
             == "registered"
         )
-        assert look() == [("INFO", "worker_online", None)]
+        assert check_once() == [("INFO", "worker_online", None)]
         worker_storage.unregister_worker(mario, "mario")
-    assert look() == [], "he has gone home in good order"
+    assert check_once() == [], "he has gone home in good order"
 
 
 def test_an_estimate_that_moves_far_is_taken_over_and_told(
-    conn: BoundedConnection, look: Look
+    conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)
     age(conn, number, 0, estimate=30)
-    assert look() == []
+    assert check_once() == []
 
     def expect_in(seconds: float) -> None:
         conn.execute(
@@ -133,11 +141,11 @@ def test_an_estimate_that_moves_far_is_taken_over_and_told(
         )
 
     expect_in(34)
-    assert look() == [], "a few seconds are no news"
+    assert check_once() == [], "a few seconds are no news"
     for seconds in (55, 20):
         expect_in(seconds)
-        assert look() == [("INFO", "estimate_moved", number)]
-        assert look() == [], "once is enough"
+        assert check_once() == [("INFO", "estimate_moved", number)]
+        assert check_once() == [], "once is enough"
         assert conn.execute(
             """select t.estimated = o.estimated_completion,
                       t.promised < now() + interval '31 seconds'
@@ -145,11 +153,11 @@ def test_an_estimate_that_moves_far_is_taken_over_and_told(
         ).fetchone() == (True, True), "what was promised when it came stays"
     conn.execute("update orders set status = 'cooking', started_at = now()")
     expect_in(200)
-    assert look() == [], "its cook tells now"
+    assert check_once() == [], "its cook tells now"
 
 
 def test_a_guest_is_told_when_the_estimate_is_far_from_what_was_told_last(
-    conn: BoundedConnection, look: Look
+    conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)
     age(conn, number, 0, estimate=60)
@@ -159,7 +167,7 @@ def test_a_guest_is_told_when_the_estimate_is_far_from_what_was_told_last(
         conn.execute(
             "update orders set estimated_completion = now() + %s * interval '1 second'", (seconds,)
         )
-        look()
+        check_once()
         sent = "select convert_from(body, 'UTF8')::json from message where routing_key = %s"
         bodies = [row[0] for row in conn.execute(sent, ("order.received",)).fetchall()]
         return [(each["old_status"], each["new_status"], each["sequence"]) for each in bodies]
@@ -177,12 +185,12 @@ def test_a_guest_is_told_when_the_estimate_is_far_from_what_was_told_last(
 
 
 def test_a_notification_of_another_time_is_kept_by_tracking_and_is_no_gap(
-    conn: BoundedConnection, look: Look
+    conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)
     age(conn, number, 0, estimate=60)
     conn.execute("update orders set estimated_completion = now() + interval '10 minutes'")
-    look()
+    check_once()
     id, body = conn.execute(
         "select id, convert_from(body, 'UTF8')::json from message"
         " where routing_key = 'order.received' order by position desc limit 1"

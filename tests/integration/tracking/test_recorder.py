@@ -15,7 +15,7 @@ from ...support.order_events import NUMBER, event, status
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Any:
+def logged(caplog: pytest.LogCaptureFixture) -> Any:
     """The actions logged since it was last asked, but for the changes themselves."""
     caplog.set_level(logging.INFO, "pizza")
 
@@ -68,32 +68,32 @@ def test_a_duplicate_is_dropped(conn: BoundedConnection) -> None:
     assert conn.execute("select count(*) from tracking_event").fetchone() == (1,)
 
 
-def test_in_order_there_is_nothing_to_say(conn: BoundedConnection, said: Any) -> None:
+def test_in_order_there_is_nothing_to_say(conn: BoundedConnection, logged: Any) -> None:
     for sequence in (1, 2, 3):
         track(conn, status(sequence))
 
-    assert said() == [] and gaps(conn) == []
+    assert logged() == [] and gaps(conn) == []
 
 
-def test_a_gap_is_told_and_noted_when_it_is_filled(conn: BoundedConnection, said: Any) -> None:
+def test_a_gap_is_told_and_noted_when_it_is_filled(conn: BoundedConnection, logged: Any) -> None:
     track(conn, status(1))
     track(conn, status(4))
-    assert said() == [("event_gap", "Events 2 to 3 are missing")]
+    assert logged() == [("event_gap", "Events 2 to 3 are missing")]
     track(conn, status(3))
-    assert said() == [("event_late", "Event 3 came late; 1 more of its gap are missing")]
+    assert logged() == [("event_late", "Event 3 came late; 1 more of its gap are missing")]
     track(conn, status(3))
-    assert said() == [("event_late", "Event 3 came late, and another had its number")]
+    assert logged() == [("event_late", "Event 3 came late, and another had its number")]
     assert gaps(conn) == [(2, 3, 1, False)]
     track(conn, status(2))
-    assert said() == [("event_late", "Event 2 came late; the gap is filled")]
+    assert logged() == [("event_late", "Event 2 came late; the gap is filled")]
     assert gaps(conn) == [(2, 3, 0, True)]
     track(conn, status(5))
-    assert said() == []
+    assert logged() == []
 
 
-def test_an_order_that_begins_in_the_middle_has_a_gap(conn: BoundedConnection, said: Any) -> None:
+def test_an_order_that_begins_in_the_middle_has_a_gap(conn: BoundedConnection, logged: Any) -> None:
     track(conn, status(2))
-    assert said() == [("event_gap", "Event 1 is missing")]
+    assert logged() == [("event_gap", "Event 1 is missing")]
 
 
 def test_a_late_event_does_not_lead_the_order_back(conn: BoundedConnection) -> None:
@@ -126,7 +126,7 @@ def test_a_huge_gap_is_one_row(conn: BoundedConnection) -> None:
     assert gaps(conn) == [(1, 2**31 - 2, 2**31 - 2, False)]
 
 
-def test_the_specified_message_alone_will_do(conn: BoundedConnection, said: Any) -> None:
+def test_the_specified_message_alone_will_do(conn: BoundedConnection, logged: Any) -> None:
     body = {
         key: value
         for key, value in status(None).items()
@@ -138,7 +138,7 @@ def test_the_specified_message_alone_will_do(conn: BoundedConnection, said: Any)
     track(conn, body | {"old_status": None}, "an id of its own")
 
     assert conn.execute("select count(*) from tracking_event").fetchone() == (2,)
-    assert said() == []
+    assert logged() == []
 
 
 @pytest.mark.parametrize(

@@ -113,18 +113,18 @@ def orders(place: Place) -> list[str]:
 
 
 @pytest.fixture
-def slow(db_url: str) -> Iterator[BoundedConnection]:
+def slow_conn(db_url: str) -> Iterator[BoundedConnection]:
     """For transactions that stay open."""
     with connect(db_url, name="slow") as conn:
         yield conn
 
 
 def test_an_open_transaction_holds_up_no_other_order(
-    screen: Screen, process: Process, place: Place, orders: list[str], slow: BoundedConnection
+    screen: Screen, process: Process, place: Place, orders: list[str], slow_conn: BoundedConnection
 ) -> None:
     screen.open(process())
-    with slow.transaction():
-        change(slow, orders[0])
+    with slow_conn.transaction():
+        change(slow_conn, orders[0])
         others = [place() for _ in range(5)]
         watch = Stopwatch()
         assert screen.take(5) == [(number, 1) for number in others]
@@ -135,12 +135,12 @@ def test_an_open_transaction_holds_up_no_other_order(
 
 def test_what_commits_while_its_client_is_away_comes_once(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow: BoundedConnection,
+    slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
     hub = process()
     screen.open(hub)
-    with slow.transaction():
-        change(slow, orders[0])
+    with slow_conn.transaction():
+        change(slow_conn, orders[0])
         change(conn, orders[1])
         assert screen.take(1) == [(orders[1], 2)]
         assert "~" in screen.came[-1][0]
@@ -153,15 +153,15 @@ def test_what_commits_while_its_client_is_away_comes_once(
 
 def test_what_commits_after_its_client_has_come_back_comes_once(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow: BoundedConnection,
+    slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
     """To the same process, to another one, to one that began later, and to that again."""
     first, second = process(), process()
     other = Screen(conn)
     other.open(second)
     screen.open(first)
-    with slow.transaction():
-        change(slow, orders[0])
+    with slow_conn.transaction():
+        change(slow_conn, orders[0])
         change(conn, orders[1])
         assert screen.take(1) == [(orders[1], 2)]
         for sequence, hub in enumerate((first, second, process()), 3):
@@ -182,15 +182,15 @@ def test_what_commits_after_its_client_has_come_back_comes_once(
 
 def test_a_client_that_comes_from_a_process_ahead_gets_nothing_twice(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow: BoundedConnection,
+    slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
     screen.open(process())
     connected = threading.Event()
     behind = process(connected)
     other = Screen(conn)
     other.open(behind)
-    with slow.transaction():
-        change(slow, orders[0])
+    with slow_conn.transaction():
+        change(slow_conn, orders[0])
         change(conn, orders[1])
         assert screen.take(1) == [(orders[1], 2)]
         screen.again(behind)
@@ -203,16 +203,16 @@ def test_a_client_that_comes_from_a_process_ahead_gets_nothing_twice(
 
 def test_a_change_that_is_rolled_back_leaves_the_ids(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow: BoundedConnection,
+    slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
     hub = process()
     screen.open(hub)
-    slow.execute("begin")
-    change(slow, orders[0])
+    slow_conn.execute("begin")
+    change(slow_conn, orders[0])
     change(conn, orders[1])
     assert screen.take(1) == [(orders[1], 2)]
     assert "~" in screen.came[-1][0]
-    slow.execute("rollback")
+    slow_conn.execute("rollback")
     wait_until(lambda: not hub._feed.missing, 10, "the gap is forgotten")
     screen.again(hub)
     change(conn, orders[1])
@@ -222,15 +222,15 @@ def test_a_change_that_is_rolled_back_leaves_the_ids(
 
 def test_beyond_the_longest_id_some_come_twice_and_none_is_missed(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow: BoundedConnection,
+    slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
     """Their event ids and sequences tell."""
     hub = process()
     screen.open(hub)
     gaps = 3 * MAX_RANGES
-    with slow.transaction():
+    with slow_conn.transaction():
         for _ in range(gaps):
-            change(slow, orders[0])
+            change(slow_conn, orders[0])
             change(conn, orders[1])
         assert len(screen.take(gaps)) == gaps
         assert len(screen.came[-1][0]) < 626
@@ -248,15 +248,15 @@ def test_beyond_the_longest_id_some_come_twice_and_none_is_missed(
 
 def test_thousands_that_were_missed_come_page_by_page_with_what_commits_meanwhile(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
-    slow: BoundedConnection, monkeypatch: pytest.MonkeyPatch,
+    slow_conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     hub = process()
     screen.open(hub)
     change(conn, orders[1])
     assert screen.take(1) == [(orders[1], 2)]
     screen.close()
-    slow.execute("begin")
-    change(slow, orders[0])
+    slow_conn.execute("begin")
+    change(slow_conn, orders[0])
     conn.execute(
         "insert into order_status_log (order_id, status, changed_by, sequence)"
         " select id, status, 'test', n from orders, generate_series(2, 10001) as n"
@@ -265,7 +265,7 @@ def test_thousands_that_were_missed_come_page_by_page_with_what_commits_meanwhil
     )
     screen.again(hub)
     came = screen.take(3000)
-    slow.execute("commit")
+    slow_conn.execute("commit")
     change(conn, orders[0])
     came += screen.take(7002)
     assert sorted(came) == sorted(

@@ -39,7 +39,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
+def resolved_addresses(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[list[str]]]:
     """What each look-up of a name answers, one after the other; the last one for good."""
     known: dict[str, list[list[str]]] = {}
     system = socket.getaddrinfo
@@ -61,8 +61,10 @@ def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) 
     )
 
 
-def test_it_posts_to_the_address_under_the_name(receiver: WebhookReceiver, names: Any) -> None:
-    names[NAME] = [["127.0.0.1"]]
+def test_it_posts_to_the_address_under_the_name(
+    receiver: WebhookReceiver, resolved_addresses: Any
+) -> None:
+    resolved_addresses[NAME] = [["127.0.0.1"]]
     assert call(receiver.url("/a?b=c", NAME)) == TargetResponse(204)
     (heard,) = receiver.heard
     assert (heard.path, heard.body, heard.headers["x-one"]) == ("/a?b=c", b"{}", "1")
@@ -83,10 +85,10 @@ def test_of_a_bad_answer_the_first_words_are_kept(receiver: WebhookReceiver) -> 
 
 @pytest.mark.parametrize("private_address", ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
 def test_a_name_that_leads_to_a_private_address_is_not_called(
-    receiver: WebhookReceiver, names: Any, private_address: str
+    receiver: WebhookReceiver, resolved_addresses: Any, private_address: str
 ) -> None:
     # One of several is enough
-    names[NAME] = [["93.184.216.34", private_address]]
+    resolved_addresses[NAME] = [["93.184.216.34", private_address]]
     with pytest.raises(BlockedAddress, match=private_address):
         call(receiver.url(host=NAME), private=False)
     assert not receiver.heard
@@ -100,17 +102,17 @@ def test_nor_is_an_address_in_whatever_form(receiver: WebhookReceiver, host: str
 
 
 def test_it_connects_to_what_was_judged_and_not_to_the_next_answer_of_the_name(
-    receiver: WebhookReceiver, names: Any, monkeypatch: pytest.MonkeyPatch
+    receiver: WebhookReceiver, resolved_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a name that is public when it is judged, and this machine when it is asked again
-    names[NAME] = [["192.0.2.1"], ["127.0.0.1"]]
+    resolved_addresses[NAME] = [["192.0.2.1"], ["127.0.0.1"]]
     judged: list[str] = []
     monkeypatch.setattr(client, "is_public", lambda address: not judged.append(address))
     monkeypatch.setattr(client, "_CONNECT_S", 0.2)
     with pytest.raises(DeliveryError):
         call(receiver.url(host=NAME), private=False)
     assert judged == ["192.0.2.1"]
-    assert names[NAME] == [["127.0.0.1"]]  # it was asked once
+    assert resolved_addresses[NAME] == [["127.0.0.1"]]  # it was asked once
     assert not receiver.heard
 
 
@@ -181,9 +183,9 @@ def certificate(tmp_path: Path) -> Path:
 
 
 def test_tls_is_verified_for_the_name(
-    certificate: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+    certificate: Path, resolved_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names[NAME] = names["other.example"] = [["127.0.0.1"]]
+    resolved_addresses[NAME] = resolved_addresses["other.example"] = [["127.0.0.1"]]
     receiver = WebhookReceiver(certificate)
     try:
         with pytest.raises(DeliveryError, match=r"(?i)certificate"):

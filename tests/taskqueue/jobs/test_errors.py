@@ -22,7 +22,7 @@ LOST_IN_BLOCK = 5
 
 
 @pytest.fixture
-def pair(harness: Harness) -> Iterator[psycopg.Connection]:
+def other_conn(harness: Harness) -> Iterator[psycopg.Connection]:
     """Two rows, and somebody else's connection."""
     harness.conn.execute("create table pair (id integer primary key)")
     harness.conn.execute("insert into pair values (1), (2)")
@@ -51,10 +51,10 @@ def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(harness: Har
 
 
 def test_a_row_that_somebody_holds_fails_the_attempt(
-    harness: Harness, pair: psycopg.Connection
+    harness: Harness, other_conn: psycopg.Connection
 ) -> None:
     worker = harness.worker("w")
-    pair.execute("select from pair where id = 1 for update")
+    other_conn.execute("select from pair where id = 1 for update")
     nowait = "select from pair where id = 1 for update nowait"
     job, once = (harness.send("statement", task=task, sql=nowait) for task in ("play", "once"))
     for reason, attempts in await_dead(harness, [job, once]).values():
@@ -80,23 +80,27 @@ def test_an_error_of_another_database_fails_the_attempt(
     assert not harness.effects()
 
 
-def test_a_deadlock_fails_the_attempt(harness: Harness, pair: psycopg.Connection) -> None:
+def test_a_deadlock_fails_the_attempt(harness: Harness, other_conn: psycopg.Connection) -> None:
     worker = harness.worker("w")
     # Given somebody who notices a deadlock later than the job, and holds what it wants second
-    pair.execute("set local deadlock_timeout = '60s'")
-    pair.execute("select from pair where id = 2 for update")
+    other_conn.execute("set local deadlock_timeout = '60s'")
+    other_conn.execute("select from pair where id = 2 for update")
     gate = harness.gate()
     job = harness.send("lock_two", until=gate)
     holds_one = "select from pair where id = 1 for update skip locked"
     wait_until(lambda: not harness.rows(holds_one), 10, "the job holds the first row")
-    other = threading.Thread(target=pair.execute, args=["select from pair where id = 1 for update"])
+    other = threading.Thread(
+        target=other_conn.execute, args=["select from pair where id = 1 for update"]
+    )
     other.start()
     waits = "select 1 from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
-    wait_until(lambda: harness.rows(waits, pair.info.backend_pid), 10, "the other waits for it")
+    wait_until(
+        lambda: harness.rows(waits, other_conn.info.backend_pid), 10, "the other waits for it"
+    )
     gate.open()
     line = worker.await_log("job_retried", 15)
     other.join()
-    pair.rollback()
+    other_conn.rollback()
     harness.await_all_done()
     assert line["message"].startswith("Attempt 1 failed") and "DeadlockDetected" in line["message"]
     assert harness.rows("select attempt from effect where message_id = %s", job) == [(2,)]

@@ -37,7 +37,7 @@ def broker(rabbitmq: RabbitMQ) -> Iterator[BrokerConnection]:
 
 
 @pytest.fixture
-def guest(rabbitmq: RabbitMQ, name: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def restricted_url(rabbitmq: RabbitMQ, name: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a user who may read and write, and configure nothing.
 
     Its parameter: other rights. It stands before `broker`, whose connection needs heartbeats
@@ -137,12 +137,12 @@ def test_an_exchange_of_another_type_is_named(broker: BrokerConnection, name: st
 
 
 def test_who_may_not_configure_works_with_what_exists(
-    guest: str, broker: BrokerConnection, queue: str
+    restricted_url: str, broker: BrokerConnection, queue: str
 ) -> None:
     exchange = Exchange(f"{queue}.x", "topic", durable=True)
     topology = Topology((exchange,)) + durable(queue, binding(exchange, routing_key="#"))
     broker.declare(topology)
-    theirs = BrokerConnection(guest, name="guest")
+    theirs = BrokerConnection(restricted_url, name="guest")
     theirs.declare(topology)
     with pytest.raises(TopologyRefused) as refusal:
         theirs.declare(durable(f"{queue}.none") + Topology((Exchange(f"{queue}.nowhere"),)))
@@ -153,14 +153,14 @@ def test_who_may_not_configure_works_with_what_exists(
     broker.channel.exchange_delete(exchange.name)
 
 
-@pytest.mark.parametrize("guest", [("", ".*", "")], indirect=True)
+@pytest.mark.parametrize("restricted_url", [("", ".*", "")], indirect=True)
 def test_a_binding_that_is_refused_is_named(
-    guest: str, broker: BrokerConnection, queue: str
+    restricted_url: str, broker: BrokerConnection, queue: str
 ) -> None:
     exchange = Exchange(f"{queue}.x", "topic", durable=True)
     bound = durable(queue, binding(exchange, routing_key="k"))
     broker.declare(bound)
-    theirs = BrokerConnection(guest, name="guest")
+    theirs = BrokerConnection(restricted_url, name="guest")
     with pytest.raises(TopologyRefused, match=f"grant write on {queue} and read on {queue}.x"):
         theirs.declare(bound)
     theirs.close()
@@ -199,14 +199,14 @@ def test_a_queue_that_is_deleted_while_it_is_consumed_is_named(
 
 
 def test_a_login_and_a_virtual_host_that_are_refused_are_named(
-    rabbitmq: RabbitMQ, guest: str
+    rabbitmq: RabbitMQ, restricted_url: str
 ) -> None:
-    user = guest.partition("//")[2].partition(":")[0]
+    user = restricted_url.partition("//")[2].partition(":")[0]
     rabbitmq.ctl("clear_permissions", "-p", "/", user)
     for url, sentence in {
         rabbitmq.url.replace("guest:guest", "guest:wrong"): "refuses the login of user 'guest'",
         rabbitmq.url[:-1] + "nowhere": "has no virtual host 'nowhere'",
-        guest: f"user '{user}' may not use RabbitMQ's virtual host '/'",
+        restricted_url: f"user '{user}' may not use RabbitMQ's virtual host '/'",
     }.items():
         with pytest.raises(BrokerUnavailable, match=sentence) as refusal:
             BrokerConnection(url, name="test")

@@ -16,7 +16,7 @@ from ...support.waiting import wait_until
 
 
 @pytest.fixture
-def broker_wire(rabbitmq: RabbitMQ) -> Iterator[Proxy]:
+def broker_proxy(rabbitmq: RabbitMQ) -> Iterator[Proxy]:
     """The way to RabbitMQ."""
     proxy = Proxy(rabbitmq.address)
     yield proxy
@@ -24,7 +24,7 @@ def broker_wire(rabbitmq: RabbitMQ) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def database_wire(postgres: Postgres) -> Iterator[Proxy]:
+def database_proxy(postgres: Postgres) -> Iterator[Proxy]:
     """The way to PostgreSQL."""
     proxy = Proxy(postgres.address)
     yield proxy
@@ -32,30 +32,30 @@ def database_wire(postgres: Postgres) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def wired(
+def proxied(
     harness: Harness,
-    broker_wire: Proxy,
-    database_wire: Proxy,
+    broker_proxy: Proxy,
+    database_proxy: Proxy,
     postgres: Postgres,
     rabbitmq: RabbitMQ,
 ) -> dict[str, str]:
     """Options of a process that reaches its servers through the proxies."""
     return {
-        "db": harness.db_url.replace(postgres.address, database_wire.address),
-        "broker": rabbitmq.url.replace(rabbitmq.address, broker_wire.address),
+        "db": harness.db_url.replace(postgres.address, database_proxy.address),
+        "broker": rabbitmq.url.replace(rabbitmq.address, broker_proxy.address),
     }
 
 
 def test_connections_that_break_at_random_lose_and_double_nothing(
-    harness: Harness, wired: dict[str, str], broker_wire: Proxy, database_wire: Proxy
+    harness: Harness, proxied: dict[str, str], broker_proxy: Proxy, database_proxy: Proxy
 ) -> None:
-    workers = harness.workers(3, "red,green,blue", lease=3, **wired)
+    workers = harness.workers(3, "red,green,blue", lease=3, **proxied)
     chance = random.Random(11)
     over = threading.Event()
 
     def havoc() -> None:
         while not over.wait(chance.uniform(0.05, 0.5)):
-            chance.choice((broker_wire, database_wire)).reset()
+            chance.choice((broker_proxy, database_proxy)).reset()
 
     breaker = threading.Thread(target=havoc)
     breaker.start()
@@ -83,14 +83,14 @@ def _works(harness: Harness, name: str) -> bool:
 
 
 def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
-    harness: Harness, wired: dict[str, str], broker_wire: Proxy
+    harness: Harness, proxied: dict[str, str], broker_proxy: Proxy
 ) -> None:
-    far = harness.worker("far", heartbeat=2, lease=3, **wired)
+    far = harness.worker("far", heartbeat=2, lease=3, **proxied)
     gate = harness.gate()
     job = harness.send("sleep", until=gate)
     harness.await_run(job)
     # Given that nothing gets through while a job runs; its broker gives the delivery to another
-    broker_wire.blackhole()
+    broker_proxy.blackhole()
     near = harness.worker("near", heartbeat=2, lease=3)
     gate.open()
     # Then the job ends where it began, since its holder lives
@@ -102,26 +102,26 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
     near.kill9()
     later = harness.send()
     assert far.running
-    broker_wire.recover()
+    broker_proxy.recover()
     far.await_log("broker_reconnected", 10)
     harness.await_all_done(15)
     harness.assert_each_once([job, later])
 
 
 def test_a_silent_network_to_the_database_costs_the_claim_at_most(
-    harness: Harness, wired: dict[str, str], database_wire: Proxy
+    harness: Harness, proxied: dict[str, str], database_proxy: Proxy
 ) -> None:
     near = harness.worker("near", "blue", lease=3)
-    far = harness.worker("far", lease=3, no_relay=True, **wired)
+    far = harness.worker("far", lease=3, no_relay=True, **proxied)
     gate = harness.gate()
     job = harness.send("two", until=gate)
     wait_until(lambda: harness.effects()[job] == 1, 10, "the first step has committed")
-    database_wire.blackhole()
+    database_proxy.blackhole()
     gate.open()
     # When its answers have not come for ten seconds, it gives the connection up
     far.await_log("database_lost", 25)
     assert far.running
-    database_wire.recover()
+    database_proxy.recover()
     harness.await_all_done(20)
     labels = [label for (label,) in harness.rows("select label from effect order by id")]
     assert labels.count(" ended") == 1

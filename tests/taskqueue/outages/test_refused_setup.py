@@ -41,7 +41,7 @@ def watched(*processes: Process) -> list[str]:
 
 
 @pytest.fixture
-def guest(rabbitmq: RabbitMQ, harness: Harness) -> Iterator[str]:
+def restricted_url(rabbitmq: RabbitMQ, harness: Harness) -> Iterator[str]:
     """The address of a user who may read and write, and configure nothing."""
     rabbitmq.ctl("add_user", harness.prefix, "secret")
     rabbitmq.ctl("set_permissions", "-p", "/", harness.prefix, "", ".*", ".*")
@@ -73,11 +73,11 @@ def test_a_queue_with_other_arguments(harness: Harness) -> None:
     assert worker.log("worker_connected")
 
 
-def test_a_user_who_may_not_configure(harness: Harness, guest: str) -> None:
+def test_a_user_who_may_not_configure(harness: Harness, restricted_url: str) -> None:
     red = harness.sample.queue("red")
     with harness.broker() as channel:
         channel.queue_delete(red)
-    worker = harness.worker("w", ready=False, no_relay=True, broker=guest)
+    worker = harness.worker("w", ready=False, no_relay=True, broker=restricted_url)
     (text,) = watched(worker)
     assert f"grant configure on {red}, or declare it beforehand" in text
     # When somebody else has declared it, that is all it needs
@@ -88,11 +88,11 @@ def test_a_user_who_may_not_configure(harness: Harness, guest: str) -> None:
     harness.await_run(harness.send(), 15)
 
 
-def test_a_user_who_may_not_configure_needs_not_to(harness: Harness, guest: str) -> None:
+def test_a_user_who_may_not_configure_needs_not_to(harness: Harness, restricted_url: str) -> None:
     with harness.broker() as channel:
         harness.declare(channel)
         Queue(DEAD_LETTERS, durable=True)(channel).declare()
-    worker = harness.worker("w", broker=guest)
+    worker = harness.worker("w", broker=restricted_url)
     harness.await_run(harness.send(), 15)
     assert not worker.log("broker_lost") + worker.tracebacks()
 

@@ -26,7 +26,7 @@ LOCKED_S = 3.0
 
 
 @pytest.fixture
-def heard(harness: Harness) -> Callable[[], list[int]]:
+def received(harness: Harness) -> Callable[[], list[int]]:
     harness.conn.execute(SCHEMA)
     return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
@@ -37,13 +37,13 @@ def heard(harness: Harness) -> Callable[[], list[int]]:
     ("InFailedSqlTransaction", {"sql": "select 1 / 0", "swallows": True}),
 ], ids=["42804", "42883", "25P02"])  # fmt: skip
 def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
-    harness: Harness, heard: Callable[[], list[int]], state: str, body: dict[str, object]
+    harness: Harness, received: Callable[[], list[int]], state: str, body: dict[str, object]
 ) -> None:
     subscriber = harness.subscriber()
     harness.relay()
     shout_all(harness, [{"n": 1, "mode": "ok", **body}, *({"n": n, "mode": "ok"} for n in (2, 3))])
-    await_heard(heard, 2)
-    assert heard() == [2, 3]
+    await_heard(received, 2)
+    assert received() == [2, 3]
     assert ns(harness) == [1] * ATTEMPTS + [2, 3]
     (letter,) = harness.await_dead()
     assert reason(letter).startswith(f"{state}: ")
@@ -53,14 +53,14 @@ def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
 
 
 def test_an_error_of_another_database_is_tried_as_often_as_the_policy_says(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()
     harness.relay()
     shout(harness, 1, "elsewhere", url=f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere")
     shout(harness, 2)
-    await_heard(heard, 1)
-    assert heard() == [2]
+    await_heard(received, 1)
+    assert received() == [2]
     assert ns(harness) == [1] * ATTEMPTS + [2]
     (letter,) = harness.await_dead()
     assert reason(letter).startswith("DatabaseUnavailable: ")
@@ -82,7 +82,7 @@ def statement_timeout(postgres: Postgres, harness: Harness) -> Iterator[None]:
 
 
 def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
-    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres
+    harness: Harness, received: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     with statement_timeout(postgres, harness), psycopg.connect(harness.db_url) as locker:
         subscriber = harness.subscriber()
@@ -92,14 +92,14 @@ def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
         locked = Stopwatch()
         wait_until(lambda: locked.seconds > LOCKED_S, LOCKED_S, "it has waited for the lock")
         locker.rollback()
-        await_heard(heard, 1)
-    assert heard() == [1]
+        await_heard(received, 1)
+    assert received() == [1]
     assert not subscriber.log("event_dead") + subscriber.log("event_retried")
     assert subscriber.running and not subscriber.tracebacks()
 
 
 def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()
     with psycopg.connect(harness.db_url) as locker:
@@ -113,19 +113,19 @@ def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
             wait_until(lambda: harness.rows(cancel), 15, "its statement waits, and is cancelled")
             cancelled += 1
         locker.rollback()
-    await_heard(heard, 1)
-    assert heard() == [1]
+    await_heard(received, 1)
+    assert received() == [1]
     assert not subscriber.log("event_dead") + subscriber.log("event_retried")
 
 
 def test_a_table_that_never_comes_is_waited_for_and_then_the_policy_decides(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber(migration=1)
     harness.relay()
     shout_all(harness, [{"n": 1, "mode": "ok", "sql": NO_TABLE}, {"n": 2, "mode": "ok"}])
-    await_heard(heard, 1, within=30)
-    assert heard() == [2]
+    await_heard(received, 1, within=30)
+    assert received() == [2]
     (letter,) = harness.await_dead()
     assert reason(letter).startswith("UndefinedTable: ")
     assert len(subscriber.log("event_retried")) == ATTEMPTS - 1

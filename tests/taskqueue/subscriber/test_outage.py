@@ -17,7 +17,7 @@ from .test_subscriber import await_heard, ns, shout, shout_all
 
 
 @pytest.fixture
-def heard(harness: Harness) -> Callable[[], list[int]]:
+def received(harness: Harness) -> Callable[[], list[int]]:
     harness.conn.execute(SCHEMA)
     return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
@@ -36,7 +36,7 @@ def now(process: Process) -> tuple[float, float]:
 
 
 def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
-    harness: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
+    harness: Harness, received: Callable[[], list[int]], rabbitmq: RabbitMQ
 ) -> None:
     rabbitmq.kill9()
     subscriber = harness.subscriber(ready=False)
@@ -60,18 +60,18 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     gate.open()
     rabbitmq.start()
     subscriber.await_log("broker_reconnected", 15, count=2)
-    await_heard(heard, 30, 20)
-    assert heard() == list(range(30))
+    await_heard(received, 30, 20)
+    assert received() == list(range(30))
     assert [(line["level"]) for line in subscriber.log("broker_lost")] == ["WARNING"] * 2
     assert_calm(subscriber, since, 0.3)
 
 
 def test_a_hung_broker(
-    harness: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ
+    harness: Harness, received: Callable[[], list[int]], rabbitmq: RabbitMQ
 ) -> None:
     subscriber = harness.subscriber(heartbeat=2)
     shout(harness, 1)
-    await_heard(heard, 1)
+    await_heard(received, 1)
     rabbitmq.pause()
     since = now(subscriber)
     subscriber.await_log("broker_lost", 20)
@@ -79,7 +79,7 @@ def test_a_hung_broker(
     rabbitmq.resume()
     subscriber.await_log("broker_reconnected", 20)
     shout(harness, 2)
-    await_heard(heard, 2)
+    await_heard(received, 2)
     # And a stop is heard while it hangs again
     rabbitmq.pause()
     subscriber.await_log("broker_lost", 20, count=2)
@@ -90,23 +90,23 @@ def test_a_hung_broker(
 
 
 def test_the_heartbeat_is_kept_while_a_handler_works_and_waits(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber(heartbeat=1)
     shout(harness, 1, "block", seconds=5)
     shout(harness, 2)
-    await_heard(heard, 2)
+    await_heard(received, 2)
     assert not subscriber.log("broker_lost")
     assert [line["redelivered"] for line in harness.runs()] == [False, False]
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_a_queue_deleted_by_hand_is_made_anew(
-    harness: Harness, heard: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
+    harness: Harness, received: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
 ) -> None:
     subscriber = harness.subscriber(own=own)
     shout(harness, 1)
-    await_heard(heard, 1)
+    await_heard(received, 1)
     if own:
         listed = rabbitmq.ctl("list_queues", "name").split()
         (name,) = [name for name in listed if name.startswith(f"{harness.prefix}.own.")]
@@ -120,12 +120,12 @@ def test_a_queue_deleted_by_hand_is_made_anew(
             channel.queue_delete(harness.sample.events)
     subscriber.await_log("broker_reconnected", 10)
     shout(harness, 2)
-    await_heard(heard, 2)
-    assert heard() == [1, 2]
+    await_heard(received, 2)
+    assert received() == [1, 2]
 
 
 def test_the_database_away_at_the_start_and_in_the_middle(
-    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres
+    harness: Harness, received: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     postgres.kill9()
     subscriber = harness.subscriber(ready=False, heartbeat=2)
@@ -136,34 +136,34 @@ def test_the_database_away_at_the_start_and_in_the_middle(
     assert_calm(subscriber, since)
     postgres.start()
     subscriber.await_log("subscribed", 10)
-    await_heard(heard, 1)
+    await_heard(received, 1)
     postgres.kill9()
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(2, 10)])
     subscriber.await_log("database_lost", 10, count=2)
     postgres.start()
     harness.reconnect()
     subscriber.await_log("database_reconnected", 15)
-    await_heard(heard, 9)
-    assert heard() == list(range(1, 10))
+    await_heard(received, 9)
+    assert received() == list(range(1, 10))
     assert not subscriber.log("broker_lost"), "its connection to the broker is kept meanwhile"
     assert not subscriber.log("event_retried"), "an absent server is no failed attempt"
     assert len(subscriber.log("database_lost")) == 2
 
 
 def test_a_hung_database(
-    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres
+    harness: Harness, received: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     subscriber = harness.subscriber(heartbeat=2)
     shout(harness, 1)
-    await_heard(heard, 1)
+    await_heard(received, 1)
     postgres.pause()
     shout(harness, 2)
     subscriber.await_log("database_lost", 20)
     assert not subscriber.log("broker_lost")
     postgres.resume()
     harness.reconnect()
-    await_heard(heard, 2)
-    assert heard() == [1, 2]
+    await_heard(received, 2)
+    assert received() == [1, 2]
 
 
 def test_tables_that_are_missing_are_waited_for(harness: Harness) -> None:
@@ -192,7 +192,7 @@ def test_a_dead_letter_queue_deleted_by_hand(harness: Harness) -> None:
 
 
 def test_sigterm_lets_the_event_in_hand_end(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()
     gate = harness.gate()
@@ -203,7 +203,7 @@ def test_sigterm_lets_the_event_in_hand_end(
     gate.open()
     assert subscriber.ends(5) == 0
     asked.assert_within(2)
-    assert heard() == [0]
+    assert received() == [0]
     wait_until(
         lambda: harness.ready(harness.sample.events) == 2, 5, "the others are back in the queue"
     )
@@ -212,7 +212,7 @@ def test_sigterm_lets_the_event_in_hand_end(
 
 @pytest.mark.parametrize("what", ["idle", "deaf", "retrying", "database away"])
 def test_sigterm_is_heard_within_two_seconds(
-    harness: Harness, heard: Callable[[], list[int]], postgres: Postgres, what: str
+    harness: Harness, received: Callable[[], list[int]], postgres: Postgres, what: str
 ) -> None:
     subscriber = harness.subscriber(attempts=100)
     if what == "deaf":
@@ -233,7 +233,9 @@ def test_sigterm_is_heard_within_two_seconds(
     wait_until(lambda: harness.ready(harness.sample.events) == left, 5, "what was in hand is back")
 
 
-def test_a_second_sigint_ends_it_at_once(harness: Harness, heard: Callable[[], list[int]]) -> None:
+def test_a_second_sigint_ends_it_at_once(
+    harness: Harness, received: Callable[[], list[int]]
+) -> None:
     subscriber = harness.subscriber()
     shout(harness, 1, "block", until=str(harness.gate()))
     wait_until(lambda: ns(harness) == [1], 5, "it is in hand")

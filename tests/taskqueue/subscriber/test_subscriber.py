@@ -18,7 +18,7 @@ Shout = Callable[..., str]
 
 
 @pytest.fixture
-def heard(harness: Harness) -> Callable[[], list[int]]:
+def received(harness: Harness) -> Callable[[], list[int]]:
     """The numbers of the events that had an effect, in the order of the commits."""
     harness.conn.execute(SCHEMA)
     return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
@@ -44,8 +44,8 @@ def ns(harness: Harness, event: str = "begin") -> list[int]:
     return [line["n"] for line in harness.runs(event)]
 
 
-def await_heard(heard: Callable[[], list[int]], count: int, within: float = 15) -> None:
-    wait_until(lambda: len(heard()) >= count, within, f"{count} events are heard")
+def await_heard(received: Callable[[], list[int]], count: int, within: float = 15) -> None:
+    wait_until(lambda: len(received()) >= count, within, f"{count} events are heard")
 
 
 def reason(letter: amqp.Message) -> str:
@@ -57,7 +57,7 @@ def assert_calm(subscriber: Process) -> None:
 
 
 def test_in_order_with_all_that_is_known_of_it(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(200)])
@@ -69,8 +69,8 @@ def test_in_order_with_all_that_is_known_of_it(
             harness.prefix,
             "event.last",
         )
-    await_heard(heard, 201)
-    assert heard() == list(range(201))
+    await_heard(received, 201)
+    assert received() == list(range(201))
     wait_until(lambda: ns(harness, "heard") == list(range(201)), 5, "each is told of after")
     last = harness.runs()[-1]
     assert (last["key"], last["reply_to"], last["correlation_id"]) == ("event.last", "q", "c")
@@ -80,13 +80,13 @@ def test_in_order_with_all_that_is_known_of_it(
     assert harness.ready(harness.sample.events) == 0, "all was acknowledged"
 
 
-def test_a_duplicate_has_no_effect(harness: Harness, heard: Callable[[], list[int]]) -> None:
+def test_a_duplicate_has_no_effect(harness: Harness, received: Callable[[], list[int]]) -> None:
     subscriber = harness.subscriber()
     first = shout(harness, 1)
     shout(harness, 2, id=first)
     shout(harness, 3)
-    await_heard(heard, 2)
-    assert heard() == [1, 3]
+    await_heard(received, 2)
+    assert received() == [1, 3]
     assert subscriber.await_log("event_skipped")["details"]["message_id"] == first
     assert_calm(subscriber)
 
@@ -107,7 +107,7 @@ def test_without_a_database(harness: Harness) -> None:
 
 
 def test_a_failing_event_is_held_in_its_place(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()
     harness.relay()
@@ -121,8 +121,8 @@ def test_a_failing_event_is_held_in_its_place(
             {"n": 5, "mode": "ok"},
         ],
     )
-    await_heard(heard, 3)
-    assert heard() == [1, 2, 5]
+    await_heard(received, 3)
+    assert received() == [1, 2, 5]
     assert ns(harness) == [1] * 3 + [2] + [3] * ATTEMPTS + [4] * ATTEMPTS + [5]
     letters = sorted(harness.await_dead(2), key=lambda letter: json.loads(letter.body)["n"])
     assert [json.loads(letter.body)["n"] for letter in letters] == [3, 4]
@@ -137,7 +137,9 @@ def test_a_failing_event_is_held_in_its_place(
 
 
 @pytest.mark.parametrize("db", [True, False])
-def test_poison_is_dead_at_once(harness: Harness, heard: Callable[[], list[int]], db: bool) -> None:
+def test_poison_is_dead_at_once(
+    harness: Harness, received: Callable[[], list[int]], db: bool
+) -> None:
     subscriber = harness.subscriber(db=db)
     if db:
         harness.relay()
@@ -164,7 +166,7 @@ def test_poison_is_dead_at_once(harness: Harness, heard: Callable[[], list[int]]
 
 
 def test_killed_in_the_middle_and_before_the_ack(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     first = harness.subscriber("first")
     flag = harness._folder / "once"
@@ -176,20 +178,20 @@ def test_killed_in_the_middle_and_before_the_ack(
     )
     wait_until(lambda: not first.running, 10, "the first is gone")
     second = harness.subscriber("second")
-    await_heard(heard, 10)
-    assert heard() == list(range(10))
+    await_heard(received, 10)
+    assert received() == list(range(10))
     # And killed at any moment, each once and in order all the same
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(10, 400)])
-    await_heard(heard, 60)
+    await_heard(received, 60)
     second.kill9()
     third = harness.subscriber("third")
-    await_heard(heard, 400)
-    assert heard() == list(range(400))
+    await_heard(received, 400)
+    assert received() == list(range(400))
     assert_calm(third)
 
 
 def test_each_with_a_queue_of_its_own_hears_all(
-    harness: Harness, heard: Callable[[], list[int]]
+    harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     both = [harness.subscriber(name, db=False, own=True) for name in ("one", "two")]
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(10)])
@@ -201,7 +203,7 @@ def test_each_with_a_queue_of_its_own_hears_all(
 
 @pytest.mark.parametrize("db", [True, False])
 def test_the_second_of_a_name_is_refused(
-    harness: Harness, heard: Callable[[], list[int]], db: bool
+    harness: Harness, received: Callable[[], list[int]], db: bool
 ) -> None:
     first = harness.subscriber("one", exclusive=True, db=db)
     second = harness.subscriber("one", exclusive=True, db=db, ready=False)

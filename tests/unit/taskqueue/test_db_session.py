@@ -37,7 +37,7 @@ def waits() -> list[float]:
 
 
 @pytest.fixture
-def line(
+def db(
     waits: list[float], clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> ReconnectingConnection:
     monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
@@ -51,48 +51,48 @@ def line(
 
 
 def test_a_refusal_keeps_the_connection_and_waits_ever_longer(
-    line: ReconnectingConnection, waits: list[float]
+    db: ReconnectingConnection, waits: list[float]
 ) -> None:
-    first = line.connection()
+    first = db.connection()
     for _ in range(12):
-        line.invalidate(REFUSED)
-        assert line.connection() is first
+        db.invalidate(REFUSED)
+        assert db.connection() is first
     assert len(waits) == 12
     assert waits[0] <= 0.1
     assert max(waits) <= 2.0 and min(waits[-3:]) >= 1.0
 
 
-def test_a_loss_makes_a_new_one_at_once(line: ReconnectingConnection, waits: list[float]) -> None:
-    first = line.connection()
-    line.invalidate(DatabaseUnavailable("cut"))
-    assert line.connection() is not first
+def test_a_loss_makes_a_new_one_at_once(db: ReconnectingConnection, waits: list[float]) -> None:
+    first = db.connection()
+    db.invalidate(DatabaseUnavailable("cut"))
+    assert db.connection() is not first
     assert not waits
 
 
 def test_it_is_told_once_and_back_only_when_nothing_is_refused_any_more(
-    line: ReconnectingConnection, clock: list[float], caplog: pytest.LogCaptureFixture
+    db: ReconnectingConnection, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def told() -> list[Any]:
         return [record.__dict__["action"] for record in caplog.records]
 
     caplog.set_level(logging.INFO)
     for _ in range(3):
-        line.connection()  # the claim passes
-        line.connection()  # and what follows it
-        line.invalidate(REFUSED)
+        db.connection()  # the claim passes
+        db.connection()  # and what follows it
+        db.invalidate(REFUSED)
     assert told() == ["database_lost"]
     clock[0] += 6
-    line.connection()  # waits, and knows nothing yet
+    db.connection()  # waits, and knows nothing yet
     assert told()[:1] == ["database_lost"]
     clock[0] += 6
-    line.connection()
+    db.connection()
     assert told() == ["database_lost", "database_reconnected"]
 
 
 def test_who_has_to_stop_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
-    line = ReconnectingConnection("", name="test", sleep=lambda _: True)
-    line.connection()
-    line.invalidate(REFUSED)
+    db = ReconnectingConnection("", name="test", sleep=lambda _: True)
+    db.connection()
+    db.invalidate(REFUSED)
     with pytest.raises(Released):
-        line.connection()
+        db.connection()

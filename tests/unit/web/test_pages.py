@@ -23,7 +23,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture
-def closed(restaurant):
+def secured_client(restaurant):
     restaurant.keys.append(KEY)
     return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay)).test_client()
 
@@ -56,10 +56,10 @@ def test_its_files_are_asked_for_again_and_answered_304(client):
     assert client.get("/static/..%2fgate.py").status_code == 404
 
 
-def test_a_browser_is_led_to_the_login_and_a_program_is_told(closed):
-    led = closed.get("/kitchen", headers=PAGE)
+def test_a_browser_is_led_to_the_login_and_a_program_is_told(secured_client):
+    led = secured_client.get("/kitchen", headers=PAGE)
     assert (led.status_code, led.headers["Location"]) == (303, "/login?next=%2Fkitchen")
-    told = closed.get("/kitchen")
+    told = secured_client.get("/kitchen")
     assert (told.status_code, told.content_type) == (401, "application/problem+json")
 
 
@@ -76,48 +76,50 @@ def test_an_error_is_a_page_for_who_asks_for_one(client, restaurant):
 # --- sessions ------------------------------------------------------------------------------------
 
 
-def test_the_key_opens_a_session_that_only_this_site_sends(closed):
-    answer = log_in(closed, next="/manage")
+def test_the_key_opens_a_session_that_only_this_site_sends(secured_client):
+    answer = log_in(secured_client, next="/manage")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/manage")
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie
     assert KEY not in cookie
-    assert closed.get("/workers/status").status_code == 200
+    assert secured_client.get("/workers/status").status_code == 200
 
 
-def test_who_has_logged_in_can_log_out_and_nobody_else_is_offered_it(client, closed):
+def test_who_has_logged_in_can_log_out_and_nobody_else_is_offered_it(client, secured_client):
     assert b"Log out" not in client.get("/kitchen", headers=PAGE).data
-    log_in(closed)
-    assert b"Log out" in closed.get("/kitchen", headers=PAGE).data
+    log_in(secured_client)
+    assert b"Log out" in secured_client.get("/kitchen", headers=PAGE).data
 
 
-def test_over_https_the_cookie_is_secure(closed):
+def test_over_https_the_cookie_is_secure(secured_client):
     proxied = {**HERE, "X-Forwarded-Proto": "https"}
-    answer = closed.post("/login", data={"key": KEY}, headers=proxied)
+    answer = secured_client.post("/login", data={"key": KEY}, headers=proxied)
     assert "Secure" in answer.headers["Set-Cookie"]
 
 
-def test_a_wrong_key_opens_none(closed):
-    answer = log_in(closed, "another key")
+def test_a_wrong_key_opens_none(secured_client):
+    answer = log_in(secured_client, "another key")
     assert answer.status_code == 403
     assert "Set-Cookie" not in answer.headers
-    assert closed.get("/workers/status").status_code == 401
+    assert secured_client.get("/workers/status").status_code == 401
 
 
 @pytest.mark.parametrize(
     "elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/\nx", ""]
 )
-def test_the_login_leads_nowhere_else(closed, elsewhere):
-    assert log_in(closed, next=elsewhere).headers["Location"] == "/kitchen"
+def test_the_login_leads_nowhere_else(secured_client, elsewhere):
+    assert log_in(secured_client, next=elsewhere).headers["Location"] == "/kitchen"
 
 
-def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(closed, restaurant, monkeypatch):
-    log_in(closed)
-    value = closed.get_cookie(COOKIE).value
+def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(
+    secured_client, restaurant, monkeypatch
+):
+    log_in(secured_client)
+    value = secured_client.get_cookie(COOKIE).value
 
     def status(cookie):
-        closed.set_cookie(COOKIE, cookie)
-        return closed.get("/workers/status").status_code
+        secured_client.set_cookie(COOKIE, cookie)
+        return secured_client.get("/workers/status").status_code
 
     assert status(value) == 200
     _, random, mark = value.split(".")
@@ -136,32 +138,34 @@ def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(closed, restaura
     assert status(value) == 401
 
 
-def test_logging_out_ends_a_copied_cookie(closed, restaurant):
-    log_in(closed)
-    copied = closed.get_cookie(COOKIE).value
-    assert closed.post("/logout", headers=HERE).headers["Location"] == "/"
+def test_logging_out_ends_a_copied_cookie(secured_client, restaurant):
+    log_in(secured_client)
+    copied = secured_client.get_cookie(COOKIE).value
+    assert secured_client.post("/logout", headers=HERE).headers["Location"] == "/"
 
     assert restaurant.sessions == {}
-    closed.set_cookie(COOKIE, copied)
-    assert closed.get("/workers/status").status_code == 401
+    secured_client.set_cookie(COOKIE, copied)
+    assert secured_client.get("/workers/status").status_code == 401
     assert [each["action"] for each in restaurant.audit] == ["logged_in", "logged_out"]
 
 
-def test_over_https_the_cookie_is_bound_to_this_host(closed):
+def test_over_https_the_cookie_is_bound_to_this_host(secured_client):
     https = {"X-Forwarded-Proto": "https"}
-    cookie = closed.post("/login", data={"key": KEY}, headers=HERE | https).headers["Set-Cookie"]
+    cookie = secured_client.post("/login", data={"key": KEY}, headers=HERE | https).headers[
+        "Set-Cookie"
+    ]
 
     assert cookie.startswith("__Host-pizza_staff=s.")
     assert "Secure" in cookie and "Path=/;" in cookie and "Domain" not in cookie
     value = cookie.partition("=")[2].partition(";")[0]
-    browser = closed.application.test_client(use_cookies=False)
+    browser = secured_client.application.test_client(use_cookies=False)
     for name, status in (("pizza_staff", 401), ("__Host-pizza_staff", 200)):
         answer = browser.get("/workers/status", headers={**https, "Cookie": f"{name}={value}"})
         assert answer.status_code == status, name
 
 
-def test_below_a_path_prefix_the_cookie_keeps_its_plain_name(closed):
-    answer = closed.post(
+def test_below_a_path_prefix_the_cookie_keeps_its_plain_name(secured_client):
+    answer = secured_client.post(
         "/login",
         data={"key": KEY},
         headers={**HERE, "X-Forwarded-Proto": "https"},
@@ -184,24 +188,24 @@ def test_below_a_path_prefix_the_cookie_keeps_its_plain_name(closed):
         {},
     ],
 )
-def test_with_a_session_another_site_changes_nothing(closed, headers):
-    log_in(closed)
-    answer = closed.post("/kitchen/pause", headers=headers)
+def test_with_a_session_another_site_changes_nothing(secured_client, headers):
+    log_in(secured_client)
+    answer = secured_client.post("/kitchen/pause", headers=headers)
     assert answer.status_code == 403
     assert "another site" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("headers", [HERE, {"Origin": "http://localhost"}])
-def test_with_a_session_this_site_may(closed, headers):
-    log_in(closed)
+def test_with_a_session_this_site_may(secured_client, headers):
+    log_in(secured_client)
     # Past the gate, where a body without a priority is refused.
-    answer = closed.post(f"/orders/{NUMBER}/priority", data=b"{}", headers=headers)
+    answer = secured_client.post(f"/orders/{NUMBER}/priority", data=b"{}", headers=headers)
     assert answer.status_code == 422
 
 
-def test_a_key_in_a_header_is_proof_enough(closed):
+def test_a_key_in_a_header_is_proof_enough(secured_client):
     shown = {"Authorization": f"Bearer {KEY}", "Sec-Fetch-Site": "cross-site"}
-    answer = closed.post(f"/orders/{NUMBER}/priority", data=b"{}", headers=shown)
+    answer = secured_client.post(f"/orders/{NUMBER}/priority", data=b"{}", headers=shown)
     assert answer.status_code == 422
 
 
@@ -214,8 +218,8 @@ def test_with_open_doors_other_sites_are_kept_out_and_programs_are_not(client):
 
 
 @pytest.mark.parametrize("form", [b"a=%ff", b"\xff=1", b"&".join(b"a=1" for _ in range(3000))])
-def test_what_is_no_form_is_refused(closed, form):
-    assert closed.post("/login", data=form, headers={**HERE, **FORM}).status_code == 400
+def test_what_is_no_form_is_refused(secured_client, form):
+    assert secured_client.post("/login", data=form, headers={**HERE, **FORM}).status_code == 400
 
 
 # --- charts --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST"}
 
 
 @pytest.fixture
-def ask(restaurant):
+def make_client(restaurant):
     """Gives a client of a service with these origins."""
 
     def make(origins):
@@ -32,8 +32,8 @@ def crossing(response):
     }
 
 
-def test_by_default_no_origin_is_allowed(ask):
-    client = ask("none")
+def test_by_default_no_origin_is_allowed(make_client):
+    client = make_client("none")
 
     for response in (client.get("/menu", headers=SHOP), client.options("/orders", headers=SHOP)):
         assert crossing(response) == {}
@@ -43,8 +43,8 @@ def test_by_default_no_origin_is_allowed(ask):
 @pytest.mark.parametrize(
     ("path", "status"), [("/menu", 200), ("/nothing", 404), ("/orders/x/status", 404)]
 )
-def test_a_listed_origin_may_read_every_answer(ask, path, status):
-    response = ask("https://shop.example").get(path, headers=SHOP)
+def test_a_listed_origin_may_read_every_answer(make_client, path, status):
+    response = make_client("https://shop.example").get(path, headers=SHOP)
 
     assert response.status_code == status
     found = crossing(response)
@@ -54,8 +54,8 @@ def test_a_listed_origin_may_read_every_answer(ask, path, status):
     assert "Origin" in response.headers.get_all("Vary")
 
 
-def test_another_origin_may_not_and_no_cache_confuses_the_two(ask):
-    client = ask("https://shop.example")
+def test_another_origin_may_not_and_no_cache_confuses_the_two(make_client):
+    client = make_client("https://shop.example")
 
     for headers in (EVIL, {"Origin": "null"}, {}):
         response = client.get("/menu", headers=headers)
@@ -64,8 +64,8 @@ def test_another_origin_may_not_and_no_cache_confuses_the_two(ask):
         assert crossing(client.options("/orders", headers={**headers, **PREFLIGHT})) == {}
 
 
-def test_a_preflight_says_what_may_be_sent(ask):
-    response = ask("https://shop.example").options("/orders", headers={**SHOP, **PREFLIGHT})
+def test_a_preflight_says_what_may_be_sent(make_client):
+    response = make_client("https://shop.example").options("/orders", headers={**SHOP, **PREFLIGHT})
 
     assert (response.status_code, response.data) == (204, b"")
     found = crossing(response)
@@ -76,8 +76,8 @@ def test_a_preflight_says_what_may_be_sent(ask):
     )
 
 
-def test_a_listed_origin_may_change_what_our_own_pages_may(ask):
-    client = ask("https://shop.example,http://localhost:5173")
+def test_a_listed_origin_may_change_what_our_own_pages_may(make_client):
+    client = make_client("https://shop.example,http://localhost:5173")
     cross = {"Sec-Fetch-Site": "cross-site"}
 
     for origin, refused in ((SHOP, False), ({"Origin": "http://localhost:5173"}, False),
@@ -86,8 +86,8 @@ def test_a_listed_origin_may_change_what_our_own_pages_may(ask):
         assert (response.status_code == 403) is refused
 
 
-def test_all_origins_may_read_and_none_of_them_with_a_cookie(ask):
-    client = ask("*")
+def test_all_origins_may_read_and_none_of_them_with_a_cookie(make_client):
+    client = make_client("*")
     response = client.get("/menu", headers=EVIL)
 
     assert crossing(response)["Allow-Origin"] == "*"

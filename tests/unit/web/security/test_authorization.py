@@ -27,7 +27,7 @@ def app(restaurant):
 
 
 @pytest.fixture
-def closed(app):
+def secured_client(app):
     return app.test_client()
 
 
@@ -67,28 +67,28 @@ def answers(client, headers=None):
         yield f"{method} {path}", client.open(path, method=method, headers=headers)
 
 
-def test_without_a_key_staffs_operations_are_401(closed):
-    for what, answer in answers(closed):
+def test_without_a_key_staffs_operations_are_401(secured_client):
+    for what, answer in answers(secured_client):
         assert (answer.status_code, answer.content_type) == (401, PROBLEM), what
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="pizza"'
         assert "staff key" in answer.json["detail"]
 
 
-def test_with_a_key_nobody_knows_they_are_401_and_say_so(closed):
+def test_with_a_key_nobody_knows_they_are_401_and_say_so(secured_client):
     unknown = 'Bearer realm="pizza", error="invalid_token"'
-    for what, answer in answers(closed, shown("a key of nobody")):
+    for what, answer in answers(secured_client, shown("a key of nobody")):
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, unknown), what
 
 
-def test_with_the_token_of_another_order_they_are_403(app, closed, token):
+def test_with_the_token_of_another_order_they_are_403(app, secured_client, token):
     for what, answer in answers(
-        closed, shown(app.authenticator.tracking_token(OTHER, order_id(OTHER)))
+        secured_client, shown(app.authenticator.tracking_token(OTHER, order_id(OTHER)))
     ):
         assert (answer.status_code, answer.content_type) == (403, PROBLEM), what
 
 
-def test_a_key_opens_all_of_them(closed):
-    for what, answer in answers(closed, shown(KEY)):
+def test_a_key_opens_all_of_them(secured_client):
+    for what, answer in answers(secured_client, shown(KEY)):
         assert answer.status_code not in (401, 403), what
 
 
@@ -100,8 +100,8 @@ def test_where_there_is_no_key_nothing_is_asked(client):
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", f"Basic {KEY}", KEY, "Bearer é", "Bearer " + "x" * 9999]
 )
-def test_what_is_no_bearer_key_lets_nobody_in(closed, header):
-    assert closed.get("/orders", headers={"Authorization": header}).status_code == 401
+def test_what_is_no_bearer_key_lets_nobody_in(secured_client, header):
+    assert secured_client.get("/orders", headers={"Authorization": header}).status_code == 401
 
 
 def test_keys_of_the_environment_count_too(restaurant):
@@ -114,13 +114,15 @@ def test_keys_of_the_environment_count_too(restaurant):
     assert client.get("/workers/status", headers=shown("three")).status_code == 401
 
 
-def test_without_a_database_nobody_is_let_in_and_the_scrape_says_it_is_away(closed, restaurant):
+def test_without_a_database_nobody_is_let_in_and_the_scrape_says_it_is_away(
+    secured_client, restaurant
+):
     restaurant.failure = DatabaseUnavailable("gone")
 
-    assert closed.get("/orders").status_code == 503
-    assert closed.get("/orders", headers=shown(KEY)).status_code == 503
-    assert b"pizza_database_up 0.0" in closed.get("/metrics").data
-    assert closed.get("/healthz").status_code == 200
+    assert secured_client.get("/orders").status_code == 503
+    assert secured_client.get("/orders", headers=shown(KEY)).status_code == 503
+    assert b"pizza_database_up 0.0" in secured_client.get("/metrics").data
+    assert secured_client.get("/healthz").status_code == 200
 
 
 # --- an order ------------------------------------------------------------------------------------
@@ -134,30 +136,33 @@ def test_without_a_database_nobody_is_let_in_and_the_scrape_says_it_is_away(clos
         ({"priority": 1}, "priority"),
     ],
 )
-def test_only_staff_hurries_an_order(closed, restaurant, token, wish, field):
+def test_only_staff_hurries_an_order(secured_client, restaurant, token, wish, field):
     body = json.dumps({**BODY, **wish})
 
-    missing = closed.post("/orders", data=body)
-    customer = closed.post("/orders", data=body, headers=shown(token))
+    missing = secured_client.post("/orders", data=body)
+    customer = secured_client.post("/orders", data=body, headers=shown(token))
 
     assert (missing.status_code, customer.status_code) == (401, 403)
     assert missing.json["errors"] == [{"field": field, "message": "is for staff"}]
     assert customer.json["errors"] == missing.json["errors"]
     assert restaurant.placed == []
-    assert closed.post("/orders", data=body, headers=shown(KEY)).status_code == 201
+    assert secured_client.post("/orders", data=body, headers=shown(KEY)).status_code == 201
 
 
-def test_a_plain_order_needs_nothing_and_a_wrong_key_is_no_plain_order(closed, restaurant):
+def test_a_plain_order_needs_nothing_and_a_wrong_key_is_no_plain_order(secured_client, restaurant):
     plain = {**BODY, "rush": False, "customer_type": "regular", "priority": None}
 
-    assert closed.post("/orders", data=json.dumps(plain)).status_code == 201
-    assert closed.post("/orders", data=json.dumps(plain), headers=shown("x")).status_code == 401
+    assert secured_client.post("/orders", data=json.dumps(plain)).status_code == 201
+    assert (
+        secured_client.post("/orders", data=json.dumps(plain), headers=shown("x")).status_code
+        == 401
+    )
     assert len(restaurant.placed) == 1
 
 
-def test_a_number_alone_tells_of_no_person(closed, token):
-    status = closed.get(f"/orders/{NUMBER}/status")
-    (step,) = closed.get(f"/orders/{NUMBER}/history").json
+def test_a_number_alone_tells_of_no_person(secured_client, token):
+    status = secured_client.get(f"/orders/{NUMBER}/status")
+    (step,) = secured_client.get(f"/orders/{NUMBER}/history").json
 
     assert set(status.json) == {
         "order_number", "current_status", "updated_at", "estimated_completion", "processed_by",
@@ -166,15 +171,15 @@ def test_a_number_alone_tells_of_no_person(closed, token):
     assert status.json["processed_by"] == "kitchen"
     assert (step["changed_by"], step["notes"]) == ("order-service", None)
     for credential in (token, KEY):
-        whole = closed.get(f"/orders/{NUMBER}/status", headers=shown(credential))
+        whole = secured_client.get(f"/orders/{NUMBER}/status", headers=shown(credential))
         assert (whole.json["total_amount"], whole.json["processed_by"]) == (0, "chef_mario")
         assert whole.headers["ETag"] != status.headers["ETag"]
-        (step,) = closed.get(f"/orders/{NUMBER}/history", headers=shown(credential)).json
+        (step,) = secured_client.get(f"/orders/{NUMBER}/history", headers=shown(credential)).json
         assert step["notes"] == "priority 1"
 
 
-def test_what_depends_on_who_asks_is_for_no_shared_cache(closed):
-    answer = closed.get(f"/orders/{NUMBER}/status")
+def test_what_depends_on_who_asks_is_for_no_shared_cache(secured_client):
+    answer = secured_client.get(f"/orders/{NUMBER}/status")
 
     assert answer.headers["Cache-Control"] == "no-store"
     assert set(answer.headers["Vary"].split(", ")) == {"Authorization", "Cookie"}
@@ -185,16 +190,16 @@ def test_what_depends_on_who_asks_is_for_no_shared_cache(closed):
     "spoil", [lambda t: t[:-1], lambda t: t[:-1] + "g", lambda t: t.replace("_001", "_002"),
               lambda t: t + "0", lambda t: t.upper(), lambda t: "%00", lambda t: "x" * 3000]
 )  # fmt: skip
-def test_a_token_that_is_none_is_404_and_tells_nothing(closed, token, spoil):
-    answer = closed.get(f"/track/{spoil(token)}")
+def test_a_token_that_is_none_is_404_and_tells_nothing(secured_client, token, spoil):
+    answer = secured_client.get(f"/track/{spoil(token)}")
 
     assert answer.status_code == 404
     assert answer.json["detail"] == "There is no order with this token."
 
 
-def test_who_is_refused_is_logged_without_what_was_shown(closed, caplog):
+def test_who_is_refused_is_logged_without_what_was_shown(secured_client, caplog):
     caplog.set_level(logging.INFO)
-    closed.get("/orders", headers=shown("guessed-s3cret"))
+    secured_client.get("/orders", headers=shown("guessed-s3cret"))
 
     (record,) = caplog.records
     assert (record.action, record.details["error"]) == ("access_denied", "InvalidCredential")

@@ -18,7 +18,7 @@ HITS = 20_000
 
 
 @pytest.fixture
-def switching() -> Iterator[None]:
+def frequent_switches() -> Iterator[None]:
     """Threads give way as often as they can."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -26,7 +26,7 @@ def switching() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-@pytest.mark.usefixtures("switching")
+@pytest.mark.usefixtures("frequent_switches")
 def test_threads_do_not_disturb_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     broken: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", broken.append)

@@ -155,7 +155,7 @@ def test_a_prefix_is_a_path_and_nothing_else(value, prefix):
 
 
 @pytest.fixture
-def behind(restaurant):
+def proxied_client(restaurant):
     """A client behind a trusted proxy, at a service that asks for a key."""
     restaurant.keys.append(KEY)
     networks = load({}, {"TRUSTED_PROXIES": "10.0.0.1"}, None).trusted_proxies
@@ -163,12 +163,12 @@ def behind(restaurant):
     return app.test_client(use_cookies=False)
 
 
-def test_below_a_prefix_every_address_begins_with_it(behind):
+def test_below_a_prefix_every_address_begins_with_it(proxied_client):
     below = {"environ_base": HOUSE, "headers": {"X-Forwarded-Prefix": "/sub"}}
-    placed = behind.post("/orders", data=BODY, **below)
-    page = behind.get("/", **below | {"headers": below["headers"] | PAGE}).text
-    login = behind.get("/manage", **below | {"headers": below["headers"] | PAGE})
-    opened = behind.post("/login", data={"key": KEY, "next": "/manage"}, **below)
+    placed = proxied_client.post("/orders", data=BODY, **below)
+    page = proxied_client.get("/", **below | {"headers": below["headers"] | PAGE}).text
+    login = proxied_client.get("/manage", **below | {"headers": below["headers"] | PAGE})
+    opened = proxied_client.post("/login", data={"key": KEY, "next": "/manage"}, **below)
 
     assert placed.headers["Location"].startswith("/sub/orders/")
     assert placed.json["tracking_url"].startswith("/sub/track/")
@@ -178,7 +178,7 @@ def test_below_a_prefix_every_address_begins_with_it(behind):
     assert login.headers["Location"] == "/sub/login?next=%2Fmanage"
     assert opened.headers["Location"] == "/sub/manage"
     assert "Path=/sub" in opened.headers["Set-Cookie"]
-    description = behind.get("/openapi.json", **below).json
+    description = proxied_client.get("/openapi.json", **below).json
     assert description["servers"] == [{"url": "/sub"}]
 
 
@@ -192,11 +192,11 @@ INSIDE = {"Host": "127.0.0.1:3000"}
 OURS, THEIRS = {"Origin": "http://pizza.example"}, {"Origin": "https://evil.example"}
 
 
-def test_a_page_is_not_foreign_where_the_proxy_says_under_which_name_it_is_ours(behind):
+def test_a_page_is_not_foreign_where_the_proxy_says_under_which_name_it_is_ours(proxied_client):
     """A browser without Sec-Fetch-Site: any of them over plain HTTP."""
-    cookie = session(behind)
+    cookie = session(proxied_client)
     named = {"X-Forwarded-Host": "pizza.example"}
-    statuses = lambda *headers: behind.post(  # noqa: E731
+    statuses = lambda *headers: proxied_client.post(  # noqa: E731
         "/kitchen/resume", data=b"{}", environ_base=HOUSE,
         headers={name: value for each in headers for name, value in each.items()},
     ).status_code  # fmt: skip
@@ -207,9 +207,9 @@ def test_a_page_is_not_foreign_where_the_proxy_says_under_which_name_it_is_ours(
     assert statuses({"Host": "pizza.example"}, {"Origin": "http://pizza.example:81"}, cookie) != 403
 
 
-def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(behind):
-    cookie = session(behind)
-    ask = lambda path, *headers, environ=HOUSE: behind.post(  # noqa: E731
+def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(proxied_client):
+    cookie = session(proxied_client)
+    ask = lambda path, *headers, environ=HOUSE: proxied_client.post(  # noqa: E731
         path, data=b"{}", environ_base=environ,
         headers={name: value for each in headers for name, value in each.items()},
     ).status_code  # fmt: skip

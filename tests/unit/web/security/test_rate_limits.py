@@ -17,7 +17,7 @@ FAR = {"REMOTE_ADDR": "203.0.113.7"}
 
 
 @pytest.fixture
-def limited(restaurant):
+def limited_client(restaurant):
     restaurant.keys.append(KEY)
     return create_app(Settings(rate_limit=3), Dependencies(restaurant)).test_client()
 
@@ -28,27 +28,29 @@ def statuses(client, path, environ, **more):
 
 
 @pytest.mark.parametrize(("path", "good"), [("/orders", 201), ("/menu", 200), ("/healthz", 200)])
-def test_one_client_is_heard_so_often_a_minute(limited, path, good):
-    assert statuses(limited, path, FAR) == [good] * 3 + [429] * 2
+def test_one_client_is_heard_so_often_a_minute(limited_client, path, good):
+    assert statuses(limited_client, path, FAR) == [good] * 3 + [429] * 2
 
-    assert statuses(limited, path, {"REMOTE_ADDR": "203.0.113.8"})[0] == good
-    refused = limited.open(path, method="POST" if path == "/orders" else "GET", environ_base=FAR)
+    assert statuses(limited_client, path, {"REMOTE_ADDR": "203.0.113.8"})[0] == good
+    refused = limited_client.open(
+        path, method="POST" if path == "/orders" else "GET", environ_base=FAR
+    )
     assert refused.content_type == "application/problem+json"
     assert refused.headers["Retry-After"] == "60"
 
 
 @pytest.mark.parametrize("path", ["/orders", "/menu"])
-def test_staff_and_this_machine_are_heard_always(limited, path):
+def test_staff_and_this_machine_are_heard_always(limited_client, path):
     for near in ("127.0.0.1", "::1", "::ffff:127.0.0.1", ""):
-        assert 429 not in statuses(limited, path, {"REMOTE_ADDR": near})
+        assert 429 not in statuses(limited_client, path, {"REMOTE_ADDR": near})
     shown = {"Authorization": f"Bearer {KEY}"}
-    assert 429 not in statuses(limited, path, FAR, headers=shown)
+    assert 429 not in statuses(limited_client, path, FAR, headers=shown)
 
 
-def test_guessing_keys_is_limited_too(limited):
+def test_guessing_keys_is_limited_too(limited_client):
     shown = {"Authorization": "Bearer guessed"}
 
-    assert statuses(limited, "/workers/status", FAR, headers=shown) == [401] * 3 + [429] * 2
+    assert statuses(limited_client, "/workers/status", FAR, headers=shown) == [401] * 3 + [429] * 2
 
 
 def test_no_limit_is_a_limit_too(restaurant):

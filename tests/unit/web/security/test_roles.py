@@ -36,7 +36,7 @@ BODY = {"customer_name": "Jo", "items": [{"name": "Pizza", "quantity": 2, "price
 
 
 @pytest.fixture
-def closed(restaurant):
+def secured_client(restaurant):
     """The application with a key of each role, which is the role's name with a prefix."""
     for role in ROLES:
         restaurant.keys.append(f"key-{role}")
@@ -56,9 +56,9 @@ def test_the_list_above_names_every_guarded_operation():
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_each_operation_with_each_role(closed, role):
+def test_each_operation_with_each_role(secured_client, role):
     for endpoint, method, path in GUARDED:
-        answer = closed.open(path, method=method, headers=shown(f"key-{role}"))
+        answer = secured_client.open(path, method=method, headers=shown(f"key-{role}"))
         if expected(endpoint, role):
             assert answer.status_code not in (401, 403), (endpoint, role)
         else:
@@ -69,38 +69,38 @@ def test_each_operation_with_each_role(closed, role):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_everybody_may_do_a_key_of_any_role_may(closed, role):
+def test_what_everybody_may_do_a_key_of_any_role_may(secured_client, role):
     for endpoint, method, path in ROUTES:
         if (
             permission_of(endpoint) in (Permission.PUBLIC, Permission.PARTIAL)
             and "login" not in endpoint
         ):
-            answer = closed.open(path, method=method, headers=shown(f"key-{role}"))
+            answer = secured_client.open(path, method=method, headers=shown(f"key-{role}"))
             assert answer.status_code not in (401, 403), (endpoint, role)
 
 
 @pytest.mark.parametrize("role", [MONITOR, STATION])
-def test_only_staff_hurries_an_order(closed, restaurant, role):
+def test_only_staff_hurries_an_order(secured_client, restaurant, role):
     body = json.dumps({**BODY, "rush": True})
-    refused = closed.post("/orders", data=body, headers=shown(f"key-{role}"))
+    refused = secured_client.post("/orders", data=body, headers=shown(f"key-{role}"))
 
     assert refused.status_code == 403
     assert refused.json["detail"] == f"rush needs the role staff; this key has the role {role}."
     assert restaurant.placed == []
-    assert closed.post("/orders", data=body, headers=shown("key-staff")).status_code == 201
+    assert secured_client.post("/orders", data=body, headers=shown("key-staff")).status_code == 201
 
 
-def test_only_a_manager_is_offered_the_managers_page(closed):
+def test_only_a_manager_is_offered_the_managers_page(secured_client):
     for role in ROLES[1:]:
         headers = {**shown(f"key-{role}"), "Accept": "text/html"}
-        page = closed.get("/kitchen", headers=headers).text
+        page = secured_client.get("/kitchen", headers=headers).text
         assert ("/manage" in page) == (role == MANAGER)
 
 
-def test_a_monitor_is_told_of_no_person(closed):
+def test_a_monitor_is_told_of_no_person(secured_client):
     for role, notes in ((MONITOR, None), (STATION, "priority 1")):
         headers = shown(f"key-{role}")
-        (step,) = closed.get(f"/orders/{NUMBER}/history", headers=headers).json
+        (step,) = secured_client.get(f"/orders/{NUMBER}/history", headers=headers).json
         assert step["notes"] == notes
 
 
@@ -110,8 +110,8 @@ def test_a_role_includes_those_before_it_and_an_unknown_one_nothing():
     assert not any(includes(role, MONITOR) for role in (None, "", "owner"))
 
 
-def test_the_description_says_the_role(closed):
-    paths = closed.get("/openapi.json").json["paths"]
+def test_the_description_says_the_role(secured_client):
+    paths = secured_client.get("/openapi.json").json["paths"]
 
     assert paths["/metrics"]["get"]["x-role"] == MONITOR
     assert paths["/orders/{number}/deliver"]["post"]["x-role"] == STATION
