@@ -21,11 +21,6 @@ from pizza.taskqueue.logs import log_action
 log = logging.getLogger(__name__)
 
 
-def dishes(conn: Connection) -> list[Dish]:
-    """The whole menu, by tag and name."""
-    return menu.list_dishes(conn)
-
-
 def add_dish(
     conn: Connection,
     name: str,

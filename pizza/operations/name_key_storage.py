@@ -11,15 +11,6 @@ from pizza.database.queries import Queries
 from pizza.domain.names import fold
 
 _SQL = Queries("restaurant/name_keys")
-_DISHES_WITHOUT_KEY, _LOCK_MENU, _DISHES, _MERGE_DISHES, _SET_DISH_KEY = (
-    _SQL.dishes_without_key, _SQL.lock_menu, _SQL.dishes, _SQL.merge_dishes, _SQL.set_dish_key,
-)  # fmt: skip
-_CUSTOMERS_OF_FORMER_KEYS, _LOCK_CUSTOMERS, _FORMER_CUSTOMERS = (
-    _SQL.customers_of_former_keys, _SQL.lock_customers, _SQL.former_customers,
-)  # fmt: skip
-_CUSTOMERS_OF_KEYS, _MERGE_CUSTOMERS, _SET_CUSTOMER_KEY = (
-    _SQL.customers_of_keys, _SQL.merge_customers, _SQL.set_customer_key,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +30,12 @@ def fold_dishes(conn: Connection) -> list[Merge]:
 
     Of dishes with one key the one changed last stays, sold out if any of them was.
     """
-    if not _exists(conn, _DISHES_WITHOUT_KEY):
+    if not _exists(conn, _SQL.dishes_without_key):
         return []
     with conn.transaction():
-        conn.execute(_LOCK_MENU)
+        conn.execute(_SQL.lock_menu)
         groups: dict[str, list[tuple[str, str | None, bool]]] = {}
-        for name, key, sold_out in conn.execute(_DISHES).fetchall():
+        for name, key, sold_out in conn.execute(_SQL.dishes).fetchall():
             groups.setdefault(key or fold(name), []).append((name, key, sold_out))
         return [
             merge
@@ -57,9 +48,9 @@ def fold_dishes(conn: Connection) -> list[Merge]:
 def _fold_dish(conn: Connection, key: str, rows: list[tuple[str, str | None, bool]]) -> list[Merge]:
     kept, *merged = [name for name, _, _ in rows]
     if merged:
-        conn.execute(_MERGE_DISHES, {"names": text_array(merged), "kept": kept})
+        conn.execute(_SQL.merge_dishes, {"names": text_array(merged), "kept": kept})
     sold_out = any(sold_out for _, _, sold_out in rows)
-    conn.execute(_SET_DISH_KEY, {"key": key, "sold_out": sold_out, "name": kept})
+    conn.execute(_SQL.set_dish_key, {"key": key, "sold_out": sold_out, "name": kept})
     return [Merge("dish", kept, tuple(merged))] if merged else []
 
 
@@ -68,21 +59,21 @@ def fold_customers(conn: Connection) -> list[Merge]:
 
     Of customers with one key the one changed last stays: the newest statement of staff counts.
     """
-    if not _exists(conn, _CUSTOMERS_OF_FORMER_KEYS):
+    if not _exists(conn, _SQL.customers_of_former_keys):
         return []
     merges = []
     with conn.transaction():
-        conn.execute(_LOCK_CUSTOMERS)
+        conn.execute(_SQL.lock_customers)
         groups: dict[str, list[str]] = {}
-        for former, name in conn.execute(_FORMER_CUSTOMERS).fetchall():
+        for former, name in conn.execute(_SQL.former_customers).fetchall():
             groups.setdefault(fold(name), []).append(former)
         for key, formers in groups.items():
             keys = text_array([key, *formers])
-            kept, *merged = [k for (k,) in conn.execute(_CUSTOMERS_OF_KEYS, {"keys": keys})]
+            kept, *merged = [k for (k,) in conn.execute(_SQL.customers_of_keys, {"keys": keys})]
             if merged:
-                conn.execute(_MERGE_CUSTOMERS, {"keys": text_array(merged), "kept": kept})
+                conn.execute(_SQL.merge_customers, {"keys": text_array(merged), "kept": kept})
                 merges.append(Merge("customer", kept, tuple(merged)))
-            conn.execute(_SET_CUSTOMER_KEY, {"key": key, "former": kept})
+            conn.execute(_SQL.set_customer_key, {"key": key, "former": kept})
     return merges
 
 

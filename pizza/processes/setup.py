@@ -20,9 +20,7 @@ def setup_db(db_url: str) -> list[str]:
     return done
 
 
-def migrate_db(db_url: str) -> list[str]:
-    """The same as `setup_db`: set-up is all migrations on an empty database."""
-    return setup_db(db_url)
+migrate_db = setup_db  # set-up is all migrations on an empty database
 
 
 def setup_queues(broker_url: str) -> None:

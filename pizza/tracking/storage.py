@@ -14,11 +14,6 @@ from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
 _SQL = Queries("restaurant/tracking")
-_RECORD, _OPEN_GAP, _FILL_GAP = _SQL.record_event, _SQL.open_gap, _SQL.fill_gap
-_INSERT_UNTRACKED, _STUCK, _UNSTUCK = _SQL.insert_untracked, _SQL.mark_stuck, _SQL.resolve_stuck
-_FIND_REPLY, _INSERT_REPLY, _MOVED, _TELL = (
-    _SQL.find_reply, _SQL.insert_reply, _SQL.update_estimates, _SQL.notify_estimates,
-)  # fmt: skip
 
 # Orders that one check changes; the most urgent first, the others at the next check.
 SLICE = 1000
@@ -58,7 +53,7 @@ def record_event(
         "by": by, "at": at, "promised": promised,
         "type": None if priority is None else order_type, "priority": priority,
     }  # fmt: skip
-    row = conn.execute(_RECORD, values).fetchone()
+    row = conn.execute(_SQL.record_event, values).fetchone()
     assert row is not None
     new_one, before, _counted = row
     return before if new_one else None
@@ -66,20 +61,20 @@ def record_event(
 
 def open_gap(conn: Connection, number: str, first: int, last: int) -> None:
     """Record that the events `first` to `last` of an order are missing."""
-    conn.execute(_OPEN_GAP, {"number": number, "first": first, "last": last})
+    conn.execute(_SQL.open_gap, {"number": number, "first": first, "last": last})
 
 
 def fill_gap(conn: Connection, number: str, sequence: int, event_id: UUID) -> int | None:
     """Record a late event; returns how many of its gap are missing, None if it was in no gap."""
     values = {"number": number, "sequence": sequence, "event_id": event_id}
-    row = conn.execute(_FILL_GAP, values).fetchone()
+    row = conn.execute(_SQL.fill_gap, values).fetchone()
     return row[0] if row else None
 
 
 def insert_untracked(conn: Connection) -> int:
     """Insert up to SLICE orders in the kitchen that have no event yet; returns how many."""
     with index_plans(conn):
-        return conn.execute(_INSERT_UNTRACKED, {"limit": SLICE}).rowcount
+        return conn.execute(_SQL.insert_untracked, {"limit": SLICE}).rowcount
 
 
 def update_estimates(
@@ -91,7 +86,7 @@ def update_estimates(
     """
     values = {"least": least, "share": share, "limit": SLICE}
     with index_plans(conn):
-        return conn.execute(_MOVED, values).fetchall()
+        return conn.execute(_SQL.update_estimates, values).fetchall()
 
 
 def notify_estimates(
@@ -104,26 +99,26 @@ def notify_estimates(
     """
     values = {"least": least, "share": share, "by": by, "limit": SLICE}
     with index_plans(conn):
-        return conn.execute(_TELL, values).fetchall()
+        return conn.execute(_SQL.notify_estimates, values).fetchall()
 
 
 def mark_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckOrder]:
     """Record orders past `factor` times their estimate and past `grace`; returns the new ones."""
     values = {"factor": factor, "grace": grace, "limit": SLICE}
     with index_plans(conn):
-        rows = conn.execute(_STUCK, values).fetchall()
+        rows = conn.execute(_SQL.mark_stuck, values).fetchall()
     return [StuckOrder(number, status, seconds) for number, status, seconds in rows]
 
 
 def resolve_stuck(conn: Connection) -> list[StuckOrder]:
     """Close the records of stuck orders whose status has changed; returns those orders."""
-    rows = conn.execute(_UNSTUCK).fetchall()
+    rows = conn.execute(_SQL.resolve_stuck).fetchall()
     return [StuckOrder(number, status, seconds, now) for number, status, now, seconds in rows]
 
 
 def find_reply(conn: Connection, message_id: str) -> dict[str, Any] | None:
     """The reply to an earlier status request with this message id, or None."""
-    row = conn.execute(_FIND_REPLY, {"message_id": message_id}).fetchone()
+    row = conn.execute(_SQL.find_reply, {"message_id": message_id}).fetchone()
     return row[0] if row else None
 
 
@@ -132,4 +127,4 @@ def insert_reply(
 ) -> None:
     """Store the reply to a status request."""
     values = {"message_id": message_id, "number": number, "new": new, "by": by}
-    conn.execute(_INSERT_REPLY, values | {"answer": Jsonb(reply)})
+    conn.execute(_SQL.insert_reply, values | {"answer": Jsonb(reply)})

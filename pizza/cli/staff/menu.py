@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 import click
 
 from pizza.cli import output
-from pizza.menu import dishes
+from pizza.menu import dishes, storage
 from pizza.web.schemas import documents
 
 _COLUMNS = {"Dish": "name", "Tag": "tag", "Price": "price", "Sold out": "sold_out"}
@@ -39,7 +39,7 @@ def list_() -> None:
     Example:
       flask --app pizza menu list
     """
-    found = output.run_feature(dishes.dishes)
+    found = output.run_feature(storage.list_dishes)
     output.print_list(
         [documents.dish(each) for each in found], _COLUMNS, nothing="The menu is empty."
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from pizza.cli import output, terminal
-from pizza.reports import reports
+from pizza.reports import storage
+from pizza.reports.day import TODAY, read_day
 from pizza.reports.storage import Figures
 from pizza.web.schemas import documents
 
@@ -24,7 +25,7 @@ _TITLES = (
 @click.command()
 @click.option(
     "--day",
-    default=reports.TODAY,
+    default=TODAY,
     show_default=True,
     metavar="YYYY-MM-DD",
     help="The day (UTC), or today.",
@@ -41,7 +42,7 @@ def report(day: str) -> None:
       flask --app pizza report --day 2024-12-16
     """
     with output.open_database() as conn:
-        found = reports.day_report(conn, reports.read_day(day))
+        found = storage.day_report(conn, read_day(day))
     if output.wants_json():
         output.print_json(documents.report(found))
         return

@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
 from pizza.database.connection import Connection
-from pizza.kitchen import active_orders_storage, control
+from pizza.kitchen import active_orders_storage, control, station_storage, storage
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import json_response, list_response
@@ -44,7 +44,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         if html.prefers_html():
             return html.render_page("kitchen.html", here="kitchen")
         with dependencies.connection() as conn:
-            response = _answer(conn, control.kitchen_state(conn))
+            response = _answer(conn, storage.get_state(conn))
         response.vary.add("Accept")
         return response
 
@@ -99,4 +99,4 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
 
 def _answer(conn: Connection, state: control.KitchenState) -> Response:
-    return json_response(documents.kitchen(state, control.list_open_stations(conn)))
+    return json_response(documents.kitchen(state, station_storage.list_open_stations(conn)))

@@ -9,7 +9,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
-from pizza.menu import dishes
+from pizza.menu import dishes, storage
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
@@ -55,7 +55,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def menu() -> Response:
         with dependencies.connection() as conn:
-            found = dishes.dishes(conn)
+            found = storage.list_dishes(conn)
         return list_response(map(documents.dish, found))
 
     @app.post(

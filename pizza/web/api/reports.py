@@ -7,7 +7,8 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel, Field
 
-from pizza.reports import reports as service
+from pizza.reports import storage
+from pizza.reports.day import read_day
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import json_response, list_response
@@ -36,9 +37,9 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
         },
     )
     def day_report(path: DayPath) -> Response:
-        day = service.read_day(path.day)
+        day = read_day(path.day)
         with dependencies.connection() as conn:
-            found = service.day_report(conn, day)
+            found = storage.day_report(conn, day)
         return json_response(documents.report(found))
 
     @app.get(
@@ -52,5 +53,5 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def priority_metrics() -> Response:
         with dependencies.connection() as conn:
-            found = service.priority_waits(conn)
+            found = storage.priority_waits(conn)
         return list_response(map(documents.priority_wait, found))

@@ -10,10 +10,13 @@ from flask import Blueprint, Response, request
 
 from pizza.database.connection import Connection
 from pizza.domain.errors import DomainError, FieldError, InvalidRequest
-from pizza.kitchen import control, workers
+from pizza.kitchen import control, station_storage, workers
+from pizza.kitchen import storage as kitchen
 from pizza.menu import dishes
-from pizza.reports import metrics_storage, reports
+from pizza.menu import storage as menu
+from pizza.reports import metrics_storage
 from pizza.reports import storage as figures
+from pizza.reports.day import TODAY, read_day
 from pizza.reports.metrics_storage import Sample
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.request_body import read_form
@@ -89,8 +92,8 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         here="manage",
         problem=problem,
         relay=relay,
-        kitchen=control.kitchen_state(conn),
-        stations=control.list_open_stations(conn),
+        kitchen=kitchen.get_state(conn),
+        stations=station_storage.list_open_stations(conn),
         workers=workers.list_workers(conn),
         queues=_queues(samples),
         states=_STATES,
@@ -98,8 +101,8 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         retried=sum(each.value for each in samples if each.name == "messages_tried_again"),
         stuck=sum(each.value for each in samples if each.name == "orders_stuck"),
         charts=[_throughput_chart(conn), _waits_chart(conn)],
-        report=reports.day_report(conn, reports.read_day(reports.TODAY)),
-        dishes=dishes.dishes(conn),
+        report=figures.day_report(conn, read_day(TODAY)),
+        dishes=menu.list_dishes(conn),
     )
 
 
@@ -126,7 +129,7 @@ def _throughput_chart(conn: Connection) -> charts.Chart:
 
 
 def _waits_chart(conn: Connection) -> charts.Chart:
-    waits = reports.priority_waits(conn)
+    waits = figures.priority_waits(conn)
     columns = [
         (f"priority {each.priority}", (each.avg_wait_seconds or 0.0, each.p90_wait_seconds or 0.0))
         for each in waits

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, request
 from pizza.domain import names
 from pizza.domain import order as rules
 from pizza.domain.menu import Dish
-from pizza.menu import dishes
+from pizza.menu import storage as menu
 from pizza.web.api.place_order import PlaceOrder
 from pizza.web.dependencies import JSON, Dependencies
 from pizza.web.http.problems import INVALID_ORDER
@@ -41,7 +41,7 @@ def register(pages: Blueprint, dependencies: Dependencies, endpoint: PlaceOrder)
 
     def read_menu() -> list[Dish]:
         with dependencies.connection() as conn:
-            return dishes.dishes(conn)
+            return menu.list_dishes(conn)
 
     @pages.get("/")
     def order() -> Response:

@@ -20,7 +20,9 @@ from pizza.domain.actor import Actor
 from pizza.domain.errors import DishNotFound, InvalidRequest
 from pizza.domain.roles import MANAGER
 from pizza.kitchen import control
+from pizza.kitchen import storage as kitchen
 from pizza.menu import dishes
+from pizza.menu import storage as menu
 from pizza.operations import dead_letters
 from pizza.webhooks import webhooks
 from pizza.webhooks.webhooks import WebhookPatch
@@ -143,9 +145,9 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
     for change in (add_dish, hook, add_key, lambda c: control.pause_kitchen(c, actor=ANNA)):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             change(conn)
-    assert "Calzone" not in [dish.name for dish in dishes.dishes(conn)]
+    assert "Calzone" not in [dish.name for dish in menu.list_dishes(conn)]
     assert webhooks.list_webhooks(conn) == [] and keys.list_keys(conn) == []
-    assert not control.kitchen_state(conn).paused
+    assert not kitchen.get_state(conn).paused
 
 
 @pytest.mark.parametrize(

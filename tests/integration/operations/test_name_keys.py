@@ -20,6 +20,7 @@ from pizza.domain.errors import DishNotFound, SoldOut
 from pizza.domain.names import fold
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.menu import dishes
+from pizza.menu import storage as menu
 from pizza.menu.cache import read_menu
 from pizza.notifications.handler import NotificationFilter
 from pizza.operations.name_keys import fold_names
@@ -121,7 +122,7 @@ def test_a_dish_is_known_however_its_name_is_typed(
 ) -> None:
     dishes.add_dish(conn, typed, "special")
     assert dishes.add_dish(conn, other, "dessert").name == typed
-    assert [dish.name for dish in dishes.dishes(conn) if dish.tag == "dessert"].count(typed) == 1
+    assert [dish.name for dish in menu.list_dishes(conn) if dish.tag == "dessert"].count(typed) == 1
     order(conn, other)
     assert conn.execute("select needs from orders").fetchone() == (["dessert"],)
     assert conn.execute("select name from order_items").fetchone() == (other,)
@@ -136,7 +137,7 @@ def test_a_dish_is_known_however_its_name_is_typed(
 def test_names_of_other_letters_are_other_dishes(conn: BoundedConnection) -> None:
     for name in ("ISI", "ısı", "ısi"):
         dishes.add_dish(conn, name, "special")
-    assert {"ISI", "ısı", "ısi"} <= {dish.name for dish in dishes.dishes(conn)}
+    assert {"ISI", "ısı", "ısi"} <= {dish.name for dish in menu.list_dishes(conn)}
     dishes.set_sold_out(conn, "ısı", True)
     assert order(conn, "isi")
 
@@ -215,7 +216,7 @@ def test_an_upgrade_makes_names_with_one_key_one_and_loses_nothing(
         )
     setup.setup_db(url)
     with connect(url, name="test") as conn:
-        added = [dish for dish in dishes.dishes(conn) if dish.tag == "special"]
+        added = [dish for dish in menu.list_dishes(conn) if dish.tag == "special"]
         names = {accents[-1], "pad thai", "ЩИ"} | ({"pizza funghi"} if "T" in locale else set())
         assert {dish.name for dish in added} == names
         assert [dish.name for dish in added if dish.sold_out] == ["pad thai"]

@@ -10,7 +10,7 @@ import pytest
 
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
-from pizza.kitchen import control
+from pizza.kitchen import control, storage
 from pizza.processes.order_service import OpenRestaurant, open_restaurant
 
 from ...support.waiting import wait_until
@@ -43,7 +43,7 @@ def start(db_url: str) -> Iterator[Start]:
 
 
 def limit(conn: BoundedConnection) -> int:
-    return control.kitchen_state(conn).max_concurrent
+    return storage.get_state(conn).max_concurrent
 
 
 def differences(caplog: pytest.LogCaptureFixture) -> list[tuple[object, object]]:
