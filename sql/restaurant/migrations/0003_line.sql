@@ -107,7 +107,7 @@ create table kitchen_state (
 );
 insert into kitchen_state default values;
 
--- How long cooking takes by the latest orders; kept by kitchen/estimates.py.
+-- How long cooking takes by the latest orders; kept by services/estimates.py.
 create table kitchen_pace (
     order_type  order_type  primary key,
     seconds     real        not null,
