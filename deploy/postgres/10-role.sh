@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs once, in the postgres container, while its volume is empty. The program's role owns its database, so
-# that it can set it up, and is no superuser: it reads no file of the server and reaches no other database.
+# it can create the tables. It is no superuser: it reads no file of the server and no other database.
 set -eu
 psql --set=ON_ERROR_STOP=1 --set=password="$PIZZA_DB_PASSWORD" --username="$POSTGRES_USER" --dbname=postgres <<'SQL'
 create role pizza login nosuperuser nocreatedb nocreaterole noreplication nobypassrls password :'password';
