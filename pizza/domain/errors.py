@@ -1,35 +1,4 @@
-"""Refusals of the restaurant: one class for each reason; each message is a sentence for people.
-
-DomainError
-├── InvalidOrder             the order breaks rules; one FieldError for each bad field
-│   └── PricesDiffer         dishes or prices differ from the menu
-├── InvalidRequest           a staff request breaks rules; one FieldError for each bad field
-├── OrderNotFound            no order has this number
-├── CapacityReached          the restaurant has as many received and cooking orders as it may have
-├── ClientLimitReached       one client has as many of those as it may have
-├── KitchenPaused            staff has paused the intake of orders
-├── SoldOut                  a dish of the order is sold out
-├── DuplicateOrder           this external message has become an order before
-├── IdempotencyKeyReused     this key was used with another request
-├── IdempotencyConflict      a request with this key is still being processed
-├── IllegalTransition        the order's status does not allow this transition
-├── ReasonRequired           this change needs a reason
-├── VersionConflict          the order has changed since the caller read it
-├── CustomerNotFound         neither the orders nor the staff's entries have this customer
-├── CustomerHasOrders        a customer with open orders cannot be erased
-├── DishNotFound             the menu has no dish of this name
-├── StaffKeyNotFound         no staff key has this id
-├── SessionNotFound          no open session has this id
-├── WebhookNotFound          no webhook has this id
-├── WebhookDeliveryNotFound  this webhook has no delivery with this id
-├── WebhookDisabled          the webhook is disabled
-├── Unauthenticated          a key or a token is required
-├── InvalidCredential        neither a valid key nor the token of an order
-├── Forbidden                the credential is valid, but does not permit this
-├── InvalidSpecialities      a cook's specialities are neither order types nor tags of the menu
-├── WorkerNameTaken          a running worker has this name
-└── TooManyWorkers           as many workers run as may run
-"""
+"""Refusals of the restaurant: one class for each reason; each message is a sentence for people."""
 
 from __future__ import annotations
 
@@ -77,7 +46,6 @@ class OrderNotFound(DomainError):
     """No order has this number."""
 
     def __init__(self, number: str) -> None:
-        self.number = number
         super().__init__(f"There is no order {number}.")
 
 
@@ -110,7 +78,6 @@ class StaffKeyNotFound(DomainError):
     """No staff key has this id."""
 
     def __init__(self, key_id: str) -> None:
-        self.key_id = key_id
         super().__init__(f"There is no staff key {key_id!r}.")
 
 
@@ -118,7 +85,6 @@ class SessionNotFound(DomainError):
     """No session has an id with this prefix, or more than one has."""
 
     def __init__(self, session_id: str) -> None:
-        self.session_id = session_id
         super().__init__(f"There is no one session {session_id!r}.")
 
 
@@ -126,7 +92,6 @@ class WebhookNotFound(DomainError):
     """No webhook has this id."""
 
     def __init__(self, webhook_id: str) -> None:
-        self.webhook_id = webhook_id
         super().__init__(f"There is no webhook {webhook_id!r}.")
 
 
@@ -134,7 +99,6 @@ class WebhookDeliveryNotFound(DomainError):
     """The webhook has no delivery with this id; it may have been pruned."""
 
     def __init__(self, delivery_id: str) -> None:
-        self.delivery_id = delivery_id
         super().__init__(f"This webhook has no delivery {delivery_id!r}.")
 
 
@@ -142,7 +106,6 @@ class WebhookDisabled(DomainError):
     """Nothing is sent to the webhook; enable it first."""
 
     def __init__(self, webhook_id: int) -> None:
-        self.webhook_id = webhook_id
         super().__init__(f"Webhook {webhook_id} is disabled; enable it first.")
 
 
@@ -179,7 +142,6 @@ class IllegalTransition(DomainError):
         self, current: str, wanted: str, allowed: Sequence[str], sentence: str | None = None
     ) -> None:
         self.current = current
-        self.wanted = wanted
         self.allowed = tuple(allowed)
         choices = f", only {', '.join(self.allowed)}" if self.allowed else " any more"
         super().__init__(sentence or f"An order that is {current} cannot become {wanted}{choices}.")
@@ -189,7 +151,6 @@ class KitchenPaused(DomainError):
     """The intake of orders is paused; retry in `retry_after_seconds`."""
 
     def __init__(self, reason: str | None = None, retry_after_seconds: int = 30) -> None:
-        self.reason = reason
         self.retry_after_seconds = retry_after_seconds
         why = f": {reason}" if reason else ""
         super().__init__(f"The kitchen takes no orders at the moment{why}.")
@@ -230,8 +191,6 @@ class ReasonRequired(DomainError):
     """The change is permitted only with a reason."""
 
     def __init__(self, current: str, wanted: str) -> None:
-        self.current = current
-        self.wanted = wanted
         super().__init__(f"An order that is {current} becomes {wanted} only with a reason.")
 
 
@@ -239,8 +198,6 @@ class VersionConflict(DomainError):
     """The order has version `current`, not `expected`; read it again before changing it."""
 
     def __init__(self, number: str, expected: int, current: int) -> None:
-        self.number = number
-        self.expected = expected
         self.current = current
         super().__init__(f"Order {number} has changed: it has version {current}, not {expected}.")
 
@@ -249,7 +206,6 @@ class CustomerNotFound(DomainError):
     """Neither the orders nor the staff's entries have a customer of this name."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         super().__init__(f"There is no customer {name!r}.")
 
 
@@ -257,9 +213,8 @@ class CustomerHasOrders(DomainError):
     """These orders of the customer are still open, so the name is still needed."""
 
     def __init__(self, orders: Sequence[str]) -> None:
-        self.orders = list(orders)
         super().__init__(
-            f"These orders have not ended: {', '.join(self.orders)}. Deliver or cancel them, and "
+            f"These orders have not ended: {', '.join(orders)}. Deliver or cancel them, and "
             "erase the customer then."
         )
 
@@ -268,7 +223,6 @@ class DishNotFound(DomainError):
     """The menu has no such dish."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         super().__init__(f"There is no {name!r} on the menu.")
 
 
@@ -286,7 +240,6 @@ class WorkerNameTaken(DomainError):
     """A running worker has this name."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         super().__init__(f"A worker named {name!r} is already at work; choose another name.")
 
 
@@ -294,5 +247,4 @@ class TooManyWorkers(DomainError):
     """`limit` workers are running, the most that may."""
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
         super().__init__(f"{limit} workers are already at work, and there is room for no more.")
