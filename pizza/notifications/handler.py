@@ -89,15 +89,9 @@ class NotificationHandler:
         outcome: str = notifications.DELIVERED,
         reason: str | None = None,
     ) -> bool:
+        reason = sanitize_text(reason) if reason else None
         return notifications.insert_delivery(
-            conn,
-            subscriber=self._subscriber,
-            event_id=message.event_id,
-            number=message.number,
-            status=message.new,
-            attempts=attempts,
-            outcome=outcome,
-            reason=sanitize_text(reason) if reason else None,
+            conn, self._subscriber, message, attempts=attempts, outcome=outcome, reason=reason
         )
 
 

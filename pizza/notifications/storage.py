@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
+from pizza.orders import StatusMessage
 
 _INSERT_DELIVERY = Queries("restaurant/notifications").insert_delivery
 
@@ -14,18 +13,21 @@ DELIVERED, DEAD = "delivered", "dead"
 
 def insert_delivery(
     conn: Connection,
-    *,
     subscriber: str,
-    event_id: UUID,
-    number: str,
-    status: str,
+    message: StatusMessage,
+    *,
     attempts: int,
     outcome: str,
     reason: str | None = None,
 ) -> bool:
     """Insert one delivery; False if the subscriber has received the event before."""
     values = {
-        "subscriber": subscriber, "event_id": event_id, "number": number, "status": status,
-        "attempts": attempts, "outcome": outcome, "reason": reason,
-    }  # fmt: skip
+        "subscriber": subscriber,
+        "event_id": message.event_id,
+        "number": message.number,
+        "status": message.new,
+        "attempts": attempts,
+        "outcome": outcome,
+        "reason": reason,
+    }
     return conn.execute(_INSERT_DELIVERY, values).rowcount == 1

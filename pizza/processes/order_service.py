@@ -18,6 +18,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.kitchen import station_storage
 from pizza.orders import storage as orders
 from pizza.orders.storage import CapacityDecision
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -93,14 +94,10 @@ def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
         time.sleep(_AGAIN_SECONDS)
         found = orders.initialize_capacity(conn, wanted)
     if found.max_concurrent != found.before:
-        log.info(
-            "The restaurant takes %s orders at a time, not %s as before",
-            _amount(found.max_concurrent), _amount(found.before),
-            extra={
-                "action": "max_concurrent_set",
-                "details": {"max_concurrent": found.max_concurrent, "before": found.before},
-            },
-        )  # fmt: skip
+        now, before = _amount(found.max_concurrent), _amount(found.before)
+        text = f"The restaurant takes {now} orders at a time, not {before} as before"
+        details = {"max_concurrent": found.max_concurrent, "before": found.before}
+        log_action(log.info, "max_concurrent_set", text, details)
     if settings.max_concurrent is not None and settings.max_concurrent != found.max_concurrent:
         _warn(settings.max_concurrent, found)
     station_storage.set_stations(conn, settings.stations)
@@ -113,15 +110,13 @@ def _is_put_off(found: CapacityDecision, wanted: int) -> bool:
 
 def _warn(given: int, found: CapacityDecision) -> None:
     held_by = f"{found.set_by} set that" if found.set_by else "another order service runs with that"
-    log.warning(
-        "--max-concurrent=%d is not used: the restaurant takes %s orders at a time (%s); "
-        "change it with `flask --app pizza kitchen max-concurrent %d`",
-        given, _amount(found.max_concurrent), held_by, given,
-        extra={
-            "action": "max_concurrent_differs",
-            "details": {"given": given, "holds": found.max_concurrent, "set_by": found.set_by},
-        },
-    )  # fmt: skip
+    text = (
+        f"--max-concurrent={given} is not used: the restaurant takes "
+        f"{_amount(found.max_concurrent)} orders at a time ({held_by}); "
+        f"change it with `flask --app pizza kitchen max-concurrent {given}`"
+    )
+    details = {"given": given, "holds": found.max_concurrent, "set_by": found.set_by}
+    log_action(log.warning, "max_concurrent_differs", text, details)
 
 
 def _amount(limit: int) -> str:

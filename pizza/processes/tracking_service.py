@@ -15,6 +15,7 @@ from pizza.app import make_app
 from pizza.config.settings import Settings
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.service import DeferredService, run_until_stopped
+from pizza.taskqueue.subscriber.event import Handler
 from pizza.taskqueue.subscriber.subscriber import Subscriber, SubscriberOptions
 from pizza.topology import NOTIFICATIONS, TRACKING_STATUS
 from pizza.tracking import status_requests
@@ -35,8 +36,8 @@ def run_tracking(settings: Settings) -> int:
     relay = DeferredService(Relay(app, settings.db_url, settings.broker_url, name=title))
     barrier = _StartupBarrier(2, relay)
 
-    def options(name: str, queue: Any) -> SubscriberOptions:
-        return SubscriberOptions(
+    def subscriber(name: str, queue: Any, handler: Handler) -> Subscriber:
+        options = SubscriberOptions(
             name=name,
             queue=queue,
             heartbeat=int(settings.heartbeat_seconds),
@@ -44,24 +45,20 @@ def run_tracking(settings: Settings) -> int:
             takeover_timeout=math.inf,
             on_ready=barrier.ready,
         )
+        return Subscriber(app, settings.broker_url, options, handler, settings.db_url)
 
+    monitor = OrderMonitor(
+        settings.db_url,
+        factor=settings.stuck_factor,
+        interval=settings.monitor_interval,
+        name=f"{title} watch",
+    )
     run_until_stopped(
-        Subscriber(
-            app, settings.broker_url, options("tracking-events", NOTIFICATIONS),
-            on_notification, settings.db_url,
-        ),
-        Subscriber(
-            app, settings.broker_url, options("tracking-requests", TRACKING_STATUS),
-            status_requests.handle_request, settings.db_url,
-        ),
-        OrderMonitor(
-            settings.db_url,
-            factor=settings.stuck_factor,
-            interval=settings.monitor_interval,
-            name=f"{title} watch",
-        ),
+        subscriber("tracking-events", NOTIFICATIONS, on_notification),
+        subscriber("tracking-requests", TRACKING_STATUS, status_requests.handle_request),
+        monitor,
         relay,
-    )  # fmt: skip
+    )
     log.info("Tracking service stopped", extra={"action": "service_stopped"})
     return 0
 

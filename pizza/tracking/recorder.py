@@ -23,19 +23,7 @@ def on_notification(event: Event, conn: BoundedConnection | None) -> OnCommit:
     """
     assert conn is not None, "tracking has a database"
     message = read_status_message(event.body, event.id)
-    before = storage.record_event(
-        conn,
-        event_id=message.event_id,
-        number=message.number,
-        sequence=message.sequence,
-        old=message.old,
-        new=message.new,
-        by=message.by,
-        at=message.at,
-        promised=message.estimated_completion,
-        order_type=message.order_type,
-        priority=message.priority,
-    )
+    before = storage.record_event(conn, message)
     if before is None:
         raise DuplicateEvent(
             f"event {message.event_id} of order {message.number} is stored already"

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
+from pizza.orders import StatusMessage
 
 _SQL = Queries("restaurant/tracking")
 
@@ -29,30 +30,24 @@ class StuckOrder:
     now: str | None = None
 
 
-def record_event(
-    conn: Connection,
-    *,
-    event_id: UUID,
-    number: str,
-    sequence: int | None,
-    old: str | None,
-    new: str,
-    by: str,
-    at: datetime,
-    promised: datetime | None,
-    order_type: str | None = None,
-    priority: int | None = None,
-) -> int | None:
+def record_event(conn: Connection, message: StatusMessage) -> int | None:
     """Store an event, update its order and the metrics; None if it was stored before.
 
-    order_type, priority: labels of the metrics; without them the event is not counted.
-    Returns the highest sequence number of the order so far, 0 for none.
+    An event without order type and priority is not counted in the metrics. Returns the highest
+    sequence number of the order so far, 0 for none.
     """
     values = {
-        "event_id": event_id, "number": number, "sequence": sequence, "old": old, "new": new,
-        "by": by, "at": at, "promised": promised,
-        "type": None if priority is None else order_type, "priority": priority,
-    }  # fmt: skip
+        "event_id": message.event_id,
+        "number": message.number,
+        "sequence": message.sequence,
+        "old": message.old,
+        "new": message.new,
+        "by": message.by,
+        "at": message.at,
+        "promised": message.estimated_completion,
+        "type": None if message.priority is None else message.order_type,
+        "priority": message.priority,
+    }
     row = conn.execute(_SQL.record_event, values).fetchone()
     assert row is not None
     new_one, before, _counted = row

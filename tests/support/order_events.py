@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 from pizza.database.connection import BoundedConnection
 from pizza.domain.order import OrderDraft, OrderItem
-from pizza.orders import orders
+from pizza.orders import StatusMessage, orders
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.subscriber.event import Event
 
@@ -31,6 +33,14 @@ def status(sequence: int | None, new: str = "cooking", **fields: Any) -> dict[st
         "customer_name": "John Doe", **fields,
     }  # fmt: skip
     return body if sequence is None else body | {"sequence": sequence}
+
+
+def status_message(number: str = NUMBER, **fields: Any) -> StatusMessage:
+    """A change of an order to `received`, without an order type and a priority."""
+    change = StatusMessage(
+        uuid4(), number, None, "received", "test", datetime.now(UTC), None, 1, None, None, None, {}
+    )
+    return replace(change, **fields)
 
 
 def event(body: Any, id: str | None = None, **properties: Any) -> Event:

@@ -31,6 +31,7 @@ from pizza.taskqueue.outbox.rescuer import Rescuer
 from pizza.taskqueue.outbox.stager import Stager
 from pizza.tracking import storage as tracking
 
+from ...support.order_events import status_message
 from ...support.order_history import fill
 
 ORDERS = 6000
@@ -106,8 +107,8 @@ def relay(conn: BoundedConnection) -> None:
 def track(conn: BoundedConnection) -> None:
     """What the tracking service does with an event, and every two seconds."""
     now = datetime.now(UTC)
-    event = {"event_id": uuid4(), "number": NUMBER, "sequence": 6, "old": None, "by": "chef_1"}
-    tracking.record_event(conn, **event, new="delivered", at=now, promised=now)
+    event = status_message(NUMBER, sequence=6, new="delivered", at=now, estimated_completion=now)
+    tracking.record_event(conn, event)
     tracking.insert_untracked(conn)
     tracking.mark_stuck(conn, 3, timedelta(hours=9))
     tracking.resolve_stuck(conn)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -17,6 +16,8 @@ from pizza.kitchen.worker_storage import WorkerProfile
 from pizza.operations import retention_storage
 from pizza.orders import storage as orders
 from pizza.tracking import storage as tracking
+
+from ...support.order_events import status_message
 
 PATIENCE = timedelta(seconds=60)
 KEEP = timedelta(days=30)
@@ -197,10 +198,8 @@ def _old_events(conn: BoundedConnection, *numbers: str) -> None:
     old = datetime.now(UTC) - timedelta(days=40)
     for number in numbers:
         for sequence in (1, 3):
-            tracking.record_event(
-                conn, event_id=uuid4(), number=number, sequence=sequence, old=None, new="delivered",
-                by="test", at=old, promised=None,
-            )  # fmt: skip
+            event = status_message(number, sequence=sequence, new="delivered", at=old)
+            tracking.record_event(conn, event)
         tracking.open_gap(conn, number, 2, 2)
     conn.execute("update tracking_event set received_at = now() - interval '40 days'")
     conn.execute("update tracking_gap set noticed_at = now() - interval '40 days'")

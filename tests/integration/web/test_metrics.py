@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
@@ -21,6 +21,7 @@ from pizza.tracking import storage as tracking
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 
+from ...support.order_events import status_message
 from ...support.waiting import wait_until
 from .conftest import Cook, Place
 
@@ -121,12 +122,11 @@ def test_changes_that_tracking_heard_are_counted_and_timed(
     start = datetime.now(UTC)
 
     def hear(number: str, sequence: int, old: str | None, new: str, after: float) -> UUID:
-        event = uuid4()
-        tracking.record_event(
-            conn, event_id=event, number=number, sequence=sequence, old=old, new=new, by="mario",
-            at=start + timedelta(seconds=after), promised=None, order_type="takeout", priority=5,
-        )  # fmt: skip
-        return event
+        change = {"old": old, "new": new, "at": start + timedelta(seconds=after)}
+        kind = {"order_type": "takeout", "priority": 5}
+        event = status_message(number, sequence=sequence, **change, **kind)
+        tracking.record_event(conn, event)
+        return event.event_id
 
     for number, waited in (("ORD_20261123_001", 4), ("ORD_20261123_002", 400)):
         hear(number, 1, None, "received", 0)
@@ -154,12 +154,9 @@ def test_changes_that_tracking_heard_are_counted_and_timed(
 def test_an_event_that_comes_twice_is_counted_once(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
-    event, at = uuid4(), datetime.now(UTC)
+    event = status_message("ORD_20261123_001", order_type="delivery", priority=1)
     for known in (0, None):
-        assert known == tracking.record_event(
-            conn, event_id=event, number="ORD_20261123_001", sequence=1, old=None, new="received",
-            by="web", at=at, promised=None, order_type="delivery", priority=1,
-        )  # fmt: skip
+        assert known == tracking.record_event(conn, event)
     ((labels, value),) = scrape(client)["pizza_orders_total"]
     assert (labels, value) == ({"type": "delivery", "priority": "1", "status": "received"}, 1)
 
