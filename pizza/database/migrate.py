@@ -26,7 +26,7 @@ select pg_advisory_xact_lock(hashtextextended('setup', current_schema()::regname
 _LOCK_TIMEOUT_S = 120.0
 _FUNCTION_NAME = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
 _EXISTING_FUNCTIONS = """
-select oid, proname, format('drop function %%s', oid::regprocedure) from pg_proc
+select oid, ctid::text, format('drop function %%s', oid::regprocedure) from pg_proc
 where proname = any(%s) and pronamespace = current_schema()::regnamespace
 """
 _NUMBERED = re.compile(r"^\d{4}_\w+\.sql$")
@@ -164,9 +164,6 @@ def _replace(conn: BoundedConnection, script: Script) -> None:
             conn.execute(drop)
         conn.execute(script.text.encode())
         return
-    known = {oid for oid, _, _ in existing}
-    found = conn.execute(_EXISTING_FUNCTIONS, (names,))
-    recreated = {name for oid, name, _ in found if oid not in known}
-    for _, name, drop in existing:
-        if name in recreated:
-            conn.execute(drop)
+    # The row of a function that was replaced has another ctid.
+    for _, _, drop in set(existing).intersection(conn.execute(_EXISTING_FUNCTIONS, (names,))):
+        conn.execute(drop)

@@ -97,6 +97,26 @@ def test_a_program_of_the_last_release_goes_on_calling_functions_that_change(
     assert shapes_left == (1,)
 
 
+def test_two_functions_of_one_name_both_stay(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(empty_url)
+    with psycopg.connect(empty_url, autocommit=True) as conn:
+        for newer in (None, "p text", "p integer"):
+            body = "".join(
+                f"create or replace function f({parameter}) returns integer"
+                f" language sql as $$ select {len(newer or '')} $$;\n"
+                for parameter in ("n bigint", newer)
+                if parameter
+            )
+            with monkeypatch.context() as patch:
+                pretend(patch, Script("functions/zz.sql", body, repeatable=True))
+                migrate(empty_url)
+            query = "select proargtypes[0]::regtype::text from pg_proc where proname = 'f'"
+            types = {type for (type,) in conn.execute(query)}
+            assert types == {"bigint"} | ({newer.removeprefix("p ")} if newer else set())
+
+
 def test_functions_are_changed_in_their_place(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
