@@ -195,7 +195,7 @@ def test_exactly_as_many_orders_are_taken_as_the_restaurant_has_room_for(start):
     assert "7 orders" in full.problem()["detail"]
 
 
-def test_while_the_database_hangs_everybody_hears_503_within_two_seconds(start, postgres):
+def test_while_the_database_hangs_requests_are_503_within_two_seconds(start, postgres):
     service = start("--max-concurrent=0")
     assert place_many(service, 20) == {201: 20}
     postgres.pause()

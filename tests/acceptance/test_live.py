@@ -83,7 +83,7 @@ def test_a_customer_follows_an_order_to_its_end(service: Service) -> None:
         assert [event.id for event in afresh.take(2)] == ["2", ""]
 
 
-def test_a_stranger_is_told_of_no_person(service: Service) -> None:
+def test_a_stranger_sees_no_person(service: Service) -> None:
     order = placed(service)
     number, token = order["order_number"], order["tracking_token"]
     with stream(service, f"/orders/{number}/events") as live:

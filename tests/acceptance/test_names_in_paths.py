@@ -137,7 +137,7 @@ def test_a_name_is_addressed_by_a_path_with_its_slashes(endpoint: Endpoint) -> N
         assert endpoint.ask("GET", f"/customers/{path}") == (200, customer), name
 
 
-def test_a_parameter_that_is_missing_or_unknown_is_told(endpoint: Endpoint) -> None:
+def test_a_missing_or_unknown_parameter_is_named(endpoint: Endpoint) -> None:
     status, problem = endpoint.ask("POST", "/menu/sold-out")
     assert (status, problem["errors"]) == (422, [{"field": "name", "message": "is missing"}])
     status, problem = endpoint.ask("GET", "/customers?nam=x")

@@ -110,7 +110,7 @@ def test_a_key_is_free_after_a_refusal_and_answered_while_the_restaurant_is_full
     assert order(service, body, late).status == 201
 
 
-def test_a_client_that_never_heard_its_answer_asks_again(start: Start) -> None:
+def test_a_client_that_lost_its_answer_repeats_the_request(start: Start) -> None:
     service = start()
     key, body = str(uuid4()), json.dumps(meal()).encode()
     head = (
@@ -170,7 +170,7 @@ def test_any_order_service_of_the_restaurant_answers_again(start: Start) -> None
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
-def test_a_key_that_is_none_is_refused_by_name(start: Start, key: str) -> None:
+def test_an_invalid_key_is_refused_by_name(start: Start, key: str) -> None:
     service = start()
 
     answer = order(service, meal(), key)

@@ -61,7 +61,7 @@ def deliveries(restaurant: Restaurant, webhook: dict[str, Any]) -> list[dict[str
     return list(answer.document[::-1])
 
 
-def test_an_order_is_told_step_by_step_over_failures_and_past_one_that_hangs(
+def test_each_step_of_an_order_is_delivered_despite_failures_and_a_hanging_webhook(
     new_restaurant: Make, receiver: WebhookReceiver, hanging: WebhookReceiver, gone: WebhookReceiver
 ) -> None:
     # Given a receiver that fails once, one that has gone for good, and one that never answers

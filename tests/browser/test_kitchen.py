@@ -110,7 +110,7 @@ def test_by_keyboard_orders_are_bumped_recalled_cancelled_and_a_bump_is_undone(s
     page.sees(ticket(urgent), "priority 7")
 
 
-def test_a_move_that_came_too_late_says_so_on_its_ticket(service, page):
+def test_an_action_on_a_changed_order_shows_an_error_on_its_card(service, page):
     order = ready(service, "takeout")
     page.go(service, "/kitchen")
     page.expect("412")
@@ -142,7 +142,7 @@ def test_the_arrows_go_from_order_to_order(service, page):
     assert walked[3] == numbers[0]
 
 
-def test_age_is_told_by_colour_and_by_words(service, page):
+def test_age_is_shown_by_colour_and_by_words(service, page):
     order = placed(service, "dine-in")
     page.go(service, "/kitchen")
     page.find(f"{ticket(order)}[data-age=ok]")
@@ -171,7 +171,7 @@ def test_the_board_is_filtered_by_type_and_grouped_by_station(service, page):
     assert page.all(f"[data-column=kitchen] {ticket(here)}")
 
 
-def test_with_200_orders_one_more_is_one_more_ticket_and_no_other_is_drawn_again(service, page):
+def test_with_200_orders_a_new_one_adds_one_card_and_redraws_no_other(service, page):
     service.query(_MANY)
     page.looks(PHONE)
     page.go(service, "/kitchen")

@@ -10,7 +10,7 @@ from ..support.waiting import wait_until
 from .test_track import ready
 
 
-def test_it_shows_workers_queues_figures_and_todays_report(service, page):
+def test_it_shows_workers_queues_charts_and_todays_report(service, page):
     ready(service, "takeout")
     page.go(service, "/manage")
     page.sees("#workers", "chef_mario")
@@ -45,7 +45,7 @@ def test_a_dish_that_cannot_be_is_refused_in_words(service, page):
     page.sees(".problem", "must be a lower-case word")
 
 
-def test_the_kitchen_is_paused_with_a_reason_and_guests_are_told(service, page):
+def test_while_the_kitchen_is_paused_orders_are_503(service, page):
     page.go(service, "/manage")
     page.find("#reason").send_keys("The oven is cold")
     page.click("[value=pause]")

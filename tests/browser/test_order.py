@@ -44,7 +44,7 @@ def test_a_guest_orders_and_one_click_leads_to_the_tracker(service, page, script
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_what_is_wrong_stands_beside_its_field(service, page, scripts):
+def test_an_error_is_shown_next_to_its_field(service, page, scripts):
     before = len(orders(service))
     page.expect("422")
     page.looks(PHONE, scripts=scripts)

@@ -8,7 +8,7 @@ from ..support.waiting import wait_until
 from .test_login import KEY, log_in
 
 
-def test_from_the_menu_to_the_door_and_nobody_touches_what_is_not_theirs(
+def test_an_order_goes_from_the_menu_to_delivery_and_strangers_cannot_touch_it(
     secured_service, page, tmp_path
 ):
     page.looks(PHONE)

@@ -70,7 +70,7 @@ def test_only_a_delivery_has_a_step_on_the_road(service, page):
     assert names["delivery"] == ["Received", "Cooking", "Ready", "On its way", "Delivered"]
 
 
-def test_the_page_follows_its_order_to_the_door(service, page):
+def test_the_page_follows_its_order_until_it_is_delivered(service, page):
     order = ready(service, "delivery")
     page.looks(PHONE)
     page.go(service, order["tracking_url"])

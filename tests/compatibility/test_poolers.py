@@ -170,7 +170,7 @@ def test_transaction_mode_shows_while_others_use_the_pooler(
             connect(session_pooler.url_of("pizza"), name="test").close()
 
 
-def test_a_pooler_without_a_free_backend_is_told(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_pooler_without_a_free_backend_is_logged(postgres: Postgres, tmp_path: Path) -> None:
     """Processes wait there without a word otherwise."""
     with (
         PgBouncer(tmp_path, postgres, "session", default_pool_size=1) as pooler,

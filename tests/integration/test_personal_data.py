@@ -314,7 +314,7 @@ def test_orders_that_ended_long_ago_lose_their_customer(
     assert profiles.customer(conn, NAME).vip
 
 
-def test_a_locked_order_has_another_turn(conn: BoundedConnection, db_url: str) -> None:
+def test_a_locked_order_is_left_for_the_next_run(conn: BoundedConnection, db_url: str) -> None:
     number = place(conn, NAME)
     actions.cancel(conn, number)
     conn.execute("update orders set created_at = '2020-01-01', updated_at = '2020-01-01'")

@@ -59,7 +59,7 @@ ELSEWHERE = {
     "database-hung": "acceptance/faults/test_database.py::"
     "test_what_was_refused_during_a_hang_is_not_stored_after_it",
     "read-only": "acceptance/faults/test_read_only.py::"
-    "test_guests_hear_503_meanwhile_and_201_after_it",
+    "test_orders_are_503_meanwhile_and_201_afterwards",
     "network": "taskqueue/outages/test_network.py::"
     "test_connections_that_break_at_random_lose_and_double_nothing",
 }

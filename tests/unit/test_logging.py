@@ -270,7 +270,7 @@ def messages(path):
     return [json.loads(line)["message"] for line in path.read_text().splitlines()]
 
 
-def test_a_new_file_that_is_not_ours_to_write_is_told_once_and_the_old_one_used(tmp_path):
+def test_a_new_file_that_cannot_be_written_is_reported_once_and_the_old_one_used(tmp_path):
     process = run(
         FORBID
         + """
@@ -370,7 +370,7 @@ def test_the_part_of_a_line_that_a_full_disk_took_spoils_no_later_line(tmp_path)
     assert re.fullmatch(WELL, well + "\n")
 
 
-def test_lines_that_nobody_can_be_told_of_are_counted(tmp_path):
+def test_lines_that_cannot_be_reported_are_counted(tmp_path):
     (tmp_path / "log").symlink_to("/dev/full")
     process = run(
         FORBID
@@ -387,7 +387,7 @@ def test_lines_that_nobody_can_be_told_of_are_counted(tmp_path):
     assert process.stderr.endswith(" again. 3 lines were lost.\n")
 
 
-def test_a_reader_that_is_gone_is_told_of_once():
+def test_a_reader_that_is_gone_is_reported_once():
     process = run("""
         import os
         read, write = os.pipe()

@@ -22,7 +22,7 @@ def text(**fields):
     return format_line(read_status_message(BODY | fields, None)).plain
 
 
-def test_a_line_says_it_all():
+def test_a_line_has_all_fields():
     said = text()
     for part in (
         "ORD_20241216_001",

@@ -15,7 +15,7 @@ OUTAGE_S = 5.0
 LEASE_S = 3.0
 
 
-def test_guests_hear_503_meanwhile_and_201_after_it(
+def test_orders_are_503_meanwhile_and_201_afterwards(
     restaurant: Restaurant, reading_only: Block
 ) -> None:
     number = restaurant.place()

@@ -11,7 +11,7 @@ from ...support.restaurant.outages import hung
 from ...support.waiting import Stopwatch
 
 
-def test_a_cook_told_to_stop_finishes_what_is_in_the_oven(restaurant: Restaurant) -> None:
+def test_a_stopped_cook_finishes_its_order(restaurant: Restaurant) -> None:
     cook = restaurant.start_cook("mario", cooking_time=1.5, grace=10)
     number, waiting = restaurant.place(), restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
@@ -116,7 +116,7 @@ def test_the_order_service_stops_cleanly_and_leaves_nothing_unsent(
     restaurant.ledger.check_all_ready()
 
 
-def test_everybody_told_to_stop_while_both_servers_hang_is_out_in_time_and_loses_nothing(
+def test_all_processes_stop_in_time_while_both_servers_hang_and_lose_nothing(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
     """One in mid-cooking, one at rest, a station, tracking, a subscriber; told more than once."""
@@ -148,7 +148,7 @@ def test_everybody_told_to_stop_while_both_servers_hang_is_out_in_time_and_loses
         assert statuses.count("ready") == 1, statuses
 
 
-def test_who_is_told_to_stop_before_it_has_heard_of_its_servers_ends_at_once(
+def test_a_process_stopped_before_it_reached_its_servers_ends_at_once(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
     restaurant = new_restaurant()

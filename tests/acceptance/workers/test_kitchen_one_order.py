@@ -93,7 +93,7 @@ def cooked_order(
     return cooked_orders[request.param]
 
 
-def test_the_guest_is_told_number_price_and_when(cooked_order: CookedOrder) -> None:
+def test_the_answer_has_number_price_and_estimate(cooked_order: CookedOrder) -> None:
     document = cooked_order.answer.document
 
     assert cooked_order.answer.status == 201
@@ -174,7 +174,7 @@ def test_the_order_message_is_the_specified_document(cooked_order: CookedOrder) 
     }
 
 
-def test_everybody_is_told_of_every_step_in_order(cooked_order: CookedOrder) -> None:
+def test_every_step_is_published_in_order(cooked_order: CookedOrder) -> None:
     cook = cooked_order.order["processed_by"]
     steps = [(each.body["old_status"], each.body["new_status"]) for each in cooked_order.news]
 
@@ -184,7 +184,7 @@ def test_everybody_is_told_of_every_step_in_order(cooked_order: CookedOrder) -> 
     assert len({each.body["event_id"] for each in cooked_order.news}) == 3
 
 
-def test_news_is_the_specified_document_with_the_details_of_the_order(
+def test_a_status_update_is_the_specified_document_with_the_details_of_the_order(
     cooked_order: CookedOrder,
 ) -> None:
     for each, row in zip(cooked_order.news, cooked_order.log, strict=True):
@@ -198,7 +198,7 @@ def test_news_is_the_specified_document_with_the_details_of_the_order(
         assert each.body["customer_name"] == cooked_order.meal["customer_name"]
 
 
-def test_status_and_history_tell_the_same_over_http(cooked_order: CookedOrder) -> None:
+def test_status_and_history_agree_over_http(cooked_order: CookedOrder) -> None:
     status = cooked_order.restaurant.client.get(f"/orders/{cooked_order.number}/status").document
     history = cooked_order.restaurant.client.get(f"/orders/{cooked_order.number}/history").document
 

@@ -26,7 +26,7 @@ def cook_run(_restaurant: Restaurant) -> tuple[Program, Program, str]:
     return _restaurant.service, cook, number
 
 
-def test_the_order_service_tells_of_its_start_and_of_every_order(
+def test_the_order_service_logs_its_start_and_every_order(
     cook_run: tuple[Program, Program, str],
 ) -> None:
     service, _, number = cook_run
@@ -41,7 +41,7 @@ def test_the_order_service_tells_of_its_start_and_of_every_order(
     assert received["details"]["order_type"] == "delivery"
 
 
-def test_a_cook_tells_of_its_day_in_order(cook_run: tuple[Program, Program, str]) -> None:
+def test_a_cook_logs_its_actions_in_order(cook_run: tuple[Program, Program, str]) -> None:
     _, cook, number = cook_run
     actions = [line["action"] for line in cook.lines if not line["action"].startswith("relay")]
 

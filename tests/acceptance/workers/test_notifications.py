@@ -41,7 +41,7 @@ def numbers_heard(*subscribers: Program) -> list[str]:
     return [line["order_number"] for line in lines]
 
 
-def test_several_all_hear_all_each_with_its_filter(restaurant: Restaurant) -> None:
+def test_each_subscriber_gets_the_events_of_its_filter(restaurant: Restaurant) -> None:
     all_of_it = [restaurant.subscribe(), restaurant.subscribe()]
     johns = restaurant.subscribe(customer="John Doe")
     kitchen = restaurant.subscribe(notification_types="cooking, ready")

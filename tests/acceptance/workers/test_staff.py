@@ -86,7 +86,7 @@ def test_an_order_that_is_sent_back_is_cooked_again_and_handed_over(
     assert restaurant.ledger.rows(places) == [{"all_free": True}]
 
 
-def test_the_figures_are_those_of_the_log(restaurant: Restaurant, tmp_path: Path) -> None:
+def test_the_averages_are_those_of_the_log(restaurant: Restaurant, tmp_path: Path) -> None:
     restaurant.start_cook("mario", cooking_time=0.2)
     watch = Stopwatch()
     numbers = restaurant.place_all([meal(kind) for kind in ("dine-in", "takeout") * 5])

@@ -47,7 +47,7 @@ def stages(restaurant: Restaurant, number: str) -> list[tuple]:
     return [(row["stage"], row["outcome"]) for row in restaurant.ledger.rows(_STAGES, number)]
 
 
-def test_each_order_walks_the_line_of_its_type(restaurant):
+def test_each_order_passes_the_stations_of_its_type(restaurant):
     restaurant.start_cook("chef")
     staff(restaurant, "quality", "packaging", "courier")
     numbers = {kind: restaurant.place(kind) for kind in WALKS}
@@ -93,7 +93,7 @@ def test_quality_sends_back_and_the_order_is_cooked_again(restaurant):
     assert [row.sequence for row in log] == list(range(1, len(log) + 1))
 
 
-def test_a_station_told_of_order_types_says_that_it_takes_every_order(restaurant):
+def test_a_station_with_order_types_logs_that_it_takes_every_order(restaurant):
     restaurant.start_cook("chef")
     (inspector,) = staff(restaurant, "quality", order_types="takeout")
     number = restaurant.place("dine-in")
@@ -204,7 +204,7 @@ def test_an_order_message_of_another_program_is_cooked(new_restaurant):
     assert letter["reason"] == "total_amount is 99, but the items cost 15.99"
 
 
-def test_ageing_brings_forward_who_waits_too_long(new_restaurant):
+def test_aging_promotes_an_order_that_waits_too_long(new_restaurant):
     restaurant = new_restaurant()
     restaurant.open(ageing=1)
     old = restaurant.place("takeout")
@@ -218,7 +218,7 @@ def test_ageing_brings_forward_who_waits_too_long(new_restaurant):
     assert cook.stop() == 0
 
 
-def test_estimates_follow_the_line(new_restaurant):
+def test_estimates_follow_the_queue(new_restaurant):
     restaurant = new_restaurant()
     restaurant.open()
     numbers = [restaurant.place("takeout") for _ in range(6)]

@@ -43,7 +43,7 @@ def changes(tracker: Program, number: str) -> list[tuple[str | None, str]]:
     return [(details["old_status"], details["new_status"]) for details in lines]
 
 
-def test_a_day_is_told_line_by_line(new_restaurant: Make) -> None:
+def test_tracking_logs_each_change_of_an_order(new_restaurant: Make) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     tracker = restaurant.track()

@@ -108,7 +108,7 @@ def test_last_seen_moves_with_every_order(restaurant: Restaurant) -> None:
     assert abs((datetime.now(UTC) - datetime.fromisoformat(seen)).total_seconds()) < 5
 
 
-def test_the_figures_of_all_workers_add_up(restaurant: Restaurant) -> None:
+def test_the_counts_of_all_workers_add_up(restaurant: Restaurant) -> None:
     names = ["mario", "luigi", "anna"]
     restaurant.start_cooks(names)
 

@@ -100,7 +100,7 @@ CHANGES: dict[str, tuple[Do, str]] = {
 
 
 @pytest.mark.parametrize("action", CHANGES)
-def test_each_kind_of_change_says_who_what_and_from_where(
+def test_each_kind_of_change_is_recorded_with_actor_action_and_address(
     conn: BoundedConnection, action: str
 ) -> None:
     change, about = CHANGES[action]

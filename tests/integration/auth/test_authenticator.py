@@ -54,7 +54,7 @@ def test_without_a_key_everybody_is_staff(make_authenticator: Callable[..., Auth
     )
 
 
-def test_the_first_key_closes_the_doors_and_each_key_opens_them(
+def test_the_first_key_requires_authentication_and_each_key_is_accepted(
     conn: BoundedConnection, make_authenticator: Callable[..., Authenticator]
 ) -> None:
     at = make_authenticator()
@@ -71,7 +71,7 @@ def test_the_first_key_closes_the_doors_and_each_key_opens_them(
         at.authenticate(anna[:-1])
 
 
-def test_a_revoked_key_counts_no_more_and_the_last_one_leaves_the_doors_closed(
+def test_a_revoked_key_is_refused_and_without_keys_authentication_is_still_required(
     conn: BoundedConnection, make_authenticator: Callable[..., Authenticator]
 ) -> None:
     kept, key = keys.add_key(conn, "Anna's tablet")
@@ -99,14 +99,14 @@ def test_a_key_is_kept_as_a_hash_and_has_enough_of_chance(conn: BoundedConnectio
     assert all(secret not in text and len(digest) == 32 for text, digest in rows)
 
 
-def test_a_name_or_an_id_that_is_none_is_refused(conn: BoundedConnection) -> None:
+def test_an_invalid_name_or_id_is_refused(conn: BoundedConnection) -> None:
     with pytest.raises(InvalidRequest, match="name must be printable"):
         keys.add_key(conn, "a\nb")
     with pytest.raises(StaffKeyNotFound):
         keys.revoke_key(conn, "nothing")
 
 
-def test_a_token_opens_its_order_alone_and_only_in_its_house(
+def test_a_token_is_valid_for_its_order_alone_and_only_in_its_installation(
     conn: BoundedConnection, make_authenticator: Callable[..., Authenticator]
 ) -> None:
     at = make_authenticator()

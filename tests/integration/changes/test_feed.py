@@ -153,7 +153,7 @@ def test_a_gap_stays_open_as_long_as_anybody_may_fill_it(
     assert feed.missing == ()
 
 
-def test_whoever_is_busy_elsewhere_keeps_no_gap_open(
+def test_transactions_on_other_tables_keep_no_gap_open(
     conn: BoundedConnection, db_url: str, uncommitted_order: UncommittedOrder
 ) -> None:
     """A transaction that has long been writing, but no change of an order."""

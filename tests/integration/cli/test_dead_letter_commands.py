@@ -80,7 +80,7 @@ def test_a_list_has_a_line_for_each(run: Run, conn: BoundedConnection) -> None:
     assert found[0]["traceback"] == TRACEBACK[-20_000:]
 
 
-def test_one_is_shown_whole(run: Run, conn: BoundedConnection) -> None:
+def test_one_is_shown_with_all_its_fields(run: Run, conn: BoundedConnection) -> None:
     (id,) = insert(conn, headers=json.dumps({"from": "Zoë"}), needs=["oven"], priority=4)
     assert json.loads(run("show", id).stdout) == {
         "id": id, "reason": "KeyError: 'flour'", "task": "bake", "queue": "bakery",

@@ -53,12 +53,12 @@ def await_answer(pool: Pool, seconds: float) -> None:
     wait_until(lambda: answers(pool), seconds, "an answer")
 
 
-def test_an_absent_server_is_told_at_once() -> None:
+def test_an_absent_server_is_reported_at_once() -> None:
     with within(2), pytest.raises(DatabaseUnavailable):
         connect("postgresql://nobody@127.0.0.1:1/nothing", name="test")
 
 
-def test_a_hung_server_is_told_in_bounded_time(postgres: Postgres, db_url: str) -> None:
+def test_a_hung_server_is_reported_in_bounded_time(postgres: Postgres, db_url: str) -> None:
     with connect(db_url, name="test") as conn:
         assert conn.execute("select 1").fetchone() == (1,)
         with hung(postgres):

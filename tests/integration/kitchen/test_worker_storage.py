@@ -86,7 +86,7 @@ def test_a_worker_finds_itself_alive_and_marks_only_others(db_url: str) -> None:
         assert by_name(mine) == {"mario": "online"}
 
 
-def test_a_beat_moves_last_seen(conn: BoundedConnection, db_url: str) -> None:
+def test_a_heartbeat_updates_last_seen(conn: BoundedConnection, db_url: str) -> None:
     with shift(db_url, "mario") as (mine, _):
         (came,) = worker_storage.list_workers(conn)
         worker_storage.record_heartbeat(mine, "mario")
@@ -119,7 +119,7 @@ def test_who_leaves_in_good_order_is_offline_at_once(conn: BoundedConnection, db
         assert conn.execute("select status from workers").fetchall() == [("offline",)]
 
 
-def test_who_is_silent_for_two_heartbeats_is_offline_until_it_is_heard_again(
+def test_a_worker_without_two_heartbeats_is_offline_until_the_next_one(
     conn: BoundedConnection, db_url: str
 ) -> None:
     with shift(db_url, "mario") as (mine, _):

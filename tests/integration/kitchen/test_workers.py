@@ -24,7 +24,7 @@ def shift(name: str = "mario") -> RestaurantWorkerRegistry:
     )
 
 
-def test_a_shift_registers_beats_and_leaves(
+def test_a_worker_registers_sends_heartbeats_and_unregisters(
     conn: BoundedConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -90,7 +90,7 @@ def test_the_eleventh_is_refused(conn: BoundedConnection, db_url: str) -> None:
         session.close()
 
 
-def test_a_beat_reports_the_dead(
+def test_a_heartbeat_reports_dead_workers(
     conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connect(db_url, name="luigi") as lost:

@@ -146,7 +146,7 @@ def test_what_runs_all_the_time_reads_no_table_whole(conn: BoundedConnection, wo
     assert read_whole(conn, WORKS[work]) & HISTORY == set()
 
 
-def test_figures_read_of_the_stations_what_belongs_to_the_newest_orders(
+def test_metrics_read_only_the_stations_of_the_newest_orders(
     conn: BoundedConnection,
 ) -> None:
     assert "order_stage" not in read_whole(conn, worker_storage.list_workers)

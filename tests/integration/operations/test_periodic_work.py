@@ -81,7 +81,7 @@ LOCKED = [
 
 
 @pytest.mark.parametrize("lock", LOCKED, ids=["order", "message"])
-def test_ageing_leaves_out_a_locked_order(
+def test_aging_skips_a_locked_order(
     conn: BoundedConnection, lock_rows: LockRows, lock: str
 ) -> None:
     first, *others = wait_in_kitchen(conn, 3)
@@ -97,7 +97,7 @@ def test_ageing_leaves_out_a_locked_order(
     assert notes == [("priority 1 → 10: waited over 60 s",)] * 3
 
 
-def test_ageing_passes_over_more_locked_orders_than_it_raises(
+def test_aging_skips_more_locked_orders_than_it_promotes(
     conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     numbers = wait_in_kitchen(conn, 150)
@@ -106,7 +106,7 @@ def test_ageing_passes_over_more_locked_orders_than_it_raises(
     assert (age(conn), age(conn), age(conn)) == (100, 20, 0)
 
 
-def test_ageing_raises_the_oldest_of_all_queues_first(conn: BoundedConnection) -> None:
+def test_aging_promotes_the_oldest_orders_of_all_queues_first(conn: BoundedConnection) -> None:
     numbers = wait_in_kitchen(conn, 240)
     conn.execute(
         """update message set queue = 'kitchen_' || (position % 3), priority = 1 + position % 2"""

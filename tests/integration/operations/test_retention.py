@@ -78,14 +78,14 @@ def test_old_rows_go_and_young_and_open_ones_stay(conn: BoundedConnection, limit
     assert turns == (1 if limit == 500 else 3)
 
 
-def test_a_turn_takes_so_many_of_each_kind_the_oldest_first(conn: BoundedConnection) -> None:
+def test_a_run_deletes_a_batch_of_each_kind_the_oldest_first(conn: BoundedConnection) -> None:
     conn.execute(FILL)
     assert retention_storage.prune_history(conn, KEEP, limit=2) == 2 + 1 + 2 + 2 + 1
     left = conn.execute("select sequence from tracking_event where order_number = 'old'")
     assert left.fetchall() == [(3,)]
 
 
-def test_what_somebody_holds_is_left_for_another_turn(conn: BoundedConnection, db_url: str) -> None:
+def test_a_locked_row_is_left_for_the_next_run(conn: BoundedConnection, db_url: str) -> None:
     conn.execute(FILL)
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from tracking_event where order_number = 'old' for update")

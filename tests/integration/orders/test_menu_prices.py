@@ -83,7 +83,9 @@ def test_a_request_sent_again_is_answered_again_after_the_price_has_changed(
     )
 
 
-def test_without_the_menus_prices_any_price_is_taken_but_not_none(conn: BoundedConnection) -> None:
+def test_without_the_menus_prices_any_price_is_accepted_but_one_is_required(
+    conn: BoundedConnection,
+) -> None:
     assert orders.place_order(conn, draft(("Unicorn flambé", 1, "0.01")))
     with pytest.raises(PricesDiffer, match="not on the menu"):
         orders.place_order(conn, draft(("Unicorn flambé", 1, None)))

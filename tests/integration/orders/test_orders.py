@@ -114,7 +114,7 @@ def test_the_estimate_is_one_cooking_time_for_an_idle_kitchen(conn: BoundedConne
     assert placed.estimated_completion == placed.created_at + timedelta(seconds=12)
 
 
-def test_the_estimate_grows_with_the_line(conn: BoundedConnection) -> None:
+def test_the_estimate_grows_with_the_queue(conn: BoundedConnection) -> None:
     waits = [
         (placed.estimated_completion or placed.created_at) - placed.created_at
         for placed in (orders.place_order(conn, draft()) for _ in range(5))

@@ -161,7 +161,7 @@ def test_without_a_cap_no_place_is_counted_and_a_cap_that_comes_later_counts_rig
     assert [place()[0] for _ in range(2)] == ["placed", "full"]
 
 
-def test_status_tells_where_an_order_stands(conn: BoundedConnection, place: Place) -> None:
+def test_the_status_has_the_state_of_the_order(conn: BoundedConnection, place: Place) -> None:
     placed = place(order_type="dine-in", table_number=4)[1]
 
     status = orders.get_status(conn, placed.number)

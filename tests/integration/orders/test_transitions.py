@@ -80,7 +80,7 @@ def test_what_cooks_only_staff_cancels_and_says_why(conn: BoundedConnection) -> 
     assert log(conn, number)[-1] == ("cancelled", "boss", "staff: guest left")
 
 
-def test_what_is_handed_over_has_left_the_line(conn: BoundedConnection) -> None:
+def test_a_delivered_order_is_at_no_stage(conn: BoundedConnection) -> None:
     number = place(conn)
     set_status(conn, number, "ready", "handover")
     assert (

@@ -83,7 +83,7 @@ def test_a_second_one_with_no_other_wish_says_nothing(
     assert differences(caplog) == []
 
 
-def test_what_a_command_has_set_stays_whoever_starts(
+def test_a_limit_set_by_command_stays_when_a_service_starts(
     conn: BoundedConnection, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     start(7).stop(5)

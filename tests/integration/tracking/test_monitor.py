@@ -68,7 +68,7 @@ def test_a_waiting_order_is_stuck_past_three_times_its_estimate(
     assert check_once() == [], "once is enough"
 
 
-def test_a_cooking_one_too_and_its_end_is_told(
+def test_a_stuck_cooking_order_is_reported_and_so_is_its_end(
     conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)
@@ -128,7 +128,7 @@ def test_a_worker_that_is_gone_and_back(
     assert check_once() == [], "he has gone home in good order"
 
 
-def test_an_estimate_that_moves_far_is_taken_over_and_told(
+def test_an_estimate_that_moves_far_is_stored_and_notified(
     conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)
@@ -156,7 +156,7 @@ def test_an_estimate_that_moves_far_is_taken_over_and_told(
     assert check_once() == [], "its cook tells now"
 
 
-def test_a_guest_is_told_when_the_estimate_is_far_from_what_was_told_last(
+def test_a_customer_is_notified_when_the_estimate_is_far_from_the_last_notified_one(
     conn: BoundedConnection, check_once: CheckOnce
 ) -> None:
     number = place(conn)

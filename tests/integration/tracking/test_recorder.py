@@ -75,7 +75,7 @@ def test_in_order_there_is_nothing_to_say(conn: BoundedConnection, logged: Any) 
     assert logged() == [] and gaps(conn) == []
 
 
-def test_a_gap_is_told_and_noted_when_it_is_filled(conn: BoundedConnection, logged: Any) -> None:
+def test_a_gap_is_logged_and_so_is_its_end(conn: BoundedConnection, logged: Any) -> None:
     track(conn, status(1))
     track(conn, status(4))
     assert logged() == [("event_gap", "Events 2 to 3 are missing")]
@@ -103,7 +103,9 @@ def test_a_late_event_does_not_lead_the_order_back(conn: BoundedConnection) -> N
     assert conn.execute("select sequence, status from tracking_order").fetchall() == [(3, "ready")]
 
 
-def test_since_when_an_order_waits_and_what_it_was_promised(conn: BoundedConnection) -> None:
+def test_an_order_waits_since_it_was_received_with_the_estimate_of_that_time(
+    conn: BoundedConnection,
+) -> None:
     def stay() -> tuple[str, str]:
         rows = conn.execute(
             "select to_char(since, 'HH24:MI'), to_char(promised, 'HH24:MI') from tracking_order"

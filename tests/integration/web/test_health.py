@@ -65,7 +65,7 @@ def test_a_service_that_does_not_publish_says_how_the_broker_looks_to_the_one_th
         ("drop table schema_migration", 503, "missing"),
     ],
 )  # fmt: skip
-def test_the_tables_of_another_release_are_told_from_those_that_are_missing(
+def test_the_schema_check_tells_missing_tables_from_those_of_another_release(
     client: FlaskClient, conn: BoundedConnection, change: str, status: int, schema: str
 ) -> None:
     conn.execute(change)

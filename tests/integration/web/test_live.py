@@ -146,7 +146,7 @@ def test_an_event_is_the_notification(
     assert {**shown[0], "stage": told[0]["stage"]} == told[0]
 
 
-def test_a_guest_hears_that_an_order_will_be_ready_at_another_time(
+def test_a_stream_gets_a_changed_estimate(
     hub: StreamHub, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_module, "_ESTIMATES_SECONDS", 0.0)

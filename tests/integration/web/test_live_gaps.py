@@ -220,7 +220,7 @@ def test_a_change_that_is_rolled_back_leaves_the_ids(
     assert screen.came[-1][0].isdigit()
 
 
-def test_beyond_the_longest_id_some_come_twice_and_none_is_missed(
+def test_beyond_the_longest_id_changes_are_repeated_and_none_is_missed(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip

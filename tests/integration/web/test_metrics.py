@@ -39,7 +39,7 @@ def scrape(client: FlaskClient) -> dict[str, list[tuple[dict[str, str], float]]]
     }
 
 
-def test_a_restaurant_that_has_just_opened_has_figures_too(client: FlaskClient) -> None:
+def test_a_new_restaurant_has_metrics_too(client: FlaskClient) -> None:
     found = scrape(client)
     assert found["pizza_database_up"] == [({}, 1)]
     assert found["pizza_outbox_lag_seconds"] == [({}, 0)]
@@ -88,7 +88,7 @@ def test_workers_are_there_or_gone(
     assert scrape(client)["pizza_worker_orders_total"] == [({"worker": "mario", "type": "cook"}, 0)]
 
 
-def test_what_the_relay_does_is_told(client: FlaskClient, db_url: str) -> None:
+def test_the_metrics_have_the_state_of_the_relay(client: FlaskClient, db_url: str) -> None:
     class Away:
         @contextmanager
         def connection(self, timeout: float = 1.0) -> Any:
@@ -105,7 +105,7 @@ def test_what_the_relay_does_is_told(client: FlaskClient, db_url: str) -> None:
 @pytest.mark.parametrize(
     ("state", "up", "blocked"), [("ok", 1, 0), ("away", 0, 0), ("blocked", 1, 1)]
 )
-def test_every_process_tells_how_the_broker_looks_to_the_one_that_leads(
+def test_every_process_reports_the_broker_as_the_leader_sees_it(
     client: FlaskClient, conn: BoundedConnection, state: str, up: int, blocked: int
 ) -> None:
     conn.execute("update leader set broker_state = %s, heartbeat_at = now()", [state])
@@ -116,7 +116,7 @@ def test_every_process_tells_how_the_broker_looks_to_the_one_that_leads(
     assert "pizza_broker_up" not in scrape(client)
 
 
-def test_changes_that_tracking_heard_are_counted_and_timed(
+def test_changes_that_tracking_received_are_counted_and_timed(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     start = datetime.now(UTC)
@@ -161,7 +161,7 @@ def test_an_event_that_comes_twice_is_counted_once(
     assert (labels, value) == ({"type": "delivery", "priority": "1", "status": "received"}, 1)
 
 
-def test_what_lies_at_the_broker_is_told_while_somebody_looks(
+def test_queue_depths_are_reported_while_they_are_recent(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     look = Queries("taskqueue/keeper").record_queue_stats

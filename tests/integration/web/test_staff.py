@@ -177,7 +177,7 @@ def staff(conn: BoundedConnection) -> None:
         assert worker_storage.register_worker(conn, name, post, 10) == "registered"
 
 
-def test_workers_are_shown_with_their_post_and_figures(
+def test_workers_are_shown_with_their_profile_and_averages(
     client: FlaskClient, place: Any, cook: Any, staff: None, conn: BoundedConnection
 ) -> None:
     for seconds in range(1, 12):

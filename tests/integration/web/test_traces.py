@@ -33,7 +33,7 @@ def traces(conn: BoundedConnection) -> list[tuple[str, str]]:
     return [(key, parent) for key, parent in rows.fetchall()]
 
 
-def test_the_task_and_the_news_of_an_order_belong_to_the_trace_of_its_request(
+def test_the_task_and_the_event_of_an_order_belong_to_the_trace_of_its_request(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     place(client, traceparent=GIVEN)
@@ -48,7 +48,7 @@ def test_so_do_those_that_are_placed_once_under_a_key(
     assert [parent for _, parent in traces(conn)] == [GIVEN, GIVEN]
 
 
-def test_a_request_that_names_none_begins_one(client: FlaskClient, conn: BoundedConnection) -> None:
+def test_a_request_without_a_trace_begins_one(client: FlaskClient, conn: BoundedConnection) -> None:
     place(client)
     place(client)
     task, event, other, _ = (parent for _, parent in traces(conn))
@@ -56,7 +56,7 @@ def test_a_request_that_names_none_begins_one(client: FlaskClient, conn: Bounded
     assert task != other
 
 
-def test_later_changes_are_told_in_the_orders_trace_not_in_that_of_who_asked(
+def test_events_of_later_changes_belong_to_the_trace_of_the_order(
     client: FlaskClient, conn: BoundedConnection, cook: Cook
 ) -> None:
     number = place(client, traceparent=GIVEN)

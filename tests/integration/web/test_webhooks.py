@@ -36,7 +36,7 @@ def test_the_secret_is_in_the_answer_to_who_registers_and_nowhere_else(client: F
     assert "secret" not in client.get(f"/webhooks/{made['id']}").json
 
 
-def test_without_types_it_hears_all(client: FlaskClient) -> None:
+def test_without_types_a_webhook_gets_all_events(client: FlaskClient) -> None:
     assert add(client)["types"] == add(client, types=[])["types"] == list(TYPES)
 
 
@@ -80,7 +80,7 @@ def test_it_is_changed_disabled_enabled_and_removed(client: FlaskClient) -> None
     assert client.delete(where).status_code == client.get(where).status_code == 404
 
 
-def test_deliveries_are_listed_page_by_page_and_made_anew(
+def test_deliveries_are_listed_page_by_page_and_retried(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     where = f"/webhooks/{add(client)['id']}"

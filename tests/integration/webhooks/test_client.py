@@ -101,7 +101,7 @@ def test_nor_is_an_address_in_whatever_form(receiver: WebhookReceiver, host: str
     assert not receiver.heard
 
 
-def test_it_connects_to_what_was_judged_and_not_to_the_next_answer_of_the_name(
+def test_it_connects_to_the_checked_address_and_not_to_a_later_answer_of_the_name(
     receiver: WebhookReceiver, resolved_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a name that is public when it is judged, and this machine when it is asked again
@@ -144,7 +144,7 @@ def test_a_name_that_is_looked_up_for_ever_holds_nobody(
         over.set()
 
 
-def test_who_stops_meanwhile_is_heard(receiver: WebhookReceiver) -> None:
+def test_a_shutdown_aborts_the_call(receiver: WebhookReceiver) -> None:
     receiver.always = receiver.hang
 
     def stop() -> None:

@@ -77,7 +77,7 @@ def copies(harness: Harness) -> list[str]:
     return [id for _, id, _ in sorted(rows)]
 
 
-def test_a_letter_of_release_0_2_is_retried_with_its_needs_and_its_priority(
+def test_a_dead_letter_of_release_0_2_is_retried_with_its_tags_and_priority(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     id = str(uuid4())
@@ -128,7 +128,7 @@ FORGED: list[tuple[bytes, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
+def test_each_forged_dead_letter_is_listed_and_hinders_no_retry_of_others(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     good = [str(uuid4()) for _ in range(len(FORGED) + 1)]
@@ -148,7 +148,7 @@ def test_each_forged_letter_is_listed_and_hinders_no_retry_of_others(
     assert set(done.failures.values()) == {"the dead message does not say from which queue it came"}
 
 
-def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
+def test_a_forged_dead_letter_sent_to_a_worker_fails_again_with_a_reason(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     worker = harness.worker("w")
@@ -161,7 +161,7 @@ def test_a_forged_letter_sent_to_a_worker_dies_again_with_a_reason(
     assert management.list_dead_letters(conn)[0].reason == "there is no task named 'nope'"
 
 
-def test_two_letters_with_one_id_are_two(
+def test_two_dead_letters_with_one_id_are_two_rows(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     id = str(uuid4())
@@ -200,7 +200,7 @@ def test_of_two_copies_of_one_row_the_newer_stays(
     assert [letter.body for letter in harness.drain(QUEUE)] == [b"again"]
 
 
-def test_a_letter_that_the_database_refuses_stays_and_holds_up_no_other(
+def test_a_dead_letter_that_the_database_refuses_stays_and_delays_no_other(
     harness: Harness,
     conn: BoundedConnection,
     broker: BrokerConnection,
@@ -218,7 +218,7 @@ def test_a_letter_that_the_database_refuses_stays_and_holds_up_no_other(
     assert [letter.body for letter in harness.drain(QUEUE)] == [b"2" * 200]
 
 
-def test_the_row_of_a_letter_survives_a_crash_of_the_server(
+def test_the_row_of_a_dead_letter_survives_a_crash_of_the_server(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     # Given that the server says how durable a row is when it is written

@@ -152,7 +152,7 @@ def test_errors_that_look_like_the_frameworks_own_are_the_jobs(harness: Harness)
     assert not worker.tracebacks()
 
 
-def test_a_claim_of_its_own_in_the_last_attempt_is_buried_too(harness: Harness) -> None:
+def test_a_manual_claim_in_the_last_attempt_is_dead_lettered_too(harness: Harness) -> None:
     harness.relay()
     for number in range(ATTEMPTS):
         worker = harness.worker(f"victim{number}", no_relay=True)

@@ -50,7 +50,7 @@ def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
     assert not worker.log("job_retried") and not worker.log("job_dead")
 
 
-def test_more_cut_connections_than_attempts_do_not_bury_a_job(harness: Harness) -> None:
+def test_more_cut_connections_than_attempts_do_not_dead_letter_a_job(harness: Harness) -> None:
     worker = harness.worker("w")
     gate = harness.gate()
     job = harness.send("two", until=gate, shut=True)

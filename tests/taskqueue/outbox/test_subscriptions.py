@@ -24,7 +24,7 @@ def say(harness: Harness, *numbers: int) -> None:
         publish(harness.conn, harness.prefix, "event.x", {"n": n, "mode": "ok"})
 
 
-def test_what_is_published_after_the_disk_was_lost_is_heard(
+def test_events_published_after_the_loss_of_the_disk_are_received(
     harness: Harness, rabbitmq: RabbitMQ
 ) -> None:
     harness.conn.execute(SCHEMA)

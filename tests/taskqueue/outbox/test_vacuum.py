@@ -97,7 +97,7 @@ def test_a_vacuum_that_fails_is_a_line_in_the_log_and_not_tried_again_at_once(
     assert [record.__dict__["action"] for record in caplog.records] == ["vacuum_failed"]
 
 
-def test_a_role_that_does_not_own_the_table_is_told_the_remedy_and_vacuums_nothing(
+def test_for_a_role_that_does_not_own_the_table_the_log_names_the_remedy(
     conn: BoundedConnection, db_url: str
 ) -> None:
     wear(conn, 1000)

@@ -131,7 +131,7 @@ def test_nobody_notifies_while_the_relay_is_awake(harness: Harness) -> None:
     listener.close()
 
 
-def test_many_senders_at_once_are_all_heard(harness: Harness) -> None:
+def test_messages_of_many_concurrent_senders_are_all_published(harness: Harness) -> None:
     harness.relay()
 
     def send(_: int) -> None:

@@ -101,7 +101,7 @@ def test_the_heartbeat_is_kept_while_a_handler_works_and_waits(
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_a_queue_deleted_by_hand_is_made_anew(
+def test_a_queue_that_a_person_deletes_is_declared_again(
     harness: Harness, received: Callable[[], list[int]], rabbitmq: RabbitMQ, own: bool
 ) -> None:
     subscriber = harness.subscriber(own=own)
@@ -178,7 +178,7 @@ def test_tables_that_are_missing_are_waited_for(harness: Harness) -> None:
     wait_until(lambda: ns(harness, "heard") == [0, 1, 2], 10, "all are heard")
 
 
-def test_a_dead_letter_queue_deleted_by_hand(harness: Harness) -> None:
+def test_a_dead_letter_queue_that_a_person_deletes_is_declared_again(harness: Harness) -> None:
     subscriber = harness.subscriber(db=False)
     with harness.broker() as channel:
         channel.queue_delete("dead_letter_queue")
@@ -211,7 +211,7 @@ def test_sigterm_lets_the_event_in_hand_end(
 
 
 @pytest.mark.parametrize("what", ["idle", "deaf", "retrying", "database away"])
-def test_sigterm_is_heard_within_two_seconds(
+def test_sigterm_is_obeyed_within_two_seconds(
     harness: Harness, received: Callable[[], list[int]], postgres: Postgres, what: str
 ) -> None:
     subscriber = harness.subscriber(attempts=100)

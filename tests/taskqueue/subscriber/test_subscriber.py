@@ -190,7 +190,7 @@ def test_killed_in_the_middle_and_before_the_ack(
     assert_calm(third)
 
 
-def test_each_with_a_queue_of_its_own_hears_all(
+def test_each_subscriber_receives_all_events(
     harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     both = [harness.subscriber(name, db=False, own=True) for name in ("one", "two")]

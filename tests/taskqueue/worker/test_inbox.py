@@ -17,7 +17,7 @@ def put(harness: Harness, body: Any, **properties: Any) -> None:
         channel.basic_publish(amqp.Message(data, **properties), "", harness.sample.queue("green"))
 
 
-def test_a_foreign_message_becomes_a_job_with_all_that_is_promised(harness: Harness) -> None:
+def test_a_message_of_another_program_becomes_a_job_with_all_guarantees(harness: Harness) -> None:
     worker = harness.worker("w", "green,red")
     put(harness, {"mode": "fail", "times": 2, "label": "foreign"}, priority=3)
     wait_until(lambda: harness.shares() == {"w": 1}, 20, "it had its effect, in the third attempt")

@@ -84,7 +84,7 @@ def test_garbage_of_all_kinds_is_kept_as_it_came(harness: Harness) -> None:
     assert not worker.log("broker_lost")
 
 
-def test_a_ticket_for_nothing_has_no_effect(harness: Harness) -> None:
+def test_a_delivery_without_a_row_has_no_effect(harness: Harness) -> None:
     worker = harness.worker("w")
     with harness.broker() as channel:
         stranger = amqp.Message(

@@ -7,7 +7,7 @@ import signal
 from ...support.taskqueue.worker_process import Harness
 
 
-def test_a_crew_works_side_by_side_and_stops_as_one(harness: Harness) -> None:
+def test_a_worker_pool_runs_jobs_at_the_same_time_and_stops_as_one(harness: Harness) -> None:
     # Given two workers in one process, and a job that waits for a gate
     crew = harness.worker("crew", crew=2)
     gate = harness.gate()

@@ -55,7 +55,7 @@ def test_old_and_new_workers_share_a_queue_of_both_formats(harness: Harness) -> 
     assert not old.log("message_dead")
 
 
-def test_a_backlog_of_newer_messages_costs_next_to_nothing_and_is_told_once(
+def test_a_backlog_of_newer_messages_costs_little_and_is_logged_once(
     harness: Harness,
 ) -> None:
     old = harness.worker("old")

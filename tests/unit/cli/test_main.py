@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_logged_to_is_a_sentence_and_exit_2(capsys, monkey
     )
 
 
-def test_the_modes_are_told_apart(monkeypatch):
+def test_each_mode_runs_its_process(monkeypatch):
     ran = []
     monkeypatch.setattr("pizza.web.server.serve.serve", lambda s: ran.append(s.port) or 0)
     monkeypatch.setattr(

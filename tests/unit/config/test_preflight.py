@@ -37,7 +37,7 @@ def test_on_this_machine_there_is_nothing_to_warn_of(caplog, host):
     assert (settings.host, said) == (host, [])
 
 
-def test_with_a_key_it_listens_where_it_was_told(caplog, tmp_path):
+def test_with_a_key_it_listens_on_the_configured_address(caplog, tmp_path):
     file = tmp_path / "keys"
     file.write_text(f"{SOUND}\nanother-sound-key-of-the-staff\n")
 
@@ -141,7 +141,7 @@ def test_production_takes_what_nobody_guesses(caplog, given):
 
 @pytest.mark.parametrize("environment", ["production", "development"])
 @pytest.mark.parametrize("key", ["sha256:(1234)", "SHA256:1234", "sha256:" + "G" * 64, "sha256:"])
-def test_a_hash_that_is_none_is_refused_everywhere(environment, key, tmp_path):
+def test_an_invalid_hash_is_refused_in_every_environment(environment, key, tmp_path):
     file = tmp_path / "keys"
     file.write_text(f"{SOUND}\n{key}\n")
     for given in ({"STAFF_KEY": f"{SOUND} {key}"}, {"STAFF_KEY_FILE": str(file)}):
@@ -157,7 +157,7 @@ def test_development_is_warned_of_proxies_all_over_the_world(caplog):
 
 
 @pytest.mark.parametrize("mode", ["order-service", "webhook-worker"])
-def test_production_is_told_that_webhooks_may_call_own_hosts(caplog, mode):
+def test_production_warns_that_webhooks_may_call_private_hosts(caplog, mode):
     given = {"MODE": mode, "PIZZA_ENV": "production", "STAFF_KEY": SOUND}
 
     assert taken(caplog, {**given, "WEBHOOK_PRIVATE_TARGETS": "yes"})[1] == [

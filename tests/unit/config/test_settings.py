@@ -31,7 +31,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path):
     assert settings.max_concurrent == 7
 
 
-def test_an_empty_variable_is_as_good_as_none():
+def test_an_empty_variable_counts_as_missing():
     assert of(environ={"MAX_CONCURRENT": "", "DB_URL": ""}) == Settings()
 
 

@@ -35,7 +35,7 @@ def test_cooks_take_only_what_they_may():
     }
 
 
-def test_without_cooks_nothing_is_promised():
+def test_without_cooks_there_is_no_estimate():
     assert estimate_completions([], [takeout("a")]) == {"a": None}
 
 

@@ -42,7 +42,7 @@ def test_case_spaces_and_unicode_form_make_no_other_name(one: str, other: str) -
     ("one", "other"),
     [("Eclair", "Éclair"), ("ısı", "isi"), ("PadThai", "Pad Thai"), ("Ann Lee", "Ann Leigh")],
 )
-def test_other_letters_make_another_name(one: str, other: str) -> None:
+def test_other_letters_are_another_name(one: str, other: str) -> None:
     assert fold(one) != fold(other)
 
 

@@ -30,7 +30,7 @@ def test_during_a_rotation_there_is_a_signature_by_each_secret_the_newest_first(
     assert second == SIGNATURE
 
 
-def test_a_secret_is_told_in_the_form_of_the_specification() -> None:
+def test_a_secret_has_the_form_of_the_specification() -> None:
     assert webhooks.format_secret(webhooks.parse_secret(SECRET)) == SECRET
     assert 24 <= webhooks.SECRET_BYTES <= 64
 

@@ -64,7 +64,7 @@ def test_without_a_guard_a_violation_is_found(guard: str) -> None:
     assert first_broken(range(found.seed, found.seed + 1)) is None
 
 
-def test_the_storms_reach_what_the_framework_does_about_them() -> None:
+def test_the_faults_reach_the_code_that_handles_them() -> None:
     wanted = set(REMEDIES)
     with closing(simulate(range(PATIENCE), traced=True)) as verdicts:
         for verdict in verdicts:

@@ -7,7 +7,7 @@ import pytest
 from ...support.waiting import Stopwatch, wait_until
 
 
-def test_a_promise_holds_strictly_where_nobody_waits_for_a_processor(
+def test_a_time_limit_is_strict_while_no_process_waits_for_a_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watch = Stopwatch()
@@ -17,7 +17,7 @@ def test_a_promise_holds_strictly_where_nobody_waits_for_a_processor(
         watch.assert_within(2, 2.1)
 
 
-def test_a_promise_is_stretched_by_those_who_share_the_processors(
+def test_a_time_limit_is_extended_while_processes_wait_for_a_processor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watch = Stopwatch()

@@ -78,7 +78,7 @@ def test_the_queues_of_tasks_are_declared_by_default() -> None:
     assert "served" not in names(app.topology)
 
 
-def test_priorities_are_those_that_the_queue_tells_apart() -> None:
+def test_the_highest_priority_is_that_of_the_queue() -> None:
     topology = Topology(
         queues=(Queue("a", queue_arguments={"x-max-priority": 3}), Queue("b", max_priority=5),
                 Queue("c"))

@@ -69,7 +69,7 @@ def test_a_loss_makes_a_new_one_at_once(db: ReconnectingConnection, waits: list[
     assert not waits
 
 
-def test_it_is_told_once_and_back_only_when_nothing_is_refused_any_more(
+def test_a_loss_is_logged_once_and_its_end_when_nothing_is_refused(
     db: ReconnectingConnection, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     def told() -> list[Any]:

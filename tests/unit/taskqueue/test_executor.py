@@ -87,12 +87,12 @@ def test_a_failure_is_tried_again(attempt: int, wait: int) -> None:
     assert report.statements == [("step", [attempt])]
 
 
-def test_the_last_failure_is_buried() -> None:
+def test_the_last_failure_is_dead_lettered() -> None:
     report = run(walk, {"steps": ["fail"]}, attempt=3)
     assert (report.outcome, report.reason) == (Outcome.DEAD_LETTERED, "ValueError: stumbled")
 
 
-def test_what_is_never_worth_it_is_buried_at_once() -> None:
+def test_an_error_without_retry_is_dead_lettered_at_once() -> None:
     report = run(walk, {"steps": ["give up"]})
     assert (report.outcome, report.reason) == (Outcome.DEAD_LETTERED, "KeyError: 'lost'")
 
@@ -105,7 +105,7 @@ def test_more_attempts_than_allowed_mean_that_workers_died() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", {"strides": 3}, [], 7, None])
-def test_what_cannot_be_read_is_buried_with_the_reason(body: Any) -> None:
+def test_an_unreadable_message_is_dead_lettered_with_the_reason(body: Any) -> None:
     report = run(walk, body)
     assert report.outcome is Outcome.DEAD_LETTERED
     assert report.reason

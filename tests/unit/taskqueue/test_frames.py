@@ -148,7 +148,7 @@ def test_a_cleaned_header_takes_no_other_name() -> None:
     assert found.is_external and found.headers == {"task?": "play"}
 
 
-def test_an_address_that_no_row_can_hold_is_none() -> None:
+def test_an_address_that_no_row_can_hold_is_dropped() -> None:
     assert received(reply_to=b"a\x00").reply_to is None
     assert received(reply_to=b"a").reply_to == "a"
 

@@ -44,14 +44,14 @@ def test_a_wait_ends_when_another_thread_sets_it() -> None:
     wake.close()
 
 
-def test_a_stop_is_heard_in_loops_and_in_waits() -> None:
+def test_a_shutdown_ends_loops_and_waits() -> None:
     stop = Shutdown()
     assert not stop.is_set()
     stop.set()
     assert stop.is_set() and wait_readable([stop.wake], 0)
 
 
-def test_a_signal_in_any_moment_of_a_wait_is_heard() -> None:
+def test_a_signal_at_any_moment_of_a_wait_ends_it() -> None:
     command = [sys.executable, "-c", _STOPPED_AGAIN_AND_AGAIN]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -71,7 +71,7 @@ def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
         RetryPolicy(**wrong)
 
 
-def test_backoff_grows_to_two_seconds_and_begins_anew() -> None:
+def test_backoff_grows_to_two_seconds_and_starts_again() -> None:
     backoff = Backoff()
     waits = [backoff.next() for _ in range(12)]
     longest = [0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2, 2, 2, 2]

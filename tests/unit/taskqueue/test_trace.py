@@ -81,13 +81,13 @@ def test_what_a_job_sends_belongs_to_the_trace_of_its_message():
     assert parcel.headers == {"colour": "red", "traceparent": GIVEN}
 
 
-def test_a_job_whose_message_has_none_begins_one():
+def test_a_job_whose_message_has_no_trace_begins_one():
     event, parcel = run(pack, {}).sent
     assert trace.read(event.headers["traceparent"])
     assert event.headers["traceparent"] == parcel.headers["traceparent"]
 
 
-def test_who_sends_outside_of_any_trace_sends_none():
+def test_a_message_sent_outside_of_a_trace_has_none():
     conn = FakeConnection()
     publish(conn, "shop", "packed", {})
     assert conn.sent[0].headers is None

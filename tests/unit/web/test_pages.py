@@ -56,7 +56,7 @@ def test_its_files_are_asked_for_again_and_answered_304(client):
     assert client.get("/static/..%2fgate.py").status_code == 404
 
 
-def test_a_browser_is_led_to_the_login_and_a_program_is_told(secured_client):
+def test_a_browser_is_redirected_to_the_login_and_a_program_gets_401(secured_client):
     led = secured_client.get("/kitchen", headers=PAGE)
     assert (led.status_code, led.headers["Location"]) == (303, "/login?next=%2Fkitchen")
     told = secured_client.get("/kitchen")
@@ -111,7 +111,7 @@ def test_the_login_leads_nowhere_else(secured_client, elsewhere):
     assert log_in(secured_client, next=elsewhere).headers["Location"] == "/kitchen"
 
 
-def test_a_session_ends_with_its_time_its_key_or_a_letter_of_it(
+def test_a_session_ends_with_its_time_or_its_key_and_a_changed_cookie_is_refused(
     secured_client, restaurant, monkeypatch
 ):
     log_in(secured_client)
@@ -209,7 +209,7 @@ def test_a_key_in_a_header_is_proof_enough(secured_client):
     assert answer.status_code == 422
 
 
-def test_with_open_doors_other_sites_are_kept_out_and_programs_are_not(client):
+def test_without_a_key_other_sites_are_refused_and_programs_are_not(client):
     path = f"/orders/{NUMBER}/priority"
     assert (
         client.post(path, data=b"{}", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403

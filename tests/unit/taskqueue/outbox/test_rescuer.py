@@ -49,7 +49,7 @@ class Judge:
         return SQL.rescue_orphaned in [text for text, _ in self.conn.statements[before:]]
 
 
-def test_after_a_gap_nobody_is_judged_until_all_could_renew(clock: Clock) -> None:
+def test_after_a_gap_no_lease_counts_as_expired_until_all_could_renew(clock: Clock) -> None:
     judge = Judge(clock)
     # Given that it has just begun: it does not know who slept
     assert not judge.judges(0)

@@ -50,7 +50,7 @@ def test_each_example_fits_its_schema(document):
     assert unfit == []
 
 
-def test_whoever_is_told_to_wait_is_told_how_long(document):
+def test_each_answer_that_asks_to_wait_says_how_long(document):
     silent = [
         f"{name} {status}"
         for name, operation in operations(document)

@@ -86,7 +86,7 @@ def test_a_listed_origin_may_change_what_our_own_pages_may(make_client):
         assert (response.status_code == 403) is refused
 
 
-def test_all_origins_may_read_and_none_of_them_with_a_cookie(make_client):
+def test_with_a_star_all_origins_may_read_without_a_cookie(make_client):
     client = make_client("*")
     response = client.get("/menu", headers=EVIL)
 

@@ -83,7 +83,7 @@ def test_a_compressed_body_is_415_and_says_what_would_be_taken(encoding):
     assert ("Accept-Encoding", "identity") in problem.headers
 
 
-def test_an_encoding_that_is_none_is_no_encoding():
+def test_the_encoding_identity_is_no_encoding():
     assert read(HTTP_CONTENT_ENCODING="Identity") == {}
 
 
@@ -140,7 +140,7 @@ def test_a_body_may_have_64_kilobytes_and_no_byte_more():
     assert refusal(b" " * (MAX_BODY - 1) + b"{}").status == 413
 
 
-def test_an_announced_size_is_believed_without_reading():
+def test_an_announced_size_beyond_the_limit_is_refused_without_reading():
     assert refusal(b"{}", length="20000000").status == 413
     assert refusal(b"{}", length="9" * 5000).status == 413
 

@@ -55,7 +55,7 @@ ROUTES = list(routes())
 GUARDED = [each for each in ROUTES if permission_of(each[0]) in REQUIRED_ROLE]
 
 
-def test_every_operation_has_a_rule_and_what_has_none_is_for_managers():
+def test_every_operation_has_a_rule_and_one_without_is_for_managers():
     assert {endpoint for endpoint, _, _ in ROUTES} == set(PERMISSIONS)
     assert permission_of("something new") is Permission.MANAGER
     assert len(GUARDED) > 15
@@ -160,7 +160,7 @@ def test_a_plain_order_needs_nothing_and_a_wrong_key_is_no_plain_order(secured_c
     assert len(restaurant.placed) == 1
 
 
-def test_a_number_alone_tells_of_no_person(secured_client, token):
+def test_a_number_alone_shows_no_person(secured_client, token):
     status = secured_client.get(f"/orders/{NUMBER}/status")
     (step,) = secured_client.get(f"/orders/{NUMBER}/history").json
 
@@ -190,7 +190,7 @@ def test_what_depends_on_who_asks_is_for_no_shared_cache(secured_client):
     "spoil", [lambda t: t[:-1], lambda t: t[:-1] + "g", lambda t: t.replace("_001", "_002"),
               lambda t: t + "0", lambda t: t.upper(), lambda t: "%00", lambda t: "x" * 3000]
 )  # fmt: skip
-def test_a_token_that_is_none_is_404_and_tells_nothing(secured_client, token, spoil):
+def test_an_invalid_token_is_404_and_shows_nothing(secured_client, token, spoil):
     answer = secured_client.get(f"/track/{spoil(token)}")
 
     assert answer.status_code == 404

@@ -51,6 +51,6 @@ def test_the_count_is_exact_and_each_client_has_its_own() -> None:
     assert limit.test("another")
 
 
-def test_a_client_beyond_its_limit_is_told_when_to_come_again() -> None:
+def test_a_client_beyond_its_limit_gets_the_time_to_wait() -> None:
     problem = rate_limit_problem("Too many.")
     assert (problem.status, problem.headers) == (429, (("Retry-After", "60"),))

@@ -43,7 +43,7 @@ def client(remote, trusted, **headers):
         ("::ffff:10.0.0.1", "198.51.100.1", "10.0.0.1", "198.51.100.1"),
     ],
 )
-def test_a_proxy_is_believed_if_it_is_trusted(remote, forwarded, trusted, found):
+def test_headers_of_a_trusted_proxy_are_used(remote, forwarded, trusted, found):
     assert client(remote, trusted, x_forwarded_for=forwarded) == found
 
 
@@ -98,7 +98,7 @@ def test_a_request_without_any_such_header_is_the_proxys_own(restaurant):
     assert client("127.0.0.1", "10.0.0.1") is None
 
 
-def test_two_headers_that_differ_are_not_believed():
+def test_two_headers_that_differ_are_ignored():
     """A proxy passes on the one that it does not write, as the client wrote it."""
     both = {"x_forwarded_for": "198.51.100.1", "forwarded": "for=6.6.6.6"}
     assert client("10.0.0.1", "10.0.0.0/8", **both) == "10.0.0.1"
@@ -225,7 +225,7 @@ def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(proxied_cl
     assert ask("/kitchen/resume", INSIDE, OURS, cookie, environ=near) == 403
 
 
-def test_with_open_doors_a_proxy_that_hides_the_name_opens_nothing(restaurant):
+def test_without_a_key_a_proxy_that_hides_the_host_gets_nothing(restaurant):
     networks = load({}, {"TRUSTED_PROXIES": "10.0.0.1"}, None).trusted_proxies
     http = create_app(Settings(trusted_proxies=networks), Dependencies(restaurant)).test_client()
     refused = http.post(
@@ -279,7 +279,7 @@ def test_the_network_of_a_client_is_what_a_provider_hands_out(client, network):
     assert network_of(client) == network
 
 
-def test_a_proxy_that_is_not_named_is_told_of_once(caplog):
+def test_an_unnamed_proxy_is_logged_once(caplog):
     caplog.set_level(logging.WARNING)
     wrapped = behind_proxies(lambda env, start: [], ())
     for remote in ("93.184.215.14", "127.0.0.1", "127.0.0.1"):

@@ -97,7 +97,7 @@ def test_only_a_manager_is_offered_the_managers_page(secured_client):
         assert ("/manage" in page) == (role == MANAGER)
 
 
-def test_a_monitor_is_told_of_no_person(secured_client):
+def test_a_monitor_sees_no_person(secured_client):
     for role, notes in ((MONITOR, None), (STATION, "priority 1")):
         headers = shown(f"key-{role}")
         (step,) = secured_client.get(f"/orders/{NUMBER}/history", headers=headers).json

@@ -73,7 +73,7 @@ def test_a_cut_connection_shuts_nobody_out(pool):
     assert [ok for _, ok in many(breaker, 20)] == [True] * 20
 
 
-def test_while_the_server_hangs_one_thread_tries_and_all_requests_hear_at_once(pool):
+def test_while_the_server_hangs_one_thread_tries_and_requests_fail_at_once(pool):
     breaker = Breaker(pool)
     pool.fails, pool.takes = True, 0.5
     attempt(breaker)
@@ -86,7 +86,7 @@ def test_while_the_server_hangs_one_thread_tries_and_all_requests_hear_at_once(p
     assert 1 <= pool.asked <= 3
 
 
-def test_the_first_answer_opens_the_door_for_all(pool):
+def test_the_first_answer_closes_the_breaker_for_all(pool):
     breaker = Breaker(pool)
     pool.fails, pool.takes = True, 0.5
     attempt(breaker)

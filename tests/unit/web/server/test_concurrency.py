@@ -75,7 +75,7 @@ def test_those_who_wait_for_their_clients_let_others_pass():
     assert kitchen.most <= 2, "and queue again when the body is there"
 
 
-def test_a_turn_comes_back_whatever_happens():
+def test_a_slot_is_released_whatever_happens():
     limiter = ConcurrencyLimiter(1)
 
     def fails(environ, start_response):

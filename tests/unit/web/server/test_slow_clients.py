@@ -144,7 +144,7 @@ def test_of_a_crowd_of_connections_of_one_address_the_silent_ones_beyond_its_sha
 # --- real connections ----------------------------------------------------------------------------
 
 
-def test_an_accepted_connection_is_found_and_judged_by_what_came_and_went():
+def test_an_accepted_connection_is_found_by_its_traffic():
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as client,
@@ -187,7 +187,7 @@ def test_a_descriptor_that_is_another_connection_by_now_is_left_alone():
     found.shut_down()
 
 
-def test_a_late_body_is_408_whoever_ended_it():
+def test_a_read_beyond_the_time_limit_of_a_body_is_late():
     slow = SlowClients()
     reading = slow.start_read(environ())
     reading.since = time.monotonic() - BODY_SECONDS - 1

@@ -54,7 +54,7 @@ def test_a_small_number_leaves_a_client_one_stream(limit, client):
     assert len(opened(StreamLimiter(limit), *["203.0.113.7"] * 3)) == client
 
 
-def test_a_refusal_is_told_to_who_frees_lost_places():
+def test_a_refusal_wakes_the_thread_that_frees_lost_places():
     told = []
     limiter = StreamLimiter(1, lambda: told.append(True))
     opened(limiter, None, None, None)

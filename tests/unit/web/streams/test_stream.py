@@ -90,7 +90,7 @@ def test_notes_of_several_lines_stay_one_line_of_data():
     assert ids(next(body)) == ["1"]
 
 
-def test_strangers_are_told_no_names():
+def test_strangers_get_no_names():
     body = Stream(NUMBER, include_private=False)
     body.start(0, [change(notes="for Jo Doe")])
     data = next(body)
@@ -131,7 +131,7 @@ def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
 
 
 @pytest.mark.parametrize("wake", ["abort", "close", "ping"])
-def test_one_that_waits_hears_it_at_once(wake):
+def test_a_waiting_stream_gets_it_at_once(wake):
     body = Stream()
     body.start_all()
     next(body)
