@@ -9,13 +9,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 import pytest
 
+from pizza.auth.storage import ActiveSession
 from pizza.config.settings import Settings
 from pizza.database.migrate import scripts
 from pizza.domain.errors import OrderNotFound
 from pizza.domain.order import OrderStatus, PlacedOrder, StatusChange
 from pizza.kitchen.worker_storage import WorkerStatus
 from pizza.web.api import orders, workers
-from pizza.web.api import place_order as module
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 
@@ -58,7 +58,13 @@ class FakeRestaurant:
 
     @contextmanager
     def connection(self, timeout=1.0):
-        yield SimpleNamespace(execute=self._execute, transaction=nullcontext)
+        cursor = SimpleNamespace(execute=self._execute)
+        yield SimpleNamespace(
+            execute=self._execute,
+            transaction=nullcontext,
+            # Rows as dataclasses: their statements return instances below.
+            cursor=lambda row_factory: nullcontext(cursor),
+        )
 
     def _execute(self, sql, values=None):
         self._fail()
@@ -79,7 +85,7 @@ class FakeRestaurant:
             return _Nothing(self.sessions.pop(values["id"], None))
         if "from staff_session where id = " in sql:
             found = self.sessions.get(values["id"])
-            return _Nothing(found if found and found[2] > 0 else None)
+            return _Nothing(ActiveSession(*found) if found and found[2] > 0 else None)
         if "insert into audit_log" in sql:
             self.audit.append(values)
         if "transaction_read_only" in sql:
@@ -124,7 +130,7 @@ class FakeRestaurant:
 @pytest.fixture
 def restaurant(monkeypatch):
     fake = FakeRestaurant()
-    monkeypatch.setattr(module.service, "place_order", fake.place_order)
+    monkeypatch.setattr("pizza.orders.orders.place_order", fake.place_order)
     monkeypatch.setattr(orders.service, "order_status", fake.order_status)
     monkeypatch.setattr(orders.service, "order_history", fake.order_history)
     monkeypatch.setattr(workers.service, "list_workers", fake.list_workers)
