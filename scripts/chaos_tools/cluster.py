@@ -1,60 +1,41 @@
 """The cluster under test: servers, processes by name, faults injected, logs written."""
 
-import contextlib
 import json
 import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from benchmarks.environment import environment_for, stop_all
+from benchmarks.environment import environment_for
 from chaos_tools.fault_log import FaultLog
-from chaos_tools.process_specs import process_flags
+from chaos_tools.process_specs import process_commands
 from chaos_tools.workload.order_generator import OrderGenerator
-from devservices import GuardedProcess, Proxy, Servers, free_port
+from devservices import Proxy, Servers, free_port, wait_until
 from supervisor.api_client import ApiError
+from supervisor.process_group import ManagedProcess, ProcessGroup
 
-SUPERVISE_SECONDS = 0.2
-POLL_SECONDS = 0.05
 QUERY_SECONDS = 30.0
 START_SECONDS = 90.0
-STOP_SECONDS = 15.0
-RESTAURANT_MODULE = "pizza"
+PROCESS_STOP_SECONDS = 15.0
 
 
-@dataclass
-class ManagedProcess:
-    """One process of the cluster, across its restarts.
-
-    extra_env: added to its environment; module: what `python -m` runs.
-    """
-
-    name: str
-    flags: list[str]
-    extra_env: Mapping[str, str]
-    process: GuardedProcess
-    module: str = RESTAURANT_MODULE
-
-
-class ChaosCluster:
+class ChaosCluster(ProcessGroup):
     """A full restaurant on its own database. Exits that no scenario caused are recorded."""
+
+    SUPERVISE_SECONDS = 0.2
 
     def __init__(
         self, servers: Servers, db_url: str, folder: Path, *, use_proxy: bool = False
     ) -> None:
         """Starts nothing. use_proxy: all processes reach each server through a proxy."""
+        super().__init__(folder)
         self.servers = servers
         self.db_url = db_url
-        self.folder = folder
         self.port = free_port()
-        self.processes: dict[str, ManagedProcess] = {}
         self.unexpected_exits: list[str] = []
         self.fault_log = FaultLog()
         self.generator: OrderGenerator | None = None
@@ -62,16 +43,17 @@ class ChaosCluster:
         self.proxies = [Proxy(end) for end in ends] if use_proxy else []
         database, broker = (proxy.address for proxy in self.proxies) if use_proxy else ends
         self._environment = environment_for(db_url.replace(ends[0], database), broker)
-        self._lock = threading.RLock()
-        self._closing = threading.Event()
-        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
-        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the restaurant's processes."""
+        return self._environment
 
     def start(self) -> None:
         """Start all processes and their supervision; waits for nothing."""
-        for name, flags in process_flags(self.port).items():
-            self.start_process(name, flags)
-        self._supervisor.start()
+        for name, command in process_commands(self.port).items():
+            self.start_process(name, command)
+        self.start_supervision()
 
     @property
     def cooks(self) -> list[str]:
@@ -80,49 +62,34 @@ class ChaosCluster:
 
     # -- faults and processes -------------------------------------------------------------
 
-    def start_process(
-        self, name: str, flags: list[str], *, module: str = RESTAURANT_MODULE, **extra_env: str
-    ) -> ManagedProcess:
-        """Start one more process. module: what it runs; extra_env: added to its environment."""
-        with self._lock:
-            process = self._start(name, flags, extra_env, module)
-            self.processes[name] = ManagedProcess(name, flags, extra_env, process, module)
-            return self.processes[name]
-
     def stop_process(self, name: str) -> None:
         """Stop a process with SIGTERM, and do not restart it."""
         with self._lock:
             managed = self.processes.pop(name)
-        managed.process.stop(signal.SIGTERM, STOP_SECONDS)
+        managed.process.stop(signal.SIGTERM, PROCESS_STOP_SECONDS)
 
     @contextmanager
-    def extra_processes(
-        self,
-        flags_by_name: Mapping[str, list[str]],
-        *,
-        module: str = RESTAURANT_MODULE,
-        **extra_env: str,
-    ) -> Iterator[list[str]]:
-        """Additional processes for the time of the block; gives their names."""
-        for name, flags in flags_by_name.items():
-            self.start_process(name, flags, module=module, **extra_env)
+    def extra_processes(self, commands: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+        """Additional processes by name, for the time of the block; gives their names."""
+        for name, command in commands.items():
+            self.start_process(name, command)
         try:
-            yield list(flags_by_name)
+            yield list(commands)
         finally:
-            for name in flags_by_name:
+            for name in commands:
                 self.stop_process(name)
 
     @contextmanager
     def without_cooks(self) -> Iterator[None]:
         """Stop all cooks with SIGTERM, and start them again at the end of the block."""
-        flags = {name: self.processes[name].flags for name in self.cooks}
-        for name in flags:
+        commands = {name: self.processes[name].command for name in self.cooks}
+        for name in commands:
             self.stop_process(name)
         try:
             yield
         finally:
-            for name, given in flags.items():
-                self.start_process(name, given)
+            for name, command in commands.items():
+                self.start_process(name, command)
             self.fault_log.record_recovery()
 
     def kill(self, name: str, extra_env: Mapping[str, str] | None = None) -> None:
@@ -133,7 +100,7 @@ class ChaosCluster:
             managed = self.processes[name]
             managed.process.kill()
             managed.extra_env = managed.extra_env if extra_env is None else extra_env
-            self._restart(managed)
+            self.restart_process(managed)
         self.fault_log.record_recovery()
 
     def restart(self, name: str) -> None:
@@ -142,14 +109,21 @@ class ChaosCluster:
             managed, old = self.processes[name], self.processes[name].process
             if name == "service":
                 before = self.log_count("service_started", name)
-                self._restart(managed)
-                self._await(lambda: self.log_count("service_started", name) > before, name)
+                self.restart_process(managed)
+                started = lambda: self.log_count("service_started", name) > before  # noqa: E731
+                if not wait_until(started, START_SECONDS, self.SUPERVISE_SECONDS):
+                    raise ApiError(f"{name} did not start; see {self.folder}.")
             old.send(signal.SIGTERM)
-            if code := old.wait(STOP_SECONDS):
+            if code := old.wait(PROCESS_STOP_SECONDS):
                 self.unexpected_exits.append(f"{name}, stopped: {code}")
             if name != "service":
-                self._restart(managed)
+                self.restart_process(managed)
         self.fault_log.record_recovery()
+
+    def handle_exit(self, managed: ManagedProcess) -> None:
+        """Record the exit, and restart the process."""
+        self.unexpected_exits.append(managed.name)
+        self.restart_process(managed)
 
     def freeze(self, name: str) -> None:
         """SIGSTOP to a process and all its children."""
@@ -175,11 +149,8 @@ class ChaosCluster:
         self.fault_log.record_recovery()
 
     def close(self) -> None:
-        """Stop all processes at the same time."""
-        self._closing.set()
-        if self._supervisor.is_alive():
-            self._supervisor.join()
-        stop_all([managed.process for managed in self.processes.values()])
+        """Stop all processes and proxies."""
+        super().close()
         for proxy in self.proxies:
             proxy.close()
 
@@ -201,17 +172,6 @@ class ChaosCluster:
         """The one value of a query."""
         return self.rows(query, **values)[0][0]
 
-    def wait_until(
-        self, condition: Callable[[], object], seconds: float, every: float = POLL_SECONDS
-    ) -> bool:
-        """Wait up to `seconds` for a condition, polled `every` so many; whether it became true."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(every)
-        return True
-
     def log_count(self, action: str, name: str = "*") -> int:
         """How many log lines of a process have an action; `*`: of all processes."""
         return sum(
@@ -223,49 +183,6 @@ class ChaosCluster:
         """All lines on stdout or stderr of the processes that are not JSON."""
         logs = sorted(self.folder.glob("*.log"))
         return [f"{path.stem}: {line}" for path in logs for line in non_json_lines_of(path)]
-
-    def _await(self, done: Callable[[], bool], name: str) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not done():
-            if time.monotonic() > deadline:
-                raise ApiError(f"{name} did not start; see {self.folder}.")
-            time.sleep(SUPERVISE_SECONDS)
-
-    # -- supervision ----------------------------------------------------------------------
-
-    def _supervise(self) -> None:
-        while not self._closing.wait(SUPERVISE_SECONDS):
-            with self._lock:
-                for managed in self.processes.values():
-                    if not managed.process.running:
-                        self.unexpected_exits.append(managed.name)
-                        self._restart(managed)
-
-    def _restart(self, managed: ManagedProcess) -> None:
-        managed.process = self._start(
-            managed.name, managed.flags, managed.extra_env, managed.module
-        )
-
-    def _start(
-        self, name: str, flags: list[str], extra_env: Mapping[str, str], module: str
-    ) -> GuardedProcess:
-        with (self.folder / f"{name}.log").open("ab") as output:
-            return GuardedProcess(
-                [sys.executable, "-m", module, *flags],
-                env=self._environment | with_python_path(extra_env, self._environment),
-                cwd=self.folder,
-                output=output,
-            )
-
-
-def with_python_path(
-    extra_env: Mapping[str, str], environment: Mapping[str, str]
-) -> dict[str, str]:
-    """`extra_env`, with its PYTHONPATH in front of the existing one."""
-    found = dict(extra_env)
-    if "PYTHONPATH" in found:
-        found["PYTHONPATH"] += f":{environment['PYTHONPATH']}"
-    return found
 
 
 def set_read_only(cluster: ChaosCluster, refuse: bool) -> None:
@@ -281,7 +198,7 @@ def non_json_lines_of(path: Path) -> Iterator[str]:
     """The lines of a log that are not JSON objects."""
     for line in path.read_text(errors="replace").splitlines():
         found: Any = None
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             found = json.loads(line)
         if not isinstance(found, dict):
             yield line

@@ -9,7 +9,7 @@ from random import Random
 
 import kombu
 
-from benchmarks.environment import empty_broker
+from benchmarks.environment import empty_broker, fresh_database
 from chaos_tools.checks import queries, resources
 from chaos_tools.checks.report import (
     DRAIN_SECONDS,
@@ -24,8 +24,7 @@ from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import Scenario
 from chaos_tools.workload.handover import HandoverClerk
 from chaos_tools.workload.order_generator import RETRY_UNANSWERED, OrderGenerator
-from devservices import Servers
-from pizza.processes import setup
+from devservices import Servers, wait_until
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
 from pizza.topology import subscriber_queue
 from supervisor.api_client import ApiClient, ApiError
@@ -34,7 +33,6 @@ from terminal.progress import step
 OPENING_SECONDS = 60.0
 PATIENCE_SECONDS = 60.0  # without any progress
 POLL_SECONDS = 0.3
-DRAIN_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -97,22 +95,19 @@ def run_scenario(servers: Servers, folder: Path, scenario: Scenario, options: Ru
 def chaos_cluster(servers: Servers, folder: Path, scenario: Scenario) -> Iterator[ChaosCluster]:
     """A cluster on a fresh database and an empty broker; it recovers and is closed at the end."""
     name = f"chaos_{scenario.name.replace('-', '_')}_{time.time_ns()}"
-    url = servers.postgres.create_database(name)
-    setup.setup_db(url)
-    queue = subscriber_queue(SUBSCRIBER)
-    empty_broker(servers.rabbitmq.address, [queue.name, DEAD_LETTER_QUEUE])
-    with kombu.Connection(servers.rabbitmq.url) as link:
-        queue(link.channel()).declare()  # nothing is lost before the subscriber starts
-    cluster = ChaosCluster(servers, url, folder, use_proxy=scenario.use_proxy)
-    if scenario.start_late:
-        servers.postgres.stop()
-        servers.rabbitmq.stop()
-    try:
-        yield cluster
-    finally:
-        cluster.recover()
-        cluster.close()
-        servers.postgres.drop_database(name)
+    with fresh_database(servers, name) as url:
+        queue = subscriber_queue(SUBSCRIBER)
+        empty_broker(servers.rabbitmq.address, [queue.name, DEAD_LETTER_QUEUE])
+        with kombu.Connection(servers.rabbitmq.url) as link:
+            queue(link.channel()).declare()  # nothing is lost before the subscriber starts
+        cluster = ChaosCluster(servers, url, folder, use_proxy=scenario.use_proxy)
+        if scenario.start_late:
+            servers.stop()
+        try:
+            yield cluster
+        finally:
+            cluster.recover()
+            cluster.close()
 
 
 def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
@@ -121,15 +116,15 @@ def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
     if scenario.start_late:
         return
     client = ApiClient(cluster.port)
-    deadline = time.monotonic() + OPENING_SECONDS
-    workers = sum(
-        "--mode=kitchen-worker" in managed.flags for managed in cluster.processes.values()
-    )
+    flag = "--mode=kitchen-worker"
+    workers = sum(flag in managed.command for managed in cluster.processes.values())
     online = "select count(*) from workers where status = 'online'"
-    while cluster.value(online) < workers or not is_ready(client):
-        if time.monotonic() > deadline:
-            raise ApiError(f"The restaurant did not open; see {cluster.folder}.")
-        time.sleep(POLL_SECONDS)
+    if not wait_until(
+        lambda: cluster.value(online) >= workers and is_ready(client),
+        OPENING_SECONDS,
+        POLL_SECONDS,
+    ):
+        raise ApiError(f"The restaurant did not open; see {cluster.folder}.")
 
 
 def is_ready(client: ApiClient) -> bool:
@@ -142,10 +137,7 @@ def is_ready(client: ApiClient) -> bool:
 def drain(cluster: ChaosCluster) -> float:
     """Seconds from the last recovery until the messages that waited then are sent."""
     moment, began = cluster.fault_log.recovered[-1], time.monotonic()
-    while cluster.value(queries.UNSENT, moment=moment):
-        if time.monotonic() - began > 2 * DRAIN_SECONDS:
-            break
-        time.sleep(DRAIN_POLL_SECONDS)
+    wait_until(lambda: not cluster.value(queries.UNSENT, moment=moment), 2 * DRAIN_SECONDS)
     return time.monotonic() - began
 
 

@@ -2,58 +2,49 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from honcho.environ import ProcessParams, expand_processes, parse_procfile
+
 from bootstrap.data_dir import ROOT
-from devservices import GuardedProcess, ProcessFailed
+from devservices import ProcessFailed
+from devservices.process import last_line
 from supervisor.backing_services import BackingServices
-from supervisor.procfile import Entry, read_procfile
+from supervisor.process_group import ManagedProcess, ProcessGroup
 from terminal.progress import step
 
-GRACE_SECONDS = 6.0  # cooks are told --grace=4
-LOOK_SECONDS = 0.1
 STEADY_SECONDS = 5.0  # a process that ran this long was healthy: its next end is the first again
 MAX_RESTARTS = 8
 SETUP_TRIES = 3
+SETUP_SECONDS = 60
 
 
 class SupervisorFailed(RuntimeError):
     """The restaurant could not be set up or kept open; the message is one sentence."""
 
 
-@dataclass
-class Child:
-    """One process of the Procfile, through all its lives."""
-
-    entry: Entry
-    log: Path
-    process: GuardedProcess
-    started: float = field(default_factory=time.monotonic)
-    restarts: int = 0
-
-
-class Supervisor:
-    """Runs the Procfile on a backing, and restarts whatever of both dies, until closed."""
+class Supervisor(ProcessGroup):
+    """Runs the Procfile, and restarts processes and private servers that end, until closed."""
 
     def __init__(
         self, backing: BackingServices, logs: Path, environment: Mapping[str, str]
     ) -> None:
-        """Nothing is started yet. `environment` is what the Procfile's lines refer to."""
+        """Starts nothing. environment: the variables in the lines of the Procfile."""
+        super().__init__(logs, ROOT)
         self.backing = backing
         self.failure: SupervisorFailed | None = None
         self.restarted: list[str] = []
-        self._logs = logs
         self._extra = dict(environment)
-        self._children: list[Child] = []
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._keep_alive, name="watch", daemon=True)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Ours, with the programs of this Python, the given variables and the servers."""
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        return os.environ | {"PATH": programs} | self._extra | self.backing.environment
 
     def start_services(self) -> None:
         """Start the private servers; make tables and queues, in private servers or given ones."""
@@ -63,98 +54,70 @@ class Supervisor:
             self.set_up("--setup-queues")
 
     def set_up(self, verb: str) -> None:
-        """Run `restaurant-system VERB`; again, if it was hit by what happens to its server."""
-        log = self._logs / f"{verb.strip('-')}.log"
-        for attempt in range(1, SETUP_TRIES + 1):
-            process = self._start(["restaurant-system", verb], log)
+        """Run `restaurant-system VERB`; again if it failed, as the server may have been killed."""
+        name = verb.strip("-")
+        for attempt in range(SETUP_TRIES):
+            time.sleep(0.5 if attempt else 0.0)
+            process = self._launch(name, ["restaurant-system", verb], {})
             try:
-                if process.wait(60) == 0:
+                if process.wait(SETUP_SECONDS) == 0:
                     return
             except subprocess.TimeoutExpired:
                 process.kill()
-            if attempt < SETUP_TRIES:
-                time.sleep(0.5)
-        raise SupervisorFailed(f"restaurant-system {verb} failed: {last_message(log)}")
+        raise SupervisorFailed(f"restaurant-system {verb} failed: {self._last_message(name)}")
 
     def open(self, counts: Mapping[str, int]) -> None:
-        """Start the Procfile's processes and the watch over them and the servers."""
-        for entry in read_procfile(ROOT / "Procfile", counts):
-            log = self._logs / f"{entry.name}.log"
-            log.unlink(missing_ok=True)
-            self._children.append(Child(entry, log, self._start_entry(entry, log)))
-        self._thread.start()
+        """Start the processes of the Procfile, one of each that `counts` omits; supervise all."""
+        for entry in read_procfile(counts):
+            (self.folder / f"{entry.name}.log").unlink(missing_ok=True)
+            # One shell for each line, as in honcho; the lines have `exec`, so that signals arrive.
+            self.start_process(entry.name, ["/bin/sh", "-c", entry.cmd], **entry.env)
+        self.start_supervision()
 
     def check(self) -> None:
-        """Raise what keeps the restaurant from going on, if anything does."""
+        """Raise SupervisorFailed when the restaurant cannot go on."""
         if self.failure:
             raise self.failure
 
     def close(self) -> None:
-        """Stop the processes, politely and all at once, then the private servers."""
-        self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        for child in self._children:
-            child.process.resume()
-            child.process.send(signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        for child in self._children:
-            child.process.finish(max(0.0, deadline - time.monotonic()))
+        """Stop the processes, then the private servers."""
+        super().close()
         self.backing.stop()
 
-    def _keep_alive(self) -> None:
-        """Look after everything until closing; a failure is kept for `check`."""
-        while not self._closing.wait(LOOK_SECONDS):
-            try:
-                self.restarted += self.backing.restart_dead()
-                for child in self._children:
-                    if not child.process.running:
-                        self._restart(child)
-            except (SupervisorFailed, ProcessFailed, OSError) as error:
-                self.failure = SupervisorFailed(str(error))
-                return
+    def supervise(self) -> None:
+        """Restart servers and processes; the first failure ends the supervision, see `check`."""
+        try:
+            self.restarted += self.backing.restart_dead()
+            super().supervise()
+        except (SupervisorFailed, ProcessFailed, OSError) as error:
+            self.failure = SupervisorFailed(str(error))
+            self._closing.set()
 
-    def _restart(self, child: Child) -> None:
-        """Start a process again, at once the first time, later when it keeps ending."""
+    def handle_exit(self, managed: ManagedProcess) -> None:
+        """Restart a process: at once the first time, later when it ends again and again."""
         now = time.monotonic()
-        if now - child.started > STEADY_SECONDS:
-            child.restarts = 0
-        elif child.restarts >= MAX_RESTARTS:
-            reason = last_message(child.log)
-            raise SupervisorFailed(f"{child.entry.name} keeps ending, see {child.log}: {reason}")
-        if self._closing.wait(min(0.3 * child.restarts, 1.0)):
+        if now - managed.started > STEADY_SECONDS:
+            managed.restarts = 0
+        elif managed.restarts >= MAX_RESTARTS:
+            log, reason = self.folder / f"{managed.name}.log", self._last_message(managed.name)
+            raise SupervisorFailed(f"{managed.name} keeps ending, see {log}: {reason}")
+        if self._closing.wait(min(0.3 * managed.restarts, 1.0)):
             return
-        child.restarts += 1
-        child.started = now
-        child.process = self._start_entry(child.entry, child.log)
-        self.restarted.append(child.entry.name)
+        managed.restarts += 1
+        managed.started = now
+        self.restart_process(managed)
+        self.restarted.append(managed.name)
 
-    def _start_entry(self, entry: Entry, log: Path) -> GuardedProcess:
-        # One shell for each line, as honcho does it; the lines say `exec`, so that signals arrive.
-        return self._start(
-            ["/bin/sh", "-c", entry.command], log, {"HONCHO_PROCESS_NAME": entry.name}
-        )
-
-    def _start(
-        self, command: list[str], log: Path, more: Mapping[str, str] | None = None
-    ) -> GuardedProcess:
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        environment = os.environ | {"PATH": programs} | self._extra | self.backing.environment
-        log.parent.mkdir(exist_ok=True, parents=True)
-        with log.open("ab") as output:
-            return GuardedProcess(
-                command, env=environment | dict(more or {}), cwd=ROOT, output=output
-            )
+    def _last_message(self, name: str) -> str:
+        """The last line that a process wrote; only the message, if it is a line of its log."""
+        text = (self.folder / f"{name}.log").read_text(errors="replace")
+        try:
+            return str(json.loads(text.strip().splitlines()[-1])["message"])
+        except (IndexError, ValueError, KeyError, TypeError):
+            return last_line(text)
 
 
-def last_message(log: Path) -> str:
-    """The last thing a process said, taken out of its JSON line where it is one."""
-    try:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        last = lines[-1]
-    except (OSError, IndexError):
-        return "it said nothing"
-    try:
-        return str(json.loads(last)["message"])
-    except (ValueError, KeyError, TypeError):
-        return last.strip()[:300]
+def read_procfile(counts: Mapping[str, int]) -> list[ProcessParams]:
+    """The processes that `honcho start -c …` would start."""
+    processes = parse_procfile((ROOT / "Procfile").read_text()).processes
+    return list(expand_processes(processes, counts))

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from pizza.domain.stations import STATION_NAMES
-from supervisor.procfile import read_procfile
+from supervisor.supervisor import read_procfile
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,13 +36,13 @@ def test_every_requirement_has_a_tested_version():
 
 
 def test_procfile_staffs_every_station_and_names_cooks_one_by_one():
-    entries = read_procfile(ROOT / "Procfile", {"cook": 3})
+    entries = read_procfile({"cook": 3})
     names = [entry.name for entry in entries]
     assert names[:4] == ["order-service.1", "cook.1", "cook.2", "cook.3"]
     assert {"quality.1", "packaging.1", "courier.1", "tracking.1", "notifications.1"} <= set(names)
-    assert all("exec restaurant-system " in entry.command for entry in entries)
-    workers = [entry for entry in entries if "--mode=kitchen-worker" in entry.command]
-    staffed = [re.findall(r"--station=(\w+)", entry.command) for entry in workers]
+    assert all("exec restaurant-system " in entry.cmd for entry in entries)
+    workers = [entry for entry in entries if "--mode=kitchen-worker" in entry.cmd]
+    staffed = [re.findall(r"--station=(\w+)", entry.cmd) for entry in workers]
     assert [each for found in staffed for each in found] == list(STATION_NAMES)
     assert len(workers) <= 10, "more than may be at work"
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from benchmarks.environment import BenchCluster, BenchEnvironment
 from benchmarks.results import MeasurementFailed, Result, percentile
+from benchmarks.sample_orders import WHERE
 from supervisor.api_client import ApiClient
 from terminal.progress import step
 
@@ -25,7 +26,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     with environment.cluster("estimate") as cluster:
         with step("Estimates: opening, first orders to measure by"):
             cluster.start_order_service()
-            _hire(cluster)
+            cluster.start_cooks(COOKS, seconds=COOKING)
             client = ApiClient(cluster.port, cluster.check)
             for turn in range(WARM_UP):
                 _place(client, turn)
@@ -50,27 +51,15 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     ]  # fmt: skip
 
 
-def _hire(cluster: BenchCluster) -> None:
-    for number in range(1, COOKS + 1):
-        name = f"cook_{number}"
-        more = [f"--worker-name={name}", f"--cooking-time={COOKING}", "--grace=1"]
-        cluster.start(name, ["pizza", "--mode=kitchen-worker", *more])
-    online = "select count(*) from workers where status = 'online'"
-    cluster.wait_until(lambda: cluster.value(online) == COOKS, "cooks")
-
-
 def _place(client: ApiClient, turn: int) -> tuple[str, tuple[datetime, datetime]]:
     """Place one order: its number, when it was placed, and when it is promised for."""
-    kinds: list[dict[str, object]] = [
-        {},
-        {"order_type": "dine-in", "table_number": 4},
-        {"order_type": "delivery", "delivery_address": "12 Main Street"},
-    ]
+    order_type = list(WHERE)[turn % len(WHERE)]
     order = {
         "customer_name": f"Lunch customer {turn}",
         "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}],
         "rush": turn % 7 == 0,
-        **kinds[turn % 3],
+        "order_type": order_type,
+        **WHERE[order_type],
     }
     answer = client.post("/orders", order)
     if answer["estimated_completion"] is None:

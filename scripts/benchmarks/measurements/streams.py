@@ -1,12 +1,12 @@
 """What open streams cost those who order: the same load without and with them, by turns."""
 
-import signal
 from statistics import median
 
 from benchmarks import listeners, load
 from benchmarks.environment import BenchCluster, BenchEnvironment
 from benchmarks.results import Result, latencies
 from pizza.database.connection import connect
+from supervisor.process_group import python
 from terminal.progress import step
 
 CLIENTS = 8
@@ -62,14 +62,13 @@ def _paths(cluster: BenchCluster) -> list[str]:
 
 
 def _listen(cluster: BenchCluster, paths: list[str]) -> None:
-    cluster.start("listeners", ["benchmarks.listeners", str(cluster.port), *paths])
+    command = python("benchmarks.listeners", str(cluster.port), *paths)
+    cluster.start_process("listeners", command)
     said = cluster.folder / "listeners.log"
     cluster.wait_until(lambda: listeners.OPEN in said.read_text(), "the streams")
 
 
 def _hang_up(cluster: BenchCluster) -> None:
     """Their clients go; the order service notices with the next sign of life."""
-    process = cluster.processes.pop("listeners")
-    process.send(signal.SIGTERM)
-    process.finish(5.0)
+    cluster.processes.pop("listeners").process.stop(grace=5.0)
     (cluster.folder / "listeners.log").unlink()

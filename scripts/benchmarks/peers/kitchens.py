@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.environment import BenchCluster
+from supervisor.process_group import python
 
 WORKERS = {
     "celery": [
@@ -22,15 +23,16 @@ def prepare(cluster: BenchCluster, peer: str) -> None:
     """Give the peer its functions, and the orders of the backlog in its own queue."""
     cluster.conn.execute((Path(__file__).with_name("peers.sql")).read_bytes())
     cluster.conn.execute("delete from message where task is not null")
-    cluster.start("sender", ["benchmarks.peers.kitchens", peer])
+    cluster.start_process("sender", python("benchmarks.peers.kitchens", peer))
     sender = cluster.processes.pop("sender")
-    if sender.wait(60):
+    if sender.process.wait(60):
         raise RuntimeError(f"{peer}'s backlog could not be sent, see {cluster.folder}/sender.log.")
 
 
 def start(cluster: BenchCluster, peer: str, cooks: int) -> None:
     """Start its workers, one process for each cook."""
-    cluster.start("cooks", [*WORKERS[peer], str(cooks)], {"dramatiq_queue_prefetch": "1"})
+    command = python(*WORKERS[peer], str(cooks))
+    cluster.start_process("cooks", command, dramatiq_queue_prefetch="1")
 
 
 def send(peer: str, backlog: Iterable[tuple[str, int]]) -> None:

@@ -9,6 +9,8 @@ from benchmarks import sample_orders
 from benchmarks.environment import BenchCluster
 from benchmarks.load import SILENCE_SECONDS, Connection, connections
 from benchmarks.results import MeasurementFailed
+from pizza.domain.stations import STATION_NAMES
+from supervisor.process_group import python
 
 CLIENTS, COOKS = 8, 4
 # So many orders may be under way; beyond it the guests wait.
@@ -43,16 +45,17 @@ def _request() -> bytes:
 def start_processes(cluster: BenchCluster) -> None:
     """Open the restaurant: service, cooks, one worker at each station, tracking, a subscriber."""
     cluster.variables["LOG_LEVEL"] = "WARN"  # a line for each step of each order would be gigabytes
-    cluster.start_order_service(stations="quality,packaging,courier")
+    cluster.start_order_service(stations=",".join(STATION_NAMES))
     cluster.start_cooks(COOKS)
-    worker = ["pizza", "--mode=kitchen-worker", "--station-time=0", "--grace=1"]
-    stations = ("quality", "packaging", "courier")
-    for name in stations:
-        cluster.start(name, [*worker, f"--station={name}", f"--worker-name={name}_1"])
-    cluster.start("tracking", ["pizza", "--mode=tracking-service"])
-    heard = "--notification-types=ready,delivered,cancelled"
-    cluster.start("subscriber", ["pizza", "--mode=notification-subscriber", "--name=soak", heard])
-    cluster.wait_until(lambda: cluster.value(_ONLINE) == COOKS + len(stations), "stations")
+    worker = ("pizza", "--mode=kitchen-worker", "--station-time=0", "--grace=1")
+    for name in STATION_NAMES:
+        command = python(*worker, f"--station={name}", f"--worker-name={name}_1")
+        cluster.start_process(name, command)
+    cluster.start_process("tracking", python("pizza", "--mode=tracking-service"))
+    types = "--notification-types=ready,delivered,cancelled"
+    command = python("pizza", "--mode=notification-subscriber", "--name=soak", types)
+    cluster.start_process("subscriber", command)
+    cluster.wait_until(lambda: cluster.value(_ONLINE) == COOKS + len(STATION_NAMES), "stations")
 
 
 def send(cluster: BenchCluster, count: int, tick: Callable[[int], None]) -> int:

@@ -105,7 +105,7 @@ class SoakSampler:
             broker.close()
 
     def _memory(self) -> dict[str, float]:
-        found = {name: process.pid for name, process in self._cluster.processes.items()}
+        found = {name: each.process.pid for name, each in self._cluster.processes.items()}
         servers = self._cluster.servers
         found |= {
             "postgres": servers.postgres.process.pid,

@@ -61,7 +61,7 @@ class SoakRun:
         self._sampler = SoakSampler(cluster)
         self._probe = StatementProbe(cluster)
         self._groups = cluster.groups(
-            **{name: [process.pid] for name, process in cluster.processes.items()}
+            **{name: [each.process.pid] for name, each in cluster.processes.items()}
         )
 
     def phase(self, count: int) -> None:

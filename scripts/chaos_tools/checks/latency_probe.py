@@ -11,6 +11,7 @@ from kombu import Connection
 
 from chaos_tools.checks.latency import percentile
 from chaos_tools.cluster import ChaosCluster
+from devservices import wait_until
 from pizza.taskqueue.task import publish
 from supervisor.api_client import ApiError
 
@@ -48,7 +49,7 @@ class LatencyProbe:
         if not self._consuming.wait(CONNECT_SECONDS):
             raise ApiError(f"The probe has no consumer: {self._failures}")
         self._commit(1)
-        self._cluster.wait_until(lambda: self._arrived, WARM_UP_SECONDS)
+        wait_until(lambda: self._arrived, WARM_UP_SECONDS)
         self._warm = 1 if self._arrived else 0
         self._sender.start()
         return self
@@ -56,7 +57,7 @@ class LatencyProbe:
     def __exit__(self, *error: object) -> None:
         self._stopping.set()
         self._sender.join()
-        self._cluster.wait_until(lambda: len(self._arrived) >= len(self._sent), LAST_SECONDS)
+        wait_until(lambda: len(self._arrived) >= len(self._sent), LAST_SECONDS)
         self._consuming.clear()
         self._consumer.join()
         assert self._conn is not None
@@ -73,7 +74,7 @@ class LatencyProbe:
     def arrives(self, seconds: float) -> bool:
         """Whether an event that is committed from now on arrives within so many seconds."""
         begun = len(self._sent)
-        return self._cluster.wait_until(lambda: max(self._arrived, default=0) > begun, seconds)
+        return wait_until(lambda: max(self._arrived, default=0) > begun, seconds)
 
     def _guarded(self, run: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:

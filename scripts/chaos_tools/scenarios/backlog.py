@@ -11,6 +11,7 @@ from chaos_tools.scenario import scenario
 from chaos_tools.scenarios.broker import wipe
 from chaos_tools.workload import sample_tasks
 from chaos_tools.workload.task_worker import QUEUE
+from devservices import wait_until
 from pizza.topology import ORDERS_DIRECT
 
 OLD_SECONDS = 7.0
@@ -57,7 +58,7 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     time.sleep(OLD_SECONDS)
     with LatencyProbe(cluster) as probe, queues.DepthMonitor(cluster, QUEUE) as monitor:
         ids += sample_tasks.send(cluster, BURST)
-        cluster.wait_until(lambda: not cluster.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
+        wait_until(lambda: not cluster.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
         time.sleep(max(OBSERVED_SECONDS, seconds - OLD_SECONDS))
     record_publishing(cluster, probe)
     if monitor.removed:
@@ -65,9 +66,7 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     if again := republished(cluster) - before:
         cluster.fault_log.fail(f"messages were sent again {again} times, and none was lost")
     with sample_tasks.workers(cluster, "burst_1", "burst_2"):
-        cluster.wait_until(
-            lambda: sample_tasks.recorded(cluster, ids) == len(ids), WORKED_OFF_SECONDS
-        )
+        wait_until(lambda: sample_tasks.recorded(cluster, ids) == len(ids), WORKED_OFF_SECONDS)
     sample_tasks.judge(cluster, ids)
 
 
@@ -81,18 +80,14 @@ def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None
     count = WAITING_FULL if seconds >= FULL_WIPED_SECONDS else WAITING
     sample_tasks.create_table(cluster)
     ids = set(sample_tasks.send(cluster, count))
-    if not cluster.wait_until(
-        lambda: queues.depth(cluster, QUEUE) >= count, SENT_SECONDS, DEPTH_SECONDS
-    ):
+    if not wait_until(lambda: queues.depth(cluster, QUEUE) >= count, SENT_SECONDS, DEPTH_SECONDS):
         cluster.fault_log.fail(f"{count} messages were not published in {SENT_SECONDS:g} s")
     wipe(cluster)
     cluster.servers.rabbitmq.start()
     cluster.fault_log.record_recovery()
     began = time.monotonic()
     with LatencyProbe(cluster) as probe:
-        cluster.wait_until(
-            lambda: queues.depth(cluster, QUEUE) >= count, RESTORED_SECONDS, DEPTH_SECONDS
-        )
+        wait_until(lambda: queues.depth(cluster, QUEUE) >= count, RESTORED_SECONDS, DEPTH_SECONDS)
         restored = time.monotonic() - began
     cluster.fault_log.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
     record_publishing(cluster, probe)
@@ -116,7 +111,7 @@ def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         time.sleep(max(UNROUTABLE_SECONDS, seconds))
     record_publishing(cluster, probe)
     dropped = lambda: not cluster.value(_LEFT, exchange=ORDERS_DIRECT)  # noqa: E731
-    if not cluster.wait_until(dropped, DROPPED_SECONDS):
+    if not wait_until(dropped, DROPPED_SECONDS):
         cluster.fault_log.fail("events that nobody is bound for are still in the outbox")
     kept = [
         bytes(body) for body, exchange in cluster.rows(_REMOVE_EVENTS) if exchange != ORDERS_DIRECT

@@ -9,6 +9,7 @@ from random import Random
 
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import RESTART_SECONDS, injection_count, scenario
+from devservices import wait_until
 
 HOUR_SECONDS = 3600
 CURABLE_SECONDS = 60.0
@@ -28,8 +29,9 @@ def clock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     names = ["service", random.choice(cluster.cooks), "quality", "tracking", "subscriber"]
     names = names[: injection_count(len(names), seconds)]
     for name in names:
+        path = f"{FOLDER}:{cluster.environment['PYTHONPATH']}"
         off = random.choice((-HOUR_SECONDS, HOUR_SECONDS))
-        cluster.kill(name, {"PYTHONPATH": str(FOLDER), "CHAOS_CLOCK_SECONDS": str(off)})
+        cluster.kill(name, {"PYTHONPATH": path, "CHAOS_CLOCK_SECONDS": str(off)})
         cluster.fault_log.record_attempt(shows(cluster, name, off))
         time.sleep(seconds / len(names))
         cluster.kill(name, {})
@@ -38,13 +40,14 @@ def clock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 def shows(cluster: ChaosCluster, name: str, off: float) -> bool:
-    """Whether the log of a process comes to tell the wrong time."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    """Whether the log of a process soon has the wrong time. off: seconds."""
+    log = cluster.folder / f"{name}.log"
+
+    def is_off() -> bool:
         with suppress(IndexError, ValueError, KeyError):
-            last = (cluster.folder / f"{name}.log").read_text().splitlines()[-1]
-            said = datetime.fromisoformat(json.loads(last)["timestamp"])
-            if abs((said - datetime.now(UTC)).total_seconds() - off) < CURABLE_SECONDS:
-                return True
-        time.sleep(LOOK_SECONDS)
-    return False
+            said = json.loads(log.read_text().splitlines()[-1])["timestamp"]
+            found = (datetime.fromisoformat(said) - datetime.now(UTC)).total_seconds()
+            return abs(found - off) < CURABLE_SECONDS
+        return False
+
+    return wait_until(is_off, PATIENCE_SECONDS, LOOK_SECONDS)

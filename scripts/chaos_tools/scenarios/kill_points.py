@@ -52,7 +52,7 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
     kills = injection_count(KILLS, seconds)
     ports = {f"door_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
     with cluster.extra_processes(
-        {name: process_specs.order_service_flags(port) for name, port in ports.items()}
+        {name: process_specs.small_order_service(port) for name, port in ports.items()}
     ) as doors:
         for turn in range(kills):
             name = doors[turn % len(doors)]
@@ -75,7 +75,7 @@ def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     names = [f"victim_{number}" for number in range(1, min(VICTIMS, kills) + 1)]
     proxies = {name: Proxy(cluster.servers.rabbitmq.address) for name in names}
     for name, proxy in proxies.items():
-        cluster.start_process(name, process_specs.cook_flags(name), RABBITMQ=proxy.address)
+        cluster.start_process(name, process_specs.cook(name), RABBITMQ=proxy.address)
     try:
         for turn in range(kills):
             name = names[turn % len(names)]

@@ -17,6 +17,7 @@ from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
 from chaos_tools.workload import sample_tasks
 from chaos_tools.workload.task_worker import TRANSACTION_OPEN
+from devservices import wait_until
 
 OTHERS_SECONDS = 0.5  # from the sending of another task, or order, to its effect
 TAKEN_OVER_SECONDS = LEASE_SECONDS + 5.0
@@ -56,7 +57,7 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
     sample_tasks.create_table(cluster)
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
         ids.append(id := sample_tasks.send_holding(cluster, hold))
-        cluster.wait_until(lambda: sample_tasks.recorded(cluster, [id]), 2 * hold)
+        wait_until(lambda: sample_tasks.recorded(cluster, [id]), 2 * hold)
     attempts = [attempt for _, attempt in cluster.rows(_EFFECT, id=id)]
     cluster.fault_log.record_attempt(attempts == [1])
     if attempts != [1]:
@@ -76,7 +77,7 @@ def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         LatencyProbe(cluster) as probe,
     ):
         number = cluster.generator.place_order_at(cluster.port)
-        cluster.wait_until(lambda: not cluster.value(queries.PENDING, number=number), OPEN_SECONDS)
+        wait_until(lambda: not cluster.value(queries.PENDING, number=number), OPEN_SECONDS)
         row = conn.execute(_LOCK_ORDER, {"number": number}).fetchone()
         cluster.fault_log.record_attempt(row is not None)
         if row is not None:
@@ -98,13 +99,13 @@ def freeze_one(cluster: ChaosCluster) -> str:
         cluster.freeze(name)
         began = time.monotonic()
         cluster.fault_log.record_attempt(not done())
-        cluster.wait_until(done, 2 * TAKEN_OVER_SECONDS)
+        wait_until(done, 2 * TAKEN_OVER_SECONDS)
         took = time.monotonic() - began
         cluster.fault_log.record_latency("a job taken over", took, TAKEN_OVER_SECONDS)
         cluster.thaw(name)
     else:
         cluster.fault_log.record_attempt(False)
-    cluster.wait_until(done, TAKEN_OVER_SECONDS)
+    wait_until(done, TAKEN_OVER_SECONDS)
     return id
 
 
@@ -118,7 +119,7 @@ def wait_for_open_transaction(cluster: ChaosCluster, before: dict[str, int]) -> 
         ]
         return bool(found)
 
-    return found[0] if cluster.wait_until(opened, OPEN_SECONDS) else None
+    return found[0] if wait_until(opened, OPEN_SECONDS) else None
 
 
 @contextmanager
@@ -145,7 +146,7 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
             stopping.set()
             thread.join()
         begun = [seconds for (seconds,) in cluster.rows(queries.BEGUN, since=since)]
-        cluster.wait_until(
+        wait_until(
             lambda: sample_tasks.recorded(cluster, own + pings) == len(own + pings), OPEN_SECONDS
         )
     record_publishing(cluster, probe)
@@ -161,7 +162,7 @@ def one_slow_cook(cluster: ChaosCluster) -> Iterator[None]:
     name = "slow_cook"
     with (
         cluster.without_cooks(),
-        cluster.extra_processes({name: process_specs.cook_flags(name, SLOW_COOK_SECONDS)}),
+        cluster.extra_processes({name: process_specs.cook(name, SLOW_COOK_SECONDS)}),
     ):
-        cluster.wait_until(lambda: cluster.value(queries.COOKING, name=name), OPEN_SECONDS)
+        wait_until(lambda: cluster.value(queries.COOKING, name=name), OPEN_SECONDS)
         yield

@@ -18,7 +18,7 @@ from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import RECOVERY_SECONDS, RESTART_SECONDS, repetitions, scenario
 from chaos_tools.scenarios.kill_points import leader_session, wait_for_leader
 from chaos_tools.workload.external_messages import ANOMALIES, customer_of, order
-from devservices import free_port
+from devservices import free_port, wait_until
 from pizza.topology import (
     KITCHEN_QUEUE,
     NOTIFICATIONS_QUEUE,
@@ -53,10 +53,10 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
     """It gives the lead back, and events are published as before."""
     stray = "stray"
     cluster.start_process(
-        stray, process_specs.order_service_flags(free_port()), RABBITMQ=f"127.0.0.1:{free_port()}"
+        stray, process_specs.small_order_service(free_port()), RABBITMQ=f"127.0.0.1:{free_port()}"
     )
     try:
-        cluster.wait_until(lambda: cluster.log_count("service_started", stray), READY_SECONDS)
+        wait_until(lambda: cluster.log_count("service_started", stray), READY_SECONDS)
         with LatencyProbe(cluster) as probe:
             make_leader(cluster, stray)
             probe.arrives(2 * ADDRESS_SECONDS)
@@ -76,8 +76,8 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
 def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One of them is slower to come back, by turns; events and status requests flow on."""
     names = ["tracking", "tracking_2"]
-    with cluster.extra_processes({"tracking_2": ["--mode=tracking-service"]}):
-        cluster.wait_until(lambda: cluster.log_count("standing_by", "tracking_2"), READY_SECONDS)
+    with cluster.extra_processes({"tracking_2": process_specs.tracking()}):
+        wait_until(lambda: cluster.log_count("standing_by", "tracking_2"), READY_SECONDS)
         for turn in range(max(2, len(repetitions(seconds, RESTART_EVERY_SECONDS)))):
             slow = names[turn % 2]
             cluster.fault_log.record_injection()
@@ -110,13 +110,13 @@ def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> No
         )
         time.sleep(SEEN_SECONDS)
         # The keeper may have some in hand, to look at them.
-        if not cluster.wait_until(lambda: monitor.depth >= len(external), RETURNED_SECONDS):
+        if not wait_until(lambda: monitor.depth >= len(external), RETURNED_SECONDS):
             cluster.fault_log.fail(f"{len(external) - monitor.depth} were taken out of the queue")
     odd = anomalous_messages()
     random.shuffle(odd)
     send(cluster, odd)
     external += [each for each, _ in odd]
-    cluster.wait_until(lambda: not lost(cluster, external), SETTLED_SECONDS)
+    wait_until(lambda: not lost(cluster, external), SETTLED_SECONDS)
     cluster.fault_log.lost += [f"{each.what} in {each.queue}" for each in lost(cluster, external)]
     counts = Counter(customer_of(body) for body, _ in dead_letters(cluster))
     cluster.fault_log.doubled += [
@@ -146,7 +146,7 @@ def make_leader(cluster: ChaosCluster, name: str) -> None:
     try:
         if session is not None:
             cluster.rows("select pg_terminate_backend(%(pid)s)", pid=session[1])
-        cluster.wait_until(lambda: leader_session(cluster) not in (None, session), ALONE_SECONDS)
+        wait_until(lambda: leader_session(cluster) not in (None, session), ALONE_SECONDS)
     finally:
         for managed in cluster.processes:
             if managed != name:
@@ -157,7 +157,7 @@ def record_flow(cluster: ChaosCluster) -> None:
     """Record how long it takes from now on until tracking has an event, and answers a request."""
     moment, began = cluster.value("select clock_timestamp()"), time.monotonic()
     most = 2 * FLOW_SECONDS
-    cluster.wait_until(lambda: cluster.value(_ARRIVED, moment=moment), most)
+    wait_until(lambda: cluster.value(_ARRIVED, moment=moment), most)
     events = time.monotonic() - began
     cluster.fault_log.record_latency("events at tracking", events, FLOW_SECONDS)
     answered = status_request(cluster, most)
@@ -176,9 +176,7 @@ def status_request(cluster: ChaosCluster, seconds: float) -> bool:
         queue = channel.queue_declare(exclusive=True).queue
         message = amqp.Message(request, reply_to=queue, message_id=str(uuid4()))
         channel.basic_publish(message, ORDERS_DIRECT, TRACKING_STATUS_KEY)
-        return cluster.wait_until(
-            lambda: channel.basic_get(queue, no_ack=True) is not None, seconds
-        )
+        return wait_until(lambda: channel.basic_get(queue, no_ack=True) is not None, seconds)
 
 
 def anomalous_messages() -> list[tuple[ExternalMessage, amqp.Message]]:

@@ -111,7 +111,7 @@ def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker takes nobody for dead who cooks: the order has one cook, and is ready once."""
     heartbeat = max(1, round(seconds / HEARTBEATS))
     with cluster.extra_processes(
-        {SLOW: process_specs.cook_flags(SLOW, seconds / min(FACTORS.values()), heartbeat)}
+        {SLOW: process_specs.cook(SLOW, seconds / min(FACTORS.values()), heartbeat)}
     ):
         deadline = time.monotonic() + PATIENCE_SECONDS + 2 * seconds
         while not (done := cluster.rows(_FIRST, name=SLOW)) and time.monotonic() < deadline:

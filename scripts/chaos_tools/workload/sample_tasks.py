@@ -7,6 +7,8 @@ import psycopg
 
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.workload.task_worker import HOLD, QUEUE, RECORD
+from devservices import wait_until
+from supervisor.process_group import python
 
 MODULE = "chaos_tools.workload.task_worker"
 READY_SECONDS = 30.0
@@ -68,12 +70,12 @@ def send_holding(cluster: ChaosCluster, seconds: float) -> str:
 @contextmanager
 def workers(cluster: ChaosCluster, *names: str) -> Iterator[list[str]]:
     """Workers for these tasks, for the time of the block; they are ready when it begins."""
-    with cluster.extra_processes({name: [name] for name in names}, module=MODULE) as hired:
-        cluster.wait_until(
-            lambda: all(cluster.log_count("worker_connected", name) for name in hired),
+    with cluster.extra_processes({name: python(MODULE, name) for name in names}) as started:
+        wait_until(
+            lambda: all(cluster.log_count("worker_connected", name) for name in started),
             READY_SECONDS,
         )
-        yield hired
+        yield started
 
 
 def recorded(cluster: ChaosCluster, ids: Collection[str]) -> int:
