@@ -1,13 +1,16 @@
-"""The restaurant's HTTP API as a customer's program uses it: carefully."""
+"""HTTP to the restaurant on this machine: single requests, and a client that repeats them."""
 
-import http.client
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 from typing import Any
 
 TIMEOUT_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
+HTTP_ERRORS = (OSError, HTTPException)
 
 
 class ApiError(RuntimeError):
@@ -15,25 +18,61 @@ class ApiError(RuntimeError):
 
 
 class Refused(ApiError):
-    """The API understood and said no: a 4xx."""
-
-    def __init__(self, message: str, status: int) -> None:
-        """`status` is the HTTP status."""
-        super().__init__(message)
-        self.status = status
+    """The API refused the request with a 4xx."""
 
 
 class AnswerLost(ApiError):
     """The connection broke after the request had been sent: whether it took effect is not known."""
 
 
+@dataclass(frozen=True)
+class HttpResponse:
+    """seconds: from the request until the body was read."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+    seconds: float = 0.0
+
+    @property
+    def document(self) -> Any:
+        """The body as JSON, or as text if it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return self.body.decode(errors="replace")
+
+
+def send_request(
+    port: int,
+    method: str,
+    path: str,
+    body: str | bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+) -> HttpResponse:
+    """One request on its own connection to 127.0.0.1. Raises HTTP_ERRORS."""
+    began = time.monotonic()
+    connection = HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        response = connection.getresponse()
+        content = response.read()
+    finally:
+        connection.close()
+    return HttpResponse(response.status, response.headers, content, time.monotonic() - began)
+
+
 class ApiClient:
-    """Requests to one order service, each on a connection of its own."""
+    """A client of one order service.
+
+    check: called between tries; it may raise to end the waiting.
+    """
 
     def __init__(
         self, port: int, check: Callable[[], None] = lambda: None, staff_key: str = ""
     ) -> None:
-        """`check` is called between tries; it may raise to end the waiting."""
+        """staff_key: sent with each request, unless it is empty."""
         self.port = port
         self._staff = {"Authorization": f"Bearer {staff_key}"} if staff_key else {}
         self._check = check
@@ -44,88 +83,73 @@ class ApiClient:
         return f"http://127.0.0.1:{self.port}"
 
     def get(self, path: str, patience: float = 60.0) -> Any:
-        """The JSON document at `path`, tried for `patience` through refusals, resets and 5xx."""
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                status, _, document = self.request("GET", path)
-                if status == http.client.OK:
-                    return document
-                reason = f"{status} {document}"
-                if status < http.client.INTERNAL_SERVER_ERROR:
-                    raise ApiError(f"GET {path} was answered {reason}.")
-            except (OSError, http.client.HTTPException) as error:
-                reason = _words(error)
-            if time.monotonic() > deadline:
-                raise ApiError(f"GET {path} was not answered within {patience:.0f} s ({reason}).")
-            self._pause(PAUSE_SECONDS)
+        """The JSON document at `path`; repeated for `patience` seconds. Raises ApiError."""
+        return self._repeat("GET", path, None, patience, repeatable=True)
 
     def post(self, path: str, document: Any, patience: float = 60.0, key: str = "") -> Any:
-        """Create or change something; gives the service's document about it.
+        """Create or change something; the service's document about it. Raises ApiError.
 
-        `key` goes along as the Idempotency-Key; with it, what was sent twice has one effect.
-        Sent again where the service asks for that (503, Retry-After) or nobody listened; with a
-        key also when the answer was lost. Without one that raises AnswerLost.
+        Repeated for `patience` seconds after a 503, a Retry-After or a refused connection; with a
+        key, the Idempotency-Key, also after a lost answer. Without a key that raises AnswerLost.
         """
+        return self._repeat("POST", path, document, patience, key, repeatable=bool(key))
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        document: Any = None,
+        key: str = "",
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> HttpResponse:
+        """One try. key: the Idempotency-Key. Raises HTTP_ERRORS."""
+        headers = self._staff | ({"Idempotency-Key": key} if key else {})
+        if document is None:
+            return send_request(self.port, method, path, None, headers, timeout)
+        headers["Content-Type"] = "application/json"
+        return send_request(self.port, method, path, json.dumps(document), headers, timeout)
+
+    def _repeat(
+        self,
+        method: str,
+        path: str,
+        document: Any,
+        patience: float,
+        key: str = "",
+        *,
+        repeatable: bool,
+    ) -> Any:
         deadline = time.monotonic() + patience
         while True:
             wait = PAUSE_SECONDS
             try:
-                status, headers, answer = self.request("POST", path, json.dumps(document), key)
-            except ConnectionRefusedError as error:
-                reason = _words(error)
-            except (OSError, http.client.HTTPException) as error:
-                reason = _words(error)
-                if not key:
-                    raise AnswerLost(f"The answer to POST {path} was lost ({reason}).") from error
+                response = self.request(method, path, document, key)
+            except HTTP_ERRORS as error:
+                reason = str(error) or type(error).__name__
+                if not repeatable and not isinstance(error, ConnectionRefusedError):
+                    text = f"The answer to {method} {path} was lost ({reason})."
+                    raise AnswerLost(text) from error
             else:
-                if status in (http.client.CREATED, http.client.OK):
-                    return answer
-                reason = f"{status} {answer}"
-                again = headers.get("Retry-After")
-                if again is None and status < http.client.INTERNAL_SERVER_ERROR:
-                    raise Refused(f"POST {path} was answered {reason}.", status)
-                if again is None and status != http.client.SERVICE_UNAVAILABLE:
-                    raise ApiError(f"POST {path} was answered {reason}.")
+                if response.status in (HTTPStatus.OK, HTTPStatus.CREATED):
+                    return response.document
+                reason = f"{response.status} {response.document}"
+                again = response.headers.get("Retry-After")
+                is_server_error = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                unavailable = response.status == HTTPStatus.SERVICE_UNAVAILABLE
+                if not (again or unavailable or (method == "GET" and is_server_error)):
+                    kind = ApiError if is_server_error else Refused
+                    raise kind(f"{method} {path} was answered {reason}.")
                 wait = _seconds(again)
             if time.monotonic() > deadline:
-                raise ApiError(f"POST {path} was not taken within {patience:.0f} s ({reason}).")
-            self._pause(wait)
-
-    def _pause(self, seconds: float) -> None:
-        self._check()
-        time.sleep(seconds)
-
-    def request(
-        self, method: str, path: str, body: str | None = None, key: str = ""
-    ) -> tuple[int, http.client.HTTPMessage, Any]:
-        """One try: status, headers and document. Raises OSError, http.client.HTTPException."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
-        try:
-            headers = dict(self._staff)
-            if body:
-                headers["Content-Type"] = "application/json"
-            if key:
-                headers["Idempotency-Key"] = key
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            content = response.read()
-        finally:
-            connection.close()
-        try:
-            document = json.loads(content)
-        except ValueError:
-            document = content.decode(errors="replace")
-        return response.status, response.headers, document
+                text = f"{method} {path} was not answered within {patience:.0f} s ({reason})."
+                raise ApiError(text)
+            self._check()
+            time.sleep(wait)
 
 
 def _seconds(retry_after: str | None) -> float:
-    """How long an answer asks to wait, at most a second: here nobody else is in the line."""
+    """How long an answer asks to wait, at most a second: there are few other clients here."""
     try:
         return min(1.0, float(retry_after or PAUSE_SECONDS))
     except ValueError:
         return PAUSE_SECONDS
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -13,7 +13,7 @@ import pytest
 
 from devservices import Servers
 
-from ..support.api_service import Reply, Service, module_service
+from ..support.api_service import Answer, Service, module_service
 from ..support.restaurant import Program, eventually
 
 KEY = "a-sound-key-of-the-staff"
@@ -49,7 +49,7 @@ def placed(service: Service, headers: Any = None, **fields: Any) -> dict[str, An
     return reply.json
 
 
-def post(service: Service, number: str, verb: str, headers: Any = None, **words: Any) -> Reply:
+def post(service: Service, number: str, verb: str, headers: Any = None, **words: Any) -> Answer:
     body = json.dumps(words).encode() if words else None
     return service.request("POST", f"/orders/{number}/{verb}", body, headers)
 
@@ -244,7 +244,7 @@ def test_production_refuses_what_is_not_safe(
 
 
 def test_prices_and_dishes_are_the_menus_for_guests(service: Service) -> None:
-    def items(*found: dict[str, Any]) -> Reply:
+    def items(*found: dict[str, Any]) -> Answer:
         return service.order({**MEAL, "items": list(found)}, FAR)
 
     made_up = items(
@@ -286,7 +286,7 @@ def test_a_price_that_is_changed_counts_for_the_next_order(service: Service) -> 
 
     networks = itertools.count(1)
 
-    def order(**price: float) -> Reply:
+    def order(**price: float) -> Answer:
         items = [{"name": "Espresso", "quantity": 1, **price}]
         elsewhere = {"X-Forwarded-For": f"198.51.{next(networks)}.7"}
         return service.order({**MEAL, "items": items}, elsewhere)

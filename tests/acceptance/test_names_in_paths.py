@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,8 +14,8 @@ import pytest
 from devservices import GuardedProcess, free_port
 from devservices.install.web_proxies import find_or_fetch
 
-from ..support.api_service import TIMEOUT_S, Service, module_service
-from ..support.restaurant import Restaurant, eventually
+from ..support.api_service import Service, module_service
+from ..support.restaurant import Client, Restaurant, eventually
 from ..support.waiting import wait_until
 
 # With nothing but what a site needs; below a path nginx decodes addresses and merges slashes.
@@ -55,13 +53,9 @@ class Endpoint:
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """The status of the answer, and its document if it has one."""
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-        with closing(link):
-            sent = None if body is None else json.dumps(body).encode()
-            link.request(method, self.prefix + path, sent)
-            answer = link.getresponse()
-            text = answer.read()
-            return answer.status, json.loads(text) if text else None
+        sent = None if body is None else json.dumps(body)
+        answer = Client(self.port).request(method, self.prefix + path, sent)
+        return answer.status, answer.json if answer.body else None
 
 
 @pytest.fixture(scope="module")

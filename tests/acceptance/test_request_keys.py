@@ -15,7 +15,7 @@ import pytest
 
 from devservices import Servers
 
-from ..support.api_service import Reply, Service
+from ..support.api_service import Answer, Service
 from ..support.restaurant import eventually, meal
 from ..support.restaurant.outages import down
 from ..support.waiting import PATIENCE
@@ -44,7 +44,7 @@ def start(db_url: str, servers: Servers, tmp_path: Path) -> Iterator[Start]:
         service.program.check_output()
 
 
-def order(service: Service, body: object, key: str) -> Reply:
+def order(service: Service, body: object, key: str) -> Answer:
     return service.order(body, {"Idempotency-Key": key})
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag, urlencode, urljoin
 
 import pytest
 
-from ..support.api_service import TIMEOUT_S, Reply, Service, module_service
+from ..support.api_service import TIMEOUT_S, Answer, Service, module_service
 from ..support.waiting import wait_until
 from ..support.web_proxies import Sites, web_proxies
 
@@ -106,12 +106,12 @@ class SiteClient:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Reply:
+    ) -> Answer:
         link, response = self.open(method, path, body, headers)
         with closing(link):
-            return Reply(response.status, response.headers, response.read())
+            return Answer(response.status, response.headers, response.read())
 
-    def form(self, path: str, fields: Mapping[str, str], **headers: str) -> Reply:
+    def form(self, path: str, fields: Mapping[str, str], **headers: str) -> Answer:
         """A form as a browser without Sec-Fetch-Site posts it."""
         kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.origin}
         body = urlencode(fields).encode()

@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,74 +16,34 @@ import pytest
 
 from devservices import free_port
 
-from .restaurant import Program
-
-TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A response as it came: nothing is read into its body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def problem(self) -> dict[str, Any]:
-        """The body of an error; fails when the answer is not a proper problem+json."""
-        assert self.headers["Content-Type"] == "application/problem+json", self.body[:300]
-        document = self.json
-        assert document["status"] == self.status
-        assert document["title"]
-        assert document["detail"]
-        assert "Traceback" not in document["detail"]
-        return document
+from .restaurant import Answer, Client, Program
+from .restaurant.http_client import TIMEOUT_S
 
 
-class Service:
+class Service(Client):
     """A running order service and its database."""
 
     def __init__(
         self, folder: Path, db_url: str, broker: str, *flags: str, **variables: str
     ) -> None:
+        super().__init__(free_port())
         self.db_url = db_url
         self.broker_url = broker
-        self.port = free_port()
         servers = {"DB_URL": db_url, "RABBITMQ": broker, **variables}
         all_flags = ["--mode=order-service", f"--port={self.port}", *flags]
         self.program = Program(folder, "order_service", all_flags, servers)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """One request on a connection of its own; adds no Content-Type."""
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
-        try:
-            link.request(method, path, body, dict(headers or {}))
-            response = link.getresponse()
-            return Reply(response.status, response.headers, response.read())
-        finally:
-            link.close()
-
-    def order(self, document: object, headers: Mapping[str, str] | None = None) -> Reply:
+    def order(self, document: object, headers: Mapping[str, str] | None = None) -> Answer:
         """Place an order: a document, or a body as it is."""
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         return self.request("POST", "/orders", body, headers)
 
-    def post_bytes(self, body: bytes) -> Reply:
+    def post_bytes(self, body: bytes) -> Answer:
         """POST a body of any size; reads the answer even when not all of the body is wanted."""
         head = f"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         return self.talk(head.encode() + body)
 
-    def talk(self, data: bytes, *, finish: bool = False) -> Reply:
+    def talk(self, data: bytes, *, finish: bool = False) -> Answer:
         """Send any bytes, read a response; `finish` closes our side after sending."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S) as link:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it heard enough
@@ -93,7 +52,7 @@ class Service:
                 link.shutdown(socket.SHUT_WR)
             response = http.client.HTTPResponse(link)
             response.begin()
-            return Reply(response.status, response.headers, response.read())
+            return Answer(response.status, response.headers, response.read())
 
     def stored(self) -> tuple[int, ...]:
         """How many orders, items and log rows the database holds."""

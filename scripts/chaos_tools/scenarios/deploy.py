@@ -1,15 +1,16 @@
 """An upgrade under load: every process ends and comes again, and nobody is turned away."""
 
-import http.client
-import json
 import threading
 import time
+from http import HTTPStatus
 from itertools import cycle
 from random import Random
 from uuid import UUID
 
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import scenario
+from chaos_tools.workload.external_messages import takeout_order
+from supervisor.api_client import HTTP_ERRORS, ApiClient
 
 PAUSE_SECONDS = 0.5
 ORDER_SECONDS = 0.2
@@ -24,7 +25,7 @@ class RetryingClient:
         """Does not order yet."""
         self.orders = self.repeated = 0
         self.failed: list[str] = []
-        self._port = port
+        self._client = ApiClient(port)
         self._random = random
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="once more", daemon=True)
@@ -50,26 +51,21 @@ class RetryingClient:
                 self.failed.append(f"{key}: {', then '.join(reasons)}")
 
     def _order(self, key: str) -> str:
-        """What was wrong; nothing if the order was taken."""
-        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
-        item = {"name": "Margherita", "quantity": 1, "price": 9.5}
-        body = {"customer_name": f"Patient {key}", "order_type": "takeout", "items": [item]}
+        """What was wrong; nothing if the order was accepted."""
+        order = takeout_order(f"Patient {key}")
         try:
-            headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-            link.request("POST", "/orders", json.dumps(body), headers)
-            status = link.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
+            status = self._client.request("POST", "/orders", order, key, TIMEOUT_SECONDS).status
+        except HTTP_ERRORS as error:
             return type(error).__name__
-        finally:
-            link.close()
-        return "" if status == http.client.CREATED else str(status)
+        return "" if status == HTTPStatus.CREATED else str(status)
 
 
 # Guests may have to ask once more, so what their answers were is judged here.
 @scenario(
-    "rolling-restart", "every process ends by SIGTERM and comes again, one after the other",
+    "rolling-restart",
+    "every process ends by SIGTERM and comes again, one after the other",
     expect_no_errors=False,
-)  # fmt: skip
+)
 def rolling_restart(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The order service's successor is there before it goes. No request fails more than once."""
     names = random.sample(list(cluster.processes), len(cluster.processes))

@@ -1,6 +1,5 @@
 """Guests in numbers, and guests who do not stay."""
 
-import json
 import socket
 import struct
 import time
@@ -9,6 +8,7 @@ from random import Random
 
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import FULL_SECONDS, injection_count, scenario
+from chaos_tools.workload.external_messages import order
 
 ORDERS = 1200
 FEW = 40
@@ -59,10 +59,6 @@ def hang_ups(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 def order_of(guest: str) -> bytes:
     """A complete request, as it goes over the proxy."""
-    items = [{"name": "Margherita", "quantity": 1, "price": 9.5}]
-    body = json.dumps({"customer_name": guest, "order_type": "takeout", "items": items})
-    lines = (
-        "POST /orders HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json",
-        f"Content-Length: {len(body)}", "Connection: close", "", body,
-    )  # fmt: skip
-    return "\r\n".join(lines).encode()
+    body = order(guest)
+    head = "POST /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body

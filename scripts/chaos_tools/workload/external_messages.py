@@ -51,8 +51,13 @@ class Anomaly:
 
 def order(customer: str, quantity: int = 1) -> bytes:
     """The body of an order message for one pizza; a quantity of 0 makes it a bad one."""
+    return json.dumps(takeout_order(customer, quantity)).encode()
+
+
+def takeout_order(customer: str, quantity: int = 1) -> dict[str, Any]:
+    """The document of an order for one kind of pizza."""
     items = [{"name": "Margherita", "quantity": quantity, "price": 9.5}]
-    return json.dumps({"customer_name": customer, "order_type": "takeout", "items": items}).encode()
+    return {"customer_name": customer, "order_type": "takeout", "items": items}
 
 
 def customer_of(body: bytes) -> str | None:

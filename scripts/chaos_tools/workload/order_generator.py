@@ -1,7 +1,5 @@
 """Guests who order steadily, and ask again until they are answered."""
 
-import http.client
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from chaos_tools.workload.responses import Response, Responses
-from supervisor.api_client import ApiClient
+from supervisor.api_client import HTTP_ERRORS, ApiClient
 
 RETRY_UNANSWERED = True
 """Whether an order whose answer was lost is sent again with its Idempotency-Key. Off, it is counted
@@ -105,7 +103,7 @@ class OrderGenerator:
         deadline = time.monotonic() + PATIENCE_SECONDS
         again = (0, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
         while True:
-            answer, document = self._ask(key, json.dumps(meal))
+            answer, document = self._ask(key, meal)
             if answer is None:
                 status: int = 0  # nobody listened
             else:
@@ -122,14 +120,14 @@ class OrderGenerator:
                 return
             time.sleep(PAUSE_SECONDS)
 
-    def _ask(self, key: str, meal: str) -> tuple[Response | None, Any]:
+    def _ask(self, key: str, meal: dict[str, Any]) -> tuple[Response | None, Any]:
         """One try; None when nobody listened."""
         began = time.monotonic()
         try:
-            status, _, document = self._client.request("POST", "/orders", meal, key)
+            response = self._client.request("POST", "/orders", meal, key)
         except ConnectionRefusedError as error:
             return None, error
-        except (OSError, http.client.HTTPException) as error:
+        except HTTP_ERRORS as error:
             late = isinstance(error, TimeoutError)
             return Response(0, time.monotonic() - began, timed_out=late), error
-        return Response(status, time.monotonic() - began), document
+        return Response(response.status, response.seconds), response.document

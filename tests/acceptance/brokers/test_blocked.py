@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.request import urlopen
 
 import pytest
 
@@ -30,8 +29,7 @@ def is_told(restaurant: Restaurant, state: str, blocked: int) -> Callable[[], bo
 
     def look() -> bool:
         checks = restaurant.client.get("/readyz").document["checks"]
-        with urlopen(f"http://127.0.0.1:{restaurant.port}/metrics", timeout=10) as answer:
-            figures = answer.read().decode()
+        figures = restaurant.client.get("/metrics").body.decode()
         return checks["broker"] == state and f"pizza_broker_blocked {blocked:.1f}" in figures
 
     return look

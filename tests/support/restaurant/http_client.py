@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from supervisor.api_client import HTTP_ERRORS, HttpResponse, send_request
+
 TIMEOUT_S = 30.0
+_JSON = {"Content-Type": "application/json"}
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came back: `document` is the body read as JSON, `seconds` how long it took."""
-
-    status: int
-    headers: Mapping[str, str]
-    document: Any
-    seconds: float
+class Answer(HttpResponse):
+    """A response: `document` is the body read as JSON, `seconds` how long it took."""
 
     @property
     def is_problem(self) -> bool:
@@ -29,48 +23,56 @@ class Answer:
             and self.document["status"] == self.status
         )
 
+    @property
+    def json(self) -> Any:
+        """The body; fails when it is not JSON."""
+        return json.loads(self.body)
+
+    def problem(self) -> dict[str, Any]:
+        """The body of an error; fails when the answer is not a proper problem+json."""
+        assert self.is_problem, self.body[:300]
+        document = self.json
+        assert document["title"]
+        assert document["detail"]
+        assert "Traceback" not in document["detail"]
+        return dict(document)
+
 
 class Client:
     """Speaks to one order service. Safe to use from many threads."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request on its own connection; adds no Content-Type."""
+        found = send_request(self.port, method, path, body, headers, TIMEOUT_S)
+        return Answer(**vars(found))
 
     def get(self, path: str) -> Answer:
         """GET a JSON document."""
-        return self._request("GET", path, None)
+        return self.request("GET", path)
 
     def order(self, meal: Mapping[str, Any]) -> Answer:
         """POST an order."""
-        return self._request("POST", "/orders", json.dumps(meal))
+        return self.post("/orders", meal)
 
     def post(
         self, path: str, document: object = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """POST a JSON document, or no body at all."""
         body = None if document is None else json.dumps(document)
-        return self._request("POST", path, body, headers)
+        return self.request("POST", path, body, _JSON | dict(headers or {}))
 
     def answers(self) -> bool:
-        """Whether somebody listens, and has all it needs."""
+        """Whether the service listens, and is ready."""
         try:
-            return self.get("/readyz").status == http.client.OK
-        except (OSError, http.client.HTTPException):
+            return self.get("/readyz").status == 200
+        except HTTP_ERRORS:
             return False
-
-    def _request(
-        self, method: str, path: str, body: str | None, more: Mapping[str, str] | None = None
-    ) -> Answer:
-        started = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_S)
-        try:
-            connection.request(
-                method, path, body, {"Content-Type": "application/json", **(more or {})}
-            )
-            response = connection.getresponse()
-            content = response.read()
-        finally:
-            connection.close()
-        headers = {name.lower(): value for name, value in response.getheaders()}
-        seconds = time.monotonic() - started
-        return Answer(response.status, headers, json.loads(content), seconds)
