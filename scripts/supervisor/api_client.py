@@ -49,6 +49,7 @@ def send_request(
     path: str,
     body: str | bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    *,
     timeout: float = TIMEOUT_SECONDS,
 ) -> HttpResponse:
     """One request on its own connection to 127.0.0.1. Raises HTTP_ERRORS."""
@@ -105,9 +106,9 @@ class ApiClient:
         """One try. key: the Idempotency-Key. Raises HTTP_ERRORS."""
         headers = self._staff | ({"Idempotency-Key": key} if key else {})
         if document is None:
-            return send_request(self.port, method, path, None, headers, timeout)
+            return send_request(self.port, method, path, None, headers, timeout=timeout)
         headers["Content-Type"] = "application/json"
-        return send_request(self.port, method, path, json.dumps(document), headers, timeout)
+        return send_request(self.port, method, path, json.dumps(document), headers, timeout=timeout)
 
     def _repeat(
         self,

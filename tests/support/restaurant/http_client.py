@@ -52,7 +52,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request on its own connection; adds no Content-Type."""
-        found = send_request(self.port, method, path, body, headers, TIMEOUT_S)
+        found = send_request(self.port, method, path, body, headers, timeout=TIMEOUT_S)
         return Answer(**vars(found))
 
     def get(self, path: str) -> Answer:
