@@ -5,7 +5,6 @@ are steadier.
 """
 
 import argparse
-import shutil
 import sys
 import time
 from dataclasses import replace
@@ -27,9 +26,9 @@ from benchmarks.measurements import (
 )
 from benchmarks.results import MeasurementFailed, Result
 from benchmarks.soak import soak_test
-from bootstrap.data_dir import FOLDER, DataFolderError
-from devservices import ProcessFailed, Servers
-from supervisor.signals import run_in_data_dir
+from bootstrap.data_dir import FOLDER
+from devservices import ProcessFailed
+from supervisor.program import fresh_servers, run_program
 from terminal.progress import step
 
 MEASUREMENTS = {
@@ -46,7 +45,7 @@ MEASUREMENTS = {
 }
 # Takes longer than all others together.
 BY_NAME_ONLY = ("held",)
-FAILURES = (DataFolderError, MeasurementFailed, OSError, ProcessFailed, RuntimeError)
+FAILURES = (MeasurementFailed, OSError, ProcessFailed, RuntimeError)
 
 
 def main() -> int:
@@ -54,37 +53,28 @@ def main() -> int:
     options = parse_arguments()
     began = time.monotonic()
     results: list[Result] = []
-    complete = run_in_data_dir(
-        lambda folder: run(folder / "bench", options, results), "the benchmark failed", FAILURES
-    )
+    code = run_program(lambda: run(options, results), FAILURES, "the benchmark failed: ")
     print()
     report.show(results)
     report.write(options.json, results, time.monotonic() - began)
-    return int(not complete)
+    return code
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument(
-        "--only", type=_names, metavar="NAME,…",
-        default=[name for name in MEASUREMENTS if name not in BY_NAME_ONLY],
-        help=f"measure only these: {', '.join(MEASUREMENTS)} "
-             f"(by default all but {', '.join(BY_NAME_ONLY)})",
-    )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="shorter and rougher, about a minute")
-    parser.add_argument(
-        "--orders", type=int, default=soak_test.ORDERS, metavar="NUMBER",
-        help="how many orders `held` sends through the whole line (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--calm", type=float, default=0.0, metavar="SECONDS",
-        help="before each measurement wait so long for others to leave the machine alone",
-    )  # fmt: skip
-    parser.add_argument(
-        "--json", type=Path, default=FOLDER / "bench.json", metavar="PATH",
-        help="where the details go (%(default)s)",
-    )  # fmt: skip
+    add = parser.add_argument
+    default = [name for name in MEASUREMENTS if name not in BY_NAME_ONLY]
+    names = f"{', '.join(MEASUREMENTS)} (by default all but {', '.join(BY_NAME_ONLY)})"
+    help = f"measure only these: {names}"
+    add("--only", type=_names, metavar="NAME,…", default=default, help=help)
+    add("--quick", action="store_true", help="shorter and rougher, about a minute")
+    help = "how many orders `held` sends through all stations (%(default)s)"
+    add("--orders", type=int, default=soak_test.ORDERS, metavar="NUMBER", help=help)
+    help = "before each measurement wait so long for other programs to leave the processors"
+    add("--calm", type=float, default=0.0, metavar="SECONDS", help=help)
+    help = "where the details go (%(default)s)"
+    add("--json", type=Path, default=FOLDER / "bench.json", metavar="PATH", help=help)
     return parser.parse_args()
 
 
@@ -96,33 +86,30 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def run(folder: Path, options: argparse.Namespace, results: list[Result]) -> bool:
-    """Take the measurements on servers of their own; False when one of them failed."""
-    complete = True
-    shutil.rmtree(folder, ignore_errors=True)
-    servers = Servers(folder)
-    try:
-        with step("Starting PostgreSQL and RabbitMQ"):
-            servers.start()
+def run(options: argparse.Namespace, results: list[Result]) -> int:
+    """Take the measurements on private servers; 1 when one of them failed."""
+    code = 0
+    measurements = MEASUREMENTS | {"held": partial(soak_test.measure, orders=options.orders)}
+    with fresh_servers("bench") as (servers, folder):
         environment = BenchEnvironment(servers, folder / "logs")
-        measurements = MEASUREMENTS | {"held": partial(soak_test.measure, orders=options.orders)}
         for name in options.only:
             if options.calm:
                 with step("Waiting for a calm machine"):
                     cpu.wait_until_calm(options.calm)
             calibration = cpu.calibrate(folder)
-            background_load = cpu.BackgroundLoad()
+            load = cpu.BackgroundLoad()
             try:
                 found = measurements[name](environment, options.quick)
-                share = background_load.share()
-                results += [
-                    replace(result, background_load=share, calibration=calibration)
-                    for result in found
-                ]
             except FAILURES as error:
                 print(f"pizza: {name} could not be measured: {error}", file=sys.stderr)
-                complete = False
-    finally:
-        with step("Stopping"):
-            servers.stop()
-    return complete
+                code = 1
+                continue
+            share = load.share()
+            results += [
+                replace(each, background_load=share, calibration=calibration) for each in found
+            ]
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

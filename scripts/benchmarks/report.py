@@ -1,6 +1,5 @@
 """The table for people and the file for programs."""
 
-import json
 import os
 import platform
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.results import Result
+from supervisor.program import write_json
 from terminal.tables import print_table
 
 HEADINGS = ("work", "measured", "goal", "met", "ratio")
@@ -17,18 +17,13 @@ DISTURBING = 0.08
 
 def show(results: Sequence[Result]) -> None:
     """Print the table, and how far it can be trusted."""
-    _print_table(results)
+    styles = {True: "green", False: "red", None: ""}
+    print_table(HEADINGS, [(_cells(result), styles[result.met]) for result in results])
     background_load = max((result.background_load for result in results), default=0.0)
     if background_load > DISTURBING:
         print(
             f"\nOther programs took up to {background_load:.0%} of the machine: alone it is faster."
         )
-
-
-def _print_table(results: Sequence[Result]) -> None:
-    """Drawn on a terminal, plain columns elsewhere."""
-    styles = {True: "green", False: "red", None: ""}
-    print_table(HEADINGS, [(_cells(result), styles[result.met]) for result in results])
 
 
 def _cells(result: Result) -> tuple[str, str, str, str, str]:
@@ -57,6 +52,4 @@ def write(path: Path, results: Sequence[Result], seconds: float) -> None:
         },
         "figures": [result.as_json() for result in results],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    print(f"\nWritten with all details to {path}.")
+    write_json(path, document)

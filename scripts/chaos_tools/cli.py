@@ -6,16 +6,14 @@ has to be delivered. The exit status is 1 unless every count of errors is zero.
 """
 
 import argparse
-import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bootstrap.data_dir import FOLDER, DataFolderError
+from bootstrap.data_dir import FOLDER
 from chaos_tools.checks.report import MUST_BE_EMPTY, Report
 from chaos_tools.run import RunOptions, run_scenario
 from chaos_tools.scenario import SCENARIOS
@@ -33,11 +31,10 @@ from chaos_tools.scenarios import (
     network,
     processes,
 )
-from devservices import ProcessFailed, Servers
+from devservices import ProcessFailed
 from pizza.database.errors import DatabaseError
 from supervisor.api_client import ApiError
-from supervisor.signals import run_in_data_dir
-from terminal.progress import step
+from supervisor.program import fresh_servers, run_program, write_json
 from terminal.tables import print_table
 
 FAMILIES = (
@@ -54,7 +51,7 @@ FAMILIES = (
     locks,
     neighbours,
 )
-FAILURES = (ApiError, DataFolderError, DatabaseError, OSError, ProcessFailed)
+FAILURES = (ApiError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (
     *("scenario", "accepted", "delivered"),
@@ -70,14 +67,11 @@ def main() -> int:
         print("\n".join(f"{each.name:21} {each.description}" for each in SCENARIOS.values()))
         return 0
     reports: list[Report] = []
-    complete = run_in_data_dir(
-        lambda folder: run(folder / "chaos", options, reports),
-        "the scenarios could not be run",
-        FAILURES,
-    )
+    prefix = "the scenarios could not be run: "
+    code = run_program(lambda: run(options, reports), FAILURES, prefix)
     show(reports)
     write(options.json, reports)
-    return 0 if complete and all(report.good for report in reports) else 1
+    return 0 if code == 0 and all(report.good for report in reports) else 1
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -104,37 +98,27 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return options
 
 
-def run(folder: Path, options: argparse.Namespace, reports: list[Report]) -> bool:
-    """Run the scenarios on private servers; True when each of them ended in a report."""
-    shutil.rmtree(folder, ignore_errors=True)
+def run(options: argparse.Namespace, reports: list[Report]) -> int:
+    """Run the scenarios on private servers; 0 when each of them ended in a report."""
     names = list(SCENARIOS) if "all" in options.names else list(dict.fromkeys(options.names))
-    seconds = QUICK_SECONDS if options.quick else options.seconds
     run_options = RunOptions(
         options.seed,
-        seconds,
+        QUICK_SECONDS if options.quick else options.seconds,
         options.rate,
         full=options.full,
         retry_unanswered=options.retry_unanswered,
     )
-    complete = True
-    servers = Servers(folder)
-    try:
-        with step("Starting PostgreSQL and RabbitMQ"):
-            servers.start()
+    with fresh_servers("chaos") as (servers, folder):
         for name in names:
             try:
                 report = run_scenario(servers, folder / "logs", SCENARIOS[name], run_options)
             except FAILURES as error:
                 print(f"pizza: {name} was not completed: {error}", file=sys.stderr)
-                complete = False
                 continue
             reports.append(report)
             print("".join(f"  {name}: {each}\n" for each in report.latencies), end="")
             print(f"  {name}: {words(report)}")
-    finally:
-        with step("Stopping"):
-            servers.stop()
-    return complete
+    return int(len(reports) < len(names))
 
 
 def words(report: Report) -> str:
@@ -175,6 +159,8 @@ def write(path: Path, reports: Sequence[Report]) -> None:
         "cores": os.cpu_count(),
         "reports": [report.as_json() for report in reports],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    print(f"\nAll details are in {path}.")
+    write_json(path, document)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

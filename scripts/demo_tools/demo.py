@@ -9,21 +9,21 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import closing, nullcontext
 
 from bootstrap import clean
-from bootstrap.data_dir import ROOT, DataFolderError, data_folder
+from bootstrap.data_dir import ROOT, data_folder
 from demo_tools.board import DemoBoard
 from demo_tools.order_view import OrderView, RushFailed
 from demo_tools.scenario import follow, one_more, orders, place, verify
 from demo_tools.staff_actions import cancel_one, prioritise_one
-from devservices import ProcessFailed, claim, free_port
+from devservices import claim, free_port, wait_until
 from pizza.config.settings import SettingsError, read_dotenv
 from pizza.domain.stations import STATION_NAMES
 from pizza.domain.status import COOKING, RECEIVED
 from supervisor.api_client import ApiClient, ApiError
 from supervisor.backing_services import BackingServices
-from supervisor.signals import Stopped, stop_on_signals
+from supervisor.program import Stopped, run_program
 from supervisor.supervisor import Supervisor, SupervisorFailed
 from terminal.progress import step
 
@@ -32,7 +32,7 @@ COOKS = 3
 WORKERS = COOKS + len(STATION_NAMES)
 PACE = {"COOKING_TIME": "1.5", "STATION_TIME": "0.4", "STATIONS": "all", "SEND_BACK_PERCENT": "0"}
 OPENING_SECONDS = 60.0
-FAILURES = (ApiError, DataFolderError, OSError, ProcessFailed, SupervisorFailed, RushFailed)
+FAILURES = (ApiError, SupervisorFailed, RushFailed, SettingsError)
 
 
 def main() -> int:
@@ -40,19 +40,11 @@ def main() -> int:
     options = parse_arguments()
     if options.clean:
         return clean.main()
-    stop_on_signals()
     began = time.monotonic()
-    try:
-        with data_folder() as folder:
-            run(folder, options.stay)
-    except Stopped as stop:
-        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
-        return stop.exit_code
-    except (*FAILURES, SettingsError) as error:
-        print(f"pizza: the demo failed: {error}", file=sys.stderr)
-        return 1
-    print(f"Everything is stopped. {time.monotonic() - began:.0f} s in all.")
-    return 0
+    code = run_program(lambda: run(options.stay), FAILURES, "the demo failed: ")
+    if code == 0:
+        print(f"Everything is stopped. {time.monotonic() - began:.0f} s in all.")
+    return code
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,39 +58,39 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(folder: Path, stay: bool) -> None:
+def run(stay: bool) -> int:
     """Start the restaurant, run the rush, show the result, stay open if asked, stop."""
     given = read_dotenv(ROOT / ".env") | os.environ
-    backing = BackingServices(folder, given)
     claimed = claim(USUAL_PORT)
     port = USUAL_PORT if claimed else free_port()
-    procfile = {"ORDER_PORT": str(port), **PACE}
-    supervisor = Supervisor(backing, folder / "logs", procfile)
-    key = given.get("STAFF_KEY", "").replace(",", " ").split()
-    client = ApiClient(port, supervisor.check, key[0] if key else "")
-    board = DemoBoard()
-    try:
-        open_restaurant(supervisor, client)
-        mention_older(client)
-        views = lunch_rush(client, board)
-        board.print_result()
-        print("\n".join(verify(client, views)))
-        for name in supervisor.restarted:
-            print(f"  {name} had died and was started again.")
-        print_what_next(client, max(views, key=lambda view: len(view.history)), stay)
-        if stay:
-            print_addresses(backing.environment)
-            stay_open(supervisor)
-    finally:
-        with step("Closing the restaurant"):
-            supervisor.close()
-        if claimed:
-            claimed.close()
+    restarted: list[str] = []
+    with closing(claimed) if claimed else nullcontext(), data_folder() as folder:
+        backing = BackingServices(folder, given)
+        procfile = {"ORDER_PORT": str(port), **PACE}
+        supervisor = Supervisor(backing, folder / "logs", procfile, restarted.append)
+        key = given.get("STAFF_KEY", "").replace(",", " ").split()
+        client = ApiClient(port, supervisor.check, key[0] if key else "")
+        board = DemoBoard()
+        try:
+            open_restaurant(supervisor, client)
+            mention_older(client)
+            views = lunch_rush(client, board)
+            board.print_result()
+            print("\n".join(verify(client, views)))
+            for name in restarted:
+                print(f"  {name} had died and was started again.")
+            print_what_next(client, max(views, key=lambda view: len(view.history)), stay)
+            if stay:
+                print_addresses(backing.environment)
+                stay_open(supervisor)
+        finally:
+            with step("Closing the restaurant"):
+                supervisor.close()
+    return 0
 
 
 def open_restaurant(supervisor: Supervisor, client: ApiClient) -> None:
     """Servers, tables, queues, order service and workers, until orders can be taken and cooked."""
-    supervisor.backing.prepare()
     try:
         supervisor.start_services()
     except SupervisorFailed as error:
@@ -110,20 +102,16 @@ def open_restaurant(supervisor: Supervisor, client: ApiClient) -> None:
     staff = f"{COOKS} cooks, {', '.join(STATION_NAMES)}"
     with step(f"Opening the order service; {staff} come in"):
         supervisor.open({"cook": COOKS})
-        deadline = time.monotonic() + OPENING_SECONDS
-        while online(client) < WORKERS or client.get("/readyz")["status"] != "ready":
-            supervisor.check()
-            if time.monotonic() > deadline:
-                raise SupervisorFailed(
-                    f"The restaurant was not open after {OPENING_SECONDS:.0f} s."
-                )
-            time.sleep(0.1)
+        if not wait_until(lambda: is_open(supervisor, client), OPENING_SECONDS, 0.1):
+            raise SupervisorFailed(f"The restaurant was not open after {OPENING_SECONDS:.0f} s.")
 
 
-def online(client: ApiClient) -> int:
-    """How many workers are at work."""
+def is_open(supervisor: Supervisor, client: ApiClient) -> bool:
+    """Whether all workers are online and the service is ready. Raises SupervisorFailed."""
+    supervisor.check()
     workers = client.get("/workers/status", OPENING_SECONDS)
-    return sum(worker["status"] == "online" for worker in workers)
+    online = sum(worker["status"] == "online" for worker in workers)
+    return online >= WORKERS and client.get("/readyz")["status"] == "ready"
 
 
 def lunch_rush(client: ApiClient, board: DemoBoard) -> list[OrderView]:

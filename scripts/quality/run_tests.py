@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from bootstrap.data_dir import ROOT
-from devservices import GuardedProcess, ProcessFailed
+from devservices import GuardedProcess
 from devservices.install import chromium, rabbitmq, web_proxies
-from supervisor.signals import Stopped, stop_on_signals
+from supervisor.program import run_program
 
 TOX_GRACE_SECONDS = 20.0
 # They mostly wait for processes, so five run at the same time, each on servers of its own.
@@ -37,21 +37,18 @@ def main() -> int:
     if {"-h", "--help"} & set(sys.argv[1:2]):
         print(__doc__)
         return 0
-    stop_on_signals()
-    try:
-        rabbitmq.find_or_fetch()
-        if needs_browser(sys.argv[1:]):
-            chromium.find_or_fetch()
-        if needs_web_proxies(sys.argv[1:]):
-            web_proxies.find_or_fetch()
-        with tempfile.TemporaryDirectory() as folder:
-            return run(sys.argv[1:], Path(folder))
-    except Stopped as stop:
-        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
-        return stop.exit_code
-    except (ProcessFailed, OSError) as error:
-        print(f"pizza: {error}", file=sys.stderr)
-        return 1
+    return run_program(lambda: fetch_and_run(sys.argv[1:]), ())
+
+
+def fetch_and_run(arguments: list[str]) -> int:
+    """Fetch the programs that the tests need, and run them; gives the exit code."""
+    rabbitmq.find_or_fetch()
+    if needs_browser(arguments):
+        chromium.find_or_fetch()
+    if needs_web_proxies(arguments):
+        web_proxies.find_or_fetch()
+    with tempfile.TemporaryDirectory() as folder:
+        return run(arguments, Path(folder))
 
 
 def run(arguments: list[str], folder: Path) -> int:

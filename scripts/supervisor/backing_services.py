@@ -1,7 +1,6 @@
 """What the restaurant stands on: a PostgreSQL and a RabbitMQ, given or private."""
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bootstrap.data_dir import move_to_backup
@@ -24,8 +23,6 @@ class BackingServices:
         self._postgres = None if "DB_URL" in self._given else Postgres(folder / "postgres")
         self._rabbitmq = None if "RABBITMQ" in self._given else RabbitMQ(folder / "rabbitmq")
         self.has_old_data = any(server.folder.exists() for server in self._servers)
-        self._lock = threading.Lock()
-        self._closed = False
 
     @property
     def _servers(self) -> list[Postgres | RabbitMQ]:
@@ -44,8 +41,7 @@ class BackingServices:
     @property
     def private(self) -> str:
         """The private servers by name, for people; empty when both were given."""
-        names = {"PostgreSQL": self._postgres, "RabbitMQ": self._rabbitmq}
-        return " and ".join(name for name, server in names.items() if server)
+        return " and ".join(server.NAME for server in self._servers)
 
     def prepare(self) -> None:
         """Fetch what is missing, before anything is started."""
@@ -53,7 +49,7 @@ class BackingServices:
             rabbitmq.find_or_fetch()
 
     def start(self, when_database_is_up: Callable[[], None]) -> None:
-        """Start the private servers side by side; the database, first up, is used at once."""
+        """Start the private servers side by side; the database is used as soon as it is up."""
         if self._rabbitmq:
             self._rabbitmq.begin()
         if self._postgres:
@@ -62,32 +58,27 @@ class BackingServices:
         if self._rabbitmq:
             _start_or_heal(self._rabbitmq, self._rabbitmq.wait_ready)
 
-    def restart_dead(self) -> list[str]:
-        """Start again, without waiting, what has died; gives the names of what had."""
-        restarted = []
+    def restart_dead(self) -> Iterator[str]:
+        """Start servers that have ended, without waiting; gives their names."""
         for server in self._servers:
-            with self._lock:
-                if not self._closed and not server.process.running:
-                    server.begin()
-                    restarted.append(type(server).__name__)
-        return restarted
+            if not server.process.running:
+                server.begin()
+                yield server.NAME
 
     def stop(self) -> None:
-        """Stop the private servers for good."""
-        with self._lock:
-            self._closed = True
+        """Stop the private servers; not while another thread is in `restart_dead`."""
         stop_all(self._servers)
 
     def move_data_away(self) -> None:
         """Stop the private servers and move their data away: the next start is a fresh one."""
+        self.stop()
         for server in self._servers:
-            server.stop()
             print(f"  {move_to_backup(server.folder)} has the data of before; starting afresh.")
         self.has_old_data = False
 
 
 def _start_or_heal(server: Postgres | RabbitMQ, first_try: Callable[[], object]) -> None:
-    """Start a server; when it will not, once more, and at last with fresh data."""
+    """Start a server; after a failure once more, and at last with fresh data."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             first_try() if attempt == 1 else server.start()

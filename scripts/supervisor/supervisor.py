@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from honcho.environ import ProcessParams, expand_processes, parse_procfile
@@ -31,14 +31,21 @@ class Supervisor(ProcessGroup):
     """Runs the Procfile, and restarts processes and private servers that end, until closed."""
 
     def __init__(
-        self, backing: BackingServices, logs: Path, environment: Mapping[str, str]
+        self,
+        backing: BackingServices,
+        logs: Path,
+        environment: Mapping[str, str],
+        on_restart: Callable[[str], None],
     ) -> None:
-        """Starts nothing. environment: the variables in the lines of the Procfile."""
+        """Starts nothing. environment: the variables in the lines of the Procfile.
+
+        on_restart: receives the name of each restarted server or process, in another thread.
+        """
         super().__init__(logs, ROOT)
         self.backing = backing
         self.failure: SupervisorFailed | None = None
-        self.restarted: list[str] = []
         self._extra = dict(environment)
+        self._on_restart = on_restart
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -48,6 +55,7 @@ class Supervisor(ProcessGroup):
 
     def start_services(self) -> None:
         """Start the private servers; make tables and queues, in private servers or given ones."""
+        self.backing.prepare()
         servers = self.backing.private
         with step(f"Starting {servers}, tables and queues" if servers else "Tables and queues"):
             self.backing.start(lambda: self.set_up("--setup-db"))
@@ -87,7 +95,8 @@ class Supervisor(ProcessGroup):
     def supervise(self) -> None:
         """Restart servers and processes; the first failure ends the supervision, see `check`."""
         try:
-            self.restarted += self.backing.restart_dead()
+            for name in self.backing.restart_dead():
+                self._on_restart(name)
             super().supervise()
         except (SupervisorFailed, ProcessFailed, OSError) as error:
             self.failure = SupervisorFailed(str(error))
@@ -106,7 +115,7 @@ class Supervisor(ProcessGroup):
         managed.restarts += 1
         managed.started = now
         self.restart_process(managed)
-        self.restarted.append(managed.name)
+        self._on_restart(managed.name)
 
     def _last_message(self, name: str) -> str:
         """The last line that a process wrote; only the message, if it is a line of its log."""

@@ -6,14 +6,13 @@ Arguments go to `honcho start`, for instance `-c all=1,cook=5` or the names of p
 import os
 import signal
 import sys
-import threading
-from pathlib import Path
+from contextlib import closing
 
-from bootstrap.data_dir import ROOT, DataFolderError, data_folder
-from devservices import GuardedProcess, ProcessFailed, claim
+from bootstrap.data_dir import ROOT, data_folder
+from devservices import GuardedProcess, claim
 from pizza.config.settings import SettingsError, read_dotenv
 from supervisor.backing_services import BackingServices
-from supervisor.signals import Stopped, stop_on_signals
+from supervisor.program import run_program
 from supervisor.supervisor import Supervisor, SupervisorFailed
 
 STAFF = ["-c", "all=1,cook=3"]
@@ -22,43 +21,36 @@ HONCHO_GRACE_SECONDS = 8.0  # it gives its processes five
 
 def main() -> int:
     """Run until Ctrl-C, or until one of the processes ends; gives honcho's exit code."""
-    stop_on_signals()
     try:
-        with data_folder() as folder:
-            return run(folder, sys.argv[1:])
-    except Stopped as stop:
-        print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
-        return 0 if stop.exit_code == 128 + signal.SIGINT else stop.exit_code
-    except (DataFolderError, OSError, ProcessFailed, SupervisorFailed, SettingsError) as error:
-        print(f"pizza: {error}", file=sys.stderr)
-        return 1
+        return run_program(run, (SupervisorFailed, SettingsError))
+    except SystemExit as stop:
+        return 0 if stop.code == 128 + signal.SIGINT else int(stop.code or 0)
 
 
-def run(folder: Path, arguments: list[str]) -> int:
-    """Servers, tables, queues; then honcho until it ends or a signal comes; then all of it down."""
+def run() -> int:
+    """Start servers and honcho in the data folder, until honcho ends or a signal arrives."""
     port = os.environ.setdefault("ORDER_PORT", os.environ.get("PORT", "3000"))
     claimed = claim(int(port)) if port.isdecimal() else None
     if claimed is None:
         raise SupervisorFailed(f"Port {port} is not free: set PORT to another.")
-    backing = BackingServices(folder, read_dotenv(ROOT / ".env") | os.environ)
-    supervisor = Supervisor(backing, folder / "logs", {})
-    over = threading.Event()
-    try:
-        backing.prepare()
-        start_services(supervisor)
-        print(f"The restaurant opens at http://127.0.0.1:{port}; Ctrl-C closes it.", flush=True)
-        for name, value in backing.environment.items():
-            print(f"  export {name}={value}", flush=True)
-        threading.Thread(target=keep_servers, args=(backing, over), daemon=True).start()
-        return run_honcho(backing, arguments)
-    finally:
-        over.set()
-        supervisor.close()
-        claimed.close()
+    with closing(claimed), data_folder() as folder:
+        backing = BackingServices(folder, read_dotenv(ROOT / ".env") | os.environ)
+        with closing(Supervisor(backing, folder / "logs", {}, report_restart)) as supervisor:
+            start_services(supervisor)
+            print(f"The restaurant opens at http://127.0.0.1:{port}; Ctrl-C closes it.", flush=True)
+            for name, value in backing.environment.items():
+                print(f"  export {name}={value}", flush=True)
+            supervisor.start_supervision()
+            return run_honcho(backing, sys.argv[1:])
+
+
+def report_restart(name: str) -> None:
+    """Say that a server was restarted; the restaurant reconnects to it."""
+    print(f"pizza: {name} had died and was started again.", file=sys.stderr, flush=True)
 
 
 def start_services(supervisor: Supervisor) -> None:
-    """Servers, tables and queues; data is never set aside here: somebody may be at work on it."""
+    """Servers, tables and queues; old data is kept, whatever happens."""
     try:
         supervisor.start_services()
     except SupervisorFailed as error:
@@ -77,13 +69,6 @@ def run_honcho(backing: BackingServices, arguments: list[str]) -> int:
         return honcho.wait()
     finally:
         honcho.stop(signal.SIGTERM, HONCHO_GRACE_SECONDS)
-
-
-def keep_servers(backing: BackingServices, over: threading.Event) -> None:
-    """Start private servers again that die; the restaurant reconnects by itself."""
-    while not over.wait(0.5):
-        for name in backing.restart_dead():
-            print(f"pizza: {name} had died and was started again.", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

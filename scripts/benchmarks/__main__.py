@@ -1,8 +1,0 @@
-"""The program behind scripts/bench."""
-
-import sys
-
-from benchmarks.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())
