@@ -6,30 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from devservices.reaper import descendants
+from devservices.proc import TICKS, cpu_seconds
 
-TICKS = os.sysconf("SC_CLK_TCK")
 Snapshot = dict[str, float]
 
 
 def snapshot(groups: Mapping[str, list[int]]) -> Snapshot:
     """Seconds used so far by each group: the named processes and all below them."""
-    return {name: sum(map(tree_seconds, pids)) for name, pids in groups.items()}
-
-
-def tree_seconds(root: int) -> float:
-    """Seconds used by a process, its living descendants, and its children that have ended."""
-    return sum(_seconds(pid) for pid in (root, *descendants(root)))
-
-
-def _seconds(pid: int) -> float:
-    try:
-        # The name, in parentheses, may contain anything: the fields begin behind the last one.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0.0
-    # user, system, and the same of children that were waited for
-    return sum(map(int, fields[11:15])) / TICKS
+    return {name: sum(map(cpu_seconds, pids)) for name, pids in groups.items()}
 
 
 def per_order(before: Snapshot, after: Snapshot, orders: int) -> dict[str, float]:
@@ -67,7 +51,7 @@ class BackgroundLoad:
             int, Path("/proc/stat").read_text().split()[1:9]
         )
         machine = (user + nice + system + steal) / TICKS
-        return machine, tree_seconds(os.getpid()), time.monotonic() * (os.cpu_count() or 1)
+        return machine, cpu_seconds(os.getpid()), time.monotonic() * (os.cpu_count() or 1)
 
 
 def wait_until_calm(seconds: float, share: float = 0.1) -> None:

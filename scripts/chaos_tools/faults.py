@@ -4,15 +4,13 @@ import time
 from random import Random
 
 from chaos_tools.cluster import ChaosCluster
-from devservices import Postgres, RabbitMQ
+from devservices.server import PrivateServer
 
 CRASHES = 3
 MOST_DOWN_SECONDS = 2.0
 
 
-def crash(
-    cluster: ChaosCluster, server: Postgres | RabbitMQ, random: Random, seconds: float
-) -> None:
+def crash(cluster: ChaosCluster, server: PrivateServer, random: Random, seconds: float) -> None:
     """kill -9 three times; the server restarts with the data on its disk."""
     for _ in range(CRASHES):
         cluster.fault_log.record_injection()
@@ -23,9 +21,7 @@ def crash(
         time.sleep(seconds / CRASHES)
 
 
-def hang(
-    cluster: ChaosCluster, server: Postgres | RabbitMQ, random: Random, seconds: float
-) -> None:
+def hang(cluster: ChaosCluster, server: PrivateServer, random: Random, seconds: float) -> None:
     """SIGSTOP: connections stay open, and the server answers nothing."""
     time.sleep(random.uniform(0.0, 1.0))
     cluster.fault_log.record_injection()

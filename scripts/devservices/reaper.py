@@ -23,7 +23,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -39,16 +39,27 @@ def set_process_control(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
+def stat_fields(pid: int | str) -> list[bytes]:
+    """The fields of /proc/PID/stat behind the name: state, parent, group, session … OSError.
+
+    The name, in parentheses, may contain anything: the fields begin behind the last one.
+    """
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+
+
+def _all_processes() -> Iterator[tuple[int, int, int]]:
+    """Process id, parent and session of each process; nothing where there is no /proc."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError, ValueError):  # ended meanwhile
+            fields = stat_fields(entry.name)
+            yield int(entry.name), int(fields[1]), int(fields[3])
+
+
 def descendants(root: int) -> list[int]:
     """Process ids of everything below `root`, parents first; empty where there is no /proc."""
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            # The name, in parentheses, may contain anything: the fields begin behind the last one.
-            parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
-        except (OSError, IndexError, ValueError):
-            continue  # gone meanwhile
-        children.setdefault(parent, []).append(int(entry.name))
+    for pid, parent, _ in _all_processes():
+        children.setdefault(parent, []).append(pid)
     found = list(children.get(root, ()))
     for pid in found:  # grows while it is walked: breadth first
         found.extend(children.get(pid, ()))
@@ -56,16 +67,8 @@ def descendants(root: int) -> list[int]:
 
 
 def session(leader: int) -> list[int]:
-    """Process ids of what belongs to the session that `leader` began, leader excluded."""
-    members = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if len(fields) > 3 and int(fields[3]) == leader != int(entry.name):
-            members.append(int(entry.name))
-    return members
+    """Process ids of the session that `leader` began, without the leader."""
+    return [pid for pid, _, leads in _all_processes() if leads == leader != pid]
 
 
 def start(command: list[str]) -> "subprocess.Popen[bytes]":
@@ -137,20 +140,17 @@ class Guard:
             return False
 
     def _sweep(self) -> None:
-        """Kill all that is left of the command, again and again until nothing is."""
+        """Kill all that is left of the command, until nothing is."""
         deadline = time.monotonic() + SWEEP_SECONDS
-        kill_group: Callable[[], None] = lambda: os.killpg(self.child, signal.SIGKILL)  # noqa: E731
         while time.monotonic() < deadline:
-            for kill in (kill_group, *(_killer(pid) for pid in descendants(os.getpid()))):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child, signal.SIGKILL)
+            for pid in descendants(os.getpid()):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    kill()
+                    os.kill(pid, signal.SIGKILL)
             if not self._reap():
                 return
             time.sleep(0.01)
-
-
-def _killer(pid: int) -> Callable[[], None]:
-    return lambda: os.kill(pid, signal.SIGKILL)
 
 
 def main() -> int:

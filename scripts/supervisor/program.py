@@ -14,6 +14,7 @@ from bootstrap.data_dir import DataFolderError, data_folder
 from devservices import ProcessFailed, Servers
 from terminal.progress import step
 
+FAILURES: tuple[type[Exception], ...] = (DataFolderError, OSError, ProcessFailed)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -58,7 +59,7 @@ def run_program(
     except Stopped as stop:
         print(f"pizza: stopped by {stop}; nothing is left running.", file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
-    except (*failures, DataFolderError, OSError, ProcessFailed) as error:
+    except failures + FAILURES as error:
         print(f"pizza: {prefix}{error}", file=sys.stderr)
         return 1
 

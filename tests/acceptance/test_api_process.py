@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from devservices.proc import is_alive
+
 from ..support.api_service import Service
-from ..support.processes import is_alive
 from ..support.restaurant import eventually
 from ..support.waiting import PATIENCE, Stopwatch
 

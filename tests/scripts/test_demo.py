@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from demo_tools.demo import mention_older
+from devservices.proc import command_of, is_alive, kill
 from devservices.reaper import descendants
 from supervisor.api_client import ApiClient
 
-from ..support.processes import command_of, is_alive, kill
 from ..support.waiting import wait_until
 
 RUNNER = Path(__file__).resolve().parents[2] / "scripts" / "bootstrap" / "run_module.py"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from devservices import GuardedProcess, ProcessFailed
+from devservices.proc import is_alive
 
-from ..support.processes import is_alive
 from ..support.waiting import Stopwatch, wait_until
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

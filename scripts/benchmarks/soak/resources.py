@@ -3,11 +3,10 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import BenchCluster
-from devservices.reaper import descendants
+from devservices.proc import anonymous_bytes
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
 
@@ -111,7 +110,7 @@ class SoakSampler:
             "postgres": servers.postgres.process.pid,
             "rabbitmq": servers.rabbitmq.process.pid,
         }
-        return {name: round(_anonymous_mb(pid), 1) for name, pid in found.items()}
+        return {name: round(anonymous_bytes(pid) / 2**20, 1) for name, pid in found.items()}
 
     def _broker(self) -> dict[str, int]:
         channels = self._listed("list_connections", "channels")
@@ -135,21 +134,3 @@ _QUEUES = (
     NOTIFICATIONS_QUEUE,
     TRACKING_STATUS_QUEUE,
 )
-
-
-def _anonymous_mb(root: int) -> float:
-    """Megabytes of a process and its children that are theirs alone: no shared buffers, no files.
-
-    RSS counts the pages of shared buffers that a server's process has touched, and so grows until
-    it has touched them all.
-    """
-    kilobytes = 0
-    for pid in (root, *descendants(root)):
-        try:
-            text = Path(f"/proc/{pid}/status").read_text()
-        except OSError:
-            continue
-        kilobytes += sum(
-            int(line.split()[1]) for line in text.splitlines() if line.startswith("RssAnon:")
-        )
-    return kilobytes / 1024

@@ -1,12 +1,13 @@
 """Resources of the processes: memory, database sessions, connections to the broker."""
 
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaos_tools.cluster import ChaosCluster
+from devservices import wait_until
+from devservices.proc import resident_bytes
 from devservices.reaper import descendants
 
 # A process grows until it has run all its code paths and filled its pools; a leak in half a minute
@@ -23,7 +24,6 @@ _SESSIONS = """
 select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
 """
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def sample(cluster: ChaosCluster) -> ResourceSample:
     ports = {cluster.servers.rabbitmq.port}
     ports |= {int(proxy.address.rpartition(":")[2]) for proxy in cluster.proxies[1:]}
     return ResourceSample(
-        {name: memory(managed.process.pid) for name, managed in cluster.processes.items()},
+        {name: resident_bytes(managed.process.pid) for name, managed in cluster.processes.items()},
         int(cluster.value(_SESSIONS)),
         # Behind proxies each connection exists twice.
         links(ports) // len(ports),
@@ -61,9 +61,13 @@ def sample_when_steady(cluster: ChaosCluster) -> ResourceSample:
 
 def grown(cluster: ChaosCluster, before: ResourceSample) -> list[str]:
     """What has grown beyond the tolerance, and stays there for PATIENCE_SECONDS."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while (found := growth(before, sample(cluster))) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+    found: list[str] = []
+
+    def within_tolerance() -> bool:
+        found[:] = growth(before, sample(cluster))
+        return not found
+
+    wait_until(within_tolerance, PATIENCE_SECONDS, POLL_SECONDS)
     return found
 
 
@@ -79,15 +83,6 @@ def growth(before: ResourceSample, after: ResourceSample) -> list[str]:
     if after.links > before.links + CONNECTIONS_MORE:
         found.append(f"broker connections: {before.links} to {after.links}")
     return found
-
-
-def memory(pid: int) -> int:
-    """Resident bytes of a process and all its descendants; 0 for one that has ended."""
-    total = 0
-    for each in (pid, *descendants(pid)):
-        with suppress(OSError, IndexError):
-            total += int(Path(f"/proc/{each}/statm").read_text().split()[1]) * _PAGE
-    return total
 
 
 def links(ports: set[int]) -> int:

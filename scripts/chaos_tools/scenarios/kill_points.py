@@ -11,14 +11,14 @@ from chaos_tools import process_specs
 from chaos_tools.checks import queries, resources
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import RESTART_SECONDS, injection_count, repetitions, scenario
-from devservices import Proxy, free_port
+from devservices import Proxy, free_port, wait_until
 from supervisor.api_client import ApiClient
 
 KILLS = 100
 VICTIMS = 3  # by turns: one comes up while another goes down
 SHARE = 0.9  # of the injections has to hit its moment, or the scenario is void
 PATIENCE_SECONDS = 30.0
-LOOK_SECONDS = 0.01
+POLL_SECONDS = 0.01
 PAUSE_SECONDS = 1.0
 
 # Who publishes: by the table of leaders, or, in a release without it, by the relay's lock.
@@ -66,9 +66,10 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
 
 
 @scenario(
-    "commit-ack", f"kill -9 of a cook between commit and acknowledgement, {KILLS} times",
+    "commit-ack",
+    f"kill -9 of a cook between commit and acknowledgement, {KILLS} times",
     rate_factor=1.5,
-)  # fmt: skip
+)
 def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """What a cook says to the broker is held up from the middle of its work on; then it dies."""
     kills = injection_count(KILLS, seconds)
@@ -114,48 +115,47 @@ def wait_for_commit(cluster: ChaosCluster, name: str, proxy: Proxy) -> bool:
     The proxy falls silent while the order is still cooking, so the acknowledgement, which comes
     after the commit, cannot have passed. False when no such moment came.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+
+    def committed() -> bool:
         number = cluster.value(_AT_WORK, name=name)
         if number is None:
-            time.sleep(LOOK_SECONDS)
-            continue
+            return False
         proxy.blackhole(to_client=False)
-        if cluster.value(_AT_WORK, name=name) == number:
-            while time.monotonic() < deadline:
-                if cluster.value(_READY, number=number, name=name):
-                    return True
-                time.sleep(LOOK_SECONDS)
+        ready = lambda: cluster.value(_READY, number=number, name=name)  # noqa: E731
+        if cluster.value(_AT_WORK, name=name) == number and wait_until(
+            ready, PATIENCE_SECONDS, POLL_SECONDS
+        ):
+            return True
         proxy.resume()
-    return False
+        return False
+
+    return wait_until(committed, PATIENCE_SECONDS, POLL_SECONDS)
 
 
 @contextmanager
 def paused_publisher(cluster: ChaosCluster) -> Iterator[None]:
-    """Have the process of the leading relay stand still in the block, without its children."""
+    """Freeze the process of the leading relay in the block, without its children."""
     found = wait_for_leader(cluster)
-    pid = found[1] if found else 0
+    if found is None:
+        yield
+        return
     with suppress(ProcessLookupError):
-        if pid:
-            os.kill(pid, signal.SIGSTOP)
+        os.kill(found[1], signal.SIGSTOP)
     try:
         yield
     finally:
         with suppress(ProcessLookupError):
-            if pid:
-                os.kill(pid, signal.SIGCONT)
+            os.kill(found[1], signal.SIGCONT)
 
 
 def wait_for_leader(cluster: ChaosCluster) -> tuple[str, int] | None:
-    """The managed that publishes, and the process; None when nobody does for too long."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    """Name and pid of the process that publishes; None when none does for PATIENCE_SECONDS."""
+
+    def leader() -> tuple[str, int] | None:
         session = leader_session(cluster)
-        found = resources.connection_owner(cluster, session[0]) if session else None
-        if found is not None:
-            return found
-        time.sleep(LOOK_SECONDS)
-    return None
+        return resources.connection_owner(cluster, session[0]) if session else None
+
+    return wait_until(leader, PATIENCE_SECONDS, POLL_SECONDS)
 
 
 def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:

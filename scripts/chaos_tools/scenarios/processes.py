@@ -4,15 +4,16 @@ import os
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 
 from chaos_tools import process_specs
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
-from devservices import Postgres, RabbitMQ
+from devservices import wait_until
+from devservices.proc import command_of
 from devservices.reaper import descendants
+from devservices.server import PrivateServer
 from pizza.domain.estimate import FACTORS
 from pizza.domain.stations import STATION_NAMES
 
@@ -94,7 +95,7 @@ def frozen_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 )
 def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """First neither server is there, then one of them, then both."""
-    servers: list[Postgres | RabbitMQ] = [cluster.servers.postgres, cluster.servers.rabbitmq]
+    servers: list[PrivateServer] = [cluster.servers.postgres, cluster.servers.rabbitmq]
     random.shuffle(servers)
     for server in servers:
         time.sleep(seconds / 3)
@@ -104,18 +105,18 @@ def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 @scenario(
-    "long-cook", "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes",
+    "long-cook",
+    "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes",
     full_seconds=300.0,
-)  # fmt: skip
+)
 def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker takes nobody for dead who cooks: the order has one cook, and is ready once."""
     heartbeat = max(1, round(seconds / HEARTBEATS))
     with cluster.extra_processes(
         {SLOW: process_specs.cook(SLOW, seconds / min(FACTORS.values()), heartbeat)}
     ):
-        deadline = time.monotonic() + PATIENCE_SECONDS + 2 * seconds
-        while not (done := cluster.rows(_FIRST, name=SLOW)) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        first = lambda: cluster.rows(_FIRST, name=SLOW)  # noqa: E731
+        done = wait_until(first, PATIENCE_SECONDS + 2 * seconds, 0.2)
         cluster.fault_log.record_attempt(bool(done))
     if not done:
         cluster.fault_log.fail(f"{SLOW} never had an order ready")
@@ -125,11 +126,4 @@ def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 def http_workers(pid: int) -> list[int]:
     """The processes of an order service in which requests are answered."""
-    return [each for each in descendants(pid) if b"spawn_main" in command_of(each)]
-
-
-def command_of(pid: int) -> bytes:
-    """The command line of a process; nothing for one that has ended meanwhile."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
+    return [each for each in descendants(pid) if "spawn_main" in command_of(each)]

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from devservices.proc import command_of
 from devservices.reaper import descendants
 
-from ...support.processes import command_of
 from ...support.restaurant import LogRow, Program, Restaurant, eventually, meal
 from ...support.restaurant.sample_orders import KINDS
 from ...support.waiting import Stopwatch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -20,6 +19,7 @@ import psycopg
 from amqp.exceptions import AMQPError
 
 from devservices import GuardedProcess
+from devservices.proc import cpu_seconds
 
 from ..waiting import wait_until
 from .sample_app import SCHEMA, make
@@ -126,8 +126,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """CPU time used so far."""
-        fields = Path(f"/proc/{self.guarded.pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.guarded.pid)
 
 
 class Harness:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 
-from ...support.processes import command_of, is_alive, kill
+from devservices.proc import command_of, is_alive, kill
+
 from ...support.waiting import wait_until
 
 
