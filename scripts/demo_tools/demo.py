@@ -14,7 +14,7 @@ from contextlib import closing, nullcontext
 from bootstrap import clean
 from bootstrap.data_dir import ROOT, data_folder
 from demo_tools.board import DemoBoard
-from demo_tools.order_view import OrderView, RushFailed
+from demo_tools.order_view import HEADINGS, OrderView, RushFailed
 from demo_tools.scenario import follow, one_more, orders, place, verify
 from demo_tools.staff_actions import cancel_one, prioritise_one
 from devservices import claim, free_port, wait_until
@@ -26,6 +26,7 @@ from supervisor.backing_services import BackingServices
 from supervisor.program import Stopped, run_program
 from supervisor.supervisor import Supervisor, SupervisorFailed
 from terminal.progress import step
+from terminal.tables import print_table
 
 USUAL_PORT = 3000
 COOKS = 3
@@ -70,12 +71,11 @@ def run(stay: bool) -> int:
         supervisor = Supervisor(backing, folder / "logs", procfile, restarted.append)
         key = given.get("STAFF_KEY", "").replace(",", " ").split()
         client = ApiClient(port, supervisor.check, key[0] if key else "")
-        board = DemoBoard()
         try:
             open_restaurant(supervisor, client)
             mention_older(client)
-            views = lunch_rush(client, board)
-            board.print_result()
+            views = lunch_rush(client)
+            print_table(HEADINGS, [view.table_row() for view in views])
             print("\n".join(verify(client, views)))
             for name in restarted:
                 print(f"  {name} had died and was started again.")
@@ -114,10 +114,11 @@ def is_open(supervisor: Supervisor, client: ApiClient) -> bool:
     return online >= WORKERS and client.get("/readyz")["status"] == "ready"
 
 
-def lunch_rush(client: ApiClient, board: DemoBoard) -> list[OrderView]:
-    """Place the orders, cancel one, hurry one; then watch them until all are with their guests."""
+def lunch_rush(client: ApiClient) -> list[OrderView]:
+    """Place the orders, cancel one, prioritise one; then watch until all are delivered."""
     print(f"\nThe lunch rush at {client.url}:\n")
     views: list[OrderView] = []
+    board = DemoBoard()
     with board.watching(views):
         for order in orders():
             views.append(place(client, order))

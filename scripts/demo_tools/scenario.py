@@ -1,4 +1,4 @@
-"""The lunch rush: twelve orders, placed as a client would, followed to the guests, checked."""
+"""The lunch rush: twelve orders, placed, followed until they are delivered, checked."""
 
 import random
 import time
@@ -15,11 +15,12 @@ from demo_tools.order_view import (
     times_sent_back,
 )
 from demo_tools.staff_actions import HandoverClient
-from pizza.domain.status import CANCELLED
+from devservices import wait_until
+from pizza.domain.status import CANCELLED, COOKING
 from supervisor.api_client import ApiClient
 
-FIRST_NAMES = ("Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca")
-LAST_NAMES = (
+FIRST_NAMES = ["Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca"]
+LAST_NAMES = [
     "Abel",
     "Berg",
     "Conti",
@@ -30,19 +31,18 @@ LAST_NAMES = (
     "Hahn",
     "Jansen",
     "Lind",
-)
+]
 MARGHERITA = {"name": "Margherita Pizza", "quantity": 1, "price": 9.5}
 PASTA = {"name": "Penne Pasta", "quantity": 1, "price": 11.9}
 SALAD = {"name": "Caesar Salad", "quantity": 1, "price": 8.99}
 STEAK = {"name": "Premium Steak", "quantity": 1, "price": 45.99}
 FEAST = {"name": "Family Pizza", "quantity": 4, "price": 15.99}
-LOOK_SECONDS = 0.15
+POLL_SECONDS = 0.15
 PATIENCE_SECONDS = 180.0
 
 
 def orders() -> Iterator[dict[str, Any]]:
-    """Twelve orders of all types and priorities, urgent ones last, by guests not seen before."""
-    names = random.sample([f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES], 12)
+    """Twelve orders of all types and priorities, urgent ones last."""
     table = {"order_type": "dine-in", "table_number": random.randint(1, 20)}
     door = {"order_type": "delivery", "delivery_address": "123 Main St, City, State 12345"}
     counter = {"order_type": "takeout"}
@@ -57,22 +57,26 @@ def orders() -> Iterator[dict[str, Any]]:
     wishes = [(kind, dish) for kind in kinds for dish in plain]
     wishes += [(kind, large) for kind in kinds]
     wishes += list(zip(kinds, urgent, strict=True))
-    for name, (kind, dish) in zip(names, wishes, strict=True):
-        yield {"customer_name": f"{name} {time.time_ns() % 100_000:05d}", **kind, **dish}
+    for kind, dish in wishes:
+        yield {"customer_name": new_name(), **kind, **dish}
 
 
 def place(client: ApiClient, order: Mapping[str, Any]) -> OrderView:
-    """Place one order, once, however often it takes to have an answer."""
+    """Place one order, once, however often the request is repeated."""
     answer = client.post("/orders", order, key=str(uuid4()))
     page = answer.get("tracking_url", "")
     return OrderView(answer["order_number"], order["order_type"], answer["priority"], page=page)
 
 
 def one_more() -> dict[str, Any]:
-    """An order that its guest will not want any more."""
+    """An order that will be cancelled."""
+    return {"customer_name": new_name(), "order_type": "takeout", "items": [SALAD]}
+
+
+def new_name() -> str:
+    """A name that no customer has had before."""
     name = f"{random.choice(FIRST_NAMES)} {random.choice(LAST_NAMES)}"
-    guest = f"{name} {time.time_ns() % 100_000:05d}"
-    return {"customer_name": guest, "order_type": "takeout", "items": [SALAD]}
+    return f"{name} {time.time_ns() % 100_000:05d}"
 
 
 def follow(
@@ -80,26 +84,28 @@ def follow(
     views: Sequence[OrderView],
     show: Callable[[OrderView | None, Row | None], None],
 ) -> None:
-    """Look at the orders until all are over, and serve what comes out of the kitchen.
+    """Update the orders until all are over; send one back and hand over the others.
 
     `show` gets each view that changed with the row of its history, (None, None) each round.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    counter = HandoverClient(client)
-    while waiting := [view for view in views if not view.over]:
-        for view in waiting:
-            for row in look(client, view):
-                show(view, row)
-            counter.serve(view)
+    handover = HandoverClient(client)
+
+    def all_over() -> bool:
+        for view in views:
+            if not view.over:
+                for row in fetch_news(client, view):
+                    show(view, row)
+                handover.serve(view)
         show(None, None)
-        if time.monotonic() > deadline:
-            numbers = ", ".join(view.number for view in waiting)
-            raise RushFailed(f"Not delivered after {PATIENCE_SECONDS:.0f} s: {numbers}.")
-        time.sleep(LOOK_SECONDS)
+        return all(view.over for view in views)
+
+    if not wait_until(all_over, PATIENCE_SECONDS, POLL_SECONDS):
+        numbers = ", ".join(view.number for view in views if not view.over)
+        raise RushFailed(f"Not delivered after {PATIENCE_SECONDS:.0f} s: {numbers}.")
 
 
-def look(client: ApiClient, view: OrderView) -> list[Row]:
-    """See where an order stands; gives the rows that its history has more than before."""
+def fetch_news(client: ApiClient, view: OrderView) -> list[Row]:
+    """Update an order; gives the new rows of its history."""
     now = client.get(f"/orders/{view.number}/status")
     if now["updated_at"] == view.updated_at:
         return []
@@ -137,9 +143,9 @@ def _sent_back(view: OrderView) -> str:
 
 
 def _overtook(view: OrderView, others: Sequence[OrderView]) -> str:
-    """How many older orders of its former priority had to let it pass."""
-    began = view.begun()
+    """Says how many older orders of its former priority it passed."""
+    began = view.first_time(COOKING)
     older = [each for each in others if each.number < view.number and each.priority == 1]
-    late = [each for each in older if began and (begun := each.begun()) and begun > began]
+    late = [x for x in older if began and (begun := x.first_time(COOKING)) and begun > began]
     note = _changes(view)[0]["notes"]
     return f"  {view.number} overtook {len(late)} that had waited longer ({note})."
