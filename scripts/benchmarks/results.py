@@ -1,5 +1,6 @@
 """What a measurement gives: results with a goal, and what they were compared with."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ class MeasurementFailed(RuntimeError):
 class Result:
     """One line of the table.
 
-    goal: at least this much, or with `lower` at most; None for a result without one.
+    goal: at least this much, or with lower_is_better at most; None for a result without one.
     baseline: the name and value of what `ratio` relates to; the goal where it is None.
     spread: the single rounds behind a median.
     background_load: the share of the machine that went to other programs meanwhile.
@@ -49,16 +50,20 @@ class Result:
         return asdict(self) | {"met": self.met, "ratio": self.ratio}
 
 
+def at_most(work: str, measured: float, unit: str, goal: float, **more: Any) -> Result:
+    """A result that should not exceed its goal. more: other fields of Result."""
+    return Result(work, measured, unit, goal, lower_is_better=True, **more)
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that `percent` of all do not exceed; NaN of none."""
-    if not values:
-        return float("nan")
+    """The smallest value that `percent` of all do not exceed (nearest rank); NaN of none."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * percent // 100).__trunc__() - 1)]
+    rank = max(0, math.ceil(len(ordered) * percent / 100) - 1)
+    return ordered[rank] if ordered else math.nan
 
 
 def latencies(milliseconds: Sequence[float]) -> dict[str, float]:
     """The percentiles that are written down, rounded."""
     found = {f"p{percent}_ms": percentile(milliseconds, percent) for percent in (50, 95, 99)}
-    worst = max(milliseconds, default=float("nan"))
+    worst = max(milliseconds, default=math.nan)
     return {name: round(value, 2) for name, value in (found | {"worst_ms": worst}).items()}

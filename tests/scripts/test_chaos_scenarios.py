@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ import psycopg
 import pytest
 from kombu import Connection
 
+from benchmarks.results import percentile
 from chaos_tools.checks import queues
 from chaos_tools.checks.dead_letters import dead_letters
-from chaos_tools.checks.latency import Latency, percentile
+from chaos_tools.checks.latency import Latency
 from chaos_tools.checks.latency_probe import LatencyProbe
 from chaos_tools.checks.report import Report, check_times, fill_report
 from chaos_tools.cluster import ChaosCluster
@@ -73,10 +75,10 @@ def nothing_happens(cluster: ChaosCluster, random: Random, seconds: float) -> No
 
 
 def test_the_percentile_is_the_nearest_rank() -> None:
-    assert percentile([]) == 0
-    assert percentile([0.3]) == 0.3
-    assert percentile([float(n) for n in range(100, 0, -1)]) == 99
-    assert percentile([0.1] * 98 + [9.0] * 2) == 9
+    assert math.isnan(percentile([], 99))
+    assert percentile([0.3], 99) == 0.3
+    assert percentile([float(n) for n in range(100, 0, -1)], 99) == 99
+    assert percentile([0.1] * 98 + [9.0] * 2, 99) == 9
 
 
 def test_a_latency_beyond_its_limit_is_late_and_one_within_it_is_not(cluster: ChaosCluster) -> None:

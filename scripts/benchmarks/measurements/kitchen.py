@@ -105,26 +105,25 @@ def _figures(rates: dict[str, list[float]], spent: Spent) -> list[Result]:
     }
     results = []
     for peer in list(rate)[1:]:
-        results.append(
-            Result(
-                f"kitchen, {COOKS} cooks, against {peer.title()}",
-                rate[US],
-                "orders/s",
-                goal=rate[peer] if peer == "celery" else None,
-                baseline=(peer.title(), rate[peer]),
-                spread=rates[US],
-                details={"peer_orders_s": round(rate[peer]), "peer_rounds": rates[peer]},
-            )
+        name, goal = peer.title(), rate[peer] if peer == "celery" else None
+        details = {"peer_orders_s": round(rate[peer]), "peer_rounds": rates[peer]}
+        works = (
+            f"kitchen, {COOKS} cooks, against {name}",
+            f"processor time an order, against {name}",
         )
-        results.append(
+        results += [
             Result(
-                f"processor time an order, against {peer.title()}",
-                parts[US]["all"],
-                "µs",
-                baseline=(peer.title(), parts[peer]["all"]),
+                *(f"{works[0]}, against {name}", rate[US], "orders/s", goal),
+                baseline=(name, rate[peer]),
+                spread=rates[US],
+                details=details,
+            ),
+            Result(
+                *(f"{works[1]}, against {name}", parts[US]["all"], "µs"),
+                baseline=(name, parts[peer]["all"]),
                 lower_is_better=True,
                 spread=[each["all"] for each in spent[US]],
                 details={"ours": parts[US], "peer": parts[peer]},
-            )
-        )
+            ),
+        ]
     return results

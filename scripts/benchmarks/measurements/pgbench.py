@@ -12,6 +12,7 @@ from psycopg.sql import Literal
 from benchmarks import sample_orders
 from benchmarks.environment import BenchCluster
 from benchmarks.results import MeasurementFailed
+from devservices.postgres import of_debian
 from pizza.database.connection import BoundedConnection
 from pizza.database.session_settings import session_settings
 from pizza.orders.orders import place_order
@@ -23,7 +24,7 @@ GUEST = re.compile(r"'(guest )\d+'", re.IGNORECASE)
 
 def find(binaries: Path) -> Path | None:
     """pgbench beside the server's programs, or the system's."""
-    folders = [binaries, *sorted(Path("/usr/lib/postgresql").glob("[0-9]*/bin"), reverse=True)]
+    folders = [binaries, *of_debian()]
     return next((f / "pgbench" for f in folders if os.access(f / "pgbench", os.X_OK)), None)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from benchmarks.results import Result
+from benchmarks.results import Result, at_most
 from benchmarks.soak.resources import HOT_TABLES, SoakSample
 from benchmarks.soak.timings import HTTP_REFERENCE, READ_PATHS, REFERENCE, Timings
 from terminal.tables import print_table
@@ -18,8 +19,10 @@ MEMORY: Mapping[str, tuple[float, float]] = {
     "": (1.15, 4.0),
 }
 HOT_MB = 2.0  # hot tables may grow by so much, and by SLOWER
-HEADINGS = ("orders", "memory", "sessions", "connections", "channels", "ready", "unacked",
-            "outbox", "hot tables", "history an order")  # fmt: skip
+HEADINGS = (
+    *("orders", "memory", "sessions", "connections", "channels", "ready", "unacked"),
+    *("outbox", "hot tables", "history an order"),
+)
 
 
 def show(quiet: Sequence[SoakSample]) -> None:
@@ -81,32 +84,23 @@ def _speeds(what: str, timings: Sequence[Timings]) -> list[Result]:
         drift = of(last, reference) / of(first, reference)
         start = of(first, name) * drift
         details = {"drift_of_reference": round(drift, 3), "medians": [s.as_json() for s in timings]}
-        return Result(
-            f"{name} after {what}", of(last, name), "µs", SLOWER * start, lower_is_better=True,
-            baseline=("start", start), details=details,
-        )  # fmt: skip
+        more: dict[str, Any] = {"baseline": ("start", start), "details": details}
+        return at_most(f"{name} after {what}", of(last, name), "µs", SLOWER * start, **more)
 
+    statements = ("intake", "claim", "finish", "status")
+    # Of pages nothing is demanded: they read the newest orders, or today's.
+    pages = [result(f"GET {path}", HTTP_REFERENCE, Timings.wall_us) for path in READ_PATHS]
     return [
-        *(
-            result(name, REFERENCE, Timings.cpu_us)
-            for name in ("intake", "claim", "finish", "status")
-        ),
+        *(result(name, REFERENCE, Timings.cpu_us) for name in statements),
         result("GET status", HTTP_REFERENCE, Timings.wall_us),
-        # Of these nothing is demanded: they read the newest orders, or today's.
-        *(
-            replace(result(f"GET {path}", HTTP_REFERENCE, Timings.wall_us), goal=None)
-            for path in READ_PATHS
-        ),
+        *(replace(page, goal=None) for page in pages),
     ]
 
 
 def _spent(spent: Sequence[Mapping[str, float]]) -> Result:
     """Processor time an order in the last phase against the first one after the warm-up."""
-    first, last = spent[1]["all"], spent[-1]["all"]
-    return Result(
-        "processor time an order, last phase", last, "µs", SLOWER * first, lower_is_better=True,
-        baseline=("first phase", first),
-    )  # fmt: skip
+    first, work = spent[1]["all"], "processor time an order, last phase"
+    return at_most(work, spent[-1]["all"], "µs", SLOWER * first, baseline=("first phase", first))
 
 
 def _settled(quiet: Sequence[SoakSample]) -> SoakSample:
@@ -114,21 +108,12 @@ def _settled(quiet: Sequence[SoakSample]) -> SoakSample:
 
 
 def _memory(quiet: Sequence[SoakSample]) -> list[Result]:
-    early, last = _settled(quiet), quiet[-1]
-    found = []
-    for name, megabytes in last.memory.items():
+    early, found = _settled(quiet).memory, []
+    for name, megabytes in quiet[-1].memory.items():
         share, more = MEMORY.get(name, MEMORY[""])
-        before = early.memory[name]
-        found.append(
-            Result(
-                f"memory of {name}",
-                megabytes,
-                "MB",
-                round(before * share + more, 1),
-                lower_is_better=True,
-                baseline=("early", before),
-            )
-        )
+        goal = round(early[name] * share + more, 1)
+        baseline = ("early", early[name])
+        found.append(at_most(f"memory of {name}", megabytes, "MB", goal, baseline=baseline))
     return found
 
 
@@ -138,12 +123,10 @@ def _counts(quiet: Sequence[SoakSample]) -> list[Result]:
 
     def same(work: str, of: Callable[[SoakSample], int | None], more: int = 0) -> Result:
         before, now = of(early) or 0, of(last) or 0
-        return Result(
-            work, now, "", before + more, lower_is_better=True, baseline=("early", before)
-        )
+        return at_most(work, now, "", before + more, baseline=("early", before))
 
     def none(work: str, of: Callable[[SoakSample], int | None]) -> Result:
-        return Result(work, max(of(sample) or 0 for sample in quiet), "", 0, lower_is_better=True)
+        return at_most(work, max(of(sample) or 0 for sample in quiet), "", 0)
 
     return [
         same("database sessions", lambda p: p.sessions, more=1),  # the vacuum's comes and goes
@@ -157,43 +140,22 @@ def _counts(quiet: Sequence[SoakSample]) -> list[Result]:
 
 def _tables(quiet: Sequence[SoakSample], busy: Sequence[SoakSample]) -> list[Result]:
     """Hot tables by their peaks in each half of the run, since vacuum lets them rise and fall."""
-    early, last = _settled(quiet), quiet[-1]
     found = []
     for name in HOT_TABLES:
         before, after = (peak / 1e6 for peak in _peaks(name, quiet, busy))
-        found.append(
-            Result(
-                f"table {name}, second half",
-                after,
-                "MB",
-                round(SLOWER * before + HOT_MB, 2),
-                lower_is_better=True,
-                baseline=("first half", before),
-            )
-        )
-    kept = _history(early)
-    found.append(
-        Result(
-            "history, bytes an order",
-            _history(last),
-            "B",
-            SLOWER * kept,
-            lower_is_better=True,
-            baseline=("early", kept),
-        )
-    )
-    return found
+        work, goal = f"table {name}, second half", round(SLOWER * before + HOT_MB, 2)
+        found.append(at_most(work, after, "MB", goal, baseline=("first half", before)))
+    early, late = _history(_settled(quiet)), _history(quiet[-1])
+    work = "history, bytes an order"
+    return [*found, at_most(work, late, "B", SLOWER * early, baseline=("early", early))]
 
 
 def _peaks(name: str, quiet: Sequence[SoakSample], busy: Sequence[SoakSample]) -> tuple[int, int]:
-    half = quiet[-1].placed / 2
-    first, second = 0, 0
+    half, peaks = quiet[-1].placed / 2, [0, 0]
     for sample in (*quiet, *busy):
-        if sample.placed <= half:
-            first = max(first, sample.tables[name].all)
-        else:
-            second = max(second, sample.tables[name].all)
-    return first, second
+        later = sample.placed > half
+        peaks[later] = max(peaks[later], sample.tables[name].all)
+    return peaks[0], peaks[1]
 
 
 def _hot(sample: SoakSample) -> int:

@@ -1,7 +1,5 @@
 """Measured latencies, and how they are judged."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -20,9 +18,3 @@ class Latency:
 
     def __str__(self) -> str:
         return f"{self.what} after {self.seconds:.2f} s, limit {self.limit:g} s"
-
-
-def percentile(values: Sequence[float], share: float = 0.99) -> float:
-    """The value that `share` of the values do not exceed (nearest rank); 0 without values."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

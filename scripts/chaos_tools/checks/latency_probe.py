@@ -9,7 +9,7 @@ import amqp
 import psycopg
 from kombu import Connection
 
-from chaos_tools.checks.latency import percentile
+from benchmarks.results import percentile
 from chaos_tools.cluster import ChaosCluster
 from devservices import wait_until
 from pizza.taskqueue.task import publish
@@ -115,5 +115,5 @@ class LatencyProbe:
 
 def record_publishing(cluster: ChaosCluster, probe: LatencyProbe) -> None:
     """Record for the report how soon events were published while a scenario ran."""
-    seconds = percentile(probe.latencies())
+    seconds = percentile(probe.latencies() or [0.0], 99)
     cluster.fault_log.record_latency("99 of 100 events published", seconds, PUBLISH_SECONDS)

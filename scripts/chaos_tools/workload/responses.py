@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 
-SHARE = 0.95
+from benchmarks.results import percentile
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,8 @@ class Responses:
     def seconds(self) -> tuple[float, float]:
         """Within which time 95 of 100 were answered, and the last one.
 
-        A connection that breaks counts in neither: its guest knows at once, and asks again. One
-        on which nothing comes counts with all its guest's patience.
+        A connection that breaks does not count: its client retries at once. One without an answer
+        counts with its time-out.
         """
         times = sorted(each.seconds for each in self._all if each.status or each.timed_out)
-        if not times:
-            return 0.0, 0.0
-        return times[min(len(times) - 1, int(SHARE * len(times)))], times[-1]
+        return (percentile(times, 95), times[-1]) if times else (0.0, 0.0)
