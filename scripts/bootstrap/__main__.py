@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bootstrap.data_dir import ROOT
-from bootstrap.virtualenv import Virtualenv, VirtualenvFailed
+from bootstrap.virtualenv import Virtualenv
 from devservices.install.debian import PackageError
 from devservices.process import ProcessFailed
 from terminal.progress import step
@@ -43,7 +43,7 @@ def main() -> int:
     try:
         if missing(extra):
             set_up(extra)
-    except (VirtualenvFailed, PackageError, ProcessFailed, OSError) as error:
+    except (PackageError, ProcessFailed, OSError) as error:
         print(f"pizza: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

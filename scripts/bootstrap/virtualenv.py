@@ -10,15 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from devservices.install import debian
-from devservices.process import GuardedProcess
+from devservices.process import GuardedProcess, ProcessFailed, last_line
 from terminal.progress import step
 
 DEBIAN_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 REDIRECTING = {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "VIRTUAL_ENV"}
-
-
-class VirtualenvFailed(Exception):
-    """The environment could not be made or filled; the message is one sentence."""
 
 
 class Virtualenv:
@@ -42,10 +38,10 @@ class Virtualenv:
         return done.stdout.strip() == f"{sys.version}\0{sys.base_prefix}\0{self.folder}"
 
     def make(self) -> None:
-        """Make it anew, with pip from wherever pip can be had."""
+        """Make it, with the pip of Python or of Debian."""
         parent = self.folder.parent
         if not os.access(parent, os.W_OK):
-            raise VirtualenvFailed(f"This account may not write to {parent}, where .venv belongs.")
+            raise ProcessFailed(f"This account may not write to {parent}, where .venv belongs.")
         make = [sys.executable, "-m", "venv", str(self.folder)]
         if self._has_ensurepip():
             with step("Making .venv"):
@@ -55,7 +51,7 @@ class Virtualenv:
                 self._run([*make, "--without-pip"])
                 self._unpack_pip()
         else:
-            raise VirtualenvFailed("This Python has no ensurepip: install its venv package.")
+            raise ProcessFailed("This Python has no ensurepip: install its venv package.")
 
     def install(self, project: Path, extras: Iterable[str], constraints: Path) -> None:
         """Install the project editable with extras, in the versions that `constraints` gives."""
@@ -90,9 +86,7 @@ class Virtualenv:
             debian.unpack(["python3-pip-whl"], Path(folder))
             wheel = next(Path(folder).rglob("pip-*.whl"), None)
             if wheel is None:
-                raise VirtualenvFailed(
-                    "Debian's package of pip holds no pip: install python3-venv."
-                )
+                raise ProcessFailed("Debian's package of pip holds no pip: install python3-venv.")
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(packages)
         if not DEBIAN_CERTIFICATES.exists():
@@ -102,7 +96,7 @@ class Virtualenv:
             (certifi / "core.py").write_text(source.replace(str(DEBIAN_CERTIFICATES), own))
 
     def _run(self, command: Sequence[str | Path]) -> None:
-        """Run to the end, output to the log; VirtualenvFailed with the program's complaint."""
+        """Run to the end, output to the log; ProcessFailed with the program's complaint."""
         self.folder.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
         with self.log.open("ab+") as log:
@@ -115,14 +109,5 @@ class Virtualenv:
             log.seek(start)
             output = log.read().decode(errors="replace")
         if status:
-            raise VirtualenvFailed(f"pip or venv failed ({complaint(output)}); see {self.log}.")
-
-
-def complaint(output: str) -> str:
-    """The line of pip's output that says best what went wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no output"]
-    for sign in ("Could not fetch", "ERROR:", "rror"):
-        telling = [line for line in lines if sign in line]
-        if telling:
-            return telling[-1][:300]
-    return lines[-1][:300]
+            reason = last_line(output, "Could not fetch", "ERROR:", "rror")
+            raise ProcessFailed(f"pip or venv failed ({reason}); see {self.log}.")

@@ -107,19 +107,15 @@ def _figures(rates: dict[str, list[float]], spent: Spent) -> list[Result]:
     for peer in list(rate)[1:]:
         name, goal = peer.title(), rate[peer] if peer == "celery" else None
         details = {"peer_orders_s": round(rate[peer]), "peer_rounds": rates[peer]}
-        works = (
-            f"kitchen, {COOKS} cooks, against {name}",
-            f"processor time an order, against {name}",
-        )
         results += [
             Result(
-                *(f"{works[0]}, against {name}", rate[US], "orders/s", goal),
+                *(f"kitchen, {COOKS} cooks, against {name}", rate[US], "orders/s", goal),
                 baseline=(name, rate[peer]),
                 spread=rates[US],
                 details=details,
             ),
             Result(
-                *(f"{works[1]}, against {name}", parts[US]["all"], "µs"),
+                *(f"processor time an order, against {name}", parts[US]["all"], "µs"),
                 baseline=(name, parts[peer]["all"]),
                 lower_is_better=True,
                 spread=[each["all"] for each in spent[US]],

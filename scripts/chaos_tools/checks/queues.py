@@ -1,4 +1,4 @@
-"""What lies in a queue of the broker, as a consumer sees it."""
+"""The messages in queues of the broker, and the dead letters."""
 
 import threading
 from contextlib import suppress
@@ -11,6 +11,12 @@ from chaos_tools.cluster import ChaosCluster
 
 POLL_SECONDS = 0.05
 SILENCE_SECONDS = 1.0  # a queue that delivers nothing for so long is read to its end
+
+
+def dead_letters(cluster: ChaosCluster) -> list[tuple[bytes, str]]:
+    """Body and reason of each dead letter; they stay in the database."""
+    rows = cluster.rows("select body, reason from dead_message")
+    return [(bytes(body), reason or "") for body, reason in rows]
 
 
 def depth(cluster: ChaosCluster, queue: str) -> int:

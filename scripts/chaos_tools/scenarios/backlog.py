@@ -4,8 +4,8 @@ import time
 from random import Random
 
 from chaos_tools.checks import queues
-from chaos_tools.checks.dead_letters import dead_letters
 from chaos_tools.checks.latency_probe import LatencyProbe, record_publishing
+from chaos_tools.checks.queues import dead_letters
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import scenario
 from chaos_tools.scenarios.broker import wipe
@@ -30,8 +30,6 @@ IMPOSSIBLE = UNROUTABLE = 60
 GOOD_BATCH = 20  # 20 times a second
 UNROUTABLE_SECONDS = 12.0
 DROPPED_SECONDS = 10.0
-# What an operator may find in the log when messages are sent again.
-_REPUBLISHED = ("messages_sent_again", "messages_republished")
 
 _UNSENT_TASKS = "select count(*) from message where queue = %(queue)s and state <> 'sent'"
 _IDS = "select id::text from message where queue = %(queue)s"
@@ -53,7 +51,7 @@ _REMOVE_EVENTS = "delete from message where routing_key = 'chaos nobody' returni
 def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker loses nothing, so nothing is thrown away and nothing is sent again."""
     sample_tasks.create_table(cluster)
-    before = republished(cluster)
+    before = cluster.log_count("messages_sent_again")
     ids = sample_tasks.send(cluster, 1)
     time.sleep(OLD_SECONDS)
     with LatencyProbe(cluster) as probe, queues.DepthMonitor(cluster, QUEUE) as monitor:
@@ -63,7 +61,7 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     record_publishing(cluster, probe)
     if monitor.removed:
         cluster.fault_log.fail(f"{monitor.removed} good deliveries were thrown away")
-    if again := republished(cluster) - before:
+    if again := cluster.log_count("messages_sent_again") - before:
         cluster.fault_log.fail(f"messages were sent again {again} times, and none was lost")
     with sample_tasks.workers(cluster, "burst_1", "burst_2"):
         wait_until(lambda: sample_tasks.recorded(cluster, ids) == len(ids), WORKED_OFF_SECONDS)
@@ -133,8 +131,3 @@ def missing(cluster: ChaosCluster, ids: set[str]) -> set[str]:
             break
         time.sleep(pause)
     return ids - found
-
-
-def republished(cluster: ChaosCluster) -> int:
-    """How often the log says that messages were sent again."""
-    return sum(cluster.log_count(action) for action in _REPUBLISHED)

@@ -21,17 +21,9 @@ PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.01
 PAUSE_SECONDS = 1.0
 
-# Who publishes: by the table of leaders, or, in a release without it, by the relay's lock.
-_HAS_LEADERS = "select to_regclass('leader') is not null"
 _LEADER = """
 select a.client_port, a.pid from leader l join pg_stat_activity a using (pid)
 where l.role = 'publisher' and a.datname = current_database()
-"""
-_LEADER_BY_LOCK = """
-select a.client_port, a.pid from pg_locks l join pg_stat_activity a using (pid)
-where l.locktype = 'advisory' and l.granted and l.classid = 0 and l.objid = 7020001
-  and l.objsubid = 1
-  and l.database = (select oid from pg_database where datname = current_database())
 """
 _AT_WORK = "select max(number) from orders where status = 'cooking' and processed_by = %(name)s"
 _READY = """
@@ -159,11 +151,11 @@ def wait_for_leader(cluster: ChaosCluster) -> tuple[str, int] | None:
 
 
 def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:
-    """The database session of the leading publisher: its client's port, and the server's process.
+    """The database session of the leading publisher: its client's port, and the server's pid.
 
     None when nobody leads.
     """
-    rows = cluster.rows(_LEADER if cluster.value(_HAS_LEADERS) else _LEADER_BY_LOCK)
+    rows = cluster.rows(_LEADER)
     return (rows[0][0], rows[0][1]) if rows else None
 
 

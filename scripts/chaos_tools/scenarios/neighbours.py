@@ -10,9 +10,8 @@ import amqp
 from kombu import Connection
 
 from chaos_tools import process_specs
-from chaos_tools.checks.dead_letters import dead_letters
 from chaos_tools.checks.latency_probe import LatencyProbe
-from chaos_tools.checks.queues import DepthMonitor
+from chaos_tools.checks.queues import DepthMonitor, dead_letters
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import RECOVERY_SECONDS, RESTART_SECONDS, repetitions, scenario

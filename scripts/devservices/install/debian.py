@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from devservices.process import last_line
+
 LISTS = Path("/var/lib/apt/lists")
 POLICY = Path("/usr/sbin/policy-rc.d")
 SAVED_POLICY = POLICY.with_name("policy-rc.d.before-pizza")
@@ -159,9 +161,7 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
     except OSError as error:
         raise PackageError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        complaints = [line for line in lines if line.startswith(("E:", "dpkg"))]
-        last = (complaints or lines or ["nothing"])[-1]
+        last = last_line(done.stdout + done.stderr, "E: ", "dpkg: ")
         raise PackageError(f"{command[0]} said: {last.removeprefix('E: ')}")
     return done.stdout
 
