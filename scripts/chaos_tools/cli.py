@@ -10,47 +10,25 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from bootstrap.data_dir import FOLDER
+from chaos_tools import scenarios
 from chaos_tools.checks.report import MUST_BE_EMPTY, Report
 from chaos_tools.run import RunOptions, run_scenario
 from chaos_tools.scenario import SCENARIOS
-from chaos_tools.scenarios import (
-    backlog,
-    broker,
-    clock,
-    database,
-    deploy,
-    kill_points,
-    load,
-    locks,
-    messages,
-    neighbours,
-    network,
-    processes,
-)
 from devservices import ProcessFailed
 from pizza.database.errors import DatabaseError
 from supervisor.api_client import ApiError
 from supervisor.program import fresh_servers, run_program, write_json
 from terminal.tables import print_table
 
-FAMILIES = (
-    processes,
-    kill_points,
-    clock,
-    broker,
-    database,
-    network,
-    messages,
-    load,
-    deploy,
-    backlog,
-    locks,
-    neighbours,
-)
+for module in iter_modules(scenarios.__path__):
+    import_module(f"{scenarios.__name__}.{module.name}")  # registers its scenarios
+
 FAILURES = (ApiError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (

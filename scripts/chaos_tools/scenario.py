@@ -1,6 +1,6 @@
 """What a scenario is: a function with a name and a description, in the register SCENARIOS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -53,25 +53,6 @@ def scenario(name: str, description: str, **options: Any) -> Callable[[Injection
         return run
 
     return register
-
-
-def in_sequence(name: str, scenarios: Sequence[Scenario]) -> Scenario:
-    """Several scenarios on one cluster, with a recovery after each: for small sizes."""
-
-    def run(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-        for each in scenarios:
-            each.run(cluster, random, seconds)
-            cluster.recover()
-
-    assert not any(each.start_late for each in scenarios), "the processes run already"
-    return Scenario(
-        name,
-        ", ".join(each.name for each in scenarios),
-        run,
-        use_proxy=any(each.use_proxy for each in scenarios),
-        expect_no_errors=all(each.expect_no_errors for each in scenarios),
-        recovery=max(each.recovery for each in scenarios),
-    )
 
 
 def repetitions(seconds: float, pause: float) -> range:

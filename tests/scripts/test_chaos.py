@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from chaos_tools import cli
 from chaos_tools.checks.report import Report
+from chaos_tools.cluster import ChaosCluster
 from chaos_tools.run import RunOptions, run_scenario
-from chaos_tools.scenario import SCENARIOS, in_sequence
+from chaos_tools.scenario import SCENARIOS, Scenario
 from devservices import Servers
 
 SMALL = RunOptions(seed=7, seconds=2.0, rate=4.0, warm_up=0.5)
@@ -63,6 +66,25 @@ ELSEWHERE = {
     "network": "taskqueue/outages/test_network.py::"
     "test_connections_that_break_at_random_lose_and_double_nothing",
 }
+
+
+def in_sequence(name: str, scenarios: Sequence[Scenario]) -> Scenario:
+    """Several scenarios on one cluster, with a recovery after each."""
+
+    def run(cluster: ChaosCluster, random: Random, seconds: float) -> None:
+        for each in scenarios:
+            each.run(cluster, random, seconds)
+            cluster.recover()
+
+    assert not any(each.start_late for each in scenarios), "the processes run already"
+    return Scenario(
+        name,
+        ", ".join(each.name for each in scenarios),
+        run,
+        use_proxy=any(each.use_proxy for each in scenarios),
+        expect_no_errors=all(each.expect_no_errors for each in scenarios),
+        recovery=max(each.recovery for each in scenarios),
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from kombu import Connection
 
 from benchmarks.results import percentile
 from chaos_tools.checks import queues
-from chaos_tools.checks.latency import Latency
 from chaos_tools.checks.latency_probe import LatencyProbe
 from chaos_tools.checks.report import Report, check_times, fill_report
 from chaos_tools.cluster import ChaosCluster
+from chaos_tools.fault_log import Latency
 from chaos_tools.scenario import Scenario
 from chaos_tools.scenarios import neighbours
 from chaos_tools.scenarios.kill_points import leader_session

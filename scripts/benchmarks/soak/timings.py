@@ -124,20 +124,15 @@ class StatementProbe:
             placed = self._timed(timing, "intake", lambda: place_order(conn, sample_orders.draft()))
             id, priority = conn.fetch_first(_ID, {"number": placed.number})
             queues = list(TYPED_QUEUES.values())
-            claim = {
-                "job_id": id, "job_worker_id": -secrets.randbits(60), "job_queues": queues,
-                "job_skip_priority_check": True, "job_reservation": None,
-                "job_priority": priority, "number": placed.number, "worker": "cook_1",
-                "cooking": timedelta(),
-            }  # fmt: skip
+            common = {"job_id": id, "job_queues": queues, "job_reservation": None}
+            common |= {"number": placed.number, "worker": "cook_1"}
+            claim = common | {"job_worker_id": -secrets.randbits(60), "job_priority": priority}
+            claim |= {"job_skip_priority_check": True, "cooking": timedelta()}
             started = timed("claim", _START, claim)
             if started[0] != "claimed" or started[5] != "cooking":
                 raise MeasurementFailed(f"The probe's order could not be claimed: {started}.")
-            finish = {
-                "job_id": id, "job_token": started[1], "job_queues": queues,
-                "job_reservation": None, "number": placed.number, "type": placed.order_type,
-                "worker": "probe", "more": None,
-            }  # fmt: skip
+            finish = common | {"job_token": started[1], "worker": "probe"}
+            finish |= {"type": placed.order_type, "more": None}
             timed("finish", _FINISH, finish)
 
     def _timed(self, timing: Timings, name: str, run: Callable[[], Any]) -> Any:

@@ -48,9 +48,10 @@ def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float)
 
 
 @scenario(
-    "long-transaction", "a healthy job keeps its transaction open for 16 s; with --full for 40 s",
+    "long-transaction",
+    "a healthy job keeps its transaction open for 16 s; with --full for 40 s",
     full_seconds=FULL_LONG_SECONDS,
-)  # fmt: skip
+)
 def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It has its effect once, in its first attempt, and nobody else waits."""
     hold = max(LONG_SECONDS, min(FULL_LONG_SECONDS, seconds))
@@ -65,9 +66,10 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
 
 
 @scenario(
-    "row-lock", "somebody holds the row of a waiting order, and that of its message",
+    "row-lock",
+    "somebody holds the row of a waiting order, and that of its message",
     recovery=RESTART_SECONDS,
-)  # fmt: skip
+)
 def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One slow cook is on shift, so orders wait and their estimates change. All is published."""
     assert cluster.generator is not None

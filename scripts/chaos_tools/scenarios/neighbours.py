@@ -45,9 +45,10 @@ _ARRIVED = "select exists (select from tracking_event where occurred_at > %(mome
 
 
 @scenario(
-    "wrong-address", "the process that publishes was started with a wrong address of RabbitMQ",
+    "wrong-address",
+    "the process that publishes was started with a wrong address of RabbitMQ",
     recovery=ADDRESS_SECONDS + RECOVERY_SECONDS,
-)  # fmt: skip
+)
 def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It gives the lead back, and events are published as before."""
     stray = "stray"
@@ -62,8 +63,9 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
             time.sleep(seconds / 2)
             cluster.fault_log.record_latency(
                 "an event published, the leader being without a broker",
-                max(probe.latencies()), ADDRESS_SECONDS,
-            )  # fmt: skip
+                max(probe.latencies()),
+                ADDRESS_SECONDS,
+            )
         leader = wait_for_leader(cluster)
         if leader is None or leader[0] == stray:
             cluster.fault_log.fail(f"in the end {leader[0] if leader else 'nobody'} leads")
@@ -89,9 +91,10 @@ def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None
 
 
 @scenario(
-    "foreign-garbage", f"{FOREIGN:,} orders of other programs and no cook; then every odd property",
+    "foreign-garbage",
+    f"{FOREIGN:,} orders of other programs and no cook; then every odd property",
     recovery=RESTART_SECONDS,
-)  # fmt: skip
+)
 def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each of them becomes an order or a dead letter with its reason; none stops a queue."""
     takeout = TYPED_QUEUES["takeout"]
@@ -181,9 +184,13 @@ def status_request(cluster: ChaosCluster, seconds: float) -> bool:
 def anomalous_messages() -> list[tuple[ExternalMessage, amqp.Message]]:
     """A message for each anomaly and each kind of queue."""
     queues = (
-        TYPED_QUEUES["takeout"], KITCHEN_QUEUE, NOTIFICATIONS_QUEUE, TRACKING_STATUS_QUEUE,
-        subscriber_queue(SUBSCRIBER).name, STATION_QUEUES[0],
-    )  # fmt: skip
+        TYPED_QUEUES["takeout"],
+        KITCHEN_QUEUE,
+        NOTIFICATIONS_QUEUE,
+        TRACKING_STATUS_QUEUE,
+        subscriber_queue(SUBSCRIBER).name,
+        STATION_QUEUES[0],
+    )
     found = []
     for number, anomaly in enumerate(ANOMALIES):
         for queue in queues:

@@ -13,9 +13,11 @@ MOST_DELAY_SECONDS = 0.02
 
 
 @scenario(
-    "network", "connections cut at any byte, delayed and black-holed",
-    use_proxy=True, expect_no_errors=False,
-)  # fmt: skip
+    "network",
+    "connections cut at any byte, delayed and black-holed",
+    use_proxy=True,
+    expect_no_errors=False,
+)
 def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """A third of the time each, on the way to either server."""
     for turn in range(CUTS):
@@ -40,9 +42,12 @@ def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 @scenario(
-    "one-way", "black holes in one direction only, on the way to either server and back",
-    use_proxy=True, expect_no_errors=False, duration_factor=2.0,
-)  # fmt: skip
+    "one-way",
+    "black holes in one direction only, on the way to either server and back",
+    use_proxy=True,
+    expect_no_errors=False,
+    duration_factor=2.0,
+)
 def one_way(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """What one side says arrives, and nothing comes back; or the other way round."""
     holes = list(product(cluster.proxies, (True, False)))

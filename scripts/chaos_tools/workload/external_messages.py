@@ -109,4 +109,4 @@ ANOMALIES: tuple[Anomaly, ...] = (
     _named("position", -(2**63)),
     _named("attempt", "first"),
     _named("traceparent", "00-no-trace"),
-)  # fmt: skip
+)
