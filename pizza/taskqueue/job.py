@@ -31,7 +31,7 @@ from pizza.taskqueue.errors import (
 )
 from pizza.taskqueue.message import Delivery
 from pizza.taskqueue.task import Task
-from pizza.taskqueue.worker.context import WorkerContext
+from pizza.taskqueue.worker.context import Claim, WorkerContext
 
 _SQL = Queries("taskqueue/messages")
 _CLAIM, _FENCE, _COMPLETE = _SQL.claim, _SQL.fence, _SQL.complete
@@ -69,12 +69,19 @@ class Job:
         self.duration_ms: int | None = None
         self.body: Any = None
         self.token: int | None = None
+        self.deadline: float | None = None  # by time.monotonic(): when the time limit is exceeded
         # outage: the last one of the job's connection. lost_in_block: whether it was in a block.
         self.completed = self.snoozed = self.lost_in_block = False
         self.outage: DatabaseUnavailable | None = None
         self.next_queue: str | None = None
         self._context = context
         self._skip_priority_check = skip_priority_check
+
+    @property
+    def held_claim(self) -> Claim | None:
+        """The claim, if the job has one. Any thread."""
+        token = self.token
+        return (self.id, token) if token is not None else None
 
     @contextmanager
     def transaction(self) -> Generator[BoundedConnection, None, None]:
@@ -147,14 +154,14 @@ class Job:
                 else:
                     conn.execute(_FENCE, self._fence_params())
                 with application_block(
-                    conn, deadline=context.deadline, abort_event=context.database_silent
+                    conn, deadline=self.deadline, abort_event=context.database_silent
                 ):
                     yield conn
                 if end is not None:
                     end(conn)
         except BaseException as error:
             if claims:
-                self.token = context.current_claim = None  # rolled back with the rest
+                self.token = None  # rolled back with the rest
             outage = isinstance(error, DatabaseUnavailable)
             if isinstance(error, ApplicationError):
                 outage = error.outage
@@ -253,7 +260,6 @@ class Job:
         if row["verdict"] != "claimed":
             raise NotClaimed(row["verdict"], row["better_queue"])
         self.token, self.attempt = int(row["token"]), int(row["attempt"])
-        self._context.current_claim = (self.id, self.token)
         self._context.on_claimed()
         if self.attempt > self.task.retry.max_attempts and not final:
             # A failed last attempt would have been dead-lettered: its worker was lost instead.
@@ -281,8 +287,9 @@ class Job:
                 reservation = {"reservation": context.reservation}
                 context.db.connection().execute(_SQL.release_reservation, reservation)
             context.reservation = None
-        wake_at = until if context.deadline is None else min(until, context.deadline)
+        wake_at = until if self.deadline is None else min(until, self.deadline)
         while True:
+            context.sleep_interrupt.clear()
             self.raise_if_stopped()
             if time.monotonic() >= until:
                 return
@@ -290,10 +297,9 @@ class Job:
 
     def raise_if_stopped(self) -> None:
         """Raise LeaseLost, Released or TimeLimitExceeded if the job has to end. For loops."""
-        context = self._context
-        if context.lease_lost.is_set():
+        if self._context.lost_claim == (self.id, self.token):
             raise LeaseLost(f"message {self.id} was taken over by another worker")
-        if context.release_requested.is_set():
+        if self._context.release_requested.is_set():
             raise Released(f"message {self.id} is released: the worker stops")
-        if context.deadline is not None and time.monotonic() >= context.deadline:
+        if self.deadline is not None and time.monotonic() >= self.deadline:
             raise self._time_limit_exceeded()

@@ -60,7 +60,7 @@ class Cook:
     @property
     def busy(self) -> bool:
         context = self.worker._context
-        return not self.process.dead and (context.current_claim or context.current_job) is not None
+        return not self.process.dead and context.current_job is not None
 
     @property
     def frozen(self) -> bool:
@@ -145,7 +145,7 @@ class World:
         process = self.scheduler.process(name)
         worker = Worker(_app(), "db", "amqp", options)
         context = worker._context
-        for event in ("sleep_interrupt", "release_requested", "lease_lost", "database_silent"):
+        for event in ("sleep_interrupt", "release_requested", "database_silent"):
             setattr(context, event, virtual.Event())
         self.cooks.append(Cook(process, worker))
         self.scheduler.spawn(process, "main", worker.run)

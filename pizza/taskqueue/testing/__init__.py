@@ -9,9 +9,9 @@ A `FakeConnection` is enough for code that only sends.
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
@@ -58,16 +58,14 @@ class _FakeReconnectingConnection:
 
 @dataclass(slots=True)
 class _StubContext(WorkerContext):
-    """A context with a clock that only `job.sleep` advances, and events at times of that clock."""
+    """A context with a clock that only `job.sleep` advances.
+
+    stop_at, lose_lease_at: when the worker has to stop, and when it loses the claim, on that clock.
+    """
 
     slept: float = 0.0
-    events: dict[threading.Event, float] = field(default_factory=dict)
-
-    def advance_to(self, until: float) -> None:
-        for event, at in self.events.items():
-            if at <= until:
-                event.set()
-        self.slept = until
+    stop_at: float = math.inf
+    lose_lease_at: float = math.inf
 
 
 class StubJob(Job):
@@ -76,12 +74,15 @@ class StubJob(Job):
     def sleep(self, seconds: float) -> None:
         """Advance the clock, and raise what ends the job meanwhile."""
         context = cast(_StubContext, self._context)
-        target = context.slept + seconds
-        for moment in sorted(at for at in context.events.values() if context.slept < at <= target):
-            context.advance_to(moment)
+        slept, target = context.slept, context.slept + seconds
+        moments = sorted(at for at in (context.stop_at, context.lose_lease_at) if at > slept)
+        for moment in (*(at for at in moments if at <= target), target):
+            context.slept = moment
+            if moment >= context.stop_at:
+                context.release_requested.set()
+            if moment >= context.lose_lease_at:
+                context.lost_claim = self.id, cast(int, self.token)
             self.raise_if_stopped()
-        context.advance_to(target)
-        self.raise_if_stopped()
 
 
 class _StubExecutor(Executor):
@@ -143,12 +144,14 @@ def run(
     connection = FakeConnection({**(answers or {}), **framework}, failures)
     connection.claimed = claimed
     context = _StubContext(
-        worker_name="stub", worker_id=1, lease=timedelta(seconds=15), queues=(task.queue,),
+        worker_name="stub",
+        worker_id=1,
+        lease=timedelta(seconds=15),
+        queues=(task.queue,),
         db=cast(ReconnectingConnection, _FakeReconnectingConnection(connection)),
-    )  # fmt: skip
-    for event, at in ((context.release_requested, stop_at), (context.lease_lost, lose_lease_at)):
-        if at is not None:
-            context.events[event] = at
+        stop_at=math.inf if stop_at is None else stop_at,
+        lose_lease_at=math.inf if lose_lease_at is None else lose_lease_at,
+    )
     app = App("stub", middleware=middleware)
     app.tasks[task.name] = task
     delivery = Delivery(

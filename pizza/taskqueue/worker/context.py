@@ -16,6 +16,9 @@ from pizza.taskqueue.db_session import ReconnectingConnection
 if TYPE_CHECKING:
     from pizza.taskqueue.job import Job
 
+Claim = tuple[UUID, int]
+"""The id of a claimed message, and the fencing token of the claim."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -41,25 +44,22 @@ class WorkerOptions:
 
 @dataclass(slots=True)
 class WorkerContext:
-    """What a worker, its session thread and its job share.
+    """What a worker's threads share: main thread, session thread and work thread (the job's).
 
-    worker_id: the id of the worker's session. lease: how long a claim stays valid.
-    queues: the queues whose messages are compared when one is claimed.
-    db: the connection of the job thread.
+    One thread writes each field; the others read it. worker_id: the id of the worker's session.
+    lease: how long a claim stays valid. queues: the queues whose messages are compared when one is
+    claimed. db: the connection of the work thread. on_claimed: called in the work thread when a
+    message is claimed.
 
-    Written by the main thread:
-    release_requested: set when the job has to stop and release its message.
-    sleep_interrupt: set, by the session thread too, to end a job's sleep.
-
-    Written by the session thread:
-    lease_lost: set when another worker has the message. database_silent: set while PostgreSQL
-    does not answer the session. cancelled_id: the message whose cancellation was notified.
-
-    Written by the job thread:
-    current_claim: id and token of the claimed message. current_job: the running job.
-    deadline: time.monotonic() at which the job exceeds its time limit; None without a limit.
-    reservation: the position of the message that the database reserved for the next job.
-    on_claimed: called when a message is claimed.
+    Written by the main thread: release_requested, set when the job has to stop and release its
+    message.
+    Written by the session thread: lost_claim, the claim that another worker has taken over or that
+    was cancelled; cancelled_id, the message whose cancellation was notified; database_silent, set
+    while PostgreSQL does not answer the session.
+    Written by the work thread: current_job; reservation, the position of the message that the
+    database reserved for the next job.
+    A signal: sleep_interrupt ends the job's sleep. Main and session thread set it, the work thread
+    clears it.
     """
 
     worker_name: str
@@ -67,17 +67,21 @@ class WorkerContext:
     lease: timedelta
     queues: Sequence[str]
     db: ReconnectingConnection
-    sleep_interrupt: threading.Event = field(default_factory=threading.Event)
+    on_claimed: Callable[[], None] = lambda: None
     release_requested: threading.Event = field(default_factory=threading.Event)
-    lease_lost: threading.Event = field(default_factory=threading.Event)
+    lost_claim: Claim | None = None
+    cancelled_id: UUID | None = None
     database_silent: threading.Event = field(default_factory=threading.Event)
-    current_claim: tuple[UUID, int] | None = None
-    deadline: float | None = None
     current_job: Job | None = None
     reservation: int | None = None
-    on_claimed: Callable[[], None] = lambda: None
-    cancelled_id: UUID | None = None
+    sleep_interrupt: threading.Event = field(default_factory=threading.Event)
     queue_array: str = field(init=False)  # `queues` as an SQL parameter
 
     def __post_init__(self) -> None:
         self.queue_array = text_array(self.queues)
+
+    @property
+    def current_claim(self) -> Claim | None:
+        """The claim of the running job. Any thread."""
+        job = self.current_job
+        return job.held_claim if job is not None else None

@@ -81,8 +81,6 @@ class Executor:
                 except Released:
                     return Result(Outcome.RELEASED)
                 finally:
-                    self._context.current_claim = None
-                    self._context.deadline = None
                     self._context.current_job = None
 
     def _attempt(self, delivery: Delivery, skip_priority_check: bool, may_be_cause: bool) -> Result:
@@ -144,9 +142,9 @@ class Executor:
 
     def _run(self, task: Task, job: Job, delivery: Delivery) -> None:
         waits = list(_CLAIMED_RETRY_S) if delivery.redelivered else []
-        self._context.current_job = job
         if task.time_limit is not None:
-            self._context.deadline = time.monotonic() + task.time_limit
+            job.deadline = time.monotonic() + task.time_limit
+        self._context.current_job = job
         while True:
             try:
                 if not task.manual_claim:
@@ -193,7 +191,7 @@ class Executor:
             text = f"Failed after its end: {reason}"
             _log(log.error, job, "job_failed_late", text, error)
             return Result(Outcome.COMPLETED, job.next_queue)
-        self._context.deadline = None
+        job.deadline = None
         try:
             if job.token is None:
                 job.claim(final=True)

@@ -193,7 +193,7 @@ class Session(threading.Thread):
             if notification.payload == str(id):
                 self._context.cancelled_id = id
         if not has_claim and self._context.current_claim == claim:
-            self._context.lease_lost.set()
+            self._context.lost_claim = claim
             self._context.sleep_interrupt.set()
 
     def _end_hung_job(self, conn: BoundedConnection) -> None:
@@ -201,7 +201,8 @@ class Session(threading.Thread):
 
         Then the job has lost its claim, and the worker stops.
         """
-        job, deadline = self._context.current_job, self._context.deadline
+        job = self._context.current_job
+        deadline = job.deadline if job is not None else None
         if job is None or deadline is None or time.monotonic() < deadline + HANG_GRACE_S:
             return
         self._context.sleep_interrupt.set()

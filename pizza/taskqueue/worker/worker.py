@@ -268,7 +268,6 @@ class Worker:
 
     def _run(self, delivery: Delivery, skip_priority_check: bool) -> Result:
         """Process a delivery; meanwhile the main thread owns the broker connection."""
-        self._context.lease_lost.clear()
         self._context.sleep_interrupt.clear()
         if self._context.release_requested.is_set():
             return Result(Outcome.RELEASED)
