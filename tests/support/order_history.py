@@ -42,7 +42,7 @@ select number, 5, status, at, at + interval '12 s', at + interval '12 s' from fi
 insert into notification_delivery (subscriber, event_id, order_number, status, delivered_at,
                                    attempts, outcome)
 select 'board', id, number, 'delivered', at, 1, 'delivered' from filled;
-insert into adopted_message (id, body_hash, adopted_at) select id, '', at from filled;
+insert into inbox_message (id, body_hash, accepted_at) select id, '', at from filled;
 insert into message (id, state, task, queue, exchange, routing_key, priority, body, sent_at, token,
                      holder, lease_until, renewed_at, attempt)
 select id, case when status = 'received' then 'sent'::message_state else 'claimed' end,

@@ -69,16 +69,16 @@ STAFF: frozenset[str] = frozenset(
 
 # Columns about nobody, by table.
 NOBODY: dict[str, str] = {
-    # A hash of a message of another program, for a day.
-    "adopted_message": "id body_hash adopted_at seen_at is_over",
     "audit_log": "id at key_id role action object_kind object_id",
     "broker_queue": "name messages consumers seen_at",
     "customers": "changed_at",
     "dead_message": (
         "id task queue exchange routing_key priority needs attempts runs created_at died_at"
     ),
+    "durable_subscription": "name subscriber exchange routing_key seen_at",
     "house_secret": "only_one secret changed_at",
-    "kept_queue": "name subscriber exchange routing_key seen_at",
+    # A hash of a message of another program, for a day.
+    "inbox_message": "id body_hash accepted_at checked_at is_over",
     "kitchen_capacity": "stripe share free",
     "kitchen_pace": "order_type seconds changed_at",
     "kitchen_state": "only_one paused changed_at capped waiting max_concurrent",
@@ -89,7 +89,7 @@ NOBODY: dict[str, str] = {
         "id position state task queue exchange routing_key priority created_at available_at sent_at"
         " attempt token holder renewed_at lease_until needs runs refusals"
     ),
-    "message_tally": "what queue number",
+    "message_counter": "what queue number",
     "notification_delivery": (
         "subscriber event_id order_number status delivered_at attempts outcome"
     ),
@@ -128,7 +128,7 @@ NOBODY: dict[str, str] = {
         "id position webhook_id event_id type order_number created_at state message_id attempts"
         " tried_at answer duration next_at"
     ),
-    "worker_session": "id renewed_at lease_expires_at",
+    "worker_session": "id lease_renewed_at lease_expires_at",
     "workers": (
         "id created_at type status last_seen orders_processed station order_types tags cooking_time"
     ),

@@ -70,7 +70,7 @@ union all
 select case what when 'retried' then 'retries' when 'dead' then 'dead_letters'
                  when 'unroutable' then 'events_unroutable' else 'postponements' end,
        jsonb_build_object(case what when 'unroutable' then 'exchange' else 'queue' end, queue), number::float8
-from message_tally
+from message_counter
 union all
 select 'dead_messages', '{}', count(*)::float8 from dead_message
 union all

@@ -113,7 +113,7 @@ create or replace function session_grace(p_worker bigint) returns boolean
 language plpgsql volatile as $$
 begin
     return pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds'
-       and coalesce((select renewed_at < pg_postmaster_start_time() from worker_session where id = p_worker),
+       and coalesce((select lease_renewed_at < pg_postmaster_start_time() from worker_session where id = p_worker),
                     true);
 end $$;
 

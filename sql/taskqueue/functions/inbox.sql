@@ -11,11 +11,11 @@ declare
     hash bytea := sha256(p_body);
 begin
     if not p_identified and p_redelivered
-       and exists (select from adopted_message a
-                   where a.body_hash = hash and a.adopted_at > clock_timestamp() - interval '1 hour') then
+       and exists (select from inbox_message a
+                   where a.body_hash = hash and a.accepted_at > clock_timestamp() - interval '1 hour') then
         return false;
     end if;
-    insert into adopted_message (id, body_hash) values (p_id, hash) on conflict do nothing;
+    insert into inbox_message (id, body_hash) values (p_id, hash) on conflict do nothing;
     if not found then
         return false;
     end if;

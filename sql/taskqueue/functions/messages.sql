@@ -23,7 +23,7 @@ end $$;
 create or replace function message_counter_increment(p_what text, p_queue text) returns boolean
 language plpgsql as $$
 begin
-    insert into message_tally as t (what, queue, number) values (p_what, p_queue, 1)
+    insert into message_counter as t (what, queue, number) values (p_what, p_queue, 1)
     on conflict (what, queue) do update set number = t.number + 1;
     return true;
 end $$;

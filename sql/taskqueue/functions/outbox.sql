@@ -56,7 +56,7 @@ create or replace function outbox_enqueue_task_once(
 ) returns boolean
 language plpgsql as $$
 begin
-    insert into adopted_message (id) values (p_id) on conflict do nothing;
+    insert into inbox_message (id) values (p_id) on conflict do nothing;
     if not found or exists (select from message where id = p_id) then
         return false;
     end if;

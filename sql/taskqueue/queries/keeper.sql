@@ -197,17 +197,17 @@ with old as materialized (
     select id, is_over,
            exists (select from message m where m.id = a.id)
            or exists (select from dead_message d where d.id = a.id) as lives
-    from adopted_message a
-    where seen_at < now() - interval '12 hours'
-    order by seen_at
+    from inbox_message a
+    where checked_at < now() - interval '12 hours'
+    order by checked_at
     limit %(limit)s
     for no key update skip locked
 ), looked_at as (
-    update adopted_message
-    set seen_at = now(), is_over = id <> all(array(select id from old where lives))
+    update inbox_message
+    set checked_at = now(), is_over = id <> all(array(select id from old where lives))
     where id = any(array(select id from old where lives or not is_over))
 ), gone as (
-    delete from adopted_message
+    delete from inbox_message
     where id = any(array(select id from old where is_over and not lives))
     returning 1
 )

@@ -57,13 +57,13 @@ select 1 from message where id = %(id)s
 insert into worker_session (id, name, lease_expires_at)
 values (%(worker_id)s, %(name)s, clock_timestamp() + %(lease)s)
 on conflict (id) do update
-set renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
+set lease_renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
 
 -- renew --
 -- Renew the lease of a worker, and check whether it still has its claim.
 with renewed as (
     update worker_session
-    set renewed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %(lease)s
+    set lease_renewed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %(lease)s
     where id = %(worker_id)s
     returning 1
 )

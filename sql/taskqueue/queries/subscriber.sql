@@ -7,25 +7,25 @@ select pg_try_advisory_lock(lock_key('subscriber ' || %(name)s))
 insert into worker_session (id, name, lease_expires_at)
 values (lock_key('subscriber ' || %(name)s), 'subscriber ' || %(name)s, clock_timestamp() + %(lease)s)
 on conflict (id) do update
-set renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
+set lease_renewed_at = clock_timestamp(), lease_expires_at = excluded.lease_expires_at
 
 -- register_queue --
-insert into kept_queue (name, subscriber, exchange, routing_key)
+insert into durable_subscription (name, subscriber, exchange, routing_key)
 values (%(queue)s, %(name)s, %(exchange)s, %(routing_key)s)
 on conflict (name) do update
 set subscriber = excluded.subscriber, exchange = excluded.exchange,
     routing_key = excluded.routing_key, seen_at = clock_timestamp()
 
 -- list_queues --
-select name, exchange, routing_key from kept_queue
+select name, exchange, routing_key from durable_subscription
 where seen_at > clock_timestamp() - %(memory)s
 order by name
 
 -- mark_seen --
 -- A subscription is in use while a session holds the lock on its name. (This statement holds the lock
 -- for a moment; a subscriber that fails to get it then retries.)
-update kept_queue set seen_at = clock_timestamp()
+update durable_subscription set seen_at = clock_timestamp()
 where not pg_try_advisory_xact_lock_shared(lock_key('subscriber ' || subscriber))
 
 -- delete_expired_queues --
-delete from kept_queue where seen_at < clock_timestamp() - %(memory)s
+delete from durable_subscription where seen_at < clock_timestamp() - %(memory)s

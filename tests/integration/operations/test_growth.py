@@ -43,7 +43,7 @@ KITCHEN, RELAY, KEEPER = (
 )
 HISTORY = {
     "orders", "order_items", "order_status_log", "order_stage", "order_key", "tracking_event",
-    "tracking_order", "notification_delivery", "adopted_message", "message",
+    "tracking_order", "notification_delivery", "inbox_message", "message",
 }  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -
         conn.execute("select pg_stat_force_next_flush()")
         row = conn.execute(
             """select sum(seq_tup_read + idx_tup_fetch) from pg_stat_user_tables
-               where relname in ('order_key', 'adopted_message', 'tracking_event')"""
+               where relname in ('order_key', 'inbox_message', 'tracking_event')"""
         ).fetchone()
         assert row is not None
         return int(row[0])

@@ -29,14 +29,18 @@ def _grace(tx: Transaction, holder: int) -> bool:
     if tx.server_start <= tx.now - _GRACE_S:
         return False
     session = tx.get("worker_session", holder)
-    return session is None or session.renewed_at < tx.server_start
+    return session is None or session.lease_renewed_at < tx.server_start
 
 
 def register(tx: Transaction, p: dict[str, Any]) -> Rows:
     former = tx.get("worker_session", p["worker_id"])
     row = former or Record(id=p["worker_id"], name=p["name"])
     lease = tx.now + p["lease"].total_seconds()
-    tx.put("worker_session", p["worker_id"], row.changed(renewed_at=tx.now, lease_expires_at=lease))
+    tx.put(
+        "worker_session",
+        p["worker_id"],
+        row.changed(lease_renewed_at=tx.now, lease_expires_at=lease),
+    )
     return []
 
 
@@ -44,7 +48,7 @@ def renew(tx: Transaction, p: dict[str, Any]) -> Rows:
     session = tx.get("worker_session", p["worker_id"])
     if session is not None:
         lease = tx.now + p["lease"].total_seconds()
-        renewed = session.changed(renewed_at=tx.now, lease_expires_at=lease)
+        renewed = session.changed(lease_renewed_at=tx.now, lease_expires_at=lease)
         tx.put("worker_session", p["worker_id"], renewed)
     row = tx.row(p["id"])
     held = p["id"] is None or (row is not None and row.token == p["token"])

@@ -18,7 +18,7 @@ select id, position, state::text, task, queue, exchange, routing_key, priority, 
 from message order by position
 """
 _SESSIONS = """
-select id, name, extract(epoch from renewed_at - clock_timestamp())::float8,
+select id, name, extract(epoch from lease_renewed_at - clock_timestamp())::float8,
        extract(epoch from lease_expires_at - clock_timestamp())::float8
 from worker_session order by id
 """
@@ -28,11 +28,11 @@ select id, task, queue, exchange, routing_key, priority, headers, needs, body, r
 from dead_message order by id
 """
 _NOTES = "select message_id from redelivery order by 1"
-_TALLY = "select what, queue, number from message_tally order by 1, 2"
+_TALLY = "select what, queue, number from message_counter order by 1, 2"
 _EMPTY = "truncate {} restart identity"
 _EMPTIED = (
-    "message, worker_session, dead_message, redelivery, adopted_message, periodic_task, "
-    "message_tally"
+    "message, worker_session, dead_message, redelivery, inbox_message, periodic_task, "
+    "message_counter"
 )
 _NOBODY_LEADS = """
 update leader
@@ -40,7 +40,7 @@ set pid = null, heartbeat_at = clock_timestamp(), broker_lost_at = null, candida
 """
 _MOVED = {
     "message": ("available_at", "sent_at", "lease_until"),
-    "worker_session": ("renewed_at", "lease_expires_at"),
+    "worker_session": ("lease_renewed_at", "lease_expires_at"),
     "redelivery": ("noted_at",),
     "leader": ("heartbeat_at", "broker_lost_at", "candidate_at"),
     "relay": ("beat_at",),
@@ -82,7 +82,7 @@ class Tables:
         model = self._model.tables
         for query, expected in (
             (_SESSIONS, [
-                (s.id, s.name, self._left(s.renewed_at), self._left(s.lease_expires_at))
+                (s.id, s.name, self._left(s.lease_renewed_at), self._left(s.lease_expires_at))
                 for s in sorted(model["worker_session"].values(), key=lambda s: s.id)
             ]),
             (_DEAD, [

@@ -65,7 +65,7 @@ def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(harness: Har
     assert datetime.fromisoformat(headers["died_at"])
     assert json.loads(letter.body) == {"mode": "fail", "label": "x"}
     assert worker.await_log("job_dead")["level"] == "ERROR"  # which it says after the commit
-    tally = harness.rows("select what, queue, number from message_tally order by what")
+    tally = harness.rows("select what, queue, number from message_counter order by what")
     assert tally == [("dead", headers["died_in"], 1), ("retried", headers["died_in"], ATTEMPTS - 1)]
     harness.await_all_done()
     assert not harness.effects()

@@ -103,14 +103,14 @@ def test_the_id_of_an_ended_message_is_kept_for_half_a_day_and_that_of_a_living_
     # Given looks of the keeper, each when half a day has passed since the last; one id is new
     for looks, kept in enumerate([{ended, living, fresh}, {ended, living, fresh}, {living, fresh}]):
         harness.conn.execute(
-            "update adopted_message set seen_at = now() - %s::interval where id <> %s",
+            "update inbox_message set checked_at = now() - %s::interval where id <> %s",
             ["11:59" if looks == 0 else "12:01", fresh],
         )
         harness.conn.execute(PRUNE, {"limit": 100})
-        assert {id for (id,) in harness.rows("select id from adopted_message")} == kept
+        assert {id for (id,) in harness.rows("select id from inbox_message")} == kept
         # And at once again, which changes nothing
         harness.conn.execute(PRUNE, {"limit": 100})
-        assert {id for (id,) in harness.rows("select id from adopted_message")} == kept
+        assert {id for (id,) in harness.rows("select id from inbox_message")} == kept
     # Then only the forgotten one can be sent again
     for id in (ended, living, fresh):
         harness.send(message_id=id)

@@ -57,7 +57,7 @@ def test_a_job_that_cannot_be_interrupted_loses_its_claim(harness: Harness, tmp_
     rows = harness.rows("select worker, attempt from effect where message_id = %s", job)
     assert rows == [("heir", 2)]
     assert heir.running
-    tally = dict(harness.rows("select what, number from message_tally"))
+    tally = dict(harness.rows("select what, number from message_counter"))
     assert tally == {"retried": 1}
 
 

@@ -27,10 +27,10 @@ def assert_no_overlap(harness: Harness) -> None:
 
 # One worker renewed its lease before the server's start, the other after it; neither has a session.
 REGISTER = """
-insert into worker_session (id, name, renewed_at, lease_expires_at)
+insert into worker_session (id, name, lease_renewed_at, lease_expires_at)
 values (1, 'before', now() - interval '1 minute', now() + interval '1 minute'),
        (2, 'after', clock_timestamp(), now() + interval '1 minute')
-on conflict (id) do update set renewed_at = excluded.renewed_at returning 1
+on conflict (id) do update set lease_renewed_at = excluded.lease_renewed_at returning 1
 """
 
 

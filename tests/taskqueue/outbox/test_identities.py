@@ -33,7 +33,7 @@ def send(conn: BoundedConnection, count: int = 1) -> list[str]:
 
 
 def later(conn: BoundedConnection, by: str = HALF_A_DAY) -> None:
-    conn.execute("update adopted_message set seen_at = seen_at - %s::interval", [by])
+    conn.execute("update inbox_message set checked_at = checked_at - %s::interval", [by])
 
 
 def prune(conn: BoundedConnection, limit: int = 100) -> int:
@@ -42,7 +42,7 @@ def prune(conn: BoundedConnection, limit: int = 100) -> int:
 
 
 def known(conn: BoundedConnection) -> set[str]:
-    return {id for (id,) in conn.execute("select id::text from adopted_message").fetchall()}
+    return {id for (id,) in conn.execute("select id::text from inbox_message").fetchall()}
 
 
 def test_the_id_of_a_living_message_stays(conn: BoundedConnection) -> None:
@@ -95,7 +95,7 @@ def test_a_look_is_bounded_and_waits_for_no_lock(conn: BoundedConnection, db_url
     prune(conn)
     later(conn)
     with connect(db_url, name="other") as other, other.transaction():
-        other.execute("select from adopted_message where id = %s::uuid for update", [ids[0]])
+        other.execute("select from inbox_message where id = %s::uuid for update", [ids[0]])
         assert prune(conn, limit=4) == 4
         assert prune(conn) == 5
         assert known(conn) == {ids[0]}

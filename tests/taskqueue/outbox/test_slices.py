@@ -31,11 +31,11 @@ _PUBLISHED = "update message set state = 'sent', sent_at = now() where state = '
 def statistics(request: pytest.FixtureRequest, harness: Harness) -> Callable[[], object]:
     """Called when a table has changed: its statistics are taken again, or stay of an empty one."""
     if request.param == "current statistics":
-        return lambda: harness.conn.execute("vacuum analyze message, adopted_message")
-    tables = ("message", "adopted_message", "redelivery", "worker_session")
+        return lambda: harness.conn.execute("vacuum analyze message, inbox_message")
+    tables = ("message", "inbox_message", "redelivery", "worker_session")
     for table in tables:
         harness.conn.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
-    harness.conn.execute("analyze message, adopted_message, redelivery, worker_session")
+    harness.conn.execute("analyze message, inbox_message, redelivery, worker_session")
     return lambda: None
 
 
@@ -108,7 +108,7 @@ def test_ids_that_are_over_are_forgotten(
     harness: Harness, statistics: Callable[[], object]
 ) -> None:
     harness.conn.execute(
-        "insert into adopted_message (id, seen_at, is_over)"
+        "insert into inbox_message (id, checked_at, is_over)"
         " select gen_random_uuid(), now() - interval '13 hours', mod(n, 2) = 0"
         " from generate_series(1, %s) n",
         [COUNT],
@@ -116,13 +116,13 @@ def test_ids_that_are_over_are_forgotten(
     with connect(harness.db_url, name="keeper") as conn:
         statistics()
         for _ in range(TIMES):
-            scans, rows = read(conn, "adopted_message")
+            scans, rows = read(conn, "inbox_message")
             conn.execute(Queries("taskqueue/keeper").prune_identities, {"limit": 500})
-            scans_after, rows_after = read(conn, "adopted_message")
+            scans_after, rows_after = read(conn, "inbox_message")
             assert scans_after == scans
             assert rows_after - rows <= READ_FOR_EACH * 500
     ((left, looked_at),) = harness.rows(
-        "select count(*), count(*) filter (where seen_at > now() - interval '1 hour')"
-        " from adopted_message"
+        "select count(*), count(*) filter (where checked_at > now() - interval '1 hour')"
+        " from inbox_message"
     )
     assert COUNT - left + looked_at == TIMES * 500

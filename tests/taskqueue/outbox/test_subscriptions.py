@@ -50,20 +50,23 @@ def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(harness: Harness)
     harness.conn.execute(SCHEMA)
     subscriber = harness.subscriber(kept=True, exclusive=True)
     harness.conn.execute(
-        "insert into kept_queue select 'gone', 'gone', exchange, routing_key from kept_queue"
+        "insert into durable_subscription select 'gone', 'gone', exchange, routing_key"
+        " from durable_subscription"
     )
-    harness.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
+    harness.conn.execute("update durable_subscription set seen_at = seen_at - interval '8 days'")
     with connect(harness.db_url, name="keeper") as conn:
         subscriptions.prune(conn)
-        assert harness.rows("select name from kept_queue") == [(f"{harness.prefix}.kept",)]
+        assert harness.rows("select name from durable_subscription") == [
+            (f"{harness.prefix}.kept",)
+        ]
         subscriber.kill9()
         wait_until(lambda: left_after_a_week(harness, conn) == [], 5, "its name is free")
 
 
 def left_after_a_week(harness: Harness, conn: BoundedConnection) -> list[tuple[str]]:
-    harness.conn.execute("update kept_queue set seen_at = seen_at - interval '8 days'")
+    harness.conn.execute("update durable_subscription set seen_at = seen_at - interval '8 days'")
     subscriptions.prune(conn)
-    return harness.rows("select name from kept_queue")
+    return harness.rows("select name from durable_subscription")
 
 
 def test_what_is_registered_is_declared_until_its_time_is_over(harness: Harness) -> None:
@@ -74,7 +77,8 @@ def test_what_is_registered_is_declared_until_its_time_is_over(harness: Harness)
             subscriptions.register(conn, "s", Queue(name, exchange, routing_key="event.#"))
         old = subscriptions.TTL.days + 1
         conn.execute(
-            "update kept_queue set seen_at = seen_at - %s * interval '1 day' where name = %s",
+            "update durable_subscription set seen_at = seen_at - %s * interval '1 day'"
+            " where name = %s",
             [old, names["own"]],
         )
         broker = BrokerConnection(harness.broker_url, name="keeper")

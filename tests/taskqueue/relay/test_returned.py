@@ -31,7 +31,7 @@ def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(harness: Harn
     good = list(dict.fromkeys(message.body for message in harness.drain()))
     assert good == [b'{"n":%d}' % n for n in range(40)]
     assert relay.await_log("event_dropped")["details"]["exchange"] == harness.prefix
-    tally = harness.rows("select queue, number from message_tally where what = 'unroutable'")
+    tally = harness.rows("select queue, number from message_counter where what = 'unroutable'")
     assert tally == [(harness.prefix, 40)]
     assert not relay.tracebacks()
 

@@ -136,7 +136,7 @@ def test_a_confirm_that_comes_after_the_claim_ended_does_not_pass_for_the_new_de
         conn.execute(_F.release, {"job_id": id, "job_token": token})
     else:
         conn.execute(
-            "insert into worker_session (id, name, renewed_at, lease_expires_at) "
+            "insert into worker_session (id, name, lease_renewed_at, lease_expires_at) "
             "values (%s, 'w', clock_timestamp(), clock_timestamp())",
             (_HOLDER,),
         )

@@ -59,7 +59,7 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(harness: Harness) -> None:
         assert headers["died_in"] == harness.sample.queue("red") and headers["died_at"]
     harness.await_all_done()
     harness.assert_each_once([good])
-    counted = harness.rows("select queue, number from message_tally where what = 'dead'")
+    counted = harness.rows("select queue, number from message_counter where what = 'dead'")
     assert counted == [(harness.sample.queue("red"), len(ids))]
     assert not worker.tracebacks()
 
