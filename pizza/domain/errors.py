@@ -42,7 +42,11 @@ class InvalidRequest(DomainError):
         super().__init__(f"The request is not valid: {reasons}.")
 
 
-class OrderNotFound(DomainError):
+class NotFound(DomainError):
+    """Base class: nothing has this number, name or id."""
+
+
+class OrderNotFound(NotFound):
     """No order has this number."""
 
     def __init__(self, number: str) -> None:
@@ -74,28 +78,28 @@ class ClientLimitReached(DomainError):
         )
 
 
-class StaffKeyNotFound(DomainError):
+class StaffKeyNotFound(NotFound):
     """No staff key has this id."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(f"There is no staff key {key_id!r}.")
 
 
-class SessionNotFound(DomainError):
+class SessionNotFound(NotFound):
     """No session has an id with this prefix, or more than one has."""
 
     def __init__(self, session_id: str) -> None:
         super().__init__(f"There is no one session {session_id!r}.")
 
 
-class WebhookNotFound(DomainError):
+class WebhookNotFound(NotFound):
     """No webhook has this id."""
 
     def __init__(self, webhook_id: str) -> None:
         super().__init__(f"There is no webhook {webhook_id!r}.")
 
 
-class WebhookDeliveryNotFound(DomainError):
+class WebhookDeliveryNotFound(NotFound):
     """The webhook has no delivery with this id; it may have been pruned."""
 
     def __init__(self, delivery_id: str) -> None:
@@ -202,7 +206,7 @@ class VersionConflict(DomainError):
         super().__init__(f"Order {number} has changed: it has version {current}, not {expected}.")
 
 
-class CustomerNotFound(DomainError):
+class CustomerNotFound(NotFound):
     """Neither the orders nor the staff's entries have a customer of this name."""
 
     def __init__(self, name: str) -> None:
@@ -219,7 +223,7 @@ class CustomerHasOrders(DomainError):
         )
 
 
-class DishNotFound(DomainError):
+class DishNotFound(NotFound):
     """The menu has no such dish."""
 
     def __init__(self, name: str) -> None:

@@ -16,8 +16,6 @@ from pizza.database.errors import DatabaseTransientError, DatabaseUnavailable
 from pizza.domain.errors import (
     CapacityReached,
     ClientLimitReached,
-    CustomerNotFound,
-    DishNotFound,
     FieldError,
     Forbidden,
     IdempotencyConflict,
@@ -27,14 +25,12 @@ from pizza.domain.errors import (
     InvalidOrder,
     InvalidRequest,
     KitchenPaused,
-    OrderNotFound,
+    NotFound,
     ReasonRequired,
     SoldOut,
     Unauthenticated,
     VersionConflict,
-    WebhookDeliveryNotFound,
     WebhookDisabled,
-    WebhookNotFound,
 )
 
 log = logging.getLogger(__name__)
@@ -44,7 +40,6 @@ RETRY_DATABASE_SECONDS = 2
 # At most so many field errors in one response.
 MAX_ERRORS = 100
 INVALID_ORDER = "The order is not valid."
-_SCHEME = 'Bearer realm="pizza"'
 
 _DETAILS = {
     400: "The request could not be understood.",
@@ -115,49 +110,24 @@ def handle_exception(error: Exception) -> Response:
     return response
 
 
-def _capacity_reached(error: CapacityReached | KitchenPaused) -> Problem:
-    return Problem(503, str(error), headers=_retry_after(error.retry_after_seconds))
+def _retry_later(status: int, error: Any) -> Problem:
+    return Problem(status, str(error), headers=_retry_after(error.retry_after_seconds))
 
 
-def _client_limit_reached(error: ClientLimitReached) -> Problem:
-    return Problem(429, str(error), headers=_retry_after(error.retry_after_seconds))
+def _unauthorized(error: Exception, errors: Sequence[FieldError] = (), reason: str = "") -> Problem:
+    headers = [("WWW-Authenticate", f'Bearer realm="pizza"{reason}')]
+    return Problem(401, str(error), errors=errors, headers=headers)
 
 
-def _unauthorized(error: Unauthenticated) -> Problem:
-    return Problem(401, str(error), errors=error.errors, headers=[("WWW-Authenticate", _SCHEME)])
-
-
-def _invalid_credential(error: InvalidCredential) -> Problem:
-    scheme = f'{_SCHEME}, error="invalid_token"'
-    return Problem(401, str(error), headers=[("WWW-Authenticate", scheme)])
-
-
-def _idempotency_conflict(error: IdempotencyConflict) -> Problem:
-    return Problem(409, str(error), headers=_retry_after(error.retry_after_seconds))
-
-
-def _illegal_transition(error: IllegalTransition) -> Problem:
-    extensions = {"current_status": error.current, "allowed_statuses": list(error.allowed)}
-    return Problem(409, str(error), extensions=extensions)
-
-
-def _database_unavailable(error: DatabaseUnavailable) -> Problem:
-    # Logged by the breaker.
-    sentence = "The order service cannot reach its database; try again soon."
-    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
-
-
-def _database_transient_error(error: DatabaseTransientError) -> Problem:
-    sentence = "The database of the order service cannot do this at the moment; try again soon."
-    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
+def _no_database(detail: str) -> Problem:
+    return Problem(503, detail, headers=_retry_after(RETRY_DATABASE_SECONDS))
 
 
 def _schema_missing(error: psycopg.Error) -> Problem:
     log.error(
         "The database lacks tables or columns: run --setup-db", extra={"action": "schema_missing"}
     )
-    sentence = "The database of the order service is not set up yet."
-    return Problem(503, sentence, headers=_retry_after(RETRY_DATABASE_SECONDS))
+    return _no_database("The database of the order service is not set up yet.")
 
 
 def _from_werkzeug(error: HTTPException) -> Problem:
@@ -188,30 +158,34 @@ _HANDLERS: dict[type[Exception], Callable[[Any], Problem]] = {
     Problem: lambda problem: problem,
     InvalidOrder: lambda error: Problem(422, INVALID_ORDER, errors=error.errors),
     InvalidRequest: lambda error: Problem(422, "The request is not valid.", errors=error.errors),
-    OrderNotFound: lambda error: Problem(404, str(error)),
-    CustomerNotFound: lambda error: Problem(404, str(error)),
-    CapacityReached: _capacity_reached,
-    ClientLimitReached: _client_limit_reached,
-    Unauthenticated: _unauthorized,
-    InvalidCredential: _invalid_credential,
+    NotFound: lambda error: Problem(404, str(error)),
+    CapacityReached: lambda error: _retry_later(503, error),
+    KitchenPaused: lambda error: _retry_later(503, error),
+    ClientLimitReached: lambda error: _retry_later(429, error),
+    IdempotencyConflict: lambda error: _retry_later(409, error),
+    Unauthenticated: lambda error: _unauthorized(error, error.errors),
+    InvalidCredential: lambda error: _unauthorized(error, reason=', error="invalid_token"'),
     Forbidden: lambda error: Problem(403, str(error), errors=error.errors),
-    KitchenPaused: _capacity_reached,
     SoldOut: lambda error: Problem(409, str(error), errors=[FieldError("items", str(error))]),
     IdempotencyKeyReused: lambda error: Problem(
         422, str(error), errors=[FieldError("Idempotency-Key", "belongs to another order")]
     ),
-    IdempotencyConflict: _idempotency_conflict,
-    DishNotFound: lambda error: Problem(404, str(error)),
-    WebhookNotFound: lambda error: Problem(404, str(error)),
-    WebhookDeliveryNotFound: lambda error: Problem(404, str(error)),
     WebhookDisabled: lambda error: Problem(409, str(error)),
-    IllegalTransition: _illegal_transition,
+    IllegalTransition: lambda error: Problem(
+        409,
+        str(error),
+        extensions={"current_status": error.current, "allowed_statuses": list(error.allowed)},
+    ),
     ReasonRequired: lambda error: Problem(
         422, str(error), errors=[FieldError("reason", "is required for this change")]
     ),
     VersionConflict: lambda error: Problem(412, str(error), extensions={"version": error.current}),
-    DatabaseTransientError: _database_transient_error,
-    DatabaseUnavailable: _database_unavailable,
+    DatabaseTransientError: lambda error: _no_database(
+        "The database of the order service cannot do this at the moment; try again soon."
+    ),
+    DatabaseUnavailable: lambda error: _no_database(
+        "The order service cannot reach its database; try again soon."
+    ),
     psycopg.errors.UndefinedTable: _schema_missing,
     psycopg.errors.UndefinedFunction: _schema_missing,
     psycopg.errors.UndefinedColumn: _schema_missing,
