@@ -77,7 +77,7 @@ def find_order_id(conn: Connection, number: str) -> UUID | None:
 
 
 class ClientRetention:
-    """Deletes the client reservations of orders that have left the kitchen.
+    """Deletes the clients (`client_order`) of orders that have left the kitchen.
 
     A periodic task; each run handles one slice of the table.
     """
@@ -90,6 +90,6 @@ class ClientRetention:
         """Handle the next slice, in the caller's transaction; after the last one the first."""
         values = {"after": self._after, "limit": self._limit}
         with index_plans(conn):
-            row = conn.execute(_SQL.prune_reservations, values).fetchone()
+            row = conn.execute(_SQL.prune_client_orders, values).fetchone()
         assert row is not None
         self._after = row[0] or ""

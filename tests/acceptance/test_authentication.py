@@ -305,7 +305,7 @@ def test_a_tracking_token_belongs_to_the_order_and_not_to_its_number(service: Se
 
     # As after a restore: another order is given the number.
     number, other = first["order_number"], placed(service)["order_number"]
-    service.query("delete from order_client returning client")
+    service.query("delete from client_order returning client_hash")
     service.query("delete from orders where number = %s returning number", number)
     service.query("update orders set number = %s where number = %s returning number", number, other)
 

@@ -22,8 +22,8 @@ CUSTOMER: dict[str, str] = {
     "order_key.key": "erase_keys",
     "order_key.digest": "erase_keys",
     # Keyed hashes of the network address, and of its network.
-    "order_client.client": "erase_clients",
-    "order_client.network": "erase_clients",
+    "client_order.client_hash": "erase_clients",
+    "client_order.network_hash": "erase_clients",
     "customers.key": "erase_customers",
     "customers.name": "erase_customers",
     "customers.vip": "erase_customers",
@@ -71,17 +71,17 @@ STAFF: frozenset[str] = frozenset(
 NOBODY: dict[str, str] = {
     "audit_log": "id at key_id role action object_kind object_id",
     "broker_queue": "name messages consumers seen_at",
+    "client_order": "order_number",
+    "cooking_time_avg": "order_type seconds changed_at",
     "customers": "changed_at",
     "dead_message": (
         "id task queue exchange routing_key priority needs attempts runs created_at died_at"
     ),
     "durable_subscription": "name subscriber exchange routing_key seen_at",
-    "house_secret": "only_one secret changed_at",
     # A hash of a message of another program, for a day.
     "inbox_message": "id body_hash accepted_at checked_at is_over",
     "kitchen_capacity": "stripe share free",
-    "kitchen_pace": "order_type seconds changed_at",
-    "kitchen_state": "only_one paused changed_at capped waiting max_concurrent",
+    "kitchen_state": "singleton paused changed_at capped waiting max_concurrent",
     "leader": "role pid heartbeat_at broker_lost_at candidate_at broker_state",
     "menu": "name tag price sold_out changed_at key",
     "merged_name": "id kind merged_at",
@@ -93,14 +93,13 @@ NOBODY: dict[str, str] = {
     "notification_delivery": (
         "subscriber event_id order_number status delivered_at attempts outcome"
     ),
-    "order_client": "order_number",
     "order_day": "day first",
+    "order_histogram": "status type priority orders timed seconds buckets",
     # Dishes are named by the menu, or by a program of the restaurant.
     "order_items": "id created_at order_id name quantity price position",
     "order_key": "order_number priority rule ordered_at estimated_completion kept_at",
     "order_stage": "id order_id stage started_at finished_at outcome",
     "order_status_log": "id created_at order_id status changed_at sequence position",
-    "order_tally": "status type priority orders timed seconds buckets",
     "orders": (
         "id created_at updated_at number customer_type type total_amount priority status"
         " completed_at rush started_at estimated_completion version stage task_id source_id needs"
@@ -110,6 +109,7 @@ NOBODY: dict[str, str] = {
     "redelivery": "message_id noted_at",
     "relay": "only_one pid beat_at",
     "schema_migration": "name checksum applied_at",
+    "signing_secret": "singleton secret changed_at",
     "staff_key": ("id hash created_at revoked_at role kind expires_at last_used_at limited_hash"),
     "staff_session": "id key_id created_at last_used_at expires_at",
     "station": "name position queue task order_types open",

@@ -17,7 +17,7 @@ GOAL_PERCENT = 25
 RUSH_RATE, CALM_RATE = 9.0, 4.0
 
 _READY = "select completed_at from orders where number = %s and status = 'ready'"
-_PACE = "select count(*) from kitchen_pace where seconds < 3"
+_PACE = "select count(*) from cooking_time_avg where seconds < 3"
 
 
 def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:

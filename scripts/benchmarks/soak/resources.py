@@ -12,7 +12,7 @@ from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
 
 # Rows of these live for seconds, or are changed again and again: their size must not follow the
 # number of orders. All other tables are history, and grow by so many bytes an order.
-HOT_TABLES = ("message", "workers", "kitchen_capacity", "kitchen_pace", "relay")
+HOT_TABLES = ("message", "workers", "kitchen_capacity", "cooking_time_avg", "relay")
 
 _SESSIONS = """
 select count(*) from pg_stat_activity where datname = current_database()

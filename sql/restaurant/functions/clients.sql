@@ -3,10 +3,10 @@
 -- How many orders of a client, or of a network, are waiting or cooking; the other argument is null.
 create or replace function client_orders(p_client bytea, p_network bytea) returns bigint
 language sql volatile as $$
-    select count(*) from order_client c join orders o on o.number = c.order_number
+    select count(*) from client_order c join orders o on o.number = c.order_number
     where o.status in ('received', 'cooking')
-      and (p_client is null or c.client = p_client)
-      and (p_network is null or c.network = p_network)
+      and (p_client is null or c.client_hash = p_client)
+      and (p_network is null or c.network_hash = p_network)
 $$;
 
 -- Whether limited clients may take one more place and leave the reserve: a tenth of the places, rounded

@@ -14,7 +14,7 @@ language plpgsql as $$
 declare
     bucket integer := (select count(*) + 1 from unnest(histogram_buckets()) b where b < p_seconds);
 begin
-    insert into order_tally as t (status, type, priority, orders, timed, seconds, buckets)
+    insert into order_histogram as t (status, type, priority, orders, timed, seconds, buckets)
     select p_status, p_type, p_priority, 1, (p_seconds is not null)::integer, coalesce(p_seconds, 0),
            array_agg((i = bucket and p_seconds is not null)::integer order by i)
     from generate_series(1, cardinality(histogram_buckets()) + 1) i

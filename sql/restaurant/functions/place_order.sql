@@ -114,7 +114,7 @@ begin
               and (w.order_types is null or p ->> 'order_type' = any(w.order_types))
               and (w.tags is null or needed_tags <@ w.tags)) as cooks,
            interval '1 second' * coalesce(
-               (select t.seconds from kitchen_pace t where t.order_type = p ->> 'order_type'),
+               (select t.seconds from cooking_time_avg t where t.order_type = p ->> 'order_type'),
                (p ->> 'cooking_seconds')::float8) as pace
     into kitchen from kitchen_state k;
     verdict := kitchen.verdict;
@@ -172,7 +172,7 @@ begin
                 created_at, estimated_completion);
     end if;
     if counted then
-        insert into order_client (order_number, client, network)
+        insert into client_order (order_number, client_hash, network_hash)
         values (number, decode(p #>> '{client,address}', 'hex'),
                 decode(p #>> '{client,network}', 'hex'));
     end if;

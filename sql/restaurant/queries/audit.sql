@@ -17,7 +17,7 @@ limit %(limit)s
 
 -- hash_customer --
 -- A customer in the log: a keyed hash of the folded name, which is not the name.
-select encode(substring(sha256(secret || convert_to(%(key)s, 'UTF8')) for 8), 'hex') from house_secret
+select encode(substring(sha256(secret || convert_to(%(key)s, 'UTF8')) for 8), 'hex') from signing_secret
 
 -- prune_entries --
 select audit_prune(%(keep)s, %(limit)s)

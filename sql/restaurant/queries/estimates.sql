@@ -7,7 +7,7 @@ from (select count(*) filter (where w.task = 'cook_order')::integer as number
       cross join lateral (select task from message
                           where queue = q.name and state = 'sent' limit 5000) w) counted
 where s.waiting <> counted.number
-  and s.only_one = (select only_one from kitchen_state for no key update skip locked)
+  and s.singleton = (select singleton from kitchen_state for no key update skip locked)
 
 -- list_waiting --
 -- The waiting orders in the order in which workers claim them. Reads at most 1,000 rows of each queue, and
@@ -68,16 +68,16 @@ with measured as (
     where t.place <= 50
     group by t.type
 ), free as (
-    select order_type from kitchen_pace for no key update skip locked
+    select order_type from cooking_time_avg for no key update skip locked
 ), changed as (
-    update kitchen_pace p set seconds = m.seconds, changed_at = now()
+    update cooking_time_avg p set seconds = m.seconds, changed_at = now()
     from measured m join free f on f.order_type = m.type
     where p.order_type = m.type
 )
-insert into kitchen_pace (order_type, seconds)
+insert into cooking_time_avg (order_type, seconds)
 select m.type, m.seconds from measured m
-where not exists (select from kitchen_pace p where p.order_type = m.type)
+where not exists (select from cooking_time_avg p where p.order_type = m.type)
 on conflict do nothing
 
 -- list_cooking_times --
-select order_type, seconds from kitchen_pace
+select order_type, seconds from cooking_time_avg

@@ -51,7 +51,7 @@ cross join lateral (values
 where m.value is not null
 union all
 select 'cooking_seconds_average', jsonb_build_object('type', order_type), seconds::float8
-from kitchen_pace
+from cooking_time_avg
 union all
 select 'orders_stuck', jsonb_build_object('status', s.name), count(t.order_number)::float8
 from (values ('received'), ('cooking')) s(name)
@@ -65,7 +65,7 @@ from kitchen_capacity where (select capped from kitchen_state)
 having count(*) > 0
 union all
 select 'orders', jsonb_build_object('type', type, 'priority', priority::text, 'status', status), orders::float8
-from order_tally
+from order_histogram
 union all
 select case what when 'retried' then 'retries' when 'dead' then 'dead_letters'
                  when 'unroutable' then 'events_unroutable' else 'postponements' end,
@@ -95,17 +95,17 @@ from relay
 -- (null: the last one has none).
 select 'waiting_seconds', jsonb_build_object('type', t.type, 'priority', t.priority::text), t.seconds,
        array_agg(b.bound order by b.place), array_agg(t.buckets[b.place]::float8 order by b.place)
-from order_tally t
+from order_histogram t
 cross join lateral unnest(histogram_buckets() || null::float8) with ordinality as b(bound, place)
 where t.status = 'cooking' and t.timed > 0
 group by t.type, t.priority, t.seconds
 union all
 select 'cooking_seconds', jsonb_build_object('type', t.type), t.seconds,
        array_agg(b.bound order by b.place), array_agg(b.number::float8 order by b.place)
-from (select type, sum(seconds) as seconds from order_tally where status = 'ready' and timed > 0 group by type) t
+from (select type, sum(seconds) as seconds from order_histogram where status = 'ready' and timed > 0 group by type) t
 cross join lateral (
     select u.place, u.bound, sum(e.buckets[u.place]) as number
-    from order_tally e
+    from order_histogram e
     cross join unnest(histogram_buckets() || null::float8) with ordinality as u(bound, place)
     where e.status = 'ready' and e.type = t.type
     group by u.place, u.bound

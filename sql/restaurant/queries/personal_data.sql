@@ -74,7 +74,7 @@ where t.order_number = s.number and t.changed_by = s.name
 delete from order_key where order_number = any(%(numbers)s)
 
 -- erase_clients --
-delete from order_client where order_number = any(%(numbers)s)
+delete from client_order where order_number = any(%(numbers)s)
 
 -- erase_requests --
 delete from tracking_request where order_number = any(%(numbers)s)
@@ -180,7 +180,7 @@ order by o.created_at
 select key, order_number, ordered_at, kept_at from order_key where order_number = any(%(numbers)s)
 
 -- export_clients --
-select order_number, encode(client, 'hex') as client from order_client where order_number = any(%(numbers)s)
+select order_number, encode(client_hash, 'hex') as client from client_order where order_number = any(%(numbers)s)
 
 -- export_deliveries --
 select webhook_id, type, order_number, payload, created_at, state, problem

@@ -226,7 +226,7 @@ def test_estimates_follow_the_queue(new_restaurant):
     restaurant.ledger.wait_for("ready", numbers, 30)
     # By now it is known that a takeout takes one second here.
     eventually(
-        lambda: restaurant.ledger.rows("select 1 from kitchen_pace where seconds < 2"),
+        lambda: restaurant.ledger.rows("select 1 from cooking_time_avg where seconds < 2"),
         20,
         "measured",
     )

@@ -133,7 +133,7 @@ def test_a_token_is_valid_for_its_order_alone_and_only_in_its_installation(
     with pytest.raises(InvalidCredential):
         at.authenticate_tracking_token(at.tracking_token("ORD_20200101_001", order.id))
 
-    conn.execute("update house_secret set secret = sha256(secret)")
+    conn.execute("update signing_secret set secret = sha256(secret)")
     for ask in (at.authenticate, at.authenticate_tracking_token):
         with pytest.raises(InvalidCredential):
             ask(token)
@@ -167,7 +167,7 @@ def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
 
     orders.set_capacity(conn, 0)
     assert orders.place_order(conn, DRAFT, client=client)
-    assert conn.execute("select count(*) from order_client").fetchone() == (places,)
+    assert conn.execute("select count(*) from client_order").fetchone() == (places,)
 
 
 def test_what_was_answered_is_answered_again_to_a_client_that_is_full(
@@ -294,5 +294,5 @@ def test_clients_are_forgotten_once_their_orders_are_through(conn: BoundedConnec
 
     ClientRetention().run(conn)
 
-    rows = conn.execute("select order_number from order_client").fetchall()
+    rows = conn.execute("select order_number from client_order").fetchall()
     assert rows == [(waits.number,)]

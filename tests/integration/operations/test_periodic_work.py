@@ -146,10 +146,10 @@ def test_the_pace_of_a_locked_row_is_measured_later(
     wait_in_kitchen(conn, 2)
     conn.execute("update orders set status = 'ready', started_at = created_at")
     conn.execute("update orders set completed_at = created_at + interval '7 s'")
-    conn.execute("insert into kitchen_pace (order_type, seconds) values ('takeout', 1)")
+    conn.execute("insert into cooking_time_avg (order_type, seconds) values ('takeout', 1)")
     conn.execute("update orders set type = 'delivery' where number like '%2'")
-    pace = lambda: dict(conn.execute("select order_type, seconds from kitchen_pace"))  # noqa: E731
-    with lock_rows("update kitchen_pace set seconds = 2"):
+    pace = lambda: dict(conn.execute("select order_type, seconds from cooking_time_avg"))  # noqa: E731
+    with lock_rows("update cooking_time_avg set seconds = 2"):
         estimates.measure_cooking_times(conn)
         assert pace() == {"takeout": 1, "delivery": 7}
     estimates.measure_cooking_times(conn)
@@ -179,11 +179,11 @@ def test_clients_are_dropped_in_slices_and_a_locked_one_in_the_next_round(
     conn: BoundedConnection, lock_rows: LockRows
 ) -> None:
     numbers = wait_in_kitchen(conn, 5)
-    conn.execute("insert into order_client select number, 'x' from orders")
+    conn.execute("insert into client_order select number, 'x' from orders")
     conn.execute("update orders set status = 'ready' where number <> %s", [numbers[0]])
-    left = "select order_number from order_client order by order_number"
+    left = "select order_number from client_order order by order_number"
     slices = ClientRetention(limit=2)
-    with lock_rows("select from order_client where order_number = %s for update", numbers[3]):
+    with lock_rows("select from client_order where order_number = %s for update", numbers[3]):
         sizes = []
         for _ in range(3):
             slices.run(conn)

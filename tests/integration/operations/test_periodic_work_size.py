@@ -30,7 +30,7 @@ with event as (
            now() - interval '40 days'
     from orders
 ), client as (
-    insert into order_client (order_number, client) select number, 'x' from orders
+    insert into client_order (order_number, client_hash) select number, 'x' from orders
 )
 insert into tracking_order (order_number, sequence, status, since)
 select number, 1, 'received', created_at from orders where number !~ '000$'

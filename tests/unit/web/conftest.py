@@ -95,7 +95,7 @@ class FakeRestaurant:
         if "broker_state" in sql:
             # What pizza.operations.health_storage.broker_state asks for.
             return _Nothing(None if self.broker is None else (self.broker,))
-        return _Nothing(auth_state if "house_secret" in sql else None)
+        return _Nothing(auth_state if "signing_secret" in sql else None)
 
     def _fail(self):
         if self.failure is not None:
