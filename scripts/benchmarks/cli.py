@@ -1,4 +1,4 @@
-"""How fast the restaurant is, on private servers: intake, kitchen beside its peers, relay and more.
+"""How fast the restaurant is, on private servers: intake, kitchen, relay and more.
 
 Absolute results follow the machine and whatever else runs on it; ratios and processor time an order
 are steadier.
@@ -94,8 +94,8 @@ def run(options: argparse.Namespace, results: list[Result]) -> int:
         environment = BenchEnvironment(servers, folder / "logs")
         for name in options.only:
             if options.calm:
-                with step("Waiting for a calm machine"):
-                    cpu.wait_until_calm(options.calm)
+                with step("Waiting until other programs are idle"):
+                    cpu.wait_until_idle(options.calm)
             calibration = cpu.calibrate(folder)
             load = cpu.BackgroundLoad()
             try:

@@ -1,4 +1,4 @@
-"""Processor time by group of processes: what an order costs, whoever else uses the machine."""
+"""Processor time by group of processes: what an order costs, also on a busy machine."""
 
 import os
 import time
@@ -32,7 +32,7 @@ def resident(pid: int) -> dict[str, float]:
 
 
 class BackgroundLoad:
-    """How much of the machine went to anybody else than this run, since the last look."""
+    """How much of the machine went to other programs since the last call of `share`."""
 
     def __init__(self) -> None:
         """Look for the first time."""
@@ -54,7 +54,7 @@ class BackgroundLoad:
         return machine, cpu_seconds(os.getpid()), time.monotonic() * (os.cpu_count() or 1)
 
 
-def wait_until_calm(seconds: float, share: float = 0.1) -> None:
+def wait_until_idle(seconds: float, share: float = 0.1) -> None:
     """Wait until others leave the machine alone for two seconds, at most so long."""
     deadline = time.monotonic() + seconds
     background_load = BackgroundLoad()

@@ -1,4 +1,4 @@
-"""Clients that hold streams open and throw away what comes: a process of their own.
+"""A process that holds streams open and discards what it receives.
 
 python -m benchmarks.listeners PORT PATH=COUNT…
 """
@@ -11,7 +11,7 @@ OPEN = "all streams are open"
 
 
 def main() -> None:
-    """Open the streams, say so, and read for ever. Ends with SystemExit when one is refused."""
+    """Open the streams, print OPEN, and read until a signal. SystemExit when one is refused."""
     port = int(sys.argv[1])
     with select.epoll() as poll:
         streams = {}

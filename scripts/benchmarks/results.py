@@ -46,7 +46,7 @@ class Result:
         return self.measured / other if other else None
 
     def as_json(self) -> dict[str, Any]:
-        """For the file beside the table, with what is derived."""
+        """For the JSON file, with what is derived."""
         return asdict(self) | {"met": self.met, "ratio": self.ratio}
 
 

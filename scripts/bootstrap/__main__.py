@@ -47,7 +47,7 @@ def main() -> int:
         print(f"pizza: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("pizza: interrupted; the next run mends what is unfinished.", file=sys.stderr)
+        print("pizza: interrupted; the next run repairs the installation.", file=sys.stderr)
         return 128 + signal.SIGINT
     return become(module, arguments)
 

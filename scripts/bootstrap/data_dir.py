@@ -1,7 +1,7 @@
 """The folder for data, logs and fetched programs: `.pizza` in the project, ignored by git.
 
-One run at a time has the data that is kept; a run beside it gets a folder of its own, and removes
-it at its end.
+One run at a time has the data that is kept; a parallel run gets its own folder, and removes it at
+its end.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".pizza"
 KEPT = FOLDER / "kept"
-BESIDE = "beside-"
+PARALLEL = "parallel-"
 
 
 class DataFolderError(Exception):
@@ -33,7 +33,7 @@ def data_folder() -> Iterator[Path]:
         lock = _lock(KEPT)
         folder = KEPT
         if lock is None:
-            folder = Path(tempfile.mkdtemp(prefix=BESIDE, dir=FOLDER))
+            folder = Path(tempfile.mkdtemp(prefix=PARALLEL, dir=FOLDER))
             lock = _lock(folder)
     except PermissionError as error:
         raise DataFolderError(
@@ -62,7 +62,7 @@ def clean() -> bool:
     if not FOLDER.exists():
         return False
     folders = (
-        [KEPT, *FOLDER.glob(f"{BESIDE}*")] if KEPT.exists() else list(FOLDER.glob(f"{BESIDE}*"))
+        [KEPT, *FOLDER.glob(f"{PARALLEL}*")] if KEPT.exists() else list(FOLDER.glob(f"{PARALLEL}*"))
     )
     try:
         locks = [_lock(folder) for folder in folders]
@@ -88,8 +88,8 @@ def _lock(folder: Path) -> IO[bytes] | None:
 
 
 def _remove_abandoned() -> None:
-    """Remove what a run beside another left when it was killed."""
-    for folder in FOLDER.glob(f"{BESIDE}*"):
+    """Remove what a parallel run left when it was killed."""
+    for folder in FOLDER.glob(f"{PARALLEL}*"):
         lock = _lock(folder)
         if lock:
             shutil.rmtree(folder, ignore_errors=True)

@@ -33,7 +33,7 @@ FAILURES = (ApiError, DatabaseError, OSError, ProcessFailed)
 QUICK_SECONDS = 6.0
 HEADINGS = (
     *("scenario", "accepted", "delivered"),
-    *("lost", "doubled", "overlap", "wrong", "missing", "unheard", "disorder", "died", "no JSON"),
+    *("lost", "doubled", "overlap", "wrong", "missing", "missed", "disorder", "died", "no JSON"),
     *("failed", "denied", "late", "grown", "hits", "answer", "recovery", "drained"),
 )
 
@@ -107,7 +107,7 @@ def words(report: Report) -> str:
 
 
 def show(reports: Sequence[Report]) -> None:
-    """Print the table. `unheard` has the number of spilled notifications in brackets."""
+    """Print the table. In brackets behind `missed`: notifications lost at the broker."""
     print()
     print_table(HEADINGS, [(cells(each), "green" if each.good else "red") for each in reports])
 
@@ -115,8 +115,8 @@ def show(reports: Sequence[Report]) -> None:
 def cells(report: Report) -> list[str]:
     """A line of the table."""
     bad = {name: str(len(getattr(report, name))) for name in MUST_BE_EMPTY}
-    if report.spilled:
-        bad["unheard"] += f" ({len(report.spilled)})"
+    if report.lost_at_broker:
+        bad["missed"] += f" ({len(report.lost_at_broker)})"
     most, slowest = report.answers
     return [
         report.scenario,

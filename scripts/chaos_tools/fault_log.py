@@ -28,7 +28,7 @@ class FaultLog:
     injected, recovered: when a server was taken away, and when something recovered.
     hits, aimed: injections that happened at the intended moment, of how many.
     failures: guarantees that the scenario itself saw broken.
-    spilled: ids of notifications that the broker had confirmed when it lost its disk.
+    lost_at_broker: ids of notifications that the broker had confirmed when it lost its disk.
     lost, doubled: messages of the scenario itself that had no effect, or more than one.
     latencies: what the scenario measured, each with its limit.
     """
@@ -38,7 +38,7 @@ class FaultLog:
     hits: int = 0
     aimed: int = 0
     failures: list[str] = field(default_factory=list)
-    spilled: set[str] = field(default_factory=set)
+    lost_at_broker: set[str] = field(default_factory=set)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     latencies: list[Latency] = field(default_factory=list)

@@ -31,7 +31,7 @@ from supervisor.api_client import ApiClient, ApiError
 from terminal.progress import step
 
 OPENING_SECONDS = 60.0
-PATIENCE_SECONDS = 60.0  # without any progress
+TIMEOUT_SECONDS = 60.0  # without any progress
 POLL_SECONDS = 0.3
 
 
@@ -142,12 +142,12 @@ def drain(cluster: ChaosCluster) -> float:
 
 
 def wait_until_done(cluster: ChaosCluster, generator: OrderGenerator) -> None:
-    """Wait until nothing is left to do; give up after PATIENCE_SECONDS without progress."""
+    """Wait until nothing is left to do; give up after TIMEOUT_SECONDS without progress."""
     least, moved = -1, time.monotonic()
     while left := remaining_count(cluster, generator.accepted):
         if left != least:
             least, moved = left, time.monotonic()
-        if time.monotonic() - moved > PATIENCE_SECONDS:
+        if time.monotonic() - moved > TIMEOUT_SECONDS:
             print(
                 f"  {left} things to do are left; {delivered_count(cluster)} orders are delivered."
             )

@@ -1,4 +1,4 @@
-"""A restaurant for a minute: servers, all its staff, a lunch rush to the last door, a clean end.
+"""A restaurant for a minute: servers, all its staff, a lunch rush, a clean end.
 
 Takes PostgreSQL from DB_URL and RabbitMQ from RABBITMQ where set (environment or .env); otherwise
 both are private, with their data in .pizza, kept from run to run.

@@ -38,13 +38,13 @@ SALAD = {"name": "Caesar Salad", "quantity": 1, "price": 8.99}
 STEAK = {"name": "Premium Steak", "quantity": 1, "price": 45.99}
 FEAST = {"name": "Family Pizza", "quantity": 4, "price": 15.99}
 POLL_SECONDS = 0.15
-PATIENCE_SECONDS = 180.0
+TIMEOUT_SECONDS = 180.0
 
 
 def orders() -> Iterator[dict[str, Any]]:
     """Twelve orders of all types and priorities, urgent ones last."""
     table = {"order_type": "dine-in", "table_number": random.randint(1, 20)}
-    door = {"order_type": "delivery", "delivery_address": "123 Main St, City, State 12345"}
+    delivery = {"order_type": "delivery", "delivery_address": "123 Main St, City, State 12345"}
     counter = {"order_type": "takeout"}
     plain: list[Mapping[str, Any]] = [{"items": [MARGHERITA]}, {"items": [PASTA, SALAD]}]
     large: Mapping[str, Any] = {"items": [FEAST]}
@@ -53,11 +53,11 @@ def orders() -> Iterator[dict[str, Any]]:
         {"items": [MARGHERITA], "customer_type": "vip"},
         {"items": [{**FEAST, "quantity": 8}]},
     ]
-    kinds: list[dict[str, Any]] = [counter, table, door]
-    wishes = [(kind, dish) for kind in kinds for dish in plain]
-    wishes += [(kind, large) for kind in kinds]
-    wishes += list(zip(kinds, urgent, strict=True))
-    for kind, dish in wishes:
+    kinds: list[dict[str, Any]] = [counter, table, delivery]
+    choices = [(kind, dish) for kind in kinds for dish in plain]
+    choices += [(kind, large) for kind in kinds]
+    choices += list(zip(kinds, urgent, strict=True))
+    for kind, dish in choices:
         yield {"customer_name": new_name(), **kind, **dish}
 
 
@@ -99,9 +99,9 @@ def follow(
         show(None, None)
         return all(view.over for view in views)
 
-    if not wait_until(all_over, PATIENCE_SECONDS, POLL_SECONDS):
+    if not wait_until(all_over, TIMEOUT_SECONDS, POLL_SECONDS):
         numbers = ", ".join(view.number for view in views if not view.over)
-        raise RushFailed(f"Not delivered after {PATIENCE_SECONDS:.0f} s: {numbers}.")
+        raise RushFailed(f"Not delivered after {TIMEOUT_SECONDS:.0f} s: {numbers}.")
 
 
 def fetch_news(client: ApiClient, view: OrderView) -> list[Row]:

@@ -1,4 +1,4 @@
-"""What guests and staff do to orders by hand while the demo runs: each thing once, as by curl."""
+"""What customers and staff do to orders while the demo runs: each action once."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,23 +10,23 @@ from pizza.domain.stations import HANDOVER
 from pizza.domain.status import READY, RECEIVED
 from supervisor.api_client import AnswerLost, ApiClient, Refused
 
-GUEST, QUALITY, MANAGER, DESK = "customer", "quality", "manager", "front desk"
+CUSTOMER, QUALITY, MANAGER, HANDOVER_CLERK = "customer", "quality", "manager", "front desk"
 BURNT = "the crust is burnt"
-TRAIN = "the guest has a train to catch"
+TRAIN = "the customer has a train to catch"
 URGENT = 10
 _SETTLED_SECONDS = 1.0
 _MOST_TRIES = 3
 
 
 def cancel_one(client: ApiClient, place: Callable[[], OrderView]) -> list[OrderView]:
-    """Place one order more and cancel it while it waits; gives the views this took.
+    """Place one more order and cancel it while it waits; the views of all orders placed for that.
 
-    More than one only where a cook was faster than the guest; that order is cooked then.
+    More than one only where a cook was faster than the customer; that order is cooked then.
     """
     views: list[OrderView] = []
     for _ in range(_MOST_TRIES):
         views.append(place())
-        if act(client, views[-1], "cancel", by=GUEST):
+        if send_action(client, views[-1], "cancel", by=CUSTOMER):
             break
     return views
 
@@ -36,31 +36,33 @@ def prioritise_one(client: ApiClient, views: Sequence[OrderView]) -> None:
     lowest = min(view.priority for view in views)
     for view in reversed([each for each in views if each.priority == lowest]):
         waits = client.get(f"/orders/{view.number}/status")["current_status"] == RECEIVED
-        if waits and act(client, view, "priority", by=MANAGER, reason=TRAIN, priority=URGENT):
+        if waits and send_action(
+            client, view, "priority", by=MANAGER, reason=TRAIN, priority=URGENT
+        ):
             return
 
 
 class HandoverClient:
-    """Where orders leave the kitchen: one is sent back, the others reach the guests here."""
+    """Quality sends one order back; the front desk hands over the others."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._sent_back = False
 
     def serve(self, view: OrderView) -> None:
-        """Do what has to be done to an order, as it was last seen; couriers see to theirs."""
+        """Handle an order by its last status; couriers deliver theirs."""
         if view.order_type == DELIVERY or view.status != READY:
             return
         if not self._sent_back:
-            self._sent_back = act(self._client, view, "send-back", by=QUALITY, reason=BURNT)
+            self._sent_back = send_action(self._client, view, "send-back", by=QUALITY, reason=BURNT)
         elif view.stage == HANDOVER:
-            act(self._client, view, "deliver", by=DESK)
+            send_action(self._client, view, "deliver", by=HANDOVER_CLERK)
 
 
-def act(client: ApiClient, view: OrderView, verb: str, *, by: str, **words: Any) -> bool:
+def send_action(client: ApiClient, view: OrderView, verb: str, *, by: str, **words: Any) -> bool:
     """POST /orders/{number}/{verb}, once; False when it was refused.
 
-    When the answer was lost, the log of the order tells whether it had its effect.
+    When the answer was lost, the order's history shows whether the action had its effect.
     """
     while True:
         try:

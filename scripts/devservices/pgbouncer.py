@@ -47,7 +47,7 @@ class PgBouncer(PrivateServer):
         """Connection string of a database of the server, through the pooler."""
         return self._server.url_of(database).replace(self._server.address, self.address)
 
-    def begin(self) -> Self:
+    def launch(self) -> Self:
         """Start without waiting; where no PgBouncer is installed it is fetched first."""
         self.folder.mkdir(parents=True, exist_ok=True)
         program, variables = find_or_fetch_pgbouncer()

@@ -96,7 +96,7 @@ class Postgres(PrivateServer):
         """Connection string of any of its databases."""
         return f"postgresql://{USER}:{self._password()}@{self.address}/{database}"
 
-    def begin(self) -> Self:
+    def launch(self) -> Self:
         """Start without waiting (initdb, the first time, is waited for)."""
         self._prepare_folder()
         self._remove_stale_pid_file()

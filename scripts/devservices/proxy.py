@@ -12,13 +12,13 @@ _NO_LINGER = struct.pack("ii", 1, 0)  # close() then sends a reset instead of a 
 
 
 class Proxy:
-    """Forwards every connection to `target` (host:port) until told otherwise.
+    """Forwards every connection to `target` (host:port) until a fault is injected.
 
     `delay` is what each piece of data waits, in seconds.
     """
 
     def __init__(self, target: str) -> None:
-        """Listens at once, on a port of its own: `address`."""
+        """Listens at once, at `address`."""
         self.delay = 0.0
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
@@ -42,12 +42,12 @@ class Proxy:
         return len(pairs)
 
     def limit_data(self, random: Random, most: int) -> None:
-        """Cut each of the present connections after a number of bytes, 0 to `most`, of its own."""
+        """Cut each present connection after its own random number of bytes, 0 to `most`."""
         with self._lock:
             self._fuses |= {pair: random.randint(0, most) for pair in self._pairs}
 
     def blackhole(self, *, to_server: bool = True, to_client: bool = True) -> None:
-        """From now on nothing gets through, either way or one way, and nobody is told."""
+        """From now on nothing gets through, in both directions or in one; no end is notified."""
         with self._gate:
             self._silent = frozenset(
                 side for side, silent in enumerate((to_server, to_client)) if silent
@@ -99,13 +99,13 @@ class Proxy:
         with suppress(OSError, ValueError):
             while True:
                 silent = self._silent
-                heard = [end for side, end in enumerate(pair) if side not in silent]
-                if not heard:
+                open_sides = [end for side, end in enumerate(pair) if side not in silent]
+                if not open_sides:
                     if pair[0].fileno() < 0:
                         break
                     time.sleep(0.02)
                     continue
-                ready, _, _ = select.select(heard, [], [], 0.2)
+                ready, _, _ = select.select(open_sides, [], [], 0.2)
                 for end in ready:
                     self._forward(pair, pair.index(end))
         with self._lock:

@@ -59,7 +59,7 @@ class RabbitMQ(PrivateServer):
         """The ports between Erlang nodes: the node's own and the port mapper's."""
         return self._node_port, self._epmd_port
 
-    def begin(self) -> Self:
+    def launch(self) -> Self:
         """Start without waiting; where no RabbitMQ is installed it is fetched first."""
         self._prepare_folder()
         environment = self._environment()
@@ -100,8 +100,8 @@ class RabbitMQ(PrivateServer):
             raise ProcessFailed(f"rabbitmqctl {arguments[0]}: {complaint}")
         return done.stdout
 
-    def settle(self) -> None:
-        """Bring what was declared until now to the disk.
+    def flush_topology(self) -> None:
+        """Write what was declared until now to the disk.
 
         A broker that is killed within a second or two of a declaration may have forgotten it,
         durable or not, and with a queue all that was confirmed in it.
@@ -150,7 +150,7 @@ class RabbitMQ(PrivateServer):
         return [*lines, *self._settings]
 
     def _environment(self) -> dict[str, str]:
-        """Ours without what could mislead the node, with every path and port of its own."""
+        """Ours without what could mislead the node, with its own paths and ports."""
         ours = {k: v for k, v in os.environ.items() if not k.startswith(MISLEADING)}
         paths = {
             "RABBITMQ_MNESIA_BASE": "data",
@@ -177,7 +177,7 @@ class RabbitMQ(PrivateServer):
                 "ERL_CRASH_DUMP_SECONDS": "0",
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ON_LOOPBACK,
                 # The start script replaces itself by the Erlang machine only where input is
-                # allowed; -noinput then says that there is none, +B i to ignore SIGINT.
+                # allowed; -noinput then says that there is no input, +B i to ignore SIGINT.
                 "RABBITMQ_ALLOW_INPUT": "1",
                 "RABBITMQ_SERVER_START_ARGS": "-noinput +B i",
             }

@@ -5,7 +5,7 @@
 Standard input is a life line: the owner alone holds its other end, so the kernel closes it however
 the owner ends, kill -9 included. The guard then kills the command with everything that descends
 from it, and leaves. It does the same with what a command that ended by itself left behind: servers
-like RabbitMQ start helpers in sessions of their own, and being a "subreaper" hands those orphans to
+like RabbitMQ start helpers in other sessions, and being a "subreaper" hands those orphans to
 the guard instead of to init.
 
 The other way round, the kernel kills the command when the guard is killed (PDEATHSIG). Where the
@@ -72,7 +72,7 @@ def session(leader: int) -> list[int]:
 
 
 def start(command: list[str]) -> "subprocess.Popen[bytes]":
-    """Start the command in a process group of its own, to be killed with this process."""
+    """Start the command in its own process group, to be killed with this process."""
     guard = os.getpid()
 
     def bind_to_guard() -> None:

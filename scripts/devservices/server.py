@@ -45,7 +45,7 @@ class PrivateServer(ABC):
         return self._process
 
     @abstractmethod
-    def begin(self) -> Self:
+    def launch(self) -> Self:
         """Start without waiting, but for what the first start has to prepare."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class PrivateServer(ABC):
 
     def start(self) -> Self:
         """Start, and wait until clients are served."""
-        return self.begin().wait_ready()
+        return self.launch().wait_ready()
 
     def wait_ready(self) -> Self:
         """Wait until clients are served; ProcessFailed if it ends or takes too long."""

@@ -21,7 +21,7 @@ class Servers:
     def start(self) -> Self:
         """Start both; when one fails, the other is stopped again."""
         try:
-            self.rabbitmq.begin()
+            self.rabbitmq.launch()
             self.postgres.start()
             self.rabbitmq.wait_ready()
         except BaseException:

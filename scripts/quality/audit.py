@@ -25,7 +25,7 @@ _UNREACHABLE = ("ConnectionError", "ServiceError", "Timeout", "timed out", "Coul
 
 
 def main() -> int:
-    """Ask, say what was heard; gives the exit code."""
+    """Ask, print the answer; gives the exit code."""
     url = sys.argv[1] if sys.argv[1:] else OSV
     if (problem := unreachable(url)) is not None:
         return could_not_ask(problem)
@@ -47,7 +47,7 @@ def unreachable(url: str) -> str | None:
 
 
 def audit(report: Path, url: str) -> int:
-    """Run pip-audit with its report in a file, and judge by that."""
+    """Run pip-audit, and read its report."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", str(CONSTRAINTS)]
     command += ["--no-deps", "--disable-pip", "--progress-spinner=off", "--timeout=5"]
     command += ["--vulnerability-service=osv", f"--osv-url={url}"]
@@ -66,8 +66,8 @@ def audit(report: Path, url: str) -> int:
     packages = json.loads(report.read_text())["dependencies"]
     found = [(package, each) for package in packages for each in package.get("vulns", ())]
     for package, each in found:
-        mended = ", ".join(each["fix_versions"]) or "no version"
-        print(f"{package['name']} {package['version']}: {each['id']}, mended in {mended}")
+        fixed = ", ".join(each["fix_versions"]) or "no version"
+        print(f"{package['name']} {package['version']}: {each['id']}, fixed in {fixed}")
     print(f"{len(packages)} packages asked for, {len(found)} known vulnerabilities")
     return 1 if found else 0
 

@@ -20,7 +20,7 @@ from devservices.install import chromium, rabbitmq, web_proxies
 from supervisor.program import run_program
 
 TOX_GRACE_SECONDS = 20.0
-# They mostly wait for processes, so five run at the same time, each on servers of its own.
+# They mostly wait for processes, so five run at the same time, each on its own servers.
 # `security` is not among them: `audit` and `unit` together have all that is in it.
 SHARDS = (
     ("lint", "types", "layers", "audit", "integration", "compatibility"),

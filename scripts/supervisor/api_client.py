@@ -83,17 +83,17 @@ class ApiClient:
         """Where the service is."""
         return f"http://127.0.0.1:{self.port}"
 
-    def get(self, path: str, patience: float = 60.0) -> Any:
-        """The JSON document at `path`; repeated for `patience` seconds. Raises ApiError."""
-        return self._repeat("GET", path, None, patience, repeatable=True)
+    def get(self, path: str, timeout: float = 60.0) -> Any:
+        """The JSON document at `path`; repeated for `timeout` seconds. Raises ApiError."""
+        return self._repeat("GET", path, None, timeout, repeatable=True)
 
-    def post(self, path: str, document: Any, patience: float = 60.0, key: str = "") -> Any:
+    def post(self, path: str, document: Any, timeout: float = 60.0, key: str = "") -> Any:
         """Create or change something; the service's document about it. Raises ApiError.
 
-        Repeated for `patience` seconds after a 503, a Retry-After or a refused connection; with a
+        Repeated for `timeout` seconds after a 503, a Retry-After or a refused connection; with a
         key, the Idempotency-Key, also after a lost answer. Without a key that raises AnswerLost.
         """
-        return self._repeat("POST", path, document, patience, key, repeatable=bool(key))
+        return self._repeat("POST", path, document, timeout, key, repeatable=bool(key))
 
     def request(
         self,
@@ -115,12 +115,12 @@ class ApiClient:
         method: str,
         path: str,
         document: Any,
-        patience: float,
+        timeout: float,
         key: str = "",
         *,
         repeatable: bool,
     ) -> Any:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while True:
             wait = PAUSE_SECONDS
             try:
@@ -142,7 +142,7 @@ class ApiClient:
                     raise kind(f"{method} {path} was answered {reason}.")
                 wait = _seconds(again)
             if time.monotonic() > deadline:
-                text = f"{method} {path} was not answered within {patience:.0f} s ({reason})."
+                text = f"{method} {path} was not answered within {timeout:.0f} s ({reason})."
                 raise ApiError(text)
             self._check()
             time.sleep(wait)

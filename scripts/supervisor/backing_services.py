@@ -51,7 +51,7 @@ class BackingServices:
     def start(self, when_database_is_up: Callable[[], None]) -> None:
         """Start the private servers side by side; the database is used as soon as it is up."""
         if self._rabbitmq:
-            self._rabbitmq.begin()
+            self._rabbitmq.launch()
         if self._postgres:
             _start_or_heal(self._postgres, self._postgres.start)
         when_database_is_up()
@@ -62,7 +62,7 @@ class BackingServices:
         """Start servers that have ended, without waiting; gives their names."""
         for server in self._servers:
             if not server.process.running:
-                server.begin()
+                server.launch()
                 yield server.NAME
 
     def stop(self) -> None:

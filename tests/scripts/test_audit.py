@@ -69,7 +69,7 @@ def test_a_known_vulnerability_fails(osv: Callable[[Answer], str]) -> None:
     code, said = audit(osv(lambda name: {"vulns": [FINDING]} if name == "flask" else {}))
 
     assert code == 1, said
-    assert "GHSA-0000-0000-0000, mended in 99.1" in said
+    assert "GHSA-0000-0000-0000, fixed in 99.1" in said
     assert "1 known vulnerabilities" in said
 
 

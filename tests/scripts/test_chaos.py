@@ -134,14 +134,16 @@ def test_a_report_with_errors_names_them(
     assert (written["good"], written["lost"]) == (False, ["ORD_20261125_002"])
 
 
-def test_spilled_notifications_are_no_error() -> None:
-    lost_notification = Report("broker-wiped", 1, 30.0, spilled=["ORD_1 change 2 at tracking"])
+def test_notifications_lost_at_the_broker_are_no_error() -> None:
+    lost_notification = Report(
+        "broker-wiped", 1, 30.0, lost_at_broker=["ORD_1 change 2 at tracking"]
+    )
     assert lost_notification.good
     assert "0 (1)" in cli.cells(lost_notification)
 
 
 def test_the_table_is_no_wider_than_a_wide_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     longest = max(SCENARIOS, key=len)
-    many = Report(longest, 1, 30.0, 1200, 1200, spilled=["x"] * 999, hits=800, aimed=800)
+    many = Report(longest, 1, 30.0, 1200, 1200, lost_at_broker=["x"] * 999, hits=800, aimed=800)
     cli.show([many])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 200

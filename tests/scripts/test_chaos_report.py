@@ -88,7 +88,7 @@ def test_an_order_that_was_ready_twice_is_doubled(cluster: ChaosCluster) -> None
     assert report.doubled == [f"{NUMBERS[0]} ready"]
     assert report.wrong == [NUMBERS[0]]
     assert report.missing == [f"{NUMBERS[0]} in the log"]
-    assert report.unheard == [f"{NUMBERS[0]} change 5 at tracking"]
+    assert report.missed == [f"{NUMBERS[0]} change 5 at tracking"]
 
 
 def test_two_orders_of_a_guest_who_ordered_once_are_doubled(cluster: ChaosCluster) -> None:
@@ -120,15 +120,15 @@ def test_a_change_that_the_rules_do_not_know_is_wrong(cluster: ChaosCluster) -> 
     assert judge(cluster, skipped).wrong == list(NUMBERS)
 
 
-def test_what_tracking_or_the_subscriber_never_heard_is_unheard(cluster: ChaosCluster) -> None:
-    unheard: LiteralString = (
+def test_what_tracking_or_the_subscriber_did_not_receive_is_missed(cluster: ChaosCluster) -> None:
+    not_tracked: LiteralString = (
         "delete from tracking_event where sequence = 4 and order_number = 'ORD_20261125_001'"
     )
-    untold: LiteralString = (
+    not_delivered: LiteralString = (
         "delete from notification_delivery "
         "where order_number = 'ORD_20261125_002' and status = 'ready'"
     )
-    assert judge(cluster, unheard, untold).unheard == [
+    assert judge(cluster, not_tracked, not_delivered).missed == [
         f"{NUMBERS[0]} change 4 at tracking",
         f"{NUMBERS[1]} change 3 at the subscriber",
     ]
@@ -148,8 +148,8 @@ def test_a_line_that_is_not_json_is_seen(cluster: ChaosCluster) -> None:
     assert judge(cluster).non_json_lines == ["chef_1: Traceback (most recent call last)"]
 
 
-def test_only_what_the_broker_had_confirmed_and_lost_is_spilled(cluster: ChaosCluster) -> None:
-    cluster.fault_log.spilled = {
+def test_only_what_the_broker_had_confirmed_and_lost_is_lost_there(cluster: ChaosCluster) -> None:
+    cluster.fault_log.lost_at_broker = {
         id
         for (id,) in cluster.rows(
             "select derived_uuid(id, 'event ' || n)::text "
@@ -157,8 +157,8 @@ def test_only_what_the_broker_had_confirmed_and_lost_is_spilled(cluster: ChaosCl
         )
     }
     report = judge(cluster, "delete from tracking_event where sequence in (3, 4)")
-    assert report.spilled == [f"{NUMBERS[0]} change 3 at tracking"]
-    assert report.unheard == [
+    assert report.lost_at_broker == [f"{NUMBERS[0]} change 3 at tracking"]
+    assert report.missed == [
         f"{NUMBERS[0]} change 4 at tracking",
         *(f"{NUMBERS[1]} change {n} at tracking" for n in (3, 4)),
     ]

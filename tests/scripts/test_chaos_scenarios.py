@@ -102,7 +102,7 @@ def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(cluster: Chao
                 [id],
             )
         conn.execute("delete from message")
-    sample_tasks.judge(cluster, [none, one, two])
+    sample_tasks.record_results(cluster, [none, one, two])
     report = fill_report(cluster, [], Report("none", 1, 0.0))
     assert report.lost == [f"task {none}"]
     assert report.doubled == [f"task {two}"]
@@ -117,7 +117,7 @@ def test_a_worker_of_the_scenarios_own_has_each_effect_once(cluster: ChaosCluste
         wait_until(
             lambda: sample_tasks.recorded(cluster, ids) == len(ids), 10, "all have had their effect"
         )
-    sample_tasks.judge(cluster, ids)
+    sample_tasks.record_results(cluster, ids)
     assert not cluster.fault_log.lost
     assert not cluster.fault_log.doubled
     assert cluster.log_count("chaos_transaction_open") == 1

@@ -141,7 +141,7 @@ class Kitchen(ApiClient):
         super().__init__(port=0)
         self.statuses = statuses
 
-    def get(self, path: str, patience: float = 0) -> list[dict[str, str]]:
+    def get(self, path: str, timeout: float = 0) -> list[dict[str, str]]:
         assert path == "/kitchen/board"
         return [{"status": status} for status in self.statuses]
 

@@ -78,7 +78,7 @@ def test_rabbitmq_survives_a_crash_but_not_a_wipe(servers):
     url = rabbitmq.url
     with Connection(url) as connection:
         connection.default_channel.queue_declare("kept", durable=True, auto_delete=False)
-    rabbitmq.settle()
+    rabbitmq.flush_topology()
     rabbitmq.kill9()
     assert not rabbitmq.answers()
     rabbitmq.start()

@@ -24,7 +24,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """received → cooking in order_status_log, at ten orders a second.
 
     `received` is taken before the order is committed, so its commit is part of the time; what
-    passes between the client's 201 and `cooking` is given beside it, and what bounds it: how long
+    passes between the client's 201 and `cooking` is given as well, and its lower bound: how long
     the machine takes for the smallest statement at once after another, and after a rest.
     """
     seconds = 8.0 if quick else 30.0

@@ -16,7 +16,7 @@ where completed_at >= to_timestamp(%s) and completed_at < to_timestamp(%s)
 def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """All orders of the run by the time from the first POST to the last one cooked.
 
-    Beside it, what became ready while the clients kept the service saturated: less, since clients
+    And what became ready while the clients kept the service saturated: less, since clients
     who wait for nothing get more of the processors than the cooks do, and a backlog grows.
     """
     seconds, warm_up = (4.0, 1.0) if quick else (10.0, 3.0)

@@ -14,7 +14,7 @@ COOKS, COOKING = 3, 0.5
 WARM_UP, LUNCH = 12, 90
 GOAL_PERCENT = 25
 # Beyond what three cooks can do, as at lunch; then less, so that the line gets shorter again.
-RUSH_RATE, CALM_RATE = 9.0, 4.0
+RUSH_RATE, SLOW_RATE = 9.0, 4.0
 
 _READY = "select completed_at from orders where number = %s and status = 'ready'"
 _PACE = "select count(*) from cooking_time_avg where seconds < 3"
@@ -33,15 +33,15 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
             cluster.wait_until(lambda: cluster.value(_PACE) == 3, "a measured pace")
         with step(f"Estimates: a lunch of {orders} orders"):
             random.seed(7)
-            promised = {}
+            estimated = {}
             for turn in range(orders):
                 number, moment = _place(client, WARM_UP + turn)
-                promised[number] = moment
-                rate = RUSH_RATE if turn < orders * 2 // 3 else CALM_RATE
+                estimated[number] = moment
+                rate = RUSH_RATE if turn < orders * 2 // 3 else SLOW_RATE
                 time.sleep(random.expovariate(rate))
         left = "select exists (select from orders where status <> 'ready')"
         cluster.wait_until(lambda: not cluster.value(left), "the last order")
-        errors = [_error(cluster, number, *moments) for number, moments in promised.items()]
+        errors = [_error(cluster, number, *moments) for number, moments in estimated.items()]
     details = {"orders": orders, "cooks": COOKS, "p90_percent": round(percentile(errors, 90), 1)}
     work = "error of the estimate, median of the wait"
     return [
@@ -51,7 +51,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
 
 
 def _place(client: ApiClient, turn: int) -> tuple[str, tuple[datetime, datetime]]:
-    """Place one order: its number, when it was placed, and when it is promised for."""
+    """Place one order: its number, when it was placed, and when it should be ready."""
     order_type = list(WHERE)[turn % len(WHERE)]
     order = {
         "customer_name": f"Lunch customer {turn}",
@@ -64,13 +64,13 @@ def _place(client: ApiClient, turn: int) -> tuple[str, tuple[datetime, datetime]
     if answer["estimated_completion"] is None:
         raise MeasurementFailed(f"{answer['order_number']} has no estimate.")
     times = (answer["created_at"], answer["estimated_completion"])
-    placed, promised = (datetime.fromisoformat(moment) for moment in times)
-    return answer["order_number"], (placed, promised)
+    placed, estimated = (datetime.fromisoformat(moment) for moment in times)
+    return answer["order_number"], (placed, estimated)
 
 
-def _error(cluster: BenchCluster, number: str, placed: datetime, promised: datetime) -> float:
-    """By how many percent of the whole wait the promise was wrong."""
+def _error(cluster: BenchCluster, number: str, placed: datetime, estimated: datetime) -> float:
+    """By how many percent of the whole wait the estimate was wrong."""
     row = cluster.conn.execute(_READY, [number]).fetchone()
     assert row is not None
     ready: datetime = row[0]
-    return 100 * abs((promised - ready).total_seconds()) / (ready - placed).total_seconds()
+    return 100 * abs((estimated - ready).total_seconds()) / (ready - placed).total_seconds()

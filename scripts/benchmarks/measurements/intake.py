@@ -1,4 +1,4 @@
-"""Taking orders over HTTP with the relay on, beside the database's own rate."""
+"""Taking orders over HTTP with the relay on, and the database's own rate."""
 
 from benchmarks import cpu, load
 from benchmarks.environment import BenchCluster, BenchEnvironment
@@ -42,7 +42,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
 
 
 def _verify(cluster: BenchCluster, created: int) -> None:
-    """Every 201 is an order with all that belongs to it, and there is none beside them."""
+    """Every 201 is an order with all that belongs to it, and there are no other orders."""
     counts = {
         "orders": cluster.value("select count(*) from orders"),
         "logged": cluster.value("select count(*) from order_status_log"),

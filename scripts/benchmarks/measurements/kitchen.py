@@ -1,7 +1,7 @@
 """A backlog cooked by us, by Celery and by Dramatiq in turn, all on the same orders and tables.
 
-Counted from the 10 % mark to the last order, by the database's clock, so that nobody's start-up is
-in it. Celery and Dramatiq make the same rows with two statements (peers.sql); the relay publishes
+Counted from the 10 % mark to the last order, by the database's clock, without the
+start. Celery and Dramatiq make the same rows with two statements (peers.sql); the relay publishes
 the notifications of all three.
 """
 

@@ -11,7 +11,7 @@ IDLE_SECONDS, GOAL_MB = 5.0, 60
 
 
 def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
-    """RSS of a cook after some seconds of idleness; PSS beside it."""
+    """RSS of a cook after some seconds of idleness; PSS in the details."""
     with environment.cluster("memory") as cluster, step("Memory of an idle cook"):
         cluster.start_cooks(1)
         time.sleep(1.0 if quick else IDLE_SECONDS)

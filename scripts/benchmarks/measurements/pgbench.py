@@ -23,7 +23,7 @@ GUEST = re.compile(r"'(guest )\d+'", re.IGNORECASE)
 
 
 def find(binaries: Path) -> Path | None:
-    """pgbench beside the server's programs, or the system's."""
+    """pgbench of the server, or of the system."""
     folders = [binaries, *of_debian()]
     return next((f / "pgbench" for f in folders if os.access(f / "pgbench", os.X_OK)), None)
 
@@ -68,7 +68,7 @@ class _Catcher:
 
 
 def _script(conn: BoundedConnection) -> str:
-    """What `place_order` sends for the next order of the sample, as a script; guests are random."""
+    """What `place_order` sends for the next sample order, as a script; customers are random."""
     try:
         place_order(cast(BoundedConnection, _Catcher()), sample_orders.draft())
     except _Caught as caught:

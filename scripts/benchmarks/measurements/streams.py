@@ -1,4 +1,4 @@
-"""What open streams cost those who order: the same load without and with them, by turns."""
+"""How open streams slow down orders: the same load without and with them, in turns."""
 
 from statistics import median
 
@@ -10,7 +10,7 @@ from supervisor.process_group import python
 from terminal.progress import step
 
 CLIENTS = 8
-# Guests who follow an order each, and screens that show all of them.
+# Customers with a stream of one order each, and screens with streams of all orders.
 CUSTOMERS, BOARDS = 490, 10
 GOAL_RATIO = 1.5
 
@@ -30,12 +30,12 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
                 alone = load.drive(cluster.port, CLIENTS, seconds, 1.0)
             with step(f"Streams: {CUSTOMERS + BOARDS}, {turn + 1} of {rounds}"):
                 _listen(cluster, paths)
-                beside = load.drive(cluster.port, CLIENTS, seconds, 1.0)
+                loaded = load.drive(cluster.port, CLIENTS, seconds, 1.0)
                 cluster.check()
                 _hang_up(cluster)
-            errors += alone.errors + beside.errors
+            errors += alone.errors + loaded.errors
             without.append(latencies(alone.milliseconds) | {"orders_s": round(alone.rate)})
-            held.append(latencies(beside.milliseconds) | {"orders_s": round(beside.rate)})
+            held.append(latencies(loaded.milliseconds) | {"orders_s": round(loaded.rate)})
     before, after = (median(each["p99_ms"] for each in found) for found in (without, held))
     details = {"without": without, "with": held, "errors": errors}
     spread = [b["p99_ms"] / a["p99_ms"] for a, b in zip(without, held, strict=True)]
@@ -64,6 +64,6 @@ def _listen(cluster: BenchCluster, paths: list[str]) -> None:
 
 
 def _hang_up(cluster: BenchCluster) -> None:
-    """Their clients go; the order service notices with the next sign of life."""
+    """End the clients; the order service notices with its next heartbeat."""
     cluster.processes.pop("listeners").process.stop(grace=5.0)
     (cluster.folder / "listeners.log").unlink()

@@ -28,7 +28,7 @@ _cook: list[PeerCook] = []
 
 
 @worker_process_init.connect
-def begin(**_: Any) -> None:
+def connect_cook(**_: Any) -> None:
     """Connect after the fork."""
     _cook.append(PeerCook())
 

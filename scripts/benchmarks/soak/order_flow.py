@@ -1,4 +1,4 @@
-"""Orders through the whole line, as fast as it takes them, and no faster."""
+"""Orders through all stations, as fast as they work and no faster."""
 
 import itertools
 import select
@@ -13,7 +13,7 @@ from pizza.domain.stations import STATION_NAMES
 from supervisor.process_group import python
 
 CLIENTS, COOKS = 8, 4
-# So many orders may be under way; beyond it the guests wait.
+# So many orders may be under way; beyond it the clients wait.
 BACKLOG = 200
 CUSTOMERS = 20_000  # who come back: a repeat customer is looked up in all that was ordered before
 DRAIN_SECONDS = 120.0
@@ -98,7 +98,7 @@ def _order(connection: Connection) -> None:
 
 
 def drain(cluster: BenchCluster, queues_empty: Callable[[], bool]) -> None:
-    """Wait until every order is delivered and everybody has heard of it."""
+    """Wait until every order is delivered and all notifications are received."""
     deadline = time.monotonic() + DRAIN_SECONDS
     while cluster.value(_LEFT) or not queues_empty():
         cluster.check()

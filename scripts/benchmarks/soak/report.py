@@ -77,7 +77,7 @@ def soak_results(
 
 
 def _speeds(what: str, timings: Sequence[Timings]) -> list[Result]:
-    """Each kind at the end against the start, both by the reference of their own moment."""
+    """Each kind at the end against the start, each relative to the reference then."""
     first, *_, last = timings
 
     def result(name: str, reference: str, of: Callable[[Timings, str], float]) -> Result:

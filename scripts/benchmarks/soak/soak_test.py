@@ -1,4 +1,4 @@
-"""Load held: many orders through the whole line; what grows by it, and what gets slower.
+"""Soak test: many orders through all stations; what grows by it, and what gets slower.
 
 phases of orders, and between them a quiet moment: everything delivered, nothing under way. At the
 first, a middle and the last of them the hot statements are measured; at each, all that could grow.
@@ -18,13 +18,13 @@ from terminal.progress import step
 
 ORDERS = 200_000
 PHASES = 10
-# Before the first look: everybody is connected, has its plans, and the tables are not empty.
+# Before the first sample: all are connected, plans are cached, and the tables are not empty.
 WARM_UP = 500
 _BETWEEN_LOOKS = 10.0
 
 
 def measure(environment: BenchEnvironment, quick: bool, orders: int = ORDERS) -> list[Result]:
-    """Figures of the end beside those of the start, each with its limit.
+    """Values of the end and of the start, each with its limit.
 
     quick: a twentieth of the orders.
     """
@@ -65,7 +65,7 @@ class SoakRun:
         )
 
     def phase(self, count: int) -> None:
-        """Send orders, wait until all are delivered and heard of, then look."""
+        """Send orders, wait until all are delivered, then take a sample."""
         before, began = cpu.snapshot(self._groups), time.monotonic()
         done, looked = self.placed, began
 
@@ -95,7 +95,7 @@ class SoakRun:
             self.timings.append(self._probe.measure())
 
     def close(self) -> None:
-        """Close what was opened, and keep what was seen beside the logs."""
+        """Close what was opened, and write the samples next to the logs."""
         self._probe.close()
         (self._cluster.folder / "samples.json").write_text(_json(self.quiet, self.busy))
 

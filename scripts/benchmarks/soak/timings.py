@@ -1,4 +1,4 @@
-"""How long the statements of the hot path take, at a quiet moment and beside a fixed reference.
+"""How long the statements of the hot path take, at a quiet moment and relative to a reference.
 
 An order is placed, claimed and cooked in a transaction that is rolled back: what is measured is
 what production runs, against all the history there is, and none of it stays.

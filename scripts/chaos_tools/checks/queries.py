@@ -1,8 +1,8 @@
 """What the report asks the database."""
 
 LOST = """
-select told.number from unnest(%(accepted)s::text[]) as told(number)
-where not exists (select from orders o where o.number = told.number)
+select a.number from unnest(%(accepted)s::text[]) as a(number)
+where not exists (select from orders o where o.number = a.number)
 union
 select number from orders where status <> 'delivered'
 """
@@ -44,9 +44,9 @@ select o.number || ' in the items' from orders o left join order_items i on i.or
 group by o.number, o.total_amount having o.total_amount is distinct from sum(i.price * i.quantity)
 """
 OUTBOX = "select id::text || ' in the outbox' from message"
-# Every change was heard by tracking, and all that tracking heard by the subscriber: with the id of
-# the notification. (One about a new estimate is no change, and has no number.)
-UNHEARD = """
+# Changes that tracking did not receive, and those of tracking that the subscriber did not receive,
+# with the id of the notification. (One about a new estimate is no change, and has no number.)
+MISSED = """
 select o.number || ' change ' || l.sequence || ' at tracking',
        derived_uuid(o.id, 'event ' || l.sequence)::text
 from orders o join order_status_log l on l.order_id = o.id
@@ -61,20 +61,20 @@ where not exists (select from notification_delivery d
 """
 # Notifications that are no longer in the outbox, so the broker has confirmed them.
 CONFIRMED = """
-with told as (
+with sent as (
     select derived_uuid(o.id, 'event ' || l.sequence) as id
     from orders o join order_status_log l on l.order_id = o.id
     union
     select event_id from tracking_event
 )
-select id::text from told where not exists (select from message m where m.id = told.id)
+select id::text from sent where not exists (select from message m where m.id = sent.id)
 """
 DISORDERED = """
 select distinct order_number from (
     select order_number, sequence,
            lag(sequence) over (partition by order_number order by received_at) as before
     from tracking_event
-) heard where before > sequence
+) received where before > sequence
 """
 SLOWEST = """
 select coalesce(max(extract(epoch from l.changed_at - o.created_at)), 0)::float8

@@ -26,8 +26,8 @@ _SPEED_SHARE = 0.8
 class Report:
     """The result of one scenario. The fields of MUST_BE_EMPTY have to be empty.
 
-    lost … disordered: orders by number. unheard: changes that a subscriber did not receive.
-    spilled: unheard because the broker had confirmed them and then lost its disk.
+    lost … disordered: orders by number. missed: changes that a subscriber did not receive.
+    lost_at_broker: missed because the broker had confirmed them and then lost its disk.
     failures: orders that could not be placed at all, and guarantees that the scenario saw broken.
     denied: responses other than 201 where only 201 is right. late: limits of time exceeded.
     grown: memory and connections. recovery: the longest time from a recovery to full speed.
@@ -47,7 +47,7 @@ class Report:
     overlapping: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    unheard: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
     non_json_lines: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Report:
     denied: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
     grown: list[str] = field(default_factory=list)
-    spilled: list[str] = field(default_factory=list)
+    lost_at_broker: list[str] = field(default_factory=list)
     hits: int = 0
     aimed: int = 0
     answers: tuple[float, float] = (0.0, 0.0)
@@ -97,7 +97,7 @@ def fill_report(
     report.overlapping = numbers(queries.OVERLAPPING)
     report.wrong = wrong_steps(cluster.rows(queries.STEPS))
     report.missing = numbers(queries.MISSING) + numbers(queries.OUTBOX)
-    report.unheard, report.spilled = unheard(cluster)
+    report.missed, report.lost_at_broker = missed_changes(cluster)
     report.disordered = numbers(queries.DISORDERED)
     report.lost += cluster.fault_log.lost
     report.doubled += cluster.fault_log.doubled
@@ -136,14 +136,16 @@ def delivered_count(cluster: ChaosCluster) -> int:
 def remaining_count(cluster: ChaosCluster, accepted: Collection[str]) -> int:
     """How many orders, messages and changes are still to be delivered, sent and received."""
     orders = len(cluster.rows(queries.LOST, accepted=list(accepted)))
-    return int(orders + cluster.value("select count(*) from message") + len(unheard(cluster)[0]))
+    return int(
+        orders + cluster.value("select count(*) from message") + len(missed_changes(cluster)[0])
+    )
 
 
-def unheard(cluster: ChaosCluster) -> tuple[list[str], list[str]]:
-    """Changes that a subscriber did not receive: those to report, and those spilled."""
+def missed_changes(cluster: ChaosCluster) -> tuple[list[str], list[str]]:
+    """Changes that a subscriber did not receive: those to report, and those lost at the broker."""
     found: tuple[list[str], list[str]] = ([], [])
-    for what, id in cluster.rows(queries.UNHEARD, subscriber=SUBSCRIBER):
-        found[id in cluster.fault_log.spilled].append(what)
+    for what, id in cluster.rows(queries.MISSED, subscriber=SUBSCRIBER):
+        found[id in cluster.fault_log.lost_at_broker].append(what)
     return sorted(found[0]), sorted(found[1])
 
 

@@ -16,7 +16,7 @@ MEMORY_FACTOR = 1.3
 MEMORY_MORE = 16 * 2**20
 # Short-lived connections: a query of the worker registry, a check of a pool.
 CONNECTIONS_MORE = 2
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.5
 STEADY_POLLS = 3
 
@@ -48,8 +48,8 @@ def sample(cluster: ChaosCluster) -> ResourceSample:
 
 
 def sample_when_steady(cluster: ChaosCluster) -> ResourceSample:
-    """The resources once the number of connections is steady, at most PATIENCE_SECONDS from now."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """The resources once the number of connections is steady, at most TIMEOUT_SECONDS from now."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     found, same = sample(cluster), 0
     while same < STEADY_POLLS and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -60,14 +60,14 @@ def sample_when_steady(cluster: ChaosCluster) -> ResourceSample:
 
 
 def grown(cluster: ChaosCluster, before: ResourceSample) -> list[str]:
-    """What has grown beyond the tolerance, and stays there for PATIENCE_SECONDS."""
+    """What has grown beyond the tolerance, and stays there for TIMEOUT_SECONDS."""
     found: list[str] = []
 
     def within_tolerance() -> bool:
         found[:] = growth(before, sample(cluster))
         return not found
 
-    wait_until(within_tolerance, PATIENCE_SECONDS, POLL_SECONDS)
+    wait_until(within_tolerance, TIMEOUT_SECONDS, POLL_SECONDS)
     return found
 
 

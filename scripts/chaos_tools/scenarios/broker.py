@@ -1,4 +1,4 @@
-"""RabbitMQ killed, wiped, hung, or robbed of its queues."""
+"""RabbitMQ killed, wiped, hung, or without its queues."""
 
 import time
 from random import Random
@@ -20,16 +20,16 @@ LAST_CONFIRMS_SECONDS = 1.0
 
 @scenario("broker-killed", "kill -9 of RabbitMQ, three times")
 def broker_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Orders are taken all along."""
+    """Orders are accepted meanwhile."""
     crash(cluster, cluster.servers.rabbitmq, random, seconds)
 
 
 @scenario("broker-wiped", "RabbitMQ loses its disk, orders waiting and cooking")
 def broker_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Topology, tickets and notifications are gone.
+    """Topology, order messages and notifications are gone.
 
-    Tickets are sent again. A notification that the broker had confirmed was there alone, if nobody
-    had heard it yet; which ones those are the outbox tells, once nothing more is confirmed.
+    Order messages are sent again. A notification that the broker had confirmed and no subscriber
+    had received is lost; `wipe` records which ones those are.
     """
     assert cluster.generator is not None
     time.sleep(random.uniform(0.1, 0.3) * seconds)
@@ -40,23 +40,23 @@ def broker_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 def wipe(cluster: ChaosCluster) -> None:
-    """kill -9 of RabbitMQ, and its disk with it; notifications that were there alone are noted."""
+    """kill -9 of RabbitMQ, and its disk with it; records the notifications that may be lost."""
     cluster.fault_log.record_injection()
     cluster.servers.rabbitmq.kill9()
     time.sleep(LAST_CONFIRMS_SECONDS)
-    cluster.fault_log.spilled |= {id for (id,) in cluster.rows(queries.CONFIRMED)}
+    cluster.fault_log.lost_at_broker |= {id for (id,) in cluster.rows(queries.CONFIRMED)}
     cluster.servers.rabbitmq.wipe()
 
 
 @scenario("broker-hung", f"SIGSTOP of RabbitMQ for {HANG_SECONDS:.0f} s")
 def broker_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Orders are taken all along."""
+    """Orders are accepted meanwhile."""
     hang(cluster, cluster.servers.rabbitmq, random, min(HANG_SECONDS, seconds))
 
 
-@scenario("queue-deleted", "queues and bindings deleted by hand")
+@scenario("queue-deleted", "queues and bindings deleted manually")
 def queue_deleted(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """By turns a queue with all that waits in it, and only the way into one."""
+    """In turns a queue with its messages, and only a binding."""
     kinds = list(TYPED_QUEUES)
     with Connection(cluster.servers.rabbitmq.url) as link:
         channel: Channel = link.channel()

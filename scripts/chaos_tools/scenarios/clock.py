@@ -14,7 +14,7 @@ from devservices import wait_until
 HOUR_SECONDS = 3600
 CURABLE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 FOLDER = Path(__file__).with_name("skewed_clock")
 
 
@@ -36,7 +36,7 @@ def clock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         time.sleep(seconds / len(names))
         cluster.kill(name, {})
     if cluster.fault_log.hits < cluster.fault_log.aimed:
-        cluster.fault_log.fail("a clock was not off, as the log of its process tells")
+        cluster.fault_log.fail("a clock was not off, by the log of its process")
 
 
 def shows(cluster: ChaosCluster, name: str, off: float) -> bool:
@@ -50,4 +50,4 @@ def shows(cluster: ChaosCluster, name: str, off: float) -> bool:
             return abs(found - off) < CURABLE_SECONDS
         return False
 
-    return wait_until(is_off, PATIENCE_SECONDS, LOOK_SECONDS)
+    return wait_until(is_off, TIMEOUT_SECONDS, LOOK_SECONDS)

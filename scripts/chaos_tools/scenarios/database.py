@@ -20,7 +20,7 @@ def database_killed(cluster: ChaosCluster, random: Random, seconds: float) -> No
     "database-hung", f"SIGSTOP of PostgreSQL for {HANG_SECONDS:.0f} s", expect_no_errors=False
 )
 def database_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Guests hear 503 meanwhile."""
+    """Requests are answered with 503 meanwhile."""
     hang(cluster, cluster.servers.postgres, random, min(HANG_SECONDS, seconds))
 
 
@@ -28,7 +28,7 @@ def database_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None
     "read-only", "PostgreSQL refuses every write, as with a full disk", expect_no_errors=False
 )
 def read_only(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """It answers what is only asked."""
+    """Reads are answered."""
     cluster.fault_log.record_injection()
     set_read_only(cluster, True)
     time.sleep(random.uniform(0.3, 0.6) * seconds)

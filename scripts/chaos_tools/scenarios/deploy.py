@@ -1,4 +1,4 @@
-"""An upgrade under load: every process ends and comes again, and nobody is turned away."""
+"""An upgrade under load: every process is restarted, and no order is refused."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ TRIES = 2
 
 
 class RetryingClient:
-    """A guest who orders steadily, and after a failure sends the same once more: not oftener."""
+    """A client that orders steadily, and repeats a failed request once."""
 
     def __init__(self, port: int, random: Random) -> None:
         """Does not order yet."""
@@ -60,23 +60,23 @@ class RetryingClient:
         return "" if status == HTTPStatus.CREATED else str(status)
 
 
-# Guests may have to ask once more, so what their answers were is judged here.
+# Clients may have to repeat a request once, so their answers are checked here.
 @scenario(
     "rolling-restart",
-    "every process ends by SIGTERM and comes again, one after the other",
+    "every process is stopped by SIGTERM and restarted, one after the other",
     expect_no_errors=False,
 )
 def rolling_restart(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """The order service's successor is there before it goes. No request fails more than once."""
+    """A new order service starts before the old one stops. No request fails more than once."""
     names = random.sample(list(cluster.processes), len(cluster.processes))
     names.sort(key=lambda name: name != "service")
     until = time.monotonic() + seconds
-    with RetryingClient(cluster.port, random) as guest:
+    with RetryingClient(cluster.port, random) as client:
         for turn, name in enumerate(cycle(names)):
             if turn and time.monotonic() > until:
                 break
             cluster.restart(name)
             cluster.fault_log.record_attempt(True)
-    print(f"  {guest.orders} orders by who asks once more; that was needed {guest.repeated} times.")
-    for request in guest.failed:
+    print(f"  {client.orders} orders with one retry each; that was needed {client.repeated} times.")
+    for request in client.failed:
         cluster.fault_log.fail(f"failed twice: {request}")

@@ -15,9 +15,9 @@ from devservices import Proxy, free_port, wait_until
 from supervisor.api_client import ApiClient
 
 KILLS = 100
-VICTIMS = 3  # by turns: one comes up while another goes down
+VICTIMS = 3  # in turns: one starts while another is killed
 SHARE = 0.9  # of the injections has to hit its moment, or the scenario is void
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.01
 PAUSE_SECONDS = 1.0
 
@@ -36,19 +36,19 @@ select exists (select from orders o join order_status_log l on l.order_id = o.id
     "commit-publish", f"kill -9 of an order service between commit and publish, {KILLS} times"
 )
 def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """The process that publishes stands still while an order is taken; then its service dies.
+    """The process that publishes is frozen while an order is placed; then the service is killed.
 
     At first that is the same process, later a cook's relay has taken over.
     """
     assert cluster.generator is not None
     kills = injection_count(KILLS, seconds)
-    ports = {f"door_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
+    ports = {f"service_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
     with cluster.extra_processes(
         {name: process_specs.small_order_service(port) for name, port in ports.items()}
-    ) as doors:
+    ) as services:
         for turn in range(kills):
-            name = doors[turn % len(doors)]
-            ApiClient(ports[name]).get("/readyz", PATIENCE_SECONDS)
+            name = services[turn % len(services)]
+            ApiClient(ports[name]).get("/readyz", TIMEOUT_SECONDS)
             with paused_publisher(cluster):
                 number = cluster.generator.place_order_at(ports[name])
                 pending = cluster.value(queries.PENDING, number=number)
@@ -63,7 +63,7 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
     rate_factor=1.5,
 )
 def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """What a cook says to the broker is held up from the middle of its work on; then it dies."""
+    """A proxy holds back what a cook sends to the broker; then the cook is killed."""
     kills = injection_count(KILLS, seconds)
     names = [f"victim_{number}" for number in range(1, min(VICTIMS, kills) + 1)]
     proxies = {name: Proxy(cluster.servers.rabbitmq.address) for name in names}
@@ -86,12 +86,12 @@ def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 @scenario(
     "relay-killed",
-    "kill -9 of whoever publishes, about every second",
+    "kill -9 of the process that publishes, about every second",
     expect_no_errors=False,
     recovery=RESTART_SECONDS,
 )
 def relay_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """The order service or any worker, as the database's lock tells."""
+    """The order service or any worker, by the database's table of leaders."""
     for _ in repetitions(seconds, PAUSE_SECONDS):
         time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
         found = wait_for_leader(cluster)
@@ -115,13 +115,13 @@ def wait_for_commit(cluster: ChaosCluster, name: str, proxy: Proxy) -> bool:
         proxy.blackhole(to_client=False)
         ready = lambda: cluster.value(_READY, number=number, name=name)  # noqa: E731
         if cluster.value(_AT_WORK, name=name) == number and wait_until(
-            ready, PATIENCE_SECONDS, POLL_SECONDS
+            ready, TIMEOUT_SECONDS, POLL_SECONDS
         ):
             return True
         proxy.resume()
         return False
 
-    return wait_until(committed, PATIENCE_SECONDS, POLL_SECONDS)
+    return wait_until(committed, TIMEOUT_SECONDS, POLL_SECONDS)
 
 
 @contextmanager
@@ -141,13 +141,13 @@ def paused_publisher(cluster: ChaosCluster) -> Iterator[None]:
 
 
 def wait_for_leader(cluster: ChaosCluster) -> tuple[str, int] | None:
-    """Name and pid of the process that publishes; None when none does for PATIENCE_SECONDS."""
+    """Name and pid of the process that publishes; None if no process does for TIMEOUT_SECONDS."""
 
     def leader() -> tuple[str, int] | None:
         session = leader_session(cluster)
         return resources.connection_owner(cluster, session[0]) if session else None
 
-    return wait_until(leader, PATIENCE_SECONDS, POLL_SECONDS)
+    return wait_until(leader, TIMEOUT_SECONDS, POLL_SECONDS)
 
 
 def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:

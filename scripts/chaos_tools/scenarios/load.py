@@ -1,4 +1,4 @@
-"""Guests in numbers, and guests who do not stay."""
+"""Many customers, and clients that hang up."""
 
 import socket
 import struct
@@ -13,7 +13,7 @@ from chaos_tools.workload.external_messages import order
 ORDERS = 1200
 FEW = 40
 HANG_UPS = 800
-WHOLE = 0.25  # of those who hang up have said everything before
+WHOLE = 0.25  # of the clients have sent everything before
 _NO_LINGER = struct.pack("ii", 1, 0)  # close() then sends a reset instead of a farewell
 _LONGEST = len("ORD_20261125_999")
 _SKIP = """

@@ -38,7 +38,7 @@ _LOCK_MESSAGE = "select id from message where id = %(id)s for update"
 
 @scenario("frozen-in-transaction", "SIGSTOP of a worker inside its job's transaction, then SIGCONT")
 def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Another worker takes over within the lease, and nobody else notices anything."""
+    """Another worker takes over within the lease, and nothing else is delayed."""
     sample_tasks.create_table(cluster)
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
         for _ in repetitions(seconds, TAKEN_OVER_SECONDS):
@@ -53,7 +53,7 @@ def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float)
     full_seconds=FULL_LONG_SECONDS,
 )
 def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """It has its effect once, in its first attempt, and nobody else waits."""
+    """It has its effect once, in its first attempt, and nothing else waits."""
     hold = max(LONG_SECONDS, min(FULL_LONG_SECONDS, seconds))
     sample_tasks.create_table(cluster)
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
@@ -128,7 +128,7 @@ def wait_for_open_transaction(cluster: ChaosCluster, before: dict[str, int]) -> 
 def others(cluster: ChaosCluster) -> Iterator[list[str]]:
     """Other tasks, orders and events for the time of a block, and how soon they had their effect.
 
-    Gives a list for the ids of the scenario's own tasks, which are judged with the others.
+    Gives a list for the ids of the scenario's own tasks, whose results are recorded too.
     """
     own: list[str] = []
     pings: list[str] = []
@@ -156,7 +156,7 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
     orders = percentile(begun or [0.0], 99)
     cluster.fault_log.record_latency("99 of 100 other tasks done", tasks, OTHERS_SECONDS)
     cluster.fault_log.record_latency("99 of 100 orders begun", orders, OTHERS_SECONDS)
-    sample_tasks.judge(cluster, own + pings)
+    sample_tasks.record_results(cluster, own + pings)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Messages that come a hundred times, and messages that nobody can read."""
+"""Messages that arrive a hundred times, and unreadable ones."""
 
 import time
 from random import Random
@@ -19,14 +19,14 @@ POISON: tuple[tuple[bytes, dict[str, Any]], ...] = (
     (b"{", {}),
     (b"\xff\x00\xfe", {}),
     (b"", {"application_headers": {"task": "cook_order"}}),
-    (b"[" * 100_000, {"application_headers": {"task": "unheard-of"}}),
+    (b"[" * 100_000, {"application_headers": {"task": "unknown"}}),
     (b"{}", {"message_id": "none of ours", "application_headers": {"task": 7}}),
 )
 
 
 @scenario("duplicates", "the same messages again, a hundred times each")
 def duplicates(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Tickets of orders and notifications, half at once, half when their orders are done."""
+    """Messages of orders and notifications, half at once, half when their orders are done."""
     with Connection(cluster.servers.rabbitmq.url) as link:
         channel = link.channel()
         copied = [
@@ -42,7 +42,7 @@ def duplicates(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     time.sleep(seconds / 2)
 
 
-@scenario("poison", "messages that nobody can read, in every queue")
+@scenario("poison", "unreadable messages, in every queue")
 def poison(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each goes to the dead letters, and the queue moves on."""
     queues = [queue.name for queue in (*TOPOLOGY.queues, subscriber_queue(SUBSCRIBER))]
@@ -68,5 +68,5 @@ def copy_messages(channel: amqp.Channel, exchange: str) -> list[tuple[str, str, 
             continue
         again = amqp.Message(message.body, **message.properties)
         found.append((exchange, message.delivery_info["routing_key"], again))
-    channel.queue_delete(queue)  # it is not to hear what is sent again
+    channel.queue_delete(queue)  # it must not receive what is sent again
     return found

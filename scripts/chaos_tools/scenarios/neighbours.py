@@ -1,4 +1,4 @@
-"""Neighbours that do harm: a process with a wrong address, a second tracking, other programs."""
+"""Harmful neighbours: a process with a wrong address, a second tracking, other programs."""
 
 import time
 from collections import Counter
@@ -37,7 +37,7 @@ FLOW_SECONDS = 5.0
 RESTART_EVERY_SECONDS = 6.0
 HEAD_START_SECONDS = 1.5
 
-FOREIGN, SOUND = 1100, 100
+EXTERNAL, VALID = 1100, 100
 SEEN_SECONDS = 8.0
 RETURNED_SECONDS = 5.0
 SETTLED_SECONDS = 120.0
@@ -50,7 +50,7 @@ _ARRIVED = "select exists (select from tracking_event where occurred_at > %(mome
     recovery=ADDRESS_SECONDS + RECOVERY_SECONDS,
 )
 def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """It gives the lead back, and events are published as before."""
+    """Another process leads soon, and events are published as before."""
     stray = "stray"
     cluster.start_process(
         stray, process_specs.small_order_service(free_port()), RABBITMQ=f"127.0.0.1:{free_port()}"
@@ -73,9 +73,9 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
         cluster.stop_process(stray)
 
 
-@scenario("two-trackings", "RabbitMQ is killed beside two tracking services, several times")
+@scenario("two-trackings", "RabbitMQ is killed with two tracking services, several times")
 def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """One of them is slower to come back, by turns; events and status requests flow on."""
+    """One of them reconnects later, in turns; events and status requests are handled."""
     names = ["tracking", "tracking_2"]
     with cluster.extra_processes({"tracking_2": process_specs.tracking()}):
         wait_until(lambda: cluster.log_count("standing_by", "tracking_2"), READY_SECONDS)
@@ -92,15 +92,15 @@ def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None
 
 @scenario(
     "foreign-garbage",
-    f"{FOREIGN:,} orders of other programs and no cook; then every odd property",
+    f"{EXTERNAL:,} orders of other programs and no cook; then every odd property",
     recovery=RESTART_SECONDS,
 )
-def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> None:
+def external_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each of them becomes an order or a dead letter with its reason; none stops a queue."""
     takeout = TYPED_QUEUES["takeout"]
     external = [
-        ExternalMessage(f"Foreign {number}", takeout, "order" if number < SOUND else "bad order")
-        for number in range(FOREIGN)
+        ExternalMessage(f"External {number}", takeout, "order" if number < VALID else "bad order")
+        for number in range(EXTERNAL)
     ]
     random.shuffle(external)
     with cluster.without_cooks(), DepthMonitor(cluster, takeout) as monitor:
@@ -128,7 +128,7 @@ def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> No
 
 @dataclass(frozen=True)
 class ExternalMessage:
-    """A message of another program: its customer tells it from others; what it is, and where."""
+    """A message of another program, identified by its customer; what it is, and its queue."""
 
     customer: str
     queue: str

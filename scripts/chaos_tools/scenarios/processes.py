@@ -18,7 +18,7 @@ from pizza.domain.estimate import FACTORS
 from pizza.domain.stations import STATION_NAMES
 
 PAUSE_SECONDS = 2.0
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 HEARTBEATS = 30
 SLOW = "slow_cook"
 # The first order that a cook began, once it is ready: how often it was begun, and who ended it.
@@ -46,7 +46,7 @@ def kill_in_turn(cluster: ChaosCluster, random: Random, names: list[str], second
     rate_factor=1.4,
 )
 def cooks(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Each is back at once, under the same name."""
+    """Each is restarted under the same name."""
     kill_in_turn(cluster, random, cluster.cooks, seconds)
 
 
@@ -77,7 +77,7 @@ def order_service(cluster: ChaosCluster, random: Random, seconds: float) -> None
 
 @scenario("frozen-cook", "SIGSTOP of a cook past its lease, then SIGCONT")
 def frozen_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """Whoever thaws believes that it still holds what another has cooked long since."""
+    """After SIGCONT it still has an order that another cook has finished."""
     past = LEASE_SECONDS * 2.0
     for _ in repetitions(seconds, past):
         name = random.choice(cluster.cooks)
@@ -110,13 +110,13 @@ def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     full_seconds=300.0,
 )
 def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """The broker takes nobody for dead who cooks: the order has one cook, and is ready once."""
+    """The broker keeps a busy cook's connection: the order has one cook, and is ready once."""
     heartbeat = max(1, round(seconds / HEARTBEATS))
     with cluster.extra_processes(
         {SLOW: process_specs.cook(SLOW, seconds / min(FACTORS.values()), heartbeat)}
     ):
         first = lambda: cluster.rows(_FIRST, name=SLOW)  # noqa: E731
-        done = wait_until(first, PATIENCE_SECONDS + 2 * seconds, 0.2)
+        done = wait_until(first, TIMEOUT_SECONDS + 2 * seconds, 0.2)
         cluster.fault_log.record_attempt(bool(done))
     if not done:
         cluster.fault_log.fail(f"{SLOW} never had an order ready")

@@ -1,1 +1,1 @@
-"""What a scenario sends: orders, tasks of its own, messages of other programs."""
+"""What a scenario sends: orders, tasks, messages of other programs."""

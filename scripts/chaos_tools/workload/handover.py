@@ -1,4 +1,4 @@
-"""The counter, where dine-in and takeout orders are handed over: somebody always stands there."""
+"""Hands dine-in and takeout orders over."""
 
 import threading
 from contextlib import suppress
@@ -8,17 +8,16 @@ import psycopg
 from chaos_tools.cluster import ChaosCluster
 from supervisor.api_client import ApiClient, ApiError
 
-DESK = "chaos_desk"
-LOOK_SECONDS = 0.3
-PATIENCE_SECONDS = 2.0
+CLERK = "chaos_clerk"
+POLL_SECONDS = 0.3
+TIMEOUT_SECONDS = 2.0
 _WAITING = "select number from orders where stage = 'handover' and status = 'ready' order by number"
 
 
 class HandoverClerk:
-    """Hands over what is ready; what could not be said to the order service is said again."""
+    """Hands over what is ready, in a thread; a failed request is repeated."""
 
     def __init__(self, cluster: ChaosCluster) -> None:
-        """Nobody stands there yet."""
         self._cluster = cluster
         self._client = ApiClient(cluster.port)
         self._over = threading.Event()
@@ -33,10 +32,10 @@ class HandoverClerk:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(LOOK_SECONDS):
-            # The service, or the database, may be away; the next look tells what is still to do.
+        while not self._over.wait(POLL_SECONDS):
+            # The service or the database may be away; the next round repeats what failed.
             with suppress(ApiError, psycopg.Error):
                 for (number,) in self._cluster.rows(_WAITING):
                     if self._over.is_set():
                         return
-                    self._client.post(f"/orders/{number}/deliver", {"by": DESK}, PATIENCE_SECONDS)
+                    self._client.post(f"/orders/{number}/deliver", {"by": CLERK}, TIMEOUT_SECONDS)

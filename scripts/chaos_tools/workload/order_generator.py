@@ -1,4 +1,4 @@
-"""Guests who order steadily, and ask again until they are answered."""
+"""Clients that order steadily, and repeat each request until it is answered."""
 
 import threading
 import time
@@ -16,9 +16,9 @@ RETRY_UNANSWERED = True
 """Whether an order whose answer was lost is sent again with its Idempotency-Key. Off, it is counted
 as unanswered, as for an order service that does not know the header."""
 
-GUESTS = 48
-CROWD = 8
-PATIENCE_SECONDS = 150.0
+CLIENTS = 48
+BURST_CLIENTS = 8
+TIMEOUT_SECONDS = 150.0
 PAUSE_SECONDS = 0.3
 KINDS: tuple[dict[str, Any], ...] = (
     {"order_type": "takeout"},
@@ -37,7 +37,7 @@ class OrderGenerator:
     def __init__(
         self, port: int, random: Random, rate: float, retry_unanswered: bool = RETRY_UNANSWERED
     ) -> None:
-        """Nobody orders yet."""
+        """Sends nothing yet."""
         self.accepted: list[str] = []
         self.failures: list[str] = []
         self.responses = Responses()
@@ -51,7 +51,7 @@ class OrderGenerator:
         self._thread = threading.Thread(target=self._run, name="clients", daemon=True)
 
     def start(self) -> None:
-        """Begin to order."""
+        """Start to order."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -65,8 +65,8 @@ class OrderGenerator:
         self._over.set()
 
     def burst(self, count: int) -> None:
-        """Place so many orders beside the steady ones, as fast as they are taken."""
-        with ThreadPoolExecutor(CROWD) as pool:
+        """Place so many more orders, as fast as they are accepted."""
+        with ThreadPoolExecutor(BURST_CLIENTS) as pool:
             wait([self._place(pool.submit) for _ in range(count)])
 
     def place_order_at(self, port: int) -> str:
@@ -78,7 +78,7 @@ class OrderGenerator:
 
     def _run(self) -> None:
         due = time.monotonic()
-        with ThreadPoolExecutor(GUESTS) as pool:
+        with ThreadPoolExecutor(CLIENTS) as pool:
             while not self._over.wait(max(0.0, due - time.monotonic())):
                 due += self._pause
                 self._place(pool.submit)
@@ -91,7 +91,7 @@ class OrderGenerator:
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
     def _meal(self, key: str) -> dict[str, Any]:
-        """An order of a guest who never comes again: more than one of his would be a double."""
+        """An order of a customer with only this one: a second one would be a double."""
         item = {"name": "Margherita", "quantity": self._random.randint(1, 8), "price": 9.5}
         kind = self._random.choice(KINDS)
         rush = self._random.random() < 0.1
@@ -100,12 +100,12 @@ class OrderGenerator:
     def _order(self, key: str, meal: dict[str, Any]) -> None:
         """Ask until there is a 201. What may be asked again is 503, no answer, and 409: the first
         request with this key is still at work."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         again = (0, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
         while True:
             answer, document = self._ask(key, meal)
             if answer is None:
-                status: int = 0  # nobody listened
+                status: int = 0  # no connection
             else:
                 self.responses.add(answer)
                 status = answer.status
@@ -121,7 +121,7 @@ class OrderGenerator:
             time.sleep(PAUSE_SECONDS)
 
     def _ask(self, key: str, meal: dict[str, Any]) -> tuple[Response | None, Any]:
-        """One try; None when nobody listened."""
+        """One try; None without a connection."""
         began = time.monotonic()
         try:
             response = self._client.request("POST", "/orders", meal, key)

@@ -1,4 +1,4 @@
-"""What guests were answered, and how soon."""
+"""The responses to orders, and how soon they came."""
 
 import threading
 from collections import Counter
@@ -25,7 +25,7 @@ class Responses:
         self._lock = threading.Lock()
 
     def add(self, answer: Response) -> None:
-        """One more."""
+        """Add one."""
         with self._lock:
             self._all.append(answer)
 

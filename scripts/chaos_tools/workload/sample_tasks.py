@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from chaos_tools.cluster import ChaosCluster
-from chaos_tools.workload.task_worker import HOLD, QUEUE, RECORD
+from chaos_tools.workload.task_worker import QUEUE, RECORD, SLOW_RECORD
 from devservices import wait_until
 from supervisor.process_group import python
 
@@ -57,14 +57,14 @@ def create_table(cluster: ChaosCluster) -> None:
 
 
 def send(cluster: ChaosCluster, count: int, task: str = RECORD, hold: float = 0.0) -> list[str]:
-    """Send so many tasks in one transaction; their ids. hold: seconds, for the task HOLD."""
+    """Send so many tasks in one transaction; their ids. hold: seconds, for the task SLOW_RECORD."""
     values = {"count": count, "task": task, "queue": QUEUE, "hold": hold}
     return [id for id, _ in cluster.rows(_SEND, **values)]
 
 
 def send_holding(cluster: ChaosCluster, seconds: float) -> str:
     """Send one task that keeps its transaction open for so long; its id."""
-    return send(cluster, 1, HOLD, seconds)[0]
+    return send(cluster, 1, SLOW_RECORD, seconds)[0]
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def latencies(cluster: ChaosCluster, ids: Collection[str]) -> list[float]:
     return [seconds for (seconds,) in cluster.rows(_LATENCIES, ids=list(ids))]
 
 
-def judge(cluster: ChaosCluster, ids: Collection[str]) -> None:
-    """Note for the report which tasks had no effect, and which had more than one."""
+def record_results(cluster: ChaosCluster, ids: Collection[str]) -> None:
+    """Record which tasks had no effect, and which had more than one."""
     cluster.fault_log.lost += [f"task {id}" for (id,) in cluster.rows(_LOST, ids=list(ids))]
     cluster.fault_log.doubled += [f"task {id}" for (id,) in cluster.rows(_DOUBLED, ids=list(ids))]

@@ -22,7 +22,7 @@ from pizza.topology import TOPOLOGY, WEBHOOKS_QUEUE
 log = logging.getLogger(__name__)
 
 QUEUE = WEBHOOKS_QUEUE
-RECORD, HOLD = "chaos_record", "chaos_hold"
+RECORD, SLOW_RECORD = "chaos_record", "chaos_slow_record"
 TRANSACTION_OPEN = "chaos_transaction_open"
 HEARTBEAT_SECONDS = 2
 
@@ -41,8 +41,8 @@ def record(job: Job) -> None:
         conn.execute(_EFFECT, effect_of(job))
 
 
-@app.task(HOLD, queue=QUEUE)
-def hold(job: Job) -> None:
+@app.task(SLOW_RECORD, queue=QUEUE)
+def record_slowly(job: Job) -> None:
     """Record the effect, and keep the transaction open for `seconds` of the body."""
     with job.complete() as conn:
         conn.execute(_EFFECT, effect_of(job))
@@ -62,7 +62,7 @@ def effect_of(job: Job) -> dict[str, object]:
 
 
 def main(name: str) -> int:
-    """Work until told to stop. DB_URL and RABBITMQ come from the environment."""
+    """Work until a signal arrives. DB_URL and RABBITMQ come from the environment."""
     settings = Settings(
         mode="kitchen-worker",
         worker_name=name,

@@ -99,7 +99,7 @@ def unpack_of(source: str, packages: Sequence[str], wanted: re.Pattern[str], tar
 
 
 def mirrors() -> list[str]:
-    """The addresses of Debian mirrors that apt is told of, the first one first; no others."""
+    """The addresses of the Debian mirrors in apt's configuration, in its order."""
     form = "$(ORIGIN) $(COMPONENT) $(REPO_URI)"
     try:
         lines = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"])
@@ -110,7 +110,7 @@ def mirrors() -> list[str]:
 
 
 def _missing(packages: Sequence[str], options: Sequence[str]) -> list[str]:
-    """name=version of every package that would be added; empty when apt cannot tell."""
+    """name=version of every package that would be added; empty when apt does not know them."""
     try:
         plan = _run(["apt-get", *options, "-s", "install", "--no-install-recommends", *packages])
     except PackageError:

@@ -36,7 +36,7 @@ _MAJOR = re.compile(r"\(PostgreSQL\) (\d+)")
 def find_or_fetch_postgres(major: int) -> Path:
     """The folder of `postgres` and `initdb` of a major version.
 
-    Raises ProcessFailed when there is none and none can be fetched.
+    Raises ProcessFailed.
     """
     fetched = packages.FOLDER / f"postgres-{major}"
     with packages.one_fetch_at_a_time():

@@ -82,7 +82,7 @@ def test_hung_and_resumed(harness: Harness, rabbitmq: RabbitMQ) -> None:
 def test_the_order_of_each_key_outlives_crashes_while_publishing(
     harness: Harness, rabbitmq: RabbitMQ
 ) -> None:
-    rabbitmq.settle()  # or the queue of the events may be forgotten, with all that was in it
+    rabbitmq.flush_topology()  # else the queue of events may be lost
     relay = harness.relay()
     keys = 8
     sent = 0

@@ -69,7 +69,7 @@ def assert_calm(processes: list[Process]) -> None:
 
 
 def test_restarts_of_the_broker(pair: Pair, rabbitmq: RabbitMQ) -> None:
-    rabbitmq.settle()  # or the queue may be forgotten, with all that is in it
+    rabbitmq.flush_topology()  # or the queue may be forgotten, with all that is in it
     for restart in (rabbitmq.restart, rabbitmq.restart, lambda: crash(rabbitmq)):
         pair.publish()
         restart()

@@ -48,7 +48,7 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     subscriber.await_log("subscribed", 10)
     assert len(subscriber.log("broker_lost")) == 1
     # When it crashes with an event in hand and others waiting
-    rabbitmq.settle()  # or the queue may be forgotten, with all that is in it
+    rabbitmq.flush_topology()  # or the queue may be forgotten, with all that is in it
     gate = harness.gate()
     shout_all(
         harness,
