@@ -28,25 +28,14 @@ SCHEMES: dict[str, Any] = {
     },
 }
 
-# The credentials that an operation accepts, and the statuses of its refusals.
+# The credentials that an operation accepts, where it is not a key alone.
 _SCHEMES_FOR: dict[Permission, list[dict[str, list[str]]]] = {
     Permission.PUBLIC: [],
     Permission.PARTIAL: [_ANONYMOUS, _KEY, _TOKEN],
     Permission.OWNER: [_KEY, _TOKEN],
-    Permission.STATION: [_KEY],
-    Permission.STAFF: [_KEY],
-    Permission.MANAGER: [_KEY],
-    Permission.MONITOR: [_KEY],
 }
-_REFUSALS = {
-    Permission.PUBLIC: (429,),
-    Permission.PARTIAL: (401, 429),
-    Permission.OWNER: (401, 403, 429),
-    Permission.STATION: (401, 403, 429),
-    Permission.STAFF: (401, 403, 429),
-    Permission.MANAGER: (401, 403, 429),
-    Permission.MONITOR: (401, 403, 429),
-}
+# The statuses of refusals, where they are not 401, 403 and 429.
+_REFUSALS = {Permission.PUBLIC: (429,), Permission.PARTIAL: (401, 429)}
 
 
 def add_security(document: dict[str, Any], authenticator: Authenticator) -> dict[str, Any]:
@@ -59,22 +48,18 @@ def add_security(document: dict[str, Any], authenticator: Authenticator) -> dict
     for item in found["paths"].values():
         for operation in item.values():
             permission = permission_of(operation["operationId"])
-            schemes = _SCHEMES_FOR[permission]
+            schemes = _SCHEMES_FOR.get(permission, [_KEY])
             if operation["operationId"] == "place_order":
                 schemes = [_ANONYMOUS, _KEY]
             if schemes and not required:
                 schemes = [_ANONYMOUS, *(each for each in schemes if each)]
             operation["security"] = schemes
             if permission in REQUIRED_ROLE:
-                operation["x-role"] = REQUIRED_ROLE[permission]
-                _add_sentence(
-                    operation, f"A key needs at least the role {REQUIRED_ROLE[permission]}."
-                )
-            for status, answer in openapi.problems(*_REFUSALS[permission]).items():
+                role = operation["x-role"] = REQUIRED_ROLE[permission]
+                sentence = f"A key needs at least the role {role}."
+                before = operation.get("description")
+                operation["description"] = f"{before} {sentence}" if before else sentence
+            refusals = _REFUSALS.get(permission, (401, 403, 429))
+            for status, answer in openapi.problems(*refusals).items():
                 operation["responses"].setdefault(str(status), answer)
     return found
-
-
-def _add_sentence(operation: dict[str, Any], sentence: str) -> None:
-    before = operation.get("description")
-    operation["description"] = f"{before} {sentence}" if before else sentence

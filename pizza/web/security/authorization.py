@@ -8,7 +8,7 @@ read. POST /orders checks itself (pizza.web.api.place_order) and reads no cookie
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -60,9 +60,8 @@ class Authorizer:
         if permission is Permission.PUBLIC:
             return
         try:
-            g.principal = self._credentials.authenticate(
-                request.environ, credential_of(request.environ)
-            )
+            shown = credential_of(request.environ)
+            g.principal = self._credentials.authenticate(request.environ, shown)
             _check(permission, g.principal, (request.view_args or {}).get("number", ""))
         except (Unauthenticated, InvalidCredential, Forbidden) as refusal:
             deny(refusal, request.environ)
@@ -106,10 +105,8 @@ class Authorizer:
             has = f"this key has the role {principal.role}"
             deny(Forbidden(f"{named} needs the role {STAFF}; {has}.", restricted), environ)
         if principal.number is not None:
-            deny(
-                Forbidden(f"A tracking token is no staff key, which {named} needs.", restricted),
-                environ,
-            )
+            sentence = f"A tracking token is no staff key, which {named} needs."
+            deny(Forbidden(sentence, restricted), environ)
         deny(Unauthenticated(f"An order with {named} needs a staff key.", restricted), environ)
 
 
@@ -148,18 +145,9 @@ def is_https(environ: Mapping[str, Any]) -> bool:
     return "https" in schemes
 
 
-# Where a credential may be; the first source that has one counts.
-CREDENTIAL_SOURCES: tuple[Callable[[Mapping[str, Any]], str | None], ...] = (
-    bearer_token,
-    session_cookie,
-)
-
-
 def credential_of(environ: Mapping[str, Any]) -> str | None:
-    """The credential of a WSGI request, from any source; None without one."""
-    return next(
-        (shown for source in CREDENTIAL_SOURCES if (shown := source(environ)) is not None), None
-    )
+    """The credential of a WSGI request: its bearer token, else its session; None without one."""
+    return bearer_token(environ) or session_cookie(environ)
 
 
 def is_cross_site(environ: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pizza.web.wsgi import Environ, StartResponse, Wsgi
+from pizza.web.wsgi import Environ, StartResponse, WrappedInput, Wsgi
 
 # How long a request keeps its slot while it waits for its client.
 _HOLD_SECONDS = 0.05
@@ -87,11 +87,11 @@ class ConcurrencyLimiter:
                 self._hand_over()
 
 
-class _Body:
+class _Body(WrappedInput):
     """A request's `wsgi.input` that reports to the limiter when it waits for the client."""
 
     def __init__(self, source: Any, limiter: ConcurrencyLimiter) -> None:
-        self._source = source
+        super().__init__(source)
         self._limiter = limiter
         self._has_slot = True
 
@@ -100,19 +100,7 @@ class _Body:
         if self._has_slot:
             self._limiter.release()
 
-    def read(self, size: int = -1) -> bytes:
-        return self._wait(self._source.read, size)
-
-    def readline(self, size: int = -1) -> bytes:
-        return self._wait(self._source.readline, size)
-
-    def readlines(self, hint: int = -1) -> list[bytes]:
-        return list(self)
-
-    def __iter__(self) -> Any:
-        return iter(self.readline, b"")
-
-    def _wait(self, read: Callable[[int], bytes], size: int) -> bytes:
+    def _call(self, read: Callable[[int], bytes], size: int) -> bytes:
         self._limiter.start_read(self)
         try:
             return read(size)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from pizza.web.security.forwarded import parse_address
 
-_DESCRIPTORS = "/dev/fd"
 # struct tcp_info of linux/tcp.h: milliseconds since data was sent and received last, and how many
 # segments of data came in and went out.
 _TCP_INFO_BYTES = 160
@@ -49,7 +48,7 @@ class Connection:
 
         Does nothing if the descriptor belongs to another connection by now.
         """
-        with suppress(OSError), _borrowed(self.descriptor) as link:
+        with suppress(OSError), borrowed(self.descriptor) as link:
             if link.getpeername()[:2] == self.peer:
                 link.shutdown(how)
 
@@ -61,20 +60,20 @@ def accepted() -> list[Connection]:
     """
     ports: set[int] = set()
     links: list[tuple[int, int, Connection]] = []
-    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208  (numbers, not files)
+    for number in open_descriptors():
         # It may be closed in the meantime.
-        with suppress(OSError), _borrowed(int(name)) as link:
+        with suppress(OSError), borrowed(number) as link:
             port = link.getsockname()[1]
             if link.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 ports.add(port)
             else:
-                links.append((int(name), port, _snapshot(int(name), link)))
+                links.append((number, port, _snapshot(number, link)))
     return [found for _, port, found in links if port in ports]
 
 
-def count_descriptors() -> int:
-    """How many descriptors this process has open."""
-    return len(os.listdir(_DESCRIPTORS))  # noqa: PTH208
+def open_descriptors() -> list[int]:
+    """The descriptors that this process has open."""
+    return [int(name) for name in os.listdir("/dev/fd")]  # noqa: PTH208  (numbers, not files)
 
 
 def normalized(address: str) -> str:
@@ -99,7 +98,7 @@ def _snapshot(descriptor: int, link: socket.socket) -> Connection:
 
 
 @contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+def borrowed(descriptor: int) -> Iterator[socket.socket]:
     """A duplicate of a TCP socket; the original stays open. Raises OSError if it is not one."""
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         raise OSError("not a socket")

@@ -20,7 +20,8 @@ from granian import _signals as granian_signals
 from granian._granian import WorkerSignal
 
 from pizza.taskqueue.lifecycle import STOP_SIGNALS, handle_stop_signals
-from pizza.web.http.problems import CONTENT_TYPE, Problem
+from pizza.web.http.problems import Problem
+from pizza.web.security.request_checks import send_problem
 from pizza.web.wsgi import Wsgi
 
 # A request takes at most about two seconds.
@@ -55,7 +56,11 @@ class Drain:
             if last:
                 start_response = _with_connection_close(start_response)
             try:
-                return _refuse(start_response) if refused else app(environ, start_response)
+                return (
+                    send_problem(_REFUSAL, start_response)
+                    if refused
+                    else app(environ, start_response)
+                )
             finally:
                 with self._lock:
                     self._running -= 1
@@ -115,14 +120,3 @@ def _with_connection_close(start_response: Callable[..., Any]) -> Callable[..., 
         return start_response(status, [*headers, ("Connection", "close")], *more)
 
     return start
-
-
-def _refuse(start_response: Callable[..., Any]) -> list[bytes]:
-    body = _REFUSAL.body()
-    headers = [
-        ("Content-Type", CONTENT_TYPE),
-        ("Content-Length", str(len(body))),
-        *_REFUSAL.headers,
-    ]
-    start_response("503 Service Unavailable", headers)
-    return [body]

@@ -25,7 +25,7 @@ from pizza.web.security.forwarded import parse_address
 from pizza.web.security.proxies import client_of
 from pizza.web.server import connections
 from pizza.web.server.connections import Connection, normalized
-from pizza.web.wsgi import Environ, Wsgi
+from pizza.web.wsgi import Environ, WrappedInput, Wsgi
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class SlowClients:
     def enforce_limits(self) -> None:
         """End the reads and close the connections over a limit, once."""
         excess = self._over_limit()
-        crowded = connections.count_descriptors() > _MANY_DESCRIPTORS
+        crowded = len(connections.open_descriptors()) > _MANY_DESCRIPTORS
         if not excess and not crowded:
             return
         found: dict[str, list[Connection]] = defaultdict(list)
@@ -195,25 +195,14 @@ def _too_many() -> Problem:
     return Problem(429, detail, headers=(("Retry-After", "10"), ("Connection", "close")))
 
 
-class _Body:
+class _Body(WrappedInput):
     """A request's `wsgi.input` with limited reads."""
 
     def __init__(self, source: Any, environ: Environ, slow: SlowClients) -> None:
-        self._source, self._environ, self._slow = source, environ, slow
+        super().__init__(source)
+        self._environ, self._slow = environ, slow
 
-    def read(self, size: int = -1) -> bytes:
-        return self._limited_read(self._source.read, size)
-
-    def readline(self, size: int = -1) -> bytes:
-        return self._limited_read(self._source.readline, size)
-
-    def readlines(self, hint: int = -1) -> list[bytes]:
-        return list(self)
-
-    def __iter__(self) -> Any:
-        return iter(self.readline, b"")
-
-    def _limited_read(self, read: Callable[[int], bytes], size: int) -> bytes:
+    def _call(self, read: Callable[[int], bytes], size: int) -> bytes:
         started = self._slow.start_read(self._environ)
         try:
             return read(size)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
-_DESCRIPTORS = "/dev/fd"
-_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+from pizza.web.server.connections import borrowed, open_descriptors
 
 
 def is_listening() -> bool:
@@ -43,21 +41,12 @@ def set_send_timeout(seconds: float) -> None:
     if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is None:
         return
     for number in list(_listeners()):
-        with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
+        with suppress(OSError), borrowed(number) as found:
             found.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
 def _listeners() -> Iterator[int]:
-    for name in os.listdir(_DESCRIPTORS):  # noqa: PTH208  (numbers, not files)
-        with suppress(OSError):  # closed in the meantime
-            if _listens(int(name)):
-                yield int(name)
-
-
-def _listens(number: int) -> bool:
-    if not stat.S_ISSOCK(os.fstat(number).st_mode):
-        return False
-    with socket.socket(fileno=os.dup(number)) as found:
-        return found.family in _FAMILIES and bool(
-            found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        )
+    for number in open_descriptors():
+        with suppress(OSError), borrowed(number) as found:
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                yield number

@@ -14,7 +14,7 @@ from pizza.auth.authenticator import Authenticator, Principal
 from pizza.changes import storage
 from pizza.changes.cursor import Cursor
 from pizza.changes.storage import Change
-from pizza.domain.errors import FieldError, InvalidCredential, InvalidRequest
+from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.roles import STATION
 from pizza.domain.status import ENDED, STATUSES
@@ -24,7 +24,7 @@ from pizza.web.api.order_list import one_of
 from pizza.web.api.orders import OrderPath
 from pizza.web.api.tracking import TokenPath
 from pizza.web.dependencies import Dependencies
-from pizza.web.http.problems import Problem
+from pizza.web.pages import track
 from pizza.web.security import authorization
 from pizza.web.security.credentials import Credentials
 from pizza.web.security.rate_limits import RateLimits
@@ -82,12 +82,8 @@ class StreamEndpoints:
         max_streams: int,
     ) -> None:
         """max_streams: how many may be open in this process."""
-        self._dependencies, self._authenticator, self._limits, self._hub = (
-            dependencies,
-            authenticator,
-            limits,
-            hub,
-        )
+        self._dependencies, self._authenticator = dependencies, authenticator
+        self._limits, self._hub = limits, hub
         self._limiter = StreamLimiter(max_streams, hub.ping)
 
     def close(self) -> None:
@@ -114,13 +110,12 @@ class StreamEndpoints:
                 return Response(status=204, headers={"Cache-Control": "no-store"})
             if request.method == "HEAD":
                 return Response(headers=sse.HEADERS)
-            check = (
-                (lambda caller: caller.may_see_order(number))
-                if include_private and not by_token
-                else None
-            )
+            may_end = include_private and not by_token
             stream = self._open(
-                number, status=found.status, include_private=include_private, check=check
+                number,
+                status=found.status,
+                include_private=include_private,
+                check=(lambda caller: caller.may_see_order(number)) if may_end else None,
             )
             try:
                 self._hub.subscribe(stream, conn)
@@ -206,10 +201,7 @@ def register(app: OpenAPI, streams: StreamEndpoints, credentials: Credentials) -
         responses={200: _answer(), 204: _ended(), **openapi.problems(404, 503)},
     )
     def tracked_events(path: TokenPath, header: LastEventId) -> Response:
-        try:
-            number = credentials.authenticate_customer(request.environ, path.token).number or ""
-        except InvalidCredential:
-            raise Problem(404, "There is no order with this token.") from None
+        number = track.order_of_token(credentials, path.token)
         return streams.stream_order(
             number, header.last_event_id, include_private=True, by_token=True
         )

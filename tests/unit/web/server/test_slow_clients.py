@@ -133,7 +133,7 @@ def test_of_too_many_bodies_in_all_the_client_with_the_most_loses_its_oldest():
 
 def test_of_a_crowd_of_connections_of_one_address_the_silent_ones_beyond_its_share_go(monkeypatch):
     monkeypatch.setattr(slow_clients, "CONNECTIONS_PER_ADDRESS", 3)
-    monkeypatch.setattr(connections, "count_descriptors", lambda: 10_000)
+    monkeypatch.setattr(connections, "open_descriptors", lambda: range(10_000))
     at = lambda address: [Link(float(n), False, n != 2, address) for n in range(5)]  # noqa: E731
     far, near = at(ADDRESS), at("127.0.0.1")
     SlowClients(list_connections=lambda: [*far, *near]).enforce_limits()
