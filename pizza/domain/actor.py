@@ -1,4 +1,4 @@
-"""Who makes a change or reads personal data, as the audit log and an order's history name them."""
+"""The person or program that makes a change, as the audit log and an order's history name it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Actor:
         return dataclasses.replace(self, name=by)
 
     def signature(self, by: str | None) -> str:
-        """What stands as `changed_by`: the key's name, with `by` (free text) as a note before it.
+        """The value of `changed_by`: the key's name, after `by` (free text) as a note.
 
         At most SIGNATURE_LENGTH characters; the note is shortened, the key's name is not.
         """
@@ -52,7 +52,7 @@ UNNAMED = Actor()
 
 
 def check_signature(*, by: str | None = None, reason: str | None = None) -> None:
-    """Check who makes a change, and why, as they will be logged. Raises InvalidRequest."""
+    """Check the name and the reason that will be logged. Raises InvalidRequest."""
     texts = (("by", by, SIGNATURE_LENGTH), ("reason", reason, REASON_LENGTH))
     errors = [
         FieldError(name, message)

@@ -1,4 +1,4 @@
-"""Who changed an order, as a stranger is told who knows its number alone: a role, never a name."""
+"""Who changed an order, for people who know only its number: a role, never a name."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pizza.domain.status import (
 
 KITCHEN, DELIVERY = "kitchen", "delivery"
 
-# What programs sign with; no people.
+# Names that programs use; no people.
 _PROGRAMS = frozenset(
     {"order-service", "tracking-service", "outside", "ageing", KITCHEN, DELIVERY, CUSTOMER, STAFF}
 )
-# The role that leads an order to each status.
+# The role that usually sets each status.
 _ROLES = {
     RECEIVED: STAFF,
     COOKING: KITCHEN,
@@ -31,5 +31,5 @@ _ROLES = {
 
 
 def role_of(changed_by: str, status: str) -> str:
-    """The role of the one who led an order to `status`; a program's own name stays."""
+    """The role of the person who set `status`; the name of a program stays."""
     return changed_by if changed_by in _PROGRAMS else _ROLES.get(status, STAFF)

@@ -86,7 +86,7 @@ def with_menu_prices(draft: OrderDraft, prices: Mapping[str, Decimal | None]) ->
 
 
 def menu_errors(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> list[FieldError]:
-    """One entry for each item whose dish or price is not the menu's."""
+    """One entry for each item whose dish or price differs from the menu."""
     found = []
     for index, item in enumerate(draft.items):
         key = fold(item.name)
@@ -97,9 +97,9 @@ def menu_errors(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> list
 
 
 def menu_error(index: int, name: str, *, on_menu: bool, price: Decimal | None) -> FieldError:
-    """What is wrong with an item whose dish or price is not the menu's.
+    """The error of an item whose dish or price differs from the menu.
 
-    index: of the item in its order. price: the menu's; None if staff says the price.
+    index: of the item in its order. price: the menu's; None if staff sets the price.
     """
     if not on_menu:
         return FieldError(f"items[{index}].name", f"{name} is not on the menu")
@@ -110,7 +110,7 @@ def menu_error(index: int, name: str, *, on_menu: bool, price: Decimal | None) -
 
 
 def dish_errors(name: str, tag: str, price: Decimal | None) -> list[FieldError]:
-    """Hold a dish against the rules of the menu; one entry for each bad field."""
+    """The violations of the rules for a dish; one entry for each bad field."""
     return list(_dish_errors(name, tag, price))
 
 
@@ -120,7 +120,7 @@ def _dish_errors(name: str, tag: str, price: Decimal | None) -> Iterator[FieldEr
     if not _TAG.fullmatch(tag) or len(tag) > TAG_LENGTH:
         yield FieldError("tag", "must be a lower-case word, such as pizza or ice-cream")
     elif tag in ORDER_TYPES:
-        # `--order-types=takeout` could not say which is meant.
+        # `--order-types=takeout` would be ambiguous.
         yield FieldError("tag", f"must not be an order type ({', '.join(ORDER_TYPES)})")
     if price is not None and (message := price_error(price)):
         yield FieldError("price", message)

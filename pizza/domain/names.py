@@ -1,4 +1,4 @@
-"""Names, addresses and reasons: which text they may have, and how names are compared.
+"""Names, addresses and reasons: which texts are valid, and how names are compared.
 
 The lengths are those of the specification's tables.
 """
@@ -25,7 +25,7 @@ def fold(name: str) -> str:
 
 
 def text_error(text: str, longest: int) -> str | None:
-    """Say what is wrong with a name of who did something, or with a reason for the log, or None."""
+    """What is wrong with a signature or a reason for the log; None if it is valid."""
     if not 1 <= len(text) <= longest:
         return f"must be 1 to {longest} characters long"
     if not text.isprintable():
@@ -34,7 +34,7 @@ def text_error(text: str, longest: int) -> str | None:
 
 
 def name_error(text: str) -> str | None:
-    """Say what is wrong with a name, or None. Emoji and any script are legal."""
+    """What is wrong with a name; None if it is valid. Emoji and all scripts are."""
     if not 1 <= len(text) <= NAME_LENGTH:
         return f"must be 1 to {NAME_LENGTH} characters long"
     if text.isprintable():
@@ -54,9 +54,9 @@ def _invisible_error(text: str) -> str | None:
 
 
 def is_storable(text: str) -> bool:
-    """Whether a name can be in the database, where older releases have stored more kinds of names.
+    """Whether the database may contain a name; older releases have stored more kinds of names.
 
-    PostgreSQL takes neither NUL nor half a surrogate pair.
+    PostgreSQL stores neither NUL nor half a surrogate pair.
     """
     return len(text) <= NAME_LENGTH and not any(
         char == "\0" or unicodedata.category(char) == "Cs" for char in text
@@ -64,7 +64,7 @@ def is_storable(text: str) -> bool:
 
 
 def address_error(text: str) -> str | None:
-    """Say what is wrong with an address, or None (docs/decisions.md, "valid address format")."""
+    """What is wrong with an address, or None (docs/decisions.md, "valid address format")."""
     if not ADDRESS_MIN <= len(text) <= ADDRESS_MAX:
         return f"must be {ADDRESS_MIN} to {ADDRESS_MAX} characters long"
     if not _DIRECTIONS.isdisjoint(text):

@@ -67,7 +67,7 @@ class OrderDraft:
 
 def normalize_price(price: Decimal) -> Decimal:
     """A valid price with two decimal places: 26 and 2.6E+1 become 26.00, -0 becomes 0.00."""
-    return (price + 0).quantize(_CENT)  # the sum has no sign of its own when it is zero
+    return (price + 0).quantize(_CENT)  # adding 0 turns -0 into 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ def _item_errors(draft: OrderDraft) -> Iterator[FieldError]:
 
 
 def total_error(draft: OrderDraft) -> str | None:
-    """Say what is wrong with the total of a draft with valid items, or None."""
+    """What is wrong with the total of a draft with valid items, or None."""
     return f"cost more than {MAX_TOTAL} together" if draft.total > MAX_TOTAL else None
 
 
@@ -245,7 +245,7 @@ def _table_error(draft: OrderDraft) -> str | None:
         if not _is_int(draft.table_number, 1, MAX_TABLE):
             return f"must be from 1 to {MAX_TABLE}"
     elif draft.table_number is not None and draft.order_type in ORDER_TYPES:
-        # The order type or the table is a mistake; which one cannot be told.
+        # Either the order type or the table is a mistake.
         return f"must be left out of a {draft.order_type} order"
     return None
 
@@ -261,7 +261,7 @@ def _delivery_error(draft: OrderDraft) -> str | None:
 
 
 def price_error(price: Decimal) -> str | None:
-    """Say what is wrong with a price, or None. `26`, `26.0` and `26.000` are the same price."""
+    """What is wrong with a price, or None. `26`, `26.0` and `26.000` are the same price."""
     if not price.is_finite():
         return "must be a finite number"
     if not 0 <= price <= MAX_PRICE:

@@ -9,11 +9,10 @@ from typing import Any
 
 from pizza.domain.names import fold
 
-# Stands where the name of a customer was. Nothing is compared with it: the key of an erased order
-# is empty.
+# Replaces the name of a customer. Nothing is compared with it: the key of an erased order is empty.
 ERASED = "(erased)"
 
-# What a notification says of an order, and not of a person.
+# The fields of a notification without personal data.
 _EVENT_FIELDS = (
     "order_number", "old_status", "new_status", "timestamp", "estimated_completion", "event_id",
     "sequence", "order_type", "priority", "stage",
@@ -21,13 +20,13 @@ _EVENT_FIELDS = (
 
 
 def redact_event(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A notification without its person: of fields that other programs have added none remains."""
+    """A notification without personal data, and without fields that other programs have added."""
     kept = {name: body[name] for name in _EVENT_FIELDS if name in body}
     return kept | {"changed_by": ERASED, "customer_name": ERASED, "notes": None}
 
 
 def redact_payload(payload: str) -> str:
-    """The body of a webhook delivery without its person."""
+    """The body of a webhook delivery without personal data."""
     try:
         document = json.loads(payload)
     except (ValueError, RecursionError):
@@ -41,7 +40,7 @@ def redact_payload(payload: str) -> str:
 
 
 class CustomerMatcher:
-    """Recognises what a message or a text says of one customer."""
+    """Recognises messages and texts about one customer."""
 
     def __init__(self, keys: Collection[str], numbers: Collection[str]) -> None:
         """keys: folded spellings of the name (pizza.domain.names); numbers: of the orders."""
@@ -50,13 +49,14 @@ class CustomerMatcher:
         self._phrase = re.compile(rf"(?<!\w)(?:{words})(?!\w)")
 
     def in_text(self, text: str) -> bool:
-        """Whether a text holds the name, as whole words."""
+        """Whether a text contains the name, as whole words."""
         return self._phrase.search(fold(text)) is not None
 
     def in_message(self, body: bytes, *others: object) -> bool:
-        """Whether a message belongs to the customer: names a number or the name, anywhere.
+        """Whether a message is about the customer: it contains an order's number or the name.
 
-        A body that names another customer is theirs. others: headers and texts that belong to it.
+        A body with the name of another customer is about that one. others: further texts and
+        headers of the message.
         """
         document = _parsed(body)
         if isinstance(document, dict):

@@ -1,4 +1,4 @@
-"""The line behind the kitchen as a table: what an order passes on its way to the guest.
+"""The stations after the kitchen as a table, in the order in which an order passes them.
 
 To add a station, add a row here and a task of the row's name in pizza/kitchen/stations.py
 (docs/stations.md walks through it). Which stations a restaurant staffs is the setting STATIONS.
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pizza.domain.order import DELIVERY, ORDER_TYPES, TAKEOUT
 
 KITCHEN, HANDOVER = "kitchen", "handover"
-"""Where every order begins, and where it waits for the guest or for staff to hand it over."""
+"""The first stage of each order, and the last: it waits there for its customer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """One station: its name, its queue, its task, the orders that pass it, its people's name."""
+    """One station. worker_type: of its workers. order_types: of the orders that pass it."""
 
     name: str
     queue: str
@@ -25,7 +25,6 @@ class Station:
     order_types: tuple[str, ...] = ORDER_TYPES
 
 
-# In the order of the line.
 STATIONS = (
     Station("quality", "quality_queue", "check_quality", "quality"),
     Station("packaging", "packaging_queue", "package_order", "packager", (TAKEOUT, DELIVERY)),

@@ -11,16 +11,16 @@ RECEIVED, COOKING, READY = "received", "cooking", "ready"
 OUT_FOR_DELIVERY, DELIVERED, CANCELLED = "out-for-delivery", "delivered", "cancelled"
 STATUSES = (RECEIVED, COOKING, READY, OUT_FOR_DELIVERY, DELIVERED, CANCELLED)
 ACTIVE = (RECEIVED, COOKING)
-"""What counts against the restaurant's cap of concurrent orders."""
+"""The statuses that count towards the limit of concurrent orders."""
 ENDED = (DELIVERED, CANCELLED)
-"""What no order comes back from."""
+"""The statuses that an order never leaves."""
 
 COOK, COURIER, STATION, STAFF, CUSTOMER = "cook", "courier", "station", "staff", "customer"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One arrow: from where to where, by whom, for which orders, with a reason or without."""
+    """One permitted change. by: the roles that may make it. order_types: to which it applies."""
 
     source: str
     target: str

@@ -1,7 +1,7 @@
-"""Where a webhook may lead: what its URL must look like, and which IP addresses are public.
+"""Rules for the URLs of webhooks, and which IP addresses are public.
 
-The names in URLs are anybody's, so nothing here trusts a name: whoever connects asks `is_public`
-about the very address that it connects to.
+A host name may resolve to any address, so the client that connects checks the address itself with
+`is_public`.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ class WebhookUrl:
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def address(self) -> str | None:
-        """The host, where it is an IP address itself."""
+        """The host if it is an IP address; None for a name."""
         try:
             return str(ipaddress.ip_address(self.host))
         except ValueError:
@@ -59,7 +59,7 @@ class WebhookUrl:
 
 
 def parse_url(url: str, schemes: Sequence[str] = SCHEMES) -> WebhookUrl:
-    """Take a URL apart. Raises InvalidUrl."""
+    """Parse and check a URL. Raises InvalidUrl."""
     if not 1 <= len(url) <= URL_LENGTH:
         raise InvalidUrl(f"must be 1 to {URL_LENGTH} characters long")
     if not _PRINTABLE.fullmatch(url):
@@ -89,10 +89,10 @@ def _is_address(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet's, and of no network of the house's own.
+    """Whether an IP address is public.
 
-    Private, loopback, link-local, shared, reserved, multicast and unspecified ones are not, nor
-    IPv6 addresses that carry one of them, nor what is no address at all.
+    Private, loopback, link-local, shared, reserved, multicast and unspecified addresses are not,
+    nor IPv6 addresses that contain one of them, nor a text that is no address.
     """
     try:
         ip = ipaddress.ip_address(address)

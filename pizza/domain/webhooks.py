@@ -1,4 +1,4 @@
-"""Webhooks: what they tell of, and how a delivery is signed (Standard Webhooks 1.0.0)."""
+"""Webhooks: types of events, payloads and signatures (Standard Webhooks 1.0.0)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pizza.domain.status import STATUSES
 
 TEST = "webhook.test"
 UPDATED = "order.updated"
-# An order's status changed; and something else about it did: its priority, its cook, its estimate.
+# A change of status has a type for each status; UPDATED is any other change of an order.
 TYPES = (*(f"order.{status.replace('-', '_')}" for status in STATUSES), UPDATED)
 
 SECRET_BYTES = 32
@@ -21,30 +21,30 @@ _PREFIX = "whsec_"
 
 
 def event_type(old: str | None, new: str) -> str:
-    """The type of an event that leads an order from status `old` to `new`."""
+    """The type of an event that changes an order's status from `old` to `new`."""
     return UPDATED if old == new else f"order.{new.replace('-', '_')}"
 
 
 def payload(type: str, at: datetime, data: Mapping[str, Any]) -> str:
-    """The body of a delivery: compact JSON in ASCII, the same at every attempt."""
+    """The body of a delivery: compact JSON in ASCII, the same in each attempt."""
     moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return json.dumps({"type": type, "timestamp": moment, "data": data}, separators=(",", ":"))
 
 
 def format_secret(secret: bytes) -> str:
-    """A signing secret as its receiver is told it."""
+    """A signing secret as text, for its receiver."""
     return _PREFIX + base64.b64encode(secret).decode()
 
 
 def parse_secret(text: str) -> bytes:
-    """The bytes of a secret that was told; raises ValueError."""
+    """The bytes of a secret that `format_secret` wrote. Raises ValueError."""
     return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
 
 
 def signatures(secrets: Iterable[bytes], id: str, timestamp: int, body: str) -> str:
-    """The header webhook-signature: one signature for each secret that counts, newest first.
+    """The header webhook-signature: a signature with each secret, newest first.
 
-    timestamp: seconds since 1970 of this attempt.
+    timestamp: of this attempt, in seconds since 1970.
     """
     signed = f"{id}.{timestamp}.{body}".encode()
     marks = (hmac.digest(secret, signed, "sha256") for secret in secrets)

@@ -1,4 +1,4 @@
-"""Keeps the keys of names complete while processes of release 0.2 may insert rows without one."""
+"""Computes missing keys of names: processes of release 0.2 insert rows without keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 def fold_names(conn: Connection) -> None:
     """Compute missing keys of dishes and customers, and log every merge.
 
-    Runs at set-up and as a periodic task; opens transactions of its own when there is work.
+    Runs at set-up and as a periodic task. Opens transactions if there is work.
     """
     for merge in (*name_key_storage.fold_dishes(conn), *name_key_storage.fold_customers(conn)):
         text = f"Names that differ only in case, spaces or Unicode form are one {merge.kind} now"

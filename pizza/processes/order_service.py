@@ -1,7 +1,7 @@
-"""An order service at its start: what it decides for the restaurant, and that it is there.
+"""The start of an order service: it registers, and sets the capacity and the stations.
 
-How many orders may be received or cooking at a time is a setting of the restaurant. An order
-service sets it at its start only where no command has set it and no other order service runs.
+The capacity is a setting of the restaurant. An order service sets it only if no command has set it
+and no other order service runs.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 MAX_CONCURRENT = 50
 _RETRY_SECONDS = 1.0
 _LOOK_SECONDS = 5.0
-# The session of an order service that has just ended ends a moment later.
+# The session of an order service that has just stopped ends a moment later.
 _ALONE_SECONDS, _AGAIN_SECONDS = 2.0, 0.1
 
 
 class OpenRestaurant(threading.Thread):
-    """Holds a session for as long as this order service runs, so that others know that it does.
+    """Holds a database session while this order service runs, so that others can detect it.
 
-    tried: set once the restaurant was opened, or the first try to do so has failed.
+    tried: set after the first attempt to open the restaurant.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -49,7 +49,7 @@ class OpenRestaurant(threading.Thread):
             self.join(timeout)
 
     def run(self) -> None:
-        """Open the restaurant as soon as the database can be reached; then hold the session."""
+        """Open the restaurant once the database is reachable; then hold the session."""
         while not self._end.is_set():
             try:
                 with connect(self._settings.db_url, name=f"{self._settings.service} start") as conn:
@@ -77,14 +77,14 @@ class OpenRestaurant(threading.Thread):
         self._opened = True
         self.tried.set()
         while not self._end.wait(_LOOK_SECONDS):
-            conn.execute("select 1")  # a lost connection shows itself here
+            conn.execute("select 1")  # detects a lost connection
 
 
 def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
-    """Write what the order service decides for all processes: the limit and the stations.
+    """Set the limit of concurrent orders and the stations, for all processes.
 
-    The session of `conn` counts as this order service until it ends. Logs a limit that changes, and
-    warns of a --max-concurrent that does not hold.
+    The session of `conn` counts as this order service until it ends. Logs a change of the limit,
+    and a warning if --max-concurrent is not used.
     """
     wanted = MAX_CONCURRENT if settings.max_concurrent is None else settings.max_concurrent
     found = orders.initialize_capacity(conn, wanted)
@@ -104,7 +104,7 @@ def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
 
 
 def _is_put_off(found: CapacityDecision, wanted: int) -> bool:
-    """Whether only another order service keeps the limit from being the one that is wanted."""
+    """Whether the limit differs from `wanted` only because another order service runs."""
     return found.max_concurrent != wanted and found.set_by is None and not found.alone
 
 

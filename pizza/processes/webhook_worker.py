@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def run_webhook_worker(settings: Settings) -> int:
-    """Deliver until told to stop; returns the process's exit code."""
+    """Deliver until shutdown; returns the process's exit code."""
     assert settings.db_url, "the command line insists on it"
     app = make_app(settings)
     app.include(
@@ -29,8 +29,8 @@ def run_webhook_worker(settings: Settings) -> int:
         lease=settings.lease_seconds,
         heartbeat=int(settings.heartbeat_seconds),
     )
-    crew = WorkerPool(app, settings.db_url, settings.broker_url, options, settings.webhook_threads)
+    pool = WorkerPool(app, settings.db_url, settings.broker_url, options, settings.webhook_threads)
     log.info("Webhook worker started", extra={"action": "service_started"})
-    crew.run()
+    pool.run()
     log.info("Webhook worker stopped", extra={"action": "service_stopped"})
     return 0

@@ -61,8 +61,7 @@ class Job:
         self.delivery = delivery
         self.id = delivery.id()
         self.priority, self.queue = delivery.priority, delivery.queue
-        self.headers = delivery.headers
-        self.schema_version = delivery.schema_version
+        self.headers, self.schema_version = delivery.headers, delivery.schema_version
         self.reply_to, self.correlation_id = delivery.reply_to, delivery.correlation_id
         self.worker_name = context.worker_name
         self.attempt = 0
@@ -120,8 +119,7 @@ class Job:
         delay = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
 
         def end(conn: BoundedConnection) -> None:
-            values = {"job_id": self.id, "job_token": self.token, "delay": delay}
-            conn.execute(_SQL.snooze, values)
+            conn.execute(_SQL.snooze, {"job_id": self.id, "job_token": self.token, "delay": delay})
 
         with self._fenced(end) as conn:
             yield conn
@@ -145,7 +143,7 @@ class Job:
         """
         if self.completed:
             raise ConfigurationError(f"task {self.task.name} went on after its completion")
-        conn, context = self._context.db.connection(), self._context
+        conn, abort = self._context.db.connection(), self._context.database_silent
         claims = self.token is None
         try:
             with translate_errors(), conn.transaction():
@@ -153,9 +151,7 @@ class Job:
                     self._claim(conn)
                 else:
                     conn.execute(_FENCE, self._fence_params())
-                with application_block(
-                    conn, deadline=self.deadline, abort_event=context.database_silent
-                ):
+                with application_block(conn, deadline=self.deadline, abort_event=abort):
                     yield conn
                 if end is not None:
                     end(conn)
@@ -230,14 +226,10 @@ class Job:
             except psycopg.DatabaseError as error:
                 if error.sqlstate != STALE_CLAIM:
                     raise
-                if uncertain and not self._exists():
+                query, values = _SQL.message_exists, {"id": self.id}
+                if uncertain and conn.execute(query, values).fetchone() is None:
                     return None
                 raise LeaseLost(str(error).splitlines()[0]) from error
-
-    def _exists(self) -> bool:
-        """Whether the message has a row: it was neither completed nor cancelled."""
-        conn = self._context.db.connection()
-        return conn.execute(_SQL.message_exists, {"id": self.id}).fetchone() is not None
 
     def claim(self, *, final: bool = False) -> None:
         """Claim the message in its own transaction. Raises NotClaimed, DatabaseUnavailable.
@@ -280,8 +272,8 @@ class Job:
         """Wait without a transaction. Raises LeaseLost, Released and TimeLimitExceeded at once."""
         context, until = self._context, time.monotonic() + seconds
         if context.reservation is not None and seconds > _SWITCH_S:
-            # This message was reserved for another worker, which has had the time by then to claim
-            # the one that is reserved for this worker.
+            # This message was reserved for another worker. After the wait, that worker has had
+            # time to claim the message that is reserved for this worker.
             context.sleep_interrupt.wait(_SWITCH_S)
             with suppress(DatabaseUnavailable), translate_errors():
                 reservation = {"reservation": context.reservation}

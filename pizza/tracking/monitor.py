@@ -38,7 +38,7 @@ class OrderMonitor(threading.Thread):
         self._factor = factor
         self._interval = interval
         self._stopping = threading.Event()
-        self._line = ReconnectingConnection(db_url, name=name, sleep=self._stopping.wait)
+        self._db = ReconnectingConnection(db_url, name=name, sleep=self._stopping.wait)
         self._tracked_at: float | None = None
         self._offline: set[str] = set()
 
@@ -52,16 +52,16 @@ class OrderMonitor(threading.Thread):
         """Check until `stop`; an error does not end the thread."""
         while not self._stopping.wait(self._interval):
             try:
-                conn = self._line.connection()
+                conn = self._db.connection()
                 with translate_errors():
                     self.check(conn)
             except Released:
                 break
             except DatabaseUnavailable as error:
-                self._line.invalidate(error)
+                self._db.invalidate(error)
             except Exception as error:
                 log.error("The monitor failed: %s", error, extra={"action": "monitor_failed"})
-        self._line.close()
+        self._db.close()
 
     def check(self, conn: BoundedConnection) -> None:
         """Check once, and log what has changed."""
