@@ -19,7 +19,7 @@ from .support.waiting import wait_until
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Both servers, started at once, ended with the session whatever way it ends."""
+    """Both servers, started at the same time, and stopped however the session ends."""
     folder: Path = tmp_path_factory.mktemp("servers")
     with Servers(folder) as running:
         yield running
@@ -39,7 +39,7 @@ def rabbitmq(servers: Servers) -> RabbitMQ:
 
 @pytest.fixture(scope="session")
 def _template(postgres: Postgres) -> str:
-    """A migrated database to copy from, so that a fresh one costs no migration."""
+    """A migrated database to copy, so that a new one needs no migration."""
     migrate(postgres.create_database("template_pizza"))
     return "template_pizza"
 
@@ -51,14 +51,14 @@ def _shared_database(postgres: Postgres, _template: str) -> SharedDatabase:
 
 @pytest.fixture
 def db_url(_shared_database: SharedDatabase) -> Iterator[str]:
-    """A migrated database of the test's own, as good as new."""
+    """A migrated database without rows of other tests."""
     yield _shared_database.acquire()
     _shared_database.release()
 
 
 @pytest.fixture
 def reading_only(postgres: Postgres) -> Callable[[], AbstractContextManager[None]]:
-    """For the length of a block the server answers and takes no writes, as with a full disk."""
+    """During a block the server is read-only, as with a full disk."""
 
     @contextmanager
     def block() -> Iterator[None]:
@@ -89,7 +89,7 @@ def broker_url(rabbitmq: RabbitMQ) -> str:
 
 
 def empty_broker(url: str) -> None:
-    """Delete the queues with fixed names; whoever needs them declares them again."""
+    """Delete the queues with fixed names; processes that need them declare them again."""
     with kombu.Connection(url) as connection:
         for name in (
             "kitchen_queue",

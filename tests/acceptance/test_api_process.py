@@ -1,4 +1,4 @@
-"""The order service as processes: started, killed, starved of its servers, stopped."""
+"""The order service as processes: started, killed, without its servers, stopped."""
 
 import contextlib
 import http.client
@@ -130,7 +130,7 @@ def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
 
 
 def test_a_stop_while_the_database_hangs_ends_in_time_and_answers_who_waits(start, postgres):
-    """With a body that never comes to its end beside, and a second signal of another kind."""
+    """While a body never ends, and with a second signal of another kind."""
     service = start("--max-concurrent=0")
     half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
     with socket.create_connection(("127.0.0.1", service.port)) as slow:

@@ -24,7 +24,7 @@ MEAL = {
     "delivery_address": "123 Main St",
     "items": [{"name": "Pizza", "quantity": 1, "price": 18.99}],
 }
-# The tests are on the service's own machine; a trusted proxy there says who it asks for.
+# The tests run on the service's machine; a trusted proxy there names the client.
 FAR, FARTHER = ({"X-Forwarded-For": f"203.0.113.{n}"} for n in (7, 8))
 ELSEWHERE = tuple({"X-Forwarded-For": address} for address in ("198.51.100.1", "2001:db8::1"))
 

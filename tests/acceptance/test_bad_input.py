@@ -1,4 +1,4 @@
-"""What no client should send: refused by name, stored nowhere, and no trouble for anybody else."""
+"""Bad requests are refused with the name of the field, stored nowhere, and harm no other client."""
 
 import gzip
 import json

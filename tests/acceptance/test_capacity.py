@@ -1,4 +1,4 @@
-"""The cap: exactly as many orders as `--max-concurrent`, whoever comes at the same time."""
+"""Exactly `--max-concurrent` orders are accepted, whatever number comes at the same time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small_restaurant(new_restaurant: Callable[[], Restaurant]) -> Restaurant:
 
 
 def race(restaurant: Restaurant, guests: int) -> tuple[list[Answer], list[Answer]]:
-    """So many guests at the same moment: who was taken, and who was not."""
+    """So many orders at the same time: the accepted ones, and the refused ones."""
     kinds = KINDS * (guests // len(KINDS) + 1)
     answers = restaurant.rush([meal(kind) for kind in kinds[:guests]])
     assert {answer.status for answer in answers} <= {201, 503}, answers
@@ -83,7 +83,7 @@ def places_come_free_as_orders_become_ready(restaurant: Restaurant, taken: list[
 
 
 def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaurant) -> None:
-    """300 guests who come again until they are taken, and two cooks; never more than 50."""
+    """300 clients repeat their orders until accepted, with two cooks; never more than 50."""
     meals = [meal(kind) for kind in KINDS * 100]
     over = threading.Event()
     with ThreadPoolExecutor(2) as pool:

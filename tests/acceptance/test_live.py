@@ -1,4 +1,4 @@
-"""Live updates over real HTTP: who sees what, replay after a cut, the caps, and the end."""
+"""Streams over real HTTP: what each client sees, replay after a cut, the limits, and the end."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_staff_looks_at_a_status_or_a_type(service: Service) -> None:
         assert tables.take(1)[0].data["order_number"] == dine_in
         assert cancelled.take(1)[0].data["order_number"] == takeout
         came = [(each.data["order_number"], each.data["new_status"]) for each in received.take(3)]
-    # Whoever shows those that are received hears that one is so no longer.
+    # A stream of received orders also gets the change that ends this status.
     assert came == [(takeout, "received"), (dine_in, "received"), (takeout, "cancelled")]
 
 
@@ -153,7 +153,7 @@ def test_beyond_the_cap_there_are_no_streams(service: Service) -> None:
         assert int(refused.headers["Retry-After"]) >= 1
         assert "streams" in refused.problem()["detail"]
         assert placed(service)
-    # Those that are gone are noticed when somebody needs their place.
+    # Closed streams are detected when another stream needs their place.
     with stream(service, "/events", **STAFF) as live:
         assert live.status == 200
 

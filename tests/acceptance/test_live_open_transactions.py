@@ -1,4 +1,4 @@
-"""Streams over real HTTP next to transactions that have changed an order and do not end."""
+"""Streams over real HTTP while transactions that changed an order stay open."""
 
 from __future__ import annotations
 

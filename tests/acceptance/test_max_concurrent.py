@@ -1,4 +1,4 @@
-"""How many orders at a time is a setting of the restaurant, not of each order service."""
+"""The limit of concurrent orders is a setting of the restaurant, not of each order service."""
 
 from __future__ import annotations
 

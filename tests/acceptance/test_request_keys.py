@@ -78,7 +78,7 @@ def test_two_hundred_racing_requests_place_one_order(start: Start) -> None:
     with ThreadPoolExecutor(200) as crowd:
         replies = list(crowd.map(lambda _: order(service, body, key), range(200)))
 
-    # Who found the first one in flight was told when to come back.
+    # Requests during the first one got the time after which to repeat.
     assert {reply.status for reply in replies} <= {201, 409}
     assert all(reply.headers["Retry-After"] for reply in replies if reply.status == 409)
     bodies = {reply.body for reply in replies if reply.status == 201}

@@ -1,4 +1,4 @@
-"""Half-sent bodies and silent connections by the thousand, a hung broker: others are answered."""
+"""Thousands of half-sent bodies and silent connections, a hung broker: others are answered."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_what_does_not_come_to_its_end_is_given_up_head_and_body(service: Servic
 
 
 def looked_at(service: Service, over: threading.Event) -> Counter[str]:
-    """Ask again and again for everything that tells of messages; what the answers were."""
+    """Repeat every request that reads messages; counts the answers."""
     form = {**STAFF, "Content-Type": "application/x-www-form-urlencoded"}
     asked = (
         ("GET", "/manage/dead-letters", None, STAFF),
@@ -208,7 +208,7 @@ def median_of_orders(service: Service) -> tuple[float, Counter[str]]:
 def test_while_rabbitmq_hangs_orders_take_as_long_as_before(
     service: Service, rabbitmq: RabbitMQ
 ) -> None:
-    """Whatever tells of dead letters and of the broker asks PostgreSQL alone."""
+    """Requests about dead letters and the broker read PostgreSQL only."""
     median_of_orders(service)
     before, answers = median_of_orders(service)
     rabbitmq.pause()

@@ -71,7 +71,7 @@ def test_an_order_of_the_specification_is_taken(
     assert re.fullmatch(r"ORD_\d{8}_\d{3,}", order["order_number"])
     assert order["status"] == "received"
     assert b'"total_amount":' + total + b"," in answer.body
-    # A customer who comes again is a repeat customer: 5 instead of 1.
+    # The second order of a customer: priority 5 instead of 1.
     assert order["priority"] in priority
     assert order["order_type"] == order_type
     assert order["estimated_completion"] > order["created_at"]

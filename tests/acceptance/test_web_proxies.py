@@ -1,4 +1,4 @@
-"""Behind real proxies: conditional requests, who is limited, streams, pages, and sub-paths."""
+"""Behind real proxies: conditional requests, limits of clients, streams, pages, and sub-paths."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _kitchen_resumed(service: Service) -> Iterator[None]:
 
 
 class SiteClient:
-    """A client of one site with an address of its own, so that each test has its own limit."""
+    """A client of one site with a separate address, so each test has its own limit."""
 
     _used = 1
 

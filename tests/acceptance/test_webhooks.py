@@ -1,4 +1,4 @@
-"""Webhooks end to end: from an order to a receiver that verifies what it is told."""
+"""Webhooks end to end: from an order to a receiver that verifies each delivery."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_each_step_of_an_order_is_delivered_despite_failures_and_a_hanging_webho
         states = [each["state"] for each in deliveries(restaurant, good)]
         return states == ["delivered"] * 3
 
-    # Then the good one hears of each step, signed, though another lets everybody wait
+    # Then the good one gets each step, signed, while another one hangs
     eventually(all_delivered, 40, "each step is delivered")
     assert set(told()) == {"order.received", "order.cooking", "order.ready"}
     for each in told().values():
@@ -98,12 +98,12 @@ def test_each_step_of_an_order_is_delivered_despite_failures_and_a_hanging_webho
     assert hanging.heard and not [
         each for each in deliveries(restaurant, stuck) if each["state"] == "delivered"
     ]
-    # And who has gone is not asked again
+    # And a receiver that answered 410 gets nothing more
     worker.wait_for("webhook_disabled")
     assert len(gone.heard) == 1
     assert not restaurant.client.get(f"/webhooks/{left['id']}").document["enabled"]
     assert deliveries(restaurant, left)[0]["problem"] == "answered 410"
     assert restaurant.client.post(f"/webhooks/{left['id']}/test").status == 409
-    # And a worker that is told to stop hands back what hangs
+    # And a worker that stops releases the delivery that hangs
     assert worker.stop() == 0
     assert all(each["secret"] not in worker.stdout_path.read_text() for each in (good, stuck))

@@ -1,4 +1,4 @@
-"""Every page at a phone's width and at a desk's, by day and by night, as axe-core sees it."""
+"""axe-core finds no barrier on any page, on a phone and on a wide screen, light and dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kitchen's board: what it shows, and an order bumped through it by keyboard."""
+"""The kitchen's board: what it shows, and how an order is bumped by keyboard."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_an_action_on_a_changed_order_shows_an_error_on_its_card(service, page):
     page.expect("412")
     focus(page, order)
     page.press("b")
-    # Somebody at another board was faster.
+    # Another board changed the order first.
     service.query(
         "update orders set version = version + 1 where number = %s returning 1",
         order["order_number"],

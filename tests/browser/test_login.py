@@ -1,4 +1,4 @@
-"""Staff's pages where there is a key: it is shown once, and forgotten when it is revoked."""
+"""Pages of staff where there is a key: the login, the session, and its end with the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manager's page: what it shows, and what a click of it changes."""
+"""The manager's page: what it shows, and what its buttons change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger orders in the browser, by mouse, by keyboard, and without scripts."""
+"""A customer orders in the browser, by mouse, by keyboard, and without scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger orders on a phone; staff bumps it by keyboard; it is followed to the door."""
+"""A customer orders on a phone, staff bumps the order, and the tracker shows its delivery."""
 
 from __future__ import annotations
 

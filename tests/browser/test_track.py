@@ -1,4 +1,4 @@
-"""A customer follows an order: by its type, live, through a lost connection, to the door."""
+"""A customer follows an order: steps of its type, live changes, a lost connection, the delivery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Restaurants on databases that are not set up as ours are."""
+"""Restaurants on databases with other settings than those of the test servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeDatabase = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def new_database(postgres: Postgres) -> Iterator[MakeDatabase]:
-    """Makes empty databases with settings of their own; gives the URL. All are dropped."""
+    """Makes empty databases with the given settings; returns the URL. All are dropped."""
     names: list[str] = []
 
     def make(settings: dict[str, str] | None = None, options: str = "") -> str:

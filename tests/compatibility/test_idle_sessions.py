@@ -52,7 +52,7 @@ def test_no_request_notices_that_all_idle_sessions_have_ended(
 
 
 def test_what_a_server_says_in_between_ends_no_session(pool: Pool, postgres: Postgres) -> None:
-    """A change of its configuration may be told to idle sessions, too."""
+    """The server may announce a change of its configuration to idle sessions, too."""
     with connect(postgres.url, name="test") as conn:
         conn.execute("listen news")
         with postgres.connect() as admin:

@@ -1,4 +1,4 @@
-"""docs/asyncapi.yaml is true: what is published by it arrives, what the broker carries fits it."""
+"""docs/asyncapi.yaml is true: messages by it are accepted, and those of the broker match it."""
 
 from __future__ import annotations
 

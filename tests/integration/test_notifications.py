@@ -1,4 +1,4 @@
-"""NotificationHandler of notifications: filtered, shown once, logged, given up with a reason."""
+"""Notifications are filtered, shown once, logged, and given up with a reason."""
 
 from __future__ import annotations
 

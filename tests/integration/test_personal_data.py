@@ -158,7 +158,7 @@ def test_an_erased_name_is_in_no_column_of_the_database(
     erased = personal_data.erase(conn, "zoë QUEXWOBBLE")
 
     assert (erased.orders, erased.dead_messages) == (3, 3)
-    # The neighbour's own dead message says who is with the neighbour: that is the neighbour's.
+    # The neighbour's dead message names this customer: it is the neighbour's data.
     left = [place for place in places(conn) if place not in neighbours_places(conn)]
     assert left == []
     text = {column for column in CUSTOMER if column not in NOT_TEXT}

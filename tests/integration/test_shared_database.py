@@ -1,4 +1,4 @@
-"""The one database of many tests is after each as a new one would be."""
+"""The database that tests share is as good as new after each of them."""
 
 from __future__ import annotations
 

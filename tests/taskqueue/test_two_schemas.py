@@ -1,4 +1,4 @@
-"""Two installations in two schemas of one database live side by side."""
+"""Two installations work in two schemas of one database."""
 
 from __future__ import annotations
 

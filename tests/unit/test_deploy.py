@@ -1,4 +1,4 @@
-"""The files in deploy/: they name only what there is."""
+"""The files in deploy/ name only what exists."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_a_log_file_that_cannot_be_opened_is_a_sentence():
         logging_config.setup_logging(Settings(log_file="/no/such/folder/log"))
 
 
-# What replaces hooks of the interpreter is tried in an interpreter of its own.
+# Code that replaces hooks of the interpreter is tested in a separate interpreter.
 
 
 def run(script, *arguments):

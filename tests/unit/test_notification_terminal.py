@@ -1,4 +1,4 @@
-"""Notifications for people."""
+"""Notifications as text on a terminal."""
 
 import io
 

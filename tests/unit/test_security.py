@@ -1,4 +1,4 @@
-"""docs/security.md and docs/asvs.md hold: their tests exist, and what they say of the code."""
+"""docs/security.md and docs/asvs.md are true: their tests exist, and so does the code they name."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SECTIONS = {
     13: 4,
     14: 5,
 }
-# Whatever can fetch an address that somebody else has chosen.
+# Modules that can fetch an address that another person has chosen.
 FETCHERS = {"aiohttp", "http", "httpx", "requests", "urllib3", "pycurl", "ftplib", "smtplib"}
-# The one place that does, after it has judged the address.
+# The one module that does, after it has checked the address.
 FETCHER = ROOT / "pizza" / "webhooks" / "client.py"
 
 

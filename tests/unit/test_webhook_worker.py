@@ -1,4 +1,4 @@
-"""What a webhook-worker may call is what its settings say."""
+"""The settings decide which addresses a webhook worker may call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A RabbitMQ that is short of memory takes no messages: orders wait, and everybody is told."""
+"""While RabbitMQ is short of memory it accepts no messages: orders wait, and this is reported."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def test_an_order_service_stops_and_starts_while_the_broker_is_short_of_memory(
         eventually(is_told(restaurant, "blocked", 1), 10, "the broker is called blocked")
         assert restaurant.service.stop() == 0
         restaurant.open()
-        numbers.append(restaurant.place())  # RabbitMQ tells a connection at its first message
+        numbers.append(
+            restaurant.place()
+        )  # RabbitMQ announces it to a connection at its first message
         eventually(is_told(restaurant, "blocked", 1), 15, "the next one says what a cook has seen")
     restaurant.ledger.wait_for("ready", numbers, 15)
     assert len(restaurant.ledger.cookings()) == len(numbers)

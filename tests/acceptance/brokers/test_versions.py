@@ -32,7 +32,7 @@ def test_every_queue_is_a_classic_queue(restaurant: Restaurant, broker: RabbitMQ
 
 
 def test_orders_are_cooked_and_everybody_is_notified(restaurant: Restaurant) -> None:
-    subscriber = restaurant.subscribe()  # with a transient queue of its own
+    subscriber = restaurant.subscribe()  # with its own transient queue
     restaurant.track()
     restaurant.start_cook("mario")
     numbers = restaurant.place_in_turn(meal(kind) for kind in KINDS)

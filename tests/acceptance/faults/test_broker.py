@@ -1,4 +1,4 @@
-"""RabbitMQ crashed, hung, wiped, or robbed of a queue: orders are taken, and cooked in the end."""
+"""RabbitMQ crashed, hung, wiped, or a queue deleted: orders are accepted, and cooked in the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GUESTS = 30
 
 
 def pace(restaurant: Restaurant) -> float:
-    """The median time that a guest waits for his 201, of 30 who come one after the other."""
+    """The median time of 30 orders, placed one after the other, until their 201."""
     answers = [restaurant.client.order(meal(kind)) for kind in KINDS * (GUESTS // len(KINDS))]
     assert {answer.status for answer in answers} == {201}, answers
     return median(answer.seconds for answer in answers)
@@ -29,7 +29,7 @@ def all_ready(restaurant: Restaurant) -> bool:
 def test_orders_are_taken_as_fast_without_a_broker_and_cooked_once_it_is_back(
     restaurant: Restaurant,
 ) -> None:
-    """As fast: three times the calm median and 20 ms, since two cores are shared by everything."""
+    """As fast: three times the median before, and 20 ms, since all processes share two cores."""
     cook = restaurant.start_cook("mario")
     watch = Stopwatch()
     calm = pace(restaurant)
@@ -55,7 +55,7 @@ def test_orders_are_taken_as_fast_without_a_broker_and_cooked_once_it_is_back(
 def test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once(
     restaurant: Restaurant,
 ) -> None:
-    """The cook cannot acknowledge it; the ticket comes again, and has no effect."""
+    """The cook cannot acknowledge it; the second delivery has no effect."""
     restaurant.start_cook("mario", cooking_time=2)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
@@ -69,7 +69,7 @@ def test_an_order_that_is_cooking_while_the_broker_crashes_is_ready_once(
 
 
 def test_a_broker_that_lost_its_disk_is_filled_again(restaurant: Restaurant) -> None:
-    """Topology, tickets, all gone, with orders waiting in every queue and one in the oven."""
+    """Exchanges, queues and messages are gone while orders wait in every queue and one cooks."""
     restaurant.start_cook("mario", cooking_time=1.5)
     first = restaurant.place()
     restaurant.ledger.wait_for("cooking", [first], 5)

@@ -1,4 +1,4 @@
-"""PostgreSQL crashed or hung: refused politely within two seconds, and all is well after it."""
+"""PostgreSQL crashed or hung: 503 within two seconds, and normal service afterwards."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def all_ready(restaurant: Restaurant) -> bool:
 
 
 def test_what_was_refused_during_a_hang_is_not_stored_after_it(restaurant: Restaurant) -> None:
-    """The server wakes up right after the guests were sent away, with their orders in its ears."""
+    """The server continues right after requests were refused, and gets their statements then."""
     postgres = restaurant.servers.postgres
     refused: set[str] = set()
     for length in (0.0, 0.2, 0.5):
@@ -81,5 +81,5 @@ def test_an_order_that_is_cooking_meanwhile_is_ready_once_after_it(
         time.sleep(2)  # the length of the outage: longer than the cooking
 
     restaurant.ledger.wait_for("ready", numbers, 15)
-    # The cooks were there all the time, so nobody takes over from anybody.
+    # The cooks kept their leases, so no cook takes over from another.
     assert len(restaurant.ledger.cookings()) == 3

@@ -1,4 +1,4 @@
-"""SIGHUP, which a process gets when its terminal closes: it stops as at SIGTERM."""
+"""SIGHUP, which a process gets when its terminal closes, stops it as SIGTERM does."""
 
 from __future__ import annotations
 

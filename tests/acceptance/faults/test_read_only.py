@@ -1,4 +1,4 @@
-"""PostgreSQL takes no writes for a while: refused politely, nothing lost, nothing cooked twice."""
+"""PostgreSQL refuses writes for a while: orders are 503, nothing is lost or cooked twice."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_cook_in_the_middle_of_an_order_brings_it_to_its_end(
 
     restaurant.ledger.wait_for("ready", numbers, 30)
     restaurant.ledger.check_all_ready()
-    # The cooks were there all the time, so nobody takes over from anybody.
+    # The cooks kept their leases, so no cook takes over from another.
     assert len(restaurant.ledger.cookings()) == len(numbers)
     for program in (service, *cooks):
         assert program.running

@@ -1,4 +1,4 @@
-"""Starting: before the servers are there, and set-up by several at once."""
+"""Processes that start before their servers, and several set-ups at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGSTOP: what is in hand is finished or handed back, never both."""
+"""SIGTERM and SIGSTOP: an order in progress is finished or released, never both."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def interrupt(cook: Program) -> bool:
 
 
 def test_a_frozen_cook_changes_nothing_more_when_it_thaws(restaurant: Restaurant) -> None:
-    """Past its lease, and past the broker's patience, another cook has long taken over."""
+    """After its lease and the broker's time-out another cook has taken over."""
     short = {"lease": 2, "heartbeat": 1}
     frozen = restaurant.start_cook("mario", cooking_time=1, **short)
     number = restaurant.place()
@@ -119,7 +119,7 @@ def test_the_order_service_stops_cleanly_and_leaves_nothing_unsent(
 def test_all_processes_stop_in_time_while_both_servers_hang_and_lose_nothing(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
-    """One in mid-cooking, one at rest, a station, tracking, a subscriber; told more than once."""
+    """A busy cook, an idle one, a station, tracking, a subscriber; each gets several signals."""
     restaurant = new_restaurant()
     restaurant.open(stations="quality")
     busy = restaurant.start_cook("mario", cooking_time=0.5, grace=1)

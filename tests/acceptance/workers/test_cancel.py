@@ -1,4 +1,4 @@
-"""An order that is cancelled while it cooks: its cook stops within a second, nothing stays."""
+"""When a cooking order is cancelled, its cook stops within a second and nothing of it remains."""
 
 from __future__ import annotations
 

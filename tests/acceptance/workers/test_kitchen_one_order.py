@@ -142,7 +142,7 @@ def test_the_order_is_ready_with_its_cook_and_its_time(cooked_order: CookedOrder
 
 
 def test_each_type_cooks_for_its_own_time(cooked_order: CookedOrder) -> None:
-    """Exactly as long as told, and at most a scheduler's whim longer."""
+    """As long as configured, and at most as much longer as the machine is busy."""
     _, begun, done = (row.changed_at for row in cooked_order.log)
     wanted = SECONDS[cooked_order.order["type"]]
 

@@ -1,4 +1,4 @@
-"""Cooks for certain order types: what they say of themselves, and what they leave alone."""
+"""Cooks for certain order types: what they log, and which orders they leave to others."""
 
 from __future__ import annotations
 

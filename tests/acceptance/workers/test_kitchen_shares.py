@@ -1,4 +1,4 @@
-"""Work among several cooks: none holds an order that another could start, all do their share."""
+"""Several cooks share the work; none holds an order that another could start."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_orders_that_come_one_by_one_are_shared_evenly(restaurant: Restaurant) -
 
 
 def test_a_busy_cook_holds_no_order_hostage(restaurant: Restaurant) -> None:
-    """A cook who is busy for a minute, 24 orders in its three queues, and help arrives."""
+    """A cook is busy for a minute, 24 orders wait in its three queues, and more cooks start."""
     busy = restaurant.start_cook("busy", cooking_time=60, grace=0)
     first = restaurant.place()
     restaurant.ledger.wait_for("cooking", [first], 5)

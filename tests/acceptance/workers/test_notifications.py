@@ -1,4 +1,4 @@
-"""Notification subscribers: each hears all it wants to, and a named one what it missed."""
+"""Notification subscribers: each gets the events of its filter, a named one also missed ones."""
 
 from __future__ import annotations
 

@@ -66,9 +66,9 @@ def test_a_better_order_overtakes_those_that_wait(restaurant: Restaurant) -> Non
 def test_three_cooks_overtake_by_no_more_than_the_claims_in_flight(restaurant: Restaurant) -> None:
     """With three cooks each of the two others may be claiming at the same moment.
 
-    A cook is told its order in one transaction and writes the start of cooking in the next,
+    A cook gets its order in one transaction and writes the start of cooking in the next,
     so an order may be written after at most two worse ones, one for each other cook. More
-    would mean that somebody was sent to a worse order while a better one was free.
+    would mean that a cook got a worse order while a better one was free.
     """
     numbers = restaurant.place_in_turn(mixed_meals())
 

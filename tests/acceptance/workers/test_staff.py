@@ -1,4 +1,4 @@
-"""The staff at work over HTTP and by command, beside real cooks."""
+"""Staff at work over HTTP and by command, with real cooks."""
 
 from __future__ import annotations
 

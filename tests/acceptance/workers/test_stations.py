@@ -1,4 +1,4 @@
-"""The whole line: kitchen, quality, packaging, courier, and orders that leave it on the way."""
+"""Kitchen, quality, packaging, courier, and orders that skip stations or are sent back."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_cooks_by_tag_share_the_menu(new_restaurant):
     )
     restaurant.start_cook("chef_luigi", order_types="salad,soup")
     restaurant.ledger.wait_for("ready", [salad], 15)
-    # What takes both is for somebody who can do both, what nobody knows for one who takes all.
+    # An order with both tags is for a cook with both, an unknown dish for a cook without tags.
     restaurant.start_cook("chef_twice", order_types="salad,pizza")
     restaurant.ledger.wait_for("ready", [both], 15)
     assert order(restaurant, sushi)["status"] == "received"
@@ -169,7 +169,7 @@ def test_a_cook_who_may_cook_none_of_fifty_orders_leaves_cook_and_broker_alone(n
     before = sum(map(cpu_seconds, roots))
     time.sleep(6)
     assert sum(map(cpu_seconds, roots)) - before < 6 * 0.05
-    # They are cooked as soon as somebody may.
+    # They are cooked as soon as a cook with their tag starts.
     restaurant.start_cook("chef_luigi", order_types="salad")
     restaurant.ledger.wait_for("ready", numbers, 20)
 

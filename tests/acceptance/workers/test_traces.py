@@ -1,4 +1,4 @@
-"""One trace for one order: from the guest's request through every process on its way."""
+"""One trace for one order: from the customer's request through every process on its way."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_a_dead_worker_and_its_return(new_restaurant: Make) -> None:
     again = restaurant.start_cook("mario")
     assert tracker.wait_for("worker_online", 5)["details"] == {"worker_name": "mario"}
     assert again.stop() == 0
-    time.sleep(0.6)  # three more looks: who goes home is not dead
+    time.sleep(0.6)  # three more checks: a worker that has unregistered is not dead
     assert len(tracker.said("worker_offline")) == 1
 
 
@@ -174,7 +174,7 @@ def test_status_requests_good_refused_repeated_and_bad(
         _, headers = amqp.dead_letter()
         assert reason in headers["reason"]
         assert headers["died_in"] == "tracking_status_queue"
-    # The change itself is told as any other
+    # The change itself is published as any other
     eventually(lambda: changes(tracker, number)[-1:] == [("received", "cancelled")], 5, "told")
     assert len(tracker.said("status_request_completed")) == 1
 

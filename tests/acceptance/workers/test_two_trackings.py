@@ -1,4 +1,4 @@
-"""Two tracking services, as the handbook recommends: one tracks, whatever restarts or ends."""
+"""Two tracking services, as docs/operations.md recommends: one tracks, whichever ends."""
 
 from __future__ import annotations
 

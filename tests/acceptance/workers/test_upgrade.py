@@ -1,4 +1,4 @@
-"""An upgrade without a break: processes end and come again while guests order and cooks cook."""
+"""An upgrade without a break: processes are replaced while customers order and cooks cook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coming to work: ten places, one name each, and who is there, by /workers/status."""
+"""Registration of workers: ten at most, unique names, and what /workers/status shows."""
 
 from __future__ import annotations
 

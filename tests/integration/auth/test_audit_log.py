@@ -1,4 +1,4 @@
-"""The audit log: an entry for each kind of change, in its transaction, and never another word."""
+"""The audit log: an entry for each kind of change, in its transaction, which never changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, tokens and a client's places, on the real tables."""
+"""Keys, tokens and the limit of a client's orders, on the real tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader of all changes next to transactions that stay open: its cost and its bounds."""
+"""The change feed while transactions stay open: its cost and its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The role that deploy/ makes for the program: it sets its database up, and is no superuser."""
+"""The role that deploy/ creates for the program sets up its database and is no superuser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations: safe twice, by several at once, and against files that changed."""
+"""Migrations: twice, by several at the same time, and with files that changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ledger(url: str) -> dict[str, str]:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *more: Script, changed: str | None = None) -> None:
-    """Let the files be these beside the real ones; `changed` has a line more than it had."""
+    """Add these files to the real ones; `changed` has one more line than before."""
     found = [
         replace(each, text=each.text + "\n-- changed") if each.name == changed else each
         for each in scripts()

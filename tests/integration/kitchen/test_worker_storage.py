@@ -1,4 +1,4 @@
-"""Who is on shift, by the sessions that hold their names."""
+"""Registered workers, by the sessions that hold the locks of their names."""
 
 from __future__ import annotations
 

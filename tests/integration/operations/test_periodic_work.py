@@ -1,4 +1,4 @@
-"""Periodic work waits for no locked row, leaves out what is locked, and has it in a later run."""
+"""Periodic work waits for no locked row, skips it, and processes it in a later run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept for a while only: old rows go, young ones and those of open orders stay."""
+"""Old rows are deleted; young ones and those of open orders stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders that have to have the menu's prices, on the real tables."""
+"""Orders that must have the menu's prices, on the real tables."""
 
 from __future__ import annotations
 

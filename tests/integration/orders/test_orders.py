@@ -1,4 +1,4 @@
-"""Taking orders: the rules of the domain meet the tables."""
+"""Placing orders: the rules of the domain and the tables."""
 
 from __future__ import annotations
 

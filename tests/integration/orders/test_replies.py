@@ -1,4 +1,4 @@
-"""Answers to other programs: where they may go, on the real outbox."""
+"""Replies to other programs: to which queues they may go, on the real outbox."""
 
 from __future__ import annotations
 

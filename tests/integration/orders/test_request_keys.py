@@ -1,4 +1,4 @@
-"""Orders under a key: the same request places one order, whatever happens in between."""
+"""Idempotency keys: the same request places one order, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_key_in_flight_is_waited_for_and_then_refused(
         first = place(conn)
         with pytest.raises(IdempotencyConflict):
             place(second_conn)
-        # Whoever waits in vain leaves nothing behind on its connection.
+        # A wait that fails leaves no lock on its connection.
         assert second_conn.execute("show lock_timeout").fetchone() == ("0",)
         place(second_conn, IdempotencyKey("another key", KEY.digest))
 

@@ -1,4 +1,4 @@
-"""Changes by hand: cancel, hand over, send back, another priority; each against one version."""
+"""Changes by staff: cancel, hand over, send back, another priority; each against one version."""
 
 from __future__ import annotations
 

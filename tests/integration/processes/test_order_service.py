@@ -1,4 +1,4 @@
-"""An order service at its start: whose limit of orders at a time holds."""
+"""Which limit of concurrent orders holds when an order service starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "order-service start"
 
 @pytest.fixture(autouse=True)
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little patience with others, and frequent looks."""
+    """Short time-outs and frequent checks."""
     monkeypatch.setattr("pizza.processes.order_service._ALONE_SECONDS", 0.2)
     monkeypatch.setattr("pizza.processes.order_service._LOOK_SECONDS", 0.1)
 
@@ -47,7 +47,7 @@ def limit(conn: BoundedConnection) -> int:
 
 
 def differences(caplog: pytest.LogCaptureFixture) -> list[tuple[object, object]]:
-    """What warnings have named: the limit of the flag, and the one that holds."""
+    """The limits that warnings named: that of the flag, and the one in use."""
     found = [r for r in caplog.records if getattr(r, "action", "") == "max_concurrent_differs"]
     assert all(record.levelname == "WARNING" for record in found)
     details = [record.details for record in found]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Set-up, and what is routed where."""
+"""Set-up, and the routing of messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stuck orders and workers that are gone: said once, and again when it is over."""
+"""Stuck orders and dead workers are logged once, and once more when it is over."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CheckOnce = Callable[[], list[tuple[str, str, str | None]]]
 
 @pytest.fixture
 def check_once(conn: BoundedConnection, db_url: str, caplog: pytest.LogCaptureFixture) -> CheckOnce:
-    """Look once: the level, action and order number of each line."""
+    """Runs one check; returns level, action and order number of each log line."""
     watch = OrderMonitor(db_url, factor=3, interval=1, name="watch")
     caplog.set_level(logging.INFO, "pizza")
 
@@ -178,7 +178,7 @@ def test_a_customer_is_notified_when_the_estimate_is_far_from_the_last_notified_
     # Once is enough, and the next is measured from there
     assert news(101) == news(80) == []
     assert news(60) == [("received", "received", None)]
-    # It changes nothing of the order, and its cook tells what follows
+    # It does not change the order, and its cook continues
     assert conn.execute("select version from orders").fetchall() == [(1,)]
     conn.execute("update orders set status = 'cooking', started_at = now()")
     assert news(300) == []

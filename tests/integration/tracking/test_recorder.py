@@ -1,4 +1,4 @@
-"""Tracking keeps every notification once, and tells which are missing or late."""
+"""Tracking stores every notification once, and reports missing and late ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was missed between two connections, read next to a gap that is filled meanwhile."""
+"""What a stream missed between two connections, while a gap is filled."""
 
 from __future__ import annotations
 

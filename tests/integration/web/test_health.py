@@ -1,4 +1,4 @@
-"""`/readyz`: what an order service stands on, as a real database tells it."""
+"""`/readyz`: each check against a real database."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_all_streams_are_fed_by_one_connection_that_ends_with_them(
     for stream in streams:
         stream.close()
     wait_until(lambda: not conn.execute(CONNECTIONS).fetchall(), 10, "the connection is closed")
-    # And begins anew, with nothing of what came between.
+    # And starts again, without what came in between.
     place()
     again = join()
     order = place()
@@ -185,7 +185,7 @@ def test_a_head_opens_no_stream(client: FlaskClient, place: Place) -> None:
 def test_refused_streams_have_the_open_ones_pinged_seldom_and_in_another_thread(
     join: Join, hub: StreamHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Anybody can have streams refused, as often as they like."""
+    """Any client can cause refused streams, as often as it likes."""
     monkeypatch.setattr(hub_module, "_PING_SLICE", 2)
     pinged: list[tuple[Stream, str]] = []
     monkeypatch.setattr(

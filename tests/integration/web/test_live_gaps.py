@@ -1,4 +1,4 @@
-"""Streams next to transactions that stay open, of clients that are cut off and come back."""
+"""Streams while transactions stay open, with clients that are cut off and reconnect."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_beyond_the_longest_id_changes_are_repeated_and_none_is_missed(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
-    """Their event ids and sequences tell."""
+    """Their event ids and sequences show it."""
     hub = process()
     screen.open(hub)
     gaps = 3 * MAX_RANGES

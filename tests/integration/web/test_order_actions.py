@@ -1,4 +1,4 @@
-"""Orders changed by hand over HTTP, on a real database."""
+"""Changes of orders by staff over HTTP, on a real database."""
 
 from __future__ import annotations
 

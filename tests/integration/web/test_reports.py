@@ -1,4 +1,4 @@
-"""Figures over HTTP against plain SQL on the same database."""
+"""Reports over HTTP against plain SQL on the same database."""
 
 from __future__ import annotations
 

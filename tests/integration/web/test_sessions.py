@@ -45,7 +45,7 @@ def app(db_url: str, conn: BoundedConnection) -> Iterator[App]:
 
 @pytest.fixture
 def browser(app: Flask) -> Callable[[], FlaskClient]:
-    """Makes a browser from elsewhere, with cookies of its own."""
+    """Makes a browser at another address, with its own cookies."""
 
     def make() -> FlaskClient:
         client = app.test_client()
@@ -120,7 +120,7 @@ def test_it_ends_within_a_second_by_how_often_the_hub_checks() -> None:
     assert 2 * hub._AUTHORIZATION_SECONDS + hub.TICK_SECONDS < 1
 
 
-# --- who did it -----------------------------------------------------------------------------------
+# --- the audit log -----------------------------------------------------------------------------
 
 
 def test_an_orders_history_names_the_key_and_the_note(

@@ -1,4 +1,4 @@
-"""An order's trace in what is sent about it, whoever sends it."""
+"""The messages about an order carry its trace, whichever process sends them."""
 
 from __future__ import annotations
 

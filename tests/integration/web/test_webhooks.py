@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: registered, changed, and their deliveries looked at."""
+"""Webhooks over HTTP: registered, changed, and their deliveries listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A POST to a stranger's address: bounded, to the address that was judged, and nowhere else."""
+"""A POST to the address of another program: limited in time, only to the checked address."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_nor_is_an_address_in_whatever_form(receiver: WebhookReceiver, host: str
 def test_it_connects_to_the_checked_address_and_not_to_a_later_answer_of_the_name(
     receiver: WebhookReceiver, resolved_addresses: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a name that is public when it is judged, and this machine when it is asked again
+    # Given a name that is public when it is checked, and this machine at the next look-up
     resolved_addresses[NAME] = [["192.0.2.1"], ["127.0.0.1"]]
     judged: list[str] = []
     monkeypatch.setattr(client, "is_public", lambda address: not judged.append(address))

@@ -1,4 +1,4 @@
-"""Webhooks on a real database and a real receiver: what is written, sent, and noted of it."""
+"""Webhooks on a real database and a real receiver: deliveries, signatures, retries, the log."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 
 class Desk:
-    """A webhook at the receiver, events, and a worker that takes what is due by hand."""
+    """A webhook at the receiver, events, and a worker that runs due deliveries on request."""
 
     def __init__(self, conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> None:
         self.conn = conn
@@ -244,7 +244,7 @@ def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> N
     (noted,) = desk.log(webhook)
     assert (noted.state, noted.attempts, noted.next_at) == ("failed", attempts, None)
     assert desk.conn.execute("select count(*) from message").fetchone() == (0,)
-    # And staff can have it made anew
+    # And staff can retry it
     desk.receiver.always = 200
     retried = webhooks.retry_delivery(desk.conn, str(webhook.id), str(noted.id))
     assert (retried.state, retried.attempts) == ("waiting", 0)
@@ -342,7 +342,7 @@ def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
         held = threading.Thread(target=desk.run, args=(*mine[0][:2], patient, PRIVATE, line))
         held.start()
         assert began.wait(30)
-        # Then a second one of the same webhook is put off, and the other webhook hears its own
+        # Then a second one of the same webhook is snoozed, and the other webhook gets its delivery
         assert desk.run(*mine[1][:2]) is Outcome.RESCHEDULED
         assert [desk.run(*each[:2]) for each in others] == [Outcome.COMPLETED] * 2
         assert [each.path for each in desk.receiver.heard] == ["/hook", "/quick", "/quick"]

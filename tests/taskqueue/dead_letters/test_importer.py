@@ -1,4 +1,4 @@
-"""What lies in the dead-letter queue and has no row gets one; copies go with their rows."""
+"""Dead letters in the queue without a row get one; copies are removed with their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead messages are rows: people list them, send them again and drop them without the broker."""
+"""Dead messages are rows: they are listed, retried and dropped without the broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that are taken back, or moved in their queue, by who sent them."""
+"""The sender cancels messages, or changes their priority."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(harness: Ha
     assert cancel(harness.conn, job)
     gate.open()
     harness.await_run(job, event="end")
-    # A job that ends before its worker has heard of it is told by the fence instead.
+    # A job that ends before its worker is notified is stopped by the fence instead.
     told = lambda: worker.log("job_cancelled") or worker.log("lease_lost")  # noqa: E731
     wait_until(told, 10, "it says why")
     assert not harness.effects()

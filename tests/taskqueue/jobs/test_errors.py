@@ -1,4 +1,4 @@
-"""Which errors fail an attempt, and which are an outage that is waited for."""
+"""Which errors fail an attempt, and which are outages during which a job waits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOST_IN_BLOCK = 5
 
 @pytest.fixture
 def other_conn(harness: Harness) -> Iterator[psycopg.Connection]:
-    """Two rows, and somebody else's connection."""
+    """Two rows, and another connection."""
     harness.conn.execute("create table pair (id integer primary key)")
     harness.conn.execute("insert into pair values (1), (2)")
     with psycopg.connect(harness.db_url) as conn:
@@ -82,7 +82,7 @@ def test_an_error_of_another_database_fails_the_attempt(
 
 def test_a_deadlock_fails_the_attempt(harness: Harness, other_conn: psycopg.Connection) -> None:
     worker = harness.worker("w")
-    # Given somebody who notices a deadlock later than the job, and holds what it wants second
+    # Given another session that detects a deadlock later, and holds what the job wants second
     other_conn.execute("set local deadlock_timeout = '60s'")
     other_conn.execute("select from pair where id = 2 for update")
     gate = harness.gate()

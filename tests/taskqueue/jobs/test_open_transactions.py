@@ -1,4 +1,4 @@
-"""A job that stays in its transaction, healthy or frozen, delays nobody else."""
+"""A job that keeps its transaction open, healthy or frozen, delays no other job."""
 
 from __future__ import annotations
 

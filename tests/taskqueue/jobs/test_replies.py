@@ -1,4 +1,4 @@
-"""Answers to requests: to the queue that waits for them, and nowhere when it is gone."""
+"""Replies go to the queue of the request, and are dropped when it is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a job that fails: rows that become due, and in the end a dead letter."""
+"""A failed job becomes due again, and in the end a dead letter."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_waiting_retry_is_a_row_and_holds_up_nobody(harness: Harness) -> None:
     harness.await_run(failing)
     other = harness.send()
     harness.await_states(claimed=1, sent=1)
-    relay.kill9()  # so that nobody takes it up again before it has been looked at
+    relay.kill9()  # so that no worker takes it before the check
     gate.open()
     harness.await_states(scheduled=1)
     failed_at = harness.await_run(failing, event="end")["at"]
@@ -159,7 +159,7 @@ def test_a_manual_claim_in_the_last_attempt_is_dead_lettered_too(harness: Harnes
         if number == 0:
             harness.send("exit_in_transaction", task="once")
         worker.ends(15)
-    # Given that a rolled-back claim is no attempt that anybody could count
+    # Given that a rolled-back claim is no attempt
     (attempt,) = harness.rows("select attempt from message")[0]
     assert attempt == 0
     harness.rows("update message set attempt = %s returning 1", ATTEMPTS)

@@ -36,7 +36,7 @@ def test_a_rollback_leaves_nothing_and_a_commit_publishes_once(harness: Harness)
         )
         job = harness.send()
         # Not before the commit, however long that takes
-        time.sleep(0.7)  # more than a doze
+        time.sleep(0.7)  # longer than the relay sleeps
         assert (
             harness.ready(harness.sample.events) == harness.ready(harness.sample.queue("red")) == 0
         )

@@ -1,4 +1,4 @@
-"""A task may say how long it takes at most; beyond that the attempt has failed, and is counted."""
+"""A job that exceeds the time limit of its task is a failed attempt."""
 
 from __future__ import annotations
 

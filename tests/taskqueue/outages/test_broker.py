@@ -1,4 +1,4 @@
-"""The broker connection: what counts as a sign of life, and what RabbitMQ refuses."""
+"""The broker connection: heartbeats, and what RabbitMQ refuses."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ def broker(rabbitmq: RabbitMQ) -> Iterator[BrokerConnection]:
 
 @pytest.fixture
 def restricted_url(rabbitmq: RabbitMQ, name: str, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a user who may read and write, and configure nothing.
+    """The address of a user with the rights to read and write, or those of its parameter.
 
-    Its parameter: other rights. It stands before `broker`, whose connection needs heartbeats
-    meanwhile: rabbitmqctl takes seconds.
+    Use it before `broker`, whose connection needs heartbeats: rabbitmqctl takes seconds.
     """
     rights = getattr(request, "param", ("", ".*", ".*"))
     rabbitmq.ctl("add_user", name, "secret")

@@ -1,4 +1,4 @@
-"""What the broker has lost is sent again by itself: its whole disk, a queue, a queue's content."""
+"""What the broker lost is published again: its whole disk, a queue, the content of a queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RabbitMQ absent, crashed or hung: everything arrives in the end, in order, and nobody frets."""
+"""RabbitMQ absent, crashed or hung: everything arrives in order, and no process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL absent, crashed or hung: nothing lost, nothing doubled, nobody exits."""
+"""PostgreSQL absent, crashed or hung: nothing lost, nothing doubled, no process ends."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_crashed_in_the_middle_of_jobs_and_sends(harness: Harness, postgres: Pos
     over = threading.Event()
 
     def send() -> None:
-        """Send all the time, as a client does that does not hear of every commit."""
+        """Send all the time, as a client that does not learn of every commit."""
         while not over.is_set():
             try:
                 with psycopg.connect(harness.db_url, autocommit=True, connect_timeout=3) as conn:

@@ -1,4 +1,4 @@
-"""PostgreSQL refuses writes, or cuts connections: jobs wait, and no attempt is counted for it."""
+"""PostgreSQL refuses writes, or cuts connections: jobs wait, and no attempt is counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network between the processes and their servers breaks, or goes silent, and heals."""
+"""The network between the processes and their servers breaks or goes silent, and recovers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...support.waiting import wait_until
 
 @pytest.fixture
 def broker_proxy(rabbitmq: RabbitMQ) -> Iterator[Proxy]:
-    """The way to RabbitMQ."""
+    """A proxy in front of RabbitMQ."""
     proxy = Proxy(rabbitmq.address)
     yield proxy
     proxy.close()
@@ -97,7 +97,7 @@ def test_a_silent_network_to_the_broker_delays_and_loses_nothing(
     harness.await_all_done(15)
     harness.assert_each_once([job])
     assert harness.shares() == {"far": 1}
-    # And the worker that hears nothing starts over
+    # And the worker that receives nothing starts over
     far.await_log("broker_lost", 10)
     near.kill9()
     later = harness.send()

@@ -1,4 +1,4 @@
-"""What an operator has to mend is said once, with the remedy; nobody claims to be ready before."""
+"""A wrong configuration is logged once, with the remedy, and no process reports ready before."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def watched(*processes: Process) -> list[str]:
 
 @pytest.fixture
 def restricted_url(rabbitmq: RabbitMQ, harness: Harness) -> Iterator[str]:
-    """The address of a user who may read and write, and configure nothing."""
+    """The address of a user with the rights to read and write, but not to configure."""
     rabbitmq.ctl("add_user", harness.prefix, "secret")
     rabbitmq.ctl("set_permissions", "-p", "/", harness.prefix, "", ".*", ".*")
     yield rabbitmq.url.replace("guest:guest", f"{harness.prefix}:secret")
@@ -50,7 +50,7 @@ def restricted_url(rabbitmq: RabbitMQ, harness: Harness) -> Iterator[str]:
 
 
 def declare_otherwise(harness: Harness) -> None:
-    """The red queue without the priorities that the toy declares."""
+    """The red queue without the priorities that the sample app declares."""
     with harness.broker() as channel:
         channel.queue_delete(harness.sample.queue("red"))
         Queue(harness.sample.queue("red"), durable=True)(channel).declare()
@@ -80,7 +80,7 @@ def test_a_user_who_may_not_configure(harness: Harness, restricted_url: str) -> 
     worker = harness.worker("w", ready=False, no_relay=True, broker=restricted_url)
     (text,) = watched(worker)
     assert f"grant configure on {red}, or declare it beforehand" in text
-    # When somebody else has declared it, that is all it needs
+    # When another user has declared it, nothing else is needed
     with harness.broker() as channel:
         harness.declare(channel)
     worker.await_log("worker_connected", 15)

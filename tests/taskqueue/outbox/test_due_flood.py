@@ -1,4 +1,4 @@
-"""Very many messages that are due at once are published in turn, and new ones between them."""
+"""Very many messages that are due at once are published in slices, with new ones in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids that senders chose are remembered while their message lives, and for half a day after."""
+"""Ids that senders choose are kept while their message exists, and for half a day after."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def conn(db_url: str) -> Iterator[BoundedConnection]:
 
 
 def send(conn: BoundedConnection, count: int = 1) -> list[str]:
-    """Messages under ids of their own, as `send(message_id=)` writes them."""
+    """Messages under given ids, as `send(message_id=)` writes them."""
     return [
         row[0]
         for row in conn.execute(

@@ -17,7 +17,7 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import wait_until
 
 # The queue of a message that waits is asked about every two seconds. Between such answers RabbitMQ
-# has no reason to send a heartbeat of its own.
+# has no reason to send a heartbeat itself.
 HEARTBEAT_S = 6
 # Two missing heartbeats are a loss.
 IDLE_S = 3 * HEARTBEAT_S + 1

@@ -1,4 +1,4 @@
-"""Rows that somebody else has locked hold up nothing but themselves."""
+"""Rows that another session has locked delay only themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sender that has sent something and stays in its transaction costs the relay little."""
+"""A sender that stays in its transaction costs the relay little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an application does every so often: one process at a time, off the path of publishing."""
+"""Periodic tasks: one process at a time runs them, and publishing does not wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the keeper records of the broker's queues, for monitors that cannot ask the broker."""
+"""The keeper records the lengths of the broker's queues in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many events that go nowhere hold up no others, and end after growing pauses."""
+"""Many unroutable events delay no others, and end after growing pauses."""
 
 from __future__ import annotations
 

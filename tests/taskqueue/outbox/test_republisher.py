@@ -1,4 +1,4 @@
-"""What the broker has lost is published again, whatever its number and whatever lies beside it."""
+"""What the broker lost is published again, whatever else waits there."""
 
 from __future__ import annotations
 

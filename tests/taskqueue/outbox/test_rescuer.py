@@ -1,4 +1,4 @@
-"""A worker whose lease has ended loses its sessions, however many others are gone."""
+"""The sessions of a worker whose lease has ended are terminated, whatever the number of others."""
 
 from __future__ import annotations
 

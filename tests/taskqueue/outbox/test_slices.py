@@ -1,4 +1,4 @@
-"""Housekeeping works in slices: none of them reads the whole of a large table."""
+"""Housekeeping works in slices; none of them reads a large table completely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...support.taskqueue.backlog import ONE_BY_ONE, insert_tasks
 from ...support.taskqueue.worker_process import Harness
 
 COUNT = 20_000
-# PostgreSQL plans a prepared statement anew for its first five times; psycopg prepares after five.
+# psycopg prepares after five runs; PostgreSQL plans the first five runs of a prepared one again.
 TIMES = 12
 # Of a table: how often it was read from end to end, and how many rows were read in all.
 _READ = """

@@ -1,4 +1,4 @@
-"""The queue of a named subscriber that is away comes back with the relay, before its owner does."""
+"""The relay declares the queue of a named subscriber again while the subscriber is away."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_events_published_after_the_loss_of_the_disk_are_received(
 ) -> None:
     harness.conn.execute(SCHEMA)
     harness.relay()
-    # Given a subscriber who has been there once, and is away
+    # Given a subscriber that has run once, and is away
     harness.subscriber(kept=True, exclusive=True).kill9()
     say(harness, 0)
     harness.await_states()  # the broker has it, and nobody else

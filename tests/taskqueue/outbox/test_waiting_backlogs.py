@@ -1,4 +1,4 @@
-"""Nothing that waits is thrown away, and nothing is sent again while the broker has all of it."""
+"""No waiting message is dropped, and none is published again while the broker has it."""
 
 from __future__ import annotations
 

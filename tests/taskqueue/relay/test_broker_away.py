@@ -1,4 +1,4 @@
-"""A leader that cannot reach RabbitMQ leaves the lead to one that can, and keeps it otherwise."""
+"""A leader that cannot reach RabbitMQ resigns in favour of one that can, and otherwise stays."""
 
 from __future__ import annotations
 

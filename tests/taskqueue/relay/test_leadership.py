@@ -1,4 +1,4 @@
-"""One relay leads among any number; when it dies another does at once, when it freezes soon."""
+"""One relay of all leads; when it dies or freezes, another takes over."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_frozen_leader_is_deposed_and_stays_harmless(harness: Harness) -> None
     waiting = harness.send()
     second.await_log("leader_elected", 15)
     assert second.log("leader_terminated")
-    frozen.assert_within(2 + 3 + 4)  # believed dead after, made sure, and some
+    frozen.assert_within(2 + 3 + 4)  # the time-out of a leader, the check, and a margin
     harness.await_states(sent=2)
     # When it thaws, it notices, and stands by
     first.thaw()

@@ -1,4 +1,4 @@
-"""Messages that the broker will not take: kept, said, tried again, and in nobody's way for long."""
+"""Messages that the broker does not accept are kept, logged and retried, and delay no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay hears of a commit at once, from any process, and does not tax commits for it."""
+"""A commit wakes the relay at once, from any process, and costs the sender little."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOZE = "(lock_key('publisher asleep') & 4294967295)::oid"
 
 
 def awake(harness: Harness) -> bool:
-    """Whether the relay is up; asleep it holds its doze lock."""
+    """Whether the relay is awake; asleep it holds a lock."""
     held = harness.rows(
         f"""select 1 from pg_locks
            where locktype = 'advisory' and objid = {DOZE} and mode = 'ExclusiveLock'"""
@@ -55,9 +55,9 @@ def latencies(harness: Harness, count: int) -> list[float]:
 
 
 def assert_at_once(found: list[float], watch: Stopwatch) -> None:
-    """Its doze would end by itself after half a second: a wake that is lost takes that long.
+    """Its sleep ends by itself after half a second: a lost wake-up takes that long.
 
-    One in twelve may, since on a crowded machine a wake that arrives can take as long, too.
+    One in twelve may, since on a busy machine a wake-up that arrives can take as long, too.
     """
     watch.assert_within(0.05, statistics.median(found))
     assert sum(each > 0.45 for each in found) <= 2, found

@@ -1,4 +1,4 @@
-"""An event whose handler always fails is a dead letter in the end, and holds up none behind it."""
+"""An event whose handler always fails becomes a dead letter, and later events follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two subscribers of one name: one lock decides who is at work, whatever restarts or ends."""
+"""Of two subscribers of one name one works; a lock decides, whatever restarts or ends."""
 
 from __future__ import annotations
 

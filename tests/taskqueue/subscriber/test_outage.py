@@ -1,4 +1,4 @@
-"""Servers away, hung, robbed of a queue; and the ends of a subscriber."""
+"""Subscribers while servers are away or hung, without their queue, and at their end."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_hung_broker(
     subscriber.await_log("broker_reconnected", 20)
     shout(harness, 2)
     await_heard(received, 2)
-    # And a stop is heard while it hangs again
+    # And it stops while the server hangs again
     rabbitmq.pause()
     subscriber.await_log("broker_lost", 20, count=2)
     asked = Stopwatch()

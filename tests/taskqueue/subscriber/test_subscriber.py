@@ -1,4 +1,4 @@
-"""Events have their effect once and in order, whatever they bring and however they fail."""
+"""Events have their effect once and in order, whatever they contain and however handlers fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One job at a time, a live heartbeat meanwhile, and the ack only after the commit."""
+"""One job at a time, heartbeats meanwhile, and the acknowledgement only after the commit."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_a_hundred_deliveries_to_three_workers_have_one_effect(harness: Harness)
     assert (
         len(harness.runs("end")) == len([r for r in harness.runs("end") if r["how"] != "done"]) + 4
     )
-    # Then none is left in anybody's hands, which would come back with the end of its connection
+    # Then no delivery is left unacknowledged, which would come again with the end of its connection
     for worker in workers:
         worker.signal(signal.SIGTERM)
     assert [worker.ends(10) for worker in workers] == [0, 0, 0]
@@ -107,7 +107,7 @@ def test_what_a_claim_answers(harness: Harness) -> None:
 
 
 def _delivery(harness: Harness, job) -> amqp.Message:
-    """The delivery of a message, made anew from its row."""
+    """A second delivery of a message, made from its row."""
     task, body, position = harness.rows(
         "select task, body, position from message where id = %s", job
     )[0]

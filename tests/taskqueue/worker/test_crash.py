@@ -1,4 +1,4 @@
-"""Workers that die or freeze in the middle of a job: another takes over, with one effect."""
+"""Workers that die or freeze during a job: another takes over, with one effect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_killed_workers_job_is_taken_over_within_two_seconds(harness: Harness,
 
 def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(harness: Harness) -> None:
     harness.relay()
-    # Given three that freeze: in a sleep, deaf, and deaf until a failure of its own
+    # Given three that freeze: in a sleep, without reading, and without reading until they fail
     modes = {"sleeper": "sleep", "deaf": "block_two", "failing": "late_failure"}
     jobs = {}
     frozen = {}

@@ -1,4 +1,4 @@
-"""What other programs write to our queues, without a word of tasks."""
+"""Messages that other programs write to our queues become jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody holds the lock of a message's row, or is late: nobody loses the message for that."""
+"""A message is not lost while another session holds the lock of its row."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def to_publish(conn: BoundedConnection, unmarked: list[int]) -> list[UUID]:
 def test_a_worker_that_begins_its_own_claim_again_waits_for_the_row(
     conn: BoundedConnection, psql: psycopg.Connection[Any]
 ) -> None:
-    # Given a claim whose worker has lost its connection, while somebody has locked the row
+    # Given a claim whose worker has lost its connection, while the row is locked
     id, _ = send(conn)
     verdict, token, *_ = claim(conn, id)
     assert verdict == "claimed"
@@ -111,7 +111,7 @@ def test_a_delivery_that_was_dropped_before_its_confirm_was_recorded_comes_again
 def test_a_message_of_a_newer_format_whose_row_is_locked_gets_a_new_delivery(
     conn: BoundedConnection, psql: psycopg.Connection[Any]
 ) -> None:
-    # Given a published message that a worker does not know, while somebody has locked its row
+    # Given a published message that a worker does not know, while its row is locked
     id, position = send(conn)
     conn.execute(_R.mark_sent, {"positions": [position]})
     psql.execute(_LOCK, (id,))

@@ -1,4 +1,4 @@
-"""Which message a worker takes next: the best of all its queues; what it leaves to others."""
+"""A worker takes the best message of all its queues, and leaves the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages that nobody can work on go to the dead letters as they are, and the queue moves on."""
+"""Messages that no worker can process become dead letters, unchanged, and the queue continues."""
 
 from __future__ import annotations
 

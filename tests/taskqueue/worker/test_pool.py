@@ -1,4 +1,4 @@
-"""Several workers in one process: side by side, each with a name, and stopped as one."""
+"""Several workers in one process: at the same time, each with a name, and stopped as one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_worker_pool_runs_jobs_at_the_same_time_and_stops_as_one(harness: Harn
     harness.await_states(claimed=1)
     first = harness.runs("begin", held)[0]["worker"]
     assert set(harness.shares()) == {"crew.1", "crew.2"} - {first}
-    # When it is told to stop, what is in hand is finished
+    # When it gets SIGTERM, jobs in progress are finished
     crew.signal(signal.SIGTERM)
     gate.open()
     assert crew.guarded.wait() == 0

@@ -1,4 +1,4 @@
-"""The application's say in who may work: entering, refusing, leaving, coming back."""
+"""The registry of the application accepts, refuses and removes workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message whose delivery is gone while its worker has it is run once that worker lets go."""
+"""A message whose delivery is lost while its worker holds it runs once the worker releases it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGTERM drains, a second SIGINT does not wait, and nothing is lost by either."""
+"""SIGTERM drains a worker, a second SIGINT does not wait, and nothing is lost by either."""
 
 from __future__ import annotations
 

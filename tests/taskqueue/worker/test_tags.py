@@ -1,4 +1,4 @@
-"""Workers that name their skills take only what needs nothing else, and never spin."""
+"""Workers with tags take only messages that require no other tag, and never spin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(harness: Harne
     harness.await_states(sent=2, within=15)
     assert [run["label"] for run in harness.runs()] == ["soon", "song", "both", "late"]
     harness.assert_each_once([jobs[label] for label in ("late", "soon", "both", "song")])
-    # The rest is for somebody without a speciality, whom the old deliveries do not disturb.
+    # The rest is for a worker without tags, which the old deliveries do not disturb.
     harness.worker("all-rounder", no_relay=True)
     harness.await_all_done()
     harness.assert_each_once(list(jobs.values()))
@@ -45,7 +45,7 @@ def test_what_a_dead_worker_had_in_hand_is_sent_again(harness: Harness) -> None:
     harness.await_states(sent=1)
     harness.worker("mortal", skills="draw", no_relay=True, ready=False)
     harness.await_run(job)
-    # Its delivery is long gone: somebody else had it while it was held.
+    # Its delivery is gone: another worker received it while the message was locked.
     harness.drain(harness.sample.queue("red"))
     harness.worker("heir", no_relay=True)
     harness.await_all_done(within=30)

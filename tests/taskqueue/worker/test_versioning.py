@@ -1,4 +1,4 @@
-"""Two releases side by side: what is unknown is kept, what is too new is left to who knows it."""
+"""Two releases on the same queues: unknown fields are kept, newer versions deferred."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_task_of_the_next_release_waits_when_it_says_that_it_is_new(harness: H
 
 
 def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(harness: Harness) -> None:
-    """Retried, taken over from a dead worker, dead, looked at, and sent again by hand."""
+    """Retried, taken over from a dead worker, dead, listed, and retried by a person."""
     harness.worker("next")
     first = send_newer(harness, "fail", schema_version=1, times=1)
     harness.worker("mortal")

@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it refuses."""
+"""The command line: output and refusals."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ DB = "--db=postgres://user:s3cret-word@127.0.0.1:1/restaurant"
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch, tmp_path):
-    """No variables and no .env of whoever runs the tests; no logging or signals set up for good."""
+    """No variables and no .env of the user; logging and signals are restored."""
     for option in OPTIONS:
         monkeypatch.delenv(option.variable, raising=False)
     monkeypatch.chdir(tmp_path)

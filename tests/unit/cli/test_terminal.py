@@ -1,4 +1,4 @@
-"""What commands print of other people's text: nothing that a terminal obeys."""
+"""Commands print text of other programs without control characters."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is warned of, and what production refuses."""
+"""Unsafe configuration: warnings, and what production refuses."""
 
 import logging
 

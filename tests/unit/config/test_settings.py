@@ -1,4 +1,4 @@
-"""Where settings come from, and what is said about bad ones."""
+"""Where settings come from, and the messages about invalid ones."""
 
 from dataclasses import fields
 

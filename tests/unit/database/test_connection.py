@@ -1,4 +1,4 @@
-"""Telling an absent server from a wrong statement, and the names of migrations."""
+"""An absent server is distinguished from a wrong statement."""
 
 from __future__ import annotations
 

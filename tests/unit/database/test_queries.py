@@ -1,4 +1,4 @@
-"""Named SQL: what is asked for by a wrong name fails with the right ones."""
+"""Named SQL: an unknown name fails and lists the known ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger is told of who changed an order."""
+"""The author of a change as a stranger sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the restaurant says when it refuses."""
+"""The messages of refusals."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""When each waiting order will be ready, dealt as the kitchen deals."""
+"""Estimates of waiting orders, in the order in which cooks take them."""
 
 from hypothesis import given
 from hypothesis import strategies as st

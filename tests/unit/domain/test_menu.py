@@ -1,4 +1,4 @@
-"""What an order needs of its cook, and what a cook may specialise in."""
+"""The tags that an order requires, and those that a cook may have."""
 
 import pytest
 

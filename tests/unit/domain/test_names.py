@@ -1,4 +1,4 @@
-"""The one rule by which names are compared."""
+"""The rule by which names are compared."""
 
 from __future__ import annotations
 

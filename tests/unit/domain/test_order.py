@@ -1,4 +1,4 @@
-"""What a customer may ask for."""
+"""The validation of an order."""
 
 from dataclasses import replace
 from decimal import Decimal

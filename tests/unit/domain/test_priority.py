@@ -1,4 +1,4 @@
-"""How urgent an order is."""
+"""The priority of an order."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""The line as a table."""
+"""The table of stations."""
 
 import pytest
 

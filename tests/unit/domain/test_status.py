@@ -1,4 +1,4 @@
-"""The life of an order."""
+"""The status of an order and its transitions."""
 
 import pytest
 

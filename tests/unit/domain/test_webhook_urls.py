@@ -1,4 +1,4 @@
-"""Where a webhook may lead: URLs, and the addresses that are public and those that are not."""
+"""URLs that a webhook may have, and which addresses are public."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.simulation.world import Verdict, simulate
 
 SCHEDULES = 4_000
 PART = 250
-# The others are for what runs beside it.
+# The others leave time for processes that run at the same time.
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 # A guard is found missing within some hundred.
 PATIENCE = 3_000

@@ -1,4 +1,4 @@
-"""A process may end between two looks."""
+"""A process may end between two reads of /proc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds of tests: strict on a machine of their own, stretched by those who share it."""
+"""Time limits of tests: strict on an idle machine, longer while others use the processors."""
 
 from __future__ import annotations
 

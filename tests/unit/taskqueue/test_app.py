@@ -1,4 +1,4 @@
-"""The registry: names are taken once, and the dead letters are always there."""
+"""The registry of tasks: unique names, and a queue for dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of RabbitMQ: what can be said, and what is refused with a sentence."""
+"""The address of RabbitMQ: valid forms, and the messages about others."""
 
 from __future__ import annotations
 

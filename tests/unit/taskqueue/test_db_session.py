@@ -1,4 +1,4 @@
-"""The one connection of a thread, through refusals."""
+"""The connection of a thread, while the database refuses or drops it."""
 
 from __future__ import annotations
 

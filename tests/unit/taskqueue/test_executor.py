@@ -1,4 +1,4 @@
-"""Every outcome a delivery can have, on the stub that users of the framework get."""
+"""Every outcome of a delivery, on the fake connection for users of the framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other programs write never raises while a frame is read, and reaches the database clean."""
+"""Messages of other programs raise no error while a frame is read, and are sanitised."""
 
 from __future__ import annotations
 

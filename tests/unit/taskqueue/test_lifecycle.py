@@ -1,4 +1,4 @@
-"""Waking and stopping: flags and a socket, safe from anywhere."""
+"""Waking and shutdown: flags and a socket, safe from any thread and signal handler."""
 
 from __future__ import annotations
 

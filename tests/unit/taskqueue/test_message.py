@@ -1,4 +1,4 @@
-"""The envelope: what is written can be read, and what cannot be read says why."""
+"""Messages: what is written can be read, and unreadable ones have a reason."""
 
 from __future__ import annotations
 

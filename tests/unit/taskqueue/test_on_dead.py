@@ -1,4 +1,4 @@
-"""A task is told of its dead messages, in the transaction that makes them dead letters."""
+"""`on_dead` of a task gets its dead messages, in the transaction that makes them dead letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often, how far apart, and what is never tried again."""
+"""Retry policies: number of attempts, delays, and errors without a retry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services of a process: a deferred one."""
+"""Services of a process: a deferred service."""
 
 from __future__ import annotations
 

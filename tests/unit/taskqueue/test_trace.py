@@ -1,4 +1,4 @@
-"""The trace of a thread: taken from what came in, passed on, and in every line."""
+"""The trace of a thread: taken from a message or request, passed on, and logged."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""A pool that loses one of its workers ends as a whole, with the reason."""
+"""A worker pool that loses one of its workers ends as a whole, with the reason."""
 
 from __future__ import annotations
 

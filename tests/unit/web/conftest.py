@@ -1,4 +1,4 @@
-"""The application over fakes: no database, a service that answers what the test says."""
+"""The application with fakes: no database, and a service that answers as the test says."""
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field

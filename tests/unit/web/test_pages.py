@@ -1,4 +1,4 @@
-"""What stands around the pages: their headers, who gets one, sessions, and strangers' forms."""
+"""All pages: headers, content negotiation, sessions, and forms of other sites."""
 
 import re
 import time
@@ -37,7 +37,7 @@ def log_in(client, key=KEY, **more):
 
 def test_nothing_from_elsewhere_and_nothing_inline_is_run(client):
     answer = client.get("/login", headers=PAGE)
-    assert answer.status_code == 303  # the doors are open
+    assert answer.status_code == 303  # without authentication
     page = client.get("/", headers=PAGE)
     for each in (answer, page):
         policy = each.headers["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""Batches of the outbox: whole ones for a broker that keeps up, and what it does not take."""
+"""Batches of the outbox: confirmed, returned and refused messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The republisher's judgement: what is lost, and what is only on its way."""
+"""The republisher distinguishes lost messages from those on their way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rescuer judges no worker after a gap in which none could renew its lease."""
+"""The rescuer treats no lease as expired after a gap in which no worker could renew it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Judge:
         self._rescuer = Rescuer(self.conn, lambda about, text: None)  # type: ignore[arg-type]
 
     def judges(self, after: float) -> bool:
-        """Look once more, so many seconds later; whether workers were judged."""
+        """Check again, so many seconds later; returns whether leases were checked."""
         self.clock.now += after
         before = len(self.conn.statements)
         self._rescuer.rescue()
@@ -51,7 +51,7 @@ class Judge:
 
 def test_after_a_gap_no_lease_counts_as_expired_until_all_could_renew(clock: Clock) -> None:
     judge = Judge(clock)
-    # Given that it has just begun: it does not know who slept
+    # Given that it has just started: it does not know which processes slept
     assert not judge.judges(0)
     looks = [judge.judges(1) for _ in range(6)]
     assert looks[0] is False and looks[-1] is True

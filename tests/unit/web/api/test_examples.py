@@ -1,4 +1,4 @@
-"""Every operation shows what to send and what comes back; what it shows is true to its schema."""
+"""Every operation has examples of its request and answer, which match its schema."""
 
 import re
 from urllib.parse import urljoin, urlsplit

@@ -1,4 +1,4 @@
-"""The staff's requests over services that are fakes: what is read, what is refused."""
+"""Requests of staff with fake services: what is read, what is refused."""
 
 import json
 from decimal import Decimal
@@ -143,7 +143,7 @@ def test_an_etag_that_holds_spares_the_answer(client, calls):
         again = client.get(f"/orders/{NUMBER}/status", headers={"If-None-Match": known})
         assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
     changed = client.post(f"/orders/{NUMBER}/cancel", headers={"If-None-Match": tag})
-    assert changed.status_code == 200  # what was done is told in any case
+    assert changed.status_code == 200  # the result is reported in any case
     other = client.get(f"/orders/{NUMBER}/status", headers={"If-None-Match": '"1-00000000"'})
     assert other.status_code == 200
 

@@ -1,4 +1,4 @@
-"""Requests and answers, over a restaurant that is a fake."""
+"""Requests and answers with a fake restaurant."""
 
 import json
 import logging

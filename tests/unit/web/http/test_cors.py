@@ -1,4 +1,4 @@
-"""Pages of other origins: what they may read and send, if they are listed."""
+"""Pages of other origins: what they may read and send if they are listed."""
 
 import pytest
 

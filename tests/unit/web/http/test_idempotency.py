@@ -1,4 +1,4 @@
-"""The header that makes it safe to send an order again."""
+"""The header Idempotency-Key."""
 
 import hashlib
 import json

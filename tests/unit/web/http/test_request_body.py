@@ -1,4 +1,4 @@
-"""Bytes to a JSON document."""
+"""Reading a JSON document from a request body."""
 
 import io
 from decimal import Decimal

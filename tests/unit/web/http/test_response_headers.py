@@ -1,4 +1,4 @@
-"""What browsers and caches may do with each answer."""
+"""Headers of answers for browsers and caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may ask for what: each operation, open and closed, with nothing, a key, a token."""
+"""Permissions: each operation, with and without authentication, by nothing, a key, a token."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""So many a minute for each client, exactly, with many threads at the same time."""
+"""The limit of requests a minute is exact for each client, with many threads at the same time."""
 
 from __future__ import annotations
 

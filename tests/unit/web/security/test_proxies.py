@@ -1,4 +1,4 @@
-"""What proxies say of a request, and which of them are believed."""
+"""Headers of proxies, and from which of them they are trusted."""
 
 import json
 import logging
@@ -99,7 +99,7 @@ def test_a_request_without_any_such_header_is_the_proxys_own(restaurant):
 
 
 def test_two_headers_that_differ_are_ignored():
-    """A proxy passes on the one that it does not write, as the client wrote it."""
+    """A proxy passes on the header that it does not write, as the client wrote it."""
     both = {"x_forwarded_for": "198.51.100.1", "forwarded": "for=6.6.6.6"}
     assert client("10.0.0.1", "10.0.0.0/8", **both) == "10.0.0.1"
     both["forwarded"] = "for=198.51.100.1"
@@ -219,7 +219,7 @@ def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(proxied_cl
     assert ask("/login", INSIDE, OURS) == ask("/login", {"Sec-Fetch-Site": "same-origin"})
     for doubtful in ({"Origin": "null"}, {**OURS, "Sec-Fetch-Site": "cross-site"}):
         assert ask("/kitchen/resume", INSIDE, doubtful, cookie) == 403
-    # Not so where Host is a name of ours, and not for one who is no trusted proxy.
+    # Not so where Host is a name of ours, and not for an untrusted proxy.
     assert ask("/kitchen/resume", {"Host": "pizza.example"}, THEIRS, cookie) == 403
     near = {"REMOTE_ADDR": "127.0.0.1"}
     assert ask("/kitchen/resume", INSIDE, OURS, cookie, environ=near) == 403

@@ -1,4 +1,4 @@
-"""How much one client may have, and who a client is."""
+"""The rate limits of a client, and how a client is identified."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What every request passes before routing: its Host, its rate, the wrong credentials it shows."""
+"""The checks of every request before routing: Host, rate, wrong credentials."""
 
 import json
 import logging

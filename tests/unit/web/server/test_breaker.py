@@ -1,4 +1,4 @@
-"""What requests get while the database is away."""
+"""Answers to requests while the database is away."""
 
 import threading
 import time

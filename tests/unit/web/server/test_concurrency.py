@@ -1,4 +1,4 @@
-"""Few requests at work, and slow clients that keep nobody waiting."""
+"""The limit of concurrent requests, and slow clients that delay no others."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ WAIT_S = 10.0
 
 
 class Client:
-    """Sends its body when it is told to."""
+    """Sends its body on request."""
 
     def __init__(self, *, sent=True):
         self.sends = threading.Event()
@@ -24,7 +24,7 @@ class Client:
 
 
 class Kitchen:
-    """An application that counts who is at work in it at the same time."""
+    """An application that counts concurrent requests."""
 
     def __init__(self, count):
         self._lock = threading.Lock()

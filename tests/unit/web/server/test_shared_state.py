@@ -1,4 +1,4 @@
-"""The notice state between processes."""
+"""The shared state of the HTTP workers."""
 
 import multiprocessing
 import time

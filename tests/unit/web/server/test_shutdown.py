@@ -1,4 +1,4 @@
-"""A worker that ends answers what it has begun, and begins nothing more."""
+"""A worker that shuts down answers requests in progress and accepts no more."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Bodies that do not come: who is refused, whose read is ended, and on which connection."""
+"""Slow bodies: which are refused, which reads are ended, and on which connection."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""How many streams a client, a network and all of them together may have open."""
+"""The limits of open streams for a client, a network and all together."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A stream: what is sent, in which order, and when it ends."""
+"""A stream: what it sends, in which order, and when it ends."""
 
 import threading
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ def test_one_of_all_orders_has_cursors_for_ids_and_leaves_out_what_is_known():
 
 
 def test_one_that_goes_on_leaves_out_what_was_received_and_says_what_both_have():
-    """Its client was told more by another process, which had read up to 44."""
+    """Its client got more from another process, which had read up to 44."""
     body = Stream()
     body.start_all(Cursor.parse("44~39.43"))
     body.enqueue(of_all("41~38-39", "42~38-39", "43~38-39", "44~38-39"))
