@@ -14,7 +14,6 @@ from pizza.processes.setup import setup_queues
 
 from ..support.api_service import Service
 from ..support.restaurant import Program
-from ..support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PATCHES = re.findall(
@@ -64,11 +63,8 @@ def test_the_patched_program_stores_shows_and_sends_the_fields(
         flags = ["--mode=kitchen-worker", "--worker-name=chef_mario", "--cooking-time=0"]
         cook = Program(tmp_path, "cook", flags, where)
         try:
-            wait_until(
-                lambda: service.query("select status from orders") == [("ready",)],
-                30,
-                "it is ready",
-            )
+            cook.wait_for("order_completed")
+            assert service.query("select status from orders") == [("ready",)]
         finally:
             cook.stop()
     finally:
