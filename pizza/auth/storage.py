@@ -71,7 +71,7 @@ def load_auth_state(conn: Connection) -> AuthState:
 
 
 def find_order_id(conn: Connection, number: str) -> UUID | None:
-    """The id of the order with this number; None if there is none."""
+    """The id of the order with this number; None if no order has it."""
     row = conn.execute(_SQL.order_id, {"number": number}).fetchone()
     return None if row is None else row[0]
 

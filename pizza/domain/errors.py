@@ -125,7 +125,7 @@ class InvalidCredential(DomainError):
     """The credential is neither a valid staff key nor the tracking token of an order."""
 
     def __init__(self) -> None:
-        super().__init__("This key or token is not known here, or not any more.")
+        super().__init__("This key or token is unknown, or no longer valid.")
 
 
 class Forbidden(DomainError):

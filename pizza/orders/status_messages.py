@@ -1,4 +1,4 @@
-"""Reading a status message, from whoever sent it."""
+"""Reading a status message of this or another program."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _log_estimate(number: str, moment: datetime, action: str) -> None:
     ready = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     text = "Order is expected to be ready at another time"
     if action == "estimate_notified":
-        text = "Its guest is told that the order will be ready at another time"
+        text = "Customer notified that the order will be ready at another time"
     log_action(log.info, action, text, {"estimated_completion": ready}, order_number=number)
 
 

@@ -179,7 +179,7 @@ def lock_webhook(conn: Connection, id: int) -> None:
 
 
 def delete_webhook(conn: Connection, id: int) -> bool:
-    """Delete a webhook and its deliveries; False if there is none."""
+    """Delete a webhook and its deliveries; False if it does not exist."""
     return conn.execute(_SQL.delete_webhook, {"id": id}).fetchone() is not None
 
 
@@ -243,7 +243,7 @@ def record_failure(
 ) -> timedelta:
     """Record a failed attempt; returns for how long deliveries have been failing.
 
-    wait: until the next attempt, None if there is none. backoff: pause of the webhook;
+    wait: until the next attempt; None: no further one. backoff: pause of the webhook;
     timeout_backoff: the pause after a timeout, doubled for consecutive ones up to `max_backoff`.
     """
     values = attempt.parameters() | {

@@ -80,7 +80,7 @@ def expected_version(conn: Connection, number: str) -> int | None:
     """The version that If-Match requires; None without the header, or for `*`.
 
     Raises Problem 400 for an invalid header, OrderNotFound, and VersionConflict if several tags, or
-    foreign ones, do not include the order's version.
+    unknown ones, do not include the order's version.
     """
     if "If-Match" not in request.headers or request.headers["If-Match"].strip() == "*":
         return None

@@ -96,7 +96,7 @@ MODELS: tuple[type[BaseModel], ...] = (
 REQUEST_EXAMPLE = {
     "url": "https://hooks.example/pizza",
     "types": ["order.ready", "order.delivered"],
-    "description": "The screen at the door",
+    "description": "The screen at the entrance",
 }
 CHANGE_EXAMPLE = {"enabled": True}
 WEBHOOK_EXAMPLE = {

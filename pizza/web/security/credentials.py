@@ -106,6 +106,6 @@ class Credentials:
 
 
 def has_shown_key(environ: Mapping[str, Any]) -> bool:
-    """Whether a staff key was found for a request; without a lookup of its own."""
+    """Whether a staff key was found for a request; without another lookup."""
     known = environ.get(_LOOKED_UP)
     return known is not None and isinstance(known[1], Principal) and known[1].has_key

@@ -101,7 +101,7 @@ class Stream:
                 self._buffered.extend(changes)
 
     def enqueue_estimate(self, encoded: sse.EncodedChange) -> None:
-        """Enqueue an estimate, if it differs enough from the one that was sent last."""
+        """Enqueue an estimate, if it differs enough from the last one sent."""
         change = encoded.change
         moment = change.estimated_completion
         with self._ready:

@@ -2,7 +2,7 @@
 --
 -- The order of row locks. Every transaction that takes several of them takes them in this order, so
 -- that no two wait for each other:
---   message            the one that the order or the delivery names
+--   message            which the order or the delivery names
 --   orders             then kitchen_capacity, then workers
 --   webhook
 --   webhook_delivery   a delete of its webhook takes it, too

@@ -35,7 +35,7 @@ where l.position = any(array(
 order by l.position
 
 -- changes_of_order --
--- The same of one order, after one of its own numbers.
+-- The same of one order, after a sequence number of it.
 select coalesce(l.position, 0) as position, l.sequence, o.number, p.status as old_status, l.status,
        l.changed_by, l.changed_at, o.estimated_completion,
        derived_uuid(o.id, 'event ' || l.sequence) as event_id,

@@ -86,8 +86,8 @@ with far as (
 select number, estimated from moved order by priority desc, created_at
 
 -- notify_estimates --
--- The same, measured from what the guest was told last; and tell. The order is locked, so that the
--- notification comes before the one of its cook, or not at all.
+-- Publish a notification for estimates that are far from the last one notified. The order is locked, so its
+-- notification precedes that of its cook, or is not sent.
 with waiting as (
     select o as an_order, o.number
     from tracking_order t join orders o on o.number = t.order_number

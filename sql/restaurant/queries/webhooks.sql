@@ -96,7 +96,7 @@ select pg_advisory_unlock(lock_key('webhook ' || %(webhook)s::integer))
 select webhook_delivered(%(webhook)s, %(id)s, %(message_id)s, %(answer)s::smallint, %(duration)s::real)
 
 -- record_failure --
--- wait: until the next attempt; null: there is none. backoff: pause of the webhook; after a timeout it is
+-- wait: until the next attempt; null: no further one. backoff: pause of the webhook; after a timeout it is
 -- timeout_backoff, doubled for consecutive ones up to max_backoff. Returns for how long deliveries have
 -- been failing.
 with bad as (

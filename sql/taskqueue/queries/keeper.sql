@@ -42,8 +42,7 @@ order by lease_expires_at
 limit %(limit)s
 
 -- terminate_worker --
--- Both sessions of a worker: the one that renews the lease, and the one of its job, which may hold row
--- locks.
+-- Both sessions of a worker: that of the lease, and that of the job, which may hold row locks.
 select session_terminate(%(worker)s) + session_terminate(-%(worker)s) as ended
 
 -- delete_dead_workers --
