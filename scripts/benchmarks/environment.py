@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from amqp.exceptions import AMQPError
 
 from benchmarks.results import MeasurementFailed
 from bootstrap.data_dir import ROOT
-from devservices import Servers, free_port
+from devservices import Servers, free_port, wait_until
 from pizza.config.settings import OPTIONS, Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.processes import setup
@@ -71,14 +70,21 @@ class BenchCluster(ProcessGroup):
             online = "select count(*) from workers where status = 'online'"
             self.wait_until(lambda: self.value(online) == count, "cooks")
 
-    def wait_until(self, condition: Callable[[], object], what: str, pause: float = 0.05) -> None:
+    def wait_until(
+        self,
+        condition: Callable[[], object],
+        what: str,
+        pause: float = 0.05,
+        seconds: float = START_SECONDS,
+    ) -> None:
         """Wait for a condition; MeasurementFailed when it takes too long or a process ends."""
-        deadline = time.monotonic() + START_SECONDS
-        while not condition():
+
+        def met() -> object:
             self.check()
-            if time.monotonic() > deadline:
-                raise MeasurementFailed(f"Gave up waiting for {what}; see {self.folder}.")
-            time.sleep(pause)
+            return condition()
+
+        if not wait_until(met, seconds, pause):
+            raise MeasurementFailed(f"Gave up waiting for {what}; see {self.folder}.")
 
     def wait_until_published(self) -> None:
         """Wait until the relay has nothing left to do."""

@@ -8,13 +8,12 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from benchmarks import sample_orders
 from benchmarks.results import MeasurementFailed
 
-CREATED = b"HTTP/1.1 201 "
 SILENCE_SECONDS = 10.0
 
 
@@ -26,13 +25,17 @@ class Load:
     began, ended: the window by the wall clock.
     """
 
-    seconds: float = 0.0
+    seconds: float
+    began: float
     created: int = 0
     total: int = 0
     errors: int = 0
     milliseconds: list[float] = field(default_factory=list)
-    began: float = 0.0
-    ended: float = 0.0
+
+    @property
+    def ended(self) -> float:
+        """When the window ended, by the wall clock."""
+        return self.began + self.seconds
 
     @property
     def rate(self) -> float:
@@ -48,14 +51,14 @@ class Connection:
     sent: float = 0.0
     received: bytes = b""
 
-    def order(self) -> None:
+    def send(self, request: bytes) -> None:
         """Send the next order."""
         self.received = b""
         self.sent = time.perf_counter()
-        self.sock.sendall(sample_orders.request())
+        self.sock.sendall(request)
 
-    def read(self) -> bool:
-        """Take what has arrived; True when the answer is complete."""
+    def receive(self) -> bool:
+        """Read what has arrived; True when the answer is complete."""
         data = self.sock.recv(65536)
         if not data:
             raise MeasurementFailed("The order service closed a connection.")
@@ -69,78 +72,87 @@ class Connection:
     @property
     def created(self) -> bool:
         """Whether the answer was 201."""
-        return self.received.startswith(CREATED)
+        return self.received.startswith(b"HTTP/1.1 201 ")
+
+    @property
+    def order_number(self) -> str:
+        """The number in the answer."""
+        return self.received.partition(b'"order_number":"')[2].partition(b'"')[0].decode()
 
 
-@contextmanager
-def connections(port: int, count: int) -> Iterator[dict[int, Connection]]:
-    """Open connections, by file descriptor."""
-    found: dict[int, Connection] = {}
-    try:
+class Clients:
+    """Keep-alive connections to an order service. idle: those without an order under way."""
+
+    def __init__(self, port: int, count: int) -> None:
+        """Connect."""
+        self._all: dict[int, Connection] = {}
+        self._poll = select.epoll()
         for _ in range(count):
             sock = socket.create_connection(("127.0.0.1", port), 5)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            found[sock.fileno()] = Connection(sock)
-        yield found
-    finally:
-        for connection in found.values():
+            self._all[sock.fileno()] = Connection(sock)
+            self._poll.register(sock, select.EPOLLIN)
+        self.idle = list(self._all.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._poll.close()
+        for connection in self._all.values():
             connection.sock.close()
+
+    def answered(self, pause: float = 0.0) -> Iterator[Connection]:
+        """Wait for answers; gives the connections whose answer is complete, which are idle again.
+
+        pause: how long to wait if no order is under way. Raises MeasurementFailed when no answer
+        comes for SILENCE_SECONDS.
+        """
+        busy = len(self._all) - len(self.idle)
+        ready = self._poll.poll(SILENCE_SECONDS if busy else pause)
+        if busy and not ready:
+            raise MeasurementFailed(f"{busy} orders are not answered.")
+        for fd, _ in ready:
+            connection = self._all[fd]
+            if connection.receive():
+                self.idle.append(connection)
+                yield connection
 
 
 def drive(port: int, clients: int, seconds: float, warm_up: float) -> Load:
     """Have each client send the next order when the last is answered, for so long."""
-    load = Load()
-    with connections(port, clients) as open_ones, select.epoll() as poll:
-        for fd, connection in open_ones.items():
-            poll.register(fd, select.EPOLLIN)
-            connection.order()
+    with Clients(port, clients) as crowd:
+        for _ in range(clients):
+            crowd.idle.pop().send(sample_orders.request())
+        load = Load(seconds, time.time() + warm_up)
         begin = time.perf_counter() + warm_up
         end = begin + seconds
-        load.began = time.time() + warm_up
-        busy = clients
-        while busy:
-            ready = poll.poll(SILENCE_SECONDS)
-            if not ready:
-                raise MeasurementFailed(f"{busy} orders are not answered.")
-            for fd, _ in ready:
-                connection = open_ones[fd]
-                if not connection.read():
-                    continue
+        while len(crowd.idle) < clients:
+            for connection in crowd.answered():
                 now = time.perf_counter()
-                _count(load, connection, now, begin <= now < end)
+                load.total += connection.created
+                load.errors += not connection.created
+                if begin <= now < end:
+                    load.created += connection.created
+                    load.milliseconds.append((now - connection.sent) * 1000)
                 if now < end:
-                    connection.order()
-                else:
-                    busy -= 1
-    load.seconds, load.ended = seconds, load.began + seconds
+                    crowd.idle.pop().send(sample_orders.request())
     return load
-
-
-def _count(load: Load, connection: Connection, now: float, in_window: bool) -> None:
-    load.total += connection.created
-    load.errors += not connection.created
-    if in_window:
-        load.created += connection.created
-        load.milliseconds.append((now - connection.sent) * 1000)
 
 
 def paced(port: int, rate: float, seconds: float) -> dict[str, tuple[float, float]]:
     """Send orders at a rate, one at a time: number -> (ms to the answer, when it came)."""
     answers: dict[str, tuple[float, float]] = {}
-    with connections(port, 1) as one:
-        (connection,) = one.values()
+    with Clients(port, 1) as one:
         begin = time.perf_counter()
         for turn in range(int(rate * seconds)):
             time.sleep(max(0.0, begin + turn / rate - time.perf_counter()))
-            connection.order()
-            while not connection.read():
+            one.idle.pop().send(sample_orders.request())
+            while not (answered := list(one.answered())):
                 pass
+            (connection,) = answered
             took = (time.perf_counter() - connection.sent) * 1000
             if not connection.created:
                 raise MeasurementFailed(f"An order was refused: {connection.received[:200]!r}.")
-            answers[_number(connection.received)] = took, time.time()
+            answers[connection.order_number] = took, time.time()
     return answers
-
-
-def _number(answer: bytes) -> str:
-    return answer.partition(b'"order_number":"')[2].partition(b'"')[0].decode()

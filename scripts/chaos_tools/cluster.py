@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.environment import environment_for
+from chaos_tools.checks.latency_probe import LatencyProbe
 from chaos_tools.fault_log import FaultLog
 from chaos_tools.process_specs import process_commands
 from chaos_tools.workload.order_generator import OrderGenerator
@@ -171,6 +172,10 @@ class ChaosCluster(ProcessGroup):
     def value(self, query: str, **values: Any) -> Any:
         """The one value of a query."""
         return self.rows(query, **values)[0][0]
+
+    def probe(self, batch: int = 1) -> LatencyProbe:
+        """A measurement of the publisher, not through a proxy."""
+        return LatencyProbe(self.db_url, self.servers.rabbitmq.url, batch)
 
     def log_count(self, action: str, name: str = "*") -> int:
         """How many log lines of a process have an action; `*`: of all processes."""

@@ -127,13 +127,13 @@ def test_a_worker_of_the_scenarios_own_has_each_effect_once(cluster: ChaosCluste
 def test_the_probe_sees_a_publisher_that_stands_still(
     cluster: ChaosCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaos_tools.checks.latency_probe.LAST_SECONDS", 0.1)
-    with publishing(cluster), LatencyProbe(cluster, batch=3) as probe:
+    monkeypatch.setattr(LatencyProbe, "LAST_SECONDS", 0.1)
+    with publishing(cluster), cluster.probe(batch=3) as probe:
         assert probe.arrives(20)
         wait_until(lambda: len(probe.latencies()) >= 30, 10, "enough events")
     assert max(probe.latencies()) < 30
-    monkeypatch.setattr("chaos_tools.checks.latency_probe.WARM_UP_SECONDS", 0.1)
-    with LatencyProbe(cluster) as probe:
+    monkeypatch.setattr(LatencyProbe, "WARM_UP_SECONDS", 0.1)
+    with cluster.probe() as probe:
         assert not probe.arrives(0.3)
         wait_until(lambda: max(probe.latencies()) > 0.5, 10, "the events wait")
 

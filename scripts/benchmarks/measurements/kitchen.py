@@ -5,7 +5,6 @@ start. Celery and Dramatiq make the same rows with two statements (peers.sql); t
 the notifications of all three.
 """
 
-import time
 from importlib.util import find_spec
 from statistics import median
 
@@ -68,23 +67,13 @@ def _cook(cluster: BenchCluster, team: str, orders: int) -> tuple[float, dict[st
         kitchens.start(cluster, team, COOKS)
     groups = cluster.groups(cooks=cluster.pids("cook"), relay=cluster.pids("service"))
     skipped = int(orders * START)
-    first = _await(cluster, skipped, 0.01)
-    before = cpu.snapshot(groups)
-    _await(cluster, orders, 0.05)
+    ready = lambda: int(cluster.value(_READY))  # noqa: E731
+    cluster.wait_until(lambda: ready() >= skipped, "the first orders", 0.01, GIVE_UP_SECONDS)
+    first, before = ready(), cpu.snapshot(groups)
+    cluster.wait_until(lambda: ready() >= orders, "all orders", 0.05, GIVE_UP_SECONDS)
     used = cpu.per_order(before, cpu.snapshot(groups), orders - first)
     _verify(cluster, orders)
     return (orders - skipped - 1) / cluster.value(_SECONDS, skipped), used
-
-
-def _await(cluster: BenchCluster, ready: int, pause: float) -> int:
-    """Wait until so many orders are ready; gives how many are."""
-    deadline = time.monotonic() + GIVE_UP_SECONDS
-    while (found := int(cluster.value(_READY))) < ready:
-        cluster.check()
-        if time.monotonic() > deadline:
-            raise MeasurementFailed(f"{found} of {ready} orders were cooked; see {cluster.folder}.")
-        time.sleep(pause)
-    return found
 
 
 def _verify(cluster: BenchCluster, orders: int) -> None:

@@ -1,13 +1,12 @@
 """Orders through all stations, as fast as they work and no faster."""
 
 import itertools
-import select
 import time
 from collections.abc import Callable
 
 from benchmarks import sample_orders
 from benchmarks.environment import BenchCluster
-from benchmarks.load import SILENCE_SECONDS, Connection, connections
+from benchmarks.load import Clients
 from benchmarks.results import MeasurementFailed
 from pizza.domain.stations import STATION_NAMES
 from supervisor.process_group import python
@@ -64,47 +63,27 @@ def send(cluster: BenchCluster, count: int, tick: Callable[[int], None]) -> int:
     `tick` is called ten times a second with the number placed so far. Returns how many were
     refused.
     """
-    placed = refused = 0
+    placed = refused = started = 0
     looked, room = 0.0, BACKLOG
-    with connections(cluster.port, CLIENTS) as open_ones, select.epoll() as poll:
-        for fd in open_ones:
-            poll.register(fd, select.EPOLLIN)
-        idle, busy, started = list(open_ones.values()), 0, 0
+    with Clients(cluster.port, CLIENTS) as clients:
         while placed + refused < count:
             now = time.monotonic()
             if now - looked > _LOOK:
                 looked, room = now, BACKLOG - int(cluster.value(_TASKS))
                 cluster.check()
                 tick(placed)
-            while idle and room > 0 and started < count:
-                _order(idle.pop())
-                busy, started, room = busy + 1, started + 1, room - 1
-            ready = poll.poll(SILENCE_SECONDS if busy else _LOOK)
-            if busy and not ready:
-                raise MeasurementFailed(f"{busy} orders are not answered.")
-            for fd, _ in ready:
-                connection = open_ones[fd]
-                if connection.read():
-                    placed += connection.created
-                    refused += not connection.created
-                    idle.append(connection)
-                    busy -= 1
+            while clients.idle and room > 0 and started < count:
+                clients.idle.pop().send(_request())
+                started, room = started + 1, room - 1
+            for connection in clients.answered(_LOOK):
+                placed += connection.created
+                refused += not connection.created
     return refused
-
-
-def _order(connection: Connection) -> None:
-    connection.received = b""
-    connection.sock.sendall(_request())
 
 
 def drain(cluster: BenchCluster, queues_empty: Callable[[], bool]) -> None:
     """Wait until every order is delivered and all notifications are received."""
-    deadline = time.monotonic() + DRAIN_SECONDS
-    while cluster.value(_LEFT) or not queues_empty():
-        cluster.check()
-        if time.monotonic() > deadline:
-            raise MeasurementFailed(f"The line does not come to its end; see {cluster.folder}.")
-        time.sleep(0.1)
-    wrong = cluster.value(_WRONG)
-    if wrong:
+    empty = lambda: not cluster.value(_LEFT) and queues_empty()  # noqa: E731
+    cluster.wait_until(empty, "an empty line", 0.1, DRAIN_SECONDS)
+    if wrong := cluster.value(_WRONG):
         raise MeasurementFailed(f"{wrong} orders were not delivered; see {cluster.folder}.")

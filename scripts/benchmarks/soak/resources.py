@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.environment import BenchCluster
+from devservices import wait_until
 from devservices.proc import anonymous_bytes
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
@@ -90,9 +91,7 @@ class SoakSampler:
 
     def wait_for_vacuum(self) -> None:
         """Wait, not too long, until no table is being vacuumed."""
-        deadline = time.monotonic() + _VACUUM_SECONDS
-        while self._cluster.value(_VACUUMING) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until(lambda: not self._cluster.value(_VACUUMING), _VACUUM_SECONDS, 0.2)
 
     def queues_empty(self) -> bool:
         """Whether all that was published has been taken from every queue."""

@@ -2,22 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Self
 
 import amqp
 import psycopg
 from kombu import Connection
 
 from benchmarks.results import percentile
-from chaos_tools.cluster import ChaosCluster
+from chaos_tools.fault_log import FaultLog
 from devservices import wait_until
 from pizza.taskqueue.task import publish
 from supervisor.api_client import ApiError
 
-INTERVAL_SECONDS = 0.05
-CONNECT_SECONDS = WARM_UP_SECONDS = 30.0
-LAST_SECONDS = 5.0  # that events still have when nothing more is sent
+CONNECT_SECONDS = 30.0
 PUBLISH_SECONDS = 0.5  # from commit to consumer, whatever else happens
 QUEUE = "chaos_probe"
 
@@ -25,45 +24,50 @@ QUEUE = "chaos_probe"
 class LatencyProbe:
     """Commits events steadily and consumes them, for the time of a `with` block.
 
-    An event goes through the outbox to a queue of the probe's own, so the broker has to stay up.
-    The measurement begins when a first event has arrived, or has not for WARM_UP_SECONDS.
-    batch: events in each transaction; there are 20 transactions a second.
+    An event goes through the outbox to the probe's queue, so the broker has to stay up. The
+    measurement begins when a first event has arrived, or has not for WARM_UP_SECONDS.
+    batch: events in each transaction, of which there is one every INTERVAL_SECONDS.
     """
 
-    def __init__(self, cluster: ChaosCluster, batch: int = 1) -> None:
-        self._cluster = cluster
+    INTERVAL_SECONDS = 0.05
+    WARM_UP_SECONDS = 30.0
+    LAST_SECONDS = 5.0  # that events still have when nothing more is sent
+
+    def __init__(self, db_url: str, broker_url: str, batch: int = 1) -> None:
+        self._db_url, self._broker_url = db_url, broker_url
         self._batch = batch
         self._sent: list[float] = []
         self._arrived: dict[int, float] = {}
         self._conn: psycopg.Connection | None = None
-        self._failures: list[BaseException] = []
         self._stopping = threading.Event()
         self._consuming = threading.Event()
+        self._closing = threading.Event()
         self._warm = 0
-        self._consumer = threading.Thread(target=self._guarded(self._consume), daemon=True)
-        self._sender = threading.Thread(target=self._guarded(self._send), daemon=True)
+        self._pool = ThreadPoolExecutor(2)
 
-    def __enter__(self) -> "LatencyProbe":
-        self._conn = psycopg.connect(self._cluster.db_url)
-        self._consumer.start()
+    def __enter__(self) -> Self:
+        self._conn = psycopg.connect(self._db_url)
+        self._consumer = self._pool.submit(self._consume)
         if not self._consuming.wait(CONNECT_SECONDS):
-            raise ApiError(f"The probe has no consumer: {self._failures}")
+            self._closing.set()
+            raise ApiError("The probe has no consumer.")
         self._commit(1)
-        wait_until(lambda: self._arrived, WARM_UP_SECONDS)
+        wait_until(lambda: self._arrived, self.WARM_UP_SECONDS)
         self._warm = 1 if self._arrived else 0
-        self._sender.start()
+        self._sender = self._pool.submit(self._send)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stopping.set()
-        self._sender.join()
-        wait_until(lambda: len(self._arrived) >= len(self._sent), LAST_SECONDS)
-        self._consuming.clear()
-        self._consumer.join()
+        failure = self._sender.exception()
+        wait_until(lambda: not self.missing(), self.LAST_SECONDS)
+        self._closing.set()
+        failure = self._consumer.exception() or failure
         assert self._conn is not None
         self._conn.close()
-        if self._failures and error[0] is None:
-            raise ApiError(f"The probe failed: {self._failures[0]!r}")
+        self._pool.shutdown()
+        if failure and error[0] is None:
+            raise ApiError(f"The probe failed: {failure!r}")
 
     def latencies(self) -> list[float]:
         """Seconds of each event so far; until it arrives, those since its commit."""
@@ -71,24 +75,19 @@ class LatencyProbe:
         found = [self._arrived.get(number, now) - at for number, at in enumerate(self._sent)]
         return [max(0.0, seconds) for seconds in found[self._warm :]]
 
+    def missing(self) -> int:
+        """How many events have not arrived."""
+        return len(self._sent) - len(self._arrived)
+
     def arrives(self, seconds: float) -> bool:
         """Whether an event that is committed from now on arrives within so many seconds."""
         begun = len(self._sent)
         return wait_until(lambda: max(self._arrived, default=0) > begun, seconds)
 
-    def _guarded(self, run: Callable[[], None]) -> Callable[[], None]:
-        def guarded() -> None:
-            try:
-                run()
-            except Exception as error:
-                self._failures.append(error)
-
-        return guarded
-
     def _send(self) -> None:
         due = time.monotonic()
         while not self._stopping.wait(max(0.0, due - time.monotonic())):
-            due += INTERVAL_SECONDS
+            due += self.INTERVAL_SECONDS
             self._commit(self._batch)
 
     def _commit(self, count: int) -> None:
@@ -100,12 +99,12 @@ class LatencyProbe:
         self._sent += [time.monotonic()] * count
 
     def _consume(self) -> None:
-        with Connection(self._cluster.servers.rabbitmq.url) as link:
+        with Connection(self._broker_url) as link:
             channel: amqp.Channel = link.channel()
             channel.queue_declare(QUEUE, exclusive=True)
             channel.basic_consume(QUEUE, no_ack=True, callback=self._take)
             self._consuming.set()
-            while self._consuming.is_set():
+            while not self._closing.is_set():
                 with suppress(TimeoutError):
                     link.drain_events(timeout=0.2)
 
@@ -113,7 +112,7 @@ class LatencyProbe:
         self._arrived.setdefault(int(message.body), time.monotonic())
 
 
-def record_publishing(cluster: ChaosCluster, probe: LatencyProbe) -> None:
+def record_publishing(fault_log: FaultLog, probe: LatencyProbe) -> None:
     """Record for the report how soon events were published while a scenario ran."""
     seconds = percentile(probe.latencies() or [0.0], 99)
-    cluster.fault_log.record_latency("99 of 100 events published", seconds, PUBLISH_SECONDS)
+    fault_log.record_latency("99 of 100 events published", seconds, PUBLISH_SECONDS)

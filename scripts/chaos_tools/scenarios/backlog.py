@@ -4,7 +4,7 @@ import time
 from random import Random
 
 from chaos_tools.checks import queues
-from chaos_tools.checks.latency_probe import LatencyProbe, record_publishing
+from chaos_tools.checks.latency_probe import record_publishing
 from chaos_tools.checks.queues import dead_letters
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import scenario
@@ -54,11 +54,11 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     before = cluster.log_count("messages_sent_again")
     ids = sample_tasks.send(cluster, 1)
     time.sleep(OLD_SECONDS)
-    with LatencyProbe(cluster) as probe, queues.DepthMonitor(cluster, QUEUE) as monitor:
+    with cluster.probe() as probe, queues.DepthMonitor(cluster, QUEUE) as monitor:
         ids += sample_tasks.send(cluster, BURST)
         wait_until(lambda: not cluster.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
         time.sleep(max(OBSERVED_SECONDS, seconds - OLD_SECONDS))
-    record_publishing(cluster, probe)
+    record_publishing(cluster.fault_log, probe)
     if monitor.removed:
         cluster.fault_log.fail(f"{monitor.removed} good deliveries were thrown away")
     if again := cluster.log_count("messages_sent_again") - before:
@@ -84,11 +84,11 @@ def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None
     cluster.servers.rabbitmq.start()
     cluster.fault_log.record_recovery()
     began = time.monotonic()
-    with LatencyProbe(cluster) as probe:
+    with cluster.probe() as probe:
         wait_until(lambda: queues.depth(cluster, QUEUE) >= count, RESTORED_SECONDS, DEPTH_SECONDS)
         restored = time.monotonic() - began
     cluster.fault_log.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
-    record_publishing(cluster, probe)
+    record_publishing(cluster.fault_log, probe)
     cluster.fault_log.lost += [f"task {id}" for id in sorted(missing(cluster, ids))]
     cluster.rows(_REMOVE, queue=QUEUE)
     queues.purge(cluster, QUEUE)
@@ -103,11 +103,11 @@ def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     An event that nobody is bound for is dropped; one to a missing exchange waits, or is a dead
     letter, until somebody takes it away.
     """
-    with LatencyProbe(cluster, batch=GOOD_BATCH) as probe:
+    with cluster.probe(batch=GOOD_BATCH) as probe:
         cluster.rows(_EVENTS, exchange=None, count=IMPOSSIBLE)
         cluster.rows(_EVENTS, exchange=ORDERS_DIRECT, count=UNROUTABLE)
         time.sleep(max(UNROUTABLE_SECONDS, seconds))
-    record_publishing(cluster, probe)
+    record_publishing(cluster.fault_log, probe)
     dropped = lambda: not cluster.value(_LEFT, exchange=ORDERS_DIRECT)  # noqa: E731
     if not wait_until(dropped, DROPPED_SECONDS):
         cluster.fault_log.fail("events that nobody is bound for are still in the outbox")

@@ -11,7 +11,7 @@ import psycopg
 from benchmarks.results import percentile
 from chaos_tools import process_specs
 from chaos_tools.checks import queries
-from chaos_tools.checks.latency_probe import LatencyProbe, record_publishing
+from chaos_tools.checks.latency_probe import record_publishing
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
@@ -76,7 +76,7 @@ def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     with (
         one_slow_cook(cluster),
         psycopg.connect(cluster.db_url) as conn,
-        LatencyProbe(cluster) as probe,
+        cluster.probe() as probe,
     ):
         number = cluster.generator.place_order_at(cluster.port)
         wait_until(lambda: not cluster.value(queries.PENDING, number=number), OPEN_SECONDS)
@@ -86,7 +86,7 @@ def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
             conn.execute(_LOCK_MESSAGE, {"id": row[0]})
         time.sleep(max(ROW_LOCK_SECONDS, seconds))
         conn.rollback()
-    record_publishing(cluster, probe)
+    record_publishing(cluster.fault_log, probe)
     if not cluster.fault_log.hits:
         cluster.fault_log.fail("the order was not waiting when its row was to be locked")
 
@@ -140,7 +140,7 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
 
     thread = threading.Thread(target=ping, daemon=True)
     since = cluster.value("select clock_timestamp()")
-    with LatencyProbe(cluster) as probe:
+    with cluster.probe() as probe:
         thread.start()
         try:
             yield own
@@ -151,7 +151,7 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
         wait_until(
             lambda: sample_tasks.recorded(cluster, own + pings) == len(own + pings), OPEN_SECONDS
         )
-    record_publishing(cluster, probe)
+    record_publishing(cluster.fault_log, probe)
     tasks = percentile(sample_tasks.latencies(cluster, pings) or [0.0], 99)
     orders = percentile(begun or [0.0], 99)
     cluster.fault_log.record_latency("99 of 100 other tasks done", tasks, OTHERS_SECONDS)

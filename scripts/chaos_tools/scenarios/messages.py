@@ -10,6 +10,7 @@ from kombu import Connection
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import scenario
+from devservices import wait_until
 from pizza.topology import NOTIFICATIONS_FANOUT, ORDERS_TOPIC, TOPOLOGY, subscriber_queue
 
 COPIES = 100
@@ -60,13 +61,13 @@ def copy_messages(channel: amqp.Channel, exchange: str) -> list[tuple[str, str, 
     queue = channel.queue_declare(exclusive=True).queue
     channel.queue_bind(queue, exchange, "#")
     found: list[tuple[str, str, amqp.Message]] = []
-    deadline = time.monotonic() + LISTEN_SECONDS
-    while len(found) < COPIED and time.monotonic() < deadline:
-        message = channel.basic_get(queue, no_ack=True)
-        if message is None:
-            time.sleep(0.1)
-            continue
-        again = amqp.Message(message.body, **message.properties)
-        found.append((exchange, message.delivery_info["routing_key"], again))
+
+    def copy_next() -> bool:
+        if message := channel.basic_get(queue, no_ack=True):
+            copy = amqp.Message(message.body, **message.properties)
+            found.append((exchange, message.delivery_info["routing_key"], copy))
+        return len(found) >= COPIED
+
+    wait_until(copy_next, LISTEN_SECONDS)
     channel.queue_delete(queue)  # it must not receive what is sent again
     return found

@@ -10,7 +10,6 @@ import amqp
 from kombu import Connection
 
 from chaos_tools import process_specs
-from chaos_tools.checks.latency_probe import LatencyProbe
 from chaos_tools.checks.queues import DepthMonitor, dead_letters
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
@@ -57,7 +56,7 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
     )
     try:
         wait_until(lambda: cluster.log_count("service_started", stray), READY_SECONDS)
-        with LatencyProbe(cluster) as probe:
+        with cluster.probe() as probe:
             make_leader(cluster, stray)
             probe.arrives(2 * ADDRESS_SECONDS)
             time.sleep(seconds / 2)
