@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from pizza.database.connection import Connection
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all
 
@@ -94,6 +94,4 @@ def open_transactions(conn: Connection) -> frozenset[str]:
 
 
 def _number(conn: Connection, query: str) -> int:
-    row = conn.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(fetch_first(conn, query)[0])

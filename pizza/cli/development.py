@@ -17,7 +17,7 @@ from pizza.cli import commands, dead_letters, output, terminal
 from pizza.cli.staff import GROUPS
 from pizza.config.settings import Settings, SettingsError, load
 from pizza.database.errors import DatabaseUnavailable
-from pizza.database.pool import open_pool
+from pizza.database.pool import Pool
 from pizza.observability import logging_config
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.web.app import create_app as create_web_app
@@ -92,6 +92,6 @@ class LazyDependencies:
                 name, size = "flask run", self._settings.web_threads
                 settings = self._settings
                 address, pooled = settings.db_pool or settings.db_url, settings.db_pool is not None
-                pool = Breaker(open_pool(address, size=size, name=name, pooled=pooled))
+                pool = Breaker(Pool(address, size=size, name=name, pooled=pooled))
                 self._open = (pool, restaurant.start_relay(self._settings))
             return self._open

@@ -32,7 +32,11 @@ class Pool:
     """
 
     def __init__(self, db_url: str, *, size: int, name: str, pooled: bool = False) -> None:
-        """pooled: whether the address is a pooler's, which may be in transaction mode."""
+        """Does not wait for the server, nor raise without it.
+
+        size: how many connections. pooled: whether the address is a pooler's, which may be in
+        transaction mode.
+        """
         given = parameters(db_url, name)
         self._pool = psycopg_pool.ConnectionPool(
             db_url,
@@ -52,9 +56,6 @@ class Pool:
             num_workers=2,
         )
         self._checking = threading.Lock()
-
-    def open(self) -> None:
-        """Start to fill the pool in the background."""
         self._pool.open(wait=False)
 
     @contextmanager
@@ -111,13 +112,3 @@ class Pool:
     def close(self) -> None:
         """Close all connections; lent ones close when they are returned."""
         self._pool.close(timeout=2.0)
-
-
-def open_pool(db_url: str, *, size: int, name: str, pooled: bool = False) -> Pool:
-    """Open a pool of `size` connections. Does not wait for the server, nor raise without it.
-
-    pooled: whether the address is a pooler's, which may be in transaction mode.
-    """
-    pool = Pool(db_url, size=size, name=name, pooled=pooled)
-    pool.open()
-    return pool

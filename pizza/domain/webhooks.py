@@ -36,11 +36,6 @@ def format_secret(secret: bytes) -> str:
     return _PREFIX + base64.b64encode(secret).decode()
 
 
-def parse_secret(text: str) -> bytes:
-    """The bytes of a secret that `format_secret` wrote. Raises ValueError."""
-    return base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-
-
 def signatures(secrets: Iterable[bytes], id: str, timestamp: int, body: str) -> str:
     """The header webhook-signature: a signature with each secret, newest first.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from pizza.database.connection import Connection
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all
 
@@ -52,7 +52,8 @@ class WorkerProfile:
 
 def register_worker(conn: Connection, name: str, profile: WorkerProfile, limit: int) -> str:
     """Register a worker on the session of `conn`: `registered`, `taken` or `full`."""
-    row = conn.execute(
+    verdict: str = fetch_first(
+        conn,
         _SQL.register_worker,
         {
             "name": name,
@@ -63,9 +64,7 @@ def register_worker(conn: Connection, name: str, profile: WorkerProfile, limit: 
             "tags": list(profile.tags) if profile.tags else None,
             "cooking_time": profile.cooking_time,
         },
-    ).fetchone()
-    assert row is not None
-    verdict: str = row[0]
+    )[0]
     return verdict
 
 

@@ -14,6 +14,7 @@ from pizza.kitchen import worker_storage
 from pizza.kitchen.worker_storage import WorkerProfile, WorkerStatus
 from pizza.taskqueue.errors import RegistrationRefused
 from pizza.taskqueue.logs import log_action
+from pizza.taskqueue.worker.session import WorkerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,8 @@ MAX_WORKERS = 10
 _RETRY_S = 2.0
 
 
-class RestaurantWorkerRegistry:
-    """The restaurant's registration of one worker; see WorkerRegistry."""
+class RestaurantWorkerRegistry(WorkerRegistry):
+    """The restaurant's registration of one worker."""
 
     def __init__(self, name: str, profile: WorkerProfile, text: str) -> None:
         self._name = name

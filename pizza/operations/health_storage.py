@@ -7,7 +7,7 @@ from functools import cache
 
 import psycopg
 
-from pizza.database.connection import Connection
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.migrate import RETIRED, scripts
 from pizza.database.queries import Queries
 
@@ -38,11 +38,9 @@ class Readiness:
 def check_readiness(conn: Connection) -> Readiness:
     """Check in one round trip. Raises DatabaseUnavailable."""
     try:
-        row = conn.execute(_SQL.readiness).fetchone()
+        read_only, applied, paused, cooks = fetch_first(conn, _SQL.readiness)
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
         return Readiness(read_only=False, schema=MISSING)
-    assert row is not None
-    read_only, applied, paused, cooks = row
     return Readiness(read_only, _compare(dict(each.split(" ") for each in applied)), paused, cooks)
 
 

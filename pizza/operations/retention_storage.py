@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pizza.database.connection import Connection
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 
@@ -32,6 +32,5 @@ def prune_history(conn: Connection, keep: timedelta, limit: int = BATCH) -> int:
     """
     values = {"keep": keep, "limit": limit}
     with index_plans(conn):
-        row = conn.execute(_SQL.prune_events, values).fetchone()
-        assert row is not None
-        return int(row[0]) + sum(conn.execute(each, values).rowcount for each in _OTHERS)
+        (events,) = fetch_first(conn, _SQL.prune_events, values)
+        return int(events) + sum(conn.execute(each, values).rowcount for each in _OTHERS)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from pizza.database.connection import Connection
+from pizza.database.connection import Connection, fetch_first
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.orders import StatusMessage
@@ -48,9 +48,7 @@ def record_event(conn: Connection, message: StatusMessage) -> int | None:
         "type": None if message.priority is None else message.order_type,
         "priority": message.priority,
     }
-    row = conn.execute(_SQL.record_event, values).fetchone()
-    assert row is not None
-    new_one, before, _counted = row
+    new_one, before, _counted = fetch_first(conn, _SQL.record_event, values)
     return before if new_one else None
 
 

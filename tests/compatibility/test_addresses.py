@@ -11,7 +11,7 @@ from devservices import Postgres, free_port
 from pizza.database import address
 from pizza.database.connection import connect
 from pizza.database.errors import DatabaseUnavailable
-from pizza.database.pool import open_pool
+from pizza.database.pool import Pool
 
 from .conftest import MakeDatabase
 
@@ -51,7 +51,7 @@ def test_the_next_host_is_asked_when_nobody_listens_at_the_first(
         assert address.problem(each) is None
         with connect(each, name="test") as conn:
             assert conn.execute("select 1").fetchone() == (1,)
-        pool = open_pool(each, size=1, name="test")
+        pool = Pool(each, size=1, name="test")
         with pool.connection(timeout=5) as conn:
             assert conn.execute("select 1").fetchone() == (1,)
         pool.close()

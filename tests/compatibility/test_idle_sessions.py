@@ -9,7 +9,7 @@ import pytest
 
 from devservices import Postgres, Proxy, Servers
 from pizza.database.connection import connect
-from pizza.database.pool import Pool, open_pool
+from pizza.database.pool import Pool
 
 from ..support.restaurant import Restaurant, meal
 from ..support.waiting import wait_until
@@ -29,7 +29,7 @@ _OF_POOL = "select count(*) from pg_stat_activity where application_name = 'idle
 
 @pytest.fixture
 def pool(db_url: str) -> Iterator[Pool]:
-    with closing(open_pool(db_url, size=SIZE, name="idle pool")) as opened:
+    with closing(Pool(db_url, size=SIZE, name="idle pool")) as opened:
         yield opened
 
 

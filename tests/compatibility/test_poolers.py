@@ -14,7 +14,7 @@ from devservices import PgBouncer, Postgres, Servers
 from pizza.database import poolers
 from pizza.database.connection import BoundedConnection, check_connection, connect, parameters
 from pizza.database.errors import DatabaseUnavailable, DatabaseUnsupported
-from pizza.database.pool import open_pool
+from pizza.database.pool import Pool
 from pizza.database.poolers import TRANSACTION_MODE
 from pizza.processes.setup import setup_db
 
@@ -194,7 +194,7 @@ def test_a_default_that_transaction_mode_cannot_change_is_refused(
 def test_no_statement_is_prepared_in_transaction_mode(
     transaction_pooler: PgBouncer, database: str
 ) -> None:
-    pool = open_pool(transaction_pooler.url_of(database), size=2, name="test", pooled=True)
+    pool = Pool(transaction_pooler.url_of(database), size=2, name="test", pooled=True)
     try:
         for number in range(20):
             with pool.connection(timeout=5) as conn:

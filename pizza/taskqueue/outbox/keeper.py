@@ -51,9 +51,7 @@ class Keeper(LeaderThread):
         conn.statement_timeout = _STATEMENT_TIMEOUT_S
         conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         conn.execute("set synchronous_commit = off")
-        row = conn.execute(_CHANNEL, {"name": "keeper"}).fetchone()
-        assert row is not None
-        conn.execute(f'listen "{row[0]}"')
+        conn.execute(f'listen "{conn.fetch_first(_CHANNEL, {"name": "keeper"})[0]}"')
         stager, rescuer = Stager(conn), Rescuer(conn, self.log_throttled)
         republisher, stats = Republisher(conn, self._app.topology), QueueStats(conn)
         importer = DeadLetterImporter(conn)

@@ -25,16 +25,13 @@ class Stager:
     def stage(self) -> None:
         """Make one slice of due messages pending; sets `pause`."""
         before, self.pause = self.pause, _FULL_S
-        row = self._conn.execute(_SQL.stage_due, {"pending_limit": PENDING_LIMIT}).fetchone()
-        assert row is not None
-        staged, _, room = row
+        staged, _, room = self._conn.fetch_first(_SQL.stage_due, {"pending_limit": PENDING_LIMIT})
         if room == 0:
             self.pause = min(_FULL_S, max(_SHORTEST_S, before * 2))
         elif staged == room:
             self.pause = _SHORTEST_S
         else:
-            due = self._conn.execute(_SQL.seconds_until_due).fetchone()
-            assert due is not None
+            due = self._conn.fetch_first(_SQL.seconds_until_due)[0]
             # What is due and could not be staged is locked.
-            seconds = _LONGEST_S if due[0] is None else due[0] if due[0] > 0 else _FULL_S
+            seconds = _LONGEST_S if due is None else due if due > 0 else _FULL_S
             self.pause = min(_LONGEST_S, max(_SHORTEST_S / 4, seconds))

@@ -31,7 +31,7 @@ def accept(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
     identified = bool(delivery.message_id)
     name = f"{delivery.queue}/{delivery.message_id}"
     limit = task.max_priority(delivery.queue)
-    row = conn.execute(
+    row = conn.fetch_first(
         _SQL.accept,
         {
             "id": uuid5(NAMESPACE_OID, name) if identified else uuid4(),
@@ -43,8 +43,7 @@ def accept(conn: BoundedConnection, delivery: Delivery, task: Task) -> bool:
             "body": delivery.body,
             "headers": Jsonb(_reply_headers(delivery)),
         },
-    ).fetchone()
-    assert row is not None
+    )
     return bool(row[0])
 
 

@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from typing import Protocol
+from typing import Any
 
 import psycopg
 
@@ -37,8 +37,11 @@ NO_TABLES = "the database has no tables of this version: run --setup-db"
 MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
 
 
-class WorkerRegistry(Protocol):
-    """An application's list of its workers. Called in the session thread, with its connection."""
+class WorkerRegistry:
+    """An application's list of its workers; this one records nothing.
+
+    Called in the session thread, with its connection.
+    """
 
     def register(self, conn: BoundedConnection) -> None:
         """The worker has started or reconnected. Raises RegistrationRefused to refuse a start."""
@@ -48,19 +51,6 @@ class WorkerRegistry(Protocol):
 
     def unregister(self, conn: BoundedConnection) -> None:
         """The worker stops in an orderly way."""
-
-
-class NullRegistry:
-    """The registry of applications that keep no list of their workers."""
-
-    def register(self, conn: BoundedConnection) -> None:
-        """Do nothing."""
-
-    def heartbeat(self, conn: BoundedConnection) -> None:
-        """Do nothing."""
-
-    def unregister(self, conn: BoundedConnection) -> None:
-        """Do nothing."""
 
 
 def new_worker_id() -> int:
@@ -183,10 +173,9 @@ class Session(threading.Thread):
         """Renew the lease, and check that the worker still has the claim of its job."""
         claim = self._context.current_claim
         id, token = claim or (None, None)
-        values = {"id": id, "token": token, "worker_id": self._context.worker_id}
-        row = conn.execute(_SQL.renew, values | {"lease": self._context.lease}).fetchone()
-        assert row is not None
-        is_registered, has_claim = row
+        values: dict[str, Any] = {"id": id, "token": token, "worker_id": self._context.worker_id}
+        values["lease"] = self._context.lease
+        is_registered, has_claim = conn.fetch_first(_SQL.renew, values)
         if not is_registered:
             raise DatabaseUnavailable("the registration of this worker is gone")
         for notification in conn.notifies(timeout=0):

@@ -29,7 +29,6 @@ from pizza.taskqueue.worker.failures import FailureCounter
 from pizza.taskqueue.worker.fetcher import Fetcher
 from pizza.taskqueue.worker.outcome import Outcome, Result
 from pizza.taskqueue.worker.session import (
-    NullRegistry,
     Session,
     WorkerRegistry,
     lock_job_key,
@@ -77,7 +76,7 @@ class Worker:
             ),
             on_claimed=self._release_prefetched,
         )
-        registry = registry or NullRegistry()
+        registry = registry or WorkerRegistry()
         self._session = Session(db_url, self._title, self._context, registry, self._stop)
         self._relay = Relay(app, db_url, broker_url, name=self._title) if options.relay else None
         self._executor = Executor(app, self._context)

@@ -16,7 +16,7 @@ from flask import Flask
 
 from pizza.config.settings import Settings
 from pizza.database.errors import DatabaseUnavailable
-from pizza.database.pool import Pool, open_pool
+from pizza.database.pool import Pool
 from pizza.observability import logging_config
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
@@ -44,7 +44,7 @@ def load_app(settings: Settings, shared: SharedState) -> Flask:
     install_signal_handlers(drain)
     try:
         _exit_with_parent()
-        pool = open_pool(
+        pool = Pool(
             settings.db_pool or settings.db_url,
             size=settings.web_threads,
             name=settings.service,

@@ -12,7 +12,7 @@ import pytest
 from devservices import Postgres
 from pizza.database.connection import connect
 from pizza.database.errors import DatabaseUnavailable
-from pizza.database.pool import Pool, open_pool
+from pizza.database.pool import Pool
 
 from ...support.waiting import Stopwatch, wait_until
 
@@ -36,7 +36,7 @@ def hung(postgres: Postgres) -> Iterator[None]:
 
 @pytest.fixture
 def pool(db_url: str) -> Iterator[Pool]:
-    pool = open_pool(db_url, size=3, name="test pool")
+    pool = Pool(db_url, size=3, name="test pool")
     yield pool
     pool.close()
 
@@ -87,7 +87,7 @@ def test_connections_are_in_utc_and_known_by_name(db_url: str) -> None:
 
 
 def test_a_pool_without_a_server_answers_in_time() -> None:
-    pool = open_pool("postgresql://nobody@127.0.0.1:1/nothing", size=2, name="nowhere")
+    pool = Pool("postgresql://nobody@127.0.0.1:1/nothing", size=2, name="nowhere")
     try:
         with within(1.5), pytest.raises(DatabaseUnavailable):
             pool.connection(timeout=0.5).__enter__()

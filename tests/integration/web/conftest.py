@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
-from pizza.database.pool import open_pool
+from pizza.database.pool import Pool
 from pizza.kitchen import station_storage
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
@@ -50,7 +50,7 @@ def conn(db_url: str) -> Iterator[BoundedConnection]:
 
 @pytest.fixture
 def client(db_url: str, conn: BoundedConnection) -> Iterator[FlaskClient]:
-    pool = open_pool(db_url, size=2, name="test pool")
+    pool = Pool(db_url, size=2, name="test pool")
     try:
         yield create_app(Settings(), Dependencies(pool)).test_client()
     finally:

@@ -17,7 +17,7 @@ from pizza.audit import audit_log
 from pizza.auth import keys, sessions
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
-from pizza.database.pool import open_pool
+from pizza.database.pool import Pool
 from pizza.domain.roles import MANAGER, STAFF, STATION
 from pizza.web.app import App, create_app
 from pizza.web.dependencies import Dependencies
@@ -34,7 +34,7 @@ Shown = dict[str, str]
 
 @pytest.fixture
 def app(db_url: str, conn: BoundedConnection) -> Iterator[App]:
-    pool = open_pool(db_url, size=3, name="test pool")
+    pool = Pool(db_url, size=3, name="test pool")
     made = create_app(Settings(db_url=db_url), Dependencies(pool))
     try:
         yield made
