@@ -22,6 +22,7 @@ from pizza.database.errors import DatabaseError
 from pizza.domain.actor import Actor
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.names import fold
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +57,8 @@ def record_change(
     """Add an entry, in the caller's transaction. before, after: fields that JSON can hold, and
     decimals and times.
     """
-    storage.insert_entry(
-        conn, actor, action, kind=subject.kind, id=subject.id,
-        before=_as_json(before), after=_as_json(after),
-    )  # fmt: skip
+    facts = {"before": _as_json(before), "after": _as_json(after)}
+    storage.insert_entry(conn, actor, action, kind=subject.kind, id=subject.id, **facts)
 
 
 def record_read(conn: Connection, actor: Actor, action: str, subject: Subject) -> bool:
@@ -70,11 +69,8 @@ def record_read(conn: Connection, actor: Actor, action: str, subject: Subject) -
     try:
         record_change(conn, actor, action, subject)
     except (psycopg.Error, DatabaseError) as error:
-        log.error(
-            "A read is not in the audit log: %s", error,
-            extra={"action": "audit_failed",
-                   "details": {"actor": actor.name, "read": action, "object": subject.kind}},
-        )  # fmt: skip
+        details = {"actor": actor.name, "read": action, "object": subject.kind}
+        log_action(log.error, "audit_failed", f"A read is not in the audit log: {error}", details)
         return False
     return True
 
@@ -104,10 +100,9 @@ def list_entries(
     kind, _, object_id = (about or "").partition(" ")
     if kind == CUSTOMER and object_id:
         object_id = customer_subject(conn, object_id).id
-    return storage.list_entries(
-        conn, actor=actor or None, action=action or None, kind=kind or None,
-        object_id=object_id or None, since=since, before=before, limit=limit,
-    )  # fmt: skip
+    filters = {"actor": actor, "action": action, "kind": kind, "object": object_id}
+    given = {name: text or None for name, text in filters.items()}
+    return storage.list_entries(conn, **given, since=since, before=before, limit=limit)
 
 
 def _as_json(details: Details | None) -> Details | None:

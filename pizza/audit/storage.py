@@ -49,37 +49,27 @@ def insert_entry(
     after: Details | None,
 ) -> None:
     """Add a row, in the caller's transaction."""
-    conn.execute(
-        _SQL.insert_entry,
-        {"actor": actor.name, "key_id": actor.key_id, "role": actor.role, "action": action,
-         "kind": kind, "id": id, "source": actor.source,
-         "before": None if before is None else Jsonb(before),
-         "after": None if after is None else Jsonb(after)},
-    )  # fmt: skip
-
-
-def list_entries(
-    conn: Connection,
-    *,
-    actor: str | None = None,
-    action: str | None = None,
-    kind: str | None = None,
-    object_id: str | None = None,
-    since: datetime | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> list[AuditEntry]:
-    """The newest rows that fit all that is given, newest first; before: only older ids."""
     values = {
-        "actor": actor,
+        "actor": actor.name,
+        "key_id": actor.key_id,
+        "role": actor.role,
+        "source": actor.source,
         "action": action,
         "kind": kind,
-        "object": object_id,
-        "since": since,
-        "before": before,
-        "limit": limit,
+        "id": id,
+        "before": None if before is None else Jsonb(before),
+        "after": None if after is None else Jsonb(after),
     }
-    return fetch_all(conn, AuditEntry, _SQL.list_entries, values)
+    conn.execute(_SQL.insert_entry, values)
+
+
+def list_entries(conn: Connection, **filters: object) -> list[AuditEntry]:
+    """The newest rows that match all filters, newest first.
+
+    filters: the parameters of the query: actor, action, kind, object, since (None: any), before (an
+    id), limit.
+    """
+    return fetch_all(conn, AuditEntry, _SQL.list_entries, filters)
 
 
 def hash_customer(conn: Connection, key: str) -> str:

@@ -16,6 +16,7 @@ from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import FieldError, InvalidRequest
 from pizza.domain.names import text_error
 from pizza.domain.roles import KINDS, MANAGER, PERSON, ROLES
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,18 @@ def add_key(
     limited = role != MANAGER or good_for is not None
     with conn.transaction():
         kept = storage.insert_key(
-            conn, key_id, name, role=role, kind=kind, good_for=good_for,
+            conn,
+            key_id,
+            name,
+            role=role,
+            kind=kind,
+            good_for=good_for,
             # Random bits that are the hash of no key.
             hash=secrets.token_bytes(32) if limited else digest(key),
             limited_hash=digest(key) if limited else None,
-        )  # fmt: skip
+        )
         record_change(conn, actor, "key_added", Subject("key", key_id), after=_facts(kept))
-    _log("staff_key_added", kept)
+    _log_change("staff_key_added", kept)
     return kept, key
 
 
@@ -77,12 +83,11 @@ def revoke_key(conn: Connection, key_id: str, *, actor: Actor = UNNAMED) -> Staf
         kept = storage.revoke_key(conn, key_id)
         if before.revoked_at is None:
             ended = session_storage.end_sessions_of_key(conn, key_id)
-            record_change(
-                conn, actor, "key_revoked", Subject("key", key_id),
-                before=_facts(before), after={**_facts(kept), "sessions_ended": ended},
-            )  # fmt: skip
+            after = {**_facts(kept), "sessions_ended": ended}
+            subject = Subject("key", key_id)
+            record_change(conn, actor, "key_revoked", subject, before=_facts(before), after=after)
             _disable_webhooks(conn, actor, key_id)
-    _log("staff_key_revoked", kept)
+    _log_change("staff_key_revoked", kept)
     return kept
 
 
@@ -102,10 +107,7 @@ def _disable_webhooks(conn: Connection, actor: Actor, key_id: str | None) -> Non
         record_change(
             conn, actor, "webhook_disabled", Subject("webhook", str(id)), after={"reason": reason}
         )
-        log.warning(
-            "Webhook disabled: %s", reason,
-            extra={"action": "webhook_disabled", "details": {"webhook": id}},
-        )  # fmt: skip
+        log_action(log.warning, "webhook_disabled", f"Webhook disabled: {reason}", {"webhook": id})
 
 
 def _check(name: str, role: str, kind: str, good_for: timedelta | None) -> None:
@@ -123,12 +125,10 @@ def _check(name: str, role: str, kind: str, good_for: timedelta | None) -> None:
 
 
 def _facts(key: StaffKey) -> dict[str, object]:
-    return {
-        "name": key.name, "role": key.role, "kind": key.kind, "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-    }  # fmt: skip
+    names = ("name", "role", "kind", "expires_at", "revoked_at")
+    return {name: getattr(key, name) for name in names}
 
 
-def _log(action: str, key: StaffKey) -> None:
+def _log_change(action: str, key: StaffKey) -> None:
     details = {"id": key.id, "name": key.name, "role": key.role}
-    log.info("Staff keys have changed", extra={"action": action, "details": details})
+    log_action(log.info, action, "Staff keys have changed", details)

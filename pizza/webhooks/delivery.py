@@ -24,6 +24,7 @@ from pizza.domain import webhooks as domain
 from pizza.domain.webhook_urls import InvalidUrl, parse_url
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import sanitize_text
 from pizza.topology import WEBHOOKS_QUEUE
 from pizza.webhooks import storage
@@ -156,7 +157,7 @@ class _Deliverer:
     def _delivered(self, job: Job, due: PendingDelivery, attempt: DeliveryAttempt) -> None:
         with job.complete() as conn:
             storage.record_success(conn, attempt)
-        _log(logging.INFO, "webhook_delivered", f"Delivered {due.type}", due, attempt)
+        _log_attempt(log.info, "webhook_delivered", f"Delivered {due.type}", due, attempt)
 
     def _not_delivered(
         self,
@@ -173,13 +174,13 @@ class _Deliverer:
                 self._record_failure(conn, due, attempt, None, asked)
                 if gone:
                     _disable(conn, due, f"answered {GONE} Gone")
-            _log(logging.WARNING, "webhook_failed", f"{due.type} is given up", due, attempt)
+            _log_attempt(log.warning, "webhook_failed", f"{due.type} is given up", due, attempt)
             return
         wait = max(schedule.delay(number), timedelta(seconds=asked))
         with job.snooze(wait) as conn:
             self._record_failure(conn, due, attempt, wait, asked)
         text = f"{due.type} was not delivered, next in {wait.total_seconds():.0f} s"
-        _log(logging.WARNING, "webhook_retried", text, due, attempt)
+        _log_attempt(log.warning, "webhook_retried", text, due, attempt)
 
     def _record_failure(
         self,
@@ -211,10 +212,8 @@ def _unlock_webhook(conn: BoundedConnection, webhook: int) -> None:
 
 def _disable(conn: BoundedConnection, due: PendingDelivery, reason: str) -> None:
     if storage.disable_webhook(conn, due.id, reason):
-        log.warning(
-            "Webhook disabled: %s", reason,
-            extra={"action": "webhook_disabled", "details": {"webhook": due.id}},
-        )  # fmt: skip
+        text = f"Webhook disabled: {reason}"
+        log_action(log.warning, "webhook_disabled", text, {"webhook": due.id})
 
 
 def _problem(response: TargetResponse) -> str:
@@ -222,15 +221,17 @@ def _problem(response: TargetResponse) -> str:
     return sanitize_text(f"answered {response.status}{said}")
 
 
-def _log(
-    level: int, action: str, text: str, due: PendingDelivery, attempt: DeliveryAttempt
+def _log_attempt(
+    write: Callable[..., None],
+    action: str,
+    text: str,
+    due: PendingDelivery,
+    attempt: DeliveryAttempt,
 ) -> None:
-    details: dict[str, Any] = {
-        "webhook": due.id, "delivery": str(attempt.id), "attempt": due.attempts + 1,
-    }  # fmt: skip
+    details: dict[str, Any] = {"webhook": due.id, "delivery": str(attempt.id)}
+    details["attempt"] = due.attempts + 1
     if attempt.answer is not None:
         details["answer"] = attempt.answer
     elif attempt.problem is not None:
         details["problem"] = attempt.problem
-    duration = round(attempt.duration * 1000)
-    log.log(level, text, extra={"action": action, "duration_ms": duration, "details": details})
+    log_action(write, action, text, details, duration_ms=round(attempt.duration * 1000))

@@ -25,6 +25,7 @@ from pizza.domain.errors import (
 )
 from pizza.domain.names import text_error
 from pizza.domain.webhook_urls import HTTPS, InvalidUrl, parse_url
+from pizza.taskqueue.logs import log_action
 from pizza.webhooks import storage
 from pizza.webhooks.client import BlockedAddress, DeliveryError, check_public, resolve
 from pizza.webhooks.events import create_delivery, enqueue_delivery
@@ -95,7 +96,7 @@ def add_webhook(
         )
         found = find_webhook(conn, str(id))
         _audit(conn, actor, "webhook_added", id, after=_facts(found))
-    _log("webhook_added", "Webhook registered", id)
+    log_action(log.info, "webhook_added", "Webhook registered", {"webhook": id})
     return found, domain.format_secret(secret)
 
 
@@ -138,7 +139,7 @@ def change_webhook(
         after = find_webhook(conn, id)
         facts = {**_facts(after), "url_changed": after.url != before.url}
         _audit(conn, actor, "webhook_changed", number, before=_facts(before), after=facts)
-    _log("webhook_changed", "Webhook changed", number)
+    log_action(log.info, "webhook_changed", "Webhook changed", {"webhook": number})
     return after
 
 
@@ -150,7 +151,7 @@ def remove_webhook(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> None
         before = find_webhook(conn, id)
         storage.delete_webhook(conn, number)
         _audit(conn, actor, "webhook_removed", number, before=_facts(before))
-    _log("webhook_removed", "Webhook removed", number)
+    log_action(log.info, "webhook_removed", "Webhook removed", {"webhook": number})
 
 
 def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple[Webhook, str]:
@@ -163,7 +164,7 @@ def rotate_secret(conn: Connection, id: str, *, actor: Actor = UNNAMED) -> tuple
         if not storage.rotate_secret(conn, number, secret, SECRET_OVERLAP):
             raise WebhookNotFound(id)
         _audit(conn, actor, "webhook_rotated", number)
-    _log("webhook_rotated", "Webhook has another secret", number)
+    log_action(log.info, "webhook_rotated", "Webhook has another secret", {"webhook": number})
     return find_webhook(conn, id), domain.format_secret(secret)
 
 
@@ -270,14 +271,12 @@ def _owner(actor: Actor) -> str | None:
 def _facts(webhook: Webhook) -> dict[str, object]:
     """The fields for the audit log; of the URL only the host, as the rest may be a secret."""
     return {
-        "host": urlsplit(webhook.url).hostname, "types": webhook.types,
-        "description": webhook.description, "enabled": webhook.disabled_at is None,
-    }  # fmt: skip
+        "host": urlsplit(webhook.url).hostname,
+        "types": webhook.types,
+        "description": webhook.description,
+        "enabled": webhook.disabled_at is None,
+    }
 
 
 def _audit(conn: Connection, actor: Actor, action: str, id: int, **facts: Any) -> None:
     record_change(conn, actor, action, Subject("webhook", str(id)), **facts)
-
-
-def _log(action: str, text: str, id: int) -> None:
-    log.info(text, extra={"action": action, "details": {"webhook": id}})
