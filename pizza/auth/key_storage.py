@@ -40,9 +40,14 @@ def insert_key(
 ) -> StaffKey:
     """Insert a key by its hash (for the two hashes see migration 0021)."""
     values = {
-        "id": key_id, "name": name, "hash": hash, "limited_hash": limited_hash, "role": role,
-        "kind": kind, "good_for": good_for,
-    }  # fmt: skip
+        "id": key_id,
+        "name": name,
+        "hash": hash,
+        "limited_hash": limited_hash,
+        "role": role,
+        "kind": kind,
+        "good_for": good_for,
+    }
     key = fetch_one(conn, StaffKey, _SQL.insert_key, values)
     assert key is not None
     return key

@@ -195,9 +195,14 @@ class _Call:
         connection: HTTPConnection
         if target.scheme == HTTPS:
             connection = _PinnedTlsConnection(
-                address, target.port, call=self, server_hostname=target.host,
-                assert_hostname=target.host, cert_reqs="CERT_REQUIRED", **more,
-            )  # fmt: skip
+                address,
+                target.port,
+                call=self,
+                server_hostname=target.host,
+                assert_hostname=target.host,
+                cert_reqs="CERT_REQUIRED",
+                **more,
+            )
         else:
             connection = _PinnedConnection(address, target.port, call=self, **more)
         connection.connect()
@@ -209,9 +214,13 @@ class _Call:
             assert sock is not None
             sock.settimeout(self._seconds)
             connection.request(
-                "POST", self._target.path, self._body, self._headers,
-                preload_content=False, decode_content=False,
-            )  # fmt: skip
+                "POST",
+                self._target.path,
+                self._body,
+                self._headers,
+                preload_content=False,
+                decode_content=False,
+            )
             found = connection.getresponse()
             wait = parse_retry_after(found.headers.get("Retry-After"))
             self.response = TargetResponse(found.status, wait)

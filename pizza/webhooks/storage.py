@@ -37,6 +37,16 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookPatch:
+    """Fields of a webhook to change; None: unchanged. types, description: empty for none."""
+
+    url: str | None = None
+    types: Sequence[str] | None = None
+    description: str | None = None
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookDelivery:
     """The delivery of one event to one webhook. answer: an HTTP status; duration: in seconds.
 
@@ -118,9 +128,13 @@ def insert_delivery(
 ) -> bool:
     """Note a delivery that is to be made, by a task of the same id; False: it was noted before."""
     values = {
-        "id": id, "webhook": webhook, "event_id": event_id, "type": type, "number": number,
+        "id": id,
+        "webhook": webhook,
+        "event_id": event_id,
+        "type": type,
+        "number": number,
         "payload": payload,
-    }  # fmt: skip
+    }
     return conn.execute(_SQL.insert_delivery, values).rowcount == 1
 
 
@@ -135,9 +149,12 @@ def insert_webhook(
 ) -> int:
     """Register a webhook; returns its id. key_id: of the key with which it ends."""
     values = {
-        "url": url, "description": description, "types": list(types) if types else None,
-        "secret": secret, "key": key_id,
-    }  # fmt: skip
+        "url": url,
+        "description": description,
+        "types": list(types) if types else None,
+        "secret": secret,
+        "key": key_id,
+    }
     row = conn.execute(_SQL.insert_webhook, values).fetchone()
     assert row is not None
     return int(row[0])
@@ -149,28 +166,24 @@ def list_webhooks(conn: Connection, id: int | None = None) -> list[Webhook]:
 
 
 def update_webhook(
-    conn: Connection,
-    id: int,
-    *,
-    url: str | None,
-    set_types: bool,
-    types: Sequence[str] | None,
-    set_description: bool,
-    description: str | None,
-    enabled: bool | None,
-    reason: str,
-    key_id: str | None = None,
-) -> bool:
-    """Update the fields that are given; False if there is no such webhook.
+    conn: Connection, id: int, patch: WebhookPatch, *, reason: str, key_id: str | None
+) -> None:
+    """Update the fields that are given, of a webhook if there is one.
 
     reason: why it is disabled; key_id: the key to which it belongs when it is enabled.
     """
     values = {
-        "id": id, "url": url, "set_types": set_types, "types": list(types) if types else None,
-        "set_description": set_description, "description": description, "enabled": enabled,
-        "reason": reason, "key": key_id,
-    }  # fmt: skip
-    return conn.execute(_SQL.update_webhook, values).fetchone() is not None
+        "id": id,
+        "url": patch.url,
+        "set_types": patch.types is not None,
+        "types": list(patch.types) if patch.types else None,
+        "set_description": patch.description is not None,
+        "description": patch.description or None,
+        "enabled": patch.enabled,
+        "reason": reason,
+        "key": key_id,
+    }
+    conn.execute(_SQL.update_webhook, values)
 
 
 def lock_webhook(conn: Connection, id: int) -> None:
@@ -233,23 +246,14 @@ def record_success(conn: Connection, attempt: DeliveryAttempt) -> None:
 
 
 def record_failure(
-    conn: Connection,
-    attempt: DeliveryAttempt,
-    *,
-    wait: timedelta | None,
-    backoff: timedelta,
-    timeout_backoff: timedelta,
-    max_backoff: timedelta,
+    conn: Connection, attempt: DeliveryAttempt, **pauses: timedelta | None
 ) -> timedelta:
     """Record a failed attempt; returns for how long deliveries have been failing.
 
-    wait: until the next attempt; None: no further one. backoff: pause of the webhook;
-    timeout_backoff: the pause after a timeout, doubled for consecutive ones up to `max_backoff`.
+    pauses: `wait` until the next attempt, None for no further one; `backoff` of the webhook;
+    `timeout_backoff` of it after a timeout, doubled for consecutive ones up to `max_backoff`.
     """
-    values = attempt.parameters() | {
-        "wait": wait, "backoff": backoff, "timeout_backoff": timeout_backoff,
-        "max_backoff": max_backoff,
-    }  # fmt: skip
+    values = attempt.parameters() | pauses
     row = conn.execute(_SQL.record_failure, values).fetchone()
     return row[0] if row else timedelta()
 

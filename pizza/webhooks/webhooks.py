@@ -29,7 +29,7 @@ from pizza.taskqueue.logs import log_action
 from pizza.webhooks import storage
 from pizza.webhooks.client import BlockedAddress, DeliveryError, check_public, resolve
 from pizza.webhooks.events import create_delivery, enqueue_delivery
-from pizza.webhooks.storage import Webhook, WebhookDelivery
+from pizza.webhooks.storage import Webhook, WebhookDelivery, WebhookPatch
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +48,6 @@ class UrlPolicy:
 
     schemes: Sequence[str] = (HTTPS,)
     allow_private: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookPatch:
-    """Fields of a webhook to change; None: unchanged. types, description: empty for none."""
-
-    url: str | None = None
-    types: Sequence[str] | None = None
-    description: str | None = None
-    enabled: bool | None = None
 
 
 def validate_patch(policy: UrlPolicy, patch: WebhookPatch) -> None:
@@ -124,18 +114,7 @@ def change_webhook(
     with conn.transaction():
         storage.lock_webhook(conn, number)
         before = find_webhook(conn, id)
-        storage.update_webhook(
-            conn,
-            number,
-            url=patch.url,
-            set_types=patch.types is not None,
-            types=patch.types,
-            set_description=patch.description is not None,
-            description=patch.description or None,
-            enabled=patch.enabled,
-            reason=BY_STAFF,
-            key_id=_owner(actor),
-        )
+        storage.update_webhook(conn, number, patch, reason=BY_STAFF, key_id=_owner(actor))
         after = find_webhook(conn, id)
         facts = {**_facts(after), "url_changed": after.url != before.url}
         _audit(conn, actor, "webhook_changed", number, before=_facts(before), after=facts)
