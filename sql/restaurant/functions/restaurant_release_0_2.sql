@@ -16,6 +16,8 @@ language sql as $$ select estimate_notify(o, p_by) $$;
 create or replace function capacity_set(p_limit integer) returns void
 language plpgsql as $$
 begin
+    -- Before the row is read: two services that start would each wait for the other one's lock.
+    lock table kitchen_state, kitchen_capacity in access exclusive mode;
     if (select max_concurrent_by is null from kitchen_state) then
         perform capacity_set_limit(case when p_limit < 1000000000 then p_limit else 0 end, null);
     end if;
