@@ -124,11 +124,11 @@ def _erase_batch(conn: Connection, numbers: Sequence[str]) -> None:
             "erased": ERASED,
         },
     )
-    for query in (
-        _SQL.erase_keys, _SQL.erase_clients, _SQL.erase_requests, _SQL.erase_notifications,
-        _SQL.erase_orders,
-    ):  # fmt: skip
-        conn.execute(query, these)
+    conn.execute(_SQL.erase_keys, these)
+    conn.execute(_SQL.erase_clients, these)
+    conn.execute(_SQL.erase_requests, these)
+    conn.execute(_SQL.erase_notifications, these)
+    conn.execute(_SQL.erase_orders, these)
 
 
 def erase_customer(conn: Connection, keys: Sequence[str], merged: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from rich.console import Console
@@ -10,28 +11,25 @@ from rich.text import Text
 from pizza.orders import StatusMessage
 
 _COLOURS = {
-    "received": "yellow", "cooking": "bright_red", "ready": "green",
-    "out-for-delivery": "cyan", "delivered": "bright_green", "cancelled": "magenta",
-}  # fmt: skip
+    "received": "yellow",
+    "cooking": "bright_red",
+    "ready": "green",
+    "out-for-delivery": "cyan",
+    "delivered": "bright_green",
+    "cancelled": "magenta",
+}
 
 
-class TerminalPrinter:
-    """Prints notifications on a console."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
-
-    def print(self, message: StatusMessage) -> None:
-        """Print one notification."""
-        self._console.print(format_line(message), soft_wrap=True)
+def make_terminal_printer(console: Console | None = None) -> Callable[[StatusMessage], None]:
+    """A function that prints a notification. console: by default one on stdout."""
+    out = console or Console(highlight=False, soft_wrap=True)
+    return lambda message: out.print(format_line(message), soft_wrap=True)
 
 
 def format_line(message: StatusMessage) -> Text:
     """Time, order, customer, status, actor, and the estimated completion, with colours."""
-    text = Text.assemble(
-        (_format_time(message.at), "dim"), "  ", (_escape(message.number), "bold"), "  ",
-        _escape(message.customer or "?"), "  ",
-    )  # fmt: skip
+    time, number = (_format_time(message.at), "dim"), (_escape(message.number), "bold")
+    text = Text.assemble(time, "  ", number, "  ", _escape(message.customer or "?"), "  ")
     if message.old is not None:
         text.append(message.old, _COLOURS.get(message.old, ""))
         text.append(" → ")

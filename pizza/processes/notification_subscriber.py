@@ -80,7 +80,7 @@ def _log_start(settings: Settings) -> None:
 def _make_printer(settings: Settings) -> Printer:
     """Prints on a terminal, else logs each notification."""
     if settings.log_file is None and sys.stdout is not None and sys.stdout.isatty():
-        from pizza.notifications.terminal import TerminalPrinter  # noqa: PLC0415  (rich)
+        from pizza.notifications.terminal import make_terminal_printer  # noqa: PLC0415  (rich)
 
-        return TerminalPrinter().print
+        return make_terminal_printer()
     return log_notification

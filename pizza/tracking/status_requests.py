@@ -91,7 +91,7 @@ def apply_request(conn: BoundedConnection, request: StatusRequest) -> dict[str, 
         with conn.transaction():
             moved = transition_order(
                 conn, request.number, request.to, by=request.by, role=STAFF, reason=request.reason
-            )  # fmt: skip
+            )
     except DomainError as refusal:
         return {"ok": False, "error": str(refusal)}
     return {"order_number": moved.number, "status": moved.status, "ok": True}

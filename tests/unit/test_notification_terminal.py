@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pizza.notifications.terminal import TerminalPrinter, format_line
+from pizza.notifications.terminal import format_line, make_terminal_printer
 from pizza.orders.status_messages import read_status_message
 
 BODY = {
@@ -48,7 +48,7 @@ def test_no_escape_sequence_reaches_the_terminal():
 
 def test_markup_is_just_text_and_long_lines_stay_whole():
     console = Console(file=io.StringIO(), width=20, highlight=False)
-    TerminalPrinter(console).print(
+    make_terminal_printer(console)(
         read_status_message(BODY | {"customer_name": "[red]Jo[/red]"}, None)
     )
     said = console.file.getvalue()

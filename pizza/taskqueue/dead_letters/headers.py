@@ -56,8 +56,7 @@ class OutgoingDeadLetter:
         id = None
         if delivery.message_id is not None:
             headers["message_id"] = delivery.message_id
-            body = hashlib.sha256(delivery.body).hexdigest()
-            id = uuid5(NAMESPACE_OID, f"{delivery.queue}/{delivery.message_id}/{body}")
+            id = derived_id(delivery.queue, delivery)
         stack = traceback_text(error) if error is not None else None
         return cls(delivery.queue, delivery.body, headers, id, stack)
 
@@ -85,6 +84,12 @@ class OutgoingDeadLetter:
             application_headers=self.headers,
         )
         return DEAD_LETTER_EXCHANGE, self.queue, message
+
+
+def derived_id(queue: object, delivery: Delivery) -> UUID:
+    """The same id for each delivery of a message. queue: the one in which it died."""
+    body = hashlib.sha256(delivery.body).hexdigest()
+    return uuid5(NAMESPACE_OID, f"{queue}/{delivery.message_id}/{body}")
 
 
 def kept_headers(delivery: Delivery) -> dict[str, Any]:

@@ -7,11 +7,10 @@ dropped, or when the queue has a newer copy of the same row.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from typing import Any
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -19,7 +18,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.taskqueue.dead_letters.headers import json_safe_headers
+from pizza.taskqueue.dead_letters.headers import derived_id, json_safe_headers
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import DEAD_MESSAGE, Delivery
@@ -199,12 +198,8 @@ def _id(letter: Delivery) -> UUID | None:
     """Our message's id, or one derived from another program's id; None without an id."""
     if not letter.message_id:
         return None
+    derived = derived_id(letter.headers.get("died_in"), letter)
     try:
-        return letter.id() if not letter.is_external else _derived_id(letter)
+        return letter.id() if not letter.is_external else derived
     except PoisonMessage:
-        return _derived_id(letter)
-
-
-def _derived_id(letter: Delivery) -> UUID:
-    body = hashlib.sha256(letter.body).hexdigest()
-    return uuid5(NAMESPACE_OID, f"{letter.headers.get('died_in')}/{letter.message_id}/{body}")
+        return derived

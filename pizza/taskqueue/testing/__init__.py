@@ -155,11 +155,16 @@ def run(
     app = App("stub", middleware=middleware)
     app.tasks[task.name] = task
     delivery = Delivery(
-        queue=task.queue, delivery_tag=1, redelivered=False, message_id=str(uuid4()),
-        priority=priority, headers={**(headers or {}), "task": task.name},
-        body=body if isinstance(body, bytes) else encode(body), reply_to=reply_to,
+        queue=task.queue,
+        delivery_tag=1,
+        redelivered=False,
+        message_id=str(uuid4()),
+        priority=priority,
+        headers={**(headers or {}), "task": task.name},
+        body=body if isinstance(body, bytes) else encode(body),
+        reply_to=reply_to,
         correlation_id=correlation_id,
-    )  # fmt: skip
+    )
     result = _StubExecutor(app, context).execute(delivery)
     retry_in, reason = None, None
     for query, parameters in connection.statements:
