@@ -14,7 +14,6 @@ from devservices import Postgres, RabbitMQ, Servers
 from pizza.database.migrate import migrate
 
 from .support.shared_database import SharedDatabase
-from .support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -62,23 +61,13 @@ def reading_only(postgres: Postgres) -> Callable[[], AbstractContextManager[None
 
     @contextmanager
     def block() -> Iterator[None]:
-        _set_read_only(postgres, "on")
+        postgres.set_read_only(True)
         try:
             yield
         finally:
-            _set_read_only(postgres, "off")
+            postgres.set_read_only(False)
 
     return block
-
-
-def _set_read_only(postgres: Postgres, value: str) -> None:
-    with postgres.connect() as conn:
-        conn.autocommit = True
-        conn.execute(f"alter system set default_transaction_read_only = {value}".encode())
-        conn.execute("select pg_reload_conf()")
-        show = "show default_transaction_read_only"
-        heard = lambda: conn.execute(show).fetchone() == (value,)  # noqa: E731
-        wait_until(heard, 20, f"PostgreSQL hears that read-only is {value}")
 
 
 @pytest.fixture

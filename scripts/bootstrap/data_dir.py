@@ -61,9 +61,7 @@ def clean() -> bool:
     """Remove `.pizza` and nothing else; False when there was none. Not while it is in use."""
     if not FOLDER.exists():
         return False
-    folders = (
-        [KEPT, *FOLDER.glob(f"{PARALLEL}*")] if KEPT.exists() else list(FOLDER.glob(f"{PARALLEL}*"))
-    )
+    folders = [each for each in (KEPT, *FOLDER.glob(f"{PARALLEL}*")) if each.exists()]
     try:
         locks = [_lock(folder) for folder in folders]
         if not all(locks):

@@ -144,7 +144,7 @@ class ChaosCluster(ProcessGroup):
                 server.start()
         for proxy in self.proxies:
             proxy.recover()
-        set_read_only(self, False)
+        self.servers.postgres.set_read_only(False)
         for managed in self.processes.values():
             managed.process.resume()
         self.fault_log.record_recovery()
@@ -188,15 +188,6 @@ class ChaosCluster(ProcessGroup):
         """All lines on stdout or stderr of the processes that are not JSON."""
         logs = sorted(self.folder.glob("*.log"))
         return [f"{path.stem}: {line}" for path in logs for line in non_json_lines_of(path)]
-
-
-def set_read_only(cluster: ChaosCluster, refuse: bool) -> None:
-    """Make the database refuse every write of every session, or accept them again."""
-    with cluster.servers.postgres.connect("postgres") as admin:
-        admin.execute("set default_transaction_read_only = off")
-        verb = "= on" if refuse else "= off"
-        admin.execute(f"alter system set default_transaction_read_only {verb}".encode())
-        admin.execute("select pg_reload_conf()")
 
 
 def non_json_lines_of(path: Path) -> Iterator[str]:

@@ -120,9 +120,7 @@ def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
     workers = sum(flag in managed.command for managed in cluster.processes.values())
     online = "select count(*) from workers where status = 'online'"
     if not wait_until(
-        lambda: cluster.value(online) >= workers and is_ready(client),
-        OPENING_SECONDS,
-        POLL_SECONDS,
+        lambda: cluster.value(online) >= workers and is_ready(client), OPENING_SECONDS, POLL_SECONDS
     ):
         raise ApiError(f"The restaurant did not open; see {cluster.folder}.")
 

@@ -45,10 +45,11 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(name: str, description: str, **options: Any) -> Callable[[Injection], Injection]:
-    """Register a function as a scenario. options: fields of Scenario."""
+def scenario(description: str, **options: Any) -> Callable[[Injection], Injection]:
+    """Register a function as a scenario, under its name. options: fields of Scenario."""
 
     def register(run: Injection) -> Injection:
+        name = run.__name__.replace("_", "-")
         SCENARIOS[name] = Scenario(name, description, run, **options)
         return run
 

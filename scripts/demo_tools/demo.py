@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 
 from bootstrap import clean
 from bootstrap.data_dir import ROOT, data_folder
@@ -143,17 +143,16 @@ def print_what_next(client: ApiClient, view: OrderView, stay: bool) -> None:
     """What to do now, with lines to copy."""
     order = '{"customer_name": "You", "items": [{"name": "Pizza", "quantity": 1, "price": 9.5}]}'
     url = client.url if stay else f"http://127.0.0.1:{USUAL_PORT}"
-    print()
+    pages = {"/": "order something", "/kitchen": "the kitchen's board"}
+    pages |= {"/manage": "workers, queues, figures, menu"}
+    pages |= {view.page: "the steps of an order"} if view.page else {}
     if stay:
-        print("The restaurant stays open until Ctrl-C. In a browser:")
-        print(f"  {url}/{'':24}order something")
-        print(f"  {url}/kitchen{'':17}the kitchen's board")
-        print(f"  {url}/manage{'':18}workers, queues, figures, menu")
-        if view.page:
-            print(f"  {url}{view.page}   an order's way")
+        print("\nThe restaurant stays open until Ctrl-C. In a browser:")
+        for page, what in pages.items():
+            print(f"  {url}{page:24} {what}")
         print("Or on a terminal:")
     else:
-        print(f"`scripts/demo --stay` leaves the restaurant open at {url}; then order something:")
+        print(f"\n`scripts/demo --stay` leaves the restaurant open at {url}; then order something:")
     print(f"  curl {url}/orders -d '{order}'")
     print(f"  curl {url}/orders/{view.number}/history")
     print(f"  curl {url}/workers/status\n")
@@ -169,13 +168,12 @@ def print_addresses(environment: Mapping[str, str]) -> None:
 
 
 def stay_open(supervisor: Supervisor) -> None:
-    """Wait for a signal, which is the way to end this."""
-    try:
+    """Wait for a signal."""
+    with suppress(Stopped):
         while True:
             supervisor.check()
             time.sleep(0.5)
-    except Stopped:
-        print()
+    print()
 
 
 if __name__ == "__main__":

@@ -6,14 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pizza.domain.order import DELIVERY
-from pizza.domain.status import (
-    CANCELLED,
-    COOKING,
-    DELIVERED,
-    OUT_FOR_DELIVERY,
-    READY,
-    RECEIVED,
-)
+from pizza.domain.status import CANCELLED, COOKING, DELIVERED, OUT_FOR_DELIVERY, READY, RECEIVED
 from terminal.tables import Row as TableRow
 
 Row = dict[str, Any]

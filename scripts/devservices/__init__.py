@@ -11,40 +11,14 @@ Put `scripts/` on the path, then:
 They end with the process that started them, also after its kill -9.
 """
 
-from devservices.install.chromium import Chromium
-from devservices.install.chromium import find_or_fetch as find_or_fetch_chromium
-from devservices.install.postgres import find_or_fetch_debian_postgres, find_or_fetch_postgres
-from devservices.install.rabbitmq import find_or_fetch
-from devservices.install.rabbitmq_4 import find_or_fetch as find_or_fetch_rabbitmq_4
-from devservices.install.web_proxies import WebProxies
-from devservices.install.web_proxies import find_or_fetch as find_or_fetch_web_proxies
-from devservices.pgbouncer import PgBouncer
-from devservices.ports import claim, free_port, listens
-from devservices.postgres import Postgres
-from devservices.process import GuardedProcess, ProcessFailed
-from devservices.proxy import Proxy
-from devservices.rabbitmq import RabbitMQ
-from devservices.servers import Servers
-from devservices.waiting import wait_until
-
-__all__ = [
-    "Chromium",
-    "GuardedProcess",
-    "PgBouncer",
-    "Postgres",
-    "ProcessFailed",
-    "Proxy",
-    "RabbitMQ",
-    "Servers",
-    "WebProxies",
-    "claim",
-    "find_or_fetch",
-    "find_or_fetch_chromium",
-    "find_or_fetch_debian_postgres",
-    "find_or_fetch_postgres",
-    "find_or_fetch_rabbitmq_4",
-    "find_or_fetch_web_proxies",
-    "free_port",
-    "listens",
-    "wait_until",
-]
+from devservices.pgbouncer import PgBouncer as PgBouncer
+from devservices.ports import claim as claim
+from devservices.ports import free_port as free_port
+from devservices.ports import listens as listens
+from devservices.postgres import Postgres as Postgres
+from devservices.process import GuardedProcess as GuardedProcess
+from devservices.process import ProcessFailed as ProcessFailed
+from devservices.proxy import Proxy as Proxy
+from devservices.rabbitmq import RabbitMQ as RabbitMQ
+from devservices.servers import Servers as Servers
+from devservices.waiting import wait_until as wait_until

@@ -15,6 +15,7 @@ from devservices.ports import LOOPBACK
 from devservices.process import ProcessFailed, last_line
 from devservices.server import PrivateServer
 from devservices.unprivileged import change_owner, unprivileged_commands
+from devservices.waiting import wait_until
 
 if TYPE_CHECKING:
     import psycopg
@@ -140,6 +141,16 @@ class Postgres(PrivateServer):
 
         with self.connect("postgres") as admin:
             admin.execute(SQL("drop database if exists {} with (force)").format(Identifier(name)))
+
+    def set_read_only(self, read_only: bool) -> None:
+        """Refuse every write of every session, as with a full disk, or accept them again."""
+        value = "on" if read_only else "off"
+        with self.connect() as admin:
+            admin.execute(f"alter system set default_transaction_read_only = {value}".encode())
+            admin.execute("select pg_reload_conf()")
+            show = "show default_transaction_read_only"
+            if not wait_until(lambda: admin.execute(show).fetchone() == (value,), 20.0):
+                raise ProcessFailed(f"PostgreSQL did not set read-only {value}.")
 
     def _prepare_folder(self) -> None:
         """Make folder and database cluster, or make an existing one ours; never half of either."""

@@ -42,13 +42,20 @@ def main() -> int:
 
 def fetch_and_run(arguments: list[str]) -> int:
     """Fetch the programs that the tests need, and run them; gives the exit code."""
-    rabbitmq.find_or_fetch()
-    if needs_browser(arguments):
-        chromium.find_or_fetch()
-    if needs_web_proxies(arguments):
-        web_proxies.find_or_fetch()
+    for module in needed_programs(arguments):
+        module.find_or_fetch()
     with tempfile.TemporaryDirectory() as folder:
         return run(arguments, Path(folder))
+
+
+def needed_programs(arguments: list[str]) -> list[Any]:
+    """The modules of devservices.install for the environments that are to run."""
+    names = set(split(arguments)[0] or ALL)
+    return [
+        rabbitmq,
+        *([chromium] if "browser" in names else []),
+        *([web_proxies] if names & {"acceptance", "browser"} else []),
+    ]
 
 
 def run(arguments: list[str], folder: Path) -> int:
@@ -77,18 +84,6 @@ def run(arguments: list[str], folder: Path) -> int:
             output.seek(0)
             sys.stdout.write(output.read().decode("utf-8", "replace"))
     return report(max(codes), results)
-
-
-def needs_web_proxies(arguments: list[str]) -> bool:
-    """Whether an environment is among them whose tests stand behind nginx and its like."""
-    names = split(arguments)[0]
-    return not names or bool({"acceptance", "browser"} & set(names))
-
-
-def needs_browser(arguments: list[str]) -> bool:
-    """Whether the environment `browser` is among those that are to run."""
-    names = split(arguments)[0]
-    return not names or "browser" in names
 
 
 def tox(

@@ -16,7 +16,8 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service as DriverService
 
-from devservices import Servers, find_or_fetch_chromium
+from devservices import Servers
+from devservices.install import chromium
 from pizza.processes.setup import setup_queues
 
 from ..support.api_service import Service
@@ -84,7 +85,7 @@ def secured_service(
 
 @pytest.fixture(scope="session")
 def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    found = find_or_fetch_chromium()
+    found = chromium.find_or_fetch()
     options = ChromeOptions()
     options.binary_location = str(found.browser)
     for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):

@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devservices import Postgres, Servers, find_or_fetch_postgres
+from devservices import Postgres, Servers
+from devservices.install.postgres import find_or_fetch_postgres
 from pizza.database import migrate as migration
 from pizza.database.connection import connect
 from pizza.database.errors import DatabaseUnsupported

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devservices.install import chromium
-from quality.run_tests import needs_browser
+from quality.run_tests import needed_programs
 
 
 def program(path: Path) -> Path:
@@ -51,6 +51,6 @@ def test_one_that_was_unpacked_is_told_where_its_libraries_are(tmp_path):
 
 
 def test_a_browser_is_needed_for_its_own_environment_only():
-    assert needs_browser([])
-    assert needs_browser(["unit", "browser", "--", "-k", "x"])
-    assert not needs_browser(["unit", "--", "browser"])
+    assert chromium in needed_programs([])
+    assert chromium in needed_programs(["unit", "browser", "--", "-k", "x"])
+    assert chromium not in needed_programs(["unit", "--", "browser"])

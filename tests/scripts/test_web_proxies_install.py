@@ -8,7 +8,7 @@ import pytest
 
 from devservices import ProcessFailed
 from devservices.install import packages, web_proxies
-from quality.run_tests import needs_web_proxies
+from quality.run_tests import needed_programs
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +55,6 @@ def test_where_none_can_be_had_a_sentence_says_which(monkeypatch):
 
 
 def test_they_are_needed_for_the_environments_that_try_them():
-    assert needs_web_proxies([])
-    assert needs_web_proxies(["unit", "acceptance"])
-    assert not needs_web_proxies(["unit", "--", "browser"])
+    assert web_proxies in needed_programs([])
+    assert web_proxies in needed_programs(["unit", "acceptance"])
+    assert web_proxies not in needed_programs(["unit", "--", "browser"])

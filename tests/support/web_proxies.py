@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from devservices import GuardedProcess, find_or_fetch_web_proxies, free_port, listens
+from devservices import GuardedProcess, free_port, listens
+from devservices.install.web_proxies import find_or_fetch
 
 from .waiting import wait_until
 
@@ -85,7 +86,7 @@ _APACHE_MODULES = ("mpm_event", "authz_core", "filter", "deflate", "proxy", "pro
 @contextmanager
 def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
     """Run all of them in front of the order service at a port; gives the ports of the sites."""
-    found = find_or_fetch_web_proxies()
+    found = find_or_fetch()
     environment = {
         **os.environ, **found.environment, "XDG_DATA_HOME": str(folder), "HOME": str(folder)
     }  # fmt: skip
@@ -111,7 +112,7 @@ def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
 def nginx_site(folder: Path, service: int, port: int, location: str) -> list[str]:
     """The command of an nginx with one site: a location as nginx comes, below a path."""
     server = f"server {{ listen 127.0.0.1:{port}; {location.format(service=service)} }}"
-    return [str(find_or_fetch_web_proxies().programs["nginx"]), *_nginx_flags(folder, [server])]
+    return [str(find_or_fetch().programs["nginx"]), *_nginx_flags(folder, [server])]
 
 
 def _nginx(program: str, folder: Path, service: int, sites: Sites) -> list[str]:

@@ -45,9 +45,7 @@ _LEFT = (
 _REMOVE_EVENTS = "delete from message where routing_key = 'chaos nobody' returning body, exchange"
 
 
-@scenario(
-    "backlog-burst", f"{BURST:,} messages at once behind one that waits already; none is lost"
-)
+@scenario(f"{BURST:,} messages at once behind one that waits already; none is lost")
 def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker loses nothing, so nothing is thrown away and nothing is sent again."""
     sample_tasks.create_table(cluster)
@@ -69,7 +67,6 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
 
 
 @scenario(
-    "backlog-wiped",
     f"RabbitMQ loses its disk and {WAITING:,} messages; with --full {WAITING_FULL:,}",
     full_seconds=FULL_WIPED_SECONDS,
 )
@@ -94,9 +91,7 @@ def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None
     queues.purge(cluster, QUEUE)
 
 
-@scenario(
-    "unroutable", f"{IMPOSSIBLE} events to missing exchanges, {UNROUTABLE} that nobody is bound for"
-)
+@scenario(f"{IMPOSSIBLE} events to missing exchanges, {UNROUTABLE} that nobody is bound for")
 def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Good events are published on time; what cannot be published is not forgotten.
 

@@ -18,13 +18,13 @@ WAITING = 40
 LAST_CONFIRMS_SECONDS = 1.0
 
 
-@scenario("broker-killed", "kill -9 of RabbitMQ, three times")
+@scenario("kill -9 of RabbitMQ, three times")
 def broker_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Orders are accepted meanwhile."""
     crash(cluster, cluster.servers.rabbitmq, random, seconds)
 
 
-@scenario("broker-wiped", "RabbitMQ loses its disk, orders waiting and cooking")
+@scenario("RabbitMQ loses its disk, orders waiting and cooking")
 def broker_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Topology, order messages and notifications are gone.
 
@@ -48,13 +48,13 @@ def wipe(cluster: ChaosCluster) -> None:
     cluster.servers.rabbitmq.wipe()
 
 
-@scenario("broker-hung", f"SIGSTOP of RabbitMQ for {HANG_SECONDS:.0f} s")
+@scenario(f"SIGSTOP of RabbitMQ for {HANG_SECONDS:.0f} s")
 def broker_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Orders are accepted meanwhile."""
     hang(cluster, cluster.servers.rabbitmq, random, min(HANG_SECONDS, seconds))
 
 
-@scenario("queue-deleted", "queues and bindings deleted manually")
+@scenario("queues and bindings deleted manually")
 def queue_deleted(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """In turns a queue with its messages, and only a binding."""
     kinds = list(TYPED_QUEUES)

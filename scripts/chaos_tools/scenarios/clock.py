@@ -19,10 +19,7 @@ FOLDER = Path(__file__).with_name("skewed_clock")
 
 
 @scenario(
-    "clock",
-    "the clock of one process is an hour off",
-    expect_no_errors=False,
-    recovery=RESTART_SECONDS,
+    "the clock of one process is an hour off", expect_no_errors=False, recovery=RESTART_SECONDS
 )
 def clock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One after the other: the order service, a cook, a station, tracking, the subscriber."""

@@ -62,9 +62,7 @@ class RetryingClient:
 
 # Clients may have to repeat a request once, so their answers are checked here.
 @scenario(
-    "rolling-restart",
-    "every process is stopped by SIGTERM and restarted, one after the other",
-    expect_no_errors=False,
+    "every process is stopped by SIGTERM and restarted, one after the other", expect_no_errors=False
 )
 def rolling_restart(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """A new order service starts before the old one stops. No request fails more than once."""

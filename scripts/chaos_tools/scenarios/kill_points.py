@@ -32,9 +32,7 @@ select exists (select from orders o join order_status_log l on l.order_id = o.id
 """
 
 
-@scenario(
-    "commit-publish", f"kill -9 of an order service between commit and publish, {KILLS} times"
-)
+@scenario(f"kill -9 of an order service between commit and publish, {KILLS} times")
 def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The process that publishes is frozen while an order is placed; then the service is killed.
 
@@ -57,11 +55,7 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
     require_hits(cluster)
 
 
-@scenario(
-    "commit-ack",
-    f"kill -9 of a cook between commit and acknowledgement, {KILLS} times",
-    rate_factor=1.5,
-)
+@scenario(f"kill -9 of a cook between commit and acknowledgement, {KILLS} times", rate_factor=1.5)
 def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """A proxy holds back what a cook sends to the broker; then the cook is killed."""
     kills = injection_count(KILLS, seconds)
@@ -85,7 +79,6 @@ def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 @scenario(
-    "relay-killed",
     "kill -9 of the process that publishes, about every second",
     expect_no_errors=False,
     recovery=RESTART_SECONDS,

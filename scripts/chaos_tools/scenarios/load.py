@@ -22,7 +22,7 @@ from order_number
 """
 
 
-@scenario("busy-day", f"{ORDERS:,} orders in a day: numbers grow to four digits")
+@scenario(f"{ORDERS:,} orders in a day: numbers grow to four digits")
 def busy_day(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """More orders than the kitchen cooks in a minute; a short run begins at number 990."""
     assert cluster.generator is not None
@@ -40,7 +40,7 @@ def busy_day(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         cluster.fault_log.fail("no order has a number of four digits")
 
 
-@scenario("hang-ups", f"{HANG_UPS} clients hang up in the middle of a request")
+@scenario(f"{HANG_UPS} clients hang up in the middle of a request")
 def hang_ups(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """At any byte of it, or behind the last one, politely or not."""
     count = injection_count(HANG_UPS, seconds)

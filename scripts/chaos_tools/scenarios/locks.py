@@ -36,7 +36,7 @@ _LOCK_ORDER = "select id from orders where number = %(number)s and status = 'rec
 _LOCK_MESSAGE = "select id from message where id = %(id)s for update"
 
 
-@scenario("frozen-in-transaction", "SIGSTOP of a worker inside its job's transaction, then SIGCONT")
+@scenario("SIGSTOP of a worker inside its job's transaction, then SIGCONT")
 def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Another worker takes over within the lease, and nothing else is delayed."""
     sample_tasks.create_table(cluster)
@@ -48,7 +48,6 @@ def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float)
 
 
 @scenario(
-    "long-transaction",
     "a healthy job keeps its transaction open for 16 s; with --full for 40 s",
     full_seconds=FULL_LONG_SECONDS,
 )
@@ -66,18 +65,12 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
 
 
 @scenario(
-    "row-lock",
-    "somebody holds the row of a waiting order, and that of its message",
-    recovery=RESTART_SECONDS,
+    "somebody holds the row of a waiting order, and that of its message", recovery=RESTART_SECONDS
 )
 def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One slow cook is on shift, so orders wait and their estimates change. All is published."""
     assert cluster.generator is not None
-    with (
-        one_slow_cook(cluster),
-        psycopg.connect(cluster.db_url) as conn,
-        cluster.probe() as probe,
-    ):
+    with one_slow_cook(cluster), psycopg.connect(cluster.db_url) as conn, cluster.probe() as probe:
         number = cluster.generator.place_order_at(cluster.port)
         wait_until(lambda: not cluster.value(queries.PENDING, number=number), OPEN_SECONDS)
         row = conn.execute(_LOCK_ORDER, {"number": number}).fetchone()

@@ -25,7 +25,7 @@ POISON: tuple[tuple[bytes, dict[str, Any]], ...] = (
 )
 
 
-@scenario("duplicates", "the same messages again, a hundred times each")
+@scenario("the same messages again, a hundred times each")
 def duplicates(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Messages of orders and notifications, half at once, half when their orders are done."""
     with Connection(cluster.servers.rabbitmq.url) as link:
@@ -43,7 +43,7 @@ def duplicates(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     time.sleep(seconds / 2)
 
 
-@scenario("poison", "unreadable messages, in every queue")
+@scenario("unreadable messages, in every queue")
 def poison(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each goes to the dead letters, and the queue moves on."""
     queues = [queue.name for queue in (*TOPOLOGY.queues, subscriber_queue(SUBSCRIBER))]

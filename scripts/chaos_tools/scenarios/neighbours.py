@@ -44,7 +44,6 @@ _ARRIVED = "select exists (select from tracking_event where occurred_at > %(mome
 
 
 @scenario(
-    "wrong-address",
     "the process that publishes was started with a wrong address of RabbitMQ",
     recovery=ADDRESS_SECONDS + RECOVERY_SECONDS,
 )
@@ -72,7 +71,7 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
         cluster.stop_process(stray)
 
 
-@scenario("two-trackings", "RabbitMQ is killed with two tracking services, several times")
+@scenario("RabbitMQ is killed with two tracking services, several times")
 def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One of them reconnects later, in turns; events and status requests are handled."""
     names = ["tracking", "tracking_2"]
@@ -90,11 +89,10 @@ def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None
 
 
 @scenario(
-    "foreign-garbage",
     f"{EXTERNAL:,} orders of other programs and no cook; then every odd property",
     recovery=RESTART_SECONDS,
 )
-def external_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> None:
+def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each of them becomes an order or a dead letter with its reason; none stops a queue."""
     takeout = TYPED_QUEUES["takeout"]
     external = [

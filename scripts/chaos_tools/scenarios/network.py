@@ -13,10 +13,7 @@ MOST_DELAY_SECONDS = 0.02
 
 
 @scenario(
-    "network",
-    "connections cut at any byte, delayed and black-holed",
-    use_proxy=True,
-    expect_no_errors=False,
+    "connections cut at any byte, delayed and black-holed", use_proxy=True, expect_no_errors=False
 )
 def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """A third of the time each, on the way to either server."""
@@ -42,7 +39,6 @@ def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 @scenario(
-    "one-way",
     "black holes in one direction only, on the way to either server and back",
     use_proxy=True,
     expect_no_errors=False,

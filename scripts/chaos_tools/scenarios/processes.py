@@ -40,24 +40,20 @@ def kill_in_turn(cluster: ChaosCluster, random: Random, names: list[str], second
 
 
 @scenario(
-    "cooks",
-    "kill -9 of a cook every 2 s, for a minute and 500 orders",
-    duration_factor=2.0,
-    rate_factor=1.4,
+    "kill -9 of a cook every 2 s, for a minute and 500 orders", duration_factor=2.0, rate_factor=1.4
 )
 def cooks(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Each is restarted under the same name."""
     kill_in_turn(cluster, random, cluster.cooks, seconds)
 
 
-@scenario("stations", "kill -9 of a station every 2 s")
+@scenario("kill -9 of a station every 2 s")
 def stations(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Quality, packaging and the courier, each of them alone at its station."""
     kill_in_turn(cluster, random, list(STATION_NAMES), seconds)
 
 
 @scenario(
-    "order-service",
     "kill -9 of the order service, or of one of its HTTP workers",
     expect_no_errors=False,
     recovery=RESTART_SECONDS,
@@ -75,7 +71,7 @@ def order_service(cluster: ChaosCluster, random: Random, seconds: float) -> None
             cluster.kill("service")
 
 
-@scenario("frozen-cook", "SIGSTOP of a cook past its lease, then SIGCONT")
+@scenario("SIGSTOP of a cook past its lease, then SIGCONT")
 def frozen_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """After SIGCONT it still has an order that another cook has finished."""
     past = LEASE_SECONDS * 2.0
@@ -87,12 +83,7 @@ def frozen_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         time.sleep(random.uniform(0.5, 1.5))
 
 
-@scenario(
-    "servers-late",
-    "all processes were started before both servers",
-    start_late=True,
-    expect_no_errors=False,
-)
+@scenario("all processes were started before both servers", start_late=True, expect_no_errors=False)
 def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """First neither server is there, then one of them, then both."""
     servers: list[PrivateServer] = [cluster.servers.postgres, cluster.servers.rabbitmq]
@@ -105,9 +96,7 @@ def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 @scenario(
-    "long-cook",
-    "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes",
-    full_seconds=300.0,
+    "one order cooks for 30 heartbeats of the broker; with --full for 5 minutes", full_seconds=300.0
 )
 def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker keeps a busy cook's connection: the order has one cook, and is ready once."""

@@ -54,21 +54,11 @@ def unpack(packages: Sequence[str], target: Path) -> None:
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    private: list[str] = []
-    versions = _missing(packages, private) if _have_lists() else []
-    if not versions or not _download(versions, private, target):
-        private = _private_lists(target / "apt")
-        versions = _missing(packages, private)
-        if not _download(versions, private, target):
+    if not (_have_lists() and _download(_missing(packages, []), [], target)):
+        options = _private_lists(target / "apt")
+        if not _download(_missing(packages, options), options, target):
             raise PackageError(f"apt-get could not download {', '.join(packages)}")
     _unpack_archives(target)
-
-
-def _unpack_archives(target: Path) -> None:
-    for archive in sorted(target.glob("*.deb")):
-        _run(["dpkg", "-x", str(archive), str(target)])
-        archive.unlink()
-    shutil.rmtree(target / "apt", ignore_errors=True)
 
 
 def unpack_of(source: str, packages: Sequence[str], wanted: re.Pattern[str], target: Path) -> None:
@@ -90,12 +80,17 @@ def unpack_of(source: str, packages: Sequence[str], wanted: re.Pattern[str], tar
         "Dir::Etc::SourceParts=-",
         "APT::Sandbox::User=root",  # apt's own user could not reach the folder
     )
-    versions = [
-        each for each in _missing(packages, options) if wanted.fullmatch(each.split("=")[0])
-    ]
-    if not _download(versions, options, target):
+    found = [x for x in _missing(packages, options) if wanted.fullmatch(x.split("=")[0])]
+    if not _download(found, options, target):
         raise PackageError(f"apt-get could not download {', '.join(packages)}")
     _unpack_archives(target)
+
+
+def _unpack_archives(target: Path) -> None:
+    for archive in sorted(target.glob("*.deb")):
+        _run(["dpkg", "-x", str(archive), str(target)])
+        archive.unlink()
+    shutil.rmtree(target / "apt", ignore_errors=True)
 
 
 def mirrors() -> list[str]:
@@ -119,11 +114,13 @@ def _missing(packages: Sequence[str], options: Sequence[str]) -> list[str]:
 
 
 def _download(versions: Sequence[str], options: Sequence[str], folder: Path) -> bool:
+    if not versions:
+        return False
     try:
         _run(["apt-get", *options, "download", "-q", *versions], folder)
     except PackageError:
         return False
-    return bool(versions)
+    return True
 
 
 def _private_lists(

@@ -11,12 +11,7 @@ import shlex
 from pathlib import Path
 
 from devservices.install import debian, packages
-from devservices.install.rabbitmq import (
-    Installation,
-    is_complete,
-    mark_complete,
-    relocate_erlang,
-)
+from devservices.install.rabbitmq import Installation, is_complete, mark_complete, relocate_erlang
 from devservices.process import ProcessFailed
 
 RELEASE = "trixie"

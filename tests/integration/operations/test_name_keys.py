@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from devservices import Postgres, find_or_fetch_debian_postgres
+from devservices import Postgres
+from devservices.install.postgres import find_or_fetch_debian_postgres
 from pizza.customers import profiles
 from pizza.database import migrate as migration
 from pizza.database.connection import BoundedConnection, connect
