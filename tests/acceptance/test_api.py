@@ -46,7 +46,7 @@ def test_the_pages_for_people_are_served_from_here(service):
     assert b"https://" not in answer.body
 
 
-def test_health_says_what_the_service_stands_on(service):
+def test_health_has_the_state_of_each_dependency(service):
     assert service.request("GET", "/healthz").json == {"status": "ok"}
     ready = service.request("GET", "/readyz")
     assert ready.status == 200

@@ -87,7 +87,7 @@ def place_many(service, count, *, within=None):
     return Counter(status for status, _ in results)
 
 
-def test_a_stop_takes_a_moment_even_with_clients_that_hold_on(start):
+def test_a_shutdown_is_quick_despite_clients_that_stay_connected(start):
     service = start()
     with socket.create_connection(("127.0.0.1", service.port)) as idle:
         idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -99,7 +99,7 @@ def test_a_stop_takes_a_moment_even_with_clients_that_hold_on(start):
     assert not answers(service)
 
 
-def test_what_is_under_way_when_a_stop_comes_is_finished(start):
+def test_requests_in_progress_at_a_shutdown_are_answered(start):
     service = start("--max-concurrent=0")
     placed = []
     stopping = threading.Event()
@@ -129,7 +129,9 @@ def test_a_signal_to_the_whole_group_is_a_clean_stop_too(start, number):
     assert [line for line in service.program.lines if line["level"] == "ERROR"] == []
 
 
-def test_a_stop_while_the_database_hangs_ends_in_time_and_answers_who_waits(start, postgres):
+def test_a_shutdown_while_the_database_hangs_ends_in_time_and_answers_waiting_requests(
+    start, postgres
+):
     """While a body never ends, and with a second signal of another kind."""
     service = start("--max-concurrent=0")
     half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
@@ -152,7 +154,7 @@ def test_a_stop_while_the_database_hangs_ends_in_time_and_answers_who_waits(star
     assert service.stored()[0] == 0
 
 
-def test_a_worker_that_is_killed_comes_back_again_and_again(start):
+def test_a_killed_http_worker_is_started_again_each_time(start):
     service = start()
     for _ in range(3):
         before = family(service)[1]
@@ -187,7 +189,7 @@ def test_a_port_in_use_is_one_line_and_exit_1(start):
             assert str(port) in line["message"]
 
 
-def test_exactly_as_many_orders_are_taken_as_the_restaurant_has_room_for(start):
+def test_exactly_as_many_orders_are_accepted_as_the_limit_allows(start):
     service = start("--max-concurrent=7")
     eventually(lambda: service.request("GET", "/readyz").status == 200, 5, "ready")
     assert place_many(service, 40) == {201: 7, 503: 33}
@@ -217,7 +219,7 @@ def test_while_the_database_hangs_requests_are_503_within_two_seconds(start, pos
     assert service.stored()[0] == placed
 
 
-def test_clients_that_stop_in_the_middle_of_a_body_keep_nobody_waiting(start):
+def test_clients_that_stop_within_a_body_delay_no_others(start):
     service = start("--max-concurrent=0")
     half = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{"
     with contextlib.ExitStack() as stack:
@@ -243,7 +245,7 @@ def test_without_a_database_the_service_starts_and_waits_for_it(start, postgres)
     eventually(lambda: place(service)[0] == 201, 15, "orders are taken again")
 
 
-def test_a_database_without_tables_is_503_and_says_what_to_do(start, postgres):
+def test_a_database_without_tables_is_503_with_the_remedy(start, postgres):
     empty = postgres.create_database("api_empty")
     service = start(db=empty)
     assert place(service)[0] == 503
@@ -252,14 +254,14 @@ def test_a_database_without_tables_is_503_and_says_what_to_do(start, postgres):
     postgres.drop_database("api_empty")
 
 
-def test_without_a_broker_orders_are_taken_as_fast_as_ever(start):
+def test_without_a_broker_orders_are_accepted_as_fast_as_with_it(start):
     service = start("--max-concurrent=0", broker="127.0.0.1:1")
     assert place_many(service, 20, within=2.0) == {201: 20}
     ready = service.request("GET", "/readyz")
     assert (ready.status, ready.json["status"]) == (200, "degraded")
 
 
-def test_with_a_hung_broker_orders_are_taken_and_the_stop_is_quick(start, rabbitmq):
+def test_with_a_hung_broker_orders_are_accepted_and_the_shutdown_is_quick(start, rabbitmq):
     service = start("--max-concurrent=0")
     rabbitmq.pause()
     try:

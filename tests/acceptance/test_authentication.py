@@ -87,7 +87,7 @@ def test_a_customer_reaches_the_own_order_by_its_token_and_no_other(service: Ser
     assert post(service, number, "priority", shown(token), priority=10, reason="x").status == 403
 
 
-def test_a_customer_cancels_while_it_is_received_and_in_no_other_name(service: Service) -> None:
+def test_a_customer_cancels_a_received_order_and_under_no_other_name(service: Service) -> None:
     mine, late = placed(service), placed(service)
     number, token = mine["order_number"], mine["tracking_token"]
 
@@ -125,7 +125,7 @@ def test_staff_does_all_of_it(service: Service) -> None:
     assert (refused.status, fields) == (401, ["customer_type", "rush", "priority"])
 
 
-def test_one_client_cannot_take_all_places(service: Service) -> None:
+def test_one_client_cannot_use_the_whole_limit_of_orders(service: Service) -> None:
     for _ in range(2):
         placed(service, FAR)
 
@@ -181,7 +181,7 @@ def keys(service: Service, *words: str) -> tuple[str, str]:
 # --- processes -----------------------------------------------------------------------------------
 
 
-def test_no_password_is_shown_by_ps_or_the_log_and_a_stranger_finds_no_port(
+def test_no_password_is_shown_by_ps_or_the_log_and_no_port_is_open_to_strangers(
     servers: Servers, tmp_path: Path
 ) -> None:
     # Both servers refuse them, and the drivers have much to say.
@@ -232,7 +232,7 @@ def test_no_password_is_shown_by_ps_or_the_log_and_a_stranger_finds_no_port(
         ),
     ],
 )
-def test_production_refuses_what_is_not_safe(
+def test_production_refuses_an_unsafe_configuration(
     servers: Servers, tmp_path: Path, variables: dict[str, str], sentence: str
 ) -> None:
     given = {"RABBITMQ": servers.rabbitmq.url, **variables}
@@ -243,7 +243,7 @@ def test_production_refuses_what_is_not_safe(
     running.program.refused(f"{sentence} See restaurant-system --help.")
 
 
-def test_prices_and_dishes_are_the_menus_for_guests(service: Service) -> None:
+def test_prices_and_dishes_are_the_menus_for_customers(service: Service) -> None:
     def items(*found: dict[str, Any]) -> Answer:
         return service.order({**MEAL, "items": list(found)}, FAR)
 

@@ -34,7 +34,7 @@ def race(restaurant: Restaurant, guests: int) -> tuple[list[Answer], list[Answer
     return taken, [answer for answer in answers if answer.status == 503]
 
 
-def test_fifty_of_two_hundred_racing_guests_are_taken(small_restaurant: Restaurant) -> None:
+def test_fifty_of_two_hundred_racing_orders_are_accepted(small_restaurant: Restaurant) -> None:
     taken, refused = race(small_restaurant, 200)
 
     assert (len(taken), len(refused)) == (CAP, 150)

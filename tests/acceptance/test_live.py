@@ -128,7 +128,7 @@ def test_staff_misses_nothing_by_a_cut(service: Service) -> None:
         assert live.take(1)[0].data["order_number"] == more
 
 
-def test_staff_looks_at_a_status_or_a_type(service: Service) -> None:
+def test_staff_filters_the_stream_by_status_or_type(service: Service) -> None:
     with (
         stream(service, "/events?type=dine-in", **STAFF) as tables,
         stream(service, "/events?status=cancelled", **STAFF) as cancelled,

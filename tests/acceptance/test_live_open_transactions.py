@@ -76,7 +76,7 @@ def another(service: Service, servers: Any, folder: Path) -> Iterator[Service]:
         made.program.process.finish(1)
 
 
-def test_others_are_streamed_within_a_second_and_what_is_late_when_it_commits(
+def test_other_orders_are_streamed_within_a_second_and_late_changes_when_they_commit(
     service: Service, psql: BoundedConnection
 ) -> None:
     order = placed(service)
@@ -108,7 +108,7 @@ def test_others_are_streamed_within_a_second_and_what_is_late_when_it_commits(
         watch.assert_within(1)
 
 
-def test_what_is_late_comes_once_after_a_reconnect_to_any_process(
+def test_a_late_change_comes_once_after_a_reconnect_to_any_process(
     service: Service, psql: BoundedConnection, servers: Any, tmp_path: Path
 ) -> None:
     numbers = [placed(service)["order_number"] for _ in range(2)]

@@ -51,7 +51,7 @@ def warning(service: Program) -> Any:
     return line
 
 
-def test_another_order_service_changes_nothing_and_a_command_holds_for_all(
+def test_another_order_service_keeps_the_limit_and_a_command_sets_it_for_all(
     restaurant: Restaurant,
 ) -> None:
     first = restaurant.open(max_concurrent=2)

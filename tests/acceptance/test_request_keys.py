@@ -129,7 +129,7 @@ def test_a_client_that_lost_its_answer_repeats_the_request(start: Start) -> None
     assert service.stored()[0] == 1
 
 
-def test_guests_who_try_again_through_an_outage_have_one_order_each(
+def test_clients_that_repeat_through_an_outage_have_one_order_each(
     start: Start, servers: Servers
 ) -> None:
     """PostgreSQL crashes between orders and their answers; nobody knows what became of his."""

@@ -127,7 +127,7 @@ HEAD = (
 ).encode()
 
 
-def test_half_sent_bodies_of_one_client_keep_nobody_waiting(service: Service) -> None:
+def test_half_sent_bodies_of_one_client_delay_no_others(service: Service) -> None:
     with crowd(service, BODIES, HEAD, 8.0) as slow:
         everybody_is_answered(service, slow)
         answers = slow.answers()
@@ -136,7 +136,7 @@ def test_half_sent_bodies_of_one_client_keep_nobody_waiting(service: Service) ->
     assert answers[b"HTTP/1.1 429 Too Many Requests"] > BODIES / 2
 
 
-def test_silent_connections_keep_nobody_waiting_and_are_closed(service: Service) -> None:
+def test_silent_connections_delay_no_others_and_are_closed(service: Service) -> None:
     with crowd(service, SILENT, b"", None) as silent:
         everybody_is_answered(service, silent)
         assert silent.answers() == {b"": SILENT}
@@ -153,7 +153,7 @@ BODY_PARTS = tuple(
 )
 
 
-def test_what_does_not_come_to_its_end_is_given_up_head_and_body(service: Service) -> None:
+def test_incomplete_heads_and_bodies_are_ended(service: Service) -> None:
     stored = service.stored()
     with ExitStack() as closing:
         links = [

@@ -62,7 +62,7 @@ HEADERS = {
     ],
     ids=["takeout", "dine-in", "delivery", "vip", "large"],
 )
-def test_an_order_of_the_specification_is_taken(
+def test_an_order_of_the_specification_is_accepted(
     service, body, total, priority, order_type, headers
 ):
     answer = service.order(body, headers)
@@ -83,7 +83,7 @@ def test_a_second_order_of_the_same_customer_is_one_of_a_repeat_customer(service
     assert [service.order(body).json["priority"] for _ in range(2)] == [1, 5]
 
 
-def test_curl_itself_takes_an_order(service):
+def test_curl_places_an_order(service):
     command = [
         "curl",
         "-s",
@@ -129,7 +129,7 @@ def test_the_workers_are_an_array(service):
     assert (answer.status, answer.json) == (200, [])
 
 
-def test_what_was_ordered_is_in_the_tables(service):
+def test_the_order_is_in_the_tables(service):
     number = service.order(VIP).json["order_number"]
     (order,) = service.query(
         "select customer_name, customer_type, type, table_number, delivery_address,"
@@ -148,7 +148,7 @@ def test_what_was_ordered_is_in_the_tables(service):
     assert items == [("Premium Steak", 1, "45.99")]
 
 
-def test_the_service_says_on_which_port_it_started(service):
+def test_the_service_logs_its_port(service):
     line = service.program.wait_for("service_started")
     assert line["message"] == f"Service started on port {service.port}"
     assert (line["level"], line["service"]) == ("INFO", "order-service")

@@ -203,7 +203,7 @@ def test_a_stream_comes_at_once(sites: Sites, site: str) -> None:
 
 
 @pytest.mark.parametrize("site", ROOTS)
-def test_a_page_changes_what_it_may_in_a_browser_without_sec_fetch_site(
+def test_a_page_changes_the_kitchen_in_a_browser_without_sec_fetch_site(
     sites: Sites, site: str
 ) -> None:
     visitor = SiteClient(sites, site)

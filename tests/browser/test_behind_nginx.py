@@ -38,7 +38,7 @@ def site(secured_service: Service, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_guest_orders_and_cancels(site: str, page: PageDriver, scripts: bool) -> None:
+def test_a_customer_orders_and_cancels(site: str, page: PageDriver, scripts: bool) -> None:
     page.looks((390, 844), scripts=scripts)
     page.go(site, "/sub/")
     page.find("#dish-margherita-pizza").send_keys("1")

@@ -112,7 +112,9 @@ def test_all_are_dropped_only_after_a_second_click(
     page.sees("main", "No failed messages.")
 
 
-def test_what_cannot_be_sent_again_is_said(empty_service: Service, page: PageDriver) -> None:
+def test_dead_letters_that_cannot_be_retried_are_named(
+    empty_service: Service, page: PageDriver
+) -> None:
     page.expect("409")
     insert(empty_service, 2, task="bake", queue="bakery")
     insert(empty_service, queue="dead_letter_queue")

@@ -6,7 +6,7 @@ from ..support.api_service import Service
 from ..support.page_driver import PageDriver
 
 
-def test_the_description_is_drawn_and_nothing_in_it_is_refused(
+def test_the_description_is_shown_without_violations_of_the_policy(
     service: Service, page: PageDriver
 ) -> None:
     page.go(service, "/docs/swagger")

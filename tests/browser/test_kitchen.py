@@ -58,7 +58,7 @@ def test_a_new_order_shows_by_itself_with_its_badges_and_counts(service, page):
     ).get_attribute("textContent")
 
 
-def test_what_is_still_to_cook_is_counted_by_dish_however_it_is_spelled(service, page):
+def test_dishes_to_cook_are_counted_in_every_spelling(service, page):
     for name, quantity in ("Straße", 2), ("STRASSE", 1), ("Crème  brûlée", 1), ("crème Brûlée", 3):
         service.order({"customer_name": "Guest", "order_type": "dine-in", "table_number": 4,
                      "items": [{"name": name, "quantity": quantity, "price": 9}]})  # fmt: skip
@@ -189,7 +189,7 @@ def test_with_200_orders_a_new_one_adds_one_card_and_redraws_no_other(service, p
     assert page.run("return touched") == 0  # its own items were drawn before it was hung up
 
 
-def test_the_sound_is_off_until_it_is_wanted_and_rings_for_a_new_order(service, page):
+def test_the_sound_is_off_by_default_and_rings_for_a_new_order(service, page):
     page.go(service, "/kitchen")
     page.run("localStorage.clear()")
     page.sees("#sound", "Sound off")

@@ -20,7 +20,7 @@ def log_in(page: PageDriver, key: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/kitchen", "/manage", "/manage/dead-letters"])
-def test_a_page_of_staff_asks_for_the_key_and_leads_on(secured_service, page, path):
+def test_a_page_of_staff_requires_the_key_and_opens_after_the_login(secured_service, page, path):
     page.go(secured_service, path)
     assert page.path.startswith("/login")
     log_in(page, KEY)

@@ -59,7 +59,7 @@ def test_while_the_kitchen_is_paused_orders_are_503(service, page):
     assert service.order(order).status == 201
 
 
-def test_what_somebody_else_changes_shows_by_itself(service, page):
+def test_a_change_by_another_client_shows_by_itself(service, page):
     page.go(service, "/manage")
     page.sees("#state", "Taking orders")
     service.request("POST", "/kitchen/pause", b'{"reason": "inventory"}')

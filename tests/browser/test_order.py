@@ -22,7 +22,7 @@ def on_the_tracker(page: PageDriver) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_guest_orders_and_one_click_leads_to_the_tracker(service, page, scripts):
+def test_a_customer_orders_and_gets_to_the_tracker(service, page, scripts):
     page.looks(PHONE, scripts=scripts)
     page.go(service, "/")
     page.find(MARGHERITA).send_keys("2")

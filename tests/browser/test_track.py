@@ -92,7 +92,7 @@ def test_the_page_follows_its_order_until_it_is_delivered(service, page):
     ]
 
 
-def test_it_comes_back_by_itself_after_a_lost_connection_and_misses_no_step(service, page):
+def test_the_page_reconnects_after_a_lost_connection_and_misses_no_step(service, page):
     order = ready(service, "delivery")
     page.go(service, order["tracking_url"])
     page.expect("ERR_INTERNET_DISCONNECTED")
@@ -125,7 +125,7 @@ def test_an_answer_from_before_the_cut_hides_no_notice(service, page):
     stays(lambda: page.find("#link").is_displayed(), 1, "the notice")
 
 
-def test_a_customer_cancels_while_nobody_cooks_it(service, page):
+def test_a_customer_cancels_a_waiting_order(service, page):
     order = placed(service, "dine-in")
     page.go(service, order["tracking_url"])
     page.click("#undo summary")
@@ -136,7 +136,7 @@ def test_a_customer_cancels_while_nobody_cooks_it(service, page):
     assert not page.all("#undo details")
 
 
-def test_what_is_cooked_cannot_be_cancelled_from_a_page_that_does_not_know_it_yet(service, page):
+def test_a_ready_order_cannot_be_cancelled_from_an_outdated_page(service, page):
     order = ready(service, "takeout")
     page.go(service, order["tracking_url"])
     assert not page.all("#undo details")
@@ -145,7 +145,7 @@ def test_what_is_cooked_cannot_be_cancelled_from_a_page_that_does_not_know_it_ye
     assert service.request("GET", order["tracking_url"]).json["status"] == "ready"
 
 
-def test_a_token_of_nothing_is_a_page_that_says_so(service, page):
+def test_an_unknown_token_shows_a_page_with_the_error(service, page):
     page.expect("404")
     page.go(service, "/track/20240101_001." + "0" * 40)
     page.sees("main", "There is no order with this token.")

@@ -34,7 +34,7 @@ def several(url: str, hosts: str, ports: str, **more: str) -> str:
     return make_conninfo(url, host=hosts, port=ports, **more)
 
 
-def test_the_next_host_is_asked_when_nobody_listens_at_the_first(
+def test_the_next_host_is_tried_when_the_first_is_closed(
     writable_database: str, postgres: Postgres
 ) -> None:
     ports = f"{free_port()},{postgres.port}"
@@ -124,12 +124,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_what_libpq_takes_is_taken(text: str) -> None:
+def test_an_address_that_libpq_accepts_is_accepted(text: str) -> None:
     assert address.problem(text) is None
 
 
 @pytest.mark.parametrize(("text", "words"), BAD.items())
-def test_what_libpq_refuses_is_refused_by_name(text: str, words: str) -> None:
+def test_an_address_that_libpq_refuses_is_refused_by_name(text: str, words: str) -> None:
     assert words in str(address.problem(text))
 
 

@@ -83,7 +83,7 @@ def restaurant(
         yield made
 
 
-def test_sixty_orders_at_a_time_are_taken_and_cooked_whatever_the_defaults_are(
+def test_sixty_orders_at_a_time_are_cooked_with_all_defaults_of_the_database(
     restaurant: Restaurant,
 ) -> None:
     service = restaurant.open()
@@ -115,7 +115,7 @@ def test_each_setting_of_a_session_is_ours(all_opposites: str) -> None:
             assert shown == (value,), name
 
 
-def test_options_of_the_address_stay_but_for_what_we_rely_on(
+def test_options_of_the_address_are_kept_except_for_required_ones(
     db_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGTZ", "Asia/Kathmandu")

@@ -65,7 +65,7 @@ def database_with_dish(db_url: str) -> str:
 
 
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii"])
-def test_a_command_prints_what_the_encoding_has_and_the_rest_as_escapes(
+def test_a_command_prints_characters_that_the_encoding_lacks_as_escapes(
     database_with_dish: str, tmp_path: Path, encoding: str
 ) -> None:
     plain = command(database_with_dish, tmp_path, "menu", "list", PYTHONIOENCODING=encoding)

@@ -51,7 +51,7 @@ def test_no_request_notices_that_all_idle_sessions_have_ended(
         wait_until(lambda: of_pool() == (SIZE,), 5, "the pool is full again")
 
 
-def test_what_a_server_says_in_between_ends_no_session(pool: Pool, postgres: Postgres) -> None:
+def test_a_notice_of_the_server_ends_no_session(pool: Pool, postgres: Postgres) -> None:
     """The server may announce a change of its configuration to idle sessions, too."""
     with connect(postgres.url, name="test") as conn:
         conn.execute("listen news")

@@ -205,7 +205,7 @@ def test_no_statement_is_prepared_in_transaction_mode(
         pool.close()
 
 
-def test_a_connection_without_a_pooler_asks_for_no_second_one(
+def test_without_a_pooler_no_second_connection_is_opened(
     db_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(poolers, "_share_backends", None)

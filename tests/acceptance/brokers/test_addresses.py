@@ -99,6 +99,6 @@ def test_the_name_in_the_certificate_can_be_given(broker: RabbitMQ, tls: Tls) ->
     assert connected_to(f"{url}&server_name_indication={tls.name}") == tls.port
 
 
-def test_an_authority_that_nobody_knows_is_refused(broker: RabbitMQ, tls: Tls) -> None:
+def test_an_unknown_certificate_authority_is_refused(broker: RabbitMQ, tls: Tls) -> None:
     with pytest.raises(BrokerUnavailable, match="its authority has to be known"):
         BrokerConnection(f"amqps://guest:guest@127.0.0.1:{tls.port}//", name="test")

@@ -31,7 +31,7 @@ def test_every_queue_is_a_classic_queue(restaurant: Restaurant, broker: RabbitMQ
     assert set(types.values()) <= {"classic", "rabbit_classic"}
 
 
-def test_orders_are_cooked_and_everybody_is_notified(restaurant: Restaurant) -> None:
+def test_orders_are_cooked_and_every_subscriber_is_notified(restaurant: Restaurant) -> None:
     subscriber = restaurant.subscribe()  # with its own transient queue
     restaurant.track()
     restaurant.start_cook("mario")
@@ -50,7 +50,7 @@ def test_orders_of_a_higher_priority_are_cooked_first(restaurant: Restaurant) ->
     assert cook.running
 
 
-def test_what_cannot_be_read_becomes_a_dead_letter(restaurant: Restaurant) -> None:
+def test_an_unreadable_message_becomes_a_dead_letter(restaurant: Restaurant) -> None:
     restaurant.start_cook("toad")
     restaurant.publish("orders_direct", "kitchen.takeout", ["no order"])
     (letter,) = restaurant.dead_letters(1)

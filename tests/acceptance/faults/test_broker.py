@@ -26,7 +26,7 @@ def all_ready(restaurant: Restaurant) -> bool:
     return restaurant.ledger.count("ready") == len(restaurant.ledger.orders())
 
 
-def test_orders_are_taken_as_fast_without_a_broker_and_cooked_once_it_is_back(
+def test_orders_are_accepted_as_fast_without_a_broker_and_cooked_once_it_is_back(
     restaurant: Restaurant,
 ) -> None:
     """As fast: three times the median before, and 20 ms, since all processes share two cores."""
@@ -82,7 +82,7 @@ def test_a_broker_that_lost_its_disk_is_filled_again(restaurant: Restaurant) -> 
     assert len(restaurant.ledger.cookings()) == 1 + len(waiting)
 
 
-def test_a_queue_deleted_by_hand_is_declared_and_filled_again(restaurant: Restaurant) -> None:
+def test_a_queue_that_a_person_deletes_is_declared_and_filled_again(restaurant: Restaurant) -> None:
     cook = restaurant.start_cook("mario", cooking_time=60, grace=0)
     first = restaurant.place("dine-in")
     restaurant.ledger.wait_for("cooking", [first], 5)
@@ -104,7 +104,7 @@ def test_a_queue_deleted_by_hand_is_declared_and_filled_again(restaurant: Restau
     assert helper.running
 
 
-def test_a_short_hang_of_the_broker_goes_by_unnoticed_by_the_guests(
+def test_a_short_hang_of_the_broker_does_not_slow_orders(
     restaurant: Restaurant,
 ) -> None:
     restaurant.start_cook("mario", cooking_time=0.5)

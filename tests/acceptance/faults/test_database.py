@@ -18,7 +18,7 @@ Outage = Callable[[Postgres], AbstractContextManager[None]]
 
 
 @pytest.mark.parametrize("outage", [down, hung])
-def test_guests_are_refused_within_two_seconds_and_served_again_after(
+def test_orders_are_503_within_two_seconds_and_accepted_again_afterwards(
     restaurant: Restaurant, outage: Outage
 ) -> None:
     cook = restaurant.start_cook("mario")
@@ -49,7 +49,7 @@ def all_ready(restaurant: Restaurant) -> bool:
     return restaurant.ledger.count("ready") == len(restaurant.ledger.orders())
 
 
-def test_what_was_refused_during_a_hang_is_not_stored_after_it(restaurant: Restaurant) -> None:
+def test_orders_refused_during_a_hang_are_not_stored_after_it(restaurant: Restaurant) -> None:
     """The server continues right after requests were refused, and gets their statements then."""
     postgres = restaurant.servers.postgres
     refused: set[str] = set()

@@ -25,7 +25,9 @@ def test_a_stopped_cook_finishes_its_order(restaurant: Restaurant) -> None:
     restaurant.ledger.wait_for("ready", [waiting], 5)
 
 
-def test_a_cook_beyond_its_grace_hands_back_and_another_goes_on(restaurant: Restaurant) -> None:
+def test_after_its_grace_period_a_cook_releases_its_order_to_another(
+    restaurant: Restaurant,
+) -> None:
     cook = restaurant.start_cook("mario", cooking_time=60, grace=0.5)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)
@@ -63,7 +65,7 @@ def interrupt(cook: Program) -> bool:
     return cook.running
 
 
-def test_a_frozen_cook_changes_nothing_more_when_it_thaws(restaurant: Restaurant) -> None:
+def test_a_frozen_cook_that_continues_changes_nothing(restaurant: Restaurant) -> None:
     """After its lease and the broker's time-out another cook has taken over."""
     short = {"lease": 2, "heartbeat": 1}
     frozen = restaurant.start_cook("mario", cooking_time=1, **short)
@@ -88,7 +90,7 @@ def test_a_frozen_cook_changes_nothing_more_when_it_thaws(restaurant: Restaurant
     restaurant.ledger.wait_for("ready", later, 10)
 
 
-def test_a_frozen_cook_that_thaws_within_its_lease_goes_on(restaurant: Restaurant) -> None:
+def test_a_frozen_cook_that_continues_within_its_lease_finishes(restaurant: Restaurant) -> None:
     cook = restaurant.start_cook("mario", cooking_time=1)
     number = restaurant.place()
     restaurant.ledger.wait_for("cooking", [number], 5)

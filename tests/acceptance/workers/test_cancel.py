@@ -14,7 +14,7 @@ def cancel(restaurant, number):
         return transition_order(conn, number, "cancelled", by="boss", reason="guest left")
 
 
-def test_a_cooking_cook_notices_within_a_second_and_takes_the_next(new_restaurant):
+def test_a_cook_detects_a_cancellation_within_a_second_and_takes_the_next_order(new_restaurant):
     restaurant = new_restaurant()
     restaurant.open()
     cook = restaurant.start_cook("chef", cooking_time=60)

@@ -32,7 +32,7 @@ def listed(restaurant):
     return json.loads(out)
 
 
-def test_an_operator_deals_with_what_nobody_could_process(new_restaurant):
+def test_an_operator_lists_retries_and_drops_dead_letters(new_restaurant):
     restaurant = new_restaurant()
     restaurant.open()
     restaurant.start_cook("chef")

@@ -16,7 +16,7 @@ from ...support.restaurant.sample_orders import KINDS
         ("takeout,delivery,dine-in", "Worker registered for all order types"),
     ],
 )
-def test_a_cook_says_what_it_listens_for(
+def test_a_cook_logs_its_order_types(
     restaurant: Restaurant, order_types: str, sentence: str
 ) -> None:
     cook = restaurant.start_cook("anna", order_types=order_types)

@@ -44,7 +44,7 @@ def test_orders_that_come_one_by_one_are_shared_evenly(restaurant: Restaurant) -
     assert_even(restaurant)
 
 
-def test_a_busy_cook_holds_no_order_hostage(restaurant: Restaurant) -> None:
+def test_a_busy_cook_holds_no_second_order(restaurant: Restaurant) -> None:
     """A cook is busy for a minute, 24 orders wait in its three queues, and more cooks start."""
     busy = restaurant.start_cook("busy", cooking_time=60, grace=0)
     first = restaurant.place()
@@ -78,7 +78,7 @@ def test_two_busy_cooks_hold_one_order_each(restaurant: Restaurant) -> None:
     assert helper.running
 
 
-def test_help_that_arrives_starts_at_once(restaurant: Restaurant) -> None:
+def test_cooks_that_are_added_start_at_once(restaurant: Restaurant) -> None:
     """From the moment it is connected a new cook needs no more than half a second."""
     busy = restaurant.start_cook("busy", cooking_time=60, grace=0)
     numbers = [restaurant.place("delivery"), restaurant.place("delivery")]

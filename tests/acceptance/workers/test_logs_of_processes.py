@@ -84,7 +84,7 @@ def test_odd_names_stay_on_one_line(restaurant: Restaurant) -> None:
     assert line["details"]["customer_name"] == name
 
 
-def test_a_log_file_takes_it_all(new_restaurant: Callable[[], Restaurant]) -> None:
+def test_a_log_file_gets_all_lines(new_restaurant: Callable[[], Restaurant]) -> None:
     restaurant = new_restaurant()
     cook = restaurant.start_cook_soon("mario", log_file="mario.log")
     restaurant.open()
@@ -122,7 +122,7 @@ def test_a_folder_of_logs_that_is_moved_away_loses_no_line(
 
 
 @pytest.mark.parametrize("level", ["WARN", "ERROR"])
-def test_a_higher_level_says_less(restaurant: Restaurant, level: str) -> None:
+def test_a_higher_level_logs_less(restaurant: Restaurant, level: str) -> None:
     cook = restaurant.start_cook_soon("mario", log_level=level)
 
     restaurant.ledger.wait_for("ready", [restaurant.place()], 10)
@@ -131,7 +131,7 @@ def test_a_higher_level_says_less(restaurant: Restaurant, level: str) -> None:
     assert cook.lines == []
 
 
-def test_debug_says_more_and_is_json_too(restaurant: Restaurant) -> None:
+def test_debug_logs_more_and_is_json_too(restaurant: Restaurant) -> None:
     cook = restaurant.start_cook("mario", log_level="DEBUG")
 
     numbers = restaurant.place_all([meal(), meal("dine-in")])

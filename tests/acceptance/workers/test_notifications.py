@@ -129,7 +129,7 @@ def test_the_second_of_a_name_is_refused(
     restaurant.subscribe(name=subscriber_name, database=database)
 
 
-def test_what_cannot_be_read_is_dead_with_its_reason(new_restaurant: Make) -> None:
+def test_an_unreadable_notification_is_dead_with_its_reason(new_restaurant: Make) -> None:
     restaurant = new_restaurant()
     subscriber = restaurant.subscribe()
     post = AmqpClient(restaurant.servers.rabbitmq.url)
@@ -159,7 +159,7 @@ def test_a_broker_that_goes_and_comes_back(new_restaurant: Make, subscriber_name
         eventually(lambda each=each: len(heard(each, number)) == 1, 10, "heard")  # type: ignore[misc]
 
 
-def test_on_a_terminal_it_is_for_people(new_restaurant: Make) -> None:
+def test_on_a_terminal_notifications_are_text(new_restaurant: Make) -> None:
     restaurant = new_restaurant()
     ours, theirs = os.openpty()
     environment = {**os.environ, "RABBITMQ": restaurant.servers.rabbitmq.address, "TERM": "xterm"}

@@ -27,7 +27,7 @@ def flask(restaurant: Restaurant, folder: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_cook_drops_what_staff_cancels_and_goes_on(new_restaurant: House) -> None:
+def test_a_cook_drops_a_cancelled_order_and_continues(new_restaurant: House) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     restaurant.start_cook("mario", cooking_time=30)
@@ -46,7 +46,7 @@ def test_a_cook_drops_what_staff_cancels_and_goes_on(new_restaurant: House) -> N
     assert statuses == [("received", "order-service"), ("cooking", "mario"), ("cancelled", "anna")]
 
 
-def test_a_waiting_order_overtakes_when_staff_says_so(new_restaurant: House) -> None:
+def test_a_waiting_order_overtakes_when_staff_raises_its_priority(new_restaurant: House) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     numbers = restaurant.place_in_turn(meal() for _ in range(3))
@@ -108,7 +108,7 @@ def test_the_averages_are_those_of_the_log(restaurant: Restaurant, tmp_path: Pat
     assert flask(restaurant, tmp_path, "workers", "list")[0]["worker_name"] == "mario"
 
 
-def test_a_paused_kitchen_refuses_at_once_and_cooks_on(restaurant: Restaurant) -> None:
+def test_a_paused_kitchen_refuses_orders_and_continues_to_cook(restaurant: Restaurant) -> None:
     number = restaurant.place()
     restaurant.client.post("/kitchen/pause", {"reason": "The oven is cold"})
     try:

@@ -114,7 +114,7 @@ def test_a_station_worker_that_dies_is_replaced_and_nothing_happens_twice(restau
     assert statuses == ["received", "cooking", "ready", "out-for-delivery", "delivered"]
 
 
-def test_stations_take_the_urgent_first(restaurant):
+def test_stations_take_urgent_orders_first(restaurant):
     restaurant.start_cook("chef")
     numbers = [restaurant.place("dine-in", rush=rush) for rush in (False, False, True)]
     restaurant.ledger.wait_for("ready", numbers, 15)
@@ -158,7 +158,7 @@ def test_cooks_by_tag_share_the_menu(new_restaurant):
     assert list(by.values()) == ["chef_mario", "chef_luigi", "chef_twice", "chef_anna"]
 
 
-def test_a_cook_who_may_cook_none_of_fifty_orders_leaves_cook_and_broker_alone(new_restaurant):
+def test_a_cook_without_suitable_orders_causes_no_load(new_restaurant):
     restaurant = new_restaurant()
     restaurant.open()
     salad = [{"name": "Caesar Salad", "quantity": 1, "price": 8.99}]

@@ -179,7 +179,7 @@ def test_status_requests_good_refused_repeated_and_bad(
     assert len(tracker.said("status_request_completed")) == 1
 
 
-def test_a_second_one_stands_by_until_the_first_is_gone(new_restaurant: Make) -> None:
+def test_a_second_tracking_service_stands_by_until_the_first_is_gone(new_restaurant: Make) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     first = restaurant.track()

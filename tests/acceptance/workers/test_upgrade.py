@@ -99,7 +99,7 @@ def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
     restaurant.ledger.check_all_ready()
 
 
-def test_a_port_is_shared_only_by_who_says_so(new_restaurant) -> None:
+def test_a_port_is_shared_only_with_the_flag(new_restaurant) -> None:
     restaurant: Restaurant = new_restaurant()
     restaurant.open()
     second = restaurant.begin()

@@ -19,7 +19,7 @@ def online(restaurant: Restaurant) -> set[str]:
     return {worker["worker_name"] for worker in workers if worker["status"] == "online"}
 
 
-def test_the_eleventh_worker_is_refused_and_welcome_once_one_has_left(
+def test_the_eleventh_worker_is_refused_and_accepted_once_another_has_left(
     new_restaurant: Callable[[], Restaurant],
 ) -> None:
     restaurant = new_restaurant()
@@ -49,7 +49,7 @@ def test_the_second_of_a_name_is_refused_and_the_first_works_on(restaurant: Rest
     assert restaurant.worker("mario")["orders_processed"] == 1
 
 
-def test_of_two_who_come_at_once_under_one_name_one_stays(restaurant: Restaurant) -> None:
+def test_of_two_workers_that_start_under_one_name_one_stays(restaurant: Restaurant) -> None:
     both = [restaurant.start_cook_soon("mario"), restaurant.start_cook_soon("mario")]
 
     eventually(lambda: not (both[0].running and both[1].running), 10, "one is refused")
@@ -86,7 +86,7 @@ def test_a_killed_worker_is_offline_and_its_name_free_within_five_seconds(
     assert restaurant.ledger.log(number)[2].notes == "taken over from mario"
 
 
-def test_a_worker_comes_back_with_what_it_has_done_before(restaurant: Restaurant) -> None:
+def test_a_worker_that_returns_keeps_its_counts(restaurant: Restaurant) -> None:
     for done in (2, 4):
         cook = restaurant.start_cook("mario")
         numbers = restaurant.place_all([meal(), meal()])

@@ -118,7 +118,7 @@ def test_each_kind_of_change_is_recorded_with_actor_action_and_address(
         assert never not in text
 
 
-def test_it_says_what_was_there_before_and_after(conn: BoundedConnection) -> None:
+def test_an_entry_has_the_state_before_and_after(conn: BoundedConnection) -> None:
     add_dish(conn)
     dishes.set_sold_out(conn, "CALZONE", True, actor=ANNA)
     entry = newest(conn)
@@ -155,7 +155,7 @@ def test_a_change_that_fails_has_no_entry_and_without_an_entry_there_is_no_chang
     ["update audit_log set actor = 'x'", "delete from audit_log", "truncate audit_log",
      "set pizza.audit_prune = 'on'; delete from audit_log"],
 )  # fmt: skip
-def test_nothing_in_it_is_changed_or_dropped(conn: BoundedConnection, statement: str) -> None:
+def test_no_entry_can_be_changed_or_dropped(conn: BoundedConnection, statement: str) -> None:
     add_dish(conn)
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
         conn.execute(statement.encode())
@@ -163,7 +163,7 @@ def test_nothing_in_it_is_changed_or_dropped(conn: BoundedConnection, statement:
     conn.execute("reset pizza.audit_prune")
 
 
-def test_only_what_is_older_than_it_is_kept_is_pruned(conn: BoundedConnection) -> None:
+def test_only_entries_older_than_the_retention_are_pruned(conn: BoundedConnection) -> None:
     for days in (800, 700, 31, 29):
         conn.execute(OLD.format(days).encode())
 
@@ -199,7 +199,7 @@ def test_it_is_filtered_and_paged(conn: BoundedConnection) -> None:
             found(**bad)
 
 
-def test_a_read_that_cannot_be_recorded_is_logged_and_hinders_nobody(
+def test_a_read_that_cannot_be_recorded_is_logged_and_answered(
     conn: BoundedConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
     conn.execute("set default_transaction_read_only = on")

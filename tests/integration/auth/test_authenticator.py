@@ -45,7 +45,9 @@ def make_authenticator(
     return lambda *digests: Authenticator(lend, digests)
 
 
-def test_without_a_key_everybody_is_staff(make_authenticator: Callable[..., Authenticator]) -> None:
+def test_without_a_key_every_client_has_the_rights_of_staff(
+    make_authenticator: Callable[..., Authenticator],
+) -> None:
     assert not make_authenticator().auth_required()
     assert (
         make_authenticator().authenticate(None)
@@ -170,7 +172,7 @@ def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
     assert conn.execute("select count(*) from client_order").fetchone() == (places,)
 
 
-def test_what_was_answered_is_answered_again_to_a_client_that_is_full(
+def test_a_client_at_its_limit_gets_earlier_answers_again(
     conn: BoundedConnection,
 ) -> None:
     client, key = ClientQuota(b"one", 1), IdempotencyKey("k", b"d")
@@ -267,7 +269,7 @@ def test_racing_orders_get_exactly_the_places_there_are(
 
 
 @pytest.mark.parametrize(("limit", "waits"), [(5000, False), (50, True)])
-def test_only_near_the_reserve_guests_of_other_networks_wait_for_each_other(
+def test_only_near_the_reserve_clients_of_other_networks_wait_for_each_other(
     db_url: str, limit: int, waits: bool
 ) -> None:
     first, second = strangers(2)
@@ -286,7 +288,7 @@ def test_only_near_the_reserve_guests_of_other_networks_wait_for_each_other(
                 orders.place_order(staff, DRAFT)
 
 
-def test_clients_are_forgotten_once_their_orders_are_through(conn: BoundedConnection) -> None:
+def test_reservations_of_clients_are_pruned_after_their_orders(conn: BoundedConnection) -> None:
     waits, through = (
         orders.place_order(conn, DRAFT, client=ClientQuota(b"one", 5)) for _ in range(2)
     )

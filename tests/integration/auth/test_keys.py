@@ -141,7 +141,7 @@ def test_a_session_of_a_key_of_the_environment_ends_with_that_key(
     assert make_authenticator(keys.digest("another key")).authenticate(cookie) == ANONYMOUS
 
 
-def test_a_used_session_goes_on_and_an_unused_one_ends(
+def test_a_used_session_continues_and_an_unused_one_ends(
     conn: BoundedConnection, make_authenticator: Open
 ) -> None:
     _, key = keys.add_key(conn, "Anna")

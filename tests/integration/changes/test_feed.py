@@ -65,7 +65,7 @@ def sequences(feed: ChangeFeed, conn: psycopg.Connection) -> list[int | None]:
     return [each.change.sequence for _ in range(2) for each in feed.read(conn)]
 
 
-def test_what_was_there_before_is_not_read(conn: BoundedConnection, first: str) -> None:
+def test_changes_before_the_start_are_not_read(conn: BoundedConnection, first: str) -> None:
     feed = ChangeFeed.start_now(conn)
     assert read(feed, conn) == []
 
@@ -81,7 +81,7 @@ def test_what_was_there_before_is_not_read(conn: BoundedConnection, first: str) 
     assert read(feed, conn) == []
 
 
-def test_an_open_transaction_holds_up_no_other_order(
+def test_an_open_transaction_delays_no_other_order(
     conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
@@ -137,7 +137,7 @@ def test_a_change_that_was_rolled_back_is_forgotten(
     assert feed.missing == ()
 
 
-def test_a_gap_stays_open_as_long_as_anybody_may_fill_it(
+def test_a_gap_stays_open_as_long_as_a_transaction_may_fill_it(
     conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)
@@ -168,7 +168,7 @@ def test_transactions_on_other_tables_keep_no_gap_open(
         assert feed.missing == ()
 
 
-def test_what_is_under_way_at_the_beginning_is_read_when_it_commits(
+def test_a_change_uncommitted_at_the_start_is_read_when_it_commits(
     conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     with uncommitted_order() as early, uncommitted_order() as other:
@@ -259,7 +259,7 @@ def test_a_gap_is_found_beyond_a_page(
     assert not feed.more
 
 
-def test_what_commits_late_comes_page_by_page_and_before_what_is_new(
+def test_late_changes_come_page_by_page_and_before_new_ones(
     conn: BoundedConnection, db_url: str, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = ChangeFeed.start_now(conn)
@@ -319,7 +319,7 @@ def test_a_database_that_came_back_without_its_last_moments_is_followed(
     assert read(feed, conn) == [second]
 
 
-def test_what_was_committed_while_the_database_was_away_is_read(
+def test_a_change_committed_while_the_feed_was_disconnected_is_read(
     conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)

@@ -146,9 +146,7 @@ def test_all_are_sent_again_but_those_that_cannot_be(run: Run, conn: BoundedConn
     assert run("retry", "--all").stdout == "0 dead letters were sent again.\n"
 
 
-def test_all_are_dropped_but_those_that_somebody_has_locked(
-    run: Run, conn: BoundedConnection, db_url: str
-) -> None:
+def test_all_are_dropped_except_locked_ones(run: Run, conn: BoundedConnection, db_url: str) -> None:
     ids = insert(conn, 30)
     with psycopg.connect(db_url) as other:
         other.execute("select from dead_message order by died_at limit 25 for update")

@@ -115,7 +115,7 @@ def test_an_order_is_shown_with_items_and_history(run: Run, conn: BoundedConnect
     assert [step["notes"] for step in document["history"]] == ["priority 1: standard order"]
 
 
-def test_orders_are_changed_by_hand(run: Run, conn: BoundedConnection) -> None:
+def test_orders_are_changed_by_commands(run: Run, conn: BoundedConnection) -> None:
     number = place(conn)
 
     said = run("orders", "priority", number, "9", "--reason", "Birthday", "--by", "anna").stdout
@@ -200,7 +200,7 @@ def test_a_report_of_today(run: Run, conn: BoundedConnection) -> None:
     assert "orders" in json.loads(run("report", "--day", "2024-02-29", "--json").stdout)
 
 
-def test_nobody_was_ever_at_work(run: Run) -> None:
+def test_without_workers_the_list_says_so(run: Run) -> None:
     assert run("workers", "list").stdout == "Nobody has ever been at work.\n"
     assert json.loads(run("workers", "list", "--json").stdout) == []
 
@@ -242,7 +242,7 @@ def test_without_a_server_it_is_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch
     assert "s3cret" not in result.output
 
 
-def test_without_tables_it_is_exit_1_and_says_what_to_do(
+def test_without_tables_it_is_exit_1_with_the_remedy(
     run: Run, monkeypatch: pytest.MonkeyPatch, postgres: Any
 ) -> None:
     url = postgres.create_database("staff_without_tables")
@@ -381,9 +381,7 @@ def test_sessions_are_listed_and_ended(run: Run, conn: BoundedConnection) -> Non
     assert "Nobody is logged in." in run("sessions", "list").stdout
 
 
-def test_the_audit_log_says_that_it_was_a_command_and_whose(
-    run: Run, conn: BoundedConnection
-) -> None:
+def test_the_audit_log_names_the_command_and_its_user(run: Run, conn: BoundedConnection) -> None:
     number = place(conn)
     run("menu", "add", "Calzone", "--tag", "pizza", "--price", "9.50")
     run("customers", "vip", "Jo", "--by", "anna")

@@ -125,7 +125,7 @@ def test_after_a_crash_the_pool_is_whole_again(postgres: Postgres, pool: Pool) -
     assert failures <= 2  # what is left of the dead, at most
 
 
-def test_a_hung_server_holds_up_nobody_for_long(postgres: Postgres, pool: Pool) -> None:
+def test_a_hung_server_delays_callers_for_a_bounded_time(postgres: Postgres, pool: Pool) -> None:
     await_answer(pool, 5)
     results: list[bool] = []
     with hung(postgres), within(8):

@@ -38,7 +38,7 @@ def db_url(postgres: Postgres) -> Iterator[str]:
         conn.execute(f"drop role {ROLE}".encode())
 
 
-def test_it_sets_up_and_takes_orders_without_the_rights_of_a_superuser(db_url: str) -> None:
+def test_it_sets_up_and_accepts_orders_without_the_rights_of_a_superuser(db_url: str) -> None:
     migrate(db_url)
     with connect(db_url, name="test") as conn:
         item = OrderItem("Margherita Pizza", 1, Decimal("15.99"))

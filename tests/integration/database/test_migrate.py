@@ -44,7 +44,7 @@ def test_the_second_time_there_is_nothing_to_do(empty_url: str) -> None:
     assert ledger(empty_url) == {script.name: script.checksum for script in scripts()}
 
 
-def test_of_many_at_once_one_does_it_all(empty_url: str) -> None:
+def test_of_many_migrations_at_once_one_does_the_work(empty_url: str) -> None:
     with ThreadPoolExecutor(6) as pool:
         done = list(pool.map(migrate, [empty_url] * 6))
     assert sorted(map(len, done)) == [0] * 5 + [len(scripts())]
@@ -71,7 +71,7 @@ def test_a_function_that_changed_runs_again(
     assert migrate(empty_url) == []
 
 
-def test_a_program_of_the_last_release_goes_on_calling_functions_that_change(
+def test_a_program_of_the_last_release_can_call_replaced_functions(
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More parameters, another text, more columns: it prepares its statement once, and names
@@ -150,6 +150,6 @@ def test_a_database_newer_than_the_program_is_left_alone(empty_url: str) -> None
         migrate(empty_url)
 
 
-def test_without_a_server_it_says_so_soon() -> None:
+def test_without_a_server_it_fails_soon() -> None:
     with pytest.raises(DatabaseUnavailable, match="not available"):
         migrate("postgresql://nobody@127.0.0.1:1/nothing")

@@ -35,7 +35,7 @@ def test_a_worker_is_online_as_long_as_its_session(conn: BoundedConnection, db_u
     wait_until(lambda: by_name(conn) == {"mario": "offline"}, 5, "mario is offline")
 
 
-def test_a_name_is_taken_while_its_session_stands(db_url: str) -> None:
+def test_a_name_is_in_use_while_its_session_lives(db_url: str) -> None:
     with shift(db_url, "mario"), shift(db_url, "mario") as (_, verdict):
         assert verdict == "taken"
 

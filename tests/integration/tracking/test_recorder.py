@@ -163,6 +163,6 @@ def test_a_bad_event_is_poison_that_names_its_field(
 
 
 @pytest.mark.parametrize("body", [None, 7, [], "text"])
-def test_what_is_no_object_is_poison(conn: BoundedConnection, body: Any) -> None:
+def test_a_body_that_is_no_object_is_poison(conn: BoundedConnection, body: Any) -> None:
     with pytest.raises(PoisonMessage, match="JSON object"):
         track(conn, body)

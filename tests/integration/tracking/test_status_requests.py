@@ -53,7 +53,7 @@ def free(conn: BoundedConnection) -> int:
     return row[0]
 
 
-def test_a_good_one_moves_the_order_and_says_so(conn: BoundedConnection) -> None:
+def test_a_valid_request_changes_the_order_and_is_answered(conn: BoundedConnection) -> None:
     places = free(conn)
     number = place(conn)
 
@@ -82,7 +82,7 @@ def test_a_good_one_moves_the_order_and_says_so(conn: BoundedConnection) -> None
         ("delivery", "ready", "delivered", "cannot become delivered"),
     ],
 )
-def test_a_move_that_nobody_may_make_is_refused(
+def test_an_illegal_transition_is_refused(
     conn: BoundedConnection, order_type: str, start: str, to: str, sentence: str
 ) -> None:
     address = "1 Main St" if order_type == "delivery" else None
@@ -120,7 +120,9 @@ def test_an_unknown_order_is_a_refusal(conn: BoundedConnection) -> None:
     assert letters(conn) == []
 
 
-def test_a_repeated_one_has_its_effect_once_and_its_answer_again(conn: BoundedConnection) -> None:
+def test_a_repeated_request_has_its_effect_once_and_the_same_answer(
+    conn: BoundedConnection,
+) -> None:
     number, id = place(conn), str(uuid4())
     first = ask(conn, cancel(number), id)
 
@@ -152,7 +154,7 @@ def test_a_bad_one_is_dead_and_answered(
     assert len(letters(conn)) == 1 and reason in letters(conn)[0]
 
 
-def test_nobody_need_wait_for_the_answer(conn: BoundedConnection) -> None:
+def test_a_request_without_reply_to_is_carried_out(conn: BoundedConnection) -> None:
     number = place(conn)
 
     assert ask(conn, cancel(number), reply_to=None) is None

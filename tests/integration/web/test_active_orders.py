@@ -12,7 +12,7 @@ def numbers(client: FlaskClient) -> list[str]:
     return [each["order_number"] for each in client.get("/kitchen/board").json]
 
 
-def test_the_board_has_what_is_worked_on_most_urgent_first(client, place, cook, conn):
+def test_the_board_has_open_orders_most_urgent_first(client, place, cook, conn):
     first, second = place("takeout", priority=1), place("dine-in", rush=True)
     done, given, gone = (place("takeout", priority=1) for _ in range(3))
     for number in (done, given):

@@ -19,7 +19,7 @@ def told(news: list[EncodedChange]) -> list[tuple[str, int | None]]:
     return [(each.change.number, each.change.sequence) for each in news]
 
 
-def test_what_has_just_filled_a_gap_is_left_to_the_follower_and_comes_once(
+def test_a_change_that_fills_a_gap_is_left_to_the_feed_and_comes_once(
     place: Place, conn: BoundedConnection, db_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 2)
@@ -50,7 +50,7 @@ def test_what_has_just_filled_a_gap_is_left_to_the_follower_and_comes_once(
     assert not catching_up.has_more
 
 
-def test_what_commits_ahead_of_the_page_comes_with_a_later_page(
+def test_a_change_that_commits_beyond_the_page_comes_with_a_later_page(
     place: Place, conn: BoundedConnection, db_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 2)

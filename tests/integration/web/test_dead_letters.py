@@ -43,7 +43,7 @@ def left(conn: BoundedConnection) -> list[str]:
     return [id for (id,) in conn.execute("select id::text from dead_message order by died_at")]
 
 
-def test_it_shows_what_is_known_of_each(client: FlaskClient, conn: BoundedConnection) -> None:
+def test_it_shows_all_fields_of_each(client: FlaskClient, conn: BoundedConnection) -> None:
     assert "No failed messages." in client.get(PAGE, headers=HTML).text
     insert(conn, traceback=TRACEBACK, headers='{"from": "Zoë"}', needs=["oven"], priority=4)
     insert(conn, task=None)
@@ -71,7 +71,7 @@ def test_hostile_text_is_text(client: FlaskClient, conn: BoundedConnection) -> N
     assert len(text) < 20_000
 
 
-def test_a_hundred_are_shown_of_many(client: FlaskClient, conn: BoundedConnection) -> None:
+def test_the_first_hundred_of_many_are_shown(client: FlaskClient, conn: BoundedConnection) -> None:
     ids = insert(conn, 150, body=b"x" * 100_000)
     text = client.get(PAGE, headers=HTML).text
     assert "The oldest 100 of 150." in text
@@ -89,7 +89,7 @@ def test_one_is_dropped_and_one_is_sent_again(client: FlaskClient, conn: Bounded
     assert conn.execute("select id::text from message").fetchall() == [(second,)]
 
 
-def test_all_are_sent_again_and_what_cannot_be_is_named(
+def test_all_are_retried_and_those_that_cannot_be_are_named(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     insert(conn, 3)
@@ -103,7 +103,7 @@ def test_all_are_sent_again_and_what_cannot_be_is_named(
     assert left(conn) == []
 
 
-def test_what_somebody_else_works_on_is_named(
+def test_a_locked_dead_letter_is_named(
     client: FlaskClient, conn: BoundedConnection, db_url: str
 ) -> None:
     (locked,) = insert(conn)
@@ -115,7 +115,7 @@ def test_what_somebody_else_works_on_is_named(
 
 
 @pytest.mark.parametrize(("verb", "id"), [("", "*"), ("eat", "*")])
-def test_a_form_that_says_nothing_changes_nothing(
+def test_an_empty_form_changes_nothing(
     client: FlaskClient, conn: BoundedConnection, verb: str, id: str
 ) -> None:
     ids = insert(conn, 2)

@@ -20,9 +20,7 @@ def ready(client: FlaskClient) -> tuple[int, dict[str, Any]]:
     return answer.status_code, answer.json["checks"]
 
 
-def test_a_restaurant_without_cooks_takes_orders_and_says_so(
-    client: FlaskClient, db_url: str
-) -> None:
+def test_a_restaurant_without_cooks_is_ready_and_says_so(client: FlaskClient, db_url: str) -> None:
     assert ready(client) == (
         200,
         {
@@ -46,7 +44,7 @@ def test_a_restaurant_without_cooks_takes_orders_and_says_so(
 @pytest.mark.parametrize(
     ("state", "broker"), [("ok", "ok"), ("away", "unavailable"), ("blocked", "blocked")]
 )
-def test_a_service_that_does_not_publish_says_how_the_broker_looks_to_the_one_that_does(
+def test_a_service_that_does_not_publish_reports_the_broker_as_the_leader_sees_it(
     client: FlaskClient, conn: BoundedConnection, state: str, broker: str
 ) -> None:
     conn.execute("update leader set broker_state = %s, heartbeat_at = now()", [state])
@@ -73,7 +71,7 @@ def test_the_schema_check_tells_missing_tables_from_those_of_another_release(
     assert (found, checks["schema"]) == (status, schema)
 
 
-def test_a_database_that_is_behind_takes_no_orders(
+def test_with_an_outdated_schema_no_orders_are_accepted(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     newest = max(script.name for script in scripts() if not script.repeatable)

@@ -111,7 +111,7 @@ def test_nothing_is_missed_while_the_database_is_away(
     assert numbers(stream, 3) == missed
 
 
-def test_what_was_missed_comes_page_by_page_and_before_what_is_new(
+def test_missed_changes_come_page_by_page_and_before_new_ones(
     join: Join, place: Place, conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 2)

@@ -119,7 +119,7 @@ def slow_conn(db_url: str) -> Iterator[BoundedConnection]:
         yield conn
 
 
-def test_an_open_transaction_holds_up_no_other_order(
+def test_an_open_transaction_delays_no_other_order(
     screen: Screen, process: Process, place: Place, orders: list[str], slow_conn: BoundedConnection
 ) -> None:
     screen.open(process())
@@ -133,7 +133,7 @@ def test_an_open_transaction_holds_up_no_other_order(
     assert len(screen.came) == 6
 
 
-def test_what_commits_while_its_client_is_away_comes_once(
+def test_a_change_that_commits_while_the_client_is_away_comes_once(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
@@ -151,7 +151,7 @@ def test_what_commits_while_its_client_is_away_comes_once(
     assert screen.take(3) == [(orders[0], 2), (orders[2], 2), (orders[1], 3)]
 
 
-def test_what_commits_after_its_client_has_come_back_comes_once(
+def test_a_change_that_commits_after_the_reconnect_comes_once(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow_conn: BoundedConnection,
 ) -> None:  # fmt: skip
@@ -246,7 +246,7 @@ def test_beyond_the_longest_id_changes_are_repeated_and_none_is_missed(
     assert sequences == sorted(sequences)
 
 
-def test_thousands_that_were_missed_come_page_by_page_with_what_commits_meanwhile(
+def test_thousands_of_missed_changes_come_page_by_page_with_new_ones(
     screen: Screen, process: Process, conn: BoundedConnection, orders: list[str],
     slow_conn: BoundedConnection, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

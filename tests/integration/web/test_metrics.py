@@ -69,7 +69,7 @@ def test_orders_messages_and_waiting_are_counted(
     assert [labels for labels, _ in found["pizza_waiting_seconds_p90"]] == [{"priority": "1"}]
 
 
-def test_workers_are_there_or_gone(
+def test_workers_are_online_or_offline(
     client: FlaskClient, conn: BoundedConnection, db_url: str
 ) -> None:
     with connect(db_url, name="mario") as mario:
@@ -187,7 +187,7 @@ def test_dead_messages_are_counted_as_they_come_and_as_they_are(
     assert found["pizza_dead_letters_total"] == [({"queue": "bakery"}, 2)]
 
 
-def test_events_that_nobody_is_bound_for_are_counted_by_exchange(
+def test_events_without_a_bound_queue_are_counted_by_exchange(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     assert "pizza_events_unroutable_total" not in scrape(client)
@@ -197,7 +197,9 @@ def test_events_that_nobody_is_bound_for_are_counted_by_exchange(
     assert found["pizza_events_unroutable_total"] == [({"exchange": "nobody_listens"}, 3)]
 
 
-def test_no_figure_names_an_order_or_a_guest(client: FlaskClient, place: Place, cook: Cook) -> None:
+def test_no_metric_names_an_order_or_a_customer(
+    client: FlaskClient, place: Place, cook: Cook
+) -> None:
     number = place(customer_name="Penelope")
     cook(number)
     text = client.get("/metrics").text

@@ -21,7 +21,7 @@ def log(client: FlaskClient, number: str) -> list[tuple[str, str, str | None]]:
     return [(row["status"], row["changed_by"], row["notes"]) for row in history]
 
 
-def test_a_customer_cancels_what_is_received(client: FlaskClient, place: Any) -> None:
+def test_a_customer_cancels_a_received_order(client: FlaskClient, place: Any) -> None:
     number = place()
 
     answer = client.post(f"/orders/{number}/cancel")
@@ -32,7 +32,7 @@ def test_a_customer_cancels_what_is_received(client: FlaskClient, place: Any) ->
     assert log(client, number)[-1] == ("cancelled", "customer", None)
 
 
-def test_what_cooks_only_staff_cancels_with_a_reason(
+def test_only_staff_cancels_a_cooking_order_and_with_a_reason(
     client: FlaskClient, place: Any, cook: Any, conn: BoundedConnection
 ) -> None:
     number = place()
@@ -76,7 +76,7 @@ def test_a_delivery_goes_out_before_it_is_delivered(
     assert steps == ["out-for-delivery", "delivered"]
 
 
-def test_what_is_sent_back_is_cooked_again_before_all_others(
+def test_an_order_that_is_sent_back_is_cooked_again_before_all_others(
     client: FlaskClient, place: Any, cook: Any, conn: BoundedConnection
 ) -> None:
     number = place()

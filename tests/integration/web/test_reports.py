@@ -78,7 +78,7 @@ def test_a_days_report_is_plain_sql(client: FlaskClient, history: BoundedConnect
         assert figures == pytest.approx(plainly(history, "priority = %s", int(level)), abs=0.0005)
 
 
-def test_a_day_without_orders_is_a_report_of_noughts(client: FlaskClient) -> None:
+def test_the_report_of_a_day_without_orders_has_zeros(client: FlaskClient) -> None:
     report = client.get("/reports/2024-12-17").json
 
     assert (report["orders"], report["late_share"], report["by_type"]) == (0, None, {})

@@ -214,7 +214,7 @@ def test_reads_of_personal_data_are_recorded_once_and_the_customers_own_are_not(
     assert "Jane" not in str(conn.execute("select a::text from audit_log a").fetchall())
 
 
-def test_a_database_that_takes_no_writes_can_be_read(
+def test_with_a_read_only_database_pages_can_be_read(
     browser: Callable[[], FlaskClient],
     conn: BoundedConnection,
     reading_only: Callable[[], AbstractContextManager[None]],
@@ -227,7 +227,7 @@ def test_a_database_that_takes_no_writes_can_be_read(
         assert client.post("/kitchen/pause", headers=shown(key)).status_code == 503
 
 
-def test_on_the_tables_of_a_former_release_it_says_so(
+def test_on_the_tables_of_an_earlier_release_it_fails_with_the_remedy(
     browser: Callable[[], FlaskClient], conn: BoundedConnection
 ) -> None:
     conn.execute("alter table staff_key rename role to kept")

@@ -78,7 +78,7 @@ def test_orders_are_found_by_status_and_type(client: FlaskClient, place: Any, co
     assert link == f'</orders?type=takeout&limit=1&before={ready}>; rel="next"'
 
 
-def test_what_is_sold_out_refuses_an_order_by_name(client: FlaskClient, place: Any) -> None:
+def test_an_order_with_a_sold_out_dish_is_refused_by_name(client: FlaskClient, place: Any) -> None:
     marked = client.post("/menu/margherita pizza/sold-out")
     assert marked.json == {
         "name": "Margherita Pizza", "tag": "pizza", "price": 15.99, "sold_out": True,
@@ -155,7 +155,7 @@ def test_a_customer_becomes_a_vip_from_the_next_order_on(client: FlaskClient, pl
     assert (counted["orders"], counted["cancelled"], counted["spent"]) == (3, 2, 15.99)
 
 
-def test_somebody_who_never_ordered_may_be_a_vip(client: FlaskClient) -> None:
+def test_a_customer_without_orders_may_be_a_vip(client: FlaskClient) -> None:
     answer = client.post("/customers/Dr. No/vip", json={"vip": True})
 
     assert (answer.json["name"], answer.json["orders"], answer.json["repeat"]) == (

@@ -40,7 +40,7 @@ def test_the_task_and_the_event_of_an_order_belong_to_the_trace_of_its_request(
     assert traces(conn) == [("kitchen.takeout.1", GIVEN), ("order.received", GIVEN)]
 
 
-def test_so_do_those_that_are_placed_once_under_a_key(
+def test_orders_under_a_key_belong_to_the_trace_of_their_request(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
     headers = {"traceparent": GIVEN, "Idempotency-Key": "k-1"}

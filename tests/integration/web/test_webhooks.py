@@ -23,7 +23,7 @@ def add(client: FlaskClient, **fields: Any) -> dict[str, Any]:
     return dict(answer.json)
 
 
-def test_the_secret_is_in_the_answer_to_who_registers_and_nowhere_else(client: FlaskClient) -> None:
+def test_the_secret_is_in_the_answer_to_the_registration_alone(client: FlaskClient) -> None:
     made = add(client, types=["order.ready"], description="the screen")
     secret = made.pop("secret")
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
@@ -54,7 +54,7 @@ def test_without_types_a_webhook_gets_all_events(client: FlaskClient) -> None:
         ({"url": URL, "secret": "whsec_mine"}, "secret"),
     ],
 )
-def test_what_makes_no_sense_is_422_and_names_its_field(
+def test_an_invalid_field_is_422_and_is_named(
     client: FlaskClient, body: dict[str, Any], field: str
 ) -> None:
     answer = client.post("/webhooks", json=body)

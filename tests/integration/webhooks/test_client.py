@@ -95,7 +95,7 @@ def test_a_name_that_leads_to_a_private_address_is_not_called(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0.0.0.0"])
-def test_nor_is_an_address_in_whatever_form(receiver: WebhookReceiver, host: str) -> None:
+def test_private_addresses_are_refused_in_every_form(receiver: WebhookReceiver, host: str) -> None:
     with pytest.raises(DeliveryError, match=r"not a public address|cannot be looked up"):
         call(receiver.url(host=host), private=False)
     assert not receiver.heard
@@ -117,7 +117,7 @@ def test_it_connects_to_the_checked_address_and_not_to_a_later_answer_of_the_nam
 
 
 @pytest.mark.parametrize("how", ["hang", "drip"])
-def test_nothing_lasts_longer_than_it_may(receiver: WebhookReceiver, how: str) -> None:
+def test_each_phase_of_a_call_has_a_time_limit(receiver: WebhookReceiver, how: str) -> None:
     receiver.always = getattr(receiver, how)
     began = time.monotonic()
     with pytest.raises(DeliveryError, match=r"no answer within 0\.6 s") as caught:
@@ -128,7 +128,7 @@ def test_nothing_lasts_longer_than_it_may(receiver: WebhookReceiver, how: str) -
     wait_until(gone, 10, "its thread has ended")
 
 
-def test_a_name_that_is_looked_up_for_ever_holds_nobody(
+def test_a_hanging_name_look_up_delays_no_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     over = threading.Event()
@@ -155,7 +155,9 @@ def test_a_shutdown_aborts_the_call(receiver: WebhookReceiver) -> None:
         call(receiver.url(), check=stop)
 
 
-def test_who_is_not_there_has_failed_and_says_why(receiver: WebhookReceiver) -> None:
+def test_a_receiver_that_cannot_be_reached_is_a_failure_with_its_reason(
+    receiver: WebhookReceiver,
+) -> None:
     receiver.close()
     with pytest.raises(DeliveryError, match="refused") as caught:
         call(receiver.url())

@@ -118,7 +118,7 @@ def desk(conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> Ite
 # --- from an event to its deliveries --------------------------------------------------------------
 
 
-def test_an_event_is_a_delivery_with_its_task_for_each_webhook_that_wants_it(desk: Desk) -> None:
+def test_an_event_becomes_a_delivery_with_its_task_for_each_subscribed_webhook(desk: Desk) -> None:
     all_of_it, _ = desk.add()
     ready, _ = desk.add("order.ready", "order.delivered")
     disabled, _ = desk.add()
@@ -143,7 +143,7 @@ def test_an_event_is_a_delivery_with_its_task_for_each_webhook_that_wants_it(des
     }
 
 
-def test_an_event_that_is_not_kept_leaves_no_delivery_and_one_that_comes_twice_one(
+def test_a_rolled_back_event_leaves_no_delivery_and_a_repeated_one_leaves_one(
     desk: Desk,
 ) -> None:
     webhook, _ = desk.add()
@@ -282,7 +282,7 @@ def test_410_disables(desk: Desk) -> None:
     assert desk.messages() == []
 
 
-def test_who_fails_for_days_is_disabled(desk: Desk) -> None:
+def test_a_webhook_that_fails_for_days_is_disabled(desk: Desk) -> None:
     webhook, _ = desk.add()
     desk.receiver.always = 500
     desk.conn.execute("update webhook set failing_since = now() - interval '73 hours'")
@@ -295,7 +295,7 @@ def test_who_fails_for_days_is_disabled(desk: Desk) -> None:
     assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None,) * 3
 
 
-def test_who_gives_no_answer_in_time_is_left_alone_longer_each_time(desk: Desk) -> None:
+def test_a_webhook_that_times_out_has_a_longer_pause_each_time(desk: Desk) -> None:
     webhook, _ = desk.add()
     desk.receiver.always = desk.receiver.hang
     desk.track(1)
@@ -317,7 +317,7 @@ def test_who_gives_no_answer_in_time_is_left_alone_longer_each_time(desk: Desk) 
     assert 110 < rests[0] <= 120 and 230 < rests[1] <= 240
 
 
-def test_there_is_one_at_a_time_at_each_webhook_and_others_are_not_held_up(
+def test_each_webhook_gets_one_delivery_at_a_time_and_delays_no_others(
     desk: Desk, db_url: str
 ) -> None:
     slow, _ = desk.add()
@@ -366,7 +366,7 @@ def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(desk: Desk
     assert not desk.receiver.heard
 
 
-def test_what_belongs_to_a_removed_webhook_ends_quietly(desk: Desk) -> None:
+def test_deliveries_of_a_removed_webhook_end_without_an_error(desk: Desk) -> None:
     webhook, _ = desk.add()
     desk.track()
     webhooks.remove_webhook(desk.conn, str(webhook.id))
@@ -410,7 +410,7 @@ def test_a_name_that_leads_to_a_private_address_is_refused_when_saved_and_an_unk
         webhooks.validate_patch(UrlPolicy(), WebhookPatch("https://private.example"))
 
 
-def test_what_makes_no_sense_is_refused_field_by_field() -> None:
+def test_invalid_fields_are_refused_one_by_one() -> None:
     with pytest.raises(InvalidRequest) as caught:
         webhooks.validate_patch(
             UrlPolicy(), WebhookPatch("http://a.example", ["order.eaten"], "x\ny")
@@ -418,7 +418,7 @@ def test_what_makes_no_sense_is_refused_field_by_field() -> None:
     assert set(fields(caught)) == {"url", "types", "description"}
 
 
-def test_what_is_left_out_of_a_change_stays(desk: Desk) -> None:
+def test_fields_left_out_of_a_change_stay(desk: Desk) -> None:
     webhook, _ = webhooks.add_webhook(desk.conn, "https://a.example", ["order.ready"], "screen")
     changed = webhooks.change_webhook(
         desk.conn, str(webhook.id), WebhookPatch(url="https://b.example")
@@ -434,7 +434,7 @@ def test_what_is_left_out_of_a_change_stays(desk: Desk) -> None:
         webhooks.test_webhook(desk.conn, str(webhook.id))
 
 
-def test_a_test_is_delivered_whatever_types_it_wants(desk: Desk) -> None:
+def test_a_test_is_delivered_whatever_the_types_of_the_webhook(desk: Desk) -> None:
     webhook, secret = desk.add("order.ready")
     sent = webhooks.test_webhook(desk.conn, str(webhook.id))
     assert sent.type == "webhook.test"
@@ -475,7 +475,7 @@ def test_the_log_has_pages(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("id", ["7", "x", "-1", "99999999999", "2147483648", "1 ", "\x00"])
-def test_who_is_not_there_is_not_found(conn: BoundedConnection, id: str) -> None:
+def test_an_unknown_webhook_is_not_found(conn: BoundedConnection, id: str) -> None:
     verbs: list[Callable[[], Any]] = [
         lambda: webhooks.find_webhook(conn, id),
         lambda: webhooks.change_webhook(conn, id, WebhookPatch(enabled=True)),

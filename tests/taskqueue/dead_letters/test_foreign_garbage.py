@@ -141,7 +141,9 @@ def test_a_subscriber(harness: Harness, db: bool) -> None:
 
 @drawn
 @given(st.lists(drawn_properties, min_size=40, max_size=40))
-def test_a_worker_gets_whatever_is_drawn(harness: Harness, headers: list[dict[str, bytes]]) -> None:
+def test_a_worker_survives_every_generated_message(
+    harness: Harness, headers: list[dict[str, bytes]]
+) -> None:
     if not harness.processes:
         harness.worker("w", "green,red")
     harness.rows("delete from effect returning 1")

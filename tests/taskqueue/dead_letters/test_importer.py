@@ -232,7 +232,7 @@ def test_the_row_of_a_dead_letter_survives_a_crash_of_the_server(
     assert conn.execute("show synchronous_commit").fetchone() == ("off",)
 
 
-def test_a_long_queue_is_read_in_slices_and_nothing_stays_in_hand_after_a_failure(
+def test_a_long_queue_is_read_in_slices_and_nothing_stays_unacknowledged_after_a_failure(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     headers = {"dead_message": str(uuid4())}
@@ -253,7 +253,7 @@ def test_a_long_queue_is_read_in_slices_and_nothing_stays_in_hand_after_a_failur
     wait_until(lambda: harness.ready(QUEUE) == 450, 10, "all are back")
 
 
-def test_what_another_connection_has_read_is_not_settled_on_this_one(
+def test_a_message_read_by_another_connection_is_not_acknowledged_here(
     harness: Harness, conn: BoundedConnection, broker: BrokerConnection
 ) -> None:
     headers = {"dead_message": str(uuid4())}
@@ -275,7 +275,7 @@ def test_what_another_connection_has_read_is_not_settled_on_this_one(
         again.close()
 
 
-def test_the_keeper_lists_what_another_program_has_put_there(
+def test_the_keeper_lists_messages_that_another_program_has_put_there(
     harness: Harness, conn: BoundedConnection
 ) -> None:
     harness.relay()

@@ -109,7 +109,7 @@ def test_one_is_sent_again_and_the_others_stay(harness: Harness, conn: BoundedCo
     assert management.retry(conn, str(uuid4())) == management.BulkResult(0, {})
 
 
-def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
+def test_dead_letters_after_the_start_of_a_retry_of_all_are_left_for_the_next(
     harness: Harness, conn: BoundedConnection
 ) -> None:
     insert(harness, 2)
@@ -122,7 +122,7 @@ def test_what_dies_after_a_retry_of_all_began_is_left_for_the_next(
     assert listed(conn) == [later]
 
 
-def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
+def test_an_unreadable_message_returns_to_its_queue_unchanged(
     harness: Harness, conn: BoundedConnection
 ) -> None:
     worker = harness.worker("w")
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_goes_back_to_its_queue_as_it_was(
     wait_until(lambda: dead(harness) == 1, 10, "it is dead again")
 
 
-def test_what_is_dropped_is_gone(harness: Harness, conn: BoundedConnection) -> None:
+def test_a_dropped_dead_letter_is_gone(harness: Harness, conn: BoundedConnection) -> None:
     first, second, third = insert(harness, 3)
     assert management.drop(conn, first).count == 1
     assert management.drop(conn, first).count == 0
@@ -178,7 +178,7 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
     assert letter.properties["application_headers"]["reason"] == "Hopeless: no use"
 
 
-def test_a_message_from_outside_that_is_sent_again_keeps_what_its_sender_needs(
+def test_a_retried_message_of_another_program_keeps_its_reply_headers(
     harness: Harness,
 ) -> None:
     # Given a message from outside that nobody can read, whose sender waits for an answer
@@ -316,7 +316,7 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
         (b'"\\ud800"', "\ud800"),
     ],
 )
-def test_whatever_the_body_it_is_shown(
+def test_every_kind_of_body_is_shown(
     harness: Harness, conn: BoundedConnection, body: bytes, shown: Any
 ) -> None:
     insert(harness, body=body)

@@ -9,7 +9,7 @@ from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
 
-def test_a_message_that_is_withdrawn_while_it_waits_never_runs(harness: Harness) -> None:
+def test_a_message_that_is_cancelled_while_it_waits_never_runs(harness: Harness) -> None:
     harness.relay()
     jobs = harness.send_many(3)
     harness.await_states(sent=3)
@@ -39,7 +39,7 @@ def test_a_job_that_is_withdrawn_ends_within_a_second(harness: Harness) -> None:
     harness.assert_each_once([after])
 
 
-def test_what_was_withdrawn_has_no_effect_even_if_its_worker_is_deaf(harness: Harness) -> None:
+def test_a_cancelled_job_has_no_effect_even_if_its_worker_is_not_notified(harness: Harness) -> None:
     worker = harness.worker("w")
     gate = harness.gate()
     job = harness.send("block_two", until=gate)
@@ -81,7 +81,7 @@ def test_a_waiting_message_moves_in_its_queue_both_ways(harness: Harness) -> Non
     harness.assert_each_once(jobs)
 
 
-def test_what_runs_keeps_its_priority(harness: Harness) -> None:
+def test_a_running_message_keeps_its_priority(harness: Harness) -> None:
     harness.worker("w")
     gate = harness.gate()
     job = harness.send("sleep", until=gate)

@@ -50,9 +50,7 @@ def test_a_statement_may_last_longer_than_one_of_the_frameworks_own(harness: Har
     assert not worker.log("database_lost") + worker.log("lease_lost")
 
 
-def test_a_row_that_somebody_holds_fails_the_attempt(
-    harness: Harness, other_conn: psycopg.Connection
-) -> None:
+def test_a_locked_row_fails_the_attempt(harness: Harness, other_conn: psycopg.Connection) -> None:
     worker = harness.worker("w")
     other_conn.execute("select from pair where id = 1 for update")
     nowait = "select from pair where id = 1 for update nowait"

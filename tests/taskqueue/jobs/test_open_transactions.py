@@ -40,7 +40,7 @@ def assert_lives_on(harness: Harness, workers: dict[str, Process]) -> None:
         assert not worker.tracebacks()
 
 
-def test_a_worker_frozen_in_its_transaction_is_replaced_and_nobody_else_waits(
+def test_a_worker_frozen_in_its_transaction_is_replaced_and_no_other_job_waits(
     harness: Harness,
 ) -> None:
     harness.relay()

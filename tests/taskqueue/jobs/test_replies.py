@@ -20,7 +20,7 @@ def test_an_answer_finds_its_request(harness: Harness) -> None:
     assert not relay.tracebacks()
 
 
-def test_an_answer_that_nobody_waits_for_is_dropped(harness: Harness) -> None:
+def test_a_reply_to_a_missing_queue_is_dropped(harness: Harness) -> None:
     relay = harness.relay()
     publish(harness.conn, "", "gone", {"ok": True}, correlation_id="7")
     publish(harness.conn, harness.prefix, "event.x", {"n": 1})

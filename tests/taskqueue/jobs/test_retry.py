@@ -30,7 +30,7 @@ def test_a_failed_job_is_tried_again_after_growing_waits(harness: Harness) -> No
     assert len(said) > 3
 
 
-def test_a_waiting_retry_is_a_row_and_holds_up_nobody(harness: Harness) -> None:
+def test_a_waiting_retry_is_a_row_and_delays_no_others(harness: Harness) -> None:
     relay = harness.relay()
     harness.worker("w", no_relay=True)
     gate = harness.gate()
@@ -112,7 +112,7 @@ def test_asking_to_be_called_again_is_counted_apart_from_failures(harness: Harne
     assert len(worker.log("job_retried")) == ATTEMPTS - 1
 
 
-def test_what_is_hopeless_dies_at_once(harness: Harness) -> None:
+def test_an_error_without_retry_is_a_dead_letter_at_once(harness: Harness) -> None:
     harness.worker("w")
     harness.send("hopeless")
     (letter,) = harness.await_dead()

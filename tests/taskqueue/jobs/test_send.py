@@ -74,7 +74,7 @@ def test_id_and_priority_are_as_given(harness: Harness) -> None:
     )
 
 
-def test_an_id_of_the_senders_own_is_sent_once_while_it_lives_and_after(harness: Harness) -> None:
+def test_a_message_with_a_given_id_is_sent_once_while_it_exists_and_after(harness: Harness) -> None:
     identity = uuid4()
     # Given a message that waits, then another with its id, in a transaction that goes on
     with harness.conn.transaction():
@@ -134,7 +134,9 @@ def test_two_senders_of_one_id_at_the_same_time_send_it_once(harness: Harness) -
 
 
 @pytest.mark.parametrize("body", [{"x": float("nan")}, {1, 2}, {"x": b"bytes"}])
-def test_what_json_cannot_hold_is_refused_before_the_commit(harness: Harness, body: object) -> None:
+def test_a_body_that_json_cannot_hold_is_refused_before_the_commit(
+    harness: Harness, body: object
+) -> None:
     with pytest.raises(PoisonMessage):
         harness.sample.play.send(harness.conn, body)
     assert not harness.states()

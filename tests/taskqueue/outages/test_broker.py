@@ -135,7 +135,7 @@ def test_an_exchange_of_another_type_is_named(broker: BrokerConnection, name: st
     broker.channel.exchange_delete(name)
 
 
-def test_who_may_not_configure_works_with_what_exists(
+def test_a_user_without_configure_rights_works_with_existing_queues(
     restricted_url: str, broker: BrokerConnection, queue: str
 ) -> None:
     exchange = Exchange(f"{queue}.x", "topic", durable=True)
@@ -215,9 +215,7 @@ def test_a_login_and_a_virtual_host_that_are_refused_are_named(
 # -- questions -------------------------------------------------------------------------------
 
 
-def test_questions_about_what_does_not_exist_use_up_no_channels(
-    broker: BrokerConnection, name: str
-) -> None:
+def test_checks_of_missing_queues_use_up_no_channels(broker: BrokerConnection, name: str) -> None:
     before = set(broker.connection.channels)  # RabbitMQ allows 2,047 on a connection
     assert broker.message_count(name) is None
     assert not broker.exchange_exists(name)

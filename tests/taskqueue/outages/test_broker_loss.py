@@ -28,7 +28,7 @@ def test_the_whole_disk(harness: Harness, rabbitmq: RabbitMQ) -> None:
     assert not worker.tracebacks()
 
 
-def test_queues_deleted_and_purged_by_hand(harness: Harness) -> None:
+def test_messages_of_deleted_and_purged_queues_are_published_again(harness: Harness) -> None:
     relay = harness.relay()
     jobs = harness.send_many(20) + harness.send_many(20, colour="green")
     # Given also a job whose holder dies, while its delivery is lost

@@ -122,7 +122,7 @@ def test_anything_before_setup(harness: Harness, empty_database: str) -> None:
     relay.await_log("leader_elected", 15)
 
 
-def test_a_queue_that_nobody_declares_is_declared_by_its_worker(
+def test_a_queue_outside_the_topology_is_declared_by_its_worker(
     harness: Harness, rabbitmq: RabbitMQ
 ) -> None:
     before = connections(rabbitmq)

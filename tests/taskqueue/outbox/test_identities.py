@@ -53,7 +53,7 @@ def test_the_id_of_a_living_message_stays(conn: BoundedConnection) -> None:
     assert known(conn) == set(ids)
 
 
-def test_the_id_of_one_that_is_over_goes_after_two_looks_half_a_day_apart(
+def test_the_id_of_an_ended_message_is_pruned_by_the_second_run_half_a_day_later(
     conn: BoundedConnection,
 ) -> None:
     send(conn)
@@ -88,7 +88,7 @@ def test_the_id_of_a_dead_message_stays_as_it_may_be_sent_again(conn: BoundedCon
     assert known(conn) == set()
 
 
-def test_a_look_is_bounded_and_waits_for_no_lock(conn: BoundedConnection, db_url: str) -> None:
+def test_a_run_is_bounded_and_waits_for_no_lock(conn: BoundedConnection, db_url: str) -> None:
     ids = send(conn, 10)
     conn.execute("delete from message")
     later(conn)

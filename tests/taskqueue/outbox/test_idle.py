@@ -23,7 +23,7 @@ HEARTBEAT_S = 6
 IDLE_S = 3 * HEARTBEAT_S + 1
 
 
-def test_nobody_loses_the_broker_while_nothing_happens(
+def test_an_idle_connection_to_the_broker_is_kept(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Given frequent heartbeats, and a message that waits where nobody works

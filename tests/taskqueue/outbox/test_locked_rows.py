@@ -37,7 +37,7 @@ def test_a_dropped_delivery_is_replaced_though_its_message_is_not_marked_yet(
     assert not harness.rows("select from redelivery")
 
 
-def test_locked_messages_in_every_state_hold_up_no_others(harness: Harness) -> None:
+def test_locked_messages_in_every_state_delay_no_others(harness: Harness) -> None:
     # Given messages that are waiting, claimed by a worker that dies, scheduled and pending
     first = harness.relay("first")
     gate = harness.gate()

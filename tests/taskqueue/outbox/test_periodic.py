@@ -41,7 +41,7 @@ def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(harness: Ha
     wait_until(lambda: turns(harness) >= before + 2, 10, "the task goes on")
 
 
-def test_a_task_that_fails_leaves_nothing_behind_and_disturbs_nobody(
+def test_a_periodic_task_that_fails_is_rolled_back_and_delays_no_others(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "TOY_CHORE_FAILS", "1")

@@ -33,7 +33,9 @@ def pauses(harness: Harness) -> list[tuple[int, float]]:
     return found
 
 
-def test_events_to_missing_exchanges_hold_up_no_others_and_die_in_the_end(harness: Harness) -> None:
+def test_events_to_missing_exchanges_delay_no_others_and_become_dead_letters(
+    harness: Harness,
+) -> None:
     relay = harness.relay()
     backlogs = []
     with EventProbe(harness, batch=40) as probe:  # 400 a second

@@ -81,7 +81,7 @@ def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtak
     assert worker.running
 
 
-def test_deliveries_that_lead_nowhere_are_taken_out_and_those_of_others_stay(
+def test_orphaned_deliveries_are_removed_and_those_of_other_programs_stay(
     harness: Harness,
 ) -> None:
     relay = harness.relay()
@@ -128,7 +128,7 @@ class CountingBroker(BrokerConnection):
         self.in_hand -= 1
 
 
-def test_a_look_for_what_leads_nowhere_takes_few_in_hand(
+def test_a_check_for_orphaned_deliveries_holds_few_of_them(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given very many messages of other programs, so that each look goes deeper than the last

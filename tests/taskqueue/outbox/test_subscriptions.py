@@ -69,7 +69,7 @@ def left_after_a_week(harness: Harness, conn: BoundedConnection) -> list[tuple[s
     return harness.rows("select name from durable_subscription")
 
 
-def test_what_is_registered_is_declared_until_its_time_is_over(harness: Harness) -> None:
+def test_a_registered_queue_is_declared_until_it_expires(harness: Harness) -> None:
     names = {kind: f"{harness.prefix}.{kind}" for kind in ("kept", "own")}
     exchange = harness.sample.app.topology.exchanges[0]
     with connect(harness.db_url, name="keeper") as conn:

@@ -75,7 +75,7 @@ def test_a_few_dead_rows_are_left_alone(conn: BoundedConnection, db_url: str) ->
     assert dead(conn) == 800
 
 
-def test_the_room_of_what_is_gone_is_kept_so_that_plans_are_not_made_for_an_empty_table(
+def test_freed_pages_are_kept_so_plans_do_not_assume_an_empty_table(
     conn: BoundedConnection, db_url: str
 ) -> None:
     wear(conn, 3000)

@@ -40,7 +40,7 @@ def test_a_burst_behind_an_old_message_is_no_sign_of_a_loss(harness: Harness) ->
     assert_kept(harness, relay, "red", 1501, seconds=SOME_LOOKS_S)
 
 
-def test_a_long_queue_that_nobody_works_off_is_left_alone(harness: Harness) -> None:
+def test_a_long_queue_without_a_worker_is_not_published_again(harness: Harness) -> None:
     send_tasks(harness, 20_000)
     relay = harness.relay()
     assert_kept(harness, relay, "red", 20_000, seconds=20)

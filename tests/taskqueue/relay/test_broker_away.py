@@ -23,7 +23,7 @@ def publish_one(harness: Harness) -> Stopwatch:
     return watch
 
 
-def test_a_leader_with_a_wrong_address_gives_way(harness: Harness) -> None:
+def test_a_leader_with_a_wrong_address_resigns(harness: Harness) -> None:
     wrong = harness.relay("wrong", broker=NOWHERE)
     healthy = harness.relay("healthy", ready=False)
     publish_one(harness).assert_within(PROMISED_S)

@@ -36,7 +36,7 @@ def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(harness: Harn
     assert not relay.tracebacks()
 
 
-def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(harness: Harness) -> None:
+def test_a_task_without_a_declared_queue_waits_and_becomes_a_dead_letter(harness: Harness) -> None:
     relay = harness.relay()
     job = harness.sample.play.send(
         harness.conn, {"mode": "ok"}, queue="nowhere", routing_key="nowhere"
@@ -61,7 +61,7 @@ def test_a_task_whose_queue_nobody_declares_waits_and_is_dead_in_the_end(harness
     assert harness.rows("select id from message where task is not null") == [(job,)]
 
 
-def test_what_a_full_queue_refuses_is_not_lost(harness: Harness) -> None:
+def test_a_message_that_a_full_queue_refuses_is_not_lost(harness: Harness) -> None:
     relay = harness.relay()
     full = f"{harness.prefix}.full"
     with harness.broker() as channel:
@@ -97,7 +97,7 @@ IMPOSSIBLE: dict[str, dict[str, Any]] = {
 }
 
 
-def test_what_cannot_be_published_at_all_holds_up_nobody(harness: Harness) -> None:
+def test_a_message_that_cannot_be_published_delays_no_others(harness: Harness) -> None:
     relay = harness.relay()
     for what in IMPOSSIBLE.values():
         with harness.conn.transaction():
@@ -116,7 +116,7 @@ def test_what_cannot_be_published_at_all_holds_up_nobody(harness: Harness) -> No
     assert relay.running and not relay.tracebacks()
 
 
-def test_a_binding_deleted_by_hand_is_made_again(harness: Harness) -> None:
+def test_a_binding_that_a_person_deletes_is_declared_again(harness: Harness) -> None:
     harness.relay()
     with harness.broker() as channel:
         channel.queue_unbind(harness.sample.events, harness.prefix, "event.#")
@@ -126,7 +126,7 @@ def test_a_binding_deleted_by_hand_is_made_again(harness: Harness) -> None:
     assert seen == [b'{"n":%d}' % n for n in range(20)]
 
 
-def test_an_exchange_deleted_by_hand_is_made_again(harness: Harness) -> None:
+def test_an_exchange_that_a_person_deletes_is_declared_again(harness: Harness) -> None:
     harness.relay()
     good_ones(harness, 1)
     harness.await_all_done(5)

@@ -63,14 +63,14 @@ def assert_at_once(found: list[float], watch: Stopwatch) -> None:
     assert sum(each > 0.45 for each in found) <= 2, found
 
 
-def test_another_process_is_woken_at_once(harness: Harness) -> None:
+def test_a_relay_of_another_process_is_woken_at_once(harness: Harness) -> None:
     harness.relay()
     watch = Stopwatch()
     found = latencies(harness, 25)
     assert_at_once(found, watch)
 
 
-def test_the_own_process_is_woken_at_once(harness: Harness) -> None:
+def test_a_relay_of_the_same_process_is_woken_at_once(harness: Harness) -> None:
     relay = Relay(harness.sample.app, harness.db_url, harness.broker_url, name="inside")
     relay.start()
     try:
@@ -105,7 +105,7 @@ def test_a_transaction_that_stays_open_is_not_forgotten(harness: Harness) -> Non
         conn.close()
 
 
-def test_nobody_notifies_while_the_relay_is_awake(harness: Harness) -> None:
+def test_senders_do_not_notify_while_the_relay_is_awake(harness: Harness) -> None:
     harness.relay()
     listener = psycopg.connect(harness.db_url, autocommit=True)
     (channel,) = listener.execute("select channel_name('outbox')").fetchone()

@@ -98,7 +98,7 @@ def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
     assert subscriber.running and not subscriber.tracebacks()
 
 
-def test_an_operator_who_cancels_a_statement_buries_no_innocent_event(
+def test_a_statement_cancelled_by_an_operator_dead_letters_no_event(
     harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()

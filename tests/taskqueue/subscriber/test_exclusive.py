@@ -103,7 +103,7 @@ def test_the_end_of_the_one_at_work(pair: Pair) -> None:
     assert_calm([pair.standby])
 
 
-def test_a_frozen_one_is_followed_and_stands_by_when_it_thaws(harness: Harness) -> None:
+def test_a_frozen_subscriber_is_replaced_and_stands_by_when_it_continues(harness: Harness) -> None:
     # Given one at work, whose lease covers one run of its handler, and one that stands by
     harness.conn.execute(SCHEMA)
     harness.relay()
@@ -141,7 +141,9 @@ def test_one_that_is_at_work_keeps_its_lease(harness: Harness) -> None:
     assert pair.changes_of_holder() == 0
 
 
-def test_a_cut_of_the_session_that_holds_the_lock(harness: Harness, pair: Pair) -> None:
+def test_the_subscriber_survives_a_cut_of_the_session_with_its_lock(
+    harness: Harness, pair: Pair
+) -> None:
     cut = """select pg_terminate_backend(pid) from pg_locks join pg_stat_activity using (pid)
              where locktype = 'advisory' and application_name = 'toy tracking'
                and datname = current_database()"""

@@ -191,7 +191,7 @@ def test_a_dead_letter_queue_that_a_person_deletes_is_declared_again(harness: Ha
     wait_until(lambda: 2 in ns(harness, "heard"), 5, "it goes on")
 
 
-def test_sigterm_lets_the_event_in_hand_end(
+def test_sigterm_waits_for_the_event_in_progress(
     harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()

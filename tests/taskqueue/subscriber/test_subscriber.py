@@ -56,7 +56,7 @@ def assert_calm(subscriber: Process) -> None:
     assert subscriber.running and not subscriber.tracebacks()
 
 
-def test_in_order_with_all_that_is_known_of_it(
+def test_events_come_in_order_with_all_their_properties(
     harness: Harness, received: Callable[[], list[int]]
 ) -> None:
     subscriber = harness.subscriber()

@@ -18,7 +18,7 @@ def assert_all_acked(harness: Harness, worker: Process) -> None:
     assert harness.ready(harness.sample.queue("red")) == 0
 
 
-def test_a_job_longer_than_the_brokers_patience_is_delivered_once(harness: Harness) -> None:
+def test_a_job_longer_than_the_heartbeat_time_out_is_delivered_once(harness: Harness) -> None:
     # Given a worker whose connection the broker drops after 2 silent seconds
     worker = harness.worker("patient", heartbeat=1)
     # When a job takes 5 s, and is deaf all the while

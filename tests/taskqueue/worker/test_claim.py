@@ -58,7 +58,7 @@ def test_a_late_copy_of_a_done_message_is_dropped(harness: Harness) -> None:
     harness.assert_each_once([job])
 
 
-def test_nobody_waits_for_the_transaction_of_the_holder(harness: Harness) -> None:
+def test_a_claim_does_not_wait_for_the_transaction_of_the_job(harness: Harness) -> None:
     harness.relay()
     holder = harness.worker("holder", no_relay=True)
     gate = harness.gate()
@@ -80,7 +80,7 @@ def test_nobody_waits_for_the_transaction_of_the_holder(harness: Harness) -> Non
     assert holder.running
 
 
-def test_what_a_claim_answers(harness: Harness) -> None:
+def test_each_verdict_of_a_claim(harness: Harness) -> None:
     slow, urgent = harness.send(colour="red", priority=1), harness.send(colour="blue", priority=9)
     later = harness.send(countdown=60)
     harness.rows("update message set state = 'sent' where state = 'pending' returning 1")

@@ -26,7 +26,7 @@ def test_a_message_of_another_program_becomes_a_job_with_all_guarantees(harness:
     harness.await_all_done()
 
 
-def test_a_foreign_message_delivered_twice_counts_once(harness: Harness) -> None:
+def test_a_message_of_another_program_delivered_twice_counts_once(harness: Harness) -> None:
     harness.worker("w", "green,red")
     for _ in range(3):
         put(harness, {"mode": "ok"}, message_id="order 7 of somebody")

@@ -64,7 +64,7 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(harness: Harness) -> None:
     assert not worker.tracebacks()
 
 
-def test_garbage_of_all_kinds_is_kept_as_it_came(harness: Harness) -> None:
+def test_every_kind_of_garbage_is_kept_unchanged(harness: Harness) -> None:
     worker = harness.worker("w")
     with harness.broker() as channel:
         for body, properties in GARBAGE.values():

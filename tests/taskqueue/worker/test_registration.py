@@ -22,7 +22,7 @@ def test_a_refused_worker_does_not_begin(harness: Harness) -> None:
     assert not harness.runs()
 
 
-def test_a_worker_enters_comes_back_and_leaves(harness: Harness, postgres: Postgres) -> None:
+def test_a_worker_registers_returns_and_unregisters(harness: Harness, postgres: Postgres) -> None:
     worker = harness.worker("regular")
     assert attendance(harness) == [("regular", "enter")]
     postgres.kill9()

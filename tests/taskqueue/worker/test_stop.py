@@ -48,7 +48,7 @@ def test_past_the_grace_period_the_job_is_handed_back(harness: Harness) -> None:
     assert not successor.tracebacks() + worker.tracebacks()
 
 
-def test_a_deaf_job_is_left_behind_and_taken_over(harness: Harness) -> None:
+def test_a_job_that_ignores_the_stop_is_abandoned_and_taken_over(harness: Harness) -> None:
     harness.relay()
     worker = harness.worker("leaving", no_relay=True, grace=0.5)
     job = harness.send("block", until=harness.gate(), times=1)
