@@ -25,8 +25,9 @@ format: setup  ## format the code and mend what ruff can mend
 
 screens: setup  ## the pictures in README, taken by the browser tests
 	rm -rf .screens && mkdir .screens
-	PICTURES=.screens $(PYTHON) -m pytest -q tests/browser/test_accessibility.py
-	cp .screens/order-phone-light.png .screens/track-soon-phone-light.png .screens/kitchen-desk-light.png docs/images/
+	PICTURES=.screens $(PYTHON) -m pytest -q tests/browser/test_accessibility.py -k 'tracker or board'
+	cp .screens/track-road-phone-light.png docs/images/tracker.png
+	cp .screens/kitchen-desk-light.png docs/images/kitchen.png
 	rm -r .screens
 
 demo:  ## the restaurant with a lunch rush of 12 orders
