@@ -21,7 +21,7 @@ from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseError
 from pizza.domain.actor import Actor
 from pizza.domain.errors import FieldError, InvalidRequest
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Subject:
 
 def customer_subject(conn: Connection, name: str) -> Subject:
     """A customer, by the name in any spelling."""
-    return Subject(CUSTOMER, storage.hash_customer(conn, fold(name)))
+    return Subject(CUSTOMER, storage.hash_customer(conn, fold_name(name)))
 
 
 def record_change(

@@ -1,7 +1,8 @@
 """A customer's personal data: exported, erased, and kept for a limited time only.
 
-Names are compared by pizza.domain.names.fold. Log files are not covered (docs/personal-data.md). A
-test compares the columns in tests/support/personal_columns.py with the schema.
+Names are compared by pizza.domain.names.fold_name. Log files are not covered
+(docs/personal-data.md). A test compares the columns in tests/support/personal_columns.py with the
+schema.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pizza.customers.personal_data_storage import Message
 from pizza.database.connection import BoundedConnection
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import CustomerHasOrders, CustomerNotFound
-from pizza.domain.names import fold, is_storable
+from pizza.domain.names import fold_name, is_storable
 from pizza.domain.personal_data import ERASED, CustomerMatcher, redact_event
 from pizza.taskqueue.logs import log_action
 
@@ -117,7 +118,7 @@ def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH)
 
 def _keys(conn: BoundedConnection, name: str) -> list[str]:
     # The second name stands where others were.
-    if not is_storable(name) or fold(name) == ERASED:
+    if not is_storable(name) or fold_name(name) == ERASED:
         raise CustomerNotFound(name[:100])
     return storage.list_keys(conn, name)
 

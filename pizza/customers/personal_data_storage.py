@@ -17,7 +17,7 @@ from pizza.database.arrays import text_array
 from pizza.database.connection import Connection
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.domain.personal_data import ERASED, CustomerMatcher, redact_payload
 
 _SQL = Queries("restaurant/personal_data")
@@ -62,9 +62,9 @@ def list_keys(conn: Connection, name: str) -> list[str]:
     It is one, unless release 0.2 has stored another spelling. Reads every key that has more than
     single-spaced ASCII: a scan of the orders.
     """
-    key = fold(name)
+    key = fold_name(name)
     unusual = [other for (other,) in conn.execute(_SQL.list_unusual_keys)]
-    return [key, *(other for other in unusual if other != key and fold(other) == key)]
+    return [key, *(other for other in unusual if other != key and fold_name(other) == key)]
 
 
 def list_orders(conn: Connection, keys: Sequence[str]) -> Numbers:
@@ -107,7 +107,7 @@ def _erase_batch(conn: Connection, numbers: Sequence[str]) -> None:
     signed = [
         (number, by)
         for number, name, by in conn.execute(_SQL.list_signatures, these).fetchall()
-        if by is not None and fold(by) == fold(name)
+        if by is not None and fold_name(by) == fold_name(name)
     ]
     signatures = {
         "signed": text_array([number for number, _ in signed]),

@@ -10,7 +10,7 @@ from pizza.database.connection import Connection
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_one
 from pizza.domain.errors import CustomerNotFound
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 
 _SQL = Queries("restaurant/customers")
 
@@ -40,7 +40,7 @@ class Customer:
 
 def find_customer(conn: Connection, name: str) -> Customer:
     """A customer by name; case, spaces and Unicode form do not matter. Raises CustomerNotFound."""
-    customer = fetch_one(conn, Customer, _SQL.find_customer, {"key": fold(name)})
+    customer = fetch_one(conn, Customer, _SQL.find_customer, {"key": fold_name(name)})
     if customer is None:
         raise CustomerNotFound(name)
     return customer
@@ -48,10 +48,10 @@ def find_customer(conn: Connection, name: str) -> Customer:
 
 def lock_vip(conn: Connection, name: str) -> bool:
     """Whether a customer is a VIP; locks the row, if there is one, until the transaction ends."""
-    row = conn.execute(_SQL.lock_vip, {"key": fold(name)}).fetchone()
+    row = conn.execute(_SQL.lock_vip, {"key": fold_name(name)}).fetchone()
     return row is not None and bool(row[0])
 
 
 def set_vip(conn: Connection, name: str, vip: bool, by: str) -> None:
     """Set whether a customer is a VIP, also for one without an order."""
-    conn.execute(_SQL.set_vip, {"key": fold(name), "name": name, "vip": vip, "by": by})
+    conn.execute(_SQL.set_vip, {"key": fold_name(name), "name": name, "vip": vip, "by": by})

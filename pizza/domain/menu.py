@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pizza.domain.errors import FieldError, InvalidOrder, InvalidSpecialities
-from pizza.domain.names import fold, name_error
+from pizza.domain.names import fold_name, name_error
 from pizza.domain.order import ORDER_TYPES, OrderDraft, price_error, total_error
 
 UNKNOWN = "?"
@@ -37,7 +37,7 @@ def required_tags(item_names: Iterable[str], menu: Mapping[str, str]) -> list[st
     known word: a "Margherita Pizza" is `pizza`, a "Pizza Salad" is `salad`.
     """
     tags = set(menu.values())
-    return sorted({_required_tag(fold(name), menu, tags) for name in item_names})
+    return sorted({_required_tag(fold_name(name), menu, tags) for name in item_names})
 
 
 def _required_tag(name: str, menu: Mapping[str, str], tags: Collection[str]) -> str:
@@ -61,7 +61,7 @@ def parse_specialities(
     """
     given = [word.strip() for word in words]
     types = tuple(dict.fromkeys(word for word in given if word in ORDER_TYPES))
-    chosen = tuple(dict.fromkeys(fold(w) for w in given if w not in ORDER_TYPES))
+    chosen = tuple(dict.fromkeys(fold_name(w) for w in given if w not in ORDER_TYPES))
     unknown = [word for word in chosen if word not in tags]
     if unknown:
         raise InvalidSpecialities(unknown, (*ORDER_TYPES, *sorted(tags)))
@@ -76,7 +76,7 @@ def with_menu_prices(draft: OrderDraft, prices: Mapping[str, Decimal | None]) ->
     if all(item.price is not None for item in draft.items):
         return draft
     items = (
-        replace(item, price=prices.get(fold(item.name))) if item.price is None else item
+        replace(item, price=prices.get(fold_name(item.name))) if item.price is None else item
         for item in draft.items
     )
     priced = replace(draft, items=tuple(items))
@@ -89,7 +89,7 @@ def menu_errors(draft: OrderDraft, prices: Mapping[str, Decimal | None]) -> list
     """One entry for each item whose dish or price differs from the menu."""
     found = []
     for index, item in enumerate(draft.items):
-        key = fold(item.name)
+        key = fold_name(item.name)
         price = prices.get(key)
         if price is None or price != item.price:
             found.append(menu_error(index, item.name, on_menu=key in prices, price=price))

@@ -14,11 +14,11 @@ _CONTROL = ("Cc", "Zl", "Zp")
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def fold(name: str) -> str:
+def fold_name(name: str) -> str:
     """The key of a name: two names with one key are the same dish, or the same customer.
 
     NFC, no space around, one space between words, case folded as Unicode says, NFC again. The
-    locale of the machine and of the database has no influence. fold(fold(x)) == fold(x).
+    locale of the machine and of the database has no influence. The key of a key is the same key.
     """
     composed = " ".join(unicodedata.normalize("NFC", name).split())
     return unicodedata.normalize("NFC", composed.casefold())

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 
 # Replaces the name of a customer. Nothing is compared with it: the key of an erased order is empty.
 ERASED = "(erased)"
@@ -50,7 +50,7 @@ class CustomerMatcher:
 
     def in_text(self, text: str) -> bool:
         """Whether a text contains the name, as whole words."""
-        return self._phrase.search(fold(text)) is not None
+        return self._phrase.search(fold_name(text)) is not None
 
     def in_message(self, body: bytes, *others: object) -> bool:
         """Whether a message is about the customer: it contains an order's number or the name.
@@ -63,8 +63,8 @@ class CustomerMatcher:
             number, name = document.get("order_number"), document.get("customer_name")
             if isinstance(number, str) and number in self._numbers:
                 return True
-            if isinstance(name, str) and name.strip() and fold(name) != ERASED:
-                return fold(name) in self._keys
+            if isinstance(name, str) and name.strip() and fold_name(name) != ERASED:
+                return fold_name(name) in self._keys
         texts = [*_texts(document), *(text for each in others for text in _texts(each))]
         return any(text in self._numbers or self.in_text(text) for text in texts)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pizza.database.connection import Connection
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.menu import storage as menu
 
 _FRESH_SECONDS = 2.0
@@ -28,7 +28,7 @@ class Menu:
 
 def read_menu(conn: Connection) -> Menu:
     """The menu as it is now."""
-    dishes = {fold(dish.name): dish for dish in menu.list_dishes(conn)}
+    dishes = {fold_name(dish.name): dish for dish in menu.list_dishes(conn)}
     return Menu(
         {key: dish.tag for key, dish in dishes.items()},
         {key: dish.price for key, dish in dishes.items()},

@@ -9,7 +9,7 @@ from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all, fetch_one
 from pizza.domain.errors import DishNotFound
 from pizza.domain.menu import Dish
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 
 _SQL = Queries("restaurant/menu")
 
@@ -26,7 +26,7 @@ def list_tags(conn: Connection) -> set[str]:
 
 def upsert_dish(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
     """Insert a dish, or update the one of this name, whose spelling stays; returns it."""
-    values = {"key": fold(name), "name": name, "tag": tag, "price": price}
+    values = {"key": fold_name(name), "name": name, "tag": tag, "price": price}
     dish = fetch_one(conn, Dish, _SQL.upsert_dish, values)
     assert dish is not None
     return dish
@@ -34,12 +34,12 @@ def upsert_dish(conn: Connection, name: str, tag: str, price: Decimal | None) ->
 
 def lock_dish(conn: Connection, name: str) -> Dish | None:
     """A dish, locked until the transaction ends; None if there is no dish of this name."""
-    return fetch_one(conn, Dish, _SQL.lock_dish, {"key": fold(name)})
+    return fetch_one(conn, Dish, _SQL.lock_dish, {"key": fold_name(name)})
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
     """Set whether a dish is sold out; returns it. Raises DishNotFound."""
-    values = {"key": fold(name), "sold_out": sold_out}
+    values = {"key": fold_name(name), "sold_out": sold_out}
     dish = fetch_one(conn, Dish, _SQL.set_sold_out, values)
     if dish is None:
         raise DishNotFound(name)
@@ -48,5 +48,5 @@ def set_sold_out(conn: Connection, name: str, sold_out: bool) -> Dish:
 
 def delete_dish(conn: Connection, name: str) -> None:
     """Delete a dish. Raises DishNotFound."""
-    if conn.execute(_SQL.delete_dish, {"key": fold(name)}).fetchone() is None:
+    if conn.execute(_SQL.delete_dish, {"key": fold_name(name)}).fetchone() is None:
         raise DishNotFound(name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pizza.database.connection import BoundedConnection
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.domain.status import STATUSES
 from pizza.notifications import storage as notifications
 from pizza.orders import StatusMessage, read_status_message
@@ -38,7 +38,7 @@ class NotificationFilter:
     def __contains__(self, message: StatusMessage) -> bool:
         if message.new not in self.types:
             return False
-        return self.customer is None or fold(message.customer or "") == self.customer
+        return self.customer is None or fold_name(message.customer or "") == self.customer
 
 
 class NotificationHandler:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pizza.database.arrays import text_array
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 
 _SQL = Queries("restaurant/name_keys")
 
@@ -36,7 +36,7 @@ def fold_dishes(conn: Connection) -> list[Merge]:
         conn.execute(_SQL.lock_menu)
         groups: dict[str, list[tuple[str, str | None, bool]]] = {}
         for name, key, sold_out in conn.execute(_SQL.dishes).fetchall():
-            groups.setdefault(key or fold(name), []).append((name, key, sold_out))
+            groups.setdefault(key or fold_name(name), []).append((name, key, sold_out))
         return [
             merge
             for key, rows in groups.items()
@@ -66,7 +66,7 @@ def fold_customers(conn: Connection) -> list[Merge]:
         conn.execute(_SQL.lock_customers)
         groups: dict[str, list[str]] = {}
         for former, name in conn.execute(_SQL.former_customers).fetchall():
-            groups.setdefault(fold(name), []).append(former)
+            groups.setdefault(fold_name(name), []).append(former)
         for key, formers in groups.items():
             keys = text_array([key, *formers])
             kept, *merged = [k for (k,) in conn.execute(_SQL.customers_of_keys, {"keys": keys})]

@@ -23,7 +23,7 @@ from pizza.domain.status import (
     STAFF,
 )
 from pizza.orders import storage, transitions
-from pizza.orders.orders import checked_number
+from pizza.orders.orders import validate_number
 
 Connection = psycopg.Connection[Any]
 
@@ -49,7 +49,7 @@ def cancel(
     is_staff = role == STAFF or actor.key_id is not None
     who = actor.signature(by) if is_staff else by or CUSTOMER
     transitions.transition_order(
-        conn, checked_number(number), CANCELLED, by=who, role=role, reason=reason, version=version
+        conn, validate_number(number), CANCELLED, by=who, role=role, reason=reason, version=version
     )
 
 
@@ -68,7 +68,7 @@ def deliver(
     VersionConflict.
     """
     check_signature(by=by)
-    now = storage.get_status(conn, checked_number(number))
+    now = storage.get_status(conn, validate_number(number))
     leaves = now.order_type == DELIVERY and now.status == READY
     to = OUT_FOR_DELIVERY if leaves else DELIVERED
     transitions.transition_order(conn, number, to, by=actor.signature(by), version=version)
@@ -89,7 +89,7 @@ def send_back(
     """
     check_signature(by=by, reason=reason)
     transitions.transition_order(
-        conn, checked_number(number), RECEIVED, by=actor.signature(by), reason=reason,
+        conn, validate_number(number), RECEIVED, by=actor.signature(by), reason=reason,
         version=version,
     )  # fmt: skip
 
@@ -110,6 +110,6 @@ def set_priority(
     """
     check_signature(by=by, reason=reason)
     transitions.set_priority(
-        conn, checked_number(number), priority, by=actor.signature(by), reason=reason,
+        conn, validate_number(number), priority, by=actor.signature(by), reason=reason,
         version=version,
     )  # fmt: skip

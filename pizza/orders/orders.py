@@ -188,7 +188,7 @@ def _priority(draft: OrderDraft, *, repeat: bool, vip: bool = False) -> dict[str
     return {"priority": found.priority, "rule": found.rule}
 
 
-def checked_number(number: str) -> str:
+def validate_number(number: str) -> str:
     """The order number, if it looks like one. Raises OrderNotFound."""
     # It may be anything, NUL included, which the database would choke on.
     if not _NUMBER.fullmatch(number):
@@ -196,9 +196,9 @@ def checked_number(number: str) -> str:
     return number
 
 
-def whole_order(conn: Connection, number: str) -> Order:
+def get_order(conn: Connection, number: str) -> Order:
     """An order with its items, its customer and its times. Raises OrderNotFound."""
-    return storage.get_order(conn, checked_number(number))
+    return storage.get_order(conn, validate_number(number))
 
 
 def list_orders(

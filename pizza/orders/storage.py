@@ -14,7 +14,7 @@ from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
 from pizza.database.rows import fetch_all, fetch_one
 from pizza.domain.errors import OrderNotFound
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.domain.order import (
     ClientQuota,
     IdempotencyKey,
@@ -53,10 +53,10 @@ def insert_order(
     """
     document = {
         **{name: getattr(draft, name) for name in _DRAFT_FIELDS},
-        "customer_key": fold(draft.customer_name),
+        "customer_key": fold_name(draft.customer_name),
         "total_amount": draft.total,
         "items": [
-            {**{name: getattr(item, name) for name in _ITEM_FIELDS}, "key": fold(item.name)}
+            {**{name: getattr(item, name) for name in _ITEM_FIELDS}, "key": fold_name(item.name)}
             for item in draft.items
         ],
         "idempotency": key and {"key": key.key, "digest": key.digest.hex()},

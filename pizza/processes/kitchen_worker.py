@@ -6,7 +6,7 @@ import logging
 
 import psycopg
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.config.settings import Settings
 from pizza.database.connection import connect, translate_errors
 from pizza.database.errors import DatabaseUnavailable
@@ -38,7 +38,7 @@ def run_worker(settings: Settings) -> int:
     """
     assert settings.db_url and settings.worker_name, "the command line insists on both"
     profile = _profile(settings)
-    app = make_app(settings)
+    app = create_task_app(settings)
     app.include(cook_tasks(settings.cooking_time), external_order_tasks(settings.cooking_time))
     app.include(station_tasks(StationTiming(settings.station_time, settings.send_back_percent)))
     for queue in (KITCHEN_QUEUE, *TYPED_QUEUES.values()):

@@ -11,9 +11,9 @@ import secrets
 import sys
 from typing import Any
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.config.settings import Settings
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.notifications.handler import (
     NotificationFilter,
     NotificationHandler,
@@ -37,14 +37,14 @@ def run_subscriber(settings: Settings) -> int:
     handler = NotificationHandler(
         name or f"anonymous-{secrets.token_hex(4)}",
         NotificationFilter(
-            fold(settings.customer) if settings.customer else None,
+            fold_name(settings.customer) if settings.customer else None,
             settings.notification_types,
         ),
         _make_printer(settings),
     )
     queue = subscriber_queue(name)
     subscriber = Subscriber(
-        make_app(),
+        create_task_app(),
         settings.broker_url,
         SubscriberOptions(
             name=queue.name,

@@ -29,18 +29,18 @@ _LOOK_SECONDS = 5.0
 _ALONE_SECONDS, _AGAIN_SECONDS = 2.0, 0.1
 
 
-class OpenRestaurant(threading.Thread):
+class OrderServiceSession(threading.Thread):
     """Holds a database session while this order service runs, so that others can detect it.
 
-    tried: set after the first attempt to open the restaurant.
+    tried: set after the first attempt to apply the settings.
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(name="open restaurant", daemon=True)
+        super().__init__(name="order service session", daemon=True)
         self.tried = threading.Event()
         self._settings = settings
         self._end = threading.Event()
-        self._opened = False
+        self._applied = False
 
     def stop(self, timeout: float) -> None:
         """End the session. Waits up to `timeout` seconds."""
@@ -49,13 +49,13 @@ class OpenRestaurant(threading.Thread):
             self.join(timeout)
 
     def run(self) -> None:
-        """Open the restaurant once the database is reachable; then hold the session."""
+        """Apply the settings once the database is reachable; then hold the session."""
         while not self._end.is_set():
             try:
                 with connect(self._settings.db_url, name=f"{self._settings.service} start") as conn:
                     self._hold(conn)
             except DatabaseUnavailable as error:
-                if not self._opened:
+                if not self._applied:
                     log.warning("%s", error, extra={"action": "database_unavailable"})
             except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
                 log.error(
@@ -63,24 +63,24 @@ class OpenRestaurant(threading.Thread):
                     extra={"action": "schema_missing"},
                 )
             except psycopg.Error as error:
-                if not self._opened:
+                if not self._applied:
                     log.error("The cap is not set", exc_info=error, extra={"action": "cap_failed"})
             finally:
                 self.tried.set()
             self._end.wait(_RETRY_SECONDS)
 
     def _hold(self, conn: BoundedConnection) -> None:
-        if self._opened:
+        if self._applied:
             orders.register_order_service(conn)
         else:
-            open_restaurant(conn, self._settings)
-        self._opened = True
+            apply_start_settings(conn, self._settings)
+        self._applied = True
         self.tried.set()
         while not self._end.wait(_LOOK_SECONDS):
             conn.execute("select 1")  # detects a lost connection
 
 
-def open_restaurant(conn: BoundedConnection, settings: Settings) -> None:
+def apply_start_settings(conn: BoundedConnection, settings: Settings) -> None:
     """Set the limit of concurrent orders and the stations, for all processes.
 
     The session of `conn` counts as this order service until it ends. Logs a change of the limit,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.database import migrate
 from pizza.database.connection import connect, translate_errors
 from pizza.operations.name_keys import fold_names
@@ -27,6 +27,6 @@ def setup_queues(broker_url: str) -> None:
     """Declare all exchanges, queues and bindings. Raises BrokerUnavailable."""
     broker = BrokerConnection(broker_url, name="pizza setup")
     try:
-        broker.declare(make_app().topology)
+        broker.declare(create_task_app().topology)
     finally:
         broker.close()

@@ -11,7 +11,7 @@ import math
 import threading
 from typing import Any
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.config.settings import Settings
 from pizza.taskqueue.outbox.relay import Relay
 from pizza.taskqueue.service import DeferredService, run_until_stopped
@@ -31,7 +31,7 @@ def run_tracking(settings: Settings) -> int:
     A second one waits until the first has ended, so that events stay in order.
     """
     assert settings.db_url, "the command line insists on it"
-    app = make_app(settings)
+    app = create_task_app(settings)
     title = settings.mode or "tracking-service"
     relay = DeferredService(Relay(app, settings.db_url, settings.broker_url, name=title))
     barrier = _StartupBarrier(2, relay)

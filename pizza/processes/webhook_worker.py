@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.config.settings import Settings
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.pool import WorkerPool
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 def run_webhook_worker(settings: Settings) -> int:
     """Deliver until shutdown; returns the process's exit code."""
     assert settings.db_url, "the command line insists on it"
-    app = make_app(settings)
+    app = create_task_app(settings)
     app.include(
         delivery_tasks(UrlPolicy(settings.webhook_schemes, settings.webhook_private_targets))
     )

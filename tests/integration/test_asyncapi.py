@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from devservices import GuardedProcess
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.domain.stations import STATION_NAMES, STATIONS
 from pizza.kitchen.station_storage import set_stations
 from pizza.orders import transitions
@@ -88,7 +88,7 @@ def test_every_reference_leads_somewhere():
 
 
 def test_exchanges_queues_and_bindings_are_those_that_are_declared():
-    topology = make_app().topology
+    topology = create_task_app().topology
     assert DOCUMENT["x-topology"]["exchanges"] == {
         each.name: {
             "type": each.type,

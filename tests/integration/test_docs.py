@@ -137,12 +137,12 @@ def test_a_row_and_a_task_are_a_station(db_url, broker_url, tmp_path):
     script = (
         "import pizza, sys\n"
         "from pizza.kitchen.stations import StationTiming, station_tasks\n"
-        "from pizza.processes.order_service import open_restaurant\n"
+        "from pizza.processes.order_service import apply_start_settings\n"
         "from pizza.config.settings import load\n"
         "from pizza.database.connection import connect\n"
         "assert 'add_sauces' in station_tasks(StationTiming()).tasks\n"
         "with connect(sys.argv[1], name='test') as conn:\n"
-        "    open_restaurant(conn, load({'stations': 'quality,sauces'}))\n"
+        "    apply_start_settings(conn, load({'stations': 'quality,sauces'}))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(where)}
     opened = subprocess.run([sys.executable, "-c", script, db_url], env=environment, cwd=where)

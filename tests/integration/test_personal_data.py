@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from psycopg.types.json import Jsonb
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.config.settings import Settings
 from pizza.customers import personal_data, profiles
 from pizza.database.connection import BoundedConnection
@@ -197,9 +197,9 @@ def test_orders_keep_items_sums_and_times(
     personal_data.erase(conn, NAME)
     assert conn.execute(query).fetchall() == before
     for number in customer_orders[:3]:
-        order = orders.whole_order(conn, number)
+        order = orders.get_order(conn, number)
         assert (order.customer_name, order.delivery_address) == ("(erased)", None)
-    assert orders.whole_order(conn, customer_orders[3]).customer_name == "Neighbour"
+    assert orders.get_order(conn, customer_orders[3]).customer_name == "Neighbour"
     log = orders.order_history(conn, customer_orders[1])
     assert [change.changed_by for change in log] == ["order-service", "Anna", "Anna"]
 
@@ -214,7 +214,7 @@ def test_an_erased_customer_is_neither_a_vip_nor_a_repeat_customer(
         personal_data.erase(conn, NAME)
     with pytest.raises(CustomerNotFound):
         personal_data.export(conn, "(erased)")
-    again = orders.whole_order(conn, place(conn, NAME))
+    again = orders.get_order(conn, place(conn, NAME))
     assert (again.customer_type, again.priority) == ("regular", 1)
     assert not profiles.customer(conn, NAME).vip
 
@@ -238,7 +238,7 @@ def test_an_order_that_has_not_ended_is_refused_by_number(conn: BoundedConnectio
     number = place(conn, NAME)
     with pytest.raises(CustomerHasOrders, match=number):
         personal_data.erase(conn, NAME)
-    assert orders.whole_order(conn, number).customer_name == NAME
+    assert orders.get_order(conn, number).customer_name == NAME
     actions.cancel(conn, number)
     assert personal_data.erase(conn, NAME).orders == 1
 
@@ -263,7 +263,7 @@ def test_an_order_nobody_has_fetched_for_a_day_may_be_erased(conn: BoundedConnec
     )
     assert personal_data.erase(conn, NAME).orders == 1
     actions.deliver(conn, number)
-    assert orders.whole_order(conn, number).customer_name == "(erased)"
+    assert orders.get_order(conn, number).customer_name == "(erased)"
 
 
 def test_events_of_other_customers_stay_as_they_are(conn: BoundedConnection) -> None:
@@ -349,6 +349,8 @@ def test_old_orders_are_found_by_their_index(conn: BoundedConnection) -> None:
 
 @pytest.mark.parametrize(("days", "is_kept"), [(365.0, False), (0.0, True)])
 def test_personal_data_may_be_kept_without_end(days: float, is_kept: bool) -> None:
-    tasks = {task.name for task in make_app(Settings(personal_data_days=days)).periodic_tasks}
+    tasks = {
+        task.name for task in create_task_app(Settings(personal_data_days=days)).periodic_tasks
+    }
     assert ("personal data" not in tasks) == is_kept
     assert Settings().personal_data_days == 365

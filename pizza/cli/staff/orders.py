@@ -68,7 +68,7 @@ def show(number: str) -> None:
       flask --app pizza orders show ORD_20241216_001
     """
     with output.open_database() as conn:
-        found = service.whole_order(conn, number)
+        found = service.get_order(conn, number)
         history = service.order_history(conn, number)
         audit_log.record_read(
             conn, output.current_actor(), "order_read", Subject("order", found.number)
@@ -155,6 +155,6 @@ def priority(number: str, **words: Any) -> None:
 def _change(number: str, verb: Callable[..., None], **words: Any) -> None:
     with output.open_database() as conn:
         verb(conn, number, actor=output.current_actor(), **words)
-        found = service.whole_order(conn, number)
+        found = service.get_order(conn, number)
     sentence = f"Order {number} is {found.status}, priority {found.priority}."
     output.print_result(sentence, documents.order(found))

@@ -56,9 +56,9 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
             **openapi.problems(400, 404, 503),
         },
     )
-    def whole_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
+    def get_order(path: OrderPath, header: etags.IfNoneMatch) -> Response:
         with dependencies.connection() as conn:
-            found = service.whole_order(conn, path.number)
+            found = service.get_order(conn, path.number)
             dependencies.read_audit.record(conn, "order_read", "order", found.number)
         return etags.versioned_response(serializers.dump(documents.order(found)), found.version)
 
@@ -73,7 +73,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         },
     )
     def order_status(path: OrderPath, header: etags.IfNoneMatch) -> Response:
-        number = service.checked_number(path.number)
+        number = service.validate_number(path.number)
         with dependencies.connection() as conn:
             found = service.order_status(conn, number)
         include_private = authorization.current_principal().may_see_order(number)
@@ -94,7 +94,7 @@ def register(app: OpenAPI, dependencies: Dependencies, endpoint: PlaceOrder) -> 
         },
     )
     def order_history(path: OrderPath, header: etags.IfNoneMatch) -> Response:
-        number = service.checked_number(path.number)
+        number = service.validate_number(path.number)
         with dependencies.connection() as conn:
             changes = service.order_history(conn, number)
         include_private = authorization.current_principal().may_see_order(number)

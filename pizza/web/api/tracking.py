@@ -42,7 +42,7 @@ def register(app: OpenAPI, dependencies: Dependencies, credentials: Credentials)
     def tracked_order(path: TokenPath, header: etags.IfNoneMatch) -> Response:
         number = track.order_of_token(credentials, path.token)
         with dependencies.connection() as conn:
-            found = service.whole_order(conn, number)
+            found = service.get_order(conn, number)
             steps = service.order_history(conn, number)
         if html.prefers_html():
             return track.tracking_page(found, steps, path.token)

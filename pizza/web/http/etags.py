@@ -88,7 +88,7 @@ def expected_version(conn: Connection, number: str) -> int | None:
     versions = [int(match[1]) for tag in tags if (match := _VERSION_TAG.fullmatch(tag))]
     if len(versions) == 1:
         return versions[0]
-    current = service.order_status(conn, service.checked_number(number)).version
+    current = service.order_status(conn, service.validate_number(number)).version
     if current not in versions:
         raise VersionConflict(number, max(versions, default=0), current)
     return current

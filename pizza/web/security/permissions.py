@@ -38,7 +38,7 @@ PERMISSIONS = {
     "order_status": Permission.PARTIAL,
     "order_history": Permission.PARTIAL,
     "order_events": Permission.PARTIAL,
-    "whole_order": Permission.OWNER,
+    "get_order": Permission.OWNER,
     "cancel_order": Permission.OWNER,
     "list_orders": Permission.STAFF,
     "all_events": Permission.STATION,

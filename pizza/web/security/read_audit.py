@@ -8,7 +8,7 @@ import time
 from pizza.audit import audit_log
 from pizza.audit.audit_log import CUSTOMER, Subject
 from pizza.database.connection import Connection
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.web.security import authorization
 
 _REPEAT_SECONDS = 60.0
@@ -46,7 +46,7 @@ class ReadAudit:
             principal.session,
             action,
             kind,
-            fold(id) if kind == CUSTOMER else id,
+            fold_name(id) if kind == CUSTOMER else id,
         )
         if not self._is_first(key, seconds):
             return

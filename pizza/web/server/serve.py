@@ -27,7 +27,7 @@ from granian.server.mp import MPServer
 
 from pizza import app as restaurant
 from pizza.config.settings import Settings
-from pizza.processes.order_service import OpenRestaurant
+from pizza.processes.order_service import OrderServiceSession
 from pizza.taskqueue.lifecycle import STOP_SIGNALS
 from pizza.web.server.process import load_app
 from pizza.web.server.shared_state import SharedState
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 # Longer than a worker needs for its last requests (see pizza.web.server.shutdown).
 _STOP_SECONDS = 4
 _RELAY_STOP_SECONDS = 1.0
-_OPENING_STOP_SECONDS = 0.5
+_SESSION_STOP_SECONDS = 0.5
 # So many requests may wait in a worker, for a slot or for their clients (see concurrency.py).
 # Each stream has one more thread, which sleeps until there is something to send.
 _THREADS = 128
@@ -72,9 +72,9 @@ def serve(settings: Settings) -> int:
     end = threading.Event()
     relay = restaurant.start_relay(settings)
     _start_thread(_publish_state, relay.state, shared, end)
-    opening = OpenRestaurant(settings)
-    opening.start()
-    _start_thread(_log_ready, settings, shared, opening.tried, end)
+    session = OrderServiceSession(settings)
+    session.start()
+    _start_thread(_log_ready, settings, shared, session.tried, end)
     logging.getLogger("_granian").addFilter(_is_relevant)
     server = _server(settings)
     code = 0
@@ -84,7 +84,7 @@ def serve(settings: Settings) -> int:
         code = stop.code if isinstance(stop.code, int) else 1
     finally:
         end.set()
-        opening.stop(_OPENING_STOP_SECONDS)
+        session.stop(_SESSION_STOP_SECONDS)
         relay.stop(_RELAY_STOP_SECONDS)
     log.info("Service stopped", extra={"action": "service_stopped"})
     return code

@@ -99,7 +99,7 @@ class StreamEndpoints:
         include_private: with customer, notes, priority and names instead of roles. by_token: the
         client has the tracking token, so its right does not end. Raises OrderNotFound.
         """
-        number = service.checked_number(number)
+        number = service.validate_number(number)
         with self._dependencies.connection() as conn:
             found = service.order_status(conn, number)
             after = _parse_event_id(last)

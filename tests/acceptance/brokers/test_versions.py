@@ -9,7 +9,7 @@ import kombu
 import pytest
 
 from devservices import RabbitMQ
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.topology import Topology
 
@@ -27,7 +27,7 @@ def test_every_queue_is_a_classic_queue(restaurant: Restaurant, broker: RabbitMQ
     types = {
         each["name"]: each["type"].rpartition("_")[0] or each["type"] for each in json.loads(listed)
     }
-    assert set(types) == {queue.name for queue in make_app().topology.queues}
+    assert set(types) == {queue.name for queue in create_task_app().topology.queues}
     assert set(types.values()) <= {"classic", "rabbit_classic"}
 
 

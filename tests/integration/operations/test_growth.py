@@ -18,12 +18,12 @@ from pizza.kitchen import estimates, worker_storage
 from pizza.operations import retention_storage
 from pizza.orders import storage as orders
 from pizza.orders.orders import (
+    get_order,
     list_orders,
     order_history,
     order_status,
     place_order,
     set_capacity,
-    whole_order,
 )
 from pizza.reports import metrics_storage
 from pizza.reports import storage as reports
@@ -124,7 +124,7 @@ WORKS: dict[str, Callable[[BoundedConnection], object]] = {
     "an order from intake to ready": cook,
     "a status": lambda conn: order_status(conn, NUMBER),
     "a history": lambda conn: order_history(conn, NUMBER),
-    "a whole order": lambda conn: whole_order(conn, NUMBER),
+    "a whole order": lambda conn: get_order(conn, NUMBER),
     "the newest orders": list_orders,
     "an older page": lambda conn: list_orders(conn, before=NUMBER),
     "orders that wait": lambda conn: list_orders(conn, status="received"),

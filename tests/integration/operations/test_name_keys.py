@@ -18,7 +18,7 @@ from pizza.customers import profiles
 from pizza.database import migrate as migration
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.errors import DishNotFound, SoldOut
-from pizza.domain.names import fold
+from pizza.domain.names import fold_name
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.menu import dishes
 from pizza.menu import storage as menu
@@ -161,7 +161,7 @@ def test_a_subscriber_gets_events_of_its_customer_in_every_spelling(typed: str, 
         "order_number": "ORD_20250101_001", "new_status": "ready", "changed_by": "mario",
         "timestamp": "2025-01-01T10:00:00Z", "customer_name": other,
     }  # fmt: skip
-    assert read_status_message(body, None) in NotificationFilter(fold(typed))
+    assert read_status_message(body, None) in NotificationFilter(fold_name(typed))
 
 
 # --- release 0.2, before an upgrade and next to us ------------------------------------------------

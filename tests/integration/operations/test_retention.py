@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection
 from pizza.operations import retention_storage
@@ -116,6 +116,6 @@ def test_keys_are_forgotten_a_batch_at_a_time(
 
 @pytest.mark.parametrize(("days", "kept_for_ever"), [(90.0, False), (0.0, True)])
 def test_history_may_be_kept_for_ever(days: float, kept_for_ever: bool) -> None:
-    tasks = {task.name for task in make_app(Settings(retention_days=days)).periodic_tasks}
+    tasks = {task.name for task in create_task_app(Settings(retention_days=days)).periodic_tasks}
     assert ("history" not in tasks) == kept_for_ever
     assert Settings().retention_days == 90

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pizza.app import make_app
+from pizza.app import create_task_app
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import (
@@ -154,7 +154,7 @@ def test_racing_requests_place_one_order(conn: BoundedConnection, db_url: str) -
 
 
 def test_a_key_is_forgotten_after_a_day(conn: BoundedConnection) -> None:
-    (task,) = [each for each in make_app().periodic_tasks if each.name == "order keys"]
+    (task,) = [each for each in create_task_app().periodic_tasks if each.name == "order keys"]
     first = place(conn)
     conn.execute("update order_key set kept_at = kept_at - interval '23 hours 50 minutes'")
     task.run(conn)

@@ -11,11 +11,11 @@ import pytest
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.kitchen import control, storage
-from pizza.processes.order_service import OpenRestaurant, open_restaurant
+from pizza.processes.order_service import OrderServiceSession, apply_start_settings
 
 from ...support.waiting import wait_until
 
-Start = Callable[..., OpenRestaurant]
+Start = Callable[..., OrderServiceSession]
 NAME = "order-service start"
 
 
@@ -31,9 +31,9 @@ def start(db_url: str) -> Iterator[Start]:
     """Starts the part of an order service that opens the restaurant, and waits until it has."""
     with ExitStack() as closing:
 
-        def begin(limit: int | None = None) -> OpenRestaurant:
+        def begin(limit: int | None = None) -> OrderServiceSession:
             settings = Settings(mode="order-service", db_url=db_url, max_concurrent=limit)
-            service = OpenRestaurant(settings)
+            service = OrderServiceSession(settings)
             closing.callback(service.stop, 5)
             service.start()
             assert service.tried.wait(20)
@@ -102,9 +102,9 @@ def test_one_that_has_just_ended_does_not_count(
     monkeypatch.setattr("pizza.processes.order_service._ALONE_SECONDS", 60)
     looked = "select from pg_stat_activity where pid = %s and query like '%%order service%%'"
     with connect(db_url, name="former") as former, connect(db_url, name="new") as new:
-        open_restaurant(former, Settings(max_concurrent=7))
+        apply_start_settings(former, Settings(max_concurrent=7))
         with ThreadPoolExecutor(1) as office:
-            opened = office.submit(open_restaurant, new, Settings(max_concurrent=9))
+            opened = office.submit(apply_start_settings, new, Settings(max_concurrent=9))
             pid = new.info.backend_pid
             wait_until(lambda: conn.execute(looked, [pid]).fetchone() is not None, 20, "it looked")
             assert limit(conn) == 7

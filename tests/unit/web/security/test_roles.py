@@ -21,7 +21,7 @@ GAINS = {
         "dish_sold_out", "dish_available", "dish_sold_out_named", "dish_available_named",
     },
     STAFF: {
-        "list_orders", "whole_order", "cancel_order", "prioritise_order", "customer",
+        "list_orders", "get_order", "cancel_order", "prioritise_order", "customer",
         "customer_named", "workers_status", "pause_kitchen", "resume_kitchen",
     },
     MANAGER: {
