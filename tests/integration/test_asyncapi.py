@@ -65,7 +65,7 @@ def test_every_example_fits_its_own_schema(name):
         ("status_update", {"order_number": "ORD_20241216_001", "new_status": "ready"}),
     ],
 )
-def test_the_schemas_refuse_what_is_bad(name, payload):
+def test_the_schemas_refuse_invalid_documents(name, payload):
     with pytest.raises(jsonschema_rs.ValidationError):
         check(name, "payload", payload)
 

@@ -39,7 +39,7 @@ def rows(conn: BoundedConnection) -> list[tuple[Any, ...]]:
         (NotificationFilter("john doe", ("ready",)), False),
     ],
 )
-def test_only_what_is_wanted_is_shown_and_logged(
+def test_only_notifications_of_the_filter_are_shown_and_logged(
     conn: BoundedConnection, wanted: NotificationFilter, fits: bool
 ) -> None:
     deliveries, shown = subscriber(wanted)

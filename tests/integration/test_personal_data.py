@@ -219,7 +219,7 @@ def test_an_erased_customer_is_neither_a_vip_nor_a_repeat_customer(
     assert not profiles.customer(conn, NAME).vip
 
 
-def test_a_notification_that_comes_late_names_nobody(
+def test_a_late_notification_stores_no_person(
     conn: BoundedConnection, customer_orders: list[str]
 ) -> None:
     personal_data.erase(conn, NAME)

@@ -56,7 +56,7 @@ def test_the_longest_text_is_bounded():
     assert re.fullmatch(r"[\d~.-]+", longest)
 
 
-def test_it_knows_what_it_has_received():
+def test_a_cursor_knows_what_it_has_received():
     cursor = Cursor(9, ((2, 3), (5, 5)))
     assert received(cursor) == {1, 4, 6, 7, 8, 9}
     assert received(cursor.upto(5)) == {1, 4}

@@ -52,7 +52,7 @@ def test_every_figure_on_the_dashboard_is_exported() -> None:
     assert len(asked) > 15
 
 
-def test_every_figure_that_an_alert_looks_at_is_exported() -> None:
+def test_every_metric_of_an_alert_is_exported() -> None:
     for rule in rules():
         asked = METRIC.findall(rule["expr"])
         assert asked, rule

@@ -69,7 +69,7 @@ def test_a_line_has_the_specified_fields_in_their_order():
     assert line["details"]["total_amount"] == 15.99
 
 
-def test_what_a_line_has_nothing_for_is_left_out():
+def test_fields_without_a_value_are_left_out():
     line = one_line(lambda log: log.info("Hello"), Settings(mode="order-service"))
     assert list(line) == ["timestamp", "level", "service", "message"]
 

@@ -34,7 +34,7 @@ def test_a_line_has_all_fields():
         assert part in said
 
 
-def test_what_is_over_has_no_estimate():
+def test_an_ended_order_has_no_estimate():
     assert "ready about" not in text(new_status="ready", old_status="cooking")
 
 

@@ -28,7 +28,7 @@ def exact(example):
 
 
 @pytest.mark.parametrize("example", [TAKEOUT_EXAMPLE, DINE_IN_EXAMPLE, DELIVERY_EXAMPLE])
-def test_the_documented_examples_are_good(example):
+def test_the_documented_examples_are_valid(example):
     draft = parse_order(exact(example))
     assert draft.customer_name == example["customer_name"]
     assert draft.rush is example.get("rush", False)

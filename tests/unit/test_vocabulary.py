@@ -128,7 +128,7 @@ def test_a_reference_to_a_missing_file_or_module_is_found(tree: Tree) -> None:
     }
 
 
-def test_the_list_of_what_is_allowed_can_only_become_shorter(
+def test_the_list_of_allowed_findings_can_only_become_shorter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     allowed = tmp_path / "allowed.txt"

@@ -63,7 +63,7 @@ def test_there_is_room_for_so_many_and_no_more(db_url: str) -> None:
     assert verdicts == ["registered", "registered", "registered", "full"]
 
 
-def test_of_many_who_come_at_once_exactly_so_many_stay(db_url: str) -> None:
+def test_of_many_workers_at_once_exactly_the_limit_is_registered(db_url: str) -> None:
     with ExitStack() as shifts:
         sessions = [shifts.enter_context(connect(db_url, name=f"{n}")) for n in range(16)]
         with ThreadPoolExecutor(16) as door:

@@ -40,7 +40,7 @@ def test_a_worker_registers_sends_heartbeats_and_unregisters(
     assert caplog.messages == ["Worker registered for all order types", "Worker disconnected"]
 
 
-def test_without_tables_it_says_what_to_do(postgres: Any) -> None:
+def test_without_tables_it_names_the_remedy(postgres: Any) -> None:
     url = postgres.create_database("workers_without_tables")
     with (
         connect(url, name="test") as conn,

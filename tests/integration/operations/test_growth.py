@@ -142,7 +142,7 @@ WORKS: dict[str, Callable[[BoundedConnection], object]] = {
 
 
 @pytest.mark.parametrize("work", WORKS)
-def test_what_runs_all_the_time_reads_no_table_whole(conn: BoundedConnection, work: str) -> None:
+def test_frequent_statements_read_no_table_completely(conn: BoundedConnection, work: str) -> None:
     assert read_whole(conn, WORKS[work]) & HISTORY == set()
 
 

@@ -233,7 +233,7 @@ def test_an_upgrade_makes_names_with_one_key_one_and_loses_nothing(
     sites.drop(locale, name)
 
 
-def test_what_release_0_2_writes_next_to_us_has_its_key_within_a_look(
+def test_rows_that_release_0_2_writes_get_their_key_in_the_next_run(
     conn: BoundedConnection,
 ) -> None:
     add_as_0_2(conn, "Minestrone Verde", "ΜΟΥΣΑΚΑΣ", "MINESTRONE VERDE")

@@ -206,7 +206,7 @@ def _old_events(conn: BoundedConnection, *numbers: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["tracking_event", "tracking_order", "tracking_gap"])
-def test_what_tracking_knows_of_a_locked_order_goes_later_and_whole(
+def test_tracking_data_of_a_locked_order_is_pruned_later_and_completely(
     conn: BoundedConnection, lock_rows: LockRows, table: str
 ) -> None:
     _old_events(conn, "ORD_A", "ORD_B")

@@ -134,7 +134,7 @@ def test_a_delivery_ends_while_staff_removes_its_webhook(
     ],
     ids=["moved", "prioritised"],
 )
-def test_an_order_goes_on_to_another_station_while_staff_acts_on_it(
+def test_an_order_moves_to_another_station_while_staff_changes_it(
     conn: BoundedConnection, sessions: Sessions, act: Any
 ) -> None:
     orders.set_capacity(conn, 50)

@@ -33,7 +33,7 @@ def place(conn: BoundedConnection, price: str, key: IdempotencyKey | None = None
     )
 
 
-def test_the_menus_price_is_taken_however_the_dish_is_spelled(conn: BoundedConnection) -> None:
+def test_the_menus_price_counts_in_every_spelling_of_the_dish(conn: BoundedConnection) -> None:
     assert place(conn, "25.99").total_amount == Decimal("51.98")
 
 

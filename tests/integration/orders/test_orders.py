@@ -75,7 +75,7 @@ def test_an_order_goes_to_the_queue_of_its_type(
     assert sent.fetchall() == [(queue, key)]
 
 
-def test_a_full_restaurant_says_how_many_it_takes(conn: BoundedConnection) -> None:
+def test_a_full_restaurant_names_its_limit(conn: BoundedConnection) -> None:
     orders.set_capacity(conn, 1)
     orders.place_order(conn, draft())
 

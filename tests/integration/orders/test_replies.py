@@ -37,5 +37,5 @@ def test_no_answer_is_sent_into_a_queue_of_the_restaurant(
     assert len(caplog.records) == len(OURS)
 
 
-def test_nobody_is_answered_who_has_not_asked_for_it(conn: BoundedConnection) -> None:
+def test_without_reply_to_there_is_no_reply(conn: BoundedConnection) -> None:
     assert sent(conn, None) == sent(conn, "") == []

@@ -53,7 +53,7 @@ def test_the_same_key_gets_the_same_order_again(conn: BoundedConnection) -> None
     assert count(conn, "orders") == count(conn, "message where task is not null") == 1
 
 
-def test_the_answer_stays_what_it_was_whatever_has_happened_to_the_order(
+def test_the_answer_stays_the_same_whatever_happens_to_the_order(
     conn: BoundedConnection,
 ) -> None:
     first = place(conn)

@@ -65,7 +65,7 @@ def test_a_customer_cancels_while_nothing_has_begun(conn: BoundedConnection) -> 
     assert log(conn, number)[-1] == ("cancelled", "Jo", None)
 
 
-def test_what_cooks_only_staff_cancels_and_says_why(conn: BoundedConnection) -> None:
+def test_only_staff_cancels_a_cooking_order_with_a_reason(conn: BoundedConnection) -> None:
     number = place(conn)
     set_status(conn, number, "cooking", "kitchen")
     with pytest.raises(IllegalTransition) as refused:

@@ -55,7 +55,7 @@ def differences(caplog: pytest.LogCaptureFixture) -> list[tuple[object, object]]
 
 
 @pytest.mark.parametrize(("flag", "holds"), [(None, 50), (7, 7), (0, 0)])
-def test_a_single_order_service_sets_what_its_flag_says(
+def test_a_single_order_service_sets_the_limit_of_its_flag(
     conn: BoundedConnection, start: Start, flag: int | None, holds: int
 ) -> None:
     start(9).stop(5)

@@ -97,7 +97,7 @@ def test_a_short_estimate_has_a_few_seconds_grace(
     assert check_once() == [("WARNING", "order_stuck", number)]
 
 
-def test_two_who_watch_say_it_once(
+def test_two_monitors_report_once(
     conn: BoundedConnection, db_url: str, check_once: CheckOnce
 ) -> None:
     number = place(conn)

@@ -39,7 +39,7 @@ def gaps(conn: BoundedConnection) -> list[tuple[int, int, int, bool]]:
     ).fetchall()
 
 
-def test_an_event_is_stored_with_all_it_says(
+def test_an_event_is_stored_with_all_its_fields(
     conn: BoundedConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pizza")

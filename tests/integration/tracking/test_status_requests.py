@@ -145,7 +145,7 @@ def test_a_repeated_request_has_its_effect_once_and_the_same_answer(
         ({"hurry": True}, "no field 'hurry'"),
     ],
 )
-def test_a_bad_one_is_dead_and_answered(
+def test_an_invalid_request_is_dead_and_answered(
     conn: BoundedConnection, change: dict[str, Any], reason: str
 ) -> None:
     answer = ask(conn, cancel("ORD_20241216_001") | change)

@@ -77,7 +77,7 @@ def test_a_redirect_is_an_answer_and_is_not_followed(receiver: WebhookReceiver) 
     assert len(receiver.heard) == 1
 
 
-def test_of_a_bad_answer_the_first_words_are_kept(receiver: WebhookReceiver) -> None:
+def test_of_a_failure_the_beginning_of_the_answer_is_kept(receiver: WebhookReceiver) -> None:
     receiver.answers = [(500, {}, "no\ndough " + "x" * 5000)]
     text = call(receiver.url()).text
     assert text.startswith("no dough xxx") and len(text) <= 1024

@@ -21,7 +21,7 @@ PLAIN = ["Zoë", "李小龍", "مريم", "👩‍🍳", "two\nlines\tand a tab"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_terminal_obeys_is_replaced(text, capsys):
+def test_control_characters_are_replaced(text, capsys):
     terminal.echo(f"502 {text} Bad")
     shown = capsys.readouterr().out
     assert shown.startswith("502 ")

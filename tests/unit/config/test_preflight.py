@@ -22,7 +22,7 @@ def taken(caplog, environ):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "my.house"])
-def test_without_a_key_only_this_machine_is_listened_to_and_it_is_said(caplog, host):
+def test_without_a_key_only_this_machine_can_connect_and_it_is_logged(caplog, host):
     settings, said = taken(caplog, {**OPEN, "LISTEN_HOST": host})
 
     assert settings.host == "127.0.0.1"

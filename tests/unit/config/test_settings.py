@@ -60,7 +60,7 @@ def test_every_field_can_be_given_by_flag_and_by_variable():
     assert len({option.variable for option in OPTIONS}) == len(OPTIONS)
 
 
-def test_what_is_missing_is_named_by_flag_and_variable():
+def test_a_missing_value_is_named_by_flag_and_variable():
     with pytest.raises(SettingsError, match=r"--db is missing: .*DB_URL"):
         of().require("db_url")
     with pytest.raises(SettingsError, match=r"--worker-name is missing: .*WORKER_NAME"):

@@ -24,7 +24,7 @@ def test_a_key_signs_with_its_name_and_a_word_is_a_note_next_to_it(actor, by, si
     assert len(signed) <= SIGNATURE_LENGTH
 
 
-def test_only_one_without_a_key_is_called_as_it_says():
+def test_only_without_a_key_the_given_name_is_used():
     assert UNNAMED.called("anna").name == "anna"
     assert UNNAMED.called(None) is UNNAMED
     assert TABLET.called("anna") is TABLET

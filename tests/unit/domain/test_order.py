@@ -28,7 +28,7 @@ def bad_fields(draft):
 
 
 @pytest.mark.parametrize("draft", [TAKEOUT, DINE_IN, DELIVERY], ids=lambda d: d.order_type)
-def test_an_order_of_each_type_is_good(draft):
+def test_an_order_of_each_type_is_valid(draft):
     assert validate(draft) == []
 
 

@@ -28,7 +28,7 @@ def test_only_a_delivery_goes_out_with_a_courier():
     assert "out-for-delivery" not in allowed("ready", "takeout")
 
 
-def test_what_is_eaten_here_or_fetched_is_handed_over_by_the_last_station():
+def test_dine_in_and_takeout_orders_are_handed_over_after_the_last_station():
     assert "delivered" in allowed("ready", "dine-in", STATION)
     assert "delivered" in allowed("ready", "takeout", STATION)
     assert "delivered" not in allowed("ready", "delivery")

@@ -50,7 +50,7 @@ def test_all_others_are_not(address: str) -> None:
         ("https://8.8.8.8:80", WebhookUrl("https", "8.8.8.8", 80, "/"), "8.8.8.8:80"),
     ],
 )
-def test_a_url_is_taken_apart(url: str, target: WebhookUrl, authority: str) -> None:
+def test_a_url_is_parsed(url: str, target: WebhookUrl, authority: str) -> None:
     assert parse_url(url) == target
     assert target.authority == authority
     assert bool(target.address) == target.host[0].isdigit()

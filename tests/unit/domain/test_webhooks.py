@@ -46,7 +46,7 @@ def test_a_secret_has_the_form_of_the_specification() -> None:
         ("received", "received", "order.updated"),
     ],
 )
-def test_the_type_says_what_happened(old: str | None, new: str, type: str) -> None:
+def test_the_type_names_the_new_status(old: str | None, new: str, type: str) -> None:
     assert webhooks.event_type(old, new) == type
     assert type in webhooks.TYPES
 

@@ -27,7 +27,7 @@ def test_a_time_limit_is_extended_while_processes_wait_for_a_processor(
         watch.assert_within(2, 6.1)
 
 
-def test_nobody_is_quicker_than_on_a_machine_of_ones_own() -> None:
+def test_a_limit_is_never_shorter_than_on_an_idle_machine() -> None:
     assert Stopwatch().slowness() >= 1.0
 
 

@@ -27,7 +27,7 @@ def test_a_decorated_function_becomes_a_task() -> None:
     assert greet.manual_claim
 
 
-def test_a_name_is_taken_once() -> None:
+def test_a_name_is_used_once() -> None:
     app, blueprint = App("a"), Blueprint("b")
     for registry in (app, blueprint):
         registry.task("greet", queue="q")(print)

@@ -58,7 +58,7 @@ def test_a_time_out_is_given_in_milliseconds() -> None:
         ("amqp://u:secret@h/v#w", "must be a host"),
     ],
 )
-def test_what_is_not_supported_is_one_sentence(address: str, sentence: str) -> None:
+def test_an_unsupported_address_is_refused_with_one_sentence(address: str, sentence: str) -> None:
     with pytest.raises(SettingsError, match=sentence) as refusal:
         load({"rabbitmq": address}, {}, None)
     assert "--rabbitmq (RABBITMQ) " in str(refusal.value)

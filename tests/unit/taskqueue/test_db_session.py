@@ -89,7 +89,7 @@ def test_a_loss_is_logged_once_and_its_end_when_nothing_is_refused(
     assert told() == ["database_lost", "database_reconnected"]
 
 
-def test_who_has_to_stop_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_stops_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "connect", lambda *_, **__: FakeConnection())
     db = ReconnectingConnection("", name="test", sleep=lambda _: True)
     db.connection()

@@ -55,7 +55,7 @@ def hop(job: Job) -> None:
     job.execute_completing("finish %(job_id)s")
 
 
-def test_done_with_its_effects_and_what_it_sent() -> None:
+def test_a_completed_job_has_its_statements_and_messages() -> None:
     report = run(walk, {"steps": ["step", 5, "end"]})
     assert report.outcome is Outcome.COMPLETED
     assert [statement for statement, _ in report.statements] == ["step", "end"]

@@ -97,7 +97,7 @@ def test_every_property_and_type_is_delivered(body: bytes) -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=400)
 @given(drawn_properties)
-def test_whatever_is_drawn_is_delivered(values: dict[str, bytes]) -> None:
+def test_every_generated_frame_is_delivered(values: dict[str, bytes]) -> None:
     assert_clean(received(**values))
 
 

@@ -42,7 +42,7 @@ def row(**more: Any) -> SimpleNamespace:
 
 
 @given(JSON)
-def test_any_json_survives_the_way(body: Any) -> None:
+def test_any_json_survives_encoding_and_decoding(body: Any) -> None:
     sent = to_amqp(row(body=encode(body)))
     assert delivered(sent.body, **sent.properties).json() == json.loads(json.dumps(body))
 

@@ -49,7 +49,7 @@ def test_attempts_are_counted_from_one() -> None:
     assert not RetryPolicy(max_attempts=1).should_retry(1, ValueError())
 
 
-def test_some_errors_are_never_worth_another_attempt() -> None:
+def test_some_errors_are_never_retried() -> None:
     assert not RetryPolicy().should_retry(1, PoisonMessage("no"))
     policy = RetryPolicy(no_retry_on=(LookupError,))
     assert not policy.should_retry(1, KeyError())  # subclasses too

@@ -24,7 +24,7 @@ def pack(job):
         pack.send(conn, {}, headers={"colour": "red"})
 
 
-def test_what_comes_in_is_passed_on_as_it_is():
+def test_an_incoming_trace_is_passed_on_unchanged():
     with trace.following(GIVEN):
         assert trace.current() == GIVEN
         assert trace.current_id() == ID

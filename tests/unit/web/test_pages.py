@@ -48,7 +48,7 @@ def test_nothing_from_elsewhere_and_nothing_inline_is_run(client):
     assert not re.search(rb"\son\w+=", page.data)
 
 
-def test_its_files_are_asked_for_again_and_answered_304(client):
+def test_static_files_are_revalidated_with_304(client):
     first = client.get("/static/pizza.css")
     assert first.content_type == "text/css; charset=utf-8"
     again = client.get("/static/pizza.css", headers={"If-None-Match": first.headers["ETag"]})

@@ -171,7 +171,7 @@ def test_pauses_grow_and_end_in_a_dead_letter(refusals: int) -> None:
     assert longest * 0.75 <= values["delay"] <= longest
 
 
-def test_what_cannot_be_written_is_dead_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_cannot_be_written_is_dead_at_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         found = settled(RefusingPublisher(odd=Refusal.UNWRITABLE), [row(1, "odd"), row(2)])
     assert [values["position"] for values in found["dead_letter_unpublishable"]] == [1]

@@ -112,7 +112,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_an_empty_queue_that_should_not_be_is_sent_again_after_the_second_look(
+def test_messages_of_a_wrongly_empty_queue_are_published_again_after_the_second_check(
     clock: Clock,
 ) -> None:
     judge = Judge(clock, 3)

@@ -43,7 +43,7 @@ def fields(response):
 
 
 @pytest.mark.parametrize("body", [None, b"", b"  ", b"{}"])
-def test_nothing_has_to_be_said_to_cancel_or_deliver(client, calls, body):
+def test_cancel_and_deliver_need_no_body(client, calls, body):
     for verb in ("cancel", "deliver"):
         response = client.post(f"/orders/{NUMBER}/{verb}", data=body)
         assert response.status_code == 200, response.data

@@ -52,7 +52,7 @@ def test_the_amount_is_a_number_with_two_places(client):
 
 
 @pytest.mark.parametrize(("path", "method"), [("/orders/", "POST"), ("/orders", "post")])
-def test_the_way_round_by_flask_answers_the_same(client, path, method):
+def test_flask_without_the_fast_path_answers_the_same(client, path, method):
     assert client.open(path, method=method, data=BODY).status_code == 201
 
 

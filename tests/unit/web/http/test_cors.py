@@ -64,7 +64,7 @@ def test_another_origin_may_not_and_no_cache_confuses_the_two(make_client):
         assert crossing(client.options("/orders", headers={**headers, **PREFLIGHT})) == {}
 
 
-def test_a_preflight_says_what_may_be_sent(make_client):
+def test_a_preflight_names_allowed_methods_and_headers(make_client):
     response = make_client("https://shop.example").options("/orders", headers={**SHOP, **PREFLIGHT})
 
     assert (response.status_code, response.data) == (204, b"")

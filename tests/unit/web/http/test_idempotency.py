@@ -22,7 +22,7 @@ def test_without_the_header_there_is_no_key():
 
 
 @pytest.mark.parametrize("key", ["a", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "a b~"])
-def test_printable_text_is_a_key_as_it_stands(key):
+def test_printable_text_is_a_key_unchanged(key):
     found = read_idempotency_key({"HTTP_IDEMPOTENCY_KEY": key}, b"body")
 
     assert found is not None

@@ -34,7 +34,7 @@ def test_numbers_with_a_point_or_an_exponent_are_exact(digits):
 
 
 @pytest.mark.parametrize("digits", ["NaN", "Infinity", "-Infinity", "1e99999999999999999999"])
-def test_what_is_no_finite_number_stays_one_that_can_be_refused_by_field(digits):
+def test_a_number_that_is_not_finite_is_refused_by_field(digits):
     assert not parse_json(digits.encode()).is_finite()
 
 

@@ -45,7 +45,7 @@ def app(restaurant):
     return create_app(Settings(), Dependencies(restaurant, lambda: restaurant.relay))
 
 
-def test_what_is_not_for_everybody_is_stored_nowhere(app):
+def test_answers_that_differ_by_caller_are_not_cached(app):
     client = app.test_client()
     kept = {
         endpoint

@@ -74,7 +74,7 @@ def test_without_a_key_staffs_operations_are_401(secured_client):
         assert "staff key" in answer.json["detail"]
 
 
-def test_with_a_key_nobody_knows_they_are_401_and_say_so(secured_client):
+def test_with_an_unknown_key_they_are_401(secured_client):
     unknown = 'Bearer realm="pizza", error="invalid_token"'
     for what, answer in answers(secured_client, shown("a key of nobody")):
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, unknown), what

@@ -82,7 +82,7 @@ def test_forwarded_is_read_as_well(forwarded, found):
 
 @pytest.mark.parametrize("value", ["unknown", "_hidden", "nonsense", "198.51.100.1, ", "1.2.3.4:x"])
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "10.0.0.1"])
-def test_what_cannot_be_read_is_the_proxys_own_request_and_limited(restaurant, proxy, value):
+def test_an_unreadable_header_counts_as_the_proxys_own_request(restaurant, proxy, value):
     networks = load({}, {"TRUSTED_PROXIES": "127.0.0.1,10.0.0.1"}, None).trusted_proxies
     settings = Settings(rate_limit=2, trusted_proxies=networks)
     restaurant.keys.append(KEY)

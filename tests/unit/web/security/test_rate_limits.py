@@ -77,7 +77,7 @@ def test_a_client_from_elsewhere_may_have_its_share_of_the_places(restaurant):
     ("given", "client"), [({}, (True, None)), ({"CLIENT_PLACES": "7"}, (True, 7)),
                           ({"CLIENT_PLACES": "0"}, (False, None))],
 )  # fmt: skip
-def test_without_a_setting_the_database_says_how_many_places_that_are(given, client):
+def test_without_a_setting_the_limit_of_a_client_follows_that_of_the_database(given, client):
     limits = RateLimits(
         load({}, given | {"RATE_LIMIT": "0"}, None), SimpleNamespace(hash_address=str.encode), None
     )

@@ -100,7 +100,7 @@ def test_wrong_credentials_are_limited_wherever_they_are_shown(make, way):
     assert client.get("/workers/status", headers=shown(KEY), environ_base=OTHER).status_code == 200
 
 
-def test_staff_behind_the_same_address_as_one_who_guesses_goes_on(make):
+def test_staff_at_the_address_of_a_guessing_client_is_not_limited(make):
     client = make(rate_limit=0)
     ask = lambda key: client.get("/workers/status", headers=shown(key), environ_base=FAR)  # noqa: E731
     assert ask(KEY).status_code == 200

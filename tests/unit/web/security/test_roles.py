@@ -69,7 +69,7 @@ def test_each_operation_with_each_role(secured_client, role):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_everybody_may_do_a_key_of_any_role_may(secured_client, role):
+def test_a_key_of_any_role_may_use_public_operations(secured_client, role):
     for endpoint, method, path in ROUTES:
         if (
             permission_of(endpoint) in (Permission.PUBLIC, Permission.PARTIAL)

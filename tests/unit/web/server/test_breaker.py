@@ -65,7 +65,7 @@ def test_all_is_handed_through_while_all_is_well(pool):
     assert [ok for _, ok in many(Breaker(pool), 20)] == [True] * 20
 
 
-def test_a_cut_connection_shuts_nobody_out(pool):
+def test_a_cut_connection_does_not_open_the_breaker(pool):
     breaker = Breaker(pool)
     pool.fails = True
     assert attempt(breaker)[1] is False

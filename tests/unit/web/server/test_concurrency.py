@@ -62,7 +62,7 @@ def test_no_more_than_so_many_are_at_work_at_a_time():
     assert (kitchen.done, kitchen.most) == (20, 2)
 
 
-def test_those_who_wait_for_their_clients_let_others_pass():
+def test_requests_that_wait_for_their_clients_let_others_pass():
     kitchen = Kitchen(2)
     slow = [Client(sent=False) for _ in range(6)]
     waiting = [kitchen.begin(client) for client in slow]

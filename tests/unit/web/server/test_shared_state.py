@@ -14,7 +14,7 @@ def test_nothing_on_the_board_means_unknown():
     assert SharedState.create().read() == "unknown"
 
 
-def test_what_is_written_can_be_read():
+def test_a_written_state_can_be_read():
     state = SharedState.create()
     state.write("leading")
     assert state.read() == "leading"

@@ -45,7 +45,7 @@ def test_it_begins_with_how_soon_to_come_again():
     assert next(body).startswith(b"retry: 2000\n\nid: 1\nevent: order\ndata: {")
 
 
-def test_what_came_before_the_beginning_follows_and_nothing_comes_twice():
+def test_changes_before_the_start_follow_and_none_comes_twice():
     body = Stream(NUMBER)
     body.enqueue(news(change(2, "cooking"), change(3, "ready")))
     body.start(0, [change(1), change(2, "cooking")])
