@@ -24,24 +24,18 @@ START_SECONDS = 60.0
 
 
 class BenchCluster(ProcessGroup):
-    """A restaurant on its own database. `variables`: for processes that are started later."""
+    """A restaurant on its own database."""
 
     def __init__(self, servers: Servers, db_url: str, folder: Path) -> None:
         """Starts nothing."""
-        super().__init__(folder)
+        super().__init__(folder, environment_for(db_url, servers.rabbitmq.address))
         self.servers = servers
         self.db_url = db_url
         self.settings = Settings(
             mode="order-service", db_url=db_url, rabbitmq=servers.rabbitmq.address, max_concurrent=0
         )
         self.port = free_port()
-        self.variables: dict[str, str] = {}
         self.conn: BoundedConnection = connect(db_url, name="bench")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """For the restaurant's processes, with `variables`."""
-        return environment_for(self.db_url, self.servers.rabbitmq.address) | self.variables
 
     def start_order_service(self, stations: str = "none") -> None:
         """Start the order service with its relay, no cap, and wait until it is ready.

@@ -17,11 +17,10 @@ from chaos_tools.process_specs import process_commands
 from chaos_tools.workload.order_generator import OrderGenerator
 from devservices import Proxy, Servers, free_port, wait_until
 from supervisor.api_client import ApiError
-from supervisor.process_group import ManagedProcess, ProcessGroup
+from supervisor.process_group import ONE_STOP_SECONDS, ManagedProcess, ProcessGroup
 
 QUERY_SECONDS = 30.0
 START_SECONDS = 90.0
-PROCESS_STOP_SECONDS = 15.0
 
 
 class ChaosCluster(ProcessGroup):
@@ -33,22 +32,16 @@ class ChaosCluster(ProcessGroup):
         self, servers: Servers, db_url: str, folder: Path, *, use_proxy: bool = False
     ) -> None:
         """Starts nothing. use_proxy: all processes reach each server through a proxy."""
-        super().__init__(folder)
+        ends = (servers.postgres.address, servers.rabbitmq.address)
+        self.proxies = [Proxy(end) for end in ends] if use_proxy else []
+        database, broker = (proxy.address for proxy in self.proxies) if use_proxy else ends
+        super().__init__(folder, environment_for(db_url.replace(ends[0], database), broker))
         self.servers = servers
         self.db_url = db_url
         self.port = free_port()
         self.unexpected_exits: list[str] = []
         self.fault_log = FaultLog()
         self.generator: OrderGenerator | None = None
-        ends = (servers.postgres.address, servers.rabbitmq.address)
-        self.proxies = [Proxy(end) for end in ends] if use_proxy else []
-        database, broker = (proxy.address for proxy in self.proxies) if use_proxy else ends
-        self._environment = environment_for(db_url.replace(ends[0], database), broker)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """For the restaurant's processes."""
-        return self._environment
 
     def start(self) -> None:
         """Start all processes and their supervision; waits for nothing."""
@@ -62,12 +55,6 @@ class ChaosCluster(ProcessGroup):
         return [name for name in self.processes if name.startswith("chef")]
 
     # -- faults and processes -------------------------------------------------------------
-
-    def stop_process(self, name: str) -> None:
-        """Stop a process with SIGTERM, and do not restart it."""
-        with self._lock:
-            managed = self.processes.pop(name)
-        managed.process.stop(signal.SIGTERM, PROCESS_STOP_SECONDS)
 
     @contextmanager
     def extra_processes(self, commands: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
@@ -115,7 +102,7 @@ class ChaosCluster(ProcessGroup):
                 if not wait_until(started, START_SECONDS, self.SUPERVISE_SECONDS):
                     raise ApiError(f"{name} did not start; see {self.folder}.")
             old.send(signal.SIGTERM)
-            if code := old.wait(PROCESS_STOP_SECONDS):
+            if code := old.wait(ONE_STOP_SECONDS):
                 self.unexpected_exits.append(f"{name}, stopped: {code}")
             if name != "service":
                 self.restart_process(managed)
@@ -186,15 +173,15 @@ class ChaosCluster(ProcessGroup):
 
     def non_json_lines(self) -> list[str]:
         """All lines on stdout or stderr of the processes that are not JSON."""
-        logs = sorted(self.folder.glob("*.log"))
-        return [f"{path.stem}: {line}" for path in logs for line in non_json_lines_of(path)]
+        return [
+            f"{log.stem}: {line}"
+            for log in sorted(self.folder.glob("*.log"))
+            for line in log.read_text(errors="replace").splitlines()
+            if not _is_json_object(line)
+        ]
 
 
-def non_json_lines_of(path: Path) -> Iterator[str]:
-    """The lines of a log that are not JSON objects."""
-    for line in path.read_text(errors="replace").splitlines():
-        found: Any = None
-        with suppress(ValueError):
-            found = json.loads(line)
-        if not isinstance(found, dict):
-            yield line
+def _is_json_object(line: str) -> bool:
+    with suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False

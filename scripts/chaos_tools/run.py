@@ -87,7 +87,7 @@ def run_scenario(servers: Servers, folder: Path, scenario: Scenario, options: Ru
         report.unanswered, report.failures = generator.unanswered, generator.failures
         fill_report(cluster, generator.accepted, report, rate=options.rate)
         check_times(report, scenario, generator.responses)
-    report.died, report.non_json_lines = list(cluster.unexpected_exits), cluster.non_json_lines()
+    report.died, report.non_json_lines = cluster.unexpected_exits, cluster.non_json_lines()
     return report
 
 
@@ -146,8 +146,7 @@ def wait_until_done(cluster: ChaosCluster, generator: OrderGenerator) -> None:
         if left != least:
             least, moved = left, time.monotonic()
         if time.monotonic() - moved > TIMEOUT_SECONDS:
-            print(
-                f"  {left} things to do are left; {delivered_count(cluster)} orders are delivered."
-            )
+            delivered = delivered_count(cluster)
+            print(f"  {left} things to do are left; {delivered} orders are delivered.")
             return
         time.sleep(POLL_SECONDS)

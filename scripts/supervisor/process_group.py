@@ -4,7 +4,6 @@ import signal
 import sys
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from devservices import GuardedProcess
 
 STOP_SECONDS = 6.0  # workers get --grace=4
+ONE_STOP_SECONDS = 15.0  # while others go on
 
 
 @dataclass
@@ -26,14 +26,15 @@ class ManagedProcess:
     restarts: int = 0
 
 
-class ProcessGroup(ABC):
+class ProcessGroup:
     """Its processes have their output in files of one folder, and their working directory."""
 
     SUPERVISE_SECONDS = 0.1
 
-    def __init__(self, folder: Path, cwd: Path | None = None) -> None:
-        """Starts nothing. cwd: the working directory, by default `folder`."""
+    def __init__(self, folder: Path, environment: dict[str, str], cwd: Path | None = None) -> None:
+        """Starts nothing. environment: of all processes; cwd: by default `folder`."""
         self.folder = folder
+        self.environment = environment
         self.processes: dict[str, ManagedProcess] = {}
         self._cwd = cwd or folder
         self._lock = threading.RLock()
@@ -41,17 +42,18 @@ class ProcessGroup(ABC):
         self._supervisor = threading.Thread(target=self._run, name="supervisor", daemon=True)
         folder.mkdir(parents=True, exist_ok=True)
 
-    @property
-    @abstractmethod
-    def environment(self) -> Mapping[str, str]:
-        """The environment of each process that is started from now on."""
-
     def start_process(self, name: str, command: Sequence[str], **extra_env: str) -> ManagedProcess:
         """Start one more process. extra_env: added to its environment."""
         with self._lock:
             process = self._launch(name, command, extra_env)
             self.processes[name] = ManagedProcess(name, command, extra_env, process)
             return self.processes[name]
+
+    def stop_process(self, name: str) -> None:
+        """Stop a process with SIGTERM, and do not restart it."""
+        with self._lock:
+            managed = self.processes.pop(name)
+        managed.process.stop(signal.SIGTERM, ONE_STOP_SECONDS)
 
     def restart_process(self, managed: ManagedProcess) -> None:
         """Start a process again, whose last run has ended or goes on without supervision."""
@@ -92,7 +94,7 @@ class ProcessGroup(ABC):
     def _launch(
         self, name: str, command: Sequence[str], extra_env: Mapping[str, str]
     ) -> GuardedProcess:
-        environment = {**self.environment, **extra_env}
+        environment = self.environment | dict(extra_env)
         with (self.folder / f"{name}.log").open("ab") as output:
             return GuardedProcess(command, env=environment, cwd=self._cwd, output=output)
 

@@ -41,21 +41,18 @@ class Supervisor(ProcessGroup):
 
         on_restart: receives the name of each restarted server or process, in another thread.
         """
-        super().__init__(logs, ROOT)
+        super().__init__(logs, {}, ROOT)
         self.backing = backing
         self.failure: SupervisorFailed | None = None
         self._extra = dict(environment)
         self._on_restart = on_restart
 
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """Ours, with the programs of this Python, the given variables and the servers."""
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        return os.environ | {"PATH": programs} | self._extra | self.backing.environment
-
     def start_services(self) -> None:
         """Start the private servers; make tables and queues, in private servers or given ones."""
         self.backing.prepare()
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        servers_env = self.backing.environment
+        self.environment = os.environ | {"PATH": programs} | self._extra | servers_env
         servers = self.backing.private
         with step(f"Starting {servers}, tables and queues" if servers else "Tables and queues"):
             self.backing.start(lambda: self.set_up("--setup-db"))

@@ -65,5 +65,5 @@ def _listen(cluster: BenchCluster, paths: list[str]) -> None:
 
 def _hang_up(cluster: BenchCluster) -> None:
     """End the clients; the order service notices with its next heartbeat."""
-    cluster.processes.pop("listeners").process.stop(grace=5.0)
+    cluster.stop_process("listeners")
     (cluster.folder / "listeners.log").unlink()
