@@ -1,7 +1,6 @@
-"""Reads /proc, and kills. A process may end between two looks, which is no error."""
+"""Reads /proc. A process may end between two reads, which is no error."""
 
 import os
-import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,14 +22,6 @@ def is_alive(pid: int) -> bool:
     """Whether the process runs, or could; a zombie does not."""
     with suppress(OSError, IndexError):
         return stat_fields(pid)[0] != b"Z"
-    return False
-
-
-def kill(pid: int) -> bool:
-    """kill -9. False: it had ended before."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        return True
     return False
 
 

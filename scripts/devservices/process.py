@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from devservices.reaper import descendants, session
+from devservices.reaper import descendants, send_signal, session
 
 GUARD = Path(__file__).with_name("reaper.py")
 
@@ -93,8 +93,7 @@ class GuardedProcess:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the command itself; nothing happens when it has ended."""
         if self.running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+            send_signal(self.pid, number)
 
     def kill(self) -> None:
         """kill -9, and wait until the command and all its descendants are gone."""
@@ -123,8 +122,7 @@ class GuardedProcess:
     def _send_all(self, number: signal.Signals) -> None:
         self.send(number)
         for pid in descendants(self.pid):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
+            send_signal(pid, number)
 
     def _close(self, timeout: float) -> int:
         """Let go of the life line, which ends whatever is left."""
@@ -137,7 +135,6 @@ class GuardedProcess:
         """Pass the status on; where the guard was killed, first do what it can no longer do."""
         if status is not None and status < 0 and not self._settled:
             for pid in session(self._guard.pid):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+                send_signal(pid, signal.SIGKILL)
             self._settled = True
         return status

@@ -39,6 +39,14 @@ def set_process_control(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
+def send_signal(pid: int, number: int) -> bool:
+    """Send a signal; False: the process had ended before, or belongs to another account."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
 def stat_fields(pid: int | str) -> list[bytes]:
     """The fields of /proc/PID/stat behind the name: state, parent, group, session … OSError.
 
@@ -114,8 +122,7 @@ class Guard:
 
     def _forward(self, number: int, _frame: object) -> None:
         if self.status is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.child, number)
+            send_signal(self.child, number)
 
     def _owner_lives(self, wake: int) -> bool:
         """Sleep until something happens; False once the owner is gone.
@@ -143,11 +150,8 @@ class Guard:
         """Kill all that is left of the command, until nothing is."""
         deadline = time.monotonic() + SWEEP_SECONDS
         while time.monotonic() < deadline:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.child, signal.SIGKILL)
-            for pid in descendants(os.getpid()):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            for pid in (-self.child, *descendants(os.getpid())):  # its process group first
+                send_signal(pid, signal.SIGKILL)
             if not self._reap():
                 return
             time.sleep(0.01)

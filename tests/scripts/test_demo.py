@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from demo_tools.demo import mention_older
-from devservices.proc import command_of, is_alive, kill
-from devservices.reaper import descendants
+from devservices.proc import command_of, is_alive
+from devservices.reaper import descendants, send_signal
 from supervisor.api_client import ApiClient
 
 from ..support.waiting import wait_until
@@ -46,7 +46,11 @@ class Demo:
         def killed() -> bool:
             for pid in descendants(self.process.pid):
                 command = command_of(pid)
-                if words in command and "reaper.py" not in command and kill(pid):
+                if (
+                    words in command
+                    and "reaper.py" not in command
+                    and send_signal(pid, signal.SIGKILL)
+                ):
                     return True
             return False
 

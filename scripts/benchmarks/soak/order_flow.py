@@ -43,9 +43,7 @@ def _request() -> bytes:
 
 def start_processes(cluster: BenchCluster) -> None:
     """Open the restaurant: service, cooks, one worker at each station, tracking, a subscriber."""
-    cluster.environment["LOG_LEVEL"] = (
-        "WARN"  # INFO would be gigabytes
-    )
+    cluster.environment["LOG_LEVEL"] = "WARN"  # INFO would be gigabytes
     cluster.start_order_service(stations=",".join(STATION_NAMES))
     cluster.start_cooks(COOKS)
     worker = ("pizza", "--mode=kitchen-worker", "--station-time=0", "--grace=1")

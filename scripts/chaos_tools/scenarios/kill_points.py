@@ -1,10 +1,9 @@
 """Kills at the worst moment: the moment is prolonged, observed, and only then the kill follows."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from random import Random
 
 from chaos_tools import process_specs
@@ -12,6 +11,7 @@ from chaos_tools.checks import queries, resources
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import RESTART_SECONDS, injection_count, repetitions, scenario
 from devservices import Proxy, free_port, wait_until
+from devservices.reaper import send_signal
 from supervisor.api_client import ApiClient
 
 KILLS = 100
@@ -124,13 +124,11 @@ def paused_publisher(cluster: ChaosCluster) -> Iterator[None]:
     if found is None:
         yield
         return
-    with suppress(ProcessLookupError):
-        os.kill(found[1], signal.SIGSTOP)
+    send_signal(found[1], signal.SIGSTOP)
     try:
         yield
     finally:
-        with suppress(ProcessLookupError):
-            os.kill(found[1], signal.SIGCONT)
+        send_signal(found[1], signal.SIGCONT)
 
 
 def wait_for_leader(cluster: ChaosCluster) -> tuple[str, int] | None:

@@ -1,9 +1,7 @@
 """Processes that are killed, or frozen, while they work."""
 
-import os
 import signal
 import time
-from contextlib import suppress
 from random import Random
 
 from chaos_tools import process_specs
@@ -12,7 +10,7 @@ from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
 from devservices import wait_until
 from devservices.proc import command_of
-from devservices.reaper import descendants
+from devservices.reaper import descendants, send_signal
 from devservices.server import PrivateServer
 from pizza.domain.estimate import FACTORS
 from pizza.domain.stations import STATION_NAMES
@@ -64,8 +62,7 @@ def order_service(cluster: ChaosCluster, random: Random, seconds: float) -> None
         time.sleep(random.uniform(0.5, 1.5) * PAUSE_SECONDS)
         workers = http_workers(cluster.processes["service"].process.pid)
         if turn % 2 and workers:
-            with suppress(ProcessLookupError):
-                os.kill(random.choice(workers), signal.SIGKILL)
+            send_signal(random.choice(workers), signal.SIGKILL)
             cluster.fault_log.record_recovery()
         else:
             cluster.kill("service")

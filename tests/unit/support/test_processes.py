@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
-from devservices.proc import command_of, is_alive, kill
+from devservices.proc import command_of, is_alive
+from devservices.reaper import send_signal
 
 from ...support.waiting import wait_until
 
@@ -16,7 +18,7 @@ def test_a_living_process_is_seen_and_killed() -> None:
     # While it is being started it has none.
     wait_until(lambda: command_of(process.pid).startswith(sys.executable), 5, "its command")
     assert is_alive(process.pid)
-    assert kill(process.pid)
+    assert send_signal(process.pid, signal.SIGKILL)
     process.communicate()
     assert not is_alive(process.pid)
 
@@ -24,7 +26,11 @@ def test_a_living_process_is_seen_and_killed() -> None:
 def test_a_process_that_has_ended_has_no_command_and_is_not_killed() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    assert (command_of(process.pid), is_alive(process.pid), kill(process.pid)) == ("", False, False)
+    assert (
+        command_of(process.pid),
+        is_alive(process.pid),
+        send_signal(process.pid, signal.SIGKILL),
+    ) == ("", False, False)
 
 
 def test_a_zombie_is_not_alive() -> None:
