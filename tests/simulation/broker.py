@@ -44,7 +44,7 @@ class QueuedDelivery:
 
 
 class Server:
-    """The broker. seen: every copy that it ever accepted, and where, for the judge.
+    """The broker. seen: every copy that it ever accepted, and where, for the checker.
 
     accepted: called for each. exempt: ids of messages that a crash has taken from it.
     losing: how many of the next messages it confirms and loses.

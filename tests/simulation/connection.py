@@ -143,7 +143,7 @@ class Connection:
 
     @contextmanager
     def cursor(self, *, row_factory: Any) -> Generator[Connection]:
-        """The rules answer named tuples where somebody asks for them."""
+        """The rules return named tuples on request."""
         del row_factory
         yield self
 

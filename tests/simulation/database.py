@@ -71,7 +71,7 @@ TABLES = (
 
 
 class Database:
-    """The server. log: what committed, for the judge; off: guards that are taken out."""
+    """The server. log: what committed, for the checker; off: guards that are taken out."""
 
     def __init__(self, scheduler: Scheduler, log: Log) -> None:
         self.scheduler = scheduler

@@ -1,18 +1,18 @@
-"""The guards of the framework, each of which can be taken out, to see that the simulation can see.
+"""The guards of the framework. Without any of them the simulation has to find a violation.
 
-claim         whoever has a delivery begins; nobody asks whether the message waits, or is held
+claim         a worker with a delivery begins without checking the state of the message
 fencing       transactions of a job do not compare its token
-confirm       what was written to the broker counts as taken
-completion    the message ends in a transaction of its own, after that of the effect
-order         the publisher takes messages as they come, not in the order they were written in
-rescue        claims of workers that are gone are not freed
-republish     what the broker has lost is not published again
-redelivery    a delivery that was dropped as its message was locked is not noted
-own claim     a worker that cannot lock the row of its own claim leaves it alone
-unmarked      a delivery is not noted for what was published and is yet to be marked as sent
-new delivery  a message that a worker gives back counts as still delivered
+confirm       a message written to the broker counts as confirmed
+completion    the message ends in a second transaction, after that of the effect
+order         the publisher does not keep the order in which messages were written
+rescue        claims of dead workers are not released
+republish     messages that the broker lost are not published again
+redelivery    a delivery that was dropped because its message was locked is not recorded
+own claim     a worker that cannot lock the row of its claim does not try again
+unmarked      a delivery is not recorded while its message is not yet marked as sent
+new delivery  a message that a worker releases counts as still delivered
 skip locked   statements of the leader wait for row locks
-resign        a leader without a broker keeps the lead beside candidates that have one
+resign        a leader without a broker does not resign in favour of candidates with one
 terminate     the transaction of a frozen worker is not ended
 """
 

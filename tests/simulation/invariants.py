@@ -1,4 +1,4 @@
-"""Who watches: what was promised by commits, and whether it came true, once and in order."""
+"""Checks that each committed message has its effect, once and in order."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .database import Row
 from .sample_app import ATTEMPTS
 
 
-class Judge:
-    """Hears every commit as it happens; looks at the whole at the end."""
+class InvariantChecker:
+    """Called for every commit; checks the final state at the end."""
 
     def __init__(self) -> None:
         self.violations: list[str] = []
         self.sent: dict[Any, Row] = {}
         self.effects: dict[Any, int] = {}
         self._owner: dict[Any, int] = {}
-        self._buried: set[Any] = set()
+        self._dead: set[Any] = set()
         self._set_aside: set[Any] = set()
 
     def committed(self, kind: str, id: Any, detail: Any) -> None:
@@ -32,8 +32,8 @@ class Judge:
             self.sent[id] = detail
         elif kind == "claimed":
             self._owner[id] = detail
-        elif kind == "buried":
-            self._buried.add(id)
+        elif kind == "dead-lettered":
+            self._dead.add(id)
         elif kind == "set aside":
             self._set_aside.add(id)
         else:
@@ -52,7 +52,7 @@ class Judge:
     def _blame(self, id: Any, what: str) -> None:
         self.violations.append(f"message {short(id)}: {what}")
 
-    def conclude(
+    def check_end(
         self, rows: dict[Any, Row], dead: dict[Any, Any], seen: list[tuple[str, Copy]]
     ) -> list[str]:
         """All violations, once everything has healed and had its time.
@@ -72,7 +72,7 @@ class Judge:
             if row.task is None:
                 if str(id) not in heard and id not in rows:
                     self._blame(id, "an event that was lost")
-            elif id in self._buried:
+            elif id in self._dead:
                 self._look_at(id, dead.get(id), letters.get(str(id)))
             elif id not in self.effects and id not in rows:
                 self._blame(id, "lost: neither an effect nor a dead letter")

@@ -28,7 +28,7 @@ STEP = "insert into step values (%(job_id)s)"
 # As the kitchen does it: the claim, and the completion, in the statement of the effect itself.
 BEGIN = "select begin_with(%(job_id)s)"
 FINISH = "select finish_with(%(job_id)s)"
-# What somebody does in psql.
+# A session of psql.
 LOCK = "select from message where id = any(%(ids)s) for update"
 PERIOD_S = 2.0
 
@@ -62,7 +62,13 @@ def _lock(tx: Transaction, p: dict[str, Any]) -> list[Any]:
     return []
 
 
-TOY: dict[str, Rule] = {EFFECT: _effect, STEP: _step, BEGIN: _begin, FINISH: _finish, LOCK: _lock}
+RULES_OF_APP: dict[str, Rule] = {
+    EFFECT: _effect,
+    STEP: _step,
+    BEGIN: _begin,
+    FINISH: _finish,
+    LOCK: _lock,
+}
 
 
 class Hopeless(Exception):

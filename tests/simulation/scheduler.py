@@ -63,7 +63,7 @@ Waiters = list[tuple[Fiber, int]]
 
 
 class Scheduler:
-    """The clock, the alarms, and who goes on next."""
+    """The clock, the alarms, and the choice of the next fiber."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -111,7 +111,7 @@ class Scheduler:
         self.now = max(self.now, until)
 
     def kill(self, process: Process) -> None:
-        """SIGKILL: no line of its code runs any more; servers notice when they do."""
+        """SIGKILL: its code no longer runs; servers detect it later."""
         if process.dead:
             return
         self.note(f"*** {process.name} is killed")
@@ -171,7 +171,7 @@ class Scheduler:
         self._switch(fiber)
 
     def wake(self, waiters: Waiters) -> None:
-        """Wake who waits in this list, each after a moment of its own."""
+        """Wake the fibers of this list, each after a random moment."""
         for fiber, turn in waiters:
             if fiber.turn == turn:
                 self._alarm(self.rng.random() * _SWITCH_S, fiber, turn)

@@ -1,4 +1,4 @@
-"""The model's rules against the real statements on PostgreSQL, in random sequences."""
+"""The rules of the model agree with the real statements on PostgreSQL, in random sequences."""
 
 from __future__ import annotations
 

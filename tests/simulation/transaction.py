@@ -149,7 +149,7 @@ class Transaction:
         self._database.serial += 1
         return UUID(int=(1 << 100) + self._database.serial)
 
-    # -- what the judge hears, once it has committed ------------------------------------------
+    # -- what the checker gets after the commit ------------------------------------------------
 
     def note_claim(self, id: Any) -> None:
         self._database.serial += 1

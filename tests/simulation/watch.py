@@ -1,8 +1,8 @@
-"""Who watches while a schedule runs: whether each message gets on, within a bound.
+"""Checks while a schedule runs that each message makes progress within a bound.
 
-The judge looks at what was committed; this looks at what is not done. A bound counts from the last
-fault that excuses a delay: an outage excuses until it is over, a process that freezes or a row that
-somebody locks only at its beginning, as nobody else should notice.
+The checker of invariants reads commits; this module finds work that is not done. A bound counts
+from the last fault that excuses a delay: an outage excuses until its end, a freeze or a row lock
+only at its beginning, because it must not delay other messages.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .invariants import short
 if TYPE_CHECKING:
     from .world import Cook, World
 
-# A frozen leader is deposed, or one without a broker resigns, and its successor has looked twice.
+# A frozen leader is terminated, or one without a broker resigns, and the next has checked twice.
 BOUND_S = 8.0
 # A delivery may be on its way between the broker and a statement.
 _UNDELIVERED_S = 0.4

@@ -1,4 +1,4 @@
-"""One schedule: cooks, senders and storms from a seed, then calm weather, then the verdict."""
+"""One schedule: cooks, senders and faults from a seed, then recovery, then the verdict."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from pizza.taskqueue.task import publish
 from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.worker import Worker
 
-from . import sample_app as toy
-from . import virtual
+from . import sample_app, virtual
 from .broker import EVENTS, Server
 from .connection import Connection
 from .database import Database
-from .invariants import Judge, short
+from .faults import FaultInjector
+from .invariants import InvariantChecker, short
 from .rules import RULES
 from .scheduler import Process, Scheduler
-from .storms import Storms
 from .virtual import now
 from .watch import BYSTANDER, Watch
 
-STORMY_S = 2.5
-CALM_S = 60.0
+FAULTS_S = 2.5
+RECOVERY_S = 60.0
 LEASE_S = 1.5
 
 
@@ -87,27 +86,27 @@ class _Rollback(Exception):
 
 @cache
 def _app() -> App:
-    return toy.make_app(
+    return sample_app.make_app(
         lambda: now.world.new_id(), lambda seconds: now.world.scheduler.pause(seconds)
     )
 
 
 class World:
-    """Servers, processes and the judge of one schedule."""
+    """Servers, processes and the checkers of one schedule."""
 
     def __init__(self, seed: int, off: frozenset[str] = frozenset(), traced: bool = False) -> None:
         self.scheduler = Scheduler(seed)
         self.rng = self.scheduler.rng
         if traced:
             self.scheduler.trace = []
-        self.judge = Judge()
+        self.checker = InvariantChecker()
         self.watch = Watch(self)
         self.database = Database(self.scheduler, self._committed)
         self.database.off = off
-        self.broker = Server(self.scheduler, lambda: self.storms.after("accepted", None))
+        self.broker = Server(self.scheduler, lambda: self.faults.after("accepted", None))
         self.cooks: list[Cook] = []
-        self.storms = Storms(self)
-        self.database.underway = lambda process: self.storms.after("underway", process)
+        self.faults = FaultInjector(self)
+        self.database.underway = lambda process: self.faults.after("underway", process)
         self._senders = self._bystanders = 0
         self._ids = 0
 
@@ -118,11 +117,11 @@ class World:
     def _committed(self, kind: str, id: Any, detail: Any) -> None:
         self.scheduler.note(f"{kind} {short(id)}")
         if kind == "periodic run":
-            self.watch.periodic_run(id, detail, toy.PERIOD_S)
+            self.watch.periodic_run(id, detail, sample_app.PERIOD_S)
             return
-        self.judge.committed(kind, id, detail)
+        self.checker.committed(kind, id, detail)
         fiber = self.scheduler.current
-        self.storms.after(kind, fiber and fiber.process)
+        self.faults.after(kind, fiber and fiber.process)
 
     # -- what processes are made of -------------------------------------------------------------
 
@@ -138,10 +137,10 @@ class World:
         """The way to the database, or back."""
         self.scheduler.pause(self.rng.random() * 0.004)
 
-    def hire(self) -> None:
+    def start_cook(self) -> None:
         """Start a cook with its session and its relay."""
         name = f"cook{len(self.cooks)}"
-        options = WorkerOptions(name, toy.QUEUES, grace=0.5, lease=LEASE_S)
+        options = WorkerOptions(name, sample_app.QUEUES, grace=0.5, lease=LEASE_S)
         process = self.scheduler.process(name)
         worker = Worker(_app(), "db", "amqp", options)
         context = worker._context
@@ -164,7 +163,7 @@ class World:
     def _send_all(self, key: str) -> None:
         conn: Connection | None = None
         for n in range(self.rng.randint(1, 3)):
-            self.scheduler.pause(self.rng.random() * STORMY_S / 3)
+            self.scheduler.pause(self.rng.random() * FAULTS_S / 3)
             id = self.new_id()
             for _ in range(2):
                 try:
@@ -198,7 +197,7 @@ class World:
         if rng.random() < 0.1:
             raise _Rollback
 
-    # -- somebody with psql ------------------------------------------------------------------------
+    # -- a session of psql -------------------------------------------------------------------------
 
     def lock_rows(self, ids: list[Any], seconds: float) -> None:
         """Hold the locks of some messages for a while."""
@@ -211,7 +210,7 @@ class World:
                 conn = self.connect()
                 conn.statement_timeout = None
                 with conn.transaction():
-                    conn.execute(toy.LOCK, {"ids": ids})
+                    conn.execute(sample_app.LOCK, {"ids": ids})
                     self.scheduler.pause(seconds)
                 conn.close()
             except (DatabaseUnavailable, psycopg.Error):
@@ -226,19 +225,19 @@ class World:
     def run(self) -> Verdict:
         now.world = self
         for _ in range(2):
-            self.hire()
+            self.start_cook()
         for key in ("a", "b")[: self.rng.randint(1, 2)]:
             self._open(key)
-        self.storms.brew(STORMY_S)
+        self.faults.schedule(FAULTS_S)
         start = self.scheduler.now
         try:
-            self.scheduler.run(start + STORMY_S, self._watched)
-            self.storms.calm()
-            self.scheduler.run(start + CALM_S, self._settled)
+            self.scheduler.run(start + FAULTS_S, self._check_progress)
+            self.faults.end_faults()
+            self.scheduler.run(start + RECOVERY_S, self._is_finished)
             if not self._deliveries():
                 self.scheduler.run(self.scheduler.now + 0.05)
             dead = self.database.tables["dead_message"]
-            violations = self.judge.conclude(self.database.messages, dead, self.broker.seen)
+            violations = self.checker.check_end(self.database.messages, dead, self.broker.seen)
             violations = self.watch.violations + violations
             trace = self.scheduler.trace or []
             return Verdict(
@@ -251,11 +250,11 @@ class World:
         finally:
             self.scheduler.end()
 
-    def _watched(self) -> bool:
+    def _check_progress(self) -> bool:
         self.watch.look()
         return False
 
-    def _settled(self) -> bool:
+    def _is_finished(self) -> bool:
         self.watch.look()
         if self.database.messages or self._senders or self._bystanders or self._deliveries():
             return False
@@ -263,10 +262,10 @@ class World:
 
     def _deliveries(self) -> bool:
         held = any(link.unacked for link in self.broker.links)
-        return held or any(self.broker.queues.get(name) for name in toy.QUEUES)
+        return held or any(self.broker.queues.get(name) for name in sample_app.QUEUES)
 
 
-_RULES = RULES | toy.TOY
+_RULES = RULES | sample_app.RULES_OF_APP
 
 
 def simulate(
@@ -282,7 +281,7 @@ def simulate(
 
 @contextmanager
 def _rare_collections() -> Generator[None]:
-    """A world is one large cycle: by itself the collector would look at it again and again."""
+    """A world is one large cycle, which the collector would scan again and again."""
     gc.freeze()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What the rules share."""
+"""Helpers of all rules."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _take(tx: Transaction, row: Row, p: dict[str, Any], resumed: bool = False) -
 
 
 def _unguarded_claim(tx: Transaction, p: dict[str, Any]) -> Rows:
-    """Without the guard: whoever has a delivery may begin, and nobody is told."""
+    """Without the guard: a worker with a delivery begins, and the holder is not notified."""
     tx.note_claim(p["job_id"])
     row = tx.lock(p["job_id"])
     if row is not None:

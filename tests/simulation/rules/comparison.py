@@ -1,4 +1,4 @@
-"""One statement, asked of PostgreSQL and of the model; both have to agree."""
+"""Runs one statement on PostgreSQL and in the model, and compares the results."""
 
 from __future__ import annotations
 

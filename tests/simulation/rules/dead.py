@@ -118,7 +118,7 @@ def import_dead_letter(tx: Transaction, p: dict[str, Any]) -> Rows:
 
 
 def _record(tx: Transaction, id: Any, **values: Any) -> bool:
-    tx.note("buried", id)
+    tx.note("dead-lettered", id)
     if tx.get("dead_message", id) is not None:
         return False
     blank = {

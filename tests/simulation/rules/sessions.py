@@ -1,4 +1,4 @@
-"""Proof of life: who lives, and whose sessions are ended."""
+"""Leases of workers: renewal, expiry, and the end of expired sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random sequences of statements, as the programs of the framework ask them."""
+"""Random sequences of the framework's statements."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class Comparison(WorkerSteps):
     # -- the rest -----------------------------------------------------------------------------
 
     def bystand(self) -> None:
-        """Somebody locks messages in psql, or lets them go."""
+        """A session of psql locks messages, or releases them."""
         if self._locks:
             self.psql.rollback()
         else:

@@ -1,4 +1,4 @@
-"""What a job may do under its token."""
+"""Statements of a job, which check its token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What workers ask of the database, in random order."""
+"""The statements of workers, in random order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a schedule: a few of these, at moments that the seed decides."""
+"""The faults of a schedule: a few of these, at moments that the seed decides."""
 
 from __future__ import annotations
 
@@ -9,49 +9,48 @@ if TYPE_CHECKING:
     from .scheduler import Process
     from .world import Cook, World
 
-# How long the broker hears nothing from a frozen process until it takes its deliveries back.
+# The time without a heartbeat after which the broker takes the deliveries of a process back.
 _SILENCE_S = 0.8
-# Longer than any bound: whoever waits for the end of this is found.
+# Longer than any bound, so a process that waits for its end is found.
 _LONG_S = 13.0
 _GRACE_S = 10.0
 
 
-class Storms:
-    """The weather of one world."""
+class FaultInjector:
+    """Injects faults into one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng
         self._scheduler = world.scheduler
         self._watch = world.watch
-        self._prey: str | None = None
+        self._awaited: str | None = None
 
-    def brew(self, seconds: float) -> None:
-        """Decide what will happen in the coming seconds."""
+    def schedule(self, seconds: float) -> None:
+        """Schedule the faults of the coming seconds."""
         kinds: list[Callable[[], None]] = [
             self._kill, self._kill, self._freeze, self._stop, self._cut_database,
             self._cut_broker, self._crash_broker, self._wipe_broker, self._wipe_broker,
             self._crash_database,
             self._duplicate, self._duplicate, self._refuse, self._slow, self._lose,
-            self._lock_rows, self._lock_rows, self._lock_rows, self._mistake_address,
-            self._depose, self._cut_then_stop, self._cut_then_stop,
-            self._lie_in_wait, self._lie_in_wait, self._lie_in_wait, self._lie_in_wait,
-            self._lie_in_wait,
+            self._lock_rows, self._lock_rows, self._lock_rows, self._cut_off,
+            self._terminate_leader, self._cut_then_stop, self._cut_then_stop,
+            *[self._wait_for_moment] * 5,
         ]  # fmt: skip
         for _ in range(self._rng.choice((0, 1, 1, 2, 2, 3, 4))):
             self._scheduler.at(self._rng.random() * seconds, self._rng.choice(kinds))
 
-    def calm(self) -> None:
-        """Nothing new goes wrong, and there are two cooks that can work."""
+    def end_faults(self) -> None:
+        """End all faults, and make sure that two cooks can work."""
         world = self._world
         world.broker.slowness = 0.005
         world.broker.refusing = 0.0
         world.broker.losing = 0
-        self._prey = None
-        self._scheduler.note("*** calm weather")
+        self._awaited = None
+        self._scheduler.note("*** no more faults")
         self._watch.excuse()
         while sum(self._is_fit(each) for each in world.cooks) < 2:
-            world.hire()
+            world.start_cook()
 
     def _is_fit(self, cook: Cook) -> bool:
         return (
@@ -59,19 +58,28 @@ class Storms:
         )
 
     def after(self, what: str, whose: Process | None) -> None:
-        """Something has just happened; strike if that was waited for."""
-        if what == self._prey:
-            self._prey = None
+        """Called after each step; injects a fault if it is the awaited one."""
+        if what == self._awaited:
+            self._awaited = None
             delay = self._rng.random() * (0.001 if what == "underway" else 0.004)
-            self._scheduler.at(delay, lambda: self._strike(what, whose))
+            self._scheduler.at(delay, lambda: self._inject_at(what, whose))
 
-    def _lie_in_wait(self) -> None:
-        """Hit a process right after its next commit of some kind, or the broker after a message."""
-        self._prey = self._rng.choice(
-            ("claimed", "step", "effect", "buried", "sent", "accepted", "underway", "underway")
+    def _wait_for_moment(self) -> None:
+        """Inject a fault right after the next commit of some kind, or message at the broker."""
+        self._awaited = self._rng.choice(
+            (
+                "claimed",
+                "step",
+                "effect",
+                "dead-lettered",
+                "sent",
+                "accepted",
+                "underway",
+                "underway",
+            )
         )
 
-    def _strike(self, what: str, whose: Process | None) -> None:
+    def _inject_at(self, what: str, whose: Process | None) -> None:
         self._watch.excuse()
         if whose is None:
             self._world.broker.crash(self._rng.random(), wiped=self._rng.random() < 0.3)
@@ -85,21 +93,21 @@ class Storms:
 
     # -- processes ------------------------------------------------------------------------------
 
-    def _someone(self) -> Cook | None:
-        """A cook, rather one that has something in hand."""
+    def _any_cook(self) -> Cook | None:
+        """A cook, preferably a busy one."""
         living = self._world.living
         busy = [each for each in living if each.busy]
         return self._rng.choice(busy or living) if living else None
 
     def _kill(self, cook: Cook | None = None) -> None:
-        cook = cook or self._someone()
+        cook = cook or self._any_cook()
         if cook is not None:
             self._watch.excuse(1.0)
             self._scheduler.kill(cook.process)
-            self._scheduler.at(self._rng.random(), self._world.hire)
+            self._scheduler.at(self._rng.random(), self._world.start_cook)
 
     def _freeze(self, cook: Cook | None = None, seconds: float | None = None) -> None:
-        cook = cook or self._someone()
+        cook = cook or self._any_cook()
         if cook is None:
             return
         seconds = seconds or self._rng.choice((0.3, 0.3, 2.5, 2.5, 4.0, _LONG_S))
@@ -110,16 +118,16 @@ class Storms:
                 self._scheduler.at(_SILENCE_S, lambda link=link: self._world.broker.end(link))
 
     def _stop(self, cook: Cook | None = None) -> None:
-        cook = cook or self._someone()
+        cook = cook or self._any_cook()
         if cook is not None:
             self._watch.excuse(1.0)
-            self._scheduler.note(f"*** {cook.process.name} is told to stop")
+            self._scheduler.note(f"*** {cook.process.name} gets a stop")
             cook.worker._stop.set()
-            self._scheduler.at(self._rng.random(), self._world.hire)
+            self._scheduler.at(self._rng.random(), self._world.start_cook)
 
     def _cut_then_stop(self) -> None:
-        """A delivery is dropped elsewhere, as its message is held; then the holder stops."""
-        cook = self._someone()
+        """Another cook drops a delivery, because its message is held; then the holder stops."""
+        cook = self._any_cook()
         if cook is None:
             return
         for link in [x for x in self._world.broker.links if x.process is cook.process]:
@@ -145,11 +153,11 @@ class Storms:
             self._watch.excuse()
             self._world.database.end(one)
 
-    def _depose(self) -> None:
-        """The leader's session ends, its keeper goes on: two processes keep house."""
+    def _terminate_leader(self) -> None:
+        """The leader's session ends and its keeper continues: two keepers work."""
         leader = self._world.database.sessions.get("leader publisher")
         if leader is not None:
-            self._scheduler.note(f"*** {leader.process.name} is deposed")
+            self._scheduler.note(f"*** {leader.process.name} is terminated as leader")
             self._watch.excuse()
             self._world.database.end(leader)
 
@@ -176,17 +184,17 @@ class Storms:
             self._watch.excuse()
             self._world.broker.end(one)
 
-    def _mistake_address(self) -> None:
-        """A process, rather the leader, does not reach the broker any more; others do."""
+    def _cut_off(self) -> None:
+        """A process, preferably the leader, no longer reaches the broker; others do."""
         leader = self._world.database.sessions.get("leader publisher")
-        cook = self._someone()
+        cook = self._any_cook()
         one = leader or cook
         if one is not None:
             process = one.process
-            self._scheduler.note(f"*** {process.name} does not reach RabbitMQ any more")
+            self._scheduler.note(f"*** {process.name} no longer reaches RabbitMQ")
             self._watch.excuse()
             self._world.broker.cut_off(process)
-            self._scheduler.at(self._rng.random(), self._world.hire)
+            self._scheduler.at(self._rng.random(), self._world.start_cook)
 
     def _crash_broker(self, wiped: bool = False) -> None:
         down = self._rng.random()
@@ -201,7 +209,7 @@ class Storms:
             self._world.broker.duplicate()
 
     def _lose(self) -> None:
-        """Somebody takes the next delivery out of its queue."""
+        """Another program takes the next delivery out of its queue."""
         self._scheduler.note("*** the next delivery is lost")
         self._watch.excuse(1.0)
         self._world.broker.losing = 1
