@@ -31,7 +31,7 @@ from pizza.web.schemas import serializers
 
 Document = Mapping[str, Any]
 
-_JSON = "pizza.cli.json"
+_JSON = "pizza wants JSON"
 as_json = click.option(
     "--json",
     is_flag=True,

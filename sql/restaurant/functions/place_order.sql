@@ -43,7 +43,7 @@ end $$;
 -- Place an order, which is one document:
 --   customer_name, customer_type, order_type, table_number, delivery_address, rush, total_amount
 --   items            a list of name, quantity, price, and key: the key of the name
---   customer_key     the key of the customer's name (pizza.domain.names.fold)
+--   customer_key     the key of the customer's name (pizza.domain.names.fold_name)
 --   required_tags    the tags that a cook must have; null: every cook may take it
 --   priorities       `new`, `repeat` and `vip`: the priority and its rule for such a customer
 --   cooking_seconds  the cooking time as long as none is measured
