@@ -22,7 +22,7 @@ from chaos_tools.checks.report import (
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import Scenario
-from chaos_tools.workload.handover import HandoverClerk
+from chaos_tools.workload.handover import hand_over_orders
 from chaos_tools.workload.order_generator import RETRY_UNANSWERED, OrderGenerator
 from devservices import Servers, wait_until
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
@@ -70,7 +70,7 @@ def run_scenario(servers: Servers, folder: Path, scenario: Scenario, options: Ru
             with step(f"{scenario.name}: starting"):
                 start_cluster(cluster, scenario)
             generator.start()
-            with HandoverClerk(cluster):
+            with hand_over_orders(cluster):
                 with step(f"{scenario.name}: {scenario.description}"):
                     time.sleep(options.warm_up)
                     before = None if scenario.start_late else resources.sample_when_steady(cluster)

@@ -21,4 +21,5 @@ from devservices.process import ProcessFailed as ProcessFailed
 from devservices.proxy import Proxy as Proxy
 from devservices.rabbitmq import RabbitMQ as RabbitMQ
 from devservices.servers import Servers as Servers
+from devservices.waiting import repeating as repeating
 from devservices.waiting import wait_until as wait_until

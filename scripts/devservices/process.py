@@ -39,9 +39,9 @@ class GuardedProcess:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        output: int | IO[bytes] | None = None,
+        output: IO[bytes] | None = None,
     ) -> None:
-        """Start `command`, its stdout and stderr going to `output`: a file, a PIPE, or ours.
+        """Start `command`, its stdout and stderr going to a file or to ours.
 
         Raises ProcessFailed when the command cannot be started at all.
         """
@@ -66,11 +66,6 @@ class GuardedProcess:
             self._guard.wait()
             raise ProcessFailed(answer.removeprefix("!") or f"{command[0]} could not be started.")
         self.pid = int(answer)
-
-    @property
-    def output(self) -> IO[bytes] | None:
-        """The readable end of the command's output when it was started with `subprocess.PIPE`."""
-        return self._guard.stdout
 
     @property
     def guard_pid(self) -> int:

@@ -143,7 +143,7 @@ def test_what_leaves_a_queue_without_a_consumer_is_counted(
 ) -> None:
     for _ in range(7):
         channel.basic_publish_confirm(amqp.Message(b"{}"), "", QUEUE)
-    with queues.DepthMonitor(cluster, QUEUE) as monitor:
+    with queues.monitor_depth(cluster, QUEUE) as monitor:
         wait_until(lambda: monitor.depth == 7, 5, "the monitor has seen the queue")
         assert queues.depth(cluster, QUEUE) == 7
         assert monitor.removed == 0

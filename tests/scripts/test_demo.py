@@ -46,12 +46,8 @@ class Demo:
         def killed() -> bool:
             for pid in descendants(self.process.pid):
                 command = command_of(pid)
-                if (
-                    words in command
-                    and "reaper.py" not in command
-                    and send_signal(pid, signal.SIGKILL)
-                ):
-                    return True
+                if words in command and "reaper.py" not in command:
+                    return send_signal(pid, signal.SIGKILL)
             return False
 
         wait_until(killed, 10, f"a process called {words} is killed")

@@ -1,13 +1,15 @@
 """The messages in queues of the broker, and the dead letters."""
 
-import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import amqp
 from amqp.exceptions import NotFound
 from kombu import Connection
 
 from chaos_tools.cluster import ChaosCluster
+from devservices import repeating
 
 POLL_SECONDS = 0.05
 SILENCE_SECONDS = 1.0  # a queue that delivers nothing for so long is read to its end
@@ -48,32 +50,28 @@ def purge(cluster: ChaosCluster, queue: str) -> None:
         link.channel().queue_purge(queue)
 
 
-class DepthMonitor:
-    """Counts messages that leave a queue which nobody consumes, for the time of a block.
+@dataclass
+class QueueDepth:
+    """depth: how many messages are ready in a queue; removed: how many have left it.
 
-    depth: how many are ready in it; removed: how many have left it,
-    by each decrease of its depth, also those that came back or were sent again.
+    Counted by each decrease of the depth, also messages that came back or were sent again.
     """
 
-    def __init__(self, cluster: ChaosCluster, queue: str) -> None:
-        self.depth = self.removed = 0
-        self._cluster = cluster
-        self._queue = queue
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+    depth: int = 0
+    removed: int = 0
 
-    def __enter__(self) -> "DepthMonitor":
-        self._thread.start()
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stopping.set()
-        self._thread.join()
+@contextmanager
+def monitor_depth(cluster: ChaosCluster, queue: str) -> Iterator[QueueDepth]:
+    """Count messages that leave a queue without consumers, for the time of a block."""
+    found = QueueDepth()
+    with Connection(cluster.servers.rabbitmq.url) as link:
+        channel: amqp.Channel = link.channel()
 
-    def _run(self) -> None:
-        with Connection(self._cluster.servers.rabbitmq.url) as link:
-            channel: amqp.Channel = link.channel()
-            while not self._stopping.wait(POLL_SECONDS):
-                now = int(channel.queue_declare(self._queue, passive=True).message_count)
-                self.removed += max(0, self.depth - now)
-                self.depth = now
+        def poll() -> None:
+            now = int(channel.queue_declare(queue, passive=True).message_count)
+            found.removed += max(0, found.depth - now)
+            found.depth = now
+
+        with repeating(poll, POLL_SECONDS):
+            yield found

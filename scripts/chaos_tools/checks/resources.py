@@ -1,6 +1,5 @@
 """Resources of the processes: memory, database sessions, connections to the broker."""
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ MEMORY_MORE = 16 * 2**20
 CONNECTIONS_MORE = 2
 TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.5
-STEADY_POLLS = 3
+STEADY_POLLS = 4
 
 _SESSIONS = """
 select count(*) from pg_stat_activity
@@ -49,26 +48,21 @@ def sample(cluster: ChaosCluster) -> ResourceSample:
 
 def sample_when_steady(cluster: ChaosCluster) -> ResourceSample:
     """The resources once the number of connections is steady, at most TIMEOUT_SECONDS from now."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    found, same = sample(cluster), 0
-    while same < STEADY_POLLS and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-        last, found = found, sample(cluster)
-        alike = (last.sessions, last.links) == (found.sessions, found.links)
-        same = same + 1 if alike else 0
-    return found
+    found: list[ResourceSample] = []
+
+    def is_steady() -> bool:
+        found.append(sample(cluster))
+        last = {(each.sessions, each.links) for each in found[-STEADY_POLLS:]}
+        return len(found) >= STEADY_POLLS and len(last) == 1
+
+    wait_until(is_steady, TIMEOUT_SECONDS, POLL_SECONDS)
+    return found[-1]
 
 
 def grown(cluster: ChaosCluster, before: ResourceSample) -> list[str]:
     """What has grown beyond the tolerance, and stays there for TIMEOUT_SECONDS."""
-    found: list[str] = []
-
-    def within_tolerance() -> bool:
-        found[:] = growth(before, sample(cluster))
-        return not found
-
-    wait_until(within_tolerance, TIMEOUT_SECONDS, POLL_SECONDS)
-    return found
+    wait_until(lambda: not growth(before, sample(cluster)), TIMEOUT_SECONDS, POLL_SECONDS)
+    return growth(before, sample(cluster))
 
 
 def growth(before: ResourceSample, after: ResourceSample) -> list[str]:

@@ -52,7 +52,7 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     before = cluster.log_count("messages_sent_again")
     ids = sample_tasks.send(cluster, 1)
     time.sleep(OLD_SECONDS)
-    with cluster.probe() as probe, queues.DepthMonitor(cluster, QUEUE) as monitor:
+    with cluster.probe() as probe, queues.monitor_depth(cluster, QUEUE) as monitor:
         ids += sample_tasks.send(cluster, BURST)
         wait_until(lambda: not cluster.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
         time.sleep(max(OBSERVED_SECONDS, seconds - OLD_SECONDS))

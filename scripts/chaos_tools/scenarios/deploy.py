@@ -1,6 +1,5 @@
 """An upgrade under load: every process is restarted, and no order is refused."""
 
-import threading
 import time
 from http import HTTPStatus
 from itertools import cycle
@@ -10,6 +9,7 @@ from uuid import UUID
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import scenario
 from chaos_tools.workload.external_messages import takeout_order
+from devservices import repeating
 from supervisor.api_client import HTTP_ERRORS, ApiClient
 
 PAUSE_SECONDS = 0.5
@@ -19,36 +19,25 @@ TRIES = 2
 
 
 class RetryingClient:
-    """A client that orders steadily, and repeats a failed request once."""
+    """A client that repeats a failed request once."""
 
     def __init__(self, port: int, random: Random) -> None:
-        """Does not order yet."""
         self.orders = self.repeated = 0
         self.failed: list[str] = []
         self._client = ApiClient(port)
         self._random = random
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="once more", daemon=True)
 
-    def __enter__(self) -> "RetryingClient":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(ORDER_SECONDS):
-            key = str(UUID(int=self._random.getrandbits(128), version=4))
-            self.orders += 1
-            reasons: list[str] = []
-            while len(reasons) < TRIES and (reason := self._order(key)):
-                reasons.append(reason)
-                self._over.wait(PAUSE_SECONDS)
-            self.repeated += bool(reasons)
-            if len(reasons) == TRIES:
-                self.failed.append(f"{key}: {', then '.join(reasons)}")
+    def place_order(self) -> None:
+        """Place one order, with at most TRIES requests."""
+        key = str(UUID(int=self._random.getrandbits(128), version=4))
+        self.orders += 1
+        reasons: list[str] = []
+        while len(reasons) < TRIES and (reason := self._order(key)):
+            reasons.append(reason)
+            time.sleep(PAUSE_SECONDS)
+        self.repeated += bool(reasons)
+        if len(reasons) == TRIES:
+            self.failed.append(f"{key}: {', then '.join(reasons)}")
 
     def _order(self, key: str) -> str:
         """What was wrong; nothing if the order was accepted."""
@@ -69,7 +58,8 @@ def rolling_restart(cluster: ChaosCluster, random: Random, seconds: float) -> No
     names = random.sample(list(cluster.processes), len(cluster.processes))
     names.sort(key=lambda name: name != "service")
     until = time.monotonic() + seconds
-    with RetryingClient(cluster.port, random) as client:
+    client = RetryingClient(cluster.port, random)
+    with repeating(client.place_order, ORDER_SECONDS):
         for turn, name in enumerate(cycle(names)):
             if turn and time.monotonic() > until:
                 break

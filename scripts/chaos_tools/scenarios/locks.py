@@ -1,6 +1,5 @@
 """Transactions that stay open, and rows that somebody else has locked."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
 from chaos_tools.workload import sample_tasks
 from chaos_tools.workload.task_worker import TRANSACTION_OPEN
-from devservices import wait_until
+from devservices import repeating, wait_until
 
 OTHERS_SECONDS = 0.5  # from the sending of another task, or order, to its effect
 TAKEN_OVER_SECONDS = LEASE_SECONDS + 5.0
@@ -88,33 +87,25 @@ def freeze_one(cluster: ChaosCluster) -> str:
     """Freeze a worker inside a job's transaction until another has done the job; the job's id."""
     before = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
     id = sample_tasks.send_holding(cluster, HOLD_SECONDS)
-    done = lambda: sample_tasks.recorded(cluster, [id])  # noqa: E731
-    name = wait_for_open_transaction(cluster, before)
+
+    def in_transaction() -> str | None:
+        counts = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
+        return next((name for name in WORKERS if counts[name] > before[name]), None)
+
+    def done() -> bool:
+        return bool(sample_tasks.recorded(cluster, [id]))
+
+    name = wait_until(in_transaction, OPEN_SECONDS)
     if name is not None:
         cluster.freeze(name)
-        began = time.monotonic()
-        cluster.fault_log.record_attempt(not done())
-        wait_until(done, 2 * TAKEN_OVER_SECONDS)
+    began = time.monotonic()
+    cluster.fault_log.record_attempt(name is not None and not done())
+    wait_until(done, 2 * TAKEN_OVER_SECONDS)
+    if name is not None:
         took = time.monotonic() - began
         cluster.fault_log.record_latency("a job taken over", took, TAKEN_OVER_SECONDS)
         cluster.thaw(name)
-    else:
-        cluster.fault_log.record_attempt(False)
-    wait_until(done, TAKEN_OVER_SECONDS)
     return id
-
-
-def wait_for_open_transaction(cluster: ChaosCluster, before: dict[str, int]) -> str | None:
-    """The worker that has opened a job's transaction since; None when none does for too long."""
-    found: list[str] = []
-
-    def opened() -> bool:
-        found[:] = [
-            each for each in before if cluster.log_count(TRANSACTION_OPEN, each) > before[each]
-        ]
-        return bool(found)
-
-    return found[0] if wait_until(opened, OPEN_SECONDS) else None
 
 
 @contextmanager
@@ -125,21 +116,11 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
     """
     own: list[str] = []
     pings: list[str] = []
-    stopping = threading.Event()
-
-    def ping() -> None:
-        while not stopping.wait(PING_SECONDS):
-            pings.extend(sample_tasks.send(cluster, 1))
-
-    thread = threading.Thread(target=ping, daemon=True)
+    ping = lambda: pings.extend(sample_tasks.send(cluster, 1))  # noqa: E731
     since = cluster.value("select clock_timestamp()")
     with cluster.probe() as probe:
-        thread.start()
-        try:
+        with repeating(ping, PING_SECONDS):
             yield own
-        finally:
-            stopping.set()
-            thread.join()
         begun = [seconds for (seconds,) in cluster.rows(queries.BEGUN, since=since)]
         wait_until(
             lambda: sample_tasks.recorded(cluster, own + pings) == len(own + pings), OPEN_SECONDS

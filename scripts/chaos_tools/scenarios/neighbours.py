@@ -10,7 +10,7 @@ import amqp
 from kombu import Connection
 
 from chaos_tools import process_specs
-from chaos_tools.checks.queues import DepthMonitor, dead_letters
+from chaos_tools.checks.queues import dead_letters, monitor_depth
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import RECOVERY_SECONDS, RESTART_SECONDS, repetitions, scenario
@@ -100,7 +100,7 @@ def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> No
         for number in range(EXTERNAL)
     ]
     random.shuffle(external)
-    with cluster.without_cooks(), DepthMonitor(cluster, takeout) as monitor:
+    with cluster.without_cooks(), monitor_depth(cluster, takeout) as monitor:
         quantity = {"order": 1, "bad order": 0}
         bodies = [order(each.customer, quantity[each.what]) for each in external]
         send(

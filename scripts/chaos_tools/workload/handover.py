@@ -1,11 +1,11 @@
 """Hands dine-in and takeout orders over."""
 
-import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 import psycopg
 
 from chaos_tools.cluster import ChaosCluster
+from devservices import repeating
 from supervisor.api_client import ApiClient, ApiError
 
 CLERK = "chaos_clerk"
@@ -14,28 +14,14 @@ TIMEOUT_SECONDS = 2.0
 _WAITING = "select number from orders where stage = 'handover' and status = 'ready' order by number"
 
 
-class HandoverClerk:
-    """Hands over what is ready, in a thread; a failed request is repeated."""
+def hand_over_orders(cluster: ChaosCluster) -> AbstractContextManager[None]:
+    """Hand over what is ready, in a thread, for the time of a block."""
+    client = ApiClient(cluster.port)
 
-    def __init__(self, cluster: ChaosCluster) -> None:
-        self._cluster = cluster
-        self._client = ApiClient(cluster.port)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="counter", daemon=True)
+    def hand_over() -> None:
+        # The service or the database may be away; the next round repeats what failed.
+        with suppress(ApiError, psycopg.Error):
+            for (number,) in cluster.rows(_WAITING):
+                client.post(f"/orders/{number}/deliver", {"by": CLERK}, TIMEOUT_SECONDS)
 
-    def __enter__(self) -> "HandoverClerk":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(POLL_SECONDS):
-            # The service or the database may be away; the next round repeats what failed.
-            with suppress(ApiError, psycopg.Error):
-                for (number,) in self._cluster.rows(_WAITING):
-                    if self._over.is_set():
-                        return
-                    self._client.post(f"/orders/{number}/deliver", {"by": CLERK}, TIMEOUT_SECONDS)
+    return repeating(hand_over, POLL_SECONDS)
