@@ -50,7 +50,7 @@ class BenchCluster(ProcessGroup):
         self.wait_until(
             lambda: client.get("/readyz", START_SECONDS)["status"] == "ready", "service"
         )
-        # The cap is set in the background, and readiness says nothing about it.
+        # The cap is set in the background, independently of readiness.
         capacity = "select sum(share) > 1000000 from kitchen_capacity"
         self.wait_until(lambda: self.value(capacity), "cap")
 
@@ -99,7 +99,7 @@ class BenchCluster(ProcessGroup):
         return found
 
     def pids(self, *prefixes: str) -> list[int]:
-        """Process ids of the processes whose names begin so."""
+        """Process ids of the processes whose names have one of these prefixes."""
         return [p.process.pid for name, p in self.processes.items() if name.startswith(prefixes)]
 
     def groups(self, **more: list[int]) -> dict[str, list[int]]:
@@ -135,7 +135,7 @@ class BenchEnvironment:
 
     @contextmanager
     def template(self, fill: Callable[[BoundedConnection], None]) -> Iterator[str]:
-        """A database with tables and data, to make sites of; gives its name."""
+        """A database with tables and data, to copy for clusters; its name."""
         name = f"bench_{next(self._numbers)}_template"
         with fresh_database(self.servers, name) as url:
             with connect(url, name="bench") as conn:

@@ -1,4 +1,4 @@
-"""What a measurement gives: results with a goal, and what they were compared with."""
+"""The results of measurements: with a goal, and what they are compared with."""
 
 import math
 from collections.abc import Sequence

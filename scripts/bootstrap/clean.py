@@ -6,7 +6,7 @@ from bootstrap.data_dir import FOLDER, DataFolderError, clean
 
 
 def main() -> int:
-    """Remove it and say so."""
+    """Remove it, and print that."""
     try:
         removed = clean()
     except DataFolderError as error:

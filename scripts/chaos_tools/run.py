@@ -126,7 +126,7 @@ def start_cluster(cluster: ChaosCluster, scenario: Scenario) -> None:
 
 
 def is_ready(client: ApiClient) -> bool:
-    """Whether GET /readyz says so."""
+    """Whether GET /readyz answers `ready`."""
     with suppress(ApiError):
         return bool(client.get("/readyz", OPENING_SECONDS)["status"] == "ready")
     return False

@@ -131,7 +131,7 @@ def verify(client: ApiClient, views: Sequence[OrderView]) -> list[str]:
 
 
 def _changes(view: OrderView) -> list[Row]:
-    """The changes of its priority; the first row says how it came by the one before."""
+    """The changes of its priority; the first row has the note on the initial one."""
     return [row for row in view.notes(REPRIORITISED) if row is not view.history[0]]
 
 

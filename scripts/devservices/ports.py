@@ -51,10 +51,10 @@ def claim(port: int) -> socket.socket | None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that is given out to nobody else on this machine.
+    """A port that is free, and that no other call on this machine returns meanwhile.
 
-    Taken from below the range that the kernel gives to outgoing connections: a client that keeps
-    knocking at a server that is down could otherwise be given the server's own port as its source,
+    Taken from below the range that the kernel gives to outgoing connections: a client that
+    retries a server that is down could otherwise be given the server's own port as its source,
     connect to itself, and keep the server from coming back.
     """
     ceiling = _first_outgoing_port()

@@ -127,7 +127,7 @@ class Postgres(PrivateServer):
         return psycopg.connect(self.url_of(database), autocommit=True, connect_timeout=5)
 
     def create_database(self, name: str, template: str = "template0") -> str:
-        """Make an empty database, or a copy of `template`, which nobody may use; gives its URL."""
+        """Make an empty database, or a copy of `template`, which must be idle; its URL."""
         from psycopg.sql import SQL, Identifier
 
         with self.connect("postgres") as admin:
@@ -209,7 +209,7 @@ class Postgres(PrivateServer):
         )
 
     def _remove_stale_pid_file(self) -> None:
-        """Heal what a crash left: a pid file whose number is now somebody else's bars the start."""
+        """After a crash: a pid file whose number another process has now prevents the start."""
         pid_file = self.data / "postmaster.pid"
         with contextlib.suppress(OSError, ValueError, IndexError):
             pid = int(pid_file.read_text().split()[0])

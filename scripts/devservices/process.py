@@ -1,4 +1,4 @@
-"""A command under guard, as its owner sees it: started, paused, stopped, never left behind."""
+"""A command that ends with the process that started it: start, pause, stop."""
 
 import contextlib
 import os
@@ -96,22 +96,22 @@ class GuardedProcess:
         self._close(10)
 
     def stop(self, number: signal.Signals = signal.SIGTERM, grace: float = 10) -> int:
-        """Ask politely, kill after `grace` seconds; gives the exit status."""
+        """Send the signal, kill after `grace` seconds; the exit status."""
         self.send(number)
         return self.finish(grace)
 
     def finish(self, grace: float) -> int:
-        """Give it `grace` seconds to end by itself, then kill; gives the exit status."""
+        """Wait `grace` seconds for its end, then kill; the exit status."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(grace)
         return self._close(10)
 
     def pause(self) -> None:
-        """Freeze the command with all its descendants: it is there and answers nothing."""
+        """Freeze the command with all its descendants."""
         self._send_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Thaw what `pause` froze."""
+        """Continue what `pause` froze."""
         self._send_all(signal.SIGCONT)
 
     def _send_all(self, number: signal.Signals) -> None:
@@ -120,7 +120,7 @@ class GuardedProcess:
             send_signal(pid, number)
 
     def _close(self, timeout: float) -> int:
-        """Let go of the life line, which ends whatever is left."""
+        """Close the life line, which ends what is left."""
         if self._guard.stdin:
             with contextlib.suppress(OSError):
                 self._guard.stdin.close()

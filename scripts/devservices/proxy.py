@@ -33,7 +33,7 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def reset(self) -> int:
-        """Cut all connections at once, in the middle of whatever they say; answers how many."""
+        """Cut all connections at once, in the middle of any message; returns how many."""
         with self._lock:
             pairs, self._pairs = self._pairs, set()
             self._fuses.clear()
@@ -114,7 +114,7 @@ class Proxy:
         self._cut(pair)
 
     def _forward(self, pair: tuple[socket.socket, socket.socket], side: int) -> None:
-        """Pass on what one side says; OSError at its end, or at that of its fuse."""
+        """Forward data of one side; OSError at its end, or at the limit of `limit_data`."""
         with self._gate:
             if side in self._silent:
                 return

@@ -127,7 +127,7 @@ class Guard:
     def _owner_lives(self, wake: int) -> bool:
         """Sleep until something happens; False once the owner is gone.
 
-        The parent's id is looked at as well: a fork of the owner may hold the life line open.
+        The parent's id is checked as well: a fork of the owner may keep the life line open.
         """
         ready, _, _ = select.select([0, wake], [], [], OWNER_CHECK_SECONDS)
         if wake in ready:
@@ -158,7 +158,7 @@ class Guard:
 
 
 def main() -> int:
-    """Report the command's process id, then stand guard."""
+    """Report the command's process id, then wait for its end."""
     report, command = int(sys.argv[1]), sys.argv[2:]
     os.set_inheritable(report, False)
     set_process_control(PR_SET_CHILD_SUBREAPER, 1)

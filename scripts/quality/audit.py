@@ -2,8 +2,8 @@
 
     python scripts/quality/audit.py [OSV_QUERY_URL]
 
-Exit code 0: none, or nobody could be asked, which is said; 1: there are some, or pip-audit does not
-run at all. What may be left alone for now stands in IGNORED, with the reason.
+Exit code 0: none, or the service is not reachable, which is printed; 1: there are some, or pip-audit
+does not run. IGNORED has those that may be left alone for now, with the reason.
 """
 
 import json
@@ -20,7 +20,7 @@ OSV = "https://api.osv.dev/v1/query"
 SECONDS, CONNECT_SECONDS = 60.0, 3.0
 # Each with why it does not concern us: "GHSA-…": "the function is not used".
 IGNORED: dict[str, str] = {}
-# What pip-audit says when it has no answer; whatever else it fails of is a failure.
+# What pip-audit prints when it has no answer; all other errors are failures.
 _UNREACHABLE = ("ConnectionError", "ServiceError", "Timeout", "timed out", "Could not connect")
 
 
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def unreachable(url: str) -> str | None:
-    """Why nobody is there, if so. (pip-audit itself tries for a long time.)"""
+    """Why the service is not reachable; None if it is. (pip-audit itself tries for long.)"""
     if any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ):
         return None
     parts = urlsplit(url)
@@ -73,7 +73,7 @@ def audit(report: Path, url: str) -> int:
 
 
 def could_not_ask(why: str) -> int:
-    """Nobody's fault here: said, and passed."""
+    """Print why; no failure of the project."""
     print(f"Could not ask for known vulnerabilities: {why[:200]}")
     return 0
 

@@ -105,10 +105,9 @@ class ApiClient:
     ) -> HttpResponse:
         """One try. key: the Idempotency-Key. Raises HTTP_ERRORS."""
         headers = self._staff | ({"Idempotency-Key": key} if key else {})
-        if document is None:
-            return send_request(self.port, method, path, None, headers, timeout=timeout)
-        headers["Content-Type"] = "application/json"
-        return send_request(self.port, method, path, json.dumps(document), headers, timeout=timeout)
+        headers |= {} if document is None else {"Content-Type": "application/json"}
+        body = None if document is None else json.dumps(document)
+        return send_request(self.port, method, path, body, headers, timeout=timeout)
 
     def _repeat(
         self,

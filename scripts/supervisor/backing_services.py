@@ -1,4 +1,4 @@
-"""What the restaurant stands on: a PostgreSQL and a RabbitMQ, given or private."""
+"""The servers of a restaurant: a PostgreSQL and a RabbitMQ, given or private."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

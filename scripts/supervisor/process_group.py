@@ -27,7 +27,7 @@ class ManagedProcess:
 
 
 class ProcessGroup:
-    """Its processes have their output in files of one folder, and their working directory."""
+    """Its processes write their output to files of one folder."""
 
     SUPERVISE_SECONDS = 0.1
 
@@ -56,7 +56,7 @@ class ProcessGroup:
         managed.process.stop(signal.SIGTERM, ONE_STOP_SECONDS)
 
     def restart_process(self, managed: ManagedProcess) -> None:
-        """Start a process again, whose last run has ended or goes on without supervision."""
+        """Start a process again. An earlier run that has not ended is no longer supervised."""
         managed.process = self._launch(managed.name, managed.command, managed.extra_env)
 
     def start_supervision(self) -> None:

@@ -12,7 +12,7 @@ REPEAT_SECONDS = 10.0
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Announce a step, show that it lives while it lasts, and say how long it took.
+    """Print a step, its progress, and how long it took.
 
     On a terminal the seconds tick on one line. Elsewhere a line says that it has begun, one more
     comes every ten seconds, and steps shorter than a second get one line in all.

@@ -17,7 +17,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
     """All orders of the run by the time from the first POST to the last one cooked.
 
     And what became ready while the clients kept the service saturated: less, since clients
-    who wait for nothing get more of the processors than the cooks do, and a backlog grows.
+    get more of the processors than the cooks do, and a backlog grows.
     """
     seconds, warm_up = (4.0, 1.0) if quick else (10.0, 3.0)
     with environment.cluster("stack") as cluster:

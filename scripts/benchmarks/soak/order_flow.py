@@ -14,7 +14,7 @@ from supervisor.process_group import python
 CLIENTS, COOKS = 8, 4
 # So many orders may be under way; beyond it the clients wait.
 BACKLOG = 200
-CUSTOMERS = 20_000  # who come back: a repeat customer is looked up in all that was ordered before
+CUSTOMERS = 20_000  # repeat customers: each is looked up in all earlier orders
 DRAIN_SECONDS = 120.0
 _LOOK = 0.1
 

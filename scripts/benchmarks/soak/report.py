@@ -47,7 +47,7 @@ def _cells(sample: SoakSample) -> list[str]:
 
 
 def in_words(sample: SoakSample) -> str:
-    """One line for those who watch."""
+    """A sample in one line."""
     words = zip(HEADINGS[1:], _cells(sample)[1:], strict=True)
     return ", ".join(f"{name} {value}" for name, value in words)
 

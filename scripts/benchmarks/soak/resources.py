@@ -68,10 +68,10 @@ class SoakSample:
 
 
 class SoakSampler:
-    """Looks at a site's processes, database and broker."""
+    """Measures the processes, the database and the broker of a cluster."""
 
     def __init__(self, cluster: BenchCluster) -> None:
-        """Nothing is looked at yet."""
+        """cluster: whose processes, database and broker are measured."""
         self._cluster = cluster
         self._began = time.monotonic()
 

@@ -35,9 +35,9 @@ with u as (update soak_reference set n = n + 1 where id = %(id)s returning n)
 select u.n, (select sum(i) from generate_series(1, 1000) i) from u
 """
 _ID = "select id, priority from orders where number = %(number)s"
-# Any of them, so that what is looked up is as likely old as new.
+# Random ones, so that old orders are as likely as new ones.
 _NUMBERS = "select number from orders order by random() limit %(limit)s"
-# What staff and monitoring look at; a few samples of each.
+# Read by staff and monitoring; a few samples of each.
 READ_PATHS = ("/orders?status=received", "/orders", "/workers/status", "/metrics")
 READ_SAMPLES = 30
 _PAUSE = 0.0005

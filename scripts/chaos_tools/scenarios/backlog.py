@@ -36,13 +36,13 @@ _IDS = "select id::text from message where queue = %(queue)s"
 _REMOVE = "delete from message where queue = %(queue)s returning id"
 _EVENTS = """
 select outbox_enqueue_event(gen_random_uuid(), coalesce(%(exchange)s, 'chaos_missing_' || n),
-                    'chaos nobody', convert_to('"chaos event ' || n || '"', 'UTF8'))
+                    'chaos unbound', convert_to('"chaos event ' || n || '"', 'UTF8'))
 from generate_series(1, %(count)s) n
 """
 _LEFT = (
-    "select count(*) from message where routing_key = 'chaos nobody' and exchange = %(exchange)s"
+    "select count(*) from message where routing_key = 'chaos unbound' and exchange = %(exchange)s"
 )
-_REMOVE_EVENTS = "delete from message where routing_key = 'chaos nobody' returning body, exchange"
+_REMOVE_EVENTS = "delete from message where routing_key = 'chaos unbound' returning body, exchange"
 
 
 @scenario(f"{BURST:,} messages at once behind one that waits already; none is lost")
@@ -91,12 +91,12 @@ def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None
     queues.purge(cluster, QUEUE)
 
 
-@scenario(f"{IMPOSSIBLE} events to missing exchanges, {UNROUTABLE} that nobody is bound for")
+@scenario(f"{IMPOSSIBLE} events to missing exchanges, {UNROUTABLE} without a queue")
 def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Good events are published on time; what cannot be published is not forgotten.
 
-    An event that nobody is bound for is dropped; one to a missing exchange waits, or is a dead
-    letter, until somebody takes it away.
+    An event that no queue is bound for is dropped; one to a missing exchange waits, or is a dead
+    letter.
     """
     with cluster.probe(batch=GOOD_BATCH) as probe:
         cluster.rows(_EVENTS, exchange=None, count=IMPOSSIBLE)
@@ -105,7 +105,7 @@ def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     record_publishing(cluster.fault_log, probe)
     dropped = lambda: not cluster.value(_LEFT, exchange=ORDERS_DIRECT)  # noqa: E731
     if not wait_until(dropped, DROPPED_SECONDS):
-        cluster.fault_log.fail("events that nobody is bound for are still in the outbox")
+        cluster.fault_log.fail("events that no queue is bound for are still in the outbox")
     kept = [
         bytes(body) for body, exchange in cluster.rows(_REMOVE_EVENTS) if exchange != ORDERS_DIRECT
     ]

@@ -95,7 +95,7 @@ def relay_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 def wait_for_commit(cluster: ChaosCluster, name: str, proxy: Proxy) -> bool:
-    """Wait until a cook has an order ready whose acknowledgement is held up at the proxy.
+    """Wait until a cook has an order ready whose acknowledgement is held back at the proxy.
 
     The proxy falls silent while the order is still cooking, so the acknowledgement, which comes
     after the commit, cannot have passed. False when no such moment came.
@@ -144,7 +144,7 @@ def wait_for_leader(cluster: ChaosCluster) -> tuple[str, int] | None:
 def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:
     """The database session of the leading publisher: its client's port, and the server's pid.
 
-    None when nobody leads.
+    None when no process leads.
     """
     rows = cluster.rows(_LEADER)
     return (rows[0][0], rows[0][1]) if rows else None

@@ -1,4 +1,4 @@
-"""Transactions that stay open, and rows that somebody else has locked."""
+"""Transactions that stay open, and rows that another session has locked."""
 
 import time
 from collections.abc import Iterator
@@ -64,7 +64,8 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
 
 
 @scenario(
-    "somebody holds the row of a waiting order, and that of its message", recovery=RESTART_SECONDS
+    "another session locks the row of a waiting order, and that of its message",
+    recovery=RESTART_SECONDS,
 )
 def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One slow cook is on shift, so orders wait and their estimates change. All is published."""
@@ -135,7 +136,7 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
 
 @contextmanager
 def one_slow_cook(cluster: ChaosCluster) -> Iterator[None]:
-    """One cook who takes a minute for an order, in place of all others, for the time of a block."""
+    """One cook with a minute for an order replaces all others, for the time of a block."""
     name = "slow_cook"
     with (
         cluster.without_cooks(),

@@ -66,7 +66,7 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
             )
         leader = wait_for_leader(cluster)
         if leader is None or leader[0] == stray:
-            cluster.fault_log.fail(f"in the end {leader[0] if leader else 'nobody'} leads")
+            cluster.fault_log.fail(f"in the end {leader[0] if leader else 'no process'} leads")
     finally:
         cluster.stop_process(stray)
 
@@ -108,7 +108,7 @@ def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> No
             [(each, amqp.Message(body)) for each, body in zip(external, bodies, strict=True)],
         )
         time.sleep(SEEN_SECONDS)
-        # The keeper may have some in hand, to look at them.
+        # The keeper may have received some, to check them.
         if not wait_until(lambda: monitor.depth >= len(external), RETURNED_SECONDS):
             cluster.fault_log.fail(f"{len(external) - monitor.depth} were taken out of the queue")
     odd = anomalous_messages()
@@ -133,7 +133,7 @@ class ExternalMessage:
 
 
 def make_leader(cluster: ChaosCluster, name: str) -> None:
-    """End the leader's session while everybody else stands still, so that `name` may lead.
+    """End the leader's session while all other processes are frozen, so that `name` leads.
 
     A process that does not want to lead has ALONE_SECONDS for that.
     """

@@ -45,7 +45,7 @@ def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     duration_factor=2.0,
 )
 def one_way(cluster: ChaosCluster, random: Random, seconds: float) -> None:
-    """What one side says arrives, and nothing comes back; or the other way round."""
+    """The data of one side arrives, and that of the other side does not."""
     holes = list(product(cluster.proxies, (True, False)))
     random.shuffle(holes)
     for proxy, to_server in holes:

@@ -21,7 +21,7 @@ _SMALL = 7
 class UncheckedMessage(amqp.Message):
     """A message with bytes in its properties that py-amqp itself would not write.
 
-    raw: what stands in the place of what in the written properties; each as long as the other.
+    raw: byte strings of the written properties, each with its replacement of the same length.
     """
 
     raw: Mapping[bytes, bytes] = {}

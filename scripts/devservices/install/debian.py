@@ -1,4 +1,4 @@
-"""Debian packages on Debian and Ubuntu: installed by root, unpacked into a folder by anybody.
+"""Debian packages on Debian and Ubuntu: installed by root, unpacked into a folder by other accounts.
 
 Standard library only: the bootstrap uses it before anything is installed.
 """
@@ -126,7 +126,7 @@ def _download(versions: Sequence[str], options: Sequence[str], folder: Path) -> 
 def _private_lists(
     folder: Path, status: Path = Path("/var/lib/dpkg/status"), *settings: str
 ) -> list[str]:
-    """Make package lists of our own, as any account may; gives the options that select them."""
+    """Make private package lists, without root's rights; the options that select them."""
     options = [word for setting in settings for word in ("-o", setting)]
     for name in ("State", "Cache", "Log"):
         path = folder / name.lower()
@@ -165,7 +165,7 @@ def _run(command: Sequence[str], cwd: Path | None = None) -> str:
 
 @contextmanager
 def _no_service_starts() -> Iterator[None]:
-    """Debian's own way to say "install, but start nothing", put back as it was found afterwards."""
+    """A policy by which packages are installed and no service starts; undone at the end."""
     _restore_policy()  # heals a run that was killed in here
     if POLICY.exists():
         POLICY.rename(SAVED_POLICY)
