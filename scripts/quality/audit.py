@@ -2,8 +2,8 @@
 
     python scripts/quality/audit.py [OSV_QUERY_URL]
 
-Exit code 0: none, or the service is not reachable, which is printed; 1: there are some, or pip-audit
-does not run. IGNORED has those that may be left alone for now, with the reason.
+Exit code 0: none, or the service is not reachable; 1: there are some, or pip-audit does not run.
+IGNORED has those that may be left alone for now, with the reason.
 """
 
 import json

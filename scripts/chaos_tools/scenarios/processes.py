@@ -19,7 +19,7 @@ PAUSE_SECONDS = 2.0
 TIMEOUT_SECONDS = 30.0
 HEARTBEATS = 30
 SLOW = "slow_cook"
-# The first order that a cook began, once it is ready: how often it was begun, and by which cook it was finished.
+# The first order of a cook, once it is ready: how often it was begun, and which cook finished it.
 _FIRST = """
 select o.number, count(*) filter (where l.status = 'cooking'),
        max(l.changed_by) filter (where l.status = 'ready')

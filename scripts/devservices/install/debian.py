@@ -1,4 +1,4 @@
-"""Debian packages on Debian and Ubuntu: installed by root, unpacked into a folder by other accounts.
+"""Debian packages on Debian and Ubuntu: installed by root, unpacked by other accounts.
 
 Standard library only: the bootstrap uses it before anything is installed.
 """
