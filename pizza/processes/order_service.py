@@ -19,6 +19,7 @@ from pizza.kitchen import station_storage
 from pizza.orders import storage as orders
 from pizza.orders.storage import CapacityDecision
 from pizza.taskqueue.logs import log_action
+from pizza.taskqueue.service import ServiceThread
 
 log = logging.getLogger(__name__)
 
@@ -29,28 +30,21 @@ _LOOK_SECONDS = 5.0
 _ALONE_SECONDS, _AGAIN_SECONDS = 2.0, 0.1
 
 
-class OrderServiceSession(threading.Thread):
+class OrderServiceSession(ServiceThread):
     """Holds a database session while this order service runs, so that others can detect it.
 
     tried: set after the first attempt to apply the settings.
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(name="order service session", daemon=True)
+        super().__init__("order service session")
         self.tried = threading.Event()
         self._settings = settings
-        self._end = threading.Event()
         self._applied = False
-
-    def stop(self, timeout: float) -> None:
-        """End the session. Waits up to `timeout` seconds."""
-        self._end.set()
-        if self.is_alive():
-            self.join(timeout)
 
     def run(self) -> None:
         """Apply the settings once the database is reachable; then hold the session."""
-        while not self._end.is_set():
+        while not self._stopping.is_set():
             try:
                 with connect(self._settings.db_url, name=f"{self._settings.service} start") as conn:
                     self._hold(conn)
@@ -67,7 +61,7 @@ class OrderServiceSession(threading.Thread):
                     log.error("The cap is not set", exc_info=error, extra={"action": "cap_failed"})
             finally:
                 self.tried.set()
-            self._end.wait(_RETRY_SECONDS)
+            self._stopping.wait(_RETRY_SECONDS)
 
     def _hold(self, conn: BoundedConnection) -> None:
         if self._applied:
@@ -76,7 +70,7 @@ class OrderServiceSession(threading.Thread):
             apply_start_settings(conn, self._settings)
         self._applied = True
         self.tried.set()
-        while not self._end.wait(_LOOK_SECONDS):
+        while not self._stopping.wait(_LOOK_SECONDS):
             conn.execute("select 1")  # detects a lost connection
 
 

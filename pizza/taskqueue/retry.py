@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,7 +73,13 @@ class Backoff:
         """The server answered: restart with the shortest delay."""
         self._next = self.SHORTEST_S
 
-    def next(self) -> float:
-        """The seconds to wait now."""
+    def next(self, began: float | None = None) -> float:
+        """The seconds to wait now.
+
+        began: when the failed attempt began (time.monotonic()). After an attempt that lasted longer
+        than LONGEST_S the delays restart with the shortest.
+        """
+        if began is not None and time.monotonic() - began > self.LONGEST_S:
+            self.reset()
         wait, self._next = self._next, min(self.LONGEST_S, self._next * 2)
         return wait * random.uniform(0.5, 1.0)  # noqa: S311

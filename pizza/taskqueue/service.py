@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from typing import Protocol
 
@@ -26,6 +27,20 @@ class Service(Protocol):
 
     def is_alive(self) -> bool:
         """Whether its thread runs."""
+
+
+class ServiceThread(threading.Thread):
+    """A thread that is a Service. Its `run` returns soon after `_stopping` is set."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._stopping = threading.Event()
+
+    def stop(self, timeout: float) -> None:
+        """Request the end of `run` and wait up to `timeout` seconds."""
+        self._stopping.set()
+        if timeout > 0 and self.is_alive():
+            self.join(timeout)
 
 
 class DeferredService:

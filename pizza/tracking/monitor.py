@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from datetime import datetime, timedelta
 
@@ -13,6 +12,7 @@ from pizza.kitchen import expire_workers, list_workers
 from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import Released
 from pizza.taskqueue.logs import log_action
+from pizza.taskqueue.service import ServiceThread
 from pizza.tracking import storage as tracking
 
 log = logging.getLogger(__name__)
@@ -27,26 +27,19 @@ _NOTIFY_SHIFT = timedelta(seconds=30)
 _BY = "tracking-service"
 
 
-class OrderMonitor(threading.Thread):
+class OrderMonitor(ServiceThread):
     """A thread that checks orders and workers until `stop`.
 
     factor: an order is stuck after this multiple of its estimate. interval: seconds between checks.
     """
 
     def __init__(self, db_url: str, *, factor: float, interval: float, name: str) -> None:
-        super().__init__(name="watch", daemon=True)
+        super().__init__("monitor")
         self._factor = factor
         self._interval = interval
-        self._stopping = threading.Event()
         self._db = ReconnectingConnection(db_url, name=name, sleep=self._stopping.wait)
         self._tracked_at: float | None = None
         self._offline: set[str] = set()
-
-    def stop(self, timeout: float) -> None:
-        """Stop the thread. Waits up to `timeout` seconds."""
-        self._stopping.set()
-        if self.is_alive():
-            self.join(timeout)
 
     def run(self) -> None:
         """Check until `stop`; an error does not end the thread."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from pizza.database import application, connection
-from pizza.taskqueue import db_session, job, logs, retry
+from pizza.taskqueue import db_session, job, logs, retry, service
 from pizza.taskqueue.broker import publisher
 from pizza.taskqueue.dead_letters import importer
 from pizza.taskqueue.outbox import (
@@ -210,16 +210,17 @@ _RANDOM = SimpleNamespace(
 )
 
 _CLOCK = {"time": _TIME}
-_THREADS = {"time": _TIME, "threading": _THREADING, "connect": _connect}
+_CONNECTING = {"time": _TIME, "connect": _connect}
+_THREADS = _CONNECTING | {"threading": _THREADING}
 _REPLACED: list[tuple[Any, dict[str, Any]]] = [
-    (relay, _THREADS | {
+    (relay, _CONNECTING | {
         "HEARTBEAT_S": 0.5, "LEADER_TIMEOUT_S": 1.5, "_CAMPAIGN_S": 0.7,
         "_SLEEP_S": 1.0, "BATCH_BYTES": 400,
     }),
     (reconnecting_publisher, _CLOCK | {"BrokerConnection": _broker}),
     (batch, _CLOCK | {"PARKING": RetryPolicy(max_attempts=12, initial_delay=0.5, max_delay=1.0)}),
     (publisher, _CLOCK | {"CONFIRM_TIMEOUT_S": 2.0}),
-    (leader_thread, _THREADS), (periodic, _CLOCK),
+    (leader_thread, _CONNECTING), (periodic, _CLOCK),
     (keeper, _CLOCK | {"BrokerConnection": _broker, "_STATEMENT_TIMEOUT_S": 2.0, "TICK_S": 0.6}),
     (stager, {"PENDING_LIMIT": 3, "_LONGEST_S": 0.6}), (rescuer, _CLOCK | {"_GAP_S": 1.5}),
     (republisher, _CLOCK | {
@@ -234,7 +235,8 @@ _REPLACED: list[tuple[Any, dict[str, Any]]] = [
         "_TICK_S": 1.0, "new_worker_id": lambda: (1 << 61) + _scheduler().rng.getrandbits(60),
         "os": SimpleNamespace(_exit=_exit), "logging": SimpleNamespace(shutdown=lambda: None),
     }),
-    (db_session, _CLOCK | {"connect": _connect}), (retry, {"random": _RANDOM}), (logs, _CLOCK),
+    (db_session, _CLOCK | {"connect": _connect}), (retry, _CLOCK | {"random": _RANDOM}),
+    (logs, _CLOCK), (service, {"threading": _THREADING}),
     (job, _CLOCK), (executor, _CLOCK), (application, _CLOCK), (connection, _CLOCK),
 ]  # fmt: skip
 

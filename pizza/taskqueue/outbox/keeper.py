@@ -57,7 +57,7 @@ class Keeper(LeaderThread):
         importer = DeadLetterImporter(conn)
         ticked = -TICK_S
         try:
-            while not self._ending.is_set():
+            while not self._stopping.is_set():
                 self.attempt("staging of due messages", conn, stager.stage)
                 if time.monotonic() - ticked >= TICK_S:
                     ticked = time.monotonic()

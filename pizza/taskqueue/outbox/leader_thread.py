@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 
@@ -13,32 +12,26 @@ from pizza.database.connection import BoundedConnection, connect, translate_erro
 from pizza.database.errors import DatabaseUnavailable
 from pizza.taskqueue.logs import LogThrottle, log_action
 from pizza.taskqueue.retry import Backoff
+from pizza.taskqueue.service import ServiceThread
 
 log = logging.getLogger(__name__)
 
 
-class LeaderThread(threading.Thread):
+class LeaderThread(ServiceThread):
     """Works from `start` to `stop`; reconnects after the database was unavailable."""
 
     def __init__(self, db_url: str, *, name: str, title: str) -> None:
         """name: of the thread; title: shown as application_name."""
-        super().__init__(name=name, daemon=True)
+        super().__init__(name)
         self._db_url = db_url
         self._title = title
-        self._ending = threading.Event()
         self._throttle = LogThrottle()
-
-    def stop(self, timeout: float) -> None:
-        """Stop. Waits up to `timeout` seconds."""
-        self._ending.set()
-        if timeout > 0 and self.is_alive():
-            self.join(timeout)
 
     def run(self) -> None:
         """Work until `stop`."""
         backoff = Backoff()
         away = False
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 with connect(self._db_url, name=self._title) as conn, translate_errors():
@@ -51,9 +44,7 @@ class LeaderThread(threading.Thread):
             except Exception as error:
                 text = f"{self.name} failed; starting over"
                 log_action(log.error, "keeper_failed", text, error=error)
-            if time.monotonic() - began > Backoff.LONGEST_S:
-                backoff.reset()
-            self._ending.wait(backoff.next())
+            self._stopping.wait(backoff.next(began))
 
     def work(self, conn: BoundedConnection) -> None:
         """The thread's loop on one connection; returns after `stop`."""

@@ -62,13 +62,13 @@ class PeriodicRunner(LeaderThread):
             task.name: now + task.seconds - min(task.seconds, ages.get(task.name, task.seconds))
             for task in self._tasks
         }
-        while not self._ending.is_set():
+        while not self._stopping.is_set():
             for task in self._tasks:
-                if time.monotonic() >= self._due[task.name] and not self._ending.is_set():
+                if time.monotonic() >= self._due[task.name] and not self._stopping.is_set():
                     self._run(conn, task)
             soonest = min(self._due.values(), default=now + _RETRY_S)
-            self._ending.wait(min(1.0, max(_TICK_S / 10, soonest - time.monotonic())))
-            if self._ending.is_set():
+            self._stopping.wait(min(1.0, max(_TICK_S / 10, soonest - time.monotonic())))
+            if self._stopping.is_set():
                 return
             if soonest - time.monotonic() > _TICK_S:
                 conn.execute("select 1")  # detects a lost connection

@@ -10,7 +10,6 @@ resigns when a candidate can.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Any
 
@@ -27,6 +26,7 @@ from pizza.taskqueue.outbox.keeper import Keeper
 from pizza.taskqueue.outbox.periodic import PeriodicRunner
 from pizza.taskqueue.outbox.reconnecting_publisher import BrokerState, ReconnectingPublisher
 from pizza.taskqueue.retry import Backoff
+from pizza.taskqueue.service import ServiceThread
 from pizza.taskqueue.worker.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
@@ -50,16 +50,15 @@ _HELPER_STOP_TIMEOUT_S = 1.0
 _LOCK_TIMEOUT = "100ms"
 
 
-class Relay(threading.Thread):
-    """Publishes an app's outbox in a background thread until `stop`."""
+class Relay(ServiceThread):
+    """Publishes an app's outbox until `stop`; the next leader publishes the rest."""
 
     def __init__(self, app: App, db_url: str, broker_url: str, *, name: str) -> None:
-        super().__init__(name="relay", daemon=True)
+        super().__init__("relay")
         self._app = app
         self._db_url = db_url
         self._broker_url = broker_url
         self._title = f"{name} relay"
-        self._stopping = threading.Event()
         self._state = "starting"
         self._broker = ReconnectingPublisher(app, broker_url, self._title)
         self._batches = BatchPublisher()
@@ -74,12 +73,6 @@ class Relay(threading.Thread):
         `database away` or `stopped`. Any thread.
         """
         return self._state
-
-    def stop(self, timeout: float) -> None:
-        """Stop; the next leader publishes the rest. Waits up to `timeout` seconds."""
-        self._stopping.set()
-        if self.is_alive():
-            self.join(timeout)
 
     def run(self) -> None:
         """Stand by and lead in turn until `stop`; reconnect after an error."""
@@ -96,19 +89,13 @@ class Relay(threading.Thread):
                     reason = NO_TABLES if isinstance(error, MISSING_TABLES) else error
                     log.warning("Relay: %s; trying again", reason, extra={"action": "relay_lost"})
                 self._state = "database away"
-                self._back_off(backoff, began)
+                self._stopping.wait(backoff.next(began))
             except Exception:
                 log.exception("Relay failed; starting over", extra={"action": "relay_failed"})
-                self._back_off(backoff, began)
+                self._stopping.wait(backoff.next(began))
             finally:
                 self._broker.close()
         self._state = "stopped"
-
-    def _back_off(self, backoff: Backoff, began: float) -> None:
-        """Wait before the next attempt; briefly if the last one lasted for a while."""
-        if time.monotonic() - began > Backoff.LONGEST_S:
-            backoff.reset()
-        self._stopping.wait(backoff.next())
 
     # -- election -------------------------------------------------------------------
 

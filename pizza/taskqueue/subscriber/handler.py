@@ -16,15 +16,14 @@ from typing import Any
 
 from pizza.database.connection import BoundedConnection
 from pizza.taskqueue import trace
-from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.dead_letters.headers import OutgoingDeadLetter
 from pizza.taskqueue.errors import DuplicateEvent, PoisonMessage, Released
 from pizza.taskqueue.lifecycle import Waker
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import Delivery
-from pizza.taskqueue.retry import Backoff, RetryPolicy
-from pizza.taskqueue.subscriber.event import Event, Handler, OnCommit, OnDeadLetter, parse_event
-from pizza.taskqueue.subscriber.session import HandlerSession, NameLockLost
+from pizza.taskqueue.retry import Backoff
+from pizza.taskqueue.subscriber.event import Event, OnCommit, parse_event
+from pizza.taskqueue.subscriber.session import HandlerConfig, HandlerSession, NameLockLost
 
 log = logging.getLogger(__name__)
 
@@ -38,25 +37,6 @@ class Processed:
 
     delivery_tag: int
     dead_letter: OutgoingDeadLetter | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HandlerConfig:
-    """What all handler threads of a subscriber share.
-
-    db: None for a subscriber without a database. on_connect: called with each new database
-    connection before its first use, or with None; may raise NameLockLost or Released. renew: called
-    every few seconds after that, except while an event is handled. time_limit: seconds for one
-    transaction of the handler.
-    """
-
-    handler: Handler
-    on_dead_letter: OnDeadLetter | None
-    retry: RetryPolicy
-    db: ReconnectingConnection | None
-    on_connect: Callable[[BoundedConnection | None], None]
-    renew: Callable[[BoundedConnection], None]
-    time_limit: float
 
 
 class HandlerThread(threading.Thread):
@@ -77,18 +57,7 @@ class HandlerThread(threading.Thread):
         self._waker = waker
         self._messages: SimpleQueue[Any] = SimpleQueue()
         self._processed: deque[Processed] = deque()
-        self._session = (
-            HandlerSession(
-                config.db,
-                config.on_connect,
-                config.renew,
-                self._wait,
-                queue=queue,
-                time_limit=config.time_limit,
-            )
-            if config.db is not None
-            else None
-        )
+        self._session = HandlerSession(config, queue, self._wait) if config.db else None
 
     # -- called by the subscriber's thread ------------------------------------------------
 

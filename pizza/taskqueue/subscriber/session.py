@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import psycopg
 
@@ -15,7 +16,8 @@ from pizza.taskqueue.db_session import ReconnectingConnection
 from pizza.taskqueue.errors import FrameworkError, TimeLimitExceeded
 from pizza.taskqueue.lifecycle import wait_readable
 from pizza.taskqueue.logs import LogThrottle, log_action
-from pizza.taskqueue.retry import Backoff
+from pizza.taskqueue.retry import Backoff, RetryPolicy
+from pizza.taskqueue.subscriber.event import Handler, OnDeadLetter
 
 log = logging.getLogger(__name__)
 
@@ -28,32 +30,36 @@ class NameLockLost(FrameworkError):
     """Another subscriber has the lock on the name; this one handles no further event."""
 
 
+@dataclass(frozen=True, slots=True)
+class HandlerConfig:
+    """What all handler threads of a subscriber share.
+
+    db: None for a subscriber without a database. on_connect: called with each new database
+    connection before its first use, or with None; may raise NameLockLost or Released. renew: called
+    after that, and about every RENEWAL_S seconds between two events. time_limit: seconds for one
+    transaction of the handler.
+    """
+
+    handler: Handler
+    on_dead_letter: OnDeadLetter | None
+    retry: RetryPolicy
+    db: ReconnectingConnection | None
+    on_connect: Callable[[BoundedConnection | None], None]
+    renew: Callable[[BoundedConnection], None]
+    time_limit: float
+
+
 class HandlerSession:
     """The session of one handler thread. Not thread-safe."""
 
-    def __init__(
-        self,
-        db: ReconnectingConnection,
-        on_connect: Callable[[BoundedConnection], None],
-        renew: Callable[[BoundedConnection], None],
-        wait: Callable[[float], None],
-        *,
-        queue: str,
-        time_limit: float,
-    ) -> None:
-        """on_connect: called with each new connection before its first use.
-
-        renew: called after that, and about every RENEWAL_S seconds between two steps.
-        wait: waits so many seconds; raises Released when the subscriber stops.
-        queue: for logs. time_limit: seconds for one run of a step.
-        """
-        self._db = db
-        self._on_connect = on_connect
-        self._renew = renew
-        self._renew_at = 0.0
-        self._wait = wait
+    def __init__(self, config: HandlerConfig, queue: str, wait: Callable[[float], None]) -> None:
+        """queue: for logs. wait: waits so many seconds; raises Released if the subscriber stops."""
+        assert config.db is not None
+        self._config = config
+        self._db = config.db
         self._queue = queue
-        self._time_limit = time_limit
+        self._wait = wait
+        self._renew_at = 0.0
         self._conn: BoundedConnection | None = None
 
     def connection(self) -> BoundedConnection:
@@ -66,8 +72,8 @@ class HandlerSession:
             try:
                 with translate_errors():
                     if conn is not self._conn:
-                        self._on_connect(conn)
-                    self._renew(conn)
+                        self._config.on_connect(conn)
+                    self._config.renew(conn)
             except DatabaseUnavailable as error:
                 self._db.invalidate(error)
             except psycopg.DatabaseError as error:
@@ -127,7 +133,7 @@ class HandlerSession:
         self, conn: BoundedConnection, step: Callable[[BoundedConnection | None], None]
     ) -> None:
         """Raises ApplicationError for the step, and DatabaseUnavailable for our own statements."""
-        until = time.monotonic() + self._time_limit
+        until = time.monotonic() + self._config.time_limit
         try:
             with (
                 translate_errors(),
@@ -138,6 +144,6 @@ class HandlerSession:
         except ApplicationError as raised:
             if raised.late and isinstance(raised.error, DatabaseUnavailable):
                 conn.close()
-                limit = f"{self._time_limit:g} s"
+                limit = f"{self._config.time_limit:g} s"
                 raise TimeLimitExceeded(f"the handler took longer than {limit}") from raised.error
             raise

@@ -40,8 +40,8 @@ from pizza.taskqueue.logs import LogThrottle, log_action
 from pizza.taskqueue.outbox import subscriptions
 from pizza.taskqueue.retry import Backoff, RetryPolicy
 from pizza.taskqueue.subscriber.event import Handler, OnDeadLetter
-from pizza.taskqueue.subscriber.handler import HandlerConfig, HandlerThread
-from pizza.taskqueue.subscriber.session import NameLockLost
+from pizza.taskqueue.subscriber.handler import HandlerThread
+from pizza.taskqueue.subscriber.session import HandlerConfig, NameLockLost
 from pizza.taskqueue.worker.session import MISSING_TABLES, NO_TABLES
 
 log = logging.getLogger(__name__)
@@ -178,9 +178,7 @@ class Subscriber(threading.Thread):
             except BrokerUnavailable as error:
                 if trouble.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
-                if time.monotonic() - began > Backoff.LONGEST_S:
-                    backoff.reset()
-                self._shutdown.wait(backoff.next())
+                self._shutdown.wait(backoff.next(began))
             finally:
                 if broker is not None:
                     broker.close()

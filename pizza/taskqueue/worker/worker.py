@@ -192,9 +192,7 @@ class Worker:
             except BrokerUnavailable as error:
                 if self._broker_errors.is_due(error):
                     log.warning("%s; trying again", error, extra={"action": "broker_lost"})
-                if time.monotonic() - started_at > Backoff.LONGEST_S:
-                    backoff.reset()
-                self._stop.wait(backoff.next())
+                self._stop.wait(backoff.next(started_at))
             finally:
                 self._is_ready = False
                 if self._broker is not None:
