@@ -20,18 +20,7 @@ from pizza.domain.status import CANCELLED, COOKING
 from supervisor.api_client import ApiClient
 
 FIRST_NAMES = ["Ada", "Bruno", "Carla", "Dario", "Elena", "Fabio", "Gina", "Hugo", "Irma", "Luca"]
-LAST_NAMES = [
-    "Abel",
-    "Berg",
-    "Conti",
-    "Dupont",
-    "Egger",
-    "Ferri",
-    "Gallo",
-    "Hahn",
-    "Jansen",
-    "Lind",
-]
+LAST_NAMES = ["Abel", "Berg", "Conti", "Dupont", "Egger", "Ferri", "Gallo", "Hahn", "Jung", "Lind"]
 MARGHERITA = {"name": "Margherita Pizza", "quantity": 1, "price": 9.5}
 PASTA = {"name": "Penne Pasta", "quantity": 1, "price": 11.9}
 SALAD = {"name": "Caesar Salad", "quantity": 1, "price": 8.99}

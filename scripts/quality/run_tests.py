@@ -10,9 +10,8 @@ import json
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bootstrap.data_dir import ROOT
 from devservices import GuardedProcess
@@ -59,46 +58,38 @@ def needed_programs(arguments: list[str]) -> list[Any]:
 
 
 def run(arguments: list[str], folder: Path) -> int:
-    """Run tox on the named environments, or on all, in their lanes; gives the exit code.
+    """Run tox on the named environments, or on all, in their shards; gives the exit code.
 
-    What the first lane prints is seen at once, what the others print at the end.
+    What the first shard prints is seen at once, what the others print at the end.
     """
-    names, *rest = split(arguments)
-    lanes = [[name for name in names or ALL if name in lane] for lane in SHARDS]
-    lanes = [lane for lane in [*lanes, [name for name in names if name not in ALL]] if lane]
-    results = [folder / f"{number}.json" for number in range(len(lanes))]
-    with ExitStack() as closing:
-        kept = [
-            closing.enter_context((folder / f"{number}.txt").open("w+b"))
-            for number in range(1, len(lanes))
-        ]
-        runs: list[GuardedProcess] = []
-        try:
-            for lane, result, output in zip(lanes, results, [None, *kept], strict=True):
-                runs.append(tox(lane, rest, result, output))
-            codes = [each.wait() for each in runs]
-        finally:
-            for each in runs:
-                each.stop(signal.SIGINT, TOX_GRACE_SECONDS)
-        for output in kept:
-            output.seek(0)
-            sys.stdout.write(output.read().decode("utf-8", "replace"))
-    return report(max(codes), results)
+    names, rest = split(arguments)
+    shards = [[name for name in names or ALL if name in shard] for shard in SHARDS]
+    shards = [shard for shard in [*shards, [name for name in names if name not in ALL]] if shard]
+    runs: list[GuardedProcess] = []
+    try:
+        for number, shard in enumerate(shards):
+            runs.append(tox(shard, rest, folder, number))
+        codes = [each.wait() for each in runs]
+    finally:
+        for each in runs:
+            each.stop(signal.SIGINT, TOX_GRACE_SECONDS)
+    for number in range(1, len(shards)):
+        sys.stdout.write((folder / f"{number}.txt").read_text("utf-8", "replace"))
+    return report(max(codes), [folder / f"{number}.json" for number in range(len(shards))])
 
 
-def tox(
-    names: list[str], rest: list[list[str]], results: Path, output: IO[bytes] | None
-) -> GuardedProcess:
-    """Start tox on some environments; its results go to a JSON file."""
-    command = [sys.executable, "-m", "tox", "run", "--result-json", str(results)]
-    command += ["-e", ",".join(names), *(word for part in rest for word in part)]
-    return GuardedProcess(command, cwd=ROOT, output=output)
+def tox(names: list[str], rest: list[str], folder: Path, number: int) -> GuardedProcess:
+    """Start tox on some environments. Its results go to NUMBER.json, its output to NUMBER.txt."""
+    command = [sys.executable, "-m", "tox", "run", "-e", ",".join(names)]
+    command += ["--result-json", str(folder / f"{number}.json"), *rest]
+    with (folder / f"{number}.txt").open("wb") as output:
+        return GuardedProcess(command, cwd=ROOT, output=output if number else None)
 
 
-def split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """The names of environments, the two dashes if given, and what follows them."""
+def split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The names of environments; the two dashes, if given, with what follows them."""
     at = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+    return arguments[:at], arguments[at:]
 
 
 def report(status: int, results: list[Path]) -> int:
