@@ -7,12 +7,11 @@ from typing import Any
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
-from pydantic import BaseModel, Field
 
 from pizza.customers import profiles
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
-from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
+from pizza.web.http.name_paths import by_name
 from pizza.web.http.responses import json_response
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import VipRequest, parse_request
@@ -22,68 +21,37 @@ from pizza.web.security import authorization
 TAG = Tag(name="customers", description="Profiles and VIP status")
 
 
-class CustomerPath(BaseModel):
-    """Which customer."""
-
-    name: str = Field(
-        description="as on the orders; capitals, spaces and Unicode form do not matter"
-    )
-
-
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the views of customers to `app`."""
 
     ok: dict[str | int, Any] = {200: openapi.response(CustomerResponse, CUSTOMER_EXAMPLE)}
 
-    def find(name: str) -> Response:
-        with dependencies.connection() as conn:
-            found = profiles.customer(conn, name)
-            dependencies.read_audit.record(conn, "customer_read", "customer", name)
-            return json_response(documents.customer(found))
-
-    def change(name: str) -> Response:
-        form = parse_request(VipRequest)
-        with dependencies.connection() as conn:
-            actor = authorization.current_actor()
-            found = profiles.set_vip(conn, name, form.vip, by=form.by, actor=actor)
-        return json_response(documents.customer(found))
-
-    @app.get(
-        "/customers/<named('vip'):name>",
+    @by_name(
+        app.get,
+        "/customers",
+        operations=("vip",),
         tags=[TAG],
         summary="What is known of a customer",
         responses={**ok, **openapi.problems(404, 503)},
     )
-    def customer(path: CustomerPath) -> Response:
-        return find(path.name)
+    def customer(name: str) -> Response:
+        with dependencies.connection() as conn:
+            found = profiles.customer(conn, name)
+            dependencies.read_audit.record(conn, "customer_read", "customer", name)
+        return json_response(documents.customer(found))
 
-    @app.get(
+    @by_name(
+        app.post,
         "/customers",
-        tags=[TAG],
-        summary="What is known of a customer, by the name as a parameter",
-        description=BY_PARAMETER,
-        responses={**ok, **openapi.problems(404, 422, 503)},
-    )
-    def customer_named(query: NameQuery) -> Response:
-        return find(query.require_name())
-
-    @app.post(
-        "/customers/<named:name>/vip",
+        "/vip",
         tags=[TAG],
         summary="Set or remove a customer's VIP status, from the next order on",
         openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
         responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
     )
-    def set_vip(path: CustomerPath) -> Response:
-        return change(path.name)
-
-    @app.post(
-        "/customers/vip",
-        tags=[TAG],
-        summary="Set or remove VIP status, by the name as a parameter",
-        description=BY_PARAMETER,
-        openapi_extensions=openapi.body(VipRequest, {"vip": True, "by": "anna"}),
-        responses={**ok, **openapi.problems(400, 404, 413, 415, 422, 503)},
-    )
-    def set_vip_named(query: NameQuery) -> Response:
-        return change(query.require_name())
+    def set_vip(name: str) -> Response:
+        form = parse_request(VipRequest)
+        with dependencies.connection() as conn:
+            actor = authorization.current_actor()
+            found = profiles.set_vip(conn, name, form.vip, by=form.by, actor=actor)
+        return json_response(documents.customer(found))

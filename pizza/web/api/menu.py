@@ -7,12 +7,11 @@ from typing import Any
 from flask import Response
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
-from pydantic import BaseModel, Field
 
 from pizza.menu import dishes, storage
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
-from pizza.web.http.name_paths import BY_PARAMETER, NameQuery
+from pizza.web.http.name_paths import by_name
 from pizza.web.http.responses import json_response, list_response, no_content
 from pizza.web.schemas import documents
 from pizza.web.schemas.requests import DishRequest, parse_request
@@ -22,15 +21,8 @@ from pizza.web.security import authorization
 TAG = Tag(name="menu", description="Dishes")
 
 
-class DishPath(BaseModel):
-    """Which dish."""
-
-    name: str = Field(description="as on the menu; capitals, spaces and Unicode form do not matter")
-
-
 def register(app: OpenAPI, dependencies: Dependencies) -> None:
     """Add the menu views to `app`."""
-    removed: dict[str | int, Any] = {204: {"description": "It is off the menu", "content": {}}}
     updated: dict[str | int, Any] = {200: openapi.response(DishResponse, DISH_EXAMPLE)}
 
     def set_sold_out(name: str, sold_out: bool) -> Response:
@@ -38,11 +30,6 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             actor = authorization.current_actor()
             dish = dishes.set_sold_out(conn, name, sold_out, actor=actor)
         return json_response(documents.dish(dish))
-
-    def remove(name: str) -> Response:
-        with dependencies.connection() as conn:
-            dishes.remove_dish(conn, name, actor=authorization.current_actor())
-        return no_content()
 
     @app.get(
         "/menu",
@@ -74,59 +61,40 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
             dish = dishes.add_dish(conn, form.name, form.tag, form.price, actor=actor)
         return json_response(documents.dish(dish))
 
-    @app.delete(
-        "/menu/<named('sold-out','available'):name>",
+    @by_name(
+        app.delete,
+        "/menu",
+        operations=("sold-out", "available"),
         tags=[TAG],
         summary="Take a dish off the menu",
-        responses={**removed, **openapi.problems(404, 503)},
+        responses={
+            204: {"description": "It is off the menu", "content": {}},
+            **openapi.problems(404, 503),
+        },
     )
-    def remove_dish(path: DishPath) -> Response:
-        return remove(path.name)
+    def remove_dish(name: str) -> Response:
+        with dependencies.connection() as conn:
+            dishes.remove_dish(conn, name, actor=authorization.current_actor())
+        return no_content()
 
-    @app.delete(
+    @by_name(
+        app.post,
         "/menu",
-        tags=[TAG],
-        summary="Take a dish off the menu, by its name as a parameter",
-        description=BY_PARAMETER,
-        responses={**removed, **openapi.problems(404, 422, 503)},
-    )
-    def remove_dish_named(query: NameQuery) -> Response:
-        return remove(query.require_name())
-
-    @app.post(
-        "/menu/<named:name>/sold-out",
+        "/sold-out",
         tags=[TAG],
         summary="A dish is sold out: orders with it are refused from now on",
         responses={**updated, **openapi.problems(404, 503)},
     )
-    def dish_sold_out(path: DishPath) -> Response:
-        return set_sold_out(path.name, True)
+    def dish_sold_out(name: str) -> Response:
+        return set_sold_out(name, True)
 
-    @app.post(
-        "/menu/sold-out",
-        tags=[TAG],
-        summary="A dish is sold out, by its name as a parameter",
-        description=BY_PARAMETER,
-        responses={**updated, **openapi.problems(404, 422, 503)},
-    )
-    def dish_sold_out_named(query: NameQuery) -> Response:
-        return set_sold_out(query.require_name(), True)
-
-    @app.post(
-        "/menu/<named:name>/available",
+    @by_name(
+        app.post,
+        "/menu",
+        "/available",
         tags=[TAG],
         summary="A dish is available again",
         responses={**updated, **openapi.problems(404, 503)},
     )
-    def dish_available(path: DishPath) -> Response:
-        return set_sold_out(path.name, False)
-
-    @app.post(
-        "/menu/available",
-        tags=[TAG],
-        summary="A dish is available again, by its name as a parameter",
-        description=BY_PARAMETER,
-        responses={**updated, **openapi.problems(404, 422, 503)},
-    )
-    def dish_available_named(query: NameQuery) -> Response:
-        return set_sold_out(query.require_name(), False)
+    def dish_available(name: str) -> Response:
+        return set_sold_out(name, False)

@@ -9,13 +9,15 @@ Such a name is passed as the parameter `name` (`/customers?name=..`), which they
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from flask import Flask
+from flask import Flask, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from werkzeug.routing import BaseConverter, Map
 
 from pizza.domain.errors import FieldError, InvalidRequest
+from pizza.web import openapi
 from pizza.web.http.pagination import reject_unknown
 
 CONVERTER = "named"
@@ -38,6 +40,12 @@ class NameConverter(BaseConverter):
         self.regex = f"{whole}(?s:.*[^/]){ends}"
 
 
+class NamePath(BaseModel):
+    """The name of a dish or customer in a path."""
+
+    name: str = Field(description="capitals, spaces and Unicode form do not matter")
+
+
 class NameQuery(BaseModel):
     """The name of a dish or customer as a parameter."""
 
@@ -53,6 +61,42 @@ class NameQuery(BaseModel):
         if self.name is None:
             raise InvalidRequest([FieldError("name", "is missing")])
         return self.name
+
+
+def by_name(
+    route: Callable[..., Any],
+    before: str,
+    after: str = "",
+    *,
+    operations: tuple[str, ...] = (),
+    responses: dict[str | int, Any],
+    **described: Any,
+) -> Callable[[Callable[[str], Response]], None]:
+    """Decorate a view of a name, at `before/NAME/after` and at `before/after?name=NAME`.
+
+    The second address is the operation `…_named`. route: such as `app.post`. operations: as in
+    NameConverter. described: further arguments of `route`.
+    """
+
+    def register(view: Callable[[str], Response]) -> None:
+        def in_path(path: NamePath) -> Response:
+            return view(path.name)
+
+        def as_parameter(query: NameQuery) -> Response:
+            return view(query.require_name())
+
+        in_path.__name__ = view.__name__
+        as_parameter.__name__ = f"{view.__name__}_named"
+        words = ",".join(f"'{word}'" for word in operations)
+        converter = f"{CONVERTER}({words})" if words else CONVERTER
+        route(f"{before}/<{converter}:name>{after}", responses=responses, **described)(in_path)
+        described["summary"] += " (the name is a parameter)"
+        responses_named = {**responses, **openapi.problems(422)}
+        route(f"{before}{after}", description=BY_PARAMETER, responses=responses_named, **described)(
+            as_parameter
+        )
+
+    return register
 
 
 def install(app: Flask) -> None:
