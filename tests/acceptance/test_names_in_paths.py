@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,25 +10,13 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from devservices import GuardedProcess, free_port
-from devservices.install.web_proxies import find_or_fetch
-
 from ..support.api_service import Service, module_service
 from ..support.restaurant import Client, Restaurant, eventually
-from ..support.waiting import wait_until
+from ..support.web_proxies import nginx_sites
 
-# With nothing but what a site needs; below a path nginx decodes addresses and merges slashes.
-_NGINX = """
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log; {user}
-events {{ }}
-http {{
-    access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};
-    fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    server {{ listen 127.0.0.1:{plain}; location / {{ proxy_pass http://127.0.0.1:{service}; }} }}
-    server {{ listen 127.0.0.1:{below};
-              location /pizza/ {{ proxy_pass http://127.0.0.1:{service}/; }} }}
-}}
-"""
+# Below a path nginx decodes addresses and merges slashes.
+PLAIN = "location / {{ proxy_pass http://127.0.0.1:{service}; }}"
+BELOW = "location /pizza/ {{ proxy_pass http://127.0.0.1:{service}/; }}"
 IN_ANY_PATH = [
     "Fish/Chips", "AC/DC", "a/b/c", "x/sold-out/y", "vip/x", "sold-outs",
     "%", "100 %2F", "?", "a?b=c", "#", ";", "a;b=c", "a&b=c+d", "+", " lead", "trail ", "\\", "'\"",
@@ -64,36 +51,12 @@ def endpoints(
 ) -> Iterator[dict[str, Endpoint]]:
     folder = tmp_path_factory.mktemp("nginx")
     folder.chmod(0o755)
-    plain, below = free_port(), free_port()
-    user = "user root root;" if os.geteuid() == 0 else ""
-    config = folder / "nginx.conf"
-    config.write_text(
-        _NGINX.format(folder=folder, user=user, plain=plain, below=below, service=service.port)
-    )
-    found = find_or_fetch()
-    command = [str(found.programs["nginx"]), "-c", str(config), "-p", str(folder)]
-    command += ["-e", str(folder / "nginx.log")]
-    routes = {
-        "direct": Endpoint(service.port),
-        "nginx": Endpoint(plain),
-        "nginx below a path": Endpoint(below, "/pizza", merges=True),
-    }
-    with (folder / "output").open("ab") as log:
-        nginx = GuardedProcess(
-            command, env={**os.environ, **found.environment}, cwd=folder, output=log
-        )
-        try:
-            wait_until(lambda: answers(routes["nginx"]), 20, f"nginx answers, {folder / 'output'}")
-            yield routes
-        finally:
-            nginx.stop()
-
-
-def answers(endpoint: Endpoint) -> bool:
-    try:
-        return endpoint.ask("GET", "/healthz")[0] == 200
-    except OSError:
-        return False
+    with nginx_sites(folder, service.port, [PLAIN, BELOW]) as (plain, below):
+        yield {
+            "direct": Endpoint(service.port),
+            "nginx": Endpoint(plain),
+            "nginx below a path": Endpoint(below, "/pizza", merges=True),
+        }
 
 
 @pytest.fixture(params=["direct", "nginx", "nginx below a path"])

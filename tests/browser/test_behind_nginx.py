@@ -9,12 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from devservices import GuardedProcess, free_port, listens
-
 from ..support.api_service import Service
 from ..support.page_driver import PageDriver
 from ..support.waiting import wait_until
-from ..support.web_proxies import nginx_site
+from ..support.web_proxies import nginx_sites
 from .test_login import KEY, MEAL, log_in
 
 _LOCATION = """
@@ -28,13 +26,9 @@ _LOCATION = """
 @pytest.fixture(scope="module")
 def site(secured_service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The origin of the pages."""
-    port, folder = free_port(), tmp_path_factory.mktemp("nginx")
-    nginx = GuardedProcess(nginx_site(folder, secured_service.port, port, _LOCATION), cwd=folder)
-    try:
-        wait_until(lambda: listens(port), 10, "nginx listens")
+    folder = tmp_path_factory.mktemp("nginx")
+    with nginx_sites(folder, secured_service.port, [_LOCATION]) as (port,):
         yield f"http://pizza.example:{port}"
-    finally:
-        nginx.kill()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -87,9 +87,6 @@ _APACHE_MODULES = ("mpm_event", "authz_core", "filter", "deflate", "proxy", "pro
 def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
     """Run all of them in front of the order service at a port; gives the ports of the sites."""
     found = find_or_fetch()
-    environment = {
-        **os.environ, **found.environment, "XDG_DATA_HOME": str(folder), "HOME": str(folder)
-    }  # fmt: skip
     programs = {name: str(path) for name, path in found.programs.items()}
     sites: Sites = {}
     commands = [
@@ -98,6 +95,33 @@ def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
         _haproxy(programs["haproxy"], folder, service, sites),
         _apache(programs["apache2"], folder, service, sites, found.apache_modules),
     ]
+    with _running(commands, folder, found.environment, sites):
+        yield sites
+
+
+@contextmanager
+def nginx_sites(folder: Path, service: int, locations: Sequence[str]) -> Iterator[list[int]]:
+    """Run an nginx as it comes, with a site for each location; gives the ports of the sites.
+
+    A location has {service}, the port of the order service; its braces are doubled.
+    """
+    found = find_or_fetch()
+    sites = {location: free_port() for location in locations}
+    servers = [
+        f"server {{ listen 127.0.0.1:{port}; {location.format(service=service)} }}"
+        for location, port in sites.items()
+    ]
+    command = [str(found.programs["nginx"]), *_nginx_flags(folder, servers)]
+    with _running([command], folder, found.environment, sites):
+        yield list(sites.values())
+
+
+@contextmanager
+def _running(
+    commands: list[list[str]], folder: Path, more: Mapping[str, str], sites: Sites
+) -> Iterator[None]:
+    """Run programs until the block ends; it begins when all sites listen."""
+    environment = os.environ | more | {"XDG_DATA_HOME": str(folder), "HOME": str(folder)}
     with ExitStack() as running:
         log = running.enter_context((folder / "output").open("ab"))
         for command in commands:
@@ -106,13 +130,7 @@ def web_proxies(folder: Path, service: int) -> Iterator[Sites]:
         for name, port in sites.items():
             what = f"{name} listens; {folder / 'output'}"
             wait_until(lambda port=port: listens(port), 10, what)
-        yield sites
-
-
-def nginx_site(folder: Path, service: int, port: int, location: str) -> list[str]:
-    """The command of an nginx with one site: a location as nginx comes, below a path."""
-    server = f"server {{ listen 127.0.0.1:{port}; {location.format(service=service)} }}"
-    return [str(find_or_fetch().programs["nginx"]), *_nginx_flags(folder, [server])]
+        yield
 
 
 def _nginx(program: str, folder: Path, service: int, sites: Sites) -> list[str]:
