@@ -104,19 +104,19 @@ def test_requests_in_progress_at_a_shutdown_are_answered(start):
     placed = []
     stopping = threading.Event()
 
-    def guest():
+    def order_until_stopped():
         while not stopping.is_set():
             status, _ = place(service)
             placed.append(status)
 
-    guests = [threading.Thread(target=guest) for _ in range(8)]
-    for each in guests:
+    threads = [threading.Thread(target=order_until_stopped) for _ in range(8)]
+    for each in threads:
         each.start()
     eventually(lambda: len(placed) > 50, 10, "orders are placed")
     service.program.terminate()
     assert service.program.exit_code(STOP_S) == 0
     stopping.set()
-    for each in guests:
+    for each in threads:
         each.join()
     assert placed.count(201) == service.stored()[0]
 

@@ -25,10 +25,10 @@ def small_restaurant(new_restaurant: Callable[[], Restaurant]) -> Restaurant:
     return restaurant
 
 
-def race(restaurant: Restaurant, guests: int) -> tuple[list[Answer], list[Answer]]:
+def race(restaurant: Restaurant, clients: int) -> tuple[list[Answer], list[Answer]]:
     """So many orders at the same time: the accepted ones, and the refused ones."""
-    kinds = KINDS * (guests // len(KINDS) + 1)
-    answers = restaurant.rush([meal(kind) for kind in kinds[:guests]])
+    kinds = KINDS * (clients // len(KINDS) + 1)
+    answers = restaurant.rush([meal(kind) for kind in kinds[:clients]])
     assert {answer.status for answer in answers} <= {201, 503}, answers
     taken = [answer for answer in answers if answer.status == 201]
     return taken, [answer for answer in answers if answer.status == 503]
@@ -42,13 +42,13 @@ def test_fifty_of_two_hundred_racing_orders_are_accepted(small_restaurant: Resta
     # Their tasks are all that stays in the outbox
     left = "select count(*)::int as n from message"
     eventually(lambda: small_restaurant.ledger.rows(left) == [{"n": CAP}], 5, "one task for each")
-    refused_are_told_when_to_come_back(refused)
+    refused_get_the_time_to_wait(refused)
     numbers_count_from_one(taken)
 
     places_come_free_as_orders_become_ready(small_restaurant, taken)
 
 
-def refused_are_told_when_to_come_back(refused: list[Answer]) -> None:
+def refused_get_the_time_to_wait(refused: list[Answer]) -> None:
     for answer in refused:
         assert answer.is_problem
         assert int(answer.headers["retry-after"]) >= 1
@@ -88,11 +88,11 @@ def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaur
     over = threading.Event()
     with ThreadPoolExecutor(2) as pool:
         highest = pool.submit(most_at_once, small_restaurant, over)
-        guests = pool.submit(let_all_come_again, small_restaurant, meals)
+        clients = pool.submit(let_all_come_again, small_restaurant, meals)
         try:
             eventually(lambda: waiting(small_restaurant) > CAP // 2, 10, "the guests are there")
             small_restaurant.start_cooks(["mario", "luigi"], cooking_time=0)
-            numbers = guests.result(100)
+            numbers = clients.result(100)
         finally:
             over.set()
 
@@ -105,7 +105,7 @@ def test_the_cap_is_exact_while_cooks_give_places_back(small_restaurant: Restaur
 def let_all_come_again(restaurant: Restaurant, waiting: list[dict[str, Any]]) -> set[str]:
     numbers: set[str] = set()
     while waiting:
-        answers = restaurant.rush(waiting, guests=32)
+        answers = restaurant.rush(waiting, clients=32)
         numbers |= numbers_of(answers)
         both = zip(waiting, answers, strict=True)
         waiting = [order for order, answer in both if answer.status == 503]
@@ -150,8 +150,8 @@ def test_another_cap_at_restart_is_exact(
     assert len(race_and_cook(restaurant, after + 5)) >= after
 
 
-def race_and_cook(restaurant: Restaurant, guests: int) -> set[str]:
-    taken, _ = race(restaurant, guests)
+def race_and_cook(restaurant: Restaurant, clients: int) -> set[str]:
+    taken, _ = race(restaurant, clients)
     restaurant.ledger.wait_for("ready", numbers_of(taken), 15)
     return numbers_of(taken)
 

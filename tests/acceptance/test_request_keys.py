@@ -147,13 +147,13 @@ def test_clients_that_repeat_through_an_outage_have_one_order_each(
         return placed
 
     with ThreadPoolExecutor(8) as crowd:
-        guests = [crowd.submit(insist, [meal() for _ in range(40)]) for _ in range(8)]
+        clients = [crowd.submit(insist, [meal() for _ in range(40)]) for _ in range(8)]
         try:
             for wanted in (40, 160):
                 eventually(lambda n=wanted: len(keys(service)) >= n, 30, f"{wanted} are placed")
                 with down(servers.postgres):
                     pass
-            placed = [pair for guest in guests for pair in guest.result(60)]
+            placed = [pair for client in clients for pair in client.result(60)]
         finally:
             over.set()
 

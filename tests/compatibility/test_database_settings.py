@@ -89,7 +89,7 @@ def test_sixty_orders_at_a_time_are_cooked_with_all_defaults_of_the_database(
     service = restaurant.open()
     cooks = restaurant.start_cooks(["mario", "luigi"])
     tracker = restaurant.track()
-    answers = restaurant.rush([meal() for _ in range(ORDERS)], guests=12)
+    answers = restaurant.rush([meal() for _ in range(ORDERS)], clients=12)
     assert [answer.status for answer in answers] == [201] * ORDERS
     numbers = [answer.document["order_number"] for answer in answers]
     restaurant.ledger.wait_for("ready", numbers, 60)

@@ -61,7 +61,7 @@ def cook_all(restaurant: Restaurant, **options: str) -> None:
     """Thirty orders are taken, twelve at a time, and all are cooked."""
     restaurant.open(**options)
     cooks = restaurant.start_cooks(["mario", "luigi"])
-    answers = restaurant.rush([meal() for _ in range(ORDERS)], guests=12)
+    answers = restaurant.rush([meal() for _ in range(ORDERS)], clients=12)
     assert [answer.status for answer in answers] == [201] * ORDERS
     numbers = [answer.document["order_number"] for answer in answers]
     restaurant.ledger.wait_for("ready", numbers, 60)

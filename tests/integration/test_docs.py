@@ -105,7 +105,7 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(code.replace(old, new))
 
 
-class House:
+class CopiedProgram:
     """The copied program's processes."""
 
     def __init__(self, where: Path, db_url: str, broker_url: str, closing: ExitStack) -> None:
@@ -148,12 +148,12 @@ def test_a_row_and_a_task_are_a_station(db_url, broker_url, tmp_path):
     opened = subprocess.run([sys.executable, "-c", script, db_url], env=environment, cwd=where)
     assert opened.returncode == 0
     with ExitStack() as closing, psycopg.connect(db_url, autocommit=True) as conn:
-        house = House(where, db_url, broker_url, closing)
-        house.do("--setup-queues")
+        program = CopiedProgram(where, db_url, broker_url, closing)
+        program.do("--setup-queues")
         place(conn)
-        house.start("--mode=kitchen-worker", "--worker-name=cook")
+        program.start("--mode=kitchen-worker", "--worker-name=cook")
         for name in ("quality", "sauces"):
-            house.start("--mode=kitchen-worker", f"--station={name}", f"--worker-name={name}_1")
+            program.start("--mode=kitchen-worker", f"--station={name}", f"--worker-name={name}_1")
         walk = "select stage, outcome from order_stage order by started_at"
         wanted = [("quality", "done"), ("sauces", "done")]
         walked = lambda: conn.execute(walk).fetchall() == wanted  # noqa: E731

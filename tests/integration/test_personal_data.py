@@ -61,7 +61,7 @@ def finish(conn: BoundedConnection, *numbers: str) -> None:
         actions.deliver(conn, number, by="Anna")
 
 
-def hear(conn: BoundedConnection) -> None:
+def receive(conn: BoundedConnection) -> None:
     """Have the tracking service receive what waits in the outbox; the rows stay there."""
     rows = conn.execute(
         "select id, body from message where exchange = 'notifications_fanout' order by position"
@@ -100,7 +100,7 @@ def customer_orders(conn: BoundedConnection) -> list[str]:
     delivered, moved, cancelled, neighbours = numbers
     actions.set_priority(conn, moved, 9, reason=f"Birthday of {NAME}", by="Anna")
     actions.cancel(conn, cancelled, reason=f"{NAME} has called", by=NAME)
-    hear(conn)
+    receive(conn)
     finish(conn, delivered, moved, neighbours)
     conn.execute("update orders set status = 'delivered' where number = %s", [delivered])
     conn.execute(
@@ -122,14 +122,14 @@ def customer_orders(conn: BoundedConnection) -> list[str]:
         "insert into merged_name (kind, kept, merged) values ('customer', 'zoë quexwobble', %s)",
         [Jsonb({"key": "zoë  quexwobble", "name": second, "vip": False})],
     )
-    bury(conn, {"customer_name": NAME.upper(), "items": []}, "no items")
-    bury(conn, {"customer_name": "Neighbour", "notes": f"is with {NAME}"}, "a neighbour's")
-    bury(conn, b"\xff not JSON, from Quexwobble, Zo\xc3\xab Quexwobble", "not JSON")
-    bury(conn, {"number": cancelled}, f"cannot be printed for {NAME}", traceback=f"for {NAME}")
+    make_dead(conn, {"customer_name": NAME.upper(), "items": []}, "no items")
+    make_dead(conn, {"customer_name": "Neighbour", "notes": f"is with {NAME}"}, "a neighbour's")
+    make_dead(conn, b"\xff not JSON, from Quexwobble, Zo\xc3\xab Quexwobble", "not JSON")
+    make_dead(conn, {"number": cancelled}, f"cannot be printed for {NAME}", traceback=f"for {NAME}")
     return numbers
 
 
-def bury(
+def make_dead(
     conn: BoundedConnection, body: dict[str, Any] | bytes, reason: str, traceback: str | None = None
 ) -> None:
     """A dead message, with its copy for the dead-letter queue in the outbox."""

@@ -61,7 +61,7 @@ class InvariantChecker:
         """
         for row in rows.values():
             self._blame(row.id, f"stuck as {row.state}, attempt {row.attempt}")
-        letters = {
+        dead_letters = {
             c.properties["message_id"]: c for q, c in seen if q == DEAD_LETTER_QUEUE and c.durable
         }
         events = [c for q, c in seen if q == EVENTS and c.durable]
@@ -73,21 +73,21 @@ class InvariantChecker:
                 if str(id) not in heard and id not in rows:
                     self._blame(id, "an event that was lost")
             elif id in self._dead:
-                self._look_at(id, dead.get(id), letters.get(str(id)))
+                self._look_at(id, dead.get(id), dead_letters.get(str(id)))
             elif id not in self.effects and id not in rows:
                 self._blame(id, "lost: neither an effect nor a dead letter")
         self._order(events)
         return self.violations
 
-    def _look_at(self, id: Any, dead: Any, letter: Copy | None) -> None:
+    def _look_at(self, id: Any, dead: Any, dead_letter: Copy | None) -> None:
         if id in self.effects:
             self._blame(id, "both an effect and a dead letter")
         if dead is None or not dead.reason or not dead.traceback:
             self._blame(id, "dead, and no row says why")
-        if letter is None:
+        if dead_letter is None:
             self._blame(id, "its dead letter was lost")
             return
-        headers = letter.properties["application_headers"]
+        headers = dead_letter.properties["application_headers"]
         if not headers.get("reason"):
             self._blame(id, "a dead letter without its reason")
         if headers["attempt"] < ATTEMPTS and "Hopeless" not in headers["reason"]:

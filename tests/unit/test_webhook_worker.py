@@ -17,7 +17,7 @@ from pizza.webhooks.webhooks import UrlPolicy
 HERE = {"WEBHOOK_PRIVATE_TARGETS": "yes", "WEBHOOK_SCHEMES": "https,http"}
 
 
-class FakeCrew:
+class FakePool:
     """Takes note of what it is given, and ends at once."""
 
     app: App
@@ -46,13 +46,13 @@ def test_private_targets_and_http_have_to_be_allowed(
     monkeypatch.setattr(
         webhook_worker, "delivery_tasks", lambda p: used.append(p) or delivery_tasks(p)
     )
-    monkeypatch.setattr(webhook_worker, "WorkerPool", FakeCrew)
+    monkeypatch.setattr(webhook_worker, "WorkerPool", FakePool)
     settings = load(
         {}, {"DB_URL": "postgres://localhost/x", "WEBHOOK_THREADS": "3", **environ}, None
     )
     assert webhook_worker.run_webhook_worker(settings) == 0
     assert used == [policy]
-    assert FakeCrew.size == 3 and "deliver_webhook" in FakeCrew.app.tasks
+    assert FakePool.size == 3 and "deliver_webhook" in FakePool.app.tasks
     assert Settings().webhook_private_targets is False
 
 

@@ -53,8 +53,8 @@ def test_orders_of_a_higher_priority_are_cooked_first(restaurant: Restaurant) ->
 def test_an_unreadable_message_becomes_a_dead_letter(restaurant: Restaurant) -> None:
     restaurant.start_cook("toad")
     restaurant.publish("orders_direct", "kitchen.takeout", ["no order"])
-    (letter,) = restaurant.dead_letters(1)
-    assert letter["died_in"] == "kitchen_takeout_queue"
+    (dead_letter,) = restaurant.dead_letters(1)
+    assert dead_letter["died_in"] == "kitchen_takeout_queue"
     number = restaurant.place()
     restaurant.ledger.wait_for("ready", [number], 10)
 

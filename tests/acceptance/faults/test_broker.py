@@ -12,12 +12,12 @@ from ...support.restaurant.outages import down, hung
 from ...support.restaurant.sample_orders import KINDS
 from ...support.waiting import Stopwatch
 
-GUESTS = 30
+ORDERS = 30
 
 
 def pace(restaurant: Restaurant) -> float:
     """The median time of 30 orders, placed one after the other, until their 201."""
-    answers = [restaurant.client.order(meal(kind)) for kind in KINDS * (GUESTS // len(KINDS))]
+    answers = [restaurant.client.order(meal(kind)) for kind in KINDS * (ORDERS // len(KINDS))]
     assert {answer.status for answer in answers} == {201}, answers
     return median(answer.seconds for answer in answers)
 
@@ -32,20 +32,20 @@ def test_orders_are_accepted_as_fast_without_a_broker_and_cooked_once_it_is_back
     """As fast: three times the median before, and 20 ms, since all processes share two cores."""
     cook = restaurant.start_cook("mario")
     watch = Stopwatch()
-    calm = pace(restaurant)
+    before = pace(restaurant)
     eventually(lambda: all_ready(restaurant), 10, "all is cooked before")
 
     with down(restaurant.servers.rabbitmq):
         without = pace(restaurant)
-        assert restaurant.ledger.count("received") == GUESTS
+        assert restaurant.ledger.count("received") == ORDERS
     eventually(lambda: all_ready(restaurant), 15, "all is cooked after the crash")
 
     with hung(restaurant.servers.rabbitmq):
         frozen = pace(restaurant)
     eventually(lambda: all_ready(restaurant), 30, "all is cooked after the hang")
 
-    watch.assert_within(3 * calm + 0.02, without)
-    watch.assert_within(3 * calm + 0.02, frozen)
+    watch.assert_within(3 * before + 0.02, without)
+    watch.assert_within(3 * before + 0.02, frozen)
     assert cook.running
     assert restaurant.service is not None and restaurant.service.running
     warned = [line for line in cook.lines if line["level"] == "WARN"]

@@ -28,7 +28,7 @@ def test_orders_are_503_within_two_seconds_and_accepted_again_afterwards(
     with outage(restaurant.servers.postgres):
         watch = Stopwatch()
         answers = restaurant.rush([meal() for _ in range(32)])
-        answers += restaurant.rush([meal() for _ in range(4)], guests=2)
+        answers += restaurant.rush([meal() for _ in range(4)], clients=2)
         answers.append(restaurant.client.get(f"/orders/{number}/status"))
         answers.append(restaurant.client.get("/workers/status"))
         watch.assert_within(2.0, max(answer.seconds for answer in answers))

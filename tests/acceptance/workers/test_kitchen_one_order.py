@@ -34,7 +34,7 @@ class CookedOrder:
     answer: Answer
     order: dict[str, Any]
     log: list[LogRow]
-    tickets: list[Copy]
+    messages: list[Copy]
     news: list[Copy]
     cook: Program
     restaurant: Restaurant
@@ -150,11 +150,11 @@ def test_each_type_cooks_for_its_own_time(cooked_order: CookedOrder) -> None:
 
 
 def test_the_order_message_leaves_once_under_the_specified_key(cooked_order: CookedOrder) -> None:
-    (ticket,) = cooked_order.tickets
+    (message,) = cooked_order.tickets
 
-    assert ticket.routing_key == f"kitchen.{cooked_order.order['type']}.7"
-    assert ticket.properties["delivery_mode"] == 2
-    assert ticket.properties["priority"] == 7
+    assert message.routing_key == f"kitchen.{cooked_order.order['type']}.7"
+    assert message.properties["delivery_mode"] == 2
+    assert message.properties["priority"] == 7
 
 
 def test_the_order_message_is_the_specified_document(cooked_order: CookedOrder) -> None:

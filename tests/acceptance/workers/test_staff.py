@@ -14,7 +14,7 @@ from typing import Any
 from ...support.restaurant import Restaurant, meal
 from ...support.waiting import Stopwatch
 
-House = Callable[[], Restaurant]
+Open = Callable[[], Restaurant]
 
 
 def flask(restaurant: Restaurant, folder: Path, *words: str) -> Any:
@@ -27,7 +27,7 @@ def flask(restaurant: Restaurant, folder: Path, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_cook_drops_a_cancelled_order_and_continues(new_restaurant: House) -> None:
+def test_a_cook_drops_a_cancelled_order_and_continues(new_restaurant: Open) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     restaurant.start_cook("mario", cooking_time=30)
@@ -46,7 +46,7 @@ def test_a_cook_drops_a_cancelled_order_and_continues(new_restaurant: House) -> 
     assert statuses == [("received", "order-service"), ("cooking", "mario"), ("cancelled", "anna")]
 
 
-def test_a_waiting_order_overtakes_when_staff_raises_its_priority(new_restaurant: House) -> None:
+def test_a_waiting_order_overtakes_when_staff_raises_its_priority(new_restaurant: Open) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     numbers = restaurant.place_in_turn(meal() for _ in range(3))
@@ -63,7 +63,7 @@ def test_a_waiting_order_overtakes_when_staff_raises_its_priority(new_restaurant
 
 
 def test_an_order_that_is_sent_back_is_cooked_again_and_handed_over(
-    new_restaurant: House, tmp_path: Path
+    new_restaurant: Open, tmp_path: Path
 ) -> None:
     restaurant = new_restaurant()
     restaurant.open()

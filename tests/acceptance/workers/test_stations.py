@@ -200,8 +200,8 @@ def test_an_order_message_of_another_program_is_cooked(new_restaurant):
     eventually(lambda: restaurant.ledger.count("ready") == 2, 15, "both are cooked")
     rows = restaurant.ledger.orders().values()
     assert {(row["customer_name"], row["priority"]) for row in rows} == {("Jane", 10), ("Joe", 10)}
-    (letter,) = restaurant.dead_letters(1)
-    assert letter["reason"] == "total_amount is 99, but the items cost 15.99"
+    (dead_letter,) = restaurant.dead_letters(1)
+    assert dead_letter["reason"] == "total_amount is 99, but the items cost 15.99"
 
 
 def test_aging_promotes_an_order_that_waits_too_long(new_restaurant):

@@ -29,7 +29,7 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
     restaurant = new_restaurant()
     restaurant.open(stations="quality")
     tracker = restaurant.track()
-    guest = restaurant.subscribe(customer="Jane")
+    subscriber = restaurant.subscribe(customer="Jane")
     restaurant.start_cook("mario")
     anna = restaurant.start_cook("anna", station="quality", station_time=0)
 
@@ -42,7 +42,7 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
         20,
         "tracking has heard of all changes",
     )
-    eventually(lambda: len(guest.said("notification_received")) >= 3, 20, "and so has Jane")
+    eventually(lambda: len(subscriber.said("notification_received")) >= 3, 20, "and so has Jane")
 
     eventually(
         lambda: [line for line in anna.lines if line.get("trace_id") == ID],

@@ -25,7 +25,7 @@ when (new.task = 'cook_order' and new.headers ->> 'order' is null) execute funct
 """
 
 
-class Guest(threading.Thread):
+class RetryingClient(threading.Thread):
     """Orders one dish after the other; what fails is sent once more, and only once."""
 
     def __init__(self, port: int, *, holds_on: bool) -> None:
@@ -72,12 +72,14 @@ def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
 ) -> None:
     restaurant: Restaurant = new_restaurant()
     old = restaurant.open()
-    guests = [Guest(restaurant.port, holds_on=bool(number % 2)) for number in range(4)]
-    for guest in guests:
+    retrying_clients = [
+        RetryingClient(restaurant.port, holds_on=bool(number % 2)) for number in range(4)
+    ]
+    for guest in retrying_clients:
         guest.start()
 
     def served() -> int:
-        return sum(len(guest.numbers) for guest in guests)
+        return sum(len(guest.numbers) for guest in retrying_clients)
 
     try:
         eventually(lambda: served() > 20, 20, "guests order")
@@ -87,12 +89,12 @@ def test_the_order_service_is_followed_by_another_and_no_request_fails_twice(
         before = served()
         eventually(lambda: served() > before + 20, 20, "the new one takes orders")
     finally:
-        for guest in guests:
+        for guest in retrying_clients:
             guest.over.set()
-        for guest in guests:
+        for guest in retrying_clients:
             guest.join()
-    assert [each for guest in guests for each in guest.failed] == []
-    numbers = [number for guest in guests for number in guest.numbers]
+    assert [each for guest in retrying_clients for each in guest.failed] == []
+    numbers = [number for guest in retrying_clients for number in guest.numbers]
     assert sorted(numbers) == sorted(restaurant.ledger.orders())
     restaurant.start_cook("mario")
     restaurant.ledger.wait_for("ready", numbers, 60)

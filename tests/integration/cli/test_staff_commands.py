@@ -274,13 +274,13 @@ def test_flask_finds_the_commands_and_stdout_has_the_answer_alone(
 
 def on_a_terminal(db_url: str, folder: Path, columns: int) -> str:
     """What `menu list` prints on a terminal of this width."""
-    leader, follower = pty.openpty()
+    leader, feed = pty.openpty()
     words = [sys.executable, "-m", "flask", "--app", "pizza", "menu", "list"]
     environ = {"DB_URL": db_url, "PATH": "", "TERM": "xterm", "LANG": "C.UTF-8"}
     environ["COLUMNS"] = f"{columns}"
 
-    child = subprocess.Popen(words, stdout=follower, cwd=folder, env=environ)
-    os.close(follower)
+    child = subprocess.Popen(words, stdout=feed, cwd=folder, env=environ)
+    os.close(feed)
     drawn = b""
     while True:
         try:

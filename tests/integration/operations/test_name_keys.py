@@ -102,9 +102,9 @@ def conn(url: str) -> Iterator[BoundedConnection]:
         yield opened
 
 
-def order(conn: BoundedConnection, dish: str = "Pizza", guest: str = "Jane") -> Any:
+def order(conn: BoundedConnection, dish: str = "Pizza", customer_name: str = "Jane") -> Any:
     items = (OrderItem(dish, 1, Decimal("5.00")),)
-    return orders.place_order(conn, OrderDraft(guest, items), menu=read_menu(conn).tags)
+    return orders.place_order(conn, OrderDraft(customer_name, items), menu=read_menu(conn).tags)
 
 
 @pytest.mark.parametrize("name", [name for names in SAME for name in names])
@@ -148,11 +148,11 @@ def test_a_vip_is_known_however_the_name_is_typed(
     conn: BoundedConnection, typed: str, other: str
 ) -> None:
     profiles.set_vip(conn, typed, True)
-    assert order(conn, guest=other).priority == 10
+    assert order(conn, customer_name=other).priority == 10
     assert profiles.customer(conn, other).name == typed
     profiles.set_vip(conn, other, False)
     assert not profiles.customer(conn, typed).vip
-    assert order(conn, guest=typed).priority == 5  # a repeat customer
+    assert order(conn, customer_name=typed).priority == 5  # a repeat customer
 
 
 @pytest.mark.parametrize(("typed", "other"), SAME)
@@ -242,7 +242,7 @@ def test_rows_that_release_0_2_writes_get_their_key_in_the_next_run(
         order(conn, "minestrone verde")
     set_vip_as_0_2(conn, decomposed("Zoë"), True)
     fold_names(conn)
-    assert order(conn, guest="ZOË").priority == 10
+    assert order(conn, customer_name="ZOË").priority == 10
     dishes.set_sold_out(conn, "μουσακας", True)
     with pytest.raises(SoldOut):
         order(conn, "ΜΟΥΣΑΚΑΣ")

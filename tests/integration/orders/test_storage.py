@@ -69,13 +69,13 @@ def test_numbers_count_from_one_each_day_and_grow_past_three_digits(
 
 
 def test_numbers_are_unique_when_many_come_at_once(db_url: str, place: Place) -> None:
-    def guest(_: int) -> list[str]:
+    def client(_: int) -> list[str]:
         with connect(db_url, name="guest") as mine:
             orders.set_capacity(mine, 1000)
             return [place(mine)[1].number for _ in range(10)]
 
     with ThreadPoolExecutor(8) as crowd:
-        numbers = [number for mine in crowd.map(guest, range(8)) for number in mine]
+        numbers = [number for mine in crowd.map(client, range(8)) for number in mine]
 
     assert len(set(numbers)) == 80
 
@@ -147,9 +147,9 @@ def test_without_a_cap_no_place_is_counted_and_a_cap_that_comes_later_counts_rig
     assert conn.execute(places).fetchone() == (0,)
 
     # A guest is under way, and has seen that there is none, when one is set
-    with connect(db_url, name="guest") as guest, ThreadPoolExecutor(1) as office:
-        with guest.transaction():
-            assert place(guest)[0] == "placed"
+    with connect(db_url, name="guest") as client, ThreadPoolExecutor(1) as office:
+        with client.transaction():
+            assert place(client)[0] == "placed"
             setting = office.submit(orders.set_capacity, conn, 5)
             waits = "select count(*) from pg_locks where not granted"
             with connect(db_url, name="witness") as witness:

@@ -29,8 +29,8 @@ def logged(caplog: pytest.LogCaptureFixture) -> Any:
 
 def track(conn: BoundedConnection, body: Any, id: str | None = None) -> None:
     with conn.transaction():
-        tell = on_notification(event(body, id), conn)
-    tell()
+        on_commit = on_notification(event(body, id), conn)
+    on_commit()
 
 
 def gaps(conn: BoundedConnection) -> list[tuple[int, int, int, bool]]:

@@ -32,7 +32,7 @@ def ask(
     return None
 
 
-def letters(conn: BoundedConnection) -> list[str]:
+def dead_letters(conn: BoundedConnection) -> list[str]:
     rows = conn.execute("select headers ->> 'reason' from message where exchange = 'dead_letters'")
     return [reason for (reason,) in rows.fetchall()]
 
@@ -94,7 +94,7 @@ def test_an_illegal_transition_is_refused(
     assert answer is not None and not answer["ok"] and sentence in answer["error"]
     assert set(answer) == {"ok", "error"}
     assert status_of(conn, number) == start
-    assert letters(conn) == []
+    assert dead_letters(conn) == []
 
 
 def test_couriers_and_the_counter_report_deliveries(conn: BoundedConnection) -> None:
@@ -117,7 +117,7 @@ def test_couriers_and_the_counter_report_deliveries(conn: BoundedConnection) -> 
 def test_an_unknown_order_is_a_refusal(conn: BoundedConnection) -> None:
     answer = ask(conn, cancel("ORD_20241216_999"))
     assert answer == {"ok": False, "error": "There is no order ORD_20241216_999."}
-    assert letters(conn) == []
+    assert dead_letters(conn) == []
 
 
 def test_a_repeated_request_has_its_effect_once_and_the_same_answer(
@@ -151,7 +151,7 @@ def test_an_invalid_request_is_dead_and_answered(
     answer = ask(conn, cancel("ORD_20241216_001") | change)
 
     assert answer is not None and answer["ok"] is False and reason in answer["error"]
-    assert len(letters(conn)) == 1 and reason in letters(conn)[0]
+    assert len(dead_letters(conn)) == 1 and reason in dead_letters(conn)[0]
 
 
 def test_a_request_without_reply_to_is_carried_out(conn: BoundedConnection) -> None:

@@ -121,7 +121,7 @@ def test_changes_that_tracking_received_are_counted_and_timed(
 ) -> None:
     start = datetime.now(UTC)
 
-    def hear(number: str, sequence: int, old: str | None, new: str, after: float) -> UUID:
+    def receive(number: str, sequence: int, old: str | None, new: str, after: float) -> UUID:
         change = {"old": old, "new": new, "at": start + timedelta(seconds=after)}
         kind = {"order_type": "takeout", "priority": 5}
         event = status_message(number, sequence=sequence, **change, **kind)
@@ -129,13 +129,13 @@ def test_changes_that_tracking_received_are_counted_and_timed(
         return event.event_id
 
     for number, waited in (("ORD_20261123_001", 4), ("ORD_20261123_002", 400)):
-        hear(number, 1, None, "received", 0)
-        hear(number, 2, "received", "cooking", waited)
+        receive(number, 1, None, "received", 0)
+        receive(number, 2, "received", "cooking", waited)
         # Taken over by another cook: no change of status
-        hear(number, 3, "cooking", "cooking", waited + 1)
-        hear(number, 4, "cooking", "ready", waited + 7)
+        receive(number, 3, "cooking", "cooking", waited + 1)
+        receive(number, 4, "cooking", "ready", waited + 7)
     # What came before was lost, so nobody knows how long it took
-    hear("ORD_20261123_003", 2, "received", "cooking", 9)
+    receive("ORD_20261123_003", 2, "received", "cooking", 9)
     found = scrape(client)
 
     counted = {labels["status"]: value for labels, value in found["pizza_orders_total"]}

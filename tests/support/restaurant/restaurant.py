@@ -115,7 +115,7 @@ class Restaurant:
             subscriber.wait_for("subscribed")
         return subscriber
 
-    # -- guests -----------------------------------------------------------------------
+    # -- clients ----------------------------------------------------------------------
 
     def place(self, kind: str = "takeout", **fields: Any) -> str:
         """Place an order that is taken: its number."""
@@ -155,9 +155,9 @@ class Restaurant:
             lambda: all(self.client.answers() for _ in range(20)), seconds, "requests are answered"
         )
 
-    def rush(self, meals: Collection[dict[str, Any]], guests: int | None = None) -> list[Answer]:
-        """Place orders at the same time, by as many guests as there are orders unless told."""
-        with ThreadPoolExecutor(guests or len(meals)) as crowd:
+    def rush(self, meals: Collection[dict[str, Any]], clients: int | None = None) -> list[Answer]:
+        """Place orders at the same time, with one client for each order by default."""
+        with ThreadPoolExecutor(clients or len(meals)) as crowd:
             return list(crowd.map(self.client.order, meals))
 
     def place_in_turn(self, meals: Iterable[dict[str, Any]]) -> list[str]:
@@ -168,7 +168,7 @@ class Restaurant:
 
     def place_all(self, meals: Collection[dict[str, Any]]) -> list[str]:
         """Place orders that are all taken, eight at a time: their numbers."""
-        answers = self.rush(meals, guests=8)
+        answers = self.rush(meals, clients=8)
         assert {answer.status for answer in answers} == {201}, answers
         return [answer.document["order_number"] for answer in answers]
 

@@ -365,7 +365,7 @@ def main() -> None:
     parser.add_argument("--frozen", type=float, default=15)
     parser.add_argument("--skills")
     parser.add_argument("--schema-version", type=int, default=1)
-    parser.add_argument("--crew", type=int, default=0)
+    parser.add_argument("--pool", type=int, default=0)
     parser.add_argument("--no-relay", action="store_true")
     options = parser.parse_args()
     handler = logging.StreamHandler(sys.stdout)
@@ -385,8 +385,8 @@ def main() -> None:
         relay=not options.no_relay,
         skills=frozenset(options.skills.split(",")) if options.skills else None,
     )
-    if options.crew:
-        WorkerPool(toy.app, options.db, options.broker, worker, options.crew).run()
+    if options.pool:
+        WorkerPool(toy.app, options.db, options.broker, worker, options.pool).run()
         return
     Worker(toy.app, options.db, options.broker, worker, registry=Attendance(options.name)).run()
 

@@ -34,7 +34,7 @@ def dead(harness: Harness) -> int:
     return int(harness.rows("select count(*) from dead_message")[0][0])
 
 
-def bury(harness: Harness, *labels: str) -> list[str]:
+def make_dead(harness: Harness, *labels: str) -> list[str]:
     """Jobs that die at once, one after the other."""
     jobs = []
     for number, label in enumerate(labels, start=1):
@@ -61,23 +61,25 @@ def insert(harness: Harness, number: int = 1, **columns: Any) -> list[str]:
 
 
 def listed(conn: BoundedConnection) -> list[str]:
-    return [letter.id for letter in management.list_dead_letters(conn)]
+    return [dead_letter.id for dead_letter in management.list_dead_letters(conn)]
 
 
 def test_a_list_shows_the_reason_and_changes_nothing(
     harness: Harness, conn: BoundedConnection
 ) -> None:
     harness.worker("w")
-    jobs = bury(harness, "first", "second")
+    jobs = make_dead(harness, "first", "second")
     for _ in range(2):
         found = management.list_dead_letters(conn)
-        assert [letter.id for letter in found] == jobs
+        assert [dead_letter.id for dead_letter in found] == jobs
     assert found[0].reason == "Hopeless: no use"
     assert (found[0].task, found[0].queue) == ("play", harness.sample.queue("red"))
     assert (found[0].attempt, found[0].runs) == (1, 1)
     assert found[0].body == {"mode": "hopeless", "label": "first"}
     assert listed(conn) == jobs
-    assert [letter.id for letter in management.list_dead_letters(conn, limit=1)] == jobs[:1]
+    assert [dead_letter.id for dead_letter in management.list_dead_letters(conn, limit=1)] == jobs[
+        :1
+    ]
     assert management.find(conn, jobs[1]) == found[1]
     assert management.find(conn, str(uuid4())) is None
     assert management.find(conn, "no UUID") is None
@@ -90,18 +92,18 @@ def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
     job = str(harness.send("fail"))
     line = worker.await_log("job_dead", within=20)
     (retried, *_) = worker.log("job_retried")
-    letter = management.find(conn, job)
-    assert letter is not None and letter.traceback is not None
-    for text in (line["traceback"], retried["traceback"], letter.traceback):
+    dead_letter = management.find(conn, job)
+    assert dead_letter is not None and dead_letter.traceback is not None
+    for text in (line["traceback"], retried["traceback"], dead_letter.traceback):
         assert "Traceback (most recent call last)" in text
         assert "in _fail" in text  # the function of the task
-    assert letter.traceback.endswith("Flaky: attempt 3 fails as it should\n")
-    assert (letter.attempt, letter.runs) == (3, 3)
+    assert dead_letter.traceback.endswith("Flaky: attempt 3 fails as it should\n")
+    assert (dead_letter.attempt, dead_letter.runs) == (3, 3)
 
 
 def test_one_is_sent_again_and_the_others_stay(harness: Harness, conn: BoundedConnection) -> None:
     worker = harness.worker("w")
-    jobs = bury(harness, "first", "second", "third")
+    jobs = make_dead(harness, "first", "second", "third")
     assert management.retry(conn, jobs[1]).count == 1
     # It is tried once more, and dies once more: behind the others now.
     worker.await_log("job_dead", count=4)
@@ -150,7 +152,7 @@ def test_they_are_listed_and_retried_although_the_broker_lost_its_disk(
 ) -> None:
     harness.relay()
     worker = harness.worker("w", no_relay=True)
-    jobs = bury(harness, "first", "second")
+    jobs = make_dead(harness, "first", "second")
     rabbitmq.kill9()
     rabbitmq.wipe()
     assert listed(conn) == jobs
@@ -164,7 +166,7 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
 ) -> None:
     harness.relay()
     harness.worker("w", no_relay=True)
-    first, second, third = bury(harness, "first", "second", "third")
+    first, second, third = make_dead(harness, "first", "second", "third")
     wait_until(lambda: harness.ready(DEAD_LETTERS) == 3, 10, "there are copies")
     management.drop(conn, first)
     # The message of the second is on its way again, and not dead.
@@ -173,9 +175,9 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
     )
     management.retry(conn, second)
     wait_until(lambda: harness.ready(DEAD_LETTERS) == 1, 15, "two copies have gone")
-    (letter,) = harness.drain(DEAD_LETTERS)
-    assert letter.properties["message_id"] == third
-    assert letter.properties["application_headers"]["reason"] == "Hopeless: no use"
+    (dead_letter,) = harness.drain(DEAD_LETTERS)
+    assert dead_letter.properties["message_id"] == third
+    assert dead_letter.properties["application_headers"]["reason"] == "Hopeless: no use"
 
 
 def test_a_retried_message_of_another_program_keeps_its_reply_headers(
@@ -241,9 +243,9 @@ def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
     found = wait_until(
         lambda: len(x := management.list_dead_letters(conn)) == 2 and x, 15, "two are dead"
     )
-    queues = {letter.queue: letter for letter in found}
+    queues = {dead_letter.queue: dead_letter for dead_letter in found}
     assert set(queues) == {harness.sample.events, f"{harness.prefix}.kept"}
-    assert {letter.headers["message_id"] for letter in found} == {event}
+    assert {dead_letter.headers["message_id"] for dead_letter in found} == {event}
     assert management.retry(conn, queues[harness.sample.events].id).count == 1
     first.await_log("event_dead", count=2)
     assert len(second.log("event_dead")) == 1
@@ -293,9 +295,9 @@ def test_thousands_are_listed_in_bounds_and_sent_again_quickly(
     watch = Stopwatch()
     found = management.list_dead_letters(conn, 100)
     watch.assert_within(0.5)
-    assert [letter.id for letter in found] == ids[:100]
-    assert {len(letter.body) for letter in found} == {management.PREVIEW_BYTES}
-    assert {letter.size for letter in found} == {len(body)}
+    assert [dead_letter.id for dead_letter in found] == ids[:100]
+    assert {len(dead_letter.body) for dead_letter in found} == {management.PREVIEW_BYTES}
+    assert {dead_letter.size for dead_letter in found} == {len(body)}
     assert management.find(conn, ids[0]).body["mode"] == "ok"
     pages = [len(page) for page in management.list_pages(conn, 250)]
     assert pages == [100, 100, 50]

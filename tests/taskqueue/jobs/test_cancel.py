@@ -26,9 +26,9 @@ def test_a_job_that_is_withdrawn_ends_within_a_second(harness: Harness) -> None:
     job = harness.send("sleep", seconds=60)
     begun = harness.await_run(job)
     assert cancel(harness.conn, job)
-    withdrawn = Stopwatch()
+    cancelled = Stopwatch()
     ended = harness.await_run(job, event="end")
-    withdrawn.assert_within(2)
+    cancelled.assert_within(2)
     assert ended["how"] == "LeaseLost"
     assert begun["worker"] == "w"
     # and it says what happened, and goes on with the next

@@ -55,15 +55,19 @@ def test_a_waiting_retry_is_a_row_and_delays_no_others(harness: Harness) -> None
 def test_after_the_last_attempt_it_is_a_dead_letter_with_the_reason(harness: Harness) -> None:
     worker = harness.worker("w")
     job = harness.send("fail", label="x", priority=3)
-    (letter,) = harness.await_dead()
+    (dead_letter,) = harness.await_dead()
     assert len(harness.runs()) == ATTEMPTS
-    headers = letter.properties["application_headers"]
-    assert letter.properties["message_id"] == str(job)
+    headers = dead_letter.properties["application_headers"]
+    assert dead_letter.properties["message_id"] == str(job)
     assert headers["reason"] == f"Flaky: attempt {ATTEMPTS} fails as it should"
     assert (headers["task"], headers["attempt"]) == ("play", ATTEMPTS)
-    assert headers["died_in"] == letter.delivery_info["routing_key"] == harness.sample.queue("red")
+    assert (
+        headers["died_in"]
+        == dead_letter.delivery_info["routing_key"]
+        == harness.sample.queue("red")
+    )
     assert datetime.fromisoformat(headers["died_at"])
-    assert json.loads(letter.body) == {"mode": "fail", "label": "x"}
+    assert json.loads(dead_letter.body) == {"mode": "fail", "label": "x"}
     assert worker.await_log("job_dead")["level"] == "ERROR"  # which it says after the commit
     tally = harness.rows("select what, queue, number from message_counter order by what")
     assert tally == [("dead", headers["died_in"], 1), ("retried", headers["died_in"], ATTEMPTS - 1)]
@@ -90,8 +94,8 @@ def test_a_task_says_itself_when_it_is_due_again_with_its_effect_in_one_commit(
 def test_when_that_commit_fails_the_policy_decides(harness: Harness) -> None:
     harness.worker("w")
     job = harness.send("again", wait=3600, times=1)
-    (letter,) = harness.await_dead()
-    assert letter.properties["message_id"] == str(job)
+    (dead_letter,) = harness.await_dead()
+    assert dead_letter.properties["message_id"] == str(job)
     assert len(harness.runs()) == ATTEMPTS
     assert not harness.effects()
 
@@ -115,8 +119,8 @@ def test_asking_to_be_called_again_is_counted_apart_from_failures(harness: Harne
 def test_an_error_without_retry_is_a_dead_letter_at_once(harness: Harness) -> None:
     harness.worker("w")
     harness.send("hopeless")
-    (letter,) = harness.await_dead()
-    assert letter.properties["application_headers"]["reason"] == "Hopeless: no use"
+    (dead_letter,) = harness.await_dead()
+    assert dead_letter.properties["application_headers"]["reason"] == "Hopeless: no use"
     assert len(harness.runs()) == 1
 
 
@@ -128,9 +132,14 @@ def test_the_claims_a_task_makes_itself_count_like_all_others(harness: Harness) 
         harness.send("send_and_fail", task="once", times=9),
     )
     fine = harness.send("two", task="once")
-    letters = harness.await_dead(2)
-    assert {letter.properties["message_id"] for letter in letters} == {str(before), str(after)}
-    assert {letter.properties["application_headers"]["attempt"] for letter in letters} == {ATTEMPTS}
+    dead_letters = harness.await_dead(2)
+    assert {dead_letter.properties["message_id"] for dead_letter in dead_letters} == {
+        str(before),
+        str(after),
+    }
+    assert {
+        dead_letter.properties["application_headers"]["attempt"] for dead_letter in dead_letters
+    } == {ATTEMPTS}
     harness.await_all_done()
     assert harness.effects() == {fine: 2}
     assert not worker.tracebacks()
@@ -140,8 +149,8 @@ def test_errors_that_look_like_the_frameworks_own_are_the_jobs(harness: Harness)
     worker = harness.worker("w")
     harness.send("oserror")
     fine = harness.send("after_the_end")
-    (letter,) = harness.await_dead()
-    assert "FileNotFoundError" in letter.properties["application_headers"]["reason"]
+    (dead_letter,) = harness.await_dead()
+    assert "FileNotFoundError" in dead_letter.properties["application_headers"]["reason"]
     # What fails after its completion has had its effect, and is not tried again
     harness.await_all_done()
     harness.assert_each_once([fine])
@@ -164,6 +173,6 @@ def test_a_manual_claim_in_the_last_attempt_is_dead_lettered_too(harness: Harnes
     assert attempt == 0
     harness.rows("update message set attempt = %s returning 1", ATTEMPTS)
     worker = harness.worker("heir", no_relay=True)
-    (letter,) = harness.await_dead()
-    assert "workers died" in letter.properties["application_headers"]["reason"]
+    (dead_letter,) = harness.await_dead()
+    assert "workers died" in dead_letter.properties["application_headers"]["reason"]
     assert not worker.tracebacks()

@@ -16,7 +16,7 @@ from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
 
 
-def assert_calm(process: Process, since: tuple[float, float], share: float = 0.15) -> None:
+def assert_healthy(process: Process, since: tuple[float, float], share: float = 0.15) -> None:
     """It lives, has said that something is amiss, and has not used much of the processor."""
     used, passed = process.cpu_seconds() - since[0], time.monotonic() - since[1]
     assert process.running
@@ -37,7 +37,7 @@ def test_absent_at_the_start_and_killed_in_the_middle(harness: Harness, rabbitmq
     since = now(worker)
     jobs = harness.send_many(10)
     time.sleep(2)  # some time without a broker
-    assert_calm(worker, since)
+    assert_healthy(worker, since)
     rabbitmq.start()
     back = Stopwatch()
     harness.await_all_done(12)
@@ -56,7 +56,7 @@ def test_absent_at_the_start_and_killed_in_the_middle(harness: Harness, rabbitmq
     harness.await_all_done(20)
     harness.assert_each_once(jobs)
     assert len(harness.runs("begin", busy)) == 1
-    assert_calm(worker, since, share=0.3)
+    assert_healthy(worker, since, share=0.3)
 
 
 def test_hung_and_resumed(harness: Harness, rabbitmq: RabbitMQ) -> None:
@@ -71,7 +71,7 @@ def test_hung_and_resumed(harness: Harness, rabbitmq: RabbitMQ) -> None:
     wait_until(lambda: harness.effects()[busy] == 1, 5, "the job ends without the broker")
     worker.await_log("broker_lost", 20)
     wait_until(lambda: len(worker.log("broker_lost")) >= 2, 20, "relay and worker have noticed")
-    assert_calm(worker, since)
+    assert_healthy(worker, since)
     rabbitmq.resume()
     resumed = Stopwatch()
     harness.await_all_done(20)

@@ -20,7 +20,7 @@ def labels(harness: Harness, job: object) -> dict[str, int]:
     return dict(harness.rows(query, job))
 
 
-def calm(process: Process, action: str) -> bool:
+def stays_quiet(process: Process, action: str) -> bool:
     """It said once what is wrong, as a warning, and showed no traceback."""
     levels = [line["level"] for line in process.log(action)]
     return process.running and levels == ["WARNING"] and not process.tracebacks()
@@ -45,7 +45,7 @@ def test_a_job_in_the_middle_is_done_after_it_in_the_same_attempt(
     assert {run["attempt"] for run in harness.runs("end", job)} == {1}
     assert labels(harness, job)[" ended"] == 1
     assert harness.effects()[later] == 1
-    assert calm(worker, "database_lost") and calm(relay, "relay_lost")
+    assert stays_quiet(worker, "database_lost") and stays_quiet(relay, "relay_lost")
     assert not worker.log("session_lost")
     assert not worker.log("job_retried") and not worker.log("job_dead")
 

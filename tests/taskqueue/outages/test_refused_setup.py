@@ -106,7 +106,7 @@ def empty_database(postgres: Postgres) -> Iterator[str]:
 
 def test_anything_before_setup(harness: Harness, empty_database: str) -> None:
     options = {"ready": False, "db": empty_database}
-    ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"crew": 1}]
+    ways: list[dict[str, Any]] = [{}, {"skills": "s"}, {"pool": 1}]
     workers = [
         harness.worker(f"w{n}", no_relay=True, **options, **way) for n, way in enumerate(ways)
     ]

@@ -14,14 +14,15 @@ from pizza.taskqueue.task import publish
 from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
 
-DOZE = "(lock_key('publisher asleep') & 4294967295)::oid"
+SLEEPING = "(lock_key('publisher asleep') & 4294967295)::oid"
 
 
 def awake(harness: Harness) -> bool:
     """Whether the relay is awake; asleep it holds a lock."""
     held = harness.rows(
         f"""select 1 from pg_locks
-           where locktype = 'advisory' and objid = {DOZE} and mode = 'ExclusiveLock'"""
+           where locktype = 'advisory' and objid = {SLEEPING}
+             and mode = 'ExclusiveLock'"""
     )
     return not held
 
@@ -30,7 +31,8 @@ def keeps_awake(harness: Harness, pid: int) -> bool:
     """Whether an open transaction of the backend has sent something and need not notify."""
     held = harness.rows(
         f"""select 1 from pg_locks
-           where locktype = 'advisory' and objid = {DOZE} and mode = 'ShareLock' and pid = %s""",
+           where locktype = 'advisory' and objid = {SLEEPING}
+             and mode = 'ShareLock' and pid = %s""",
         pid,
     )
     return bool(held)

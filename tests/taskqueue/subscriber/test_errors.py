@@ -15,7 +15,7 @@ from devservices.ports import free_port
 from ...support.taskqueue.sample_subscriber import ATTEMPTS, SCHEMA
 from ...support.taskqueue.worker_process import Harness
 from ...support.waiting import Stopwatch, wait_until
-from .test_subscriber import await_heard, ns, reason, shout, shout_all
+from .test_subscriber import await_received, ns, reason, shout, shout_all
 
 # The ledger handler of an event {"id": [1]}: an expression of another type, a function that is not.
 WRONG_TYPE = "insert into heard (event_id, n) values ('x', array[1])"
@@ -42,11 +42,11 @@ def test_an_error_of_its_statements_is_tried_as_often_as_the_policy_says(
     subscriber = harness.subscriber()
     harness.relay()
     shout_all(harness, [{"n": 1, "mode": "ok", **body}, *({"n": n, "mode": "ok"} for n in (2, 3))])
-    await_heard(received, 2)
+    await_received(received, 2)
     assert received() == [2, 3]
     assert ns(harness) == [1] * ATTEMPTS + [2, 3]
-    (letter,) = harness.await_dead()
-    assert reason(letter).startswith(f"{state}: ")
+    (dead_letter,) = harness.await_dead()
+    assert reason(dead_letter).startswith(f"{state}: ")
     assert len(subscriber.log("event_retried")) == ATTEMPTS - 1
     assert not subscriber.log("database_lost") + subscriber.log("database_refused")
     assert subscriber.running and not subscriber.tracebacks()
@@ -59,11 +59,11 @@ def test_an_error_of_another_database_is_tried_as_often_as_the_policy_says(
     harness.relay()
     shout(harness, 1, "elsewhere", url=f"postgresql://nobody@127.0.0.1:{free_port()}/elsewhere")
     shout(harness, 2)
-    await_heard(received, 1)
+    await_received(received, 1)
     assert received() == [2]
     assert ns(harness) == [1] * ATTEMPTS + [2]
-    (letter,) = harness.await_dead()
-    assert reason(letter).startswith("DatabaseUnavailable: ")
+    (dead_letter,) = harness.await_dead()
+    assert reason(dead_letter).startswith("DatabaseUnavailable: ")
     assert not subscriber.log("database_lost")
 
 
@@ -92,7 +92,7 @@ def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
         locked = Stopwatch()
         wait_until(lambda: locked.seconds > LOCKED_S, LOCKED_S, "it has waited for the lock")
         locker.rollback()
-        await_heard(received, 1)
+        await_received(received, 1)
     assert received() == [1]
     assert not subscriber.log("event_dead") + subscriber.log("event_retried")
     assert subscriber.running and not subscriber.tracebacks()
@@ -113,7 +113,7 @@ def test_a_statement_cancelled_by_an_operator_dead_letters_no_event(
             wait_until(lambda: harness.rows(cancel), 15, "its statement waits, and is cancelled")
             cancelled += 1
         locker.rollback()
-    await_heard(received, 1)
+    await_received(received, 1)
     assert received() == [1]
     assert not subscriber.log("event_dead") + subscriber.log("event_retried")
 
@@ -124,10 +124,10 @@ def test_a_table_that_never_comes_is_waited_for_and_then_the_policy_decides(
     subscriber = harness.subscriber(migration=1)
     harness.relay()
     shout_all(harness, [{"n": 1, "mode": "ok", "sql": NO_TABLE}, {"n": 2, "mode": "ok"}])
-    await_heard(received, 1, within=30)
+    await_received(received, 1, within=30)
     assert received() == [2]
-    (letter,) = harness.await_dead()
-    assert reason(letter).startswith("UndefinedTable: ")
+    (dead_letter,) = harness.await_dead()
+    assert reason(dead_letter).startswith("UndefinedTable: ")
     assert len(subscriber.log("event_retried")) == ATTEMPTS - 1
     assert len(subscriber.log("database_refused")) <= ATTEMPTS
     assert subscriber.running

@@ -62,7 +62,7 @@ def pair(harness: Harness) -> Iterator[Pair]:
     yield found
 
 
-def assert_calm(processes: list[Process]) -> None:
+def assert_healthy(processes: list[Process]) -> None:
     for each in processes:
         assert each.running and not each.tracebacks()
         assert len(each.log()) < 40
@@ -75,7 +75,7 @@ def test_restarts_of_the_broker(pair: Pair, rabbitmq: RabbitMQ) -> None:
         restart()
         pair.assert_flow()
     assert pair.changes_of_holder() <= 3
-    assert_calm([pair.holder, pair.standby])
+    assert_healthy([pair.holder, pair.standby])
 
 
 def crash(server: RabbitMQ | Postgres) -> None:
@@ -92,7 +92,7 @@ def test_a_restart_of_the_database(
     harness.reconnect()
     pair.assert_flow()
     assert pair.changes_of_holder() <= 1
-    assert_calm([pair.holder, pair.standby])
+    assert_healthy([pair.holder, pair.standby])
 
 
 def test_the_end_of_the_one_at_work(pair: Pair) -> None:
@@ -100,7 +100,7 @@ def test_the_end_of_the_one_at_work(pair: Pair) -> None:
     pair.holder.kill9()
     pair.assert_flow()
     assert pair.changes_of_holder() == 1
-    assert_calm([pair.standby])
+    assert_healthy([pair.standby])
 
 
 def test_a_frozen_subscriber_is_replaced_and_stands_by_when_it_continues(harness: Harness) -> None:
@@ -150,4 +150,4 @@ def test_the_subscriber_survives_a_cut_of_the_session_with_its_lock(
     for _ in range(5):
         assert harness.rows(cut) == [(True,)]
         pair.assert_flow()
-    assert_calm([pair.holder, pair.standby])
+    assert_healthy([pair.holder, pair.standby])

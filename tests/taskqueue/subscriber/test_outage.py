@@ -13,7 +13,7 @@ from devservices import Postgres, RabbitMQ
 from ...support.taskqueue.sample_subscriber import SCHEMA
 from ...support.taskqueue.worker_process import Harness, Process
 from ...support.waiting import Stopwatch, wait_until
-from .test_subscriber import await_heard, ns, shout, shout_all
+from .test_subscriber import await_received, ns, shout, shout_all
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def received(harness: Harness) -> Callable[[], list[int]]:
     return lambda: [n for (n,) in harness.rows("select n from heard order by position")]
 
 
-def assert_calm(process: Process, since: tuple[float, float], share: float = 0.15) -> None:
+def assert_healthy(process: Process, since: tuple[float, float], share: float = 0.15) -> None:
     """It lives, and has not used much of the processor."""
     used, passed = process.cpu_seconds() - since[0], time.monotonic() - since[1]
     assert process.running
@@ -43,7 +43,7 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     subscriber.await_log("broker_lost", 15)
     since = now(subscriber)
     time.sleep(2)  # some time without a broker
-    assert_calm(subscriber, since)
+    assert_healthy(subscriber, since)
     rabbitmq.start()
     subscriber.await_log("subscribed", 10)
     assert len(subscriber.log("broker_lost")) == 1
@@ -60,10 +60,10 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     gate.open()
     rabbitmq.start()
     subscriber.await_log("broker_reconnected", 15, count=2)
-    await_heard(received, 30, 20)
+    await_received(received, 30, 20)
     assert received() == list(range(30))
     assert [(line["level"]) for line in subscriber.log("broker_lost")] == ["WARNING"] * 2
-    assert_calm(subscriber, since, 0.3)
+    assert_healthy(subscriber, since, 0.3)
 
 
 def test_a_hung_broker(
@@ -71,15 +71,15 @@ def test_a_hung_broker(
 ) -> None:
     subscriber = harness.subscriber(heartbeat=2)
     shout(harness, 1)
-    await_heard(received, 1)
+    await_received(received, 1)
     rabbitmq.pause()
     since = now(subscriber)
     subscriber.await_log("broker_lost", 20)
-    assert_calm(subscriber, since)
+    assert_healthy(subscriber, since)
     rabbitmq.resume()
     subscriber.await_log("broker_reconnected", 20)
     shout(harness, 2)
-    await_heard(received, 2)
+    await_received(received, 2)
     # And it stops while the server hangs again
     rabbitmq.pause()
     subscriber.await_log("broker_lost", 20, count=2)
@@ -95,7 +95,7 @@ def test_the_heartbeat_is_kept_while_a_handler_works_and_waits(
     subscriber = harness.subscriber(heartbeat=1)
     shout(harness, 1, "block", seconds=5)
     shout(harness, 2)
-    await_heard(received, 2)
+    await_received(received, 2)
     assert not subscriber.log("broker_lost")
     assert [line["redelivered"] for line in harness.runs()] == [False, False]
 
@@ -106,7 +106,7 @@ def test_a_queue_that_a_person_deletes_is_declared_again(
 ) -> None:
     subscriber = harness.subscriber(own=own)
     shout(harness, 1)
-    await_heard(received, 1)
+    await_received(received, 1)
     if own:
         listed = rabbitmq.ctl("list_queues", "name").split()
         (name,) = [name for name in listed if name.startswith(f"{harness.prefix}.own.")]
@@ -120,7 +120,7 @@ def test_a_queue_that_a_person_deletes_is_declared_again(
             channel.queue_delete(harness.sample.events)
     subscriber.await_log("broker_reconnected", 10)
     shout(harness, 2)
-    await_heard(received, 2)
+    await_received(received, 2)
     assert received() == [1, 2]
 
 
@@ -133,17 +133,17 @@ def test_the_database_away_at_the_start_and_in_the_middle(
     shout(harness, 1)
     since = now(subscriber)
     time.sleep(3)  # longer than the heartbeat lasts
-    assert_calm(subscriber, since)
+    assert_healthy(subscriber, since)
     postgres.start()
     subscriber.await_log("subscribed", 10)
-    await_heard(received, 1)
+    await_received(received, 1)
     postgres.kill9()
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(2, 10)])
     subscriber.await_log("database_lost", 10, count=2)
     postgres.start()
     harness.reconnect()
     subscriber.await_log("database_reconnected", 15)
-    await_heard(received, 9)
+    await_received(received, 9)
     assert received() == list(range(1, 10))
     assert not subscriber.log("broker_lost"), "its connection to the broker is kept meanwhile"
     assert not subscriber.log("event_retried"), "an absent server is no failed attempt"
@@ -155,14 +155,14 @@ def test_a_hung_database(
 ) -> None:
     subscriber = harness.subscriber(heartbeat=2)
     shout(harness, 1)
-    await_heard(received, 1)
+    await_received(received, 1)
     postgres.pause()
     shout(harness, 2)
     subscriber.await_log("database_lost", 20)
     assert not subscriber.log("broker_lost")
     postgres.resume()
     harness.reconnect()
-    await_heard(received, 2)
+    await_received(received, 2)
     assert received() == [1, 2]
 
 
@@ -184,8 +184,8 @@ def test_a_dead_letter_queue_that_a_person_deletes_is_declared_again(harness: Ha
         channel.queue_delete("dead_letter_queue")
     shout(harness, 1, "poison")
     subscriber.await_log("broker_reconnected")
-    (letter,) = harness.await_dead()
-    assert letter.properties["application_headers"]["reason"] == "not to my taste"
+    (dead_letter,) = harness.await_dead()
+    assert dead_letter.properties["application_headers"]["reason"] == "not to my taste"
     assert subscriber.log("broker_lost") and not subscriber.tracebacks()
     shout(harness, 2)
     wait_until(lambda: 2 in ns(harness, "heard"), 5, "it goes on")

@@ -44,15 +44,15 @@ def ns(harness: Harness, event: str = "begin") -> list[int]:
     return [line["n"] for line in harness.runs(event)]
 
 
-def await_heard(received: Callable[[], list[int]], count: int, within: float = 15) -> None:
+def await_received(received: Callable[[], list[int]], count: int, within: float = 15) -> None:
     wait_until(lambda: len(received()) >= count, within, f"{count} events are heard")
 
 
-def reason(letter: amqp.Message) -> str:
-    return letter.properties["application_headers"]["reason"]
+def reason(dead_letter: amqp.Message) -> str:
+    return dead_letter.properties["application_headers"]["reason"]
 
 
-def assert_calm(subscriber: Process) -> None:
+def assert_healthy(subscriber: Process) -> None:
     assert subscriber.running and not subscriber.tracebacks()
 
 
@@ -69,7 +69,7 @@ def test_events_come_in_order_with_all_their_properties(
             harness.prefix,
             "event.last",
         )
-    await_heard(received, 201)
+    await_received(received, 201)
     assert received() == list(range(201))
     wait_until(lambda: ns(harness, "heard") == list(range(201)), 5, "each is told of after")
     last = harness.runs()[-1]
@@ -85,10 +85,10 @@ def test_a_duplicate_has_no_effect(harness: Harness, received: Callable[[], list
     first = shout(harness, 1)
     shout(harness, 2, id=first)
     shout(harness, 3)
-    await_heard(received, 2)
+    await_received(received, 2)
     assert received() == [1, 3]
     assert subscriber.await_log("event_skipped")["details"]["message_id"] == first
-    assert_calm(subscriber)
+    assert_healthy(subscriber)
 
 
 def test_without_a_database(harness: Harness) -> None:
@@ -100,10 +100,10 @@ def test_without_a_database(harness: Harness) -> None:
     shout(harness, 5)
     wait_until(lambda: 5 in ns(harness, "heard"), 10, "the last is heard")
     assert ns(harness, "heard") == [1, 3, 5]
-    (letter,) = harness.await_dead()
-    assert json.loads(letter.body)["n"] == 4
-    assert reason(letter) == f"Flaky: attempt {ATTEMPTS} fails as it should"
-    assert_calm(subscriber)
+    (dead_letter,) = harness.await_dead()
+    assert json.loads(dead_letter.body)["n"] == 4
+    assert reason(dead_letter) == f"Flaky: attempt {ATTEMPTS} fails as it should"
+    assert_healthy(subscriber)
 
 
 def test_a_failing_event_is_held_in_its_place(
@@ -121,19 +121,21 @@ def test_a_failing_event_is_held_in_its_place(
             {"n": 5, "mode": "ok"},
         ],
     )
-    await_heard(received, 3)
+    await_received(received, 3)
     assert received() == [1, 2, 5]
     assert ns(harness) == [1] * 3 + [2] + [3] * ATTEMPTS + [4] * ATTEMPTS + [5]
-    letters = sorted(harness.await_dead(2), key=lambda letter: json.loads(letter.body)["n"])
-    assert [json.loads(letter.body)["n"] for letter in letters] == [3, 4]
-    headers = letters[0].properties["application_headers"]
+    dead_letters = sorted(
+        harness.await_dead(2), key=lambda dead_letter: json.loads(dead_letter.body)["n"]
+    )
+    assert [json.loads(dead_letter.body)["n"] for dead_letter in dead_letters] == [3, 4]
+    headers = dead_letters[0].properties["application_headers"]
     assert headers["reason"] == f"Flaky: attempt {ATTEMPTS} fails as it should"
     assert (headers["died_in"], headers["attempt"]) == (harness.sample.events, ATTEMPTS)
     assert headers["message_id"] == ids[2]
     assert len(subscriber.log("event_retried")) == 2 + 2 * (ATTEMPTS - 1)
     assert len(subscriber.log("event_dead")) == 2
     assert not subscriber.log("broker_lost"), "an OSError of the handler is not the broker's"
-    assert_calm(subscriber)
+    assert_healthy(subscriber)
 
 
 @pytest.mark.parametrize("db", [True, False])
@@ -153,16 +155,17 @@ def test_poison_is_dead_at_once(
     shout(harness, 1, "poison")
     shout(harness, 2)
     wait_until(lambda: 2 in ns(harness, "heard"), 10, "the queue moves on")
-    letters = harness.await_dead(len(garbage) + 1)
+    dead_letters = harness.await_dead(len(garbage) + 1)
     # The keeper may hold some of them for a moment, so their order in the queue may change.
     reasons = {
-        x.body.encode() if isinstance(x.body, str) else bytes(x.body): reason(x) for x in letters
+        x.body.encode() if isinstance(x.body, str) else bytes(x.body): reason(x)
+        for x in dead_letters
     }
-    assert len(letters) == len(reasons) == len(garbage) + 1
+    assert len(dead_letters) == len(reasons) == len(garbage) + 1
     assert {*garbage} < {*reasons}
     assert [reasons[body] for body in reasons if body not in garbage] == ["not to my taste"]
     assert ns(harness) == [1, 2]
-    assert_calm(subscriber)
+    assert_healthy(subscriber)
 
 
 def test_killed_in_the_middle_and_before_the_ack(
@@ -178,16 +181,16 @@ def test_killed_in_the_middle_and_before_the_ack(
     )
     wait_until(lambda: not first.running, 10, "the first is gone")
     second = harness.subscriber("second")
-    await_heard(received, 10)
+    await_received(received, 10)
     assert received() == list(range(10))
     # And killed at any moment, each once and in order all the same
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(10, 400)])
-    await_heard(received, 60)
+    await_received(received, 60)
     second.kill9()
     third = harness.subscriber("third")
-    await_heard(received, 400)
+    await_received(received, 400)
     assert received() == list(range(400))
-    assert_calm(third)
+    assert_healthy(third)
 
 
 def test_each_subscriber_receives_all_events(
@@ -198,7 +201,7 @@ def test_each_subscriber_receives_all_events(
     wait_until(lambda: len(ns(harness, "heard")) == 20, 10, "both hear all")
     assert sorted(ns(harness, "heard")) == sorted([*range(10), *range(10)])
     for each in both:
-        assert_calm(each)
+        assert_healthy(each)
 
 
 @pytest.mark.parametrize("db", [True, False])
@@ -213,4 +216,4 @@ def test_the_second_of_a_name_is_refused(
     wait_until(lambda: ns(harness, "heard") == [1], 5, "the first goes on")
     first.kill9()
     third = harness.subscriber("one", exclusive=True, db=db)
-    assert_calm(third)
+    assert_healthy(third)

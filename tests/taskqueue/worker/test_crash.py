@@ -75,9 +75,9 @@ def test_a_worker_that_dies_in_every_attempt_is_not_tried_for_ever(harness: Harn
         wait_until(over, 15, "dead, or given up")
         if worker.running:
             break
-    letter = harness.await_dead()[0]
-    assert letter.properties["message_id"] == str(job)
-    headers = letter.properties["application_headers"]
+    dead_letter = harness.await_dead()[0]
+    assert dead_letter.properties["message_id"] == str(job)
+    headers = dead_letter.properties["application_headers"]
     assert "3 attempts" in headers["reason"]
     assert len(harness.runs()) == 3
     assert worker.running

@@ -56,7 +56,8 @@ def test_a_bad_foreign_message_dies_with_its_reason(harness: Harness) -> None:
     put(harness, b"{not json")
     put(harness, {"mode": "fly"})
     reasons = sorted(
-        letter.properties["application_headers"]["reason"] for letter in harness.await_dead(2)
+        dead_letter.properties["application_headers"]["reason"]
+        for dead_letter in harness.await_dead(2)
     )
     assert reasons[0] == "no mode fly"
     assert reasons[1].startswith("the body is not JSON")

@@ -51,10 +51,12 @@ def test_bodies_of_the_wrong_shape_are_dead_at_once(harness: Harness) -> None:
         harness.sample.strict.send(harness.conn, body, routing_key="red", message_id=identity)
         ids[str(identity)] = name
     good = harness.send(task="strict")
-    letters = {str(each.properties["message_id"]): each for each in harness.await_dead(len(ids))}
-    assert set(letters) == set(ids)
-    for letter in letters.values():
-        headers = letter.properties["application_headers"]
+    dead_letters = {
+        str(each.properties["message_id"]): each for each in harness.await_dead(len(ids))
+    }
+    assert set(dead_letters) == set(ids)
+    for dead_letter in dead_letters.values():
+        headers = dead_letter.properties["application_headers"]
         assert headers["reason"] and headers["task"] == "strict"
         assert headers["died_in"] == harness.sample.queue("red") and headers["died_at"]
     harness.await_all_done()
@@ -72,9 +74,11 @@ def test_every_kind_of_garbage_is_kept_unchanged(harness: Harness) -> None:
             channel.basic_publish(amqp.Message(body, **properties), harness.prefix, "red")
         channel.basic_publish(amqp.Message(b"{}", application_headers=GOOD), harness.prefix, "red")
     good = harness.send()
-    letters = harness.await_dead(len(GARBAGE) + 1)
-    assert all(letter.properties["application_headers"]["reason"] for letter in letters)
-    kept = [base64.b64encode(_bytes(letter.body)) for letter in letters]
+    dead_letters = harness.await_dead(len(GARBAGE) + 1)
+    assert all(
+        dead_letter.properties["application_headers"]["reason"] for dead_letter in dead_letters
+    )
+    kept = [base64.b64encode(_bytes(dead_letter.body)) for dead_letter in dead_letters]
     sent = [base64.b64encode(body) for body, _ in GARBAGE.values()] + [base64.b64encode(b"{}")]
     assert sorted(kept) == sorted(sent)
     wait_until(lambda: harness.ready(harness.sample.queue("red")) == 0, 5, "the queue has moved on")

@@ -9,7 +9,7 @@ from ...support.taskqueue.worker_process import Harness
 
 def test_a_worker_pool_runs_jobs_at_the_same_time_and_stops_as_one(harness: Harness) -> None:
     # Given two workers in one process, and a job that waits for a gate
-    crew = harness.worker("crew", crew=2)
+    pool = harness.worker("pool", pool=2)
     gate = harness.gate()
     held = harness.send("block", until=gate)
     harness.await_run(held)
@@ -17,10 +17,10 @@ def test_a_worker_pool_runs_jobs_at_the_same_time_and_stops_as_one(harness: Harn
     others = harness.send_many(3)
     harness.await_states(claimed=1)
     first = harness.runs("begin", held)[0]["worker"]
-    assert set(harness.shares()) == {"crew.1", "crew.2"} - {first}
+    assert set(harness.shares()) == {"pool.1", "pool.2"} - {first}
     # When it gets SIGTERM, jobs in progress are finished
-    crew.signal(signal.SIGTERM)
+    pool.signal(signal.SIGTERM)
     gate.open()
-    assert crew.guarded.wait() == 0
+    assert pool.guarded.wait() == 0
     harness.assert_each_once([held, *others])
-    assert not crew.tracebacks()
+    assert not pool.tracebacks()

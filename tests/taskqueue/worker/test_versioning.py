@@ -116,10 +116,10 @@ def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(harness: Harness) 
     wait_until(lambda: harness.ready(DEAD_LETTERS) == 1, 15, "it is dead")
     for process in harness.processes:
         process.kill9()
-    (letter,) = management.list_dead_letters(harness.conn)
-    assert (letter.body, letter.attempt, letter.runs) == (body, 1, 1)
-    assert "Hopeless: no use" in (letter.traceback or "")
-    assert management.retry(harness.conn, letter.id)
+    (dead_letter,) = management.list_dead_letters(harness.conn)
+    assert (dead_letter.body, dead_letter.attempt, dead_letter.runs) == (body, 1, 1)
+    assert "Hopeless: no use" in (dead_letter.traceback or "")
+    assert management.retry(harness.conn, dead_letter.id)
     columns = "id, task, convert_from(body, 'UTF8')::json, headers, priority, needs"
     assert harness.rows(f"select {columns} from message where task is not null") == [
         (dead, "play", body, {"new": UNKNOWN}, 3, ["draw"])

@@ -77,13 +77,13 @@ def received(body: bytes = b"{}", **values: bytes) -> Delivery:
 
 def assert_clean(found: Delivery) -> None:
     """PostgreSQL's text and jsonb take all of it, and RabbitMQ takes its dead letter."""
-    letter = OutgoingDeadLetter.from_delivery(found, "x", attempt=1)
-    document = json.dumps(letter.headers, ensure_ascii=False)
+    dead_letter = OutgoingDeadLetter.from_delivery(found, "x", attempt=1)
+    document = json.dumps(dead_letter.headers, ensure_ascii=False)
     texts = [document, found.message_id, found.reply_to, found.correlation_id]
     for text in filter(None, texts):
         assert "\\u0000" not in text and "\x00" not in text
         text.encode()
-    _, _, message = letter.to_amqp()
+    _, _, message = dead_letter.to_amqp()
     assert len(message._serialize_properties()) < FRAME_MAX - 1000
 
 
@@ -163,11 +163,11 @@ def test_headers_nested_too_deep_are_undecodable() -> None:
     "name", [b"queue", b"reason", b"attempt", b"died_in", b"self", b"delivery"]
 )
 def test_a_header_of_any_name_leaves_room_for_the_reason(name: bytes) -> None:
-    letter = OutgoingDeadLetter.from_delivery(
+    dead_letter = OutgoingDeadLetter.from_delivery(
         received(headers=table((name, b"t\x01"))), "because", attempt=2
     )
-    assert (letter.headers["reason"], letter.headers["died_in"]) == ("because", "q")
-    assert letter.headers["attempt"] == 2
+    assert (dead_letter.headers["reason"], dead_letter.headers["died_in"]) == ("because", "q")
+    assert dead_letter.headers["attempt"] == 2
 
 
 @pytest.mark.parametrize("key", [b"\xff", b"\xed\xa0\x80", b"a\x00b", "é".encode(), b"\xff" * 255])

@@ -58,7 +58,7 @@ class StubPublisher:
         return [None] * len(batch)
 
 
-class Judge:
+class RepublisherCase:
     """A republisher, and a queue in which so many messages wait that were sent long ago."""
 
     def __init__(self, clock: Clock, waiting: int) -> None:
@@ -115,17 +115,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_messages_of_a_wrongly_empty_queue_are_published_again_after_the_second_check(
     clock: Clock,
 ) -> None:
-    judge = Judge(clock, 3)
-    assert judge.look() == 0
-    assert judge.look() == 3
+    case = RepublisherCase(clock, 3)
+    assert case.look() == 0
+    assert case.look() == 3
 
 
 def test_a_missing_queue_is_declared_at_once(clock: Clock) -> None:
-    judge = Judge(clock, 3)
-    judge.broker.ready = None
-    assert judge.look() == 0
-    assert judge.broker.declared == 1
-    assert judge.look() == 3
+    case = RepublisherCase(clock, 3)
+    case.broker.ready = None
+    assert case.look() == 0
+    assert case.broker.declared == 1
+    assert case.look() == 3
 
 
 @pytest.mark.parametrize(
@@ -138,42 +138,42 @@ def test_a_missing_queue_is_declared_at_once(clock: Clock) -> None:
     ],
 )
 def test_a_few_may_be_in_hand(clock: Clock, waiting: int, ready: int, is_lost: bool) -> None:
-    judge = Judge(clock, waiting)
-    judge.broker.ready = ready
-    assert judge.look(2) == (waiting if is_lost else 0)
+    case = RepublisherCase(clock, waiting)
+    case.broker.ready = ready
+    assert case.look(2) == (waiting if is_lost else 0)
 
 
 def test_a_queue_that_was_short_once_is_not_sent_again_when_it_is_so_much_later(
     clock: Clock,
 ) -> None:
-    judge = Judge(clock, 3)
-    judge.look()
-    judge.broker.ready = 3
-    judge.look()
-    judge.broker.ready = 0
-    assert judge.look() == 0
+    case = RepublisherCase(clock, 3)
+    case.look()
+    case.broker.ready = 3
+    case.look()
+    case.broker.ready = 0
+    assert case.look() == 0
 
 
 def test_a_large_queue_is_sent_again_in_slices_once_each_in_order(clock: Clock) -> None:
-    judge = Judge(clock, 1200)
-    judge.look()
-    judge.clock.now += INTERVAL_S + 0.1
-    judge.step()
+    case = RepublisherCase(clock, 1200)
+    case.look()
+    case.clock.now += INTERVAL_S + 0.1
+    case.step()
     sizes = []
-    while judge.republisher.is_busy:
-        before = len(judge.publisher.positions)
-        judge.step()
-        sizes.append(len(judge.publisher.positions) - before)
+    while case.republisher.is_busy:
+        before = len(case.publisher.positions)
+        case.step()
+        sizes.append(len(case.publisher.positions) - before)
     assert sizes == [500, 500, 200]
-    assert judge.publisher.positions == list(range(1, 1201))
+    assert case.publisher.positions == list(range(1, 1201))
 
 
 def test_a_queue_that_stays_short_is_sent_again_after_growing_pauses(clock: Clock) -> None:
-    judge = Judge(clock, 3)
+    case = RepublisherCase(clock, 3)
     moments, before = [], 0
     for _ in range(60):
-        if judge.look() > before:
-            before = len(judge.publisher.positions)
+        if case.look() > before:
+            before = len(case.publisher.positions)
             moments.append(clock.now)
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert gaps[0] >= 5
@@ -181,8 +181,8 @@ def test_a_queue_that_stays_short_is_sent_again_after_growing_pauses(clock: Cloc
 
 
 def test_it_does_not_look_more_often_than_it_should(clock: Clock) -> None:
-    judge = Judge(clock, 3)
-    judge.look()
+    case = RepublisherCase(clock, 3)
+    case.look()
     for _ in range(5):
-        judge.step()
-    assert judge.count(SQL.queues_with_waiting) == 1
+        case.step()
+    assert case.count(SQL.queues_with_waiting) == 1

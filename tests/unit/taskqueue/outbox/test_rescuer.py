@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Judge:
+class RescuerCase:
     """A rescuer, and what it looks at."""
 
     def __init__(self, clock: Clock, answers: dict[str, Any] | None = None) -> None:
@@ -41,7 +41,7 @@ class Judge:
         self.conn = FakeConnection(answers)
         self._rescuer = Rescuer(self.conn, lambda about, text: None)  # type: ignore[arg-type]
 
-    def judges(self, after: float) -> bool:
+    def checks(self, after: float) -> bool:
         """Check again, so many seconds later; returns whether leases were checked."""
         self.clock.now += after
         before = len(self.conn.statements)
@@ -50,21 +50,21 @@ class Judge:
 
 
 def test_after_a_gap_no_lease_counts_as_expired_until_all_could_renew(clock: Clock) -> None:
-    judge = Judge(clock)
+    case = RescuerCase(clock)
     # Given that it has just started: it does not know which processes slept
-    assert not judge.judges(0)
-    looks = [judge.judges(1) for _ in range(6)]
+    assert not case.checks(0)
+    looks = [case.checks(1) for _ in range(6)]
     assert looks[0] is False and looks[-1] is True
     # When it, or the server, has slept, then again
-    assert not judge.judges(20)
-    assert not judge.judges(1)
-    assert [judge.judges(1) for _ in range(6)][-1]
+    assert not case.checks(20)
+    assert not case.checks(1)
+    assert [case.checks(1) for _ in range(6)][-1]
 
 
 def test_a_worker_whose_sessions_were_ended_and_each_message_are_logged(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    judge = Judge(
+    case = RescuerCase(
         clock,
         {
             SQL.expired_workers: [(7, "frozen")],
@@ -74,7 +74,7 @@ def test_a_worker_whose_sessions_were_ended_and_each_message_are_logged(
     )
     with caplog.at_level(logging.WARNING):
         for _ in range(6):
-            if judge.judges(1):
+            if case.checks(1):
                 break
     actions = [record.__dict__["action"] for record in caplog.records]
     assert actions == ["worker_expired", "claim_orphaned"]

@@ -12,7 +12,7 @@ from pizza.web.security.forwarded import Forwarding
 from pizza.web.security.proxies import behind_proxies, client_of, network_of
 
 KEY = "a key of the staff"
-HOUSE = {"REMOTE_ADDR": "10.0.0.1"}
+PROXY = {"REMOTE_ADDR": "10.0.0.1"}
 BODY = json.dumps({"customer_name": "Jo", "items": [{"name": "Tea", "quantity": 1, "price": 2}]})
 PAGE = {"Accept": "text/html"}
 
@@ -20,7 +20,7 @@ PAGE = {"Accept": "text/html"}
 def seen(trusted="10.0.0.0/8", **environ):
     """The WSGI environment of a request behind `behind_proxies`."""
     networks = load({}, {"TRUSTED_PROXIES": trusted}, None).trusted_proxies
-    found = {"wsgi.url_scheme": "http", "HTTP_HOST": "10.0.0.9:3000", **HOUSE, **environ}
+    found = {"wsgi.url_scheme": "http", "HTTP_HOST": "10.0.0.9:3000", **PROXY, **environ}
     list(behind_proxies(lambda env, start: [], networks)(found, lambda *_: None))
     return found
 
@@ -164,7 +164,7 @@ def proxied_client(restaurant):
 
 
 def test_below_a_prefix_every_address_begins_with_it(proxied_client):
-    below = {"environ_base": HOUSE, "headers": {"X-Forwarded-Prefix": "/sub"}}
+    below = {"environ_base": PROXY, "headers": {"X-Forwarded-Prefix": "/sub"}}
     placed = proxied_client.post("/orders", data=BODY, **below)
     page = proxied_client.get("/", **below | {"headers": below["headers"] | PAGE}).text
     login = proxied_client.get("/manage", **below | {"headers": below["headers"] | PAGE})
@@ -197,7 +197,7 @@ def test_a_page_is_not_foreign_where_the_proxy_says_under_which_name_it_is_ours(
     cookie = session(proxied_client)
     named = {"X-Forwarded-Host": "pizza.example"}
     statuses = lambda *headers: proxied_client.post(  # noqa: E731
-        "/kitchen/resume", data=b"{}", environ_base=HOUSE,
+        "/kitchen/resume", data=b"{}", environ_base=PROXY,
         headers={name: value for each in headers for name, value in each.items()},
     ).status_code  # fmt: skip
 
@@ -209,7 +209,7 @@ def test_a_page_is_not_foreign_where_the_proxy_says_under_which_name_it_is_ours(
 
 def test_behind_a_proxy_that_hides_the_name_a_session_is_proof_enough(proxied_client):
     cookie = session(proxied_client)
-    ask = lambda path, *headers, environ=HOUSE: proxied_client.post(  # noqa: E731
+    ask = lambda path, *headers, environ=PROXY: proxied_client.post(  # noqa: E731
         path, data=b"{}", environ_base=environ,
         headers={name: value for each in headers for name, value in each.items()},
     ).status_code  # fmt: skip
@@ -229,7 +229,7 @@ def test_without_a_key_a_proxy_that_hides_the_host_gets_nothing(restaurant):
     networks = load({}, {"TRUSTED_PROXIES": "10.0.0.1"}, None).trusted_proxies
     http = create_app(Settings(trusted_proxies=networks), Dependencies(restaurant)).test_client()
     refused = http.post(
-        "/kitchen/resume", data=b"{}", environ_base=HOUSE, headers={**INSIDE, **THEIRS}
+        "/kitchen/resume", data=b"{}", environ_base=PROXY, headers={**INSIDE, **THEIRS}
     )
 
     assert refused.status_code == 403
