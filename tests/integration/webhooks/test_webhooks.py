@@ -46,7 +46,7 @@ def receiver() -> Iterator[WebhookReceiver]:
     found.close()
 
 
-class Desk:
+class WebhookHarness:
     """A webhook at the receiver, events, and a worker that runs due deliveries on request."""
 
     def __init__(self, conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> None:
@@ -109,8 +109,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> Iterator[Desk]:
-    found = Desk(conn, db_url, receiver)
+def harness(
+    conn: BoundedConnection, db_url: str, receiver: WebhookReceiver
+) -> Iterator[WebhookHarness]:
+    found = WebhookHarness(conn, db_url, receiver)
     yield found
     found.close()
 
@@ -118,19 +120,21 @@ def desk(conn: BoundedConnection, db_url: str, receiver: WebhookReceiver) -> Ite
 # --- from an event to its deliveries --------------------------------------------------------------
 
 
-def test_an_event_becomes_a_delivery_with_its_task_for_each_subscribed_webhook(desk: Desk) -> None:
-    all_of_it, _ = desk.add()
-    ready, _ = desk.add("order.ready", "order.delivered")
-    disabled, _ = desk.add()
-    webhooks.change_webhook(desk.conn, str(disabled.id), WebhookPatch(enabled=False))
+def test_an_event_becomes_a_delivery_with_its_task_for_each_subscribed_webhook(
+    harness: WebhookHarness,
+) -> None:
+    all_of_it, _ = harness.add()
+    ready, _ = harness.add("order.ready", "order.delivered")
+    disabled, _ = harness.add()
+    webhooks.change_webhook(harness.conn, str(disabled.id), WebhookPatch(enabled=False))
 
-    body = desk.track(1, "cooking")
-    desk.track(2, "ready")
+    body = harness.track(1, "cooking")
+    harness.track(2, "ready")
 
-    assert [each.type for each in desk.log(all_of_it)] == ["order.ready", "order.cooking"]
-    assert [each.type for each in desk.log(ready)] == ["order.ready"]
-    assert desk.log(disabled) == []
-    first = desk.log(all_of_it)[-1]
+    assert [each.type for each in harness.log(all_of_it)] == ["order.ready", "order.cooking"]
+    assert [each.type for each in harness.log(ready)] == ["order.ready"]
+    assert harness.log(disabled) == []
+    first = harness.log(all_of_it)[-1]
     assert (first.state, first.attempts, first.order_number) == ("waiting", 0, NUMBER)
     assert str(first.event_id) == body["event_id"]
     assert json.loads(first.payload) == {
@@ -138,95 +142,99 @@ def test_an_event_becomes_a_delivery_with_its_task_for_each_subscribed_webhook(d
         "timestamp": "2024-12-16T10:32:00.000Z",
         "data": body,
     }
-    assert {id for id, _, _ in desk.messages()} == {
-        each.id for webhook in (all_of_it, ready) for each in desk.log(webhook)
+    assert {id for id, _, _ in harness.messages()} == {
+        each.id for webhook in (all_of_it, ready) for each in harness.log(webhook)
     }
 
 
 def test_a_rolled_back_event_leaves_no_delivery_and_a_repeated_one_leaves_one(
-    desk: Desk,
+    harness: WebhookHarness,
 ) -> None:
-    webhook, _ = desk.add()
+    webhook, _ = harness.add()
     body = status(1)
-    with pytest.raises(RuntimeError), desk.conn.transaction():
-        on_notification(event(body, None), desk.conn)
+    with pytest.raises(RuntimeError), harness.conn.transaction():
+        on_notification(event(body, None), harness.conn)
         raise RuntimeError
-    assert desk.log(webhook) == [] and desk.messages() == []
-    desk.conn.execute("delete from tracking_event")
+    assert harness.log(webhook) == [] and harness.messages() == []
+    harness.conn.execute("delete from tracking_event")
     for _ in range(2):
-        with desk.conn.transaction():
-            on_notification(event(body, None), desk.conn)
-        desk.conn.execute("delete from tracking_event")  # as if tracking had forgotten it
-    assert len(desk.log(webhook)) == len(desk.messages()) == 1
+        with harness.conn.transaction():
+            on_notification(event(body, None), harness.conn)
+        harness.conn.execute("delete from tracking_event")  # as if tracking had forgotten it
+    assert len(harness.log(webhook)) == len(harness.messages()) == 1
 
 
-def test_without_a_webhook_nothing_is_written(desk: Desk) -> None:
-    desk.track()
-    assert desk.conn.execute("select count(*) from message").fetchone() == (0,)
+def test_without_a_webhook_nothing_is_written(harness: WebhookHarness) -> None:
+    harness.track()
+    assert harness.conn.execute("select count(*) from message").fetchone() == (0,)
 
 
 # --- delivering -----------------------------------------------------------------------------------
 
 
-def test_a_delivery_is_signed_and_noted(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_delivery_is_signed_and_noted(
+    harness: WebhookHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    webhook, secret = desk.add()
-    body = desk.track()
+    webhook, secret = harness.add()
+    body = harness.track()
 
-    assert desk.work() == [Outcome.COMPLETED]
+    assert harness.work() == [Outcome.COMPLETED]
 
-    (heard,) = desk.receiver.heard
+    (heard,) = harness.receiver.heard
     assert heard.verified_by(secret)
     assert heard.id == body["event_id"]
     assert heard.headers["content-type"] == "application/json"
     assert heard.json["data"] == body
-    (noted,) = desk.log(webhook)
+    (noted,) = harness.log(webhook)
     assert (noted.state, noted.attempts, noted.answer, noted.problem) == ("delivered", 1, 204, None)
     assert noted.tried_at and noted.duration is not None and noted.next_at is None
-    assert desk.messages() == []
+    assert harness.messages() == []
     # Then no secret is in any line
     assert secret not in caplog.text and secret[10:30] not in caplog.text
 
 
-def test_after_a_rotation_it_is_signed_with_both_secrets_for_a_day(desk: Desk) -> None:
-    webhook, former = desk.add()
-    changed, newer = webhooks.rotate_secret(desk.conn, str(webhook.id))
+def test_after_a_rotation_it_is_signed_with_both_secrets_for_a_day(harness: WebhookHarness) -> None:
+    webhook, former = harness.add()
+    changed, newer = webhooks.rotate_secret(harness.conn, str(webhook.id))
     assert newer != former and changed.former_until is not None
-    desk.track(1)
-    desk.work()
-    assert all(desk.receiver.heard[0].verified_by(secret) for secret in (former, newer))
+    harness.track(1)
+    harness.work()
+    assert all(harness.receiver.heard[0].verified_by(secret) for secret in (former, newer))
 
-    desk.conn.execute("update webhook set former_until = now()")
-    desk.track(2, "ready")
-    desk.work()
-    assert desk.receiver.heard[1].verified_by(newer)
-    assert not desk.receiver.heard[1].verified_by(former)
+    harness.conn.execute("update webhook set former_until = now()")
+    harness.track(2, "ready")
+    harness.work()
+    assert harness.receiver.heard[1].verified_by(newer)
+    assert not harness.receiver.heard[1].verified_by(former)
 
 
-def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(desk: Desk) -> None:
-    webhook, secret = desk.add()
-    desk.receiver.answers = [(500, {}, "out of dough"), (302, {"Location": "/x"}, "")]
-    desk.track()
+def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(
+    harness: WebhookHarness,
+) -> None:
+    webhook, secret = harness.add()
+    harness.receiver.answers = [(500, {}, "out of dough"), (302, {"Location": "/x"}, "")]
+    harness.track()
 
-    assert desk.work() == [Outcome.RESCHEDULED]
-    (noted,) = desk.log(webhook)
+    assert harness.work() == [Outcome.RESCHEDULED]
+    (noted,) = harness.log(webhook)
     assert (noted.state, noted.attempts, noted.answer) == ("waiting", 1, 500)
     assert noted.problem == "answered 500: out of dough"
-    (_, _, due) = desk.messages()[0]
+    (_, _, due) = harness.messages()[0]
     assert due is not None and 3.5 < due <= 5
     assert noted.next_at is not None
-    assert webhooks.find_webhook(desk.conn, str(webhook.id)).failing_since is not None
+    assert webhooks.find_webhook(harness.conn, str(webhook.id)).failing_since is not None
 
-    assert desk.work() == [Outcome.RESCHEDULED]  # a redirect is no success
-    assert desk.work() == [Outcome.COMPLETED]
-    assert len({each.id for each in desk.receiver.heard}) == 1
-    assert all(each.verified_by(secret) for each in desk.receiver.heard)
-    assert [each.path for each in desk.receiver.heard] == ["/hook"] * 3
-    assert desk.log(webhook)[0].attempts == 3
-    assert webhooks.find_webhook(desk.conn, str(webhook.id)).failing_since is None
+    assert harness.work() == [Outcome.RESCHEDULED]  # a redirect is no success
+    assert harness.work() == [Outcome.COMPLETED]
+    assert len({each.id for each in harness.receiver.heard}) == 1
+    assert all(each.verified_by(secret) for each in harness.receiver.heard)
+    assert [each.path for each in harness.receiver.heard] == ["/hook"] * 3
+    assert harness.log(webhook)[0].attempts == 3
+    assert webhooks.find_webhook(harness.conn, str(webhook.id)).failing_since is None
 
 
-def test_the_waits_span_about_a_day(desk: Desk) -> None:
+def test_the_waits_span_about_a_day(harness: WebhookHarness) -> None:
     schedule = DeliveryPolicy().schedule
     waits = [schedule.delay(n).total_seconds() for n in range(1, schedule.max_attempts)]
     assert waits[0] <= 5
@@ -234,83 +242,85 @@ def test_the_waits_span_about_a_day(desk: Desk) -> None:
     assert 15 * 3600 < sum(waits) < 30 * 3600
 
 
-def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(desk: Desk) -> None:
-    webhook, _ = desk.add()
-    desk.receiver.always = 500
-    desk.track()
+def test_after_the_last_attempt_it_is_failed_and_no_dead_letter(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
+    harness.receiver.always = 500
+    harness.track()
     attempts = DeliveryPolicy().schedule.max_attempts
-    outcomes = [desk.work()[0] for _ in range(attempts)]
+    outcomes = [harness.work()[0] for _ in range(attempts)]
     assert outcomes == [Outcome.RESCHEDULED] * (attempts - 1) + [Outcome.COMPLETED]
-    (noted,) = desk.log(webhook)
+    (noted,) = harness.log(webhook)
     assert (noted.state, noted.attempts, noted.next_at) == ("failed", attempts, None)
-    assert desk.conn.execute("select count(*) from message").fetchone() == (0,)
+    assert harness.conn.execute("select count(*) from message").fetchone() == (0,)
     # And staff can retry it
-    desk.receiver.always = 200
-    retried = webhooks.retry_delivery(desk.conn, str(webhook.id), str(noted.id))
+    harness.receiver.always = 200
+    retried = webhooks.retry_delivery(harness.conn, str(webhook.id), str(noted.id))
     assert (retried.state, retried.attempts) == ("waiting", 0)
-    assert desk.work() == [Outcome.COMPLETED]
-    assert desk.log(webhook)[0].state == "delivered"
+    assert harness.work() == [Outcome.COMPLETED]
+    assert harness.log(webhook)[0].state == "delivered"
 
 
 @pytest.mark.parametrize("answer", [429, 503])
-def test_a_retry_after_is_the_least_wait_for_all_of_its_deliveries(desk: Desk, answer: int) -> None:
-    webhook, _ = desk.add()
-    desk.receiver.answers = [(answer, {"Retry-After": "600"}, "")]
-    desk.track(1)
-    desk.work()
-    assert 595 < (desk.messages()[0][2] or 0) <= 600
+def test_a_retry_after_is_the_least_wait_for_all_of_its_deliveries(
+    harness: WebhookHarness, answer: int
+) -> None:
+    webhook, _ = harness.add()
+    harness.receiver.answers = [(answer, {"Retry-After": "600"}, "")]
+    harness.track(1)
+    harness.work()
+    assert 595 < (harness.messages()[0][2] or 0) <= 600
     # Then what comes now is put off for as long, unattempted
-    desk.track(2, "ready")
-    assert desk.work() == [Outcome.RESCHEDULED] * 2
-    assert all(595 < (due or 0) <= 610 for _, _, due in desk.messages())
-    assert [each.attempts for each in desk.log(webhook)] == [0, 1]
-    assert len(desk.receiver.heard) == 1
+    harness.track(2, "ready")
+    assert harness.work() == [Outcome.RESCHEDULED] * 2
+    assert all(595 < (due or 0) <= 610 for _, _, due in harness.messages())
+    assert [each.attempts for each in harness.log(webhook)] == [0, 1]
+    assert len(harness.receiver.heard) == 1
 
 
-def test_410_disables(desk: Desk) -> None:
-    webhook, _ = desk.add()
-    desk.receiver.always = 410
-    desk.track(1)
-    desk.track(2, "ready")
-    assert desk.work() == [Outcome.COMPLETED] * 2
-    found = webhooks.find_webhook(desk.conn, str(webhook.id))
+def test_410_disables(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
+    harness.receiver.always = 410
+    harness.track(1)
+    harness.track(2, "ready")
+    assert harness.work() == [Outcome.COMPLETED] * 2
+    found = webhooks.find_webhook(harness.conn, str(webhook.id))
     assert found.disabled_at is not None and found.disabled_reason == "answered 410 Gone"
-    assert [each.state for each in desk.log(webhook)] == ["failed", "failed"]
-    assert desk.log(webhook)[0].problem == "the webhook is disabled"
-    assert len(desk.receiver.heard) == 1
-    desk.track(3, "delivered")
-    assert desk.messages() == []
+    assert [each.state for each in harness.log(webhook)] == ["failed", "failed"]
+    assert harness.log(webhook)[0].problem == "the webhook is disabled"
+    assert len(harness.receiver.heard) == 1
+    harness.track(3, "delivered")
+    assert harness.messages() == []
 
 
-def test_a_webhook_that_fails_for_days_is_disabled(desk: Desk) -> None:
-    webhook, _ = desk.add()
-    desk.receiver.always = 500
-    desk.conn.execute("update webhook set failing_since = now() - interval '73 hours'")
-    desk.track()
-    desk.work()
-    found = webhooks.find_webhook(desk.conn, str(webhook.id))
+def test_a_webhook_that_fails_for_days_is_disabled(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
+    harness.receiver.always = 500
+    harness.conn.execute("update webhook set failing_since = now() - interval '73 hours'")
+    harness.track()
+    harness.work()
+    found = webhooks.find_webhook(harness.conn, str(webhook.id))
     assert found.disabled_reason == "has failed for 3 days"
     # And enabled again it begins with a clean sheet
-    enabled = webhooks.change_webhook(desk.conn, str(webhook.id), WebhookPatch(enabled=True))
+    enabled = webhooks.change_webhook(harness.conn, str(webhook.id), WebhookPatch(enabled=True))
     assert (enabled.disabled_at, enabled.disabled_reason, enabled.failing_since) == (None,) * 3
 
 
-def test_a_webhook_that_times_out_has_a_longer_pause_each_time(desk: Desk) -> None:
-    webhook, _ = desk.add()
-    desk.receiver.always = desk.receiver.hang
-    desk.track(1)
-    desk.track(2, "ready")
+def test_a_webhook_that_times_out_has_a_longer_pause_each_time(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
+    harness.receiver.always = harness.receiver.hang
+    harness.track(1)
+    harness.track(2, "ready")
     # The first one waits in vain, the second is put off without a request
-    assert desk.work() == [Outcome.RESCHEDULED] * 2
-    assert len(desk.receiver.heard) == 1
-    assert [each.attempts for each in desk.log(webhook)] == [0, 1]
-    assert desk.log(webhook)[1].problem == "no answer within 0.5 s"
-    assert 59 < (desk.messages()[1][2] or 0) < 70
+    assert harness.work() == [Outcome.RESCHEDULED] * 2
+    assert len(harness.receiver.heard) == 1
+    assert [each.attempts for each in harness.log(webhook)] == [0, 1]
+    assert harness.log(webhook)[1].problem == "no answer within 0.5 s"
+    assert 59 < (harness.messages()[1][2] or 0) < 70
     rests = []
     for _ in range(2):
-        desk.conn.execute("update webhook set rests_until = null")
-        desk.run(*desk.messages()[0][:2])
-        row = desk.conn.execute(
+        harness.conn.execute("update webhook set rests_until = null")
+        harness.run(*harness.messages()[0][:2])
+        row = harness.conn.execute(
             "select extract(epoch from rests_until - now())::float from webhook"
         )
         rests.append(row.fetchone()[0])
@@ -318,10 +328,10 @@ def test_a_webhook_that_times_out_has_a_longer_pause_each_time(desk: Desk) -> No
 
 
 def test_each_webhook_gets_one_delivery_at_a_time_and_delays_no_others(
-    desk: Desk, db_url: str
+    harness: WebhookHarness, db_url: str
 ) -> None:
-    slow, _ = desk.add()
-    webhooks.add_webhook(desk.conn, desk.receiver.url("/quick"))
+    slow, _ = harness.add()
+    webhooks.add_webhook(harness.conn, harness.receiver.url("/quick"))
     began, go = threading.Event(), threading.Event()
 
     def wait(handler: Any) -> None:
@@ -330,48 +340,50 @@ def test_each_webhook_gets_one_delivery_at_a_time_and_delays_no_others(
         handler.send_response(200)
         handler.end_headers()
 
-    desk.track(1)
-    desk.track(2, "ready")
-    by_hook = {each.id: each for each in desk.log(slow)}
-    mine = [m for m in desk.messages() if m[0] in by_hook]
-    others = [m for m in desk.messages() if m[0] not in by_hook]
-    desk.receiver.answers = [wait]
+    harness.track(1)
+    harness.track(2, "ready")
+    by_hook = {each.id: each for each in harness.log(slow)}
+    mine = [m for m in harness.messages() if m[0] in by_hook]
+    others = [m for m in harness.messages() if m[0] not in by_hook]
+    harness.receiver.answers = [wait]
     line = ReconnectingConnection(db_url, name="test other job", sleep=lambda _: True)
     patient = replace(QUICK, timeout=60)
     try:
-        held = threading.Thread(target=desk.run, args=(*mine[0][:2], patient, PRIVATE, line))
+        held = threading.Thread(target=harness.run, args=(*mine[0][:2], patient, PRIVATE, line))
         held.start()
         assert began.wait(30)
         # Then a second one of the same webhook is snoozed, and the other webhook gets its delivery
-        assert desk.run(*mine[1][:2]) is Outcome.RESCHEDULED
-        assert [desk.run(*each[:2]) for each in others] == [Outcome.COMPLETED] * 2
-        assert [each.path for each in desk.receiver.heard] == ["/hook", "/quick", "/quick"]
+        assert harness.run(*mine[1][:2]) is Outcome.RESCHEDULED
+        assert [harness.run(*each[:2]) for each in others] == [Outcome.COMPLETED] * 2
+        assert [each.path for each in harness.receiver.heard] == ["/hook", "/quick", "/quick"]
         go.set()
         held.join(30)
         # And when the first one is done, it is its turn
-        assert desk.run(*mine[1][:2]) is Outcome.COMPLETED
+        assert harness.run(*mine[1][:2]) is Outcome.COMPLETED
     finally:
         go.set()
         line.close()
-    assert [each.state for each in desk.log(slow)] == ["delivered"] * 2
+    assert [each.state for each in harness.log(slow)] == ["delivered"] * 2
 
 
-def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(desk: Desk) -> None:
-    webhook, _ = desk.add()
-    desk.track()
-    assert desk.work(policy=UrlPolicy(("http",))) == [Outcome.RESCHEDULED]
-    assert desk.log(webhook)[0].problem == "127.0.0.1 is not a public address"
-    assert desk.work(policy=UrlPolicy(("https",), allow_private=True)) == [Outcome.RESCHEDULED]
-    assert desk.log(webhook)[0].problem == "must begin with https://"
-    assert not desk.receiver.heard
+def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(
+    harness: WebhookHarness,
+) -> None:
+    webhook, _ = harness.add()
+    harness.track()
+    assert harness.work(policy=UrlPolicy(("http",))) == [Outcome.RESCHEDULED]
+    assert harness.log(webhook)[0].problem == "127.0.0.1 is not a public address"
+    assert harness.work(policy=UrlPolicy(("https",), allow_private=True)) == [Outcome.RESCHEDULED]
+    assert harness.log(webhook)[0].problem == "must begin with https://"
+    assert not harness.receiver.heard
 
 
-def test_deliveries_of_a_removed_webhook_end_without_an_error(desk: Desk) -> None:
-    webhook, _ = desk.add()
-    desk.track()
-    webhooks.remove_webhook(desk.conn, str(webhook.id))
-    assert desk.work() == [Outcome.COMPLETED]
-    assert not desk.receiver.heard and desk.messages() == []
+def test_deliveries_of_a_removed_webhook_end_without_an_error(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
+    harness.track()
+    webhooks.remove_webhook(harness.conn, str(webhook.id))
+    assert harness.work() == [Outcome.COMPLETED]
+    assert not harness.receiver.heard and harness.messages() == []
 
 
 # --- staff ----------------------------------------------------------------------------------------
@@ -418,60 +430,60 @@ def test_invalid_fields_are_refused_one_by_one() -> None:
     assert set(fields(caught)) == {"url", "types", "description"}
 
 
-def test_fields_left_out_of_a_change_stay(desk: Desk) -> None:
-    webhook, _ = webhooks.add_webhook(desk.conn, "https://a.example", ["order.ready"], "screen")
+def test_fields_left_out_of_a_change_stay(harness: WebhookHarness) -> None:
+    webhook, _ = webhooks.add_webhook(harness.conn, "https://a.example", ["order.ready"], "screen")
     changed = webhooks.change_webhook(
-        desk.conn, str(webhook.id), WebhookPatch(url="https://b.example")
+        harness.conn, str(webhook.id), WebhookPatch(url="https://b.example")
     )
     assert changed == replace(webhook, url="https://b.example")
     changed = webhooks.change_webhook(
-        desk.conn, str(webhook.id), WebhookPatch(types=[], description="")
+        harness.conn, str(webhook.id), WebhookPatch(types=[], description="")
     )
     assert (changed.types, changed.description) == (None, None)
-    off = webhooks.change_webhook(desk.conn, str(webhook.id), WebhookPatch(enabled=False))
+    off = webhooks.change_webhook(harness.conn, str(webhook.id), WebhookPatch(enabled=False))
     assert off.disabled_at is not None and off.disabled_reason == "by staff"
     with pytest.raises(WebhookDisabled):
-        webhooks.test_webhook(desk.conn, str(webhook.id))
+        webhooks.test_webhook(harness.conn, str(webhook.id))
 
 
-def test_a_test_is_delivered_whatever_the_types_of_the_webhook(desk: Desk) -> None:
-    webhook, secret = desk.add("order.ready")
-    sent = webhooks.test_webhook(desk.conn, str(webhook.id))
+def test_a_test_is_delivered_whatever_the_types_of_the_webhook(harness: WebhookHarness) -> None:
+    webhook, secret = harness.add("order.ready")
+    sent = webhooks.test_webhook(harness.conn, str(webhook.id))
     assert sent.type == "webhook.test"
-    desk.work()
-    assert desk.receiver.heard[0].json["type"] == "webhook.test"
-    assert desk.receiver.heard[0].verified_by(secret)
+    harness.work()
+    assert harness.receiver.heard[0].json["type"] == "webhook.test"
+    assert harness.receiver.heard[0].verified_by(secret)
 
 
 def test_a_delivery_that_waits_for_hours_is_made_at_once_and_by_its_new_task_alone(
-    desk: Desk,
+    harness: WebhookHarness,
 ) -> None:
-    webhook, _ = desk.add()
-    desk.receiver.answers = [(503, {"Retry-After": "9999"}, "")]
-    desk.track()
-    former = desk.messages()[0][:2]
-    desk.work()
-    desk.conn.execute("update webhook set rests_until = null")
-    webhooks.retry_delivery(desk.conn, str(webhook.id), str(desk.log(webhook)[0].id))
-    ((_, _, due),) = desk.messages()
+    webhook, _ = harness.add()
+    harness.receiver.answers = [(503, {"Retry-After": "9999"}, "")]
+    harness.track()
+    former = harness.messages()[0][:2]
+    harness.work()
+    harness.conn.execute("update webhook set rests_until = null")
+    webhooks.retry_delivery(harness.conn, str(webhook.id), str(harness.log(webhook)[0].id))
+    ((_, _, due),) = harness.messages()
     assert due is None
-    assert desk.run(*former) is Outcome.SKIPPED
-    assert desk.work() == [Outcome.COMPLETED]
-    assert len(desk.receiver.heard) == 2
+    assert harness.run(*former) is Outcome.SKIPPED
+    assert harness.work() == [Outcome.COMPLETED]
+    assert len(harness.receiver.heard) == 2
 
 
-def test_the_log_has_pages(desk: Desk) -> None:
-    webhook, _ = desk.add()
+def test_the_log_has_pages(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
     for n in range(1, 6):
-        desk.track(n)
-    whole = desk.log(webhook)
-    page = webhooks.list_deliveries(desk.conn, str(webhook.id), limit=2)
-    rest = webhooks.list_deliveries(desk.conn, str(webhook.id), before=str(page[-1].id))
+        harness.track(n)
+    whole = harness.log(webhook)
+    page = webhooks.list_deliveries(harness.conn, str(webhook.id), limit=2)
+    rest = webhooks.list_deliveries(harness.conn, str(webhook.id), before=str(page[-1].id))
     assert page + rest == whole and len(whole) == 5
-    other, _ = desk.add()
+    other, _ = harness.add()
     for bad in (str(whole[0].id), "x", str(uuid4())):
         with pytest.raises(InvalidRequest):
-            webhooks.list_deliveries(desk.conn, str(other.id), before=bad)
+            webhooks.list_deliveries(harness.conn, str(other.id), before=bad)
 
 
 @pytest.mark.parametrize("id", ["7", "x", "-1", "99999999999", "2147483648", "1 ", "\x00"])
@@ -490,8 +502,8 @@ def test_an_unknown_webhook_is_not_found(conn: BoundedConnection, id: str) -> No
             verb()
 
 
-def test_a_delivery_that_is_not_there_is_not_found(desk: Desk) -> None:
-    webhook, _ = desk.add()
+def test_a_delivery_that_is_not_there_is_not_found(harness: WebhookHarness) -> None:
+    webhook, _ = harness.add()
     for id in ("x", str(uuid4()), "\x00"):
         with pytest.raises(WebhookDeliveryNotFound):
-            webhooks.retry_delivery(desk.conn, str(webhook.id), id)
+            webhooks.retry_delivery(harness.conn, str(webhook.id), id)
