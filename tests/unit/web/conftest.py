@@ -42,6 +42,12 @@ class _Nothing:
         return self._row
 
 
+class _FakeCursor(nullcontext):
+    def __init__(self, execute):
+        super().__init__(self)
+        self.execute = execute
+
+
 @dataclass
 class FakeRestaurant:
     """Stands in for pool and services; `failure` is raised by whatever is called next."""
@@ -58,12 +64,11 @@ class FakeRestaurant:
 
     @contextmanager
     def connection(self, timeout=1.0):
-        cursor = SimpleNamespace(execute=self._execute)
         yield SimpleNamespace(
             execute=self._execute,
             transaction=nullcontext,
             # Rows as dataclasses: their statements return instances below.
-            cursor=lambda row_factory: nullcontext(cursor),
+            cursor=lambda row_factory: _FakeCursor(self._execute),
         )
 
     def _execute(self, sql, values=None):
