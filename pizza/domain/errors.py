@@ -231,11 +231,9 @@ class DishNotFound(NotFound):
 
 
 class InvalidSpecialities(DomainError):
-    """`words` are neither order types nor tags of the menu; `known` lists those."""
+    """`words` are neither order types nor tags of the menu (`known`)."""
 
     def __init__(self, words: Sequence[str], known: Sequence[str]) -> None:
-        self.words = tuple(words)
-        self.known = tuple(known)
         named = ", ".join(repr(word) for word in words)
         super().__init__(f"--order-types (ORDER_TYPES) knows {', '.join(known)}, not {named}.")
 

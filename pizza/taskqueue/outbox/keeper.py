@@ -52,7 +52,7 @@ class Keeper(LeaderThread):
         conn.execute(f"set lock_timeout = '{_LOCK_TIMEOUT}'")
         conn.execute("set synchronous_commit = off")
         conn.execute(f'listen "{conn.fetch_first(_CHANNEL, {"name": "keeper"})[0]}"')
-        stager, rescuer = Stager(conn), Rescuer(conn, self.log_throttled)
+        stager, rescuer = Stager(conn), Rescuer(conn)
         republisher, stats = Republisher(conn, self._app.topology), QueueStats(conn)
         importer = DeadLetterImporter(conn)
         ticked = -TICK_S

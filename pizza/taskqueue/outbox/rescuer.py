@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
@@ -23,9 +22,8 @@ _DELETE_INTERVAL_S = 60.0
 class Rescuer:
     """Runs on the keeper's thread and database connection."""
 
-    def __init__(self, conn: BoundedConnection, say: Callable[[str, str], None]) -> None:
+    def __init__(self, conn: BoundedConnection) -> None:
         self._conn = conn
-        self._say = say
         self._checked_at = 0.0
         self._rescue_from = 0.0
         self._deleted_at = time.monotonic()

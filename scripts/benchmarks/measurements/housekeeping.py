@@ -45,7 +45,7 @@ def _rescue(cluster: BenchCluster) -> Result:
     cluster.conn.execute("analyze message")
     with connect(cluster.db_url, name="bench workers") as holder:
         holder.execute(_HOLD)
-        rescuer = Rescuer(cluster.conn, lambda *_: None)
+        rescuer = Rescuer(cluster.conn)
         until = time.monotonic() + TRUSTED_SECONDS
         while time.monotonic() < until:
             rescuer.rescue()

@@ -98,7 +98,7 @@ def relay(conn: BoundedConnection) -> None:
     conn.execute(RELAY.mark_sent, {"positions": [row[0] for row in rows]})
     conn.execute(RELAY.has_pending, look)
     Stager(conn).stage()
-    Rescuer(conn, lambda *_: None).rescue()
+    Rescuer(conn).rescue()
     for query in (KEEPER.queues_with_waiting, KEEPER.count_workers, KEEPER.newest_claimed):
         conn.execute(query)
     conn.execute(KEEPER.prune_identities, {"limit": 100})

@@ -33,7 +33,7 @@ def test_frozen_workers_are_ended_behind_a_thousand_that_are_gone(
         job.execute("select pg_advisory_lock(%s)", (-_FROZEN - 1,))
         pids = [session.info.backend_pid, job.info.backend_pid]
         # When the keeper looks once
-        rescuer.Rescuer(conn, lambda *_: None).rescue()
+        rescuer.Rescuer(conn).rescue()
         # Then its sessions have ended
         for each in (session, job):
             with pytest.raises(psycopg.OperationalError):

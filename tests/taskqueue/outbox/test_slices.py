@@ -87,7 +87,7 @@ def test_orphaned_claims_are_freed(
         "where id in (select id from message where state = 'sent' limit 600)"
     )
     with connect(harness.db_url, name="keeper") as conn:
-        work = Rescuer(conn, lambda *_: None).rescue
+        work = Rescuer(conn).rescue
         assert_no_scan(conn, lambda: (harness.conn.execute(claim), statistics()), work, 600)
 
 
@@ -100,7 +100,7 @@ def test_lost_deliveries_that_were_noted_come_back(
         "select id, now() - interval '1 min' from message where state = 'sent' limit 400"
     )
     with connect(harness.db_url, name="keeper") as conn:
-        work = Rescuer(conn, lambda *_: None).rescue
+        work = Rescuer(conn).rescue
         assert_no_scan(conn, lambda: (harness.conn.execute(note), statistics()), work, 400)
 
 

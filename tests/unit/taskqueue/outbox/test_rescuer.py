@@ -39,7 +39,7 @@ class RescuerCase:
     def __init__(self, clock: Clock, answers: dict[str, Any] | None = None) -> None:
         self.clock = clock
         self.conn = FakeConnection(answers)
-        self._rescuer = Rescuer(self.conn, lambda about, text: None)  # type: ignore[arg-type]
+        self._rescuer = Rescuer(self.conn)  # type: ignore[arg-type]
 
     def checks(self, after: float) -> bool:
         """Check again, so many seconds later; returns whether leases were checked."""
