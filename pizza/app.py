@@ -59,8 +59,8 @@ def create_task_app(settings: Settings | None = None) -> App:
 def _promote_aged(conn: BoundedConnection, seconds: float) -> None:
     """Give orders that have waited so long the priority of a VIP."""
     rule = f"waited over {seconds:g} s"
-    patience = timedelta(seconds=seconds)
-    orders.promote_aged(conn, patience, priority=AGED_PRIORITY, by="ageing", rule=rule)
+    max_wait = timedelta(seconds=seconds)
+    orders.promote_aged(conn, max_wait, priority=AGED_PRIORITY, by="ageing", rule=rule)
 
 
 def start_relay(settings: Settings) -> Relay:

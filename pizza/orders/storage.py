@@ -211,11 +211,11 @@ def _updated(number: str, row: Any) -> UpdatedOrder | None:
 
 
 def promote_aged(
-    conn: Connection, patience: timedelta, *, priority: int, by: str, rule: str
+    conn: Connection, max_wait: timedelta, *, priority: int, by: str, rule: str
 ) -> int:
-    """Set the priority of orders that have waited longer than `patience`; returns how many."""
+    """Set the priority of orders that have waited longer than `max_wait`; returns how many."""
     row = conn.execute(
-        _SQL.promote_aged, {"max_wait": patience, "priority": priority, "by": by, "rule": rule}
+        _SQL.promote_aged, {"max_wait": max_wait, "priority": priority, "by": by, "rule": rule}
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -1,5 +1,5 @@
 -- find_customer --
--- What is known of a customer: by staff, and by the orders. No row for who is known by neither.
+-- What staff has stored about a customer, and figures of the orders. No row if there is neither.
 select coalesce(c.name, o.name) as name, coalesce(c.vip, false) as vip, c.set_by as vip_set_by,
        c.changed_at as vip_changed_at, coalesce(o.orders, 0) as orders,
        coalesce(o.cancelled, 0) as cancelled, coalesce(o.spent, 0) as spent,

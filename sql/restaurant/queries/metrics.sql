@@ -1,6 +1,6 @@
 -- list_samples --
--- Everything that can be measured from outside, in one look: name, labels, value.
--- The messages by state, since each state has its index and the table may have room for many more.
+-- All samples: name, labels, value. The messages are read by state, since each state has its index and the
+-- table may be much larger.
 with under_way as materialized (
     select coalesce(m.queue, m.exchange) as place, m.state, count(*) as number,
            count(*) filter (where m.attempt > 1 and m.task is not null) as again
@@ -30,7 +30,7 @@ from under_way
 where again > 0
 group by place
 union all
--- The first one to be published was written first, or became due since.
+-- The oldest pending message, by the time at which it was written or became due.
 select 'outbox_lag_seconds', '{}',
        coalesce(extract(epoch from clock_timestamp() - max(coalesce(first.available_at, first.created_at))), 0)::float8
 from (select available_at, created_at from message where state = 'pending' order by position limit 1) first
@@ -74,7 +74,7 @@ from message_counter
 union all
 select 'dead_messages', '{}', count(*)::float8 from dead_message
 union all
--- What the relay has not looked at lately is not known: the broker, or every relay, is away.
+-- Without a recent row nothing is known: the broker, or every relay, is unavailable.
 select m.name, jsonb_build_object('queue', q.name), m.value::float8
 from broker_queue q
 cross join lateral (values ('queue_depth', q.messages), ('queue_consumers', q.consumers)) m(name, value)
@@ -91,23 +91,22 @@ select 'relay_beat_age_seconds', '{}', greatest(0, extract(epoch from clock_time
 from relay
 
 -- list_histograms --
--- Histograms: name, labels, seconds in all, and how many were in each bucket by its upper bound
--- (null: the last one has none).
+-- Histograms: name, labels, sum of seconds, and the number in each bucket by its upper bound (null: no bound).
 select 'waiting_seconds', jsonb_build_object('type', t.type, 'priority', t.priority::text), t.seconds,
-       array_agg(b.bound order by b.place), array_agg(t.buckets[b.place]::float8 order by b.place)
+       array_agg(b.bound order by b.index), array_agg(t.buckets[b.index]::float8 order by b.index)
 from order_histogram t
-cross join lateral unnest(histogram_buckets() || null::float8) with ordinality as b(bound, place)
+cross join lateral unnest(histogram_buckets() || null::float8) with ordinality as b(bound, index)
 where t.status = 'cooking' and t.timed > 0
 group by t.type, t.priority, t.seconds
 union all
 select 'cooking_seconds', jsonb_build_object('type', t.type), t.seconds,
-       array_agg(b.bound order by b.place), array_agg(b.number::float8 order by b.place)
+       array_agg(b.bound order by b.index), array_agg(b.number::float8 order by b.index)
 from (select type, sum(seconds) as seconds from order_histogram where status = 'ready' and timed > 0 group by type) t
 cross join lateral (
-    select u.place, u.bound, sum(e.buckets[u.place]) as number
+    select u.index, u.bound, sum(e.buckets[u.index]) as number
     from order_histogram e
-    cross join unnest(histogram_buckets() || null::float8) with ordinality as u(bound, place)
+    cross join unnest(histogram_buckets() || null::float8) with ordinality as u(bound, index)
     where e.status = 'ready' and e.type = t.type
-    group by u.place, u.bound
+    group by u.index, u.bound
 ) b
 group by t.type, t.seconds

@@ -5,7 +5,7 @@ select exists (select from menu where key is null)
 lock table menu in share row exclusive mode
 
 -- dishes --
--- The newest statement of staff first.
+-- The one changed last first.
 select name, key, sold_out from menu order by changed_at desc, name
 
 -- merge_dishes --
@@ -25,7 +25,7 @@ lock table customers in share row exclusive mode
 select key, name from customers where key is not nfc normalized
 
 -- customers_of_keys --
--- The newest statement of staff first.
+-- The one changed last first.
 select key from customers where key = any(%(keys)s::text[]) order by changed_at desc, key collate "C"
 
 -- merge_customers --

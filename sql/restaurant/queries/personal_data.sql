@@ -9,8 +9,8 @@ union
 select key from customers where key !~ '^[!-~]+( [!-~]+)*$'
 
 -- list_orders --
--- The orders of these keys. An order is open while somebody may still work on it: it is in the kitchen,
--- a station has a message of it, or it changed less than a day ago and has not ended.
+-- The orders of these keys. An order is open if it has not ended and is in the kitchen, has a message, or
+-- changed less than a day ago.
 select o.number,
        o.status not in ('delivered', 'cancelled')
        and (o.in_kitchen or o.updated_at > now() - interval '1 day'
@@ -20,12 +20,11 @@ where o.customer_key = any(%(keys)s)
 order by o.created_at
 
 -- lock_orders --
--- In the order of their ids, and whatever is locked is waited for.
+-- In the order of their ids; waits for locked rows.
 select number from orders where customer_key = any(%(keys)s) order by id for no key update
 
 -- lock_expired_orders --
--- The oldest orders that name somebody and ended before the time of keeping began. Those that are locked
--- have another turn.
+-- The oldest orders that still name their customer and ended longer ago than `keep`. Skips locked rows.
 select number from orders
 where customer_key <> '' and created_at < now() - %(keep)s::interval
   and updated_at < now() - %(keep)s::interval and not in_kitchen
@@ -45,7 +44,7 @@ select pg_advisory_xact_lock_shared(lock_key('personal data'))
 select exists (select from orders where number = %(number)s and customer_key = '')
 
 -- list_signatures --
--- Who changed these orders: where a customer signed with the own name, it is erased, too.
+-- Who changed these orders: a customer's own name is erased there, too.
 select o.number, o.customer_name, l.changed_by
 from orders o join order_status_log l on l.order_id = o.id
 where o.number = any(%(numbers)s)
@@ -55,7 +54,7 @@ from orders o join tracking_event t on t.order_number = o.number
 where o.number = any(%(numbers)s)
 
 -- erase_log --
--- The first note is written by the program, and says why the order has its priority. People write others.
+-- The first note is the program's reason for the priority; people write the others.
 update order_status_log l
 set notes = case when l.sequence = 1 then l.notes end,
     changed_by = case when l.changed_by = any(array(
@@ -87,7 +86,7 @@ where order_number = any(%(numbers)s) and reason is not null
 select id, payload from webhook_delivery where order_number = any(%(numbers)s)
 
 -- erase_deliveries --
--- What a receiver has answered may hold what it was sent.
+-- A response may contain what was sent.
 update webhook_delivery d
 set payload = e.payload, problem = case when d.problem is not null then %(erased)s end
 from unnest(%(ids)s::uuid[], %(payloads)s::text[]) as e(id, payload)
@@ -109,12 +108,13 @@ delete from merged_name where id = any(%(ids)s)
 delete from dead_message where id = any(%(ids)s)
 
 -- erase_dead_copies --
--- Copies for the dead-letter queue that are not published yet. Those in the queue go once they have no row.
+-- Copies for the dead-letter queue that are not published yet. Those in the queue are removed once they have
+-- no row.
 delete from message
 where task is null and headers ->> 'dead_message' = any(%(ids)s::text[])
 
 -- erase_message --
--- What waits to be published. A message that is published meanwhile is gone, or goes, anyway.
+-- An event that is not published yet. One that is published meanwhile needs no other body.
 update message set body = %(body)s where id = %(id)s and task is null
 
 -- prune_dead_messages --
@@ -145,8 +145,7 @@ order by died_at, id
 limit %(limit)s
 
 -- list_waiting_messages --
--- A page of all that is still to be published or worked on. An order's own task has the id of the order,
--- or is named by it.
+-- A page of all messages that are to be published or worked on.
 select id, task, queue, headers, body from message
 where id > %(id)s
 order by id
@@ -156,7 +155,7 @@ limit %(limit)s
 select id, kept, merged from merged_name where kind = 'customer'
 
 -- count_unread --
--- What waits in the queues of subscribers, as the leading publisher saw it last.
+-- The number of messages in the queues of subscribers, as the leader last stored it.
 select name, messages from broker_queue
 where messages > 0 and (name = 'notifications_queue' or starts_with(name, 'notifications.'))
 order by name

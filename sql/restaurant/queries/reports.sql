@@ -1,7 +1,6 @@
 -- day_figures --
--- All orders that came on a day (UTC): together, by type and by priority, in one look. Prepared is
--- what was ready, late what was ready more than a second after its first estimate: that is of whole
--- steps, and a few milliseconds over it would make everything late.
+-- The orders of a day (UTC): all, by type and by priority. Late: ready more than a second after the first
+-- estimate; without the second, a few milliseconds would make every order late.
 select o.type as order_type, o.priority::integer as priority,
        count(*) as orders,
        count(*) filter (where o.status = 'cancelled') as cancelled,

@@ -1,11 +1,11 @@
--- What is only of interest for a while, oldest first and a few at a time. An order that waits or
--- cooks keeps what belongs to it, however old. Rows that somebody holds have another turn. (By
--- `= any(array(…))` the few are looked up one by one; by `in` the whole table would be read.)
+-- Delete old rows, oldest first, a batch at a time. A received or cooking order keeps its rows. Locked rows
+-- are skipped until a later run. (By `= any(array(…))` rows are looked up one by one; by `in` the whole
+-- table would be read.)
 
 -- prune_events --
--- With the last event of an order goes what else tracking knows of it. An order of which any row is
--- locked keeps them all until another turn. The status is read event by event: a join, planned when the
--- tables were small, compares all with all.
+-- With the last event of an order, its other rows of tracking are deleted. An order with a locked row keeps
+-- all its rows until a later run. The status is read event by event: a join, planned when the tables were
+-- small, compares all with all.
 with oldest as materialized (
     select e.ctid as place, e.order_number
     from tracking_event e
@@ -79,7 +79,7 @@ where ctid = any(array(
 ))
 
 -- prune_webhook_deliveries --
--- What still waits for an attempt stays.
+-- Deliveries that wait for an attempt stay.
 delete from webhook_delivery
 where ctid = any(array(
     select ctid from webhook_delivery

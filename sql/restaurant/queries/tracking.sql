@@ -64,15 +64,15 @@ limit %(limit)s
 on conflict do nothing
 
 -- update_estimates --
--- Take over the estimates of waiting orders that have moved by more than `least`, and by more than
--- `share` of the wait that is left. Answers them, the most urgent first. Rows that are locked have
--- another turn. (Each row is looked up: see retention.sql.)
+-- Copy the estimates of waiting orders that have shifted by more than `least`, and by more than `share` of
+-- the remaining wait. Returns them, the most urgent first. Skips locked rows. (Each row is looked up: see
+-- retention.sql.)
 with far as (
     select o.number, o.priority, o.created_at, o.estimated_completion
     from tracking_order t join orders o on o.number = t.order_number
     where o.status = 'received' and t.status = 'received'
       and estimate_shifted(coalesce(t.estimated, t.promised), o.estimated_completion,
-                    %(least)s::interval, %(share)s::float8)
+                           %(least)s::interval, %(share)s::float8)
     order by o.priority desc, o.created_at
     limit %(limit)s
     for no key update of t skip locked
@@ -93,7 +93,7 @@ with waiting as (
     from tracking_order t join orders o on o.number = t.order_number
     where o.status = 'received' and t.status = 'received'
       and estimate_shifted(coalesce(t.told, t.promised), o.estimated_completion,
-                    %(least)s::interval, %(share)s::float8)
+                           %(least)s::interval, %(share)s::float8)
     order by o.priority desc, o.created_at
     limit %(limit)s
     for no key update of o, t skip locked
