@@ -52,7 +52,7 @@ def create_task_app(settings: Settings | None = None) -> App:
         app.periodic(_PRUNING, "history")(partial(retention_storage.prune_history, keep=keep))
     if settings.personal_data_days > 0:
         keep = timedelta(settings.personal_data_days)
-        app.periodic(_PRUNING, "personal data")(partial(personal_data.forget, keep=keep))
+        app.periodic(_PRUNING, "personal data")(partial(personal_data.erase_expired, keep=keep))
     return app
 
 

@@ -1,4 +1,4 @@
-"""A customer's personal data: exported, erased, and kept for a limited time only.
+"""Exports and erases personal data of customers, on request and after a time.
 
 Names are compared by pizza.domain.names.fold_name. Log files are not covered
 (docs/personal-data.md). A test compares the columns in tests/support/personal_columns.py with the
@@ -32,7 +32,7 @@ _STATEMENT_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased. unread: notifications in queues of the broker, which may name somebody."""
+    """How much was erased. unread: notifications in queues, which may contain the name."""
 
     orders: int
     dead_messages: int
@@ -42,7 +42,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """All that is stored of a customer, but the rows of the orders."""
+    """What is stored about a customer, without the rows of the orders."""
 
     keys: list[str]
     numbers: storage.Numbers
@@ -76,7 +76,7 @@ def export(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> dic
 
 
 def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Erased:
-    """Erase a customer in one transaction: orders, items, sums and times stay, the person does not.
+    """Erase a customer's personal data in one transaction; orders, items, sums and times stay.
 
     Raises CustomerNotFound, and CustomerHasOrders while an order has not ended.
     """
@@ -93,18 +93,18 @@ def erase(conn: BoundedConnection, name: str, *, actor: Actor = UNNAMED) -> Eras
         storage.erase_customer(conn, keys, [id for id, _ in found.merged])
         storage.erase_dead_messages(conn, [each.id for each in found.dead])
         for each in found.waiting:
-            storage.erase_message(conn, each.id, _without_person(each))
+            storage.erase_message(conn, each.id, _redacted_body(each))
         unread = storage.count_unread(conn)
         record_change(conn, actor, "customer_erased", customer_subject(conn, name))
     _log("customer_erased", "A customer was erased", len(found.numbers.all))
     return Erased(len(found.numbers.all), len(found.dead), len(found.waiting), unread)
 
 
-def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH) -> int:
-    """Erase the customers of orders that ended longer ago than `keep`, at most `limit` orders.
+def erase_expired(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH) -> int:
+    """Erase personal data of orders that ended longer ago than `keep`, at most `limit` orders.
 
-    A periodic task: runs in the caller's transaction, skips orders that are locked, and returns how
-    many it was. Dead messages older than `keep` are deleted. VIPs stay what staff has said of them.
+    A periodic task in the caller's transaction; returns the number of orders. Skips locked orders.
+    Deletes dead messages older than `keep`. Keeps what staff has stored about customers.
     """
     numbers = storage.lock_expired_orders(conn, keep, limit)
     if numbers:
@@ -117,7 +117,7 @@ def forget(conn: BoundedConnection, keep: timedelta, limit: int = storage.BATCH)
 
 
 def _keys(conn: BoundedConnection, name: str) -> list[str]:
-    # The second name stands where others were.
+    # ERASED is no customer: it replaces erased names.
     if not is_storable(name) or fold_name(name) == ERASED:
         raise CustomerNotFound(name[:100])
     return storage.list_keys(conn, name)
@@ -144,8 +144,8 @@ def _is_known(found: _Found, customers: Sequence[Any]) -> bool:
     return bool(customers or found.numbers.all or found.dead or found.waiting or found.merged)
 
 
-def _without_person(message: Message) -> bytes:
-    """The body of an event, as a notification without its person."""
+def _redacted_body(message: Message) -> bytes:
+    """The body of an event without personal data."""
     try:
         body = json.loads(message.body)
     except (ValueError, RecursionError):

@@ -24,7 +24,7 @@ _SQL = Queries("restaurant/personal_data")
 
 Row = dict[str, Any]
 
-# Orders and messages that one step takes.
+# Orders or messages in one step.
 BATCH = 500
 _FIRST_ID = UUID(int=0)
 _FIRST_TIME = datetime.min.replace(tzinfo=UTC)

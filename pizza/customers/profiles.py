@@ -1,4 +1,4 @@
-"""What staff knows of a customer, and whether the customer is a VIP.
+"""Profiles of customers, and who is a VIP.
 
 A change has an entry in the audit log, in its transaction.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def customer(conn: Connection, name: str) -> Customer:
-    """What is known of a customer. Raises CustomerNotFound."""
+    """A customer's profile. Raises CustomerNotFound."""
     if not is_storable(name):
         raise CustomerNotFound(name[:100])
     fold_names(conn)
@@ -31,7 +31,7 @@ def customer(conn: Connection, name: str) -> Customer:
 def set_vip(
     conn: Connection, name: str, vip: bool, *, by: str | None = None, actor: Actor = UNNAMED
 ) -> Customer:
-    """Say whether a customer, even one who was never here, is a VIP. Raises InvalidRequest."""
+    """Set whether a customer is a VIP, also for one without an order. Raises InvalidRequest."""
     check_signature(by=by)
     if message := name_error(name):
         raise InvalidRequest([FieldError("name", message)])

@@ -36,9 +36,9 @@ def read_menu(conn: Connection) -> Menu:
 
 
 class MenuCache:
-    """The menu, at most two seconds old.
+    """The menu, at most two seconds old. Any thread.
 
-    The database checks prices and what is sold out itself, when it stores an order.
+    The database checks prices and sold-out dishes again when it stores an order.
     """
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class MenuCache:
         self._reading = threading.Lock()
 
     def read(self, conn: Connection, *, fresh: bool = False) -> Menu:
-        """The menu. One caller reads an old one again; the others take what there is.
+        """The menu. When it is too old, one caller reads it again; the others get the old one.
 
-        No caller waits for another one, which may be waiting for a database that hangs.
-        fresh: read it again in any case.
+        No caller waits for another, which may wait for a database that hangs.
+        fresh: always read it.
         """
         if not fresh and time.monotonic() - self._read_at <= _FRESH_SECONDS:
             return self._menu

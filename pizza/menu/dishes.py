@@ -1,4 +1,4 @@
-"""The menu as staff changes it; every change has an entry in the audit log, in its transaction."""
+"""Changes of the menu by staff, each with an entry of the audit log in its transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_dish(
     *,
     actor: Actor = UNNAMED,
 ) -> Dish:
-    """Put a dish on the menu, or change the one of this name. Raises InvalidRequest."""
+    """Add a dish to the menu, or change the one of this name. Raises InvalidRequest."""
     if errors := dish_errors(name, tag, price):
         raise InvalidRequest(errors)
     fold_names(conn)
@@ -42,7 +42,7 @@ def add_dish(
 
 
 def remove_dish(conn: Connection, name: str, *, actor: Actor = UNNAMED) -> None:
-    """Take a dish off the menu. Raises DishNotFound."""
+    """Remove a dish from the menu. Raises DishNotFound."""
     name = _dish_name(conn, name)
     with conn.transaction():
         before = menu.lock_dish(conn, name)
@@ -52,7 +52,7 @@ def remove_dish(conn: Connection, name: str, *, actor: Actor = UNNAMED) -> None:
 
 
 def set_sold_out(conn: Connection, name: str, sold_out: bool, *, actor: Actor = UNNAMED) -> Dish:
-    """Say that a dish is sold out, or to be had again. Raises DishNotFound."""
+    """Mark a dish as sold out or available. Raises DishNotFound."""
     name = _dish_name(conn, name)
     with conn.transaction():
         before = menu.lock_dish(conn, name)
@@ -71,7 +71,7 @@ def _audit_dish(
 
 
 def _dish_name(conn: Connection, name: str) -> str:
-    """The name, for a search by its key. Raises DishNotFound for what no dish can be called."""
+    """The name, after missing keys were computed. Raises DishNotFound for an invalid name."""
     if not is_storable(name):
         raise DishNotFound(name[:100])
     fold_names(conn)

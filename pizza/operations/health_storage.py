@@ -45,8 +45,8 @@ def check_readiness(conn: Connection) -> Readiness:
 
 
 def broker_state(conn: Connection) -> str | None:
-    """How RabbitMQ looks to the process that publishes: `ok`, `away` or `blocked` (it takes no
-    messages); None when no process has said so within ten seconds. Raises DatabaseUnavailable.
+    """The state of RabbitMQ, as the leading relay sees it: `ok`, `away`, or `blocked` (it accepts
+    no messages); None without a report in the last ten seconds. Raises DatabaseUnavailable.
     """
     row = conn.execute(_SQL.broker_state).fetchone()
     return None if row is None else row[0]

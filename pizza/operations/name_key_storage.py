@@ -15,9 +15,9 @@ _SQL = Queries("restaurant/name_keys")
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Rows that became one, because their names have one key. The table merged_name keeps them.
+    """Rows merged into one, because their names have the same key. merged_name has a copy of them.
 
-    kept: the name (of a customer: the key) whose row stays; merged: those whose rows are gone.
+    kept: the name (of a customer: the key) of the row that stays; merged: of the other rows.
     """
 
     kind: Literal["dish", "customer"]
@@ -26,9 +26,9 @@ class Merge:
 
 
 def fold_dishes(conn: Connection) -> list[Merge]:
-    """Compute the missing keys of the menu, in a transaction; costs one look when none is missing.
+    """Compute missing keys of dishes in a transaction; only one query if none is missing.
 
-    Of dishes with one key the one changed last stays, sold out if any of them was.
+    Of dishes with the same key, the one changed last stays; it is sold out if one of them was.
     """
     if not _exists(conn, _SQL.dishes_without_key):
         return []
@@ -55,9 +55,9 @@ def _fold_dish(conn: Connection, key: str, rows: list[tuple[str, str | None, boo
 
 
 def fold_customers(conn: Connection) -> list[Merge]:
-    """Correct the keys of customers, in a transaction; costs one look when all are right.
+    """Correct keys of customers in a transaction; only one query if all are right.
 
-    Of customers with one key the one changed last stays: the newest statement of staff counts.
+    Of customers with the same key, the one changed last stays.
     """
     if not _exists(conn, _SQL.customers_of_former_keys):
         return []

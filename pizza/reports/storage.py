@@ -16,9 +16,8 @@ _SQL = Queries("restaurant/reports")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of some orders: how many came, were cancelled, were ready; how long that took from the
-    moment they were received; how many of them were ready more than a second after
-    their first estimate.
+    """Figures of some orders. prepared: how many were ready, late: how many of those more than a
+    second after their first estimate. Preparation starts when an order is received.
     """
 
     orders: int = 0
@@ -30,7 +29,7 @@ class Figures:
 
     @property
     def late_share(self) -> float | None:
-        """Late ones among those that were ready, 0 to 1; None when none was."""
+        """The share of late orders among those that were ready; None if no order was."""
         return self.late / self.prepared if self.prepared else None
 
 

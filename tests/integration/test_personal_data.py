@@ -310,9 +310,9 @@ def test_orders_that_ended_long_ago_lose_their_customer(
     )
     conn.execute("update dead_message set died_at = now() - interval '366 days'")
     conn.execute("update merged_name set merged_at = now() - interval '366 days'")
-    assert personal_data.forget(conn, KEEP, 3) == 3
+    assert personal_data.erase_expired(conn, KEEP, 3) == 3
     assert conn.execute("select count(*) from dead_message").fetchone() == (1,)
-    assert [personal_data.forget(conn, KEEP, 3) for _ in range(2)] == [1, 0]
+    assert [personal_data.erase_expired(conn, KEEP, 3) for _ in range(2)] == [1, 0]
     assert conn.execute("select count(*) from dead_message").fetchone() == (0,)
 
     names = dict(conn.execute("select number, customer_name from orders").fetchall())
@@ -327,8 +327,8 @@ def test_a_locked_order_is_left_for_the_next_run(conn: BoundedConnection, db_url
     with BoundedConnection.connect(db_url) as other:
         other.execute("select from orders for update")
         with conn.timeout_scope(2):
-            assert personal_data.forget(conn, KEEP) == 0
-    assert personal_data.forget(conn, KEEP) == 1
+            assert personal_data.erase_expired(conn, KEEP) == 0
+    assert personal_data.erase_expired(conn, KEEP) == 1
 
 
 def test_old_orders_are_found_by_their_index(conn: BoundedConnection) -> None:
@@ -344,7 +344,7 @@ def test_old_orders_are_found_by_their_index(conn: BoundedConnection) -> None:
     plan = "\n".join(line for (line,) in lines)
     assert "orders_with_customer" in plan
     assert "Seq Scan on orders" not in plan
-    assert personal_data.forget(conn, KEEP) == 100
+    assert personal_data.erase_expired(conn, KEEP) == 100
 
 
 @pytest.mark.parametrize(("days", "is_kept"), [(365.0, False), (0.0, True)])

@@ -52,7 +52,7 @@ def test_a_run_reads_the_same_few_rows_however_many_orders_wait(conn: BoundedCon
         "pace": lambda: estimates.measure_cooking_times(conn),
         "clients": lambda: clients.run(conn),
         "keys": lambda: orders.prune_idempotency_keys(conn),
-        "customers": lambda: personal_data.forget(conn, KEEP),
+        "customers": lambda: personal_data.erase_expired(conn, KEEP),
     }
     each: dict[str, Callable[[], object]] = {
         "census": lambda: tracking.insert_untracked(conn),
