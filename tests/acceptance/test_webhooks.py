@@ -80,7 +80,7 @@ def test_each_step_of_an_order_is_delivered_despite_failures_and_a_hanging_webho
     restaurant.ledger.wait_for("ready", [number], 15)
 
     def told() -> dict[str, Any]:
-        return {each.json["type"]: each for each in receiver.heard}
+        return {each.json["type"]: each for each in receiver.received}
 
     def all_delivered() -> bool:
         restaurant.ledger.rows(_NOW)
@@ -95,12 +95,12 @@ def test_each_step_of_an_order_is_delivered_despite_failures_and_a_hanging_webho
         assert each.json["data"]["order_number"] == number
         assert each.json["data"]["event_id"] == each.id
     assert sum(each["attempts"] for each in deliveries(restaurant, good)) == 3 + 1
-    assert hanging.heard and not [
+    assert hanging.received and not [
         each for each in deliveries(restaurant, stuck) if each["state"] == "delivered"
     ]
     # And a receiver that answered 410 gets nothing more
     worker.wait_for("webhook_disabled")
-    assert len(gone.heard) == 1
+    assert len(gone.received) == 1
     assert not restaurant.client.get(f"/webhooks/{left['id']}").document["enabled"]
     assert deliveries(restaurant, left)[0]["problem"] == "answered 410"
     assert restaurant.client.post(f"/webhooks/{left['id']}/test").status == 409

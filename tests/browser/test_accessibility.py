@@ -31,7 +31,7 @@ def found_by_axe(page: PageDriver) -> list[str]:
     return page.browser.execute_async_script(_RUN)
 
 
-def look(page: PageDriver, what: str) -> None:
+def check_page(page: PageDriver, what: str) -> None:
     """One page: at each size and by each light no barrier, and nothing wider than the screen."""
     for size, wide, dark in _VIEWS if PICTURES else _VIEWS[:2]:
         page.looks(size, dark=dark)
@@ -72,24 +72,24 @@ def orders_in_each_status(service):
 def test_the_order_page_with_and_without_errors(service, page):
     page.go(service, "/")
     page.find("#dish-margherita-pizza").send_keys("2")
-    look(page, "order")
+    check_page(page, "order")
     page.expect("422")
     page.click("[value=delivery]")
     page.click("#send")
     page.sees("#problem", "marked fields")
-    look(page, "errors")
+    check_page(page, "errors")
 
 
 def test_the_tracker(service, page, orders_in_each_status):
     for name in ("road", "soon", "cancelled"):
         page.go(service, orders_in_each_status[name]["tracking_url"])
-        look(page, f"track-{name}")
+        check_page(page, f"track-{name}")
 
 
 def test_the_board(service, page, orders_in_each_status):
     page.go(service, "/kitchen")
     page.find(".ticket[data-age=late]")
-    look(page, "kitchen")
+    check_page(page, "kitchen")
     page.click(".ticket .cancel:not([hidden])")
     page.find("dialog[open]")
     page.looks(PHONE)
@@ -100,14 +100,14 @@ def test_the_board(service, page, orders_in_each_status):
 def test_the_managers_page(service, page):
     page.go(service, "/manage")
     page.sees("#workers", "chef_mario")
-    look(page, "manage")
+    check_page(page, "manage")
     page.go(service, "/manage/dead-letters")
-    look(page, "dead-letters")
+    check_page(page, "dead-letters")
 
 
 def test_the_login(secured_service, page):
     page.go(secured_service, "/kitchen")
-    look(page, "login")
+    check_page(page, "login")
 
 
 def test_sessions_and_the_audit_log(secured_service, page):
@@ -115,10 +115,10 @@ def test_sessions_and_the_audit_log(secured_service, page):
     page.find("#key").send_keys("a-sound-key-of-the-staff")
     page.press("ENTER")
     page.sees("#sessions", "this browser")
-    look(page, "sessions")
+    check_page(page, "sessions")
     page.go(secured_service, "/manage/audit?action=logged_in")
     page.sees("#entries", "environment")
-    look(page, "audit")
+    check_page(page, "audit")
     page.go(secured_service, "/manage/sessions")
     page.submit("tr:has(.quiet) .danger")
 

@@ -16,7 +16,7 @@ class Echo:
     """A server that says again whatever it hears, and remembers it."""
 
     def __init__(self) -> None:
-        self.heard = bytearray()
+        self.received = bytearray()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -25,7 +25,7 @@ class Echo:
         line, _ = self._listener.accept()
         try:
             while data := line.recv(65536):
-                self.heard += data
+                self.received += data
                 line.sendall(data)
         except OSError:
             pass
@@ -72,7 +72,7 @@ def test_silent_towards_the_server_only(proxy: Proxy, client: socket.socket, ech
     proxy.blackhole(to_client=False)
     client.sendall(b"one")
     assert nothing_comes(client)
-    assert echo.heard == b"hello"
+    assert echo.received == b"hello"
     proxy.resume()
     assert client.recv(3) == b"one"
 
@@ -81,7 +81,7 @@ def test_silent_towards_the_client_only(proxy: Proxy, client: socket.socket, ech
     proxy.blackhole(to_server=False)
     client.sendall(b"two")
     assert nothing_comes(client)
-    assert echo.heard == b"hellotwo"
+    assert echo.received == b"hellotwo"
     proxy.resume()
     assert client.recv(3) == b"two"
 
@@ -94,7 +94,7 @@ def test_what_was_held_up_is_lost_when_it_heals(
     proxy.recover()
     with pytest.raises(OSError, match="reset"):
         client.recv(1)
-    assert echo.heard == b"hello"
+    assert echo.received == b"hello"
 
 
 def test_cut_after_so_many_bytes(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
@@ -105,4 +105,4 @@ def test_cut_after_so_many_bytes(proxy: Proxy, client: socket.socket, echo: Echo
             client.sendall(b"." * 50)
             if not client.recv(50):
                 raise OSError("closed")
-    assert len(echo.heard) - len(b"hello") <= most <= 100
+    assert len(echo.received) - len(b"hello") <= most <= 100

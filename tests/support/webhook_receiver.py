@@ -57,7 +57,7 @@ class WebhookReceiver:
     """
 
     def __init__(self, certificate: Path | None = None, host: str = "127.0.0.1") -> None:
-        self.heard: list[ReceivedRequest] = []
+        self.received: list[ReceivedRequest] = []
         self.answers: list[Any] = []
         self.always: Any = 204
         self.released = threading.Event()
@@ -97,7 +97,7 @@ class WebhookReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.heard.append(ReceivedRequest(self.path, headers, body, time.time()))
+                receiver.received.append(ReceivedRequest(self.path, headers, body, time.time()))
                 answer = receiver.answers.pop(0) if receiver.answers else receiver.always
                 with suppress(OSError):  # the sender has gone
                     self._answer(answer)

@@ -48,13 +48,13 @@ def assert_working(harness: Harness) -> None:
     """Jobs and events of this installation have their effect, once."""
     before = list(harness.effects())
     ids = harness.send_many(20)
-    heard = [
+    received = [
         publish(harness.conn, harness.prefix, "event.x", {"mode": "ok", "n": n}) for n in range(9)
     ]
     harness.await_all_done()
     harness.assert_each_once(before + ids)
     query = "select count(*) from heard where event_id = any(%s)"
-    known = [str(id) for id in heard]
+    known = [str(id) for id in received]
     wait_until(lambda: harness.rows(query, known) == [(9,)], 10, "the events are heard")
 
 

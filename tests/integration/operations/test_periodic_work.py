@@ -256,14 +256,14 @@ def test_tracking_takes_over_a_moved_estimate_once_its_row_is_free(
     def moved() -> list[str]:
         return [number for number, _ in tracking.update_estimates(conn, timedelta(seconds=5), 0.2)]
 
-    def told() -> list[str]:
+    def notified() -> list[str]:
         found = tracking.notify_estimates(conn, timedelta(seconds=5), 0.2, "test")
         return [number for number, _ in found]
 
     with lock_rows("update tracking_order set since = now() where order_number = %s", numbers[0]):
         assert tracking.insert_untracked(conn) == 0
-        assert (moved(), told()) == ([numbers[1]], [numbers[1]])
-    assert (moved(), told()) == ([numbers[0]], [numbers[0]])
+        assert (moved(), notified()) == ([numbers[1]], [numbers[1]])
+    assert (moved(), notified()) == ([numbers[0]], [numbers[0]])
 
 
 def test_an_order_that_moved_on_is_unstuck_once_its_row_is_free(

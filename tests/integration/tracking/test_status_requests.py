@@ -67,8 +67,8 @@ def test_a_valid_request_changes_the_order_and_is_answered(conn: BoundedConnecti
            order by sequence desc limit 1"""
     ).fetchall()
     assert row == ("cancelled", "front desk", "staff: changed his mind", 2)
-    told = conn.execute("select body from message where exchange = 'notifications_fanout'")
-    assert json.loads(told.fetchone()[0])["new_status"] == "cancelled"  # type: ignore[index]
+    published = conn.execute("select body from message where exchange = 'notifications_fanout'")
+    assert json.loads(published.fetchone()[0])["new_status"] == "cancelled"  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

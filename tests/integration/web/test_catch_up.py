@@ -15,7 +15,7 @@ from .conftest import Place
 from .test_live_gaps import change
 
 
-def told(news: list[EncodedChange]) -> list[tuple[str, int | None]]:
+def summary(news: list[EncodedChange]) -> list[tuple[str, int | None]]:
     return [(each.change.number, each.change.sequence) for each in news]
 
 
@@ -35,16 +35,16 @@ def test_a_change_that_fills_a_gap_is_left_to_the_feed_and_comes_once(
         assert len(feed.read(conn)) == 3
     # Committed, and not yet read by the feed.
     page = catching_up.read_page(conn, feed)
-    assert told(page) == [(orders[1], 2)]
+    assert summary(page) == [(orders[1], 2)]
     assert str(page[-1].cursor) == f"{last + 2}~{last + 1}"
     assert catching_up.has_more
 
     late = catching_up.select_late(feed.read(conn))
 
-    assert told(late) == [(orders[0], 2)]
+    assert summary(late) == [(orders[0], 2)]
     assert str(late[-1].cursor) == f"{last + 2}"
     page = catching_up.read_page(conn, feed)
-    assert told(page) == [(orders[1], 3), (orders[1], 4)]
+    assert summary(page) == [(orders[1], 3), (orders[1], 4)]
     assert str(page[-1].cursor) == f"{last + 4}"
     assert catching_up.read_page(conn, feed) == []
     assert not catching_up.has_more
@@ -64,6 +64,6 @@ def test_a_change_that_commits_beyond_the_page_comes_with_a_later_page(
         change(conn, orders[1])
         feed.read(conn)
         feed.read(conn)
-        assert told(catching_up.read_page(conn, feed)) == [(orders[1], 2), (orders[1], 3)]
+        assert summary(catching_up.read_page(conn, feed)) == [(orders[1], 2), (orders[1], 3)]
     assert catching_up.select_late(feed.read(conn)) == []
-    assert told(catching_up.read_page(conn, feed)) == [(orders[0], 2), (orders[1], 4)]
+    assert summary(catching_up.read_page(conn, feed)) == [(orders[0], 2), (orders[1], 4)]

@@ -133,17 +133,17 @@ def test_an_event_is_the_notification(
     rows = conn.execute(
         "select body from message where exchange = 'notifications_fanout' order by position"
     )
-    told = [json.loads(bytes(body)) for (body,) in rows]
-    assert [each["new_status"] for each in told] == ["received", "cancelled"]
+    bodies = [json.loads(bytes(body)) for (body,) in rows]
+    assert [each["new_status"] for each in bodies] == ["received", "cancelled"]
 
     data = b""
     while data.count(b"data: ") < 2:
         data += next(stream)
 
     shown = [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
-    assert shown[1] == told[1]
+    assert shown[1] == bodies[1]
     # What an order is, it is at the moment of the look.
-    assert {**shown[0], "stage": told[0]["stage"]} == told[0]
+    assert {**shown[0], "stage": bodies[0]["stage"]} == bodies[0]
 
 
 def test_a_stream_gets_a_changed_estimate(

@@ -164,8 +164,8 @@ def test_an_event_that_comes_twice_is_counted_once(
 def test_queue_depths_are_reported_while_they_are_recent(
     client: FlaskClient, conn: BoundedConnection
 ) -> None:
-    look = Queries("taskqueue/keeper").record_queue_stats
-    conn.execute(look, {"names": ["dead_letter_queue"], "messages": [3], "consumers": [0]})
+    record = Queries("taskqueue/keeper").record_queue_stats
+    conn.execute(record, {"names": ["dead_letter_queue"], "messages": [3], "consumers": [0]})
     found = scrape(client)
     assert found["pizza_queue_depth"] == [({"queue": "dead_letter_queue"}, 3)]
     assert found["pizza_queue_consumers"] == [({"queue": "dead_letter_queue"}, 0)]

@@ -66,7 +66,7 @@ def test_it_posts_to_the_address_under_the_name(
 ) -> None:
     resolved_addresses[NAME] = [["127.0.0.1"]]
     assert call(receiver.url("/a?b=c", NAME)) == TargetResponse(204)
-    (heard,) = receiver.heard
+    (heard,) = receiver.received
     assert (heard.path, heard.body, heard.headers["x-one"]) == ("/a?b=c", b"{}", "1")
     assert heard.headers["host"] == f"{NAME}:{receiver.port}"
 
@@ -74,7 +74,7 @@ def test_it_posts_to_the_address_under_the_name(
 def test_a_redirect_is_an_answer_and_is_not_followed(receiver: WebhookReceiver) -> None:
     receiver.answers = [(302, {"Location": receiver.url("/elsewhere")}, "moved")]
     assert call(receiver.url()) == TargetResponse(302, text="moved")
-    assert len(receiver.heard) == 1
+    assert len(receiver.received) == 1
 
 
 def test_of_a_failure_the_beginning_of_the_answer_is_kept(receiver: WebhookReceiver) -> None:
@@ -91,14 +91,14 @@ def test_a_name_that_leads_to_a_private_address_is_not_called(
     resolved_addresses[NAME] = [["93.184.216.34", private_address]]
     with pytest.raises(BlockedAddress, match=private_address):
         call(receiver.url(host=NAME), private=False)
-    assert not receiver.heard
+    assert not receiver.received
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0.0.0.0"])
 def test_private_addresses_are_refused_in_every_form(receiver: WebhookReceiver, host: str) -> None:
     with pytest.raises(DeliveryError, match=r"not a public address|cannot be looked up"):
         call(receiver.url(host=host), private=False)
-    assert not receiver.heard
+    assert not receiver.received
 
 
 def test_it_connects_to_the_checked_address_and_not_to_a_later_answer_of_the_name(
@@ -113,7 +113,7 @@ def test_it_connects_to_the_checked_address_and_not_to_a_later_answer_of_the_nam
         call(receiver.url(host=NAME), private=False)
     assert judged == ["192.0.2.1"]
     assert resolved_addresses[NAME] == [["127.0.0.1"]]  # it was asked once
-    assert not receiver.heard
+    assert not receiver.received
 
 
 @pytest.mark.parametrize("how", ["hang", "drip"])
@@ -148,7 +148,7 @@ def test_a_shutdown_aborts_the_call(receiver: WebhookReceiver) -> None:
     receiver.always = receiver.hang
 
     def stop() -> None:
-        if receiver.heard:
+        if receiver.received:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):

@@ -181,7 +181,7 @@ def test_a_delivery_is_signed_and_noted(
 
     assert harness.work() == [Outcome.COMPLETED]
 
-    (heard,) = harness.receiver.heard
+    (heard,) = harness.receiver.received
     assert heard.verified_by(secret)
     assert heard.id == body["event_id"]
     assert heard.headers["content-type"] == "application/json"
@@ -200,13 +200,13 @@ def test_after_a_rotation_it_is_signed_with_both_secrets_for_a_day(harness: Webh
     assert newer != former and changed.former_until is not None
     harness.track(1)
     harness.work()
-    assert all(harness.receiver.heard[0].verified_by(secret) for secret in (former, newer))
+    assert all(harness.receiver.received[0].verified_by(secret) for secret in (former, newer))
 
     harness.conn.execute("update webhook set former_until = now()")
     harness.track(2, "ready")
     harness.work()
-    assert harness.receiver.heard[1].verified_by(newer)
-    assert not harness.receiver.heard[1].verified_by(former)
+    assert harness.receiver.received[1].verified_by(newer)
+    assert not harness.receiver.received[1].verified_by(former)
 
 
 def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(
@@ -227,9 +227,9 @@ def test_a_failure_is_tried_again_under_the_same_id_with_another_timestamp(
 
     assert harness.work() == [Outcome.RESCHEDULED]  # a redirect is no success
     assert harness.work() == [Outcome.COMPLETED]
-    assert len({each.id for each in harness.receiver.heard}) == 1
-    assert all(each.verified_by(secret) for each in harness.receiver.heard)
-    assert [each.path for each in harness.receiver.heard] == ["/hook"] * 3
+    assert len({each.id for each in harness.receiver.received}) == 1
+    assert all(each.verified_by(secret) for each in harness.receiver.received)
+    assert [each.path for each in harness.receiver.received] == ["/hook"] * 3
     assert harness.log(webhook)[0].attempts == 3
     assert webhooks.find_webhook(harness.conn, str(webhook.id)).failing_since is None
 
@@ -274,7 +274,7 @@ def test_a_retry_after_is_the_least_wait_for_all_of_its_deliveries(
     assert harness.work() == [Outcome.RESCHEDULED] * 2
     assert all(595 < (due or 0) <= 610 for _, _, due in harness.messages())
     assert [each.attempts for each in harness.log(webhook)] == [0, 1]
-    assert len(harness.receiver.heard) == 1
+    assert len(harness.receiver.received) == 1
 
 
 def test_410_disables(harness: WebhookHarness) -> None:
@@ -287,7 +287,7 @@ def test_410_disables(harness: WebhookHarness) -> None:
     assert found.disabled_at is not None and found.disabled_reason == "answered 410 Gone"
     assert [each.state for each in harness.log(webhook)] == ["failed", "failed"]
     assert harness.log(webhook)[0].problem == "the webhook is disabled"
-    assert len(harness.receiver.heard) == 1
+    assert len(harness.receiver.received) == 1
     harness.track(3, "delivered")
     assert harness.messages() == []
 
@@ -312,7 +312,7 @@ def test_a_webhook_that_times_out_has_a_longer_pause_each_time(harness: WebhookH
     harness.track(2, "ready")
     # The first one waits in vain, the second is put off without a request
     assert harness.work() == [Outcome.RESCHEDULED] * 2
-    assert len(harness.receiver.heard) == 1
+    assert len(harness.receiver.received) == 1
     assert [each.attempts for each in harness.log(webhook)] == [0, 1]
     assert harness.log(webhook)[1].problem == "no answer within 0.5 s"
     assert 59 < (harness.messages()[1][2] or 0) < 70
@@ -355,7 +355,7 @@ def test_each_webhook_gets_one_delivery_at_a_time_and_delays_no_others(
         # Then a second one of the same webhook is snoozed, and the other webhook gets its delivery
         assert harness.run(*mine[1][:2]) is Outcome.RESCHEDULED
         assert [harness.run(*each[:2]) for each in others] == [Outcome.COMPLETED] * 2
-        assert [each.path for each in harness.receiver.heard] == ["/hook", "/quick", "/quick"]
+        assert [each.path for each in harness.receiver.received] == ["/hook", "/quick", "/quick"]
         go.set()
         held.join(30)
         # And when the first one is done, it is its turn
@@ -375,7 +375,7 @@ def test_where_private_targets_are_not_allowed_nothing_is_sent_to_one(
     assert harness.log(webhook)[0].problem == "127.0.0.1 is not a public address"
     assert harness.work(policy=UrlPolicy(("https",), allow_private=True)) == [Outcome.RESCHEDULED]
     assert harness.log(webhook)[0].problem == "must begin with https://"
-    assert not harness.receiver.heard
+    assert not harness.receiver.received
 
 
 def test_deliveries_of_a_removed_webhook_end_without_an_error(harness: WebhookHarness) -> None:
@@ -383,7 +383,7 @@ def test_deliveries_of_a_removed_webhook_end_without_an_error(harness: WebhookHa
     harness.track()
     webhooks.remove_webhook(harness.conn, str(webhook.id))
     assert harness.work() == [Outcome.COMPLETED]
-    assert not harness.receiver.heard and harness.messages() == []
+    assert not harness.receiver.received and harness.messages() == []
 
 
 # --- staff ----------------------------------------------------------------------------------------
@@ -451,8 +451,8 @@ def test_a_test_is_delivered_whatever_the_types_of_the_webhook(harness: WebhookH
     sent = webhooks.test_webhook(harness.conn, str(webhook.id))
     assert sent.type == "webhook.test"
     harness.work()
-    assert harness.receiver.heard[0].json["type"] == "webhook.test"
-    assert harness.receiver.heard[0].verified_by(secret)
+    assert harness.receiver.received[0].json["type"] == "webhook.test"
+    assert harness.receiver.received[0].verified_by(secret)
 
 
 def test_a_delivery_that_waits_for_hours_is_made_at_once_and_by_its_new_task_alone(
@@ -469,7 +469,7 @@ def test_a_delivery_that_waits_for_hours_is_made_at_once_and_by_its_new_task_alo
     assert due is None
     assert harness.run(*former) is Outcome.SKIPPED
     assert harness.work() == [Outcome.COMPLETED]
-    assert len(harness.receiver.heard) == 2
+    assert len(harness.receiver.received) == 2
 
 
 def test_the_log_has_pages(harness: WebhookHarness) -> None:

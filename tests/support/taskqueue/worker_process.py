@@ -87,7 +87,7 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self.guarded.send(number)
 
-    def tell(self, number: signal.Signals) -> None:
+    def deliver_signal(self, number: signal.Signals) -> None:
         """Send a signal, and wait until it has been delivered."""
         self.signal(number)
         wait_until(lambda: not self._pending(number), 5, f"{self.name} hears {number.name}")

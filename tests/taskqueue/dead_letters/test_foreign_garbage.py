@@ -127,15 +127,15 @@ def test_a_subscriber(harness: Harness, db: bool) -> None:
         message = (body(1000 + len(sent)), properties(message_id=b"id of " + key.hex().encode()))
         assert publish(harness.broker_url, [message], harness.prefix, key)
         sent.add(1000 + len(sent))
-    heard = lambda: [line["n"] for line in harness.runs("heard")]  # noqa: E731
+    received = lambda: [line["n"] for line in harness.runs("heard")]  # noqa: E731
     dead = lambda: harness.ready("dead_letter_queue")  # noqa: E731
     if db:
         dead = lambda: management.count(harness.conn)  # noqa: E731
-    wait_until(lambda: len(heard()) + dead() >= len(sent), 30, "all have ended")
+    wait_until(lambda: len(received()) + dead() >= len(sent), 30, "all have ended")
     if not db:
         harness.relay()  # which makes rows of them
-    letters = read_dead_letters(harness, len(sent) - len(heard()))
-    assert sorted(heard() + numbers(letters)) == sorted(sent)
+    letters = read_dead_letters(harness, len(sent) - len(received()))
+    assert sorted(received() + numbers(letters)) == sorted(sent)
     assert_unmoved(subscriber, harness, harness.sample.events)
 
 

@@ -48,8 +48,8 @@ def test_a_cancelled_job_has_no_effect_even_if_its_worker_is_not_notified(harnes
     gate.open()
     harness.await_run(job, event="end")
     # A job that ends before its worker is notified is stopped by the fence instead.
-    told = lambda: worker.log("job_cancelled") or worker.log("lease_lost")  # noqa: E731
-    wait_until(told, 10, "it says why")
+    logged = lambda: worker.log("job_cancelled") or worker.log("lease_lost")  # noqa: E731
+    wait_until(logged, 10, "it says why")
     assert not harness.effects()
 
 

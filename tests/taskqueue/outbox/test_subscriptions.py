@@ -41,9 +41,9 @@ def test_events_published_after_the_loss_of_the_disk_are_received(
     harness.await_states(within=15)
     # Then all of that waits for the subscriber
     harness.subscriber(kept=True, exclusive=True)
-    heard = "select n from heard order by position"
-    wait_until(lambda: len(harness.rows(heard)) == 3, 10, "it is heard")
-    assert harness.rows(heard) == [(1,), (2,), (3,)]
+    recorded = "select n from heard order by position"
+    wait_until(lambda: len(harness.rows(recorded)) == 3, 10, "it is heard")
+    assert harness.rows(recorded) == [(1,), (2,), (3,)]
 
 
 def test_a_subscriber_that_is_not_seen_for_a_week_is_forgotten(harness: Harness) -> None:

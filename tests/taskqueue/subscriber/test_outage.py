@@ -199,7 +199,7 @@ def test_sigterm_waits_for_the_event_in_progress(
     shout_all(harness, [{"n": n, "mode": "block", "until": str(gate)} for n in range(3)])
     wait_until(lambda: ns(harness) == [0], 5, "the first is in hand")
     asked = Stopwatch()
-    subscriber.tell(signal.SIGTERM)
+    subscriber.deliver_signal(signal.SIGTERM)
     gate.open()
     assert subscriber.ends(5) == 0
     asked.assert_within(2)
@@ -239,7 +239,7 @@ def test_a_second_sigint_ends_it_at_once(
     subscriber = harness.subscriber()
     shout(harness, 1, "block", until=str(harness.gate()))
     wait_until(lambda: ns(harness) == [1], 5, "it is in hand")
-    subscriber.tell(signal.SIGINT)
+    subscriber.deliver_signal(signal.SIGINT)
     assert subscriber.running
     asked = Stopwatch()
     subscriber.ends_interrupted()

@@ -71,8 +71,8 @@ def claim(conn: BoundedConnection, id: UUID, holder: int = _HOLDER) -> tuple[Any
 
 def to_publish(conn: BoundedConnection, unmarked: list[int]) -> list[UUID]:
     """The ids of what the publisher would read."""
-    look = {"limit": 500, "bytes": 1000, "asleep": False, "unmarked": unmarked}
-    return [row[1] for row in conn.execute(_R.fetch_pending, look) if row[1] is not None]
+    parameters = {"limit": 500, "bytes": 1000, "asleep": False, "unmarked": unmarked}
+    return [row[1] for row in conn.execute(_R.fetch_pending, parameters) if row[1] is not None]
 
 
 def test_a_worker_that_begins_its_own_claim_again_waits_for_the_row(

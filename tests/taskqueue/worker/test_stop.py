@@ -14,7 +14,7 @@ def test_sigterm_lets_the_job_finish(harness: Harness) -> None:
     gate = harness.gate()
     job, waiting = harness.send("block", until=gate), harness.send()
     harness.await_run(job)
-    worker.tell(signal.SIGTERM)
+    worker.deliver_signal(signal.SIGTERM)
     gate.open()
     # Then the job in hand ends, and no other is begun
     assert worker.ends(8) == 0
@@ -77,7 +77,7 @@ def test_a_second_sigint_stops_at_once(harness: Harness) -> None:
     worker = harness.worker("impatient", no_relay=True, grace=30)
     job = harness.send("block", until=harness.gate(), times=1)
     harness.await_run(job)
-    worker.tell(signal.SIGINT)
+    worker.deliver_signal(signal.SIGINT)
     assert worker.running  # one is not enough
     asked = Stopwatch()
     worker.ends_interrupted()

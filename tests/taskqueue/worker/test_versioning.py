@@ -25,13 +25,13 @@ def send_newer(harness: Harness, mode: str = "ok", schema_version: int = 2, **mo
 def test_a_newer_message_waits_for_a_worker_that_knows_it(harness: Harness) -> None:
     old = harness.worker("old")
     newer = send_newer(harness)
-    told = old.await_log("message_version_unknown")
+    logged = old.await_log("message_version_unknown")
     # The worker of today goes on with what it knows, and spends nothing on what it does not
     mine = [harness.send() for _ in range(3)]
     wait_until(lambda: len(harness.effects()) == 3, 10, "the old worker works on")
     assert harness.states() in ({"scheduled": 1}, {"pending": 1}, {"sent": 1})
-    assert (told["level"], told["details"]["format"]) == ("WARNING", 2)
-    assert told["details"]["message_id"] == str(newer)
+    assert (logged["level"], logged["details"]["format"]) == ("WARNING", 2)
+    assert logged["details"]["message_id"] == str(newer)
     assert harness.ready(DEAD_LETTERS) == 0
 
     harness.worker("new", schema_version=2)

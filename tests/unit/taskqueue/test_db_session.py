@@ -72,7 +72,7 @@ def test_a_loss_makes_a_new_one_at_once(db: ReconnectingConnection, waits: list[
 def test_a_loss_is_logged_once_and_its_end_when_nothing_is_refused(
     db: ReconnectingConnection, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def told() -> list[Any]:
+    def logged() -> list[Any]:
         return [record.__dict__["action"] for record in caplog.records]
 
     caplog.set_level(logging.INFO)
@@ -80,13 +80,13 @@ def test_a_loss_is_logged_once_and_its_end_when_nothing_is_refused(
         db.connection()  # the claim passes
         db.connection()  # and what follows it
         db.invalidate(REFUSED)
-    assert told() == ["database_lost"]
+    assert logged() == ["database_lost"]
     clock[0] += 6
     db.connection()  # waits, and knows nothing yet
-    assert told()[:1] == ["database_lost"]
+    assert logged()[:1] == ["database_lost"]
     clock[0] += 6
     db.connection()
-    assert told() == ["database_lost", "database_reconnected"]
+    assert logged() == ["database_lost", "database_reconnected"]
 
 
 def test_a_process_that_stops_waits_for_no_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,8 @@ def test_static_files_are_revalidated_with_304(client):
 def test_a_browser_is_redirected_to_the_login_and_a_program_gets_401(secured_client):
     led = secured_client.get("/kitchen", headers=PAGE)
     assert (led.status_code, led.headers["Location"]) == (303, "/login?next=%2Fkitchen")
-    told = secured_client.get("/kitchen")
-    assert (told.status_code, told.content_type) == (401, "application/problem+json")
+    response = secured_client.get("/kitchen")
+    assert (response.status_code, response.content_type) == (401, "application/problem+json")
 
 
 def test_an_error_is_a_page_for_who_asks_for_one(client, restaurant):

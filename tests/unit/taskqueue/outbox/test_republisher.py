@@ -82,7 +82,7 @@ class RepublisherCase:
         first = values["after"] + 1
         return [_row(n) for n in range(max(1, first), self.waiting + 1)][: values["limit"]]
 
-    def look(self, times: int = 1) -> int:
+    def run_check(self, times: int = 1) -> int:
         """Look so many times, and send what that asks for; how many were sent again."""
         for _ in range(times):
             self.clock.now += INTERVAL_S + 0.1
@@ -116,16 +116,16 @@ def test_messages_of_a_wrongly_empty_queue_are_published_again_after_the_second_
     clock: Clock,
 ) -> None:
     case = RepublisherCase(clock, 3)
-    assert case.look() == 0
-    assert case.look() == 3
+    assert case.run_check() == 0
+    assert case.run_check() == 3
 
 
 def test_a_missing_queue_is_declared_at_once(clock: Clock) -> None:
     case = RepublisherCase(clock, 3)
     case.broker.ready = None
-    assert case.look() == 0
+    assert case.run_check() == 0
     assert case.broker.declared == 1
-    assert case.look() == 3
+    assert case.run_check() == 3
 
 
 @pytest.mark.parametrize(
@@ -140,23 +140,23 @@ def test_a_missing_queue_is_declared_at_once(clock: Clock) -> None:
 def test_a_few_may_be_in_hand(clock: Clock, waiting: int, ready: int, is_lost: bool) -> None:
     case = RepublisherCase(clock, waiting)
     case.broker.ready = ready
-    assert case.look(2) == (waiting if is_lost else 0)
+    assert case.run_check(2) == (waiting if is_lost else 0)
 
 
 def test_a_queue_that_was_short_once_is_not_sent_again_when_it_is_so_much_later(
     clock: Clock,
 ) -> None:
     case = RepublisherCase(clock, 3)
-    case.look()
+    case.run_check()
     case.broker.ready = 3
-    case.look()
+    case.run_check()
     case.broker.ready = 0
-    assert case.look() == 0
+    assert case.run_check() == 0
 
 
 def test_a_large_queue_is_sent_again_in_slices_once_each_in_order(clock: Clock) -> None:
     case = RepublisherCase(clock, 1200)
-    case.look()
+    case.run_check()
     case.clock.now += INTERVAL_S + 0.1
     case.step()
     sizes = []
@@ -172,7 +172,7 @@ def test_a_queue_that_stays_short_is_sent_again_after_growing_pauses(clock: Cloc
     case = RepublisherCase(clock, 3)
     moments, before = [], 0
     for _ in range(60):
-        if case.look() > before:
+        if case.run_check() > before:
             before = len(case.publisher.positions)
             moments.append(clock.now)
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
@@ -182,7 +182,7 @@ def test_a_queue_that_stays_short_is_sent_again_after_growing_pauses(clock: Cloc
 
 def test_it_does_not_look_more_often_than_it_should(clock: Clock) -> None:
     case = RepublisherCase(clock, 3)
-    case.look()
+    case.run_check()
     for _ in range(5):
         case.step()
     assert case.count(SQL.queues_with_waiting) == 1

@@ -124,11 +124,11 @@ def test_a_stream_for_a_stranger_names_roles_too():
         changed_at=None, estimated_completion=None, event_id=UUID(int=0), sequence=2,
         order_type="takeout", priority=1, stage="kitchen", customer_name="Jo", notes="x",
     )  # fmt: skip
-    told = sse.update(change, include_private=False)
-    assert told["changed_by"] == "kitchen"
-    assert not {"customer_name", "notes", "priority"} & set(told)
+    message = sse.update(change, include_private=False)
+    assert message["changed_by"] == "kitchen"
+    assert not {"customer_name", "notes", "priority"} & set(message)
     assert sse.update(change)["changed_by"] == "chef_mario"
-    assert set(told) <= set(Change.__annotations__) | {
+    assert set(message) <= set(Change.__annotations__) | {
         "order_number",
         "new_status",
         "timestamp",

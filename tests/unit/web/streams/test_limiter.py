@@ -55,7 +55,7 @@ def test_a_small_number_leaves_a_client_one_stream(limit, client):
 
 
 def test_a_refusal_wakes_the_thread_that_frees_lost_places():
-    told = []
-    limiter = StreamLimiter(1, lambda: told.append(True))
+    wakes = []
+    limiter = StreamLimiter(1, lambda: wakes.append(True))
     opened(limiter, None, None, None)
-    assert told == [True, True]
+    assert wakes == [True, True]

@@ -124,8 +124,8 @@ def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
         hub._by_number[None].add(body)
     hub._end_unauthorized()
 
-    heard = [next(body, "end") for body in bodies]
-    assert heard == [sse.RETRY, "end", sse.RETRY]
+    received = [next(body, "end") for body in bodies]
+    assert received == [sse.RETRY, "end", sse.RETRY]
     hub._end_unauthorized()
     assert asked == [_AUTHORIZATION_SECONDS]  # one look for all of them, and not again at once
 
@@ -135,12 +135,12 @@ def test_a_waiting_stream_gets_it_at_once(wake):
     body = Stream()
     body.start_all()
     next(body)
-    heard = []
-    waiting = threading.Thread(target=lambda: heard.append(next(body, "end")))
+    received = []
+    waiting = threading.Thread(target=lambda: received.append(next(body, "end")))
     waiting.start()
     getattr(body, wake)()
     waiting.join(10)
-    assert heard == [sse.PING if wake == "ping" else "end"]
+    assert received == [sse.PING if wake == "ping" else "end"]
 
 
 def test_it_is_closed_once():
