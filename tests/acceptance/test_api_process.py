@@ -172,7 +172,7 @@ def test_nothing_serves_on_after_the_main_process_was_killed(start):
     main, below = family(service)
     assert len(below) == 2
     os.kill(main, signal.SIGKILL)
-    eventually(lambda: not answers(service), STOP_S, "nobody answers")
+    eventually(lambda: not answers(service), STOP_S, "the service is gone")
     eventually(lambda: not any(map(is_alive, below)), STOP_S, "nothing is left")
 
 

@@ -283,11 +283,11 @@ def test_nginx_holds_back_half_sent_bodies_and_bounds_the_connections_of_an_addr
         assert placed(other)
         answers = [b"".join(iter(lambda: link.recv(4096), b"")) for link in links]  # noqa: B023
     refused = [each for each in answers if each.startswith(b"HTTP/1.1 429 ")]
-    heard = [each for each in answers if each not in refused]
+    rest = [each for each in answers if each not in refused]
     # Beyond a hundred of them nginx refuses at once.
     assert 1 <= len(refused) <= 10
     # It gives up after ten seconds, some versions without a word.
-    assert set(heard) == {b""} or all(each.startswith(b"HTTP/1.1 408 ") for each in heard)
+    assert set(rest) == {b""} or all(each.startswith(b"HTTP/1.1 408 ") for each in rest)
 
 
 def test_nginx_logs_no_token(sites: Sites, folder: Path) -> None:

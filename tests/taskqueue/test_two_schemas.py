@@ -55,7 +55,7 @@ def assert_working(harness: Harness) -> None:
     harness.assert_each_once(before + ids)
     query = "select count(*) from heard where event_id = any(%s)"
     known = [str(id) for id in received]
-    wait_until(lambda: harness.rows(query, known) == [(9,)], 10, "the events are heard")
+    wait_until(lambda: harness.rows(query, known) == [(9,)], 10, "the events are received")
 
 
 @pytest.mark.parametrize("given_by", ["URL", "PGOPTIONS"])

@@ -37,7 +37,7 @@ def test_orders_are_503_within_two_seconds_and_accepted_again_afterwards(
     assert all(answer.is_problem for answer in answers)
     assert all("retry-after" in answer.headers for answer in answers)
     assert "postgres" not in str([answer.document for answer in answers]).casefold()
-    eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is taken")
+    eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is accepted")
     eventually(lambda: all_ready(restaurant), 10, "it is cooked")
     assert next(iter(restaurant.ledger.orders())) == number
     assert len(restaurant.ledger.orders()) == 2

@@ -90,7 +90,7 @@ def test_ten_kills_among_forty_orders_lose_and_double_nothing(restaurant: Restau
     for _ in range(10):
         victim = chance.choice(names)
         cooks[victim].wait_for("worker_connected")
-        eventually(lambda: restaurant.ledger.count("cooking") >= 1, 10, "somebody cooks")
+        eventually(lambda: restaurant.ledger.count("cooking") >= 1, 10, "a cook starts")
         time.sleep(chance.uniform(0, 0.4))  # any moment
         cooks[victim].kill()
         kills.append((victim, datetime.now(UTC)))

@@ -32,7 +32,7 @@ def test_orders_are_503_meanwhile_and_201_afterwards(
     assert "postgres" not in str([answer.document for answer in answers]).casefold()
     assert reading.status == 200
     assert (ready.status, ready.document["checks"]["database"]) == (503, "read-only")
-    eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is taken")
+    eventually(lambda: restaurant.client.order(meal()).status == 201, 10, "an order is accepted")
     assert len(restaurant.ledger.orders()) == 2
     restaurant.start_cook("mario")
     eventually(lambda: restaurant.ledger.count("ready") == 2, 15, "both are cooked")

@@ -38,7 +38,7 @@ def test_processes_that_come_before_their_servers_come_up_by_themselves(
         ]
         what = "each says what it misses"
         eventually(lambda: all(warnings(program) for program in programs), 15, what)
-        stays(lambda: all(program.running for program in programs), 1, "nobody gives up")
+        stays(lambda: all(program.running for program in programs), 1, "all keep trying")
 
     restaurant.serves_again(20)
     numbers = [restaurant.place() for _ in range(4)]

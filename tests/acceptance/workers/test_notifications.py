@@ -27,7 +27,7 @@ def subscriber_name(servers) -> str:  # type: ignore[no-untyped-def]
         link.channel().queue_delete("notifications.front.desk")
 
 
-def heard(subscriber: Program, number: str | None = None) -> list[tuple[str | None, str]]:
+def printed(subscriber: Program, number: str | None = None) -> list[tuple[str | None, str]]:
     lines = subscriber.said("notification_received")
     return [
         (line["details"]["old_status"], line["details"]["new_status"])
@@ -36,7 +36,7 @@ def heard(subscriber: Program, number: str | None = None) -> list[tuple[str | No
     ]
 
 
-def numbers_heard(*subscribers: Program) -> list[str]:
+def numbers_printed(*subscribers: Program) -> list[str]:
     lines = [line for each in subscribers for line in each.said("notification_received")]
     return [line["order_number"] for line in lines]
 
@@ -56,12 +56,12 @@ def test_each_subscriber_gets_the_events_of_its_filter(restaurant: Restaurant) -
     restaurant.ledger.wait_for("ready", [number, other], 10)
 
     for each in all_of_it:
-        eventually(lambda each=each: len(heard(each)) == 6, 5, "all is heard")  # type: ignore[misc]
-        assert heard(each, number) == heard(each, other) == DAY
-    eventually(lambda: heard(johns) == DAY, 5, "John hears of his own")
-    assert set(numbers_heard(johns)) == {number}
-    eventually(lambda: len(heard(kitchen)) == 4, 5, "the kitchen hears of its own")
-    assert heard(kitchen, number) == DAY[1:]
+        eventually(lambda each=each: len(printed(each)) == 6, 5, "all are printed")  # type: ignore[misc]
+        assert printed(each, number) == printed(each, other) == DAY
+    eventually(lambda: printed(johns) == DAY, 5, "John gets those of his orders")
+    assert set(numbers_printed(johns)) == {number}
+    eventually(lambda: len(printed(kitchen)) == 4, 5, "the kitchen gets its types")
+    assert printed(kitchen, number) == DAY[1:]
     line = johns.said("notification_received")[1]
     assert line["message"] == (
         f"Notification for order {number}: status changed from 'received' to 'cooking' by mario"
@@ -92,27 +92,27 @@ def test_a_named_one_gets_what_it_missed_once_and_in_order(
     restaurant.start_cook("mario")
     first = restaurant.subscribe(name=subscriber_name, database=database)
     before = restaurant.place()
-    eventually(lambda: heard(first, before) == DAY, 10, "the first is heard")
+    eventually(lambda: printed(first, before) == DAY, 10, "the first one is printed")
     assert first.stop() == 0
 
     away = [restaurant.place() for _ in range(5)]
     restaurant.ledger.wait_for("ready", away, 10)
     second = restaurant.subscribe(name=subscriber_name, database=database)
-    eventually(lambda: len(heard(second)) == 15, 10, "it has caught up")
-    assert all(heard(second, number) == DAY for number in away)
+    eventually(lambda: len(printed(second)) == 15, 10, "it has caught up")
+    assert all(printed(second, number) == DAY for number in away)
     await_logged(*away)
     second.kill()
     later = [restaurant.place() for _ in range(5)]
     restaurant.ledger.wait_for("ready", later, 10)
     third = restaurant.subscribe(name=subscriber_name, database=database)
-    eventually(lambda: all(heard(third, number) == DAY for number in later), 10, "again")
+    eventually(lambda: all(printed(third, number) == DAY for number in later), 10, "again")
 
     if database:
         await_logged(before, *away, *later)
         rows = logged(before, *away, *later)
         assert len(rows) == 33
         assert {(row["outcome"], row["attempts"]) for row in rows} == {("delivered", 1)}
-        everything = numbers_heard(first, second, third)
+        everything = numbers_printed(first, second, third)
         assert all(everything.count(number) == 3 for number in (before, *away, *later))
 
 
@@ -140,7 +140,7 @@ def test_an_unreadable_notification_is_dead_with_its_reason(new_restaurant: Make
         assert reason in headers["reason"]
         assert headers["died_in"].startswith("notifications.")
     subscriber.wait_for("event_skipped")
-    assert len(heard(subscriber)) == 1
+    assert len(printed(subscriber)) == 1
     post.close()
 
 
@@ -156,7 +156,7 @@ def test_a_broker_that_goes_and_comes_back(new_restaurant: Make, subscriber_name
         assert [line["level"] for line in each.said("broker_lost")] == ["WARN"]
     number = restaurant.place()
     for each in listeners:
-        eventually(lambda each=each: len(heard(each, number)) == 1, 10, "heard")  # type: ignore[misc]
+        eventually(lambda each=each: len(printed(each, number)) == 1, 10, "it is printed")  # type: ignore[misc]
 
 
 def test_on_a_terminal_notifications_are_text(new_restaurant: Make) -> None:

@@ -40,7 +40,7 @@ def test_one_grep_shows_what_all_processes_did_for_one_request(
     eventually(
         lambda: [x for x in tracker.said("status_changed") if x["order_number"] == number][2:],
         20,
-        "tracking has heard of all changes",
+        "tracking has received all changes",
     )
     eventually(lambda: len(subscriber.said("notification_received")) >= 3, 20, "and so has Jane")
 

@@ -57,7 +57,7 @@ def test_tracking_logs_each_change_of_an_order(new_restaurant: Make) -> None:
 
     eventually(lambda: len(tracked(restaurant)) == 30, 10, "all changes are tracked")
     # A line is written after the commit.
-    eventually(lambda: len(told(tracker)) == 30, 5, "all changes are told")
+    eventually(lambda: len(told(tracker)) == 30, 5, "all changes are logged")
     for number in numbers:
         expected = [(None, "received"), ("received", "cooking"), ("cooking", "ready")]
         assert changes(tracker, number) == expected
@@ -175,7 +175,9 @@ def test_status_requests_good_refused_repeated_and_bad(
         assert reason in headers["reason"]
         assert headers["died_in"] == "tracking_status_queue"
     # The change itself is published as any other
-    eventually(lambda: changes(tracker, number)[-1:] == [("received", "cancelled")], 5, "told")
+    eventually(
+        lambda: changes(tracker, number)[-1:] == [("received", "cancelled")], 5, "it is logged"
+    )
     assert len(tracker.said("status_request_completed")) == 1
 
 

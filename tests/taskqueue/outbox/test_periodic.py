@@ -38,7 +38,7 @@ def test_a_task_is_run_by_the_leader_alone_and_goes_on_with_the_next(harness: Ha
     assert had <= 2 * watch.seconds + 2  # one of two relays has them, twice a second
     first.kill9()
     before = turns(harness)
-    wait_until(lambda: turns(harness) >= before + 2, 10, "the task goes on")
+    wait_until(lambda: turns(harness) >= before + 2, 10, "the task continues")
 
 
 def test_a_periodic_task_that_fails_is_rolled_back_and_delays_no_others(

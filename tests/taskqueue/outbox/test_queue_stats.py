@@ -16,7 +16,7 @@ def test_the_leader_records_how_much_lies_in_each_queue(harness: Harness) -> Non
         query = "select messages, consumers from broker_queue where name = %s"
         return [(messages, consumers) for messages, consumers in harness.rows(query, name)]
 
-    wait_until(lambda: recorded(red) == [(3, 0)], 15, "three wait, nobody consumes")
+    wait_until(lambda: recorded(red) == [(3, 0)], 15, "three wait without a consumer")
     assert recorded(DEAD_LETTERS) == [(0, 0)]
     assert recorded("deleted") == []
     harness.worker("w")

@@ -42,7 +42,7 @@ def test_events_published_after_the_loss_of_the_disk_are_received(
     # Then all of that waits for the subscriber
     harness.subscriber(kept=True, exclusive=True)
     recorded = "select n from heard order by position"
-    wait_until(lambda: len(harness.rows(recorded)) == 3, 10, "it is heard")
+    wait_until(lambda: len(harness.rows(recorded)) == 3, 10, "they are received")
     assert harness.rows(recorded) == [(1,), (2,), (3,)]
 
 

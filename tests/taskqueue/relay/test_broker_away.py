@@ -59,7 +59,7 @@ def test_without_a_broker_one_leads_and_keeps_the_lead(
     since = time.monotonic(), [each.cpu_seconds() for each in relays]
     time.sleep(WATCHED_S)
     passed = time.monotonic() - since[0]
-    assert elections(relays) == 1, "one was elected at the start, and nobody since"
+    assert elections(relays) == 1, "one was elected at the start, and none since"
     for relay, before in zip(relays, since[1], strict=True):
         assert relay.cpu_seconds() - before < 0.15 * passed + 0.3
         assert len(relay.log("broker_lost")) <= 1

@@ -47,7 +47,7 @@ def latencies(harness: Harness, count: int) -> list[float]:
         channel.basic_consume(harness.sample.events, no_ack=True, callback=note)
         for number in range(count):
             # Given a relay that has gone to sleep
-            wait_until(lambda: not awake(harness), 5, "the relay dozes")
+            wait_until(lambda: not awake(harness), 5, "the relay sleeps")
             publish(harness.conn, harness.prefix, "event.tick", {"number": number})
             committed = time.monotonic()
             while len(arrived) <= number:
@@ -87,7 +87,7 @@ def test_a_relay_of_the_same_process_is_woken_at_once(harness: Harness) -> None:
 
 def test_a_transaction_that_stays_open_is_not_forgotten(harness: Harness) -> None:
     relay = harness.relay()
-    wait_until(lambda: not awake(harness), 5, "the relay dozes")
+    wait_until(lambda: not awake(harness), 5, "the relay sleeps")
     # Given transactions that have sent and stay open, begun while it sleeps and while it wakes
     openers = [psycopg.connect(harness.db_url) for _ in range(3)]
     for conn in openers:
@@ -112,7 +112,7 @@ def test_senders_do_not_notify_while_the_relay_is_awake(harness: Harness) -> Non
     listener = psycopg.connect(harness.db_url, autocommit=True)
     (channel,) = listener.execute("select channel_name('outbox')").fetchone()
     listener.execute(f'listen "{channel}"')
-    wait_until(lambda: not awake(harness), 5, "the relay dozes")
+    wait_until(lambda: not awake(harness), 5, "the relay sleeps")
     # Asleep, one commit wakes it
     publish(harness.conn, harness.prefix, "event.tick", {})
     assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1

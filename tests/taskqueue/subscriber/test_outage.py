@@ -175,7 +175,7 @@ def test_tables_that_are_missing_are_waited_for(harness: Harness) -> None:
     assert not subscriber.log("event_retried") and not subscriber.log("event_dead")
     assert len(subscriber.log("database_refused")) == 1
     harness.conn.execute(SCHEMA)
-    wait_until(lambda: ns(harness, "heard") == [0, 1, 2], 10, "all are heard")
+    wait_until(lambda: ns(harness, "heard") == [0, 1, 2], 10, "all are received")
 
 
 def test_a_dead_letter_queue_that_a_person_deletes_is_declared_again(harness: Harness) -> None:
@@ -188,7 +188,7 @@ def test_a_dead_letter_queue_that_a_person_deletes_is_declared_again(harness: Ha
     assert dead_letter.properties["application_headers"]["reason"] == "not to my taste"
     assert subscriber.log("broker_lost") and not subscriber.tracebacks()
     shout(harness, 2)
-    wait_until(lambda: 2 in ns(harness, "heard"), 5, "it goes on")
+    wait_until(lambda: 2 in ns(harness, "heard"), 5, "it continues")
 
 
 def test_sigterm_waits_for_the_event_in_progress(

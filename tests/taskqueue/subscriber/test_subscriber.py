@@ -45,7 +45,7 @@ def ns(harness: Harness, event: str = "begin") -> list[int]:
 
 
 def await_received(received: Callable[[], list[int]], count: int, within: float = 15) -> None:
-    wait_until(lambda: len(received()) >= count, within, f"{count} events are heard")
+    wait_until(lambda: len(received()) >= count, within, f"{count} events are received")
 
 
 def reason(dead_letter: amqp.Message) -> str:
@@ -71,7 +71,9 @@ def test_events_come_in_order_with_all_their_properties(
         )
     await_received(received, 201)
     assert received() == list(range(201))
-    wait_until(lambda: ns(harness, "heard") == list(range(201)), 5, "each is told of after")
+    wait_until(
+        lambda: ns(harness, "heard") == list(range(201)), 5, "each is logged after its commit"
+    )
     last = harness.runs()[-1]
     assert (last["key"], last["reply_to"], last["correlation_id"]) == ("event.last", "q", "c")
     wait_until(lambda: harness.ready(harness.sample.events) == 0, 5, "the queue is empty")
@@ -98,7 +100,7 @@ def test_without_a_database(harness: Harness) -> None:
     shout(harness, 3, "fail", times=1)
     shout(harness, 4, "fail")
     shout(harness, 5)
-    wait_until(lambda: 5 in ns(harness, "heard"), 10, "the last is heard")
+    wait_until(lambda: 5 in ns(harness, "heard"), 10, "the last one is received")
     assert ns(harness, "heard") == [1, 3, 5]
     (dead_letter,) = harness.await_dead()
     assert json.loads(dead_letter.body)["n"] == 4
@@ -154,7 +156,7 @@ def test_poison_is_dead_at_once(
             channel.basic_publish(message, harness.prefix, "event.x")
     shout(harness, 1, "poison")
     shout(harness, 2)
-    wait_until(lambda: 2 in ns(harness, "heard"), 10, "the queue moves on")
+    wait_until(lambda: 2 in ns(harness, "heard"), 10, "the queue continues")
     dead_letters = harness.await_dead(len(garbage) + 1)
     # The keeper may hold some of them for a moment, so their order in the queue may change.
     reasons = {
@@ -198,7 +200,7 @@ def test_each_subscriber_receives_all_events(
 ) -> None:
     both = [harness.subscriber(name, db=False, own=True) for name in ("one", "two")]
     shout_all(harness, [{"n": n, "mode": "ok"} for n in range(10)])
-    wait_until(lambda: len(ns(harness, "heard")) == 20, 10, "both hear all")
+    wait_until(lambda: len(ns(harness, "heard")) == 20, 10, "both receive all")
     assert sorted(ns(harness, "heard")) == sorted([*range(10), *range(10)])
     for each in both:
         assert_healthy(each)
@@ -213,7 +215,7 @@ def test_the_second_of_a_name_is_refused(
     assert second.ends(10) == 1
     assert "RegistrationRefused: A subscriber named 'one' is already at work." in second.tail(1)[0]
     shout(harness, 1)
-    wait_until(lambda: ns(harness, "heard") == [1], 5, "the first goes on")
+    wait_until(lambda: ns(harness, "heard") == [1], 5, "the first one continues")
     first.kill9()
     third = harness.subscriber("one", exclusive=True, db=db)
     assert_healthy(third)

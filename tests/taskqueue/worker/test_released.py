@@ -47,7 +47,7 @@ def busy_queue(harness: Harness) -> Iterator[list[UUID]]:
         thread.join()
 
 
-@pytest.mark.parametrize("end", ["told to stop", "killed"])
+@pytest.mark.parametrize("end", ["stopped", "killed"])
 def test_a_message_that_was_acknowledged_elsewhere_does_not_starve(
     harness: Harness, rabbitmq: RabbitMQ, end: str
 ) -> None:
