@@ -53,7 +53,7 @@ def run_worker(settings: Settings) -> int:
             grace=settings.shutdown_grace_period,
             lease=settings.lease_seconds,
             heartbeat=int(settings.heartbeat_seconds),
-            skills=frozenset(profile.tags) if profile.tags else None,
+            tags=frozenset(profile.tags) if profile.tags else None,
         ),
         registry=RestaurantWorkerRegistry(
             settings.worker_name, profile, _registration_text(profile)

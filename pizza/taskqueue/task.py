@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.queries import Queries
 from pizza.taskqueue import trace
 from pizza.taskqueue.dead_letters.callback import OnDead
-from pizza.taskqueue.deprecated import renamed
+from pizza.taskqueue.deprecated import renamed, renamed_arguments
 from pizza.taskqueue.errors import ConfigurationError
 from pizza.taskqueue.message import CORRELATION_ID, SCHEMA_VERSION, encode
 from pizza.taskqueue.retry import RetryPolicy
@@ -90,14 +90,14 @@ class Task:
         queue: str | None = None,
         routing_key: str | None = None,
         headers: Mapping[str, Any] | None = None,
-        needs: Sequence[str] | None = None,
+        required_tags: Sequence[str] | None = None,
     ) -> UUID:
         """Insert a message in the caller's transaction. Returns its id.
 
         countdown: seconds until it is due; it waits as a row.
         queue, routing_key: its queue, and the key that routes to it in the task's exchange
             (default: the task's queue, and the name of the queue).
-        needs: the tags that a worker with tags must have.
+        required_tags: the tags that a worker with tags must have.
         message_id: chosen by the sender. A second message with the same id is not sent while the
             first exists, and for at least 12 hours after it has ended.
         Raises PoisonMessage if JSON cannot represent the body, ConfigurationError for a priority
@@ -121,10 +121,12 @@ class Task:
                 "body": encode(body),
                 "headers": _headers(headers),
                 "countdown": _interval(countdown),
-                "needs": list(needs) if needs is not None else None,
+                "needs": list(required_tags) if required_tags is not None else None,
             },
         )
         return identity
+
+    send = renamed_arguments(send, needs="required_tags")
 
     def _check_priority(self, queue: str, priority: int) -> None:
         if not 0 <= priority <= MAX_PRIORITY:

@@ -41,7 +41,7 @@ class Sent:
     body: Any
     headers: dict[str, Any] | None
     countdown: timedelta | None
-    needs: list[str] | None = None
+    required_tags: list[str] | None = None
 
 
 class _Rows:
@@ -153,5 +153,5 @@ def _sent(parameters: Mapping[str, Any]) -> Sent:
         body=json.loads(parameters["body"]),
         headers=headers.obj if headers is not None else None,
         countdown=parameters.get("countdown"),
-        needs=parameters.get("needs"),
+        required_tags=parameters.get("needs"),
     )

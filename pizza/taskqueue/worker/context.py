@@ -12,6 +12,7 @@ from uuid import UUID
 from pizza.database.arrays import text_array
 from pizza.taskqueue.broker.connection import HEARTBEAT_S
 from pizza.taskqueue.db_session import ReconnectingConnection
+from pizza.taskqueue.deprecated import renamed_arguments
 
 if TYPE_CHECKING:
     from pizza.taskqueue.job import Job
@@ -29,7 +30,7 @@ class WorkerOptions:
     lease: seconds that a claim stays valid without a renewal.
     heartbeat: seconds between heartbeats with the broker.
     relay: whether to run a relay in this process.
-    skills: the worker's tags; it processes only messages that require some of them and no other
+    tags: the worker's tags; it processes only messages that require some of them and no other
         tag. None: it processes every message.
     """
 
@@ -39,7 +40,12 @@ class WorkerOptions:
     lease: float = 15.0
     heartbeat: int = HEARTBEAT_S
     relay: bool = True
-    skills: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
+
+
+WorkerOptions.__init__ = renamed_arguments(  # type: ignore[method-assign]
+    WorkerOptions.__init__, skills="tags"
+)
 
 
 @dataclass(slots=True)

@@ -15,15 +15,15 @@ _FIND_MATCH = Queries("taskqueue/messages").find_match
 
 
 def find_match(
-    db: ReconnectingConnection, queues: Sequence[str], skills: Sequence[str]
+    db: ReconnectingConnection, queues: Sequence[str], worker_tags: Sequence[str]
 ) -> Delivery | None:
-    """The best message in `queues` that a worker with the tags `skills` may process.
+    """The best message in `queues` that a worker with these tags may process.
 
     None if no message matches, if PostgreSQL is unavailable, or if the worker has to stop.
     """
     try:
         with translate_errors():
-            values = {"queues": list(queues), "skills": list(skills)}
+            values = {"queues": list(queues), "skills": list(worker_tags)}
             row = db.connection().execute(_FIND_MATCH, values).fetchone()
     except DatabaseUnavailable as error:
         db.invalidate(error)

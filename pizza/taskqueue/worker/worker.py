@@ -67,7 +67,7 @@ class Worker:
             worker_id=worker_id,
             lease=timedelta(seconds=options.lease),
             # A worker with tags gets no reservation and has no deliveries to compare.
-            queues=() if options.skills is not None else tuple(options.queues),
+            queues=() if options.tags is not None else tuple(options.queues),
             db=ReconnectingConnection(
                 db_url,
                 name=f"{self._title} job",
@@ -158,10 +158,10 @@ class Worker:
     def _work_until_stopped(self) -> None:
         try:
             with self._broker_lock:
-                if self._options.skills is None:
+                if self._options.tags is None:
                     self._serve_until_stopped()
                 else:
-                    self._serve_tagged(sorted(self._options.skills))
+                    self._serve_tagged(sorted(self._options.tags))
         except BaseException as error:
             self._failure = error
         finally:

@@ -383,7 +383,7 @@ def main() -> None:
         lease=options.lease,
         heartbeat=options.heartbeat,
         relay=not options.no_relay,
-        skills=frozenset(options.skills.split(",")) if options.skills else None,
+        tags=frozenset(options.skills.split(",")) if options.skills else None,
     )
     if options.pool:
         WorkerPool(toy.app, options.db, options.broker, worker, options.pool).run()

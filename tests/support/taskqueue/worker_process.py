@@ -250,7 +250,7 @@ class Harness:
             more["until"] = str(more["until"])
         options = {
             key: more.pop(key)
-            for key in ("priority", "countdown", "message_id", "needs")
+            for key in ("priority", "countdown", "message_id", "required_tags")
             if key in more
         }
         return getattr(self.sample, task).send(

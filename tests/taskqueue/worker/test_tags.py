@@ -10,7 +10,7 @@ from ...support.taskqueue.worker_process import Harness
 def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(harness: Harness) -> None:
     harness.relay()
     jobs = {
-        label: harness.send(priority=priority, label=label, needs=needs)
+        label: harness.send(priority=priority, label=label, required_tags=needs)
         for label, priority, needs in (
             ("late", 1, ["draw"]), ("soon", 9, ["draw"]), ("both", 5, ["draw", "sing"]),
             ("song", 9, ["sing"]), ("dance", 9, ["dance"]), ("anybody", 9, None),
@@ -30,7 +30,7 @@ def test_a_worker_with_skills_takes_what_it_is_good_at_best_first(harness: Harne
 def test_with_nothing_to_be_good_at_it_costs_next_to_nothing(harness: Harness) -> None:
     harness.relay()
     for _ in range(50):
-        harness.send(needs=["dance"])
+        harness.send(required_tags=["dance"])
     harness.await_states(sent=50)
     worker = harness.worker("artist", skills="draw", no_relay=True)
     before = worker.cpu_seconds()
@@ -41,7 +41,7 @@ def test_with_nothing_to_be_good_at_it_costs_next_to_nothing(harness: Harness) -
 
 def test_what_a_dead_worker_had_in_hand_is_sent_again(harness: Harness) -> None:
     harness.relay()
-    job = harness.send("exit", times=1, needs=["draw"])
+    job = harness.send("exit", times=1, required_tags=["draw"])
     harness.await_states(sent=1)
     harness.worker("mortal", skills="draw", no_relay=True, ready=False)
     harness.await_run(job)

@@ -76,8 +76,10 @@ def test_a_worker_with_skills_leaves_what_is_too_new_and_takes_the_next(harness:
     harness.relay()
     with harness.conn.transaction():
         newer = make(harness.prefix, version=2).play
-        newer.send(harness.conn, {"mode": "ok"}, priority=9, routing_key="red", needs=["draw"])
-        mine = harness.send(needs=["draw"])
+        newer.send(
+            harness.conn, {"mode": "ok"}, priority=9, routing_key="red", required_tags=["draw"]
+        )
+        mine = harness.send(required_tags=["draw"])
     harness.await_states(sent=2)
     artist = harness.worker("artist", no_relay=True, skills="draw")
     artist.await_log("message_version_unknown")
@@ -111,7 +113,12 @@ def test_what_is_unknown_in_a_message_is_kept_on_all_its_ways(harness: Harness) 
     newer = make(harness.prefix).play
     body = {"mode": "hopeless", "new": UNKNOWN}
     dead = newer.send(
-        harness.conn, body, routing_key="red", headers={"new": UNKNOWN}, priority=3, needs=["draw"]
+        harness.conn,
+        body,
+        routing_key="red",
+        headers={"new": UNKNOWN},
+        priority=3,
+        required_tags=["draw"],
     )
     wait_until(lambda: harness.ready(DEAD_LETTERS) == 1, 15, "it is dead")
     for process in harness.processes:

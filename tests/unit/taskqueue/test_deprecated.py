@@ -10,6 +10,7 @@ import pytest
 from pizza.taskqueue import App, RetryPolicy, task
 from pizza.taskqueue.job import Job
 from pizza.taskqueue.testing import FakeConnection, run
+from pizza.taskqueue.worker.context import WorkerOptions
 from pizza.taskqueue.worker.outcome import Outcome
 
 
@@ -17,6 +18,16 @@ def test_the_old_arguments_of_a_retry_policy_work() -> None:
     with pytest.warns(DeprecationWarning):
         policy = RetryPolicy(attempts=3, base=2, factor=3, cap=9, never=(KeyError,))  # type: ignore[call-arg]
     assert policy == RetryPolicy(3, 2, 3, 9, no_retry_on=(KeyError,))
+
+
+def test_the_old_words_for_tags_work() -> None:
+    conn, task = FakeConnection(), App("old").task("one", queue="q")(lambda job: None)
+    with pytest.warns(DeprecationWarning, match="required_tags"):
+        task.send(conn, {}, needs=["french"])  # type: ignore[arg-type, call-arg]
+    assert conn.sent[0].required_tags == ["french"]
+    with pytest.warns(DeprecationWarning, match="tags"):
+        options = WorkerOptions("clerk", ["q"], skills=frozenset({"french"}))  # type: ignore[call-arg]
+    assert options.tags == {"french"}
 
 
 def test_the_old_methods_of_a_job_and_arguments_of_a_task_work() -> None:
