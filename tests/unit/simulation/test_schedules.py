@@ -1,4 +1,4 @@
-"""Thousands of bad days: no schedule breaks a guarantee, and each guard taken out does.
+"""In thousands of schedules no guarantee is broken, and each guard that is taken out is missed.
 
 python -m tests.simulation runs more of them.
 """
