@@ -192,7 +192,7 @@ def test_events_without_a_bound_queue_are_counted_by_exchange(
 ) -> None:
     assert "pizza_events_unroutable_total" not in scrape(client)
     for _ in range(3):
-        conn.execute("select message_count('unroutable', 'nobody_listens')")
+        conn.execute("select message_counter_increment('unroutable', 'nobody_listens')")
     found = scrape(client)
     assert found["pizza_events_unroutable_total"] == [({"exchange": "nobody_listens"}, 3)]
 
