@@ -147,7 +147,7 @@ class IllegalTransition(DomainError):
     ) -> None:
         self.current = current
         self.allowed = tuple(allowed)
-        choices = f", only {', '.join(self.allowed)}" if self.allowed else " any more"
+        choices = f", only {', '.join(self.allowed)}" if self.allowed else ""
         super().__init__(sentence or f"An order that is {current} cannot become {wanted}{choices}.")
 
 

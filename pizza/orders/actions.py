@@ -40,8 +40,8 @@ def cancel(
 ) -> None:
     """Cancel an order: without a reason as its customer may, with one as staff may.
 
-    role: which of the two it is, where that is known. Staff needs a reason for what is not
-        `received` any more; a customer may not do that at all.
+    role: which of the two it is, where that is known. Staff needs a reason for an order that is no
+        longer `received`; a customer may not cancel it then.
     Raises InvalidRequest, OrderNotFound, IllegalTransition, ReasonRequired, VersionConflict.
     """
     role = role or (STAFF if reason is not None else CUSTOMER)

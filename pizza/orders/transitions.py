@@ -91,7 +91,7 @@ def set_priority(
                 now.status,
                 "reprioritised",
                 allowed(now.status, now.order_type),
-                f"An order that is {now.status} cannot get another priority any more.",
+                f"An order that is {now.status} cannot get another priority.",
             )
         notes = f"priority {now.priority} → {priority}: manual override: {reason}"
         moved = orders.set_priority(conn, number, now.version, priority, by=by, notes=notes)

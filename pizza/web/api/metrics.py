@@ -30,9 +30,9 @@ HELP = {
     "waiting_seconds": "From received to cooking, counted by the tracking service",
     "cooking_seconds": "From cooking to ready, counted by the tracking service",
     "retries": "Attempts of tasks that failed and were tried again, by queue",
-    "postponements": "Attempts that were put off because nobody could have done them, by queue",
+    "postponements": "Attempts that were postponed because no worker could have completed them, by queue",
     "dead_letters": "Messages that became dead letters, by the queue they died in",
-    "dead_messages": "Dead messages that nobody has sent again or dropped yet",
+    "dead_messages": "Dead messages that are neither retried nor dropped yet",
     "events_unroutable": "Events that were dropped because no queue is bound for them, by exchange",
     "queue_depth": "Messages ready in a queue of the broker, as the leading relay saw it; absent "
     "while nobody can look",

@@ -12,7 +12,7 @@ const COLUMNS = {
   station: [["kitchen", "Kitchen"], ["quality", "Quality"], ["packaging", "Packaging"], ["courier", "Courier"], ["handover", "Pickup"], ["none", "Other"]],
 };
 const HIDDEN_WHEN_EMPTY = ["cancelled", "none"];
-const SOON = 0.75; // of the promised time
+const SOON = 0.75; // of the estimated time
 const SHAPES = { ok: "●", soon: "▲", late: "■", none: "○" };
 
 const tickets = new Map(); // by order number: { order, text, element }

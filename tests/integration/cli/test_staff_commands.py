@@ -128,7 +128,7 @@ def test_orders_are_changed_by_commands(run: Run, conn: BoundedConnection) -> No
     assert "only with a reason" in run("orders", "cancel", number, code=1).stderr
     run("orders", "cancel", number, "--reason", "The guest has left")
     late = run("orders", "deliver", number, code=1)
-    assert late.stderr == "pizza: An order that is cancelled cannot become delivered any more.\n"
+    assert late.stderr == "pizza: An order that is cancelled cannot become delivered.\n"
     assert late.stdout == ""
     notes = [row.notes for row in orders.order_history(conn, number)]
     assert notes[1:] == [

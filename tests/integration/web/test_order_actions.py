@@ -120,7 +120,7 @@ def test_a_priority_out_of_range_or_too_late_is_refused(
 
     assert late.status_code == 409
     assert set(late.json["allowed_statuses"]) == {"received", "delivered", "cancelled"}
-    assert late.json["detail"] == "An order that is ready cannot get another priority any more."
+    assert late.json["detail"] == "An order that is ready cannot get another priority."
 
 
 def test_an_order_that_has_changed_is_412_and_stays(client: FlaskClient, place: Any) -> None:
