@@ -3,10 +3,9 @@
 A line has the fields of the specification, in its order, without empty ones: timestamp, level,
 service, worker_name, order_number, action, message, duration_ms, priority, details. Then follows
 trace_id, which all lines of one request share, in all processes (pizza.taskqueue.trace). Callers
-write
+give the fields in `extra`, or call pizza.taskqueue.logs.log_action:
 
-    log.info("Order received", extra={"action": "order_received", "order_number": number,
-                                      "duration_ms": 4, "details": {"priority": 10}})
+    log_action(log.info, "order_received", "Order received", {"priority": 10}, order_number=number)
 
 Warnings, lines of libraries and uncaught exceptions of any thread have the same form. `details`
 has the type and the text of an exception; its stack only at DEBUG.

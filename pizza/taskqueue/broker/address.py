@@ -40,7 +40,7 @@ class BrokerAddress:
 
     @property
     def connection_timeout(self) -> float | None:
-        """Seconds that connecting to one host may take; None when the address does not say."""
+        """Seconds that connecting to one host may take; None if the address has no such option."""
         given = self.options.get(_TIMEOUT)
         return int(given) / 1000 if given is not None else None
 
@@ -59,7 +59,7 @@ class BrokerAddress:
         return replace(self, user=user or self.user, password=password or self.password)
 
     def tls_options(self, host: str) -> dict[str, Any] | bool:
-        """What py-amqp needs to check the chain and the name of a host's certificate; or False."""
+        """py-amqp's options to check the certificate of a host; False without TLS."""
         if not self.tls:
             return False
         return {
@@ -75,8 +75,8 @@ def parse(raw: str) -> BrokerAddress:
     """Read a host, host:port, a list of them, or an amqp:// or amqps:// URL.
 
     User and password are guest unless given; `amqp://host` and `amqp://host/` mean the virtual
-    host "/". Raises ValueError with the rest of a sentence, which quotes no password, also for a
-    parameter that is not supported and for a file of TLS that cannot be used.
+    host "/". Raises ValueError, also for an unsupported parameter and an unusable TLS file; its
+    text is the rest of a sentence and contains no password.
     """
     try:
         url = urlsplit(raw if "://" in raw else f"amqp://{raw}")

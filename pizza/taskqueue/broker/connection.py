@@ -178,7 +178,7 @@ class BrokerConnection:
         self._send_heartbeat()
 
     def _socket(self) -> Any | None:
-        """None once the connection is closed: py-amqp would connect again if it were asked."""
+        """The socket; None once the connection is closed, since py-amqp would reconnect."""
         return self.connection.transport.sock if self.connection.connected else None
 
     def _send_heartbeat(self) -> None:

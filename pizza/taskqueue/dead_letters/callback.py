@@ -1,4 +1,4 @@
-"""The on_dead callback: a task's reaction to a dead message, such as an answer to its sender."""
+"""The on_dead callback of a task, which may for example reply to the sender of a dead message."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 class DeadMessage:
     """A message that no worker will run again.
 
-    message_id: as the delivery has it. body: as it came, perhaps not JSON. error: the last one
-    (PoisonMessage for a message that could not be read). attempt: the last one, 0 for a message
-    that never started. reply_to, correlation_id: as Job has them.
+    message_id: of the delivery. body: unchanged, perhaps not JSON. error: of the last attempt, or
+    PoisonMessage for a message that could not be decoded. attempt: the last one, 0 for a message
+    that never started. reply_to, correlation_id: as in Job.
     """
 
     message_id: str | None
@@ -57,8 +57,8 @@ OnDead = Callable[[BoundedConnection, DeadMessage], object]
 def call_on_dead(conn: BoundedConnection, task: Task | None, message: DeadMessage) -> None:
     """Call the task's on_dead in the open transaction of `conn`.
 
-    If it fails, its own effects are rolled back and logged, and the message still becomes a dead
-    letter. Raises only errors of a PostgreSQL that is not available.
+    If it fails, its effects are rolled back and the error is logged; the message still becomes a
+    dead letter. Raises only errors that mean that PostgreSQL is unavailable.
     """
     if task is None or task.on_dead is None:
         return

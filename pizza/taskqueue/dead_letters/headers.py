@@ -1,4 +1,4 @@
-"""Writes dead letters: the message as it came, with the reason in headers for any client."""
+"""Writes dead letters: the unchanged body, and headers with the reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DEAD_LETTER_RAW = Queries("taskqueue/messages").dead_letter_raw
 
 @dataclass(frozen=True, slots=True)
 class OutgoingDeadLetter:
-    """A dead letter to be written: the body as it came, and headers with the reason.
+    """A dead letter to be written: the unchanged body, and headers with the reason.
 
     id: of its row, the same for each delivery of the message in this queue; None: a new one.
     """

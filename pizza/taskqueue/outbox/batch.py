@@ -37,7 +37,7 @@ PARKING = RetryPolicy(
     max_attempts=12, initial_delay=5.0, multiplier=2.0, max_delay=300.0, jitter=0.2
 )
 _MAX_TRIES = 3
-# Declaring the topology again so soon does not help.
+# The topology is declared at most once in this time.
 _DECLARE_INTERVAL_S = 1.0
 _RETRY_PAUSE_S = 0.05
 _LOG_INTERVAL_S = 30.0
@@ -75,8 +75,8 @@ class BatchPublisher:
                 [(row.exchange, row.routing_key, to_amqp(row)) for row in rows]
             )
         except BrokerUnavailable as error:
-            # A slow broker gets smaller batches. When an exchange was just deleted, smaller
-            # batches isolate its message.
+            # A slow broker gets smaller batches. If an exchange was just deleted, smaller batches
+            # isolate its message.
             self.limit = max(1, len(rows) // 2)
             if len(rows) == 1 and isinstance(error.__cause__, amqp.ChannelError):
                 self._park(conn, rows[0], str(error))
@@ -182,7 +182,7 @@ class BatchPublisher:
             self._mark_unlocked(conn, positions)
 
     def mark_locked(self, conn: BoundedConnection) -> None:
-        """Mark what was locked before."""
+        """Mark messages as sent whose rows were locked before."""
         if self.unmarked:
             self._mark_unlocked(conn, list(self.unmarked))
 

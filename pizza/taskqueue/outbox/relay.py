@@ -44,7 +44,7 @@ _MAX_SLEEP_RETRY_S = 0.05
 # idle time is published at once.
 _LINGER_S = 0.002
 _MAX_LINGER_S = 0.016
-# A leader that has resigned does not campaign for this time.
+# A leader that has resigned does not campaign again before this time.
 _RESIGN_PAUSE_S = 5.0
 _HELPER_STOP_TIMEOUT_S = 1.0
 _LOCK_TIMEOUT = "100ms"

@@ -39,22 +39,22 @@ log = logging.getLogger(__name__)
 _SQL = Queries("taskqueue/keeper")
 
 INTERVAL_S = 2.0
-# A message of an empty queue has this time to reach a worker.
+# How long after its publication a message of an empty queue may wait for its claim.
 LOST_AFTER = timedelta(seconds=5)
-# Deliveries may be on their way between queue, worker and claim; so many fewer are no loss,
+# Deliveries between the queue and the claim. If no more than these are missing, none is lost,
 # unless the queue is empty.
 MAX_IN_HAND = 50
-# Stale deliveries of what tagged workers took lie about until there are so many.
+# More stale deliveries than these are removed. Tagged workers leave them in the queue.
 SURPLUS = 1000
 _SLICE = 500
 # The pause after republishing a queue; it doubles each time.
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
-# A worker holds a message for a moment before it claims it.
+# A worker has a delivery for a moment before it claims the message.
 _OVERTAKEN_AFTER = timedelta(seconds=2)
-# So many deliveries are looked at in one go: no worker can get them meanwhile, and all other
-# housekeeping waits. What leads nowhere and lies deeper comes to the head in time.
+# Deliveries that one scan gets; no worker can get them meanwhile, and other maintenance waits.
+# Stale ones behind them reach the head of the queue later.
 _MAX_SCAN = 2000
-# Looking takes at most this share of the time.
+# Checks take at most this share of the time.
 _MAX_DUTY_CYCLE = 0.1
 _HIGHEST = 32_767
 
@@ -139,7 +139,7 @@ class Republisher:
         """Whether fewer deliveries are ready than messages wait that were sent before."""
         if ready == 0:
             return self._waiting(queue, before - LOST_AFTER, 1) > 0
-        # The ready ones were counted first: what was consumed since is no longer waiting.
+        # Messages consumed since the count of the ready ones no longer wait.
         return self._waiting(queue, before, ready + in_hand + 1) > ready + in_hand
 
     def _waiting(self, queue: str, before: datetime, limit: int) -> int:
@@ -184,7 +184,7 @@ class Republisher:
     # -- overtaken messages -------------------------------------------------------------
 
     def _republish_overtaken(self) -> None:
-        """Send again messages that two checks in a row found behind a later message."""
+        """Republish messages that two checks in a row found behind a later message."""
         seen: set[UUID] = set()
         lost: list[Any] = []
         for queue, priority, sent_at in self._conn.execute(_SQL.newest_claimed).fetchall():
@@ -209,7 +209,7 @@ class Republisher:
     def _remove_stale(
         self, broker: BrokerConnection, queue: str, ready: int, in_hand: int, before: datetime
     ) -> bool:
-        """Remove deliveries whose message is gone; returns whether there are many too many."""
+        """Remove deliveries whose message is gone; returns whether the queue has a surplus."""
         most = ready - SURPLUS - in_hand
         if most <= 0 or self._waiting(queue, before, most) >= most:
             return False
@@ -226,7 +226,7 @@ class Republisher:
             else:
                 broker.requeue(each.delivery_tag)
         if len(stale) * 2 < len(found):
-            # They are deeper, or not ours.
+            # The stale ones are deeper in the queue, or are messages of other programs.
             self._scan_depth = min(_MAX_SCAN, self._scan_depth * 2)
             self._back_off(queue)
         if stale:

@@ -1,4 +1,4 @@
-"""Fetches deliveries on one broker connection: the best one, and never more than one is kept.
+"""Fetches the best delivery on one broker connection, and keeps no other.
 
 An idle worker consumes from all of its queues (prefetch 1 each), so RabbitMQ distributes messages
 round robin among idle workers. After the first arrival the consumers are cancelled, the best
