@@ -30,7 +30,7 @@ HELP = {
     "waiting_seconds": "From received to cooking, counted by the tracking service",
     "cooking_seconds": "From cooking to ready, counted by the tracking service",
     "retries": "Attempts of tasks that failed and were tried again, by queue",
-    "postponements": "Attempts that were postponed because no worker could have completed them, by queue",
+    "postponements": "Attempts postponed because no worker could have completed them, by queue",
     "dead_letters": "Messages that became dead letters, by the queue they died in",
     "dead_messages": "Dead messages that are neither retried nor dropped yet",
     "events_unroutable": "Events that were dropped because no queue is bound for them, by exchange",
