@@ -78,11 +78,9 @@ class Postgres(PrivateServer):
     STOP_SECONDS = 20.0
     ERROR_SIGNS = ("FATAL",)
 
-    def __init__(
-        self, folder: Path | str, *, port: int | None = None, binaries: Path | None = None
-    ) -> None:
+    def __init__(self, folder: Path | str, *, binaries: Path | None = None) -> None:
         """binaries: the folder of `postgres` and `initdb`."""
-        super().__init__(folder, port)
+        super().__init__(folder)
         self.data = self.folder / "data"
         self.binaries = binaries or find_binaries()
         self._prefix: list[str] | None = None

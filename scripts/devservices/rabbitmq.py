@@ -32,17 +32,11 @@ class RabbitMQ(PrivateServer):
         self,
         folder: Path | str,
         *,
-        name: str = "pizza",
-        port: int | None = None,
-        plugins: Sequence[str] = (),
         installation: Installation | None = None,
         settings: Sequence[str] = (),
     ) -> None:
-        """name: the node's; plugins: such as rabbitmq_management; settings: of rabbitmq.conf."""
-        super().__init__(folder, port)
-        self.node = f"{name}@localhost"
-        self.management_port = free_port() if "rabbitmq_management" in plugins else None
-        self._plugins = tuple(plugins)
+        """installation: found or fetched at the first use by default; settings: of rabbitmq.conf."""
+        super().__init__(folder)
         self._settings = tuple(settings)
         self._node_port, self._epmd_port = free_port(), free_port()
         self._installation = installation
@@ -132,22 +126,19 @@ class RabbitMQ(PrivateServer):
             cookie.touch(mode=0o600)
             cookie.write_text(secrets.token_hex(20))
             cookie.chmod(0o400)
-        self._sbin = trimmed_home(self.installation.sbin, self._plugins, self.folder / "program")
-        (self.folder / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n")
+        self._sbin = trimmed_home(self.installation.sbin, self.folder / "program")
+        (self.folder / "enabled_plugins").write_text("[].\n")
         (self.folder / "rabbitmq.conf").write_text("\n".join(self._configuration()) + "\n")
 
     def _configuration(self) -> list[str]:
-        lines = [
+        return [
             f"listeners.tcp.1 = {self.address}",
             "log.console = false",
             "log.file.level = info",
             "disk_free_limit.absolute = 50MB",
             "vm_memory_high_watermark.absolute = 1GB",
+            *self._settings,
         ]
-        if self.management_port:
-            lines.append(f"management.tcp.ip = {LOOPBACK}")
-            lines.append(f"management.tcp.port = {self.management_port}")
-        return [*lines, *self._settings]
 
     def _environment(self) -> dict[str, str]:
         """Ours without what could mislead the node, with its own paths and ports."""
@@ -168,7 +159,7 @@ class RabbitMQ(PrivateServer):
             | {name: str(self.folder / path) for name, path in paths.items()}
             | {
                 "LANG": "C.UTF-8",
-                "RABBITMQ_NODENAME": self.node,
+                "RABBITMQ_NODENAME": "pizza@localhost",
                 "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
                 "RABBITMQ_NODE_PORT": str(self.port),
                 "RABBITMQ_DIST_PORT": str(self._node_port),

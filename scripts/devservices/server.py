@@ -25,10 +25,10 @@ class PrivateServer(ABC):
     STOP_SECONDS: ClassVar[float] = 30.0
     ERROR_SIGNS: ClassVar[Sequence[str]] = ()
 
-    def __init__(self, folder: Path | str, port: int | None = None) -> None:
+    def __init__(self, folder: Path | str) -> None:
         """Starts nothing. What is in `folder` from an earlier run is used again."""
         self.folder = Path(folder).resolve()
-        self.port = port or free_port()
+        self.port = free_port()
         self.log = self.folder / f"{self.NAME.lower()}.log"
         self._process: GuardedProcess | None = None
 

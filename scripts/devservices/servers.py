@@ -1,6 +1,6 @@
 """Both servers together: started side by side, stopped side by side."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
@@ -13,10 +13,10 @@ from devservices.server import PrivateServer
 class Servers:
     """A PostgreSQL and a RabbitMQ in one folder, usable as a context manager."""
 
-    def __init__(self, folder: Path | str, *, plugins: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path | str) -> None:
         """Starts nothing. Data of an earlier run below `folder` is used again."""
         self.postgres = Postgres(Path(folder) / "postgres")
-        self.rabbitmq = RabbitMQ(Path(folder) / "rabbitmq", plugins=plugins)
+        self.rabbitmq = RabbitMQ(Path(folder) / "rabbitmq")
 
     def start(self) -> Self:
         """Start both; when one fails, the other is stopped again."""

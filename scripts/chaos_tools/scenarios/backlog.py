@@ -32,7 +32,6 @@ UNROUTABLE_SECONDS = 12.0
 DROPPED_SECONDS = 10.0
 
 _UNSENT_TASKS = "select count(*) from message where queue = %(queue)s and state <> 'sent'"
-_IDS = "select id::text from message where queue = %(queue)s"
 _REMOVE = "delete from message where queue = %(queue)s returning id"
 _EVENTS = """
 select outbox_enqueue_event(gen_random_uuid(), coalesce(%(exchange)s, 'chaos_missing_' || n),

@@ -15,12 +15,12 @@ APPLICATIONS = re.compile(r"\{\s*applications\s*,\s*\[([^\]]*)\]")
 NAME = re.compile(r"\w+")
 
 
-def trimmed_home(sbin: Path, plugins: Iterable[str], target: Path) -> Path:
+def trimmed_home(sbin: Path, target: Path) -> Path:
     """Make the home in `target`; gives its script folder, or `sbin` where that cannot be done."""
     home = (sbin / "rabbitmq-server").resolve().parent.parent
     folders = [path for path in (home / "plugins").glob("*-*") if path.is_dir()]
     installed = {path.name.rpartition("-")[0]: path for path in folders}
-    needed = _closure([*ALWAYS, *plugins], installed)
+    needed = _closure(ALWAYS, installed)
     # RabbitMQ's scripts do not quote their own path, so it may not have a space in it.
     if not needed or not (home / "sbin").is_dir() or re.search(r"\s", str(target)):
         return sbin
