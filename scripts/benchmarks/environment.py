@@ -80,11 +80,6 @@ class BenchCluster(ProcessGroup):
         if not wait_until(met, seconds, pause):
             raise MeasurementFailed(f"Gave up waiting for {what}; see {self.folder}.")
 
-    def wait_until_published(self) -> None:
-        """Wait until the relay has nothing left to do."""
-        pending = "select exists (select from message where state = 'pending')"
-        self.wait_until(lambda: not self.value(pending), "the relay")
-
     def check(self) -> None:
         """Raise when a process has ended."""
         for name, managed in self.processes.items():

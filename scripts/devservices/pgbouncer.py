@@ -16,13 +16,8 @@ PACKAGE = "pgbouncer"
 FETCHED = packages.FOLDER / PACKAGE
 
 
-def find_or_fetch_pgbouncer() -> tuple[Path, dict[str, str]]:
-    """The program and the variables that it needs. Raises ProcessFailed."""
-    unpack = lambda: debian.unpack([PACKAGE], FETCHED)  # noqa: E731
-    return packages.find_or_fetch("PgBouncer", _find, [PACKAGE], unpack)
-
-
 def _find() -> tuple[Path, dict[str, str]] | None:
+    """The program and the variables that it needs."""
     if program := shutil.which(PACKAGE, path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
         return Path(program), {}
     unpacked = FETCHED / "usr/sbin/pgbouncer"
@@ -50,7 +45,8 @@ class PgBouncer(PrivateServer):
     def launch(self) -> Self:
         """Start without waiting; where no PgBouncer is installed it is fetched first."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        program, variables = find_or_fetch_pgbouncer()
+        unpack = lambda: debian.unpack([PACKAGE], FETCHED)  # noqa: E731
+        program, variables = packages.find_or_fetch("PgBouncer", _find, [PACKAGE], unpack)
         url = urlsplit(self._server.url)
         self._write("userlist.txt", f'"{url.username}" "{url.password}"\n')
         settings = {

@@ -35,7 +35,7 @@ class RabbitMQ(PrivateServer):
         installation: Installation | None = None,
         settings: Sequence[str] = (),
     ) -> None:
-        """installation: found or fetched at the first use by default; settings: of rabbitmq.conf."""
+        """installation: by default found, or fetched, at first use; settings: of rabbitmq.conf."""
         super().__init__(folder)
         self._settings = tuple(settings)
         self._node_port, self._epmd_port = free_port(), free_port()

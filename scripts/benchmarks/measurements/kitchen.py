@@ -24,6 +24,7 @@ US = "pizza"
 Spent = dict[str, list[dict[str, float]]]
 
 _READY = "select count(*) from orders where status = 'ready'"
+_PENDING = "select exists (select from message where state = 'pending')"
 _SECONDS = """
 select extract(epoch from max(completed_at) - min(completed_at) filter (where place > %s))::float8
 from (select completed_at, row_number() over (order by completed_at) as place from orders) as line
@@ -60,7 +61,7 @@ def _cook(cluster: BenchCluster, team: str, orders: int) -> tuple[float, dict[st
     if team != US:
         kitchens.prepare(cluster, team)
     cluster.start_order_service()
-    cluster.wait_until_published()
+    cluster.wait_until(lambda: not cluster.value(_PENDING), "the relay")
     if team == US:
         cluster.start_cooks(COOKS, wait=False)
     else:

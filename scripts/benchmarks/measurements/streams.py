@@ -32,7 +32,9 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
                 _listen(cluster, paths)
                 loaded = load.drive(cluster.port, CLIENTS, seconds, 1.0)
                 cluster.check()
-                _hang_up(cluster)
+                # The order service notices with its next heartbeat.
+                cluster.stop_process("listeners")
+                (cluster.folder / "listeners.log").unlink()
             errors += alone.errors + loaded.errors
             without.append(latencies(alone.milliseconds) | {"orders_s": round(alone.rate)})
             held.append(latencies(loaded.milliseconds) | {"orders_s": round(loaded.rate)})
@@ -61,9 +63,3 @@ def _listen(cluster: BenchCluster, paths: list[str]) -> None:
     cluster.start_process("listeners", command)
     said = cluster.folder / "listeners.log"
     cluster.wait_until(lambda: listeners.OPEN in said.read_text(), "the streams")
-
-
-def _hang_up(cluster: BenchCluster) -> None:
-    """End the clients; the order service notices with its next heartbeat."""
-    cluster.stop_process("listeners")
-    (cluster.folder / "listeners.log").unlink()

@@ -6,7 +6,6 @@ first, a middle and the last of them the hot statements are measured; at each, a
 
 import json
 import time
-from collections.abc import Sequence
 
 from benchmarks import cpu
 from benchmarks.environment import BenchCluster, BenchEnvironment
@@ -97,9 +96,6 @@ class SoakRun:
     def close(self) -> None:
         """Close what was opened, and write the samples next to the logs."""
         self._probe.close()
-        (self._cluster.folder / "samples.json").write_text(_json(self.quiet, self.busy))
-
-
-def _json(quiet: Sequence[SoakSample], busy: Sequence[SoakSample]) -> str:
-    document = {"quiet": [p.as_json() for p in quiet], "busy": [p.as_json() for p in busy]}
-    return json.dumps(document, indent=1)
+        samples = {"quiet": self.quiet, "busy": self.busy}
+        document = {kind: [each.as_json() for each in found] for kind, found in samples.items()}
+        (self._cluster.folder / "samples.json").write_text(json.dumps(document, indent=1))

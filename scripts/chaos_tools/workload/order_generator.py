@@ -20,6 +20,9 @@ CLIENTS = 48
 BURST_CLIENTS = 8
 TIMEOUT_SECONDS = 150.0
 PAUSE_SECONDS = 0.3
+NO_ANSWER = 0
+# 409: the first request with this key is not finished.
+REPEATABLE = (None, NO_ANSWER, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
 KINDS: tuple[dict[str, Any], ...] = (
     {"order_type": "takeout"},
     {"order_type": "dine-in", "table_number": 5},
@@ -98,36 +101,31 @@ class OrderGenerator:
         return {"customer_name": f"Guest {key}", "items": [item], "rush": rush, **kind}
 
     def _order(self, key: str, meal: dict[str, Any]) -> None:
-        """Ask until there is a 201. What may be asked again is 503, no answer, and 409: the first
-        request with this key is still at work."""
+        """Repeat the request until the order is accepted, or cannot be."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        again = (0, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
         while True:
-            answer, document = self._ask(key, meal)
-            if answer is None:
-                status: int = 0  # no connection
-            else:
-                self.responses.add(answer)
-                status = answer.status
-                if status == HTTPStatus.CREATED:
-                    self.accepted.append(document["order_number"])
-                    return
-                if not status and not self._retry_unanswered:
-                    self.unanswered += 1
-                    return
-            if status not in again or time.monotonic() > deadline or self._aborted.is_set():
+            status, document = self._ask(key, meal)
+            if status == HTTPStatus.CREATED:
+                self.accepted.append(document["order_number"])
+                return
+            if status == NO_ANSWER and not self._retry_unanswered:
+                self.unanswered += 1
+                return
+            if status not in REPEATABLE or time.monotonic() > deadline or self._aborted.is_set():
                 self.failures.append(f"order of {key}: {status or 'no answer'} {document}")
                 return
             time.sleep(PAUSE_SECONDS)
 
-    def _ask(self, key: str, meal: dict[str, Any]) -> tuple[Response | None, Any]:
-        """One try; None without a connection."""
+    def _ask(self, key: str, meal: dict[str, Any]) -> tuple[int | None, Any]:
+        """One try: the status and the document, or NO_ANSWER or None (no connection) and why."""
         began = time.monotonic()
         try:
             response = self._client.request("POST", "/orders", meal, key)
         except ConnectionRefusedError as error:
             return None, error
         except HTTP_ERRORS as error:
-            late = isinstance(error, TimeoutError)
-            return Response(0, time.monotonic() - began, timed_out=late), error
-        return Response(response.status, response.seconds), response.document
+            seconds, timed_out = time.monotonic() - began, isinstance(error, TimeoutError)
+            self.responses.add(Response(NO_ANSWER, seconds, timed_out))
+            return NO_ANSWER, error
+        self.responses.add(Response(response.status, response.seconds))
+        return response.status, response.document
