@@ -109,12 +109,8 @@ def menu_error(index: int, name: str, *, on_menu: bool, price: Decimal | None) -
     return FieldError(field, f"must be {price:.2f}, the price of {name} on the menu")
 
 
-def dish_errors(name: str, tag: str, price: Decimal | None) -> list[FieldError]:
+def dish_errors(name: str, tag: str, price: Decimal | None) -> Iterator[FieldError]:
     """The violations of the rules for a dish; one entry for each bad field."""
-    return list(_dish_errors(name, tag, price))
-
-
-def _dish_errors(name: str, tag: str, price: Decimal | None) -> Iterator[FieldError]:
     if message := name_error(name):
         yield FieldError("name", message)
     if not _TAG.fullmatch(tag) or len(tag) > TAG_LENGTH:

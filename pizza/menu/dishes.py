@@ -30,7 +30,7 @@ def add_dish(
     actor: Actor = UNNAMED,
 ) -> Dish:
     """Add a dish to the menu, or change the one of this name. Raises InvalidRequest."""
-    if errors := dish_errors(name, tag, price):
+    if errors := list(dish_errors(name, tag, price)):
         raise InvalidRequest(errors)
     fold_names(conn)
     with conn.transaction():

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import amqp
-import kombu
 from amqp import spec
 from amqp.exceptions import AMQPError
 
@@ -105,17 +104,6 @@ class BrokerConnection:
             refusals = declare(channel, topology)
         if refusals:
             raise TopologyRefused(f"RabbitMQ refuses the topology: {'; '.join(refusals)}"[:2000])
-
-    def try_declare(self, queue: kombu.Queue) -> bool:
-        """Declare one queue; False when RabbitMQ refuses it.
-
-        Raises BrokerUnavailable.
-        """
-        try:
-            self.declare(Topology(queues=(queue,)))
-        except TopologyRefused:
-            return False
-        return True
 
     def exchange_exists(self, name: str) -> bool:
         """Whether the exchange exists. Raises BrokerUnavailable."""

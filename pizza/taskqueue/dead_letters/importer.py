@@ -81,7 +81,10 @@ class DeadLetterImporter:
             self._next_at = now + INTERVAL_S
             if self._is_unchanged(broker):
                 return
-            self._start_pass(now)
+            self._pass_started_at = now
+            self._is_reading = True
+            self._read_count = self._imported_count = 0
+            self._copies, self._unimportable = {}, []
         try:
             if self._read_slice(broker):
                 return
@@ -98,13 +101,6 @@ class DeadLetterImporter:
             return True
         recent = time.monotonic() - self._last_pass_at < _MAX_INTERVAL_S
         return recent and (count, self._table_state()) == self._last_state
-
-    def _start_pass(self, now: float) -> None:
-        self._pass_started_at = now
-        self._is_reading = True
-        self._read_count = self._imported_count = 0
-        self._copies = {}
-        self._unimportable = []
 
     def _read_slice(self, broker: BrokerConnection) -> bool:
         """Read the next dead letters; True when the queue may have more."""

@@ -15,6 +15,7 @@ from kombu import Queue
 from pizza.database.connection import BoundedConnection
 from pizza.database.queries import Queries
 from pizza.taskqueue.broker.connection import BrokerConnection
+from pizza.taskqueue.errors import TopologyRefused
 from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.topology import Topology
 
@@ -56,6 +57,8 @@ def declare_all(conn: BoundedConnection, broker: BrokerConnection, topology: Top
         if exchange not in exchanges:
             continue
         queue = Queue(name, exchanges[exchange], routing_key=routing_key, durable=True)
-        if not broker.try_declare(queue):
+        try:
+            broker.declare(Topology(queues=(queue,)))
+        except TopologyRefused:
             text = f"Queue {name} exists with other properties"
             log_action(log.warning, "queue_differs", text, {"queue": name})

@@ -12,7 +12,6 @@ for each job.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.message import Delivery
@@ -20,14 +19,6 @@ from pizza.taskqueue.worker.outcome import Outcome, Result
 
 # After so many redirects to another queue in a row, the worker processes what it has.
 _MAX_REDIRECTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A delivery to process. skip_priority_check: claim it even if a better message waits."""
-
-    delivery: Delivery
-    skip_priority_check: bool
 
 
 class Fetcher:
@@ -41,12 +32,14 @@ class Fetcher:
         self._next_queue: str | None = None
         self._redirects = 0
 
-    def next(self, wait: Callable[[], bool]) -> Fetched | None:
+    def next(self, wait: Callable[[], bool]) -> Delivery | None:
         """The next delivery. Calls `wait` until one arrives; None if `wait` returns False."""
-        found = self._get() or self._consume(wait)
-        if found is None:
-            return None
-        return Fetched(found, skip_priority_check=self._redirects >= _MAX_REDIRECTS)
+        return self._get() or self._consume(wait)
+
+    @property
+    def skip_priority_check(self) -> bool:
+        """Whether to claim the next delivery even if a better message waits."""
+        return self._redirects >= _MAX_REDIRECTS
 
     def _get(self) -> Delivery | None:
         """The head of the queue that the database named."""

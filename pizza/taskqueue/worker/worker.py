@@ -216,12 +216,12 @@ class Worker:
             if not self._session.registered.is_set():
                 self._wait(broker)
                 continue
-            fetched = fetcher.next(lambda: self._await_arrival(broker))
-            if fetched is not None:
-                result = self._run(fetched.delivery, fetched.skip_priority_check)
+            delivery = fetcher.next(lambda: self._await_arrival(broker))
+            if delivery is not None:
+                result = self._run(delivery, fetcher.skip_priority_check)
                 if broker.lost is not None:
                     raise broker.lost
-                fetcher.acknowledge(fetched.delivery, result)
+                fetcher.acknowledge(delivery, result)
 
     def _await_arrival(self, broker: BrokerConnection) -> bool:
         """`_wait` while consuming; the first call on a connection returns at once."""
