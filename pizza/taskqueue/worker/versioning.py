@@ -51,7 +51,7 @@ class VersionGuard:
 
         Raises PoisonMessage for a delivery without an id, DatabaseUnavailable.
         """
-        values = {"id": delivery.id(), "shortest": MIN_DELAY, "longest": MAX_DELAY}
+        values = {"id": delivery.id(), "min_delay": MIN_DELAY, "max_delay": MAX_DELAY}
         with translate_errors():
             row = conn.execute(_SQL.defer, values).fetchone()
         if row is None or row[0] is None:

@@ -93,28 +93,28 @@ end $$;
 -- Whether a worker is alive: a session holds its lock, and its lease has not expired. Leases from before
 -- the server's start get some time, since their workers could not renew them. p_lease_until: of a message
 -- claimed by a worker of release 0.2, which has no row in worker_session.
-create or replace function worker_session_alive(p_worker bigint, p_lease_until timestamptz) returns boolean
+create or replace function worker_session_alive(p_worker_id bigint, p_lease_until timestamptz) returns boolean
 language plpgsql volatile as $$
 declare
     s worker_session;
 begin
-    -- The lock is given back at once: its owner may want it while this transaction goes on.
-    if pg_try_advisory_lock_shared(p_worker) then
-        perform pg_advisory_unlock_shared(p_worker);
-        return session_grace(p_worker);
+    -- The lock is released at once: its owner may want it during this transaction.
+    if pg_try_advisory_lock_shared(p_worker_id) then
+        perform pg_advisory_unlock_shared(p_worker_id);
+        return session_grace(p_worker_id);
     end if;
-    select * into s from worker_session where id = p_worker;
+    select * into s from worker_session where id = p_worker_id;
     return coalesce(s.lease_expires_at, p_lease_until, '-infinity') > clock_timestamp()
-        or session_grace(p_worker);
+        or session_grace(p_worker_id);
 end $$;
 
 -- Whether the server has just started and the worker has not renewed its lease since.
-create or replace function session_grace(p_worker bigint) returns boolean
+create or replace function session_grace(p_worker_id bigint) returns boolean
 language plpgsql volatile as $$
 begin
     return pg_postmaster_start_time() > clock_timestamp() - interval '10 seconds'
-       and coalesce((select lease_renewed_at < pg_postmaster_start_time() from worker_session where id = p_worker),
-                    true);
+       and coalesce((select lease_renewed_at < pg_postmaster_start_time()
+                     from worker_session where id = p_worker_id), true);
 end $$;
 
 -- Terminate the server sessions that hold a lock. A client that is frozen in a transaction keeps its row

@@ -59,7 +59,7 @@ end $$;
 -- its age, within bounds. No attempt is counted. Null: there is nothing to defer, because the message has
 -- ended, is scheduled already, is being processed, or its row is locked (then it gets a new delivery).
 create or replace function message_defer(
-    p_id uuid, p_shortest interval, p_longest interval
+    p_id uuid, p_min_delay interval, p_max_delay interval
 ) returns interval
 language plpgsql as $$
 declare
@@ -68,7 +68,8 @@ begin
     update message
     set state = 'scheduled', token = token + 1, holder = null, lease_until = null,
         available_at = clock_timestamp()
-            + greatest(p_shortest, least(p_longest, (clock_timestamp() - created_at) / 2)) * (0.5 + random() / 2)
+            + greatest(p_min_delay, least(p_max_delay, (clock_timestamp() - created_at) / 2))
+            * (0.5 + random() / 2)
     where ctid = (select ctid from message where id = p_id for no key update skip locked)
       and task is not null and state <> 'scheduled'
       and (holder is null or not worker_session_alive(holder, lease_until))

@@ -72,9 +72,8 @@ with gone as materialized (
 select id, task, queue, outbox_notify() as woken from rescued
 
 -- redeliver_noted --
--- What waits again, or still, and has lost its delivery while its row was locked. One that is still
--- pending has been published already, and is yet to be marked as sent: it takes a new position, by
--- which that mark misses it.
+-- Publish again the waiting messages whose delivery was dropped because their row was locked. A pending one
+-- was published and is not marked as sent yet: it takes a new position, so the mark does not find it.
 with noted as materialized (
     select message_id from redelivery
     where noted_at < clock_timestamp() - interval '1 second' limit %(limit)s
@@ -201,7 +200,7 @@ with old as materialized (
     order by checked_at
     limit %(limit)s
     for no key update skip locked
-), looked_at as (
+), checked as (
     update inbox_message
     set checked_at = now(), is_over = id <> all(array(select id from old where lives))
     where id = any(array(select id from old where lives or not is_over))
@@ -210,7 +209,7 @@ with old as materialized (
     where id = any(array(select id from old where is_over and not lives))
     returning 1
 )
-select count(*)::integer as forgotten from gone
+select count(*)::integer as deleted from gone
 
 -- claim_periodic_run --
 -- Record the run, in the transaction of the run. No row: it is not due, or another process runs it.

@@ -34,13 +34,13 @@ select job_snooze(%(job_id)s, %(job_token)s, %(delay)s)
 select job_release(%(job_id)s, %(job_token)s)
 
 -- defer --
-select message_defer(%(id)s, %(shortest)s, %(longest)s)
+select message_defer(%(id)s, %(min_delay)s, %(max_delay)s)
 
 -- dead_letter --
 select message_dead_letter(%(job_id)s, %(job_token)s, %(exchange)s, %(headers)s, %(traceback)s)
 
 -- dead_letter_unclaimed --
--- A row if it had one: nobody will ever be able to claim it.
+-- Dead-letter a message that no worker can claim. No row: there is no such message.
 select 1 from message_dead_letter(%(id)s, null, %(exchange)s, %(headers)s, null, %(worker_id)s) as found
 where found
 

@@ -53,10 +53,10 @@ select pg_try_advisory_lock(lock_key('publisher asleep'))
 select pg_advisory_unlock(lock_key('publisher asleep'))
 
 -- fetch_pending --
--- The next messages, as many as fit into so many bytes, but one at least; one row of nulls when there
--- are none. A publisher that is asleep wakes with this look, in one round trip: who commits behind the
--- snapshot has found it asleep and notified, or shares the lock, which keeps it from sleeping until
--- then. unmarked: what the broker has confirmed and nobody could mark, as the row is locked.
+-- The next messages, as many as fit into so many bytes, but at least one; one row of nulls if there are
+-- none. asleep: the publisher wakes with this statement, in one round trip. A transaction that commits after
+-- the snapshot has found the publisher asleep and notified it, or it shares the lock, so that the publisher
+-- cannot sleep before its end. unmarked: positions that the broker has confirmed and whose rows are locked.
 with awake as materialized (
     select case when %(asleep)s then pg_advisory_unlock(lock_key('publisher asleep')) end
 )
@@ -83,8 +83,8 @@ from awake left join (
 select exists (select from message where state = 'pending' and position <> all(%(unmarked)s))
 
 -- mark_sent --
--- Events are over, tasks wait for a worker now. The position guards against a row
--- that was claimed, failed and due again while its confirm was on the way.
+-- Delete confirmed events; confirmed tasks wait for a worker. By position: a row that was claimed, failed
+-- and is due again, while its confirm was on the way, has another one.
 with events as (
     delete from message
     where state = 'pending' and task is null and position = any(%(positions)s)

@@ -116,7 +116,7 @@ def test_a_message_of_a_newer_format_whose_row_is_locked_gets_a_new_delivery(
     conn.execute(_R.mark_sent, {"positions": [position]})
     psql.execute(_LOCK, (id,))
     # When the worker leaves it for another, and drops its delivery
-    bounds = {"shortest": timedelta(seconds=1), "longest": timedelta(seconds=9)}
+    bounds = {"min_delay": timedelta(seconds=1), "max_delay": timedelta(seconds=9)}
     assert conn.execute(_F.defer, {"id": id, **bounds}).fetchone() == (None,)
     psql.rollback()
     conn.execute("update redelivery set noted_at = noted_at - interval '1 minute'")

@@ -16,7 +16,7 @@ SETUP = "database/migrate.py"
 # The key that workers of version 0.2.0 hold. It is looked for, and never held.
 FORMER = "worker_former_key("
 # The ids of workers' sessions are keys themselves.
-SESSIONS = ("%(key)s", "p_worker", "p_holder", "p_key")
+SESSIONS = ("%(key)s", "p_worker_id", "p_holder", "p_key")
 # The lock of version 0.2.0's relays, which stand by while it is held.
 LEAD_BEFORE = "7020001"
 _LOCK = re.compile(r"\bpg_(?:try_)?advisory_(?:xact_)?(?:un)?lock(?:_shared)?\s*\(\s*")
