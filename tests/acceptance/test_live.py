@@ -158,7 +158,7 @@ def test_beyond_the_cap_there_are_no_streams(service: Service) -> None:
         assert live.status == 200
 
 
-def test_one_client_has_a_tenth(service: Service) -> None:
+def test_one_client_may_have_a_tenth_of_the_streams(service: Service) -> None:
     order = placed(service)
     path = f"{order['tracking_url']}/events"
     far, farther = ({"X-Forwarded-For": f"203.0.113.{n}"} for n in (7, 8))

@@ -58,7 +58,7 @@ def test_a_message_without_a_customer_is_for_nobody_in_particular() -> None:
 
 
 @pytest.mark.parametrize("database", [True, False])
-def test_each_is_shown_once(conn: BoundedConnection, database: bool) -> None:
+def test_each_notification_is_shown_once(conn: BoundedConnection, database: bool) -> None:
     deliveries, shown = subscriber()
     once = event(status(2))
     deliveries.handle(once, conn if database else None)

@@ -52,7 +52,9 @@ def test_rows_sequences_tables_and_sessions_of_a_test_are_gone(
     postgres.drop_database(url.rpartition("/")[2])
 
 
-def test_one_with_another_shape_is_thrown_away(shared: SharedDatabase, postgres: Postgres) -> None:
+def test_a_database_with_another_schema_is_dropped(
+    shared: SharedDatabase, postgres: Postgres
+) -> None:
     url = shared.acquire()
     new = content(url)
     with psycopg.connect(url, autocommit=True) as conn:

@@ -42,7 +42,7 @@ ELSEWHERE = {
     "long-transaction": "taskqueue/jobs/test_open_transactions.py::"
     "test_a_job_may_hold_its_transaction_for_long",
     "two-trackings": "acceptance/workers/test_two_trackings.py::"
-    "test_two_of_them_go_on_within_seconds_of_any_restart",
+    "test_two_tracking_services_continue_within_seconds_of_any_restart",
     "row-lock": "taskqueue/outbox/test_locked_rows.py::"
     "test_locked_messages_in_every_state_delay_no_others",
     "unroutable": "taskqueue/outbox/test_refusals.py::"
@@ -54,7 +54,7 @@ ELSEWHERE = {
     "broker-wiped": "acceptance/faults/test_broker.py::"
     "test_a_broker_that_lost_its_disk_is_filled_again",
     "backlog-wiped": "taskqueue/outbox/test_republisher.py::"
-    "test_all_of_an_emptied_queue_is_there_again_while_events_go_out",
+    "test_messages_of_an_emptied_queue_are_published_again_while_events_are_published",
     "broker-hung": "acceptance/faults/test_broker.py::"
     "test_a_short_hang_of_the_broker_does_not_slow_orders",
     "database-killed": "acceptance/faults/test_database.py::"

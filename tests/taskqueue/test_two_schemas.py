@@ -59,7 +59,7 @@ def assert_working(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("given_by", ["URL", "PGOPTIONS"])
-def test_both_are_set_up_lead_and_work_and_one_may_go(
+def test_both_installations_work_and_one_may_be_removed(
     database: str, broker_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_by: str
 ) -> None:
     first_url = make_conninfo(database, options="-csearch_path=one")

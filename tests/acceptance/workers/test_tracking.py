@@ -197,7 +197,7 @@ def test_a_second_tracking_service_stands_by_until_the_first_is_gone(new_restaur
     assert not second.said("event_gap")
 
 
-def test_one_that_stands_by_stops_without_an_error(new_restaurant: Make) -> None:
+def test_a_standby_stops_without_an_error(new_restaurant: Make) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     restaurant.track()

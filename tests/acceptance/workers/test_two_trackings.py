@@ -9,7 +9,7 @@ from .test_tracking import Make, tracked
 FLOWS_WITHIN_S = 5.0
 
 
-def test_two_of_them_go_on_within_seconds_of_any_restart(new_restaurant: Make) -> None:
+def test_two_tracking_services_continue_within_seconds_of_any_restart(new_restaurant: Make) -> None:
     restaurant = new_restaurant()
     restaurant.open()
     first, second = restaurant.track(), restaurant.track(ready=False)

@@ -175,7 +175,7 @@ def test_only_entries_older_than_the_retention_are_pruned(conn: BoundedConnectio
         conn.execute("delete from audit_log")
 
 
-def test_it_is_filtered_and_paged(conn: BoundedConnection) -> None:
+def test_the_audit_log_is_filtered_and_paged(conn: BoundedConnection) -> None:
     bert = Actor("Bert", MANAGER, "ffffffff", "198.51.100.9")
     add_dish(conn)
     profiles.set_vip(conn, "Jane Roe", True, actor=bert)

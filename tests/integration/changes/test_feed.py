@@ -295,7 +295,7 @@ def test_beyond_a_number_of_gaps_nothing_new_is_read_until_one_is_closed(
     assert feed.missing == ()
 
 
-def test_two_gaps_of_which_one_stays(
+def test_of_two_gaps_one_is_filled_and_one_stays(
     conn: BoundedConnection, uncommitted_order: UncommittedOrder
 ) -> None:
     feed = ChangeFeed.start_now(conn)

@@ -80,7 +80,7 @@ def test_a_list_has_a_line_for_each(run: Run, conn: BoundedConnection) -> None:
     assert found[0]["traceback"] == TRACEBACK[-20_000:]
 
 
-def test_one_is_shown_with_all_its_fields(run: Run, conn: BoundedConnection) -> None:
+def test_a_dead_letter_is_shown_with_all_its_fields(run: Run, conn: BoundedConnection) -> None:
     (id,) = insert(conn, headers=json.dumps({"from": "Zoë"}), needs=["oven"], priority=4)
     assert json.loads(run("show", id).stdout) == {
         "id": id, "reason": "KeyError: 'flour'", "task": "bake", "queue": "bakery",
@@ -133,7 +133,7 @@ def test_text_of_other_programs_stays_on_its_line(run: Run, conn: BoundedConnect
     assert line.isprintable()
 
 
-def test_all_are_sent_again_but_those_that_cannot_be(run: Run, conn: BoundedConnection) -> None:
+def test_all_are_retried_except_those_that_cannot_be(run: Run, conn: BoundedConnection) -> None:
     insert(conn, 3)
     (homeless,) = insert(conn, queue="dead_letter_queue")
     answer = run("retry", "--all", code=1)

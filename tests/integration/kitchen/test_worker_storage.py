@@ -56,7 +56,7 @@ def test_a_worker_of_version_0_2_0_keeps_its_name(conn: BoundedConnection, db_ur
             assert verdict == "taken"
 
 
-def test_there_is_room_for_so_many_and_no_more(db_url: str) -> None:
+def test_no_more_workers_than_the_limit_are_registered(db_url: str) -> None:
     with ExitStack() as shifts:
         verdicts = [shifts.enter_context(shift(db_url, f"cook {n}", 3))[1] for n in range(4)]
 
@@ -73,7 +73,7 @@ def test_of_many_workers_at_once_exactly_the_limit_is_registered(db_url: str) ->
     assert sorted(verdicts) == ["full"] * 6 + ["registered"] * 10
 
 
-def test_one_who_was_refused_keeps_no_name(db_url: str) -> None:
+def test_a_refused_worker_keeps_no_name(db_url: str) -> None:
     with shift(db_url, "mario", 1) as (conn, _):
         with shift(db_url, "luigi", 1) as (_, verdict), shift(db_url, "luigi", 2) as (_, later):
             assert (verdict, later) == ("full", "registered")

@@ -49,9 +49,7 @@ def test_without_tables_it_names_the_remedy(postgres: Any) -> None:
         shift().register(conn)
 
 
-def test_a_taken_name_is_refused_after_a_moment_of_patience(
-    conn: BoundedConnection, db_url: str
-) -> None:
+def test_a_name_in_use_is_refused_after_the_time_out(conn: BoundedConnection, db_url: str) -> None:
     shift().register(conn)
 
     with (
@@ -61,7 +59,7 @@ def test_a_taken_name_is_refused_after_a_moment_of_patience(
         shift().register(second)
 
 
-def test_a_name_that_comes_free_within_the_patience_is_given(
+def test_a_name_that_is_released_within_the_time_out_is_registered(
     conn: BoundedConnection, db_url: str
 ) -> None:
     """As after a kill -9: the session of the dead ends a moment after the new one has asked."""

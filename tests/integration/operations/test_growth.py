@@ -157,7 +157,7 @@ def test_metrics_read_only_the_stations_of_the_newest_orders(
     }
 
 
-def test_a_chore_that_finds_nothing_old_reads_nothing(conn: BoundedConnection) -> None:
+def test_a_periodic_task_without_old_rows_reads_nothing(conn: BoundedConnection) -> None:
     def rows_read() -> int:
         conn.execute("select pg_stat_force_next_flush()")
         row = conn.execute(

@@ -68,7 +68,7 @@ def test_they_are_two(connections: Both) -> None:
     assert one != two
 
 
-def test_each_has_its_own_worker_of_one_name(connections: Both) -> None:
+def test_each_schema_may_have_a_worker_of_one_name(connections: Both) -> None:
     for conn in connections:
         assert (
             worker_storage.register_worker(conn, "mario", WorkerProfile("cook", "kitchen"), 10)
@@ -99,7 +99,7 @@ def test_the_first_order_of_a_day_does_not_hold_up_the_other(
         assert place(two)[0] == "placed"
 
 
-def test_one_idempotency_key_is_two(connections: Both, place: Place) -> None:
+def test_each_schema_has_its_own_idempotency_keys(connections: Both, place: Place) -> None:
     one, two = connections
     key = IdempotencyKey("the same", b"digest")
     with one.transaction():
@@ -107,7 +107,7 @@ def test_one_idempotency_key_is_two(connections: Both, place: Place) -> None:
         assert place(two, key=key)[0] == "placed"
 
 
-def test_one_client_is_two(connections: Both, place: Place) -> None:
+def test_each_schema_counts_the_orders_of_a_client(connections: Both, place: Place) -> None:
     one, two = connections
     client = ClientQuota(b"the same address", 1)
     with one.transaction():

@@ -74,7 +74,7 @@ def test_a_second_one_with_another_flag_warns_and_changes_nothing(
 
 
 @pytest.mark.parametrize("flag", [None, 7])
-def test_a_second_one_with_no_other_wish_says_nothing(
+def test_a_second_service_with_the_same_limit_logs_nothing(
     conn: BoundedConnection, start: Start, caplog: pytest.LogCaptureFixture, flag: int | None
 ) -> None:
     start(7)
@@ -95,7 +95,7 @@ def test_a_limit_set_by_command_stays_when_a_service_starts(
     assert differences(caplog) == [(7, 3)]
 
 
-def test_one_that_has_just_ended_does_not_count(
+def test_an_order_service_that_has_just_ended_does_not_count(
     conn: BoundedConnection, db_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends the session of a killed process a moment after the process."""

@@ -43,7 +43,9 @@ def left(conn: BoundedConnection) -> list[str]:
     return [id for (id,) in conn.execute("select id::text from dead_message order by died_at")]
 
 
-def test_it_shows_all_fields_of_each(client: FlaskClient, conn: BoundedConnection) -> None:
+def test_the_page_shows_all_fields_of_each_dead_letter(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
     assert "No failed messages." in client.get(PAGE, headers=HTML).text
     insert(conn, traceback=TRACEBACK, headers='{"from": "Zoë"}', needs=["oven"], priority=4)
     insert(conn, task=None)
@@ -80,7 +82,9 @@ def test_the_first_hundred_of_many_are_shown(client: FlaskClient, conn: BoundedC
     assert len(text) < 1_000_000
 
 
-def test_one_is_dropped_and_one_is_sent_again(client: FlaskClient, conn: BoundedConnection) -> None:
+def test_one_dead_letter_is_dropped_and_one_is_retried(
+    client: FlaskClient, conn: BoundedConnection
+) -> None:
     first, second, third = insert(conn, 3)
     for verb, id in (("drop", first), ("retry", second)):
         answer = post(client, verb, id)

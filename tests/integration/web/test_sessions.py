@@ -115,7 +115,7 @@ def test_an_open_stream_ends_within_a_second(
     assert ended[1].wait(10)
 
 
-def test_it_ends_within_a_second_by_how_often_the_hub_checks() -> None:
+def test_a_stream_without_rights_ends_within_a_second() -> None:
     """What is known may be that old, it is looked at that often, and a tick is the pause."""
     assert 2 * hub._AUTHORIZATION_SECONDS + hub.TICK_SECONDS < 1
 

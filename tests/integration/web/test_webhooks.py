@@ -63,7 +63,7 @@ def test_an_invalid_field_is_422_and_is_named(
     assert client.get("/webhooks").json == []
 
 
-def test_it_is_changed_disabled_enabled_and_removed(client: FlaskClient) -> None:
+def test_a_webhook_is_changed_disabled_enabled_and_removed(client: FlaskClient) -> None:
     where = f"/webhooks/{add(client)['id']}"
     off = client.patch(where, json={"enabled": False, "types": ["order.cooking"]})
     assert (off.status_code, off.json["enabled"], off.json["types"]) == (

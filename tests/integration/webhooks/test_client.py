@@ -61,7 +61,7 @@ def call(url: str, *, private: bool = True, seconds: float = LONG, **more: Any) 
     )
 
 
-def test_it_posts_to_the_address_under_the_name(
+def test_a_call_posts_to_the_address_with_the_host_name(
     receiver: WebhookReceiver, resolved_addresses: Any
 ) -> None:
     resolved_addresses[NAME] = [["127.0.0.1"]]

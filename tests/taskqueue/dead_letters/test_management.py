@@ -101,7 +101,9 @@ def test_the_log_of_a_failure_has_its_stack_and_so_has_the_row(
     assert (dead_letter.attempt, dead_letter.runs) == (3, 3)
 
 
-def test_one_is_sent_again_and_the_others_stay(harness: Harness, conn: BoundedConnection) -> None:
+def test_a_dead_letter_is_retried_and_the_others_stay(
+    harness: Harness, conn: BoundedConnection
+) -> None:
     worker = harness.worker("w")
     jobs = make_dead(harness, "first", "second", "third")
     assert management.retry(conn, jobs[1]).count == 1
@@ -264,7 +266,7 @@ def test_an_event_sent_again_waits_for_its_queue(harness: Harness, conn: Bounded
     assert [message.body for message in harness.drain(queue)] == [b'{"mode": "ok"}']
 
 
-def test_one_that_cannot_be_sent_hinders_no_other(
+def test_a_dead_letter_that_cannot_be_sent_hinders_no_other(
     harness: Harness, conn: BoundedConnection
 ) -> None:
     before = insert(harness, 20)

@@ -21,7 +21,7 @@ def test_a_message_that_is_cancelled_while_it_waits_never_runs(harness: Harness)
     assert not cancel(harness.conn, jobs[1])
 
 
-def test_a_job_that_is_withdrawn_ends_within_a_second(harness: Harness) -> None:
+def test_a_cancelled_job_ends_within_a_second(harness: Harness) -> None:
     worker = harness.worker("w")
     job = harness.send("sleep", seconds=60)
     begun = harness.await_run(job)
@@ -53,7 +53,7 @@ def test_a_cancelled_job_has_no_effect_even_if_its_worker_is_not_notified(harnes
     assert not harness.effects()
 
 
-def test_a_withdrawal_is_part_of_the_transaction(harness: Harness) -> None:
+def test_a_cancellation_is_part_of_the_transaction(harness: Harness) -> None:
     harness.relay()
     job = harness.send()
     harness.await_states(sent=1)

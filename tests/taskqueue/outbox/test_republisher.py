@@ -20,7 +20,7 @@ from ...support.waiting import Stopwatch, full_size, wait_until
 
 
 @pytest.mark.parametrize("count", [30_000, pytest.param(300_000, marks=full_size)])
-def test_all_of_an_emptied_queue_is_there_again_while_events_go_out(
+def test_messages_of_an_emptied_queue_are_published_again_while_events_are_published(
     servers: Servers, harness: Harness, count: int
 ) -> None:
     give_memory(servers.rabbitmq, count)

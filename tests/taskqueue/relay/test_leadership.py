@@ -40,7 +40,7 @@ def test_one_leads_and_a_killed_leader_is_followed_within_a_second(harness: Harn
     assert not survivor.tracebacks()
 
 
-def test_a_frozen_leader_is_deposed_and_stays_harmless(harness: Harness) -> None:
+def test_a_frozen_leader_is_terminated_and_stays_harmless(harness: Harness) -> None:
     first = harness.relay("first")
     second = harness.relay("second", ready=False, frozen=2)
     harness.send()

@@ -81,7 +81,7 @@ def statement_timeout(postgres: Postgres, harness: Harness) -> Iterator[None]:
             admin.execute(SQL("alter database {} reset statement_timeout").format(name))
 
 
-def test_a_statement_timeout_of_the_database_buries_no_innocent_event(
+def test_a_statement_timeout_of_the_database_dead_letters_no_event(
     harness: Harness, received: Callable[[], list[int]], postgres: Postgres
 ) -> None:
     with statement_timeout(postgres, harness), psycopg.connect(harness.db_url) as locker:

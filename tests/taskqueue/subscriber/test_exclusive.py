@@ -123,7 +123,7 @@ def test_a_frozen_subscriber_is_replaced_and_stands_by_when_it_continues(harness
     pair.assert_flow()
 
 
-def test_one_that_is_at_work_keeps_its_lease(harness: Harness) -> None:
+def test_a_working_subscriber_keeps_its_lease(harness: Harness) -> None:
     # Given a handler that takes longer than the lease beyond its time limit
     harness.conn.execute(SCHEMA)
     harness.relay()

@@ -39,7 +39,9 @@ def test_a_message_of_another_program_delivered_twice_counts_once(harness: Harne
     assert sum(harness.effects().values()) == 4
 
 
-def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(harness: Harness) -> None:
+def test_a_message_of_another_program_without_an_id_survives_the_death_of_its_worker(
+    harness: Harness,
+) -> None:
     mortal = harness.worker("mortal", "green,red")
     # No two alike: without ids, a copy that comes again after a death is taken for its twin.
     for turn in range(20):
@@ -51,7 +53,9 @@ def test_a_foreign_message_without_an_id_survives_the_death_of_its_worker(harnes
     assert set(harness.effects().values()) == {1}
 
 
-def test_a_bad_foreign_message_dies_with_its_reason(harness: Harness) -> None:
+def test_an_invalid_message_of_another_program_is_a_dead_letter_with_its_reason(
+    harness: Harness,
+) -> None:
     harness.worker("w", "green,red")
     put(harness, b"{not json")
     put(harness, {"mode": "fly"})

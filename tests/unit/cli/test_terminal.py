@@ -29,13 +29,13 @@ def test_control_characters_are_replaced(text, capsys):
     assert "\ufffd" in shown
 
 
-def test_one_character_stands_for_each_that_is_replaced():
+def test_each_replaced_character_becomes_one_character():
     text = "a\x1b[2Jb\u202ec\x00d\ud800e\tf\n<b>ü"
     assert printable(text) == "a\ufffd[2Jb\ufffdc\ufffdd\ufffde\tf\n<b>ü"
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_all_other_text_stays_as_it_is(text):
+def test_other_text_stays_unchanged(text):
     assert printable(text) == text
 
 

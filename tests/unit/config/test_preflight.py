@@ -61,13 +61,13 @@ def test_a_short_key_is_warned_of(caplog):
 
 
 @pytest.mark.parametrize("mode", ["order-service", "kitchen-worker", "notification-subscriber"])
-def test_a_guest_at_a_broker_elsewhere_is_warned_of(caplog, mode):
+def test_the_account_guest_at_a_broker_elsewhere_is_a_warning(caplog, mode):
     given = {"MODE": mode, **ELSEWHERE, "STAFF_KEY": SOUND}
 
     assert taken(caplog, given)[1] == [("WARNING", "default_broker_account")]
 
 
-def test_a_guest_at_one_of_several_brokers_elsewhere_is_warned_of(caplog):
+def test_the_account_guest_at_one_of_several_brokers_is_a_warning(caplog):
     given = {"MODE": "kitchen-worker", "RABBITMQ": "localhost,broker.example"}
 
     assert taken(caplog, given)[1] == [("WARNING", "default_broker_account")]
@@ -79,7 +79,7 @@ def test_a_guest_at_one_of_several_brokers_elsewhere_is_warned_of(caplog):
      {"RABBITMQ": "localhost:1,127.0.0.1:2"},
      {**ELSEWHERE, "RABBITMQ_PASS": "sound"}, {"RABBITMQ": "amqp://cook:sound@broker.example"}],
 )  # fmt: skip
-def test_a_guest_here_and_somebody_elsewhere_are_fine(caplog, given):
+def test_the_account_guest_here_and_another_elsewhere_are_no_warning(caplog, given):
     assert taken(caplog, given)[1] == []
 
 

@@ -10,7 +10,7 @@ def takeout(number, seconds=10.0, needs=()):
     return QueuedOrder(number, "takeout", seconds, frozenset(needs))
 
 
-def test_one_cook_takes_one_after_the_other():
+def test_one_cook_takes_orders_one_after_the_other():
     assert estimate_completions([Cook()], [takeout("a"), takeout("b")]) == {"a": 10, "b": 20}
 
 

@@ -135,7 +135,7 @@ def test_the_next_message_is_read_as_if_nothing_had_been() -> None:
     assert good.body == b"[]"
 
 
-def test_two_ids_that_are_cleaned_alike_stay_two() -> None:
+def test_two_ids_that_are_sanitised_alike_stay_two() -> None:
     ids = [received(message_id=raw).message_id for raw in (b"a\x00", b"a?", b"a", b"\xff", b"\xfe")]
     assert len(set(ids)) == 5
     assert ids[1:3] == ["a?", "a"]

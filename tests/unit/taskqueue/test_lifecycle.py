@@ -66,7 +66,7 @@ def test_a_signal_at_any_moment_of_a_wait_ends_it() -> None:
         assert process.wait() == 0
 
 
-def test_a_sigterm_and_a_sigint_are_one_wish_and_no_hurry() -> None:
+def test_a_sigterm_and_a_sigint_are_one_shutdown_request() -> None:
     """As a process manager and a terminal send them, in any order and more than once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     stop = Shutdown()

@@ -50,7 +50,7 @@ def test_a_later_version_is_read_as_far_as_we_know_it():
     assert trace.read(f"01-{GIVEN[3:]}-more") == GIVEN
 
 
-def test_each_request_has_a_trace_of_its_own():
+def test_each_request_has_its_own_trace():
     seen = []
 
     def application(environ, start_response):

@@ -180,7 +180,7 @@ def test_a_queue_that_stays_short_is_sent_again_after_growing_pauses(clock: Cloc
     assert all(later > earlier for earlier, later in itertools.pairwise(gaps))
 
 
-def test_it_does_not_look_more_often_than_it_should(clock: Clock) -> None:
+def test_checks_keep_their_interval(clock: Clock) -> None:
     case = RepublisherCase(clock, 3)
     case.run_check()
     for _ in range(5):

@@ -136,7 +136,7 @@ def test_host_port_and_scheme_are_those_that_the_client_has_asked_for(headers, h
     assert (environ["HTTP_HOST"], environ["wsgi.url_scheme"]) == (host, scheme)
 
 
-def test_a_stranger_says_nothing_of_host_scheme_and_prefix():
+def test_headers_of_an_untrusted_client_set_no_host_scheme_or_prefix():
     said = {"HTTP_X_FORWARDED_HOST": "evil.example", "HTTP_X_FORWARDED_PROTO": "https",
             "HTTP_X_FORWARDED_PREFIX": "/evil"}  # fmt: skip
     environ = seen(REMOTE_ADDR="203.0.113.7", **said)
@@ -192,7 +192,7 @@ INSIDE = {"Host": "127.0.0.1:3000"}
 OURS, THEIRS = {"Origin": "http://pizza.example"}, {"Origin": "https://evil.example"}
 
 
-def test_a_page_is_not_foreign_where_the_proxy_says_under_which_name_it_is_ours(proxied_client):
+def test_a_page_is_of_this_site_under_the_name_that_the_proxy_gives(proxied_client):
     """A browser without Sec-Fetch-Site: any of them over plain HTTP."""
     cookie = session(proxied_client)
     named = {"X-Forwarded-Host": "pizza.example"}

@@ -61,7 +61,7 @@ def many(breaker, count):
     return results
 
 
-def test_all_is_handed_through_while_all_is_well(pool):
+def test_a_closed_breaker_passes_all_calls(pool):
     assert [ok for _, ok in many(Breaker(pool), 20)] == [True] * 20
 
 

@@ -39,7 +39,7 @@ def ids(data):
     return [line[4:] for line in data.decode().split("\n") if line.startswith("id: ")]
 
 
-def test_it_begins_with_how_soon_to_come_again():
+def test_a_stream_starts_with_the_reconnection_time():
     body = Stream(NUMBER)
     body.start(0, [change()])
     assert next(body).startswith(b"retry: 2000\n\nid: 1\nevent: order\ndata: {")
@@ -53,7 +53,7 @@ def test_changes_before_the_start_follow_and_none_comes_twice():
     assert ids(next(body)) == ["1", "2", "3", "4"]
 
 
-def test_one_of_all_orders_has_cursors_for_ids_and_leaves_out_what_is_known():
+def test_a_stream_of_all_orders_has_cursors_and_omits_received_changes():
     body = Stream(event_filter=lambda change: change.status != "cooking")
     body.enqueue(of_all("41~39", "42~39", "43~39"))
     body.start_all(already_sent=frozenset({42}))
@@ -61,7 +61,7 @@ def test_one_of_all_orders_has_cursors_for_ids_and_leaves_out_what_is_known():
     assert ids(next(body)) == ["41~39", "43~39", "45~39"]
 
 
-def test_one_that_goes_on_leaves_out_what_was_received_and_says_what_both_have():
+def test_a_continued_stream_omits_received_changes_and_merges_the_cursors():
     """Its client got more from another process, which had read up to 44."""
     body = Stream()
     body.start_all(Cursor.parse("44~39.43"))
@@ -116,7 +116,7 @@ def test_a_sign_of_life_comes_in_time(monkeypatch):
     assert next(body) == next(body) == sse.PING
 
 
-def test_the_feeder_ends_the_streams_whose_right_is_gone_and_no_other():
+def test_the_hub_ends_streams_that_lost_their_right_and_no_others():
     asked = []
     hub = StreamHub(lambda: None, asked.append)
     bodies = [Stream(is_authorized=lambda: True), Stream(is_authorized=lambda: False), Stream()]
@@ -143,7 +143,7 @@ def test_a_waiting_stream_gets_it_at_once(wake):
     assert received == [sse.PING if wake == "ping" else "end"]
 
 
-def test_it_is_closed_once():
+def test_a_stream_is_closed_once():
     closed = []
     body = Stream(on_close=closed.append)
     body.close()
