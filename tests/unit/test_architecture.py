@@ -52,17 +52,3 @@ def test_the_layers_are_those_of_the_import_contract():
     layers = config["importlinter:contract:layers"]["layers"].split()
     (block,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
     assert block.split() == layers
-
-
-def test_the_new_modules_of_the_upgrade_page_exist():
-    page = (ROOT / "docs" / "upgrade-0.3.md").read_text()
-    rows = re.findall(r"^\| .* \| (`pizza\..*) \|$", page[page.index("## Modules") :], re.MULTILINE)
-    assert len(rows) > 40
-    for row in rows:
-        first, *others = re.findall(r"`([\w.]+)`", row)
-        if "X" in first:
-            continue
-        package = first.rpartition(".")[0]
-        for name in (first, *(package + each if each[0] == "." else each for each in others)):
-            path = ROOT / name.replace(".", "/")
-            assert path.is_dir() or path.with_suffix(".py").exists(), name
