@@ -117,10 +117,8 @@ def _registration_text(profile: WorkerProfile) -> str:
     if profile.station != KITCHEN:
         return f"Worker registered for station {profile.station}"
     types = profile.order_types or ()
-    if profile.tags:
-        return f"Worker registered for order types: {','.join((*types, *profile.tags))}"
-    if not types:
+    if not profile.tags and not types:
         return "Worker registered for all order types"
-    if len(types) == 1:
+    if not profile.tags and len(types) == 1:
         return f"Listening for {types[0]} orders only"
-    return f"Worker registered for order types: {','.join(types)}"
+    return f"Worker registered for order types: {','.join((*types, *(profile.tags or ())))}"

@@ -26,8 +26,6 @@ from pizza.taskqueue.errors import BrokerUnavailable, QueueInUse, TopologyRefuse
 from pizza.taskqueue.lifecycle import wait_readable
 from pizza.taskqueue.topology import Topology
 
-__all__ = ["HEARTBEAT_S", "BrokerConnection", "translate_amqp_errors"]
-
 HEARTBEAT_S = 10
 
 

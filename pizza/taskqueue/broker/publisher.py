@@ -13,7 +13,8 @@ from typing import Any
 import amqp
 from amqp.exceptions import AMQPError
 
-from pizza.taskqueue.broker.connection import BrokerConnection, translate_amqp_errors
+from pizza.taskqueue.broker.connection import BrokerConnection
+from pizza.taskqueue.broker.errors import translate_amqp_errors
 from pizza.taskqueue.errors import BrokerUnavailable
 
 CONFIRM_TIMEOUT_S = 8.0

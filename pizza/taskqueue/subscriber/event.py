@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,23 +55,17 @@ OnDeadLetter = Callable[[Event, str, BoundedConnection | None], None]
 """Called with a dead-lettered event, the reason and the connection, in the same transaction."""
 
 
-def parse_event(queue: str, message: Any) -> tuple[Delivery, Callable[[], Event]]:
-    """The delivery of a py-amqp message, and a function that parses it or raises PoisonMessage."""
-    found = Delivery.from_amqp(queue, message)
-
-    def event() -> Event:
-        delivery = message.delivery_info
-        return Event(
-            id=found.message_id,
-            exchange=sanitize_text(delivery.get("exchange") or ""),
-            routing_key=sanitize_text(delivery.get("routing_key") or ""),
-            headers=found.headers,
-            body=found.json(),
-            redelivered=found.redelivered,
-            attempt=1,
-            reply_to=found.reply_to,
-            correlation_id=found.correlation_id,
-            delivery=found,
-        )
-
-    return found, event
+def parse_event(delivery: Delivery, info: Mapping[str, Any]) -> Event:
+    """The event of a delivery. info: `delivery_info` of py-amqp. Raises PoisonMessage."""
+    return Event(
+        id=delivery.message_id,
+        exchange=sanitize_text(info.get("exchange") or ""),
+        routing_key=sanitize_text(info.get("routing_key") or ""),
+        headers=delivery.headers,
+        body=delivery.json(),
+        redelivered=delivery.redelivered,
+        attempt=1,
+        reply_to=delivery.reply_to,
+        correlation_id=delivery.correlation_id,
+        delivery=delivery,
+    )

@@ -108,15 +108,15 @@ class HandlerThread(threading.Thread):
         return self._messages.get()
 
     def _process(self, message: Any) -> Processed:
-        delivery, decode = parse_event(self._queue, message)
+        delivery = Delivery.from_amqp(self._queue, message)
         with trace.following(delivery.headers.get(trace.HEADER)):
-            return self._process_event(delivery, decode)
+            try:
+                event = parse_event(delivery, message.delivery_info)
+            except PoisonMessage as poison:
+                return self._dead_letter(delivery, None, str(poison), attempt=1)
+            return self._process_event(delivery, event)
 
-    def _process_event(self, delivery: Delivery, decode: Callable[[], Event]) -> Processed:
-        try:
-            event = decode()
-        except PoisonMessage as poison:
-            return self._dead_letter(delivery, None, str(poison), attempt=1)
+    def _process_event(self, delivery: Delivery, event: Event) -> Processed:
         while True:
             try:
                 self._call_handler(event)

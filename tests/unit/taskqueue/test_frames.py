@@ -172,9 +172,10 @@ def test_a_header_of_any_name_leaves_room_for_the_reason(name: bytes) -> None:
 
 @pytest.mark.parametrize("key", [b"\xff", b"\xed\xa0\x80", b"a\x00b", "é".encode(), b"\xff" * 255])
 def test_a_routing_key_of_any_octets_arrives(key: bytes) -> None:
-    _, event = parse_event("q", Line().deliver(properties(), key=key))
-    assert "\x00" not in event().routing_key
-    event().routing_key.encode()
+    message = Line().deliver(properties(), key=key)
+    event = parse_event(Delivery.from_amqp("q", message), message.delivery_info)
+    assert "\x00" not in event.routing_key
+    event.routing_key.encode()
 
 
 @pytest.mark.parametrize(
