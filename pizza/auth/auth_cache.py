@@ -17,6 +17,7 @@ from pizza.auth.storage import ActiveKey, ActiveSession, AuthState
 from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.roles import MANAGER
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ class AuthCache:
             self._required.set()
         elif self._required.is_set() and not self.environment_keys and not self._warned:
             self._warned = True
-            log.warning(
+            text = (
                 "The staff keys have vanished from the database; a staff key stays required until "
-                "the order service is restarted",
-                extra={"action": "staff_keys_vanished"},
+                "the order service is restarted"
             )
+            log_action(log.warning, "staff_keys_vanished", text)

@@ -24,6 +24,7 @@ from pizza.database.connection import Connection
 from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.actor import UNNAMED, Actor
 from pizza.domain.errors import SessionNotFound
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +139,7 @@ class UseRecorder:
         except DatabaseUnavailable:
             pass  # the requests log it
         except Exception as error:
-            log.error(
-                "Last use is not written", exc_info=error, extra={"action": "use_not_written"}
-            )
+            log_action(log.error, "use_not_written", "Last use is not written", error=error)
 
 
 def _sanitize_agent(agent: str) -> str:

@@ -17,6 +17,7 @@ from pizza.config.settings import Settings, SettingsError
 from pizza.config.weak_secrets import is_placeholder, is_well_known
 from pizza.database import address
 from pizza.taskqueue.broker import address as broker_address
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +87,11 @@ def check_database(settings: Settings) -> None:
                 f"take its place and read the password: give it sslmode={_VERIFIED} in {variable}, "
                 "with sslrootcert, or say --db-trusted-network=yes."
             )
-        log.warning(
-            "The database at %s is asked for with sslmode=%s, and need not prove that it is the "
-            "right one (--db-trusted-network=yes)",
-            host,
-            mode,
-            extra={"action": "database_not_verified"},
+        text = (
+            f"The database at {host} is asked for with sslmode={mode}, and need not prove that it "
+            "is the right one (--db-trusted-network=yes)"
         )
+        log_action(log.warning, "database_not_verified", text)
 
 
 def _refuse_password(password: str, user: str, elsewhere: Sequence[str], what: str) -> None:
@@ -129,23 +128,22 @@ def _check_broker(settings: Settings) -> None:
             f"The broker at {elsewhere[0]} is asked for as guest, with the password guest, which "
             "everybody knows: give --rabbitmq-user and RABBITMQ_PASS."
         )
-    log.warning(
-        "The broker at %s is used as guest, with the password guest, which everybody knows: "
-        "give --rabbitmq-user and RABBITMQ_PASS",
-        elsewhere[0],
-        extra={"action": "default_broker_account"},
+    text = (
+        f"The broker at {elsewhere[0]} is used as guest, with the password guest, which everybody "
+        "knows: give --rabbitmq-user and RABBITMQ_PASS"
     )
+    log_action(log.warning, "default_broker_account", text)
 
 
 def _check_webhooks(settings: Settings) -> None:
     """Webhooks in the own network can be intended, so production only logs a warning."""
     allowed = settings.webhook_private_targets and settings.mode in _CALLS_WEBHOOKS
     if allowed and settings.env == PRODUCTION:
-        log.warning(
+        text = (
             "Webhooks may call this machine and its networks (--webhook-private-targets=yes): "
-            "anyone with a staff key can make a service there receive requests",
-            extra={"action": "private_webhook_targets"},
+            "anyone with a staff key can make a service there receive requests"
         )
+        log_action(log.warning, "private_webhook_targets", text)
 
 
 def _check_limits(settings: Settings) -> None:
@@ -166,12 +164,11 @@ def _check_proxies(settings: Settings) -> None:
                 f"--trusted-proxies={network} trusts addresses all over the internet, each of "
                 "which could pass for any client: name the addresses of your proxies alone."
             )
-        log.warning(
-            "--trusted-proxies=%s trusts addresses all over the internet: name the addresses of "
-            "your proxies alone",
-            network,
-            extra={"action": "proxies_too_wide"},
+        text = (
+            f"--trusted-proxies={network} trusts addresses all over the internet: name the "
+            "addresses of your proxies alone"
         )
+        log_action(log.warning, "proxies_too_wide", text)
 
 
 def _is_too_wide(network: parsers.Network) -> bool:
@@ -196,11 +193,6 @@ def _check_exposed_without_auth(settings: Settings) -> Settings:
         raise SettingsError(f"In production the order service needs a staff key: {_SET_A_KEY}.")
     if parsers.is_loopback(settings.host):
         return settings  # pizza.web.server.serve logs it after the start
-    log.warning(
-        "STAFF_KEY is not set: listening on %s only, not on %s; %s",
-        LOOPBACK,
-        settings.host,
-        _SET_A_KEY,
-        extra={"action": "auth_disabled"},
-    )
+    text = f"STAFF_KEY is not set: listening on {LOOPBACK} only, not on {settings.host}"
+    log_action(log.warning, "auth_disabled", f"{text}; {_SET_A_KEY}")
     return dataclasses.replace(settings, host=LOOPBACK)

@@ -113,21 +113,21 @@ UNREADY_EXAMPLE = {
 }
 
 
-# By status: detail, and one bad field of the request if any.
 _PROBLEM_EXAMPLES = {
-    400: ("The body is not JSON.", "", ""),
-    401: ("This needs a key.", "", ""),
-    403: ("This key is not for that.", "", ""),
-    404: ("There is no order ORD_20241216_999.", "", ""),
-    409: ("The order is delivered.", "", ""),
-    412: ("The order has changed since.", "", ""),
-    413: ("The body is too large.", "", ""),
-    415: ("The body has to be application/json.", "", ""),
-    422: ("The request is not valid.", "items[0].quantity", f"must be from 1 to {MAX_QUANTITY}"),
-    429: ("Too many requests; try again soon.", "", ""),
-    500: ("Something went wrong on our side; the order service has logged it.", "", ""),
-    503: ("The order service cannot reach its database; try again soon.", "", ""),
+    400: "The body is not JSON.",
+    401: "This needs a key.",
+    403: "This key is not for that.",
+    404: "There is no order ORD_20241216_999.",
+    409: "The order is delivered.",
+    412: "The order has changed since.",
+    413: "The body is too large.",
+    415: "The body has to be application/json.",
+    422: "The request is not valid.",
+    429: "Too many requests; try again soon.",
+    500: "Something went wrong on our side; the order service has logged it.",
+    503: "The order service cannot reach its database; try again soon.",
 }
+_FIELD_EXAMPLE = {"field": "items[0].quantity", "message": f"must be from 1 to {MAX_QUANTITY}"}
 
 
 def order_body() -> dict[str, Any]:
@@ -222,14 +222,12 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def _problem_example(status: int) -> dict[str, Any]:
-    detail, field, message = _PROBLEM_EXAMPLES[status]
-    bad = {"errors": [{"field": field, "message": message}]} if field else {}
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
-        **bad,
+        "detail": _PROBLEM_EXAMPLES[status],
+        **({"errors": [_FIELD_EXAMPLE]} if status == 422 else {}),
     }
 
 

@@ -109,12 +109,10 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     def metrics() -> Response:
         registry = CollectorRegistry()
         samples, histograms = _database_samples(dependencies)
-        registry.register(_Samples([*_process_samples(dependencies), *samples], histograms))
+        is_leading = dependencies.relay_state().startswith("leading")
+        samples.append(Sample("relay_leading", {}, float(is_leading)))
+        registry.register(_Samples(samples, histograms))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
-
-
-def _process_samples(dependencies: Dependencies) -> list[Sample]:
-    return [Sample("relay_leading", {}, float(dependencies.relay_state().startswith("leading")))]
 
 
 def _database_samples(dependencies: Dependencies) -> tuple[list[Sample], list[Histogram]]:

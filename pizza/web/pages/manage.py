@@ -97,9 +97,9 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         workers=workers.list_workers(conn),
         queues=_queues(samples),
         states=_STATES,
-        lag=_sample_value(samples, "outbox_lag_seconds"),
-        retried=sum(each.value for each in samples if each.name == "messages_tried_again"),
-        stuck=sum(each.value for each in samples if each.name == "orders_stuck"),
+        lag=_total(samples, "outbox_lag_seconds"),
+        retried=_total(samples, "messages_tried_again"),
+        stuck=_total(samples, "orders_stuck"),
         charts=[_throughput_chart(conn), _waits_chart(conn)],
         report=figures.day_report(conn, read_day(TODAY)),
         dishes=menu.list_dishes(conn),
@@ -117,8 +117,8 @@ def _queues(samples: Iterable[Sample]) -> list[Queue]:
     ]
 
 
-def _sample_value(samples: Iterable[Sample], name: str) -> float:
-    return next((each.value for each in samples if each.name == name), 0.0)
+def _total(samples: Iterable[Sample], name: str) -> float:
+    return sum(each.value for each in samples if each.name == name)
 
 
 def _throughput_chart(conn: Connection) -> charts.Chart:

@@ -113,6 +113,4 @@ def _parse(host: str) -> str | None:
     return found[1].lower().rstrip(".") or None if found else None
 
 
-@lru_cache(maxsize=256)
-def _is_local(name: str) -> bool:
-    return is_loopback(name)
+_is_local = lru_cache(maxsize=256)(is_loopback)

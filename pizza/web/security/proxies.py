@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from pizza.config.parsers import Network
+from pizza.taskqueue.logs import log_action
 from pizza.web.security.forwarded import CLIENT_HEADERS, Address, Forwarding, parse_address
 from pizza.web.wsgi import Environ, Wsgi
 
@@ -163,19 +164,16 @@ def _with_port(host: str, port: str | None, scheme: str) -> str:
 
 
 def _warn_untrusted(remote: Address) -> None:
-    log.warning(
-        "Requests from %s name another client, but %s is not among --trusted-proxies: all of them "
-        "count as one limited client",
-        remote,
-        remote,
-        extra={"action": "proxy_not_trusted", "details": {"proxy": str(remote)}},
+    text = (
+        f"Requests from {remote} name another client, but {remote} is not among "
+        "--trusted-proxies: all of them count as one limited client"
     )
+    log_action(log.warning, "proxy_not_trusted", text, {"proxy": str(remote)})
 
 
 def _warn_no_client(remote: Address) -> None:
-    log.warning(
-        "The trusted proxy at %s forwards a request and names no client that can be read: all such "
-        "requests count as one limited client. Have it set X-Forwarded-For",
-        remote,
-        extra={"action": "proxy_names_no_client", "details": {"proxy": str(remote)}},
+    text = (
+        f"The trusted proxy at {remote} forwards a request and names no client that can be read: "
+        "all such requests count as one limited client. Have it set X-Forwarded-For"
     )
+    log_action(log.warning, "proxy_names_no_client", text, {"proxy": str(remote)})

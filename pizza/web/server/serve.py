@@ -29,6 +29,7 @@ from pizza import app as restaurant
 from pizza.config.settings import Settings
 from pizza.processes.order_service import OrderServiceSession
 from pizza.taskqueue.lifecycle import STOP_SIGNALS
+from pizza.taskqueue.logs import log_action
 from pizza.web.server.process import load_app
 from pizza.web.server.shared_state import SharedState
 
@@ -139,10 +140,9 @@ class _Server(MPServer):
                 log.error("HTTP workers keep crashing", extra={"action": "worker_crash_loop"})
                 self.interrupt_children = crashed
                 return
-            log.warning(
-                "HTTP worker crashed and is restarted",
-                extra={"action": "worker_respawned", "details": {"workers": len(crashed)}},
-            )
+            details = {"workers": len(crashed)}
+            text = "HTTP worker crashed and is restarted"
+            log_action(log.warning, "worker_respawned", text, details)
             self._respawn_workers(crashed, spawn_target, target_loader)
 
 
@@ -248,14 +248,9 @@ def _log_ready(
     tried.wait()
     while not end.wait(0.02):
         if shared.is_open:
-            log.info(
-                f"Service started on port {settings.port}",
-                extra={"action": "service_started", "details": {"host": settings.host}},
-            )
+            text = f"Service started on port {settings.port}"
+            log_action(log.info, "service_started", text, {"host": settings.host})
             if not settings.keys:
-                log.info(
-                    "STAFF_KEY is not set: only this machine is listened to, at %s",
-                    settings.host,
-                    extra={"action": "auth_disabled"},
-                )
+                text = f"STAFF_KEY is not set: only this machine is listened to, at {settings.host}"
+                log_action(log.info, "auth_disabled", text)
             return

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pizza.config.parsers import Network, is_loopback
+from pizza.taskqueue.logs import log_action
 from pizza.web.http.problems import Problem
 from pizza.web.security.credentials import has_shown_key
 from pizza.web.security.forwarded import parse_address
@@ -113,11 +114,8 @@ class SlowClients:
             try:
                 self.enforce_limits()
             except Exception as error:  # must continue
-                log.error(
-                    "Slow clients cannot be ended",
-                    exc_info=error,
-                    extra={"action": "slow_clients_failed"},
-                )
+                text = "Slow clients cannot be ended"
+                log_action(log.error, "slow_clients_failed", text, error=error)
 
     def enforce_limits(self) -> None:
         """End the reads and close the connections over a limit, once."""
