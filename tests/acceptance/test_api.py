@@ -23,7 +23,7 @@ def test_schemathesis_finds_nothing(service, tmp_path):
         "--checks=all",
         # A kitchen that pauses answers all orders with 503, which is then no finding.
         "--exclude-operation-id=pause_kitchen",
-        # Streams have no end to wait for; test_live.py reads them.
+        # Streams have no end to wait for; test_streams.py reads them.
         "--exclude-path-regex=/events$",
         f"--exclude-checks={LEFT_OUT}",
         f"--max-time={SECONDS}",

@@ -12,7 +12,7 @@ from pizza.web.streams.catch_up import CatchUp
 from pizza.web.streams.sse import EncodedChange
 
 from .conftest import Place
-from .test_live_gaps import change
+from .test_stream_gaps import change
 
 
 def summary(news: list[EncodedChange]) -> list[tuple[str, int | None]]:
