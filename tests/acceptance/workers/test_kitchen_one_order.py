@@ -150,7 +150,7 @@ def test_each_type_cooks_for_its_own_time(cooked_order: CookedOrder) -> None:
 
 
 def test_the_order_message_leaves_once_under_the_specified_key(cooked_order: CookedOrder) -> None:
-    (message,) = cooked_order.tickets
+    (message,) = cooked_order.messages
 
     assert message.routing_key == f"kitchen.{cooked_order.order['type']}.7"
     assert message.properties["delivery_mode"] == 2
@@ -158,7 +158,7 @@ def test_the_order_message_leaves_once_under_the_specified_key(cooked_order: Coo
 
 
 def test_the_order_message_is_the_specified_document(cooked_order: CookedOrder) -> None:
-    body = cooked_order.tickets[0].body
+    body = cooked_order.messages[0].body
 
     assert set(body) >= ORDER_FIELDS
     assert {name: body[name] for name in ORDER_FIELDS} == {
