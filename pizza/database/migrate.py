@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
@@ -24,6 +25,14 @@ _LOCK = """
 select pg_advisory_xact_lock(hashtextextended('setup', current_schema()::regnamespace::oid::bigint))
 """
 _LOCK_TIMEOUT_S = 120.0
+# Shorter than deadlock_timeout, so that no other transaction fails because it waits for this one.
+_TABLE_LOCK_TIMEOUT = "200ms"
+_TABLE_LOCK_PAUSE_S = 0.05
+_TABLE_NAME = re.compile(r"(?:^create table|\brename to) (\w+)", re.MULTILINE)
+_EXISTING_TABLES = """
+select string_agg(relname, ', ' order by relname) from pg_class
+where relname = any(%s) and relkind = 'r' and relnamespace = current_schema()::regnamespace
+"""
 _FUNCTION_NAME = re.compile(r"^create or replace function (\w+)", re.MULTILINE)
 _EXISTING_FUNCTIONS = """
 select oid, ctid::text, format('drop function %%s', oid::regprocedure) from pg_proc
@@ -129,6 +138,8 @@ def _apply(conn: BoundedConnection) -> list[str]:
             f"the database has {', '.join(unknown)}, which this version does not know; "
             "run the version that made it"
         )
+    if any(not script.repeatable and script.name not in applied for script in wanted):
+        _lock_tables(conn, wanted)
     done = []
     for script in wanted:
         if applied.get(script.name) == script.checksum:
@@ -145,6 +156,27 @@ def _apply(conn: BoundedConnection) -> list[str]:
         conn.execute(_RECORD_SCRIPT, (script.name, script.checksum))
         done.append(script.name)
     return done
+
+
+def _lock_tables(conn: BoundedConnection, wanted: list[Script]) -> None:
+    """Lock all tables at once, or none: a migration that waits for one must hold no other.
+
+    Raises DatabaseTransientError if that does not succeed within _LOCK_TIMEOUT_S.
+    """
+    names = [name for script in wanted for name in _TABLE_NAME.findall(script.text)]
+    (tables,) = conn.execute(_EXISTING_TABLES, (names,)).fetchall()[0]
+    until = time.monotonic() + _LOCK_TIMEOUT_S
+    while tables:
+        try:
+            with conn.transaction():
+                conn.execute(f"set local lock_timeout = '{_TABLE_LOCK_TIMEOUT}'")
+                conn.execute(f"lock table {tables} in access exclusive mode".encode())
+                conn.execute("set local lock_timeout = 0")
+                return
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_TABLE_LOCK_PAUSE_S)
 
 
 def _replace(conn: BoundedConnection, script: Script) -> None:

@@ -15,6 +15,8 @@ from pizza.database import migrate as module
 from pizza.database.errors import DatabaseUnavailable, MigrationError
 from pizza.database.migrate import Script, migrate, scripts
 
+from ...support.waiting import wait_until
+
 
 @pytest.fixture
 def empty_url(postgres: Postgres) -> Iterator[str]:
@@ -128,6 +130,22 @@ def test_functions_are_changed_in_their_place(
         before = conn.execute(query).fetchall()
         migrate(empty_url)
         assert conn.execute(query).fetchall() == before
+
+
+def test_a_transaction_that_a_migration_waits_for_can_go_on(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(empty_url)
+    text = "alter table kitchen_state add column x int; alter table orders add column x int;"
+    pretend(monkeypatch, Script("9999_add_columns.sql", text, repeatable=False))
+    with psycopg.connect(empty_url) as conn, ThreadPoolExecutor(1) as pool:
+        conn.execute("select from orders")
+        migration = pool.submit(migrate, empty_url)
+        waits = "select from pg_locks where relation = 'orders'::regclass and not granted"
+        wait_until(lambda: conn.execute(waits).fetchone() is not None, 5, "the migration waits")
+        conn.execute("update kitchen_state set paused = true")
+        conn.commit()
+        assert migration.result(10) == ["9999_add_columns.sql"]
 
 
 def test_a_failed_migration_leaves_nothing_of_itself(
