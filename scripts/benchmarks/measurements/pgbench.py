@@ -19,7 +19,7 @@ from pizza.orders.orders import place_order
 
 RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 PARAMETER = re.compile(r"%\((\w+)\)s")
-GUEST = re.compile(r"'(guest )\d+'", re.IGNORECASE)
+GUEST = re.compile(r"(guest )\d+", re.IGNORECASE)
 
 
 def find(binaries: Path) -> Path | None:
@@ -61,7 +61,10 @@ class _Caught(Exception):
 
 
 class _Catcher:
-    """A connection that sends nothing."""
+    """A connection, and its cursor, that send nothing."""
+
+    def cursor(self, **_: object) -> "_Catcher":
+        return self
 
     def execute(self, query: str, parameters: dict[str, Any]) -> None:
         raise _Caught(query, parameters)
@@ -73,6 +76,6 @@ def _script(conn: BoundedConnection) -> str:
         place_order(cast(BoundedConnection, _Catcher()), sample_orders.draft())
     except _Caught as caught:
         query, values = caught.args
-    statement = PARAMETER.sub(lambda found: Literal(values[found[1]]).as_string(conn), query)
-    statement = GUEST.sub(r"('\1' || (:guest)::bigint)", statement)
+    statement = PARAMETER.sub(lambda x: f"({Literal(values[x[1]]).as_string(conn)})", query)
+    statement = GUEST.sub(r"\1' || (:guest)::bigint || '", statement)
     return f"\\set guest random(1, 1000000000000)\n{' '.join(statement.split())};\n"
