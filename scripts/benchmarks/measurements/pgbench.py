@@ -53,7 +53,8 @@ def rate(cluster: BenchCluster, connections: int, seconds: int) -> float:
 def _options(conn: BoundedConnection) -> str:
     """The settings of our sessions as libpq takes them: a blank in a value has a backslash."""
     settings = session_settings(conn.info.server_version).items()
-    return " ".join(f"-c {name}={value}".replace(", ", ",\\ ") for name, value in settings)
+    escaped = ((name, str(value).replace(" ", "\\ ")) for name, value in settings)
+    return " ".join(f"-c {name}={value}" for name, value in escaped)
 
 
 class _Caught(Exception):
