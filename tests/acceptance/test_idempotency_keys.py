@@ -49,7 +49,7 @@ def order(service: Service, body: object, key: str) -> Answer:
 
 
 def keys(service: Service) -> list[tuple[Any, ...]]:
-    return service.query("select key, order_number from order_key")
+    return service.query("select key, order_number from idempotency_key")
 
 
 def test_a_request_that_is_sent_again_gets_the_same_answer_byte_for_byte(start: Start) -> None:

@@ -31,7 +31,7 @@ insert into order_status_log (order_id, status, changed_by, changed_at, sequence
 select id, 'received', 'chef_1', at, s from filled, generate_series(1, 2) s;
 insert into order_stage (order_id, stage, worker, started_at, finished_at, outcome)
 select id, 'quality', 'quality_1', at, at + interval '2 s', 'done' from filled;
-insert into order_key (key, digest, order_number, priority, rule, ordered_at, kept_at)
+insert into idempotency_key (key, digest, order_number, priority, rule, ordered_at, kept_at)
 select 'key ' || n, '', number, 1, 'standard order', at, at from filled;
 insert into tracking_event (event_id, order_number, sequence, new_status, changed_by, occurred_at,
                             received_at)

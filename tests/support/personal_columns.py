@@ -19,8 +19,8 @@ CUSTOMER: dict[str, str] = {
     "order_status_log.changed_by": "erase_log",
     "tracking_event.changed_by": "erase_events",
     # Chosen by the customer's program, and a checksum of the request.
-    "order_key.key": "erase_keys",
-    "order_key.digest": "erase_keys",
+    "idempotency_key.key": "erase_keys",
+    "idempotency_key.digest": "erase_keys",
     # Keyed hashes of the network address, and of its network.
     "client_order.client_hash": "erase_clients",
     "client_order.network_hash": "erase_clients",
@@ -78,6 +78,7 @@ NOBODY: dict[str, str] = {
         "id task queue exchange routing_key priority needs attempts runs created_at died_at"
     ),
     "durable_subscription": "name subscriber exchange routing_key seen_at",
+    "idempotency_key": "order_number priority rule ordered_at estimated_completion kept_at",
     # A hash of a message of another program, for a day.
     "inbox_message": "id body_hash accepted_at checked_at is_over",
     "kitchen_capacity": "stripe share free",
@@ -97,7 +98,6 @@ NOBODY: dict[str, str] = {
     "order_histogram": "status type priority orders timed seconds buckets",
     # Dishes are named by the menu, or by a program of the restaurant.
     "order_items": "id created_at order_id name quantity price position",
-    "order_key": "order_number priority rule ordered_at estimated_completion kept_at",
     "order_stage": "id order_id stage started_at finished_at outcome",
     "order_status_log": "id created_at order_id status changed_at sequence position",
     "orders": (

@@ -55,7 +55,7 @@ begin
     end if;
     -- One after the other, so that the counts are right; other networks do not wait.
     perform pg_advisory_xact_lock(lock_key('client ' || encode(coalesce(network, client), 'hex')));
-    if p_key is not null and exists (select from order_key e where e.key = p_key) then
+    if p_key is not null and exists (select from idempotency_key e where e.key = p_key) then
         return;
     end if;
     if places <= client_orders(client, null) then

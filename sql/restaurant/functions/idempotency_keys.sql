@@ -11,21 +11,21 @@ create or replace function idempotency_key_check(
 )
 language plpgsql as $$
 declare
-    k order_key;
+    k idempotency_key;
     lock_timeout text := current_setting('lock_timeout');
 begin
     -- Two keys with one hash only wait for each other.
-    if not pg_try_advisory_xact_lock(lock_key('order key ' || p_key)) then
+    if not pg_try_advisory_xact_lock(lock_key('idempotency key ' || p_key)) then
         begin
             perform set_config('lock_timeout', '400ms', true);
-            perform pg_advisory_xact_lock(lock_key('order key ' || p_key));
+            perform pg_advisory_xact_lock(lock_key('idempotency key ' || p_key));
             perform set_config('lock_timeout', lock_timeout, true);
         exception when lock_not_available then
             verdict := 'in flight';
             return;
         end;
     end if;
-    select * into k from order_key e where e.key = p_key;
+    select * into k from idempotency_key e where e.key = p_key;
     if not found then
         return;
     end if;

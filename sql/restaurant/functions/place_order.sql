@@ -166,7 +166,7 @@ begin
     order_id := o.id;
     total_amount := o.total_amount;
     if idempotency_key is not null then
-        insert into order_key (key, digest, order_number, priority, rule, ordered_at,
+        insert into idempotency_key (key, digest, order_number, priority, rule, ordered_at,
                                estimated_completion)
         values (idempotency_key, decode(p #>> '{idempotency,digest}', 'hex'), number, priority, rule,
                 created_at, estimated_completion);

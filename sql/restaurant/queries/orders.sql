@@ -5,8 +5,8 @@ from order_place(%(order)s::jsonb)
 
 -- prune_idempotency_keys --
 -- Oldest first, a batch at a time.
-delete from order_key
-where key = any(array(select key from order_key where kept_at < now() - interval '1 day'
+delete from idempotency_key
+where key = any(array(select key from idempotency_key where kept_at < now() - interval '1 day'
                       order by kept_at limit %(limit)s
                       for update skip locked))
 

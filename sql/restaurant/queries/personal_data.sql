@@ -70,7 +70,7 @@ from unnest(%(signed)s::text[], %(names)s::text[]) as s(number, name)
 where t.order_number = s.number and t.changed_by = s.name
 
 -- erase_keys --
-delete from order_key where order_number = any(%(numbers)s)
+delete from idempotency_key where order_number = any(%(numbers)s)
 
 -- erase_clients --
 delete from client_order where order_number = any(%(numbers)s)
@@ -176,7 +176,7 @@ where o.number = any(%(numbers)s)
 order by o.created_at
 
 -- export_keys --
-select key, order_number, ordered_at, kept_at from order_key where order_number = any(%(numbers)s)
+select key, order_number, ordered_at, kept_at from idempotency_key where order_number = any(%(numbers)s)
 
 -- export_clients --
 select order_number, encode(client_hash, 'hex') as client from client_order where order_number = any(%(numbers)s)

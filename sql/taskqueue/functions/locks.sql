@@ -12,7 +12,7 @@
 --   order service         session      shared: held by each order service that runs
 --   order service start   transaction  one order service at a time decides about the limit (capacity_initialize)
 --   order day             transaction  the first order of a day
---   order key KEY         transaction  requests with one Idempotency-Key, one after the other
+--   idempotency key KEY   transaction  requests with one Idempotency-Key, one after the other
 --   client HASH           transaction  orders of one network, one after the other, so that the counts are right
 --   limited clients       transaction  orders of all limited clients, near the reserve; shared: far from it
 --   webhook ID            session      deliveries to one webhook, one at a time

@@ -42,7 +42,7 @@ KITCHEN, RELAY, KEEPER = (
     Queries("taskqueue/keeper"),
 )
 HISTORY = {
-    "orders", "order_items", "order_status_log", "order_stage", "order_key", "tracking_event",
+    "orders", "order_items", "order_status_log", "order_stage", "idempotency_key", "tracking_event",
     "tracking_order", "notification_delivery", "inbox_message", "message",
 }  # fmt: skip
 
@@ -162,12 +162,14 @@ def test_a_periodic_task_without_old_rows_reads_nothing(conn: BoundedConnection)
         conn.execute("select pg_stat_force_next_flush()")
         row = conn.execute(
             """select sum(seq_tup_read + idx_tup_fetch) from pg_stat_user_tables
-               where relname in ('order_key', 'inbox_message', 'tracking_event')"""
+               where relname in ('idempotency_key', 'inbox_message', 'tracking_event')"""
         ).fetchone()
         assert row is not None
         return int(row[0])
 
-    while conn.execute("select from order_key where kept_at < now() - interval '1 day'").rowcount:
+    while conn.execute(
+        "select from idempotency_key where kept_at < now() - interval '1 day'"
+    ).rowcount:
         orders.prune_idempotency_keys(conn)
     before = rows_read()
     orders.prune_idempotency_keys(conn)

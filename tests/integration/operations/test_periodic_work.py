@@ -162,13 +162,13 @@ def test_a_locked_idempotency_key_is_dropped_later(
     numbers = wait_in_kitchen(conn, 3)
     for number in numbers:
         conn.execute(
-            """insert into order_key (key, digest, order_number, priority, rule, ordered_at,
+            """insert into idempotency_key (key, digest, order_number, priority, rule, ordered_at,
                                       kept_at)
                values (%s, '', %s, 1, '', now(), now() - interval '2 days')""",
             [number, number],
         )
-    left = "select key from order_key"
-    with lock_rows("select from order_key where key = %s for update", numbers[1]):
+    left = "select key from idempotency_key"
+    with lock_rows("select from idempotency_key where key = %s for update", numbers[1]):
         orders.prune_idempotency_keys(conn)
         assert conn.execute(left).fetchall() == [(numbers[1],)]
     orders.prune_idempotency_keys(conn)

@@ -102,15 +102,16 @@ def test_keys_are_forgotten_a_batch_at_a_time(
     monkeypatch.setattr(orders, "_KEYS_AT_A_TIME", 3)
     conn.execute("set session_replication_role = replica")
     conn.execute(
-        """insert into order_key (key, digest, order_number, priority, rule, ordered_at, kept_at)
+        """insert into idempotency_key
+               (key, digest, order_number, priority, rule, ordered_at, kept_at)
            select n, '', n, 1, '', now(), now() - n * interval '7 hours'
            from generate_series(1, 9) n"""
     )
     orders.prune_idempotency_keys(conn)
-    left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
+    left = [key for (key,) in conn.execute("select key from idempotency_key order by kept_at desc")]
     assert left == ["1", "2", "3", "4", "5", "6"]
     orders.prune_idempotency_keys(conn)
-    left = [key for (key,) in conn.execute("select key from order_key order by kept_at desc")]
+    left = [key for (key,) in conn.execute("select key from idempotency_key order by kept_at desc")]
     assert left == ["1", "2", "3"]
 
 

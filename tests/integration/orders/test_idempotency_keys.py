@@ -77,7 +77,7 @@ def test_without_a_key_nothing_is_kept(conn: BoundedConnection) -> None:
     place(conn, None)
     place(conn, None)
 
-    assert (count(conn, "orders"), count(conn, "order_key")) == (2, 0)
+    assert (count(conn, "orders"), count(conn, "idempotency_key")) == (2, 0)
 
 
 def test_a_refusal_leaves_the_key_free(conn: BoundedConnection) -> None:
@@ -85,7 +85,7 @@ def test_a_refusal_leaves_the_key_free(conn: BoundedConnection) -> None:
     place(conn, None)
     with pytest.raises(CapacityReached):
         place(conn)
-    assert count(conn, "order_key") == 0
+    assert count(conn, "idempotency_key") == 0
 
     orders.set_capacity(conn, 2)
     assert not place(conn).replayed
@@ -110,7 +110,7 @@ def test_a_rolled_back_order_takes_its_key_with_it(conn: BoundedConnection) -> N
     with pytest.raises(ZeroDivisionError), conn.transaction():
         place(conn)
         raise ZeroDivisionError
-    assert count(conn, "order_key") == 0
+    assert count(conn, "idempotency_key") == 0
 
     assert not place(conn).replayed
 
@@ -156,11 +156,11 @@ def test_racing_requests_place_one_order(conn: BoundedConnection, db_url: str) -
 def test_a_key_is_forgotten_after_a_day(conn: BoundedConnection) -> None:
     (task,) = [each for each in create_task_app().periodic_tasks if each.name == "order keys"]
     first = place(conn)
-    conn.execute("update order_key set kept_at = kept_at - interval '23 hours 50 minutes'")
+    conn.execute("update idempotency_key set kept_at = kept_at - interval '23 hours 50 minutes'")
     task.run(conn)
     assert place(conn).replayed
 
-    conn.execute("update order_key set kept_at = kept_at - interval '11 minutes'")
+    conn.execute("update idempotency_key set kept_at = kept_at - interval '11 minutes'")
     task.run(conn)
     second = place(conn)
     assert not second.replayed
