@@ -113,7 +113,7 @@ def let_all_come_again(restaurant: Restaurant, waiting: list[dict[str, Any]]) ->
 
 
 def most_at_once(restaurant: Restaurant, over: threading.Event) -> int:
-    """The most orders that one look at the database has found waiting or cooking."""
+    """The largest number of waiting or cooking orders that the database had in any query."""
     highest = 0
     with closing(OrderLedger(restaurant.db_url)) as books:
         while not over.is_set():

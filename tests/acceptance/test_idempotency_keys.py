@@ -132,7 +132,7 @@ def test_a_client_that_lost_its_answer_repeats_the_request(start: Start) -> None
 def test_clients_that_repeat_through_an_outage_have_one_order_each(
     start: Start, servers: Servers
 ) -> None:
-    """PostgreSQL crashes between orders and their answers; nobody knows what became of his."""
+    """PostgreSQL crashes between orders and their answers, so clients do not know the result."""
     service = start("--max-concurrent=0")
     over = threading.Event()
 

@@ -122,7 +122,7 @@ def test_a_late_change_comes_once_after_a_reconnect_to_any_process(
             last = placed(service)["order_number"]
             (seen,) = board.take(1)
             assert seen.data["order_number"] == last
-        # While nobody listens.
+        # While no stream is open.
         psql.execute("commit")
         with follow(service, "/events", seen.id) as board:
             (late,) = board.take(1)

@@ -115,7 +115,7 @@ def test_an_answer_from_before_the_cut_hides_no_notice(service, page):
     page.go(service, ready(service, "delivery")["tracking_url"])
     page.expect("ERR_INTERNET_DISCONNECTED")
     page.run(HOLD_ANSWERS)
-    page.run("dispatchEvent(new Event('online'))")  # so it looks again
+    page.run("dispatchEvent(new Event('online'))")  # so the page reads the order again
     wait_until(lambda: page.run("return 'letGo' in window"), 10, "an answer is held back")
     page.offline(True)
     page.sees("#link", "You’re offline")

@@ -20,7 +20,7 @@ NOBODY = "127.0.0.1"
 
 @pytest.fixture(scope="module")
 def read_only_database(new_database: MakeDatabase) -> str:
-    """A database of the same server that takes no writes, as a standby does."""
+    """A read-only database of the same server, like that of a standby."""
     return new_database({"default_transaction_read_only": "on"})
 
 

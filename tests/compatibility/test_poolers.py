@@ -58,7 +58,7 @@ def _no_known_poolers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cook_all(restaurant: Restaurant, **options: str) -> None:
-    """Thirty orders are taken, twelve at a time, and all are cooked."""
+    """Thirty orders are placed, twelve at a time, and all are cooked."""
     restaurant.open(**options)
     cooks = restaurant.start_cooks(["mario", "luigi"])
     answers = restaurant.rush([meal() for _ in range(ORDERS)], clients=12)

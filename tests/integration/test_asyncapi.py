@@ -169,7 +169,7 @@ class Wire:
         return found
 
     def drain(self, queue: str) -> list[Any]:
-        """All messages in a queue, taken out."""
+        """Removes and returns all messages of a queue."""
         found = []
         while (message := self.channel.basic_get(queue, no_ack=True)) is not None:
             found.append(message)

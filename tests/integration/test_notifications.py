@@ -99,7 +99,7 @@ def test_a_failed_delivery_is_logged_when_it_is_given_up(conn: BoundedConnection
     assert rows(conn) == []
     deliveries.on_dead_letter(last, "OSError: nobody at home", conn)
     assert rows(conn) == [("desk", NUMBER, "cooking", 3, "dead", "OSError: nobody at home")]
-    # What is no notification at all has no row to stand in
+    # A message that is no notification has no row
     deliveries.on_dead_letter(event({}), "bad", conn)
     deliveries.on_dead_letter(last, "bad", None)
     assert len(rows(conn)) == 1

@@ -165,7 +165,7 @@ def test_an_erased_name_is_in_no_column_of_the_database(
     assert text - filled == set(), "the test fills no such column"
 
 
-# Where the needle cannot stand.
+# Columns that cannot hold the needle.
 NOT_TEXT = {
     "orders.table_number",
     "orders.trace",

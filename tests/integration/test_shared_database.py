@@ -18,7 +18,7 @@ def shared(postgres: Postgres, _template: str) -> SharedDatabase:
 
 
 def content(url: str) -> dict[str, Any]:
-    """All rows of all tables, and where all sequences stand."""
+    """All rows of all tables, and the values of all sequences."""
     with psycopg.connect(url) as conn:
         tables = conn.execute("select tablename from pg_tables where schemaname = 'public'")
         found: dict[str, Any] = {

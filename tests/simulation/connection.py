@@ -40,7 +40,7 @@ class Rows:
 
 
 class Connection:
-    """What stands in for BoundedConnection. Each statement is a place for another to go on."""
+    """Replaces BoundedConnection. At each statement another fiber may continue."""
 
     clock_offset = timedelta()
     statement_timeout: float | None = LIMIT_S
@@ -71,7 +71,7 @@ class Connection:
         scheduler.at(scheduler.rng.random() * 0.3, lambda: self._database.end(self))
 
     def check(self) -> None:
-        """Raise when there is no server at the other end, or nobody at this one."""
+        """Raise when the server or this process is gone."""
         if self.process.dead:
             raise Killed
         if self.ended and not self.closed:

@@ -34,7 +34,7 @@ class Watch:
         self.violations: list[str] = []
 
     def excuse(self, seconds: float = 0.0) -> None:
-        """Something has gone wrong that delays others, up to so many seconds from now."""
+        """A fault delays messages, up to so many seconds from now."""
         until = self._world.scheduler.now + seconds
         self.excused_until = max(self.excused_until, until)
 

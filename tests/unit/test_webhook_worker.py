@@ -18,7 +18,7 @@ HERE = {"WEBHOOK_PRIVATE_TARGETS": "yes", "WEBHOOK_SCHEMES": "https,http"}
 
 
 class FakePool:
-    """Takes note of what it is given, and ends at once."""
+    """Records its arguments, and ends at once."""
 
     app: App
     size: int

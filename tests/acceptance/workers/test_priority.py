@@ -9,7 +9,7 @@ from typing import Any
 from ...support.restaurant import LogRow, Restaurant, eventually, meal
 from ...support.restaurant.sample_orders import KINDS
 
-# Two orders fewer than all kinds and priorities twice over, in an order that helps nobody.
+# Two orders fewer than all kinds and priorities twice over, in an order that favours no cook.
 RUSH = 60
 COOKS = ("mario", "luigi", "anna")
 

@@ -224,7 +224,7 @@ def test_estimates_follow_the_queue(new_restaurant):
     numbers = [restaurant.place("takeout") for _ in range(6)]
     restaurant.start_cooks(["chef_1", "chef_2"], cooking_time=1)
     restaurant.ledger.wait_for("ready", numbers, 30)
-    # By now it is known that a takeout takes one second here.
+    # By now the average of a takeout is one second.
     eventually(
         lambda: restaurant.ledger.rows("select 1 from cooking_time_avg where seconds < 2"),
         20,

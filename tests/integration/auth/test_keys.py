@@ -22,7 +22,7 @@ from pizza.webhooks.events import create_delivery
 from pizza.webhooks.webhooks import WebhookPatch
 
 PAST = "update staff_key set expires_at = now() - interval '1 second' where id = %s"
-# What release 0.2 takes for the hashes of keys that count.
+# The hashes that release 0.2 accepts as valid keys.
 OLD_HASHES = "select hash from staff_key where revoked_at is null"
 URL = "https://hooks.example/T0/secret-of-the-address"
 Open = Callable[..., Authenticator]
@@ -126,7 +126,7 @@ def test_logging_out_ends_the_session_in_every_process(
     one.log_out(cookie, source="203.0.113.7")
 
     assert one.authenticate(cookie) == other.authenticate(cookie) == ANONYMOUS
-    one.log_out(cookie, source="203.0.113.7")  # twice is as good as once
+    one.log_out(cookie, source="203.0.113.7")  # a second time changes nothing
 
 
 def test_a_session_of_a_key_of_the_environment_ends_with_that_key(

@@ -19,7 +19,7 @@ insert into order_status_log (order_id, status, changed_by, sequence)
 select id, status, 'test', n from orders, generate_series(%(first)s::int, %(last)s) as n
 where number = %(number)s
 """
-# Each other position is given to nobody, as if its transaction had been rolled back.
+# Every other position is skipped, as after a rollback of its transaction.
 GAPS = """
 insert into order_status_log (order_id, status, changed_by, sequence, position)
 select id, status, 'test', n,
@@ -81,7 +81,7 @@ def test_a_hundred_thousand_changes_pass_a_gap_and_are_read_once(
         # 100 pages, one that stops at the new gap, and one that finds nothing.
         assert query_counts["changes_after"] <= 103
         assert query_counts["changes_after rows"] <= 101_000
-        # The gap is read when it is passed; then its writer is only looked at.
+        # The gap is read when it is passed; afterwards only its writer is checked.
         assert query_counts["changes_within"] == 1
         assert len(feed.missing) == 1
     assert came == 100_000

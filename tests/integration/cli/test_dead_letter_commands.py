@@ -118,7 +118,7 @@ def on_a_terminal(db_url: str, *words: str) -> str:
         while piece := os.read(ours, 65_536):
             found += piece
     except OSError:
-        pass  # Linux says so at the end
+        pass  # Linux reports it at the end
     finally:
         os.close(ours)
         assert process.wait(60) == 0

@@ -66,7 +66,7 @@ def test_a_hung_server_is_reported_in_bounded_time(postgres: Postgres, db_url: s
                 connect(db_url, name="test")
             with within(2), conn.timeout_scope(1), pytest.raises(DatabaseUnavailable):
                 conn.execute("select 1")
-    # An answer that came too late could be taken for that of the next statement
+    # A late answer could be read as that of the next statement
     assert conn.closed
 
 

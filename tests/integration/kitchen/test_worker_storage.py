@@ -99,7 +99,7 @@ def test_the_dead_are_marked_and_named_once(conn: BoundedConnection, db_url: str
     with shift(db_url, "mario"), shift(db_url, "luigi"):
         assert worker_storage.expire_workers(conn) == []
     rows = conn.execute("select status from workers").fetchall()
-    assert rows == [("online",), ("online",)]  # nobody said goodbye
+    assert rows == [("online",), ("online",)]  # without unregistering
 
     named: list[str] = []
 

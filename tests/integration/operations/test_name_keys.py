@@ -222,7 +222,7 @@ def test_an_upgrade_makes_names_with_one_key_one_and_loses_nothing(
         assert conn.execute("select count(*) from menu where key is null").fetchone() == (0,)
         merged = conn.execute("select merged ->> 'name' from merged_name where kind = 'dish'")
         assert {row[0] for row in merged} == {*accents, *doubles} - names
-        assert not profiles.customer(conn, "JOSÉ").vip  # what staff said last
+        assert not profiles.customer(conn, "JOSÉ").vip  # the last change by staff
         assert profiles.customer(conn, "Zoë").vip
         assert profiles.customer(conn, "Zoë").orders == 1
         kept = conn.execute(

@@ -18,7 +18,7 @@ from .test_periodic_work import age, priorities, wait_in_kitchen
 WAITING = 100_000
 # Rows that one run may read, however many wait.
 MOST_READ = 10_000
-# What looks at each order that waits reads so many rows for each.
+# A task that checks each waiting order reads so many rows for each.
 MOST_READ_FOR_EACH = 6
 KEEP = timedelta(days=30)
 # The events came long ago, and tracking has not seen one of a thousand orders.

@@ -134,7 +134,7 @@ def test_changes_that_tracking_received_are_counted_and_timed(
         # Taken over by another cook: no change of status
         receive(number, 3, "cooking", "cooking", waited + 1)
         receive(number, 4, "cooking", "ready", waited + 7)
-    # What came before was lost, so nobody knows how long it took
+    # The earlier change was lost, so its duration is unknown
     receive("ORD_20261123_003", 2, "received", "cooking", 9)
     found = scrape(client)
 

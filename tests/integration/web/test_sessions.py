@@ -116,7 +116,7 @@ def test_an_open_stream_ends_within_a_second(
 
 
 def test_a_stream_without_rights_ends_within_a_second() -> None:
-    """What is known may be that old, it is looked at that often, and a tick is the pause."""
+    """The age of the cached state, the interval of checks, and the pause of a tick, in sum."""
     assert 2 * hub._AUTHORIZATION_SECONDS + hub.TICK_SECONDS < 1
 
 

@@ -65,7 +65,7 @@ def test_events_of_later_changes_belong_to_the_trace_of_the_order(
     raised = client.post(f"/orders/{number}/priority", json={"priority": 9, "reason": "late"})
     assert raised.status_code == 200
     cook(number)
-    # At hand-over it has no message from which a trace could be taken
+    # At hand-over the order has no message with a trace
     conn.execute("delete from message where task is not null")
     back = client.post(f"/orders/{number}/send-back", json={"reason": "burnt"})
     assert back.status_code == 200, back.text

@@ -310,7 +310,7 @@ def test_a_webhook_that_times_out_has_a_longer_pause_each_time(harness: WebhookH
     harness.receiver.always = harness.receiver.hang
     harness.track(1)
     harness.track(2, "ready")
-    # The first one waits in vain, the second is put off without a request
+    # The first one times out, the second is snoozed without a request
     assert harness.work() == [Outcome.RESCHEDULED] * 2
     assert len(harness.receiver.received) == 1
     assert [each.attempts for each in harness.log(webhook)] == [0, 1]

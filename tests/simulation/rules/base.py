@@ -71,7 +71,7 @@ def wake_keeper(tx: Transaction, delay: float) -> None:
 def unlocked(
     tx: Transaction, wanted: Callable[[Row], bool], limit: int | None = None, among: Any = None
 ) -> Iterable[Row]:
-    """Lock and answer rows that are as wanted and that nobody has locked.
+    """Lock and return matching rows that are not locked.
 
     among: rows in the order in which they are tried.
     """

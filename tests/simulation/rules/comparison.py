@@ -58,7 +58,7 @@ class Client:
         self.conn.execute("set lock_timeout = '20ms'")
 
     def clear(self) -> None:
-        """Let go of everything that a former sequence has left."""
+        """Release everything that an earlier sequence has left."""
         self.conn.execute("rollback")
         self.conn.execute("select pg_advisory_unlock_all()")
 

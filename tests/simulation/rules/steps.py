@@ -183,7 +183,7 @@ class Comparison(WorkerSteps):
             ask(K.newest_claimed)
 
     def republish(self) -> None:
-        """Look for what the broker has lost, and send a page of it."""
+        """Find messages that the broker lost, and publish a page of them."""
         rng, ask = self.rng, self.keeper.ask
         self.tables.refresh()
         before = rng.choice((timedelta(minutes=1), -TICK / 2))

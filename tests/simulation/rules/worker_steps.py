@@ -92,7 +92,7 @@ class WorkerSteps:
             self.sessions[who].ask(F.renew, claim)
 
     def end_unclaimed(self) -> None:
-        """What nobody can read, a dead message that is sent again, a note of a redelivery."""
+        """An unreadable message, a retried dead message, a recorded redelivery."""
         rng, who = self.rng, self.rng.randrange(WORKERS)
         worker, id = self.workers[who], rng.choice(self.ids)
         end = {"exchange": DEAD_LETTER_EXCHANGE, "headers": Jsonb({"reason": "poison"})}

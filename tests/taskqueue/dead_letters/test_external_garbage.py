@@ -43,7 +43,7 @@ def send(
 
 
 def read_dead_letters(harness: Harness, count: int) -> list[StoredDeadLetter]:
-    """What `dead-letters list` prints, once there are so many; it can print all of them."""
+    """The output of `dead-letters list`, once there are so many."""
     found: list[StoredDeadLetter] = []
 
     def enough() -> bool:

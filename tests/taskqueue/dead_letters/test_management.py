@@ -185,7 +185,7 @@ def test_copies_leave_the_queue_after_a_retry_and_a_drop(
 def test_a_retried_message_of_another_program_keeps_its_reply_headers(
     harness: Harness,
 ) -> None:
-    # Given a message from outside that nobody can read, whose sender waits for an answer
+    # Given an unreadable message of another program that waits for a reply
     worker = harness.worker("w")
     asks = {"reply_to": "answers", "correlation_id": "7"}
     with harness.broker() as channel:
@@ -218,7 +218,7 @@ def test_a_second_delivery_of_a_dead_message_has_no_effect(harness: Harness) -> 
             channel.basic_publish(message, "", harness.sample.queue("red"))
     worker.await_log("job_dead")
     worker.await_log("job_skipped")
-    # Then it is dead once, the second delivery is gone, and the worker goes on.
+    # Then it is dead once, the second delivery is gone, and the worker continues.
     assert harness.rows("select id from dead_message") == [(job,)]
     assert harness.rows("select exchange from message") == [("dead_letters",)]
     next_one = harness.send(priority=3)
@@ -255,7 +255,7 @@ def test_an_event_dead_in_two_queues_is_two_and_goes_to_each_alone(
 
 def test_an_event_sent_again_waits_for_its_queue(harness: Harness, conn: BoundedConnection) -> None:
     relay = harness.relay()
-    queue = f"{harness.prefix}.kept"  # which nobody has declared
+    queue = f"{harness.prefix}.kept"  # which no process has declared
     insert(harness, task=None, queue=queue)
     assert management.retry_all(conn).count == 1
     relay.await_log("message_parked", within=15)

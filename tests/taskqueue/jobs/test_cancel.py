@@ -31,7 +31,7 @@ def test_a_cancelled_job_ends_within_a_second(harness: Harness) -> None:
     cancelled.assert_within(2)
     assert ended["how"] == "LeaseLost"
     assert begun["worker"] == "w"
-    # and it says what happened, and goes on with the next
+    # and it logs the cancellation, and continues with the next
     assert worker.await_log("job_cancelled")["level"] == "INFO"
     assert not worker.log("lease_lost")
     after = harness.send()

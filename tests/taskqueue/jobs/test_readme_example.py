@@ -29,7 +29,7 @@ def test_the_example_of_the_readme_has_its_effect(harness: Harness) -> None:
         "create table purchase (id integer, invoiced boolean not null default false)"
     )
     with harness.broker() as channel:
-        channel.queue_delete(QUEUE)  # nobody has declared it
+        channel.queue_delete(QUEUE)  # no process has declared it
     names: dict[str, Any] = {"conn": harness.conn}
     exec(example(), names)
     assert harness.states() == {"scheduled": 1}

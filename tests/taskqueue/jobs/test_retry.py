@@ -24,7 +24,7 @@ def test_a_failed_job_is_tried_again_after_growing_waits(harness: Harness) -> No
             wait = begins[n + 1]["at"] - ends[n]["at"]
             assert low - 0.02 <= wait, n
             watch.assert_within(high + 1.0, wait)  # late at most, by its neighbours
-    # Then the waits differ from each other, and each failure was said
+    # Then the delays differ from each other, and each failure was logged
     assert len(worker.log("job_retried")) == 16
     said = {line["message"].split(" in ")[1].split(":")[0] for line in worker.log("job_retried")}
     assert len(said) > 3

@@ -76,7 +76,7 @@ def test_id_and_priority_are_as_given(harness: Harness) -> None:
 
 def test_a_message_with_a_given_id_is_sent_once_while_it_exists_and_after(harness: Harness) -> None:
     identity = uuid4()
-    # Given a message that waits, then another with its id, in a transaction that goes on
+    # Given a message that waits, then another with its id, in a transaction that stays open
     with harness.conn.transaction():
         assert harness.send(message_id=identity, label="first") == identity
         assert harness.send(message_id=identity, label="second") == identity

@@ -122,7 +122,7 @@ def test_a_queue_with_other_arguments_is_named_with_the_remedy(
         "'signedint' but current is none): delete the queue, or declare it with x-max-priority "
         "being none"
     )
-    # Everything else is declared, and the connection is as good as before
+    # Everything else is declared, and the connection still works
     assert broker.message_count(f"{queue}.next") == 0
     assert broker.closed_reason is None
     broker.channel.queue_delete(f"{queue}.next")
@@ -257,12 +257,12 @@ def test_only_a_publisher_that_can_be_ended_waits_for_a_blocked_broker(
         if len(ticks) == 3:
             raise Ended
 
-    # Given a broker that has said that it is blocked, and no confirm
+    # Given a broker that has announced that it is blocked, and no confirm
     monkeypatch.setattr(publisher, "CONFIRM_TIMEOUT_S", 1.5)
     broker.blocked = True
     monkeypatch.setattr(Publisher, "_on_ack", lambda *_: None)
     batch = [("", queue, amqp.Message("x", message_id="1"))]
-    # Then one that has nobody to end it gives up, and the other one goes on
+    # Then a connection without an owner gives up, and the other one continues
     with pytest.raises(BrokerUnavailable, match="did not confirm"):
         Publisher(broker).publish(batch)
     with broker.connection.channel() as channel:

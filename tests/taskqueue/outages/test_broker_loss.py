@@ -10,7 +10,7 @@ from ...support.waiting import wait_until
 
 def test_the_whole_disk(harness: Harness, rabbitmq: RabbitMQ) -> None:
     worker = harness.worker("w", "red,green", lease=3)
-    # Given messages that wait, that are due later, that wait for a retry, and one in hand
+    # Given messages that wait, that are due later, that wait for a retry, and one that runs
     gate = harness.gate()
     busy = harness.send("sleep", until=gate)
     harness.await_run(busy)
@@ -20,7 +20,7 @@ def test_the_whole_disk(harness: Harness, rabbitmq: RabbitMQ) -> None:
     # When all of it is gone, topology included
     rabbitmq.wipe()
     gate.open()
-    # Then everything is done once, with nobody's help
+    # Then everything is done once, without help
     harness.await_all_done(30)
     harness.assert_each_once(jobs)
     assert len(harness.runs("begin", busy)) == 1

@@ -17,7 +17,7 @@ from ...support.waiting import Stopwatch, wait_until
 
 
 def assert_healthy(process: Process, since: tuple[float, float], share: float = 0.15) -> None:
-    """It lives, has said that something is amiss, and has not used much of the processor."""
+    """The process lives, has logged the loss, and has not used much of the processor."""
     used, passed = process.cpu_seconds() - since[0], time.monotonic() - since[1]
     assert process.running
     assert {line["level"] for line in process.log("broker_lost")} == {"WARNING"}

@@ -80,7 +80,7 @@ def test_crashed_in_the_middle_of_jobs_and_sends(harness: Harness, postgres: Pos
             wait_until(lambda sent=sent: len(known) > sent + 25, 20, "some are sent")
             postgres.kill9()
             postgres.start()
-            # No worker is taken for dead before it could come back
+            # No worker counts as dead before it could reconnect
             harness.rows(REGISTER)
             judged = "select worker_session_alive(1, null), worker_session_alive(2, null)"
             assert harness.rows(judged) == [(True, False)]

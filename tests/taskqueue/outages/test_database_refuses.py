@@ -21,7 +21,7 @@ def labels(harness: Harness, job: object) -> dict[str, int]:
 
 
 def stays_quiet(process: Process, action: str) -> bool:
-    """It said once what is wrong, as a warning, and showed no traceback."""
+    """The process logged the cause once, as a warning, without a traceback."""
     levels = [line["level"] for line in process.log(action)]
     return process.running and levels == ["WARNING"] and not process.tracebacks()
 

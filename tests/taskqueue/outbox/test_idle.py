@@ -26,7 +26,7 @@ IDLE_S = 3 * HEARTBEAT_S + 1
 def test_an_idle_connection_to_the_broker_is_kept(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Given frequent heartbeats, and a message that waits where nobody works
+    # Given frequent heartbeats, and a message that waits in a queue without a worker
     beating = partial(BrokerConnection, heartbeat=HEARTBEAT_S)
     monkeypatch.setattr(link_module, "BrokerConnection", beating)
     monkeypatch.setattr(keeper_module, "BrokerConnection", beating)
@@ -43,7 +43,7 @@ def test_an_idle_connection_to_the_broker_is_kept(
         time.sleep(IDLE_S)
     finally:
         relay.stop(5)
-    # Then nobody has anything to say about it
+    # Then no process logs anything about it
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
     for process in (worker, subscriber):
         assert [line for line in process.log() if line["level"] != "INFO"] == []

@@ -66,7 +66,7 @@ def test_a_lost_message_behind_those_of_other_programs_is_found_by_being_overtak
     harness.await_states(sent=1)
     wait_until(lambda: harness.drain(harness.sample.queue("red")), 5, "its delivery is gone")
     harness.rows("update message set sent_at = now() - interval '20 seconds' returning 1")
-    # Given so many others that the queue does not look short
+    # Given so many others that the queue is not short
     put_external(harness, 200, "red")
     gate = harness.gate()
     later = harness.send("block", priority=5, until=gate)
@@ -100,7 +100,7 @@ def test_orphaned_deliveries_are_removed_and_those_of_other_programs_stay(
     left: list[amqp.Message] = []
 
     def external() -> int:
-        # The keeper may have some in hand, and puts them back.
+        # The keeper may hold some, and requeues them.
         left.extend(harness.drain(red))
         return sum("task" not in m.properties.get("application_headers", {}) for m in left)
 
@@ -113,7 +113,7 @@ def test_orphaned_deliveries_are_removed_and_those_of_other_programs_stay(
 
 
 class CountingBroker(BrokerConnection):
-    """Counts how many deliveries it has in hand at most."""
+    """Counts how many deliveries it holds at most."""
 
     in_hand = most = 0
 

@@ -29,7 +29,7 @@ _PUBLISHED = "update message set state = 'sent', sent_at = now() where state = '
 
 @pytest.fixture(params=["current statistics", "statistics of an empty table"])
 def statistics(request: pytest.FixtureRequest, harness: Harness) -> Callable[[], object]:
-    """Called when a table has changed: its statistics are taken again, or stay of an empty one."""
+    """Called when a table has changed: analyses it, or keeps the statistics of an empty one."""
     if request.param == "current statistics":
         return lambda: harness.conn.execute("vacuum analyze message, inbox_message")
     tables = ("message", "inbox_message", "redelivery", "worker_session")
@@ -50,7 +50,7 @@ def read(conn: BoundedConnection, table: str = "message") -> tuple[int, int]:
 def assert_no_scan(
     conn: BoundedConnection, prepare: Callable[[], object], work: Callable[[], object], each: int
 ) -> None:
-    """None of several slices reads the whole table, and each makes so many messages pending."""
+    """No slice reads the whole table, and each makes so many messages pending."""
     for _ in range(TIMES):
         prepare()
         scans, rows = read(conn)

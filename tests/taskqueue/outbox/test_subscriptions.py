@@ -32,8 +32,8 @@ def test_events_published_after_the_loss_of_the_disk_are_received(
     # Given a subscriber that has run once, and is away
     harness.subscriber(kept=True, exclusive=True).kill9()
     say(harness, 0)
-    harness.await_states()  # the broker has it, and nobody else
-    # When the broker loses its disk, and more is said before and after
+    harness.await_states()  # only the broker has it
+    # When the broker loses its disk, with events before and after
     rabbitmq.kill9()
     say(harness, 1, 2)
     rabbitmq.wipe()

@@ -18,7 +18,7 @@ def assert_kept(harness: Harness, relay: Process, colour: str, count: int, secon
     queue = harness.sample.queue(colour)
     wait_until(lambda: harness.ready(queue) == count, 30, f"{queue} has {count} messages")
     time.sleep(seconds)
-    # Those that are looked at while they lie in a queue come back to it.
+    # Deliveries that the keeper reads return to their queue.
     wait_until(lambda: harness.ready(queue) == count, 2, f"{queue} still has {count} messages")
     assert not relay.log("messages_sent_again")
     assert not relay.tracebacks()

@@ -35,7 +35,7 @@ def test_a_leader_with_a_wrong_address_resigns(harness: Harness) -> None:
     harness.relay("third", ready=False)
     publish_one(harness).assert_within(PROMISED_S)
     wrong.await_log("leader_resigned", count=2)
-    # And it has said once what is wrong
+    # And it has logged the cause once
     (line,) = wrong.log("broker_lost")
     assert line["level"] == "WARNING" and "Connection refused" in line["message"]
     assert len(wrong.log("leader_resigned")) == 2

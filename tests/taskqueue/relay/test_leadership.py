@@ -52,7 +52,7 @@ def test_a_frozen_leader_is_terminated_and_stays_harmless(harness: Harness) -> N
     assert second.log("leader_terminated")
     frozen.assert_within(2 + 3 + 4)  # the time-out of a leader, the check, and a margin
     harness.await_states(sent=2)
-    # When it thaws, it notices, and stands by
+    # When it continues, it detects this, and stands by
     first.thaw()
     first.await_log("relay_lost", 10)
     later = harness.send()

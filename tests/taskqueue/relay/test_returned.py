@@ -11,7 +11,7 @@ from ...support.waiting import wait_until
 
 
 def due_now(harness: Harness) -> None:
-    """Let nobody wait for what was set aside."""
+    """Make parked messages due at once."""
     harness.rows("update message set available_at = now() where state = 'scheduled' returning 1")
 
 
@@ -22,7 +22,7 @@ def good_ones(harness: Harness, count: int = 50) -> None:
 
 def test_events_that_no_queue_is_bound_for_are_dropped_and_counted(harness: Harness) -> None:
     relay = harness.relay()
-    # Given many events that no queue takes, in the midst of many that are fine
+    # Given many unroutable events among many valid ones
     with harness.conn.transaction():
         for number in range(40):
             publish(harness.conn, harness.prefix, "nowhere", {"n": number})
@@ -105,7 +105,7 @@ def test_a_message_that_cannot_be_published_delays_no_others(harness: Harness) -
             usual = {"exchange": harness.prefix, "routing_key": "event.x", "body": {}}
             publish(harness.conn, **usual | what)
             good_ones(harness, 10)
-    # Then those that nobody could ever write are dead at once, and the others wait
+    # Then those that can never be written are dead at once, and the others wait
     wait_until(lambda: harness.states() == {"scheduled": 2}, 20, "the others have gone")
     waiting = dict(harness.rows("select exchange, refusals from message"))
     assert set(waiting) == {"nowhere_at_all", "amq.rabbitmq.trace"}

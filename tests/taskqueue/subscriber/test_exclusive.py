@@ -109,7 +109,7 @@ def test_a_frozen_subscriber_is_replaced_and_stands_by_when_it_continues(harness
     harness.relay()
     pair = Pair(harness, heartbeat=2, time_limit=LEASE_S / 2, lease=LEASE_S / 2)
     pair.assert_flow()
-    # When it is frozen, then the other goes on
+    # When it is frozen, then the other one continues
     pair.holder.freeze()
     watch = Stopwatch()
     pair.publish()
@@ -136,7 +136,7 @@ def test_a_working_subscriber_keeps_its_lease(harness: Harness) -> None:
     wait_until(lambda: len(pair.handled()) == 7, 2 * LEASE_S + 20, "the events are handled")
     watch = Stopwatch()
     wait_until(lambda: watch.seconds > 2 * LEASE_S, 3 * LEASE_S, "the time has passed")
-    # Then its session goes on
+    # Then its session continues
     assert pair.holder.running and not pair.holder.log("subscriber_replaced")
     assert pair.changes_of_holder() == 0
 

@@ -47,7 +47,7 @@ def test_the_broker_absent_at_the_start_and_killed_in_the_middle(
     rabbitmq.start()
     subscriber.await_log("subscribed", 10)
     assert len(subscriber.log("broker_lost")) == 1
-    # When it crashes with an event in hand and others waiting
+    # When it crashes with an event in progress and others waiting
     rabbitmq.flush_topology()  # or the queue may be forgotten, with all that is in it
     gate = harness.gate()
     shout_all(
@@ -110,7 +110,7 @@ def test_a_queue_that_a_person_deletes_is_declared_again(
     if own:
         listed = rabbitmq.ctl("list_queues", "name").split()
         (name,) = [name for name in listed if name.startswith(f"{harness.prefix}.own.")]
-        # Nobody else may delete it, so the topology under it goes
+        # No other connection may delete it, so its topology is deleted
         with harness.broker() as channel:
             channel.exchange_delete(harness.prefix)
         assert name

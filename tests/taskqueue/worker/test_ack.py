@@ -21,7 +21,7 @@ def assert_all_acked(harness: Harness, worker: Process) -> None:
 def test_a_job_longer_than_the_heartbeat_time_out_is_delivered_once(harness: Harness) -> None:
     # Given a worker whose connection the broker drops after 2 silent seconds
     worker = harness.worker("patient", heartbeat=1)
-    # When a job takes 5 s, and is deaf all the while
+    # When a job takes 5 s, without reading from the broker
     job = harness.send("block", seconds=5)
     harness.await_all_done(14)
     # Then it ran once, was acked, and the connection has never been lost

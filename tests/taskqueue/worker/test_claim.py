@@ -94,7 +94,7 @@ def test_each_verdict_of_a_claim(harness: Harness) -> None:
             id, own, forced, id,
         )[0]  # fmt: skip
 
-    # A better one in another of its queues goes first, unless it was looked for in vain
+    # A better one in another of its queues goes first, unless the worker could not fetch it
     assert claim(slow) == ("preempted", None, queues[1])
     assert claim(slow, own=queues[:1])[:2] == ("claimed", 1)
     harness.rows("update message set state = 'sent', holder = null where id = %s returning 1", slow)

@@ -43,7 +43,7 @@ def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(harness: Harness) 
         harness.await_run(jobs[name])
         frozen[name].freeze()
     gate.open()
-    # When another has taken all over, past the lease
+    # When another worker has taken over all of them, after the lease
     harness.worker("heir", ",".join(COLOURS), no_relay=True, lease=2, heartbeat=2)
     with ThreadPoolExecutor() as pool:
         again = list(
@@ -54,7 +54,7 @@ def test_a_frozen_worker_loses_its_sessions_and_has_no_effect(harness: Harness) 
         harness.await_run(jobs[name], event="end")
     for worker in frozen.values():
         worker.thaw()
-    # Then each finds its sessions ended and its message taken, and goes on as a worker
+    # Then each finds its sessions ended and its message taken over, and continues as a worker
     for worker in frozen.values():
         worker.await_log("job_skipped", 15)
         worker.await_log("worker_reconnected", 15)

@@ -43,7 +43,7 @@ def test_a_message_of_another_program_without_an_id_survives_the_death_of_its_wo
     harness: Harness,
 ) -> None:
     mortal = harness.worker("mortal", "green,red")
-    # No two alike: without ids, a copy that comes again after a death is taken for its twin.
+    # All differ: without ids, a redelivered copy counts as the other one.
     for turn in range(20):
         put(harness, {"mode": "sleep", "seconds": 0.05 + turn / 10_000})
     mortal.kill9()

@@ -89,7 +89,7 @@ def test_a_worker_that_begins_its_own_claim_again_waits_for_the_row(
         pid = conn.info.backend_pid
         wait_until(lambda: psql.execute(_WAITS, (pid,)).fetchone() == (True,), 5, "it waits")
         psql.rollback()
-        # Then it has it, for as long as its worker lives nobody else would free it
+        # Then it keeps it: while its worker lives, no other process would release it
         assert again.result(10)[:3] == ("claimed", token + 1, 1)
 
 

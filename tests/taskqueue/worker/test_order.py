@@ -43,7 +43,7 @@ def test_several_workers_start_nothing_while_something_better_is_ready(harness: 
     harness.workers(count, ALL, no_relay=True)
     harness.await_all_done(40)
     started = [ranks[run["id"]] for run in harness.runs()]
-    # Where a level ends, one that a worker has in hand may be passed by what the others start;
+    # At the end of a level, jobs of other workers may overtake one that a worker holds;
     # by how much says only how long that worker was kept from a processor.
     passed = [
         rank

@@ -16,7 +16,7 @@ def test_sigterm_lets_the_job_finish(harness: Harness) -> None:
     harness.await_run(job)
     worker.deliver_signal(signal.SIGTERM)
     gate.open()
-    # Then the job in hand ends, and no other is begun
+    # Then the running job ends, and no other is started
     assert worker.ends(8) == 0
     harness.assert_each_once([job])
     assert [run["id"] for run in harness.runs()] == [str(job)]

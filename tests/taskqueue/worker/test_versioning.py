@@ -26,7 +26,7 @@ def test_a_newer_message_waits_for_a_worker_that_knows_it(harness: Harness) -> N
     old = harness.worker("old")
     newer = send_newer(harness)
     logged = old.await_log("message_version_unknown")
-    # The worker of today goes on with what it knows, and spends nothing on what it does not
+    # The worker continues with versions that it knows, and spends nothing on others
     mine = [harness.send() for _ in range(3)]
     wait_until(lambda: len(harness.effects()) == 3, 10, "the old worker works on")
     assert harness.states() in ({"scheduled": 1}, {"pending": 1}, {"sent": 1})

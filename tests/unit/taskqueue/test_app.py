@@ -93,7 +93,7 @@ def test_a_priority_beyond_that_of_the_queue_is_refused_at_once() -> None:
     app, blueprint, recorder = App("a"), Blueprint("b"), FakeConnection()
     app.declare_queue("other")
     included = blueprint.task("y", queue="q")(print)
-    included.send(recorder, {}, priority=255)  # nobody knows the queue yet
+    included.send(recorder, {}, priority=255)  # the queue is not declared yet
     app.include(blueprint)
     for task in (included, app.task("x", queue="q")(print)):
         for queue in (None, "other"):

@@ -76,7 +76,7 @@ def received(body: bytes = b"{}", **values: bytes) -> Delivery:
 
 
 def assert_clean(found: Delivery) -> None:
-    """PostgreSQL's text and jsonb take all of it, and RabbitMQ takes its dead letter."""
+    """PostgreSQL's text and jsonb accept all of it, and RabbitMQ its dead letter."""
     dead_letter = OutgoingDeadLetter.from_delivery(found, "x", attempt=1)
     document = json.dumps(dead_letter.headers, ensure_ascii=False)
     texts = [document, found.message_id, found.reply_to, found.correlation_id]

@@ -98,7 +98,7 @@ def test_a_broker_too_slow_for_a_whole_batch_gets_through_a_backlog_in_smaller_o
     confirmed: list[int] = []
     number = 0
 
-    # When the relay goes on after each timeout
+    # When the relay continues after each timeout
     for _ in range(5 * BATCH_SIZE):
         try:
             done = published(batches, publisher, backlog)

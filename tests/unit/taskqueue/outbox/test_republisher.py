@@ -46,7 +46,7 @@ class StubBroker:
 
 
 class StubPublisher:
-    """Takes everything."""
+    """Accepts everything."""
 
     def __init__(self) -> None:
         self.positions: list[int] = []
@@ -83,7 +83,7 @@ class RepublisherCase:
         return [_row(n) for n in range(max(1, first), self.waiting + 1)][: values["limit"]]
 
     def run_check(self, times: int = 1) -> int:
-        """Look so many times, and send what that asks for; how many were sent again."""
+        """Run so many checks, and publish what they ask for; returns how many messages."""
         for _ in range(times):
             self.clock.now += INTERVAL_S + 0.1
             self.step()

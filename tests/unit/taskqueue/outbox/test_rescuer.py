@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class RescuerCase:
-    """A rescuer, and what it looks at."""
+    """A rescuer, its clock and its database."""
 
     def __init__(self, clock: Clock, answers: dict[str, Any] | None = None) -> None:
         self.clock = clock

@@ -43,7 +43,7 @@ def test_each_body_and_each_answer_has_an_example(document):
 def test_each_example_fits_its_schema(document):
     unfit = []
     for where, content in contents(document):
-        # The schemas refer to the components of the document that they stand in.
+        # The schemas refer to the components of their document.
         schema = {**content["schema"], "components": document["components"]}
         validator = jsonschema_rs.Draft202012Validator(schema)
         unfit += [where for each in examples(content) if not validator.is_valid(each)]

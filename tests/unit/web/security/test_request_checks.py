@@ -94,7 +94,7 @@ def test_wrong_credentials_are_limited_wherever_they_are_shown(make, way):
 
     assert 429 not in [guess(client, f"guess{n}").status_code for n in range(20)]
     assert {guess(client, f"guess{n}").status_code for n in range(3)} == {429}
-    # Now the right one is not looked at either; without one nothing is guessed.
+    # Now the right one is not checked either; a request without a token is no guess.
     assert client.get("/workers/status", headers=shown(KEY), environ_base=FAR).status_code == 429
     assert client.get("/menu", environ_base=FAR).status_code == 200
     assert client.get("/workers/status", headers=shown(KEY), environ_base=OTHER).status_code == 200

@@ -18,7 +18,7 @@ class FakeConnection:
 
 
 class FakePool:
-    """Gives connections, or takes its time and fails."""
+    """Returns connections, or fails after a delay."""
 
     def __init__(self):
         self.takes = 0.0

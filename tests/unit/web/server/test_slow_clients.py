@@ -41,7 +41,7 @@ def environ(address=ADDRESS, **more):
 
 
 def begun(slow, count, age, address=ADDRESS):
-    """So many bodies of an address that have been waiting for so long."""
+    """Bodies of an address that have been waiting for so many seconds."""
     found = []
     for _ in range(count):
         found.append(slow.start_read(environ(address)))

@@ -127,7 +127,7 @@ def test_the_hub_ends_streams_that_lost_their_right_and_no_others():
     received = [next(body, "end") for body in bodies]
     assert received == [sse.RETRY, "end", sse.RETRY]
     hub._end_unauthorized()
-    assert asked == [_AUTHORIZATION_SECONDS]  # one look for all of them, and not again at once
+    assert asked == [_AUTHORIZATION_SECONDS]  # one check for all of them, and not again at once
 
 
 @pytest.mark.parametrize("wake", ["abort", "close", "ping"])
