@@ -19,6 +19,7 @@ from pizza.orders.orders import place_order
 
 RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 PARAMETER = re.compile(r"%\((\w+)\)s")
+COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 GUEST = re.compile(r"(guest )\d+", re.IGNORECASE)
 
 
@@ -79,4 +80,5 @@ def _script(conn: BoundedConnection) -> str:
         query, values = caught.args
     statement = PARAMETER.sub(lambda x: f"({Literal(values[x[1]]).as_string(conn)})", query)
     statement = GUEST.sub(r"\1' || (:guest)::bigint || '", statement)
-    return f"\\set guest random(1, 1000000000000)\n{' '.join(statement.split())};\n"
+    statement = " ".join(COMMENT.sub("", statement).split())
+    return f"\\set guest random(1, 1000000000000)\n{statement};\n"
