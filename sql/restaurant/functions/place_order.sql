@@ -217,7 +217,8 @@ begin
                            else left(known::text, -1) || added || '}' end, 'UTF8');
 end $$;
 
--- Release 0.2 calls the following three. The release after this one removes them.
+-- Release 0.2 calls the following three; release 0.4 drops them. They are in this file because one has the
+-- name of a function above (see _replace in pizza/database/migrate.py).
 create or replace function order_place_for(
     p_client bytea, p_places integer, p_key text, p_digest bytea,
     p_expires timestamptz, p_customer_name text, p_customer_key text, p_customer_type text,

@@ -1,5 +1,7 @@
 -- Functions of this schema under the names by which processes of release 0.2 call them, with the arguments
--- and results of that release. The release after the next removes this file.
+-- and results of that release. Release 0.4 drops them, and what else 0.2 has left in a migrated database:
+-- capacity_give, capacity_take, kitchen_outlook, line_next, line_send, order_changed, order_recook,
+-- station_done, utc_text. (A call that runs while the database is migrated still needs those.)
 
 create or replace function part_id(p_whole uuid, p_part text) returns uuid
 language sql immutable as $$ select derived_uuid(p_whole, p_part) $$;
