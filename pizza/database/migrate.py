@@ -27,7 +27,9 @@ select pg_advisory_xact_lock(hashtextextended('setup', current_schema()::regname
 _LOCK_TIMEOUT_S = 120.0
 # Shorter than deadlock_timeout, so that no other transaction fails because it waits for this one.
 _TABLE_LOCK_TIMEOUT = "200ms"
-_TABLE_LOCK_PAUSE_S = 0.05
+# Longer than the timeout: a lock that waits for a long transaction blocks all later statements on
+# its table, and these get most of the time.
+_TABLE_LOCK_PAUSE_S = 0.5
 _TABLE_NAME = re.compile(r"(?:^create table|\brename to) (\w+)", re.MULTILINE)
 _EXISTING_TABLES = """
 select string_agg(relname, ', ' order by relname) from pg_class

@@ -27,7 +27,7 @@ from pizza.taskqueue.outbox.periodic import PeriodicRunner
 from pizza.taskqueue.outbox.reconnecting_publisher import BrokerState, ReconnectingPublisher
 from pizza.taskqueue.retry import Backoff
 from pizza.taskqueue.service import ServiceThread
-from pizza.taskqueue.worker.session import MISSING_TABLES, NO_TABLES
+from pizza.taskqueue.worker.session import MISSING_TABLE_ERRORS, NO_TABLES
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Relay(ServiceThread):
                         self._run_as_leader(conn)
             except (DatabaseUnavailable, psycopg.DatabaseError) as error:
                 if self._state != "database away":
-                    reason = NO_TABLES if isinstance(error, MISSING_TABLES) else error
+                    reason = NO_TABLES if isinstance(error, MISSING_TABLE_ERRORS) else error
                     log.warning("Relay: %s; trying again", reason, extra={"action": "relay_lost"})
                 self._state = "database away"
                 self._stopping.wait(backoff.next(began))

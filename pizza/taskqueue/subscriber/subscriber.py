@@ -42,7 +42,7 @@ from pizza.taskqueue.retry import Backoff, RetryPolicy
 from pizza.taskqueue.subscriber.event import Handler, OnDeadLetter
 from pizza.taskqueue.subscriber.handler import HandlerThread
 from pizza.taskqueue.subscriber.session import HandlerConfig, NameLockLost
-from pizza.taskqueue.worker.session import MISSING_TABLES, NO_TABLES
+from pizza.taskqueue.worker.session import MISSING_TABLE_ERRORS, NO_TABLES
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ class Subscriber(threading.Thread):
             except DatabaseUnavailable as error:
                 db.invalidate(error)
             except psycopg.DatabaseError as error:
-                text = NO_TABLES if isinstance(error, MISSING_TABLES) else str(error)
+                text = NO_TABLES if isinstance(error, MISSING_TABLE_ERRORS) else str(error)
                 if trouble.is_due(text):
                     log.warning("%s", text, extra={"action": "database_refused"})
             if self._shutdown.wait(min(_STANDBY_S, backoff.next())):

@@ -34,7 +34,7 @@ HANG_GRACE_S = 1.0
 _TICK_S = 0.5
 _STATEMENT_TIMEOUT_S = 5.0
 NO_TABLES = "the database has no tables of this version: run --setup-db"
-MISSING_TABLES = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
+MISSING_TABLE_ERRORS = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)
 
 
 class WorkerRegistry:
@@ -117,7 +117,7 @@ class Session(threading.Thread):
 
     def _log_once(self, error: Exception) -> None:
         """Log the first error of an outage, and each error of another kind."""
-        reason = NO_TABLES if isinstance(error, MISSING_TABLES) else str(error)
+        reason = NO_TABLES if isinstance(error, MISSING_TABLE_ERRORS) else str(error)
         is_same_outage = isinstance(error, DatabaseUnavailable) and self._logged_reason is not None
         if reason != self._logged_reason and not is_same_outage:
             self._logged_reason = reason
