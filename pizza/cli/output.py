@@ -7,6 +7,7 @@ terminal, else as plain text. Exit codes: 0 done, 1 failed, 2 bad usage.
 from __future__ import annotations
 
 import getpass
+import inspect
 import logging
 import os
 import sys
@@ -32,8 +33,8 @@ from pizza.web.schemas import serializers
 Document = Mapping[str, Any]
 
 _JSON = "pizza wants JSON"
-as_json = click.option(
-    "--json",
+_JSON_OPTION = click.Option(
+    ["--json"],
     is_flag=True,
     expose_value=False,
     callback=lambda context, option, value: context.meta.update({_JSON: value}),
@@ -48,8 +49,23 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
+class StaffCommand(click.Command):
+    """A command with the option `--json`. Its help keeps the lines of the example."""
+
+    def __init__(self, *, help: str, params: list[click.Parameter], **given: Any) -> None:
+        # click joins the lines of a paragraph that does not begin with this character.
+        page = inspect.cleandoc(help).replace("\n\nExample:", "\n\n\b\nExample:")
+        super().__init__(help=page, params=[*params, _JSON_OPTION], **given)
+
+
+class StaffGroup(click.Group):
+    """A group of such commands."""
+
+    command_class = StaffCommand
+
+
 def wants_json() -> bool:
-    """Whether `--json` was given to the current command (see `as_json`)."""
+    """Whether `--json` was given to the current command."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_JSON))
 

@@ -40,18 +40,16 @@ class _Moment(click.ParamType):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(cls=output.StaffCommand)
 @click.option("--actor", help="Only what was done with the key, or in the name, of this.")
 @click.option("--action", help="Only this, such as dish_changed.")
 @click.option("--object", "about", help='Only about this: webhook, "webhook 3", "customer Jo Doe".')
 @click.option("--since", type=_Moment(), metavar="TIME", help="Only from this time on (UTC).")
 @click.option("--before", type=int, metavar="ID", help="Only older entries than this one.")
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
-@output.as_json
 def audit(**asked: Any) -> None:
     """Show the audit log, newest first: changes, and reads of personal data.
 
-    \b
     Example:
       flask --app pizza audit --actor Anna --since 2024-12-16
       flask --app pizza audit --object "dish Margherita Pizza"

@@ -12,19 +12,17 @@ from pizza.customers import personal_data, profiles
 from pizza.web.schemas import documents
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def customers() -> None:
     """Customers: what is known of one, who is a VIP, export and erasure."""
 
 
 @customers.command()
 @click.argument("name")
-@output.as_json
 def show(name: str) -> None:
     """Show what is known of a customer; capitals, spacing and Unicode form do
     not matter.
 
-    \b
     Example:
       flask --app pizza customers show "John Doe"
     """
@@ -39,11 +37,9 @@ def show(name: str) -> None:
 @customers.command()
 @click.argument("name")
 @output.by
-@output.as_json
 def vip(name: str, by: str) -> None:
     """Make a customer a VIP: from the next order on served with priority 10.
 
-    \b
     Example:
       flask --app pizza customers vip "John Doe" --by anna
     """
@@ -53,11 +49,9 @@ def vip(name: str, by: str) -> None:
 @customers.command("no-vip")
 @click.argument("name")
 @output.by
-@output.as_json
 def no_vip(name: str, by: str) -> None:
     """Make a customer an ordinary one again.
 
-    \b
     Example:
       flask --app pizza customers no-vip "John Doe"
     """
@@ -66,12 +60,10 @@ def no_vip(name: str, by: str) -> None:
 
 @customers.command()
 @click.argument("name")
-@output.as_json
 def export(name: str) -> None:
     """Print all that the database holds of a customer, as JSON: the answer to a
     request for access. It is JSON with and without --json.
 
-    \b
     Example:
       flask --app pizza customers export "John Doe" > john-doe.json
     """
@@ -82,14 +74,12 @@ def export(name: str) -> None:
 @customers.command()
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@output.as_json
 def erase(name: str, yes: bool) -> None:
     """Erase a customer for good. Orders stay with items, sums and times; name,
     address, table, notes, keys of requests and contents of messages go.
 
     An order that has not ended is refused: deliver or cancel it first.
 
-    \b
     Example:
       flask --app pizza customers erase "John Doe"
     """

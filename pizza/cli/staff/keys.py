@@ -38,7 +38,7 @@ class _Length(click.ParamType):
         return length
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def keys() -> None:
     """Staff keys: with the first one authentication is required."""
 
@@ -54,14 +54,12 @@ def keys() -> None:
 )
 @click.option("--device", is_flag=True, help="It is for a device, not for a person.")
 @click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
-@output.as_json
 def add(name: str, role: str, device: bool, expires: timedelta | None) -> None:
     """Make a key, for a person or a device, and print it: this once, it is not stored.
 
     A monitor may read /metrics; a station the kitchen's board and move its orders; staff may do
     that, and read and change orders; a manager may do everything.
 
-    \b
     Example:
       flask --app pizza keys add "Anna"
       flask --app pizza keys add "Pass tablet" --role station --device --expires 30d
@@ -86,11 +84,9 @@ def add(name: str, role: str, device: bool, expires: timedelta | None) -> None:
 
 
 @keys.command("list")
-@output.as_json
 def list_() -> None:
     """Show all keys, oldest first, the expired and revoked ones too; no key itself.
 
-    \b
     Example:
       flask --app pizza keys list
     """
@@ -104,13 +100,11 @@ def list_() -> None:
 
 @keys.command()
 @click.argument("id", metavar="ID")
-@output.as_json
 def revoke(id: str) -> None:
     """Revoke a key, in running services within a second.
 
     Its sessions and open streams end, and its webhooks are disabled.
 
-    \b
     Example:
       flask --app pizza keys revoke 1f2e3d4c
     """

@@ -12,7 +12,7 @@ from pizza.kitchen import control, station_storage, storage
 from pizza.web.schemas import documents
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def kitchen() -> None:
     """The kitchen: whether it takes orders, and how many at a time."""
 
@@ -20,11 +20,9 @@ def kitchen() -> None:
 @kitchen.command()
 @click.option("--reason", help="The reason, which customers see.")
 @output.by
-@output.as_json
 def pause(reason: str | None, by: str) -> None:
     """Take no orders until `resume`; what was taken is cooked.
 
-    \b
     Example:
       flask --app pizza kitchen pause --reason "The oven is cold"
     """
@@ -33,11 +31,9 @@ def pause(reason: str | None, by: str) -> None:
 
 @kitchen.command()
 @output.by
-@output.as_json
 def resume(by: str) -> None:
     """Take orders again.
 
-    \b
     Example:
       flask --app pizza kitchen resume
     """
@@ -47,14 +43,12 @@ def resume(by: str) -> None:
 @kitchen.command("max-concurrent")
 @click.argument("limit", type=click.IntRange(0, control.MAX_CONCURRENT_LIMIT))
 @output.by
-@output.as_json
 def max_concurrent(limit: int, by: str) -> None:
     """Set how many orders may wait or cook at a time; 0 for no limit.
 
     It holds at once, for every order service, and stays when one starts with another
     --max-concurrent.
 
-    \b
     Example:
       flask --app pizza kitchen max-concurrent 80 --by anna
     """
@@ -63,11 +57,9 @@ def max_concurrent(limit: int, by: str) -> None:
 
 
 @kitchen.command()
-@output.as_json
 def status() -> None:
     """Show whether the kitchen takes orders, how many at a time, and which stations are staffed.
 
-    \b
     Example:
       flask --app pizza kitchen status --json
     """

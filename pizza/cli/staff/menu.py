@@ -25,17 +25,15 @@ class _Price(click.ParamType):
             self.fail(f"{value!r} is no price", param, ctx)
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def menu() -> None:
     """The menu: dishes, and what is sold out."""
 
 
 @menu.command("list")
-@output.as_json
 def list_() -> None:
     """Show the menu, by tag and name.
 
-    \b
     Example:
       flask --app pizza menu list
     """
@@ -49,11 +47,9 @@ def list_() -> None:
 @click.argument("name")
 @click.option("--tag", required=True, help="What a cook must be good at, such as pizza.")
 @click.option("--price", type=_Price(), help="For one piece; without it the waiter says it.")
-@output.as_json
 def add(name: str, tag: str, price: Decimal | None) -> None:
     """Put a dish on the menu, or change the one of this name.
 
-    \b
     Example:
       flask --app pizza menu add "Pizza Funghi" --tag pizza --price 16.50
     """
@@ -64,11 +60,9 @@ def add(name: str, tag: str, price: Decimal | None) -> None:
 
 @menu.command()
 @click.argument("name")
-@output.as_json
 def remove(name: str) -> None:
     """Take a dish off the menu.
 
-    \b
     Example:
       flask --app pizza menu remove "Pizza Funghi"
     """
@@ -78,11 +72,9 @@ def remove(name: str) -> None:
 
 @menu.command("sold-out")
 @click.argument("name")
-@output.as_json
 def sold_out(name: str) -> None:
     """A dish is sold out: orders with it are refused.
 
-    \b
     Example:
       flask --app pizza menu sold-out "Tomato Soup"
     """
@@ -91,11 +83,9 @@ def sold_out(name: str) -> None:
 
 @menu.command()
 @click.argument("name")
-@output.as_json
 def available(name: str) -> None:
     """A dish is to be had again.
 
-    \b
     Example:
       flask --app pizza menu available "Tomato Soup"
     """

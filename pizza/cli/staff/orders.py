@@ -31,7 +31,7 @@ _COLUMNS = {
 _REASON = "Why, for the log."
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def orders() -> None:
     """Orders: find and change them."""
 
@@ -41,11 +41,9 @@ def orders() -> None:
 @click.option("--type", "order_type", type=click.Choice(ORDER_TYPES), help="Only those.")
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
 @click.option("--before", metavar="NUMBER", help="Only older ones than this order.")
-@output.as_json
 def list_(**asked: Any) -> None:
     """Show orders, newest first.
 
-    \b
     Example:
       flask --app pizza orders list --status ready --limit 20
     """
@@ -59,11 +57,9 @@ def list_(**asked: Any) -> None:
 
 @orders.command()
 @click.argument("number")
-@output.as_json
 def show(number: str) -> None:
     """Show an order with its items and its history.
 
-    \b
     Example:
       flask --app pizza orders show ORD_20241216_001
     """
@@ -96,11 +92,9 @@ def show(number: str) -> None:
 @click.argument("number")
 @click.option("--reason", help=f"{_REASON} Needed once it cooks.")
 @output.by
-@output.as_json
 def cancel(number: str, **words: Any) -> None:
     """Cancel an order.
 
-    \b
     Example:
       flask --app pizza orders cancel ORD_20241216_001 --reason "The guest has left"
     """
@@ -110,11 +104,9 @@ def cancel(number: str, **words: Any) -> None:
 @orders.command()
 @click.argument("number")
 @output.by
-@output.as_json
 def deliver(number: str, **words: Any) -> None:
     """Hand an order over; a delivery goes out first, and is delivered the next time.
 
-    \b
     Example:
       flask --app pizza orders deliver ORD_20241216_001 --by anna
     """
@@ -125,11 +117,9 @@ def deliver(number: str, **words: Any) -> None:
 @click.argument("number")
 @click.option("--reason", required=True, help=_REASON)
 @output.by
-@output.as_json
 def send_back(number: str, **words: Any) -> None:
     """Send a ready order back to the kitchen; it is cooked again before all others.
 
-    \b
     Example:
       flask --app pizza orders send-back ORD_20241216_001 --reason "Burnt"
     """
@@ -141,11 +131,9 @@ def send_back(number: str, **words: Any) -> None:
 @click.argument("priority", type=int)
 @click.option("--reason", required=True, help=_REASON)
 @output.by
-@output.as_json
 def priority(number: str, **words: Any) -> None:
     """Give an order another priority, 1 to 10; one that waits moves at once.
 
-    \b
     Example:
       flask --app pizza orders priority ORD_20241216_001 9 --reason "Birthday"
     """

@@ -22,7 +22,7 @@ _TITLES = (
 )
 
 
-@click.command()
+@click.command(cls=output.StaffCommand)
 @click.option(
     "--day",
     default=TODAY,
@@ -30,14 +30,12 @@ _TITLES = (
     metavar="YYYY-MM-DD",
     help="The day (UTC), or today.",
 )
-@output.as_json
 def report(day: str) -> None:
     """Show a day's orders: how many, how fast, how many late, by type and by priority.
 
     Preparation is from received to ready; late is what was ready more than a second after its
     first estimate.
 
-    \b
     Example:
       flask --app pizza report --day 2024-12-16
     """

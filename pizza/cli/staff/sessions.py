@@ -19,17 +19,15 @@ _COLUMNS = {
 }
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def sessions() -> None:
     """Sessions: the browsers that have logged in with a key."""
 
 
 @sessions.command("list")
-@output.as_json
 def list_() -> None:
     """Show the sessions that have not ended, oldest first.
 
-    \b
     Example:
       flask --app pizza sessions list
     """
@@ -40,11 +38,9 @@ def list_() -> None:
 @sessions.command()
 @click.argument("id", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@output.as_json
 def end(id: str | None, everything: bool) -> None:
     """Log a browser out, in running services within a second. Its key stays good.
 
-    \b
     Example:
       flask --app pizza sessions end 1f2e3d4c5b6a
     """

@@ -38,7 +38,7 @@ _TYPES = click.option(
 )
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def webhooks() -> None:
     """Webhooks: other programs that receive events of orders over HTTP."""
 
@@ -47,11 +47,9 @@ def webhooks() -> None:
 @click.argument("url")
 @_TYPES
 @click.option("--description", help="What it is, for people.")
-@output.as_json
 def add(url: str, types: str | None, description: str | None) -> None:
     """Register a webhook, and print its signing secret: this once.
 
-    \b
     Example:
       flask --app pizza webhooks add https://hooks.example/pizza --types order.ready
     """
@@ -69,11 +67,9 @@ def add(url: str, types: str | None, description: str | None) -> None:
 
 
 @webhooks.command("list")
-@output.as_json
 def list_() -> None:
     """Show all webhooks, oldest first.
 
-    \b
     Example:
       flask --app pizza webhooks list
     """
@@ -85,11 +81,9 @@ def list_() -> None:
 
 @webhooks.command()
 @_ID
-@output.as_json
 def enable(id: str) -> None:
     """Enable a webhook again.
 
-    \b
     Example:
       flask --app pizza webhooks enable 1
     """
@@ -98,11 +92,9 @@ def enable(id: str) -> None:
 
 @webhooks.command()
 @_ID
-@output.as_json
 def disable(id: str) -> None:
     """Send nothing to a webhook from now on.
 
-    \b
     Example:
       flask --app pizza webhooks disable 1
     """
@@ -111,11 +103,9 @@ def disable(id: str) -> None:
 
 @webhooks.command()
 @_ID
-@output.as_json
 def remove(id: str) -> None:
     """Delete a webhook, with the log of its deliveries.
 
-    \b
     Example:
       flask --app pizza webhooks remove 1
     """
@@ -125,11 +115,9 @@ def remove(id: str) -> None:
 
 @webhooks.command()
 @_ID
-@output.as_json
 def rotate(id: str) -> None:
     """Give a webhook another secret, and print it; for a day deliveries are signed with both.
 
-    \b
     Example:
       flask --app pizza webhooks rotate 1
     """
@@ -140,11 +128,9 @@ def rotate(id: str) -> None:
 
 @webhooks.command()
 @_ID
-@output.as_json
 def test(id: str) -> None:
     """Deliver an event of the type webhook.test.
 
-    \b
     Example:
       flask --app pizza webhooks test 1
     """
@@ -156,11 +142,9 @@ def test(id: str) -> None:
 @_ID
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
 @click.option("--before", metavar="DELIVERY", help="Only older ones than this delivery.")
-@output.as_json
 def deliveries(id: str, limit: int, before: str | None) -> None:
     """Show what became of a webhook's deliveries, newest first.
 
-    \b
     Example:
       flask --app pizza webhooks deliveries 1 --limit 20
     """
@@ -175,11 +159,9 @@ def deliveries(id: str, limit: int, before: str | None) -> None:
 @webhooks.command()
 @_ID
 @click.argument("delivery", metavar="DELIVERY")
-@output.as_json
 def retry(id: str, delivery: str) -> None:
     """Repeat a delivery now, whatever its state is.
 
-    \b
     Example:
       flask --app pizza webhooks retry 1 0b7a52f4-7f19-5d0a-9a4e-3c2f2f4c1d11
     """

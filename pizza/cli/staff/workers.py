@@ -24,18 +24,16 @@ _COLUMNS = {
 }
 
 
-@click.group()
+@click.group(cls=output.StaffGroup)
 def workers() -> None:
     """Workers: who is at work, and what each has done."""
 
 
 @workers.command("list")
 @click.option("--name", help="Only this one, letter for letter.")
-@output.as_json
 def list_(name: str | None) -> None:
     """Show all workers; times are averages and 90th percentiles over the newest orders.
 
-    \b
     Example:
       flask --app pizza workers list --json
     """
