@@ -27,24 +27,20 @@ _COLUMNS = {
 }
 
 
-class _Moment(click.ParamType):
-    name = "time"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime:
-        try:
-            found = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no time such as 2024-12-16 or 2024-12-16T18:30", param, ctx)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no time such as 2024-12-16 or 2024-12-16T18:30"
+        raise click.BadParameter(message) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @click.command(cls=output.StaffCommand)
 @click.option("--actor", help="Only what was done with the key, or in the name, of this.")
 @click.option("--action", help="Only this, such as dish_changed.")
 @click.option("--object", "about", help='Only about this: webhook, "webhook 3", "customer Jo Doe".')
-@click.option("--since", type=_Moment(), metavar="TIME", help="Only from this time on (UTC).")
+@click.option("--since", type=_moment, metavar="TIME", help="Only from this time on (UTC).")
 @click.option("--before", type=int, metavar="ID", help="Only older entries than this one.")
 @click.option("--limit", type=int, default=service.LISTED, show_default=True, help="How many.")
 def audit(**asked: Any) -> None:

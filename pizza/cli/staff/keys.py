@@ -26,16 +26,11 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=3650)
 
 
-class _Length(click.ParamType):
-    name = "length"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> timedelta:
-        found = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", str(value))
-        if found is None or (length := timedelta(**{_UNITS[found[2]]: int(found[1])})) > _LONGEST:
-            self.fail(f"{value!r} is no length of time such as 12h, 30d or 8w", param, ctx)
-        return length
+def _length(text: str) -> timedelta:
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhdw])", text)
+    if found is None or (length := timedelta(**{_UNITS[found[2]]: int(found[1])})) > _LONGEST:
+        raise click.BadParameter(f"{text!r} is no length of time such as 12h, 30d or 8w")
+    return length
 
 
 @click.group(cls=output.StaffGroup)
@@ -53,7 +48,7 @@ def keys() -> None:
     help="What it is good for.",
 )
 @click.option("--device", is_flag=True, help="It is for a device, not for a person.")
-@click.option("--expires", type=_Length(), metavar="TIME", help="Such as 12h, 30d or 8w from now.")
+@click.option("--expires", type=_length, metavar="TIME", help="Such as 12h, 30d or 8w from now.")
 def add(name: str, role: str, device: bool, expires: timedelta | None) -> None:
     """Make a key, for a person or a device, and print it: this once, it is not stored.
 

@@ -13,16 +13,11 @@ from pizza.web.schemas import documents
 _COLUMNS = {"Dish": "name", "Tag": "tag", "Price": "price", "Sold out": "sold_out"}
 
 
-class _Price(click.ParamType):
-    name = "price"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Decimal:
-        try:
-            return Decimal(str(value))
-        except InvalidOperation:
-            self.fail(f"{value!r} is no price", param, ctx)
+def _price(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise click.BadParameter(f"{text!r} is no price") from None
 
 
 @click.group(cls=output.StaffGroup)
@@ -46,7 +41,12 @@ def list_() -> None:
 @menu.command()
 @click.argument("name")
 @click.option("--tag", required=True, help="What a cook must be good at, such as pizza.")
-@click.option("--price", type=_Price(), help="For one piece; without it the waiter says it.")
+@click.option(
+    "--price",
+    type=_price,
+    metavar="PRICE",
+    help="For one piece; without it the waiter says it.",
+)
 def add(name: str, tag: str, price: Decimal | None) -> None:
     """Put a dish on the menu, or change the one of this name.
 
