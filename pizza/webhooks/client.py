@@ -213,14 +213,8 @@ class _Call:
             sock = connection.sock
             assert sock is not None
             sock.settimeout(self._seconds)
-            connection.request(
-                "POST",
-                self._target.path,
-                self._body,
-                self._headers,
-                preload_content=False,
-                decode_content=False,
-            )
+            raw = {"preload_content": False, "decode_content": False}
+            connection.request("POST", self._target.path, self._body, self._headers, **raw)
             found = connection.getresponse()
             wait = parse_retry_after(found.headers.get("Retry-After"))
             self.response = TargetResponse(found.status, wait)
