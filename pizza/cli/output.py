@@ -11,7 +11,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -137,14 +137,15 @@ def exit_with_error(sentence: str) -> NoReturn:
     sys.exit(commands.EXIT_FAILED)
 
 
-def print_list(documents: Sequence[Document], columns: Mapping[str, str], *, nothing: str) -> None:
+def print_list(found: Iterable[Document], columns: Mapping[str, str], *, nothing: str) -> None:
     """Print documents, one on each line. columns: the title and the field of each column."""
+    documents = list(found)
     if wants_json():
         terminal.echo(terminal.json_text(serializers.dump_lines(map(dict, documents))), nl=False)
     elif not documents:
         terminal.echo(nothing)
     else:
-        rows = [[format_cell(each[name]) for name in columns.values()] for each in documents]
+        rows = [[each[name] for name in columns.values()] for each in documents]
         print_table(list(columns), rows)
 
 
@@ -152,9 +153,8 @@ def print_document(document: Document) -> None:
     """Print one document, a field on each line."""
     if wants_json():
         print_json(document)
-        return
-    fields = [[name.replace("_", " "), format_cell(value)] for name, value in document.items()]
-    print_table(None, fields)
+    else:
+        print_table(None, [[name.replace("_", " "), value] for name, value in document.items()])
 
 
 def print_result(sentence: str, document: Document) -> None:
@@ -190,12 +190,13 @@ def format_cell(value: object) -> str:
     return text
 
 
-def print_table(titles: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> None:
+def print_table(titles: Sequence[str] | None, rows: Iterable[Sequence[object]]) -> None:
     """Print a table: with lines on a terminal, else as columns separated by spaces."""
+    cells = [[format_cell(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _draw(titles, rows)
+        _draw(titles, cells)
         return
-    lines = [titles, *rows] if titles else rows
+    lines = [titles, *cells] if titles else cells
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))

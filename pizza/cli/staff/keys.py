@@ -86,11 +86,8 @@ def list_() -> None:
       flask --app pizza keys list
     """
     found = output.run_feature(service.list_keys)
-    output.print_list(
-        [dataclasses.asdict(each) for each in found],
-        _COLUMNS,
-        nothing="There are no keys in the database.",
-    )
+    nothing = "There are no keys in the database."
+    output.print_list(map(dataclasses.asdict, found), _COLUMNS, nothing=nothing)
 
 
 @keys.command()

@@ -33,9 +33,7 @@ def list_() -> None:
       flask --app pizza menu list
     """
     found = output.run_feature(storage.list_dishes)
-    output.print_list(
-        [documents.dish(each) for each in found], _COLUMNS, nothing="The menu is empty."
-    )
+    output.print_list(map(documents.dish, found), _COLUMNS, nothing="The menu is empty.")
 
 
 @menu.command()

@@ -50,9 +50,7 @@ def list_(**asked: Any) -> None:
     with output.open_database() as conn:
         found = service.list_orders(conn, **asked)
         audit_log.record_read(conn, output.current_actor(), "orders_read", Subject("order"))
-    output.print_list(
-        [documents.summary(each) for each in found], _COLUMNS, nothing="There are no such orders."
-    )
+    output.print_list(map(documents.summary, found), _COLUMNS, nothing="There are no such orders.")
 
 
 @orders.command()
@@ -77,15 +75,11 @@ def show(number: str) -> None:
     del document["items"]
     output.print_document(document)
     terminal.echo()
-    items = [[item.name, f"{item.quantity}", f"{item.price:.2f}"] for item in found.items]
-    output.print_table(
-        ["Item", "Quantity", "Price"], [[*map(output.format_cell, row)] for row in items]
-    )
+    items = [[item.name, item.quantity, item.price] for item in found.items]
+    output.print_table(["Item", "Quantity", "Price"], items)
     terminal.echo()
     rows = [[row.timestamp, row.status, row.changed_by, row.notes] for row in history]
-    output.print_table(
-        ["Time (UTC)", "Status", "By", "Notes"], [[*map(output.format_cell, r)] for r in rows]
-    )
+    output.print_table(["Time (UTC)", "Status", "By", "Notes"], rows)
 
 
 @orders.command()

@@ -32,7 +32,7 @@ def list_() -> None:
       flask --app pizza sessions list
     """
     found = output.run_feature(service.list_sessions)
-    output.print_list([_document(each) for each in found], _COLUMNS, nothing="Nobody is logged in.")
+    output.print_list(map(_document, found), _COLUMNS, nothing="Nobody is logged in.")
 
 
 @sessions.command()

@@ -74,9 +74,7 @@ def list_() -> None:
       flask --app pizza webhooks list
     """
     found = output.run_feature(service.list_webhooks)
-    output.print_list(
-        [documents.webhook(each) for each in found], _COLUMNS, nothing="There are no webhooks."
-    )
+    output.print_list(map(documents.webhook, found), _COLUMNS, nothing="There are no webhooks.")
 
 
 @webhooks.command()
@@ -149,11 +147,8 @@ def deliveries(id: str, limit: int, before: str | None) -> None:
       flask --app pizza webhooks deliveries 1 --limit 20
     """
     found = output.run_feature(service.list_deliveries, id, limit=limit, before=before)
-    output.print_list(
-        [documents.delivery(each) for each in found],
-        _DELIVERIES,
-        nothing="There are no deliveries.",
-    )
+    nothing = "There are no deliveries."
+    output.print_list(map(documents.delivery, found), _DELIVERIES, nothing=nothing)
 
 
 @webhooks.command()

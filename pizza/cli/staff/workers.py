@@ -39,4 +39,4 @@ def list_(name: str | None) -> None:
     """
     found = output.run_feature(service.list_workers, name=name)
     nothing = f"No worker is named {name}." if name else "Nobody has ever been at work."
-    output.print_list([documents.worker(each) for each in found], _COLUMNS, nothing=nothing)
+    output.print_list(map(documents.worker, found), _COLUMNS, nothing=nothing)
