@@ -1,5 +1,6 @@
 """Orders: placed, changed, listed; and the messages about them."""
 
+from pizza.orders.actions import transition_order
 from pizza.orders.replies import send_reply
 from pizza.orders.status_messages import (
     NUMBER_LENGTH,
@@ -9,7 +10,6 @@ from pizza.orders.status_messages import (
     read_text,
 )
 from pizza.orders.storage import set_capacity
-from pizza.orders.transitions import transition_order
 
 __all__ = [
     "NUMBER_LENGTH",

@@ -21,7 +21,7 @@ from devservices import GuardedProcess
 from pizza.app import create_task_app
 from pizza.domain.stations import STATION_NAMES, STATIONS
 from pizza.kitchen.station_storage import set_stations
-from pizza.orders import transitions
+from pizza.orders import actions
 from pizza.processes.setup import setup_queues
 
 from ..support.waiting import wait_until
@@ -272,7 +272,7 @@ def test_what_is_sent_back_travels_again_and_fits_the_file(wire):
     wire.start_cook("cook")
     number = wire.place()
     with psycopg.connect(wire.db_url, autocommit=True) as conn:
-        transitions.transition_order(conn, number, "received", by="quality", reason="burnt")
+        actions.transition_order(conn, number, "received", by="quality", reason="burnt")
     wait_until(lambda: len(wire.all("orders_topic")) == 2, 20, "the second order message")
     first, again = (check_message("order", each) for each in wire.all("orders_topic"))
     assert "stage" not in first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizza.database.connection import connect
-from pizza.orders.transitions import transition_order
+from pizza.orders.actions import transition_order
 
 from ...support.restaurant import eventually
 from ...support.waiting import Stopwatch

@@ -19,7 +19,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.domain.status import STAFF
 from pizza.kitchen import station_storage
-from pizza.orders import orders, transitions
+from pizza.orders import actions, orders
 from pizza.orders import storage as stored
 from pizza.webhooks import storage, webhooks
 from pizza.webhooks.events import create_delivery
@@ -127,7 +127,7 @@ def test_a_delivery_ends_while_staff_removes_its_webhook(
 @pytest.mark.parametrize(
     "act",
     [
-        lambda conn, number: transitions.transition_order(
+        lambda conn, number: actions.transition_order(
             conn, number, "cancelled", by="staff", role=STAFF, reason="burnt"
         ),
         lambda conn, number: stored.set_priority(conn, number, 1, 10, by="staff", notes="late"),

@@ -22,7 +22,7 @@ from pizza.domain.status import CUSTOMER, STAFF
 from pizza.kitchen import station_storage
 from pizza.kitchen import storage as kitchen
 from pizza.menu import storage as menu
-from pizza.orders import orders, transitions
+from pizza.orders import actions, orders
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def log(conn: BoundedConnection, number: str) -> list[tuple]:
 
 def test_a_customer_cancels_while_nothing_has_begun(conn: BoundedConnection) -> None:
     number = place(conn)
-    moved = transitions.transition_order(conn, number, "cancelled", by="Jo", role=CUSTOMER)
+    moved = actions.transition_order(conn, number, "cancelled", by="Jo", role=CUSTOMER)
     assert (moved.status, moved.version) == ("cancelled", 2)
     assert tasks(conn) == []
     assert free(conn) == 50
@@ -69,13 +69,11 @@ def test_only_staff_cancels_a_cooking_order_with_a_reason(conn: BoundedConnectio
     number = place(conn)
     set_status(conn, number, "cooking", "kitchen")
     with pytest.raises(IllegalTransition) as refused:
-        transitions.transition_order(conn, number, "cancelled", by="Jo", role=CUSTOMER)
+        actions.transition_order(conn, number, "cancelled", by="Jo", role=CUSTOMER)
     assert refused.value.allowed == ()
     with pytest.raises(ReasonRequired):
-        transitions.transition_order(conn, number, "cancelled", by="boss", role=STAFF)
-    transitions.transition_order(
-        conn, number, "cancelled", by="boss", role=STAFF, reason="guest left"
-    )
+        actions.transition_order(conn, number, "cancelled", by="boss", role=STAFF)
+    actions.transition_order(conn, number, "cancelled", by="boss", role=STAFF, reason="guest left")
     assert free(conn) == 50
     assert log(conn, number)[-1] == ("cancelled", "boss", "staff: guest left")
 
@@ -83,12 +81,10 @@ def test_only_staff_cancels_a_cooking_order_with_a_reason(conn: BoundedConnectio
 def test_a_delivered_order_is_at_no_stage(conn: BoundedConnection) -> None:
     number = place(conn)
     set_status(conn, number, "ready", "handover")
-    assert (
-        transitions.transition_order(conn, number, "delivered", by="waiter").status == "delivered"
-    )
+    assert actions.transition_order(conn, number, "delivered", by="waiter").status == "delivered"
     assert conn.execute("select stage from orders").fetchone() == (None,)
     with pytest.raises(IllegalTransition):
-        transitions.transition_order(conn, number, "delivered", by="waiter")
+        actions.transition_order(conn, number, "delivered", by="waiter")
 
 
 def test_what_is_sent_back_waits_again_before_all_others(conn: BoundedConnection) -> None:
@@ -96,7 +92,7 @@ def test_what_is_sent_back_waits_again_before_all_others(conn: BoundedConnection
     conn.execute("delete from message where task is not null")
     conn.execute("update kitchen_capacity set free = free + 1 where stripe = 0")
     set_status(conn, number, "ready", "quality")
-    moved = transitions.transition_order(conn, number, "received", by="inspector", reason="cold")
+    moved = actions.transition_order(conn, number, "received", by="inspector", reason="cold")
     assert moved.status == "received"
     assert tasks(conn) == [("cook_order", "kitchen_takeout_queue", 10)]
     assert free(conn) == 49
@@ -105,7 +101,7 @@ def test_what_is_sent_back_waits_again_before_all_others(conn: BoundedConnection
 
 def test_a_priority_moves_the_waiting_message_and_is_in_the_log(conn: BoundedConnection) -> None:
     number = place(conn)
-    transitions.set_priority(conn, number, 9, by="boss", reason="critic at table")
+    actions.set_priority(conn, number, 9, by="boss", reason="critic at table")
     assert tasks(conn) == [("cook_order", "kitchen_takeout_queue", 9)]
     assert log(conn, number)[-1] == (
         "received",
@@ -113,20 +109,20 @@ def test_a_priority_moves_the_waiting_message_and_is_in_the_log(conn: BoundedCon
         "priority 1 → 9: manual override: critic at table",
     )
     with pytest.raises(InvalidOrder):
-        transitions.set_priority(conn, number, 11, by="boss", reason="x")
+        actions.set_priority(conn, number, 11, by="boss", reason="x")
     set_status(conn, number, "ready", "quality")
     with pytest.raises(IllegalTransition):
-        transitions.set_priority(conn, number, 1, by="boss", reason="x")
+        actions.set_priority(conn, number, 1, by="boss", reason="x")
 
 
 def test_a_change_of_what_has_changed_is_refused(conn: BoundedConnection) -> None:
     number = place(conn)
-    transitions.set_priority(conn, number, 9, by="boss", reason="x", version=1)
+    actions.set_priority(conn, number, 9, by="boss", reason="x", version=1)
     with pytest.raises(VersionConflict) as conflict:
-        transitions.transition_order(conn, number, "cancelled", by="Jo", version=1)
+        actions.transition_order(conn, number, "cancelled", by="Jo", version=1)
     assert conflict.value.current == 2
     with pytest.raises(OrderNotFound):
-        transitions.transition_order(conn, "ORD_20000101_001", "cancelled", by="Jo")
+        actions.transition_order(conn, "ORD_20000101_001", "cancelled", by="Jo")
 
 
 def test_of_many_who_cancel_at_once_one_does(db_url: str, conn: BoundedConnection) -> None:
@@ -135,9 +131,7 @@ def test_of_many_who_cancel_at_once_one_does(db_url: str, conn: BoundedConnectio
     def cancel(turn: int) -> int:
         with connect(db_url, name="test") as mine:
             try:
-                transitions.transition_order(
-                    mine, numbers[turn % 5], "cancelled", by=f"guest {turn}"
-                )
+                actions.transition_order(mine, numbers[turn % 5], "cancelled", by=f"guest {turn}")
             except IllegalTransition:
                 return 0
             return 1
