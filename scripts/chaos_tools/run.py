@@ -23,7 +23,7 @@ from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import Scenario
 from chaos_tools.workload.handover import hand_over_orders
-from chaos_tools.workload.order_generator import RETRY_UNANSWERED, OrderGenerator
+from chaos_tools.workload.order_generator import OrderGenerator
 from devservices import Servers, wait_until
 from pizza.taskqueue.topology import DEAD_LETTER_QUEUE
 from pizza.topology import subscriber_queue
@@ -47,7 +47,7 @@ class RunOptions:
     rate: float = 6.0
     warm_up: float = 3.0
     full: bool = False
-    retry_unanswered: bool = RETRY_UNANSWERED
+    retry_unanswered: bool = True
 
     def for_scenario(self, scenario: Scenario) -> "RunOptions":
         """The same, with the factors of this scenario applied."""

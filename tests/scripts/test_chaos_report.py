@@ -16,7 +16,7 @@ from chaos_tools.checks.resources import ResourceSample, growth
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
 from chaos_tools.scenario import Scenario
-from chaos_tools.workload.responses import Response, Responses
+from chaos_tools.workload.order_generator import Response
 from devservices import Servers
 
 NUMBERS = ("ORD_20261125_001", "ORD_20261125_002")
@@ -205,16 +205,12 @@ def no_injection(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 def test_slow_answers_and_refused_guests_are_found_out() -> None:
-    responses = Responses()
-    for _ in range(99):
-        responses.add(Response(201, 0.1))
-    responses.add(Response(503, 4.0))
+    responses = [Response(201, 0.1)] * 99 + [Response(503, 4.0)]
     broker_away, database_away = Report("a", 1, 1.0), Report("b", 1, 1.0, drained=31.0)
     check_times(broker_away, Scenario("a", "", no_injection), responses)
     assert (broker_away.denied, broker_away.late) == (["503 ×1"], [])
     assert broker_away.answers == (0.1, 4.0)
-    for _ in range(20):
-        responses.add(Response(0, 5.0, timed_out=True))
+    responses += [Response(0, 5.0, timed_out=True)] * 20
     check_times(database_away, Scenario("b", "", no_injection, expect_no_errors=False), responses)
     assert not database_away.denied
     assert database_away.late == [

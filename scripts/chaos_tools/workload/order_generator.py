@@ -4,17 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
 from typing import Any
 from uuid import UUID
 
-from chaos_tools.workload.responses import Response, Responses
+from benchmarks.sample_orders import WHERE
 from supervisor.api_client import HTTP_ERRORS, ApiClient
-
-RETRY_UNANSWERED = True
-"""Whether an order whose answer was lost is sent again with its Idempotency-Key. Off, it is counted
-as unanswered, as for an order service that does not know the header."""
 
 CLIENTS = 48
 BURST_CLIENTS = 8
@@ -23,27 +20,34 @@ PAUSE_SECONDS = 0.3
 NO_ANSWER = 0
 # 409: the first request with this key is not finished.
 REPEATABLE = (None, NO_ANSWER, HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
-KINDS: tuple[dict[str, Any], ...] = (
-    {"order_type": "takeout"},
-    {"order_type": "dine-in", "table_number": 5},
-    {"order_type": "delivery", "delivery_address": "12 Main Street"},
-)
+
+
+@dataclass(frozen=True)
+class Response:
+    """status: the HTTP status, 0 for none. seconds: until it was there, or given up."""
+
+    status: int
+    seconds: float
+    timed_out: bool = False
 
 
 class OrderGenerator:
     """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201.
 
     failures: orders that could not be placed at all; unanswered: those that were not sent again
-    after their answer was lost.
+    after their answer was lost. Only the threads of the clients add to these and to `responses`.
     """
 
-    def __init__(
-        self, port: int, random: Random, rate: float, retry_unanswered: bool = RETRY_UNANSWERED
-    ) -> None:
-        """Sends nothing yet."""
+    def __init__(self, port: int, random: Random, rate: float, retry_unanswered: bool) -> None:
+        """Sends nothing yet.
+
+        retry_unanswered: whether an order whose answer was lost is sent again with its
+        Idempotency-Key. Off, it is counted as unanswered, as for an order service that does not
+        know the header.
+        """
         self.accepted: list[str] = []
         self.failures: list[str] = []
-        self.responses = Responses()
+        self.responses: list[Response] = []
         self.unanswered = 0
         self._client = ApiClient(port)
         self._random = random
@@ -96,9 +100,10 @@ class OrderGenerator:
     def _meal(self, key: str) -> dict[str, Any]:
         """An order of a customer with only this one: a second one would be a double."""
         item = {"name": "Margherita", "quantity": self._random.randint(1, 8), "price": 9.5}
-        kind = self._random.choice(KINDS)
+        kind = self._random.choice(list(WHERE))
         rush = self._random.random() < 0.1
-        return {"customer_name": f"Guest {key}", "items": [item], "rush": rush, **kind}
+        order = {"customer_name": f"Guest {key}", "items": [item], "rush": rush}
+        return {**order, "order_type": kind, **WHERE[kind]}
 
     def _order(self, key: str, meal: dict[str, Any]) -> None:
         """Repeat the request until the order is accepted, or cannot be."""
@@ -125,7 +130,7 @@ class OrderGenerator:
             return None, error
         except HTTP_ERRORS as error:
             seconds, timed_out = time.monotonic() - began, isinstance(error, TimeoutError)
-            self.responses.add(Response(NO_ANSWER, seconds, timed_out))
+            self.responses.append(Response(NO_ANSWER, seconds, timed_out))
             return NO_ANSWER, error
-        self.responses.add(Response(response.status, response.seconds))
+        self.responses.append(Response(response.status, response.seconds))
         return response.status, response.document
