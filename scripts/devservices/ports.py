@@ -12,17 +12,6 @@ FIRST_PORT = 10_000
 _handed_out: dict[int, socket.socket] = {}
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
 def listens(port: int) -> bool:
     """Whether a server accepts connections on the port."""
     with socket.socket() as probe:
@@ -41,13 +30,13 @@ def claim(port: int) -> socket.socket | None:
     try:
         if sys.platform == "linux":
             token.bind(f"\0pizza-port-{port}")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((LOOPBACK, port))
     except OSError:
         token.close()
         return None
-    if is_free(port):
-        return token
-    token.close()
-    return None
+    return token
 
 
 def free_port() -> int:
