@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from pizza.cli import commands, output, terminal
-from pizza.config.settings import SettingsError, load
+from pizza.cli import output, terminal
+from pizza.config.settings import load
 from pizza.domain.webhooks import TYPES
 from pizza.web.schemas import documents
 from pizza.webhooks import webhooks as service
@@ -55,7 +53,9 @@ def add(url: str, types: str | None, description: str | None) -> None:
     """
     change = WebhookPatch(url, _words(types), description)
     with output.open_database() as conn:
-        service.validate_patch(_policy(), change)
+        settings = load({})  # open_database has refused invalid ones
+        policy = UrlPolicy(settings.webhook_schemes, settings.webhook_private_targets)
+        service.validate_patch(policy, change)
         found, secret = service.add_webhook(
             conn, url, change.types, description, actor=output.current_actor()
         )
@@ -174,11 +174,3 @@ def _change(id: str, *, enabled: bool) -> None:
 
 def _words(text: str | None) -> list[str] | None:
     return [word.strip() for word in text.split(",")] if text else None
-
-
-def _policy() -> UrlPolicy:
-    try:
-        settings = load({})
-    except SettingsError as problem:
-        sys.exit(commands.print_refusal(str(problem)))
-    return UrlPolicy(settings.webhook_schemes, settings.webhook_private_targets)
