@@ -14,7 +14,7 @@ from typing import Any
 from pizza.domain.stations import station
 from pizza.domain.status import DELIVERED, OUT_FOR_DELIVERY
 from pizza.kitchen.cooking import OrderMessage, parse_order_message
-from pizza.kitchen.station_storage import FINISH_STATION, SEND_BACK, START_STATION
+from pizza.kitchen.storage import FINISH_STATION, SEND_BACK, START_STATION
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.errors import PoisonMessage
 from pizza.taskqueue.logs import log_action

@@ -15,7 +15,7 @@ import psycopg
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.errors import DatabaseUnavailable
-from pizza.kitchen import station_storage
+from pizza.kitchen import storage as kitchen
 from pizza.orders import storage as orders
 from pizza.orders.storage import CapacityDecision
 from pizza.taskqueue.logs import log_action
@@ -94,7 +94,7 @@ def apply_start_settings(conn: BoundedConnection, settings: Settings) -> None:
         log_action(log.info, "max_concurrent_set", text, details)
     if settings.max_concurrent is not None and settings.max_concurrent != found.max_concurrent:
         _warn(settings.max_concurrent, found)
-    station_storage.set_stations(conn, settings.stations)
+    kitchen.set_stations(conn, settings.stations)
 
 
 def _is_put_off(found: CapacityDecision, wanted: int) -> bool:

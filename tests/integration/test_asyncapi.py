@@ -20,7 +20,7 @@ import yaml
 from devservices import GuardedProcess
 from pizza.app import create_task_app
 from pizza.domain.stations import STATION_NAMES, STATIONS
-from pizza.kitchen.station_storage import set_stations
+from pizza.kitchen.storage import set_stations
 from pizza.orders import actions
 from pizza.processes.setup import setup_queues
 

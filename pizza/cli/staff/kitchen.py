@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pizza.cli import output
-from pizza.kitchen import control, station_storage, storage
+from pizza.kitchen import control, storage
 from pizza.web.schemas import documents
 
 
@@ -64,9 +64,7 @@ def status() -> None:
       flask --app pizza kitchen status --json
     """
     with output.open_database() as conn:
-        document = documents.kitchen(
-            storage.get_state(conn), station_storage.list_open_stations(conn)
-        )
+        document = documents.kitchen(storage.get_state(conn), storage.list_open_stations(conn))
     output.print_document(document)
 
 
@@ -75,5 +73,5 @@ def _change(
 ) -> None:
     with output.open_database() as conn:
         state = feature(conn, *values, **given, actor=output.current_actor())
-        document = documents.kitchen(state, station_storage.list_open_stations(conn))
+        document = documents.kitchen(state, storage.list_open_stations(conn))
     output.print_result(sentence, document)

@@ -10,7 +10,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 
 from pizza.database.connection import Connection
-from pizza.kitchen import active_orders_storage, control, station_storage, storage
+from pizza.kitchen import control, storage
 from pizza.web import openapi
 from pizza.web.dependencies import Dependencies
 from pizza.web.http.responses import json_response, list_response
@@ -60,7 +60,7 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
     )
     def kitchen_board() -> Response:
         with dependencies.connection() as conn:
-            found = active_orders_storage.list_active_orders(conn)
+            found = storage.list_active_orders(conn)
             dependencies.read_audit.record(conn, "board_read", "board", seconds=BOARD_SECONDS)
         response = list_response(map(dataclasses.asdict, found))
         response.add_etag(weak=True)
@@ -99,4 +99,4 @@ def register(app: OpenAPI, dependencies: Dependencies) -> None:
 
 
 def _answer(conn: Connection, state: control.KitchenState) -> Response:
-    return json_response(documents.kitchen(state, station_storage.list_open_stations(conn)))
+    return json_response(documents.kitchen(state, storage.list_open_stations(conn)))

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from pizza.database.connection import Connection
 from pizza.domain.errors import DomainError, FieldError, InvalidRequest
-from pizza.kitchen import control, station_storage, workers
+from pizza.kitchen import control, workers
 from pizza.kitchen import storage as kitchen
 from pizza.menu import dishes
 from pizza.menu import storage as menu
@@ -93,7 +93,7 @@ def _page(conn: Connection, relay: str, problem: str = "") -> Response:
         problem=problem,
         relay=relay,
         kitchen=kitchen.get_state(conn),
-        stations=station_storage.list_open_stations(conn),
+        stations=kitchen.list_open_stations(conn),
         workers=workers.list_workers(conn),
         queues=_queues(samples),
         states=_STATES,

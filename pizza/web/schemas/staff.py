@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BaseModel, Field, WithJsonSchema, create_model
 
 from pizza.domain.order import OrderItem
-from pizza.kitchen.active_orders_storage import ActiveOrder
-from pizza.kitchen.storage import KitchenState
+from pizza.kitchen.storage import ActiveOrder, KitchenState
 from pizza.reports.storage import Figures
 from pizza.web.schemas import documents
 from pizza.web.schemas.documents import DocumentType

@@ -18,7 +18,7 @@ import pytest
 from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.domain.status import STAFF
-from pizza.kitchen import station_storage
+from pizza.kitchen import storage as kitchen
 from pizza.orders import actions, orders
 from pizza.orders import storage as stored
 from pizza.webhooks import storage, webhooks
@@ -138,7 +138,7 @@ def test_an_order_moves_to_another_station_while_staff_changes_it(
     conn: BoundedConnection, sessions: Sessions, act: Any
 ) -> None:
     orders.set_capacity(conn, 50)
-    station_storage.set_stations(conn, ["quality", "packaging"])
+    kitchen.set_stations(conn, ["quality", "packaging"])
     draft = OrderDraft(customer_name="Jo", items=(OrderItem("Pizza", 1, Decimal(9)),))
     number = orders.place_order(conn, draft).number
     first, second = uuid4(), uuid4()

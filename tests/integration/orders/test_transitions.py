@@ -19,7 +19,6 @@ from pizza.domain.errors import (
 )
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.domain.status import CUSTOMER, STAFF
-from pizza.kitchen import station_storage
 from pizza.kitchen import storage as kitchen
 from pizza.menu import storage as menu
 from pizza.orders import actions, orders
@@ -28,7 +27,7 @@ from pizza.orders import actions, orders
 @pytest.fixture(autouse=True)
 def _capacity_and_stations(conn: BoundedConnection) -> None:
     orders.set_capacity(conn, 50)
-    station_storage.set_stations(conn, ["quality", "packaging", "courier"])
+    kitchen.set_stations(conn, ["quality", "packaging", "courier"])
 
 
 def place(conn: BoundedConnection, **changes: object) -> str:

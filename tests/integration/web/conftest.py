@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from pizza.config.settings import Settings
 from pizza.database.connection import BoundedConnection, connect
 from pizza.database.pool import Pool
-from pizza.kitchen import station_storage
+from pizza.kitchen import storage as kitchen
 from pizza.web.app import create_app
 from pizza.web.dependencies import Dependencies
 
@@ -44,7 +44,7 @@ where number = %(number)s
 @pytest.fixture
 def conn(db_url: str) -> Iterator[BoundedConnection]:
     with connect(db_url, name="test") as open_connection:
-        station_storage.set_stations(open_connection, [])
+        kitchen.set_stations(open_connection, [])
         yield open_connection
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask.testing import FlaskClient
 
 from pizza.database.connection import BoundedConnection
-from pizza.kitchen import station_storage
+from pizza.kitchen import storage as kitchen
 
 from .conftest import Cook, post
 
@@ -60,7 +60,7 @@ def test_events_of_later_changes_belong_to_the_trace_of_the_order(
     client: FlaskClient, conn: BoundedConnection, cook: Cook
 ) -> None:
     number = place(client, traceparent=GIVEN)
-    station_storage.set_stations(conn, ["quality"])
+    kitchen.set_stations(conn, ["quality"])
     conn.execute("delete from message where task is null")
     raised = client.post(f"/orders/{number}/priority", json={"priority": 9, "reason": "late"})
     assert raised.status_code == 200
