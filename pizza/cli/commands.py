@@ -1,14 +1,13 @@
-# ruff: noqa: PLC0415  (the imports inside the functions are the point)
 """The commands of the program, one function each; they return an exit code.
 
-`restaurant-system --setup-db` and `flask --app pizza setup-db` call the same function. Functions
-import what they need, so that a kitchen worker does not load Flask.
+`restaurant-system --setup-db` and `flask --app pizza setup-db` call the same function. A service is
+imported when it runs, so that a kitchen worker does not load Flask.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import pkgutil
 
 from pizza.cli import terminal
 from pizza.cli.start_check import StartCheck
@@ -22,45 +21,48 @@ log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
-# In the order in which they run.
-SETUP_COMMANDS = ("setup_db", "migrate_db", "setup_queues")
-SETUP_HELP = {
-    "setup_db": "Initialize PostgreSQL database schema.",
-    "migrate_db": "Run database migrations.",
-    "setup_queues": "Initialize RabbitMQ exchanges and queues.",
+# In the order in which they run: the help of each, and what the log says when it is done.
+SETUP_COMMANDS = {
+    "setup_db": ("Initialize PostgreSQL database schema.", "Database schema is ready"),
+    "migrate_db": ("Run database migrations.", "Database migrations are up to date"),
+    "setup_queues": ("Initialize RabbitMQ exchanges and queues.", "Exchanges and queues are ready"),
 }
-_DONE_MESSAGES = {
-    "setup_db": "Database schema is ready",
-    "migrate_db": "Database migrations are up to date",
-    "setup_queues": "Exchanges and queues are ready",
+# Of each mode the function that runs its service.
+_SERVICES = {
+    "order-service": "pizza.web.server.serve:serve",
+    "kitchen-worker": "pizza.processes.kitchen_worker:run_worker",
+    "tracking-service": "pizza.processes.tracking_service:run_tracking",
+    "notification-subscriber": "pizza.processes.notification_subscriber:run_subscriber",
+    "webhook-worker": "pizza.processes.webhook_worker:run_webhook_worker",
 }
 
 
 def run_setup(settings: Settings, names: list[str]) -> int:
     """Run setup commands until one fails, which logs the reason on one line."""
-    from pizza.processes import setup
-
-    for name in (known for known in SETUP_COMMANDS if known in names):
+    for name, (_, done) in SETUP_COMMANDS.items():
+        if name not in names:
+            continue
         address = settings.broker_url if name == "setup_queues" else settings.db_url
         try:
-            getattr(setup, name)(address)
+            pkgutil.resolve_name(f"pizza.processes.setup:{name}")(address)
         except DatabaseUnsupported as problem:
             log.error("%s.", problem, extra={"action": f"{name}_failed"})
             return print_refusal(f"{problem}.")
         except (DatabaseError, FrameworkError) as problem:
             log.error("%s", problem, extra={"action": f"{name}_failed"})
             return EXIT_FAILED
-        log.info(_DONE_MESSAGES[name], extra={"action": name})
+        log.info(done, extra={"action": name})
     return EXIT_OK
 
 
 def run_service(settings: Settings) -> int:
     """Run the service of `--mode` until a stop signal, or until its database is unusable."""
+    assert settings.mode is not None
     check = StartCheck(settings)
     if not check.passes():
         return print_refusal(str(check.problem))
     try:
-        code = _function_of(settings.mode)(settings)
+        code = pkgutil.resolve_name(_SERVICES[settings.mode])(settings)
     except RegistrationRefused as refusal:
         is_subscriber = settings.mode == "notification-subscriber"
         action = "subscriber_refused" if is_subscriber else "worker_refused"
@@ -81,27 +83,3 @@ def print_refusal(sentence: str) -> int:
     """Print on stderr why nothing was done, without passwords; returns the exit code."""
     terminal.echo(f"restaurant-system: {parsers.redact(sentence)}", err=True)
     return EXIT_USAGE
-
-
-def _function_of(mode: str | None) -> Callable[[Settings], int]:
-    """The function that runs the service of a mode."""
-    match mode:
-        case "order-service":
-            from pizza.web.server.serve import serve
-
-            return serve
-        case "kitchen-worker":
-            from pizza.processes.kitchen_worker import run_worker
-
-            return run_worker
-        case "tracking-service":
-            from pizza.processes.tracking_service import run_tracking
-
-            return run_tracking
-        case "notification-subscriber":
-            from pizza.processes.notification_subscriber import run_subscriber
-
-            return run_subscriber
-    from pizza.processes.webhook_worker import run_webhook_worker
-
-    return run_webhook_worker

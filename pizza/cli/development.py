@@ -62,7 +62,8 @@ def _setup_command(name: str, settings: Settings) -> click.Command:
         logging_config.setup_logging(dataclasses.replace(settings, mode=None))
         sys.exit(commands.run_setup(settings, [name]))
 
-    return click.Command(name.replace("_", "-"), callback=run, help=commands.SETUP_HELP[name])
+    page, _ = commands.SETUP_COMMANDS[name]
+    return click.Command(name.replace("_", "-"), callback=run, help=page)
 
 
 class LazyDependencies:
