@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import click
 
 from pizza.cli import commands, output, terminal
+from pizza.cli.output import format_cell
 from pizza.config.settings import Settings
 from pizza.operations import dead_letters as service
 from pizza.taskqueue.dead_letters import management
@@ -79,10 +80,7 @@ def group(settings: Settings) -> click.Group:
 
         Example: flask --app pizza dead-letters retry --all
         """
-        _check(id, everything)
-        with output.open_connection(settings, "dead letters") as conn:
-            done = service.retry(conn, id or None, output.current_actor())
-        _report(done, id, "sent again")
+        _change(settings, service.retry, id, everything, "sent again")
 
     @dead_letters.command()
     @click.argument("id", required=False)
@@ -92,26 +90,31 @@ def group(settings: Settings) -> click.Group:
 
         Example: flask --app pizza dead-letters drop 0b6c7c3e-…
         """
-        _check(id, everything)
-        with output.open_connection(settings, "dead letters") as conn:
-            done = service.drop(conn, id or None, output.current_actor())
-        _report(done, id, "dropped")
+        _change(settings, service.drop, id, everything, "dropped")
 
     return dead_letters
 
 
-def _check(id: str | None, everything: bool) -> None:
+def _change(
+    settings: Settings,
+    change: Callable[..., BulkResult],
+    id: str | None,
+    everything: bool,
+    what: str,
+) -> None:
+    """Change one dead letter or all; print how many were changed, and which failed and why.
+
+    Exits with 1 if any failed.
+    """
     if bool(id) == everything:
         raise click.UsageError("Name one dead letter, or say --all.")
-
-
-def _report(done: BulkResult, id: str | None, what: str) -> None:
-    """Print how many succeeded, and which failed and why. Exits with 1 if any failed."""
+    with output.open_connection(settings, "dead letters") as conn:
+        done = change(conn, id or None, output.current_actor())
     if id is not None and done.count == 0 and not done.failures:
         output.exit_with_error(f"There is no dead letter {id}")
     terminal.echo(f"{_counted(done.count)} {'was' if done.count == 1 else 'were'} {what}.")
     for failed, reason in list(done.failures.items())[:_MAX_FAILURES]:
-        terminal.echo(f"pizza: {failed} was not {what}: {_one_line(reason)}.", err=True)
+        terminal.echo(f"pizza: {failed} was not {what}: {format_cell(reason)}.", err=True)
     more = len(done.failures) - _MAX_FAILURES
     if more > 0:
         terminal.echo(f"pizza: {more} more were not {what}.", err=True)
@@ -129,11 +132,11 @@ def _print_array(found: Iterable[StoredDeadLetter]) -> None:
 
 
 def _line(letter: StoredDeadLetter) -> str:
-    reason = _one_line(letter.reason)
+    reason = format_cell(letter.reason)
     if len(reason) > _MAX_REASON:
         reason = f"{reason[:_MAX_REASON]}…"
-    where = _one_line(letter.queue)
-    task = _one_line(letter.task or "-")
+    where = format_cell(letter.queue)
+    task = format_cell(letter.task or "-")
     return (
         f"{letter.id}  {letter.died_at}  {where}  {task}  {letter.attempt}/{letter.runs}: {reason}"
     )
@@ -149,19 +152,15 @@ def _text(letter: StoredDeadLetter) -> str:
         "attempts": letter.attempt,
         "runs": letter.runs,
         "priority": letter.priority,
-        "needs": ", ".join(letter.needs or []) or "-",
+        "needs": letter.needs,
         "size": f"{letter.size} bytes",
     }
-    lines = [f"{name:10}{_one_line(str(value))}" for name, value in fields.items()]
+    lines = [f"{name:10}{format_cell(value)}" for name, value in fields.items()]
     for name, value in (("headers", letter.headers), ("body", letter.body)):
         lines += ["", name, json.dumps(value, indent=2, ensure_ascii=False)]
     if letter.traceback:
         lines += ["", letter.traceback]
     return "\n".join(lines)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _counted(count: int) -> str:
