@@ -1,13 +1,12 @@
 """The cook on Celery, tuned: late acks, prefetch 1, a priority queue, confirms, nothing idle on."""
 
 import os
-from typing import Any
+from collections.abc import Iterable
 
 from celery import Celery
-from celery.signals import worker_process_init
 from kombu import Queue
 
-from benchmarks.peers.cook import PeerCook
+from benchmarks.peers.cook import cook
 
 QUEUE = "bench_celery"
 
@@ -23,17 +22,11 @@ app.conf.update(
     task_queues=[Queue(QUEUE, queue_arguments={"x-max-priority": 10})],
     task_default_queue=QUEUE,
 )
-
-_cook: list[PeerCook] = []
-
-
-@worker_process_init.connect
-def connect_cook(**_: Any) -> None:
-    """Connect after the fork."""
-    _cook.append(PeerCook())
+cook_order = app.task(cook)
 
 
-@app.task
-def cook_order(number: str) -> None:
-    """Cook one order."""
-    _cook[0].cook(number)
+def send(backlog: Iterable[tuple[str, int]]) -> None:
+    """Send (number, priority) each, persistent and confirmed."""
+    with app.producer_pool.acquire(block=True) as producer:
+        for number, priority in backlog:
+            cook_order.apply_async((number,), priority=priority, producer=producer)

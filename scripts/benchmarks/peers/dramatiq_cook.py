@@ -1,14 +1,13 @@
 """The cook on Dramatiq, tuned: prefetch 1 (by its environment), a priority queue, confirms."""
 
 import os
+from collections.abc import Iterable
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import AgeLimit, Pipelines, TimeLimit
 
-from benchmarks.peers.cook import PeerCook
-
-QUEUE = "bench_dramatiq"
+from benchmarks.peers.cook import cook
 
 broker = RabbitmqBroker(
     url=f"amqp://guest:guest@{os.environ.get('RABBITMQ', '')}/%2F",
@@ -20,13 +19,10 @@ broker.middleware = [
     each for each in broker.middleware if not isinstance(each, AgeLimit | Pipelines | TimeLimit)
 ]
 dramatiq.set_broker(broker)
+cook_order = dramatiq.actor(cook, queue_name="bench_dramatiq")
 
-_cook: list[PeerCook] = []
 
-
-@dramatiq.actor(queue_name=QUEUE)
-def cook_order(number: str) -> None:
-    """Cook one order; there is one thread in each process."""
-    if not _cook:
-        _cook.append(PeerCook())
-    _cook[0].cook(number)
+def send(backlog: Iterable[tuple[str, int]]) -> None:
+    """Send (number, priority) each, persistent and confirmed."""
+    for number, priority in backlog:
+        cook_order.send_with_options(args=(number,), broker_priority=priority)

@@ -3,9 +3,12 @@
 `python -m benchmarks.peers.kitchens NAME` sends the backlog of one of them, and ends.
 """
 
+import os
 import sys
-from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
+
+import psycopg
 
 from benchmarks.environment import BenchCluster
 from supervisor.process_group import python
@@ -35,30 +38,11 @@ def start(cluster: BenchCluster, peer: str, cooks: int) -> None:
     cluster.start_process("cooks", command, dramatiq_queue_prefetch="1")
 
 
-def send(peer: str, backlog: Iterable[tuple[str, int]]) -> None:
-    """Send (number, priority) each, persistent and confirmed."""
-    if peer == "celery":
-        from benchmarks.peers import celery_cook
-
-        with celery_cook.app.producer_pool.acquire(block=True) as producer:
-            for number, priority in backlog:
-                celery_cook.cook_order.apply_async((number,), priority=priority, producer=producer)
-        return
-    from benchmarks.peers import dramatiq_cook
-
-    for number, priority in backlog:
-        dramatiq_cook.cook_order.send_with_options(args=(number,), broker_priority=priority)
-
-
 def main(peer: str) -> None:
     """Send the backlog that the database holds."""
-    import os
-
-    import psycopg
-
     with psycopg.connect(os.environ["DB_URL"]) as conn:
         rows = conn.execute("select number, priority from orders order by created_at").fetchall()
-    send(peer, rows)
+    import_module(f"benchmarks.peers.{peer}_cook").send(rows)
 
 
 if __name__ == "__main__":
