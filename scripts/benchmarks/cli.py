@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import cpu, report
+from benchmarks import cpu
 from benchmarks.environment import BenchEnvironment
 from benchmarks.measurements import (
     dispatch,
@@ -24,7 +24,7 @@ from benchmarks.measurements import (
     relay,
     streams,
 )
-from benchmarks.results import MeasurementFailed, Result
+from benchmarks.results import MeasurementFailed, Result, show_table, write_file
 from benchmarks.soak import soak_test
 from bootstrap.data_dir import FOLDER
 from devservices import ProcessFailed
@@ -55,8 +55,8 @@ def main() -> int:
     results: list[Result] = []
     code = run_program(lambda: run(options, results), FAILURES, "the benchmark failed: ")
     print()
-    report.show(results)
-    report.write(options.json, results, time.monotonic() - began)
+    show_table(results)
+    write_file(options.json, results, time.monotonic() - began)
     return code
 
 

@@ -22,7 +22,7 @@ class Load:
     """What the clients saw in the window, which is the time after the warm-up.
 
     created: orders answered with 201 in the window; total: and before and after it.
-    began, ended: the window by the wall clock.
+    began: when the window began, by the wall clock.
     """
 
     seconds: float
@@ -31,11 +31,6 @@ class Load:
     total: int = 0
     errors: int = 0
     milliseconds: list[float] = field(default_factory=list)
-
-    @property
-    def ended(self) -> float:
-        """When the window ended, by the wall clock."""
-        return self.began + self.seconds
 
     @property
     def rate(self) -> float:

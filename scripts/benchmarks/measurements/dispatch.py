@@ -1,16 +1,13 @@
 """How long an order waits for an idle cook, by the database's clock."""
 
-import statistics
-import time
-
 from benchmarks import load
-from benchmarks.environment import BenchCluster, BenchEnvironment
-from benchmarks.results import Result, at_most, latencies
+from benchmarks.environment import BenchEnvironment
+from benchmarks.results import Result, at_most, latencies, median_ms
 from terminal.progress import step
 
 COOKS, RATE = 3, 10.0
 GOAL_P50_MS, GOAL_P99_MS = 3, 15
-READ_PATHS = 40
+STATEMENTS = 40
 
 _TIMES = """
 select o.number, extract(epoch from r.changed_at)::float8, extract(epoch from c.changed_at)::float8
@@ -37,7 +34,10 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
             answers = load.paced(cluster.port, RATE, seconds)
         left = "select exists (select from orders where status <> 'ready')"
         cluster.wait_until(lambda: not cluster.value(left), "the last order")
-        at_once, rested = _statement(cluster, 0.0), _statement(cluster, 1 / RATE)
+        at_once, rested = (
+            round(median_ms(lambda: cluster.value("select 1"), STATEMENTS, rest), 3)
+            for rest in (0.0, 1 / RATE)
+        )
         rows = [row for row in cluster.conn.execute(_TIMES).fetchall() if row[0] in answers]
     waited = [(cooking - received) * 1000 for _, received, cooking in rows]
     after = [(cooking - answers[number][1]) * 1000 for number, _, cooking in rows]
@@ -55,14 +55,3 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
         at_most(f"{name}, p99", found["p99_ms"], "ms", GOAL_P99_MS),
         Result(rest, rested, "ms", None, lower_is_better=True, baseline=("at once", at_once)),
     ]
-
-
-def _statement(cluster: BenchCluster, rest: float) -> float:
-    """The median of `select 1`, in milliseconds, each after so many seconds of rest."""
-    found = []
-    for _ in range(READ_PATHS):
-        time.sleep(rest)
-        began = time.perf_counter()
-        cluster.conn.execute("select 1").fetchone()
-        found.append((time.perf_counter() - began) * 1000)
-    return round(statistics.median(found), 3)

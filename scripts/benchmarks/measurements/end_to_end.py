@@ -28,7 +28,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
         with step(f"Stack: {CLIENTS} clients"):
             before = cpu.snapshot(groups)
             found = load.drive(cluster.port, CLIENTS, seconds, warm_up)
-        ready = cluster.value(_READY, found.began, found.ended) / seconds
+        ready = cluster.value(_READY, found.began, found.began + seconds) / seconds
         with step("Stack: cooking what is left"):
             left = "select exists (select from orders where status <> 'ready')"
             cluster.wait_until(lambda: not cluster.value(left), "the last order", pause=0.1)

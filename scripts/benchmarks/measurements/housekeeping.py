@@ -1,13 +1,12 @@
 """What one round of the keeper takes at the sizes that docs/guarantees.md names."""
 
 import time
-from collections.abc import Callable
-from statistics import median
+from contextlib import closing
 
 from kombu import Queue
 
 from benchmarks.environment import BenchCluster, BenchEnvironment
-from benchmarks.results import Result
+from benchmarks.results import Result, median_ms
 from pizza.database.connection import connect
 from pizza.taskqueue.broker.connection import BrokerConnection
 from pizza.taskqueue.outbox.rescuer import Rescuer
@@ -50,28 +49,17 @@ def _rescue(cluster: BenchCluster) -> Result:
         while time.monotonic() < until:
             rescuer.rescue()
             time.sleep(0.5)
-        found = _milliseconds(rescuer.rescue)
+        found = median_ms(rescuer.rescue, ROUNDS)
     left = cluster.value("select count(*) from message where state = 'claimed'")
     details = {"still_claimed": left}
-    return Result(f"one look at {WORKERS:,} workers", median(found), "ms", details=details)
+    return Result(f"one look at {WORKERS:,} workers", found, "ms", details=details)
 
 
 def _depths(cluster: BenchCluster) -> Result:
     names = [f"bench {number}" for number in range(QUEUES)]
     queues = tuple(Queue(name, durable=False, exclusive=True) for name in names)
-    broker = BrokerConnection(cluster.settings.broker_url, name="bench", heartbeat=10)
-    try:
+    url = cluster.settings.broker_url
+    with closing(BrokerConnection(url, name="bench", heartbeat=10)) as broker:
         broker.declare(Topology(queues=queues))
-        found = _milliseconds(lambda: broker.queue_stats(names))
-    finally:
-        broker.close()
-    return Result(f"one look at {QUEUES} queues", median(found), "ms")
-
-
-def _milliseconds(look: Callable[[], object]) -> list[float]:
-    found = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        look()
-        found.append(1000 * (time.perf_counter() - began))
-    return found
+        found = median_ms(lambda: broker.queue_stats(names), ROUNDS)
+    return Result(f"one look at {QUEUES} queues", found, "ms")

@@ -26,7 +26,10 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
             few = load.drive(cluster.port, FEW, seconds / 2, 1.0)
         _verify(cluster, many.total + few.total)
         connections = cluster.settings.web_workers * cluster.settings.web_threads
-    database = _database(environment, connections, 3 if quick else 8)
+    what = f"Intake: pgbench, {connections} connections"
+    with environment.cluster("pgbench") as cluster, step(what):
+        set_capacity(cluster.conn, 0)
+        database = pgbench.rate(cluster, connections, 3 if quick else 8)
     details = latencies(many.milliseconds) | {"errors": many.errors, "cpu_us_per_order": spent}
     few_details = latencies(few.milliseconds) | {"errors": few.errors, "orders_s": round(few.rate)}
     right, p99 = many.rate if many.errors == 0 else 0.0, few_details["p99_ms"]
@@ -50,10 +53,3 @@ def _verify(cluster: BenchCluster, created: int) -> None:
     }
     if set(counts.values()) != {created}:
         raise MeasurementFailed(f"{created} orders were answered with 201, but stored: {counts}.")
-
-
-def _database(environment: BenchEnvironment, connections: int, seconds: int) -> float:
-    with environment.cluster("pgbench") as cluster:
-        set_capacity(cluster.conn, 0)
-        with step(f"Intake: pgbench, {connections} connections"):
-            return pgbench.rate(cluster, connections, seconds)

@@ -2,8 +2,8 @@
 
 import os
 import re
+import shutil
 import subprocess
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -23,18 +23,13 @@ COMMENT = re.compile(r"^--.*$", re.MULTILINE)
 GUEST = re.compile(r"(guest )\d+", re.IGNORECASE)
 
 
-def find(binaries: Path) -> Path | None:
-    """pgbench of the server, or of the system."""
-    folders = [binaries, *of_debian()]
-    return next((f / "pgbench" for f in folders if os.access(f / "pgbench", os.X_OK)), None)
-
-
 def rate(cluster: BenchCluster, connections: int, seconds: int) -> float:
     """Orders a second over so many connections, prepared, with nothing else running."""
-    program = find(cluster.servers.postgres.binaries)
+    folders = map(str, (cluster.servers.postgres.binaries, *of_debian()))
+    program = shutil.which("pgbench", path=os.pathsep.join(folders))
     if program is None:
         raise MeasurementFailed("pgbench is nowhere: install postgresql-contrib.")
-    command = [str(program), "-n", "-M", "prepared", "-c", str(connections), "-j", "1"]
+    command = [program, "-n", "-M", "prepared", "-c", str(connections), "-j", "1"]
     command += ["-T", str(seconds)]
     for number in range(sample_orders.KINDS):
         script = cluster.folder / f"{number}.sql"

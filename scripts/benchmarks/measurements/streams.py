@@ -5,7 +5,6 @@ from statistics import median
 from benchmarks import listeners, load
 from benchmarks.environment import BenchCluster, BenchEnvironment
 from benchmarks.results import Result, at_most, latencies
-from pizza.database.connection import connect
 from supervisor.process_group import python
 from terminal.progress import step
 
@@ -51,8 +50,7 @@ def measure(environment: BenchEnvironment, quick: bool) -> list[Result]:
 
 def _paths(cluster: BenchCluster) -> list[str]:
     """Each customer another order, as far as there are any."""
-    with connect(cluster.db_url, name="bench") as conn:
-        rows = conn.execute("select number from orders limit %s", (CUSTOMERS,)).fetchall()
+    rows = cluster.conn.execute("select number from orders limit %s", (CUSTOMERS,)).fetchall()
     each, more = divmod(CUSTOMERS, len(rows))
     numbers = [(number, each + (n < more)) for n, (number,) in enumerate(rows)]
     return [f"/events={BOARDS}", *(f"/orders/{number}/events={count}" for number, count in numbers)]
