@@ -1,35 +1,36 @@
-"""Types of WSGI applications (PEP 3333), and a base class for their input."""
+"""Types of WSGI applications (PEP 3333), and what the layers around the application share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 Environ = dict[str, Any]
+Headers = list[tuple[str, str]]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class WrappedInput:
-    """A request's `wsgi.input` whose reads are made by `_call`."""
+@dataclass(frozen=True, slots=True)
+class WatchedInput:
+    """A request's `wsgi.input`. Each read runs in a context of `watch`."""
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
+    source: Any
+    watch: Callable[[], AbstractContextManager[object]]
 
     def read(self, size: int = -1) -> bytes:
-        """As of a file."""
-        return self._call(self._source.read, size)
+        """As of a file; the only method that pizza.web.http.request_body calls."""
+        with self.watch():
+            content: bytes = self.source.read(size)
+            return content
 
-    def readline(self, size: int = -1) -> bytes:
-        """As of a file."""
-        return self._call(self._source.readline, size)
 
-    def readlines(self, hint: int = -1) -> list[bytes]:
-        """As of a file."""
-        return list(self)
+def add_headers(start_response: StartResponse, added: Headers) -> StartResponse:
+    """A `start_response` that adds headers to the response."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
+    def start(status: str, headers: Headers, *more: Any) -> Any:
+        return start_response(status, [*headers, *added], *more)
 
-    def _call(self, read: Callable[[int], bytes], size: int) -> bytes:
-        return read(size)
+    return start

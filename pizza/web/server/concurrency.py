@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from pizza.web.wsgi import Environ, StartResponse, WrappedInput, Wsgi
+from pizza.web.wsgi import Environ, StartResponse, WatchedInput, Wsgi
 
 # How long a request keeps its slot while it waits for its client.
 _HOLD_SECONDS = 0.05
@@ -28,7 +28,8 @@ class ConcurrencyLimiter:
         self._lock = threading.Lock()
         # One held lock for each waiting request; releasing it hands over a slot.
         self._queue: deque[threading.Lock] = deque()
-        self._reading: dict[_Body, float] = {}
+        # When each read of a body began whose request still has its slot.
+        self._reading_since: dict[object, float] = {}
 
     def wrap(self, app: Wsgi) -> Wsgi:
         """Wrap a WSGI application: a request holds a slot until `app` returns.
@@ -37,12 +38,12 @@ class ConcurrencyLimiter:
         """
 
         def limited(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            body = environ["wsgi.input"] = _Body(environ["wsgi.input"], self)
+            environ["wsgi.input"] = WatchedInput(environ["wsgi.input"], self._reading_body)
             self.acquire()
             try:
                 return app(environ, start_response)
             finally:
-                body.finish()
+                self.release()
 
         return limited
 
@@ -69,43 +70,23 @@ class ConcurrencyLimiter:
         else:
             self._free += 1
 
-    def start_read(self, body: _Body) -> None:
-        """Record that the request of `body` waits for its client from now on."""
+    @contextmanager
+    def _reading_body(self) -> Iterator[None]:
+        """In the block a request may lose its slot; it has one again at the end."""
+        read = object()
         with self._lock:
-            self._reading[body] = time.monotonic()
-
-    def finish_read(self, body: _Body) -> bool:
-        """Record that its client has sent; return whether the request still has its slot."""
-        with self._lock:
-            return self._reading.pop(body, None) is not None
+            self._reading_since[read] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                has_slot = self._reading_since.pop(read, None) is not None
+            if not has_slot:
+                self.acquire()
 
     def _reclaim_from_slow_clients(self) -> None:
         with self._lock:
             before = time.monotonic() - _HOLD_SECONDS
-            for body in [each for each, since in self._reading.items() if since < before]:
-                del self._reading[body]
+            for read in [each for each, since in self._reading_since.items() if since < before]:
+                del self._reading_since[read]
                 self._hand_over()
-
-
-class _Body(WrappedInput):
-    """A request's `wsgi.input` that reports to the limiter when it waits for the client."""
-
-    def __init__(self, source: Any, limiter: ConcurrencyLimiter) -> None:
-        super().__init__(source)
-        self._limiter = limiter
-        self._has_slot = True
-
-    def finish(self) -> None:
-        """Release the slot at the end of the request."""
-        if self._has_slot:
-            self._limiter.release()
-
-    def _call(self, read: Callable[[int], bytes], size: int) -> bytes:
-        self._limiter.start_read(self)
-        try:
-            return read(size)
-        finally:
-            if not self._limiter.finish_read(self):
-                self._has_slot = False
-                self._limiter.acquire()
-                self._has_slot = True

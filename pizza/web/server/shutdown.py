@@ -13,8 +13,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from granian import _signals as granian_signals
 from granian._granian import WorkerSignal
@@ -22,7 +21,7 @@ from granian._granian import WorkerSignal
 from pizza.taskqueue.lifecycle import STOP_SIGNALS, handle_stop_signals
 from pizza.web.http.problems import Problem
 from pizza.web.security.request_checks import send_problem
-from pizza.web.wsgi import Wsgi
+from pizza.web.wsgi import Environ, StartResponse, Wsgi, add_headers
 
 # A request takes at most about two seconds.
 DRAIN_TIMEOUT_SECONDS = 2.5
@@ -49,18 +48,16 @@ class Drain:
     def wrap(self, app: Wsgi) -> Wsgi:
         """Wrap a WSGI application: requests after `close` are refused with 503."""
 
-        def counted(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        def counted(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
             with self._lock:
                 refused, last = self._closed, self._ending
                 self._running += 1
             if last:
-                start_response = _with_connection_close(start_response)
+                start_response = add_headers(start_response, [("Connection", "close")])
             try:
-                return (
-                    send_problem(_REFUSAL, start_response)
-                    if refused
-                    else app(environ, start_response)
-                )
+                if refused:
+                    return send_problem(_REFUSAL, start_response)
+                return app(environ, start_response)
             finally:
                 with self._lock:
                     self._running -= 1
@@ -111,12 +108,3 @@ def install_signal_handlers(drain: Drain) -> None:
         return stop
 
     granian_signals.set_sync_signals = set_sync_signals
-
-
-def _with_connection_close(start_response: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `Connection: close` to the response."""
-
-    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-        return start_response(status, [*headers, ("Connection", "close")], *more)
-
-    return start

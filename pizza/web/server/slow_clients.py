@@ -14,9 +14,10 @@ import socket
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from pizza.config.parsers import Network, is_loopback
 from pizza.taskqueue.logs import log_action
@@ -26,7 +27,7 @@ from pizza.web.security.forwarded import parse_address
 from pizza.web.security.proxies import client_of
 from pizza.web.server import connections
 from pizza.web.server.connections import Connection, normalized
-from pizza.web.wsgi import Environ, WrappedInput, Wsgi
+from pizza.web.wsgi import Environ, StartResponse, WatchedInput, Wsgi
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +78,20 @@ class SlowClients:
         They raise Problem 408, and 429 for a client with too many waiting bodies.
         """
 
-        def limited(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-            environ["wsgi.input"] = _Body(environ["wsgi.input"], environ, self)
+        def limited(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            watch = partial(self._reading_body, environ)
+            environ["wsgi.input"] = WatchedInput(environ["wsgi.input"], watch)
             return app(environ, start_response)
 
         return limited
+
+    @contextmanager
+    def _reading_body(self, environ: Environ) -> Iterator[None]:
+        read = self.start_read(environ)
+        try:
+            yield
+        finally:
+            self.finish_read(read)
 
     def start_read(self, environ: Environ) -> BodyRead:
         """Record the start of a read. Raises Problem 429."""
@@ -191,18 +201,3 @@ def _timeout() -> Problem:
 def _too_many() -> Problem:
     detail = "Too many requests from this client wait for their bodies."
     return Problem(429, detail, headers=(("Retry-After", "10"), ("Connection", "close")))
-
-
-class _Body(WrappedInput):
-    """A request's `wsgi.input` with limited reads."""
-
-    def __init__(self, source: Any, environ: Environ, slow: SlowClients) -> None:
-        super().__init__(source)
-        self._environ, self._slow = environ, slow
-
-    def _call(self, read: Callable[[int], bytes], size: int) -> bytes:
-        started = self._slow.start_read(self._environ)
-        try:
-            return read(size)
-        finally:
-            self._slow.finish_read(started)
