@@ -90,7 +90,7 @@ def _report_listening(shared: SharedState) -> None:
         while not is_listening():
             time.sleep(_POLL_SECONDS)
         set_send_timeout(_SEND_TIMEOUT_SECONDS)
-        shared.set_open()
+        shared.listening.set()
 
     threading.Thread(target=report, name="listening", daemon=True).start()
 

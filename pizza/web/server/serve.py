@@ -69,7 +69,7 @@ def serve(settings: Settings) -> int:
         return 1
     multiprocessing.set_start_method("spawn", force=True)
     _allow_descriptors(2 * _CONNECTIONS + 2 * settings.streams_per_worker)
-    shared = SharedState.create()
+    shared = SharedState()
     end = threading.Event()
     relay = restaurant.start_relay(settings)
     _start_thread(_publish_state, relay.state, shared, end)
@@ -247,7 +247,7 @@ def _log_ready(
     """Log that the service has started, once a worker listens and the order limit is set."""
     tried.wait()
     while not end.wait(0.02):
-        if shared.is_open:
+        if shared.listening.is_set():
             text = f"Service started on port {settings.port}"
             log_action(log.info, "service_started", text, {"host": settings.host})
             if not settings.keys:

@@ -270,7 +270,7 @@ def test_when_the_last_key_vanishes_from_the_table_a_key_stays_required(
 ):
     monkeypatch.setattr("pizza.auth.auth_cache._MAX_AGE_S", 0.0)
     restaurant.keys.append(KEY)
-    shared = SharedState.create()
+    shared = SharedState()
     dependencies = Dependencies(restaurant, shared.read, shared.authentication)
     client = create_app(Settings(), dependencies).test_client()
     assert client.get("/workers/status").status_code == 401

@@ -11,11 +11,11 @@ def read_into(state, connection):
 
 
 def test_nothing_on_the_board_means_unknown():
-    assert SharedState.create().read() == "unknown"
+    assert SharedState().read() == "unknown"
 
 
 def test_a_written_state_can_be_read():
-    state = SharedState.create()
+    state = SharedState()
     state.write("leading")
     assert state.read() == "leading"
     state.write("x" * 200)
@@ -23,7 +23,7 @@ def test_a_written_state_can_be_read():
 
 
 def test_an_old_notice_means_unknown(monkeypatch):
-    state = SharedState.create()
+    state = SharedState()
     state.write("leading")
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 60)
@@ -31,7 +31,7 @@ def test_an_old_notice_means_unknown(monkeypatch):
 
 
 def test_a_spawned_process_reads_what_its_parent_wrote():
-    state = SharedState.create()
+    state = SharedState()
     state.write("leading, broker away")
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=read_into, args=(state, theirs))
