@@ -17,7 +17,7 @@ from typing import Any
 
 from bootstrap.data_dir import FOLDER
 from chaos_tools import scenarios
-from chaos_tools.checks.report import MUST_BE_EMPTY, Report
+from chaos_tools.report import MUST_BE_EMPTY, Report
 from chaos_tools.run import RunOptions, run_scenario
 from chaos_tools.scenario import SCENARIOS
 from devservices import ProcessFailed

@@ -5,15 +5,16 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from benchmarks.environment import environment_for
-from chaos_tools.checks.latency_probe import LatencyProbe
-from chaos_tools.fault_log import FaultLog
+from chaos_tools.checks.latency_probe import PUBLISH_SECONDS, LatencyProbe
 from chaos_tools.process_specs import process_commands
+from chaos_tools.report import Report
 from chaos_tools.workload.order_generator import OrderGenerator
 from devservices import Proxy, Servers, free_port, wait_until
 from supervisor.api_client import ApiError
@@ -24,12 +25,24 @@ START_SECONDS = 90.0
 
 
 class ChaosCluster(ProcessGroup):
-    """A full restaurant on its own database. Exits that no scenario caused are recorded."""
+    """A full restaurant on its own database. Exits that no scenario caused are recorded.
 
+    generator: places the orders; there when a scenario runs.
+    injected, recovered: when a server was taken away, and when something recovered.
+    lost_at_broker: ids of notifications that the broker had confirmed when it lost its disk.
+    """
+
+    generator: OrderGenerator
     SUPERVISE_SECONDS = 0.2
 
     def __init__(
-        self, servers: Servers, db_url: str, folder: Path, *, use_proxy: bool = False
+        self,
+        servers: Servers,
+        db_url: str,
+        folder: Path,
+        report: Report,
+        *,
+        use_proxy: bool = False,
     ) -> None:
         """Starts nothing. use_proxy: all processes reach each server through a proxy."""
         ends = (servers.postgres.address, servers.rabbitmq.address)
@@ -39,9 +52,10 @@ class ChaosCluster(ProcessGroup):
         self.servers = servers
         self.db_url = db_url
         self.port = free_port()
-        self.unexpected_exits: list[str] = []
-        self.fault_log = FaultLog()
-        self.generator: OrderGenerator | None = None
+        self.report = report
+        self.injected: list[datetime] = []
+        self.recovered: list[datetime] = []
+        self.lost_at_broker: set[str] = set()
 
     def start(self) -> None:
         """Start all processes and their supervision; waits for nothing."""
@@ -55,6 +69,14 @@ class ChaosCluster(ProcessGroup):
         return [name for name in self.processes if name.startswith("chef")]
 
     # -- faults and processes -------------------------------------------------------------
+
+    def record_injection(self) -> None:
+        """A server is taken away now."""
+        self.injected.append(datetime.now(UTC))
+
+    def record_recovery(self) -> None:
+        """Something has recovered now: the time to full speed counts from here."""
+        self.recovered.append(datetime.now(UTC))
 
     @contextmanager
     def extra_processes(self, commands: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
@@ -78,18 +100,18 @@ class ChaosCluster(ProcessGroup):
         finally:
             for name, command in commands.items():
                 self.start_process(name, command)
-            self.fault_log.record_recovery()
+            self.record_recovery()
 
     def kill(self, name: str, extra_env: Mapping[str, str] | None = None) -> None:
         """kill -9, and start again under the same name, with another environment if given."""
         if name == "service":
-            self.fault_log.record_injection()  # nothing new to cook until it has started
+            self.record_injection()  # nothing new to cook until it has started
         with self._lock:
             managed = self.processes[name]
             managed.process.kill()
             managed.extra_env = managed.extra_env if extra_env is None else extra_env
             self.restart_process(managed)
-        self.fault_log.record_recovery()
+        self.record_recovery()
 
     def restart(self, name: str) -> None:
         """Stop with SIGTERM and start again; a new order service starts before the old one ends."""
@@ -103,14 +125,14 @@ class ChaosCluster(ProcessGroup):
                     raise ApiError(f"{name} did not start; see {self.folder}.")
             old.send(signal.SIGTERM)
             if code := old.wait(ONE_STOP_SECONDS):
-                self.unexpected_exits.append(f"{name}, stopped: {code}")
+                self.report.died.append(f"{name}, stopped: {code}")
             if name != "service":
                 self.restart_process(managed)
-        self.fault_log.record_recovery()
+        self.record_recovery()
 
     def handle_exit(self, managed: ManagedProcess) -> None:
         """Record the exit, and restart the process."""
-        self.unexpected_exits.append(managed.name)
+        self.report.died.append(managed.name)
         self.restart_process(managed)
 
     def freeze(self, name: str) -> None:
@@ -120,7 +142,7 @@ class ChaosCluster(ProcessGroup):
     def thaw(self, name: str) -> None:
         """SIGCONT."""
         self.processes[name].process.resume()
-        self.fault_log.record_recovery()
+        self.record_recovery()
 
     def recover(self) -> None:
         """Undo all faults: start servers, reset proxies and settings, resume frozen processes."""
@@ -134,7 +156,7 @@ class ChaosCluster(ProcessGroup):
         self.servers.postgres.set_read_only(False)
         for managed in self.processes.values():
             managed.process.resume()
-        self.fault_log.record_recovery()
+        self.record_recovery()
 
     def close(self) -> None:
         """Stop all processes and proxies."""
@@ -163,6 +185,13 @@ class ChaosCluster(ProcessGroup):
     def probe(self, batch: int = 1) -> LatencyProbe:
         """A measurement of the publisher, not through a proxy."""
         return LatencyProbe(self.db_url, self.servers.rabbitmq.url, batch)
+
+    @contextmanager
+    def measured_publishing(self, batch: int = 1) -> Iterator[None]:
+        """Record how soon events are published during the block. batch: as for `probe`."""
+        with self.probe(batch) as probe:
+            yield
+        self.report.record_percentile("events published", probe.latencies(), PUBLISH_SECONDS)
 
     def log_count(self, action: str, name: str = "*") -> int:
         """How many log lines of a process have an action; `*`: of all processes."""

@@ -11,9 +11,8 @@ import kombu
 
 from benchmarks.environment import empty_broker, fresh_database
 from chaos_tools.checks import queries, resources
-from chaos_tools.checks.report import (
+from chaos_tools.checks.results import (
     DRAIN_SECONDS,
-    Report,
     check_times,
     delivered_count,
     fill_report,
@@ -21,6 +20,7 @@ from chaos_tools.checks.report import (
 )
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
+from chaos_tools.report import Report
 from chaos_tools.scenario import Scenario
 from chaos_tools.workload.handover import hand_over_orders
 from chaos_tools.workload.order_generator import OrderGenerator
@@ -62,7 +62,7 @@ def run_scenario(servers: Servers, folder: Path, scenario: Scenario, options: Ru
     options = options.for_scenario(scenario)
     random = Random(f"{scenario.name} {options.seed}")
     report = Report(scenario.name, options.seed, options.seconds)
-    with chaos_cluster(servers, folder / scenario.name, scenario) as cluster:
+    with chaos_cluster(servers, folder / scenario.name, scenario, report) as cluster:
         generator = cluster.generator = OrderGenerator(
             cluster.port, random, options.rate, options.retry_unanswered
         )
@@ -84,15 +84,18 @@ def run_scenario(servers: Servers, folder: Path, scenario: Scenario, options: Ru
                     report.grown = resources.grown(cluster, before) if before else []
         finally:
             generator.abort()
-        report.unanswered, report.failures = generator.unanswered, generator.failures
-        fill_report(cluster, generator.accepted, report, rate=options.rate)
+        report.unanswered = generator.unanswered
+        report.failures[:0] = generator.failures
+        fill_report(cluster, generator.accepted, rate=options.rate)
         check_times(report, scenario, generator.responses)
-    report.died, report.non_json_lines = cluster.unexpected_exits, cluster.non_json_lines()
+    report.non_json_lines = cluster.non_json_lines()
     return report
 
 
 @contextmanager
-def chaos_cluster(servers: Servers, folder: Path, scenario: Scenario) -> Iterator[ChaosCluster]:
+def chaos_cluster(
+    servers: Servers, folder: Path, scenario: Scenario, report: Report
+) -> Iterator[ChaosCluster]:
     """A cluster on a fresh database and an empty broker; it recovers and is closed at the end."""
     name = f"chaos_{scenario.name.replace('-', '_')}_{time.time_ns()}"
     with fresh_database(servers, name) as url:
@@ -100,7 +103,7 @@ def chaos_cluster(servers: Servers, folder: Path, scenario: Scenario) -> Iterato
         empty_broker(servers.rabbitmq.address, [queue.name, DEAD_LETTER_QUEUE])
         with kombu.Connection(servers.rabbitmq.url) as link:
             queue(link.channel()).declare()  # nothing is lost before the subscriber starts
-        cluster = ChaosCluster(servers, url, folder, use_proxy=scenario.use_proxy)
+        cluster = ChaosCluster(servers, url, folder, report, use_proxy=scenario.use_proxy)
         if scenario.start_late:
             servers.stop()
         try:
@@ -134,7 +137,7 @@ def is_ready(client: ApiClient) -> bool:
 
 def drain(cluster: ChaosCluster) -> float:
     """Seconds from the last recovery until the messages that waited then are sent."""
-    moment, began = cluster.fault_log.recovered[-1], time.monotonic()
+    moment, began = cluster.recovered[-1], time.monotonic()
     wait_until(lambda: not cluster.value(queries.UNSENT, moment=moment), 2 * DRAIN_SECONDS)
     return time.monotonic() - began
 

@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from chaos_tools import cli
-from chaos_tools.checks.report import Report
 from chaos_tools.cluster import ChaosCluster
+from chaos_tools.report import Report
 from chaos_tools.run import RunOptions, run_scenario
 from chaos_tools.scenario import SCENARIOS, Scenario
 from devservices import Servers

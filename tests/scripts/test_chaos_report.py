@@ -11,10 +11,11 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from chaos_tools.checks.report import Report, check_times, fill_report, longest_recovery
 from chaos_tools.checks.resources import ResourceSample, growth
+from chaos_tools.checks.results import check_times, fill_report, longest_recovery
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
+from chaos_tools.report import Report
 from chaos_tools.scenario import Scenario
 from chaos_tools.workload.order_generator import Response
 from devservices import Servers
@@ -54,7 +55,7 @@ def cluster(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosClus
     with psycopg.connect(db_url) as conn:
         for number in NUMBERS:
             conn.execute(_ORDER, {"number": number, "subscriber": SUBSCRIBER})
-    found = ChaosCluster(servers, db_url, tmp_path / "logs")
+    found = ChaosCluster(servers, db_url, tmp_path / "logs", Report("none", 1, 0.0))
     yield found
     found.close()
 
@@ -64,7 +65,7 @@ def judge(cluster: ChaosCluster, *doctoring: LiteralString) -> Report:
     with psycopg.connect(cluster.db_url) as conn:
         for statement in doctoring:
             conn.execute(statement)
-    return fill_report(cluster, NUMBERS, Report("none", 1, 0.0))
+    return fill_report(cluster, NUMBERS)
 
 
 def test_a_clean_database_is_good(cluster: ChaosCluster) -> None:
@@ -149,7 +150,7 @@ def test_a_line_that_is_not_json_is_seen(cluster: ChaosCluster) -> None:
 
 
 def test_only_what_the_broker_had_confirmed_and_lost_is_lost_there(cluster: ChaosCluster) -> None:
-    cluster.fault_log.lost_at_broker = {
+    cluster.lost_at_broker = {
         id
         for (id,) in cluster.rows(
             "select derived_uuid(id, 'event ' || n)::text "
@@ -171,7 +172,7 @@ def test_an_order_without_its_items_is_half_stored(cluster: ChaosCluster) -> Non
 
 
 def test_a_number_that_two_guests_were_told_is_doubled(cluster: ChaosCluster) -> None:
-    report = fill_report(cluster, [*NUMBERS, NUMBERS[0]], Report("none", 1, 0.0))
+    report = fill_report(cluster, [*NUMBERS, NUMBERS[0]])
     assert report.doubled == [f"{NUMBERS[0]} answered twice"]
 
 
@@ -185,13 +186,13 @@ def test_full_speed_is_back_when_cooking_is_as_fast_as_ordering(cluster: ChaosCl
             "unnest('{1, 6, 6.5, 7, 7.5, 8}'::float8[]) with ordinality as t(n, i) "
             "where number = 'ORD_20261125_001'"
         )
-    cluster.fault_log.recovered = [moment]
+    cluster.recovered = [moment]
     assert longest_recovery(cluster, rate=0.5) == pytest.approx(1)
     assert longest_recovery(cluster, rate=2) == pytest.approx(6)
     # Who is struck again before counts only if it was longer than the promise
-    cluster.fault_log.injected = [moment + timedelta(seconds=0.5)]
+    cluster.injected = [moment + timedelta(seconds=0.5)]
     assert longest_recovery(cluster, rate=2) == 0
-    cluster.fault_log.recovered, cluster.fault_log.injected = (
+    cluster.recovered, cluster.injected = (
         [moment],
         [moment + timedelta(seconds=60)],
     )

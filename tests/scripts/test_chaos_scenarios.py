@@ -16,9 +16,9 @@ from kombu import Connection
 from benchmarks.results import percentile
 from chaos_tools.checks import queues
 from chaos_tools.checks.latency_probe import LatencyProbe
-from chaos_tools.checks.report import Report, check_times, fill_report
+from chaos_tools.checks.results import check_times, fill_report
 from chaos_tools.cluster import ChaosCluster
-from chaos_tools.fault_log import Latency
+from chaos_tools.report import Latency, Report
 from chaos_tools.scenario import Scenario
 from chaos_tools.scenarios import neighbours
 from chaos_tools.scenarios.kill_points import leader_session
@@ -39,7 +39,7 @@ QUEUE = "test_chaos_scenarios"
 def cluster(servers: Servers, db_url: str, tmp_path: Path) -> Iterator[ChaosCluster]:
     """A restaurant in which nothing runs."""
     setup_queues(servers.rabbitmq.url)
-    found = ChaosCluster(servers, db_url, tmp_path / "logs")
+    found = ChaosCluster(servers, db_url, tmp_path / "logs", Report("none", 1, 0.0))
     yield found
     found.close()
 
@@ -79,9 +79,9 @@ def test_the_percentile_is_the_nearest_rank() -> None:
 
 
 def test_a_latency_beyond_its_limit_is_late_and_one_within_it_is_not(cluster: ChaosCluster) -> None:
-    cluster.fault_log.record_latency("events published", 0.4, 0.5)
-    cluster.fault_log.record_latency("orders begun", 0.6, 0.5)
-    report = fill_report(cluster, [], Report("none", 1, 0.0))
+    cluster.report.record_latency("events published", 0.4, 0.5)
+    cluster.report.record_latency("orders begun", 0.6, 0.5)
+    report = fill_report(cluster, [])
     check_times(report, Scenario("none", "", nothing_happens), [])
     assert report.late == ["orders begun after 0.60 s, limit 0.5 s"]
     assert not report.good
@@ -102,7 +102,7 @@ def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(cluster: Chao
             )
         conn.execute("delete from message")
     sample_tasks.record_results(cluster, [none, one, two])
-    report = fill_report(cluster, [], Report("none", 1, 0.0))
+    report = fill_report(cluster, [])
     assert report.lost == [f"task {none}"]
     assert report.doubled == [f"task {two}"]
     assert sample_tasks.recorded(cluster, [none, one, two]) == 2
@@ -117,8 +117,8 @@ def test_a_worker_of_the_scenarios_own_has_each_effect_once(cluster: ChaosCluste
             lambda: sample_tasks.recorded(cluster, ids) == len(ids), 10, "all have had their effect"
         )
     sample_tasks.record_results(cluster, ids)
-    assert not cluster.fault_log.lost
-    assert not cluster.fault_log.doubled
+    assert not cluster.report.lost
+    assert not cluster.report.doubled
     assert cluster.log_count("chaos_transaction_open") == 1
     assert not cluster.non_json_lines()
 

@@ -10,8 +10,6 @@ import amqp
 import psycopg
 from kombu import Connection
 
-from benchmarks.results import percentile
-from chaos_tools.fault_log import FaultLog
 from devservices import wait_until
 from pizza.taskqueue.task import publish
 from supervisor.api_client import ApiError
@@ -110,9 +108,3 @@ class LatencyProbe:
 
     def _take(self, message: amqp.Message) -> None:
         self._arrived.setdefault(int(message.body), time.monotonic())
-
-
-def record_publishing(fault_log: FaultLog, probe: LatencyProbe) -> None:
-    """Record for the report how soon events were published while a scenario ran."""
-    seconds = percentile(probe.latencies() or [0.0], 99)
-    fault_log.record_latency("99 of 100 events published", seconds, PUBLISH_SECONDS)

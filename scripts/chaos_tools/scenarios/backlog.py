@@ -4,7 +4,6 @@ import time
 from random import Random
 
 from chaos_tools.checks import queues
-from chaos_tools.checks.latency_probe import record_publishing
 from chaos_tools.checks.queues import dead_letters
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.scenario import scenario
@@ -51,15 +50,14 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
     before = cluster.log_count("messages_sent_again")
     ids = sample_tasks.send(cluster, 1)
     time.sleep(OLD_SECONDS)
-    with cluster.probe() as probe, queues.monitor_depth(cluster, QUEUE) as monitor:
+    with cluster.measured_publishing(), queues.monitor_depth(cluster, QUEUE) as monitor:
         ids += sample_tasks.send(cluster, BURST)
         wait_until(lambda: not cluster.value(_UNSENT_TASKS, queue=QUEUE), SENT_SECONDS)
         time.sleep(max(OBSERVED_SECONDS, seconds - OLD_SECONDS))
-    record_publishing(cluster.fault_log, probe)
     if monitor.removed:
-        cluster.fault_log.fail(f"{monitor.removed} good deliveries were thrown away")
+        cluster.report.fail(f"{monitor.removed} good deliveries were thrown away")
     if again := cluster.log_count("messages_sent_again") - before:
-        cluster.fault_log.fail(f"messages were sent again {again} times, and none was lost")
+        cluster.report.fail(f"messages were sent again {again} times, and none was lost")
     with sample_tasks.workers(cluster, "burst_1", "burst_2"):
         wait_until(lambda: sample_tasks.recorded(cluster, ids) == len(ids), WORKED_OFF_SECONDS)
     sample_tasks.record_results(cluster, ids)
@@ -75,17 +73,16 @@ def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None
     sample_tasks.create_table(cluster)
     ids = set(sample_tasks.send(cluster, count))
     if not wait_until(lambda: queues.depth(cluster, QUEUE) >= count, SENT_SECONDS, DEPTH_SECONDS):
-        cluster.fault_log.fail(f"{count} messages were not published in {SENT_SECONDS:g} s")
+        cluster.report.fail(f"{count} messages were not published in {SENT_SECONDS:g} s")
     wipe(cluster)
     cluster.servers.rabbitmq.start()
-    cluster.fault_log.record_recovery()
+    cluster.record_recovery()
     began = time.monotonic()
-    with cluster.probe() as probe:
+    with cluster.measured_publishing():
         wait_until(lambda: queues.depth(cluster, QUEUE) >= count, RESTORED_SECONDS, DEPTH_SECONDS)
         restored = time.monotonic() - began
-    cluster.fault_log.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
-    record_publishing(cluster.fault_log, probe)
-    cluster.fault_log.lost += [f"task {id}" for id in sorted(missing(cluster, ids))]
+        cluster.report.record_latency(f"{count:,} messages there again", restored, RESTORED_SECONDS)
+    cluster.report.lost += [f"task {id}" for id in sorted(missing(cluster, ids))]
     cluster.rows(_REMOVE, queue=QUEUE)
     queues.purge(cluster, QUEUE)
 
@@ -97,21 +94,20 @@ def unroutable(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     An event that no queue is bound for is dropped; one to a missing exchange waits, or is a dead
     letter.
     """
-    with cluster.probe(batch=GOOD_BATCH) as probe:
+    with cluster.measured_publishing(GOOD_BATCH):
         cluster.rows(_EVENTS, exchange=None, count=IMPOSSIBLE)
         cluster.rows(_EVENTS, exchange=ORDERS_DIRECT, count=UNROUTABLE)
         time.sleep(max(UNROUTABLE_SECONDS, seconds))
-    record_publishing(cluster.fault_log, probe)
     dropped = lambda: not cluster.value(_LEFT, exchange=ORDERS_DIRECT)  # noqa: E731
     if not wait_until(dropped, DROPPED_SECONDS):
-        cluster.fault_log.fail("events that no queue is bound for are still in the outbox")
+        cluster.report.fail("events that no queue is bound for are still in the outbox")
     kept = [
         bytes(body) for body, exchange in cluster.rows(_REMOVE_EVENTS) if exchange != ORDERS_DIRECT
     ]
     kept += [body for body, reason in dead_letters(cluster) if reason]
     for number in range(1, IMPOSSIBLE + 1):
         if f'"chaos event {number}"'.encode() not in kept:
-            cluster.fault_log.lost.append(f"event {number} to a missing exchange")
+            cluster.report.lost.append(f"event {number} to a missing exchange")
 
 
 def missing(cluster: ChaosCluster, ids: set[str]) -> set[str]:

@@ -31,20 +31,19 @@ def broker_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     Order messages are sent again. A notification that the broker had confirmed and no subscriber
     had received is lost; `wipe` records which ones those are.
     """
-    assert cluster.generator is not None
     time.sleep(random.uniform(0.1, 0.3) * seconds)
     cluster.generator.burst(WAITING)
     wipe(cluster)
-    cluster.fault_log.record_recovery()
+    cluster.record_recovery()
     time.sleep(seconds / 2)
 
 
 def wipe(cluster: ChaosCluster) -> None:
     """kill -9 of RabbitMQ, and its disk with it; records the notifications that may be lost."""
-    cluster.fault_log.record_injection()
+    cluster.record_injection()
     cluster.servers.rabbitmq.kill9()
     time.sleep(LAST_CONFIRMS_SECONDS)
-    cluster.fault_log.lost_at_broker |= {id for (id,) in cluster.rows(queries.CONFIRMED)}
+    cluster.lost_at_broker |= {id for (id,) in cluster.rows(queries.CONFIRMED)}
     cluster.servers.rabbitmq.wipe()
 
 
@@ -66,5 +65,5 @@ def queue_deleted(cluster: ChaosCluster, random: Random, seconds: float) -> None
                 channel.queue_unbind(TYPED_QUEUES[kind], ORDERS_TOPIC, f"kitchen.{kind}.*")
             else:
                 channel.queue_delete(random.choice([*TYPED_QUEUES.values(), *STATION_QUEUES]))
-            cluster.fault_log.record_recovery()
+            cluster.record_recovery()
             time.sleep(PAUSE_SECONDS)

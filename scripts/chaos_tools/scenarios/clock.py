@@ -29,11 +29,11 @@ def clock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         path = f"{FOLDER}:{cluster.environment['PYTHONPATH']}"
         off = random.choice((-HOUR_SECONDS, HOUR_SECONDS))
         cluster.kill(name, {"PYTHONPATH": path, "CHAOS_CLOCK_SECONDS": str(off)})
-        cluster.fault_log.record_attempt(shows(cluster, name, off))
+        cluster.report.record_attempt(shows(cluster, name, off))
         time.sleep(seconds / len(names))
         cluster.kill(name, {})
-    if cluster.fault_log.hits < cluster.fault_log.aimed:
-        cluster.fault_log.fail("a clock was not off, by the log of its process")
+    if cluster.report.hits < cluster.report.aimed:
+        cluster.report.fail("a clock was not off, by the log of its process")
 
 
 def shows(cluster: ChaosCluster, name: str, off: float) -> bool:

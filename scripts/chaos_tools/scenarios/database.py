@@ -25,8 +25,8 @@ def database_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None
 @scenario("PostgreSQL refuses every write, as with a full disk", expect_no_errors=False)
 def read_only(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Reads are answered."""
-    cluster.fault_log.record_injection()
+    cluster.record_injection()
     cluster.servers.postgres.set_read_only(True)
     time.sleep(random.uniform(0.3, 0.6) * seconds)
     cluster.servers.postgres.set_read_only(False)
-    cluster.fault_log.record_recovery()
+    cluster.record_recovery()

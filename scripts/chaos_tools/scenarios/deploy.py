@@ -64,7 +64,7 @@ def rolling_restart(cluster: ChaosCluster, random: Random, seconds: float) -> No
             if turn and time.monotonic() > until:
                 break
             cluster.restart(name)
-            cluster.fault_log.record_attempt(True)
+            cluster.report.record_attempt(True)
     print(f"  {client.orders} orders with one retry each; that was needed {client.repeated} times.")
     for request in client.failed:
-        cluster.fault_log.fail(f"failed twice: {request}")
+        cluster.report.fail(f"failed twice: {request}")

@@ -38,7 +38,6 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
 
     At first that is the same process, later a cook's relay has taken over.
     """
-    assert cluster.generator is not None
     kills = injection_count(KILLS, seconds)
     ports = {f"service_{number}": free_port() for number in range(1, min(VICTIMS, kills) + 1)}
     with cluster.extra_processes(
@@ -51,7 +50,7 @@ def commit_publish(cluster: ChaosCluster, random: Random, seconds: float) -> Non
                 number = cluster.generator.place_order_at(ports[name])
                 pending = cluster.value(queries.PENDING, number=number)
                 cluster.kill(name)
-            cluster.fault_log.record_attempt(pending)
+            cluster.report.record_attempt(pending)
     require_hits(cluster)
 
 
@@ -70,7 +69,7 @@ def commit_ack(cluster: ChaosCluster, random: Random, seconds: float) -> None:
             if committed:
                 cluster.kill(name)
                 proxies[name].recover()  # what it held back is lost
-            cluster.fault_log.record_attempt(committed)
+            cluster.report.record_attempt(committed)
     finally:
         for name, proxy in proxies.items():
             cluster.stop_process(name)
@@ -90,7 +89,7 @@ def relay_killed(cluster: ChaosCluster, random: Random, seconds: float) -> None:
         found = wait_for_leader(cluster)
         if found is not None:
             cluster.kill(found[0])
-        cluster.fault_log.record_attempt(found is not None)
+        cluster.report.record_attempt(found is not None)
     require_hits(cluster)
 
 
@@ -152,6 +151,6 @@ def leader_session(cluster: ChaosCluster) -> tuple[int, int] | None:
 
 def require_hits(cluster: ChaosCluster) -> None:
     """Fail the scenario if too few injections hit their moment."""
-    fault_log = cluster.fault_log
-    if fault_log.hits < SHARE * fault_log.aimed:
-        fault_log.fail(f"only {fault_log.hits} of {fault_log.aimed} injections hit their moment")
+    report = cluster.report
+    if report.hits < SHARE * report.aimed:
+        report.fail(f"only {report.hits} of {report.aimed} injections hit their moment")

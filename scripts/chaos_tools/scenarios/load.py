@@ -25,7 +25,6 @@ from order_number
 @scenario(f"{ORDERS:,} orders in a day: numbers grow to four digits")
 def busy_day(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """More orders than the kitchen cooks in a minute; a short run begins at number 990."""
-    assert cluster.generator is not None
     count = ORDERS
     if seconds < FULL_SECONDS:
         count = FEW
@@ -35,9 +34,9 @@ def busy_day(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     cluster.generator.burst(count)
     for number in list(cluster.generator.accepted):
         if len(number) > _LONGEST:
-            cluster.fault_log.record_attempt(True)
-    if not cluster.fault_log.hits:
-        cluster.fault_log.fail("no order has a number of four digits")
+            cluster.report.record_attempt(True)
+    if not cluster.report.hits:
+        cluster.report.fail("no order has a number of four digits")
 
 
 @scenario(f"{HANG_UPS} clients hang up in the middle of a request")
@@ -53,7 +52,7 @@ def hang_ups(cluster: ChaosCluster, random: Random, seconds: float) -> None:
                 line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             line.sendall(said)
             time.sleep(random.choice((0.0, 0.0, 0.002)))
-            cluster.fault_log.record_attempt(True)
+            cluster.report.record_attempt(True)
         time.sleep(seconds / count / 2)
 
 

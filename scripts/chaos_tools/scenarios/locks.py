@@ -7,10 +7,8 @@ from random import Random
 
 import psycopg
 
-from benchmarks.results import percentile
 from chaos_tools import process_specs
 from chaos_tools.checks import queries
-from chaos_tools.checks.latency_probe import record_publishing
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import LEASE_SECONDS
 from chaos_tools.scenario import RESTART_SECONDS, repetitions, scenario
@@ -42,8 +40,8 @@ def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float)
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
         for _ in repetitions(seconds, TAKEN_OVER_SECONDS):
             ids.append(freeze_one(cluster))
-    if cluster.fault_log.hits < cluster.fault_log.aimed:
-        cluster.fault_log.fail("no worker was frozen inside its transaction")
+    if cluster.report.hits < cluster.report.aimed:
+        cluster.report.fail("no worker was frozen inside its transaction")
 
 
 @scenario(
@@ -58,9 +56,9 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
         ids.append(id := sample_tasks.send_holding(cluster, hold))
         wait_until(lambda: sample_tasks.recorded(cluster, [id]), 2 * hold)
     attempts = [attempt for _, attempt in cluster.rows(_EFFECT, id=id)]
-    cluster.fault_log.record_attempt(attempts == [1])
+    cluster.report.record_attempt(attempts == [1])
     if attempts != [1]:
-        cluster.fault_log.fail(f"the long job had its effect in the attempts {attempts}, not in 1")
+        cluster.report.fail(f"the long job had its effect in the attempts {attempts}, not in 1")
 
 
 @scenario(
@@ -69,19 +67,21 @@ def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> N
 )
 def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """One slow cook is on shift, so orders wait and their estimates change. All is published."""
-    assert cluster.generator is not None
-    with one_slow_cook(cluster), psycopg.connect(cluster.db_url) as conn, cluster.probe() as probe:
+    with (
+        one_slow_cook(cluster),
+        psycopg.connect(cluster.db_url) as conn,
+        cluster.measured_publishing(),
+    ):
         number = cluster.generator.place_order_at(cluster.port)
         wait_until(lambda: not cluster.value(queries.PENDING, number=number), OPEN_SECONDS)
         row = conn.execute(_LOCK_ORDER, {"number": number}).fetchone()
-        cluster.fault_log.record_attempt(row is not None)
+        cluster.report.record_attempt(row is not None)
         if row is not None:
             conn.execute(_LOCK_MESSAGE, {"id": row[0]})
         time.sleep(max(ROW_LOCK_SECONDS, seconds))
         conn.rollback()
-    record_publishing(cluster.fault_log, probe)
-    if not cluster.fault_log.hits:
-        cluster.fault_log.fail("the order was not waiting when its row was to be locked")
+    if not cluster.report.hits:
+        cluster.report.fail("the order was not waiting when its row was to be locked")
 
 
 def freeze_one(cluster: ChaosCluster) -> str:
@@ -100,11 +100,11 @@ def freeze_one(cluster: ChaosCluster) -> str:
     if name is not None:
         cluster.freeze(name)
     began = time.monotonic()
-    cluster.fault_log.record_attempt(name is not None and not done())
+    cluster.report.record_attempt(name is not None and not done())
     wait_until(done, 2 * TAKEN_OVER_SECONDS)
     if name is not None:
         took = time.monotonic() - began
-        cluster.fault_log.record_latency("a job taken over", took, TAKEN_OVER_SECONDS)
+        cluster.report.record_latency("a job taken over", took, TAKEN_OVER_SECONDS)
         cluster.thaw(name)
     return id
 
@@ -119,18 +119,16 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
     pings: list[str] = []
     ping = lambda: pings.extend(sample_tasks.send(cluster, 1))  # noqa: E731
     since = cluster.value("select clock_timestamp()")
-    with cluster.probe() as probe:
+    with cluster.measured_publishing():
         with repeating(ping, PING_SECONDS):
             yield own
         begun = [seconds for (seconds,) in cluster.rows(queries.BEGUN, since=since)]
         wait_until(
             lambda: sample_tasks.recorded(cluster, own + pings) == len(own + pings), OPEN_SECONDS
         )
-    record_publishing(cluster.fault_log, probe)
-    tasks = percentile(sample_tasks.latencies(cluster, pings) or [0.0], 99)
-    orders = percentile(begun or [0.0], 99)
-    cluster.fault_log.record_latency("99 of 100 other tasks done", tasks, OTHERS_SECONDS)
-    cluster.fault_log.record_latency("99 of 100 orders begun", orders, OTHERS_SECONDS)
+    tasks = sample_tasks.latencies(cluster, pings)
+    cluster.report.record_percentile("other tasks done", tasks, OTHERS_SECONDS)
+    cluster.report.record_percentile("orders begun", begun, OTHERS_SECONDS)
     sample_tasks.record_results(cluster, own + pings)
 
 

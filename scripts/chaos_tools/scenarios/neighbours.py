@@ -59,14 +59,14 @@ def wrong_address(cluster: ChaosCluster, random: Random, seconds: float) -> None
             make_leader(cluster, stray)
             probe.arrives(2 * ADDRESS_SECONDS)
             time.sleep(seconds / 2)
-            cluster.fault_log.record_latency(
+            cluster.report.record_latency(
                 "an event published, the leader being without a broker",
                 max(probe.latencies()),
                 ADDRESS_SECONDS,
             )
         leader = wait_for_leader(cluster)
         if leader is None or leader[0] == stray:
-            cluster.fault_log.fail(f"in the end {leader[0] if leader else 'no process'} leads")
+            cluster.report.fail(f"in the end {leader[0] if leader else 'no process'} leads")
     finally:
         cluster.stop_process(stray)
 
@@ -79,7 +79,7 @@ def two_trackings(cluster: ChaosCluster, random: Random, seconds: float) -> None
         wait_until(lambda: cluster.log_count("standing_by", "tracking_2"), READY_SECONDS)
         for turn in range(max(2, len(repetitions(seconds, RESTART_EVERY_SECONDS)))):
             slow = names[turn % 2]
-            cluster.fault_log.record_injection()
+            cluster.record_injection()
             cluster.servers.rabbitmq.kill9()
             cluster.freeze(slow)
             cluster.servers.rabbitmq.start()
@@ -110,15 +110,15 @@ def foreign_garbage(cluster: ChaosCluster, random: Random, seconds: float) -> No
         time.sleep(SEEN_SECONDS)
         # The keeper may have received some, to check them.
         if not wait_until(lambda: monitor.depth >= len(external), RETURNED_SECONDS):
-            cluster.fault_log.fail(f"{len(external) - monitor.depth} were taken out of the queue")
+            cluster.report.fail(f"{len(external) - monitor.depth} were taken out of the queue")
     odd = anomalous_messages()
     random.shuffle(odd)
     send(cluster, odd)
     external += [each for each, _ in odd]
     wait_until(lambda: not lost(cluster, external), SETTLED_SECONDS)
-    cluster.fault_log.lost += [f"{each.what} in {each.queue}" for each in lost(cluster, external)]
+    cluster.report.lost += [f"{each.what} in {each.queue}" for each in lost(cluster, external)]
     counts = Counter(customer_of(body) for body, _ in dead_letters(cluster))
-    cluster.fault_log.doubled += [
+    cluster.report.doubled += [
         f"dead letter of {each.what}" for each in external if counts[each.customer] > 1
     ]
 
@@ -138,7 +138,7 @@ def make_leader(cluster: ChaosCluster, name: str) -> None:
     A process that does not want to lead has ALONE_SECONDS for that.
     """
     session = leader_session(cluster)
-    cluster.fault_log.record_attempt(session is not None)
+    cluster.report.record_attempt(session is not None)
     for managed in cluster.processes:
         if managed != name:
             cluster.freeze(managed)
@@ -158,9 +158,9 @@ def record_flow(cluster: ChaosCluster) -> None:
     most = 2 * FLOW_SECONDS
     wait_until(lambda: cluster.value(_ARRIVED, moment=moment), most)
     events = time.monotonic() - began
-    cluster.fault_log.record_latency("events at tracking", events, FLOW_SECONDS)
+    cluster.report.record_latency("events at tracking", events, FLOW_SECONDS)
     answered = status_request(cluster, most)
-    cluster.fault_log.record_latency(
+    cluster.report.record_latency(
         "a status request answered", time.monotonic() - began if answered else most, FLOW_SECONDS
     )
 

@@ -24,18 +24,18 @@ def network(cluster: ChaosCluster, random: Random, seconds: float) -> None:
             proxy.reset()
         else:
             proxy.limit_data(random, MOST_BYTES)
-    cluster.fault_log.record_recovery()
+    cluster.record_recovery()
     for proxy in cluster.proxies:
         proxy.delay = random.uniform(0.2, 1.0) * MOST_DELAY_SECONDS
     time.sleep(seconds / 3)
     for proxy in cluster.proxies:
         proxy.delay = 0.0
     for proxy in random.sample(cluster.proxies, 2):
-        cluster.fault_log.record_injection()
+        cluster.record_injection()
         proxy.blackhole()
         time.sleep(seconds / 6)
         proxy.recover()
-        cluster.fault_log.record_recovery()
+        cluster.record_recovery()
 
 
 @scenario(
@@ -49,9 +49,9 @@ def one_way(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     holes = list(product(cluster.proxies, (True, False)))
     random.shuffle(holes)
     for proxy, to_server in holes:
-        cluster.fault_log.record_injection()
+        cluster.record_injection()
         proxy.blackhole(to_server=to_server, to_client=not to_server)
         time.sleep(seconds / len(holes) / 2)
         proxy.recover()
-        cluster.fault_log.record_recovery()
+        cluster.record_recovery()
         time.sleep(seconds / len(holes) / 2)

@@ -63,7 +63,7 @@ def order_service(cluster: ChaosCluster, random: Random, seconds: float) -> None
         workers = http_workers(cluster.processes["service"].process.pid)
         if turn % 2 and workers:
             send_signal(random.choice(workers), signal.SIGKILL)
-            cluster.fault_log.record_recovery()
+            cluster.record_recovery()
         else:
             cluster.kill("service")
 
@@ -88,7 +88,7 @@ def servers_late(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     for server in servers:
         time.sleep(seconds / 3)
         server.start()
-    cluster.fault_log.record_recovery()
+    cluster.record_recovery()
     time.sleep(seconds / 3)
 
 
@@ -103,11 +103,11 @@ def long_cook(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     ):
         first = lambda: cluster.rows(_FIRST, name=SLOW)  # noqa: E731
         done = wait_until(first, TIMEOUT_SECONDS + 2 * seconds, 0.2)
-        cluster.fault_log.record_attempt(bool(done))
+        cluster.report.record_attempt(bool(done))
     if not done:
-        cluster.fault_log.fail(f"{SLOW} never had an order ready")
+        cluster.report.fail(f"{SLOW} never had an order ready")
     elif done[0][1:] != (1, SLOW):
-        cluster.fault_log.fail(f"{done[0][0]} was taken from {SLOW} while it cooked")
+        cluster.report.fail(f"{done[0][0]} was taken from {SLOW} while it cooked")
 
 
 def http_workers(pid: int) -> list[int]:

@@ -35,7 +35,7 @@ class OrderGenerator:
     """Sends orders at a rate; `accepted` has the numbers of those that were answered with 201.
 
     failures: orders that could not be placed at all; unanswered: those that were not sent again
-    after their answer was lost. Only the threads of the clients add to these and to `responses`.
+    after their answer was lost.
     """
 
     def __init__(self, port: int, random: Random, rate: float, retry_unanswered: bool) -> None:

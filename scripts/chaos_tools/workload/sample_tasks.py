@@ -90,5 +90,5 @@ def latencies(cluster: ChaosCluster, ids: Collection[str]) -> list[float]:
 
 def record_results(cluster: ChaosCluster, ids: Collection[str]) -> None:
     """Record which tasks had no effect, and which had more than one."""
-    cluster.fault_log.lost += [f"task {id}" for (id,) in cluster.rows(_LOST, ids=list(ids))]
-    cluster.fault_log.doubled += [f"task {id}" for (id,) in cluster.rows(_DOUBLED, ids=list(ids))]
+    cluster.report.lost += [f"task {id}" for (id,) in cluster.rows(_LOST, ids=list(ids))]
+    cluster.report.doubled += [f"task {id}" for (id,) in cluster.rows(_DOUBLED, ids=list(ids))]

@@ -1,8 +1,7 @@
-"""The report of a scenario: the orders in the database, compared with the numbers answered."""
+"""Fills the report: the orders in the database, compared with the numbers answered."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from benchmarks.results import percentile
 from chaos_tools.checks import queries
 from chaos_tools.cluster import ChaosCluster
-from chaos_tools.fault_log import Latency
 from chaos_tools.process_specs import SUBSCRIBER
+from chaos_tools.report import Report
 from chaos_tools.scenario import RECOVERY_SECONDS, Scenario
 from chaos_tools.workload.order_generator import Response
 from pizza.domain.status import RECEIVED, TRANSITIONS
@@ -24,89 +23,24 @@ _SPEED_SPAN = 2.0
 _SPEED_SHARE = 0.8
 
 
-@dataclass
-class Report:
-    """The result of one scenario. The fields of MUST_BE_EMPTY have to be empty.
-
-    lost … disordered: orders by number. missed: changes that a subscriber did not receive.
-    lost_at_broker: missed because the broker had confirmed them and then lost its disk.
-    failures: orders that could not be placed at all, and guarantees that the scenario saw broken.
-    denied: responses other than 201 where only 201 is right. late: limits of time exceeded.
-    grown: memory and connections. recovery: the longest time from a recovery to full speed.
-    drained: from the last recovery until the outbox of that moment was sent.
-    answers: seconds of 95 of 100 responses, and of the slowest.
-    latencies: measured by the scenario; those that exceed their limit are `late`.
-    """
-
-    scenario: str
-    seed: int
-    seconds: float
-    accepted: int = 0
-    delivered: int = 0
-    unanswered: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    overlapping: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)
-    disordered: list[str] = field(default_factory=list)
-    died: list[str] = field(default_factory=list)
-    non_json_lines: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    denied: list[str] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
-    grown: list[str] = field(default_factory=list)
-    lost_at_broker: list[str] = field(default_factory=list)
-    hits: int = 0
-    aimed: int = 0
-    answers: tuple[float, float] = (0.0, 0.0)
-    recovery: float = 0.0
-    drained: float = 0.0
-    slowest: float = 0.0
-    latencies: list[Latency] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Whether every field of MUST_BE_EMPTY is empty."""
-        return not any(getattr(self, name) for name in MUST_BE_EMPTY)
-
-    def as_json(self) -> dict[str, Any]:
-        """For the JSON file."""
-        return asdict(self) | {"good": self.good}
-
-
-_FIELDS = [each.name for each in fields(Report)]
-MUST_BE_EMPTY = _FIELDS[_FIELDS.index("lost") : _FIELDS.index("grown") + 1]
-
-
-def fill_report(
-    cluster: ChaosCluster, accepted: Collection[str], report: Report, *, rate: float = 1.0
-) -> Report:
-    """Fill in the results of the database and the fault log. rate: orders a second."""
+def fill_report(cluster: ChaosCluster, accepted: Collection[str], *, rate: float = 1.0) -> Report:
+    """Add the results of the database and the logs to the report. rate: orders a second."""
 
     def numbers(query: str, **values: Any) -> list[str]:
         return sorted(row[0] for row in cluster.rows(query, **values))
 
-    answered = Counter(accepted)
+    report, answered = cluster.report, Counter(accepted)
     report.accepted = len(accepted)
     report.delivered = delivered_count(cluster)
-    report.lost = numbers(queries.LOST, accepted=list(accepted))
-    report.doubled = numbers(queries.DOUBLED)
-    report.doubled += [
-        f"{number} answered twice" for number, times in answered.items() if times > 1
-    ]
+    report.lost[:0] = numbers(queries.LOST, accepted=list(accepted))
+    twice = [f"{number} answered twice" for number, times in answered.items() if times > 1]
+    report.doubled[:0] = numbers(queries.DOUBLED) + twice
     report.overlapping = numbers(queries.OVERLAPPING)
     report.wrong = wrong_steps(cluster.rows(queries.STEPS))
     report.missing = numbers(queries.MISSING) + numbers(queries.OUTBOX)
     report.missed, report.lost_at_broker = missed_changes(cluster)
     report.disordered = numbers(queries.DISORDERED)
-    report.lost += cluster.fault_log.lost
-    report.doubled += cluster.fault_log.doubled
-    report.died, report.non_json_lines = list(cluster.unexpected_exits), cluster.non_json_lines()
-    report.failures += cluster.fault_log.failures
-    report.latencies = list(cluster.fault_log.latencies)
-    report.hits, report.aimed = cluster.fault_log.hits, cluster.fault_log.aimed
+    report.non_json_lines = cluster.non_json_lines()
     report.recovery = longest_recovery(cluster, rate)
     report.slowest = cluster.value(queries.SLOWEST)
     return report
@@ -158,7 +92,7 @@ def missed_changes(cluster: ChaosCluster) -> tuple[list[str], list[str]]:
     """Changes that a subscriber did not receive: those to report, and those lost at the broker."""
     found: tuple[list[str], list[str]] = ([], [])
     for what, id in cluster.rows(queries.MISSED, subscriber=SUBSCRIBER):
-        found[id in cluster.fault_log.lost_at_broker].append(what)
+        found[id in cluster.lost_at_broker].append(what)
     return sorted(found[0]), sorted(found[1])
 
 
@@ -169,8 +103,8 @@ def longest_recovery(cluster: ChaosCluster, rate: float) -> float:
     than RECOVERY_SECONDS.
     """
     found = [0.0]
-    for moment in cluster.fault_log.recovered:
-        until = min((each for each in cluster.fault_log.injected if each > moment), default=None)
+    for moment in cluster.recovered:
+        until = min((each for each in cluster.injected if each > moment), default=None)
         seconds = recovery(cluster, rate, moment, until or datetime.now(UTC) + timedelta(days=1))
         if seconds is not None:
             found.append(seconds)
