@@ -9,7 +9,7 @@ from typing import Any
 
 from pizza.database.connection import Connection
 from pizza.database.queries import Queries
-from pizza.database.rows import fetch_all, fetch_one
+from pizza.database.rows import fetch_all
 from pizza.domain.stations import STATIONS
 
 _KITCHEN = Queries("restaurant/kitchen")
@@ -45,16 +45,12 @@ class KitchenState:
 def set_paused(conn: Connection, paused: bool, reason: str | None, by: str) -> KitchenState:
     """Pause or resume the intake of orders; returns the new state."""
     values = {"paused": paused, "reason": reason, "by": by}
-    state = fetch_one(conn, KitchenState, _KITCHEN.set_paused, values)
-    assert state is not None
-    return state
+    return fetch_all(conn, KitchenState, _KITCHEN.set_paused, values)[0]
 
 
 def get_state(conn: Connection) -> KitchenState:
     """The state of the kitchen."""
-    state = fetch_one(conn, KitchenState, _KITCHEN.kitchen_state)
-    assert state is not None
-    return state
+    return fetch_all(conn, KitchenState, _KITCHEN.kitchen_state)[0]
 
 
 def set_stations(conn: Connection, staffed: Collection[str]) -> None:

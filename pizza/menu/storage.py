@@ -27,9 +27,7 @@ def list_tags(conn: Connection) -> set[str]:
 def upsert_dish(conn: Connection, name: str, tag: str, price: Decimal | None) -> Dish:
     """Insert a dish, or update the one of this name, whose spelling stays; returns it."""
     values = {"key": fold_name(name), "name": name, "tag": tag, "price": price}
-    dish = fetch_one(conn, Dish, _SQL.upsert_dish, values)
-    assert dish is not None
-    return dish
+    return fetch_all(conn, Dish, _SQL.upsert_dish, values)[0]
 
 
 def lock_dish(conn: Connection, name: str) -> Dish | None:

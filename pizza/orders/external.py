@@ -20,6 +20,7 @@ from pizza.orders import orders, replies
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.dead_letters.callback import DeadMessage
 from pizza.taskqueue.errors import PoisonMessage
+from pizza.taskqueue.logs import log_action
 from pizza.topology import KITCHEN_QUEUE
 
 log = logging.getLogger(__name__)
@@ -77,18 +78,19 @@ def external_order_tasks(base_seconds: float) -> Blueprint:
         with job.complete() as conn:
             try:
                 placed = orders.place_order(
-                    conn, job.body, base_seconds=base_seconds, menu=read_menu(conn).tags,
-                    source=job.id, by=PRODUCER,
-                )  # fmt: skip
+                    conn,
+                    job.body,
+                    base_seconds=base_seconds,
+                    menu=read_menu(conn).tags,
+                    source=job.id,
+                    by=PRODUCER,
+                )
                 number, answer = placed.number, {"status": placed.status}
             except DuplicateOrder as twice:
                 number, answer = twice.number, {"status": "received"}
             _reply(conn, job, {"order_number": number, **answer})
-        log.info(
-            "Order received from another program",
-            extra={"action": "order_received", "order_number": number,
-                   "details": {"customer_name": job.body.customer_name,
-                               "order_type": job.body.order_type}},
-        )  # fmt: skip
+        text = "Order received from another program"
+        details = {"customer_name": job.body.customer_name, "order_type": job.body.order_type}
+        log_action(log.info, "order_received", text, details, order_number=number)
 
     return blueprint

@@ -13,6 +13,7 @@ from pizza.domain.menu import menu_errors, with_menu_prices
 from pizza.domain.order import ClientQuota, IdempotencyKey, OrderDraft, PlacedOrder
 from pizza.menu import Menu, MenuCache
 from pizza.orders import orders
+from pizza.taskqueue.logs import log_action
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,5 @@ def _record_deviation(
     if not sold:
         return
     record_change(conn, actor, "prices_deviated", Subject("order", order.number), after=sold)
-    log.info(
-        "Order has other prices than the menu",
-        extra={"action": "prices_deviate", "order_number": order.number, "details": sold},
-    )
+    text = "Order has other prices than the menu"
+    log_action(log.info, "prices_deviate", text, sold, order_number=order.number)

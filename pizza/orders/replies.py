@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from pizza.database.connection import BoundedConnection
+from pizza.taskqueue.logs import log_action
 from pizza.taskqueue.message import sanitize_text
 from pizza.taskqueue.task import publish
 from pizza.topology import is_ours
@@ -28,10 +29,8 @@ def send_reply(
         return
     queue = sanitize_text(reply_to)
     if is_ours(queue):
-        log.warning(
-            "No answer is sent: reply_to names %s, a queue of the restaurant", queue,
-            extra={"action": "reply_refused", "details": {"reply_to": queue}},
-        )  # fmt: skip
+        text = f"No answer is sent: reply_to names {queue}, a queue of the restaurant"
+        log_action(log.warning, "reply_refused", text, {"reply_to": queue})
         return
     echoed = None if correlation_id is None else sanitize_text(correlation_id)
     publish(conn, "", queue, answer, correlation_id=echoed)

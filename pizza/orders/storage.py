@@ -115,12 +115,10 @@ def list_orders(
         position = conn.execute(_SQL.get_position, {"number": before}).fetchone()
         if position is None:
             raise OrderNotFound(before)
-    parameters = {
-        "status": status, "type": order_type, "limit": limit,
-        "before_time": position[0], "before_id": position[1],
-    }  # fmt: skip
     query = _SQL.list_newest_in_kitchen if status in ACTIVE else _SQL.list_newest
-    return fetch_all(conn, OrderSummary, query, parameters)
+    values = {"status": status, "type": order_type, "limit": limit}
+    values |= {"before_time": position[0], "before_id": position[1]}
+    return fetch_all(conn, OrderSummary, query, values)
 
 
 def list_status_changes(conn: Connection, number: str) -> list[StatusChange]:
@@ -157,9 +155,7 @@ def initialize_capacity(conn: Connection, limit: int) -> CapacityDecision:
 
     The session of `conn` counts as this order service until it ends.
     """
-    found = fetch_one(conn, CapacityDecision, _SQL.initialize_capacity, {"limit": limit})
-    assert found is not None
-    return found
+    return fetch_all(conn, CapacityDecision, _SQL.initialize_capacity, {"limit": limit})[0]
 
 
 def register_order_service(conn: Connection) -> None:
@@ -173,49 +169,32 @@ def unregister_order_service(conn: Connection) -> None:
 
 
 def transition_order(
-    conn: Connection,
-    number: str,
-    version: int,
-    to: str,
-    *,
-    by: str,
-    notes: str | None,
-    queue: str,
-    exchange: str,
+    conn: Connection, number: str, version: int, to: str, **others: str | None
 ) -> UpdatedOrder | None:
     """Set the status of an order; None if it no longer has this version.
 
-    queue, exchange: of its message if it is cooked again.
+    others: by, notes; queue and exchange of its message if it is cooked again.
     """
-    parameters = {
-        "number": number, "version": version, "to": to, "by": by, "notes": notes,
-        "queue": queue, "exchange": exchange,
-    }  # fmt: skip
-    return _updated(number, conn.execute(_SQL.transition_order, parameters).fetchone())
+    return _update(conn, _SQL.transition_order, number=number, version=version, to=to, **others)
 
 
 def set_priority(
     conn: Connection, number: str, version: int, priority: int, *, by: str, notes: str
 ) -> UpdatedOrder | None:
     """Set the priority of an order; None if it no longer has this version."""
-    parameters = {
-        "number": number, "version": version, "priority": priority, "by": by, "notes": notes,
-    }  # fmt: skip
-    return _updated(number, conn.execute(_SQL.set_priority, parameters).fetchone())
+    values = {"number": number, "version": version, "priority": priority, "by": by, "notes": notes}
+    return _update(conn, _SQL.set_priority, **values)
 
 
-def _updated(number: str, row: Any) -> UpdatedOrder | None:
-    assert row is not None
-    verdict, status, version, updated_at = row
-    return UpdatedOrder(number, status, version, updated_at) if verdict == "updated" else None
+def _update(conn: Connection, query: str, **values: Any) -> UpdatedOrder | None:
+    verdict, status, version, updated_at = fetch_first(conn, query, values)
+    updated = UpdatedOrder(values["number"], status, version, updated_at)
+    return updated if verdict == "updated" else None
 
 
 def promote_aged(
     conn: Connection, max_wait: timedelta, *, priority: int, by: str, rule: str
 ) -> int:
     """Set the priority of orders that have waited longer than `max_wait`; returns how many."""
-    row = conn.execute(
-        _SQL.promote_aged, {"max_wait": max_wait, "priority": priority, "by": by, "rule": rule}
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
+    values = {"max_wait": max_wait, "priority": priority, "by": by, "rule": rule}
+    return int(fetch_first(conn, _SQL.promote_aged, values)[0])
