@@ -13,7 +13,6 @@ has the type and the text of an exception; its stack only at DEBUG.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -21,8 +20,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 
@@ -33,12 +30,6 @@ from pizza.config.settings import Settings, SettingsError
 from pizza.observability.log_handler import JsonLogHandler
 from pizza.taskqueue import trace
 
-_LEVELS = {
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARN": logging.WARNING,
-    "ERROR": logging.ERROR,
-}
 _LEVEL_NAMES = {"WARNING": "WARN", "CRITICAL": "ERROR", "NOTSET": "DEBUG"}
 
 # The least level of libraries; with --log-level=DEBUG it is INFO, as below that is noise.
@@ -57,8 +48,6 @@ _LIBRARIES = {
 # Shorter passwords are not redacted: they are no secret, and occur in other words.
 _MIN_SECRET_LENGTH = 6
 
-_context: ContextVar[dict[str, Any] | None] = ContextVar("log_context", default=None)
-
 log = logging.getLogger("pizza")
 
 
@@ -74,23 +63,19 @@ def setup_logging(settings: Settings) -> None:
         root.removeHandler(old)
         old.close()
     root.addHandler(handler)
-    level = _LEVELS[settings.log_level]
+    level = logging.getLevelNamesMapping()[settings.log_level]
     root.setLevel(level)
     for name, least in _LIBRARIES.items():
         lowest = logging.INFO if level == logging.DEBUG else max(level, least)
         logging.getLogger(name).setLevel(lowest)
     logging.captureWarnings(True)
-    _skip_unused_fields()
+    # Do not collect fields of records that no line shows (see the documentation of logging).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a closed stdout must not cause tracebacks on stderr
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
-
-
-def _skip_unused_fields() -> None:
-    """Do not collect fields of records that no line shows (see the documentation of logging)."""
-    logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _handler(settings: Settings) -> logging.Handler:
@@ -104,16 +89,6 @@ def _handler(settings: Settings) -> logging.Handler:
         return JsonLogHandler(os.dup(sys.__stdout__.fileno() if sys.__stdout__ else 1))
     except (OSError, ValueError):  # stdout is closed
         return logging.NullHandler()
-
-
-@contextlib.contextmanager
-def context(**fields: Any) -> Iterator[None]:
-    """Add fields (order_number, action, …) to each line that this thread logs in the block."""
-    token = _context.set({**(_context.get() or {}), **fields})
-    try:
-        yield
-    finally:
-        _context.reset(token)
 
 
 class LineFormatter(JsonFormatter):
@@ -134,21 +109,21 @@ class LineFormatter(JsonFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Build the line; never raises."""
-        line: dict[str, Any] = {
+        given = record.__dict__
+        fields = {
             "timestamp": self._timestamp(record.created),
             "level": _LEVEL_NAMES.get(record.levelname, record.levelname),
             "service": self._service,
+            "worker_name": given.get("worker_name") or self._worker_name,
+            "order_number": given.get("order_number"),
+            "action": given.get("action"),
+            "message": self._redact(_message(record)),
+            "duration_ms": given.get("duration_ms"),
+            "priority": given.get("priority"),
+            "details": self._details(record, given.get("details")),
+            "trace_id": trace.current_id(),
         }
-        around = _context.get()
-        given = {**around, **record.__dict__} if around else record.__dict__
-        _set_field(line, "worker_name", given.get("worker_name") or self._worker_name)
-        _set_field(line, "order_number", given.get("order_number"))
-        _set_field(line, "action", given.get("action"))
-        line["message"] = self._redact(_message(record))
-        _set_field(line, "duration_ms", given.get("duration_ms"))
-        _set_field(line, "priority", given.get("priority"))
-        _set_field(line, "details", self._details(record, given.get("details")))
-        _set_field(line, "trace_id", trace.current_id())
+        line = {name: value for name, value in fields.items() if value is not None and value != {}}
         try:
             text = self._encode(line)
             if any(secret in text for secret in self._encoded_secrets):
@@ -204,11 +179,6 @@ class _Encoder(JsonEncoder):
     def default(self, o: Any) -> Any:
         # At most ten digits (decimal(10,2)): a float prints them all.
         return float(o) if isinstance(o, Decimal) else super().default(o)
-
-
-def _set_field(line: dict[str, Any], name: str, value: Any) -> None:
-    if value is not None and value != {}:
-        line[name] = value
 
 
 def _message(record: logging.LogRecord) -> str:

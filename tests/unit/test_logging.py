@@ -131,18 +131,6 @@ def test_a_callers_mistakes_lose_no_event():
     assert one_line(lambda log: log.info("x", extra={"details": {(1, 2): 3}}))["message"] == "x"
 
 
-def test_a_context_adds_its_fields_and_takes_them_away_again():
-    with logger() as (log, lines), logging_config.context(order_number="ORD_1"):
-        with logging_config.context(action="cook"):
-            log.info("inside")
-            log.info("mine", extra={"action": "other"})
-        log.info("outside")
-    inside, mine, outside = map(json.loads, lines)
-    assert (inside["order_number"], inside["action"]) == ("ORD_1", "cook")
-    assert mine["action"] == "other"
-    assert "action" not in outside
-
-
 def test_a_log_file_that_cannot_be_opened_is_a_sentence():
     with pytest.raises(SettingsError, match=r"--log-file \(LOG_FILE\) cannot be opened"):
         logging_config.setup_logging(Settings(log_file="/no/such/folder/log"))
