@@ -26,25 +26,10 @@ _VERIFIED = "verify-full"
 _ORDER_SERVICE = "order-service"
 _CALLS_WEBHOOKS = (_ORDER_SERVICE, "webhook-worker")
 _RANDOM = "such as the output of openssl rand -hex 20"
-# Loopback, private, shared and link-local addresses.
-_PRIVATE = tuple(
-    map(
-        ipaddress.ip_network,
-        [
-            "10.0.0.0/8",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "100.64.0.0/10",
-            "127.0.0.0/8",
-            "169.254.0.0/16",
-            "fc00::/7",
-            "fe80::/10",
-            "::1/128",
-        ],
-    )
-)
 # By IP version: the shortest prefixes of providers of proxies are /10 and /29.
 _WIDEST = {4: 10, 6: 24}
+# The private, loopback and link-local networks that are wider than that.
+_WIDE_PRIVATE = ("10.0.0.0/8", "127.0.0.0/8", "fc00::/7", "fe80::/10")
 _SET_A_KEY = "set STAFF_KEY, or STAFF_KEY_FILE to a file with a key on each line"
 
 
@@ -173,12 +158,10 @@ def _check_proxies(settings: Settings) -> None:
 
 def _is_too_wide(network: parsers.Network) -> bool:
     """Whether a network is public, and larger than any provider's."""
-    if any(
+    return network.prefixlen < _WIDEST[network.version] and not any(
         private.version == network.version and network.subnet_of(private)  # type: ignore[arg-type]
-        for private in _PRIVATE
-    ):
-        return False
-    return network.prefixlen < _WIDEST[network.version]
+        for private in map(ipaddress.ip_network, _WIDE_PRIVATE)
+    )
 
 
 def _check_exposed_without_auth(settings: Settings) -> Settings:
