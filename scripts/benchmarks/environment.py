@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from amqp.exceptions import AMQPError
@@ -98,9 +99,10 @@ class BenchCluster(ProcessGroup):
         return [p.process.pid for name, p in self.processes.items() if name.startswith(prefixes)]
 
     def groups(self, **more: list[int]) -> dict[str, list[int]]:
-        """The servers, and what is named, for the processor time."""
-        postgres, broker = self.servers.postgres.process.pid, self.servers.rabbitmq.process.pid
-        return more | {"postgres": [postgres], "rabbitmq": [broker]}
+        """Process ids by name: what is given, or else each process; and the servers."""
+        processes = {name: [each.process.pid] for name, each in self.processes.items()}
+        servers = {"postgres": self.servers.postgres, "rabbitmq": self.servers.rabbitmq}
+        return (more or processes) | {name: [each.process.pid] for name, each in servers.items()}
 
     def close(self) -> None:
         """Stop all processes; close the connection."""
@@ -108,14 +110,13 @@ class BenchCluster(ProcessGroup):
         self.conn.close()
 
 
+@dataclass
 class BenchEnvironment:
-    """Private servers, from which each measurement gets a cluster."""
+    """Private servers, from which each measurement gets a cluster. folder: takes the logs."""
 
-    def __init__(self, servers: Servers, folder: Path) -> None:
-        """`folder` takes the logs."""
-        self.servers = servers
-        self.folder = folder
-        self._numbers = itertools.count(1)
+    servers: Servers
+    folder: Path
+    _numbers = itertools.count(1)
 
     @contextmanager
     def cluster(self, work: str, template: str | None = None) -> Iterator[BenchCluster]:

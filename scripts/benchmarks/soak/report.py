@@ -1,7 +1,7 @@
 """The results of a soak test: each value at the end with the one at the start and its limit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from benchmarks.results import Result, at_most
@@ -71,7 +71,7 @@ def soak_results(
         *_counts(quiet),
         *_tables(quiet, busy),
     ]
-    found[0].details["quiet"] = [sample.as_json() for sample in quiet]
+    found[0].details["quiet"] = [asdict(sample) for sample in quiet]
     found[0].details["spent_us_per_order"] = [dict(each) for each in spent]
     return found
 

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 from benchmarks.environment import BenchCluster
 from devservices import wait_until
 from devservices.proc import anonymous_bytes
 from pizza.taskqueue.broker.connection import BrokerConnection
-from pizza.topology import NOTIFICATIONS_QUEUE, TOPOLOGY, TRACKING_STATUS_QUEUE
+from pizza.topology import TOPOLOGY, subscriber_queue
 
 # Rows of these live for seconds, or are changed again and again: their size must not follow the
 # number of orders. All other tables are history, and grow by so many bytes an order.
 HOT_TABLES = ("message", "workers", "kitchen_capacity", "cooking_time_avg", "relay")
 
+_QUEUES = [queue.name for queue in (*TOPOLOGY.queues, subscriber_queue("soak"))]
 _SESSIONS = """
 select count(*) from pg_stat_activity where datname = current_database()
                                         and backend_type = 'client backend'
@@ -61,17 +62,11 @@ class SoakSample:
     ready: int | None = None
     unacked: int | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """For the file."""
-        tables = {name: vars(size) for name, size in self.tables.items()}
-        return vars(self) | {"memory": dict(self.memory), "tables": tables}
-
 
 class SoakSampler:
     """Measures the processes, the database and the broker of a cluster."""
 
     def __init__(self, cluster: BenchCluster) -> None:
-        """cluster: whose processes, database and broker are measured."""
         self._cluster = cluster
         self._began = time.monotonic()
 
@@ -95,21 +90,14 @@ class SoakSampler:
 
     def queues_empty(self) -> bool:
         """Whether all that was published has been taken from every queue."""
-        url = self._cluster.settings.broker_url
-        broker = BrokerConnection(url, name="soak")
-        try:
+        with closing(BrokerConnection(self._cluster.settings.broker_url, name="soak")) as broker:
             return not any(broker.message_count(name) for name in _QUEUES)
-        finally:
-            broker.close()
 
     def _memory(self) -> dict[str, float]:
-        found = {name: each.process.pid for name, each in self._cluster.processes.items()}
-        servers = self._cluster.servers
-        found |= {
-            "postgres": servers.postgres.process.pid,
-            "rabbitmq": servers.rabbitmq.process.pid,
+        return {
+            name: round(sum(map(anonymous_bytes, pids)) / 2**20, 1)
+            for name, pids in self._cluster.groups().items()
         }
-        return {name: round(anonymous_bytes(pid) / 2**20, 1) for name, pid in found.items()}
 
     def _broker(self) -> dict[str, int]:
         channels = self._listed("list_connections", "channels")
@@ -125,11 +113,3 @@ class SoakSampler:
         """What rabbitmqctl lists, without the headings."""
         rows = map(str.split, self._cluster.servers.rabbitmq.ctl(*command).splitlines())
         return [tuple(map(int, row)) for row in rows if row and row[0].isdigit()]
-
-
-_QUEUES = (
-    *(queue.name for queue in TOPOLOGY.queues),
-    "notifications.soak",
-    NOTIFICATIONS_QUEUE,
-    TRACKING_STATUS_QUEUE,
-)

@@ -6,6 +6,7 @@ first, a middle and the last of them the hot statements are measured; at each, a
 
 import json
 import time
+from dataclasses import asdict
 
 from benchmarks import cpu
 from benchmarks.environment import BenchCluster, BenchEnvironment
@@ -59,9 +60,7 @@ class SoakRun:
         self._cluster = cluster
         self._sampler = SoakSampler(cluster)
         self._probe = StatementProbe(cluster)
-        self._groups = cluster.groups(
-            **{name: [each.process.pid] for name, each in cluster.processes.items()}
-        )
+        self._groups = cluster.groups()
 
     def phase(self, count: int) -> None:
         """Send orders, wait until all are delivered, then take a sample."""
@@ -97,5 +96,5 @@ class SoakRun:
         """Close what was opened, and write the samples next to the logs."""
         self._probe.close()
         samples = {"quiet": self.quiet, "busy": self.busy}
-        document = {kind: [each.as_json() for each in found] for kind, found in samples.items()}
+        document = {kind: [asdict(each) for each in found] for kind, found in samples.items()}
         (self._cluster.folder / "samples.json").write_text(json.dumps(document, indent=1))

@@ -87,7 +87,8 @@ class StatementProbe:
         self._conn: BoundedConnection = connect(cluster.db_url, name="soak probe")
         for statement in _SETUP.split(";"):
             self._conn.execute(statement.encode())
-        self._cpu = Path(f"/proc/{self._conn.info.backend_pid}/schedstat")
+        cpu = Path(f"/proc/{self._conn.info.backend_pid}/schedstat")
+        self._cpu = cpu if cpu.exists() else None
         self._turn = 0
 
     def close(self) -> None:
@@ -136,24 +137,17 @@ class StatementProbe:
             timed("finish", _FINISH, finish)
 
     def _timed(self, timing: Timings, name: str, run: Callable[[], Any]) -> Any:
-        cpu = self._processor()
+        before = self._processor()
         began = time.perf_counter()
         found = run()
         wall = time.perf_counter() - began
-        if cpu is None:
-            timing.add(name, wall, None)
-            return found
         time.sleep(_PAUSE)  # the server's process has to rest for its time to be counted
-        after = self._processor()
-        timing.add(name, wall, None if after is None else after - cpu)
+        timing.add(name, wall, self._processor() - before if self._cpu else None)
         return found
 
-    def _processor(self) -> float | None:
-        """Seconds of the processor that the server's process has used; None where not known."""
-        try:
-            return int(self._cpu.read_text().split()[0]) / 1e9
-        except (OSError, ValueError, IndexError):
-            return None
+    def _processor(self) -> float:
+        """Seconds of the processor that the server's process has used; 0 where not known."""
+        return int(self._cpu.read_text().split()[0]) / 1e9 if self._cpu else 0.0
 
 
 def _get(timing: Timings, name: str, web: http.client.HTTPConnection, path: str) -> None:
