@@ -15,8 +15,7 @@ import click
 from pizza.cli import commands, hide_passwords, terminal
 from pizza.cli.help import USAGE
 from pizza.config import preflight
-from pizza.config.options import MODES
-from pizza.config.settings import OPTIONS, SettingsError, load
+from pizza.config.settings import MODES, OPTIONS, SettingsError, load
 from pizza.observability import logging_config
 from pizza.taskqueue.lifecycle import handle_stop_signals
 

@@ -1,1 +1,1 @@
-"""Settings: options, parsers, and checks for unsafe values."""
+"""Settings: their parsers, and checks for unsafe values."""

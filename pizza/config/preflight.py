@@ -12,8 +12,7 @@ import logging
 from collections.abc import Sequence
 
 from pizza.config import parsers
-from pizza.config.options import PRODUCTION
-from pizza.config.settings import Settings, SettingsError
+from pizza.config.settings import PRODUCTION, Settings, SettingsError
 from pizza.config.weak_secrets import is_placeholder, is_well_known
 from pizza.database import address
 from pizza.taskqueue.broker import address as broker_address

@@ -6,23 +6,71 @@ names the flag and the variable. Passwords appear in no repr and in no error.
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pizza.config import options, parsers
-from pizza.config.options import option
+from pizza.config import parsers
 from pizza.domain.order import ORDER_TYPES
 from pizza.domain.stations import KITCHEN, STATION_NAMES
 from pizza.domain.status import STATUSES
 from pizza.domain.webhook_urls import HTTPS, SCHEMES
 from pizza.taskqueue.broker import address as broker_address
 
+MODES = (
+    "order-service",
+    "kitchen-worker",
+    "tracking-service",
+    "notification-subscriber",
+    "webhook-worker",
+)
+LOG_LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
+DEVELOPMENT, PRODUCTION = "development", "production"
+MENU, GIVEN = "menu", "given"
+
 
 class SettingsError(Exception):
     """A setting is missing or invalid; the text names it and says what is valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How a field of Settings is given: its flag, its environment variable, its parser.
+
+    flag: empty for a secret that must not be on a command line, where `ps` shows it. meaning: of a
+    required one, for the error when it is missing.
+    """
+
+    name: str
+    flag: str
+    variable: str
+    parse: Callable[[str], Any]
+    meaning: str
+
+    @property
+    def label(self) -> str:
+        """Flag and variable, for an error."""
+        return f"{self.flag} ({self.variable})" if self.flag else self.variable
+
+
+def option(
+    default: object, parse: Callable[[str], Any], *, secret: bool = False, **other: str
+) -> Any:
+    """A field of Settings that a flag and an environment variable set.
+
+    secret: leave the value out of repr. other: `flag`, by default the field's name with dashes;
+    `variable`, by default the flag in capitals with underscores; `meaning`.
+    """
+    return dataclasses.field(default=default, repr=not secret, metadata={"parse": parse, **other})
+
+
+def _option_of(name: str, parse: Callable[[str], Any], **other: str) -> Option:
+    flag = other.get("flag", f"--{name.replace('_', '-')}")
+    word = (flag or name).removeprefix("--").replace("-", "_")
+    return Option(name, flag, other.get("variable", word.upper()), parse, other.get("meaning", ""))
 
 
 def _fold_level(raw: str) -> str:
@@ -33,7 +81,7 @@ def _fold_level(raw: str) -> str:
 class Settings:
     """The settings of a process. `load` makes them; tests pass keyword arguments."""
 
-    mode: str | None = option(None, parsers.choice(*options.MODES))
+    mode: str | None = option(None, parsers.choice(*MODES))
     db_url: str = option(
         "",
         parsers.parse_db_url,
@@ -74,7 +122,7 @@ class Settings:
     webhook_schemes: tuple[str, ...] = option((HTTPS,), parsers.list_of(SCHEMES))
     webhook_private_targets: bool = option(False, parsers.parse_bool)
     webhook_threads: int = option(4, parsers.int_range(1, 64))
-    log_level: str = option("INFO", parsers.choice(*options.LOG_LEVELS, fold=_fold_level))
+    log_level: str = option("INFO", parsers.choice(*LOG_LEVELS, fold=_fold_level))
     log_file: str | None = option(None, parsers.parse_text)
     shutdown_grace_period: float = option(15.0, parsers.seconds_range(0, 3_600), flag="--grace")
     web_workers: int = option(2, parsers.int_range(1, 64))
@@ -82,18 +130,14 @@ class Settings:
     max_streams: int = option(1000, parsers.int_range(0, 10_000))
     heartbeat_seconds: float = option(10.0, parsers.seconds_range(1, 300), flag="--heartbeat")
     lease_seconds: float = option(15.0, parsers.seconds_range(1, 3_600), flag="--lease")
-    env: str = option(
-        options.DEVELOPMENT,
-        parsers.choice(options.DEVELOPMENT, options.PRODUCTION),
-        variable="PIZZA_ENV",
-    )
+    env: str = option(DEVELOPMENT, parsers.choice(DEVELOPMENT, PRODUCTION), variable="PIZZA_ENV")
     staff_keys: tuple[parsers.Key, ...] = option(
         (), parsers.parse_keys, flag="", variable="STAFF_KEY", secret=True
     )
     staff_key_file: tuple[parsers.Key, ...] = option(
         (), parsers.parse_key_file, flag="", secret=True
     )
-    prices: str | None = option(None, parsers.choice(options.MENU, options.GIVEN))
+    prices: str | None = option(None, parsers.choice(MENU, GIVEN))
     client_order_limit: int | None = option(
         None, parsers.int_range(0, 1_000_000), flag="--client-places"
     )
@@ -146,7 +190,7 @@ class Settings:
                 )
 
 
-OPTIONS = options.options_of(Settings)
+OPTIONS = tuple(_option_of(each.name, **each.metadata) for each in dataclasses.fields(Settings))
 
 
 def load(

@@ -12,8 +12,7 @@ import time
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from pizza.config.options import MENU, PRODUCTION
-from pizza.config.settings import Settings
+from pizza.config.settings import MENU, PRODUCTION, Settings
 from pizza.domain.order import PlacedOrder
 from pizza.orders.placement import OrderPlacement
 from pizza.orders.schema import parse_order
