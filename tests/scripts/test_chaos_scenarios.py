@@ -110,9 +110,8 @@ def test_tasks_without_an_effect_are_lost_and_with_two_are_doubled(cluster: Chao
 
 
 def test_a_worker_of_the_scenarios_own_has_each_effect_once(cluster: ChaosCluster) -> None:
-    sample_tasks.create_table(cluster)
     with publishing(cluster), sample_tasks.workers(cluster, "w1", "w2"):
-        ids = [*sample_tasks.send(cluster, 20), sample_tasks.send_holding(cluster, 0.1)]
+        ids = sample_tasks.send(cluster, 20) + sample_tasks.send(cluster, hold=0.1)
         wait_until(
             lambda: sample_tasks.recorded(cluster, ids) == len(ids), 10, "all have had their effect"
         )

@@ -46,9 +46,8 @@ _REMOVE_EVENTS = "delete from message where routing_key = 'chaos unbound' return
 @scenario(f"{BURST:,} messages at once behind one that waits already; none is lost")
 def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """The broker loses nothing, so nothing is thrown away and nothing is sent again."""
-    sample_tasks.create_table(cluster)
     before = cluster.log_count("messages_sent_again")
-    ids = sample_tasks.send(cluster, 1)
+    ids = sample_tasks.send(cluster)
     time.sleep(OLD_SECONDS)
     with cluster.measured_publishing(), queues.monitor_depth(cluster, QUEUE) as monitor:
         ids += sample_tasks.send(cluster, BURST)
@@ -70,7 +69,6 @@ def backlog_burst(cluster: ChaosCluster, random: Random, seconds: float) -> None
 def backlog_wiped(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """All of them are there again within a minute, and new events are published meanwhile."""
     count = WAITING_FULL if seconds >= FULL_WIPED_SECONDS else WAITING
-    sample_tasks.create_table(cluster)
     ids = set(sample_tasks.send(cluster, count))
     if not wait_until(lambda: queues.depth(cluster, QUEUE) >= count, SENT_SECONDS, DEPTH_SECONDS):
         cluster.report.fail(f"{count} messages were not published in {SENT_SECONDS:g} s")

@@ -28,7 +28,7 @@ LONG_SECONDS, FULL_LONG_SECONDS = 16.0, 40.0
 ROW_LOCK_SECONDS = 10.0
 SLOW_COOK_SECONDS = 60.0
 
-_EFFECT = "select worker, attempt from chaos_effect where message_id = %(id)s::uuid"
+_ATTEMPTS = "select attempt from chaos_effect where message_id = %(id)s::uuid"
 _LOCK_ORDER = "select id from orders where number = %(number)s and status = 'received' for update"
 _LOCK_MESSAGE = "select id from message where id = %(id)s for update"
 
@@ -36,7 +36,6 @@ _LOCK_MESSAGE = "select id from message where id = %(id)s for update"
 @scenario("SIGSTOP of a worker inside its job's transaction, then SIGCONT")
 def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Another worker takes over within the lease, and nothing else is delayed."""
-    sample_tasks.create_table(cluster)
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
         for _ in repetitions(seconds, TAKEN_OVER_SECONDS):
             ids.append(freeze_one(cluster))
@@ -51,11 +50,11 @@ def frozen_in_transaction(cluster: ChaosCluster, random: Random, seconds: float)
 def long_transaction(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """It has its effect once, in its first attempt, and nothing else waits."""
     hold = max(LONG_SECONDS, min(FULL_LONG_SECONDS, seconds))
-    sample_tasks.create_table(cluster)
     with sample_tasks.workers(cluster, *WORKERS), others(cluster) as ids:
-        ids.append(id := sample_tasks.send_holding(cluster, hold))
+        (id,) = sample_tasks.send(cluster, hold=hold)
+        ids.append(id)
         wait_until(lambda: sample_tasks.recorded(cluster, [id]), 2 * hold)
-    attempts = [attempt for _, attempt in cluster.rows(_EFFECT, id=id)]
+    attempts = [attempt for (attempt,) in cluster.rows(_ATTEMPTS, id=id)]
     cluster.report.record_attempt(attempts == [1])
     if attempts != [1]:
         cluster.report.fail(f"the long job had its effect in the attempts {attempts}, not in 1")
@@ -85,9 +84,9 @@ def row_lock(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 
 
 def freeze_one(cluster: ChaosCluster) -> str:
-    """Freeze a worker inside a job's transaction until another has done the job; the job's id."""
+    """Freeze a worker inside a job's transaction until another has done it; the job's id."""
     before = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
-    id = sample_tasks.send_holding(cluster, HOLD_SECONDS)
+    (id,) = sample_tasks.send(cluster, hold=HOLD_SECONDS)
 
     def in_transaction() -> str | None:
         counts = {name: cluster.log_count(TRANSACTION_OPEN, name) for name in WORKERS}
@@ -117,7 +116,7 @@ def others(cluster: ChaosCluster) -> Iterator[list[str]]:
     """
     own: list[str] = []
     pings: list[str] = []
-    ping = lambda: pings.extend(sample_tasks.send(cluster, 1))  # noqa: E731
+    ping = lambda: pings.extend(sample_tasks.send(cluster))  # noqa: E731
     since = cluster.value("select clock_timestamp()")
     with cluster.measured_publishing():
         with repeating(ping, PING_SECONDS):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 
 from chaos_tools.cluster import ChaosCluster
-from chaos_tools.workload.task_worker import QUEUE, RECORD, SLOW_RECORD
+from chaos_tools.workload.task_worker import QUEUE, TASK
 from devservices import wait_until
 from supervisor.process_group import python
 
@@ -56,20 +56,16 @@ def create_table(cluster: ChaosCluster) -> None:
         conn.execute(_TABLE)
 
 
-def send(cluster: ChaosCluster, count: int, task: str = RECORD, hold: float = 0.0) -> list[str]:
-    """Send so many tasks in one transaction; their ids. hold: seconds, for the task SLOW_RECORD."""
-    values = {"count": count, "task": task, "queue": QUEUE, "hold": hold}
+def send(cluster: ChaosCluster, count: int = 1, hold: float = 0.0) -> list[str]:
+    """Send so many tasks; their ids. hold: seconds that each keeps its transaction open."""
+    values = {"count": count, "task": TASK, "queue": QUEUE, "hold": hold}
     return [id for id, _ in cluster.rows(_SEND, **values)]
-
-
-def send_holding(cluster: ChaosCluster, seconds: float) -> str:
-    """Send one task that keeps its transaction open for so long; its id."""
-    return send(cluster, 1, SLOW_RECORD, seconds)[0]
 
 
 @contextmanager
 def workers(cluster: ChaosCluster, *names: str) -> Iterator[list[str]]:
     """Workers for these tasks, for the time of the block; they are ready when it begins."""
+    create_table(cluster)
     with cluster.extra_processes({name: python(MODULE, name) for name in names}) as started:
         wait_until(
             lambda: all(cluster.log_count("worker_connected", name) for name in started),

@@ -22,7 +22,7 @@ from pizza.topology import TOPOLOGY, WEBHOOKS_QUEUE
 log = logging.getLogger(__name__)
 
 QUEUE = WEBHOOKS_QUEUE
-RECORD, SLOW_RECORD = "chaos_record", "chaos_slow_record"
+TASK = "chaos_record"
 TRANSACTION_OPEN = "chaos_transaction_open"
 HEARTBEAT_SECONDS = 2
 
@@ -34,31 +34,16 @@ values (%(id)s, %(worker)s, %(attempt)s, %(sent_at)s)
 app = App("chaos", topology=TOPOLOGY)
 
 
-@app.task(RECORD, queue=QUEUE)
+@app.task(TASK, queue=QUEUE)
 def record(job: Job) -> None:
-    """Record the effect, and nothing else."""
+    """Record the effect; keep the transaction open for `seconds` of the body, unless they are 0."""
     with job.complete() as conn:
-        conn.execute(_EFFECT, effect_of(job))
-
-
-@app.task(SLOW_RECORD, queue=QUEUE)
-def record_slowly(job: Job) -> None:
-    """Record the effect, and keep the transaction open for `seconds` of the body."""
-    with job.complete() as conn:
-        conn.execute(_EFFECT, effect_of(job))
-        log.info("Transaction is open", extra={"action": TRANSACTION_OPEN})
-        time.sleep(job.body["seconds"])
-        conn.execute("select 1")
-
-
-def effect_of(job: Job) -> dict[str, object]:
-    """The row of an effect."""
-    return {
-        "id": job.id,
-        "worker": job.worker_name,
-        "attempt": job.attempt,
-        "sent_at": job.body["sent_at"],
-    }
+        effect = {"id": job.id, "worker": job.worker_name, "attempt": job.attempt}
+        conn.execute(_EFFECT, effect | {"sent_at": job.body["sent_at"]})
+        if seconds := job.body["seconds"]:
+            log.info("Transaction is open", extra={"action": TRANSACTION_OPEN})
+            time.sleep(seconds)
+            conn.execute("select 1")
 
 
 def main(name: str) -> int:
