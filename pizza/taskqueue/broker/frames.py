@@ -14,6 +14,7 @@ from struct import error as StructError  # noqa: N812
 from struct import unpack_from
 from typing import Any
 
+import amqp
 from amqp import spec
 from amqp.method_framing import frame_handler
 from amqp.serialization import decode_properties_basic
@@ -22,26 +23,8 @@ _HEADER_FRAME = 2
 _FIXED_SIZE = 12  # class, weight and body size precede the properties
 _NO_PROPERTIES = b"\x00\x00"
 
-# The properties of AMQP 0-9-1 in the order of their flags: s short string, F table, o octet,
-# L eight octets.
-_PROPERTIES = (
-    ("content_type", "s"),
-    ("content_encoding", "s"),
-    ("application_headers", "F"),
-    ("delivery_mode", "o"),
-    ("priority", "o"),
-    ("correlation_id", "s"),
-    ("reply_to", "s"),
-    ("expiration", "s"),
-    ("message_id", "s"),
-    ("timestamp", "L"),
-    ("type", "s"),
-    ("user_id", "s"),
-    ("app_id", "s"),
-    ("cluster_id", "s"),
-)
-
 # Arguments of the methods that carry names or texts which other programs have chosen.
+# Kinds as in py-amqp: s short string, b and o octets, B, l and L integers, F table.
 _ARGUMENTS = {
     spec.Basic.Deliver: "sLbss",
     spec.Basic.GetOk: "Lbssl",
@@ -50,7 +33,7 @@ _ARGUMENTS = {
     spec.Channel.Close: "BsBB",
     spec.Connection.Close: "BsBB",
 }
-_WIDTHS = {"b": 1, "B": 2, "l": 4, "L": 8}
+_WIDTHS = {"b": 1, "o": 1, "B": 2, "l": 4, "L": 8}
 
 Frame = tuple[int, int, bytes]
 
@@ -105,7 +88,7 @@ def _readable_properties(payload: bytes) -> dict[str, Any]:
     try:
         (flags,) = unpack_from(">H", payload, _FIXED_SIZE)
         offset = _FIXED_SIZE + 2
-        for position, (name, kind) in enumerate(_PROPERTIES):
+        for position, (name, kind) in enumerate(amqp.Message.PROPERTIES):
             if not flags & (0x8000 >> position):
                 continue
             start, end = _extent(kind, payload, offset)
@@ -133,7 +116,7 @@ def _extent(kind: str, payload: bytes, offset: int) -> tuple[int, int]:
         return offset + 1, offset + 1 + int(unpack_from(">B", payload, offset)[0])
     if kind == "F":
         return offset + 4, offset + 4 + int(unpack_from(">I", payload, offset)[0])
-    return offset, offset + (1 if kind == "o" else 8)
+    return offset, offset + _WIDTHS[kind]
 
 
 def decodable_arguments(method: Any, payload: bytes) -> bytes:
@@ -143,13 +126,12 @@ def decodable_arguments(method: Any, payload: bytes) -> bytes:
         return payload
     parts, offset = [payload[:4]], 4
     for kind in kinds:
+        start, end = _extent(kind, payload, offset)
+        part = payload[start:end]
         if kind == "s":
-            start, end = _extent("s", payload, offset)
-            text = utf8(payload[start:end])
-            parts.append(bytes([len(text)]) + text)
-        else:
-            end = offset + _WIDTHS[kind]
-            parts.append(payload[offset:end])
+            part = utf8(part)
+            parts.append(bytes([len(part)]))
+        parts.append(part)
         offset = end
     return b"".join(parts)
 
