@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import amqp
 import psycopg
+from kombu import Connection
 
 from benchmarks.environment import environment_for
 from chaos_tools.checks.latency_probe import PUBLISH_SECONDS, LatencyProbe
@@ -181,6 +183,12 @@ class ChaosCluster(ProcessGroup):
     def value(self, query: str, **values: Any) -> Any:
         """The one value of a query."""
         return self.rows(query, **values)[0][0]
+
+    @contextmanager
+    def broker_channel(self) -> Iterator[amqp.Channel]:
+        """A channel of its own connection to the broker, not through a proxy."""
+        with Connection(self.servers.rabbitmq.url) as link:
+            yield link.channel()
 
     def probe(self, batch: int = 1) -> LatencyProbe:
         """A measurement of the publisher, not through a proxy."""

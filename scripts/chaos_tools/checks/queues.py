@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import amqp
 from amqp.exceptions import NotFound
-from kombu import Connection
 
 from chaos_tools.cluster import ChaosCluster
 from devservices import repeating
@@ -23,21 +22,20 @@ def dead_letters(cluster: ChaosCluster) -> list[tuple[bytes, str]]:
 
 def depth(cluster: ChaosCluster, queue: str) -> int:
     """How many messages are ready in a queue; 0 when there is no such queue."""
-    with Connection(cluster.servers.rabbitmq.url) as link, suppress(NotFound):
-        return int(link.channel().queue_declare(queue, passive=True).message_count)
+    with cluster.broker_channel() as channel, suppress(NotFound):
+        return int(channel.queue_declare(queue, passive=True).message_count)
     return 0
 
 
 def read(cluster: ChaosCluster, queue: str) -> list[amqp.Message]:
     """The messages that are ready in a queue now; they are there again when this returns."""
     found: list[amqp.Message] = []
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        channel: amqp.Channel = link.channel()
+    with cluster.broker_channel() as channel:
         count = int(channel.queue_declare(queue, passive=True).message_count)
         tag = channel.basic_consume(queue, callback=found.append)
         with suppress(TimeoutError):
             while len(found) < count:
-                link.drain_events(timeout=SILENCE_SECONDS)
+                channel.connection.drain_events(timeout=SILENCE_SECONDS)
         channel.basic_cancel(tag)
         channel.basic_recover(requeue=True)
         channel.queue_declare(queue, passive=True)  # answered after all went back
@@ -46,8 +44,8 @@ def read(cluster: ChaosCluster, queue: str) -> list[amqp.Message]:
 
 def purge(cluster: ChaosCluster, queue: str) -> None:
     """Remove all that is ready in a queue."""
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        link.channel().queue_purge(queue)
+    with cluster.broker_channel() as channel:
+        channel.queue_purge(queue)
 
 
 @dataclass
@@ -65,8 +63,7 @@ class QueueDepth:
 def monitor_depth(cluster: ChaosCluster, queue: str) -> Iterator[QueueDepth]:
     """Count messages that leave a queue without consumers, for the time of a block."""
     found = QueueDepth()
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        channel: amqp.Channel = link.channel()
+    with cluster.broker_channel() as channel:
 
         def poll() -> None:
             now = int(channel.queue_declare(queue, passive=True).message_count)

@@ -3,9 +3,6 @@
 import time
 from random import Random
 
-from amqp import Channel
-from kombu import Connection
-
 from chaos_tools.checks import queries
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.faults import crash, hang
@@ -57,8 +54,7 @@ def broker_hung(cluster: ChaosCluster, random: Random, seconds: float) -> None:
 def queue_deleted(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """In turns a queue with its messages, and only a binding."""
     kinds = list(TYPED_QUEUES)
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        channel: Channel = link.channel()
+    with cluster.broker_channel() as channel:
         for turn in repetitions(seconds, PAUSE_SECONDS):
             kind = random.choice(kinds)
             if turn % 2:

@@ -5,7 +5,6 @@ from random import Random
 from typing import Any
 
 import amqp
-from kombu import Connection
 
 from chaos_tools.cluster import ChaosCluster
 from chaos_tools.process_specs import SUBSCRIBER
@@ -28,8 +27,7 @@ POISON: tuple[tuple[bytes, dict[str, Any]], ...] = (
 @scenario("the same messages again, a hundred times each")
 def duplicates(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     """Messages of orders and notifications, half at once, half when their orders are done."""
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        channel = link.channel()
+    with cluster.broker_channel() as channel:
         copied = [
             *copy_messages(channel, ORDERS_TOPIC),
             *copy_messages(channel, NOTIFICATIONS_FANOUT),
@@ -49,8 +47,7 @@ def poison(cluster: ChaosCluster, random: Random, seconds: float) -> None:
     queues = [queue.name for queue in (*TOPOLOGY.queues, subscriber_queue(SUBSCRIBER))]
     doses = [(queue, *dose) for queue in queues for dose in POISON]
     random.shuffle(doses)
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        channel = link.channel()
+    with cluster.broker_channel() as channel:
         for queue, body, properties in doses:
             channel.basic_publish(amqp.Message(body, **properties), "", queue)
             time.sleep(seconds / len(doses))

@@ -7,7 +7,6 @@ from random import Random
 from uuid import uuid4
 
 import amqp
-from kombu import Connection
 
 from chaos_tools import process_specs
 from chaos_tools.checks.queues import dead_letters, monitor_depth
@@ -170,8 +169,7 @@ def status_request(cluster: ChaosCluster, seconds: float) -> bool:
     request = (
         b'{"order_number": "ORD_20200101_001", "new_status": "delivered", "changed_by": "chaos"}'
     )
-    with Connection(cluster.servers.rabbitmq.url) as link:
-        channel: amqp.Channel = link.channel()
+    with cluster.broker_channel() as channel:
         queue = channel.queue_declare(exclusive=True).queue
         message = amqp.Message(request, reply_to=queue, message_id=str(uuid4()))
         channel.basic_publish(message, ORDERS_DIRECT, TRACKING_STATUS_KEY)
@@ -198,9 +196,7 @@ def anomalous_messages() -> list[tuple[ExternalMessage, amqp.Message]]:
 
 def send(cluster: ChaosCluster, messages: list[tuple[ExternalMessage, amqp.Message]]) -> None:
     """Publish each to its queue; the broker has confirmed all of them when this returns."""
-    options = {"confirm_publish": True}
-    with Connection(cluster.servers.rabbitmq.url, transport_options=options) as link:
-        channel: amqp.Channel = link.channel()
+    with cluster.broker_channel() as channel:
         for external, message in messages:
             channel.basic_publish_confirm(message, "", external.queue)
 
