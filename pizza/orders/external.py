@@ -16,7 +16,8 @@ from pizza.database.connection import BoundedConnection
 from pizza.domain.errors import DomainError, DuplicateOrder, InvalidOrder
 from pizza.domain.order import OrderDraft
 from pizza.menu import read_menu
-from pizza.orders import orders, replies
+from pizza.orders import orders
+from pizza.orders.replies import send_reply
 from pizza.taskqueue import Blueprint, Job, RetryPolicy
 from pizza.taskqueue.dead_letters.callback import DeadMessage
 from pizza.taskqueue.errors import PoisonMessage
@@ -60,11 +61,7 @@ def answer_dead(conn: BoundedConnection, dead: DeadMessage) -> None:
     """
     known = isinstance(dead.error, DomainError | PoisonMessage)
     error = str(dead.error)[:_LONGEST_REASON] if known else "The order could not be placed."
-    _reply(conn, dead, {"ok": False, "error": error})
-
-
-def _reply(conn: BoundedConnection, to: Job | DeadMessage, answer: dict[str, Any]) -> None:
-    replies.send_reply(conn, to.reply_to, answer, to.correlation_id)
+    send_reply(conn, dead, {"ok": False, "error": error})
 
 
 def external_order_tasks(base_seconds: float) -> Blueprint:
@@ -88,7 +85,7 @@ def external_order_tasks(base_seconds: float) -> Blueprint:
                 number, answer = placed.number, {"status": placed.status}
             except DuplicateOrder as twice:
                 number, answer = twice.number, {"status": "received"}
-            _reply(conn, job, {"order_number": number, **answer})
+            send_reply(conn, job, {"order_number": number, **answer})
         text = "Order received from another program"
         details = {"customer_name": job.body.customer_name, "order_type": job.body.order_type}
         log_action(log.info, "order_received", text, details, order_number=number)

@@ -241,8 +241,3 @@ def order_status(conn: Connection, number: str) -> OrderStatus:
 def order_history(conn: Connection, number: str) -> list[StatusChange]:
     """An order's changes of status, oldest first. Raises OrderNotFound."""
     return storage.list_status_changes(conn, number)
-
-
-def set_capacity(conn: Connection, max_concurrent: int) -> None:
-    """Set how many orders may be received or cooking at a time (0: as many as come)."""
-    storage.set_capacity(conn, max_concurrent)

@@ -52,6 +52,7 @@ def read_status_message(body: Any, message_id: str | None) -> StatusMessage:
     at = _moment(body, "timestamp")
     if at is None:
         raise PoisonMessage("timestamp is missing")
+    order_type = body.get("order_type")
     return StatusMessage(
         event_id=_identity(body, message_id),
         number=number,
@@ -62,22 +63,15 @@ def read_status_message(body: Any, message_id: str | None) -> StatusMessage:
         estimated_completion=_moment(body, "estimated_completion"),
         sequence=_sequence(body),
         customer=body.get("customer_name") and read_text(body, "customer_name", 200),
-        order_type=_order_type(body),
+        order_type=order_type if order_type in ORDER_TYPES else None,
         priority=_priority(body),
         body=body,
     )
 
 
-def _order_type(body: dict[str, Any]) -> str | None:
-    value = body.get("order_type")
-    return value if isinstance(value, str) and value in ORDER_TYPES else None
-
-
 def _priority(body: dict[str, Any]) -> int | None:
     value = body.get("priority")
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if MIN_PRIORITY <= value <= MAX_PRIORITY else None
+    return value if type(value) is int and MIN_PRIORITY <= value <= MAX_PRIORITY else None
 
 
 def read_text(body: dict[str, Any], field: str, longest: int) -> str:
@@ -93,7 +87,7 @@ def read_text(body: dict[str, Any], field: str, longest: int) -> str:
 def read_status(body: dict[str, Any], field: str) -> str:
     """A field that has to be a status. Raises PoisonMessage."""
     value = body.get(field)
-    if not isinstance(value, str) or value not in STATUSES:
+    if value not in STATUSES:
         raise PoisonMessage(f"{field} is not one of {', '.join(STATUSES)}")
     return value
 
@@ -115,9 +109,7 @@ def _moment(body: dict[str, Any], field: str) -> datetime | None:
 
 def _sequence(body: dict[str, Any]) -> int | None:
     value = body.get("sequence")
-    if value is None:
-        return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LARGEST:
+    if value is not None and not (type(value) is int and 1 <= value <= _LARGEST):
         raise PoisonMessage("sequence is not a whole number from 1")
     return value
 

@@ -70,18 +70,18 @@ def handle_request(event: Event, conn: BoundedConnection | None) -> Callable[[],
         request = parse_request(event.body)
     except PoisonMessage as bad:
         event.dead_letter(str(bad)).write_to_outbox(conn)
-        _reply(conn, event, {"ok": False, "error": str(bad)})
+        send_reply(conn, event, {"ok": False, "error": str(bad)})
         return partial(_log_invalid, event, str(bad))
     known = sanitize_text(event.id) if event.id else None
     if known and (before := tracking.find_reply(conn, known)) is not None:
-        _reply(conn, event, before)
+        send_reply(conn, event, before)
         return partial(_log_duplicate, request, known)
     reply = apply_request(conn, request)
     if known:
         tracking.insert_reply(
             conn, known, number=request.number, new=request.to, by=request.by, reply=reply
         )
-    _reply(conn, event, reply)
+    send_reply(conn, event, reply)
     return partial(_log_completed, request, reply)
 
 
@@ -95,10 +95,6 @@ def apply_request(conn: BoundedConnection, request: StatusRequest) -> dict[str, 
     except DomainError as refusal:
         return {"ok": False, "error": str(refusal)}
     return {"order_number": moved.number, "status": moved.status, "ok": True}
-
-
-def _reply(conn: BoundedConnection, event: Event, answer: dict[str, Any]) -> None:
-    send_reply(conn, event.reply_to, answer, event.correlation_id)
 
 
 def _log_completed(request: StatusRequest, answer: dict[str, Any]) -> None:

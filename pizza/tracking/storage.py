@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from pizza.database.connection import Connection, fetch_first
 from pizza.database.planning import index_plans
 from pizza.database.queries import Queries
+from pizza.database.rows import fetch_all
 from pizza.orders import StatusMessage
 
 _SQL = Queries("restaurant/tracking")
@@ -99,14 +100,12 @@ def mark_stuck(conn: Connection, factor: float, grace: timedelta) -> list[StuckO
     """Record orders past `factor` times their estimate and past `grace`; returns the new ones."""
     values = {"factor": factor, "grace": grace, "limit": SLICE}
     with index_plans(conn):
-        rows = conn.execute(_SQL.mark_stuck, values).fetchall()
-    return [StuckOrder(number, status, seconds) for number, status, seconds in rows]
+        return fetch_all(conn, StuckOrder, _SQL.mark_stuck, values)
 
 
 def resolve_stuck(conn: Connection) -> list[StuckOrder]:
     """Close the records of stuck orders whose status has changed; returns those orders."""
-    rows = conn.execute(_SQL.resolve_stuck).fetchall()
-    return [StuckOrder(number, status, seconds, now) for number, status, now, seconds in rows]
+    return fetch_all(conn, StuckOrder, _SQL.resolve_stuck)
 
 
 def find_reply(conn: Connection, message_id: str) -> dict[str, Any] | None:

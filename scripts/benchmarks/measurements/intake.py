@@ -4,7 +4,7 @@ from benchmarks import cpu, load
 from benchmarks.environment import BenchCluster, BenchEnvironment
 from benchmarks.measurements import pgbench
 from benchmarks.results import MeasurementFailed, Result, at_most, latencies
-from pizza.orders.orders import set_capacity
+from pizza.orders import set_capacity
 from terminal.progress import step
 
 MANY, FEW = 32, 8

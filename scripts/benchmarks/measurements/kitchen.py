@@ -13,7 +13,8 @@ from benchmarks.environment import BenchCluster, BenchEnvironment
 from benchmarks.peers import kitchens
 from benchmarks.results import MeasurementFailed, Result
 from pizza.database.connection import BoundedConnection
-from pizza.orders.orders import place_order, set_capacity
+from pizza.orders import set_capacity
+from pizza.orders.orders import place_order
 from terminal.progress import step
 
 COOKS = 4

@@ -123,7 +123,8 @@ where t.status in ('received', 'cooking')
                   and s.status = o.status and s.resolved_at is null)
 limit %(limit)s
 on conflict (order_number, status) where resolved_at is null do nothing
-returning order_number, status, extract(epoch from clock_timestamp() - since)::float8
+returning order_number as number, status,
+          extract(epoch from clock_timestamp() - since)::float8 as seconds
 
 -- resolve_stuck --
 with free as (
@@ -136,7 +137,8 @@ update tracking_stuck s
 set resolved_at = clock_timestamp()
 from free f
 where s.id = f.id
-returning s.order_number, s.status, f.now, extract(epoch from clock_timestamp() - s.since)::float8
+returning s.order_number as number, s.status,
+          extract(epoch from clock_timestamp() - s.since)::float8 as seconds, f.now
 
 -- find_reply --
 select answer from tracking_request where message_id = %(message_id)s

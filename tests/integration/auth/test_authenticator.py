@@ -24,7 +24,7 @@ from pizza.domain.errors import (
 )
 from pizza.domain.order import ClientQuota, IdempotencyKey, OrderDraft, OrderItem
 from pizza.domain.roles import MANAGER
-from pizza.orders import orders
+from pizza.orders import orders, set_capacity
 
 NUMBER = "ORD_20241216_001"
 DRAFT = OrderDraft("Jo", (OrderItem("Tea", 1, Decimal("2.00")),))
@@ -160,14 +160,14 @@ def test_a_client_has_a_quarter_of_the_places_that_the_restaurant_has_now(
     conn: BoundedConnection, limit: int, places: int
 ) -> None:
     client = ClientQuota(b"one", None)
-    orders.set_capacity(conn, limit)
+    set_capacity(conn, limit)
     for _ in range(places):
         orders.place_order(conn, DRAFT, client=client)
     with pytest.raises(ClientLimitReached) as full:
         orders.place_order(conn, DRAFT, client=client)
     assert full.value.limit == places
 
-    orders.set_capacity(conn, 0)
+    set_capacity(conn, 0)
     assert orders.place_order(conn, DRAFT, client=client)
     assert conn.execute("select count(*) from client_order").fetchone() == (places,)
 
@@ -220,7 +220,7 @@ def strangers(count: int) -> list[ClientQuota]:
 def test_the_clients_of_a_network_have_half_of_the_places(
     conn: BoundedConnection, limit: int, places: int
 ) -> None:
-    orders.set_capacity(conn, limit)
+    set_capacity(conn, limit)
     assert taken(conn, neighbours(1, limit)) == places
 
     with pytest.raises(ClientLimitReached, match="From this network") as full:
@@ -232,7 +232,7 @@ def test_the_clients_of_a_network_have_half_of_the_places(
 def test_a_client_that_may_have_more_than_half_is_no_network_that_may_not(
     conn: BoundedConnection,
 ) -> None:
-    orders.set_capacity(conn, 10)
+    set_capacity(conn, 10)
     assert taken(conn, [ClientQuota(b"one", 8, b"net")] * 10) == 8
 
 
@@ -240,7 +240,7 @@ def test_a_client_that_may_have_more_than_half_is_no_network_that_may_not(
 def test_all_clients_together_leave_a_tenth_to_staff(
     conn: BoundedConnection, limit: int, places: int
 ) -> None:
-    orders.set_capacity(conn, limit)
+    set_capacity(conn, limit)
     assert taken(conn, strangers(2 * limit)) == places
 
     with pytest.raises(CapacityReached) as full:
@@ -263,7 +263,7 @@ def test_racing_orders_get_exactly_the_places_there_are(
             return taken(own, some)
 
     with connect(db_url, name="test") as conn:
-        orders.set_capacity(conn, 20)
+        set_capacity(conn, 20)
     with ThreadPoolExecutor(8) as crowd:
         assert sum(crowd.map(place, [clients[n::8] for n in range(8)])) == places
 
@@ -274,7 +274,7 @@ def test_only_near_the_reserve_clients_of_other_networks_wait_for_each_other(
 ) -> None:
     first, second = strangers(2)
     with connect(db_url, name="one") as one, connect(db_url, name="two") as two:
-        orders.set_capacity(one, limit)
+        set_capacity(one, limit)
         orders.place_order(one, DRAFT)  # the others of a day wait for the first
         with one.transaction():
             orders.place_order(one, DRAFT, client=first)

@@ -16,6 +16,7 @@ from pizza.database.queries import Queries
 from pizza.domain.order import IdempotencyKey, OrderDraft, OrderItem
 from pizza.kitchen import estimates, worker_storage
 from pizza.operations import retention_storage
+from pizza.orders import set_capacity
 from pizza.orders import storage as orders
 from pizza.orders.orders import (
     get_order,
@@ -23,7 +24,6 @@ from pizza.orders.orders import (
     order_history,
     order_status,
     place_order,
-    set_capacity,
 )
 from pizza.reports import metrics_storage
 from pizza.reports import storage as reports

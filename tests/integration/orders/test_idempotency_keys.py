@@ -21,7 +21,7 @@ from pizza.domain.errors import (
     KitchenPaused,
 )
 from pizza.domain.order import IdempotencyKey, OrderDraft, OrderItem, PlacedOrder
-from pizza.orders import orders
+from pizza.orders import orders, set_capacity
 
 KEY = IdempotencyKey("a key", b"digest")
 DRAFT = OrderDraft("John Doe", (OrderItem("Pizza", 1, Decimal("10.00")),))
@@ -81,13 +81,13 @@ def test_without_a_key_nothing_is_kept(conn: BoundedConnection) -> None:
 
 
 def test_a_refusal_leaves_the_key_free(conn: BoundedConnection) -> None:
-    orders.set_capacity(conn, 1)
+    set_capacity(conn, 1)
     place(conn, None)
     with pytest.raises(CapacityReached):
         place(conn)
     assert count(conn, "idempotency_key") == 0
 
-    orders.set_capacity(conn, 2)
+    set_capacity(conn, 2)
     assert not place(conn).replayed
 
 
@@ -97,7 +97,7 @@ def test_a_repetition_is_answered_though_nothing_more_is_taken(
 ) -> None:
     first = place(conn)
     if refusal is CapacityReached:
-        orders.set_capacity(conn, 1)
+        set_capacity(conn, 1)
     else:
         conn.execute("update kitchen_state set paused = true")
     with pytest.raises(refusal):

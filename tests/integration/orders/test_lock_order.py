@@ -19,7 +19,7 @@ from pizza.database.connection import BoundedConnection, connect
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.domain.status import STAFF
 from pizza.kitchen import storage as kitchen
-from pizza.orders import actions, orders
+from pizza.orders import actions, orders, set_capacity
 from pizza.orders import storage as stored
 from pizza.webhooks import storage, webhooks
 from pizza.webhooks.events import create_delivery
@@ -137,7 +137,7 @@ def test_a_delivery_ends_while_staff_removes_its_webhook(
 def test_an_order_moves_to_another_station_while_staff_changes_it(
     conn: BoundedConnection, sessions: Sessions, act: Any
 ) -> None:
-    orders.set_capacity(conn, 50)
+    set_capacity(conn, 50)
     kitchen.set_stations(conn, ["quality", "packaging"])
     draft = OrderDraft(customer_name="Jo", items=(OrderItem("Pizza", 1, Decimal(9)),))
     number = orders.place_order(conn, draft).number

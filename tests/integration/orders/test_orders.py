@@ -13,7 +13,7 @@ from pizza.database.errors import DatabaseUnavailable
 from pizza.domain.errors import CapacityReached, OrderNotFound
 from pizza.domain.order import OrderDraft, OrderItem
 from pizza.kitchen import cooking, estimates
-from pizza.orders import orders
+from pizza.orders import orders, set_capacity
 
 
 def draft(total: str = "10.00", **fields: Any) -> OrderDraft:
@@ -76,7 +76,7 @@ def test_an_order_goes_to_the_queue_of_its_type(
 
 
 def test_a_full_restaurant_names_its_limit(conn: BoundedConnection) -> None:
-    orders.set_capacity(conn, 1)
+    set_capacity(conn, 1)
     orders.place_order(conn, draft())
 
     with pytest.raises(CapacityReached, match="takes 1 orders at a time"):
@@ -84,7 +84,7 @@ def test_a_full_restaurant_names_its_limit(conn: BoundedConnection) -> None:
 
 
 def test_zero_means_no_cap(conn: BoundedConnection) -> None:
-    orders.set_capacity(conn, 0)
+    set_capacity(conn, 0)
 
     assert len({orders.place_order(conn, draft()).number for _ in range(70)}) == 70
 
@@ -126,7 +126,7 @@ def test_the_estimate_grows_with_the_queue(conn: BoundedConnection) -> None:
 
 
 def test_with_hundreds_waiting_the_estimate_goes_by_the_last_count(conn: BoundedConnection) -> None:
-    orders.set_capacity(conn, 0)
+    set_capacity(conn, 0)
     conn.execute(
         """insert into message (state, task, queue, exchange, routing_key, body)
            select 'sent', 'cook_order', 'kitchen_takeout_queue', '', '', ''

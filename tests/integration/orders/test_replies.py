@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,8 @@ OURS = [
 
 def sent(conn: BoundedConnection, reply_to: str | None) -> list[tuple[str, str]]:
     with conn.transaction():
-        replies.send_reply(conn, reply_to, {"ok": True}, "our 17")
+        request = SimpleNamespace(reply_to=reply_to, correlation_id="our 17")
+        replies.send_reply(conn, request, {"ok": True})
     rows = conn.execute("select exchange, routing_key from message").fetchall()
     conn.execute("delete from message")
     return rows

@@ -21,12 +21,12 @@ from pizza.domain.order import OrderDraft, OrderItem
 from pizza.domain.status import CUSTOMER, STAFF
 from pizza.kitchen import storage as kitchen
 from pizza.menu import storage as menu
-from pizza.orders import actions, orders
+from pizza.orders import actions, orders, set_capacity
 
 
 @pytest.fixture(autouse=True)
 def _capacity_and_stations(conn: BoundedConnection) -> None:
-    orders.set_capacity(conn, 50)
+    set_capacity(conn, 50)
     kitchen.set_stations(conn, ["quality", "packaging", "courier"])
 
 
