@@ -8,15 +8,15 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import closing, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
+
+from rich.live import Live
 
 from bootstrap import clean
 from bootstrap.data_dir import ROOT, data_folder
-from demo_tools.board import DemoBoard
-from demo_tools.order_view import HEADINGS, OrderView, RushFailed
-from demo_tools.scenario import follow, one_more, orders, place, verify
-from demo_tools.staff_actions import cancel_one, prioritise_one
+from demo_tools.order_view import HEADINGS, OrderView, Row, RushFailed, verify
+from demo_tools.scenario import Show, cancel_one, follow, orders, place, prioritise_one
 from devservices import claim, free_port, wait_until
 from pizza.config.settings import SettingsError, read_dotenv
 from pizza.domain.stations import STATION_NAMES
@@ -26,7 +26,7 @@ from supervisor.backing_services import BackingServices
 from supervisor.program import Stopped, run_program
 from supervisor.supervisor import Supervisor, SupervisorFailed
 from terminal.progress import step
-from terminal.tables import print_table
+from terminal.tables import build_table, print_table
 
 USUAL_PORT = 3000
 COOKS = 3
@@ -118,16 +118,33 @@ def lunch_rush(client: ApiClient) -> list[OrderView]:
     """Place the orders, cancel one, prioritise one; then watch until all are delivered."""
     print(f"\nThe lunch rush at {client.url}:\n")
     views: list[OrderView] = []
-    board = DemoBoard()
-    with board.watching(views):
+    with watch(views) as show:
         for order in orders():
             views.append(place(client, order))
-            board.show(None, None)
+            show(None, None)
         prioritise_one(client, views)
-        views += cancel_one(client, lambda: place(client, one_more()))
-        follow(client, views, board.show)
+        views += cancel_one(client)
+        follow(client, views, show)
     print()
     return views
+
+
+@contextmanager
+def watch(views: Sequence[OrderView]) -> Iterator[Show]:
+    """A live table of orders on a terminal, for the time of the block; elsewhere lines of text.
+
+    Gives the function that draws the table again, or prints a change, if any.
+    """
+    live = Live(auto_refresh=False, transient=True)
+
+    def show(changed: OrderView | None, row: Row | None) -> None:
+        if live.console.is_terminal:
+            live.update(build_table(HEADINGS, [view.table_row() for view in views]), refresh=True)
+        elif changed and row:
+            print(changed.line(row), flush=True)
+
+    with live if live.console.is_terminal else nullcontext():
+        yield show
 
 
 def mention_older(client: ApiClient) -> None:

@@ -1,12 +1,13 @@
-"""An order as the API shows it: its steps, read from its history."""
+"""An order as the API shows it: its steps, read from its history and checked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pizza.domain.order import DELIVERY
 from pizza.domain.status import CANCELLED, COOKING, DELIVERED, OUT_FOR_DELIVERY, READY, RECEIVED
+from supervisor.api_client import ApiClient
 from terminal.tables import Row as TableRow
 
 Row = dict[str, Any]
@@ -131,6 +132,45 @@ def _steps(view: OrderView) -> Iterator[str]:
         elif not (row["notes"] or "").startswith((TAKEN_OVER, REPRIORITISED)):
             raise RushFailed(f"{view.number} became {status} twice.")
         before = status
+
+
+def verify(client: ApiClient, views: Sequence[OrderView]) -> list[str]:
+    """Read all histories again and summarise them; RushFailed if one was lost or doubled."""
+    if len({view.number for view in views}) != len(views):
+        raise RushFailed("Two orders were given the same number.")
+    for view in views:
+        view.history = client.get(f"/orders/{view.number}/history")
+    again = [view for view in views if times_sent_back(view)]
+    cancelled = [view for view in views if view.status == CANCELLED]
+    cooked = [view for view in views if view not in cancelled]
+    words = [f"Checked: {len(cooked)} orders, each received, cooked, ready and delivered once."]
+    words += [_sent_back(view) for view in again]
+    words += [_overtook(view, cooked) for view in cooked if _changes(view)]
+    words += [f"  {view.number} was cancelled while it waited." for view in cancelled]
+    if taken_over := sum(len(view.notes(TAKEN_OVER)) for view in views):
+        words.append(f"  {taken_over} taken over from a cook that had gone.")
+    return words
+
+
+def _changes(view: OrderView) -> list[Row]:
+    """The changes of its priority; the first row has the note on the initial one."""
+    return [row for row in view.notes(REPRIORITISED) if row is not view.history[0]]
+
+
+def _sent_back(view: OrderView) -> str:
+    way = [row["status"] for row in view.history]
+    row = view.history[way.index("received", way.index("ready"))]
+    text = f"  But {view.number} was cooked and ready again: {row['changed_by']} sent it back"
+    return f"{text} ({row['notes']})."
+
+
+def _overtook(view: OrderView, others: Sequence[OrderView]) -> str:
+    """Says how many older orders of its former priority it passed."""
+    began = view.first_time(COOKING)
+    older = [each for each in others if each.number < view.number and each.priority == 1]
+    late = [x for x in older if began and (begun := x.first_time(COOKING)) and begun > began]
+    note = _changes(view)[0]["notes"]
+    return f"  {view.number} overtook {len(late)} that had waited longer ({note})."
 
 
 def time_of(row: Row) -> datetime:
